@@ -1,0 +1,215 @@
+/**
+ * Connection strings of Service Bus: parsing in linear time, formatting, and reading them from configuration. A string
+ * that is malformed is a `ConnectionStringError` that names the part and never repeats a value.
+ *
+ * Source: Service Bus documentation; the behaviours of the official SDKs where they disagree: keys are matched without
+ * regard to case, legacy keys are ignored, unknown keys are refused, as they are usually a misspelling.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as ServiceBusCredential from "./ServiceBusCredential.ts"
+import { ConnectionStringError } from "./ServiceBusError.ts"
+
+/**
+ * A parsed connection string.
+ *
+ * @category models
+ */
+export interface ConnectionString {
+  /** The fully qualified namespace, for example `contoso.servicebus.windows.net`. */
+  readonly host: string
+  /** The port of the endpoint, where it names one. */
+  readonly port: number | undefined
+  readonly credential: ServiceBusCredential.ServiceBusCredential
+  /** The only entity that the string is for, where it names one. */
+  readonly entityPath: string | undefined
+  /** Whether the string is for an emulator: plain TCP, port 5672 unless the endpoint names one. */
+  readonly useDevelopmentEmulator: boolean
+}
+
+const maxLength = 8192
+
+const known = new Map([
+  ["endpoint", "Endpoint"],
+  ["sharedaccesskeyname", "SharedAccessKeyName"],
+  ["sharedaccesskey", "SharedAccessKey"],
+  ["sharedaccesssignature", "SharedAccessSignature"],
+  ["entitypath", "EntityPath"],
+  ["usedevelopmentemulator", "UseDevelopmentEmulator"]
+])
+
+const legacy = new Set([
+  "hostname",
+  "transporttype",
+  "operationtimeout",
+  "runtimeport",
+  "managementport",
+  "stsendpoint"
+])
+
+const fail = (part: string, problem: string): Result.Result<never, ConnectionStringError> =>
+  Result.fail(new ConnectionStringError({ part, problem }))
+
+/**
+ * Parses a connection string; time is linear in its length, which may be at most 8192 characters.
+ *
+ * @category parsing
+ */
+export const parseResult = (
+  input: string | Redacted.Redacted<string>
+): Result.Result<ConnectionString, ConnectionStringError> => {
+  const text = Redacted.isRedacted(input) ? Redacted.value(input as Redacted.Redacted<string>) : input
+  if (typeof text !== "string" || text.trim() === "") return fail("the whole string", "it is empty")
+  if (text.length > maxLength) return fail("the whole string", `it is longer than ${maxLength} characters`)
+  const parts = new Map<string, string>()
+  let index = 0
+  for (const raw of text.split(";")) {
+    index++
+    const part = raw.trim()
+    if (part === "") continue
+    const equals = part.indexOf("=")
+    if (equals <= 0) return fail(`part ${index}`, "it has no key before an equals sign")
+    const key = part.slice(0, equals).trim().toLowerCase()
+    const value = part.slice(equals + 1).trim()
+    const name = known.get(key)
+    if (name === undefined) {
+      if (legacy.has(key)) continue
+      return fail(`part ${index}`, `its key is not one of ${[...known.values()].join(", ")}`)
+    }
+    if (parts.has(name)) return fail(name, "it is given twice")
+    if (value === "") return fail(name, "it has no value")
+    parts.set(name, value)
+  }
+  const endpoint = parts.get("Endpoint")
+  if (endpoint === undefined) return fail("Endpoint", "it is missing")
+  const address = parseEndpoint(endpoint)
+  if (Result.isFailure(address)) return Result.fail(address.failure)
+  const name = parts.get("SharedAccessKeyName")
+  const key = parts.get("SharedAccessKey")
+  const signature = parts.get("SharedAccessSignature")
+  if (signature !== undefined && (name !== undefined || key !== undefined)) {
+    return fail("SharedAccessSignature", "give either it, or SharedAccessKeyName with SharedAccessKey")
+  }
+  if (signature === undefined) {
+    if (name === undefined && key === undefined) {
+      return fail(
+        "SharedAccessKey",
+        "it is missing: give SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature"
+      )
+    }
+    if (name === undefined) return fail("SharedAccessKeyName", "it is missing beside SharedAccessKey")
+    if (key === undefined) return fail("SharedAccessKey", "it is missing beside SharedAccessKeyName")
+    if (name.length > 256) return fail("SharedAccessKeyName", "it is longer than 256 characters")
+    if (key.length > 256) return fail("SharedAccessKey", "it is longer than 256 characters")
+  } else if (!signature.startsWith("SharedAccessSignature ")) {
+    return fail("SharedAccessSignature", "its value must start with \"SharedAccessSignature \"")
+  }
+  const emulator = parts.get("UseDevelopmentEmulator")
+  if (emulator !== undefined && emulator.toLowerCase() !== "true" && emulator.toLowerCase() !== "false") {
+    return fail("UseDevelopmentEmulator", "it must be true or false")
+  }
+  return Result.succeed({
+    ...address.success,
+    credential: signature === undefined
+      ? ServiceBusCredential.sharedKey({ name: name!, key: key! })
+      : ServiceBusCredential.sas(signature),
+    entityPath: parts.get("EntityPath"),
+    useDevelopmentEmulator: emulator?.toLowerCase() === "true"
+  })
+}
+
+const parseEndpoint = (
+  value: string
+): Result.Result<{ readonly host: string; readonly port: number | undefined }, ConnectionStringError> => {
+  const scheme = value.indexOf("://")
+  if (scheme < 1) return fail("Endpoint", "it must look like sb://<namespace>.servicebus.windows.net")
+  let authority = value.slice(scheme + 3)
+  const slash = authority.indexOf("/")
+  if (slash >= 0) {
+    if (authority.slice(slash).replace(/^\/+$/, "") !== "") return fail("Endpoint", "it must not have a path")
+    authority = authority.slice(0, slash)
+  }
+  let host = authority
+  let port: number | undefined
+  const ipv6 = authority.startsWith("[") ? authority.indexOf("]") : -1
+  const colon = authority.indexOf(":", ipv6 + 1)
+  if (colon >= 0) {
+    const digits = authority.slice(colon + 1)
+    port = /^\d{1,5}$/.test(digits) ? Number(digits) : -1
+    if (port < 1 || port > 65535) return fail("Endpoint", "its port must be a number from 1 to 65535")
+    host = authority.slice(0, colon)
+  }
+  if (ipv6 > 0) host = host.slice(1, -1)
+  if (host === "" || !/^[A-Za-z0-9._:-]+$/.test(host)) return fail("Endpoint", "it has no usable host name")
+  return Result.succeed({ host: host.toLowerCase(), port })
+}
+
+/**
+ * Parses a connection string.
+ *
+ * @category parsing
+ */
+export const parse = (
+  input: string | Redacted.Redacted<string>
+): Effect.Effect<ConnectionString, ConnectionStringError> => Effect.fromResult(parseResult(input))
+
+/**
+ * The text of a connection string. It holds the secret and is therefore Redacted.
+ *
+ * @category formatting
+ */
+export const format = (self: ConnectionString): Redacted.Redacted<string> => {
+  const host = self.host.includes(":") ? `[${self.host}]` : self.host
+  const parts = [`Endpoint=sb://${host}${self.port === undefined ? "" : `:${self.port}`}/`]
+  switch (self.credential._tag) {
+    case "SharedKey":
+      parts.push(`SharedAccessKeyName=${self.credential.name}`)
+      parts.push(`SharedAccessKey=${Redacted.value(self.credential.key)}`)
+      break
+    case "SharedAccessSignature":
+      parts.push(`SharedAccessSignature=${Redacted.value(self.credential.token)}`)
+      break
+    case "Identity":
+      break
+  }
+  if (self.entityPath !== undefined) parts.push(`EntityPath=${self.entityPath}`)
+  if (self.useDevelopmentEmulator) parts.push("UseDevelopmentEmulator=true")
+  return Redacted.make(parts.join(";"), { label: "connection string" })
+}
+
+const Parsed = Schema.declare(
+  (u: unknown): u is ConnectionString => typeof u === "object" && u !== null && "host" in u && "credential" in u,
+  { expected: "a parsed connection string" }
+)
+
+/**
+ * A connection string as a Schema: text on the encoded side, parsed on the decoded side.
+ *
+ * @category schemas
+ */
+export const ConnectionStringFromString: Schema.Codec<ConnectionString, string> = Schema.String.pipe(
+  Schema.decodeTo(
+    Parsed,
+    SchemaTransformation.transformEffect({
+      decode: (text: string) =>
+        parse(text).pipe(
+          Effect.mapError((error) => new SchemaIssue.InvalidValue({ message: error.message }, "<redacted>"))
+        ),
+      encode: (value: ConnectionString) => Effect.succeed(Redacted.value(format(value)))
+    })
+  )
+)
+
+/**
+ * A connection string from configuration. Without a name it reads `SERVICE_BUS_CONNECTION_STR`, as the official samples
+ * do.
+ *
+ * @category configuration
+ */
+export const config = (name = "SERVICE_BUS_CONNECTION_STR"): Config.Config<Redacted.Redacted<string>> =>
+  Config.Redacted(name)

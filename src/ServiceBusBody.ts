@@ -1,0 +1,246 @@
+/**
+ * How the body of a message becomes bytes and back: a codec is part of an entity's contract, so that senders and
+ * receivers of one entity agree by construction.
+ *
+ * Codecs are synchronous and pure. A body that does not encode fails the send with `MessageEncodeError` before anything
+ * is on the wire; one that does not decode is handled by the receiver's undecodable policy. The broker never changes a
+ * body.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import type { AmqpValue } from "./AmqpValue.ts"
+
+const TypeId = "~effect-service-bus/ServiceBusBody"
+
+/**
+ * The body sections of an AMQP message (AMQP 1.0 section 3.2.6 to 3.2.8): data, sequence or value. A message without a
+ * body section is `empty`.
+ *
+ * @category models
+ */
+export type Sections =
+  | { readonly kind: "data"; readonly data: Uint8Array | string | ReadonlyArray<Uint8Array> }
+  | { readonly kind: "sequence"; readonly sequences: ReadonlyArray<ReadonlyArray<AmqpValue>> }
+  | { readonly kind: "value"; readonly value: AmqpValue }
+  | { readonly kind: "empty" }
+
+/**
+ * A codec between a value and the body of a message. `In` is what can be sent, `A` what is received.
+ *
+ * `encode` and `decode` fail with one line that says what is wrong with the value; it does not repeat the value.
+ *
+ * @category models
+ */
+export interface ServiceBusBody<out A, in In = A> {
+  readonly [TypeId]: typeof TypeId
+  /** Written as the message's content type where the message names none. */
+  readonly contentType: string | undefined
+  readonly encode: (value: In) => Result.Result<Sections, string>
+  readonly decode: (sections: Sections) => Result.Result<A, string>
+}
+
+/**
+ * A codec of your own, for a format that this module does not know.
+ *
+ * @category constructors
+ */
+export const make = <A, In = A>(codec: {
+  readonly contentType?: string | undefined
+  readonly encode: (value: In) => Result.Result<Sections, string>
+  readonly decode: (sections: Sections) => Result.Result<A, string>
+}): ServiceBusBody<A, In> => ({
+  [TypeId]: TypeId,
+  contentType: codec.contentType,
+  encode: codec.encode,
+  decode: codec.decode
+})
+
+const noBytes = new Uint8Array(0)
+
+const dataOf = (sections: Sections): Result.Result<Uint8Array, string> => {
+  if (sections.kind === "data") {
+    const { data } = sections
+    if (typeof data === "string") return Result.succeed(new TextEncoder().encode(data))
+    if (data instanceof Uint8Array) return Result.succeed(data)
+    return Result.succeed(data.length === 1 ? data[0]! : Buffer.concat(data))
+  }
+  if (sections.kind === "empty") return Result.succeed(noBytes)
+  return Result.fail(`expected a data section, got an AMQP ${sections.kind} section`)
+}
+
+const textOf = (sections: Sections): Result.Result<string, string> => {
+  // A peer that sends text as an AMQP value (a string) means the same.
+  if (sections.kind === "value" && typeof sections.value === "string") return Result.succeed(sections.value)
+  const data = dataOf(sections)
+  if (Result.isFailure(data)) return Result.fail(data.failure)
+  try {
+    return Result.succeed(utf8.decode(data.success))
+  } catch {
+    return Result.fail("not UTF-8")
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/**
+ * The bytes of the data section, as they are. Several data sections are concatenated; a message without a body gives no
+ * bytes.
+ *
+ * @category codecs
+ */
+export const bytes: ServiceBusBody<Uint8Array> = make({
+  encode: (value) =>
+    value instanceof Uint8Array ? Result.succeed({ kind: "data", data: value }) : Result.fail("expected a Uint8Array"),
+  decode: dataOf
+})
+
+const isWellFormed = (value: string): boolean => (value as string & { isWellFormed(): boolean }).isWellFormed()
+
+/**
+ * UTF-8 text in a data section, content type `text/plain; charset=utf-8`. A byte order mark is part of the text; half of
+ * a surrogate pair, which UTF-8 cannot carry, does not encode.
+ *
+ * @category codecs
+ */
+export const text: ServiceBusBody<string> = make({
+  contentType: "text/plain; charset=utf-8",
+  encode: (value) => {
+    if (typeof value !== "string") return Result.fail("expected a string")
+    return isWellFormed(value)
+      ? Result.succeed({ kind: "data", data: value })
+      : Result.fail("expected well-formed Unicode, got a lone surrogate")
+  },
+  decode: textOf
+})
+
+/**
+ * An AMQP value section, for peers that speak AMQP types.
+ *
+ * @category codecs
+ */
+export const amqpValue: ServiceBusBody<AmqpValue> = make({
+  encode: (value) => Result.succeed({ kind: "value", value }),
+  decode: (sections) =>
+    sections.kind === "value"
+      ? Result.succeed(sections.value)
+      : Result.fail(`expected an AMQP value section, got ${sections.kind}`)
+})
+
+/**
+ * AMQP sequence sections: a list of lists.
+ *
+ * @category codecs
+ */
+export const amqpSequence: ServiceBusBody<ReadonlyArray<ReadonlyArray<AmqpValue>>> = make({
+  encode: (sequences) => Result.succeed({ kind: "sequence", sequences }),
+  decode: (sections) =>
+    sections.kind === "sequence"
+      ? Result.succeed(sections.sequences)
+      : Result.fail(`expected AMQP sequence sections, got ${sections.kind}`)
+})
+
+/**
+ * The body sections as they are on the wire, whatever kind they are.
+ *
+ * @category codecs
+ */
+export const sections: ServiceBusBody<Sections> = make({
+  encode: Result.succeed,
+  decode: Result.succeed
+})
+
+// What a schema retains of the input stays out of the text. Hiding it needs no copy: a formatter reads own properties.
+const withoutInput = <I extends SchemaIssue.Issue>(issue: I): I => Object.create(issue)
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) => SchemaIssue.defaultLeafHook(withoutInput(issue)),
+  checkHook: (issue) =>
+    SchemaIssue.defaultCheckHook(issue) ??
+      (issue.issue._tag === "InvalidValue" && SchemaIssue.hasInput(issue.issue)
+        ? SchemaIssue.defaultLeafHook(withoutInput(issue.issue))
+        : undefined)
+})
+
+const limit = 512
+
+const problemOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  const issue = Schema.isSchemaError(error) ? error.issue : error
+  if (!SchemaIssue.isIssue(issue)) return thrown(error)
+  const problems = format(issue).issues.map(({ message, path = [] }) => {
+    const where = path.map((key) => `[${typeof key === "string" ? JSON.stringify(key) : String(key)}]`).join("")
+    return where === "" ? message : `${message} at ${where}`
+  })
+  // oxlint-disable-next-line no-control-regex
+  const line = problems.join("; ").replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ")
+  return line.length > limit ? `${line.slice(0, limit - 1)}…` : line
+}
+
+// The message of what a transformation throws quotes the value, as `BigInt("x")` does; its name does not.
+const thrown = (error: unknown): string =>
+  Cause.isAsyncFiberError(error)
+    ? "the schema is asynchronous"
+    : `the schema threw ${error instanceof Error ? `a ${error.name}` : "a value that is not an Error"}`
+
+/**
+ * JSON by a Schema: content type `application/json`, UTF-8 in a data section.
+ *
+ * Takes what the schema can be made from (an instance of its class or its plain fields) and gives what the schema
+ * decodes to. Values that JSON does not know (dates, durations, bigint, bytes) are written in the JSON form that
+ * `Schema.toCodecJson` derives. The schema must not need services.
+ *
+ * @category codecs
+ */
+export const json = <S extends Schema.ConstraintCodec<unknown, unknown> & Makeable>(
+  schema: S
+): ServiceBusBody<S["Type"], S["~type.make.in"]> => {
+  const codec = Schema.toCodecJson(schema as unknown as Schema.Codec<S["Type"], unknown>)
+  const makeable = schema as unknown as {
+    readonly makeEffect: (input: S["~type.make.in"]) => Effect.Effect<S["Type"], SchemaIssue.Issue>
+  }
+  const encodeExit = Schema.encodeUnknownExit(codec)
+  const decodeExit = Schema.decodeUnknownExit(codec)
+  return make({
+    contentType: "application/json",
+    encode: (value: S["~type.make.in"]) => {
+      try {
+        const made = Effect.runSyncExit(makeable.makeEffect(value))
+        if (Exit.isFailure(made)) return Result.fail(problemOf(made.cause))
+        const encoded = encodeExit(made.value)
+        if (Exit.isFailure(encoded)) return Result.fail(problemOf(encoded.cause))
+        const data = JSON.stringify(encoded.value)
+        return data === undefined ? Result.fail("has no JSON form") : Result.succeed({ kind: "data", data })
+      } catch (error) {
+        return Result.fail(thrown(error))
+      }
+    },
+    decode: (sections) => {
+      const text = textOf(sections)
+      if (Result.isFailure(text)) return Result.fail(text.failure)
+      let parsed: unknown
+      try {
+        // RFC 8259 section 8.1: a parser may ignore a byte order mark.
+        parsed = JSON.parse(text.success.startsWith("\ufeff") ? text.success.slice(1) : text.success)
+      } catch {
+        // V8's message quotes the text; a body does not belong in an error.
+        return Result.fail("not JSON")
+      }
+      try {
+        const decoded = decodeExit(parsed)
+        return Exit.isSuccess(decoded) ? Result.succeed(decoded.value) : Result.fail(problemOf(decoded.cause))
+      } catch (error) {
+        return Result.fail(thrown(error))
+      }
+    }
+  })
+}
+
+/** A schema that can build its value. @category models */
+export interface Makeable {
+  readonly makeEffect: (input: never) => unknown
+  readonly "~type.make.in": unknown
+}

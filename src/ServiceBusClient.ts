@@ -1,0 +1,217 @@
+/**
+ * The client: a namespace and a credential as a service. It does nothing by itself; the first sender or receiver opens
+ * the connection, which all of them share, and the last one to close closes it.
+ *
+ * The client owns the connection, a sender or receiver owns its link. Closing the client's layer closes what is left.
+ */
+import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { randomUUID } from "node:crypto"
+import * as ConnectionString from "./ConnectionString.ts"
+import * as namespace from "./internal/namespace.ts"
+import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
+import * as ServiceBusEntity from "./ServiceBusEntity.ts"
+import { ConnectionStringError, InvalidOptionError } from "./ServiceBusError.ts"
+
+/**
+ * The connection to a Service Bus namespace, as a service.
+ *
+ * @category services
+ */
+export class ServiceBusClient extends Context.Service<ServiceBusClient, {
+  /** The namespace's host name, for example `contoso.servicebus.windows.net`. */
+  readonly fullyQualifiedNamespace: string
+  /** The name by which this client is seen in the service's logs (the AMQP container id). */
+  readonly identifier: string
+}>()("effect-service-bus/ServiceBusClient") {}
+
+/**
+ * What every way of making a client takes.
+ *
+ * @category models
+ */
+export interface CommonOptions {
+  /** The AMQP container id. A random name where none is given. */
+  readonly identifier?: string | undefined
+  /** How long connecting, attaching, and one try of an operation may take. 60 seconds by default, 1 hour at most. */
+  readonly operationTimeout?: Duration.Input | undefined
+}
+
+/**
+ * What `make` and `layer` take.
+ *
+ * @category models
+ */
+export interface Options extends CommonOptions {
+  /** For example `contoso.servicebus.windows.net`; `sb://` before it and a slash after it are taken off. */
+  readonly fullyQualifiedNamespace: string
+  readonly credential: ServiceBusCredential
+}
+
+const userAgent = "effect-service-bus/0.1.0"
+
+const open = Effect.fnUntraced(function*(
+  options: CommonOptions & Omit<namespace.Options, "identifier" | "timeout" | "userAgent">
+) {
+  const timeout = options.operationTimeout === undefined
+    ? 60_000
+    : Duration.toMillis(Duration.fromInputUnsafe(options.operationTimeout))
+  if (!(timeout >= 1 && timeout <= 3600_000)) {
+    return yield* new InvalidOptionError({
+      option: "operationTimeout",
+      expected: "a duration from 1 millisecond to 1 hour"
+    })
+  }
+  const identifier = options.identifier ?? `effect-service-bus-${randomUUID()}`
+  const client = ServiceBusClient.of({ fullyQualifiedNamespace: options.host, identifier })
+  namespace.attachTo(
+    client,
+    yield* namespace.make({
+      host: options.host,
+      endpoint: options.endpoint,
+      credential: options.credential,
+      entityPath: options.entityPath,
+      identifier,
+      userAgent,
+      timeout
+    })
+  )
+  return client
+})
+
+/**
+ * Makes a client over TLS (port 5671). No I/O happens here.
+ *
+ * Fails with InvalidOptionError where an option is out of range or the namespace is not a fully qualified host name.
+ *
+ * @category constructors
+ */
+export const make: (
+  options: Options
+) => Effect.Effect<ServiceBusClient["Service"], InvalidOptionError, Scope.Scope> = Effect.fnUntraced(
+  function*(options) {
+    const host = options.fullyQualifiedNamespace.trim().replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "").toLowerCase()
+    if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(host)) {
+      return yield* new InvalidOptionError({
+        option: "fullyQualifiedNamespace",
+        expected: "a host name such as contoso.servicebus.windows.net"
+      })
+    }
+    return yield* open({
+      ...options,
+      host,
+      endpoint: { host, port: 5671, tls: true },
+      entityPath: undefined
+    })
+  }
+)
+
+/**
+ * The layer of a client over TLS. No I/O happens when it is built: a sender or receiver built on it connects.
+ *
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<ServiceBusClient, InvalidOptionError> =>
+  Layer.effect(ServiceBusClient, make(options))
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/**
+ * Makes a client from a parsed connection string: TLS on 5671, or plain TCP on 5672 where the string says
+ * `UseDevelopmentEmulator=true` and names this machine. A port of the endpoint goes before both.
+ *
+ * @category constructors
+ */
+export const fromConnectionString: (
+  connectionString: ConnectionString.ConnectionString,
+  options?: CommonOptions
+) => Effect.Effect<ServiceBusClient["Service"], ConnectionStringError | InvalidOptionError, Scope.Scope> = Effect
+  .fnUntraced(function*(parsed, options) {
+    if (parsed.useDevelopmentEmulator && !isLoopback(parsed.host)) {
+      return yield* new ConnectionStringError({
+        part: "UseDevelopmentEmulator",
+        problem: "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1)"
+      })
+    }
+    return yield* open({
+      ...options,
+      host: parsed.host,
+      endpoint: {
+        host: parsed.host,
+        port: parsed.port ?? (parsed.useDevelopmentEmulator ? 5672 : 5671),
+        tls: !parsed.useDevelopmentEmulator
+      },
+      credential: parsed.credential,
+      entityPath: parsed.entityPath
+    })
+  })
+
+/**
+ * The layer of a client from a connection string, given as a value or as configuration:
+ * `ServiceBusClient.layerConnectionString(Config.Redacted("SERVICE_BUS_CONNECTION_STR"))`.
+ *
+ * Fails with ConnectionStringError where it is malformed, naming the part and never the secret.
+ *
+ * @category layers
+ */
+export const layerConnectionString: {
+  (
+    connectionString: Redacted.Redacted<string>,
+    options?: CommonOptions
+  ): Layer.Layer<ServiceBusClient, ConnectionStringError | InvalidOptionError>
+  (
+    connectionString: Config.Config<Redacted.Redacted<string>>,
+    options?: CommonOptions
+  ): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError>
+} = (
+  connectionString: Redacted.Redacted<string> | Config.Config<Redacted.Redacted<string>>,
+  options?: CommonOptions
+): Layer.Layer<ServiceBusClient, any> =>
+  Layer.effect(
+    ServiceBusClient,
+    Effect.gen(function*() {
+      const text = Redacted.isRedacted(connectionString) ? connectionString : yield* connectionString
+      const parsed = yield* ConnectionString.parse(text as Redacted.Redacted<string>)
+      return yield* fromConnectionString(parsed, options)
+    })
+  )
+
+/**
+ * The layer of a client from the environment, under the name of the official samples: `SERVICE_BUS_CONNECTION_STR`.
+ *
+ * @category layers
+ */
+export const layerConfig = (
+  options?: CommonOptions
+): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError> =>
+  layerConnectionString(ConnectionString.config(), options)
+
+/**
+ * A session on the client's connection for one link of an entity: the check that every sender and receiver makes first.
+ *
+ * @internal
+ */
+export const session = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
+  const problem = ServiceBusEntity.problemOf(entity)
+  if (problem !== undefined) {
+    return yield* new InvalidOptionError({ option: "entity", expected: "a valid name", description: problem })
+  }
+  const { options, session } = namespace.of(yield* ServiceBusClient)
+  const { entityPath } = options
+  if (entityPath !== undefined && !within(entity.path.toLowerCase(), entityPath.toLowerCase())) {
+    return yield* new InvalidOptionError({
+      option: "entity",
+      expected: `"${entityPath}", the EntityPath of the connection string`,
+      entity: entity.path
+    })
+  }
+  return { ...(yield* session(entity.path)), timeout: options.timeout }
+})
+
+const within = (path: string, entityPath: string): boolean => path === entityPath || path.startsWith(`${entityPath}/`)

@@ -1,0 +1,229 @@
+/**
+ * Contracts: a queue, a topic or a subscription as a value that carries its name, whether it has sessions and how its
+ * bodies are encoded.
+ *
+ * The kind of a contract is part of its type: a topic has no receivers, a subscription no senders, a queue with
+ * sessions is received through a session and every message sent to it names one. A plain entity name stands for a
+ * contract with a body of bytes.
+ */
+import * as ServiceBusBody from "./ServiceBusBody.ts"
+
+const TypeId = "~effect-service-bus/ServiceBusEntity"
+
+/**
+ * What all contracts have: `path` is the entity's address in the namespace.
+ *
+ * @category models
+ */
+export interface Contract<out A, in In = A> {
+  readonly [TypeId]: typeof TypeId
+  readonly path: string
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+}
+
+/** A queue without sessions. @category models */
+export interface Queue<out A, in In = A> extends Contract<A, In> {
+  readonly _tag: "Queue"
+  readonly name: string
+}
+
+/** A queue whose messages belong to sessions. @category models */
+export interface SessionQueue<out A, in In = A> extends Contract<A, In> {
+  readonly _tag: "SessionQueue"
+  readonly name: string
+}
+
+/** A topic: send only. @category models */
+export interface Topic<out A, in In = A> extends Contract<A, In> {
+  readonly _tag: "Topic"
+  readonly name: string
+}
+
+/** A topic with a subscription that has sessions: every message names a session. @category models */
+export interface SessionTopic<out A, in In = A> extends Contract<A, In> {
+  readonly _tag: "SessionTopic"
+  readonly name: string
+}
+
+/** A subscription without sessions: receive only. @category models */
+export interface Subscription<out A> extends Contract<A, never> {
+  readonly _tag: "Subscription"
+  readonly topic: string
+  readonly name: string
+}
+
+/** A subscription with sessions: receive only. @category models */
+export interface SessionSubscription<out A> extends Contract<A, never> {
+  readonly _tag: "SessionSubscription"
+  readonly topic: string
+  readonly name: string
+}
+
+/** The dead-letter sub-queue of a queue or subscription: receive only, never with sessions. @category models */
+export interface SubQueue<out A> extends Contract<A, never> {
+  readonly _tag: "SubQueue"
+  readonly of: string
+}
+
+/** What can be sent to without a session. @category models */
+export type Sendable<A, In = A> = Queue<A, In> | Topic<A, In>
+
+/** What can only be sent to with a session id. @category models */
+export type SessionSendable<A, In = A> = SessionQueue<A, In> | SessionTopic<A, In>
+
+/** What can be received from without accepting a session. @category models */
+export type Receivable<A> = Queue<A, never> | Subscription<A> | SubQueue<A>
+
+/** What is received from through sessions. @category models */
+export type SessionReceivable<A> = SessionQueue<A, never> | SessionSubscription<A>
+
+/** What has sub-queues: whatever is received from, but no sub-queue itself. @category models */
+export type WithSubQueues<A> = Queue<A, never> | Subscription<A> | SessionReceivable<A>
+
+/** Any contract. @category models */
+export type Any =
+  | Queue<unknown, never>
+  | SessionQueue<unknown, never>
+  | Topic<unknown, never>
+  | SessionTopic<unknown, never>
+  | Subscription<unknown>
+  | SessionSubscription<unknown>
+  | SubQueue<unknown>
+
+/**
+ * A queue. `sessions: true` says that the entity requires sessions.
+ *
+ * @category constructors
+ */
+export const queue: {
+  <A, In = A>(name: string, options: {
+    readonly body: ServiceBusBody.ServiceBusBody<A, In>
+    readonly sessions: true
+  }): SessionQueue<A, In>
+  <A, In = A>(name: string, options: {
+    readonly body: ServiceBusBody.ServiceBusBody<A, In>
+    readonly sessions?: false | undefined
+  }): Queue<A, In>
+} = <A, In>(name: string, options: {
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+  readonly sessions?: boolean | undefined
+}): any => ({
+  [TypeId]: TypeId,
+  _tag: options.sessions === true ? "SessionQueue" : "Queue",
+  name,
+  path: name,
+  body: options.body
+})
+
+/**
+ * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one.
+ *
+ * @category constructors
+ */
+export const topic: {
+  <A, In = A>(name: string, options: {
+    readonly body: ServiceBusBody.ServiceBusBody<A, In>
+    readonly sessions: true
+  }): SessionTopic<A, In>
+  <A, In = A>(name: string, options: {
+    readonly body: ServiceBusBody.ServiceBusBody<A, In>
+    readonly sessions?: false | undefined
+  }): Topic<A, In>
+} = <A, In>(name: string, options: {
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+  readonly sessions?: boolean | undefined
+}): any => ({
+  [TypeId]: TypeId,
+  _tag: options.sessions === true ? "SessionTopic" : "Topic",
+  name,
+  path: name,
+  body: options.body
+})
+
+/**
+ * A subscription of a topic: its bodies are the topic's.
+ *
+ * @category constructors
+ */
+export const subscription: {
+  <A>(
+    topic: Topic<A, never> | SessionTopic<A, never>,
+    name: string,
+    options: { readonly sessions: true }
+  ): SessionSubscription<A>
+  <A>(
+    topic: Topic<A, never> | SessionTopic<A, never>,
+    name: string,
+    options?: { readonly sessions?: false | undefined }
+  ): Subscription<A>
+} = <A>(
+  topic: Topic<A, never> | SessionTopic<A, never>,
+  name: string,
+  options?: { readonly sessions?: boolean | undefined }
+): any => ({
+  [TypeId]: TypeId,
+  _tag: options?.sessions === true ? "SessionSubscription" : "Subscription",
+  topic: topic.name,
+  name,
+  path: `${topic.name}/Subscriptions/${name}`,
+  body: topic.body
+})
+
+/**
+ * The dead-letter sub-queue of a queue or subscription: messages that could not be delivered, that expired, or that a
+ * handler rejected.
+ *
+ * @category constructors
+ */
+export const deadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> => subQueue(entity, "$DeadLetterQueue")
+
+/**
+ * The transfer dead-letter sub-queue: messages that could not be forwarded to another entity.
+ *
+ * @category constructors
+ */
+export const transferDeadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> =>
+  subQueue(entity, "$Transfer/$DeadLetterQueue")
+
+const subQueue = <A>(entity: WithSubQueues<A>, name: string): SubQueue<A> => ({
+  [TypeId]: TypeId,
+  _tag: "SubQueue",
+  of: entity.path,
+  path: `${entity.path}/${name}`,
+  body: entity.body
+})
+
+/** The contract that a plain entity name stands for: a body of bytes, no sessions. @internal */
+export const named = (name: string): Queue<Uint8Array> => queue(name, { body: ServiceBusBody.bytes })
+
+/**
+ * Says what is wrong with the name of an entity, or nothing. A queue or topic has at most 260 characters, a
+ * subscription 50; letters, digits, `.`, `-`, `_`, `~` and, except in a subscription, `/` inside (Service Bus naming rules).
+ *
+ * @internal
+ */
+export const problemOf = (entity: Any): string | undefined => {
+  const check = (name: string, what: string, limit: number): string | undefined => {
+    if (typeof name !== "string" || name === "") return `the ${what} has no name`
+    if (name.length > limit) {
+      return `the name of the ${what} has ${name.length} characters, at most ${limit} are allowed`
+    }
+    const slash = what !== "subscription"
+    return /^[A-Za-z0-9]$|^[A-Za-z0-9][\w\-./~]*[A-Za-z0-9_~-]$/.test(name) && !name.includes(slash ? "//" : "/")
+      ? undefined
+      : `the name of the ${what} may have letters, digits, ".", "-", "_", "~"${slash ? " and inner \"/\"" : ""} only`
+  }
+  switch (entity._tag) {
+    case "Queue":
+    case "SessionQueue":
+      return check(entity.name, "queue", 260)
+    case "Topic":
+    case "SessionTopic":
+      return check(entity.name, "topic", 260)
+    case "Subscription":
+    case "SessionSubscription":
+      return check(entity.topic, "topic", 260) ?? check(entity.name, "subscription", 50)
+    case "SubQueue":
+      return check(entity.of, "entity", 330)
+  }
+}

@@ -1,0 +1,711 @@
+/**
+ * Every way in which Service Bus can refuse, as one tagged error class per entry of the exception catalogue, and the
+ * union of the errors of each operation.
+ *
+ * A class exists where a caller would branch on it; what has no class of its own is a `ServiceBusError`, which keeps
+ * the AMQP condition of the service. The unions are as small as the truth: catching a tag that an operation cannot meet
+ * does not compile.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+
+const context = {
+  /** The entity path that the operation was about. */
+  entity: Schema.optionalKey(Schema.String),
+  /** The operation that failed, for example `send` or `renewLock`. */
+  operation: Schema.optionalKey(Schema.String),
+  /** The AMQP condition of the peer, for example `amqp:not-found`; absent where the failure is local. */
+  condition: Schema.optionalKey(Schema.String),
+  /** What the peer, or this library, says about it: control characters removed, at most 512 characters. */
+  description: Schema.optionalKey(Schema.String),
+  /** The service's tracking id, for a support request. */
+  trackingId: Schema.optionalKey(Schema.String),
+  /** How often the operation was tried. */
+  attempts: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(1))),
+  cause: Schema.optionalKey(Schema.Defect())
+}
+
+interface Described {
+  readonly _tag: string
+  readonly entity?: string
+  readonly operation?: string
+  readonly condition?: string
+  readonly description?: string
+  readonly trackingId?: string
+  readonly attempts: number
+}
+
+const line = (self: Described, what: string, advice: string): string => {
+  let text = what
+  if (self.operation !== undefined) text += ` during ${self.operation}`
+  if (self.entity !== undefined) text += ` on "${self.entity}"`
+  if (self.attempts > 1) text += ` after ${self.attempts} attempts`
+  const description = self.description?.slice(0, 512).replace(/[.\s]+$/, "")
+  if (description !== undefined && description !== "") text += `: ${description}`
+  if (self.condition !== undefined) text += ` (${self.condition})`
+  return oneLine(`${text}. ${advice}`)
+}
+
+// oxlint-disable-next-line no-control-regex
+const oneLine = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ")
+
+/**
+ * The connection to the namespace was lost or could not be kept: a reset, an end of stream, an idle time-out or a
+ * forced close. Usually transient.
+ *
+ * @category errors
+ */
+export class ServiceBusConnectionError
+  extends Schema.TaggedError<ServiceBusConnectionError>()("ServiceBusConnectionError", context)
+{
+  override get message(): string {
+    return line(this, "The connection to Service Bus was lost", "Retry the operation; it reconnects.")
+  }
+  get isTransient(): boolean {
+    return true
+  }
+}
+
+/**
+ * The host cannot be reached at all: its name does not resolve, the port refuses, a firewall or proxy is in the way, or
+ * its TLS certificate is not trusted.
+ *
+ * @category errors
+ */
+export class ServiceBusCommunicationError
+  extends Schema.TaggedError<ServiceBusCommunicationError>()("ServiceBusCommunicationError", context)
+{
+  override get message(): string {
+    return line(
+      this,
+      "Service Bus cannot be reached",
+      "Check the host name, the port, the firewall and the certificate authority."
+    )
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The credential was refused: a wrong key, a bad signature, an expired token, a wrong audience.
+ *
+ * @category errors
+ */
+export class ServiceBusAuthenticationError
+  extends Schema.TaggedError<ServiceBusAuthenticationError>()("ServiceBusAuthenticationError", context)
+{
+  override get message(): string {
+    return line(this, "The credential was refused", "Check the key or token, its expiry and the clock of this machine.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The credential is valid but lacks the right for this operation (Send, Listen or Manage).
+ *
+ * @category errors
+ */
+export class ServiceBusAuthorizationError
+  extends Schema.TaggedError<ServiceBusAuthorizationError>()("ServiceBusAuthorizationError", context)
+{
+  override get message(): string {
+    return line(this, "Not authorized", "Give the identity the Send, Listen or Manage right on this entity.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * No answer in time. `outcome` says what is known: `"notSent"` if nothing left this process, `"unknown"` if the request
+ * was on the wire and may have been carried out.
+ *
+ * @category errors
+ */
+export class OperationTimeoutError extends Schema.TaggedError<OperationTimeoutError>()("OperationTimeoutError", {
+  ...context,
+  outcome: Schema.Literals(["unknown", "notSent"])
+}) {
+  override get message(): string {
+    return line(
+      this,
+      "No answer in time",
+      this.outcome === "unknown"
+        ? "It may have been carried out: repeat it with the same message id, or check before you repeat it."
+        : "Nothing was sent: it is safe to repeat."
+    )
+  }
+  get isTransient(): boolean {
+    return true
+  }
+}
+
+/**
+ * A message, or a batch, is larger than the link allows. `size` and `limit` are bytes of the encoded message.
+ *
+ * @category errors
+ */
+export class MessageSizeExceededError
+  extends Schema.TaggedError<MessageSizeExceededError>()("MessageSizeExceededError", {
+    ...context,
+    size: Schema.Int,
+    limit: Schema.Int
+  })
+{
+  override get message(): string {
+    return line(
+      this,
+      `The message has ${this.size} bytes and the link allows ${this.limit}`,
+      "Send a smaller body, fewer messages in one batch, or keep the payload elsewhere and send its address."
+    )
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The message was settled before, or was received in receive-and-delete mode. Nothing went to the wire.
+ *
+ * @category errors
+ */
+export class MessageAlreadySettled extends Schema.TaggedError<MessageAlreadySettled>()("MessageAlreadySettled", {
+  ...context,
+  sequenceNumber: Schema.optionalKey(Schema.BigInt)
+}) {
+  override get message(): string {
+    return line(this, "The message is settled already", "Settle a message once.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The lock on the message is gone: it expired, the message was settled elsewhere, or it never belonged to this
+ * receiver. The message will be, or was, delivered again.
+ *
+ * @category errors
+ */
+export class MessageLockLostError extends Schema.TaggedError<MessageLockLostError>()("MessageLockLostError", {
+  ...context,
+  sequenceNumber: Schema.optionalKey(Schema.BigInt)
+}) {
+  override get message(): string {
+    return line(
+      this,
+      "The lock on the message is lost",
+      "The message is delivered again. Renew the lock while you work (AutoLockRenewer), or raise the lock duration."
+    )
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The lock on the session is gone. Nothing that was received in it can be settled any more.
+ *
+ * @category errors
+ */
+export class SessionLockLostError extends Schema.TaggedError<SessionLockLostError>()("SessionLockLostError", context) {
+  override get message(): string {
+    return line(this, "The lock on the session is lost", "Accept the session again.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The session is locked by another receiver.
+ *
+ * @category errors
+ */
+export class SessionCannotBeLockedError
+  extends Schema.TaggedError<SessionCannotBeLockedError>()("SessionCannotBeLockedError", {
+    ...context,
+    sessionId: Schema.optionalKey(Schema.String)
+  })
+{
+  override get message(): string {
+    return line(
+      this,
+      "The session is locked by another receiver",
+      "Accept another session, or wait for its lock to end."
+    )
+  }
+  get isTransient(): boolean {
+    return true
+  }
+}
+
+/**
+ * No message, or no scheduled message, has the sequence number that was asked for. `missing` names them where known.
+ *
+ * @category errors
+ */
+export class MessageNotFoundError extends Schema.TaggedError<MessageNotFoundError>()("MessageNotFoundError", {
+  ...context,
+  missing: Schema.optionalKey(Schema.Array(Schema.BigInt))
+}) {
+  override get message(): string {
+    const which = this.missing === undefined || this.missing.length === 0 ? "" : ` ${this.missing.join(", ")}`
+    return line(
+      this,
+      `No message with sequence number${which}`,
+      "Look in the dead-letter queue, or whether it was settled."
+    )
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The queue, topic or subscription does not exist, or was deleted.
+ *
+ * @category errors
+ */
+export class MessagingEntityNotFoundError
+  extends Schema.TaggedError<MessagingEntityNotFoundError>()("MessagingEntityNotFoundError", context)
+{
+  override get message(): string {
+    return line(this, "The messaging entity does not exist", "Create it, or correct its name.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The entity is disabled for this operation.
+ *
+ * @category errors
+ */
+export class MessagingEntityDisabledError
+  extends Schema.TaggedError<MessagingEntityDisabledError>()("MessagingEntityDisabledError", context)
+{
+  override get message(): string {
+    return line(this, "The messaging entity is disabled", "Enable it for this operation.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * An entity or a rule of this name exists already.
+ *
+ * @category errors
+ */
+export class MessagingEntityAlreadyExistsError
+  extends Schema.TaggedError<MessagingEntityAlreadyExistsError>()("MessagingEntityAlreadyExistsError", context)
+{
+  override get message(): string {
+    return line(this, "The messaging entity exists already", "Use another name, or update it.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * A quota is used up: the entity is full, or there are too many connections, links or sessions.
+ *
+ * @category errors
+ */
+export class ServiceBusQuotaExceededError
+  extends Schema.TaggedError<ServiceBusQuotaExceededError>()("ServiceBusQuotaExceededError", context)
+{
+  override get message(): string {
+    return line(this, "A quota of Service Bus is used up", "Receive messages from the entity, or raise its limit.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The service is throttling. `retryAfter` is its advice, or 10 seconds where it gives none.
+ *
+ * @category errors
+ */
+export class ServiceBusServerBusyError
+  extends Schema.TaggedError<ServiceBusServerBusyError>()("ServiceBusServerBusyError", {
+    ...context,
+    retryAfter: Schema.Duration.pipe(Schema.withConstructorDefault(Effect.succeed(Duration.seconds(10))))
+  })
+{
+  override get message(): string {
+    return line(this, "Service Bus is busy", `Try again after ${Duration.format(this.retryAfter)}.`)
+  }
+  get isTransient(): boolean {
+    return true
+  }
+}
+
+/**
+ * Renewing a lock in the background failed, and with it the lock was lost.
+ *
+ * @category errors
+ */
+export class AutoLockRenewFailed extends Schema.TaggedError<AutoLockRenewFailed>()("AutoLockRenewFailed", context) {
+  override get message(): string {
+    return line(this, "Renewing the lock failed and the lock is lost", "The message or session is delivered again.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The time for which a lock was to be renewed ended, and the lock was lost before the work was done.
+ *
+ * @category errors
+ */
+export class AutoLockRenewTimeout extends Schema.TaggedError<AutoLockRenewTimeout>()("AutoLockRenewTimeout", context) {
+  override get message(): string {
+    return line(
+      this,
+      "The time for renewing the lock ended and the lock is lost",
+      "Raise maxDuration, or make the work shorter."
+    )
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+const transientConditions = new Set([
+  "amqp:internal-error",
+  "amqp:connection:forced",
+  "amqp:link:detach-forced",
+  "amqp:link:transfer-limit-exceeded",
+  "com.microsoft:server-busy",
+  "com.microsoft:timeout",
+  "com.microsoft:operation-cancelled",
+  "com.microsoft:container-close",
+  "com.microsoft:session-cannot-be-locked"
+])
+
+/**
+ * What has no class of its own; `condition` keeps the AMQP condition of the service.
+ *
+ * @category errors
+ */
+export class ServiceBusError extends Schema.TaggedError<ServiceBusError>()("ServiceBusError", context) {
+  override get message(): string {
+    return line(
+      this,
+      "Service Bus refused",
+      this.isTransient ? "It is transient: try again." : "The condition says why; trying again unchanged will not help."
+    )
+  }
+  get isTransient(): boolean {
+    return this.condition !== undefined && transientConditions.has(this.condition)
+  }
+}
+
+/**
+ * A connection string is malformed. `part` names the part; the message never repeats a value.
+ *
+ * @category errors
+ */
+export class ConnectionStringError extends Schema.TaggedError<ConnectionStringError>()("ConnectionStringError", {
+  part: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return oneLine(`The connection string is malformed at ${this.part}: ${this.problem}.`)
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The credential did not give a token: the provider failed, or what it gave is not usable.
+ *
+ * @category errors
+ */
+export class CredentialError extends Schema.TaggedError<CredentialError>()("CredentialError", context) {
+  override get message(): string {
+    return line(this, "The credential gave no token", "Check the identity that the program runs as.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * A message cannot be encoded: its body does not satisfy its schema, or a property has a value that AMQP or Service Bus
+ * does not allow. Nothing was sent. `part` names what was wrong.
+ *
+ * @category errors
+ */
+export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()("MessageEncodeError", {
+  ...context,
+  part: Schema.String
+}) {
+  override get message(): string {
+    return line(this, `The ${this.part} of the message cannot be encoded`, "Nothing was sent; correct the value.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * A received message cannot be decoded: its bytes are not AMQP, or its body does not satisfy its schema.
+ *
+ * @category errors
+ */
+export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()("MessageDecodeError", {
+  ...context,
+  part: Schema.String,
+  sequenceNumber: Schema.optionalKey(Schema.BigInt)
+}) {
+  override get message(): string {
+    return line(this, `The ${this.part} of the message cannot be decoded`, "Correct the sender, or the schema.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * An option or an argument is out of range. Nothing was sent. `option` names it, `expected` says what is allowed.
+ *
+ * @category errors
+ */
+export class InvalidOptionError extends Schema.TaggedError<InvalidOptionError>()("InvalidOptionError", {
+  ...context,
+  option: Schema.String,
+  expected: Schema.String
+}) {
+  override get message(): string {
+    return line(this, `${this.option} is not usable`, `Expected ${this.expected}.`)
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The endpoint, or this version of the library, does not support the operation.
+ *
+ * @category errors
+ */
+export class NotSupportedError extends Schema.TaggedError<NotSupportedError>()("NotSupportedError", context) {
+  override get message(): string {
+    return line(this, "Not supported", "Use another way.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * The embedded broker cannot start: a port is taken, an entity is declared twice, an option is out of range.
+ *
+ * @category errors
+ */
+export class EmulatorError extends Schema.TaggedError<EmulatorError>()("EmulatorError", {
+  problem: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return oneLine(`The embedded broker cannot do this: ${this.problem}.`)
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
+/**
+ * Opening the connection: reaching the host, TLS, SASL, the open of AMQP.
+ *
+ * @category unions
+ */
+export type ConnectError =
+  | ServiceBusConnectionError
+  | ServiceBusCommunicationError
+  | ServiceBusAuthenticationError
+  | OperationTimeoutError
+  | CredentialError
+  | ServiceBusError
+
+/**
+ * Attaching a sender or a receiver to an entity.
+ *
+ * @category unions
+ */
+export type AttachError =
+  | ConnectError
+  | ServiceBusAuthorizationError
+  | MessagingEntityNotFoundError
+  | MessagingEntityDisabledError
+  | ServiceBusQuotaExceededError
+  | ServiceBusServerBusyError
+  | InvalidOptionError
+
+/** A round trip that proves the namespace to be reachable. @category unions */
+export type HealthCheckError = ConnectError | ServiceBusServerBusyError
+
+/** Sending one or many messages. @category unions */
+export type SendError = AttachError | MessageSizeExceededError | MessageEncodeError
+
+/** Filling a batch. @category unions */
+export type BatchError = MessageSizeExceededError | MessageEncodeError
+
+/** Scheduling messages. @category unions */
+export type ScheduleError = SendError
+
+/** Cancelling scheduled messages. @category unions */
+export type CancelScheduledError = AttachError | MessageNotFoundError
+
+/** Receiving from a queue, a subscription or a sub-queue. @category unions */
+export type ReceiveError = AttachError
+
+/** Peeking. @category unions */
+export type PeekError = AttachError
+
+/** Receiving deferred messages by sequence number. @category unions */
+export type ReceiveDeferredError = AttachError | MessageNotFoundError
+
+/** Settling a message that was received under a lock of its own. @category unions */
+export type SettleError =
+  | AttachError
+  | MessageLockLostError
+  | MessageAlreadySettled
+  | MessageEncodeError
+  | NotSupportedError
+
+/** Settling a message of a session. @category unions */
+export type SessionSettleError =
+  | AttachError
+  | SessionLockLostError
+  | MessageAlreadySettled
+  | MessageEncodeError
+  | NotSupportedError
+
+/** Renewing the lock of a message. @category unions */
+export type LockRenewalError = AttachError | MessageLockLostError
+
+/** Accepting a session. @category unions */
+export type AcceptSessionError = AttachError | SessionCannotBeLockedError
+
+/** Reading and writing the state of a session. @category unions */
+export type SessionStateError = AttachError | SessionLockLostError | MessageEncodeError | MessageDecodeError
+
+/** Changing the rules of a subscription. @category unions */
+export type RuleError = AttachError | MessagingEntityAlreadyExistsError
+
+/** Managing entities over HTTP. @category unions */
+export type AdministrationError =
+  | ServiceBusCommunicationError
+  | ServiceBusAuthenticationError
+  | ServiceBusAuthorizationError
+  | MessagingEntityNotFoundError
+  | MessagingEntityAlreadyExistsError
+  | MessagingEntityDisabledError
+  | ServiceBusQuotaExceededError
+  | ServiceBusServerBusyError
+  | OperationTimeoutError
+  | CredentialError
+  | InvalidOptionError
+  | ServiceBusError
+
+/**
+ * Every error of the library.
+ *
+ * @category unions
+ */
+export type Any =
+  | AttachError
+  | MessageSizeExceededError
+  | MessageAlreadySettled
+  | MessageLockLostError
+  | SessionLockLostError
+  | SessionCannotBeLockedError
+  | MessageNotFoundError
+  | MessagingEntityAlreadyExistsError
+  | AutoLockRenewFailed
+  | AutoLockRenewTimeout
+  | ConnectionStringError
+  | MessageEncodeError
+  | MessageDecodeError
+  | NotSupportedError
+  | EmulatorError
+
+const tags: ReadonlySet<string> = new Set<Any["_tag"]>([
+  "ServiceBusConnectionError",
+  "ServiceBusCommunicationError",
+  "ServiceBusAuthenticationError",
+  "ServiceBusAuthorizationError",
+  "OperationTimeoutError",
+  "MessageSizeExceededError",
+  "MessageAlreadySettled",
+  "MessageLockLostError",
+  "SessionLockLostError",
+  "SessionCannotBeLockedError",
+  "MessageNotFoundError",
+  "MessagingEntityNotFoundError",
+  "MessagingEntityDisabledError",
+  "MessagingEntityAlreadyExistsError",
+  "ServiceBusQuotaExceededError",
+  "ServiceBusServerBusyError",
+  "AutoLockRenewFailed",
+  "AutoLockRenewTimeout",
+  "ServiceBusError",
+  "ConnectionStringError",
+  "CredentialError",
+  "MessageEncodeError",
+  "MessageDecodeError",
+  "InvalidOptionError",
+  "NotSupportedError",
+  "EmulatorError"
+])
+
+/**
+ * Whether a value is an error of this library.
+ *
+ * @category guards
+ */
+export const isServiceBusError = (u: unknown): u is Any =>
+  Predicate.hasProperty(u, "_tag") && Predicate.isString(u._tag) && tags.has(u._tag) && u instanceof Error
+
+/**
+ * Whether trying the same operation again, unchanged and later, can succeed. `false` for what is not an error of this
+ * library.
+ *
+ * @category guards
+ */
+export const isTransient = (u: unknown): boolean => isServiceBusError(u) && u.isTransient
+
+/**
+ * A schedule for `Effect.retry` at a call site: exponential from 0.8 seconds, at most 60 seconds apart, with jitter,
+ * three times, and only while the error is transient. For `ServiceBusServerBusyError` it waits at least its
+ * `retryAfter`.
+ *
+ * @category schedules
+ */
+export const retrySchedule: Schedule.Schedule<unknown, unknown> = Schedule.min([
+  Schedule.exponential("800 millis"),
+  Schedule.spaced("60 seconds")
+]).pipe(
+  Schedule.jittered,
+  Schedule.while(({ attempt, input }) => attempt <= 3 && isTransient(input)),
+  Schedule.modifyDelay(({ duration, input }) =>
+    Effect.succeed(
+      input instanceof ServiceBusServerBusyError ? Duration.max(input.retryAfter, duration) : duration
+    )
+  )
+)

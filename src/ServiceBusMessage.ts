@@ -1,0 +1,161 @@
+/**
+ * Messages as plain immutable data: what is sent, and what is received under a lock, destructively or by peeking.
+ *
+ * Messages have no methods; what becomes of one is a `Settlement`. Only a `LockedMessage` carries a lock, so that settling
+ * a peeked or a destructively received message does not compile. Every field of the AMQP header, properties, annotations
+ * and application properties is here under Service Bus's name for it (AMQP 1.0 section 3.2; Service Bus protocol guide).
+ */
+import type * as Brand from "effect/Brand"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import type { AmqpValue, MessageId } from "./AmqpValue.ts"
+
+/**
+ * The token of a message's lock, as a GUID in canonical text form.
+ *
+ * @category models
+ */
+export type LockToken = string & Brand.Brand<"effect-service-bus/LockToken">
+
+/**
+ * A message to be sent.
+ *
+ * @category models
+ */
+export interface OutgoingMessage<out A> {
+  readonly body: A
+  /** At most 128 characters. A random UUID where none is given; duplicate detection goes by it. */
+  readonly messageId?: MessageId | undefined
+  readonly correlationId?: MessageId | undefined
+  /** The session (AMQP group-id), at most 128 characters. */
+  readonly sessionId?: string | undefined
+  readonly replyTo?: string | undefined
+  /** At most 128 characters. */
+  readonly replyToSessionId?: string | undefined
+  readonly to?: string | undefined
+  /** An application's label for the message. */
+  readonly subject?: string | undefined
+  /** The codec's content type where none is given. */
+  readonly contentType?: string | undefined
+  readonly contentEncoding?: string | undefined
+  readonly userId?: Uint8Array | undefined
+  /** At most 128 characters; must equal `sessionId` where both are given. */
+  readonly partitionKey?: string | undefined
+  /** At most 128 characters. */
+  readonly viaPartitionKey?: string | undefined
+  /** How long the message may wait, counted from its enqueueing; at least 1 millisecond. The entity's own time is a ceiling. */
+  readonly timeToLive?: Duration.Input | undefined
+  /** When the message becomes available; at once where it is in the past. */
+  readonly scheduledEnqueueTime?: DateTime.Utc | undefined
+  readonly groupSequence?: number | undefined
+  readonly creationTime?: DateTime.Utc | undefined
+  readonly absoluteExpiryTime?: DateTime.Utc | undefined
+  readonly durable?: boolean | undefined
+  /** 0 to 255; Service Bus ignores it. */
+  readonly priority?: number | undefined
+  /** Simple values only: no lists, maps or arrays (AMQP 1.0 section 3.2.5). */
+  readonly applicationProperties?: Readonly<Record<string, AmqpValue>> | undefined
+  /** Message annotations beside those that the fields above write. */
+  readonly messageAnnotations?: Readonly<Record<string, AmqpValue>> | undefined
+  readonly deliveryAnnotations?: Readonly<Record<string, AmqpValue>> | undefined
+  readonly footer?: Readonly<Record<string, AmqpValue>> | undefined
+}
+
+/**
+ * A message to be sent to an entity with sessions.
+ *
+ * @category models
+ */
+export interface SessionMessage<out A> extends OutgoingMessage<A> {
+  readonly sessionId: string
+}
+
+/**
+ * The state of a message in the broker.
+ *
+ * @category models
+ */
+export type MessageState = "active" | "deferred" | "scheduled"
+
+/**
+ * What every received message has. Sections are decoded when they are first read.
+ *
+ * @category models
+ */
+export interface ReceivedMessage<out A> {
+  readonly body: A
+  /** The text of the message id; `""` where the sender gave none. */
+  readonly messageId: string
+  /** The message id with its AMQP type. */
+  readonly amqpMessageId: MessageId | undefined
+  readonly correlationId: string | undefined
+  readonly amqpCorrelationId: MessageId | undefined
+  readonly sessionId: string | undefined
+  readonly replyTo: string | undefined
+  readonly replyToSessionId: string | undefined
+  readonly to: string | undefined
+  readonly subject: string | undefined
+  readonly contentType: string | undefined
+  readonly contentEncoding: string | undefined
+  readonly userId: Uint8Array | undefined
+  readonly partitionKey: string | undefined
+  readonly viaPartitionKey: string | undefined
+  readonly timeToLive: Duration.Duration | undefined
+  readonly scheduledEnqueueTime: DateTime.Utc | undefined
+  readonly groupSequence: number | undefined
+  readonly creationTime: DateTime.Utc | undefined
+  readonly absoluteExpiryTime: DateTime.Utc | undefined
+  readonly durable: boolean
+  readonly priority: number | undefined
+  readonly firstAcquirer: boolean
+  /** How many deliveries of this message failed before: 0 the first time. */
+  readonly deliveryCount: number
+  readonly applicationProperties: Readonly<Record<string, AmqpValue>>
+  readonly messageAnnotations: Readonly<Record<string, AmqpValue>>
+  readonly deliveryAnnotations: Readonly<Record<string, AmqpValue>>
+  readonly footer: Readonly<Record<string, AmqpValue>>
+  /** The broker's number of the message, unique in its entity. 0n where the broker gave none. */
+  readonly sequenceNumber: bigint
+  /** The sequence number at the first enqueueing, kept while the message is forwarded. */
+  readonly enqueuedSequenceNumber: bigint | undefined
+  readonly enqueuedTime: DateTime.Utc | undefined
+  /** `enqueuedTime` plus `timeToLive`; `undefined` where the message never expires. */
+  readonly expiresAt: DateTime.Utc | undefined
+  readonly state: MessageState
+  readonly deadLetterReason: string | undefined
+  readonly deadLetterErrorDescription: string | undefined
+  /** The entity from which the message was dead-lettered, where it was forwarded since. */
+  readonly deadLetterSource: string | undefined
+  /** The size of the encoded message in bytes. */
+  readonly size: number
+}
+
+/**
+ * A message that was looked at without taking it: it cannot be settled.
+ *
+ * @category models
+ */
+export interface PeekedMessage<out A> extends ReceivedMessage<A> {
+  readonly _tag: "Peeked"
+}
+
+/**
+ * A message that the broker removed when it sent it (receive-and-delete): it cannot be settled.
+ *
+ * @category models
+ */
+export interface DestructiveMessage<out A> extends ReceivedMessage<A> {
+  readonly _tag: "Destructive"
+}
+
+/**
+ * A message that is locked for one receiver until it is settled or the lock ends.
+ *
+ * @category models
+ */
+export interface LockedMessage<out A> extends ReceivedMessage<A> {
+  readonly _tag: "Locked"
+  readonly lockToken: LockToken
+  /** When the lock ends by the broker's clock, as of the delivery; renewals do not change this value. */
+  readonly lockedUntil: DateTime.Utc
+}

@@ -1,0 +1,108 @@
+/**
+ * What becomes of a message, as data: the value that a handler returns, and what `receiver.settle` takes.
+ *
+ * A settlement is decided by the handler and carried out by the receiver, so that deciding can be tested without a
+ * broker and "settled twice" cannot be written down.
+ */
+import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
+import type { AmqpValue } from "./AmqpValue.ts"
+
+/**
+ * Application properties that a settlement adds to the message or overwrites on it.
+ *
+ * @category models
+ */
+export type Properties = Readonly<Record<string, AmqpValue>>
+
+/** The message is done; the broker removes it. @category models */
+export interface Complete {
+  readonly _tag: "Complete"
+}
+
+/** The message goes back at once, to any receiver; its delivery count grows by one. @category models */
+export interface Abandon {
+  readonly _tag: "Abandon"
+  readonly properties?: Properties | undefined
+}
+
+/** The message is set aside: only its sequence number finds it again. @category models */
+export interface Defer {
+  readonly _tag: "Defer"
+  readonly properties?: Properties | undefined
+}
+
+/** The message moves to the dead-letter sub-queue of its entity. @category models */
+export interface DeadLetter {
+  readonly _tag: "DeadLetter"
+  /** Why, as a word that a program can branch on; at most 4096 characters. */
+  readonly reason?: string | undefined
+  /** Why, as a sentence for a person; at most 4096 characters. */
+  readonly description?: string | undefined
+  readonly properties?: Properties | undefined
+}
+
+/** A copy of the message is scheduled for later and the message is completed. @category models */
+export interface RetryAfter {
+  readonly _tag: "RetryAfter"
+  readonly delay: Duration.Duration
+}
+
+/** What becomes of a message. @category models */
+export type Settlement = Complete | Abandon | Defer | DeadLetter | RetryAfter
+
+/** The message is done. @category constructors */
+export const complete: Settlement = Object.freeze({ _tag: "Complete" })
+
+/**
+ * Gives the message back; when its delivery count reaches the entity's maximum the broker dead-letters it instead.
+ *
+ * @category constructors
+ */
+export const abandon = (options?: { readonly properties?: Properties | undefined }): Settlement => ({
+  _tag: "Abandon",
+  properties: options?.properties
+})
+
+/**
+ * Sets the message aside. Keep its sequence number: it is the only way back to it.
+ *
+ * @category constructors
+ */
+export const defer = (options?: { readonly properties?: Properties | undefined }): Settlement => ({
+  _tag: "Defer",
+  properties: options?.properties
+})
+
+/**
+ * Moves the message to the dead-letter sub-queue. `reason` and `description` arrive there as `deadLetterReason` and
+ * `deadLetterErrorDescription`.
+ *
+ * @category constructors
+ */
+export const deadLetter = (options?: {
+  readonly reason?: string | undefined
+  readonly description?: string | undefined
+  readonly properties?: Properties | undefined
+}): Settlement => ({
+  _tag: "DeadLetter",
+  reason: options?.reason,
+  description: options?.description,
+  properties: options?.properties
+})
+
+/**
+ * Tries the message again after a delay, without holding its lock for so long.
+ *
+ * @category constructors
+ */
+export const retryAfter = (delay: Duration.Input): Settlement => ({
+  _tag: "RetryAfter",
+  delay: Duration.fromInputUnsafe(delay)
+})
+
+const tags = new Set(["Complete", "Abandon", "Defer", "DeadLetter", "RetryAfter"])
+
+/** Whether a value is a settlement. @category guards */
+export const isSettlement = (u: unknown): u is Settlement =>
+  Predicate.hasProperty(u, "_tag") && Predicate.isString(u._tag) && tags.has(u._tag)

@@ -1,0 +1,126 @@
+/**
+ * The one timer of the broker: any number of deadlines, at most one sleeping fiber.
+ *
+ * A deadline is a field of the thing that has it, so that setting it again moves it and clearing it leaves nothing
+ * behind: a lock renewed ten thousand times stays one entry. The alarm is driven by synchronous code and runs on the
+ * Clock and Scheduler of the fiber that made it; the scope in which it was made ends it, with its fiber.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import { Heap } from "./Heap.ts"
+
+/**
+ * What can be due. Both fields belong to the alarm: `at` is the time in milliseconds, `slot` where the alarm keeps it
+ * (-1: not set).
+ *
+ * @category models
+ */
+export interface Deadline {
+  at: number
+  slot: number
+}
+
+/**
+ * Deadlines that can be set, moved and cleared; after its scope has closed it does nothing.
+ *
+ * @category models
+ */
+export interface Alarm<in D extends Deadline> {
+  /** Sets the deadline of `d`, or moves it. */
+  set(d: D, at: number): void
+  /** Forgets the deadline of `d`. */
+  clear(d: D): void
+  /** How many deadlines are set. */
+  readonly size: () => number
+}
+
+/**
+ * Makes an alarm. `onDue` gets all that is due at one time in one array, never from within `set`; it may set and clear
+ * deadlines itself.
+ *
+ * @category constructors
+ */
+export const make: <D extends Deadline>(
+  onDue: (due: ReadonlyArray<D>, now: number) => void
+) => Effect.Effect<Alarm<D>, never, Scope.Scope> = Effect.fnUntraced(
+  function*<D extends Deadline>(onDue: (due: ReadonlyArray<D>, now: number) => void) {
+    const clock = yield* Clock.Clock
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const heap = new Heap<D>((a, b) => a.at < b.at, (d, slot) => {
+      d.slot = slot
+    })
+    let fiber: Fiber.Fiber<void> | undefined
+    let armedAt = Infinity
+    let ringing = false
+    let closed = false
+
+    const ring = Effect.sync(() => {
+      const now = clock.currentTimeMillisUnsafe()
+      const due: Array<D> = []
+      let next = heap.peek()
+      while (next !== undefined && next.at <= now) {
+        heap.pop()
+        next.slot = -1
+        due.push(next)
+        next = heap.peek()
+      }
+      if (due.length === 0) return
+      ringing = true
+      try {
+        onDue(due, now)
+      } finally {
+        ringing = false
+      }
+    }).pipe(
+      // One defect must not end the deadlines of everyone else.
+      Effect.ignoreCause({ log: "Error", message: "A deadline of the embedded broker failed" })
+    )
+
+    const watch = Effect.gen(function*() {
+      while (true) {
+        const next = heap.peek()
+        if (next === undefined) {
+          fiber = undefined
+          armedAt = Infinity
+          return
+        }
+        armedAt = next.at
+        const delay = Math.ceil(next.at - clock.currentTimeMillisUnsafe())
+        // The first turn runs inside `set`: even what is due already must wait until its caller has returned.
+        yield* delay > 0 ? Effect.sleep(delay) : Effect.yieldNow
+        yield* ring
+      }
+    })
+
+    const arm = () => {
+      fiber?.interruptUnsafe()
+      fiber = fork(watch)
+    }
+
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        heap.clear()
+        return fiber === undefined ? Effect.void : Fiber.interrupt(fiber)
+      })
+    )
+
+    return {
+      set: (d, at) => {
+        if (closed) return
+        d.at = at
+        if (d.slot === -1) heap.push(d)
+        else heap.moveAt(d.slot)
+        if (at < armedAt && !ringing) arm()
+      },
+      clear: (d) => {
+        if (d.slot === -1 || closed) return
+        heap.removeAt(d.slot)
+        d.slot = -1
+      },
+      size: () => heap.size
+    } satisfies Alarm<D>
+  }
+)

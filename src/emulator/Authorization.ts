@@ -1,0 +1,95 @@
+/**
+ * Who may do what: checks SAS tokens against the keys of this broker, for real, and remembers the claims of a connection.
+ *
+ * A claim covers what its token's resource covers, by whole path segments, with the rights of the key that signed it,
+ * until the token expires.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as sas from "../internal/sas.ts"
+
+/** A right of Service Bus. Manage implies the other two. */
+export type Right = "Send" | "Listen" | "Manage"
+
+/** A shared access policy. */
+export interface Policy {
+  readonly name: string
+  readonly key: Redacted.Redacted<string>
+  readonly rights: ReadonlyArray<Right>
+}
+
+/** Why a token was refused: the beginning of the service's text. */
+export type TokenProblem = "MalformedToken" | "InvalidSignature" | "ExpiredToken" | "InvalidAudience"
+
+/** A claim on a resource. */
+export interface Claim {
+  /** The path that it covers, in lower case; empty for the whole namespace. */
+  readonly path: string
+  readonly rights: ReadonlyArray<Right>
+  /** Milliseconds. */
+  readonly expiresAt: number
+}
+
+/** The path of a resource: without scheme, host, slashes at its ends and `$management`; in lower case. */
+export const pathOf = (resource: string): string => {
+  let path = resource.trim()
+  const scheme = path.indexOf("://")
+  if (scheme >= 0) {
+    path = path.slice(scheme + 3)
+    const slash = path.indexOf("/")
+    path = slash < 0 ? "" : path.slice(slash)
+  }
+  try {
+    path = decodeURIComponent(path)
+  } catch {
+    // Not percent-encoded after all.
+  }
+  return path.replace(/^\/+|\/+$/g, "").toLowerCase().replace(/\/?\$management$/, "")
+}
+
+const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
+
+/** Checks a SAS token that is put for an audience, and gives the claim. */
+export const check = (
+  policies: ReadonlyArray<Policy>,
+  token: string,
+  audience: string,
+  now: number
+): Result.Result<Claim, TokenProblem> => {
+  const parts = sas.parse(token)
+  if (parts === undefined) return Result.fail("MalformedToken")
+  const policy = policies.find((policy) => policy.name === parts.keyName)
+  if (policy === undefined || !sas.verify(parts, policy.key)) return Result.fail("InvalidSignature")
+  const expiresAt = parts.expiresAt * 1000
+  if (expiresAt <= now) return Result.fail("ExpiredToken")
+  const path = pathOf(audience)
+  if (!covers(pathOf(parts.resource), path)) return Result.fail("InvalidAudience")
+  return Result.succeed({ path, rights: policy.rights, expiresAt })
+}
+
+/** The claims of one connection. For one audience the latest token counts. */
+export class Claims {
+  private readonly claims = new Map<string, Claim>()
+  private readonly clock: Clock.Clock
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  add(claim: Claim): void {
+    this.claims.set(claim.path, claim)
+  }
+
+  /** Until when a right on a path is held, in milliseconds; undefined where it is not. */
+  heldUntil(path: string, right: Right): number | undefined {
+    const now = this.clock.currentTimeMillisUnsafe()
+    let until: number | undefined
+    for (const claim of this.claims.values()) {
+      if (claim.expiresAt <= now || !covers(claim.path, path)) continue
+      if (!claim.rights.includes(right) && !claim.rights.includes("Manage")) continue
+      if (until === undefined || claim.expiresAt > until) until = claim.expiresAt
+    }
+    return until
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * What a queue of the embedded broker is to those who use it: the messages, the operations and the ways to refuse.
+ *
+ * Every operation is a synchronous function. Whatever a queue hands out (a message, a delivery, a refusal) is a value
+ * that does not change afterwards; only the counters are live.
+ */
+import type * as Result from "effect/Result"
+import type { AmqpValue } from "../AmqpValue.ts"
+import type * as Settlement from "../Settlement.ts"
+import type { QueueSettings } from "./QueueOptions.ts"
+
+/**
+ * A message as it comes in. The payload is opaque; `timeToLive` is milliseconds.
+ *
+ * @category models
+ */
+export interface IncomingMessage {
+  readonly payload: Uint8Array
+  readonly messageId: string | undefined
+  readonly sessionId: string | undefined
+  readonly timeToLive: number | undefined
+}
+
+/**
+ * A message as the queue holds it, at the moment of asking: it does not change afterwards. Times are milliseconds.
+ *
+ * @category models
+ */
+export interface StoredMessage {
+  readonly sequenceNumber: bigint
+  readonly enqueuedAt: number
+  /** When it expires; never in a dead-letter queue. */
+  readonly expiresAt: number | undefined
+  /** The smaller of its own time to live and the queue's. */
+  readonly timeToLive: number | undefined
+  /** How often its delivery failed: 0 at the first delivery. */
+  readonly deliveryCount: number
+  readonly state: "active" | "deferred" | "scheduled"
+  readonly payload: Uint8Array
+  readonly messageId: string | undefined
+  readonly sessionId: string | undefined
+  /** Application properties that settlements and the broker added. */
+  readonly properties: ReadonlyMap<string, AmqpValue>
+}
+
+/**
+ * A message handed to a consumer. In receive-and-delete mode there is no lock: the token is good only as a tag, and
+ * `lockedUntil` is the time of the delivery.
+ *
+ * @category models
+ */
+export interface Delivery {
+  readonly message: StoredMessage
+  readonly lockToken: string
+  readonly lockedUntil: number
+}
+
+/**
+ * Who takes messages. `credit` is how many more it takes, without those in flight to it; it is asked before messages are
+ * chosen, has no effect and does not throw. `deliver` may call any operation of the broker; where it throws, the defect
+ * is logged and the consumer detached, because whoever caused the delivery has no part in it.
+ *
+ * @category models
+ */
+export interface Consumer {
+  readonly mode: "peekLock" | "receiveAndDelete"
+  credit(): number
+  deliver(deliveries: ReadonlyArray<Delivery>): void
+}
+
+/**
+ * The place of a consumer at a queue.
+ *
+ * @category models
+ */
+export interface Attachment {
+  /** Says that its credit grew; delivers at once what there is. */
+  wake(): void
+  /** Ends it. Locks on what it received run on until they expire. */
+  detach(): void
+}
+
+/**
+ * Why an operation was refused. Nothing was changed.
+ *
+ * @category models
+ */
+export interface Refusal {
+  readonly _tag: "EntityNotFound" | "LockLost" | "QuotaExceeded" | "MessageTooLarge" | "NotAllowed"
+  readonly entity: string
+  readonly detail?: string
+}
+
+/**
+ * What happened in a queue since it was made. `enqueued` counts in a dead-letter queue what was dead-lettered to it,
+ * `deadLettered` what left for it, for whatever reason; `redelivered` is a part of `delivered`.
+ *
+ * @category models
+ */
+export interface Counters {
+  enqueued: number
+  delivered: number
+  redelivered: number
+  completed: number
+  abandoned: number
+  released: number
+  deferred: number
+  deadLettered: number
+  expired: number
+  lockExpired: number
+  renewed: number
+}
+
+/**
+ * A queue, or the dead-letter queue of one.
+ *
+ * @category models
+ */
+export interface Queue {
+  readonly path: string
+  readonly options: QueueSettings
+  readonly isDeadLetter: boolean
+  /** Where its dead letters go; `undefined` on a dead-letter queue. */
+  readonly deadLetterQueue: Queue | undefined
+  readonly counters: Counters
+  /**
+   * Stores all of the messages or none, and returns their sequence numbers. Refused as `NotAllowed` on a dead-letter
+   * queue, as `MessageTooLarge` and as `QuotaExceeded`.
+   */
+  send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal>
+  /** Adds a consumer. Nothing is delivered before this returns: call `wake` once the consumer can take messages. */
+  attach(consumer: Consumer): Attachment
+  /**
+   * Carries out a settlement. Refused as `LockLost` where the token is unknown or its lock has ended, and as
+   * `NotAllowed` for `RetryAfter` and for a dead-lettering from a dead-letter queue.
+   */
+  settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal>
+  /** Gives a message back, as AMQP's `released` does: its delivery count grows by one. */
+  release(lockToken: string): Result.Result<void, Refusal>
+  /** Starts the clock of these locks anew, of all or of none, and returns when each ends. */
+  renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal>
+  /** Every message, of whatever state, in the order of sequence numbers. */
+  messages(): ReadonlyArray<StoredMessage>
+}

@@ -1,0 +1,338 @@
+/**
+ * The AMQP door of the embedded broker: a socket becomes a connection of rhea's server side under the same data plane as
+ * the client's, and its links become consumers and senders of the broker's queues.
+ *
+ * Nothing is allowed without a claim: `$cbs` checks tokens for real, an attach needs the right on its entity, and a link
+ * whose claim expires is detached.
+ */
+import type * as Clock from "effect/Clock"
+import * as Result from "effect/Result"
+import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
+import * as DataPlanes from "../../internal/amqp/dataPlane/DataPlane.ts"
+import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
+import { rhea, type RheaConnection, type RheaContainer, type RheaLink } from "../../internal/amqp/rhea.ts"
+import type { Alarm, Deadline } from "../Alarm.ts"
+import * as Authorization from "../Authorization.ts"
+import type { Broker } from "../Broker.ts"
+import { attachReceiver } from "./EntityReceiver.ts"
+import { attachSender } from "./EntitySender.ts"
+import * as Management from "./Management.ts"
+import * as Node from "./Node.ts"
+import { Refusals } from "./Refusals.ts"
+
+export interface Options {
+  readonly broker: Broker
+  readonly dispatcher: Dispatcher
+  readonly clock: Clock.Clock
+  readonly policies: ReadonlyArray<Authorization.Policy>
+  /** Under which name the namespace speaks of itself. */
+  readonly host: string
+  /** Where links wait for their claims to expire. */
+  readonly alarm: Alarm<ExpiringLink>
+}
+
+/** What a server needs of a socket. */
+export interface ServerSocket {
+  on(event: string, listener: (...args: Array<any>) => void): unknown
+  write(bytes: Uint8Array): unknown
+  destroy(): unknown
+}
+
+/** A link that is detached when the right it was attached with ends. */
+export interface ExpiringLink extends Deadline {
+  readonly expire: () => void
+}
+
+/** What the service advertises (Service Bus protocol guide). */
+const idleTimeout = 240_000
+
+export class Door {
+  readonly options: Options
+  readonly refusals: Refusals
+  readonly connections = new Set<Served>()
+  private readonly container: RheaContainer
+
+  constructor(options: Options) {
+    this.options = options
+    this.refusals = new Refusals(options.host, () => options.clock.currentTimeMillisUnsafe())
+    this.container = rhea.create_container({ id: options.host })
+    // What nobody hears rhea throws or prints.
+    for (
+      const event of [
+        "error",
+        "protocol_error",
+        "connection_error",
+        "connection_close",
+        "session_error",
+        "session_close",
+        "sender_error",
+        "sender_close",
+        "receiver_error",
+        "receiver_close",
+        "disconnected"
+      ]
+    ) this.container.on(event, () => {})
+  }
+
+  /** Serves a socket until it closes. */
+  accept(socket: ServerSocket): Served {
+    const served = new Served(this, socket, this.container)
+    this.connections.add(served)
+    return served
+  }
+}
+
+/** One connection that is served. */
+export class Served {
+  readonly door: Door
+  readonly rhea: RheaConnection
+  readonly plane: DataPlane
+  readonly claims: Authorization.Claims
+  private readonly socket: ServerSocket
+  private readonly closers = new Set<() => void>()
+
+  constructor(door: Door, socket: ServerSocket, container: RheaContainer) {
+    this.door = door
+    this.socket = socket
+    this.claims = new Authorization.Claims(door.options.clock)
+    this.rhea = container.create_connection({
+      reconnect: false,
+      container_id: door.options.host,
+      max_frame_size: 65536,
+      channel_max: 4999,
+      receiver_options: { credit_window: 0, autoaccept: false, autosettle: false },
+      sender_options: { treat_modified_as_released: false, autosettle: false }
+    })
+    this.plane = new DataPlanes.DataPlane(this.rhea, {
+      schedule: door.options.dispatcher.schedule,
+      idleTimeout,
+      padded: true
+    })
+    // After these rhea only half-closes.
+    for (const event of ["protocol_error", "error", "disconnected"]) this.rhea.on(event, () => this.drop())
+    this.rhea.on("connection_close", () => this.end())
+    this.rhea.on("receiver_open", ({ receiver }) => this.opened(receiver, () => this.receiverOpen(receiver)))
+    this.rhea.on("sender_open", ({ sender }) => this.opened(sender, () => this.senderOpen(sender)))
+    socket.on("close", () => this.end())
+    this.rhea.accept(socket)
+    acceptAnonymous(this.rhea)
+  }
+
+  /** Destroys the socket, without a word to the peer. */
+  drop(): void {
+    this.end()
+    this.socket.destroy()
+  }
+
+  /** Closes the connection with an error that the peer is told. */
+  close(error: AmqpError): void {
+    this.rhea.close(error)
+  }
+
+  private end(): void {
+    this.door.connections.delete(this)
+    for (const closer of this.closers) closer()
+    this.closers.clear()
+  }
+
+  /** Runs a function when the link or its connection ends. */
+  onEnd(link: RheaLink, closer: () => void): void {
+    const once = () => {
+      if (this.closers.delete(once)) closer()
+    }
+    this.closers.add(once)
+    const kind = link.is_receiver() ? "receiver" : "sender"
+    link.on(`${kind}_close`, once)
+    link.on(`${kind}_error`, () => {})
+    link.session.on("session_close", once)
+    link.session.on("session_error", () => {})
+  }
+
+  private opened(link: RheaLink, serve: () => AmqpError | undefined): void {
+    const { attach } = link.local
+    const remote = link.remote.attach!
+    attach["snd_settle_mode"] = remote["snd_settle_mode"]
+    const refusal = serve()
+    if (refusal === undefined) return
+    // An attach without a terminus, then a detach that says why (AMQP 1.0 section 2.6.3).
+    attach["source"] = undefined
+    attach["target"] = undefined
+    link.close(refusal)
+  }
+
+  private answer(link: RheaLink): void {
+    const { source, target } = link.remote.attach!
+    link.set_source({ ...address(source), ...(source?.filter === undefined ? {} : { filter: source.filter }) })
+    link.set_target(address(target))
+  }
+
+  /** The claim that an attach needs; the link ends with it. */
+  authorize(link: RheaLink, path: string, right: Authorization.Right): AmqpError | undefined {
+    const until = this.claims.heldUntil(path.toLowerCase(), right)
+    if (until === undefined) return this.door.refusals.unauthorized(path, right)
+    const { alarm } = this.door.options
+    const expiring: ExpiringLink = {
+      at: 0,
+      slot: -1,
+      expire: () => {
+        const renewed = this.claims.heldUntil(path.toLowerCase(), right)
+        if (renewed !== undefined) return alarm.set(expiring, renewed)
+        link.close(this.door.refusals.expired(path))
+      }
+    }
+    alarm.set(expiring, until)
+    this.onEnd(link, () => alarm.clear(expiring))
+    return undefined
+  }
+
+  /** The peer sends. */
+  private receiverOpen(link: RheaLink): AmqpError | undefined {
+    const raw = String(link.remote.attach!["target"]?.address ?? "")
+    const node = nodeOf(raw)
+    if (node.kind === "cbs") {
+      this.answer(link)
+      link.local.attach["max_message_size"] = 1048576
+      Node.serve(this.plane, link, "dashed", () => this.replies(link, "cbs"), (request) => this.putToken(request))
+      link.add_credit(100)
+      return undefined
+    }
+    const queue = this.door.options.broker.queue(node.path)
+    if (queue === undefined) return this.door.refusals.notFound(node.path)
+    if (node.kind === "management") {
+      const refused = this.authorizeAny(link, node.path)
+      if (refused !== undefined) return refused
+      this.answer(link)
+      Node.serve(
+        this.plane,
+        link,
+        "camel",
+        () => this.replies(link, node.path.toLowerCase()),
+        (request) => Management.answer(this, queue, request)
+      )
+      link.add_credit(100)
+      return undefined
+    }
+    if (queue.isDeadLetter) {
+      return this.door.refusals.notAllowed(node.path, "A sender cannot be created on a sub-queue.")
+    }
+    const refused = this.authorize(link, node.path, "Send")
+    if (refused !== undefined) return refused
+    this.answer(link)
+    attachReceiver(this, queue, link)
+    return undefined
+  }
+
+  /** The peer receives. */
+  private senderOpen(link: RheaLink): AmqpError | undefined {
+    const node = nodeOf(String(link.remote.attach!["source"]?.address ?? ""))
+    if (node.kind === "cbs") {
+      this.answer(link)
+      this.remember(link, "cbs")
+      return undefined
+    }
+    const queue = this.door.options.broker.queue(node.path)
+    if (queue === undefined) return this.door.refusals.notFound(node.path)
+    if (node.kind === "management") {
+      const refused = this.authorizeAny(link, node.path)
+      if (refused !== undefined) return refused
+      this.answer(link)
+      this.remember(link, node.path.toLowerCase())
+      return undefined
+    }
+    const refused = this.authorize(link, node.path, "Listen")
+    if (refused !== undefined) return refused
+    this.answer(link)
+    link.local.attach["rcv_settle_mode"] = link.remote.attach!["rcv_settle_mode"]
+    attachSender(this, queue, link)
+    return undefined
+  }
+
+  /** The management node is open to whoever may send or listen; each operation asks for its own right. */
+  private authorizeAny(link: RheaLink, path: string): AmqpError | undefined {
+    return this.claims.heldUntil(path.toLowerCase(), "Send") !== undefined
+      ? this.authorize(link, path, "Send")
+      : this.authorize(link, path, "Listen")
+  }
+
+  private readonly replyLinks = new Map<RheaLink, string>()
+
+  private remember(link: RheaLink, node: string): void {
+    this.replyLinks.set(link, node)
+    this.onEnd(link, () => this.replyLinks.delete(link))
+  }
+
+  private replies(link: RheaLink, node: string): ReadonlyArray<RheaLink> {
+    const found: Array<RheaLink> = []
+    for (const [reply, of] of this.replyLinks) if (of === node && reply.session === link.session) found.push(reply)
+    return found
+  }
+
+  private putToken(request: Node.Request): Node.Answer {
+    const { clock, policies } = this.door.options
+    const { name, type } = request.properties
+    if (request.operation !== "put-token") {
+      return { status: 501, error: this.door.refusals.notImplemented("$cbs", request.operation) }
+    }
+    const audience = typeof name === "string" ? name : ""
+    if (type !== "servicebus.windows.net:sastoken" && type !== "jwt" && type !== "amqp:jwt" && type !== "amqp:swt") {
+      return { status: 400, error: this.door.refusals.argument("$cbs", `Unknown token type.`) }
+    }
+    const checked = Authorization.check(
+      policies,
+      typeof request.body === "string" ? request.body : "",
+      audience,
+      clock.currentTimeMillisUnsafe()
+    )
+    if (Result.isFailure(checked)) {
+      return { status: 401, error: this.door.refusals.token(checked.failure, audience) }
+    }
+    this.claims.add(checked.success)
+    return { status: 202, description: "Accepted" }
+  }
+}
+
+const address = (terminus: { readonly address?: unknown } | undefined): { readonly address?: string } =>
+  typeof terminus?.address === "string" ? { address: terminus.address } : {}
+
+type NodeAddress = { readonly kind: "cbs" | "management" | "entity"; readonly path: string }
+
+/** The node that an address names: clients write it bare, with a slash, or as a URL (Service Bus protocol guide). */
+const nodeOf = (raw: string): NodeAddress => {
+  let path = raw
+  const scheme = path.indexOf("://")
+  if (scheme >= 0) {
+    const slash = path.indexOf("/", scheme + 3)
+    path = slash < 0 ? "" : path.slice(slash)
+  }
+  try {
+    path = decodeURIComponent(path)
+  } catch {
+    // Not percent-encoded after all.
+  }
+  path = path.replace(/^\/+|\/+$/g, "")
+  const lower = path.toLowerCase()
+  if (lower === "$cbs") return { kind: "cbs", path }
+  return lower.endsWith("/$management")
+    ? { kind: "management", path: path.slice(0, -"/$management".length) }
+    : { kind: "entity", path }
+}
+
+/**
+ * SASL as the service does it: MSSBCBS and ANONYMOUS, with the claims put afterwards. Answered in the same turn and from a
+ * table without a prototype: rhea's own answers later, and looks names up in an object.
+ */
+const acceptAnonymous = (connection: RheaConnection): void => {
+  const server = connection.sasl_transport?.transports?.[3]
+  if (server === undefined) return
+  const mechanisms = ["MSSBCBS", "ANONYMOUS"]
+  // The first frame that rhea prepared offers its own list.
+  const offered = server.transport.pending[0]
+  if (offered?.performative !== undefined) offered.performative.sasl_server_mechanisms = mechanisms
+  server.on_sasl_init = (frame: { readonly performative: { readonly mechanism: unknown } }) => {
+    const ok = mechanisms.includes(String(frame.performative.mechanism))
+    server.mechanism = { outcome: ok, username: "anonymous" }
+    server.do_step(undefined)
+    if (!ok) connection.close({ condition: "amqp:unauthorized-access", description: "Unknown SASL mechanism." })
+  }
+}

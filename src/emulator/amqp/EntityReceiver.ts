@@ -1,0 +1,56 @@
+/**
+ * The broker's end of a sending link: takes messages and batches, stores them, and answers each delivery.
+ */
+import * as Result from "effect/Result"
+import { accepted, type AmqpError, type Outcome } from "../../internal/amqp/dataPlane/Outcome.ts"
+import { DecodeProblem } from "../../internal/amqp/dataPlane/Reader.ts"
+import type { IncomingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
+import type { RheaLink } from "../../internal/amqp/rhea.ts"
+import type { Queue } from "../Queue.ts"
+import type { Served } from "./Door.ts"
+import { incoming, unpack } from "./StoredPayload.ts"
+
+/** How many messages a sender may have on their way. */
+const credit = 1000
+
+/** The message format of a batch (Service Bus protocol guide). */
+const batchFormat = 0x80013700
+
+export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): void => {
+  const plane = served.plane.link(link)
+  const limit = queue.options.maxMessageSize
+  link.local.attach["max_message_size"] = limit
+  plane.maxMessageSize = Math.max(limit * 4, 1024 * 1024)
+  let since = 0
+  plane.onDeliveries = (deliveries) => {
+    for (const delivery of deliveries) {
+      const refusal = store(served, queue, delivery, limit)
+      if (delivery.settled) continue
+      const outcome: Outcome = refusal === undefined ? accepted : { _tag: "Rejected", error: refusal }
+      plane.session.dispose(delivery, outcome, true)
+    }
+    since += deliveries.length
+    if (since >= credit / 2) {
+      link.add_credit(since)
+      since = 0
+    }
+  }
+  link.add_credit(credit)
+}
+
+const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: number): AmqpError | undefined => {
+  const { refusals } = served.door
+  const { length } = delivery.payload
+  if (length > limit) return refusals.tooLarge(queue.path, delivery.id, length, limit)
+  try {
+    const messages = delivery.format === batchFormat ? unpack(delivery.payload) : [incoming(delivery.payload)]
+    if (messages.length === 0) return refusals.argument(queue.path, "The batch has no messages.")
+    const stored = queue.send(messages)
+    return Result.isSuccess(stored) ? undefined : refusals.of(stored.failure, queue.path)
+  } catch (error) {
+    if (error instanceof DecodeProblem) {
+      return refusals.decode(queue.path, `The message is malformed: ${error.message}.`)
+    }
+    throw error
+  }
+}

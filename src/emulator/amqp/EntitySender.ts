@@ -1,0 +1,121 @@
+/**
+ * The broker's end of a receiving link: hands messages over as credit allows, and carries out what the peer says of
+ * them.
+ */
+import * as Result from "effect/Result"
+import type { AmqpValue } from "../../AmqpValue.ts"
+import { accepted, type Outcome, released } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { DeliveryOwner, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
+import type { RheaLink } from "../../internal/amqp/rhea.ts"
+import { tagFromToken, tokenFromTag } from "../../internal/messageCodec.ts"
+import * as Settlement from "../../Settlement.ts"
+import type { Queue, Refusal } from "../Queue.ts"
+import type { Served } from "./Door.ts"
+import { outgoing } from "./StoredPayload.ts"
+
+export const attachSender = (served: Served, queue: Queue, link: RheaLink): void => {
+  const { plane } = served
+  const target = plane.link(link)
+  const { schedule } = served.door.options.dispatcher
+  const destructive = link.remote.attach!["snd_settle_mode"] === 1
+  const owner: DeliveryOwner = {
+    onOutcome: (delivery, outcome, settled) => {
+      // Our own settled delivery has left.
+      if (destructive || outcome === undefined && !settled) return
+      decide(served, queue, delivery, outcome, settled)
+    }
+  }
+  const attachment = queue.attach({
+    mode: destructive ? "receiveAndDelete" : "peekLock",
+    credit: () => Math.max(0, link.credit - target.pending),
+    deliver: (deliveries) => {
+      for (const { lockToken, lockedUntil, message } of deliveries) {
+        target.session.send(target, outgoing(message, destructive ? undefined : lockedUntil), {
+          settled: destructive,
+          tag: tagFromToken(lockToken),
+          owner
+        })
+      }
+    }
+  })
+  served.onEnd(link, () => attachment.detach())
+
+  // rhea's own answer to a drain has no drain flag where all credit is used up, and a client would wait for ever.
+  const draining = link as unknown as { _draining: boolean; _get_drain: () => boolean }
+  draining._get_drain = () => {
+    if (!draining._draining) return false
+    draining._draining = false
+    link.delivery_count = (link.delivery_count + link.credit) >>> 0
+    link.credit = 0
+    return true
+  }
+  const answerDrain = (): void => {
+    // What is chosen already leaves first.
+    if (target.pending > 0 && link.credit > 0 && link.is_open()) return schedule(answerDrain)
+    link.issue_flow = true
+    served.rhea._register()
+  }
+  link.on("sender_flow", () => {
+    attachment.wake()
+    if (draining._draining) schedule(answerDrain)
+  })
+  // Credit that came together with the attach made no event: the link was not open yet.
+  schedule(() => attachment.wake())
+}
+
+const decide = (
+  served: Served,
+  queue: Queue,
+  delivery: OutgoingDelivery,
+  outcome: Outcome | undefined,
+  settled: boolean
+): void => {
+  const token = tokenFromTag(delivery.tag as Buffer)
+  const done = carryOut(queue, token, outcome)
+  if (settled) return
+  const { session } = delivery.link
+  if (done === undefined) return session.settle(delivery, echo(outcome))
+  session.settle(delivery, { _tag: "Rejected", error: served.door.refusals.of(done, queue.path) })
+}
+
+const carryOut = (queue: Queue, token: string, outcome: Outcome | undefined): Refusal | undefined => {
+  const result = outcome?._tag === "Released" || outcome === undefined || outcome._tag === "Other"
+    ? queue.release(token)
+    : queue.settle(token, settlementOf(outcome))
+  return Result.isFailure(result) ? result.failure : undefined
+}
+
+const settlementOf = (outcome: Exclude<Outcome, { readonly _tag: "Released" | "Other" }>): Settlement.Settlement => {
+  switch (outcome._tag) {
+    case "Accepted":
+      return Settlement.complete
+    case "Modified":
+      return outcome.undeliverableHere === true
+        ? Settlement.defer({ properties: outcome.annotations })
+        : Settlement.abandon({ properties: outcome.annotations })
+    case "Rejected": {
+      const { DeadLetterErrorDescription, DeadLetterReason, ...properties } = outcome.error?.info ?? {}
+      const description = text(DeadLetterErrorDescription) ?? outcome.error?.description
+      return Settlement.deadLetter({ reason: text(DeadLetterReason), description, properties })
+    }
+  }
+}
+
+const text = (value: AmqpValue): string | undefined => typeof value === "string" ? value : undefined
+
+const rejected: Outcome = Object.freeze({ _tag: "Rejected" })
+const modified: Outcome = Object.freeze({ _tag: "Modified" })
+
+/** The same outcome, without content: a client takes an error in it for a refusal. */
+const echo = (outcome: Outcome | undefined): Outcome => {
+  switch (outcome?._tag) {
+    case "Rejected":
+      return rejected
+    case "Modified":
+      return modified
+    case "Released":
+      return released
+    default:
+      return accepted
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What the service says when it refuses: conditions and texts as they are on the wire, with the tracking suffix that ends
+ * every one of them. Tools match on these texts (Service Bus protocol guide; texts seen of the service).
+ */
+import { randomUUID } from "node:crypto"
+import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { Right, TokenProblem } from "../Authorization.ts"
+import type { Refusal } from "../Queue.ts"
+
+export class Refusals {
+  private readonly host: string
+  private readonly now: () => number
+
+  constructor(host: string, now: () => number) {
+    this.host = host
+    this.now = now
+  }
+
+  private error(condition: string, text: string, entity: string): AmqpError {
+    const time = new Date(this.now()).toISOString().slice(0, 19)
+    return {
+      condition,
+      description: `${text} TrackingId:${randomUUID()}_G0, SystemTracker:${this.host}:${entity}, Timestamp:${time}`
+    }
+  }
+
+  notFound(entity: string): AmqpError {
+    return this.error(
+      "amqp:not-found",
+      `The messaging entity 'sb://${this.host}/${entity}' could not be found. To know more visit https://aka.ms/sbResourceMgrExceptions. `,
+      entity
+    )
+  }
+
+  unauthorized(entity: string, right: Right): AmqpError {
+    return this.error(
+      "amqp:unauthorized-access",
+      `Unauthorized access. '${right}' claim(s) are required to perform this operation. Resource: 'sb://${this.host}/${entity}'.`,
+      entity
+    )
+  }
+
+  expired(entity: string): AmqpError {
+    return this.error("amqp:unauthorized-access", "ExpiredToken: The token is expired.", entity)
+  }
+
+  token(problem: TokenProblem, audience: string): AmqpError {
+    const texts = {
+      MalformedToken: "MalformedToken: The token is malformed.",
+      InvalidSignature: "InvalidSignature: The token has an invalid signature.",
+      ExpiredToken: "ExpiredToken: The token is expired.",
+      InvalidAudience: "InvalidAudience: The authorization header contains a token with a wrong audience."
+    }
+    return this.error("amqp:unauthorized-access", texts[problem], audience)
+  }
+
+  notAllowed(entity: string, text: string): AmqpError {
+    return this.error("amqp:not-allowed", text, entity)
+  }
+
+  notImplemented(entity: string, operation: string): AmqpError {
+    return this.error("amqp:not-implemented", `The operation '${operation}' is not supported.`, entity)
+  }
+
+  argument(entity: string, text: string): AmqpError {
+    return this.error("com.microsoft:argument-error", text, entity)
+  }
+
+  decode(entity: string, text: string): AmqpError {
+    return this.error("amqp:decode-error", text, entity)
+  }
+
+  tooLarge(entity: string, id: number, size: number, limit: number): AmqpError {
+    return this.error(
+      "amqp:link:message-size-exceeded",
+      `The received message (delivery-id:${id}, size:${size} bytes) exceeds the limit (${limit} bytes) currently allowed on the link.`,
+      entity
+    )
+  }
+
+  lockLost(entity: string): AmqpError {
+    return this.error(
+      "com.microsoft:message-lock-lost",
+      "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue, or was received by a different receiver instance.",
+      entity
+    )
+  }
+
+  of(refusal: Refusal, entity: string): AmqpError {
+    switch (refusal._tag) {
+      case "EntityNotFound":
+        return this.notFound(entity)
+      case "LockLost":
+        return this.lockLost(entity)
+      case "QuotaExceeded":
+        return this.error(
+          "amqp:resource-limit-exceeded",
+          `The maximum entity size has been reached or exceeded for Queue: '${entity}'.${
+            refusal.detail === undefined ? "" : ` ${refusal.detail}.`
+          }`,
+          entity
+        )
+      case "MessageTooLarge":
+        return this.error(
+          "amqp:link:message-size-exceeded",
+          `The received message exceeds the limit currently allowed on the link.${
+            refusal.detail === undefined ? "" : ` ${refusal.detail}.`
+          }`,
+          entity
+        )
+      case "NotAllowed":
+        return this.notAllowed(entity, refusal.detail ?? "The operation is not allowed for this entity.")
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Between what a client sent and what the broker delivers: the message's own sections are kept byte for byte, so that no
+ * AMQP type is lost on the way; only the header and the broker's annotations are written anew, and the application
+ * properties that a settlement added are joined to the sender's.
+ */
+import * as DateTime from "effect/DateTime"
+import * as AmqpValue from "../../AmqpValue.ts"
+import { Reader } from "../../internal/amqp/dataPlane/Reader.ts"
+import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
+import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
+import type { IncomingMessage, StoredMessage } from "../Queue.ts"
+
+/** What the broker needs to know of a message. Throws a DecodeProblem where the bytes are no message. */
+export const incoming = (bytes: Buffer): IncomingMessage => {
+  const sections = new Sections(bytes, 0, bytes.length)
+  const properties = sections.readList(sections.properties)
+  const header = sections.readList(sections.header)
+  const id = properties[0]
+  const timeToLive = header[2]
+  return {
+    // Its own bytes: the read buffer that it came in is much larger.
+    payload: Buffer.from(bytes),
+    messageId: id === null || id === undefined ? undefined : AmqpValue.toText(id as AmqpValue.MessageId),
+    sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
+    timeToLive: typeof timeToLive === "number" && timeToLive > 0 ? timeToLive : undefined
+  }
+}
+
+/** The messages of a batch (Service Bus protocol guide): the data sections of its envelope. */
+export const unpack = (bytes: Buffer): ReadonlyArray<IncomingMessage> => {
+  const body = new Sections(bytes, 0, bytes.length).readBody()
+  if (body.kind !== "data" || typeof body.data === "string") return []
+  const parts = body.data instanceof Uint8Array ? [body.data] : body.data
+  return parts.map((part) => incoming(part as Buffer))
+}
+
+/** The bytes of one item of a list section, or undefined where it is absent or null. */
+export const rawItem = (sections: Sections, list: number, index: number): Buffer | undefined => {
+  if (list < 0) return undefined
+  const reader = new Reader(sections.bytes, list, sections.end)
+  const count = reader.list()
+  if (index >= count) return undefined
+  for (let i = 0; i < index; i++) reader.skip()
+  const start = reader.position
+  reader.skip()
+  return sections.bytes[start] === 0x40 ? undefined : sections.bytes.subarray(start, reader.position)
+}
+
+/** What the broker says itself; a sender's values under these names are not passed on. */
+const broker = new Set([
+  "x-opt-enqueued-time",
+  "x-opt-sequence-number",
+  "x-opt-enqueue-sequence-number",
+  "x-opt-locked-until",
+  "x-opt-message-state"
+])
+
+const states = { active: 0, deferred: 1, scheduled: 2 }
+
+const writer = new Writer()
+
+/** The message as it goes to a receiver. `lockedUntil` in milliseconds; undefined where there is no lock. */
+export const outgoing = (message: StoredMessage, lockedUntil: number | undefined): Buffer => {
+  const bytes = message.payload as Buffer
+  const sections = new Sections(bytes, 0, bytes.length)
+  writeHeader(message, sections)
+  writeAnnotations(message, sections, lockedUntil)
+  writeProperties(message, sections)
+  writeApplicationProperties(message, sections)
+  writer.raw(bytes.subarray(sections.body, sections.bodyEnd))
+  if (sections.footer >= 0) {
+    const reader = new Reader(bytes, sections.footer, sections.end)
+    reader.skip()
+    writer.descriptor(0x78)
+    writer.raw(bytes.subarray(sections.footer, reader.position))
+  }
+  return writer.take()
+}
+
+const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)
+
+const writeHeader = (message: StoredMessage, sections: Sections): void => {
+  writer.descriptor(0x70)
+  const list = writer.begin(0xd0)
+  rawOrNull(rawItem(sections, sections.header, 0))
+  rawOrNull(rawItem(sections, sections.header, 1))
+  if (message.timeToLive === undefined) writer.null()
+  else writer.uint(Math.min(Math.floor(message.timeToLive), 4294967295))
+  rawOrNull(rawItem(sections, sections.header, 3))
+  // Always there: clients read it by position.
+  writer.uint(message.deliveryCount)
+  writer.end(list, 5)
+}
+
+const writeAnnotations = (message: StoredMessage, sections: Sections, lockedUntil: number | undefined): void => {
+  writer.descriptor(0x72)
+  const map = writer.begin(0xd1)
+  let count = copyEntries(sections, sections.messageAnnotations, broker)
+  const put = (key: string, value: AmqpValue.AmqpValue) => {
+    writer.symbol(key)
+    writer.value(value)
+    count += 2
+  }
+  put("x-opt-enqueued-time", DateTime.makeUnsafe(message.enqueuedAt))
+  put("x-opt-sequence-number", message.sequenceNumber)
+  put("x-opt-enqueue-sequence-number", message.sequenceNumber)
+  if (lockedUntil !== undefined) put("x-opt-locked-until", DateTime.makeUnsafe(lockedUntil))
+  put("x-opt-message-state", states[message.state])
+  writer.end(map, count)
+}
+
+const writeProperties = (message: StoredMessage, sections: Sections): void => {
+  if (sections.properties < 0 && message.expiresAt === undefined) return
+  writer.descriptor(0x73)
+  if (message.expiresAt === undefined) {
+    const reader = new Reader(sections.bytes, sections.properties, sections.end)
+    reader.skip()
+    writer.raw(sections.bytes.subarray(sections.properties, reader.position))
+    return
+  }
+  const list = writer.begin(0xd0)
+  for (let i = 0; i < 13; i++) {
+    // The broker's word on when the message expires goes before the sender's.
+    if (i === 8) writer.timestamp(Math.floor(message.expiresAt))
+    else rawOrNull(rawItem(sections, sections.properties, i))
+  }
+  writer.end(list, 13)
+}
+
+const writeApplicationProperties = (message: StoredMessage, sections: Sections): void => {
+  if (sections.applicationProperties < 0 && message.properties.size === 0) return
+  writer.descriptor(0x74)
+  const map = writer.begin(0xd1)
+  let count = copyEntries(sections, sections.applicationProperties, message.properties)
+  for (const [key, value] of message.properties) {
+    writer.string(key)
+    writer.value(value)
+    count += 2
+  }
+  writer.end(map, count)
+}
+
+/** Copies the entries of a map section whose keys are not in `except`; gives how many keys and values it copied. */
+const copyEntries = (
+  sections: Sections,
+  map: number,
+  except: { readonly has: (key: string) => boolean }
+): number => {
+  if (map < 0) return 0
+  const reader = new Reader(sections.bytes, map, sections.end)
+  const total = reader.map()
+  let count = 0
+  for (let i = 0; i < total; i += 2) {
+    const start = reader.position
+    const key = reader.value()
+    reader.skip()
+    const name = AmqpValue.isTyped(key) ? String(key.value) : String(key)
+    if (except.has(name)) continue
+    writer.raw(sections.bytes.subarray(start, reader.position))
+    count += 2
+  }
+  return count
+}

@@ -1,0 +1,229 @@
+/**
+ * One AMQP connection as a scoped resource: it is open when the effect succeeds and closed when the scope closes. It
+ * dies once, for one reason, and tells that reason to everybody who holds something of it; it never comes back to life.
+ *
+ * rhea keeps the state of the protocol. Waiting is on rhea's events; its Promises and timers are never used.
+ */
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import type { ConnectError } from "../../ServiceBusError.ts"
+import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import { DataPlane } from "./dataPlane/DataPlane.ts"
+import * as Dispatcher from "./Dispatcher.ts"
+import { engine, type RheaConnection } from "./rhea.ts"
+import * as Transport from "./Transport.ts"
+
+/** Why a connection died. */
+export type Death = ConnectError
+
+export interface Connection {
+  readonly promised: { readonly _connection: RheaConnection }
+  readonly rhea: RheaConnection
+  readonly plane: DataPlane
+  readonly dispatcher: Dispatcher.Dispatcher
+  /** Why the connection is dead; undefined while it lives. */
+  readonly dead: () => Death | undefined
+  /** Runs a function when the connection dies, at once if it is dead; gives the function that takes it back. */
+  readonly onDeath: (hook: (death: Death) => void) => () => void
+}
+
+export interface Options {
+  readonly endpoint: Transport.Endpoint
+  /** The namespace, which the open frame names also where another host is dialled. */
+  readonly hostname: string
+  readonly containerId: string
+  readonly userAgent: string
+  /** Milliseconds for connecting, SASL and open together. */
+  readonly openTimeout: number
+}
+
+/** Ours: the peer may send nothing for as long (AMQP 1.0 section 2.4.5). */
+const idleTimeout = 60_000
+
+/** How long closing waits for the peer before the socket is destroyed. */
+export const closeTimeout = 1_000
+
+export const open = Effect.fnUntraced(function*(options: Options) {
+  const timedOut = new OperationTimeoutError({
+    operation: "connect",
+    outcome: "notSent",
+    description:
+      `${options.endpoint.host}:${options.endpoint.port} did not open the connection within ${options.openTimeout} ms`
+  })
+  const scope = yield* Effect.scope
+  return yield* Effect.timeoutOrElse(connect(options, scope), {
+    duration: options.openTimeout,
+    orElse: () => Effect.fail(timedOut)
+  })
+})
+
+const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope) {
+  const dispatcher = yield* Dispatcher.get
+  const transport = yield* Transport.Transport
+  const socket = yield* transport.connect(options.endpoint).pipe(Scope.provide(scope))
+
+  let death: Death | undefined
+  const hooks = new Set<(death: Death) => void>()
+  let plane: DataPlane | undefined
+  const promised = new engine.Connection({
+    host: options.endpoint.host,
+    hostname: options.hostname,
+    port: options.endpoint.port,
+    username: "anonymous",
+    reconnect: false,
+    container_id: options.containerId,
+    max_frame_size: 65536,
+    channel_max: 4999,
+    // Longer than any time-out of ours: rhea-promise's own timers never win.
+    operationTimeoutInSeconds: 3600,
+    properties: {
+      product: "effect-service-bus",
+      "user-agent": options.userAgent,
+      platform: `Node/${process.version}`
+    },
+    connection_details: () => ({
+      host: options.endpoint.host,
+      port: options.endpoint.port,
+      options: {},
+      connect: (_port: number, _host: string, _options: object, connected: () => void) => {
+        plane = new DataPlane(rhea, { schedule: dispatcher.schedule, idleTimeout, padded: false })
+        dispatcher.schedule(connected)
+        return socket
+      }
+    })
+  })
+  const rhea = promised._connection // rhea-promise repeats rhea's events; an `error` that nobody hears would be thrown.
+  ;(promised as unknown as { on(event: string, f: () => void): void }).on("error", () => {})
+
+  const die = (reason: Death): void => {
+    if (death !== undefined) return
+    death = reason
+    socket.destroy()
+    for (const hook of [...hooks]) hook(reason)
+    hooks.clear()
+  }
+  const failed = (error: unknown): void =>
+    die(
+      isAmqp(error)
+        ? errorMap.connectError({ condition: error.condition, description: error.description })
+        : errorMap.connectionLost(error instanceof Error ? error.message : "the peer closed the socket", error)
+    )
+  rhea.on("connection_error", (context) => failed(context.error))
+  rhea.on("connection_close", (context) => {
+    if (!closing) failed(context.connection.error ?? new Error("the peer closed the connection"))
+  })
+  rhea.on(
+    "disconnected",
+    (context) =>
+      die(
+        context.error === undefined
+          ? errorMap.connectionLost("the peer closed the socket")
+          : errorMap.fromSocket(context.error)
+      )
+  )
+  // After these rhea only half-closes; the socket is destroyed by `die`.
+  rhea.on("protocol_error", failed)
+  rhea.on("error", (error) => failed(error?.error ?? error))
+  for (
+    const name of ["session_error", "session_close", "sender_error", "sender_close", "receiver_error", "receiver_close"]
+  ) {
+    rhea.on(name, () => {})
+  }
+  // A socket that closes without an end or an error.
+  socket.once("close", () => die(errorMap.connectionLost("the socket was closed")))
+
+  let closing = false
+  yield* Scope.addFinalizer(
+    scope,
+    Effect.suspend(() => {
+      closing = true
+      if (death !== undefined || !rhea.is_open()) {
+        die(new ServiceBusConnectionError({ description: "the connection is closed" }))
+        return Effect.void
+      }
+      return awaitEvent(rhea, "connection_close", () => rhea.close()).pipe(
+        Effect.raceFirst(Effect.callback<void>((resume) => {
+          const off = connection.onDeath(() => resume(Effect.void))
+          return Effect.sync(off)
+        })),
+        Effect.timeoutOption(closeTimeout),
+        Effect.andThen(
+          Effect.sync(() => die(new ServiceBusConnectionError({ description: "the connection is closed" })))
+        )
+      )
+    })
+  )
+
+  const connection: Connection = {
+    promised,
+    rhea,
+    get plane() {
+      return plane!
+    },
+    dispatcher,
+    dead: () => death,
+    onDeath: (hook) => {
+      if (death !== undefined) {
+        hook(death)
+        return () => {}
+      }
+      hooks.add(hook)
+      return () => {
+        hooks.delete(hook)
+      }
+    }
+  }
+  yield* orDeath(connection, awaitEvent(rhea, "connection_open", () => rhea.connect()))
+  yield* Effect.forkIn(heartbeats(connection), scope, { startImmediately: true })
+  return connection
+})
+
+/** An empty frame at half of the peer's idle time-out. */
+const heartbeats = (connection: Connection): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const timeout = connection.plane.remoteIdleTimeout
+    if (timeout === undefined || timeout <= 0) return Effect.void
+    // A peer that asks for less than two frames a second is not served as it wishes: it could keep us busy with nothing.
+    return Effect.sleep(Math.max(500, timeout / 2)).pipe(
+      Effect.andThen(Effect.sync(() => {
+        if (connection.dead() === undefined) connection.plane.heartbeat()
+      })),
+      Effect.forever
+    )
+  })
+
+const isAmqp = (error: unknown): error is { readonly condition: string; readonly description?: string | undefined } =>
+  typeof error === "object" && error !== null &&
+  typeof (error as { readonly condition?: unknown }).condition === "string"
+
+/** Waits for an event of an object of rhea. The action runs once the listener is there. */
+export const awaitEvent = (
+  emitter: { on(e: string, f: (x: any) => void): unknown; removeListener(e: string, f: (x: any) => void): unknown },
+  event: string,
+  action: () => void
+): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const listener = () => {
+      emitter.removeListener(event, listener)
+      resume(Effect.void)
+    }
+    emitter.on(event, listener)
+    action()
+    return Effect.sync(() => {
+      emitter.removeListener(event, listener)
+    })
+  })
+
+/** Runs an effect that waits for the peer; fails with the reason if the connection dies meanwhile. */
+export const orDeath = <A, E, R>(
+  connection: Connection,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | Death, R> =>
+  Effect.raceFirst(
+    effect,
+    Effect.callback<never, Death>((resume) => {
+      const off = connection.onDeath((death) => resume(Effect.fail(death)))
+      return Effect.sync(off)
+    })
+  )

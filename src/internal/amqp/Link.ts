@@ -1,0 +1,234 @@
+/**
+ * AMQP sessions and links as scoped resources. Every link of the client has a session of its own, so that no link waits
+ * for another's window; only a request and its response share one.
+ *
+ * A link dies once: by a detach of the peer, with its session or with its connection. Attaching succeeds only when the
+ * peer has really taken the link: a refusal is an attach without terminus, followed by a detach that says why.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { randomUUID } from "node:crypto"
+import type * as E from "../../ServiceBusError.ts"
+import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import { awaitEvent, closeTimeout, type Connection, orDeath } from "./Connection.ts"
+import type { LinkPlane, SessionPlane } from "./dataPlane/SessionPlane.ts"
+import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./rhea.ts"
+
+export interface Session {
+  readonly connection: Connection
+  readonly rhea: RheaSession
+  readonly plane: SessionPlane
+  readonly promised: InstanceType<typeof engine.Session>
+}
+
+export interface Link {
+  readonly connection: Connection
+  readonly rhea: RheaLink
+  readonly plane: LinkPlane
+  readonly session: SessionPlane
+  readonly entity: string
+  /** Why the link is dead; undefined while it lives. */
+  readonly dead: () => E.Any | undefined
+  readonly onDeath: (hook: (death: E.Any) => void) => () => void
+}
+
+/** Ends what is open on the peer's side, for as long as closing may take. */
+const settleDown = (connection: Connection, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    connection.dead() !== undefined
+      ? Effect.void
+      : orDeath(connection, effect).pipe(Effect.timeoutOption(closeTimeout), Effect.ignore)
+  )
+
+export const session = (connection: Connection): Effect.Effect<Session, E.ConnectError, import("effect/Scope").Scope> =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      const dead = connection.dead()
+      if (dead !== undefined) return Effect.fail(dead)
+      const rhea = connection.rhea.create_session()
+      const promised = new engine.Session(connection.promised, rhea)
+      return orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
+        Effect.as({ connection, rhea, promised, plane: connection.plane.of(rhea) }),
+        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => rhea.close()))
+      )
+    }),
+    ({ rhea }) =>
+      settleDown(
+        connection,
+        Effect.suspend(() => rhea.is_open() ? awaitEvent(rhea, "session_close", () => rhea.close()) : Effect.void)
+      ),
+    { interruptible: true }
+  )
+
+export interface AttachOptions {
+  readonly role: "sender" | "receiver"
+  /** The node: target of a sender, source of a receiver. */
+  readonly address: string
+  /** The other terminus. */
+  readonly local?: string | undefined
+  readonly filter?: object | undefined
+  readonly properties?: Record<string, unknown> | undefined
+  readonly sndSettleMode?: 0 | 1 | 2
+  readonly rcvSettleMode?: 0 | 1
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly entity: string
+}
+
+export const attach = (
+  session: Session,
+  options: AttachOptions
+): Effect.Effect<Link, E.AttachError, import("effect/Scope").Scope> =>
+  Effect.acquireRelease(open(session, options), close, { interruptible: true })
+
+const open = (session: Session, options: AttachOptions): Effect.Effect<OpenLink, E.AttachError> =>
+  Effect.suspend(() => {
+    const link = new OpenLink(session, options)
+    return orDeath(session.connection, link.attached).pipe(
+      Effect.timeoutOrElse({
+        duration: options.timeout,
+        orElse: () =>
+          Effect.fail(
+            new OperationTimeoutError({
+              entity: options.entity,
+              operation: "attach",
+              outcome: "notSent",
+              description: `the peer did not answer within ${options.timeout} ms`
+            })
+          )
+      }),
+      Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => link.abandon()))
+    )
+  })
+
+const close = (link: OpenLink): Effect.Effect<void> =>
+  settleDown(
+    link.connection,
+    Effect.suspend(() => {
+      if (!link.rhea.is_open()) return Effect.void
+      return awaitEvent(link.rhea, `${link.kind}_close`, () => link.rhea.close())
+    })
+  ).pipe(Effect.andThen(Effect.sync(() => link.release())))
+
+class OpenLink implements Link {
+  readonly connection: Connection
+  readonly rhea: RheaLink
+  readonly plane: LinkPlane
+  readonly session: SessionPlane
+  readonly entity: string
+  readonly kind: "sender" | "receiver"
+  private death: E.Any | undefined
+  private readonly hooks = new Set<(death: E.Any) => void>()
+  private readonly off: Array<() => void> = []
+  private readonly abort = new AbortController()
+  /** Completes when the peer has taken the link; fails with its reason when it refuses. */
+  readonly attached: Effect.Effect<OpenLink, E.AttachError>
+
+  constructor(session: Session, options: AttachOptions) {
+    this.connection = session.connection
+    this.session = session.plane
+    this.entity = options.entity
+    this.kind = options.role
+    const name = `${options.entity}-${randomUUID()}`
+    const node = { address: options.address, ...(options.filter === undefined ? {} : { filter: options.filter }) }
+    const other = { ...(options.local === undefined ? {} : { address: options.local }) }
+    const create = options.role === "sender" ? "createSender" : "createReceiver"
+    // The Promise is never looked at: it resolves also for a link that is refused.
+    session.promised[create]({
+      name,
+      ...(options.role === "sender"
+        ? { target: node, source: other }
+        : { source: node, target: other, credit_window: 0 }),
+      autoaccept: false,
+      autosettle: false,
+      ...(options.sndSettleMode === undefined ? {} : { snd_settle_mode: options.sndSettleMode }),
+      ...(options.rcvSettleMode === undefined ? {} : { rcv_settle_mode: options.rcvSettleMode }),
+      ...(options.properties === undefined ? {} : { properties: options.properties }),
+      onError: () => {},
+      abortSignal: this.abort.signal
+    }).catch(() => {})
+    this.rhea = session.rhea.links[name]!
+    this.plane = session.plane.of(this.rhea)
+    this.listen(this.rhea, `${this.kind}_error`, () => this.die(this.rhea.error))
+    this.listen(this.rhea, `${this.kind}_close`, () => this.die(this.rhea.error))
+    this.listen(session.rhea, "session_error", () => this.die(session.rhea.error))
+    this.listen(session.rhea, "session_close", () => this.die(session.rhea.error))
+    this.off.push(session.connection.onDeath((death) => this.dieOf(death)))
+
+    this.attached = Effect.callback((resume) => {
+      const off = this.onDeath((death) => resume(Effect.fail(errorMap.attachError(death))))
+      const opened = () => {
+        // A refusal's detach comes in the same read as its attach: look once the read is over.
+        this.connection.dispatcher.schedule(() => {
+          const attach = this.rhea.remote.attach
+          const terminus = (this.kind === "sender" ? attach?.["target"] : attach?.["source"]) as
+            | Performative
+            | undefined
+          if (terminus?.["address"] === undefined || terminus["address"] === null) return
+          if (this.death === undefined) resume(Effect.succeed(this))
+        })
+      }
+      this.rhea.once(`${this.kind}_open`, opened)
+      return Effect.sync(() => {
+        off()
+        this.rhea.removeListener(`${this.kind}_open`, opened)
+      })
+    })
+  }
+
+  private listen(emitter: RheaLink | RheaSession, event: string, listener: () => void): void {
+    emitter.on(event, listener)
+    this.off.push(() => {
+      emitter.removeListener(event, listener)
+    })
+  }
+
+  private die(error: RheaError | undefined): void {
+    if (this.death !== undefined) return
+    this.dieOf(
+      error?.condition === undefined
+        ? new ServiceBusConnectionError({ entity: this.entity, description: "the peer detached the link" })
+        : errorMap.fromCondition(
+          { condition: error.condition, description: error.description },
+          { entity: this.entity }
+        )
+    )
+  }
+
+  private dieOf(death: E.Any): void {
+    if (this.death !== undefined) return
+    this.death = death
+    for (const hook of [...this.hooks]) hook(death)
+    this.hooks.clear()
+  }
+
+  dead(): E.Any | undefined {
+    return this.death
+  }
+
+  onDeath(hook: (death: E.Any) => void): () => void {
+    if (this.death !== undefined) {
+      hook(this.death)
+      return () => {}
+    }
+    this.hooks.add(hook)
+    return () => {
+      this.hooks.delete(hook)
+    }
+  }
+
+  /** Gives up a link that is not attached yet: the peer's late answer is closed by rhea-promise. */
+  abandon(): void {
+    this.abort.abort()
+    this.release()
+  }
+
+  /** Nothing of the link is used any more. */
+  release(): void {
+    for (const off of this.off) off()
+    this.off.length = 0
+    this.dieOf(new ServiceBusConnectionError({ entity: this.entity, description: "the link is closed" }))
+    this.session.drop(this.plane)
+  }
+}

@@ -1,0 +1,316 @@
+/**
+ * A receiving link: credit, the inbox of what has arrived, and settlement.
+ *
+ * Deliveries stay in the inbox until they are taken in one synchronous step, so that interrupting a wait loses nothing.
+ * When the scope closes, credit is withdrawn, and what nobody took or settled is released to the broker.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import {
+  type Any,
+  type AttachError,
+  MessageAlreadySettled,
+  OperationTimeoutError,
+  type ReceiveError,
+  type SettleError
+} from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import { awaitEvent, closeTimeout, orDeath } from "./Connection.ts"
+import { type Outcome, released } from "./dataPlane/Outcome.ts"
+import type { IncomingDelivery, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
+import * as Deadlines from "./Deadlines.ts"
+import * as Link from "./Link.ts"
+
+export interface Options {
+  readonly address: string
+  readonly entity: string
+  /** Receive-and-delete: the peer sends settled deliveries (AMQP 1.0 section 2.8.2). */
+  readonly destructive: boolean
+  /** Milliseconds for attaching, and for the answer to a settlement. */
+  readonly timeout: number
+  readonly properties?: Record<string, unknown> | undefined
+  readonly filter?: object | undefined
+}
+
+export interface Receiver {
+  readonly link: Link.Link
+  /** How many deliveries are in the inbox. */
+  readonly size: () => number
+  /** Deliveries that the peer may still send without being asked again. */
+  readonly credit: () => number
+  readonly addCredit: (credit: number) => void
+  /** Waits until the inbox has `count` deliveries; fails when the link is dead and it never will. */
+  readonly awaitSize: (count: number) => Effect.Effect<void, ReceiveError>
+  /** Takes up to `max` deliveries, oldest first. */
+  readonly take: (max: number) => Array<IncomingDelivery>
+  /** Has the peer send what it has at once and give the rest of the credit back; waits a second at most. */
+  readonly drain: Effect.Effect<void>
+  /** Settles deliveries with one outcome and waits for the peer's answer to all of them. */
+  readonly settle: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => Effect.Effect<void, SettleError>
+  /** Says what becomes of deliveries without waiting for an answer. */
+  readonly dispose: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => void
+  /** Forgets a delivery whose lock is over: there is nothing left to settle. */
+  readonly forget: (delivery: IncomingDelivery) => void
+  /** Puts deliveries back at the head of the inbox. */
+  readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
+  /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
+  readonly consume: (sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined) => void
+  /** Whether a delivery can still be settled by this receiver. */
+  readonly isUnsettled: (delivery: IncomingDelivery) => boolean
+}
+
+export const make: (session: Link.Session, options: Options) => Effect.Effect<Receiver, AttachError, Scope.Scope> =
+  Effect.fnUntraced(function*(session, options) {
+    const link = yield* Link.attach(session, {
+      role: "receiver",
+      address: options.address,
+      entity: options.entity,
+      timeout: options.timeout,
+      // Service Bus tells the two modes apart by these (Service Bus protocol guide).
+      sndSettleMode: options.destructive ? 1 : 0,
+      rcvSettleMode: options.destructive ? 0 : 1,
+      properties: options.properties,
+      filter: options.filter
+    })
+    const deadlines = yield* Deadlines.make(options.timeout)
+    const receiver = new OpenReceiver(link, options, deadlines, yield* Clock.Clock)
+    yield* Effect.addFinalizer(() => receiver.close)
+    return receiver
+  })
+
+class OpenReceiver implements Receiver {
+  readonly link: Link.Link
+  private readonly options: Options
+  private readonly deadlines: Deadlines.Deadlines
+  private inbox: Array<IncomingDelivery> = []
+  private waiters: Array<{ readonly count: number; readonly resume: () => void }> = []
+  /** What was taken or has arrived and is not settled: released when the scope closes. */
+  private readonly unsettled = new Set<IncomingDelivery>()
+
+  private sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
+
+  constructor(link: Link.Link, options: Options, deadlines: Deadlines.Deadlines, clock: Clock.Clock) {
+    this.link = link
+    this.options = options
+    this.deadlines = deadlines
+    link.plane.onDeliveries = (deliveries) => {
+      const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+      for (const delivery of deliveries) {
+        delivery.receivedAt = now
+        if (!options.destructive) this.unsettled.add(delivery)
+      }
+      if (this.sink !== undefined) return this.sink(deliveries)
+      if (this.inbox.length === 0) this.inbox = deliveries
+      else for (const delivery of deliveries) this.inbox.push(delivery)
+      this.wake(false)
+    }
+    link.onDeath(() => this.wake(true))
+  }
+
+  private wake(all: boolean): void {
+    if (this.waiters.length === 0) return
+    const { inbox, waiters } = this
+    this.waiters = []
+    for (const waiter of waiters) {
+      if (all || inbox.length >= waiter.count) waiter.resume()
+      else this.waiters.push(waiter)
+    }
+  }
+
+  size(): number {
+    return this.inbox.length
+  }
+
+  credit(): number {
+    return this.link.dead() === undefined ? Math.max(0, this.link.rhea.credit) : 0
+  }
+
+  addCredit(credit: number): void {
+    if (credit > 0 && this.link.dead() === undefined) this.link.rhea.add_credit(credit)
+  }
+
+  awaitSize(count: number): Effect.Effect<void, ReceiveError> {
+    return Effect.suspend(() => {
+      if (this.inbox.length >= count) return Effect.void
+      const dead = this.link.dead()
+      if (dead !== undefined) return this.died(dead)
+      return Effect.flatMap(
+        Effect.callback<void>((resume) => {
+          const waiter = { count, resume: () => resume(Effect.void) }
+          this.waiters.push(waiter)
+          return Effect.sync(() => {
+            this.waiters = this.waiters.filter((other) => other !== waiter)
+          })
+        }),
+        () => this.awaitSize(count)
+      )
+    })
+  }
+
+  private died(death: Any): Effect.Effect<void, ReceiveError> {
+    // What came before the link died is still handed out.
+    return this.inbox.length > 0
+      ? Effect.void
+      : Effect.fail(errorMap.attachError(death, { entity: this.link.entity, operation: "receive" }))
+  }
+
+  take(max: number): Array<IncomingDelivery> {
+    if (this.inbox.length <= max) {
+      const all = this.inbox
+      this.inbox = []
+      return all
+    }
+    return this.inbox.splice(0, max)
+  }
+
+  readonly drain: Effect.Effect<void> = Effect.suspend(() => {
+    const { rhea } = this.link
+    if (this.credit() === 0) return Effect.void
+    return orDeath(this.link.connection, awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit())).pipe(
+      Effect.timeoutOption(closeTimeout),
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => {
+        // rhea repeats the flag in every flow until it is taken back.
+        rhea.drain = false
+      }))
+    )
+  })
+
+  settle(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): Effect.Effect<void, SettleError> {
+    return Effect.callback((resume) => {
+      const dead = this.link.dead()
+      if (dead !== undefined) {
+        resume(Effect.fail(errorMap.settleError(dead, { entity: this.link.entity, operation: "settle" })))
+        return
+      }
+      for (const delivery of deliveries) {
+        if (!this.unsettled.has(delivery)) {
+          resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
+          return
+        }
+      }
+      const operation = new Settling(this.link, deliveries, this.options.timeout, resume)
+      for (const delivery of deliveries) {
+        this.unsettled.delete(delivery)
+        this.link.session.dispose(delivery, outcome, false, operation)
+      }
+      this.deadlines.add(operation)
+      return Effect.sync(() => operation.cancel())
+    })
+  }
+
+  dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
+    if (this.link.dead() !== undefined) return
+    for (const delivery of deliveries) {
+      if (this.unsettled.delete(delivery)) this.link.session.dispose(delivery, outcome, true)
+    }
+  }
+
+  forget(delivery: IncomingDelivery): void {
+    this.unsettled.delete(delivery)
+  }
+
+  putBack(deliveries: ReadonlyArray<IncomingDelivery>): void {
+    this.inbox.unshift(...deliveries)
+  }
+
+  consume(sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined): void {
+    this.sink = sink
+    if (sink === undefined || this.inbox.length === 0) return
+    const { inbox } = this
+    this.inbox = []
+    sink(inbox)
+  }
+
+  isUnsettled(delivery: IncomingDelivery): boolean {
+    return this.unsettled.has(delivery)
+  }
+
+  /** No credit is left with the peer and nothing is kept from it. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    this.link.dead() !== undefined
+      ? Effect.void
+      : Effect.andThen(
+        this.drain,
+        Effect.sync(() => {
+          this.dispose([...this.unsettled], released)
+          this.inbox = []
+          // What comes after the drain goes back at once.
+          this.link.plane.onDeliveries = (late) => {
+            if (!this.options.destructive) {
+              for (const delivery of late) this.link.session.dispose(delivery, released, true)
+            }
+          }
+        })
+      )
+  )
+}
+
+/** Waits for the peer's answers to the dispositions of one call. */
+class Settling implements SettlementWaiter, Deadlines.Expiring {
+  done = false
+  private remaining: number
+  private failure: SettleError | undefined
+  private readonly deliveries: ReadonlyArray<IncomingDelivery>
+  private readonly link: Link.Link
+  private readonly timeout: number
+  private readonly resume: (effect: Effect.Effect<void, SettleError>) => void
+  private readonly off: () => void
+
+  constructor(
+    link: Link.Link,
+    deliveries: ReadonlyArray<IncomingDelivery>,
+    timeout: number,
+    resume: (effect: Effect.Effect<void, SettleError>) => void
+  ) {
+    this.link = link
+    this.deliveries = deliveries
+    this.timeout = timeout
+    this.resume = resume
+    this.remaining = deliveries.length
+    this.off = link.onDeath((death) => this.unanswered("the link was lost before the peer answered", death))
+  }
+
+  onSettled(_delivery: IncomingDelivery, outcome: Outcome | undefined): void {
+    if (this.done) return
+    this.remaining--
+    // A rejection without an error is the echo of our own dead-lettering.
+    if (outcome?._tag === "Rejected" && outcome.error !== undefined && this.failure === undefined) {
+      this.failure = errorMap.settleError(outcome.error, { entity: this.link.entity, operation: "settle" })
+    }
+    if (this.remaining > 0) return
+    this.end(this.failure === undefined ? Effect.void : Effect.fail(this.failure))
+  }
+
+  expire(): void {
+    this.unanswered(`the peer did not answer within ${this.timeout} ms`)
+  }
+
+  private unanswered(description: string, cause?: unknown): void {
+    for (const delivery of this.deliveries) this.link.session.forget(delivery)
+    this.end(Effect.fail(
+      this.failure ?? new OperationTimeoutError({
+        entity: this.link.entity,
+        operation: "settle",
+        outcome: "unknown",
+        description,
+        ...(cause === undefined ? {} : { cause })
+      })
+    ))
+  }
+
+  /** Interrupted: the dispositions are on their way and stay valid; only nobody waits for the answer. */
+  cancel(): void {
+    if (this.done) return
+    this.done = true
+    this.off()
+  }
+
+  private end(effect: Effect.Effect<void, SettleError>): void {
+    if (this.done) return
+    this.done = true
+    this.off()
+    this.resume(effect)
+  }
+}

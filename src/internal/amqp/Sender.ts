@@ -1,0 +1,169 @@
+/**
+ * A sending link: deliveries go out as the peer's credit allows, and each call waits for the outcomes of all of its
+ * deliveries. One callback per call, not per message.
+ *
+ * At-least-once: a call succeeds only when the peer has accepted everything. A delivery that was on the wire when the link
+ * died has an unknown outcome.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { type AttachError, OperationTimeoutError, type SendError } from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import type { Outcome } from "./dataPlane/Outcome.ts"
+import type { DeliveryOwner, OutgoingDelivery } from "./dataPlane/SessionPlane.ts"
+import * as Deadlines from "./Deadlines.ts"
+import * as Link from "./Link.ts"
+
+export interface Sender {
+  readonly link: Link.Link
+  /** The most bytes of one message that the peer takes. */
+  readonly maxMessageSize: number
+  /** Sends encoded messages and waits until the peer has decided on each of them. `formats` are their message formats. */
+  readonly send: (
+    payloads: ReadonlyArray<Uint8Array>,
+    formats: ReadonlyArray<number>
+  ) => Effect.Effect<void, SendError>
+}
+
+export interface Options {
+  readonly address: string
+  readonly entity: string
+  /** Milliseconds for attaching, and for the outcome of what is sent. */
+  readonly timeout: number
+  readonly properties?: Record<string, unknown> | undefined
+}
+
+export const make: (session: Link.Session, options: Options) => Effect.Effect<Sender, AttachError, Scope.Scope> = Effect
+  .fnUntraced(function*(session, options) {
+    const link = yield* Link.attach(session, {
+      role: "sender",
+      address: options.address,
+      entity: options.entity,
+      timeout: options.timeout,
+      properties: options.properties
+    })
+    const deadlines = yield* Deadlines.make(options.timeout)
+    const advertised = Number(link.rhea.remote.attach?.["max_message_size"] ?? 0)
+    return {
+      link,
+      // 0 and absent mean no limit (AMQP 1.0 section 2.7.3); a peer without one gets the service's standard limit.
+      maxMessageSize: advertised > 0 && Number.isSafeInteger(advertised)
+        ? advertised
+        : advertised > 0
+        ? 104857600
+        : 262144,
+      send: (payloads, formats) =>
+        payloads.length === 0 ? Effect.void : Effect.callback((resume) => {
+          const dead = link.dead()
+          if (dead !== undefined) {
+            resume(Effect.fail(errorMap.sendError(dead, { entity: options.entity, operation: "send" })))
+            return
+          }
+          const operation = new Operation(link, payloads, formats, options.timeout, resume)
+          deadlines.add(operation)
+          return Effect.sync(() => operation.cancel())
+        })
+    }
+  })
+
+class Operation implements DeliveryOwner, Deadlines.Expiring {
+  done = false
+  private remaining: number
+  private failure: SendError | undefined
+  private readonly deliveries: Array<OutgoingDelivery>
+  private readonly link: Link.Link
+  private readonly timeout: number
+  private readonly resume: (effect: Effect.Effect<void, SendError>) => void
+  private readonly off: () => void
+
+  constructor(
+    link: Link.Link,
+    payloads: ReadonlyArray<Uint8Array>,
+    formats: ReadonlyArray<number>,
+    timeout: number,
+    resume: (effect: Effect.Effect<void, SendError>) => void
+  ) {
+    this.link = link
+    this.timeout = timeout
+    this.resume = resume
+    this.remaining = payloads.length
+    const { plane, session } = link
+    this.deliveries = payloads.map((payload, index) =>
+      session.send(plane, payload, { format: formats[index]!, owner: this, index })
+    )
+    this.off = link.onDeath((death) => this.lost(death))
+  }
+
+  onOutcome(delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean): void {
+    // A peer that only wishes to hear of our settling (mode second) has decided as well.
+    if (!settled) this.link.session.settle(delivery, outcome)
+    if (this.done) return
+    this.remaining--
+    if (outcome?._tag !== "Accepted" && this.failure === undefined) this.failure = refused(this.link.entity, outcome)
+    if (this.remaining > 0) return
+    this.end(this.failure === undefined ? Effect.void : Effect.fail(this.failure))
+  }
+
+  expire(): void {
+    const unknown = this.cancelAll()
+    this.end(Effect.fail(
+      this.failure ?? new OperationTimeoutError({
+        entity: this.link.entity,
+        operation: "send",
+        outcome: unknown ? "unknown" : "notSent",
+        description: unknown
+          ? `the peer did not answer within ${this.timeout} ms`
+          : `the peer gave no credit within ${this.timeout} ms`
+      })
+    ))
+  }
+
+  private lost(death: ReturnType<Link.Link["dead"]> & {}): void {
+    const unknown = this.cancelAll()
+    this.end(Effect.fail(
+      this.failure ?? (unknown
+        ? new OperationTimeoutError({
+          entity: this.link.entity,
+          operation: "send",
+          outcome: "unknown",
+          description: "the link was lost before the peer answered",
+          cause: death
+        })
+        : errorMap.sendError(death, { entity: this.link.entity, operation: "send" }))
+    ))
+  }
+
+  /** Interrupted: what is not on the wire is taken back. */
+  cancel(): void {
+    if (this.done) return
+    this.done = true
+    this.off()
+    this.cancelAll()
+  }
+
+  /** True if something may have been carried out. */
+  private cancelAll(): boolean {
+    let unknown = false
+    for (const delivery of this.deliveries) if (!this.link.session.cancel(delivery)) unknown = true
+    return unknown
+  }
+
+  private end(effect: Effect.Effect<void, SendError>): void {
+    if (this.done) return
+    this.done = true
+    this.off()
+    this.resume(effect)
+  }
+}
+
+const refused = (entity: string, outcome: Outcome | undefined): SendError => {
+  const context = { entity, operation: "send" }
+  if (outcome?._tag === "Rejected" && outcome.error !== undefined) return errorMap.sendError(outcome.error, context)
+  return errorMap.sendError({
+    // The service does not use the other outcomes for sends; they mean that it did not take the message.
+    condition: outcome?._tag === "Released" || outcome?._tag === "Modified"
+      ? "com.microsoft:operation-cancelled"
+      : "amqp:internal-error",
+    description: `the peer answered with ${outcome?._tag.toLowerCase() ?? "no outcome"}`
+  }, context)
+}

@@ -1,0 +1,542 @@
+/**
+ * Transfers and dispositions of one AMQP session (AMQP 1.0 sections 2.6 and 2.7.5, 2.7.6), over the windows, credits and
+ * handles that rhea keeps. rhea itself never sees a transfer or a disposition.
+ *
+ * Sent deliveries wait in a queue per link for credit and for the session's window; each outcome of the peer finds its
+ * delivery by id. Dispositions of one tick leave in one write, one range for each run of equal outcomes.
+ */
+import type { RheaLink, RheaSession } from "../rhea.ts"
+import { canShare, type Outcome, readOutcome, writeOutcome } from "./Outcome.ts"
+import { DecodeProblem, type Reader } from "./Reader.ts"
+import type { Writer } from "./Writer.ts"
+
+/** Who hears of a delivery's fate. Called inside the read of a frame: it may only complete, offer or queue. */
+export interface DeliveryOwner {
+  readonly onOutcome: (delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean) => void
+}
+
+export class OutgoingDelivery {
+  /** The delivery id, or -1 while nothing of it is on the wire. */
+  id = -1
+  /** How many bytes of the payload are on the wire. */
+  sent = 0
+  cancelled = false
+  readonly link: LinkPlane
+  readonly payload: Uint8Array
+  readonly settled: boolean
+  readonly format: number
+  readonly tag: Uint8Array | undefined
+  readonly owner: DeliveryOwner | undefined
+  /** For the owner: which of its deliveries this is. */
+  readonly index: number
+
+  constructor(
+    link: LinkPlane,
+    payload: Uint8Array,
+    settled: boolean,
+    format: number,
+    tag: Uint8Array | undefined,
+    owner: DeliveryOwner | undefined,
+    index: number
+  ) {
+    this.link = link
+    this.payload = payload
+    this.settled = settled
+    this.format = format
+    this.tag = tag
+    this.owner = owner
+    this.index = index
+  }
+}
+
+/** Hears the peer's answer to a disposition that asked for one. */
+export interface SettlementWaiter {
+  readonly onSettled: (delivery: IncomingDelivery, outcome: Outcome | undefined) => void
+}
+
+export class IncomingDelivery {
+  waiter: SettlementWaiter | undefined = undefined
+  /** When it arrived, in milliseconds of the monotonic clock; the receiver sets it. */
+  receivedAt = 0
+  readonly link: LinkPlane
+  readonly id: number
+  readonly tag: Buffer
+  readonly format: number
+  /** Sent settled: the peer keeps no state of it. */
+  readonly settled: boolean
+  payload: Buffer
+
+  constructor(link: LinkPlane, id: number, tag: Buffer, format: number, settled: boolean, payload: Buffer) {
+    this.link = link
+    this.id = id
+    this.tag = tag
+    this.format = format
+    this.settled = settled
+    this.payload = payload
+  }
+}
+
+/** The data plane's side of a link. */
+export class LinkPlane {
+  readonly link: RheaLink
+  readonly session: SessionPlane
+  /** Deliveries that wait for credit, in order; those before `head` are gone. */
+  private queue: Array<OutgoingDelivery> = []
+  private head = 0
+  /** The parts of a delivery whose transfers are not complete yet. */
+  partial:
+    | { id: number; tag: Buffer; format: number; settled: boolean; parts: Array<Buffer>; size: number }
+    | undefined = undefined
+  /** What one read of the socket brought; handed over at its end. */
+  inbox: Array<IncomingDelivery> = []
+  onDeliveries: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
+  /** The most bytes of one delivery that are kept while it is incomplete. */
+  maxMessageSize = 100 * 1024 * 1024
+
+  constructor(session: SessionPlane, link: RheaLink) {
+    this.session = session
+    this.link = link
+  }
+
+  /** Deliveries that are queued and not on the wire. */
+  get pending(): number {
+    return this.queue.length - this.head
+  }
+
+  /** Whether frames of this link may be written: both ends are attached and the attach has left. */
+  get ready(): boolean {
+    const { state } = this.link
+    return state.local_open && state.open_requests === 0 && state.remote_open
+  }
+
+  enqueue(delivery: OutgoingDelivery): void {
+    if (this.pending === 0) this.session.waiting.push(this)
+    this.queue.push(delivery)
+  }
+
+  peek(): OutgoingDelivery | undefined {
+    while (this.head < this.queue.length) {
+      const delivery = this.queue[this.head]!
+      if (!delivery.cancelled || delivery.id >= 0) return delivery
+      this.advance()
+    }
+    return undefined
+  }
+
+  advance(): void {
+    this.head++
+    if (this.head > 1024 && this.head * 2 > this.queue.length) {
+      this.queue.splice(0, this.head)
+      this.head = 0
+    } else if (this.head === this.queue.length) {
+      this.queue = []
+      this.head = 0
+    }
+  }
+
+  /** Forgets what waits; the owner of the link tells those who wait. */
+  clear(): void {
+    this.queue = []
+    this.head = 0
+    this.partial = undefined
+    this.inbox = []
+  }
+}
+
+interface PendingDisposition {
+  /** true: we are the receiver of the delivery. */
+  readonly role: boolean
+  readonly id: number
+  readonly settled: boolean
+  readonly outcome: Outcome | undefined
+}
+
+/** What the plane of a session needs of its connection. */
+export interface Host {
+  readonly writer: Writer
+  /** Whether all fields of a performative are written, for peers that read them by position. */
+  readonly padded: boolean
+  readonly register: () => void
+  readonly maxFrameSize: () => number
+  readonly received: (link: LinkPlane) => void
+}
+
+/** a - b in the serial number arithmetic of RFC 1982, which delivery and transfer ids follow. */
+export const distance = (a: number, b: number): number => (a - b) | 0
+
+export class SessionPlane {
+  readonly host: Host
+  readonly session: RheaSession
+  /** Remote handle to link. rhea's own table keeps links that are detached. */
+  readonly handles = new Map<number, LinkPlane>()
+  private readonly links = new WeakMap<RheaLink, LinkPlane>()
+  private readonly sent = new Map<number, OutgoingDelivery>()
+  private readonly received = new Map<number, IncomingDelivery>()
+  private dispositions: Array<PendingDisposition> = []
+  /** Links with queued deliveries. */
+  waiting: Array<LinkPlane> = []
+
+  constructor(host: Host, session: RheaSession) {
+    this.host = host
+    this.session = session
+  }
+
+  of(link: RheaLink): LinkPlane {
+    let plane = this.links.get(link)
+    if (plane === undefined) this.links.set(link, plane = new LinkPlane(this, link))
+    return plane
+  }
+
+  /** Deliveries that the peer has not settled yet. */
+  get unsettled(): number {
+    return this.sent.size
+  }
+
+  send(
+    link: LinkPlane,
+    payload: Uint8Array,
+    options: {
+      readonly settled?: boolean
+      readonly format?: number
+      readonly tag?: Uint8Array
+      readonly owner?: DeliveryOwner
+      readonly index?: number
+    } = {}
+  ): OutgoingDelivery {
+    const delivery = new OutgoingDelivery(
+      link,
+      payload,
+      options.settled ?? false,
+      options.format ?? 0,
+      options.tag,
+      options.owner,
+      options.index ?? 0
+    )
+    link.enqueue(delivery)
+    this.host.register()
+    return delivery
+  }
+
+  /**
+   * Takes a delivery back. True if nothing of it was on the wire; otherwise its outcome is unknown and will not be
+   * reported any more.
+   */
+  cancel(delivery: OutgoingDelivery): boolean {
+    delivery.cancelled = true
+    if (delivery.id < 0) return true
+    this.sent.delete(delivery.id)
+    return false
+  }
+
+  /** Says what becomes of a delivery that was received. With `settled: false` the peer's answer goes to the waiter. */
+  dispose(delivery: IncomingDelivery, outcome: Outcome, settled: boolean, waiter?: SettlementWaiter): void {
+    if (settled) this.received.delete(delivery.id)
+    else {
+      delivery.waiter = waiter
+      this.received.set(delivery.id, delivery)
+    }
+    this.dispositions.push({ role: true, id: delivery.id, settled, outcome })
+    this.host.register()
+  }
+
+  /** Settles a delivery that was sent: the answer to a receiver that settles second (AMQP 1.0 section 2.6.12). */
+  settle(delivery: OutgoingDelivery, outcome: Outcome | undefined): void {
+    this.sent.delete(delivery.id)
+    this.dispositions.push({ role: false, id: delivery.id, settled: true, outcome })
+    this.host.register()
+  }
+
+  /** Forgets a received delivery whose link is gone. */
+  forget(delivery: IncomingDelivery): void {
+    this.received.delete(delivery.id)
+  }
+
+  /** Forgets the deliveries of a link that was detached. */
+  drop(link: LinkPlane): void {
+    link.clear()
+    for (const [id, delivery] of this.sent) if (delivery.link === link) this.sent.delete(id)
+    for (const [id, delivery] of this.received) if (delivery.link === link) this.received.delete(id)
+  }
+
+  /** Writes what may be written now. */
+  pump(): void {
+    if (this.dispositions.length > 0) this.writeDispositions()
+    if (this.waiting.length > 0) this.writeTransfers()
+  }
+
+  private writeDispositions(): void {
+    // Between our begin and our end, also when the end was asked for in this tick and has not left yet.
+    const { state } = this.session
+    if (!state.remote_open || state.open_requests > 0 || (!state.local_open && state.close_requests === 0)) return
+    const { dispositions } = this
+    this.dispositions = []
+    let i = 0
+    while (i < dispositions.length) {
+      const first = dispositions[i]!
+      let last = first
+      for (i++; i < dispositions.length; i++) {
+        const next = dispositions[i]!
+        if (
+          next.role !== first.role || next.settled !== first.settled || next.id !== ((last.id + 1) >>> 0) ||
+          !canShare(first.outcome, next.outcome)
+        ) break
+        last = next
+      }
+      this.writeDisposition(first, last.id)
+    }
+  }
+
+  private writeDisposition(first: PendingDisposition, last: number): void {
+    const { writer } = this.host
+    const at = this.beginFrame(0x15)
+    writer.boolean(first.role)
+    fixedUint(writer, first.id)
+    fixedUint(writer, last)
+    writer.boolean(first.settled)
+    writeOutcome(writer, first.outcome)
+    writer.boolean(false)
+    this.endPerformative(at, 6)
+    this.endFrame(at)
+  }
+
+  private writeTransfers(): void {
+    const { waiting } = this
+    const still: Array<LinkPlane> = []
+    this.waiting = []
+    for (const link of waiting) {
+      if (link.ready) this.writeLink(link)
+      if (link.pending > 0) still.push(link)
+    }
+    // A delivery's owner may have queued more while its own was written.
+    for (const link of this.waiting) if (!still.includes(link)) still.push(link)
+    this.waiting = still
+  }
+
+  private writeLink(link: LinkPlane): void {
+    const { outgoing } = this.session
+    const maxFrameSize = this.host.maxFrameSize()
+    for (;;) {
+      const delivery = link.peek()
+      if (delivery === undefined) return
+      if (delivery.id < 0 && !(link.link.credit > 0)) return
+      do {
+        // The window is not known before the peer's first flow or begin; then it is undefined and nothing leaves.
+        if (outgoing.remote_window === undefined) return
+        const used = outgoing.remote_next_transfer_id === undefined
+          ? distance(outgoing.next_transfer_id, 0)
+          : distance(outgoing.next_transfer_id, outgoing.remote_next_transfer_id)
+        if (outgoing.remote_window - used <= 0) return
+        if (delivery.id < 0) {
+          delivery.id = outgoing.next_delivery_id
+          outgoing.next_delivery_id = (outgoing.next_delivery_id + 1) >>> 0
+          // rhea looks for deliveries of its own between the two.
+          outgoing.next_pending_delivery = outgoing.next_delivery_id
+          if (!delivery.settled) this.sent.set(delivery.id, delivery)
+        }
+        this.writeTransfer(link.link.local.handle, delivery, maxFrameSize)
+        outgoing.next_transfer_id = (outgoing.next_transfer_id + 1) >>> 0
+      } while (delivery.sent < delivery.payload.length)
+      link.link.credit--
+      link.link.delivery_count = (link.link.delivery_count + 1) >>> 0
+      link.advance()
+      if (delivery.settled) delivery.owner?.onOutcome(delivery, undefined, true)
+    }
+  }
+
+  private writeTransfer(handle: number, delivery: OutgoingDelivery, maxFrameSize: number): void {
+    const { writer } = this.host
+    const at = this.beginFrame(0x14)
+    writer.uint(handle)
+    fixedUint(writer, delivery.id)
+    if (delivery.tag === undefined) {
+      writer.ensure(6)
+      writer.u8(0xa0)
+      writer.u8(4)
+      writer.u32(delivery.id)
+    } else writer.binary(delivery.tag)
+    writer.uint(delivery.format)
+    writer.boolean(delivery.settled)
+    // The head is at most this long once `more` and the padding are written.
+    const room = maxFrameSize - (writer.length - at) - 8
+    const size = Math.min(room, delivery.payload.length - delivery.sent)
+    const from = delivery.sent
+    delivery.sent += size
+    writer.boolean(delivery.sent < delivery.payload.length)
+    if (this.host.padded) {
+      writer.null()
+      writer.null()
+      writer.boolean(false)
+      writer.boolean(false)
+      writer.boolean(false)
+      this.endPerformative(at, 11)
+    } else this.endPerformative(at, 6)
+    writer.raw(
+      from === 0 && size === delivery.payload.length ? delivery.payload : delivery.payload.subarray(from, from + size)
+    )
+    this.endFrame(at)
+  }
+
+  /** Where the frame starts, relative to the writer's start. */
+  private beginFrame(code: number): number {
+    const { writer } = this.host
+    writer.ensure(64)
+    const at = writer.length
+    writer.u32(0)
+    writer.u8(2)
+    writer.u8(0)
+    writer.u16(this.session.local.channel)
+    writer.descriptor(code)
+    writer.u8(0xd0)
+    writer.u32(0)
+    writer.u32(0)
+    return at
+  }
+
+  private endPerformative(at: number, fields: number): void {
+    this.host.writer.end(at + 12, fields)
+  }
+
+  private endFrame(at: number): void {
+    const { writer } = this.host
+    writer.patch(at, writer.length - at)
+  }
+
+  /** A transfer frame: `reader` stands at the performative's list, the payload follows it. */
+  onTransfer(reader: Reader): void {
+    const { bytes, end } = reader
+    const stop = listEnd(reader)
+    const count = reader.list()
+    const handle = count > 0 ? reader.uint() : undefined
+    const id = count > 1 ? reader.uint() : undefined
+    const tag = count > 2 ? reader.binary() : undefined
+    const format = count > 3 ? reader.uint() : undefined
+    const settled = count > 4 ? reader.boolean() : undefined
+    const more = count > 5 ? reader.boolean() === true : false
+    let aborted = false
+    if (count > 9) {
+      for (let i = 6; i < 9; i++) reader.skip()
+      aborted = reader.boolean() === true
+    }
+    const link = handle === undefined ? undefined : this.handles.get(handle)
+    if (link === undefined) throw new DecodeProblem(`a transfer came on the unknown handle ${handle}`)
+    const { incoming } = this.session
+    if (incoming.next_transfer_id === 0xffffffff) {
+      // rhea compares the two without wrapping.
+      incoming.next_transfer_id = 0
+      incoming.max_transfer_id -= 0x100000000
+    } else incoming.next_transfer_id++
+    // rhea renews the session's window only when it is asked to process.
+    if (incoming.max_transfer_id - incoming.next_transfer_id < incoming.window / 2) this.host.register()
+    const payload = bytes.subarray(stop, end)
+    let { partial } = link
+    if (partial === undefined) {
+      if (id === undefined) throw new DecodeProblem("the first transfer of a delivery has no delivery id")
+      if (more) {
+        link.partial = {
+          id,
+          tag: tag ?? noTag,
+          format: format ?? 0,
+          settled: settled ?? false,
+          parts: [payload],
+          size: payload.length
+        }
+        if (aborted) link.partial = undefined
+        return
+      }
+      if (aborted) return
+      return this.complete(link, id, tag ?? noTag, format ?? 0, settled ?? false, payload)
+    }
+    if (id !== undefined && id !== partial.id) {
+      throw new DecodeProblem(`delivery ${partial.id} is not complete and a transfer of ${id} came`)
+    }
+    if (aborted) {
+      link.partial = undefined
+      return
+    }
+    partial.parts.push(payload)
+    partial.size += payload.length
+    if (partial.size > link.maxMessageSize) {
+      throw new DecodeProblem(`a delivery is larger than ${link.maxMessageSize} bytes`)
+    }
+    if (more) return
+    link.partial = undefined
+    this.complete(
+      link,
+      partial.id,
+      partial.tag,
+      partial.format,
+      partial.settled || settled === true,
+      Buffer.concat(partial.parts, partial.size)
+    )
+  }
+
+  private complete(link: LinkPlane, id: number, tag: Buffer, format: number, settled: boolean, payload: Buffer): void {
+    link.link.credit--
+    link.link.delivery_count = (link.link.delivery_count + 1) >>> 0
+    if (link.inbox.length === 0) this.host.received(link)
+    link.inbox.push(new IncomingDelivery(link, id, tag, format, settled, payload))
+  }
+
+  /** A disposition frame: `reader` stands at the performative's list. */
+  onDisposition(reader: Reader): void {
+    const count = reader.list()
+    const role = count > 0 ? reader.boolean() : undefined
+    const first = count > 1 ? reader.uint() : undefined
+    if (role === undefined || first === undefined) throw new DecodeProblem("a disposition lacks its role or first id")
+    const last = (count > 2 ? reader.uint() : undefined) ?? first
+    const settled = count > 3 ? reader.boolean() === true : false
+    const outcome = count > 4 ? readOutcome(reader) : undefined
+    const span = distance(last, first)
+    if (span < 0) throw new DecodeProblem("a disposition ends before it starts")
+    const table: Map<number, OutgoingDelivery | IncomingDelivery> = role ? this.sent : this.received
+    if (span + 1 > table.size) {
+      // A range may name far more ids than exist: look at what exists.
+      for (const id of [...table.keys()]) {
+        const offset = distance(id, first)
+        if (offset >= 0 && offset <= span) this.apply(role, id, outcome, settled)
+      }
+    } else {
+      for (let i = 0; i <= span; i++) this.apply(role, (first + i) >>> 0, outcome, settled)
+    }
+  }
+
+  private apply(role: boolean, id: number, outcome: Outcome | undefined, settled: boolean): void {
+    if (role) {
+      const delivery = this.sent.get(id)
+      if (delivery === undefined) return
+      if (settled) this.sent.delete(id)
+      if (!delivery.cancelled) delivery.owner?.onOutcome(delivery, outcome, settled)
+    } else {
+      const delivery = this.received.get(id)
+      if (delivery === undefined || !settled) return
+      this.received.delete(id)
+      const { waiter } = delivery
+      delivery.waiter = undefined
+      waiter?.onSettled(delivery, outcome)
+    }
+  }
+}
+
+const noTag = Buffer.alloc(0)
+
+/** Ids are written in the widest form, so that frames have a predictable size. */
+const fixedUint = (writer: Writer, value: number): void => {
+  writer.ensure(5)
+  writer.u8(0x70)
+  writer.u32(value)
+}
+
+/** Where the list at the reader's position ends. */
+const listEnd = (reader: Reader): number => {
+  const { bytes, position } = reader
+  switch (bytes[position]) {
+    case 0x45:
+      return position + 1
+    case 0xc0:
+      return position + 2 + bytes[position + 1]!
+    case 0xd0:
+      return position + 5 + bytes.readUInt32BE(position + 1)
+    default:
+      throw new DecodeProblem("a performative is not a list")
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * The AMQP engine: rhea-promise and the rhea beneath it, resolved together so that a second rhea in the program cannot
+ * come between, and the parts of their objects that this library reads and replaces, with a check at load that they are
+ * there.
+ */
+import { createRequire } from "node:module"
+
+const require = createRequire(import.meta.url)
+
+/** rhea-promise, loaded as the CommonJS module that it is. */
+export const engine: {
+  readonly Connection: new(options: object) => { readonly _connection: RheaConnection }
+  readonly Session: new(connection: unknown, session: RheaSession) => {
+    createSender(options: object): Promise<unknown>
+    createReceiver(options: object): Promise<unknown>
+  }
+} = require("rhea-promise")
+
+const rheaPath = createRequire(require.resolve("rhea-promise")).resolve("rhea")
+
+/** The rhea of rhea-promise. */
+export const rhea: {
+  create_container(options: object): RheaContainer
+  readonly types: {
+    wrap_symbol(value: string): unknown
+    wrap_ulong(value: number): unknown
+    wrap_long(value: unknown): unknown
+  }
+} = createRequire(rheaPath)("rhea")
+
+/** An error as it stands in a detach, an end or a close. */
+export interface RheaError {
+  readonly condition?: string | undefined
+  readonly description?: string | undefined
+  readonly info?: unknown
+}
+
+export interface Emitter {
+  on(event: string, listener: (context: any) => void): unknown
+  once(event: string, listener: (context: any) => void): unknown
+  removeListener(event: string, listener: (context: any) => void): unknown
+}
+
+export interface RheaContainer extends Emitter {
+  create_connection(options: object): RheaConnection
+}
+
+export interface Performative {
+  [field: string]: any
+}
+
+export interface RheaFrame {
+  readonly channel: number
+  readonly performative: Performative
+}
+
+interface EndpointState {
+  local_open: boolean
+  remote_open: boolean
+  open_requests: number
+  close_requests: number
+}
+
+export interface RheaTransport {
+  header_sent: unknown
+  header_received: unknown
+  read(bytes: Buffer): number
+  write(socket: unknown): void
+}
+
+export interface RheaConnection extends Emitter {
+  readonly options: { id: string }
+  registered: boolean
+  readonly state: EndpointState
+  socket: { write(bytes: Uint8Array): unknown } | undefined
+  amqp_transport: RheaTransport
+  sasl_transport: any
+  readonly local: { open: Performative; close: Performative }
+  readonly remote: { open?: Performative; close?: { error?: RheaError } }
+  readonly local_channel_map: Record<number, RheaSession>
+  readonly remote_channel_map: Record<number, RheaSession>
+  connect(): void
+  accept(socket: unknown): void
+  close(error?: RheaError): void
+  is_open(): boolean
+  _register(): void
+  _process(): void
+  _write_open(): void
+  _write_frame(channel: number, frame?: unknown): void
+  on_open(frame: RheaFrame): void
+  on_close(frame: RheaFrame): void
+  create_session(buffer?: unknown): RheaSession
+  remove_session(session: RheaSession): void
+}
+
+export interface RheaSession extends Emitter {
+  readonly connection: RheaConnection
+  readonly state: EndpointState
+  readonly local: { readonly channel: number; readonly handles: Record<number, RheaLink>; begin: Performative }
+  readonly remote: { channel?: number; handles: Record<number, RheaLink>; end?: { error?: RheaError } }
+  readonly links: Record<string, RheaLink>
+  readonly error: RheaError | undefined
+  readonly outgoing: {
+    next_delivery_id: number
+    next_pending_delivery: number
+    next_transfer_id: number
+    remote_next_transfer_id: number | undefined
+    remote_window: number | undefined
+  }
+  readonly incoming: { next_transfer_id: number; max_transfer_id: number; readonly window: number }
+  begin(): void
+  close(error?: RheaError): void
+  remove(): void
+  remove_link(link: RheaLink): void
+  output(frame: unknown): void
+  is_open(): boolean
+  on_attach(frame: RheaFrame): void
+  on_detach(frame: RheaFrame): void
+  on_end(frame: RheaFrame): void
+  on_flow(frame: RheaFrame): void
+}
+
+export interface RheaLink extends Emitter {
+  readonly name: string
+  readonly session: RheaSession
+  readonly state: EndpointState
+  readonly local: { readonly handle: number; readonly attach: Performative; readonly detach: Performative }
+  readonly remote: { attach?: Performative; detach?: { closed?: boolean; error?: RheaError } }
+  readonly error: RheaError | undefined
+  credit: number
+  delivery_count: number
+  drain?: boolean
+  issue_flow: boolean
+  is_receiver(): boolean
+  is_open(): boolean
+  close(error?: RheaError): void
+  remove(): void
+  set_source(fields: object): void
+  set_target(fields: object): void
+  add_credit(credit: number): void
+  drain_credit(): void
+  set_drained(drained: boolean): void
+  on_flow(frame: RheaFrame): void
+}
+
+/** What the data plane leans on: refused at load, with a clear error, where a version of rhea lacks it. */
+const probe = (): void => {
+  const container = rhea.create_container({ id: "probe" })
+  const connection = container.create_connection({ reconnect: false }) as any
+  const missing: Array<string> = []
+  const need = (holder: any, name: string, path: string) => {
+    if (holder?.[name] === undefined) missing.push(path)
+  }
+  for (
+    const name of [
+      "_register",
+      "_process",
+      "_write_open",
+      "_write_frame",
+      "on_open",
+      "on_close",
+      "create_session",
+      "remove_session",
+      "amqp_transport",
+      "local_channel_map",
+      "remote_channel_map"
+    ]
+  ) need(connection, name, `connection.${name}`)
+  for (const name of ["read", "write", "encode"]) need(connection.amqp_transport, name, `transport.${name}`)
+  // Registering would schedule a tick for a connection that is never used.
+  connection._register = () => {}
+  const session = connection.create_session()
+  for (const name of ["on_attach", "on_detach", "on_end", "on_flow", "remove_link", "output"]) {
+    need(session, name, `session.${name}`)
+  }
+  for (const name of ["next_delivery_id", "next_pending_delivery", "next_transfer_id"]) {
+    need(session.outgoing, name, `session.outgoing.${name}`)
+  }
+  for (const name of ["next_transfer_id", "max_transfer_id", "window"]) {
+    need(session.incoming, name, `session.incoming.${name}`)
+  }
+  const link = session.create_sender("probe", {})
+  for (const name of ["credit", "delivery_count", "local", "remote", "state", "set_source", "set_target", "on_flow"]) {
+    need(link, name, `link.${name}`)
+  }
+  if (missing.length > 0) {
+    throw new Error(
+      `effect-service-bus: this rhea (${rheaPath}) lacks ${
+        missing.join(", ")
+      }. Install the rhea 3.0.5 that the package bundles.`
+    )
+  }
+}
+
+probe()

@@ -1,0 +1,262 @@
+/**
+ * The one place that makes errors out of what comes over the wire: AMQP conditions, status codes of `$cbs` and
+ * `$management`, errors of sockets. Source: Service Bus documentation (AMQP errors) and the tables of the official SDKs.
+ */
+import * as Duration from "effect/Duration"
+import * as E from "../ServiceBusError.ts"
+import type { AmqpError } from "./amqp/dataPlane/Outcome.ts"
+
+export interface Context {
+  readonly entity?: string | undefined
+  readonly operation?: string | undefined
+  readonly cause?: unknown
+}
+
+// oxlint-disable-next-line no-control-regex
+const ansi = /\x1b\[[0-9;?]*[A-Za-z]/g
+/** C0, DEL, C1, line and paragraph separators, and the marks that turn the direction of text around. */
+// oxlint-disable-next-line no-control-regex
+const unprintable = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g
+const secrets = /\b(sig|SharedAccessKey)=[^&;\s]+/gi
+
+const printable = (text: string): string => text.replace(ansi, "").replace(unprintable, " ").trim()
+
+/** Text of a peer for errors and logs: no control characters, bounded, the tracking suffix apart. */
+const clean = (text: unknown): { readonly description?: string; readonly trackingId?: string } => {
+  if (typeof text !== "string" || text === "") return {}
+  const at = text.indexOf("TrackingId:")
+  const trackingId = at < 0 ? undefined : /^[\w-]+/.exec(text.slice(at + 11, at + 139))?.[0]
+  // Cut before the expressions see it: a peer chooses the text, and its length.
+  const description = printable((at < 0 ? text : text.slice(0, at)).slice(0, 2048))
+    .replace(/\bReference:[\w-]+,$/, "").replace(secrets, "$1=<redacted>").trim().slice(0, 512)
+  return { ...(description === "" ? {} : { description }), ...(trackingId === undefined ? {} : { trackingId }) }
+}
+
+const fields = (context: Context, condition?: string, text?: unknown) => ({
+  ...(context.entity === undefined ? {} : { entity: context.entity }),
+  ...(context.operation === undefined ? {} : { operation: context.operation }),
+  ...(context.cause === undefined ? {} : { cause: context.cause }),
+  ...(condition === undefined ? {} : { condition: printable(condition.slice(0, 128)) }),
+  ...clean(text)
+})
+
+/** The service's advice in a text like "Please wait 2 seconds and try again". */
+const advice = (text: string | undefined) => {
+  const seconds = /wait (\d{1,5}) seconds?/i.exec(text ?? "")?.[1]
+  return seconds === undefined ? {} : { retryAfter: Duration.seconds(Number(seconds)) }
+}
+
+/** The error of an AMQP condition. */
+export const fromCondition = (error: AmqpError, context: Context): E.Any => {
+  const common = fields(context, error.condition, error.description)
+  switch (error.condition) {
+    case "amqp:not-found":
+      return new E.MessagingEntityNotFoundError(common)
+    case "amqp:unauthorized-access":
+    case "com.microsoft:auth-failed":
+      return new E.ServiceBusAuthorizationError(common)
+    case "amqp:resource-limit-exceeded":
+      return new E.ServiceBusQuotaExceededError(common)
+    case "amqp:link:detach-forced":
+    case "amqp:connection:forced":
+    case "com.microsoft:container-close":
+      return new E.ServiceBusConnectionError(common)
+    case "amqp:link:message-size-exceeded": {
+      const size = Number(/size:\s*(\d{1,15})/.exec(error.description ?? "")?.[1] ?? 0)
+      const limit = Number(/limit \((\d{1,15})/.exec(error.description ?? "")?.[1] ?? 0)
+      return new E.MessageSizeExceededError({ ...common, size, limit })
+    }
+    case "com.microsoft:server-busy":
+      return new E.ServiceBusServerBusyError({ ...common, ...advice(error.description) })
+    case "com.microsoft:timeout":
+      return new E.OperationTimeoutError({ ...common, outcome: "unknown" })
+    case "com.microsoft:entity-disabled":
+      return new E.MessagingEntityDisabledError(common)
+    case "com.microsoft:entity-already-exists":
+      return new E.MessagingEntityAlreadyExistsError(common)
+    case "com.microsoft:message-lock-lost":
+      return new E.MessageLockLostError(common)
+    case "com.microsoft:session-lock-lost":
+      return new E.SessionLockLostError(common)
+    case "com.microsoft:session-cannot-be-locked":
+      return new E.SessionCannotBeLockedError(common)
+    case "com.microsoft:message-not-found":
+      return new E.MessageNotFoundError(common)
+    default:
+      return new E.ServiceBusError(common)
+  }
+}
+
+/** Keeps an error that the operation's union has; what is outside becomes a ServiceBusError with the same condition. */
+const within = <T extends E.Any["_tag"]>(
+  tags: ReadonlySet<E.Any["_tag"]>,
+  error: E.Any
+): Extract<E.Any, { _tag: T }> => {
+  if (tags.has(error._tag)) return error as Extract<E.Any, { _tag: T }>
+  const { attempts, cause, condition, description, trackingId, entity, operation } = error as Partial<E.ServiceBusError>
+  return new E.ServiceBusError({
+    ...(condition === undefined ? {} : { condition }),
+    ...(description === undefined ? { description: error.message } : { description }),
+    ...(trackingId === undefined ? {} : { trackingId }),
+    ...(entity === undefined ? {} : { entity }),
+    ...(operation === undefined ? {} : { operation }),
+    ...(attempts === undefined ? {} : { attempts }),
+    ...(cause === undefined ? {} : { cause })
+  }) as Extract<E.Any, { _tag: T }>
+}
+
+const connectTags = [
+  "ServiceBusConnectionError",
+  "ServiceBusCommunicationError",
+  "ServiceBusAuthenticationError",
+  "OperationTimeoutError",
+  "CredentialError",
+  "ServiceBusError"
+] as const
+
+const attachTags = [
+  ...connectTags,
+  "ServiceBusAuthorizationError",
+  "MessagingEntityNotFoundError",
+  "MessagingEntityDisabledError",
+  "ServiceBusQuotaExceededError",
+  "ServiceBusServerBusyError",
+  "InvalidOptionError"
+] as const
+
+const sendTags = [...attachTags, "MessageSizeExceededError", "MessageEncodeError"] as const
+const settleTags = [
+  ...attachTags,
+  "MessageLockLostError",
+  "MessageAlreadySettled",
+  "MessageEncodeError",
+  "NotSupportedError"
+] as const
+const renewTags = [...attachTags, "MessageLockLostError"] as const
+
+const narrowing = <const Tags extends ReadonlyArray<E.Any["_tag"]>>(tags: Tags) => {
+  const set = new Set<E.Any["_tag"]>(tags)
+  return (error: AmqpError | E.Any, context: Context = {}): Extract<E.Any, { _tag: Tags[number] }> =>
+    within<Tags[number]>(set, "_tag" in error ? error : fromCondition(error, context))
+}
+
+export const connectError = narrowing(connectTags)
+export const attachError = narrowing(attachTags)
+export const sendError = narrowing(sendTags)
+export const settleError = narrowing(settleTags)
+export const renewError = narrowing(renewTags)
+
+/** Conditions of `$management` where the answer has a status and no condition (the JavaScript SDK's table). */
+const conditionOf = (status: number): string => {
+  switch (status) {
+    case 400:
+      return "amqp:not-allowed"
+    case 401:
+      return "amqp:unauthorized-access"
+    case 403:
+      return "amqp:resource-limit-exceeded"
+    case 404:
+      return "amqp:not-found"
+    case 408:
+      return "com.microsoft:timeout"
+    case 409:
+      return "com.microsoft:entity-already-exists"
+    case 410:
+      return "amqp:link:stolen"
+    case 501:
+      return "amqp:not-implemented"
+    case 503:
+      return "com.microsoft:server-busy"
+    default:
+      return "amqp:internal-error"
+  }
+}
+
+/** What a status that is not a success says, as an AMQP error. */
+export const fromStatus = (
+  status: number,
+  condition: string | undefined,
+  description: string | undefined
+): AmqpError => ({
+  condition: condition ?? conditionOf(status),
+  description
+})
+
+/** The refusal of a token by `$cbs`. A wrong entity can be refused here already. */
+export const fromCbs = (
+  status: number,
+  condition: string | undefined,
+  description: string | undefined,
+  context: Context
+):
+  | E.ServiceBusAuthenticationError
+  | E.MessagingEntityNotFoundError
+  | E.ServiceBusServerBusyError
+  | E.ServiceBusError =>
+{
+  const error = fromStatus(status, condition, description)
+  const common = fields(context, error.condition, description)
+  if (status === 401 || status === 403 || error.condition === "amqp:unauthorized-access") {
+    return new E.ServiceBusAuthenticationError(common)
+  }
+  if (status === 404 || error.condition === "amqp:not-found") return new E.MessagingEntityNotFoundError(common)
+  if (status === 503 || error.condition === "com.microsoft:server-busy") {
+    return new E.ServiceBusServerBusyError({ ...common, ...advice(description) })
+  }
+  return new E.ServiceBusError(common)
+}
+
+const unreachable = new Set([
+  "ENOTFOUND",
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "EHOSTDOWN",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "ENONET",
+  "EADDRNOTAVAIL",
+  "EAI_AGAIN",
+  "EACCES",
+  "EPERM",
+  "ERR_SSL_WRONG_VERSION_NUMBER",
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG"
+])
+
+const explained: Record<string, string> = {
+  ENOTFOUND: "its name does not resolve",
+  EAI_AGAIN: "its name does not resolve for now",
+  ECONNREFUSED: "the port refuses",
+  ECONNRESET: "the peer reset the connection",
+  EPIPE: "the peer closed the connection",
+  ETIMEDOUT: "no answer to the connection attempt",
+  ERR_SSL_WRONG_VERSION_NUMBER: "the port does not speak TLS",
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: "the port does not speak TLS"
+}
+
+/** An error of a socket, while it connects or later. */
+export const fromSocket = (
+  error: unknown,
+  endpoint?: { readonly host: string; readonly port: number },
+  operation?: string
+): E.ServiceBusCommunicationError | E.ServiceBusConnectionError => {
+  const errors = error instanceof AggregateError ? error.errors as ReadonlyArray<unknown> : [error]
+  const code = errors.map((e) => (e as { readonly code?: unknown } | undefined)?.code).find((c) =>
+    typeof c === "string"
+  ) as
+    | string
+    | undefined
+  const where = endpoint === undefined ? "" : `${endpoint.host}:${endpoint.port} `
+  const text = code !== undefined && explained[code] !== undefined
+    ? `${where}${explained[code]} (${code})`
+    : `${where}${error instanceof Error ? error.message : String(error)}`
+  const common = { ...fields({ operation, cause: error }), ...clean(text) }
+  const untrusted = code !== undefined &&
+    (code.startsWith("ERR_TLS") || code.includes("CERT") || code.includes("SIGNATURE"))
+  return untrusted || (code !== undefined && unreachable.has(code))
+    ? new E.ServiceBusCommunicationError(common)
+    : new E.ServiceBusConnectionError(common)
+}
+
+/** The connection is gone, for a reason that this library saw itself. */
+export const connectionLost = (description: string, cause?: unknown): E.ServiceBusConnectionError =>
+  new E.ServiceBusConnectionError({ ...clean(description), ...(cause === undefined ? {} : { cause }) })

@@ -1,0 +1,273 @@
+/**
+ * The receiver behind `ServiceBusReceiver`: from deliveries to messages, with the undecodable policy, and from settlements
+ * to outcomes. Stream, processor and renewer stand on it.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
+import {
+  type AttachError,
+  InvalidOptionError,
+  type LockRenewalError,
+  MessageAlreadySettled,
+  MessageDecodeError,
+  MessageEncodeError,
+  NotSupportedError,
+  type SettleError
+} from "../ServiceBusError.ts"
+import type { DestructiveMessage, LockedMessage } from "../ServiceBusMessage.ts"
+import type { Settlement } from "../Settlement.ts"
+import { accepted, type Outcome, writeOutcome } from "./amqp/dataPlane/Outcome.ts"
+import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
+import type { Sections } from "./amqp/dataPlane/Sections.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
+import type * as Link from "./amqp/Link.ts"
+import * as Receiver from "./amqp/Receiver.ts"
+import * as lockWheel from "./lockWheel.ts"
+import * as management from "./management.ts"
+import { Destructive, Locked, sectionsOf } from "./messageCodec.ts"
+import type { RequestResponse } from "./requestResponse.ts"
+
+/** What becomes of a message whose bytes or body cannot be decoded. */
+export type Undecodable = "deadLetter" | "abandon" | "fail"
+
+export interface Receiving {
+  readonly entity: ServiceBusEntity.Any
+  readonly link: Receiver.Receiver
+  readonly destructive: boolean
+  /** How many deliveries the peer may send ahead of what was asked for. */
+  readonly prefetch: number
+  readonly wheel: lockWheel.LockWheel
+  readonly clock: Clock.Clock
+  /** How many messages met the undecodable policy. */
+  undecodable: number
+  /** Messages whose lock ran out before they could be handed out. */
+  expired: number
+  readonly renew: (token: string) => Effect.Effect<DateTime.Utc, LockRenewalError>
+}
+
+/** The longest lock that Service Bus gives, in milliseconds. */
+const longestLock = 300_000
+
+export const make = Effect.fnUntraced(function*(options: {
+  readonly entity: ServiceBusEntity.Any
+  readonly session: Link.Session
+  readonly management: Effect.Effect<RequestResponse, AttachError, Scope.Scope>
+  readonly timeout: number
+  readonly destructive: boolean
+  readonly prefetch: number
+}): Effect.fn.Return<Receiving, AttachError, Scope.Scope> {
+  const { entity, timeout } = options
+  const clock = yield* Clock.Clock
+  const link = yield* Receiver.make(options.session, {
+    address: entity.path,
+    entity: entity.path,
+    destructive: options.destructive,
+    timeout
+  })
+  const renew = (token: string) =>
+    Effect.scoped(
+      Effect.flatMap(options.management, (node) =>
+        management.renewLocks(node, { entity: entity.path, tokens: [token], link: link.link.rhea.name, timeout }))
+    ).pipe(
+      Effect.map((times) =>
+        times[0]!
+      )
+    )
+  const receiving: Receiving = {
+    entity,
+    link,
+    destructive: options.destructive,
+    prefetch: options.prefetch,
+    wheel: yield* lockWheel.make(renew),
+    clock,
+    undecodable: 0,
+    expired: 0,
+    renew
+  }
+  if (options.prefetch > 0) link.addCredit(options.prefetch)
+  return receiving
+})
+
+/** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
+export const lockDuration = (self: Receiving, message: LockedMessage<unknown>, delivery: IncomingDelivery): number => {
+  const age = lockWheel.monotonic(self.clock) - delivery.receivedAt
+  const duration = DateTime.toEpochMillis(message.lockedUntil) - (self.clock.currentTimeMillisUnsafe() - age)
+  // A wall clock that is off gives nonsense; then the lock is taken for the shortest that the service allows.
+  return duration >= 1_000 && duration <= longestLock ? duration : 5_000
+}
+
+export type Handed<A> = LockedMessage<A> | DestructiveMessage<A>
+
+/**
+ * The message of a delivery. `undefined` where its lock ran out while it waited, and where it is undecodable and the
+ * policy disposed of it; a MessageDecodeError where the policy is to fail.
+ */
+export const handOut = <A>(
+  self: Receiving,
+  owner: object,
+  delivery: IncomingDelivery,
+  body: ServiceBusBody.ServiceBusBody<A, never> | undefined,
+  policy: Undecodable
+): Handed<A> | undefined | MessageDecodeError => {
+  let sections: Sections
+  let problem: { readonly part: string; readonly description: string }
+  try {
+    sections = sectionsOf(delivery)
+    const decoded: Result.Result<A | undefined, string> = body === undefined
+      ? Result.succeed(undefined)
+      : body.decode(sections.readBody())
+    if (Result.isSuccess(decoded)) {
+      const value = decoded.success as A
+      if (self.destructive) return new Destructive(sections, value)
+      const message = new Locked(sections, value, delivery, owner)
+      return isOver(self, message, delivery) ? undefined : message
+    }
+    problem = { part: "body", description: decoded.failure }
+  } catch (error) {
+    if (!(error instanceof DecodeProblem)) throw error
+    problem = { part: "message", description: error.message }
+  }
+  self.undecodable++
+  if (policy === "deadLetter") {
+    self.link.dispose([delivery], {
+      _tag: "Rejected",
+      error: {
+        condition: "com.microsoft:dead-letter",
+        info: { DeadLetterReason: "MessageDecodeError", DeadLetterErrorDescription: problem.description.slice(0, 4096) }
+      }
+    })
+    return undefined
+  }
+  self.link.dispose([delivery], { _tag: "Modified", deliveryFailed: true, undeliverableHere: false })
+  return policy === "abandon"
+    ? undefined
+    : new MessageDecodeError({ entity: self.entity.path, operation: "receive", ...problem })
+}
+
+/** Whether the lock of a message ended while it waited to be handed out. */
+const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
+  const age = lockWheel.monotonic(self.clock) - delivery.receivedAt
+  if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
+  self.link.forget(delivery)
+  self.expired++
+  return true
+}
+
+/** The delivery of a message that this receiver handed out and that is not settled. */
+export const deliveryOf = (
+  self: Receiving,
+  owner: object,
+  message: LockedMessage<unknown>,
+  operation: string
+): Result.Result<IncomingDelivery, InvalidOptionError | MessageAlreadySettled> => {
+  const delivery = Locked.deliveryOf(message, owner)
+  if (delivery === undefined) {
+    return Result.fail(
+      new InvalidOptionError({
+        entity: self.entity.path,
+        operation,
+        option: "message",
+        expected: "a message that this receiver received"
+      })
+    )
+  }
+  return self.link.isUnsettled(delivery)
+    ? Result.succeed(delivery)
+    : Result.fail(
+      new MessageAlreadySettled({ entity: self.entity.path, operation, sequenceNumber: message.sequenceNumber })
+    )
+}
+
+const scratch = new Writer()
+
+/** The AMQP outcome of a settlement (Service Bus protocol guide), checked so that it can be written. */
+export const outcomeOf = (
+  self: Receiving,
+  settlement: Settlement
+): Result.Result<Outcome, MessageEncodeError | NotSupportedError> => {
+  switch (settlement._tag) {
+    case "Complete":
+      return Result.succeed(accepted)
+    case "Abandon":
+      return checked(self, {
+        _tag: "Modified",
+        deliveryFailed: true,
+        undeliverableHere: false,
+        annotations: settlement.properties
+      })
+    case "Defer":
+      return checked(self, { _tag: "Modified", undeliverableHere: true, annotations: settlement.properties })
+    case "DeadLetter": {
+      const { description, properties, reason } = settlement
+      for (const [part, value] of [["reason", reason], ["description", description]] as const) {
+        if (value !== undefined && value.length > 4096) {
+          return Result.fail(
+            new MessageEncodeError({
+              entity: self.entity.path,
+              part,
+              description: `it has ${value.length} characters, at most 4096 are allowed`
+            })
+          )
+        }
+      }
+      return checked(self, {
+        _tag: "Rejected",
+        error: {
+          condition: "com.microsoft:dead-letter",
+          info: {
+            ...properties,
+            ...(reason === undefined ? {} : { DeadLetterReason: reason }),
+            ...(description === undefined ? {} : { DeadLetterErrorDescription: description })
+          }
+        }
+      })
+    }
+    case "RetryAfter":
+      return Result.fail(
+        new NotSupportedError({
+          entity: self.entity.path,
+          operation: "settle",
+          description: "Settlement.retryAfter needs scheduled messages, which this version does not send yet"
+        })
+      )
+  }
+}
+
+const checked = (self: Receiving, outcome: Outcome): Result.Result<Outcome, MessageEncodeError> => {
+  try {
+    writeOutcome(scratch, outcome)
+    return Result.succeed(outcome)
+  } catch (error) {
+    if (!(error instanceof EncodeProblem)) throw error
+    return Result.fail(
+      new MessageEncodeError({ entity: self.entity.path, part: "properties", description: error.message })
+    )
+  } finally {
+    scratch.reset()
+  }
+}
+
+/** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
+export const settle = (
+  self: Receiving,
+  owner: object,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  settlement: Settlement
+): Effect.Effect<void, SettleError> =>
+  Effect.suspend(() => {
+    const outcome = outcomeOf(self, settlement)
+    if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
+    const deliveries: Array<IncomingDelivery> = []
+    for (const message of messages) {
+      const delivery = deliveryOf(self, owner, message, "settle")
+      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
+      deliveries.push(delivery.success)
+    }
+    return deliveries.length === 0 ? Effect.void : self.link.settle(deliveries, outcome.success)
+  })

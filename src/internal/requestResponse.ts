@@ -1,0 +1,222 @@
+/**
+ * Requests and responses over a pair of links on one session: how `$cbs` and `$management` are spoken to (AMQP
+ * management, WD 09; Service Bus protocol guide). Requests run side by side; a response finds its request by
+ * correlation-id.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { randomUUID } from "node:crypto"
+import type { AmqpValue } from "../AmqpValue.ts"
+import * as AmqpValues from "../AmqpValue.ts"
+import { type AttachError, OperationTimeoutError } from "../ServiceBusError.ts"
+import type { Connection } from "./amqp/Connection.ts"
+import { accepted } from "./amqp/dataPlane/Outcome.ts"
+import type { DeliveryOwner, IncomingDelivery, OutgoingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { Writer } from "./amqp/dataPlane/Writer.ts"
+import * as Deadlines from "./amqp/Deadlines.ts"
+import * as Link from "./amqp/Link.ts"
+import * as errorMap from "./errorMap.ts"
+import { sectionsOf } from "./messageCodec.ts"
+
+export interface Response {
+  readonly status: number
+  readonly condition: string | undefined
+  readonly description: string | undefined
+  readonly body: AmqpValue
+}
+
+export interface RequestResponse {
+  /** Sends a request and waits for its response, whatever its status. */
+  readonly request: (
+    applicationProperties: Readonly<Record<string, AmqpValue>>,
+    body: AmqpValue,
+    operation: string
+  ) => Effect.Effect<Response, AttachError>
+}
+
+/** How many responses the peer may send without new credit. */
+const credit = 100
+
+export const make: (
+  connection: Connection,
+  options: { readonly address: string; readonly entity: string; readonly timeout: number }
+) => Effect.Effect<RequestResponse, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
+  const session = yield* Link.session(connection)
+  const replyTo = `reply-${randomUUID()}`
+  const sender = yield* Link.attach(session, {
+    role: "sender",
+    address: options.address,
+    local: replyTo,
+    entity: options.entity,
+    timeout: options.timeout
+  })
+  const receiver = yield* Link.attach(session, {
+    role: "receiver",
+    address: options.address,
+    local: replyTo,
+    entity: options.entity,
+    timeout: options.timeout
+  })
+  const deadlines = yield* Deadlines.make(options.timeout)
+  const writer = new Writer()
+  const pending = new Map<string, Exchange>()
+
+  let since = 0
+  receiver.plane.onDeliveries = (deliveries) => {
+    for (const delivery of deliveries) {
+      if (!delivery.settled) receiver.session.dispose(delivery, accepted, true)
+      answer(pending, delivery)
+    }
+    since += deliveries.length
+    if (since >= credit / 2) {
+      receiver.rhea.add_credit(since)
+      since = 0
+    }
+  }
+  receiver.rhea.add_credit(credit)
+
+  return {
+    request: (applicationProperties, body, operation) =>
+      Effect.callback((resume) => {
+        const dead = sender.dead() ?? receiver.dead()
+        if (dead !== undefined) {
+          resume(Effect.fail(errorMap.attachError(dead, { entity: options.entity, operation })))
+          return
+        }
+        const id = randomUUID()
+        const exchange = new Exchange(sender, receiver, options, operation, (effect) => {
+          pending.delete(id)
+          resume(effect)
+        })
+        pending.set(id, exchange)
+        exchange.send(encode(writer, id, replyTo, applicationProperties, body))
+        deadlines.add(exchange)
+        return Effect.sync(() => {
+          pending.delete(id)
+          exchange.cancel()
+        })
+      })
+  }
+})
+
+const encode = (
+  writer: Writer,
+  id: string,
+  replyTo: string,
+  applicationProperties: Readonly<Record<string, AmqpValue>>,
+  body: AmqpValue
+): Buffer => {
+  writer.reset()
+  writer.descriptor(0x73)
+  const list = writer.begin(0xd0)
+  writer.string(id)
+  for (let i = 0; i < 3; i++) writer.null()
+  writer.string(replyTo)
+  writer.end(list, 5)
+  writer.descriptor(0x74)
+  writer.value(applicationProperties)
+  writer.descriptor(0x77)
+  writer.value(body)
+  return writer.take()
+}
+
+const answer = (pending: ReadonlyMap<string, Exchange>, delivery: IncomingDelivery): void => {
+  try {
+    const sections = sectionsOf(delivery)
+    const id = sections.readList(sections.properties)[5]
+    const exchange = typeof id === "string" ? pending.get(id) : undefined
+    if (exchange === undefined) return
+    const properties = sections.readRecord(sections.applicationProperties)
+    const body = sections.readBody()
+    // `$cbs` writes dashes where `$management` writes camel case.
+    const status = properties["statusCode"] ?? properties["status-code"]
+    const condition = properties["errorCondition"] ?? properties["error-condition"]
+    const description = properties["statusDescription"] ?? properties["status-description"]
+    exchange.succeed({
+      status: typeof status === "number" ? status : typeof status === "bigint" ? Number(status) : 500,
+      condition: typeof condition === "string"
+        ? condition
+        : AmqpValues.isTyped(condition) && condition.type === "symbol"
+        ? condition.value as string
+        : undefined,
+      description: typeof description === "string" ? description : undefined,
+      body: body.kind === "value" ? body.value : null
+    })
+  } catch {
+    // A response that is no message answers nobody; its request ends by its time-out.
+  }
+}
+
+/** One request on its way. */
+class Exchange implements DeliveryOwner, Deadlines.Expiring {
+  done = false
+  private delivery: OutgoingDelivery | undefined
+  private readonly sender: Link.Link
+  private readonly options: { readonly entity: string; readonly timeout: number }
+  private readonly operation: string
+  private readonly complete: (effect: Effect.Effect<Response, AttachError>) => void
+  private readonly off: ReadonlyArray<() => void>
+
+  constructor(
+    sender: Link.Link,
+    receiver: Link.Link,
+    options: { readonly entity: string; readonly timeout: number },
+    operation: string,
+    complete: (effect: Effect.Effect<Response, AttachError>) => void
+  ) {
+    this.sender = sender
+    this.options = options
+    this.operation = operation
+    this.complete = complete
+    this.off = [sender, receiver].map((link) =>
+      link.onDeath((death) => this.end(Effect.fail(errorMap.attachError(death, { entity: options.entity, operation }))))
+    )
+  }
+
+  send(payload: Buffer): void {
+    this.delivery = this.sender.session.send(this.sender.plane, payload, { owner: this })
+  }
+
+  onOutcome(
+    delivery: OutgoingDelivery,
+    outcome: import("./amqp/dataPlane/Outcome.ts").Outcome | undefined,
+    settled: boolean
+  ): void {
+    if (!settled) this.sender.session.settle(delivery, outcome)
+    if (outcome?._tag === "Rejected" && outcome.error !== undefined) {
+      this.end(Effect.fail(
+        errorMap.attachError(outcome.error, { entity: this.options.entity, operation: this.operation })
+      ))
+    }
+  }
+
+  succeed(response: Response): void {
+    this.end(Effect.succeed(response))
+  }
+
+  expire(): void {
+    const unsent = this.delivery !== undefined && this.sender.session.cancel(this.delivery)
+    this.end(Effect.fail(
+      new OperationTimeoutError({
+        entity: this.options.entity,
+        operation: this.operation,
+        outcome: unsent ? "notSent" : "unknown",
+        description: `no response within ${this.options.timeout} ms`
+      })
+    ))
+  }
+
+  cancel(): void {
+    if (this.done) return
+    this.done = true
+    for (const off of this.off) off()
+    if (this.delivery !== undefined) this.sender.session.cancel(this.delivery)
+  }
+
+  private end(effect: Effect.Effect<Response, AttachError>): void {
+    if (this.done) return
+    this.done = true
+    for (const off of this.off) off()
+    this.complete(effect)
+  }
+}

@@ -1,0 +1,20 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const src = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^effect-service-bus$/, replacement: src("index.ts") },
+      { find: /^effect-service-bus\/emulator$/, replacement: src("emulator/Emulator.ts") },
+      { find: /^effect-service-bus\/(.+)$/, replacement: src("$1.ts") }
+    ]
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    setupFiles: ["test/setup.ts"],
+    sequence: { concurrent: true },
+    typecheck: { enabled: true, checker: "tsc", include: ["test/**/*.test-d.ts"] }
+  }
+})
