@@ -419,6 +419,9 @@ describe("bodies", () => {
 })
 
 describe("what cannot be encoded names its part", () => {
+  class Point {
+    readonly x = 1
+  }
   const cyclic: Record<string, AmqpValue.AmqpValue> = {}
   cyclic["again"] = cyclic
   const long = "x".repeat(129)
@@ -489,7 +492,7 @@ describe("what cannot be encoded names its part", () => {
       ["bad uuid", uuid("x")],
       ["bigint over 64 bits", 2n ** 64n],
       ["int NaN", typed("int", NaN)],
-      ["instance of a class", new (class Point {})()]
+      ["instance of a class", new Point()]
     ] as const).map(([name, value]) =>
       [`property with ${name}`, `applicationProperties "k"`, {
         applicationProperties: { ok: 1, k: any(value) }

@@ -10,7 +10,7 @@ import type { AmqpValue } from "../AmqpValue.ts"
 import * as AmqpValues from "../AmqpValue.ts"
 import { type AttachError, OperationTimeoutError } from "../ServiceBusError.ts"
 import type { Connection } from "./amqp/Connection.ts"
-import { accepted } from "./amqp/dataPlane/Outcome.ts"
+import { accepted, type Outcome } from "./amqp/dataPlane/Outcome.ts"
 import type { DeliveryOwner, IncomingDelivery, OutgoingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
 import * as Deadlines from "./amqp/Deadlines.ts"
@@ -179,7 +179,7 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
 
   onOutcome(
     delivery: OutgoingDelivery,
-    outcome: import("./amqp/dataPlane/Outcome.ts").Outcome | undefined,
+    outcome: Outcome | undefined,
     settled: boolean
   ): void {
     if (!settled) this.sender.session.settle(delivery, outcome)

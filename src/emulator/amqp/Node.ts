@@ -7,7 +7,7 @@ import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { accepted } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
-import type { IncomingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
+import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { rawItem } from "./StoredPayload.ts"
@@ -79,7 +79,7 @@ export const serve = (
 /** A receiver of answers that settles second is answered, and nothing else is done. */
 const unsettled = {
   onOutcome: (
-    delivery: import("../../internal/amqp/dataPlane/SessionPlane.ts").OutgoingDelivery,
+    delivery: OutgoingDelivery,
     outcome: any,
     settled: boolean
   ) => {

@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
@@ -41,7 +42,7 @@ const settleDown = (connection: Connection, effect: Effect.Effect<void>): Effect
       : orDeath(connection, effect).pipe(Effect.timeoutOption(closeTimeout), Effect.ignore)
   )
 
-export const session = (connection: Connection): Effect.Effect<Session, E.ConnectError, import("effect/Scope").Scope> =>
+export const session = (connection: Connection): Effect.Effect<Session, E.ConnectError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.suspend(() => {
       const dead = connection.dead()
@@ -79,7 +80,7 @@ export interface AttachOptions {
 export const attach = (
   session: Session,
   options: AttachOptions
-): Effect.Effect<Link, E.AttachError, import("effect/Scope").Scope> =>
+): Effect.Effect<Link, E.AttachError, Scope.Scope> =>
   Effect.acquireRelease(open(session, options), close, { interruptible: true })
 
 const open = (session: Session, options: AttachOptions): Effect.Effect<OpenLink, E.AttachError> =>
@@ -132,7 +133,7 @@ class OpenLink implements Link {
     this.kind = options.role
     const name = `${options.entity}-${randomUUID()}`
     const node = { address: options.address, ...(options.filter === undefined ? {} : { filter: options.filter }) }
-    const other = { ...(options.local === undefined ? {} : { address: options.local }) }
+    const other = options.local === undefined ? {} : { address: options.local }
     const create = options.role === "sender" ? "createSender" : "createReceiver"
     // The Promise is never looked at: it resolves also for a link that is refused.
     session.promised[create]({

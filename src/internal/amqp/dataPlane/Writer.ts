@@ -103,7 +103,7 @@ export class Writer {
   }
 
   symbol(value: string): void {
-    if (!/^[\x00-\x7f]*$/.test(value)) throw new EncodeProblem("a symbol may have ASCII characters only")
+    if (!isAscii(value)) throw new EncodeProblem("a symbol may have ASCII characters only")
     this.text(value, 0xa3, 0xb3)
   }
 
@@ -431,7 +431,7 @@ export class Writer {
       case "string":
       case "symbol": {
         if (typeof value !== "string") throw new EncodeProblem(`a ${type} must be a string`)
-        if (type === "symbol" && !/^[\x00-\x7f]*$/.test(value)) {
+        if (type === "symbol" && !isAscii(value)) {
           throw new EncodeProblem("a symbol may have ASCII characters only")
         }
         const size = Buffer.byteLength(value)
@@ -490,6 +490,9 @@ const long = (type: TypeName, value: unknown, min: bigint, max: bigint): bigint 
   }
   return big
 }
+
+/** Only ASCII characters take one byte of UTF-8 each. */
+const isAscii = (value: string): boolean => Buffer.byteLength(value) === value.length
 
 const epoch = (millis: number): bigint => {
   const whole = Math.floor(millis)
