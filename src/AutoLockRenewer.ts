@@ -92,14 +92,11 @@ export const withLock: {
       }
       const lost = Deferred.makeUnsafe<never, AutoLockRenewFailed | AutoLockRenewTimeout>()
       const now = lockWheel.monotonic(behind.clock)
-      const length = receiving.lockDuration(behind, message, delivery.success)
       const kept: lockWheel.Kept = {
-        token: message.lockToken,
-        expiresAt: delivery.success.receivedAt + length,
-        duration: length,
+        lock: receiving.lockOf(behind, message, delivery.success),
         until: now + maxDuration,
-        renewals: 0,
         done: false,
+        failure: undefined,
         onLost: (reason, cause) => {
           const fields = {
             entity: receiver.entity,

@@ -58,9 +58,8 @@ const userAgent = "effect-service-bus/0.1.0"
 const open = Effect.fnUntraced(function*(
   options: CommonOptions & Omit<namespace.Options, "identifier" | "timeout" | "userAgent">
 ) {
-  const timeout = options.operationTimeout === undefined
-    ? 60_000
-    : Duration.toMillis(Duration.fromInputUnsafe(options.operationTimeout))
+  const duration = Duration.fromInput(options.operationTimeout ?? 60_000)
+  const timeout = duration._tag === "None" ? NaN : Duration.toMillis(duration.value)
   if (!(timeout >= 1 && timeout <= 3600_000)) {
     return yield* new InvalidOptionError({
       option: "operationTimeout",

@@ -211,7 +211,10 @@ class Running<A, E, R> implements Processor {
   private readonly active = new Set<Job<A>>()
   private state: "running" | "paused" | "drained" = "running"
   private readonly renewalsBefore: number
+  private dispatching = false
   private emptied: (() => void) | undefined
+  private drained: Deferred.Deferred<Counts> | undefined
+  private off: () => void = () => {}
   private readonly tally = {
     received: 0,
     completed: 0,
@@ -252,7 +255,7 @@ class Running<A, E, R> implements Processor {
       // Decoding and handling are not done inside the read of the socket.
       dispatcher.schedule(() => this.arrived(deliveries))
     })
-    link.link.onDeath((death) =>
+    this.off = link.link.onDeath((death) =>
       Deferred.doneUnsafe(
         this.failed,
         Effect.fail(errorMap.attachError(death, { entity: this.receiver.entity, operation: "process" }))
@@ -291,14 +294,11 @@ class Running<A, E, R> implements Processor {
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
     const { behind, settings } = this
     if (settings.maxLockRenewal === 0) return { delivery, message, kept: undefined, fiber: undefined, state: "open" }
-    const duration = receiving.lockDuration(behind, message, delivery)
     const kept: lockWheel.Kept = {
-      token: message.lockToken,
-      expiresAt: delivery.receivedAt + duration,
-      duration,
+      lock: receiving.lockOf(behind, message, delivery),
       until: delivery.receivedAt + settings.maxLockRenewal,
-      renewals: 0,
       done: false,
+      failure: undefined,
       onLost: () => this.lost(job)
     }
     const job: Job<A> = { delivery, message, kept, fiber: undefined, state: "open" }
@@ -317,11 +317,13 @@ class Running<A, E, R> implements Processor {
 
   /** Starts handlers while there is room for them. */
   private dispatch(): void {
-    let started = 0
-    while (
-      this.state === "running" && this.active.size < this.concurrency && started < this.waiting.length
-    ) this.begin(this.waiting[started++]!)
-    if (started > 0) this.waiting = this.waiting.slice(started)
+    // A handler that ends at once comes here from within `begin`: the loop that began it goes on.
+    if (this.dispatching) return
+    this.dispatching = true
+    while (this.state === "running" && this.active.size < this.concurrency && this.waiting.length > 0) {
+      this.begin(this.waiting.shift()!)
+    }
+    this.dispatching = false
     this.replenish()
   }
 
@@ -422,7 +424,11 @@ class Running<A, E, R> implements Processor {
     if (this.state !== "running") return Effect.void
     this.state = "paused"
     this.releaseWaiting()
-    return this.behind.link.drain
+    return Effect.andThen(
+      this.behind.link.drain,
+      // Resumed meanwhile: the credit it gave was drained as well.
+      Effect.sync(() => this.replenish())
+    )
   })
 
   readonly resume: Effect.Effect<void> = Effect.sync(() => {
@@ -447,18 +453,32 @@ class Running<A, E, R> implements Processor {
     renewals: this.behind.wheel.renewals() - this.renewalsBefore
   }))
 
+  /** One drain for all who ask: whoever is interrupted while waiting leaves it going for the others. */
   readonly drain: Effect.Effect<Counts> = Effect.suspend(() => {
-    if (this.state === "drained") return this.counts
+    if (this.drained === undefined) {
+      const drained = this.drained = Deferred.makeUnsafe<Counts>()
+      this.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
+    }
+    return Deferred.await(this.drained)
+  })
+
+  private readonly stop: Effect.Effect<Counts> = Effect.suspend(() => {
     const wasRunning = this.state === "running"
+    const { link } = this.behind
     this.state = "drained"
     this.releaseWaiting()
-    return (wasRunning ? this.behind.link.drain : Effect.void).pipe(
+    return (wasRunning ? link.drain : Effect.void).pipe(
+      // What came last is given back.
+      Effect.andThen(link.link.connection.dispatcher.turn),
       Effect.andThen(Effect.timeoutOption(this.idle, this.settings.drainTimeout)),
       Effect.andThen(Effect.suspend(() => {
         const fibers = [...this.active].flatMap((job) => job.fiber === undefined ? [] : [job.fiber])
         return Fiber.interruptAll(fibers)
       })),
-      Effect.andThen(Effect.sync(() => this.behind.link.consume(undefined))),
+      Effect.andThen(Effect.sync(() => {
+        this.off()
+        link.consume(undefined)
+      })),
       Effect.andThen(this.counts)
     )
   })

@@ -275,7 +275,12 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
     const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
-    return this.turn.withPermits(1)(this.gather(max, maxWait.success, afterFirst.success, body))
+    const { link, prefetch } = this.self
+    const gather = this.gather(max, maxWait.success, afterFirst.success, body)
+    return this.turn.withPermits(1)(
+      // Credit that nobody waits for would lock messages that nobody takes.
+      prefetch > 0 ? gather : Effect.onInterrupt(gather, () => link.drain)
+    )
   }
 
   private readonly gather = Effect.fnUntraced(
@@ -397,7 +402,7 @@ class LockedReceiver extends Reader implements ServiceBusReceiver<any, any> {
       const delivery = Locked.deliveryOf(message, this)
       return delivery === undefined
         ? Effect.fail(outOfRange(this.entity, "message", "a message that this receiver received"))
-        : this.self.renew(message.lockToken)
+        : receiving.renewLock(this.self, message, delivery)
     })
   }
 }

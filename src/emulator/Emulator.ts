@@ -316,8 +316,9 @@ const listen = (
   host: string,
   port: number,
   accept: (socket: ServerSocket) => void
-): Effect.Effect<number, EmulatorError, Scope.Scope> =>
-  Effect.acquireRelease(
+): Effect.Effect<number, EmulatorError, Scope.Scope> => {
+  const sockets = new Set<net.Socket>()
+  return Effect.acquireRelease(
     Effect.callback<net.Server, EmulatorError>((resume) => {
       if (!Number.isInteger(port) || port < 0 || port > 65535) {
         resume(Effect.fail(new EmulatorError({ problem: "the port must be an integer from 0 to 65535" })))
@@ -326,6 +327,8 @@ const listen = (
       const server = net.createServer({ noDelay: true }, (socket) => {
         // The door destroys the socket; a late error of it is nobody's.
         socket.on("error", () => {})
+        sockets.add(socket)
+        socket.on("close", () => sockets.delete(socket))
         accept(socket)
       })
       server.once("error", (cause) =>
@@ -337,8 +340,11 @@ const listen = (
     (server) =>
       Effect.callback<void>((resume) => {
         server.close(() => resume(Effect.void))
+        // A server is closed once its connections are, and clients keep theirs.
+        for (const socket of sockets) socket.destroy()
       })
   ).pipe(Effect.map((server) => (server.address() as net.AddressInfo).port))
+}
 
 /** The time of the broker, for messages that a test prepares. @category accessors */
 export const now: Effect.Effect<DateTime.Utc> = DateTime.now

@@ -110,14 +110,12 @@ export const make: (connection: Connection, options: {
       // A quarter of the life, at most 15 minutes, is left for trying again when the provider fails.
       yield* Effect.sleep(Math.min(maxSleep, Math.max(1_000, left - Math.min(900_000, left / 4))))
       if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
-      token = yield* put(entity)
+      token = yield* put(entity).pipe(
+        Effect.tapError((error) => Effect.logWarning("Refreshing a Service Bus token failed", error)),
+        Effect.retry({ schedule: Schedule.spaced(Duration.seconds(10)), while: () => connection.dead() === undefined })
+      )
     })
-    yield* refresh.pipe(
-      Effect.tapError((error) => Effect.logWarning("Refreshing a Service Bus token failed", error)),
-      Effect.retry(Schedule.spaced(Duration.seconds(10))),
-      Effect.forever,
-      Effect.forkScoped
-    )
+    yield* refresh.pipe(Effect.forever, Effect.forkScoped)
   })
 
   const claims = yield* RcMap.make({ lookup: claim })

@@ -8,40 +8,56 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import type { LockRenewalError } from "../ServiceBusError.ts"
+import { type LockRenewalError, OperationTimeoutError } from "../ServiceBusError.ts"
 
-/** One lock that is kept. */
-export interface Kept {
+/** The lock of one message, the same for all who keep it: each knows of what the others renewed. */
+export interface Lock {
   readonly token: string
   /** When the lock ends if it is not renewed: milliseconds of the monotonic clock. */
   expiresAt: number
   /** How long a renewal makes the lock last, in milliseconds. */
   readonly duration: number
+  /** False once the message is settled: then there is nothing to keep. */
+  readonly held: () => boolean
+}
+
+/** Somebody's wish that a lock be kept. */
+export interface Kept {
+  readonly lock: Lock
   /** When renewing stops, in milliseconds of the monotonic clock. */
   readonly until: number
   /** Called once when the lock is over: after the budget ended, or because renewing failed. */
   readonly onLost: (reason: "budget" | "failed", cause: LockRenewalError | undefined) => void
-  renewals: number
   /** Set when nobody cares for the lock any more. */
   done: boolean
+  /** Why the latest try failed; undefined once one succeeds. */
+  failure: LockRenewalError | undefined
 }
 
 export interface LockWheel {
-  readonly keep: (lock: Kept) => void
+  readonly keep: (kept: Kept) => void
   /** Renewals that the broker has confirmed. */
   readonly renewals: () => number
 }
 
-/** Locks become due in steps of this many milliseconds. */
-const step = 1_000
+/** Locks become due in steps of this many milliseconds: a step late, never early, so that none is due for ever. */
+const step = 100
 
-/** How many renewals are on their way at a time. */
+/** A failed renewal is tried again after this many milliseconds at the earliest. */
+const pause = 1_000
+
+/** How many renewals of one step are on their way at a time. */
 const concurrency = 8
 
 /** Renewal starts this long before a lock ends: a third of its life, at most ten seconds. */
 const marginOf = (duration: number): number => Math.min(10_000, duration / 3)
 
 export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+
+/** Notes that a renewal which was asked for at `now` succeeded: the broker's clock for it started no earlier. */
+export const renewed = (lock: Lock, now: number): void => {
+  lock.expiresAt = Math.max(lock.expiresAt, now + lock.duration)
+}
 
 export const make = Effect.fnUntraced(function*(
   renew: (token: string) => Effect.Effect<unknown, LockRenewalError>
@@ -51,45 +67,54 @@ export const make = Effect.fnUntraced(function*(
   const buckets = new Map<number, Array<Kept>>()
   let renewals = 0
 
-  const put = (lock: Kept, at: number): void => {
-    const bucket = Math.floor(at / step) * step
-    const locks = buckets.get(bucket)
-    if (locks === undefined) {
-      buckets.set(bucket, [lock])
+  const put = (kept: Kept, at: number): void => {
+    const bucket = Math.ceil(at / step) * step
+    const due = buckets.get(bucket)
+    if (due === undefined) {
+      buckets.set(bucket, [kept])
       latch.openUnsafe()
-    } else locks.push(lock)
+    } else due.push(kept)
   }
 
-  const dueAt = (lock: Kept): number => {
+  const dueAt = ({ lock, until }: Kept): number => {
     const at = lock.expiresAt - marginOf(lock.duration)
     // Once the budget is over there is only the end of the lock to wait for.
-    return at > lock.until ? lock.expiresAt : at
+    return at > until ? lock.expiresAt : at
   }
 
-  const handle = Effect.fnUntraced(function*(lock: Kept) {
+  const lose = (kept: Kept): void => {
+    kept.done = true
+    const failed = kept.failure !== undefined || monotonic(clock) <= kept.until
+    kept.onLost(failed ? "failed" : "budget", kept.failure)
+  }
+
+  const handle = Effect.fnUntraced(function*(kept: Kept) {
+    const { lock } = kept
     const now = monotonic(clock)
-    if (lock.done) return
-    if (now >= lock.expiresAt) {
-      lock.done = true
-      return lock.onLost(now > lock.until ? "budget" : "failed", undefined)
-    }
-    if (now > lock.until) return put(lock, lock.expiresAt)
-    const result = yield* Effect.result(renew(lock.token))
-    if (lock.done) return
-    if (result._tag === "Success") {
+    if (!lock.held()) kept.done = true
+    if (kept.done) return
+    if (now >= lock.expiresAt) return lose(kept)
+    if (now > kept.until) return put(kept, lock.expiresAt)
+    if (dueAt(kept) > now) return put(kept, dueAt(kept))
+    const result = yield* Effect.result(Effect.timeoutOption(renew(lock.token), lock.expiresAt - now))
+    if (result._tag === "Success" && result.success._tag === "Some") {
       renewals++
-      lock.renewals++
-      // From before the request: the broker's clock for the lock started no earlier.
-      lock.expiresAt = now + lock.duration
-      return put(lock, dueAt(lock))
+      kept.failure = undefined
+      renewed(lock, now)
+      if (!kept.done) put(kept, dueAt(kept))
+      return
     }
-    const { failure } = result
-    if (failure._tag === "MessageLockLostError" || monotonic(clock) >= lock.expiresAt) {
-      lock.done = true
-      return lock.onLost("failed", failure)
-    }
+    if (!lock.held()) kept.done = true
+    if (kept.done) return
+    kept.failure = result._tag === "Failure" ? result.failure : new OperationTimeoutError({
+      operation: "renewLock",
+      outcome: "unknown",
+      description: "the peer did not answer before the lock ended"
+    })
+    if (kept.failure._tag === "MessageLockLostError") return lose(kept)
     // Within the lock's life there is time for a few more tries.
-    put(lock, Math.min(lock.expiresAt, monotonic(clock) + Math.max(step, (lock.expiresAt - now) / 4)))
+    const after = monotonic(clock)
+    put(kept, Math.min(lock.expiresAt, after + Math.max(pause, (lock.expiresAt - after) / 4)))
   })
 
   const turn = Effect.gen(function*() {
@@ -101,13 +126,14 @@ export const make = Effect.fnUntraced(function*(
     if (earliest > now) return yield* Effect.raceFirst(Effect.sleep(earliest - now), latch.await)
     const due = buckets.get(earliest)!
     buckets.delete(earliest)
-    const live = due.filter((lock) => !lock.done)
-    yield* Effect.forEach(live, handle, { concurrency, discard: true })
+    const live = due.filter((kept) => !kept.done)
+    // Beside the wheel: a broker that is slow for one lock must not cost the others theirs.
+    yield* Effect.forkChild(Effect.forEach(live, handle, { concurrency, discard: true }), { startImmediately: true })
   })
   yield* Effect.forkScoped(Effect.forever(turn), { startImmediately: true })
 
   return {
-    keep: (lock) => put(lock, dueAt(lock)),
+    keep: (kept) => put(kept, dueAt(kept)),
     renewals: () => renewals
   }
 })

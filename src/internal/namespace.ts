@@ -62,8 +62,10 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         userAgent: options.userAgent,
         openTimeout: options.timeout
       })
-      // First of all hooks: whoever is told of the death and tries again must find a new connection.
-      connection.onDeath(() => Effect.runForkWith(context)(RcRef.invalidate(shared)))
+      // First of all hooks: whoever is told of the death and tries again must find a new connection. Not when it is
+      // closed by its last holder: by then another may be open.
+      const off = connection.onDeath(() => Effect.runForkWith(context)(RcRef.invalidate(shared)))
+      yield* Effect.addFinalizer(() => Effect.sync(off))
       const claims = yield* cbs.make(connection, options)
       const management = yield* RcMap.make({
         lookup: (entity: string) =>
@@ -88,7 +90,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       session: Effect.fnUntraced(function*(entity) {
         const { claims, connection, management } = yield* RcRef.get(shared)
         yield* claims.authorize(entity)
-        const session = yield* Link.session(connection)
+        const session = yield* Link.session(connection, options.timeout)
         return { session, management: RcMap.get(management, entity) }
       })
     }

@@ -102,6 +102,40 @@ export const lockDuration = (self: Receiving, message: LockedMessage<unknown>, d
   return duration >= 1_000 && duration <= longestLock ? duration : 5_000
 }
 
+const locks = new WeakMap<IncomingDelivery, lockWheel.Lock>()
+
+/** The lock of a message, as far as this program knows of it. */
+export const lockOf = (
+  self: Receiving,
+  message: LockedMessage<unknown>,
+  delivery: IncomingDelivery
+): lockWheel.Lock => {
+  let lock = locks.get(delivery)
+  if (lock === undefined) {
+    const duration = lockDuration(self, message, delivery)
+    lock = {
+      token: message.lockToken,
+      expiresAt: delivery.receivedAt + duration,
+      duration,
+      held: () => self.link.isUnsettled(delivery)
+    }
+    locks.set(delivery, lock)
+  }
+  return lock
+}
+
+/** Renews the lock of a message once. */
+export const renewLock = (
+  self: Receiving,
+  message: LockedMessage<unknown>,
+  delivery: IncomingDelivery
+): Effect.Effect<DateTime.Utc, LockRenewalError> =>
+  Effect.suspend(() => {
+    const now = lockWheel.monotonic(self.clock)
+    return Effect.tap(self.renew(message.lockToken), () =>
+      Effect.sync(() => lockWheel.renewed(lockOf(self, message, delivery), now)))
+  })
+
 export type Handed<A> = LockedMessage<A> | DestructiveMessage<A>
 
 /**

@@ -41,7 +41,7 @@ export const make: (
   connection: Connection,
   options: { readonly address: string; readonly entity: string; readonly timeout: number }
 ) => Effect.Effect<RequestResponse, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
-  const session = yield* Link.session(connection)
+  const session = yield* Link.session(connection, options.timeout)
   const replyTo = `reply-${randomUUID()}`
   const sender = yield* Link.attach(session, {
     role: "sender",

@@ -4,6 +4,7 @@
  * properties that a settlement added are joined to the sender's.
  */
 import * as DateTime from "effect/DateTime"
+import { randomUUID } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
 import { Reader } from "../../internal/amqp/dataPlane/Reader.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
@@ -20,7 +21,10 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
   return {
     // Its own bytes: the read buffer that it came in is much larger.
     payload: Buffer.from(bytes),
-    messageId: id === null || id === undefined ? undefined : AmqpValue.toText(id as AmqpValue.MessageId),
+    // The service names a message that has no name; there are clients that cannot settle without one.
+    messageId: id === null || id === undefined
+      ? randomUUID().replaceAll("-", "")
+      : AmqpValue.toText(id as AmqpValue.MessageId),
     sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
     timeToLive: typeof timeToLive === "number" && timeToLive > 0 ? timeToLive : undefined
   }
@@ -110,9 +114,9 @@ const writeAnnotations = (message: StoredMessage, sections: Sections, lockedUnti
 }
 
 const writeProperties = (message: StoredMessage, sections: Sections): void => {
-  if (sections.properties < 0 && message.expiresAt === undefined) return
+  const named = rawItem(sections, sections.properties, 0) !== undefined
   writer.descriptor(0x73)
-  if (message.expiresAt === undefined) {
+  if (named && message.expiresAt === undefined) {
     const reader = new Reader(sections.bytes, sections.properties, sections.end)
     reader.skip()
     writer.raw(sections.bytes.subarray(sections.properties, reader.position))
@@ -120,8 +124,9 @@ const writeProperties = (message: StoredMessage, sections: Sections): void => {
   }
   const list = writer.begin(0xd0)
   for (let i = 0; i < 13; i++) {
+    if (i === 0 && !named) writer.value(message.messageId)
     // The broker's word on when the message expires goes before the sender's.
-    if (i === 8) writer.timestamp(Math.floor(message.expiresAt))
+    else if (i === 8 && message.expiresAt !== undefined) writer.timestamp(Math.floor(message.expiresAt))
     else rawOrNull(rawItem(sections, sections.properties, i))
   }
   writer.end(list, 13)

@@ -8,6 +8,8 @@ import * as Scheduler from "effect/Scheduler"
 
 export interface Dispatcher {
   readonly schedule: (task: () => void) => void
+  /** Completes once what was scheduled before has run. */
+  readonly turn: Effect.Effect<void>
   /** Completes when nothing that was scheduled here is pending, and nothing new came for three rounds. */
   readonly idle: Effect.Effect<void>
 }
@@ -16,15 +18,17 @@ export const make: Effect.Effect<Dispatcher> = Effect.gen(function*() {
   const dispatcher = (yield* Scheduler.Scheduler).makeDispatcher()
   let pending = 0
   let ran = 0
+  const schedule = (task: () => void): void => {
+    pending++
+    dispatcher.scheduleTask(() => {
+      pending--
+      ran++
+      task()
+    }, 0)
+  }
   return {
-    schedule: (task) => {
-      pending++
-      dispatcher.scheduleTask(() => {
-        pending--
-        ran++
-        task()
-      }, 0)
-    },
+    schedule,
+    turn: Effect.callback<void>((resume) => schedule(() => resume(Effect.void))),
     idle: Effect.gen(function*() {
       let seen = -1
       for (let quiet = 0; quiet < 3;) {

@@ -42,7 +42,11 @@ const settleDown = (connection: Connection, effect: Effect.Effect<void>): Effect
       : orDeath(connection, effect).pipe(Effect.timeoutOption(closeTimeout), Effect.ignore)
   )
 
-export const session = (connection: Connection): Effect.Effect<Session, E.ConnectError, Scope.Scope> =>
+/** Begins a session; `timeout` is in milliseconds. */
+export const session = (
+  connection: Connection,
+  timeout: number
+): Effect.Effect<Session, E.ConnectError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.suspend(() => {
       const dead = connection.dead()
@@ -50,6 +54,10 @@ export const session = (connection: Connection): Effect.Effect<Session, E.Connec
       const rhea = connection.rhea.create_session()
       const promised = new engine.Session(connection.promised, rhea)
       return orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
+        Effect.timeoutOrElse({
+          duration: timeout,
+          orElse: () => Effect.fail(unanswered("begin", timeout))
+        }),
         Effect.as({ connection, rhea, promised, plane: connection.plane.of(rhea) }),
         Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => rhea.close()))
       )
@@ -61,6 +69,14 @@ export const session = (connection: Connection): Effect.Effect<Session, E.Connec
       ),
     { interruptible: true }
   )
+
+const unanswered = (operation: string, timeout: number, entity?: string): OperationTimeoutError =>
+  new OperationTimeoutError({
+    operation,
+    outcome: "notSent",
+    description: `the peer did not answer within ${timeout} ms`,
+    ...(entity === undefined ? {} : { entity })
+  })
 
 export interface AttachOptions {
   readonly role: "sender" | "receiver"
@@ -89,15 +105,7 @@ const open = (session: Session, options: AttachOptions): Effect.Effect<OpenLink,
     return orDeath(session.connection, link.attached).pipe(
       Effect.timeoutOrElse({
         duration: options.timeout,
-        orElse: () =>
-          Effect.fail(
-            new OperationTimeoutError({
-              entity: options.entity,
-              operation: "attach",
-              outcome: "notSent",
-              description: `the peer did not answer within ${options.timeout} ms`
-            })
-          )
+        orElse: () => Effect.fail(unanswered("attach", options.timeout, options.entity))
       }),
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => link.abandon()))
     )

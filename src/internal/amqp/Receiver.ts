@@ -168,6 +168,8 @@ class OpenReceiver implements Receiver {
     const { rhea } = this.link
     if (this.credit() === 0) return Effect.void
     return orDeath(this.link.connection, awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit())).pipe(
+      // The answer may be seen before the deliveries of the same read are.
+      Effect.andThen(this.link.connection.dispatcher.turn),
       Effect.timeoutOption(closeTimeout),
       Effect.ignore,
       Effect.ensuring(Effect.sync(() => {
@@ -184,11 +186,11 @@ class OpenReceiver implements Receiver {
         resume(Effect.fail(errorMap.settleError(dead, { entity: this.link.entity, operation: "settle" })))
         return
       }
-      for (const delivery of deliveries) {
-        if (!this.unsettled.has(delivery)) {
-          resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
-          return
-        }
+      const once = new Set(deliveries)
+      // Named twice is settled twice: the peer answers once.
+      if (once.size < deliveries.length || deliveries.some((delivery) => !this.unsettled.has(delivery))) {
+        resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
+        return
       }
       const operation = new Settling(this.link, deliveries, this.options.timeout, resume)
       for (const delivery of deliveries) {

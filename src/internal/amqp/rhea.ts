@@ -66,6 +66,7 @@ export interface RheaTransport {
   header_received: unknown
   read(bytes: Buffer): number
   write(socket: unknown): void
+  encode(frame: RheaFrame): void
 }
 
 export interface RheaConnection extends Emitter {

@@ -6,7 +6,7 @@
  * It must be installed once the connection's transport is the one that will be used: inside the `connect` of a client's
  * connection_details, before `accept` of a server.
  */
-import type { RheaConnection, RheaFrame, RheaLink, RheaSession } from "../rhea.ts"
+import type { Performative, RheaConnection, RheaLink, RheaSession } from "../rhea.ts"
 import { DecodeProblem, Reader } from "./Reader.ts"
 import { type LinkPlane, SessionPlane } from "./SessionPlane.ts"
 import { Writer } from "./Writer.ts"
@@ -94,6 +94,13 @@ export class DataPlane {
     }
 
     const transport = connection.amqp_transport
+    if (options.padded) {
+      const encode = transport.encode
+      transport.encode = (frame) => {
+        pad(frame.performative)
+        encode.call(transport, frame)
+      }
+    }
     const write = transport.write
     transport.write = (socket) => {
       this.flush()
@@ -125,9 +132,9 @@ export class DataPlane {
     const writeOpen = connection._write_open
     connection._write_open = () => {
       const { open } = connection.local
-      const encode = (transport as any).encode
-      ;(transport as any).encode = (frame: RheaFrame) => {
-        ;(transport as any).encode = encode
+      const { encode } = transport
+      transport.encode = (frame) => {
+        transport.encode = encode
         encode.call(transport, { ...frame, performative: withIdle(open, options.idleTimeout) })
       }
       writeOpen.call(connection)
@@ -164,6 +171,8 @@ export class DataPlane {
       onAttach.call(session, frame)
       if (collides) session.links[`${name}\u0000`] = other
       const link = session.remote.handles[handle]!
+      // rhea starts its count at 0; the sender says where it starts (AMQP 1.0 section 2.6.7).
+      if (link.is_receiver()) link.delivery_count = frame.performative["initial_delivery_count"] ?? 0
       this.wrapFlow(link)
       plane.handles.set(handle, plane.of(link))
     }
@@ -236,11 +245,18 @@ export class DataPlane {
 
   private frame(bytes: Buffer, start: number, end: number, rheaRead: (bytes: Buffer) => number): void {
     const body = start + 4 * bytes[start + 4]!
-    // Transfers and dispositions are described by small ulongs in every stack that is known; rhea never sees another
-    // form, because it has no listener that would go by it.
-    const code = bytes[start + 5] === 0 && end - body >= 4 && bytes[body] === 0 && bytes[body + 1] === 0x53
-      ? bytes[body + 2]
-      : -1
+    if (body < start + 8 || body > end) throw new DecodeProblem("a frame's header is longer than the frame")
+    const { reader } = this
+    let code = -1
+    if (bytes[start + 5] === 0 && end - body >= 4 && bytes[body] === 0) {
+      if (bytes[body + 1] === 0x53) {
+        code = bytes[body + 2]!
+        reader.reset(bytes, body + 3, end)
+      } else {
+        reader.reset(bytes, body, end)
+        code = codeOf(reader.descriptor())
+      }
+    }
     if (code !== 0x14 && code !== 0x15) {
       rheaRead.call(this.connection.amqp_transport, bytes.subarray(start, end))
       return
@@ -249,13 +265,12 @@ export class DataPlane {
     const session = this.connection.remote_channel_map[channel]
     const plane = session === undefined ? undefined : this.planes.get(session)
     if (plane === undefined) throw new DecodeProblem(`a transfer or disposition came on the unknown channel ${channel}`)
-    this.reader.reset(bytes, body + 3, end)
     if (code === 0x14) {
       this.counters.transfersIn++
-      plane.onTransfer(this.reader)
+      plane.onTransfer(reader)
     } else {
       this.counters.dispositionsIn++
-      plane.onDisposition(this.reader)
+      plane.onDisposition(reader)
     }
   }
 
@@ -272,8 +287,35 @@ export class DataPlane {
   }
 }
 
+/** A performative may be named by a long code or by its symbol as well (AMQP 1.0 section 2.7). */
+const codeOf = (descriptor: number | string): number => {
+  switch (descriptor) {
+    case "amqp:transfer:list":
+      return 0x14
+    case "amqp:disposition:list":
+      return 0x15
+    default:
+      return typeof descriptor === "number" ? descriptor : -1
+  }
+}
+
+/** How many fields open, begin, attach and flow have (AMQP 1.0 section 2.7). */
+const fields: Readonly<Record<number, number>> = { 0x10: 10, 0x11: 8, 0x12: 14, 0x13: 11 }
+
+/** rhea leaves the fields at the end out where they are null. */
+const pad = (performative: Performative | undefined): void => {
+  if (performative === undefined) return
+  const { descriptor } = performative.constructor as { readonly descriptor?: { readonly numeric: number } }
+  const count = fields[descriptor?.numeric ?? -1]
+  if (count === undefined) return
+  // The default, said aloud: pyamqp compares with it.
+  if (descriptor!.numeric === 0x11) performative["handle_max"] ??= 4294967295
+  const { value } = performative
+  while (value.length < count) value.push(undefined)
+}
+
 /** A view of the open performative that has our idle time-out. */
-const withIdle = (open: object, idleTimeout: number): unknown => {
+const withIdle = (open: object, idleTimeout: number): Performative => {
   const copy = Object.create(Object.getPrototypeOf(open), Object.getOwnPropertyDescriptors(open))
   copy.value = [...(open as { value: Array<unknown> }).value]
   copy.idle_time_out = idleTimeout

@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+/**
+ * The command `effect-service-bus emulator`: the embedded broker on a port, for any program on this machine. It prints the
+ * connection string and runs until it is interrupted.
+ */
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { parseArgs } from "node:util"
+import { EmulatorError } from "../ServiceBusError.ts"
+import * as Emulator from "./Emulator.ts"
+
+const usage = `Usage: effect-service-bus emulator --queue NAME [--queue NAME ...] [options]
+
+Runs a Service Bus broker in memory on a TCP port and prints its connection string.
+
+  --queue NAME              a queue to start with; may be given many times
+  --port PORT               the port to listen on; 5672 by default, 0 for any free one
+  --host HOST               the address to listen on; 127.0.0.1 by default
+  --lock-duration SECONDS   how long a received message is locked; 60 by default
+  --max-delivery-count N    how often a message may fail before it is dead-lettered; 10 by default
+  --help                    this text`
+
+const number = (name: string, text: string | undefined): number | undefined => {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (text.trim() === "" || !Number.isFinite(value)) throw new EmulatorError({ problem: `--${name} must be a number` })
+  return value
+}
+
+const serve = Effect.gen(function*() {
+  const { positionals, values } = yield* Effect.try({
+    try: () =>
+      parseArgs({
+        allowPositionals: true,
+        options: {
+          queue: { type: "string", multiple: true },
+          port: { type: "string" },
+          host: { type: "string" },
+          "lock-duration": { type: "string" },
+          "max-delivery-count": { type: "string" },
+          help: { type: "boolean" }
+        }
+      }),
+    catch: (cause) => new EmulatorError({ problem: cause instanceof Error ? cause.message : String(cause) })
+  })
+  if (values.help === true) return yield* Console.log(usage)
+  if (positionals[0] !== "emulator" || positionals.length !== 1) {
+    return yield* new EmulatorError({ problem: "the only command is \"emulator\"; see --help" })
+  }
+  const names = values.queue ?? []
+  if (names.length === 0) return yield* new EmulatorError({ problem: "give at least one --queue" })
+  const settings = yield* Effect.try({
+    try: () => ({
+      port: number("port", values.port) ?? 5672,
+      lock: number("lock-duration", values["lock-duration"]),
+      count: number("max-delivery-count", values["max-delivery-count"])
+    }),
+    catch: (error) => error as EmulatorError
+  })
+  const options: Emulator.EntityOptions = {
+    ...(settings.lock === undefined ? {} : { lockDuration: Duration.seconds(settings.lock) }),
+    ...(settings.count === undefined ? {} : { maxDeliveryCount: settings.count })
+  }
+  const announce = Effect.gen(function*() {
+    const { connectionString, port } = yield* Emulator.Emulator
+    yield* Console.log(`Listening on ${values.host ?? "127.0.0.1"}:${port} with ${names.join(", ")}`)
+    // A random key of this run, for the person who started it.
+    yield* Console.log(`SERVICE_BUS_CONNECTION_STR="${Redacted.value(connectionString)}"`)
+  })
+  return yield* Layer.launch(Layer.provide(
+    Layer.effectDiscard(announce),
+    Emulator.layerServer({
+      port: settings.port,
+      host: values.host,
+      entities: names.map((name) => Emulator.entity(name, options))
+    })
+  ))
+})
+
+const fiber = Effect.runFork(serve)
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => fiber.interruptUnsafe())
+Effect.runFork(Effect.map(Fiber.await(fiber), (exit) => {
+  if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+  const error = Cause.squash(exit.cause)
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+}))

@@ -1,0 +1,126 @@
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const src = fileURLToPath(new URL("../src", import.meta.url))
+
+const files = readdirSync(src, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+  .map((entry) => relative(src, join(entry.parentPath, entry.name)))
+
+const textOf = (file: string) => readFileSync(join(src, file), "utf8")
+
+/** What a module imports: files of the house by their path in src, packages by their name. */
+const importsOf = (file: string): ReadonlyArray<string> =>
+  [...textOf(file).matchAll(/(?:from|import) "([^"]+)"/g)].map(([, specifier]) =>
+    specifier!.startsWith(".") ? relative(src, resolve(dirname(join(src, file)), specifier!)) : specifier!
+  )
+
+const contracts = new Set([
+  "AmqpValue.ts",
+  "ConnectionString.ts",
+  "ServiceBusBody.ts",
+  "ServiceBusCredential.ts",
+  "ServiceBusEntity.ts",
+  "ServiceBusError.ts",
+  "ServiceBusMessage.ts",
+  "Settlement.ts"
+])
+
+/** Which floor a module stands on: contracts, the AMQP rooms, the rest of internal, the client, the emulator. */
+const floorOf = (file: string): number => {
+  if (contracts.has(file)) return 0
+  if (file.startsWith("internal/")) return 1
+  if (file.startsWith("emulator/")) return 3
+  return 2
+}
+
+const isPackage = (specifier: string) => !specifier.endsWith(".ts")
+
+const violations = (rule: (file: string, imported: string) => boolean): ReadonlyArray<string> =>
+  files.flatMap((file) => importsOf(file).filter((imported) => rule(file, imported)).map((to) => `${file} -> ${to}`))
+
+describe("the house", () => {
+  it("has modules to look at", () => {
+    assert.isAbove(files.length, 30)
+    assert.include(files, "internal/amqp/dataPlane/DataPlane.ts")
+  })
+
+  it("imports go down only", () => {
+    assert.deepStrictEqual(
+      violations((file, to) => !isPackage(to) && file !== "index.ts" && floorOf(to) > floorOf(file)),
+      []
+    )
+  })
+
+  it("nobody outside its folder imports the emulator", () => {
+    assert.deepStrictEqual(
+      violations((file, to) => to.startsWith("emulator/") && !file.startsWith("emulator/")),
+      []
+    )
+  })
+
+  it("of the emulator, only Emulator.ts knows the client", () => {
+    const client = (to: string) => !isPackage(to) && floorOf(to) === 2
+    assert.deepStrictEqual(
+      violations((file, to) => file.startsWith("emulator/") && file !== "emulator/Emulator.ts" && client(to)),
+      []
+    )
+    const rooms = ["internal/amqp/", "internal/messageCodec.ts", "internal/sas.ts", "internal/atom.ts"]
+    assert.deepStrictEqual(
+      violations((file, to) =>
+        file.startsWith("emulator/") && to.startsWith("internal/") && !rooms.some((room) => to.startsWith(room))
+      ),
+      []
+    )
+  })
+
+  it("the broker knows nothing of AMQP", () => {
+    const broker = files.filter((file) => /^emulator\/[A-Z]\w+\.ts$/.test(file) && file !== "emulator/Emulator.ts")
+    assert.isAbove(broker.length, 4)
+    assert.deepStrictEqual(
+      broker.flatMap((file) =>
+        importsOf(file).filter((to) => to.includes("amqp") || to.includes("messageCodec")).map((to) =>
+          `${file} -> ${to}`
+        )
+      ),
+      []
+    )
+  })
+
+  it("only the AMQP rooms name rhea, and none names Azure's packages", () => {
+    const engine = (to: string) => isPackage(to) && /^rhea(-promise)?(\/|$)/.test(to)
+    assert.deepStrictEqual(violations((_file, to) => engine(to) || to.startsWith("@azure/")), [])
+    assert.deepStrictEqual(
+      files.filter((file) => /require\("rhea/.test(textOf(file)) || /resolve\("rhea/.test(textOf(file))),
+      ["internal/amqp/rhea.ts"]
+    )
+    assert.deepStrictEqual(
+      violations((file, to) =>
+        to === "internal/amqp/rhea.ts" && !file.startsWith("internal/amqp/") && !file.startsWith("emulator/amqp/")
+      ),
+      []
+    )
+  })
+
+  it("only errorMap makes errors out of conditions", () => {
+    // Names of AMQP's own types end with the kind of value they describe.
+    const condition = /case "(amqp|com\.microsoft):(?![a-z:-]+:(list|map|binary|\*)")/
+    const makers = files.filter((file) => condition.test(textOf(file)) && !file.startsWith("emulator/"))
+    assert.deepStrictEqual(makers, ["internal/errorMap.ts"])
+  })
+
+  it("time and tasks are Effect's", () => {
+    const forbidden = /\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bsetImmediate\(|process\.nextTick\(|\basync\b[ (]/
+    const code = (file: string) => textOf(file).replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "")
+    assert.deepStrictEqual(files.filter((file) => forbidden.test(code(file))), [])
+  })
+
+  it("every module says what it is, and stays short", () => {
+    assert.deepStrictEqual(files.filter((file) => file !== "index.ts" && !textOf(file).startsWith("/**\n")), [])
+    // The catalogue of errors is one list; splitting it would only hide entries.
+    const long = files.filter((file) => file !== "ServiceBusError.ts" && textOf(file).split("\n").length > 600)
+    assert.deepStrictEqual(long, [])
+  })
+})
