@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs"
 import { join } from "node:path"
 
 const here = import.meta.dirname
-const examples = readdirSync(here).filter((file) => file.endsWith(".ts") && file !== "run.ts").sort()
+const examples = readdirSync(here).filter((file) => file.endsWith(".ts") && file !== "run.ts").toSorted()
 let failed = 0
 for (const example of examples) {
   const { error, status, stderr, stdout } = spawnSync(process.execPath, [join(here, example)], {

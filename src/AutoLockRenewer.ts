@@ -6,10 +6,11 @@
  * interrupts the work that held it.
  */
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Result from "effect/Result"
+import { toMillis } from "./internal/duration.ts"
 import * as lockWheel from "./internal/lockWheel.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
@@ -79,8 +80,7 @@ export const withLock: {
       const behind = internalsOf(receiver).receiving
       const delivery = receiving.deliveryOf(behind, receiver, message, "withLock")
       if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
-      const duration = Duration.fromInput(options?.maxDuration ?? "5 minutes")
-      const maxDuration = duration._tag === "None" ? NaN : Duration.toMillis(duration.value)
+      const maxDuration = toMillis(options?.maxDuration ?? "5 minutes")
       if (!(maxDuration >= 0)) {
         return Effect.fail(
           new InvalidOptionError({

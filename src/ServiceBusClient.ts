@@ -6,13 +6,14 @@
  */
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import * as ConnectionString from "./ConnectionString.ts"
+import { toMillis } from "./internal/duration.ts"
 import * as namespace from "./internal/namespace.ts"
 import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -58,8 +59,7 @@ const userAgent = "effect-service-bus/0.1.0"
 const open = Effect.fnUntraced(function*(
   options: CommonOptions & Omit<namespace.Options, "identifier" | "timeout" | "userAgent">
 ) {
-  const duration = Duration.fromInput(options.operationTimeout ?? 60_000)
-  const timeout = duration._tag === "None" ? NaN : Duration.toMillis(duration.value)
+  const timeout = toMillis(options.operationTimeout ?? 60_000)
   if (!(timeout >= 1 && timeout <= 3600_000)) {
     return yield* new InvalidOptionError({
       option: "operationTimeout",

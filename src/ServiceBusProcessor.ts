@@ -8,13 +8,14 @@
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { released } from "./internal/amqp/dataPlane/Outcome.ts"
 import type { IncomingDelivery } from "./internal/amqp/dataPlane/SessionPlane.ts"
+import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
 import * as receiving from "./internal/receiving.ts"
@@ -171,13 +172,9 @@ const check = Effect.fnUntraced(function*(entity: string, options: Options<never
   if (prefetch !== undefined && !isCount(prefetch, 0)) {
     return yield* invalid(entity, "prefetch", `an integer from 0 to ${most}`)
   }
-  const millis = (input: Duration.Input): number => {
-    const duration = Duration.fromInput(input)
-    return duration._tag === "None" ? NaN : Duration.toMillis(duration.value)
-  }
-  const maxLockRenewal = millis(options?.maxLockRenewal ?? "5 minutes")
+  const maxLockRenewal = toMillis(options?.maxLockRenewal ?? "5 minutes")
   if (!(maxLockRenewal >= 0)) return yield* invalid(entity, "maxLockRenewal", "a duration of 0 or more")
-  const drainTimeout = millis(options?.drainTimeout ?? "30 seconds")
+  const drainTimeout = toMillis(options?.drainTimeout ?? "30 seconds")
   if (!(drainTimeout >= 0)) return yield* invalid(entity, "drainTimeout", "a duration of 0 or more")
   return { concurrency, prefetch, maxLockRenewal, drainTimeout }
 })

@@ -7,12 +7,13 @@
  * broker. Receive-and-delete is at-most-once: the broker forgets a message when it sends it.
  */
 import type * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { toMillis } from "./internal/duration.ts"
 import { Locked } from "./internal/messageCodec.ts"
 import * as receiving from "./internal/receiving.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
@@ -226,8 +227,7 @@ const open = Effect.fnUntraced(function*(
 })
 
 const wait = (entity: string, option: string, input: Duration.Input): Result.Result<number, InvalidOptionError> => {
-  const duration = Duration.fromInput(input)
-  const millis = duration._tag === "None" ? NaN : Duration.toMillis(duration.value)
+  const millis = toMillis(input)
   return millis >= 0 ? Result.succeed(millis) : Result.fail(outOfRange(entity, option, "a duration of 0 or more"))
 }
 

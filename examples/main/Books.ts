@@ -1,0 +1,110 @@
+/**
+ * The books of a run: what was read, what became of it, and whether that adds up. A Ledger is written to while the job
+ * runs; Books are what it says at one moment, as data.
+ */
+import type { Airport } from "./Airports.ts"
+import type { PlainPass } from "./plainPass.ts"
+
+export interface Books {
+  /** Lines of the file. */
+  readonly read: number
+  /** Bytes of these lines. */
+  readonly bytes: number
+  /** Messages that the broker has accepted. */
+  readonly sent: number
+  /** Lines that never became messages, by reason. */
+  readonly refused: Readonly<Record<string, number>>
+  /** Messages that the broker has confirmed as completed. */
+  readonly completed: number
+  /** Messages found in the dead-letter queue, by reason. */
+  readonly deadLettered: Readonly<Record<string, number>>
+  /** Messages that the workers sent to the dead-letter queue; the broker moves others there by itself. */
+  readonly rejected: number
+  /** Deliveries of messages that had been delivered before. */
+  readonly redelivered: number
+  /** Lock renewals that the broker has confirmed. */
+  readonly renewals: number
+  /** Messages of others in the queue and its dead-letter queue, which were left alone. */
+  readonly foreign: number
+  /** Seconds from the first to the last moment of the run. */
+  readonly seconds: number
+  /** The seconds in which messages were finished: all of them, but for waiting for a slow flight. */
+  readonly busySeconds: number
+}
+
+export const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((total, count) => total + count, 0)
+
+/** Messages with an end: completed or dead-lettered. */
+export const finished = (books: Books): number => books.completed + sum(books.deadLettered)
+
+/** Messages that are still in the queue, or in work. */
+export const open = (books: Books): number => books.sent - finished(books)
+
+export class Ledger {
+  read = 0
+  bytes = 0
+  sent = 0
+  completed = 0
+  rejected = 0
+  redelivered = 0
+  renewals = 0
+  foreign = 0
+  seconds = 0
+  busySeconds = 0
+  readonly refusedLines = new Set<number>()
+  private readonly refused: Record<string, number> = {}
+  private readonly deadLettered: Record<string, number> = {}
+
+  refuse(line: number, reason: string): void {
+    this.refusedLines.add(line)
+    this.refused[reason] = (this.refused[reason] ?? 0) + 1
+  }
+
+  deadLetter(reason: string): void {
+    this.deadLettered[reason] = (this.deadLettered[reason] ?? 0) + 1
+  }
+
+  get books(): Books {
+    const { refusedLines: _, ...books } = this
+    return { ...books, refused: { ...this.refused }, deadLettered: { ...this.deadLettered } }
+  }
+}
+
+const differ = (a: string, count: number, b: string, other: number): ReadonlyArray<string> =>
+  count === other ? [] : [`${a} ${count}, but ${b} ${other}`]
+
+/** What does not add up in the books of a run; nothing where all is well. */
+export const problems = (books: Books, options: { readonly stopped: boolean }): ReadonlyArray<string> => [
+  ...differ("read", books.read, "sent + refused =", books.sent + sum(books.refused)),
+  ...(options.stopped
+    ? open(books) >= 0 ? [] : [`sent ${books.sent}, but completed + dead-lettered = ${finished(books)}`]
+    : differ("sent", books.sent, "completed + dead-lettered =", finished(books))),
+  ...(sum(books.deadLettered) >= books.rejected
+    ? []
+    : [`the workers rejected ${books.rejected}, but the dead-letter queue had ${sum(books.deadLettered)}`])
+]
+
+/** Where the day of the workers and the plain pass over the same file disagree. */
+export const differences = (
+  books: Books,
+  airports: ReadonlyArray<Airport>,
+  plain: PlainPass
+): ReadonlyArray<string> => {
+  const expected = new Map(plain.airports.map((airport) => [airport.airport, airport]))
+  const found = new Set(airports.map(({ airport }) => airport))
+  return [
+    ...differ("completed", books.completed, "the plain pass finds", plain.flights),
+    ...airports.flatMap(({ airport, flights, minutes }) => {
+      const other = expected.get(airport)
+      return other?.flights === flights && other.minutes === minutes
+        ? []
+        : [
+          `${airport} has ${minutes} minutes in ${flights} flights, but ${other?.minutes ?? 0} in ${
+            other?.flights ?? 0
+          } by the plain pass`
+        ]
+    }),
+    ...plain.airports.flatMap(({ airport }) => found.has(airport) ? [] : [`${airport} is in the plain pass only`])
+  ]
+}

@@ -1,0 +1,70 @@
+/**
+ * A processor for the messages of one run on a queue that may be shared: what others have put there is held, untouched,
+ * and handed back when the crew ends. A held message does not take a worker away.
+ */
+import { Data, Deferred, Effect } from "effect"
+import { ServiceBusProcessor, type ServiceBusReceiver, Settlement } from "effect-service-bus"
+
+/** The application property that marks the messages of a run. */
+export const runProperty = "run"
+
+/** More messages of others than this are not held. */
+const mostForeign = 1000
+
+/** The queue holds too much of others. */
+export class QueueInUse extends Data.TaggedError("QueueInUse")<{ readonly entity: string }> {
+  override get message(): string {
+    return `"${this.entity}" holds more than ${mostForeign} messages that are not of this run. Give it a queue of its own.`
+  }
+}
+
+export interface Crew {
+  readonly counts: Effect.Effect<ServiceBusProcessor.Counts & { readonly foreign: number }>
+  /** Takes no more messages, lets handlers finish, and hands back what is not finished in time. */
+  readonly end: Effect.Effect<void>
+  /** Never succeeds. */
+  readonly join: ServiceBusProcessor.Processor["join"] | Effect.Effect<never, QueueInUse>
+}
+
+export const make = Effect.fnUntraced(function*<A, E, R>(
+  receiver: ServiceBusReceiver.ServiceBusReceiver<A>,
+  options: ServiceBusProcessor.Options<A, NoInfer<E>> & {
+    readonly run: string
+    readonly concurrency: number
+    readonly handler: ServiceBusProcessor.Handler<A, E, R>
+  }
+) {
+  const { concurrency, handler, run } = options
+  const over = yield* Deferred.make<void>()
+  const inUse = yield* Deferred.make<never, QueueInUse>()
+  let foreign = 0
+
+  const hold = Effect.suspend(() => {
+    foreign++
+    return foreign > mostForeign
+      ? Deferred.fail(inUse, new QueueInUse({ entity: receiver.entity }))
+      : Effect.orDie(processor.setConcurrency(concurrency + foreign))
+  }).pipe(
+    Effect.andThen(Deferred.await(over)),
+    Effect.as(Settlement.abandon())
+  )
+
+  const processor: ServiceBusProcessor.Processor = yield* ServiceBusProcessor.make(
+    receiver,
+    (body: A, message) =>
+      message.applicationProperties[runProperty] === run
+        ? handler(body, message)
+        : hold as Effect.Effect<Settlement.Settlement, E, R>,
+    { ...options, prefetch: options.prefetch ?? concurrency }
+  )
+
+  return {
+    counts: Effect.map(processor.counts, (counts) => ({ ...counts, foreign })),
+    end: processor.pause.pipe(
+      Effect.andThen(Deferred.succeed(over, undefined)),
+      Effect.andThen(processor.drain),
+      Effect.asVoid
+    ),
+    join: Effect.raceFirst(processor.join, Deferred.await(inUse))
+  }
+})

@@ -1,0 +1,113 @@
+/** What the suites of the client share: the two ways to a broker, entities, and small observations. */
+import { assert, it } from "@effect/vitest"
+import { ServiceBusBody, type ServiceBusClient, ServiceBusEntity, type ServiceBusError } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { DataPlane } from "../../src/internal/amqp/dataPlane/DataPlane.ts"
+import type { RheaLink } from "../../src/internal/amqp/rhea.ts"
+import { internalsOf } from "../../src/ServiceBusReceiver.ts"
+
+export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
+
+export type LayerFor = (options: Emulator.Options) => Layer.Layer<Services, ServiceBusError.EmulatorError>
+
+export type Name = "in memory" | "over TCP"
+
+export const inMemory: LayerFor = Emulator.layer
+
+export const overTcp: LayerFor = (options) =>
+  Emulator.layerClient.pipe(Layer.provideMerge(Emulator.layerServer(options)))
+
+/** Runs a suite over both. */
+export const both = (suite: (name: Name, layerFor: LayerFor) => void): void => {
+  suite("in memory", inMemory)
+  suite("over TCP", overTcp)
+}
+
+export const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
+export const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+export const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
+/** `texts` again, by the bytes of its bodies. */
+export const TextBytes = ServiceBusEntity.queue("texts", { body: ServiceBusBody.bytes })
+/** `orders` again, by the text of its bodies. */
+export const OrderTexts = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+
+type Body<E> = (name: string, effect: () => Effect.Effect<void, E, Services | Scope.Scope>, options?: {
+  readonly texts?: Emulator.EntityOptions
+  readonly orders?: Emulator.EntityOptions
+  readonly policies?: ReadonlyArray<Emulator.Policy>
+  readonly timeout?: number
+}) => void
+
+export interface Tests {
+  /** A test of both variants: under TestClock in memory, live over TCP. */
+  readonly test: Body<unknown>
+  /** A test that needs more time than a live clock should give: in memory only. */
+  readonly clock: Body<unknown>
+}
+
+/** The broker of each test has the queues `orders` and `texts`, and is gone before the test's own scope closes. */
+export const testsOf = (name: Name, layerFor: LayerFor): Tests => {
+  const test: Body<unknown> = (title, effect, options) =>
+    (name === "in memory" ? it.effect : it.live)(title, () =>
+      Effect.suspend(effect).pipe(
+        Effect.scoped,
+        Effect.provide(layerFor({
+          entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts)],
+          ...(options?.policies === undefined ? {} : { policies: options.policies })
+        }))
+      ), options?.timeout ?? 10_000)
+  return { test, clock: name === "in memory" ? test : () => {} }
+}
+
+/** The error of an effect, checked by its tag. */
+export const failsWith = <const T extends ServiceBusError.Any["_tag"]>(tag: T) =>
+<A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<Extract<ServiceBusError.Any, { readonly _tag: T }>, never, R> =>
+  Effect.map(Effect.exit(effect), (exit) => {
+    if (Exit.isSuccess(exit)) assert.fail(`it succeeded with ${String(exit.value)}, expected ${tag}`)
+    const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error as
+      | ServiceBusError.Any
+      | undefined
+    assert.strictEqual(error?._tag, tag, String(exit.cause))
+    return error as Extract<ServiceBusError.Any, { readonly _tag: T }>
+  })
+
+/** The data plane under a receiver, or under a sender, whose link is private. */
+export const wireOf = (holder: object): { readonly plane: DataPlane; readonly rhea: RheaLink } => {
+  const inner = "maxMessageSize" in holder
+    ? (holder as unknown as { readonly link: { readonly link: any } }).link.link
+    : internalsOf(holder).receiving.link.link
+  return { plane: inner.connection.plane, rhea: inner.rhea }
+}
+
+/** How many deliveries a sender has put on the wire. */
+export const deliveriesOf = (sender: object): number => wireOf(sender).rhea.session.outgoing.next_delivery_id
+
+/** Waits until something holds, in turns of the event loop; a test's own time-out ends what never does. */
+export const until = <E, R>(condition: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
+  Effect.gen(function*() {
+    while (!(yield* condition)) {
+      yield* Effect.callback<void>((resume) => {
+        const handle = setImmediate(() => resume(Effect.void))
+        return Effect.sync(() => clearImmediate(handle))
+      })
+    }
+  })
+
+/** Starts an effect and waits until it is suspended in its first wait. */
+export const start = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
+  Effect.forkChild(effect, { startImmediately: true })
+
+/** `n` texts. */
+export const texts = (n: number, from = 0): ReadonlyArray<{ readonly body: string; readonly messageId: string }> =>
+  Array.from({ length: n }, (_, i) => ({ body: `body ${from + i}`, messageId: String(from + i) }))
+
+export const idsOf = (messages: ReadonlyArray<{ readonly messageId: string }>): ReadonlyArray<string> =>
+  messages.map(({ messageId }) => messageId)

@@ -1,0 +1,209 @@
+import { type Config, Context, Data, Effect, Layer, type Scope, Schema, Stream } from "effect"
+import {
+  AutoLockRenewer,
+  ServiceBusBody,
+  ServiceBusClient,
+  ServiceBusEntity,
+  type ServiceBusError,
+  type ServiceBusMessage,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  Settlement
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import { expectTypeOf, test } from "vitest"
+
+class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly code: string }> {}
+class Bank extends Context.Service<Bank, {
+  readonly charge: (n: number) => Effect.Effect<void, CardDeclined>
+}>()("app/Bank") {}
+class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Finite }) {}
+
+const bill = (order: Order) => Effect.flatMap(Bank, (bank) => bank.charge(order.total))
+
+const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const SessionOrders = ServiceBusEntity.queue("orders-s", { body: ServiceBusBody.json(Order), sessions: true })
+const Events = ServiceBusEntity.topic("events", { body: ServiceBusBody.text })
+const All = ServiceBusEntity.subscription(Events, "all")
+
+declare const sender: ServiceBusSender.ServiceBusSender<{ readonly id: string; readonly total: number }>
+declare const receiver: ServiceBusReceiver.ServiceBusReceiver<Order>
+declare const locked: ServiceBusMessage.LockedMessage<Order>
+declare const peeked: ServiceBusMessage.PeekedMessage<Order>
+declare const taken: ServiceBusMessage.DestructiveMessage<Order>
+
+test("sending", () => {
+  const produce = Effect.gen(function*() {
+    const orders = yield* ServiceBusSender.make(Orders)
+    yield* orders.send({ body: { id: "1", total: 9.5 } })
+    return yield* orders.send({ body: new Order({ id: "1", total: 9.5 }) })
+  }).pipe(
+    Effect.scoped,
+    Effect.retry({ while: (error) => error._tag === "ServiceBusServerBusyError", times: 3 }),
+    Effect.catchTag("ServiceBusQuotaExceededError", () => Effect.succeed("later")),
+    Effect.catchTag("MessageSizeExceededError", (error) => Effect.succeed(`over ${error.limit} bytes`))
+  )
+  expectTypeOf(produce).toEqualTypeOf<
+    Effect.Effect<
+      string,
+      Exclude<
+        ServiceBusError.SendError,
+        ServiceBusError.ServiceBusQuotaExceededError | ServiceBusError.MessageSizeExceededError
+      >,
+      ServiceBusClient.ServiceBusClient
+    >
+  >()
+
+  // @ts-expect-error a send meets no lock
+  sender.send({ body: { id: "", total: 1 } }).pipe(Effect.catchTag("MessageLockLostError", () => Effect.void))
+  // @ts-expect-error nor does it settle
+  sender.send({ body: { id: "", total: 1 } }).pipe(Effect.catchTags({ MessageAlreadySettled: () => Effect.void }))
+  // @ts-expect-error a wrong body
+  void sender.send({ body: { id: 1, total: 1 } })
+  // @ts-expect-error a missing body
+  void sender.send({})
+  // @ts-expect-error a property that a message does not have
+  void sender.send({ body: { id: "", total: 1 }, sesionId: "x" })
+
+  expectTypeOf(ServiceBusSender.make("orders")).toEqualTypeOf<
+    Effect.Effect<
+      ServiceBusSender.ServiceBusSender<Uint8Array>,
+      ServiceBusError.AttachError,
+      ServiceBusClient.ServiceBusClient | Scope.Scope
+    >
+  >()
+  void ServiceBusSender.make(Events)
+  // @ts-expect-error a subscription has no senders
+  void ServiceBusSender.make(All)
+  // @ts-expect-error nor has a dead-letter sub-queue
+  void ServiceBusSender.make(ServiceBusEntity.deadLetter(Orders))
+})
+
+test("a message to an entity with sessions names one", () => {
+  void Effect.gen(function*() {
+    const orders = yield* ServiceBusSender.make(SessionOrders)
+    yield* orders.send({ body: { id: "1", total: 1 }, sessionId: "customer 1" })
+    // @ts-expect-error no session id
+    yield* orders.send({ body: { id: "1", total: 1 } })
+    // @ts-expect-error none in one of many
+    yield* orders.sendAll([{ body: { id: "1", total: 1 } }])
+  })
+})
+
+test("receiving", () => {
+  expectTypeOf(ServiceBusReceiver.make(Orders)).toEqualTypeOf<
+    Effect.Effect<
+      ServiceBusReceiver.ServiceBusReceiver<Order>,
+      ServiceBusError.AttachError,
+      ServiceBusClient.ServiceBusClient | Scope.Scope
+    >
+  >()
+  expectTypeOf(receiver.receive()).toEqualTypeOf<
+    Effect.Effect<ReadonlyArray<ServiceBusMessage.LockedMessage<Order>>, ServiceBusError.ReceiveError>
+  >()
+  expectTypeOf(receiver.messages).toEqualTypeOf<
+    Stream.Stream<ServiceBusMessage.LockedMessage<Order>, ServiceBusError.ReceiveError>
+  >()
+  void ServiceBusReceiver.make(All)
+  void ServiceBusReceiver.make(ServiceBusEntity.deadLetter(Orders))
+  void ServiceBusReceiver.make(ServiceBusEntity.deadLetter(SessionOrders))
+  // @ts-expect-error a topic is received through its subscriptions
+  void ServiceBusReceiver.make(Events)
+  // @ts-expect-error a queue with sessions is received through a session
+  void ServiceBusReceiver.make(SessionOrders)
+  // @ts-expect-error destructively as well
+  void ServiceBusReceiver.makeDestructive(SessionOrders)
+  // @ts-expect-error receiving meets no lost lock
+  receiver.receive().pipe(Effect.catchTag("MessageLockLostError", () => Effect.void))
+  // @ts-expect-error and no undecodable body, unless the policy is to fail
+  receiver.receive().pipe(Effect.catchTag("MessageDecodeError", () => Effect.void))
+  void ServiceBusReceiver.make(Orders, { undecodable: "fail" }).pipe(
+    Effect.flatMap((receiver) => receiver.receive()),
+    Effect.catchTag("MessageDecodeError", () => Effect.succeed([]))
+  )
+})
+
+test("settling", () => {
+  expectTypeOf(receiver.complete(locked)).toEqualTypeOf<Effect.Effect<void, ServiceBusError.SettleError>>()
+  // @ts-expect-error a peeked message has no lock
+  void receiver.complete(peeked)
+  // @ts-expect-error a message that the broker has forgotten
+  void receiver.settle(taken, Settlement.complete)
+  // @ts-expect-error settling meets no missing message
+  receiver.complete(locked).pipe(Effect.catchTag("MessageNotFoundError", () => Effect.void))
+  // @ts-expect-error a settlement is data of its own
+  void receiver.settle(locked, "complete")
+})
+
+test("processing", () => {
+  const consume = Effect.gen(function*() {
+    const orders = yield* ServiceBusReceiver.make(Orders)
+    return yield* ServiceBusProcessor.process(orders, (order, message) =>
+      bill(order).pipe(
+        Effect.annotateLogs("message", message.messageId),
+        Effect.as(Settlement.complete),
+        Effect.catchTag("CardDeclined", () => Effect.succeed(Settlement.deadLetter({ reason: "CardDeclined" })))
+      ), { concurrency: 16 })
+  }).pipe(Effect.scoped)
+  expectTypeOf(consume).toEqualTypeOf<
+    Effect.Effect<never, ServiceBusError.ReceiveError, Bank | ServiceBusClient.ServiceBusClient>
+  >()
+
+  // The cause of a failure has the handler's type.
+  void ServiceBusProcessor.process(receiver, bill, {
+    onFailure: (cause, message) => {
+      expectTypeOf(cause.reasons[0]).not.toBeAny()
+      expectTypeOf(message.body).toEqualTypeOf<Order>()
+      return message.deliveryCount > 3 ? Settlement.deadLetter() : Settlement.abandon()
+    }
+  })
+  void ServiceBusProcessor.process(receiver, () => Effect.void)
+  // @ts-expect-error a handler says what becomes of the message, or nothing
+  void ServiceBusProcessor.process(receiver, () => Effect.succeed("ok"))
+  // The handler's own scope is given to it.
+  expectTypeOf(ServiceBusProcessor.process(receiver, () => Effect.addFinalizer(() => Effect.void))).toEqualTypeOf<
+    Effect.Effect<never, ServiceBusError.ReceiveError>
+  >()
+  void receiver.messages.pipe(
+    ServiceBusReceiver.settleEach((order: Order) => bill(order), { concurrency: 4 }),
+    Stream.runDrain
+  )
+})
+
+test("locks", () => {
+  const work: Effect.Effect<number, CardDeclined> = Effect.succeed(1)
+  const kept = work.pipe(AutoLockRenewer.withLock(receiver, locked, { maxDuration: "1 minute" }))
+  expectTypeOf(kept).toEqualTypeOf<
+    Effect.Effect<
+      number,
+      | CardDeclined
+      | ServiceBusError.AutoLockRenewFailed
+      | ServiceBusError.AutoLockRenewTimeout
+      | ServiceBusError.MessageAlreadySettled
+      | ServiceBusError.InvalidOptionError
+    >
+  >()
+  expectTypeOf(AutoLockRenewer.withLock(work, receiver, locked)).toEqualTypeOf(kept)
+  // @ts-expect-error a peeked message has no lock to keep
+  void AutoLockRenewer.withLock(work, receiver, peeked)
+})
+
+test("layers", () => {
+  class OrdersOut extends Context.Service<OrdersOut>()("app/OrdersOut", { make: ServiceBusSender.make(Orders) }) {
+    static readonly layer = Layer.effect(this, this.make)
+  }
+  expectTypeOf(OrdersOut.layer).toEqualTypeOf<
+    Layer.Layer<OrdersOut, ServiceBusError.AttachError, ServiceBusClient.ServiceBusClient>
+  >()
+  const Test = Emulator.layer({ entities: [Emulator.entity(Orders)] })
+  expectTypeOf(OrdersOut.layer.pipe(Layer.provide(Test))).toEqualTypeOf<
+    Layer.Layer<OrdersOut, ServiceBusError.AttachError | ServiceBusError.EmulatorError>
+  >()
+  expectTypeOf(ServiceBusClient.layerConfig()).toEqualTypeOf<
+    Layer.Layer<
+      ServiceBusClient.ServiceBusClient,
+      Config.ConfigError | ServiceBusError.ConnectionStringError | ServiceBusError.InvalidOptionError
+    >
+  >()
+})
