@@ -49,7 +49,7 @@ const conversation = Buffer.concat([
   real(frames.flow({ next_incoming_id: 0, incoming_window: 5, next_outgoing_id: 0, outgoing_window: 5 }), 3),
   frame(""),
   // A transfer with a payload of its own, which only the data plane reads.
-  frame("005314c0080643700000000040" + "ffffffffff", 3),
+  frame("005314c0080643700000000040ffffffffff", 3),
   real(frames.detach({ handle: 0, closed: true, error: { condition: "a:b", description: "c" } }), 3),
   real(frames.end({}), 3),
   real(frames.close({}))

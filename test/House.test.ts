@@ -118,7 +118,7 @@ describe("the house", () => {
   })
 
   it("every module says what it is, and stays short", () => {
-    assert.deepStrictEqual(files.filter((file) => file !== "index.ts" && !textOf(file).startsWith("/**\n")), [])
+    assert.deepStrictEqual(files.filter((file) => file !== "index.ts" && !/^(#!.*\n)?\/\*\*\n/.test(textOf(file))), [])
     // The catalogue of errors is one list; splitting it would only hide entries.
     const long = files.filter((file) => file !== "ServiceBusError.ts" && textOf(file).split("\n").length > 600)
     assert.deepStrictEqual(long, [])

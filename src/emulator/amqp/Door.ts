@@ -153,6 +153,8 @@ export class Served {
     const { attach } = link.local
     const remote = link.remote.attach!
     attach["snd_settle_mode"] = remote["snd_settle_mode"]
+    // As a receiver we settle first, whatever was asked for: uamqp would wait for ever for its second.
+    attach["rcv_settle_mode"] = link.is_receiver() ? 0 : remote["rcv_settle_mode"]
     const refusal = serve()
     if (refusal === undefined) return
     // An attach without a terminus, then a detach that says why (AMQP 1.0 section 2.6.3).
@@ -243,7 +245,6 @@ export class Served {
     const refused = this.authorize(link, node.path, "Listen")
     if (refused !== undefined) return refused
     this.answer(link)
-    link.local.attach["rcv_settle_mode"] = link.remote.attach!["rcv_settle_mode"]
     attachSender(this, queue, link)
     return undefined
   }
