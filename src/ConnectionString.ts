@@ -123,7 +123,12 @@ export const parseResult = (
   })
 }
 
-const parseEndpoint = (
+/**
+ * Host and port of an address such as `sb://host:port/`.
+ *
+ * @internal
+ */
+export const parseEndpoint = (
   value: string
 ): Result.Result<{ readonly host: string; readonly port: number | undefined }, ConnectionStringError> => {
   const scheme = value.indexOf("://")

@@ -10,11 +10,14 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
+import type { Agent } from "node:http"
 import * as ConnectionString from "./ConnectionString.ts"
 import { toMillis } from "./internal/duration.ts"
 import * as namespace from "./internal/namespace.ts"
+import * as retryPolicy from "./internal/retryPolicy.ts"
 import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { ConnectionStringError, InvalidOptionError } from "./ServiceBusError.ts"
@@ -37,10 +40,40 @@ export class ServiceBusClient extends Context.Service<ServiceBusClient, {
  * @category models
  */
 export interface CommonOptions {
+  /**
+   * `"amqp"` (the default): AMQP over TLS, port 5671. `"amqpWebSockets"`: AMQP over WebSocket and TLS, port 443, for
+   * networks that let nothing else out.
+   */
+  readonly transport?: "amqp" | "amqpWebSockets" | undefined
+  /**
+   * Another address to dial, `sb://host` or `sb://host:port`, for a private endpoint or an application gateway. Its
+   * certificate is verified; the namespace keeps its name in everything that is said.
+   */
+  readonly customEndpointAddress?: string | undefined
+  /** Certificate authorities, in PEM, that are trusted beside the system's. There is no way to switch verification off. */
+  readonly ca?: string | ReadonlyArray<string> | undefined
+  /** Dials for `"amqpWebSockets"`: an agent of a proxy, for example of the package `https-proxy-agent`. */
+  readonly webSocketAgent?: Agent | undefined
+  /** How often, and when, an operation is tried again while its error can pass. */
+  readonly retry?: RetryOptions | undefined
   /** The AMQP container id. A random name where none is given. */
   readonly identifier?: string | undefined
   /** How long connecting, attaching, and one try of an operation may take. 60 seconds by default, 1 hour at most. */
   readonly operationTimeout?: Duration.Input | undefined
+}
+
+/**
+ * Exponential backoff with full jitter. Each try has the client's `operationTimeout`.
+ *
+ * @category models
+ */
+export interface RetryOptions {
+  /** 0 to 100; 3 by default. 0: never again. */
+  readonly maxRetries?: number | undefined
+  /** The first delay, from which the others double; 0.8 seconds by default. */
+  readonly delay?: Duration.Input | undefined
+  /** 60 seconds by default. */
+  readonly maxDelay?: Duration.Input | undefined
 }
 
 /**
@@ -56,28 +89,96 @@ export interface Options extends CommonOptions {
 
 const userAgent = "effect-service-bus/0.1.0"
 
-const open = Effect.fnUntraced(function*(
-  options: CommonOptions & Omit<namespace.Options, "identifier" | "timeout" | "userAgent">
+const invalid = (option: string, expected: string) => new InvalidOptionError({ option, expected })
+
+/** A duration option in milliseconds, within a range. */
+const millis = Effect.fnUntraced(function*(
+  option: string,
+  input: Duration.Input,
+  least: number,
+  most: number,
+  expected: string
 ) {
-  const timeout = toMillis(options.operationTimeout ?? 60_000)
-  if (!(timeout >= 1 && timeout <= 3600_000)) {
-    return yield* new InvalidOptionError({
-      option: "operationTimeout",
-      expected: "a duration from 1 millisecond to 1 hour"
-    })
+  const value = toMillis(input)
+  return value >= least && value <= most ? value : yield* invalid(option, expected)
+})
+
+/** Where to dial: another address where one is given, and another port and kind for WebSocket. */
+const endpointOf = Effect.fnUntraced(function*(
+  options: CommonOptions,
+  endpoint: { readonly host: string; readonly port: number | undefined; readonly isPlain: boolean }
+) {
+  const isWebSocket = options.transport === "amqpWebSockets"
+  if (options.transport !== undefined && options.transport !== "amqp" && !isWebSocket) {
+    return yield* invalid("transport", `"amqp" or "amqpWebSockets"`)
+  }
+  if (endpoint.isPlain && (isWebSocket || options.customEndpointAddress !== undefined)) {
+    return yield* invalid(
+      isWebSocket ? "transport" : "customEndpointAddress",
+      "nothing: UseDevelopmentEmulator=true speaks AMQP over plain TCP to this machine"
+    )
+  }
+  let { host, port } = endpoint
+  if (options.customEndpointAddress !== undefined) {
+    const address = ConnectionString.parseEndpoint(options.customEndpointAddress)
+    if (Result.isFailure(address)) return yield* invalid("customEndpointAddress", "an address like sb://host:port")
+    host = address.success.host
+    port = address.success.port
+  }
+  return {
+    host,
+    port: port ?? (isWebSocket ? 443 : endpoint.isPlain ? 5672 : 5671),
+    kind: isWebSocket ? "webSocket" as const : endpoint.isPlain ? "tcp" as const : "tls" as const,
+    ca: options.ca,
+    agent: options.webSocketAgent
+  }
+})
+
+const open = Effect.fnUntraced(function*(
+  options: CommonOptions,
+  target: {
+    readonly host: string
+    readonly endpoint: { readonly host: string; readonly port: number | undefined; readonly isPlain: boolean }
+    readonly credential: ServiceBusCredential
+    readonly entityPath: string | undefined
+  }
+) {
+  const timeout = yield* millis(
+    "operationTimeout",
+    options.operationTimeout ?? "60 seconds",
+    1,
+    3600_000,
+    "a duration from 1 millisecond to 1 hour"
+  )
+  const maxRetries = options.retry?.maxRetries ?? retryPolicy.defaults.maxRetries
+  if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
+    return yield* invalid("retry.maxRetries", "an integer from 0 to 100")
+  }
+  const range = "a duration from 1 millisecond to 1 hour"
+  const retry = {
+    maxRetries,
+    delay: yield* millis("retry.delay", options.retry?.delay ?? retryPolicy.defaults.delay, 1, 3600_000, range),
+    maxDelay: yield* millis(
+      "retry.maxDelay",
+      options.retry?.maxDelay ?? retryPolicy.defaults.maxDelay,
+      1,
+      3600_000,
+      range
+    )
   }
   const identifier = options.identifier ?? `effect-service-bus-${randomUUID()}`
-  const client = ServiceBusClient.of({ fullyQualifiedNamespace: options.host, identifier })
+  const client = ServiceBusClient.of({ fullyQualifiedNamespace: target.host, identifier })
   namespace.attachTo(
     client,
     yield* namespace.make({
-      host: options.host,
-      endpoint: options.endpoint,
-      credential: options.credential,
-      entityPath: options.entityPath,
+      host: target.host,
+      endpoint: yield* endpointOf(options, target.endpoint),
+      credential: target.credential,
+      entityPath: target.entityPath,
       identifier,
       userAgent,
-      timeout
+      timeout,
+      retry
     })
   )
   return client
@@ -101,10 +202,10 @@ export const make: (
         expected: "a host name such as contoso.servicebus.windows.net"
       })
     }
-    return yield* open({
-      ...options,
+    return yield* open(options, {
       host,
-      endpoint: { host, port: 5671, tls: true },
+      endpoint: { host, port: undefined, isPlain: false },
+      credential: options.credential,
       entityPath: undefined
     })
   }
@@ -138,14 +239,9 @@ export const fromConnectionString: (
         problem: "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1)"
       })
     }
-    return yield* open({
-      ...options,
+    return yield* open(options ?? {}, {
       host: parsed.host,
-      endpoint: {
-        host: parsed.host,
-        port: parsed.port ?? (parsed.useDevelopmentEmulator ? 5672 : 5671),
-        tls: !parsed.useDevelopmentEmulator
-      },
+      endpoint: { host: parsed.host, port: parsed.port, isPlain: parsed.useDevelopmentEmulator },
       credential: parsed.credential,
       entityPath: parsed.entityPath
     })

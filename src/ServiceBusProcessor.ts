@@ -188,7 +188,7 @@ const invalid = (entity: string, option: string, expected: string): InvalidOptio
 interface Job<A> {
   readonly delivery: IncomingDelivery
   readonly message: LockedMessage<A>
-  readonly kept: lockWheel.Kept | undefined
+  readonly kept: lockWheel.Kept
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** `open` until the message is settled, its lock is lost, or the broker did not confirm its settlement. */
   state: "open" | "settled" | "lost" | "unconfirmed"
@@ -290,7 +290,6 @@ class Running<A, E, R> implements Processor {
 
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
     const { behind, settings } = this
-    if (settings.maxLockRenewal === 0) return { delivery, message, kept: undefined, fiber: undefined, state: "open" }
     const kept: lockWheel.Kept = {
       lock: receiving.lockOf(behind, message, delivery),
       until: delivery.receivedAt + settings.maxLockRenewal,
@@ -344,7 +343,7 @@ class Running<A, E, R> implements Processor {
       this.tally.failed++
     }
     // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement.
-    if (job.kept !== undefined) job.kept.done = true
+    job.kept.done = true
     return Effect.suspend(() => {
       const settlement = Exit.isSuccess(exit)
         ? exit.value ?? Settlement.complete
@@ -381,7 +380,7 @@ class Running<A, E, R> implements Processor {
 
   private ended(job: Job<A>): void {
     this.active.delete(job)
-    if (job.kept !== undefined) job.kept.done = true
+    job.kept.done = true
     if (job.state === "lost") this.tally.lockLost++
     else if (job.state === "unconfirmed") this.tally.unsettled++
     else if (job.state === "open") this.giveBack(job)
@@ -411,7 +410,7 @@ class Running<A, E, R> implements Processor {
 
   private releaseWaiting(): void {
     for (const job of this.waiting) {
-      if (job.kept !== undefined) job.kept.done = true
+      job.kept.done = true
       this.giveBack(job)
     }
     this.waiting = []

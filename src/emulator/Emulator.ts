@@ -14,7 +14,6 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
-import * as net from "node:net"
 import * as ConnectionString from "../ConnectionString.ts"
 import { Sections } from "../internal/amqp/dataPlane/Sections.ts"
 import { Writer } from "../internal/amqp/dataPlane/Writer.ts"
@@ -29,10 +28,12 @@ import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import * as Alarm from "./Alarm.ts"
 import { Door, type ExpiringLink, type ServerSocket } from "./amqp/Door.ts"
+import * as Listener from "./amqp/Listener.ts"
 import * as memory from "./amqp/memory.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Authorization from "./Authorization.ts"
 import * as Broker from "./Broker.ts"
+import * as Certificate from "./Certificate.ts"
 
 /**
  * The options of a queue of the broker.
@@ -100,8 +101,14 @@ type Receivable<A> = ServiceBusEntity.Queue<A, never> | ServiceBusEntity.SubQueu
 export class Emulator extends Context.Service<Emulator, {
   /** The connection string of the root policy. */
   readonly connectionString: Redacted.Redacted<string>
-  /** The port that the broker listens on; 0 where it is in memory. */
+  /** The port for AMQP without TLS; 0 where the broker is in memory. */
   readonly port: number
+  /** The port for AMQP over TLS; 0 where there is none. */
+  readonly tlsPort: number
+  /** The port for AMQP over WebSocket; 0 where there is none. */
+  readonly webSocketPort: number
+  /** The certificate of the two in PEM, for clients to trust; undefined where there is none. */
+  readonly certificate: string | undefined
   /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
   readonly messages: <A>(
     entity: Receivable<A>
@@ -126,6 +133,10 @@ export class Emulator extends Context.Service<Emulator, {
     readonly condition: string
     readonly description?: string | undefined
   }) => Effect.Effect<void>
+  /** Takes the broker off the network: connections are cut and new ones refused, what it holds stays. */
+  readonly stop: Effect.Effect<void>
+  /** Brings it back, on the ports that it had. */
+  readonly start: Effect.Effect<void, EmulatorError>
   /** Completes when nothing is on its way between the broker and its in-memory clients. */
   readonly idle: Effect.Effect<void>
 }>()("effect-service-bus/Emulator") {}
@@ -155,7 +166,7 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
     const door = new Door({ broker, dispatcher, clock, policies, host, alarm })
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        for (const served of [...door.connections]) served.drop()
+        door.dropAll()
       })
     )
     return { broker, door, dispatcher, key }
@@ -171,7 +182,12 @@ const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: 
     useDevelopmentEmulator: true
   })
 
-const controls = (started: Started, port: number, connectionString: Redacted.Redacted<string>): Emulator["Service"] => {
+type Network = Pick<
+  Emulator["Service"],
+  "port" | "tlsPort" | "webSocketPort" | "certificate" | "connectionString" | "stop" | "start"
+>
+
+const controls = (started: Started, network: Network): Emulator["Service"] => {
   const { broker, dispatcher, door } = started
   const writer = new Writer()
   const queueOf = (entity: Receivable<any>): Effect.Effect<Broker.Queue, EmulatorError> => {
@@ -194,8 +210,7 @@ const controls = (started: Started, port: number, connectionString: Redacted.Red
       return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as A)
     })
   return Emulator.of({
-    connectionString,
-    port,
+    ...network,
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity.body)),
     deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity.body)),
     send: (entity, messages) =>
@@ -228,9 +243,7 @@ const controls = (started: Started, port: number, connectionString: Redacted.Red
       ),
     counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
     connections: Effect.sync(() => door.connections.size),
-    dropConnections: Effect.sync(() => {
-      for (const served of [...door.connections]) served.drop()
-    }),
+    dropConnections: Effect.sync(() => door.dropAll()),
     closeConnections: (error) =>
       Effect.sync(() => {
         for (const served of [...door.connections]) served.close(error)
@@ -242,31 +255,63 @@ const controls = (started: Started, port: number, connectionString: Redacted.Red
 const memoryHost = "emulator.localhost"
 
 /**
+ * How a broker in memory is made.
+ *
+ * @category models
+ */
+export interface MemoryOptions extends Options {
+  /** Options of its client. */
+  readonly client?: ServiceBusClient.CommonOptions | undefined
+}
+
+/**
  * A broker in memory, its controls, and a client that is connected to it.
  *
  * Fails with EmulatorError where an entity or an option is not usable.
  *
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<ServiceBusClient.ServiceBusClient | Emulator, EmulatorError> =>
+export const layer = (
+  options: MemoryOptions
+): Layer.Layer<ServiceBusClient.ServiceBusClient | Emulator, EmulatorError> =>
   Layer.effectContext(Effect.gen(function*() {
     const dispatcher = yield* Dispatcher.make
     const started = yield* Effect.provideService(start(options, memoryHost), Dispatcher.Shared, dispatcher)
     const connectionString = connectionStringOf(started.key, memoryHost, undefined)
+    let isUp = true
+    const transport = memory.transport(dispatcher, (socket) => {
+      if (isUp) started.door.accept(socket)
+      return isUp
+    })
     const client = yield* ConnectionString.parse(connectionString).pipe(
-      Effect.flatMap((parsed) => ServiceBusClient.fromConnectionString(parsed)),
+      Effect.flatMap((parsed) => ServiceBusClient.fromConnectionString(parsed, options.client)),
       Effect.provideService(Dispatcher.Shared, dispatcher),
-      Effect.provideService(
-        Transport.Transport,
-        memory.transport(dispatcher, (socket) => {
-          started.door.accept(socket)
-        })
-      ),
-      // The string and the options are our own.
-      Effect.orDie
+      Effect.provideService(Transport.Transport, transport),
+      // The string is our own.
+      Effect.catchTag("ConnectionStringError", Effect.die),
+      Effect.catchTag(
+        "InvalidOptionError",
+        (error) => Effect.fail(new EmulatorError({ problem: error.message, cause: error }))
+      )
     )
     return Context.make(ServiceBusClient.ServiceBusClient, client).pipe(
-      Context.add(Emulator, controls(started, 0, connectionString))
+      Context.add(
+        Emulator,
+        controls(started, {
+          port: 0,
+          tlsPort: 0,
+          webSocketPort: 0,
+          certificate: undefined,
+          connectionString,
+          stop: Effect.sync(() => {
+            isUp = false
+            started.door.dropAll()
+          }),
+          start: Effect.sync(() => {
+            isUp = true
+          })
+        })
+      )
     )
   }))
 
@@ -276,17 +321,23 @@ export const layer = (options: Options): Layer.Layer<ServiceBusClient.ServiceBus
  * @category models
  */
 export interface ServerOptions extends Options {
-  /** 0 by default: any free port. `Emulator.port` tells which. */
+  /** The port for AMQP without TLS. 0 by default: any free port; `Emulator.port` tells which. */
   readonly port?: number | undefined
-  /** 127.0.0.1 by default. Anything but loopback is reachable from elsewhere, without TLS. */
+  /** A port for AMQP over TLS; none by default, 0 for any free one. */
+  readonly tlsPort?: number | undefined
+  /** A port for AMQP over WebSocket and TLS; none by default, 0 for any free one. */
+  readonly webSocketPort?: number | undefined
+  /** Certificate and key in PEM for the two; one that the broker signs itself by default. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | undefined
+  /** 127.0.0.1 by default. Anything but loopback is reachable from elsewhere. */
   readonly host?: string | undefined
 }
 
 /**
- * A broker that listens on a TCP port without TLS, for any client that knows `UseDevelopmentEmulator=true`, and its
- * controls.
+ * A broker that listens on TCP ports, and its controls: without TLS for any client that knows
+ * `UseDevelopmentEmulator=true`, and over TLS and WebSocket where ports are given for them.
  *
- * Fails with EmulatorError where the port is taken, or an entity or option is not usable.
+ * Fails with EmulatorError where a port is taken, or an entity or option is not usable.
  *
  * @category layers
  */
@@ -296,10 +347,29 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
     Effect.gen(function*() {
       const host = options.host ?? "127.0.0.1"
       const started = yield* start(options, host)
-      const port = yield* listen(host, options.port ?? 0, (socket) => {
+      const accept = (socket: ServerSocket) => {
         started.door.accept(socket)
+      }
+      const isSecure = options.tlsPort !== undefined || options.webSocketPort !== undefined
+      const certificate = isSecure ? options.certificate ?? Certificate.selfSigned() : undefined
+      const listeners: Array<Listener.Listener> = []
+      const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
+        const listener = yield* Listener.make({ host, port, kind, certificate, accept })
+        listeners.push(listener)
+        return listener.port
       })
-      return controls(started, port, connectionStringOf(started.key, host, port))
+      const port = yield* listen("tcp", options.port ?? 0)
+      const tlsPort = options.tlsPort === undefined ? 0 : yield* listen("tls", options.tlsPort)
+      const webSocketPort = options.webSocketPort === undefined ? 0 : yield* listen("webSocket", options.webSocketPort)
+      return controls(started, {
+        port,
+        tlsPort,
+        webSocketPort,
+        certificate: certificate?.cert,
+        connectionString: connectionStringOf(started.key, host, port),
+        stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
+        start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
+      })
     })
   )
 
@@ -312,39 +382,33 @@ export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, 
   Effect.map(Emulator, ({ connectionString }) => Layer.orDie(ServiceBusClient.layerConnectionString(connectionString)))
 )
 
-const listen = (
-  host: string,
-  port: number,
-  accept: (socket: ServerSocket) => void
-): Effect.Effect<number, EmulatorError, Scope.Scope> => {
-  const sockets = new Set<net.Socket>()
-  return Effect.acquireRelease(
-    Effect.callback<net.Server, EmulatorError>((resume) => {
-      if (!Number.isInteger(port) || port < 0 || port > 65535) {
-        resume(Effect.fail(new EmulatorError({ problem: "the port must be an integer from 0 to 65535" })))
-        return
-      }
-      const server = net.createServer({ noDelay: true }, (socket) => {
-        // The door destroys the socket; a late error of it is nobody's.
-        socket.on("error", () => {})
-        sockets.add(socket)
-        socket.on("close", () => sockets.delete(socket))
-        accept(socket)
-      })
-      server.once("error", (cause) =>
-        resume(
-          Effect.fail(new EmulatorError({ problem: `it cannot listen on ${host}:${port} (${cause.message})`, cause }))
-        ))
-      server.listen({ host, port }, () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.callback<void>((resume) => {
-        server.close(() => resume(Effect.void))
-        // A server is closed once its connections are, and clients keep theirs.
-        for (const socket of sockets) socket.destroy()
-      })
-  ).pipe(Effect.map((server) => (server.address() as net.AddressInfo).port))
-}
+/**
+ * A client of a broker that listens, over the transport of choice: `"tcp"`, `"tls"` or `"webSocket"`. It trusts the
+ * broker's certificate.
+ *
+ * @category layers
+ */
+export const layerClientOver = (
+  transport: "tcp" | "tls" | "webSocket",
+  options?: ServiceBusClient.CommonOptions
+): Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> =>
+  Layer.unwrap(Effect.map(Emulator, ({ certificate, connectionString, tlsPort, webSocketPort }) => {
+    const secured = Effect.map(ConnectionString.parse(connectionString), (parsed) =>
+      ConnectionString.format({
+        ...parsed,
+        useDevelopmentEmulator: false,
+        port: transport === "tls" ? tlsPort : webSocketPort
+      }))
+    return Layer.orDie(Layer.unwrap(Effect.map(
+      transport === "tcp" ? Effect.succeed(connectionString) : secured,
+      (connectionString) =>
+        ServiceBusClient.layerConnectionString(connectionString, {
+          ...options,
+          ...(transport === "tcp" ? {} : { ca: certificate }),
+          ...(transport === "webSocket" ? { transport: "amqpWebSockets" as const } : {})
+        })
+    )))
+  }))
 
 /** The time of the broker, for messages that a test prepares. @category accessors */
 export const now: Effect.Effect<DateTime.Utc> = DateTime.now

@@ -39,7 +39,8 @@ const scope = "https://servicebus.azure.net//.default"
 
 const tokenOf = (
   credential: ServiceBusCredential,
-  audience: string
+  audience: string,
+  timeout: number
 ): Effect.Effect<Token, CredentialError> => {
   switch (credential._tag) {
     case "SharedKey":
@@ -72,11 +73,23 @@ const tokenOf = (
             description: cause instanceof Error ? cause.message : String(cause),
             cause
           })
-      }).pipe(Effect.flatMap((token) =>
-        token === null || typeof token.token !== "string" || token.token === ""
-          ? Effect.fail(new CredentialError({ operation: "authorize", description: "the identity gave no token" }))
-          : Effect.succeed({ type: "jwt", token: Redacted.make(token.token), expiresAt: token.expiresOnTimestamp })
-      ))
+      }).pipe(
+        Effect.timeoutOrElse({
+          duration: timeout,
+          orElse: () =>
+            Effect.fail(
+              new CredentialError({
+                operation: "authorize",
+                description: `the identity gave no token within ${timeout} ms`
+              })
+            )
+        }),
+        Effect.flatMap((token) =>
+          token === null || typeof token.token !== "string" || token.token === ""
+            ? Effect.fail(new CredentialError({ operation: "authorize", description: "the identity gave no token" }))
+            : Effect.succeed({ type: "jwt", token: Redacted.make(token.token), expiresAt: token.expiresOnTimestamp })
+        )
+      )
   }
 }
 
@@ -89,7 +102,7 @@ export const make: (connection: Connection, options: {
 
   const put = Effect.fnUntraced(function*(entity: string) {
     const audience = `sb://${options.host}/${entity}`
-    const token = yield* tokenOf(options.credential, audience)
+    const token = yield* tokenOf(options.credential, audience, options.timeout)
     const response = yield* node.request(
       { operation: "put-token", type: token.type, name: audience },
       Redacted.value(token.token),

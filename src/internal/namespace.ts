@@ -7,12 +7,13 @@ import * as RcMap from "effect/RcMap"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import type { ServiceBusCredential } from "../ServiceBusCredential.ts"
-import type { AttachError } from "../ServiceBusError.ts"
+import { type AttachError, ServiceBusConnectionError } from "../ServiceBusError.ts"
 import * as Connection from "./amqp/Connection.ts"
 import * as Link from "./amqp/Link.ts"
 import type { Endpoint } from "./amqp/Transport.ts"
 import * as cbs from "./cbs.ts"
 import * as RequestResponse from "./requestResponse.ts"
+import type * as retryPolicy from "./retryPolicy.ts"
 
 export interface Options {
   readonly host: string
@@ -24,6 +25,7 @@ export interface Options {
   readonly timeout: number
   /** The only entity that the credential is for, where a connection string names one. */
   readonly entityPath: string | undefined
+  readonly retry: retryPolicy.Settings
 }
 
 /** An entity on the connection that is open now. */
@@ -51,6 +53,8 @@ export interface Namespace {
   readonly session: (entity: string) => Effect.Effect<Session, AttachError, Scope.Scope>
 }
 
+const gone = (): ServiceBusConnectionError => new ServiceBusConnectionError({ description: "the client is closed" })
+
 export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const context = yield* Effect.context<never>()
@@ -62,10 +66,8 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         userAgent: options.userAgent,
         openTimeout: options.timeout
       })
-      // First of all hooks: whoever is told of the death and tries again must find a new connection. Not when it is
-      // closed by its last holder: by then another may be open.
+      // First of all hooks: whoever is told of the death and tries again must find a new connection.
       const off = connection.onDeath(() => Effect.runForkWith(context)(RcRef.invalidate(shared)))
-      yield* Effect.addFinalizer(() => Effect.sync(off))
       const claims = yield* cbs.make(connection, options)
       const management = yield* RcMap.make({
         lookup: (entity: string) =>
@@ -74,24 +76,46 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
             RequestResponse.make(connection, { address: `${entity}/$management`, entity, timeout: options.timeout })
           )
       })
-      return { connection, claims, management }
+      let closed = false
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          closed = true
+          // Closed by its last holder: by the time it is dead another one may be open.
+          off()
+        })
+      )
+      return {
+        connection,
+        claims,
+        management: (entity: string): Session["management"] =>
+          // A map that is closed interrupts whoever asks.
+          Effect.suspend(() => closed ? Effect.fail(connection.dead() ?? gone()) : RcMap.get(management, entity))
+      }
     })
     const shared: RcRef.RcRef<
       {
         readonly connection: Connection.Connection
         readonly claims: cbs.Claims
-        readonly management: RcMap.RcMap<string, RequestResponse.RequestResponse, AttachError>
+        readonly management: (entity: string) => Session["management"]
       },
       AttachError
     > = yield* RcRef.make({ acquire: open })
+    let closed = false
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        closed = true
+      })
+    )
 
     return {
       options,
       session: Effect.fnUntraced(function*(entity) {
+        // A reference that is closed interrupts whoever asks.
+        if (closed) return yield* gone()
         const { claims, connection, management } = yield* RcRef.get(shared)
         yield* claims.authorize(entity)
         const session = yield* Link.session(connection, options.timeout)
-        return { session, management: RcMap.get(management, entity) }
+        return { session, management: management(entity) }
       })
     }
   }

@@ -75,6 +75,11 @@ export class Door {
     ) this.container.on(event, () => {})
   }
 
+  /** Destroys every connection. */
+  dropAll(): void {
+    for (const served of [...this.connections]) served.drop()
+  }
+
   /** Serves a socket until it closes. */
   accept(socket: ServerSocket): Served {
     const served = new Served(this, socket, this.container)

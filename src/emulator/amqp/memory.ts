@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
 import type { Socket, Transport } from "../../internal/amqp/Transport.ts"
+import { ServiceBusCommunicationError } from "../../ServiceBusError.ts"
 
 type Listener = (...args: Array<any>) => void
 
@@ -95,14 +96,16 @@ const pair = (dispatcher: Dispatcher): readonly [MemorySocket, MemorySocket] => 
   return [near, far]
 }
 
-/** Connects to whoever accepts here, whatever the endpoint. */
-export const transport = (dispatcher: Dispatcher, accept: (socket: MemorySocket) => void): Transport => ({
-  connect: () =>
+/** Connects to whoever accepts here, whatever the endpoint; refuses where nobody does. */
+export const transport = (dispatcher: Dispatcher, accept: (socket: MemorySocket) => boolean): Transport => ({
+  connect: (endpoint) =>
     Effect.acquireRelease(
-      Effect.sync(() => {
+      Effect.suspend(() => {
         const [near, far] = pair(dispatcher)
-        accept(far)
-        return near
+        if (accept(far)) return Effect.succeed(near)
+        return Effect.fail(
+          new ServiceBusCommunicationError({ operation: "connect", description: `${endpoint.host} refuses: the broker is stopped` })
+        )
       }),
       (socket) => Effect.sync(() => socket.destroy())
     )

@@ -1,19 +1,29 @@
 /**
- * The seam below AMQP: something that connects to an endpoint and gives a socket. TCP and TLS are here; the in-memory
- * broker sets another one.
+ * The seam below AMQP: something that connects to an endpoint and gives a socket. TCP, TLS and WebSocket are here; the
+ * in-memory broker sets another one.
+ *
+ * Certificates are always verified, against the host that is dialled; there is no switch for it.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Agent } from "node:http"
 import * as net from "node:net"
 import * as tls from "node:tls"
+import { WebSocket } from "ws"
 import type { ServiceBusCommunicationError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
+import * as webSocket from "./webSocket.ts"
 
 export interface Endpoint {
   readonly host: string
   readonly port: number
-  readonly tls: boolean
+  /** Plain TCP is for an emulator on this machine only; whoever makes the endpoint sees to that. */
+  readonly kind: "tcp" | "tls" | "webSocket"
+  /** Certificate authorities, in PEM, that are trusted beside the system's. */
+  readonly ca?: string | ReadonlyArray<string> | undefined
+  /** Dials for WebSocket: through a proxy, for example. */
+  readonly agent?: Agent | undefined
 }
 
 /** What rhea needs of a socket, and what ends it at once. */
@@ -27,24 +37,35 @@ export interface Socket {
   destroy(): unknown
 }
 
+type ConnectError = ServiceBusCommunicationError | ServiceBusConnectionError
+
 export interface Transport {
   /** Connects; the socket is destroyed when the scope closes. Interrupting it while it connects destroys it too. */
-  readonly connect: (
-    endpoint: Endpoint
-  ) => Effect.Effect<Socket, ServiceBusCommunicationError | ServiceBusConnectionError, Scope.Scope>
+  readonly connect: (endpoint: Endpoint) => Effect.Effect<Socket, ConnectError, Scope.Scope>
 }
 
-const open = (
-  endpoint: Endpoint
-): Effect.Effect<net.Socket, ServiceBusCommunicationError | ServiceBusConnectionError> =>
+/** The authorities to trust: none given means the system's. */
+const authorities = (endpoint: Endpoint): { readonly ca?: Array<string> } =>
+  endpoint.ca === undefined
+    ? {}
+    : { ca: [...tls.rootCertificates, ...(typeof endpoint.ca === "string" ? [endpoint.ca] : endpoint.ca)] }
+
+const secure = (endpoint: Endpoint) => ({
+  ...authorities(endpoint),
+  rejectUnauthorized: true,
+  minVersion: "TLSv1.2" as const
+})
+
+const openSocket = (endpoint: Endpoint): Effect.Effect<net.Socket, ConnectError> =>
   Effect.callback((resume) => {
-    const socket = endpoint.tls
+    const isTls = endpoint.kind === "tls"
+    const socket = isTls
       ? tls.connect({
         host: endpoint.host,
         port: endpoint.port,
+        // A name only: an address is no server name (RFC 6066 section 3).
         servername: net.isIP(endpoint.host) === 0 ? endpoint.host : "",
-        rejectUnauthorized: true,
-        minVersion: "TLSv1.2"
+        ...secure(endpoint)
       })
       : net.connect({ host: endpoint.host, port: endpoint.port })
     const onConnect = () => {
@@ -58,7 +79,7 @@ const open = (
       socket.destroy()
       resume(Effect.fail(errorMap.fromSocket(error, endpoint)))
     }
-    socket.once(endpoint.tls ? "secureConnect" : "connect", onConnect)
+    socket.once(isTls ? "secureConnect" : "connect", onConnect)
     socket.once("error", onError)
     return Effect.sync(() => {
       socket.removeListener("error", onError)
@@ -69,15 +90,49 @@ const open = (
 
 const ignore = () => {}
 
-const tcp: Transport = {
+/** The path and subprotocol of the service (Service Bus protocol guide, AMQP over WebSockets). */
+const openWebSocket = (endpoint: Endpoint): Effect.Effect<Socket, ConnectError> =>
+  Effect.callback((resume) => {
+    const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host
+    const client = new WebSocket(`wss://${host}:${endpoint.port}${webSocket.path}`, webSocket.protocol, {
+      ...secure(endpoint),
+      perMessageDeflate: false,
+      followRedirects: false,
+      ...(endpoint.agent === undefined ? {} : { agent: endpoint.agent })
+    })
+    const onOpen = () => {
+      client.removeListener("error", onError)
+      resume(Effect.succeed(webSocket.socketOf(client)))
+    }
+    const onError = (error: Error) => {
+      client.on("error", ignore)
+      client.terminate()
+      resume(Effect.fail(errorMap.fromSocket(error, endpoint)))
+    }
+    client.once("open", onOpen)
+    client.once("error", onError)
+    return Effect.sync(() => {
+      client.removeListener("error", onError)
+      client.on("error", ignore)
+      client.terminate()
+    })
+  })
+
+const network: Transport = {
   connect: (endpoint) =>
-    Effect.acquireRelease(open(endpoint), (socket) =>
-      Effect.sync(() => {
-        socket.destroy()
-      }), { interruptible: true })
+    Effect.acquireRelease(
+      endpoint.kind === "webSocket"
+        ? openWebSocket(endpoint)
+        : openSocket(endpoint) as Effect.Effect<Socket, ConnectError>,
+      (socket) =>
+        Effect.sync(() => {
+          socket.destroy()
+        }),
+      { interruptible: true }
+    )
 }
 
 export const Transport: Context.Reference<Transport> = Context.Reference<Transport>(
   "effect-service-bus/internal/amqp/Transport",
-  { defaultValue: () => tcp }
+  { defaultValue: () => network }
 )

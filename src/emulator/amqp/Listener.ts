@@ -1,0 +1,121 @@
+/**
+ * Ports of the broker: plain TCP, TLS, and WebSocket over TLS on one more. A listener can be closed and opened again, on
+ * the port that it had.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as https from "node:https"
+import * as net from "node:net"
+import * as tls from "node:tls"
+import { WebSocketServer } from "ws"
+import * as webSocket from "../../internal/amqp/webSocket.ts"
+import { EmulatorError } from "../../ServiceBusError.ts"
+import type { Certificate } from "../Certificate.ts"
+import type { ServerSocket } from "./Door.ts"
+
+export interface Options {
+  readonly host: string
+  readonly port: number
+  readonly kind: "tcp" | "tls" | "webSocket"
+  /** For TLS and WebSocket. */
+  readonly certificate?: Certificate | undefined
+  readonly accept: (socket: ServerSocket) => void
+}
+
+export interface Listener {
+  readonly port: number
+  /** Closes the port and cuts its connections. */
+  readonly stop: Effect.Effect<void>
+  /** Opens the port again. */
+  readonly start: Effect.Effect<void, EmulatorError>
+}
+
+interface Running {
+  readonly server: net.Server
+  readonly sockets: Set<net.Socket>
+}
+
+const listening = (options: Options, port: number): Effect.Effect<Running, EmulatorError> =>
+  Effect.callback((resume) => {
+    if (!Number.isInteger(port) || port < 0 || port > 65535) {
+      resume(Effect.fail(new EmulatorError({ problem: "the port must be an integer from 0 to 65535" })))
+      return
+    }
+    const sockets = new Set<net.Socket>()
+    const server = serverOf(options)
+    server.on("connection", (socket: net.Socket) => {
+      // The door destroys the socket; a late error of it is nobody's.
+      socket.on("error", () => {})
+      sockets.add(socket)
+      socket.on("close", () => sockets.delete(socket))
+    })
+    server.once("error", (cause: Error) =>
+      resume(
+        Effect.fail(
+          new EmulatorError({ problem: `it cannot listen on ${options.host}:${port} (${cause.message})`, cause })
+        )
+      ))
+    server.listen({ host: options.host, port }, () => resume(Effect.succeed({ server, sockets })))
+    return Effect.sync(() => {
+      server.close()
+    })
+  })
+
+const serverOf = ({ accept, certificate, kind }: Options): net.Server => {
+  switch (kind) {
+    case "tcp":
+      return net.createServer({ noDelay: true }, accept)
+    case "tls": {
+      const server = tls.createServer({ ...certificate, noDelay: true }, (socket) => {
+        socket.on("error", () => {})
+        accept(socket)
+      })
+      // A handshake that fails is the client's business.
+      server.on("tlsClientError", () => {})
+      return server
+    }
+    case "webSocket": {
+      const server = https.createServer({ ...certificate, noDelay: true })
+      server.on("tlsClientError", () => {})
+      const webSockets = new WebSocketServer({
+        server,
+        path: webSocket.path,
+        perMessageDeflate: false,
+        maxPayload: 1024 * 1024,
+        handleProtocols: (offered) => offered.has(webSocket.protocol) ? webSocket.protocol : false
+      })
+      webSockets.on("connection", (client) => accept(webSocket.socketOf(client)))
+      webSockets.on("error", () => {})
+      return server
+    }
+  }
+}
+
+const closed = ({ server, sockets }: Running): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    server.close(() => resume(Effect.void))
+    // A server is closed once its connections are, and clients keep theirs.
+    for (const socket of sockets) socket.destroy()
+  })
+
+export const make: (options: Options) => Effect.Effect<Listener, EmulatorError, Scope.Scope> = Effect.fnUntraced(
+  function*(options) {
+    let running: Running | undefined = yield* listening(options, options.port)
+    const { port } = running.server.address() as net.AddressInfo
+    const stop = Effect.suspend(() => {
+      const open = running
+      running = undefined
+      return open === undefined ? Effect.void : closed(open)
+    })
+    yield* Effect.addFinalizer(() => stop)
+    return {
+      port,
+      stop,
+      start: Effect.suspend(() =>
+        running !== undefined ? Effect.void : Effect.map(listening(options, port), (open) => {
+          running = open
+        })
+      )
+    }
+  }
+)
