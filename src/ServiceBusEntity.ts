@@ -196,6 +196,10 @@ const subQueue = <A>(entity: WithSubQueues<A>, name: string): SubQueue<A> => ({
 /** The contract that a plain entity name stands for: a body of bytes, no sessions. @internal */
 export const named = (name: string): Queue<Uint8Array> => queue(name, { body: ServiceBusBody.bytes })
 
+/** The contract of what a caller named: a contract, or a plain name. What is neither has a name that is refused. @internal */
+export const contractOf = (entity: string | Any): Any =>
+  typeof entity === "object" && entity !== null ? entity : named(entity)
+
 /**
  * Says what is wrong with the name of an entity, or nothing. A queue or topic has at most 260 characters, a
  * subscription 50; letters, digits, `.`, `-`, `_`, `~` and, except in a subscription, `/` inside (Service Bus naming rules).

@@ -175,7 +175,7 @@ export const make: {
   ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
 } = (entity: string | ServiceBusEntity.Any, options?: Options): Effect.Effect<any, AttachError, any> =>
   Effect.map(
-    open(typeof entity === "string" ? ServiceBusEntity.named(entity) : entity, options, false),
+    open(ServiceBusEntity.contractOf(entity), options, false),
     (self) => new LockedReceiver(self, options)
   )
 
@@ -200,7 +200,7 @@ export const makeDestructive: {
   ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
 } = (entity: string | ServiceBusEntity.Any, options?: Options): Effect.Effect<any, AttachError, any> =>
   Effect.map(
-    open(typeof entity === "string" ? ServiceBusEntity.named(entity) : entity, options, true),
+    open(ServiceBusEntity.contractOf(entity), options, true),
     (self) => new Reader(self, options)
   )
 

@@ -75,7 +75,7 @@ export const make: {
     entity: ServiceBusEntity.Sendable<A, In>
   ): Effect.Effect<ServiceBusSender<In>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
 } = (entity: string | ServiceBusEntity.Any): Effect.Effect<any, AttachError, any> =>
-  attach(typeof entity === "string" ? ServiceBusEntity.named(entity) : entity as ServiceBusEntity.Any)
+  attach(ServiceBusEntity.contractOf(entity))
 
 const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
   const { session, timeout } = yield* ServiceBusClient.session(entity)

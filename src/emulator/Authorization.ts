@@ -5,8 +5,9 @@
  * until the token expires.
  */
 import type * as Clock from "effect/Clock"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { createHmac, timingSafeEqual } from "node:crypto"
 import * as sas from "../internal/sas.ts"
 
 /** A right of Service Bus. Manage implies the other two. */
@@ -66,6 +67,51 @@ export const check = (
   const path = pathOf(audience)
   if (!covers(pathOf(parts.resource), path)) return Result.fail("InvalidAudience")
   return Result.succeed({ path, rights: policy.rights, expiresAt })
+}
+
+/** What a token of the broker's own identity says. */
+interface Payload {
+  /** Seconds of Unix time, as in every JWT (RFC 7519). */
+  readonly exp: number
+  readonly roles: ReadonlyArray<Right>
+}
+
+const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url")
+
+const signatureOf = (key: Redacted.Redacted<string>, text: string): string =>
+  createHmac("sha256", Redacted.value(key)).update(text).digest("base64url")
+
+/** Makes a JWT (HS256) such as an identity provider would give. `expiresAt` is in milliseconds. */
+export const mint = (
+  key: Redacted.Redacted<string>,
+  roles: ReadonlyArray<Right>,
+  expiresAt: number
+): Redacted.Redacted<string> => {
+  const payload: Payload = { exp: Math.floor(expiresAt / 1000), roles }
+  const text = `${segment({ alg: "HS256", typ: "JWT" })}.${segment(payload)}`
+  return Redacted.make(`${text}.${signatureOf(key, text)}`, { label: "emulator token" })
+}
+
+/** Checks a JWT that this broker made, and gives the claim. Any other token is refused. */
+export const checkMinted = (
+  key: Redacted.Redacted<string>,
+  token: string,
+  audience: string,
+  now: number
+): Result.Result<Claim, TokenProblem> => {
+  const at = token.lastIndexOf(".")
+  const text = token.slice(0, Math.max(0, at))
+  const given = Buffer.from(token.slice(at + 1))
+  const expected = Buffer.from(signatureOf(key, text))
+  if (at < 0 || given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    return Result.fail("InvalidSignature")
+  }
+  // Signed by us: it is what `mint` wrote.
+  const payload = JSON.parse(Buffer.from(text.split(".")[1]!, "base64url").toString()) as Payload
+  const expiresAt = payload.exp * 1000
+  return expiresAt <= now
+    ? Result.fail("ExpiredToken")
+    : Result.succeed({ path: pathOf(audience), rights: payload.roles, expiresAt })
 }
 
 /** The claims of one connection. For one audience the latest token counts. */

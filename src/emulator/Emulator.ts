@@ -27,11 +27,11 @@ import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import * as Alarm from "./Alarm.ts"
-import { Door, type ExpiringLink, type ServerSocket } from "./amqp/Door.ts"
+import { Door, type Timer } from "./amqp/Door.ts"
 import * as Listener from "./amqp/Listener.ts"
 import * as memory from "./amqp/memory.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
-import type * as Authorization from "./Authorization.ts"
+import * as Authorization from "./Authorization.ts"
 import * as Broker from "./Broker.ts"
 import * as Certificate from "./Certificate.ts"
 
@@ -101,6 +101,11 @@ type Receivable<A> = ServiceBusEntity.Queue<A, never> | ServiceBusEntity.SubQueu
 export class Emulator extends Context.Service<Emulator, {
   /** The connection string of the root policy. */
   readonly connectionString: Redacted.Redacted<string>
+  /**
+   * An identity that this broker knows, as an `@azure/identity` credential would be one: it holds all rights, and its
+   * tokens are valid for an hour. For `ServiceBusCredential.identity`.
+   */
+  readonly tokenCredential: ServiceBusCredential.TokenCredential
   /** The port for AMQP without TLS; 0 where the broker is in memory. */
   readonly port: number
   /** The port for AMQP over TLS; 0 where there is none. */
@@ -143,11 +148,15 @@ export class Emulator extends Context.Service<Emulator, {
 
 const policyName = "RootManageSharedAccessKey"
 
+/** Milliseconds; what Entra gives. */
+const tokenLifetime = 3600_000
+
 interface Started {
   readonly broker: Broker.Broker
   readonly door: Door
   readonly dispatcher: Dispatcher.Dispatcher
   readonly key: Redacted.Redacted<string>
+  readonly tokenCredential: ServiceBusCredential.TokenCredential
 }
 
 const start: (options: Options, host: string) => Effect.Effect<Started, EmulatorError, Scope.Scope> = Effect.fnUntraced(
@@ -160,16 +169,24 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
       { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
       ...(options.policies ?? [])
     ]
-    const alarm = yield* Alarm.make<ExpiringLink>((due) => {
-      for (const link of due) link.expire()
+    const alarm = yield* Alarm.make<Timer>((due) => {
+      for (const timer of due) timer.ring()
     })
-    const door = new Door({ broker, dispatcher, clock, policies, host, alarm })
+    const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
+    const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm })
+    const tokenCredential: ServiceBusCredential.TokenCredential = {
+      getToken: () => {
+        const expiresOnTimestamp = clock.currentTimeMillisUnsafe() + tokenLifetime
+        const token = Authorization.mint(identityKey, ["Manage", "Send", "Listen"], expiresOnTimestamp)
+        return Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp })
+      }
+    }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         door.dropAll()
       })
     )
-    return { broker, door, dispatcher, key }
+    return { broker, door, dispatcher, key, tokenCredential }
   }
 )
 
@@ -211,6 +228,7 @@ const controls = (started: Started, network: Network): Emulator["Service"] => {
     })
   return Emulator.of({
     ...network,
+    tokenCredential: started.tokenCredential,
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity.body)),
     deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity.body)),
     send: (entity, messages) =>
@@ -347,7 +365,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
     Effect.gen(function*() {
       const host = options.host ?? "127.0.0.1"
       const started = yield* start(options, host)
-      const accept = (socket: ServerSocket) => {
+      const accept = (socket: Transport.Socket) => {
         started.door.accept(socket)
       }
       const isSecure = options.tlsPort !== undefined || options.webSocketPort !== undefined

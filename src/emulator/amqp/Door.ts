@@ -6,12 +6,15 @@
  * whose claim expires is detached.
  */
 import type * as Clock from "effect/Clock"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
 import * as DataPlanes from "../../internal/amqp/dataPlane/DataPlane.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
+import * as Guard from "../../internal/amqp/Guard.ts"
 import { rhea, type RheaConnection, type RheaContainer, type RheaLink } from "../../internal/amqp/rhea.ts"
+import type { Socket } from "../../internal/amqp/Transport.ts"
 import type { Alarm, Deadline } from "../Alarm.ts"
 import * as Authorization from "../Authorization.ts"
 import type { Broker } from "../Broker.ts"
@@ -26,26 +29,28 @@ export interface Options {
   readonly dispatcher: Dispatcher
   readonly clock: Clock.Clock
   readonly policies: ReadonlyArray<Authorization.Policy>
+  /** Signs the tokens of the broker's own identity. */
+  readonly identityKey: Redacted.Redacted<string>
   /** Under which name the namespace speaks of itself. */
   readonly host: string
-  /** Where links wait for their claims to expire. */
-  readonly alarm: Alarm<ExpiringLink>
+  readonly alarm: Alarm<Timer>
 }
 
-/** What a server needs of a socket. */
-export interface ServerSocket {
-  on(event: string, listener: (...args: Array<any>) => void): unknown
-  write(bytes: Uint8Array): unknown
-  destroy(): unknown
+/** Something of a connection that is due at a time. */
+export interface Timer extends Deadline {
+  readonly ring: () => void
 }
 
-/** A link that is detached when the right it was attached with ends. */
-export interface ExpiringLink extends Deadline {
-  readonly expire: () => void
-}
+const timer = (ring: () => void): Timer => ({ at: 0, slot: -1, ring })
 
-/** What the service advertises (Service Bus protocol guide). */
+/** What the service advertises, in milliseconds (Service Bus protocol guide). */
 const idleTimeout = 240_000
+
+/** How long a peer may take for its header, SASL and open, in milliseconds. */
+const handshakeTimeout = 5_000
+
+/** What we advertise. */
+const maxFrameSize = 65536
 
 export class Door {
   readonly options: Options
@@ -81,7 +86,7 @@ export class Door {
   }
 
   /** Serves a socket until it closes. */
-  accept(socket: ServerSocket): Served {
+  accept(socket: Socket): Served {
     const served = new Served(this, socket, this.container)
     this.connections.add(served)
     return served
@@ -94,17 +99,17 @@ export class Served {
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
-  private readonly socket: ServerSocket
+  private readonly socket: Socket
   private readonly closers = new Set<() => void>()
 
-  constructor(door: Door, socket: ServerSocket, container: RheaContainer) {
+  constructor(door: Door, socket: Socket, container: RheaContainer) {
     this.door = door
     this.socket = socket
     this.claims = new Authorization.Claims(door.options.clock)
     this.rhea = container.create_connection({
       reconnect: false,
       container_id: door.options.host,
-      max_frame_size: 65536,
+      max_frame_size: maxFrameSize,
       channel_max: 4999,
       receiver_options: { credit_window: 0, autoaccept: false, autosettle: false },
       sender_options: { treat_modified_as_released: false, autosettle: false }
@@ -120,8 +125,51 @@ export class Served {
     this.rhea.on("receiver_open", ({ receiver }) => this.opened(receiver, () => this.receiverOpen(receiver)))
     this.rhea.on("sender_open", ({ sender }) => this.opened(sender, () => this.senderOpen(sender)))
     socket.on("close", () => this.end())
-    this.rhea.accept(socket)
+    const guard = new Guard.Guard({
+      role: "server",
+      maxFrameSize,
+      onViolation: () => this.drop(),
+      onBytes: () => {
+        this.lastRead = door.options.clock.currentTimeMillisUnsafe()
+      }
+    })
+    this.rhea.accept(Guard.wrap(socket, guard))
     acceptAnonymous(this.rhea)
+    this.watch()
+  }
+
+  /** When the peer was last heard of, in milliseconds. */
+  private lastRead = 0
+
+  /** The handshake's time, our heartbeats, and the peer's silence. */
+  private watch(): void {
+    const { alarm, clock } = this.door.options
+    const now = () => clock.currentTimeMillisUnsafe()
+    const handshake = timer(() => this.drop())
+    alarm.set(handshake, now() + handshakeTimeout)
+    const heartbeat = timer(() => {
+      this.plane.heartbeat()
+      alarm.set(heartbeat, now() + this.heartbeatInterval)
+    })
+    // Twice what we advertise: the peer was told that half of it is safe.
+    const silence = timer(() => {
+      if (now() - this.lastRead >= 2 * idleTimeout) return this.drop()
+      alarm.set(silence, this.lastRead + 2 * idleTimeout)
+    })
+    this.rhea.on("connection_open", () => {
+      alarm.clear(handshake)
+      alarm.set(silence, now() + 2 * idleTimeout)
+      if (this.heartbeatInterval > 0) alarm.set(heartbeat, now() + this.heartbeatInterval)
+    })
+    this.closers.add(() => {
+      for (const each of [handshake, heartbeat, silence]) alarm.clear(each)
+    })
+  }
+
+  /** Half of the peer's idle time-out, in milliseconds; 0 where it has none. A peer gets no more than two a second. */
+  private get heartbeatInterval(): number {
+    const { remoteIdleTimeout } = this.plane
+    return remoteIdleTimeout === undefined || remoteIdleTimeout <= 0 ? 0 : Math.max(500, remoteIdleTimeout / 2)
   }
 
   /** Destroys the socket, without a word to the peer. */
@@ -179,17 +227,13 @@ export class Served {
     const until = this.claims.heldUntil(path.toLowerCase(), right)
     if (until === undefined) return this.door.refusals.unauthorized(path, right)
     const { alarm } = this.door.options
-    const expiring: ExpiringLink = {
-      at: 0,
-      slot: -1,
-      expire: () => {
-        const renewed = this.claims.heldUntil(path.toLowerCase(), right)
-        if (renewed !== undefined) return alarm.set(expiring, renewed)
-        link.close(this.door.refusals.expired(path))
-      }
-    }
-    alarm.set(expiring, until)
-    this.onEnd(link, () => alarm.clear(expiring))
+    const expiry = timer(() => {
+      const renewed = this.claims.heldUntil(path.toLowerCase(), right)
+      if (renewed !== undefined) return alarm.set(expiry, renewed)
+      link.close(this.door.refusals.expired(path))
+    })
+    alarm.set(expiry, until)
+    this.onEnd(link, () => alarm.clear(expiry))
     return undefined
   }
 
@@ -275,21 +319,23 @@ export class Served {
   }
 
   private putToken(request: Node.Request): Node.Answer {
-    const { clock, policies } = this.door.options
+    const { clock, identityKey, policies } = this.door.options
     const { name, type } = request.properties
     if (request.operation !== "put-token") {
       return { status: 501, error: this.door.refusals.notImplemented("$cbs", request.operation) }
     }
     const audience = typeof name === "string" ? name : ""
-    if (type !== "servicebus.windows.net:sastoken" && type !== "jwt" && type !== "amqp:jwt" && type !== "amqp:swt") {
-      return { status: 400, error: this.door.refusals.argument("$cbs", `Unknown token type.`) }
-    }
-    const checked = Authorization.check(
-      policies,
-      typeof request.body === "string" ? request.body : "",
-      audience,
-      clock.currentTimeMillisUnsafe()
-    )
+    const token = typeof request.body === "string" ? request.body : ""
+    const now = clock.currentTimeMillisUnsafe()
+    let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
+    if (type === "jwt" || type === "amqp:jwt") {
+      // Some clients call a SAS token that as well.
+      checked = token.startsWith("SharedAccessSignature ")
+        ? Authorization.check(policies, token, audience, now)
+        : Authorization.checkMinted(identityKey, token, audience, now)
+    } else if (type === "servicebus.windows.net:sastoken" || type === "amqp:swt") {
+      checked = Authorization.check(policies, token, audience, now)
+    } else return { status: 400, error: this.door.refusals.argument("$cbs", "Unknown token type.") }
     if (Result.isFailure(checked)) {
       return { status: 401, error: this.door.refusals.token(checked.failure, audience) }
     }

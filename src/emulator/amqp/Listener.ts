@@ -8,10 +8,10 @@ import * as https from "node:https"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { WebSocketServer } from "ws"
+import type { Socket } from "../../internal/amqp/Transport.ts"
 import * as webSocket from "../../internal/amqp/webSocket.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import type { Certificate } from "../Certificate.ts"
-import type { ServerSocket } from "./Door.ts"
 
 export interface Options {
   readonly host: string
@@ -19,7 +19,7 @@ export interface Options {
   readonly kind: "tcp" | "tls" | "webSocket"
   /** For TLS and WebSocket. */
   readonly certificate?: Certificate | undefined
-  readonly accept: (socket: ServerSocket) => void
+  readonly accept: (socket: Socket) => void
 }
 
 export interface Listener {

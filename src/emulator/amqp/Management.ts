@@ -4,6 +4,8 @@
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import * as Settlement from "../../Settlement.ts"
+import type { Right } from "../Authorization.ts"
 import type { Queue } from "../Queue.ts"
 import type { Served } from "./Door.ts"
 import type { Answer, Request } from "./Node.ts"
@@ -29,26 +31,78 @@ const statusOf = (error: AmqpError): number => {
 const refuse = (error: AmqpError): Answer => ({ status: statusOf(error), error })
 
 export const answer = (served: Served, queue: Queue, request: Request): Answer => {
-  const { refusals } = served.door
   switch (request.operation) {
-    case "com.microsoft:renew-lock": {
-      if (served.claims.heldUntil(queue.path.toLowerCase(), "Listen") === undefined) {
-        return refuse(refusals.unauthorized(queue.path, "Listen"))
-      }
-      const tokens = uuids(field(request.body, "lock-tokens"))
-      if (tokens === undefined) return refuse(refusals.argument(queue.path, "lock-tokens must be an array of uuid."))
-      const renewed = queue.renew(tokens)
-      if (Result.isFailure(renewed)) return refuse(refusals.of(renewed.failure, queue.path))
-      return {
-        status: 200,
-        description: "OK",
-        body: { expirations: AmqpValue.array("timestamp", renewed.success.map((at) => BigInt(Math.floor(at)))) }
-      }
-    }
+    case "com.microsoft:renew-lock":
+      return allowed(served, queue, "Listen") ?? renewLocks(served, queue, request)
+    case "com.microsoft:update-disposition":
+      return allowed(served, queue, "Listen") ?? updateDisposition(served, queue, request)
     default:
-      return refuse(refusals.notImplemented(queue.path, request.operation))
+      return refuse(served.door.refusals.notImplemented(queue.path, request.operation))
   }
 }
+
+/** The refusal of a request whose connection lacks the right for it. */
+const allowed = (served: Served, queue: Queue, right: Right): Answer | undefined =>
+  served.claims.heldUntil(queue.path.toLowerCase(), right) === undefined
+    ? refuse(served.door.refusals.unauthorized(queue.path, right))
+    : undefined
+
+const tokensOf = (request: Request): ReadonlyArray<string> | undefined => uuids(field(request.body, "lock-tokens"))
+
+const noTokens = (served: Served, queue: Queue): Answer =>
+  refuse(served.door.refusals.argument(queue.path, "lock-tokens must be an array of uuid."))
+
+const renewLocks = (served: Served, queue: Queue, request: Request): Answer => {
+  const tokens = tokensOf(request)
+  if (tokens === undefined) return noTokens(served, queue)
+  const renewed = queue.renew(tokens)
+  if (Result.isFailure(renewed)) return refuse(served.door.refusals.of(renewed.failure, queue.path))
+  return {
+    status: 200,
+    description: "OK",
+    body: { expirations: AmqpValue.array("timestamp", renewed.success.map((at) => BigInt(Math.floor(at)))) }
+  }
+}
+
+const updateDisposition = (served: Served, queue: Queue, request: Request): Answer => {
+  const tokens = tokensOf(request)
+  if (tokens === undefined) return noTokens(served, queue)
+  const settlement = settlementOf(request.body)
+  if (settlement === undefined) {
+    return refuse(served.door.refusals.argument(queue.path, "disposition-status is not one that is known."))
+  }
+  for (const token of tokens) {
+    const settled = queue.settle(token, settlement)
+    if (Result.isFailure(settled)) return refuse(served.door.refusals.of(settled.failure, queue.path))
+  }
+  return { status: 200, description: "OK" }
+}
+
+/** The statuses of the service; one of them is misspelt there (Service Bus protocol guide). */
+const settlementOf = (body: AmqpValue.AmqpValue): Settlement.Settlement | undefined => {
+  const modified = field(body, "properties-to-modify")
+  const properties = typeof modified === "object" && modified !== null
+    ? Object.fromEntries(modified instanceof Map ? modified : Object.entries(modified)) as Settlement.Properties
+    : undefined
+  switch (field(body, "disposition-status")) {
+    case "completed":
+      return Settlement.complete
+    case "abandoned":
+      return Settlement.abandon({ properties })
+    case "defered":
+      return Settlement.defer({ properties })
+    case "suspended":
+      return Settlement.deadLetter({
+        reason: text(field(body, "deadletter-reason")),
+        description: text(field(body, "deadletter-description")),
+        properties
+      })
+    default:
+      return undefined
+  }
+}
+
+const text = (value: AmqpValue.AmqpValue): string | undefined => typeof value === "string" ? value : undefined
 
 const field = (body: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue =>
   body instanceof Map

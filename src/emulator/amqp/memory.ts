@@ -104,7 +104,10 @@ export const transport = (dispatcher: Dispatcher, accept: (socket: MemorySocket)
         const [near, far] = pair(dispatcher)
         if (accept(far)) return Effect.succeed(near)
         return Effect.fail(
-          new ServiceBusCommunicationError({ operation: "connect", description: `${endpoint.host} refuses: the broker is stopped` })
+          new ServiceBusCommunicationError({
+            operation: "connect",
+            description: `${endpoint.host} refuses: the broker is stopped`
+          })
         )
       }),
       (socket) => Effect.sync(() => socket.destroy())
