@@ -62,7 +62,9 @@ for (const closed of ["effect-service-bus/internal/sas", "effect-service-bus/emu
 `
 
 try {
-  const [{ filename }] = JSON.parse(run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", work], root))
+  const [{ filename }] = JSON.parse(
+    run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", work], root)
+  )
   const user = project("user")
   npm([
     "install",
@@ -90,7 +92,11 @@ try {
         files: ["main.ts"]
       })
     )
-    const errors = run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", user, "--skipLibCheck"], user)
+    const errors = run(
+      process.execPath,
+      [join(root, "node_modules/typescript/bin/tsc"), "-p", user, "--skipLibCheck"],
+      user
+    )
     if (errors !== "") throw new Error(errors)
     console.log(`packed ${version}: types resolve with moduleResolution ${moduleResolution}`)
   }

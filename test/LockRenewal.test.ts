@@ -1,4 +1,4 @@
-import { assert, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Schema } from "effect"
 import {
   ServiceBusBody,
@@ -9,6 +9,8 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
+import { both } from "./suites/harness.ts"
+import { suite } from "./suites/lockRenewing.ts"
 
 const Orders = ServiceBusEntity.queue("orders", {
   body: ServiceBusBody.json(Schema.Struct({ id: Schema.String, total: Schema.Finite }))
@@ -45,3 +47,5 @@ it.effect("a handler of five minutes under a lock of thirty seconds keeps its lo
     Effect.scoped,
     Effect.provide(Emulator.layer({ entities: [Emulator.entity(Orders, { lockDuration: "30 seconds" })] }))
   ))
+
+describe("Lock renewal", () => both(suite))

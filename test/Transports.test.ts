@@ -39,7 +39,10 @@ describe("transports", () => {
     Layer.unwrap(Effect.map(Emulator.Emulator, (emulator) =>
       Layer.orDie(ServiceBusClient.layerConnectionString(
         Redacted.make(
-          Redacted.value(emulator.connectionString).replace(/sb:\/\/[^;]+/, `sb://${host}:${emulator[port ?? "tlsPort"]}`)
+          Redacted.value(emulator.connectionString).replace(
+            /sb:\/\/[^;]+/,
+            `sb://${host}:${emulator[port ?? "tlsPort"]}`
+          )
             .replace(";UseDevelopmentEmulator=true", "")
         ),
         options
@@ -73,7 +76,10 @@ describe("transports", () => {
   it.live("a custom endpoint address is dialled, and the namespace keeps its name", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
-      const text = Redacted.value(emulator.connectionString).replace(/sb:\/\/[^;]+/, "sb://contoso.servicebus.windows.net/")
+      const text = Redacted.value(emulator.connectionString).replace(
+        /sb:\/\/[^;]+/,
+        "sb://contoso.servicebus.windows.net/"
+      )
         .replace(";UseDevelopmentEmulator=true", "")
       for (
         const [options, port] of [

@@ -71,10 +71,13 @@ export const run = <A, Err extends E.Any, R>(
 ): Effect.Effect<A, Err, R> =>
   Effect.suspend(() => {
     let attempts = 0
-    const attempt = Effect.andThen(gate.wait, Effect.suspend(() => {
-      attempts++
-      return operation
-    })).pipe(Effect.tapError((error) => Effect.sync(() => gate.close(error))))
+    const attempt = Effect.andThen(
+      gate.wait,
+      Effect.suspend(() => {
+        attempts++
+        return operation
+      })
+    ).pipe(Effect.tapError((error) => Effect.sync(() => gate.close(error))))
     if (settings.maxRetries === 0) return attempt
     return attempt.pipe(
       Effect.retry({ schedule: jittered(settings), times: settings.maxRetries, while: canPass }),

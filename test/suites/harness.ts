@@ -4,8 +4,9 @@ import { ServiceBusBody, type ServiceBusClient, ServiceBusEntity, type ServiceBu
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DataPlane } from "../../src/internal/amqp/dataPlane/DataPlane.ts"
@@ -24,7 +25,7 @@ export const overTcp: LayerFor = (options) =>
   Emulator.layerClient.pipe(Layer.provideMerge(Emulator.layerServer(options)))
 
 /** Runs a suite over both. */
-export const both = (suite: (name: Name, layerFor: LayerFor) => void): void => {
+export const both = (suite: (name: Name, layerFor: LayerFor) => unknown): void => {
   suite("in memory", inMemory)
   suite("over TCP", overTcp)
 }
@@ -57,6 +58,8 @@ export const testsOf = (name: Name, layerFor: LayerFor): Tests => {
     (name === "in memory" ? it.effect : it.live)(title, () =>
       Effect.suspend(effect).pipe(
         Effect.scoped,
+        // What is logged is expected; a test that cares for it brings its own logger.
+        Effect.provide(Logger.layer([])),
         Effect.provide(layerFor({
           entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts)],
           ...(options?.policies === undefined ? {} : { policies: options.policies })
@@ -99,6 +102,12 @@ export const until = <E, R>(condition: Effect.Effect<boolean, E, R>): Effect.Eff
         return Effect.sync(() => clearImmediate(handle))
       })
     }
+  })
+
+/** Waits until something holds, in turns of the Scheduler: seen before the next hop of the wire. */
+export const soon = (condition: () => boolean): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    while (!condition()) yield* Effect.yieldNow
   })
 
 /** Starts an effect and waits until it is suspended in its first wait. */

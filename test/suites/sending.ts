@@ -23,7 +23,7 @@ import {
   wireOf
 } from "./harness.ts"
 
-export const suite = (name: Name, layerFor: LayerFor): void =>
+export const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { test } = testsOf(name, layerFor)
 

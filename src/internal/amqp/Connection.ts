@@ -22,10 +22,19 @@ export interface Connection {
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly dispatcher: Dispatcher.Dispatcher
+  /** What the peer has left unanswered, if anything: see `farewell`. */
+  readonly silence: Silence
   /** Why the connection is dead; undefined while it lives. */
   readonly dead: () => Death | undefined
   /** Runs a function when the connection dies, at once if it is dead; gives the function that takes it back. */
   readonly onDeath: (hook: (death: Death) => void) => () => void
+}
+
+interface Silence {
+  /** How often bytes came. */
+  reads: number
+  /** How often they had come when the peer last left a goodbye unanswered; -1 where it never did. */
+  since: number
 }
 
 export interface Options {
@@ -42,7 +51,7 @@ export interface Options {
 const idleTimeout = 60_000
 
 /** How long closing waits for the peer before the socket is destroyed. */
-export const closeTimeout = 1_000
+const closeTimeout = 1_000
 
 export const open = Effect.fnUntraced(function*(options: Options) {
   const timedOut = new OperationTimeoutError({
@@ -66,6 +75,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   let death: Death | undefined
   const hooks = new Set<(death: Death) => void>()
   let plane: DataPlane | undefined
+  const silence: Silence = { reads: 0, since: -1 }
   const promised = new engine.Connection({
     host: options.endpoint.host,
     hostname: options.hostname,
@@ -87,7 +97,14 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
       port: options.endpoint.port,
       options: {},
       connect: (_port: number, _host: string, _options: object, connected: () => void) => {
-        plane = new DataPlane(rhea, { schedule: dispatcher.schedule, idleTimeout, padded: false })
+        plane = new DataPlane(rhea, {
+          schedule: dispatcher.schedule,
+          idleTimeout,
+          padded: false,
+          onBytes: () => {
+            silence.reads++
+          }
+        })
         dispatcher.schedule(connected)
         return socket
       }
@@ -142,12 +159,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
         die(new ServiceBusConnectionError({ description: "the connection is closed" }))
         return Effect.void
       }
-      return awaitEvent(rhea, "connection_close", () => rhea.close()).pipe(
-        Effect.raceFirst(Effect.callback<void>((resume) => {
-          const off = connection.onDeath(() => resume(Effect.void))
-          return Effect.sync(off)
-        })),
-        Effect.timeoutOption(closeTimeout),
+      return farewell(connection, awaitEvent(rhea, "connection_close", () => rhea.close())).pipe(
         Effect.andThen(
           Effect.sync(() => die(new ServiceBusConnectionError({ description: "the connection is closed" })))
         )
@@ -162,6 +174,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
       return plane!
     },
     dispatcher,
+    silence,
     dead: () => death,
     onDeath: (hook) => {
       if (death !== undefined) {
@@ -176,8 +189,27 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   }
   yield* orDeath(connection, awaitEvent(rhea, "connection_open", () => rhea.connect()))
   yield* Effect.forkIn(heartbeats(connection), scope, { startImmediately: true })
+  yield* Effect.forkIn(watchdog(silence, die), scope, { startImmediately: true })
   return connection
 })
+
+/**
+ * Ends a connection whose peer has said nothing for at least twice the time that we allow it. Looks twice, so that a
+ * process that was asleep does not take its own silence for the peer's.
+ */
+const watchdog = (silence: Silence, die: (reason: Death) => void): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    let seen = -1
+    let quiet = 0
+    return Effect.sleep(idleTimeout).pipe(
+      Effect.andThen(Effect.sync(() => {
+        quiet = silence.reads === seen ? quiet + 1 : 0
+        seen = silence.reads
+        if (quiet === 2) die(errorMap.connectionLost(`the peer said nothing for ${2 * idleTimeout / 1000} seconds`))
+      })),
+      Effect.forever
+    )
+  })
 
 /** An empty frame at half of the peer's idle time-out. */
 const heartbeats = (connection: Connection): Effect.Effect<void> =>
@@ -227,3 +259,23 @@ export const orDeath = <A, E, R>(
       return Effect.sync(off)
     })
   )
+
+/**
+ * Asks the peer for something that ends, and waits for its answer for as long as closing may take. A peer that left one
+ * unanswered and has said nothing since is not waited for again: closing does not take longer for many links.
+ */
+export const farewell = (connection: Connection, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { silence } = connection
+    const { reads } = silence
+    return orDeath(connection, effect).pipe(
+      Effect.timeoutOrElse({
+        duration: silence.since === reads ? 0 : closeTimeout,
+        orElse: () =>
+          Effect.sync(() => {
+            if (silence.reads === reads) silence.since = reads
+          })
+      }),
+      Effect.ignore
+    )
+  })

@@ -12,7 +12,7 @@ import { randomUUID } from "node:crypto"
 import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { awaitEvent, closeTimeout, type Connection, orDeath } from "./Connection.ts"
+import { awaitEvent, type Connection, farewell, orDeath } from "./Connection.ts"
 import type { LinkPlane, SessionPlane } from "./dataPlane/SessionPlane.ts"
 import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./rhea.ts"
 
@@ -36,11 +36,7 @@ export interface Link {
 
 /** Ends what is open on the peer's side, for as long as closing may take. */
 const settleDown = (connection: Connection, effect: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    connection.dead() !== undefined
-      ? Effect.void
-      : orDeath(connection, effect).pipe(Effect.timeoutOption(closeTimeout), Effect.ignore)
-  )
+  Effect.suspend(() => connection.dead() === undefined ? farewell(connection, effect) : Effect.void)
 
 /** Begins a session; `timeout` is in milliseconds. */
 export const session = (

@@ -16,7 +16,7 @@ import {
   type SettleError
 } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { awaitEvent, closeTimeout, orDeath } from "./Connection.ts"
+import { awaitEvent, farewell } from "./Connection.ts"
 import { type Outcome, released } from "./dataPlane/Outcome.ts"
 import type { IncomingDelivery, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
 import * as Deadlines from "./Deadlines.ts"
@@ -167,11 +167,10 @@ class OpenReceiver implements Receiver {
   readonly drain: Effect.Effect<void> = Effect.suspend(() => {
     const { rhea } = this.link
     if (this.credit() === 0) return Effect.void
-    return orDeath(this.link.connection, awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit())).pipe(
+    const { connection } = this.link
+    return farewell(connection, awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit())).pipe(
       // The answer may be seen before the deliveries of the same read are.
-      Effect.andThen(this.link.connection.dispatcher.turn),
-      Effect.timeoutOption(closeTimeout),
-      Effect.ignore,
+      Effect.andThen(connection.dispatcher.turn),
       Effect.ensuring(Effect.sync(() => {
         // rhea repeats the flag in every flow until it is taken back.
         rhea.drain = false

@@ -1,0 +1,156 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConnectionString, ServiceBusClient, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
+import * as net from "node:net"
+import { failsWith, overTcp, start, testsOf, Texts, texts, until } from "./harness.ts"
+
+interface Proxy {
+  readonly port: number
+  /** How often the client has written. */
+  readonly writes: () => number
+  /** From now on nothing passes, in either direction, and nobody is told. */
+  readonly freeze: () => void
+}
+
+/** Stands before the broker and falls silent after so many writes of the client. */
+const proxy = (target: number, after = Infinity) =>
+  Effect.acquireRelease(
+    Effect.callback<Proxy & { readonly close: () => void }>((resume) => {
+      const sockets = new Set<net.Socket>()
+      let writes = 0
+      let frozen = false
+      const server = net.createServer((near) => {
+        const far = net.connect({ host: "127.0.0.1", port: target })
+        for (const socket of [near, far]) {
+          sockets.add(socket)
+          socket.on("error", () => {})
+        }
+        near.on("data", (bytes) => {
+          if (++writes > after) frozen = true
+          if (!frozen) far.write(bytes)
+        })
+        far.on("data", (bytes) => {
+          if (!frozen) near.write(bytes)
+        })
+        near.on("close", () => far.destroy())
+        far.on("close", () => {
+          if (!frozen) near.destroy()
+        })
+      })
+      server.listen(0, "127.0.0.1", () =>
+        resume(Effect.succeed({
+          port: (server.address() as net.AddressInfo).port,
+          writes: () => writes,
+          freeze: () => {
+            frozen = true
+          },
+          close: () => {
+            for (const socket of sockets) socket.destroy()
+            server.close()
+          }
+        })))
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+const through = Effect.fnUntraced(function*<A, E, R>(proxy: Proxy, effect: Effect.Effect<A, E, R>) {
+  const emulator = yield* Emulator.Emulator
+  const parsed = yield* ConnectionString.parse(emulator.connectionString)
+  const client = yield* ServiceBusClient.fromConnectionString({ ...parsed, port: proxy.port }, {
+    operationTimeout: "250 millis",
+    retry: { maxRetries: 0 }
+  })
+  return yield* Effect.provideService(effect, ServiceBusClient.ServiceBusClient, client)
+})
+
+export const suite = () =>
+  describe("a peer that falls silent", () => {
+    const { test } = testsOf("over TCP", overTcp)
+
+    test("while something is made: whatever was asked last, it ends", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const program = Effect.gen(function*() {
+          const sender = yield* ServiceBusSender.make(Texts)
+          const receiver = yield* ServiceBusReceiver.make(Texts)
+          yield* sender.send({ body: "" })
+          // Nothing is known to be wrong where nothing comes.
+          const [message] = yield* receiver.receive({ maxWait: "250 millis" })
+          if (message === undefined) return "nothing came"
+          yield* receiver.renewLock(message)
+          return "done"
+        })
+        const all = yield* proxy(emulator.port)
+        yield* Effect.scoped(through(all, program))
+        const tags = yield* Effect.forEach(
+          Array.from({ length: all.writes() }, (_, i) => i),
+          Effect.fnUntraced(function*(after) {
+            const silent = yield* proxy(emulator.port, after)
+            const exit = yield* Effect.exit(Effect.scoped(through(silent, program)))
+            // The last writes are those that close, when the work is done.
+            if (Exit.isSuccess(exit)) return exit.value
+            return (exit.cause.reasons[0] as { readonly error?: { readonly _tag: string } }).error?._tag
+          }),
+          { concurrency: "unbounded" }
+        )
+        const undone = tags.slice(0, tags.indexOf("done"))
+        assert.isAtLeast(undone.length, 6)
+        for (const tag of undone) assert.include(["OperationTimeoutError", "nothing came"], tag, String(tags))
+      }), { timeout: 20_000 })
+
+    test("in the middle of work: unknown where it was on the wire, nothing where nothing was asked", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(3))
+        const silent = yield* proxy(emulator.port)
+        yield* Effect.scoped(through(
+          silent,
+          Effect.gen(function*() {
+            const sender = yield* ServiceBusSender.make(Texts)
+            const receiver = yield* ServiceBusReceiver.make(Texts)
+            const [a, b] = yield* receiver.receive({ max: 2 })
+            silent.freeze()
+            const results = yield* Effect.all([
+              failsWith("OperationTimeoutError")(sender.send({ body: "" })),
+              failsWith("OperationTimeoutError")(receiver.complete(a!)),
+              failsWith("OperationTimeoutError")(receiver.renewLock(b!))
+            ], { concurrency: 3 })
+            assert.deepStrictEqual(
+              results.map(({ outcome }) =>
+                outcome
+              ),
+              ["unknown", "unknown", "unknown"]
+            )
+            assert.deepStrictEqual(yield* receiver.receive({ maxWait: "20 millis" }), [])
+          })
+        ))
+        // And the broker is left by everybody.
+        yield* until(Effect.map(emulator.connections, (connections) => connections === 0))
+      }), { timeout: 20_000 })
+
+    it.effect("with nothing asked of it: the connection is given up in three minutes", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const silent = yield* proxy(emulator.port)
+        yield* Effect.scoped(through(
+          silent,
+          Effect.gen(function*() {
+            const receiver = yield* ServiceBusReceiver.make(Texts)
+            const fiber = yield* start(
+              failsWith("ServiceBusConnectionError")(receiver.receive({ maxWait: Duration.infinity }))
+            )
+            silent.freeze()
+            yield* TestClock.adjust("119 seconds")
+            assert.isUndefined(fiber.pollUnsafe())
+            yield* TestClock.adjust("61 seconds")
+            const error = yield* Fiber.join(fiber)
+            assert.include(error.message, "said nothing")
+          })
+        ))
+      }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))
+  })
