@@ -96,6 +96,7 @@ export const withLock: {
         lock: receiving.lockOf(behind, message, delivery.success),
         until: now + maxDuration,
         done: false,
+        bucket: 0,
         failure: undefined,
         onLost: (reason, cause) => {
           const fields = {
@@ -113,7 +114,7 @@ export const withLock: {
       behind.wheel.keep(kept)
       return Effect.raceFirst(self, Deferred.await(lost)).pipe(
         Effect.ensuring(Effect.sync(() => {
-          kept.done = true
+          behind.wheel.release(kept)
         }))
       )
     })

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { AmqpValue } from "./AmqpValue.ts"
 
@@ -186,6 +187,25 @@ const thrown = (error: unknown): string =>
     ? "the schema is asynchronous"
     : `the schema threw ${error instanceof Error ? `a ${error.name}` : "a value that is not an Error"}`
 
+class Unmakeable extends Error {}
+
+/** Makes the value of a schema. `make` is quick and says little of what is wrong; `makeEffect` says where. */
+const madeOf = <A, In>(
+  schema: {
+    readonly make: (input: In) => A
+    readonly makeEffect: (input: In) => Effect.Effect<A, SchemaIssue.Issue>
+  },
+  input: In
+): A => {
+  try {
+    return schema.make(input)
+  } catch {
+    const exit = Effect.runSyncExit(schema.makeEffect(input))
+    if (Exit.isSuccess(exit)) return exit.value
+    throw new Unmakeable(problemOf(exit.cause))
+  }
+}
+
 /**
  * JSON by a Schema: content type `application/json`, UTF-8 in a data section.
  *
@@ -200,22 +220,27 @@ export const json = <S extends Schema.ConstraintCodec<unknown, unknown> & Makeab
 ): ServiceBusBody<S["Type"], S["~type.make.in"]> => {
   const codec = Schema.toCodecJson(schema as unknown as Schema.Codec<S["Type"], unknown>)
   const makeable = schema as unknown as {
+    readonly make: (input: S["~type.make.in"]) => S["Type"]
     readonly makeEffect: (input: S["~type.make.in"]) => Effect.Effect<S["Type"], SchemaIssue.Issue>
   }
+  // Most schemas of JSON encode to what they are.
+  const isPlain = SchemaAST.toEncoded(codec.ast) === codec.ast
   const encodeExit = Schema.encodeUnknownExit(codec)
   const decodeExit = Schema.decodeUnknownExit(codec)
   return make({
     contentType: "application/json",
     encode: (value: S["~type.make.in"]) => {
       try {
-        const made = Effect.runSyncExit(makeable.makeEffect(value))
-        if (Exit.isFailure(made)) return Result.fail(problemOf(made.cause))
-        const encoded = encodeExit(made.value)
-        if (Exit.isFailure(encoded)) return Result.fail(problemOf(encoded.cause))
-        const data = JSON.stringify(encoded.value)
+        let encoded = madeOf(makeable, value)
+        if (!isPlain) {
+          const exit = encodeExit(encoded)
+          if (Exit.isFailure(exit)) return Result.fail(problemOf(exit.cause))
+          encoded = exit.value
+        }
+        const data = JSON.stringify(encoded)
         return data === undefined ? Result.fail("has no JSON form") : Result.succeed({ kind: "data", data })
       } catch (error) {
-        return Result.fail(thrown(error))
+        return Result.fail(error instanceof Unmakeable ? error.message : thrown(error))
       }
     },
     decode: (sections) => {

@@ -12,6 +12,8 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
 import type { Agent } from "node:http"
 import * as ConnectionString from "./ConnectionString.ts"
@@ -20,7 +22,7 @@ import * as namespace from "./internal/namespace.ts"
 import * as retryPolicy from "./internal/retryPolicy.ts"
 import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
-import { ConnectionStringError, InvalidOptionError } from "./ServiceBusError.ts"
+import { ConnectionStringError, type HealthCheckError, InvalidOptionError } from "./ServiceBusError.ts"
 
 /**
  * The connection to a Service Bus namespace, as a service.
@@ -32,7 +34,21 @@ export class ServiceBusClient extends Context.Service<ServiceBusClient, {
   readonly fullyQualifiedNamespace: string
   /** The name by which this client is seen in the service's logs (the AMQP container id). */
   readonly identifier: string
+  /** What the connection is doing, from now on: the present state first, then each change. It never ends by itself. */
+  readonly state: Stream.Stream<ConnectionState>
+  /**
+   * Proves that the namespace answers: opens the connection if it is not open, has the peer begin and end a session, and
+   * gives the time that took. It needs no right on any entity. It is not tried again.
+   */
+  readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }>()("effect-service-bus/ServiceBusClient") {}
+
+/**
+ * What a client's connection is doing. It is disconnected while no sender or receiver needs it.
+ *
+ * @category models
+ */
+export type ConnectionState = namespace.ConnectionState
 
 /**
  * What every way of making a client takes.
@@ -167,20 +183,23 @@ const open = Effect.fnUntraced(function*(
     )
   }
   const identifier = options.identifier ?? `effect-service-bus-${randomUUID()}`
-  const client = ServiceBusClient.of({ fullyQualifiedNamespace: target.host, identifier })
-  namespace.attachTo(
-    client,
-    yield* namespace.make({
-      host: target.host,
-      endpoint: yield* endpointOf(options, target.endpoint),
-      credential: target.credential,
-      entityPath: target.entityPath,
-      identifier,
-      userAgent,
-      timeout,
-      retry
-    })
-  )
+  const opened = yield* namespace.make({
+    host: target.host,
+    endpoint: yield* endpointOf(options, target.endpoint),
+    credential: target.credential,
+    entityPath: target.entityPath,
+    identifier,
+    userAgent,
+    timeout,
+    retry
+  })
+  const client = ServiceBusClient.of({
+    fullyQualifiedNamespace: target.host,
+    identifier,
+    state: SubscriptionRef.changes(opened.state),
+    health: opened.health
+  })
+  namespace.attachTo(client, opened)
   return client
 })
 
@@ -288,17 +307,17 @@ export const layerConfig = (
   layerConnectionString(ConnectionString.config(), options)
 
 /**
- * A session on the client's connection for one link of an entity: the check that every sender and receiver makes first.
+ * The namespace of the client, for a sender or receiver of an entity: the check that each of them makes first.
  *
  * @internal
  */
-export const session = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
+export const namespaceFor = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
   const problem = ServiceBusEntity.problemOf(entity)
   if (problem !== undefined) {
     return yield* new InvalidOptionError({ option: "entity", expected: "a valid name", description: problem })
   }
-  const { options, session } = namespace.of(yield* ServiceBusClient)
-  const { entityPath } = options
+  const opened = namespace.of(yield* ServiceBusClient)
+  const { entityPath } = opened.options
   if (entityPath !== undefined && !within(entity.path.toLowerCase(), entityPath.toLowerCase())) {
     return yield* new InvalidOptionError({
       option: "entity",
@@ -306,7 +325,7 @@ export const session = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any)
       entity: entity.path
     })
   }
-  return { ...(yield* session(entity.path)), timeout: options.timeout }
+  return opened
 })
 
 const within = (path: string, entityPath: string): boolean => path === entityPath || path.startsWith(`${entityPath}/`)

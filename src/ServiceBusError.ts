@@ -59,13 +59,19 @@ const oneLine = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f\u202
  * @category errors
  */
 export class ServiceBusConnectionError
-  extends Schema.TaggedError<ServiceBusConnectionError>()("ServiceBusConnectionError", context)
+  extends Schema.TaggedError<ServiceBusConnectionError>()("ServiceBusConnectionError", {
+    ...context,
+    /** True where this program closed it itself: a closed scope is not opened again, and trying again does not help. */
+    isClosed: Schema.optionalKey(Schema.Boolean)
+  })
 {
   override get message(): string {
-    return line(this, "The connection to Service Bus was lost", "Retry the operation; it reconnects.")
+    return this.isClosed === true
+      ? line(this, "It is closed", "Use it before its scope closes, or make it again.")
+      : line(this, "The connection to Service Bus was lost", "Retry the operation; it reconnects.")
   }
   get isTransient(): boolean {
-    return true
+    return this.isClosed !== true
   }
 }
 

@@ -15,6 +15,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { released } from "./internal/amqp/dataPlane/Outcome.ts"
 import type { IncomingDelivery } from "./internal/amqp/dataPlane/SessionPlane.ts"
+import * as Receiver from "./internal/amqp/Receiver.ts"
 import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
@@ -108,14 +109,17 @@ export interface Processor {
    * messages. Gives what the processor has done in all.
    */
   readonly drain: Effect.Effect<Counts>
-  /** Never succeeds; fails when the receiver's link is lost. */
+  /**
+   * Never succeeds. A link that is lost is attached again; `join` fails where that cannot succeed any more, because the
+   * entity is gone, say, or the right to receive from it.
+   */
   readonly join: Effect.Effect<never, ReceiveError>
 }
 
 /**
  * Starts a processor; it drains when the scope closes.
  *
- * Fails with InvalidOptionError where an option is out of range.
+ * Fails with InvalidOptionError where an option is out of range, or another processor takes the receiver's messages.
  *
  * @category constructors
  */
@@ -138,14 +142,17 @@ export const make: <A, E, R>(
       options?.onFailure ?? (() => Settlement.abandon()),
       Effect.runForkWith(context)
     )
-    running.start()
+    if (running.isTaken()) {
+      return yield* invalid(receiver.entity, "receiver", "one whose messages no other processor takes")
+    }
+    yield* Effect.forkScoped(running.serve, { startImmediately: true })
     yield* Effect.addFinalizer(() => running.drain)
     return running
   }
 )
 
 /**
- * Runs a processor until it is interrupted or the receiver's link is lost: `make` and `join`. Interrupting it drains.
+ * Runs a processor until it is interrupted: `make` and `join`. Interrupting it drains.
  *
  * @category running
  */
@@ -211,7 +218,6 @@ class Running<A, E, R> implements Processor {
   private dispatching = false
   private emptied: (() => void) | undefined
   private drained: Deferred.Deferred<Counts> | undefined
-  private off: () => void = () => {}
   private readonly tally = {
     received: 0,
     completed: 0,
@@ -244,29 +250,50 @@ class Running<A, E, R> implements Processor {
     this.renewalsBefore = receiving.wheel.renewals()
   }
 
-  start(): void {
-    const { link } = this.behind
+  /** Whether another processor takes the receiver's messages. */
+  isTaken(): boolean {
+    return this.behind.link.isConsumed()
+  }
+
+  /** Takes what comes on a link. */
+  private wire(link: Receiver.Receiver): void {
     const { dispatcher } = link.link.connection
     link.consume((deliveries) => {
       this.tally.received += deliveries.length
       // Decoding and handling are not done inside the read of the socket.
       dispatcher.schedule(() => this.arrived(deliveries))
     })
-    this.off = link.link.onDeath((death) =>
-      Deferred.doneUnsafe(
-        this.failed,
-        Effect.fail(errorMap.attachError(death, { entity: this.receiver.entity, operation: "process" }))
-      )
-    )
     this.replenish()
   }
+
+  /** Serves one link after the other: one that is lost is attached again, until that fails for good. */
+  readonly serve: Effect.Effect<void> = Effect.suspend(() => {
+    const attached = Effect.suspend(() =>
+      // Drained: whoever uses the receiver next attaches it again.
+      this.state === "drained" ? Effect.never : this.behind.namespace.retrying.persist(this.behind.attached)
+    )
+    const next = Effect.flatMap(attached, (link) => {
+      this.wire(link)
+      return Effect.callback<void>((resume) => {
+        const off = link.link.onDeath(() => resume(Effect.void))
+        return Effect.sync(off)
+      })
+    })
+    return Effect.catch(Effect.forever(next), (error) =>
+      Effect.sync(() =>
+        Deferred.doneUnsafe(
+          this.failed,
+          Effect.fail(errorMap.attachError(error, { entity: this.receiver.entity, operation: "process" }))
+        )
+      ))
+  })
 
   private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
     const { behind } = this
     for (const delivery of deliveries) {
       if (this.state !== "running") {
         this.tally.released++
-        behind.link.dispose([delivery], released)
+        Receiver.of(delivery).dispose([delivery], released)
         continue
       }
       const expired = behind.expired
@@ -294,6 +321,7 @@ class Running<A, E, R> implements Processor {
       lock: receiving.lockOf(behind, message, delivery),
       until: delivery.receivedAt + settings.maxLockRenewal,
       done: false,
+      bucket: 0,
       failure: undefined,
       onLost: () => this.lost(job)
     }
@@ -304,7 +332,7 @@ class Running<A, E, R> implements Processor {
 
   private lost(job: Job<A>): void {
     job.state = "lost"
-    this.behind.link.forget(job.delivery)
+    Receiver.of(job.delivery).forget(job.delivery)
     if (job.fiber !== undefined) return job.fiber.interruptUnsafe()
     this.waiting = this.waiting.filter((other) => other !== job)
     this.tally.lockLost++
@@ -343,7 +371,7 @@ class Running<A, E, R> implements Processor {
       this.tally.failed++
     }
     // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement.
-    job.kept.done = true
+    this.behind.wheel.release(job.kept)
     return Effect.suspend(() => {
       const settlement = Exit.isSuccess(exit)
         ? exit.value ?? Settlement.complete
@@ -372,7 +400,7 @@ class Running<A, E, R> implements Processor {
     }
     job.state = "unconfirmed"
     // What never went to the wire is still ours to give back.
-    this.behind.link.dispose([job.delivery], released)
+    Receiver.of(job.delivery).dispose([job.delivery], released)
     return Effect.logWarning("A message could not be settled; it will be delivered again", cause).pipe(
       Effect.annotateLogs({ entity: this.receiver.entity, sequenceNumber: job.message.sequenceNumber })
     )
@@ -380,7 +408,7 @@ class Running<A, E, R> implements Processor {
 
   private ended(job: Job<A>): void {
     this.active.delete(job)
-    job.kept.done = true
+    this.behind.wheel.release(job.kept)
     if (job.state === "lost") this.tally.lockLost++
     else if (job.state === "unconfirmed") this.tally.unsettled++
     else if (job.state === "open") this.giveBack(job)
@@ -390,12 +418,12 @@ class Running<A, E, R> implements Processor {
 
   /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
   private giveBack(job: Job<A>): void {
-    if (!this.behind.link.isUnsettled(job.delivery)) {
+    if (!Receiver.of(job.delivery).isUnsettled(job.delivery)) {
       this.tally.unsettled++
       return
     }
     this.tally.released++
-    this.behind.link.dispose([job.delivery], released)
+    Receiver.of(job.delivery).dispose([job.delivery], released)
   }
 
   /** Gives credit for what may be in work or waiting beyond what is. */
@@ -410,7 +438,7 @@ class Running<A, E, R> implements Processor {
 
   private releaseWaiting(): void {
     for (const job of this.waiting) {
-      job.kept.done = true
+      this.behind.wheel.release(job.kept)
       this.giveBack(job)
     }
     this.waiting = []
@@ -472,7 +500,6 @@ class Running<A, E, R> implements Processor {
         return Fiber.interruptAll(fibers)
       })),
       Effect.andThen(Effect.sync(() => {
-        this.off()
         link.consume(undefined)
       })),
       Effect.andThen(this.counts)

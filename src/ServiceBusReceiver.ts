@@ -6,6 +6,7 @@
  * again unless it is completed in time. What was received and not settled when the scope closes is released to the
  * broker. Receive-and-delete is at-most-once: the broker forgets a message when it sends it.
  */
+import * as Arr from "effect/Array"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -222,8 +223,8 @@ const open = Effect.fnUntraced(function*(
   if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > most) {
     return yield* outOfRange(entity.path, "prefetch", `an integer from 0 to ${most}`)
   }
-  const { management, session, timeout } = yield* ServiceBusClient.session(entity)
-  return yield* receiving.make({ entity, session, management, timeout, destructive, prefetch })
+  const namespace = yield* ServiceBusClient.namespaceFor(entity)
+  return yield* receiving.make({ entity, namespace, destructive, prefetch })
 })
 
 const wait = (entity: string, option: string, input: Duration.Input): Result.Result<number, InvalidOptionError> => {
@@ -275,26 +276,28 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
     const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
-    const { link, prefetch } = this.self
-    const gather = this.gather(max, maxWait.success, afterFirst.success, body)
-    return this.turn.withPermits(1)(
+    const { namespace, prefetch } = this.self
+    return this.turn.withPermits(1)(Effect.suspend(() => {
+      // What is tried again has the time that is left.
+      const deadline = this.self.clock.currentTimeMillisUnsafe() + maxWait.success
+      const gather = namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body))
       // Credit that nobody waits for would lock messages that nobody takes.
-      prefetch > 0 ? gather : Effect.onInterrupt(gather, () => link.drain)
-    )
+      return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => this.self.link.drain)
+    }))
   }
 
   private readonly gather = Effect.fnUntraced(
     function*(
       this: Reader,
       max: number,
-      maxWait: number,
+      deadline: number,
       afterFirst: number,
       body: ServiceBusEntity.Any["body"] | undefined
     ) {
-      const { link, prefetch } = this.self
-      const deadline = this.self.clock.currentTimeMillisUnsafe() + maxWait
+      const { prefetch } = this.self
       for (;;) {
         if (this.failure !== undefined) return yield* this.decode(max, body)
+        const link = yield* this.self.attached
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
         const left = Math.max(0, deadline - this.self.clock.currentTimeMillisUnsafe())
         yield* within(link.awaitSize(1), left)
@@ -305,8 +308,6 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
         this.replenish()
         // Everything that came was undecodable or expired: there is still time for more.
         if (messages.length > 0 || this.self.clock.currentTimeMillisUnsafe() >= deadline) return messages
-        const dead = link.link.dead()
-        if (dead !== undefined) yield* link.awaitSize(1)
       }
     }.bind(this)
   )
@@ -348,17 +349,26 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
   private stream(
     body: ServiceBusEntity.Any["body"] | undefined
   ): Stream.Stream<unknown, ReceiveError | MessageDecodeError> {
-    const { link, prefetch } = this.self
+    const { namespace, prefetch } = this.self
     const window = prefetch > 0 ? prefetch : streamWindow
-    const pull = Effect.suspend(() => {
-      if (this.failure !== undefined) return this.decode(window, body)
+    const next = Effect.flatMap(this.self.attached, (link) => {
       this.replenish(window)
-      return Effect.andThen(link.awaitSize(1), this.decode(window, body))
+      return Effect.flatMap(link.awaitSize(1), () =>
+        // Credit goes out while the messages are worked on, not after.
+        Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window))))
     })
-    const stream = Stream.fromIterableEffectRepeat(pull)
+    const pull = namespace.retrying.persist(
+      Effect.suspend(() => this.failure !== undefined ? this.decode(window, body) : next)
+    )
+    // Everything that came was undecodable or expired: a chunk is not empty.
+    const chunk: Effect.Effect<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(
+      pull,
+      (messages) => Arr.isArrayNonEmpty(messages) ? Effect.succeed(messages) : chunk
+    )
+    const stream = Stream.fromPull(Effect.succeed(chunk))
     // Without a window of its own the receiver has no credit outstanding once the stream is over, and what was not
     // taken waits for the next call.
-    return prefetch > 0 ? stream : Stream.ensuring(stream, link.drain)
+    return prefetch > 0 ? stream : Stream.ensuring(stream, Effect.suspend(() => this.self.link.drain))
   }
 }
 

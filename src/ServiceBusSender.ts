@@ -1,9 +1,10 @@
 /**
  * Sending to a queue or topic: a sender is a link, attached when it is made and closed with its scope.
  *
- * At-least-once: a send succeeds when the broker has accepted the message. Where the link is lost before the broker
- * answers, the send fails with OperationTimeoutError and `outcome: "unknown"`; sending again under the same message id
- * is safe on an entity with duplicate detection.
+ * A link that is lost is attached again by the next send. At-least-once: a send succeeds when the broker has accepted the
+ * message, and is tried again under the same message id, as the client's `retry` says, while its error can pass. A
+ * message whose answer was lost may so be enqueued twice, except on an entity with duplicate detection; with
+ * `maxRetries: 0` the send fails instead, with OperationTimeoutError and `outcome: "unknown"`.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -11,6 +12,8 @@ import type * as Scope from "effect/Scope"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as Sender from "./internal/amqp/Sender.ts"
 import * as messageCodec from "./internal/messageCodec.ts"
+import type { Retrying } from "./internal/retryPolicy.ts"
+import * as supervisor from "./internal/supervisor.ts"
 import type * as ServiceBusBody from "./ServiceBusBody.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -78,133 +81,158 @@ export const make: {
   attach(ServiceBusEntity.contractOf(entity))
 
 const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
-  const { session, timeout } = yield* ServiceBusClient.session(entity)
-  const link = yield* Sender.make(session, { address: entity.path, entity: entity.path, timeout })
-  return new Sending(entity, link) as ServiceBusSender<unknown>
+  const namespace = yield* ServiceBusClient.namespaceFor(entity)
+  const open = Effect.flatMap(
+    namespace.session(entity.path),
+    (session) => Sender.make(session, { address: entity.path, entity: entity.path, timeout: namespace.options.timeout })
+  )
+  const link = yield* namespace.retrying.run(supervisor.make({
+    open: () => open,
+    isLost: (sender) => sender.link.dead() !== undefined
+  }))
+  return new Sending(entity, link, namespace.retrying) as ServiceBusSender<unknown>
 })
 
 class Sending implements ServiceBusSender<unknown> {
   readonly entity: string
-  readonly maxMessageSize: number
   private readonly contract: ServiceBusEntity.Any
-  private readonly link: Sender.Sender
+  private readonly link: supervisor.Supervised<Sender.Sender, AttachError>
+  private readonly retrying: Retrying
   private readonly writer = new Writer()
   private readonly needsSession: boolean
 
-  constructor(contract: ServiceBusEntity.Any, link: Sender.Sender) {
+  constructor(
+    contract: ServiceBusEntity.Any,
+    link: supervisor.Supervised<Sender.Sender, AttachError>,
+    retrying: Retrying
+  ) {
     this.entity = contract.path
-    this.maxMessageSize = link.maxMessageSize
     this.contract = contract
     this.link = link
+    this.retrying = retrying
     this.needsSession = contract._tag === "SessionQueue" || contract._tag === "SessionTopic"
+  }
+
+  get maxMessageSize(): number {
+    return this.link.current().maxMessageSize
+  }
+
+  /** On the link of now, opened again where it was lost; what is tried again keeps its message ids. */
+  private transfer(
+    payloads: ReadonlyArray<Uint8Array>,
+    formats: ReadonlyArray<number>
+  ): Effect.Effect<void, SendError> {
+    return this.retrying.run(Effect.flatMap(this.link.get, (sender) => sender.send(payloads, formats)))
   }
 
   send(message: OutgoingMessage<unknown>): Effect.Effect<string, SendError> {
     return Effect.suspend(() => {
-      const encoded = this.encode(message)
-      return encoded instanceof Encoded
-        ? Effect.as(this.link.send([encoded.payload], [0]), encoded.id)
-        : Effect.fail(encoded)
+      const { maxMessageSize, writer } = this
+      const id = this.encode(message)
+      if (typeof id !== "string") return Effect.fail(id)
+      if (writer.length > maxMessageSize) return Effect.fail(this.tooLarge(writer.length))
+      return Effect.as(this.transfer([writer.take()], [0]), id)
     })
   }
 
   sendAll(messages: Iterable<OutgoingMessage<unknown>>): Effect.Effect<ReadonlyArray<string>, SendError> {
     return Effect.suspend(() => {
-      const ids: Array<string> = []
-      const all: Array<readonly [OutgoingMessage<unknown>, Encoded]> = []
-      for (const message of messages) {
-        const encoded = this.encode(message)
-        if (!(encoded instanceof Encoded)) return Effect.fail(encoded)
-        ids.push(encoded.id)
-        all.push([message, encoded])
-      }
-      const { formats, payloads } = this.batches(all)
-      return Effect.as(this.link.send(payloads, formats), ids)
+      const packed = this.pack(messages)
+      return packed instanceof Packed
+        ? Effect.as(this.transfer(packed.payloads, packed.formats), packed.ids)
+        : Effect.fail(packed)
     })
   }
 
-  private encode(message: OutgoingMessage<unknown>): Encoded | MessageEncodeError | MessageSizeExceededError {
+  private tooLarge(size: number): MessageSizeExceededError {
+    this.writer.reset()
+    return new MessageSizeExceededError({ entity: this.entity, operation: "send", size, limit: this.maxMessageSize })
+  }
+
+  private refused(part: string, description: string | undefined): MessageEncodeError {
+    this.writer.reset()
+    return new MessageEncodeError({ entity: this.entity, part, ...(description === undefined ? {} : { description }) })
+  }
+
+  /** Encodes a message at the writer's place and gives its id. */
+  private encode(message: OutgoingMessage<unknown>): string | MessageEncodeError {
     if (typeof message !== "object" || message === null) {
-      return new MessageEncodeError({
-        entity: this.entity,
-        part: "message",
-        description: "expected an object with a body"
-      })
+      return this.refused("message", "expected an object with a body")
     }
     if (this.needsSession && typeof message.sessionId !== "string") {
-      return new MessageEncodeError({
-        entity: this.entity,
-        part: "sessionId",
-        description: "a message to an entity with sessions must name one"
-      })
+      return this.refused("sessionId", "a message to an entity with sessions must name one")
     }
     const { body } = this.contract
     const sections = (body.encode as (value: unknown) => Result.Result<ServiceBusBody.Sections, string>)(message.body)
-    if (Result.isFailure(sections)) {
-      return new MessageEncodeError({ entity: this.entity, part: "body", description: sections.failure })
-    }
-    const { writer } = this
-    let id: string
-    try {
-      id = messageCodec.encode(writer, message, sections.success, body.contentType)
-    } catch (error) {
-      writer.reset()
-      if (!(error instanceof MessageEncodeError)) throw error
-      const { description, part } = error
-      return new MessageEncodeError({
-        entity: this.entity,
-        part,
-        ...(description === undefined ? {} : { description })
-      })
-    }
-    if (writer.length > this.maxMessageSize) {
-      const size = writer.length
-      writer.reset()
-      return new MessageSizeExceededError({ entity: this.entity, operation: "send", size, limit: this.maxMessageSize })
-    }
-    return new Encoded(id, writer.take())
+    if (Result.isFailure(sections)) return this.refused("body", sections.failure)
+    return this.writing(() => messageCodec.encode(this.writer, message, sections.success, body.contentType))
   }
 
-  private batches(messages: ReadonlyArray<readonly [OutgoingMessage<unknown>, Encoded]>): {
-    readonly payloads: ReadonlyArray<Uint8Array>
-    readonly formats: ReadonlyArray<number>
-  } {
-    const limit = Math.min(this.maxMessageSize, maxBatchSize)
-    const payloads: Array<Uint8Array> = []
-    const formats: Array<number> = []
-    for (let start = 0; start < messages.length;) {
-      const [first, alone] = messages[start]!
-      const key = keyOf(first)
-      let size = messageCodec.envelopeSize(first) + messageCodec.sizeInBatch(alone.payload.length)
-      let end = start + 1
-      for (; end < messages.length && end - start < maxBatchCount; end++) {
-        const [message, { payload }] = messages[end]!
-        size += messageCodec.sizeInBatch(payload.length)
-        if (size > limit || keyOf(message) !== key) break
-      }
-      if (end === start + 1) {
-        payloads.push(alone.payload)
-        formats.push(0)
-      } else {
-        messageCodec.encodeBatch(this.writer, first, messages.slice(start, end).map(([, { payload }]) => payload))
-        payloads.push(this.writer.take())
-        formats.push(messageCodec.batchFormat)
-      }
-      start = end
+  /** Runs what writes, whose refusals do not know the entity. */
+  private writing<A>(write: () => A): A | MessageEncodeError {
+    try {
+      return write()
+    } catch (error) {
+      if (error instanceof MessageEncodeError) return this.refused(error.part, error.description)
+      this.writer.reset()
+      throw error
     }
-    return { payloads, formats }
+  }
+
+  /** Encodes messages straight into as few batches as the limits allow; one that is alone goes as it is. */
+  private pack(messages: Iterable<OutgoingMessage<unknown>>): Packed | MessageEncodeError | MessageSizeExceededError {
+    const { maxMessageSize, writer } = this
+    const limit = Math.min(maxMessageSize, maxBatchSize)
+    const packed = new Packed()
+    let key = ""
+    let count = 0
+    /** Where the first message of the batch stands. */
+    let start = 0
+    const close = (): void => {
+      if (count === 0) return
+      const bytes = writer.take()
+      packed.payloads.push(count === 1 ? bytes.subarray(start) : bytes)
+      packed.formats.push(count === 1 ? 0 : messageCodec.batchFormat)
+      count = 0
+    }
+    for (const message of messages) {
+      const next = keyOf(message)
+      if (count > 0 && (next !== key || count === maxBatchCount)) close()
+      if (count === 0) {
+        key = next
+        const begun = this.writing(() => messageCodec.beginBatch(writer, message ?? {}))
+        if (begun !== undefined) return begun
+      }
+      const at = messageCodec.beginSection(writer)
+      const id = this.encode(message)
+      if (typeof id !== "string") return id
+      const size = messageCodec.endSection(writer, at)
+      if (size > maxMessageSize) return this.tooLarge(size)
+      if (count === 0) start = at + messageCodec.sectionSize
+      else if (writer.length > limit) {
+        // One too many: it opens the next batch.
+        const moved = Buffer.from(writer.since(at))
+        writer.truncate(at)
+        close()
+        messageCodec.beginBatch(writer, message)
+        start = writer.length + messageCodec.sectionSize
+        writer.raw(moved)
+      }
+      count++
+      packed.ids.push(id)
+    }
+    close()
+    return packed
   }
 }
 
-class Encoded {
-  readonly id: string
-  readonly payload: Uint8Array
-  constructor(id: string, payload: Uint8Array) {
-    this.id = id
-    this.payload = payload
-  }
+/** Encoded messages, in batches, with the format of each. */
+class Packed {
+  readonly ids: Array<string> = []
+  readonly payloads: Array<Uint8Array> = []
+  readonly formats: Array<number> = []
 }
 
 /** What the messages of one batch must have in common (Service Bus protocol guide, batches). */
 const keyOf = (message: OutgoingMessage<unknown>): string =>
-  `${message.sessionId ?? ""}\u0000${message.partitionKey ?? ""}\u0000${message.viaPartitionKey ?? ""}`
+  `${message?.sessionId ?? ""}\u0000${message?.partitionKey ?? ""}\u0000${message?.viaPartitionKey ?? ""}`

@@ -25,6 +25,7 @@ const keep = (clock: Clock.Clock, token: string, options: {
     },
     until: now + (options.budget ?? Infinity),
     done: false,
+    bucket: 0,
     failure: undefined,
     lost: undefined,
     onLost: (reason, cause) => {

@@ -24,6 +24,8 @@ export interface Books {
   readonly redelivered: number
   /** Lock renewals that the broker has confirmed. */
   readonly renewals: number
+  /** Deliveries whose lock was lost, or whose settlement had no answer: such a message may come again. */
+  readonly uncertain: number
   /** Messages of others in the queue and its dead-letter queue, which were left alone. */
   readonly foreign: number
   /** Seconds from the first to the last moment of the run. */
@@ -49,6 +51,7 @@ export class Ledger {
   rejected = 0
   redelivered = 0
   renewals = 0
+  uncertain = 0
   foreign = 0
   seconds = 0
   busySeconds = 0
@@ -74,12 +77,15 @@ export class Ledger {
 const differ = (a: string, count: number, b: string, other: number): ReadonlyArray<string> =>
   count === other ? [] : [`${a} ${count}, but ${b} ${other}`]
 
-/** What does not add up in the books of a run; nothing where all is well. */
-export const problems = (books: Books, options: { readonly stopped: boolean }): ReadonlyArray<string> => [
+/**
+ * What does not add up in the books of a run; nothing where all is well. Where it was stopped, it is no `whole` run and
+ * messages may be left in the queue.
+ */
+export const problems = (books: Books, options: { readonly whole: boolean }): ReadonlyArray<string> => [
   ...differ("read", books.read, "sent + refused =", books.sent + sum(books.refused)),
-  ...(options.stopped
-    ? open(books) >= 0 ? [] : [`sent ${books.sent}, but completed + dead-lettered = ${finished(books)}`]
-    : differ("sent", books.sent, "completed + dead-lettered =", finished(books))),
+  ...(options.whole || open(books) < 0
+    ? differ("sent", books.sent, "completed + dead-lettered =", finished(books))
+    : []),
   ...(sum(books.deadLettered) >= books.rejected
     ? []
     : [`the workers rejected ${books.rejected}, but the dead-letter queue had ${sum(books.deadLettered)}`])

@@ -1,15 +1,15 @@
 /**
- * A processor for the messages of one run on a queue that may be shared: what others have put there is held, untouched,
- * and handed back when the crew ends. A held message does not take a worker away.
+ * A processor for the messages of one run on a queue that may be shared: what others have put there is held and handed
+ * back when the crew ends, at the price of one delivery. A held message does not take a worker away.
  */
 import { Data, Deferred, Effect } from "effect"
-import { ServiceBusProcessor, type ServiceBusReceiver, Settlement } from "effect-service-bus"
+import { type ServiceBusError, ServiceBusProcessor, type ServiceBusReceiver, Settlement } from "effect-service-bus"
 
 /** The application property that marks the messages of a run. */
 export const runProperty = "run"
 
-/** More messages of others than this are not held. */
-const mostForeign = 1000
+/** More messages of others than this are not held; it is more than a run leaves behind when it is stopped. */
+const mostForeign = 4000
 
 /** The queue holds too much of others. */
 export class QueueInUse extends Data.TaggedError("QueueInUse")<{ readonly entity: string }> {
@@ -23,18 +23,19 @@ export interface Crew {
   /** Takes no more messages, lets handlers finish, and hands back what is not finished in time. */
   readonly end: Effect.Effect<void>
   /** Never succeeds. */
-  readonly join: ServiceBusProcessor.Processor["join"] | Effect.Effect<never, QueueInUse>
+  readonly join: Effect.Effect<never, ServiceBusError.ReceiveError | QueueInUse>
 }
 
 export const make = Effect.fnUntraced(function*<A, E, R>(
   receiver: ServiceBusReceiver.ServiceBusReceiver<A>,
-  options: ServiceBusProcessor.Options<A, NoInfer<E>> & {
+  options: {
     readonly run: string
-    readonly concurrency: number
     readonly handler: ServiceBusProcessor.Handler<A, E, R>
+    readonly concurrency: number
+    readonly prefetch: number
   }
 ) {
-  const { concurrency, handler, run } = options
+  const { concurrency, handler, prefetch, run } = options
   const over = yield* Deferred.make<void>()
   const inUse = yield* Deferred.make<never, QueueInUse>()
   let foreign = 0
@@ -51,20 +52,22 @@ export const make = Effect.fnUntraced(function*<A, E, R>(
 
   const processor: ServiceBusProcessor.Processor = yield* ServiceBusProcessor.make(
     receiver,
-    (body: A, message) =>
-      message.applicationProperties[runProperty] === run
-        ? handler(body, message)
-        : hold as Effect.Effect<Settlement.Settlement, E, R>,
-    { ...options, prefetch: options.prefetch ?? concurrency }
+    (body: A, message) => message.applicationProperties[runProperty] === run ? handler(body, message) : hold,
+    // What is held is held for the whole run.
+    { concurrency, prefetch, maxLockRenewal: "1 day", drainTimeout: "5 seconds" }
   )
+
+  // What is held is handed back once no more comes in, or it would come again at once.
+  const end = processor.pause.pipe(
+    Effect.andThen(Deferred.succeed(over, undefined)),
+    Effect.andThen(processor.drain),
+    Effect.asVoid
+  )
+  yield* Effect.addFinalizer(() => end)
 
   return {
     counts: Effect.map(processor.counts, (counts) => ({ ...counts, foreign })),
-    end: processor.pause.pipe(
-      Effect.andThen(Deferred.succeed(over, undefined)),
-      Effect.andThen(processor.drain),
-      Effect.asVoid
-    ),
+    end,
     join: Effect.raceFirst(processor.join, Deferred.await(inUse))
-  }
+  } satisfies Crew
 })

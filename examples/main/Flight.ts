@@ -2,7 +2,7 @@
  * A flight, and the queue of flights. The queue takes lines of a file as they are, whatever they hold, and gives each
  * back decoded: a Flight, or what is wrong with the line in a word that the books can count.
  */
-import { Data, Result, Schema, SchemaIssue } from "effect"
+import { Data, Result, Schema, type SchemaIssue } from "effect"
 import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
 
 const Airport = Schema.String.check(Schema.isPattern(/^[A-Z]{3}$/))
@@ -49,8 +49,11 @@ export const decode = (line: Uint8Array): Result.Result<Flight, BrokenLine> => {
   } catch {
     return Result.fail(new BrokenLine({ reason: "NotJson", description: "The line is not JSON in UTF-8" }))
   }
-  return Result.mapError(decodeFlight(json), ({ issue, message }) =>
-    new BrokenLine({ reason: reasonOf(issue), description: message.replace(/\s+/g, " ").slice(0, 512) }))
+  return Result.mapError(
+    decodeFlight(json),
+    ({ issue, message }) =>
+      new BrokenLine({ reason: reasonOf(issue), description: message.replace(/\s+/g, " ").slice(0, 512) })
+  )
 }
 
 /** Schema says precisely what is wrong; the books want one word for it. */

@@ -45,7 +45,7 @@ export const sizeOf = Effect.fnUntraced(function*(file: string) {
   if (type !== "File") {
     return yield* new InputError({ file, problem: type === "Directory" ? "it is a directory" : "it is not a file" })
   }
-  const bytes = Number(ByteSize.toBytes(size))
+  const bytes = ByteSize.toNumberUnsafe(size)
   if (bytes === 0) return yield* new InputError({ file, problem: "it is empty" })
   return bytes
 })

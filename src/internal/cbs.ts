@@ -15,6 +15,7 @@ import type { Connection } from "./amqp/Connection.ts"
 import * as errorMap from "./errorMap.ts"
 import * as RequestResponse from "./requestResponse.ts"
 import * as sas from "./sas.ts"
+import * as supervisor from "./supervisor.ts"
 
 export interface Claims {
   /** Holds a claim on an entity for as long as the scope is open. */
@@ -98,12 +99,16 @@ export const make: (connection: Connection, options: {
   readonly credential: ServiceBusCredential
   readonly timeout: number
 }) => Effect.Effect<Claims, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
-  const node = yield* RequestResponse.make(connection, { address: "$cbs", entity: "$cbs", timeout: options.timeout })
+  // The service detaches the node like any other link that is idle for long, and the connection goes on without it.
+  const node = yield* supervisor.make({
+    open: () => RequestResponse.make(connection, { address: "$cbs", entity: "$cbs", timeout: options.timeout }),
+    isLost: (node) => node.isLost()
+  })
 
   const put = Effect.fnUntraced(function*(entity: string) {
     const audience = `sb://${options.host}/${entity}`
     const token = yield* tokenOf(options.credential, audience, options.timeout)
-    const response = yield* node.request(
+    const response = yield* (yield* node.get).request(
       { operation: "put-token", type: token.type, name: audience },
       Redacted.value(token.token),
       "authorize"
@@ -132,5 +137,9 @@ export const make: (connection: Connection, options: {
   })
 
   const claims = yield* RcMap.make({ lookup: claim })
-  return { authorize: (entity) => RcMap.get(claims, entity) }
+  return {
+    authorize: (entity) =>
+      // The map keeps a failure for as long as anybody holds it.
+      Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity))
+  }
 })

@@ -124,6 +124,7 @@ const attachTags = [
   "InvalidOptionError"
 ] as const
 
+const healthTags = [...connectTags, "ServiceBusServerBusyError"] as const
 const sendTags = [...attachTags, "MessageSizeExceededError", "MessageEncodeError"] as const
 const settleTags = [
   ...attachTags,
@@ -141,6 +142,7 @@ const narrowing = <const Tags extends ReadonlyArray<E.Any["_tag"]>>(tags: Tags) 
 }
 
 export const connectError = narrowing(connectTags)
+export const healthError = narrowing(healthTags)
 export const attachError = narrowing(attachTags)
 export const sendError = narrowing(sendTags)
 export const settleError = narrowing(settleTags)

@@ -28,14 +28,18 @@ export interface Kept {
   readonly until: number
   /** Called once when the lock is over: after the budget ended, or because renewing failed. */
   readonly onLost: (reason: "budget" | "failed", cause: LockRenewalError | undefined) => void
-  /** Set when nobody cares for the lock any more. */
+  /** True once nobody cares for the lock any more. */
   done: boolean
+  /** When it is due: the wheel's own. */
+  bucket: number
   /** Why the latest try failed; undefined once one succeeds. */
   failure: LockRenewalError | undefined
 }
 
 export interface LockWheel {
   readonly keep: (kept: Kept) => void
+  /** Nobody cares for the lock any more: the wheel forgets it, and what it holds. */
+  readonly release: (kept: Kept) => void
   /** Renewals that the broker has confirmed. */
   readonly renewals: () => number
 }
@@ -64,16 +68,16 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<LockWheel, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const latch = Latch.makeUnsafe(false)
-  const buckets = new Map<number, Array<Kept>>()
+  const buckets = new Map<number, Set<Kept>>()
   let renewals = 0
 
   const put = (kept: Kept, at: number): void => {
-    const bucket = Math.ceil(at / step) * step
-    const due = buckets.get(bucket)
+    kept.bucket = Math.ceil(at / step) * step
+    const due = buckets.get(kept.bucket)
     if (due === undefined) {
-      buckets.set(bucket, [kept])
+      buckets.set(kept.bucket, new Set([kept]))
       latch.openUnsafe()
-    } else due.push(kept)
+    } else due.add(kept)
   }
 
   const dueAt = ({ lock, until }: Kept): number => {
@@ -126,7 +130,7 @@ export const make = Effect.fnUntraced(function*(
     if (earliest > now) return yield* Effect.raceFirst(Effect.sleep(earliest - now), latch.await)
     const due = buckets.get(earliest)!
     buckets.delete(earliest)
-    const live = due.filter((kept) => !kept.done)
+    const live = [...due]
     // Beside the wheel: a broker that is slow for one lock must not cost the others theirs.
     yield* Effect.forkChild(Effect.forEach(live, handle, { concurrency, discard: true }), { startImmediately: true })
   })
@@ -134,6 +138,11 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     keep: (kept) => put(kept, dueAt(kept)),
+    release: (kept) => {
+      kept.done = true
+      const due = buckets.get(kept.bucket)
+      if (due !== undefined && due.delete(kept) && due.size === 0) buckets.delete(kept.bucket)
+    },
     renewals: () => renewals
   }
 })

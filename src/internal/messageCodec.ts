@@ -255,23 +255,30 @@ const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void => {
   }
 }
 
-/** How many bytes a message of `size` bytes takes in a batch: the header of a data section comes on top. */
-export const sizeInBatch = (size: number): number => size + (size < 256 ? 5 : 8)
-
 /**
- * Encodes a batch. The envelope repeats what the broker routes by, of the first message: its session and its partition
+ * Opens a batch. The envelope repeats what the broker routes by, of the first message: its session and its partition
  * keys.
  */
-export const encodeBatch = (
-  writer: Writer,
-  first: OutgoingMessage<unknown>,
-  messages: ReadonlyArray<Uint8Array>
-): void => {
-  writeEnvelope(writer, first)
-  for (const message of messages) {
-    writer.descriptor(0x75)
-    writer.binary(message)
-  }
+export const beginBatch = (writer: Writer, first: OutgoingMessage<unknown>): void => writeEnvelope(writer, first)
+
+/** The bytes of a data section before its content. */
+export const sectionSize = 8
+
+/** Opens a data section of a batch and gives its place; a message is encoded into it. */
+export const beginSection = (writer: Writer): number => {
+  writer.ensure(sectionSize)
+  const at = writer.length
+  writer.descriptor(0x75)
+  writer.u8(0xb0)
+  writer.u32(0)
+  return at
+}
+
+/** Closes a data section and gives the size of what is in it. */
+export const endSection = (writer: Writer, at: number): number => {
+  const size = writer.length - at - sectionSize
+  writer.patch(at + 4, size)
+  return size
 }
 
 const writeEnvelope = (writer: Writer, first: OutgoingMessage<unknown>): void => {
@@ -284,10 +291,6 @@ const writeEnvelope = (writer: Writer, first: OutgoingMessage<unknown>): void =>
   writer.string(sessionId)
   writer.end(list, 11)
 }
-
-/** The most bytes that the envelope of a batch with this first message takes: 95 beside the bytes of its three keys. */
-export const envelopeSize = (first: OutgoingMessage<unknown>): number =>
-  96 + 4 * ((first.partitionKey?.length ?? 0) + (first.viaPartitionKey?.length ?? 0) + (first.sessionId?.length ?? 0))
 
 /**
  * A delivery tag as a lock token: the bytes of a .NET Guid, whose first three groups are little-endian (Service Bus

@@ -1,19 +1,27 @@
 /**
  * What the links of one client share: the connection, opened by the first of them and closed after the last, its claims,
- * and one `$management` node per entity.
+ * one `$management` node per entity, and the way in which operations are tried again.
+ *
+ * A connection that dies is given up before anybody is told of it, so that whoever tries again opens a new one.
  */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as RcMap from "effect/RcMap"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../ServiceBusCredential.ts"
-import { type AttachError, ServiceBusConnectionError } from "../ServiceBusError.ts"
+import { type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../ServiceBusError.ts"
 import * as Connection from "./amqp/Connection.ts"
 import * as Link from "./amqp/Link.ts"
 import type { Endpoint } from "./amqp/Transport.ts"
 import * as cbs from "./cbs.ts"
+import * as errorMap from "./errorMap.ts"
 import * as RequestResponse from "./requestResponse.ts"
-import type * as retryPolicy from "./retryPolicy.ts"
+import * as retryPolicy from "./retryPolicy.ts"
+import * as supervisor from "./supervisor.ts"
 
 export interface Options {
   readonly host: string
@@ -28,10 +36,19 @@ export interface Options {
   readonly retry: retryPolicy.Settings
 }
 
-/** An entity on the connection that is open now. */
-export interface Session {
-  readonly session: Link.Session
-  readonly management: Effect.Effect<RequestResponse.RequestResponse, AttachError, Scope.Scope>
+/** What the connection is doing. */
+export type ConnectionState = "disconnected" | "connecting" | "connected"
+
+export interface Namespace {
+  readonly options: Options
+  readonly state: SubscriptionRef.SubscriptionRef<ConnectionState>
+  readonly retrying: retryPolicy.Retrying
+  /** A session for one link of an entity, on which the client holds a claim. It ends with the scope. */
+  readonly session: (entity: string) => Effect.Effect<Link.Session, AttachError, Scope.Scope>
+  /** The `$management` node of an entity, on the connection of now. */
+  readonly management: (entity: string) => Effect.Effect<RequestResponse.RequestResponse, AttachError, Scope.Scope>
+  /** Opens the connection if it is not, has the peer begin and end a session, and tells how long that took. */
+  readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }
 
 /** The namespace behind a client: kept apart, so that no type of AMQP is in the client's public shape. */
@@ -47,18 +64,40 @@ export const of = (client: object): Namespace => {
   return namespace
 }
 
-export interface Namespace {
-  readonly options: Options
-  /** A session for one link of an entity, on which the client holds a claim. It ends with the scope. */
-  readonly session: (entity: string) => Effect.Effect<Session, AttachError, Scope.Scope>
+/** A node that nobody asks for so long is detached: the service would do it after ten minutes. */
+const managementIdle = Duration.minutes(5)
+
+interface Open {
+  readonly connection: Connection.Connection
+  readonly claims: cbs.Claims
+  readonly management: RcMap.RcMap<string, supervisor.Supervised<RequestResponse.RequestResponse, AttachError>, AttachError>
+  /** Whether its scope is closed. */
+  readonly isClosed: () => boolean
 }
 
-const gone = (): ServiceBusConnectionError => new ServiceBusConnectionError({ description: "the client is closed" })
+const gone = (): ServiceBusConnectionError =>
+  new ServiceBusConnectionError({ description: "the client is closed", isClosed: true })
 
 export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const context = yield* Effect.context<never>()
-    const open = Effect.gen(function*() {
+    const state = yield* SubscriptionRef.make<ConnectionState>("disconnected")
+    const retrying = yield* retryPolicy.make(options.retry)
+    /** Which connection is the current one: an older one that dies late changes nothing. */
+    let generation = 0
+    let latest: Open | undefined
+
+    const open = Effect.gen(function*(): Effect.fn.Return<Open, AttachError, Scope.Scope> {
+      const mine = ++generation
+      yield* SubscriptionRef.set(state, "connecting")
+      const died = Effect.suspend(() => generation === mine ? SubscriptionRef.set(state, "disconnected") : Effect.void)
+      return latest = yield* connect(died).pipe(
+        Effect.tap(() => SubscriptionRef.set(state, "connected")),
+        Effect.onError(() => died)
+      )
+    })
+
+    const connect = Effect.fnUntraced(function*(died: Effect.Effect<void>) {
       const connection = yield* Connection.open({
         endpoint: options.endpoint,
         hostname: options.host,
@@ -67,56 +106,82 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         openTimeout: options.timeout
       })
       // First of all hooks: whoever is told of the death and tries again must find a new connection.
-      const off = connection.onDeath(() => Effect.runForkWith(context)(RcRef.invalidate(shared)))
+      const off = connection.onDeath(() => Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died)))
       const claims = yield* cbs.make(connection, options)
       const management = yield* RcMap.make({
+        idleTimeToLive: managementIdle,
+        // The service detaches a node like any other link that is idle for long.
         lookup: (entity: string) =>
-          Effect.andThen(
-            claims.authorize(`${entity}/$management`),
-            RequestResponse.make(connection, { address: `${entity}/$management`, entity, timeout: options.timeout })
-          )
+          supervisor.make({
+            open: () =>
+              Effect.andThen(
+                claims.authorize(`${entity}/$management`),
+                RequestResponse.make(connection, { address: `${entity}/$management`, entity, timeout: options.timeout })
+              ),
+            isLost: (node) => node.isLost()
+          })
       })
       let closed = false
       yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           closed = true
           // Closed by its last holder: by the time it is dead another one may be open.
           off()
+          return died
         })
       )
-      return {
-        connection,
-        claims,
-        management: (entity: string): Session["management"] =>
-          // A map that is closed interrupts whoever asks.
-          Effect.suspend(() => closed ? Effect.fail(connection.dead() ?? gone()) : RcMap.get(management, entity))
-      }
+      return { connection, claims, management, isClosed: () => closed }
     })
-    const shared: RcRef.RcRef<
-      {
-        readonly connection: Connection.Connection
-        readonly claims: cbs.Claims
-        readonly management: (entity: string) => Session["management"]
-      },
-      AttachError
-    > = yield* RcRef.make({ acquire: open })
+
+    const shared: RcRef.RcRef<Open, AttachError> = yield* RcRef.make({ acquire: open })
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         closed = true
       })
     )
+    const current = Effect.suspend(() => closed ? Effect.fail(gone()) : RcRef.get(shared)).pipe(
+      Effect.tap((opened) => {
+        const dead = opened.connection.dead()
+        if (dead === undefined) return Effect.void
+        // It died before it was there to be given up.
+        return Effect.andThen(opened === latest ? RcRef.invalidate(shared) : Effect.void, Effect.fail(dead))
+      })
+    )
+    /** A reference or map that is closed interrupts whoever asks: they are told why instead. */
+    const told = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ServiceBusConnectionError, R> =>
+      Effect.catchCause(
+        effect,
+        (cause): Effect.Effect<never, E | ServiceBusConnectionError> =>
+          closed && Cause.hasInterruptsOnly(cause) ? Effect.fail(gone()) : Effect.failCause(cause)
+      )
+
+    const management = (entity: string) =>
+      told(Effect.flatMap(current, ({ connection, isClosed, management }) =>
+        isClosed() ? Effect.fail(connection.dead() ?? gone()) : RcMap.get(management, entity).pipe(
+          // The map keeps a failure for as long as it would keep a node.
+          Effect.tapError(() => RcMap.invalidate(management, entity)),
+          Effect.flatMap((node) => node.get)
+        )))
 
     return {
       options,
-      session: Effect.fnUntraced(function*(entity) {
-        // A reference that is closed interrupts whoever asks.
-        if (closed) return yield* gone()
-        const { claims, connection, management } = yield* RcRef.get(shared)
-        yield* claims.authorize(entity)
-        const session = yield* Link.session(connection, options.timeout)
-        return { session, management: management(entity) }
-      })
+      state,
+      retrying,
+      management,
+      session: (entity) =>
+        told(Effect.flatMap(current, ({ claims, connection }) =>
+          Effect.andThen(claims.authorize(entity), Link.session(connection, options.timeout)))),
+      health: Effect.gen(function*() {
+        const { connection } = yield* current
+        const before = yield* Clock.monotonicTimeNanos
+        yield* Effect.scoped(Link.session(connection, options.timeout))
+        return Duration.nanos((yield* Clock.monotonicTimeNanos) - before)
+      }).pipe(
+        Effect.scoped,
+        told,
+        Effect.mapError((error) => errorMap.healthError(error, { operation: "health" }))
+      )
     }
   }
 )

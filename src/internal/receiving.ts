@@ -17,6 +17,7 @@ import {
   MessageDecodeError,
   MessageEncodeError,
   NotSupportedError,
+  OperationTimeoutError,
   type SettleError
 } from "../ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "../ServiceBusMessage.ts"
@@ -26,19 +27,24 @@ import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
-import type * as Link from "./amqp/Link.ts"
 import * as Receiver from "./amqp/Receiver.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
-import { Destructive, Locked, sectionsOf } from "./messageCodec.ts"
-import type { RequestResponse } from "./requestResponse.ts"
+import { Destructive, Locked, sectionsOf, tokenFromTag } from "./messageCodec.ts"
+import type { Namespace } from "./namespace.ts"
+import * as retryPolicy from "./retryPolicy.ts"
+import * as supervisor from "./supervisor.ts"
 
 /** What becomes of a message whose bytes or body cannot be decoded. */
 export type Undecodable = "deadLetter" | "abandon" | "fail"
 
 export interface Receiving {
   readonly entity: ServiceBusEntity.Any
+  readonly namespace: Namespace
+  /** The link of now, dead or alive. */
   readonly link: Receiver.Receiver
+  /** The link, attached again where it was lost; what came before it was lost is in its inbox. */
+  readonly attached: Effect.Effect<Receiver.Receiver, AttachError>
   readonly destructive: boolean
   /** How many deliveries the peer may send ahead of what was asked for. */
   readonly prefetch: number
@@ -56,42 +62,48 @@ const longestLock = 300_000
 
 export const make = Effect.fnUntraced(function*(options: {
   readonly entity: ServiceBusEntity.Any
-  readonly session: Link.Session
-  readonly management: Effect.Effect<RequestResponse, AttachError, Scope.Scope>
-  readonly timeout: number
+  readonly namespace: Namespace
   readonly destructive: boolean
   readonly prefetch: number
 }): Effect.fn.Return<Receiving, AttachError, Scope.Scope> {
-  const { entity, timeout } = options
+  const { destructive, entity, namespace, prefetch } = options
+  const { timeout } = namespace.options
   const clock = yield* Clock.Clock
-  const link = yield* Receiver.make(options.session, {
-    address: entity.path,
-    entity: entity.path,
-    destructive: options.destructive,
-    timeout
+  const open = Effect.fnUntraced(function*(lost: Receiver.Receiver | undefined) {
+    const session = yield* namespace.session(entity.path)
+    const link = yield* Receiver.make(session, { address: entity.path, entity: entity.path, destructive, timeout })
+    // Their locks outlive the link that they came on.
+    if (lost !== undefined) link.putBack(lost.take(Infinity))
+    if (prefetch > 0) link.addCredit(prefetch - link.size())
+    return link
   })
+  const link = yield* namespace.retrying.run(supervisor.make({
+    open,
+    isLost: (receiver) => receiver.link.dead() !== undefined
+  }))
   const renew = (token: string) =>
-    Effect.scoped(
-      Effect.flatMap(options.management, (node) =>
-        management.renewLocks(node, { entity: entity.path, tokens: [token], link: link.link.rhea.name, timeout }))
-    ).pipe(
-      Effect.map((times) =>
-        times[0]!
-      )
-    )
-  const receiving: Receiving = {
+    Effect.scoped(Effect.flatMap(namespace.management(entity.path), (node) =>
+      management.renewLocks(node, {
+        entity: entity.path,
+        tokens: [token],
+        link: link.current().link.rhea.name,
+        timeout
+      }))).pipe(Effect.map((times) => times[0]!))
+  return {
     entity,
-    link,
-    destructive: options.destructive,
-    prefetch: options.prefetch,
+    namespace,
+    get link() {
+      return link.current()
+    },
+    attached: link.get,
+    destructive,
+    prefetch,
     wheel: yield* lockWheel.make(renew),
     clock,
     undecodable: 0,
     expired: 0,
     renew
   }
-  if (options.prefetch > 0) link.addCredit(options.prefetch)
-  return receiving
 })
 
 /** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
@@ -102,24 +114,22 @@ export const lockDuration = (self: Receiving, message: LockedMessage<unknown>, d
   return duration >= 1_000 && duration <= longestLock ? duration : 5_000
 }
 
-const locks = new WeakMap<IncomingDelivery, lockWheel.Lock>()
-
 /** The lock of a message, as far as this program knows of it. */
 export const lockOf = (
   self: Receiving,
   message: LockedMessage<unknown>,
   delivery: IncomingDelivery
 ): lockWheel.Lock => {
-  let lock = locks.get(delivery)
+  let lock = delivery.lock as lockWheel.Lock | undefined
   if (lock === undefined) {
     const duration = lockDuration(self, message, delivery)
     lock = {
       token: message.lockToken,
       expiresAt: delivery.receivedAt + duration,
       duration,
-      held: () => self.link.isUnsettled(delivery)
+      held: () => Receiver.of(delivery).isUnsettled(delivery)
     }
-    locks.set(delivery, lock)
+    delivery.lock = lock
   }
   return lock
 }
@@ -169,7 +179,7 @@ export const handOut = <A>(
   }
   self.undecodable++
   if (policy === "deadLetter") {
-    self.link.dispose([delivery], {
+    Receiver.of(delivery).dispose([delivery], {
       _tag: "Rejected",
       error: {
         condition: "com.microsoft:dead-letter",
@@ -178,7 +188,7 @@ export const handOut = <A>(
     })
     return undefined
   }
-  self.link.dispose([delivery], { _tag: "Modified", deliveryFailed: true, undeliverableHere: false })
+  Receiver.of(delivery).dispose([delivery], { _tag: "Modified", deliveryFailed: true, undeliverableHere: false })
   return policy === "abandon"
     ? undefined
     : new MessageDecodeError({ entity: self.entity.path, operation: "receive", ...problem })
@@ -188,7 +198,7 @@ export const handOut = <A>(
 const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
   const age = lockWheel.monotonic(self.clock) - delivery.receivedAt
   if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
-  self.link.forget(delivery)
+  Receiver.of(delivery).forget(delivery)
   self.expired++
   return true
 }
@@ -211,7 +221,7 @@ export const deliveryOf = (
       })
     )
   }
-  return self.link.isUnsettled(delivery)
+  return Receiver.of(delivery).isUnsettled(delivery)
     ? Result.succeed(delivery)
     : Result.fail(
       new MessageAlreadySettled({ entity: self.entity.path, operation, sequenceNumber: message.sequenceNumber })
@@ -303,5 +313,58 @@ export const settle = (
       if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
       deliveries.push(delivery.success)
     }
-    return deliveries.length === 0 ? Effect.void : self.link.settle(deliveries, outcome.success)
+    if (deliveries.length === 0) return Effect.void
+    const { link } = self
+    const isHere = deliveries.every((delivery) => Receiver.of(delivery) === link)
+    if (!isHere || link.link.dead() !== undefined) return settleElsewhere(self, deliveries, settlement, false)
+    return Effect.catch(link.settle(deliveries, outcome.success), (error) =>
+      // Only where the link is lost: a peer that is slow is not asked twice.
+      link.link.dead() !== undefined && retryPolicy.canPass(error)
+        ? settleElsewhere(self, deliveries, settlement, true)
+        : Effect.fail(error))
   })
+
+/**
+ * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
+ * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
+ */
+const settleElsewhere = (
+  self: Receiving,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settlement: Settlement,
+  asked: boolean
+): Effect.Effect<void, SettleError> => {
+  const { entity, namespace } = self
+  if (!asked && new Set(deliveries).size < deliveries.length) {
+    return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
+  }
+  for (const delivery of deliveries) Receiver.of(delivery).forget(delivery)
+  let uncertain = asked
+  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettleError> =>
+    namespace.retrying.run(
+      Effect.scoped(Effect.flatMap(namespace.management(entity.path), (node) =>
+        management.updateDisposition(node, {
+          entity: entity.path,
+          tokens: [tokenFromTag(delivery.tag)],
+          settlement,
+          timeout: namespace.options.timeout
+        }))).pipe(Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
+          })
+        ))
+    ).pipe(Effect.catchTag("MessageLockLostError", (error) =>
+      Effect.fail(
+        uncertain
+          ? new OperationTimeoutError({
+            entity: entity.path,
+            operation: "settle",
+            outcome: "unknown",
+            description:
+              "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
+            cause: error
+          })
+          : error
+      )))
+  return Effect.forEach(deliveries, settleOne, { concurrency: 8, discard: true })
+}

@@ -26,6 +26,8 @@ export interface Response {
 }
 
 export interface RequestResponse {
+  /** Whether its links are lost. */
+  readonly isLost: () => boolean
   /** Sends a request and waits for its response, whatever its status. */
   readonly request: (
     applicationProperties: Readonly<Record<string, AmqpValue>>,
@@ -76,6 +78,7 @@ export const make: (
   receiver.rhea.add_credit(credit)
 
   return {
+    isLost: () => sender.dead() !== undefined || receiver.dead() !== undefined,
     request: (applicationProperties, body, operation) =>
       Effect.callback((resume) => {
         const dead = sender.dead() ?? receiver.dead()
@@ -84,8 +87,9 @@ export const make: (
           return
         }
         const id = randomUUID()
-        const exchange = new Exchange(sender, receiver, options, operation, (effect) => {
+        const exchange: Exchange = new Exchange(sender, receiver, options, operation, (effect) => {
           pending.delete(id)
+          deadlines.remove(exchange)
           resume(effect)
         })
         pending.set(id, exchange)
@@ -93,6 +97,7 @@ export const make: (
         deadlines.add(exchange)
         return Effect.sync(() => {
           pending.delete(id)
+          deadlines.remove(exchange)
           exchange.cancel()
         })
       })
@@ -149,7 +154,8 @@ const answer = (pending: ReadonlyMap<string, Exchange>, delivery: IncomingDelive
 
 /** One request on its way. */
 class Exchange implements DeliveryOwner, Deadlines.Expiring {
-  done = false
+  expiresAt = 0
+  private done = false
   private delivery: OutgoingDelivery | undefined
   private readonly sender: Link.Link
   private readonly options: { readonly entity: string; readonly timeout: number }

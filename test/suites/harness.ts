@@ -10,7 +10,9 @@ import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DataPlane } from "../../src/internal/amqp/dataPlane/DataPlane.ts"
+import type { Link } from "../../src/internal/amqp/Link.ts"
 import type { RheaLink } from "../../src/internal/amqp/rhea.ts"
+import type { Supervised } from "../../src/internal/supervisor.ts"
 import { internalsOf } from "../../src/ServiceBusReceiver.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
@@ -82,10 +84,10 @@ export const failsWith = <const T extends ServiceBusError.Any["_tag"]>(tag: T) =
     return error as Extract<ServiceBusError.Any, { readonly _tag: T }>
   })
 
-/** The data plane under a receiver, or under a sender, whose link is private. */
+/** The data plane under a receiver, or under a sender, whose link is private: of the link of now. */
 export const wireOf = (holder: object): { readonly plane: DataPlane; readonly rhea: RheaLink } => {
   const inner = "maxMessageSize" in holder
-    ? (holder as unknown as { readonly link: { readonly link: any } }).link.link
+    ? (holder as unknown as { readonly link: Supervised<{ readonly link: Link }, never> }).link.current().link
     : internalsOf(holder).receiving.link.link
   return { plane: inner.connection.plane, rhea: inner.rhea }
 }

@@ -18,7 +18,9 @@ const good = { body: "{\"id\":\"1\",\"total\":2}", messageId: "good" }
 
 /** Sends bytes that are no AMQP message as if they were one. */
 const sendMalformed = Effect.gen(function*() {
-  const { session, timeout } = yield* ServiceBusClient.session(Orders)
+  const namespace = yield* ServiceBusClient.namespaceFor(Orders)
+  const session = yield* namespace.session("orders")
+  const { timeout } = namespace.options
   const link = yield* Sender.make(session, { address: "orders", entity: "orders", timeout })
   yield* link.send([Buffer.from([0x00, 0x53, 0x75, 0xb0, 0x00, 0x00, 0x10, 0x00, 0x01])], [0])
 })

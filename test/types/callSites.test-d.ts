@@ -1,4 +1,4 @@
-import { type Config, Context, Data, Effect, Layer, type Scope, Schema, Stream } from "effect"
+import { type Config, Context, Data, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import {
   AutoLockRenewer,
   ServiceBusBody,

@@ -11,6 +11,7 @@ import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceB
 import * as errorMap from "../errorMap.ts"
 import { DataPlane } from "./dataPlane/DataPlane.ts"
 import * as Dispatcher from "./Dispatcher.ts"
+import * as Guard from "./Guard.ts"
 import { engine, type RheaConnection } from "./rhea.ts"
 import * as Transport from "./Transport.ts"
 
@@ -50,6 +51,9 @@ export interface Options {
 /** Ours: the peer may send nothing for as long (AMQP 1.0 section 2.4.5). */
 const idleTimeout = 60_000
 
+/** The largest frame that we take; what Service Bus takes. */
+const maxFrameSize = 65536
+
 /** How long closing waits for the peer before the socket is destroyed. */
 const closeTimeout = 1_000
 
@@ -76,6 +80,15 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   const hooks = new Set<(death: Death) => void>()
   let plane: DataPlane | undefined
   const silence: Silence = { reads: 0, since: -1 }
+  const guard = new Guard.Guard({
+    role: "client",
+    maxFrameSize,
+    onViolation: (violation) =>
+      die(errorMap.connectionLost(`the peer broke the protocol: ${violation.message}`, violation)),
+    onBytes: () => {
+      silence.reads++
+    }
+  })
   const promised = new engine.Connection({
     host: options.endpoint.host,
     hostname: options.hostname,
@@ -83,7 +96,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     username: "anonymous",
     reconnect: false,
     container_id: options.containerId,
-    max_frame_size: 65536,
+    max_frame_size: maxFrameSize,
     channel_max: 4999,
     // Longer than any time-out of ours: rhea-promise's own timers never win.
     operationTimeoutInSeconds: 3600,
@@ -100,13 +113,10 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
         plane = new DataPlane(rhea, {
           schedule: dispatcher.schedule,
           idleTimeout,
-          padded: false,
-          onBytes: () => {
-            silence.reads++
-          }
+          padded: false
         })
         dispatcher.schedule(connected)
-        return socket
+        return Guard.wrap(socket, guard)
       }
     })
   })
@@ -156,12 +166,12 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     Effect.suspend(() => {
       closing = true
       if (death !== undefined || !rhea.is_open()) {
-        die(new ServiceBusConnectionError({ description: "the connection is closed" }))
+        die(new ServiceBusConnectionError({ description: "the connection is closed", isClosed: true }))
         return Effect.void
       }
       return farewell(connection, awaitEvent(rhea, "connection_close", () => rhea.close())).pipe(
         Effect.andThen(
-          Effect.sync(() => die(new ServiceBusConnectionError({ description: "the connection is closed" })))
+          Effect.sync(() => die(new ServiceBusConnectionError({ description: "the connection is closed", isClosed: true })))
         )
       )
     })

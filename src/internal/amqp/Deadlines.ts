@@ -1,6 +1,6 @@
 /**
  * Time-outs for many operations with one timer: operations of one kind have the same time-out, so the oldest is the next
- * to expire. One fiber sleeps until then; none runs while nothing is pending.
+ * to expire. One fiber sleeps until then; none runs while nothing is pending, and nothing is kept of what is over.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -8,45 +8,55 @@ import * as Latch from "effect/Latch"
 
 /** Something that ends by itself or is ended when its time is over. */
 export interface Expiring {
-  readonly done: boolean
+  /** When its time is over, in milliseconds; set by `add`. */
+  expiresAt: number
   readonly expire: () => void
 }
 
 export interface Deadlines {
   readonly add: (operation: Expiring) => void
+  /** Whoever ends by itself says so. */
+  readonly remove: (operation: Expiring) => void
 }
 
 /** The fiber lives in the scope. `timeout` is in milliseconds. */
 export const make = Effect.fnUntraced(function*(timeout: number) {
   const clock = yield* Clock.Clock
   const latch = Latch.makeUnsafe(false)
-  let pending: Array<{ readonly at: number; readonly operation: Expiring }> = []
+  // In the order in which they expire.
+  const pending = new Set<Expiring>()
 
-  const sweep = Effect.gen(function*() {
-    yield* latch.await
+  /** Expires what is due; gives how long the next one has, or undefined where there is none. */
+  const expire = (): number | undefined => {
     const now = clock.currentTimeMillisUnsafe()
-    let i = 0
-    for (; i < pending.length; i++) {
-      const { at, operation } = pending[i]!
-      if (operation.done) continue
-      if (at > now) break
+    for (const operation of pending) {
+      if (operation.expiresAt > now) return operation.expiresAt - now
+      pending.delete(operation)
       operation.expire()
     }
-    pending = pending.slice(i)
-    const next = pending[0]
-    if (next === undefined) latch.closeUnsafe()
-    else yield* Effect.sleep(next.at - now)
-  })
+    return undefined
+  }
+
+  // An iterator that lived through the sleep would keep everything that is removed meanwhile.
+  const sweep = Effect.andThen(
+    latch.await,
+    Effect.suspend(() => {
+      const left = expire()
+      if (left !== undefined) return Effect.sleep(left)
+      latch.closeUnsafe()
+      return Effect.void
+    })
+  )
   yield* Effect.forkScoped(Effect.forever(sweep), { startImmediately: true })
 
   return {
     add: (operation) => {
-      // Under load what is done piles up between two wakes; the sweep would find nothing but that.
-      if (pending.length > 4096 && pending[pending.length >> 1]!.operation.done) {
-        pending = pending.filter((entry) => !entry.operation.done)
-      }
-      pending.push({ at: clock.currentTimeMillisUnsafe() + timeout, operation })
-      latch.openUnsafe()
+      operation.expiresAt = clock.currentTimeMillisUnsafe() + timeout
+      pending.add(operation)
+      if (pending.size === 1) latch.openUnsafe()
+    },
+    remove: (operation) => {
+      pending.delete(operation)
     }
   } satisfies Deadlines
 })

@@ -18,7 +18,7 @@ import {
 import * as errorMap from "../errorMap.ts"
 import { awaitEvent, farewell } from "./Connection.ts"
 import { type Outcome, released } from "./dataPlane/Outcome.ts"
-import type { IncomingDelivery, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
+import type { IncomingDelivery, LinkPlane, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Link from "./Link.ts"
 
@@ -56,6 +56,8 @@ export interface Receiver {
   readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
   /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
   readonly consume: (sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined) => void
+  /** Whether deliveries go to a function. */
+  readonly isConsumed: () => boolean
   /** Whether a delivery can still be settled by this receiver. */
   readonly isUnsettled: (delivery: IncomingDelivery) => boolean
 }
@@ -79,6 +81,11 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
     return receiver
   })
 
+const receivers = new WeakMap<LinkPlane, Receiver>()
+
+/** The receiver that a delivery came to, whether it lives or not. */
+export const of = (delivery: IncomingDelivery): Receiver => receivers.get(delivery.link)!
+
 class OpenReceiver implements Receiver {
   readonly link: Link.Link
   private readonly options: Options
@@ -94,6 +101,7 @@ class OpenReceiver implements Receiver {
     this.link = link
     this.options = options
     this.deadlines = deadlines
+    receivers.set(link.plane, this)
     link.plane.onDeliveries = (deliveries) => {
       const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
       for (const delivery of deliveries) {
@@ -185,13 +193,13 @@ class OpenReceiver implements Receiver {
         resume(Effect.fail(errorMap.settleError(dead, { entity: this.link.entity, operation: "settle" })))
         return
       }
-      const once = new Set(deliveries)
       // Named twice is settled twice: the peer answers once.
-      if (once.size < deliveries.length || deliveries.some((delivery) => !this.unsettled.has(delivery))) {
+      const isTwice = deliveries.length > 1 && new Set(deliveries).size < deliveries.length
+      if (isTwice || deliveries.some((delivery) => !this.unsettled.has(delivery))) {
         resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
         return
       }
-      const operation = new Settling(this.link, deliveries, this.options.timeout, resume)
+      const operation = new Settling(this.link, this.deadlines, deliveries, this.options.timeout, resume)
       for (const delivery of deliveries) {
         this.unsettled.delete(delivery)
         this.link.session.dispose(delivery, outcome, false, operation)
@@ -224,6 +232,10 @@ class OpenReceiver implements Receiver {
     sink(inbox)
   }
 
+  isConsumed(): boolean {
+    return this.sink !== undefined
+  }
+
   isUnsettled(delivery: IncomingDelivery): boolean {
     return this.unsettled.has(delivery)
   }
@@ -250,23 +262,28 @@ class OpenReceiver implements Receiver {
 
 /** Waits for the peer's answers to the dispositions of one call. */
 class Settling implements SettlementWaiter, Deadlines.Expiring {
-  done = false
+  expiresAt = 0
+  private done = false
   private remaining: number
   private failure: SettleError | undefined
   private readonly deliveries: ReadonlyArray<IncomingDelivery>
   private readonly link: Link.Link
+  private readonly deadlines: Deadlines.Deadlines
   private readonly timeout: number
   private readonly resume: (effect: Effect.Effect<void, SettleError>) => void
   private readonly off: () => void
 
   constructor(
     link: Link.Link,
+    deadlines: Deadlines.Deadlines,
     deliveries: ReadonlyArray<IncomingDelivery>,
     timeout: number,
     resume: (effect: Effect.Effect<void, SettleError>) => void
   ) {
     this.link = link
+    this.deadlines = deadlines
     this.deliveries = deliveries
+    this.deadlines = deadlines
     this.timeout = timeout
     this.resume = resume
     this.remaining = deliveries.length
@@ -303,15 +320,18 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
 
   /** Interrupted: the dispositions are on their way and stay valid; only nobody waits for the answer. */
   cancel(): void {
-    if (this.done) return
-    this.done = true
-    this.off()
+    if (!this.done) this.over()
   }
 
   private end(effect: Effect.Effect<void, SettleError>): void {
     if (this.done) return
+    this.over()
+    this.resume(effect)
+  }
+
+  private over(): void {
     this.done = true
     this.off()
-    this.resume(effect)
+    this.deadlines.remove(this)
   }
 }

@@ -59,7 +59,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
             resume(Effect.fail(errorMap.sendError(dead, { entity: options.entity, operation: "send" })))
             return
           }
-          const operation = new Operation(link, payloads, formats, options.timeout, resume)
+          const operation = new Operation(link, deadlines, payloads, formats, options.timeout, resume)
           deadlines.add(operation)
           return Effect.sync(() => operation.cancel())
         })
@@ -67,23 +67,27 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
   })
 
 class Operation implements DeliveryOwner, Deadlines.Expiring {
-  done = false
+  expiresAt = 0
+  private done = false
   private remaining: number
   private failure: SendError | undefined
   private readonly deliveries: Array<OutgoingDelivery>
   private readonly link: Link.Link
+  private readonly deadlines: Deadlines.Deadlines
   private readonly timeout: number
   private readonly resume: (effect: Effect.Effect<void, SendError>) => void
   private readonly off: () => void
 
   constructor(
     link: Link.Link,
+    deadlines: Deadlines.Deadlines,
     payloads: ReadonlyArray<Uint8Array>,
     formats: ReadonlyArray<number>,
     timeout: number,
     resume: (effect: Effect.Effect<void, SendError>) => void
   ) {
     this.link = link
+    this.deadlines = deadlines
     this.timeout = timeout
     this.resume = resume
     this.remaining = payloads.length
@@ -136,8 +140,7 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
   /** Interrupted: what is not on the wire is taken back. */
   cancel(): void {
     if (this.done) return
-    this.done = true
-    this.off()
+    this.over()
     this.cancelAll()
   }
 
@@ -150,9 +153,14 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
 
   private end(effect: Effect.Effect<void, SendError>): void {
     if (this.done) return
+    this.over()
+    this.resume(effect)
+  }
+
+  private over(): void {
     this.done = true
     this.off()
-    this.resume(effect)
+    this.deadlines.remove(this)
   }
 }
 

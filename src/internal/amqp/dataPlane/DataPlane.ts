@@ -20,8 +20,6 @@ export interface Options {
   readonly idleTimeout: number
   /** Whether performatives carry all their fields, for peers that read them by position. */
   readonly padded: boolean
-  /** Hears of frames of the peer: for the idle watchdog. */
-  readonly onBytes?: () => void
 }
 
 const emptyFrame = Buffer.from([0, 0, 0, 8, 2, 0, 0, 0])
@@ -222,7 +220,6 @@ export class DataPlane {
 
   /** Reads whole frames; returns how many bytes were used. */
   private read(bytes: Buffer, rheaRead: (bytes: Buffer) => number): number {
-    this.options.onBytes?.()
     const transport = this.connection.amqp_transport
     let offset = 0
     if (!transport.header_received) {

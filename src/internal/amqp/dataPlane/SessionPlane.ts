@@ -58,6 +58,8 @@ export class IncomingDelivery {
   waiter: SettlementWaiter | undefined = undefined
   /** When it arrived, in milliseconds of the monotonic clock; the receiver sets it. */
   receivedAt = 0
+  /** What the receiver knows of its lock: kept here, because a map beside would keep deliveries alive for long. */
+  lock: object | undefined = undefined
   readonly link: LinkPlane
   readonly id: number
   readonly tag: Buffer

@@ -36,6 +36,16 @@ export class Writer {
     this.position = this.start
   }
 
+  /** What was written since a place, as a view that the next write may change. */
+  since(at: number): Buffer {
+    return this.bytes.subarray(this.start + at, this.position)
+  }
+
+  /** Forgets what was written since a place. */
+  truncate(at: number): void {
+    this.position = this.start + at
+  }
+
   ensure(count: number): void {
     if (this.position + count <= this.bytes.length) return
     const kept = this.position - this.start

@@ -1,0 +1,69 @@
+/**
+ * What a person sees while the job runs, as a service: a bar that is drawn over itself on a terminal, a line a second
+ * elsewhere, or nothing.
+ */
+import { Context, Effect, Layer } from "effect"
+import { type Books, finished, open, sum } from "./Books.ts"
+
+export class Progress extends Context.Service<Progress, {
+  /** Called often; shows when it is time. `size` is the size of the file. */
+  readonly show: (books: Books, size: number) => Effect.Effect<void>
+  /** Called once, before the last handlers finish. */
+  readonly end: (end: string) => Effect.Effect<void>
+}>()("examples/Progress") {}
+
+export const silent = Layer.succeed(Progress, { show: () => Effect.void, end: () => Effect.void })
+
+/** The parts of a stream to a person that are used here: `process.stdout` is one. */
+export interface Output {
+  readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
+  readonly write: (text: string) => unknown
+}
+
+const count = (n: number): string => n.toLocaleString("en-US")
+
+const text = (books: Books): string =>
+  [
+    `${count(books.sent)} sent`,
+    `${count(books.completed)} completed`,
+    `${count(sum(books.deadLettered))} dead-lettered`,
+    `${count(open(books))} open`,
+    ...(books.redelivered === 0 ? [] : [`${count(books.redelivered)} redelivered`]),
+    ...(books.renewals === 0 ? [] : [`lock renewals ${count(books.renewals)}`]),
+    ...(books.foreign === 0 ? [] : [`${count(books.foreign)} of others`])
+  ].join(", ")
+
+const bar = (books: Books, size: number): string => {
+  const read = Math.min(1, books.bytes / size)
+  const done = books.read === 0 ? 0 : read * (finished(books) + sum(books.refused)) / books.read
+  const full = Math.floor(done * 10)
+  return `[${"#".repeat(full)}${"-".repeat(10 - full)}] ${String(Math.floor(done * 100)).padStart(3)}%`
+}
+
+const ending = (end: string): string | undefined =>
+  end === "stopped" ? "Stopping: the workers finish what they have, for 5 seconds at most." : undefined
+
+export const layer = (out: Output): Layer.Layer<Progress> =>
+  Layer.sync(Progress, () => {
+    const terminal = out.isTTY === true && process.env["TERM"] !== "dumb"
+    const interval = terminal ? 0.1 : 1
+    let due = interval
+    const show = (books: Books, size: number) =>
+      Effect.sync(() => {
+        if (books.seconds < due) return
+        due = books.seconds + interval
+        const line = terminal
+          // A line that wraps could not be drawn over.
+          ? `\r\x1b[K${`${bar(books, size)}  ${text(books)}`.slice(0, (out.columns ?? 80) - 1)}`
+          : `${books.seconds.toFixed(0).padStart(4)} s  ${text(books)}\n`
+        out.write(line)
+      })
+    const end = (how: string) =>
+      Effect.sync(() => {
+        if (terminal) out.write("\r\x1b[K")
+        const line = ending(how)
+        if (line !== undefined) out.write(`${line}\n`)
+      })
+    return { show, end }
+  })

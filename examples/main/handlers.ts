@@ -1,0 +1,75 @@
+/**
+ * What is done with a message: by a worker, in the queue, and by the clerk, in the dead-letter queue. What a handler
+ * knows to be wrong it settles itself; what it does not know goes on as a typed failure, and the processor abandons.
+ */
+import { Data, type Duration, Effect, Result } from "effect"
+import { type ServiceBusMessage, Settlement } from "effect-service-bus"
+import { Delays } from "./Airports.ts"
+import type { Ledger } from "./Books.ts"
+import type * as Flight from "./Flight.ts"
+
+export interface Special {
+  /** The id of a flight whose handler always fails. */
+  readonly poison?: string | undefined
+  /** The id of a flight whose handler takes `slowFor`. */
+  readonly slow?: string | undefined
+  readonly slowFor: Duration.Input
+}
+
+class DuplicateFlight extends Data.TaggedError("DuplicateFlight")<{ readonly description: string }> {}
+
+class PoisonFlight extends Data.TaggedError("PoisonFlight")<{ readonly id: string }> {}
+
+/** The handler of the workers, and the delays that they have learned from all flights. */
+export const worker = ({ poison, slow, slowFor }: Special, ledger: Ledger) => {
+  const delays = new Delays()
+  // Whoever recognises duplicates remembers every id: this is what grows with the file.
+  const seen = new Map<string, { readonly sequenceNumber: bigint; counted: boolean }>()
+
+  // Deliveries are at least once: the same message again is not a duplicate, another message with the same id is.
+  const recognise = (id: string, sequenceNumber: bigint) => {
+    const before = seen.get(id)
+    if (before === undefined) {
+      const first = { sequenceNumber, counted: false }
+      seen.set(id, first)
+      return Result.succeed(first)
+    }
+    return before.sequenceNumber === sequenceNumber
+      ? Result.succeed(before)
+      : Result.fail(new DuplicateFlight({ description: `${id} came before, as message ${before.sequenceNumber}` }))
+  }
+
+  const handler = Effect.fnUntraced(
+    function*(
+      line: Result.Result<Flight.Flight, Flight.BrokenLine>,
+      message: ServiceBusMessage.LockedMessage<unknown>
+    ) {
+      if (message.deliveryCount > 0) ledger.redelivered++
+      const { delay, id, origin } = yield* Effect.fromResult(line)
+      const record = yield* Effect.fromResult(recognise(id, message.sequenceNumber))
+      if (id === poison) return yield* new PoisonFlight({ id })
+      if (id === slow) yield* Effect.sleep(slowFor)
+      if (!record.counted) {
+        record.counted = true
+        delays.add(origin, delay)
+      }
+      return Settlement.complete
+    },
+    Effect.catchTags({
+      BrokenLine: ({ description, reason }) => Effect.succeed(Settlement.deadLetter({ reason, description })),
+      DuplicateFlight: ({ _tag, description }) => Effect.succeed(Settlement.deadLetter({ reason: _tag, description }))
+    })
+  )
+  return { delays, handler }
+}
+
+/** The handler of the clerk: a dead letter goes into the books once, and out of the queue. */
+export const clerk = (ledger: Ledger) => {
+  const seen = new Set<bigint>()
+  return (_: unknown, message: ServiceBusMessage.LockedMessage<unknown>) =>
+    Effect.sync(() => {
+      if (seen.has(message.sequenceNumber)) return
+      seen.add(message.sequenceNumber)
+      ledger.deadLetter(message.deadLetterReason ?? "no reason")
+    })
+}

@@ -1,0 +1,70 @@
+/** The way in: a file becomes messages, one a line, as fast as the workers take them off. */
+import { Effect, Stream } from "effect"
+import { ServiceBusError, type ServiceBusSender } from "effect-service-bus"
+import { type Ledger, open } from "./Books.ts"
+import { runProperty } from "./Crew.ts"
+import * as lines from "./lines.ts"
+
+/** The sender waits while more messages than this are in the queue, so that a file of any size fits. */
+const mostOpen = 2000
+
+export const sendFile = (options: {
+  readonly file: string
+  readonly run: string
+  readonly sender: ServiceBusSender.ServiceBusSender<Uint8Array>
+  readonly ledger: Ledger
+}) => {
+  const { file, ledger, run, sender } = options
+
+  const message = ({ bytes, number }: lines.Line) => ({
+    body: bytes,
+    messageId: `${run}-${number}`,
+    // What a run leaves behind when it is stopped goes away by itself.
+    timeToLive: "10 minutes" as const,
+    applicationProperties: { [runProperty]: run, line: number }
+  })
+
+  // A busy service has taken nothing, so that sending again is safe; after any other error it might not be.
+  const whileBusy = <A>(send: Effect.Effect<A, ServiceBusError.SendError>) =>
+    Effect.retry(send, {
+      while: (error) => error._tag === "ServiceBusServerBusyError",
+      schedule: ServiceBusError.retrySchedule
+    })
+
+  const sent = (count: number) =>
+    Effect.sync(() => {
+      ledger.sent += count
+    })
+
+  const sendOne = (line: lines.Line) =>
+    sender.send(message(line)).pipe(
+      whileBusy,
+      Effect.andThen(sent(1)),
+      Effect.catchTag("MessageSizeExceededError", ({ _tag }) => Effect.sync(() => ledger.refuse(line.number, _tag)))
+    )
+
+  const sendAll = Effect.fnUntraced(function*(chunk: ReadonlyArray<lines.Line>) {
+    const whole = chunk.filter((line) => line.size === line.bytes.length)
+    ledger.read += chunk.length
+    for (const line of chunk) {
+      ledger.bytes += line.size + 1
+      if (line.size > line.bytes.length) ledger.refuse(line.number, "LineTooLong")
+    }
+    yield* sender.sendAll(whole.map(message)).pipe(
+      whileBusy,
+      Effect.andThen(sent(whole.length)),
+      // One line is too long for a message, and nothing was sent: line by line the others get through.
+      Effect.catchTag("MessageSizeExceededError", () => Effect.forEach(whole, sendOne, { concurrency: 64 }))
+    )
+  })
+
+  const room = Effect.suspend(() => open(ledger.books) > mostOpen ? Effect.sleep("5 millis") : Effect.void).pipe(
+    Effect.repeat({ until: () => open(ledger.books) <= mostOpen })
+  )
+
+  // A stop comes between two chunks: what is being sent has its answer first, or the books would not know about it.
+  return Stream.runForEachArray(
+    lines.ofFile(file),
+    (chunk) => Effect.andThen(room, Effect.uninterruptible(sendAll(chunk)))
+  )
+}
