@@ -8,32 +8,29 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import * as ConnectionString from "../ConnectionString.ts"
-import { Sections } from "../internal/amqp/dataPlane/Sections.ts"
-import { Writer } from "../internal/amqp/dataPlane/Writer.ts"
 import * as Dispatcher from "../internal/amqp/Dispatcher.ts"
 import * as Transport from "../internal/amqp/Transport.ts"
-import { Destructive, encode } from "../internal/messageCodec.ts"
-import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import { toMillis } from "../internal/duration.ts"
 import * as ServiceBusClient from "../ServiceBusClient.ts"
 import * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
-import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
-import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
+import { EmulatorError } from "../ServiceBusError.ts"
 import * as Alarm from "./Alarm.ts"
 import { Door, type Timer } from "./amqp/Door.ts"
+import * as Idle from "./amqp/Idle.ts"
 import * as Listener from "./amqp/Listener.ts"
 import * as memory from "./amqp/memory.ts"
-import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import * as Authorization from "./Authorization.ts"
 import * as Broker from "./Broker.ts"
 import * as Certificate from "./Certificate.ts"
+import * as Controls from "./Controls.ts"
 
 /**
  * The options of a queue of the broker.
@@ -81,82 +78,39 @@ export interface Policy {
 export interface Options {
   readonly entities: ReadonlyArray<Entity>
   readonly policies?: ReadonlyArray<Policy> | undefined
+  /**
+   * What the broker ends when nothing happens: a link without traffic, after 10 minutes by default, and a connection
+   * without links, after 5.
+   */
+  readonly idle?:
+    | { readonly link?: Duration.Input | undefined; readonly connection?: Duration.Input | undefined }
+    | undefined
 }
-
-/**
- * What happened in an entity since the broker started.
- *
- * @category models
- */
-export type Counters = Readonly<Broker.Counters>
-
-/** A queue, or the dead-letter sub-queue of one. */
-type Receivable<A> = ServiceBusEntity.Queue<A, never> | ServiceBusEntity.SubQueue<A>
 
 /**
  * The broker's controls: what a test needs to see and to do behind the client's back.
  *
  * @category services
  */
-export class Emulator extends Context.Service<Emulator, {
-  /** The connection string of the root policy. */
-  readonly connectionString: Redacted.Redacted<string>
-  /**
-   * An identity that this broker knows, as an `@azure/identity` credential would be one: it holds all rights, and its
-   * tokens are valid for an hour. For `ServiceBusCredential.identity`.
-   */
-  readonly tokenCredential: ServiceBusCredential.TokenCredential
-  /** The port for AMQP without TLS; 0 where the broker is in memory. */
-  readonly port: number
-  /** The port for AMQP over TLS; 0 where there is none. */
-  readonly tlsPort: number
-  /** The port for AMQP over WebSocket; 0 where there is none. */
-  readonly webSocketPort: number
-  /** The certificate of the two in PEM, for clients to trust; undefined where there is none. */
-  readonly certificate: string | undefined
-  /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
-  readonly messages: <A>(
-    entity: Receivable<A>
-  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
-  /** Every message in the dead-letter sub-queue of an entity. */
-  readonly deadLetters: <A>(
-    entity: ServiceBusEntity.Queue<A, never>
-  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
-  /** Puts messages into an entity without a client. */
-  readonly send: <A, In>(
-    entity: ServiceBusEntity.Queue<A, In>,
-    messages: ReadonlyArray<OutgoingMessage<In>>
-  ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
-  /** What happened in an entity. */
-  readonly counters: (entity: Receivable<any>) => Effect.Effect<Counters, EmulatorError>
-  /** How many connections are open. */
-  readonly connections: Effect.Effect<number>
-  /** Cuts every connection without a word to the clients. */
-  readonly dropConnections: Effect.Effect<void>
-  /** Closes every connection with an error that the clients are told. */
-  readonly closeConnections: (error: {
-    readonly condition: string
-    readonly description?: string | undefined
-  }) => Effect.Effect<void>
-  /** Takes the broker off the network: connections are cut and new ones refused, what it holds stays. */
-  readonly stop: Effect.Effect<void>
-  /** Brings it back, on the ports that it had. */
-  readonly start: Effect.Effect<void, EmulatorError>
-  /** Completes when nothing is on its way between the broker and its in-memory clients. */
-  readonly idle: Effect.Effect<void>
-}>()("effect-service-bus/Emulator") {}
+export class Emulator extends Context.Service<Emulator, Controls.Controls>()("effect-service-bus/Emulator") {}
+
+export type { BrokerError, Controls, Counters, Fault } from "./Controls.ts"
 
 const policyName = "RootManageSharedAccessKey"
 
 /** Milliseconds; what Entra gives. */
 const tokenLifetime = 3600_000
 
-interface Started {
-  readonly broker: Broker.Broker
-  readonly door: Door
-  readonly dispatcher: Dispatcher.Dispatcher
+interface Started extends Controls.Started {
   readonly key: Redacted.Redacted<string>
-  readonly tokenCredential: ServiceBusCredential.TokenCredential
+}
+
+/** An option in milliseconds. */
+const positive = (option: string, input: Duration.Input | undefined, otherwise: number) => {
+  const millis = input === undefined ? otherwise : toMillis(input)
+  return millis > 0
+    ? Effect.succeed(millis)
+    : Effect.fail(new EmulatorError({ problem: `${option} must be a duration of more than 0` }))
 }
 
 const start: (options: Options, host: string) => Effect.Effect<Started, EmulatorError, Scope.Scope> = Effect.fnUntraced(
@@ -173,7 +127,11 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
       for (const timer of due) timer.ring()
     })
     const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
-    const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm })
+    const idle = {
+      link: yield* positive("idle.link", options.idle?.link, Idle.limits.link),
+      connection: yield* positive("idle.connection", options.idle?.connection, Idle.limits.connection)
+    }
+    const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm, idle })
     const tokenCredential: ServiceBusCredential.TokenCredential = {
       getToken: () => {
         const expiresOnTimestamp = clock.currentTimeMillisUnsafe() + tokenLifetime
@@ -198,77 +156,6 @@ const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: 
     entityPath: undefined,
     useDevelopmentEmulator: true
   })
-
-type Network = Pick<
-  Emulator["Service"],
-  "port" | "tlsPort" | "webSocketPort" | "certificate" | "connectionString" | "stop" | "start"
->
-
-const controls = (started: Started, network: Network): Emulator["Service"] => {
-  const { broker, dispatcher, door } = started
-  const writer = new Writer()
-  const queueOf = (entity: Receivable<any>): Effect.Effect<Broker.Queue, EmulatorError> => {
-    const queue = broker.queue(entity.path)
-    return queue === undefined
-      ? Effect.fail(
-        new EmulatorError({ problem: `it has no entity "${entity.path}"; declare it with Emulator.entity` })
-      )
-      : Effect.succeed(queue)
-  }
-  const list = <A>(
-    queue: Broker.Queue,
-    body: ServiceBusBody.ServiceBusBody<A, never>
-  ): ReadonlyArray<ReceivedMessage<A>> =>
-    queue.messages().map((message) => {
-      const bytes = outgoing(message, undefined)
-      const sections = new Sections(bytes, 0, bytes.length)
-      const decoded = body.decode(sections.readBody())
-      // A body that does not decode is there all the same; a test looks at the other fields.
-      return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as A)
-    })
-  return Emulator.of({
-    ...network,
-    tokenCredential: started.tokenCredential,
-    messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity.body)),
-    deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity.body)),
-    send: (entity, messages) =>
-      Effect.flatMap(
-        queueOf(entity as Receivable<any>),
-        (queue) =>
-          Effect.suspend((): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
-            const stored: Array<Broker.IncomingMessage> = []
-            for (const message of messages) {
-              const body = entity.body.encode(message.body)
-              if (Result.isFailure(body)) {
-                return Effect.fail(
-                  new MessageEncodeError({ entity: entity.path, part: "body", description: body.failure })
-                )
-              }
-              try {
-                encode(writer, message, body.success, entity.body.contentType)
-                stored.push(incoming(writer.take()))
-              } catch (error) {
-                writer.reset()
-                if (error instanceof MessageEncodeError) return Effect.fail(error)
-                throw error
-              }
-            }
-            const sent = queue.send(stored)
-            return Result.isSuccess(sent)
-              ? Effect.void
-              : Effect.fail(new EmulatorError({ problem: sent.failure.detail ?? sent.failure._tag }))
-          })
-      ),
-    counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
-    connections: Effect.sync(() => door.connections.size),
-    dropConnections: Effect.sync(() => door.dropAll()),
-    closeConnections: (error) =>
-      Effect.sync(() => {
-        for (const served of [...door.connections]) served.close(error)
-      }),
-    idle: dispatcher.idle
-  })
-}
 
 const memoryHost = "emulator.localhost"
 
@@ -315,7 +202,7 @@ export const layer = (
     return Context.make(ServiceBusClient.ServiceBusClient, client).pipe(
       Context.add(
         Emulator,
-        controls(started, {
+        Controls.make(started, {
           port: 0,
           tlsPort: 0,
           webSocketPort: 0,
@@ -379,7 +266,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
       const port = yield* listen("tcp", options.port ?? 0)
       const tlsPort = options.tlsPort === undefined ? 0 : yield* listen("tls", options.tlsPort)
       const webSocketPort = options.webSocketPort === undefined ? 0 : yield* listen("webSocket", options.webSocketPort)
-      return controls(started, {
+      return Controls.make(started, {
         port,
         tlsPort,
         webSocketPort,

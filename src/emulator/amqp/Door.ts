@@ -20,6 +20,8 @@ import * as Authorization from "../Authorization.ts"
 import type { Broker } from "../Broker.ts"
 import { attachReceiver } from "./EntityReceiver.ts"
 import { attachSender } from "./EntitySender.ts"
+import { Faults } from "./Faults.ts"
+import { Idle, type Limits } from "./Idle.ts"
 import * as Management from "./Management.ts"
 import * as Node from "./Node.ts"
 import { Refusals } from "./Refusals.ts"
@@ -34,6 +36,7 @@ export interface Options {
   /** Under which name the namespace speaks of itself. */
   readonly host: string
   readonly alarm: Alarm<Timer>
+  readonly idle: Limits
 }
 
 /** Something of a connection that is due at a time. */
@@ -55,6 +58,7 @@ const maxFrameSize = 65536
 export class Door {
   readonly options: Options
   readonly refusals: Refusals
+  readonly faults = new Faults()
   readonly connections = new Set<Served>()
   private readonly container: RheaContainer
 
@@ -80,6 +84,12 @@ export class Door {
     ) this.container.on(event, () => {})
   }
 
+  /** The refusal that a test asked for, if any. */
+  fault(operation: "attach" | "send" | "settle" | "renew", entity: string): AmqpError | undefined {
+    const error = this.faults.take(operation, entity)
+    return error === undefined ? undefined : this.refusals.injected(error, entity)
+  }
+
   /** Destroys every connection. */
   dropAll(): void {
     for (const served of [...this.connections]) served.drop()
@@ -99,6 +109,9 @@ export class Served {
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
+  readonly idle: Idle
+  /** The links that are attached, by the address of their node as the peer wrote it. */
+  readonly links = new Map<RheaLink, string>()
   private readonly socket: Socket
   private readonly closers = new Set<() => void>()
 
@@ -106,6 +119,7 @@ export class Served {
     this.door = door
     this.socket = socket
     this.claims = new Authorization.Claims(door.options.clock)
+    this.idle = new Idle(this)
     this.rhea = container.create_connection({
       reconnect: false,
       container_id: door.options.host,
@@ -158,11 +172,13 @@ export class Served {
     })
     this.rhea.on("connection_open", () => {
       alarm.clear(handshake)
+      this.idle.begin()
       alarm.set(silence, now() + 2 * idleTimeout)
       if (this.heartbeatInterval > 0) alarm.set(heartbeat, now() + this.heartbeatInterval)
     })
     this.closers.add(() => {
       for (const each of [handshake, heartbeat, silence]) alarm.clear(each)
+      this.idle.end()
     })
   }
 
@@ -209,7 +225,13 @@ export class Served {
     // As a receiver we settle first, whatever was asked for: uamqp would wait for ever for its second.
     attach["rcv_settle_mode"] = link.is_receiver() ? 0 : remote["rcv_settle_mode"]
     const refusal = serve()
-    if (refusal === undefined) return
+    if (refusal === undefined) {
+      const { source, target } = remote
+      const { kind, path } = nodeOf(String((link.is_receiver() ? target : source)?.address ?? ""))
+      this.links.set(link, kind === "management" ? `${path}/$management` : path)
+      this.onEnd(link, () => this.links.delete(link))
+      return this.idle.watch(link)
+    }
     // An attach without a terminus, then a detach that says why (AMQP 1.0 section 2.6.3).
     attach["source"] = undefined
     attach["target"] = undefined
@@ -244,7 +266,7 @@ export class Served {
     if (node.kind === "cbs") {
       this.answer(link)
       link.local.attach["max_message_size"] = 1048576
-      Node.serve(this.plane, link, "dashed", () => this.replies(link, "cbs"), (request) => this.putToken(request))
+      Node.serve(this, link, "dashed", () => this.replies(link, "cbs"), (request) => this.putToken(request))
       link.add_credit(100)
       return undefined
     }
@@ -255,7 +277,7 @@ export class Served {
       if (refused !== undefined) return refused
       this.answer(link)
       Node.serve(
-        this.plane,
+        this,
         link,
         "camel",
         () => this.replies(link, node.path.toLowerCase()),
@@ -267,7 +289,7 @@ export class Served {
     if (queue.isDeadLetter) {
       return this.door.refusals.notAllowed(node.path, "A sender cannot be created on a sub-queue.")
     }
-    const refused = this.authorize(link, node.path, "Send")
+    const refused = this.authorize(link, node.path, "Send") ?? this.door.fault("attach", queue.path)
     if (refused !== undefined) return refused
     this.answer(link)
     attachReceiver(this, queue, link)
@@ -291,7 +313,7 @@ export class Served {
       this.remember(link, node.path.toLowerCase())
       return undefined
     }
-    const refused = this.authorize(link, node.path, "Listen")
+    const refused = this.authorize(link, node.path, "Listen") ?? this.door.fault("attach", queue.path)
     if (refused !== undefined) return refused
     this.answer(link)
     attachSender(this, queue, link)
@@ -340,6 +362,7 @@ export class Served {
       return { status: 401, error: this.door.refusals.token(checked.failure, audience) }
     }
     this.claims.add(checked.success)
+    this.idle.authorized()
     return { status: 202, description: "Accepted" }
   }
 }

@@ -23,6 +23,7 @@ export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): vo
   plane.maxMessageSize = Math.max(limit * 4, 1024 * 1024)
   let since = 0
   plane.onDeliveries = (deliveries) => {
+    served.idle.touch(link)
     for (const delivery of deliveries) {
       const refusal = store(served, queue, delivery, limit)
       if (delivery.settled) continue
@@ -41,6 +42,8 @@ export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): vo
 const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: number): AmqpError | undefined => {
   const { refusals } = served.door
   const { length } = delivery.payload
+  const fault = served.door.fault("send", queue.path)
+  if (fault !== undefined) return fault
   if (length > limit) return refusals.tooLarge(queue.path, delivery.id, length, limit)
   try {
     const messages = delivery.format === batchFormat ? unpack(delivery.payload) : [incoming(delivery.payload)]

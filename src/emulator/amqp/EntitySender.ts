@@ -22,6 +22,7 @@ export const attachSender = (served: Served, queue: Queue, link: RheaLink): void
     onOutcome: (delivery, outcome, settled) => {
       // Our own settled delivery has left.
       if (destructive || outcome === undefined && !settled) return
+      served.idle.touch(link)
       decide(served, queue, delivery, outcome, settled)
     }
   }
@@ -29,6 +30,7 @@ export const attachSender = (served: Served, queue: Queue, link: RheaLink): void
     mode: destructive ? "receiveAndDelete" : "peekLock",
     credit: () => Math.max(0, link.credit - target.pending),
     deliver: (deliveries) => {
+      served.idle.touch(link)
       for (const { lockToken, lockedUntil, message } of deliveries) {
         target.session.send(target, outgoing(message, destructive ? undefined : lockedUntil), {
           settled: destructive,
@@ -71,9 +73,14 @@ const decide = (
   settled: boolean
 ): void => {
   const token = tokenFromTag(delivery.tag as Buffer)
+  const { session } = delivery.link
+  // What is given back is not refused.
+  const fault = settled || outcome === undefined || outcome._tag === "Released"
+    ? undefined
+    : served.door.fault("settle", queue.path)
+  if (fault !== undefined) return session.settle(delivery, { _tag: "Rejected", error: fault })
   const done = carryOut(queue, token, outcome)
   if (settled) return
-  const { session } = delivery.link
   if (done === undefined) return session.settle(delivery, echo(outcome))
   session.settle(delivery, { _tag: "Rejected", error: served.door.refusals.of(done, queue.path) })
 }

@@ -23,6 +23,12 @@ const statusOf = (error: AmqpError): number => {
       return 403
     case "amqp:not-implemented":
       return 501
+    case "amqp:internal-error":
+      return 500
+    case "com.microsoft:server-busy":
+      return 503
+    case "com.microsoft:timeout":
+      return 408
     default:
       return 400
   }
@@ -55,6 +61,8 @@ const noTokens = (served: Served, queue: Queue): Answer =>
 const renewLocks = (served: Served, queue: Queue, request: Request): Answer => {
   const tokens = tokensOf(request)
   if (tokens === undefined) return noTokens(served, queue)
+  const fault = served.door.fault("renew", queue.path)
+  if (fault !== undefined) return refuse(fault)
   const renewed = queue.renew(tokens)
   if (Result.isFailure(renewed)) return refuse(served.door.refusals.of(renewed.failure, queue.path))
   return {
@@ -71,6 +79,8 @@ const updateDisposition = (served: Served, queue: Queue, request: Request): Answ
   if (settlement === undefined) {
     return refuse(served.door.refusals.argument(queue.path, "disposition-status is not one that is known."))
   }
+  const fault = served.door.fault("settle", queue.path)
+  if (fault !== undefined) return refuse(fault)
   for (const token of tokens) {
     const settled = queue.settle(token, settlement)
     if (Result.isFailure(settled)) return refuse(served.door.refusals.of(settled.failure, queue.path))

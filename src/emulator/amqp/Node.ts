@@ -3,13 +3,13 @@
  * session that asked for it (AMQP management, WD 09; Service Bus protocol guide).
  */
 import * as AmqpValue from "../../AmqpValue.ts"
-import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { accepted } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
+import type { Served } from "./Door.ts"
 import { rawItem } from "./StoredPayload.ts"
 
 export interface Request {
@@ -34,12 +34,13 @@ const writer = new Writer()
 
 /** Serves the requests that come on `link`; `replies` are the links of its session on which answers can go. */
 export const serve = (
-  plane: DataPlane,
+  served: Served,
   link: RheaLink,
   keys: Keys,
   replies: () => ReadonlyArray<RheaLink>,
   answer: (request: Request) => Answer
 ): void => {
+  const { idle, plane } = served
   const incoming = plane.link(link)
   incoming.onDeliveries = (deliveries) => {
     for (const delivery of deliveries) {
@@ -69,7 +70,11 @@ export const serve = (
     }
     const links = replies()
     const reply = links.find((other) => addressOf(other) === replyTo || other.name === replyTo) ?? links[0]
+    const { "associated-link-name": associated } = request.properties
+    idle.touch(link)
+    if (typeof associated === "string") idle.touchNamed(associated)
     if (reply === undefined) return
+    idle.touch(reply)
     const payload = encode(names[keys], rawItem(sections, sections.properties, 0), answer(request))
     const target = plane.link(reply)
     target.session.send(target, payload, { settled: reply.remote.attach?.["snd_settle_mode"] === 1, owner: unsettled })

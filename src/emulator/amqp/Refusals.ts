@@ -86,6 +86,42 @@ export class Refusals {
     )
   }
 
+  /** A link without traffic; `receives`: as the broker sees it. */
+  idle(link: string, receives: boolean, millis: number): AmqpError {
+    const [kind, role] = receives
+      ? ["AmqpMessagePublisher", "publisher"] as const
+      : ["AmqpMessageConsumer", "consumer"] as const
+    const time = new Date(millis).toISOString().slice(11, 19)
+    return this.error(
+      "amqp:link:detach-forced",
+      `The link '${link}' is force detached by the broker due to errors occurred in ${role}(link0). Detach origin: ${kind}.IdleTimerExpired: Idle timeout: ${time}.`,
+      link
+    )
+  }
+
+  /** A connection without links. */
+  inactive(millis: number): AmqpError {
+    return this.error(
+      "amqp:connection:forced",
+      `The connection was inactive for more than the allowed ${millis} milliseconds and is closed by container 'LinkTracker'.`,
+      "$connection"
+    )
+  }
+
+  /** A connection on which no token was put. */
+  anonymous(millis: number): AmqpError {
+    return this.error(
+      "amqp:connection:forced",
+      `The connection was not authorized within the allowed ${millis} milliseconds and is closed.`,
+      "$connection"
+    )
+  }
+
+  /** A fault that was asked for. */
+  injected(error: AmqpError, entity: string): AmqpError {
+    return this.error(error.condition, error.description ?? "The broker was asked to fail.", entity)
+  }
+
   of(refusal: Refusal, entity: string): AmqpError {
     switch (refusal._tag) {
       case "EntityNotFound":

@@ -1,0 +1,56 @@
+// Writes the README's table of operations and the errors each can fail with, out of the unions in src/ServiceBusError.ts.
+// `node .ci/errorTable.mjs --write` brings the README up to date; the tests say when it is not.
+import { readFileSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
+
+const root = resolve(import.meta.dirname, "..")
+const readme = join(root, "README.md")
+const [start, end] = ["<!-- errors: generated -->", "<!-- /errors -->"]
+
+/** What a user calls, and the union of its errors. */
+const operations = [
+  ["`make` of a sender or receiver", "AttachError"],
+  ["`send`, `sendAll`", "SendError"],
+  ["`receive`, `messages`, `join`", "ReceiveError"],
+  ["`settle`, `complete`, …", "SettleError"],
+  ["`renewLock`", "LockRenewalError"],
+  ["`health`", "HealthCheckError"]
+]
+
+const unions = () => {
+  const source = readFileSync(join(root, "src/ServiceBusError.ts"), "utf8").replace(/\/\*[\s\S]*?\*\//g, "")
+  const found = new Map()
+  for (const [, name, body] of source.matchAll(/export type (\w+) =([\s\S]*?)(?=\n\n|\nexport|\nconst|$)/g)) {
+    found.set(name, body.split("|").map((member) => member.trim()).filter((member) => member !== ""))
+  }
+  return found
+}
+
+const expand = (found, name) =>
+  found.has(name) ? [...new Set(found.get(name).flatMap((member) => expand(found, member)))] : [name]
+
+export const table = () => {
+  const found = unions()
+  const columns = operations.map(([, union]) => {
+    if (!found.has(union)) throw new Error(`no union ${union}`)
+    return new Set(expand(found, union))
+  })
+  const errors = [...new Set(columns.flatMap((column) => [...column]))].sort()
+  const row = (cells) => `| ${cells.join(" | ")} |`
+  return [
+    row(["", ...operations.map(([operation]) => operation)]),
+    row(["---", ...operations.map(() => ":-:")]),
+    ...errors.map((error) => row([`\`${error}\``, ...columns.map((column) => column.has(error) ? "●" : "")]))
+  ].join("\n")
+}
+
+export const withTable = (text) => {
+  const [before, rest] = text.split(start)
+  const after = rest?.split(end)[1]
+  if (after === undefined) throw new Error(`the README has no ${start} … ${end}`)
+  return `${before}${start}\n\n${table()}\n\n${end}${after}`
+}
+
+export const current = () => readFileSync(readme, "utf8")
+
+if (process.argv.includes("--write")) writeFileSync(readme, withTable(current()))

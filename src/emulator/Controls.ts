@@ -1,0 +1,210 @@
+/**
+ * The broker's controls: what a test needs to see and to do behind the client's back.
+ */
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { Sections } from "../internal/amqp/dataPlane/Sections.ts"
+import { Writer } from "../internal/amqp/dataPlane/Writer.ts"
+import type * as Dispatcher from "../internal/amqp/Dispatcher.ts"
+import { Destructive, encode } from "../internal/messageCodec.ts"
+import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
+import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
+import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
+import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
+import type { Door } from "./amqp/Door.ts"
+import { incoming, outgoing } from "./amqp/StoredPayload.ts"
+import type * as Broker from "./Broker.ts"
+
+/**
+ * What happened in an entity since the broker started.
+ *
+ * @category models
+ */
+export type Counters = Readonly<Broker.Counters>
+
+/**
+ * What the broker says when it refuses: an AMQP condition such as `com.microsoft:server-busy`, and a text.
+ *
+ * @category models
+ */
+export interface BrokerError {
+  readonly condition: string
+  readonly description?: string | undefined
+}
+
+/**
+ * Operations that the broker is to refuse. `attach` is a link to the entity; a batch is one `send`.
+ *
+ * @category models
+ */
+export interface Fault {
+  readonly operation: "attach" | "send" | "settle" | "renew"
+  readonly error: BrokerError
+  /** Every entity where none is given. */
+  readonly entity?: Receivable<any> | string | undefined
+  /** 1 by default. */
+  readonly times?: number | undefined
+}
+
+/** A queue, or the dead-letter sub-queue of one. */
+export type Receivable<A> = ServiceBusEntity.Queue<A, never> | ServiceBusEntity.SubQueue<A>
+
+/**
+ * What the service `Emulator` has.
+ *
+ * @category models
+ */
+export interface Controls {
+  /** The connection string of the root policy. */
+  readonly connectionString: Redacted.Redacted<string>
+  /**
+   * An identity that this broker knows, as an `@azure/identity` credential would be one: it holds all rights, and its
+   * tokens are valid for an hour. For `ServiceBusCredential.identity`.
+   */
+  readonly tokenCredential: ServiceBusCredential.TokenCredential
+  /** The port for AMQP without TLS; 0 where the broker is in memory. */
+  readonly port: number
+  /** The port for AMQP over TLS; 0 where there is none. */
+  readonly tlsPort: number
+  /** The port for AMQP over WebSocket; 0 where there is none. */
+  readonly webSocketPort: number
+  /** The certificate of the two in PEM, for clients to trust; undefined where there is none. */
+  readonly certificate: string | undefined
+  /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
+  readonly messages: <A>(
+    entity: Receivable<A>
+  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
+  /** Every message in the dead-letter sub-queue of an entity. */
+  readonly deadLetters: <A>(
+    entity: ServiceBusEntity.Queue<A, never>
+  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
+  /** Puts messages into an entity without a client. */
+  readonly send: <A, In>(
+    entity: ServiceBusEntity.Queue<A, In>,
+    messages: ReadonlyArray<OutgoingMessage<In>>
+  ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
+  /** What happened in an entity. */
+  readonly counters: (entity: Receivable<any>) => Effect.Effect<Counters, EmulatorError>
+  /** How many connections are open. */
+  readonly connections: Effect.Effect<number>
+  /** Cuts every connection without a word to the clients. */
+  readonly dropConnections: Effect.Effect<void>
+  /** Closes every connection with an error that the clients are told. */
+  readonly closeConnections: (error: BrokerError) => Effect.Effect<void>
+  /**
+   * Detaches links with an error that the clients are told: those of one entity, given as a contract or as the address of
+   * a node (`"orders/$management"`, `"$cbs"`), or all of them.
+   */
+  readonly detachLinks: (error: BrokerError, entity?: Receivable<any> | string) => Effect.Effect<void>
+  /** Ends every session with an error that the clients are told. */
+  readonly endSessions: (error: BrokerError) => Effect.Effect<void>
+  /** Has the broker refuse operations: the next one that fits, or the next `times`, of one entity or of any. */
+  readonly fail: (fault: Fault) => Effect.Effect<void>
+  /** Takes the broker off the network: connections are cut and new ones refused, what it holds stays. */
+  readonly stop: Effect.Effect<void>
+  /** Brings it back, on the ports that it had. */
+  readonly start: Effect.Effect<void, EmulatorError>
+  /** Completes when nothing is on its way between the broker and its in-memory clients. */
+  readonly idle: Effect.Effect<void>
+}
+
+/** What a way of listening adds. */
+export type Network = Pick<
+  Controls,
+  "port" | "tlsPort" | "webSocketPort" | "certificate" | "connectionString" | "stop" | "start"
+>
+
+export interface Started {
+  readonly broker: Broker.Broker
+  readonly door: Door
+  readonly dispatcher: Dispatcher.Dispatcher
+  readonly tokenCredential: ServiceBusCredential.TokenCredential
+}
+
+export const make = (started: Started, network: Network): Controls => {
+  const { broker, dispatcher, door } = started
+  const writer = new Writer()
+  const queueOf = (entity: Receivable<any>): Effect.Effect<Broker.Queue, EmulatorError> => {
+    const queue = broker.queue(entity.path)
+    return queue === undefined
+      ? Effect.fail(
+        new EmulatorError({ problem: `it has no entity "${entity.path}"; declare it with Emulator.entity` })
+      )
+      : Effect.succeed(queue)
+  }
+  const list = <A>(
+    queue: Broker.Queue,
+    body: ServiceBusBody.ServiceBusBody<A, never>
+  ): ReadonlyArray<ReceivedMessage<A>> =>
+    queue.messages().map((message) => {
+      const bytes = outgoing(message, undefined)
+      const sections = new Sections(bytes, 0, bytes.length)
+      const decoded = body.decode(sections.readBody())
+      // A body that does not decode is there all the same; a test looks at the other fields.
+      return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as A)
+    })
+  return {
+    ...network,
+    tokenCredential: started.tokenCredential,
+    messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity.body)),
+    deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity.body)),
+    send: (entity, messages) =>
+      Effect.flatMap(
+        queueOf(entity as Receivable<any>),
+        (queue) =>
+          Effect.suspend((): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
+            const stored: Array<Broker.IncomingMessage> = []
+            for (const message of messages) {
+              const body = entity.body.encode(message.body)
+              if (Result.isFailure(body)) {
+                return Effect.fail(
+                  new MessageEncodeError({ entity: entity.path, part: "body", description: body.failure })
+                )
+              }
+              try {
+                encode(writer, message, body.success, entity.body.contentType)
+                stored.push(incoming(writer.take()))
+              } catch (error) {
+                writer.reset()
+                if (error instanceof MessageEncodeError) return Effect.fail(error)
+                throw error
+              }
+            }
+            const sent = queue.send(stored)
+            return Result.isSuccess(sent)
+              ? Effect.void
+              : Effect.fail(new EmulatorError({ problem: sent.failure.detail ?? sent.failure._tag }))
+          })
+      ),
+    counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
+    connections: Effect.sync(() => door.connections.size),
+    dropConnections: Effect.sync(() => door.dropAll()),
+    closeConnections: (error) =>
+      Effect.sync(() => {
+        for (const served of [...door.connections]) served.close(error)
+      }),
+    detachLinks: (error, entity) =>
+      Effect.sync(() => {
+        const path = pathOf(entity)
+        for (const served of [...door.connections]) {
+          for (const [link, address] of [...served.links]) {
+            if (path === undefined || address.toLowerCase() === path) link.close(error)
+          }
+        }
+      }),
+    endSessions: (error) =>
+      Effect.sync(() => {
+        for (const served of [...door.connections]) {
+          for (const session of new Set([...served.links.keys()].map((link) => link.session))) session.close(error)
+        }
+      }),
+    fail: ({ entity, error, operation, times }) =>
+      Effect.sync(() => door.faults.add({ entity: pathOf(entity), operation, error, times: times ?? 1 })),
+    idle: dispatcher.idle
+  }
+}
+
+const pathOf = (entity: Receivable<any> | string | undefined): string | undefined =>
+  (typeof entity === "string" ? entity : entity?.path)?.toLowerCase()

@@ -1,0 +1,120 @@
+/**
+ * What the service does to those who do nothing (Service Bus protocol guide, idle and forced-close rules): a link without
+ * traffic is detached, and a connection without links, or without a token, is closed. Heartbeats are no traffic.
+ */
+import type { RheaLink } from "../../internal/amqp/rhea.ts"
+import type { Served, Timer } from "./Door.ts"
+
+/** Milliseconds. */
+export interface Limits {
+  /** How long a link may go without a transfer, flow or disposition. */
+  readonly link: number
+  /** How long a connection may go without links. */
+  readonly connection: number
+}
+
+export const limits: Limits = { link: 600_000, connection: 300_000 }
+
+/** A new connection has no longer than this for its first link. */
+const firstLink = 60_000
+
+/** From the open on. */
+const firstToken = 20_000
+
+export class Idle {
+  private readonly served: Served
+  private readonly links = new Map<RheaLink, LinkIdle>()
+  private readonly unlinked: Timer
+  private readonly unauthorized: Timer
+  private allowed = 0
+
+  constructor(served: Served) {
+    this.served = served
+    this.unlinked = {
+      at: 0,
+      slot: -1,
+      ring: () => served.close(served.door.refusals.inactive(this.allowed))
+    }
+    this.unauthorized = {
+      at: 0,
+      slot: -1,
+      ring: () => served.close(served.door.refusals.anonymous(firstToken))
+    }
+  }
+
+  private get now(): number {
+    return this.served.door.options.clock.currentTimeMillisUnsafe()
+  }
+
+  /** The connection is open. */
+  begin(): void {
+    const { alarm, idle } = this.served.door.options
+    this.allowed = Math.min(firstLink, idle.connection)
+    alarm.set(this.unlinked, this.now + this.allowed)
+    alarm.set(this.unauthorized, this.now + firstToken)
+  }
+
+  end(): void {
+    const { alarm } = this.served.door.options
+    for (const timer of [this.unlinked, this.unauthorized, ...this.links.values()]) alarm.clear(timer)
+    this.links.clear()
+  }
+
+  /** A token was put. */
+  authorized(): void {
+    this.served.door.options.alarm.clear(this.unauthorized)
+  }
+
+  /** A link was attached. */
+  watch(link: RheaLink): void {
+    const { alarm, idle } = this.served.door.options
+    alarm.clear(this.unlinked)
+    const watched = new LinkIdle(this.served, link)
+    this.links.set(link, watched)
+    this.touch(link)
+    watched.start()
+    link.on(link.is_receiver() ? "receiver_flow" : "sender_flow", () => this.touch(link))
+    this.served.onEnd(link, () => {
+      alarm.clear(watched)
+      if (!this.links.delete(link) || this.links.size > 0) return
+      this.allowed = idle.connection
+      alarm.set(this.unlinked, this.now + this.allowed)
+    })
+  }
+
+  /** A link has traffic. */
+  touch(link: RheaLink): void {
+    const watched = this.links.get(link)
+    if (watched !== undefined) watched.last = this.now
+  }
+
+  /** A request has been made for a link, and names it. */
+  touchNamed(name: string): void {
+    for (const link of this.links.keys()) if (link.name === name) this.touch(link)
+  }
+}
+
+/** Set once, and moved only when it rings: traffic costs a field. */
+class LinkIdle implements Timer {
+  at = 0
+  slot = -1
+  last = 0
+  private readonly served: Served
+  private readonly link: RheaLink
+
+  constructor(served: Served, link: RheaLink) {
+    this.served = served
+    this.link = link
+  }
+
+  start(): void {
+    const { alarm, idle } = this.served.door.options
+    alarm.set(this, this.last + idle.link)
+  }
+
+  ring(): void {
+    const { clock, idle } = this.served.door.options
+    if (this.last + idle.link > clock.currentTimeMillisUnsafe()) return this.start()
+    this.link.close(this.served.door.refusals.idle(this.link.name, this.link.is_receiver(), idle.link))
+  }
+}
