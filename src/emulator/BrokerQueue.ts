@@ -241,6 +241,23 @@ class QueueState implements Queue {
     }))
   }
 
+  receiveDeferred(
+    sequenceNumbers: ReadonlyArray<bigint>,
+    mode: Consumer["mode"]
+  ): Result.Result<ReadonlyArray<Delivery>, Refusal> {
+    if (this.room.closed) return this.closed()
+    const now = this.now()
+    const entries: Array<Entry> = []
+    for (const sequenceNumber of new Set(sequenceNumbers)) {
+      const entry = this.entries.get(Number(sequenceNumber))
+      if (entry === undefined || !entry.deferred || entry.lockToken !== undefined) {
+        return this.refuse("MessageNotFound", `there is no deferred message ${sequenceNumber}, or it is locked`)
+      }
+      entries.push(entry)
+    }
+    return Result.succeed(entries.map((entry) => this.take(entry, mode, now)))
+  }
+
   messages(): ReadonlyArray<StoredMessage> {
     return Array.from(this.entries.values()).toSorted((a, b) => a.sequence - b.sequence).map(snapshot)
   }
@@ -389,7 +406,8 @@ class QueueState implements Queue {
     if (this.deadLetterQueue !== undefined && entry.deliveryCount >= this.options.maxDeliveryCount) {
       const description = `Message could not be consumed after ${entry.deliveryCount} delivery attempts.`
       this.deadLetter(entry, "MaxDeliveryCountExceeded", description, now)
-    } else {
+    } else if (!entry.deferred) {
+      // What was set aside stays aside.
       this.wait(entry, now)
     }
   }

@@ -86,7 +86,7 @@ export interface Attachment {
  * @category models
  */
 export interface Refusal {
-  readonly _tag: "EntityNotFound" | "LockLost" | "QuotaExceeded" | "MessageTooLarge" | "NotAllowed"
+  readonly _tag: "EntityNotFound" | "LockLost" | "MessageNotFound" | "QuotaExceeded" | "MessageTooLarge" | "NotAllowed"
   readonly entity: string
   readonly detail?: string
 }
@@ -139,6 +139,14 @@ export interface Queue {
   release(lockToken: string): Result.Result<void, Refusal>
   /** Starts the clock of these locks anew, of all or of none, and returns when each ends. */
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal>
+  /**
+   * Gives deferred messages by their sequence numbers, all of them or none, locked or (in receive-and-delete mode) for
+   * good. Refused as `MessageNotFound` where one is not there, not deferred, or locked already.
+   */
+  receiveDeferred(
+    sequenceNumbers: ReadonlyArray<bigint>,
+    mode: Consumer["mode"]
+  ): Result.Result<ReadonlyArray<Delivery>, Refusal>
   /** Every message, of whatever state, in the order of sequence numbers. */
   messages(): ReadonlyArray<StoredMessage>
 }

@@ -18,6 +18,8 @@ export interface Supervised<L, E> {
   readonly generation: () => number
   /** The link, opened again where it is lost. Concurrent calls open it once. */
   readonly get: Effect.Effect<L, E | ServiceBusConnectionError>
+  /** Fails once its scope is closed: for what does not need the link itself. */
+  readonly isOpen: Effect.Effect<void, ServiceBusConnectionError>
 }
 
 export const make = Effect.fnUntraced(function*<L, E>(options: {
@@ -73,7 +75,12 @@ export const make = Effect.fnUntraced(function*<L, E>(options: {
       : turn.withPermits(1)(open)
   )
   yield* get
-  return { current: () => current!, generation: () => generation, get }
+  return {
+    current: () => current!,
+    generation: () => generation,
+    get,
+    isOpen: Effect.suspend(() => isClosed ? Effect.fail(closed()) : Effect.void)
+  }
 })
 
 const closed = (): ServiceBusConnectionError =>

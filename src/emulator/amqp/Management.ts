@@ -9,11 +9,13 @@ import type { Right } from "../Authorization.ts"
 import type { Queue } from "../Queue.ts"
 import type { Served } from "./Door.ts"
 import type { Answer, Request } from "./Node.ts"
+import { outgoing } from "./StoredPayload.ts"
 
 /** The status of a refusal. */
 const statusOf = (error: AmqpError): number => {
   switch (error.condition) {
     case "amqp:not-found":
+    case "com.microsoft:message-not-found":
       return 404
     case "com.microsoft:message-lock-lost":
       return 410
@@ -42,6 +44,8 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
       return allowed(served, queue, "Listen") ?? renewLocks(served, queue, request)
     case "com.microsoft:update-disposition":
       return allowed(served, queue, "Listen") ?? updateDisposition(served, queue, request)
+    case "com.microsoft:receive-by-sequence-number":
+      return allowed(served, queue, "Listen") ?? receiveDeferred(served, queue, request)
     default:
       return refuse(served.door.refusals.notImplemented(queue.path, request.operation))
   }
@@ -69,6 +73,28 @@ const renewLocks = (served: Served, queue: Queue, request: Request): Answer => {
     status: 200,
     description: "OK",
     body: { expirations: AmqpValue.array("timestamp", renewed.success.map((at) => BigInt(Math.floor(at)))) }
+  }
+}
+
+/** Clients differ in where they look for the lock token: it is in the map and in the message. */
+const receiveDeferred = (served: Served, queue: Queue, request: Request): Answer => {
+  const numbers = longs(field(request.body, "sequence-numbers"))
+  if (numbers === undefined) {
+    return refuse(served.door.refusals.argument(queue.path, "sequence-numbers must be an array of long."))
+  }
+  const mode = Number(field(request.body, "receiver-settle-mode") ?? 1) === 0 ? "receiveAndDelete" : "peekLock"
+  const received = queue.receiveDeferred(numbers, mode)
+  if (Result.isFailure(received)) return refuse(served.door.refusals.of(received.failure, queue.path))
+  const isLocked = mode === "peekLock"
+  return {
+    status: 200,
+    description: "OK",
+    body: {
+      messages: received.success.map(({ lockToken, lockedUntil, message }) => ({
+        message: outgoing(message, isLocked ? lockedUntil : undefined, isLocked ? lockToken : undefined),
+        ...(isLocked ? { "lock-token": AmqpValue.uuid(lockToken) } : {})
+      }))
+    }
   }
 }
 
@@ -128,4 +154,13 @@ const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undefined =>
   if (!Array.isArray(value)) return undefined
   const tokens = value.flatMap((item) => AmqpValue.isTyped(item) && item.type === "uuid" ? [String(item.value)] : [])
   return tokens.length === value.length ? tokens : undefined
+}
+
+const longs = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> | undefined => {
+  const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value as ReadonlyArray<unknown> : value
+  if (!Array.isArray(items)) return undefined
+  const numbers = items.flatMap((item) =>
+    typeof item === "bigint" ? [item] : Number.isSafeInteger(item) ? [BigInt(item)] : []
+  )
+  return numbers.length === items.length ? numbers : undefined
 }

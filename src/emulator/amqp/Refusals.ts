@@ -128,6 +128,12 @@ export class Refusals {
         return this.notFound(entity)
       case "LockLost":
         return this.lockLost(entity)
+      case "MessageNotFound":
+        return this.error(
+          "com.microsoft:message-not-found",
+          "Failed to lock one or more specified messages. Either the message is already locked or does not exist.",
+          entity
+        )
       case "QuotaExceeded":
         return this.error(
           "amqp:resource-limit-exceeded",

@@ -64,10 +64,15 @@ const states = { active: 0, deferred: 1, scheduled: 2 }
 const writer = new Writer()
 
 /** The message as it goes to a receiver. `lockedUntil` in milliseconds; undefined where there is no lock. */
-export const outgoing = (message: StoredMessage, lockedUntil: number | undefined): Buffer => {
+export const outgoing = (message: StoredMessage, lockedUntil: number | undefined, lockToken?: string): Buffer => {
   const bytes = message.payload as Buffer
   const sections = new Sections(bytes, 0, bytes.length)
   writeHeader(message, sections)
+  if (lockToken !== undefined) {
+    // There is no delivery tag to carry it where a message comes in a response.
+    writer.descriptor(0x71)
+    writer.annotations([["x-opt-lock-token", AmqpValue.uuid(lockToken)]])
+  }
   writeAnnotations(message, sections, lockedUntil)
   writeProperties(message, sections)
   writeApplicationProperties(message, sections)

@@ -9,6 +9,9 @@ export const path = "/$servicebus/websocket"
 
 export const protocol = "AMQPWSB10"
 
+/** A peer may bound its messages; none bounds them below a frame. */
+const largestMessage = 65536
+
 const bytesOf = (data: RawData): Buffer =>
   Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)
 
@@ -52,7 +55,9 @@ export const socketOf = (socket: WebSocket): Socket => {
       listeners.delete(event)
     },
     write: (bytes) => {
-      if (socket.readyState === socket.OPEN) socket.send(bytes, { binary: true })
+      for (let at = 0; at < bytes.length && socket.readyState === socket.OPEN; at += largestMessage) {
+        socket.send(bytes.subarray(at, at + largestMessage), { binary: true })
+      }
     },
     end: () => socket.close(),
     destroy: () => socket.terminate()
