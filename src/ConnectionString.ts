@@ -180,6 +180,7 @@ export const format = (self: ConnectionString): Redacted.Redacted<string> => {
       parts.push(`SharedAccessSignature=${Redacted.value(self.credential.token)}`)
       break
     case "Identity":
+    case "Rotating":
       break
   }
   if (self.entityPath !== undefined) parts.push(`EntityPath=${self.entityPath}`)

@@ -2,6 +2,7 @@
  * Credentials as values: who the program is, without doing anything about it yet. The client asks a credential for a
  * token when it opens a link and again before the token expires. Secrets are `Redacted` from the first line to the last.
  */
+import type * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 
 /**
@@ -35,8 +36,14 @@ export interface Identity {
   readonly credential: TokenCredential
 }
 
+/** A credential that is looked up anew whenever a token is needed. @category models */
+export interface Rotating {
+  readonly _tag: "Rotating"
+  readonly current: Effect.Effect<SharedKey | SharedAccessSignature | Identity, unknown>
+}
+
 /** Any credential. @category models */
-export type ServiceBusCredential = SharedKey | SharedAccessSignature | Identity
+export type ServiceBusCredential = SharedKey | SharedAccessSignature | Identity | Rotating
 
 const secret = (value: string | Redacted.Redacted<string>): Redacted.Redacted<string> =>
   Redacted.isRedacted(value) ? value as Redacted.Redacted<string> : Redacted.make(value as string)
@@ -49,14 +56,14 @@ const secret = (value: string | Redacted.Redacted<string>): Redacted.Redacted<st
 export const sharedKey = (options: {
   readonly name: string
   readonly key: string | Redacted.Redacted<string>
-}): ServiceBusCredential => ({ _tag: "SharedKey", name: options.name, key: secret(options.key) })
+}): SharedKey => ({ _tag: "SharedKey", name: options.name, key: secret(options.key) })
 
 /**
  * A ready-made SAS token (`SharedAccessSignature sr=…&sig=…&se=…&skn=…`).
  *
  * @category constructors
  */
-export const sas = (token: string | Redacted.Redacted<string>): ServiceBusCredential => ({
+export const sas = (token: string | Redacted.Redacted<string>): SharedAccessSignature => ({
   _tag: "SharedAccessSignature",
   token: secret(token)
 })
@@ -66,4 +73,15 @@ export const sas = (token: string | Redacted.Redacted<string>): ServiceBusCreden
  *
  * @category constructors
  */
-export const identity = (credential: TokenCredential): ServiceBusCredential => ({ _tag: "Identity", credential })
+export const identity = (credential: TokenCredential): Identity => ({ _tag: "Identity", credential })
+
+/**
+ * A credential that changes: a key that is rotated, a SAS token that somebody else renews. The effect runs whenever a
+ * token is needed, for a new link and before the last token expires, and links stay up meanwhile. Where it fails, the
+ * operation fails with CredentialError, and a refresh is tried again every ten seconds.
+ *
+ * @category constructors
+ */
+export const rotating = <E>(
+  current: Effect.Effect<SharedKey | SharedAccessSignature | Identity, E>
+): Rotating => ({ _tag: "Rotating", current })

@@ -20,7 +20,7 @@ import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
 import * as receiving from "./internal/receiving.ts"
-import { InvalidOptionError, MessageDecodeError, type ReceiveError } from "./ServiceBusError.ts"
+import { InvalidOptionError, MessageDecodeError, type ReceiveError, ServiceBusConnectionError } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import { internalsOf, type ServiceBusReceiver } from "./ServiceBusReceiver.ts"
 import * as Settlement from "./Settlement.ts"
@@ -172,6 +172,9 @@ interface Settings {
 
 const most = 5000
 
+/** A link that lived for as long, in milliseconds, is attached again at once. */
+const routine = 10_000
+
 const check = Effect.fnUntraced(function*(entity: string, options: Options<never, never> | undefined) {
   const concurrency = options?.concurrency ?? 1
   if (!isCount(concurrency, 1)) return yield* invalid(entity, "concurrency", `an integer from 1 to ${most}`)
@@ -268,17 +271,33 @@ class Running<A, E, R> implements Processor {
 
   /** Serves one link after the other: one that is lost is attached again, until that fails for good. */
   readonly serve: Effect.Effect<void> = Effect.suspend(() => {
-    const attached = Effect.suspend(() =>
+    const { clock, namespace } = this.behind
+    const served = Effect.suspend(() =>
       // Drained: whoever uses the receiver next attaches it again.
-      this.state === "drained" ? Effect.never : this.behind.namespace.retrying.persist(this.behind.attached)
-    )
-    const next = Effect.flatMap(attached, (link) => {
-      this.wire(link)
-      return Effect.callback<void>((resume) => {
-        const off = link.link.onDeath(() => resume(Effect.void))
-        return Effect.sync(off)
+      this.state === "drained" ? Effect.never : Effect.flatMap(this.behind.attached, (link) => {
+        const since = clock.currentTimeMillisUnsafe()
+        this.wire(link)
+        return Effect.callback<void, ServiceBusConnectionError>((resume) => {
+          const off = link.link.onDeath((cause) =>
+            resume(
+              clock.currentTimeMillisUnsafe() - since >= routine
+                ? Effect.void
+                // One that never lasts is not attached again and again without a pause.
+                : Effect.fail(
+                  new ServiceBusConnectionError({
+                    entity: this.receiver.entity,
+                    operation: "process",
+                    description: "the link was lost soon after it was attached",
+                    cause
+                  })
+                )
+            )
+          )
+          return Effect.sync(off)
+        })
       })
-    })
+    )
+    const next = namespace.retrying.persist(served)
     return Effect.catch(Effect.forever(next), (error) =>
       Effect.sync(() =>
         Deferred.doneUnsafe(

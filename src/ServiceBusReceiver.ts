@@ -17,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
 import { Locked } from "./internal/messageCodec.ts"
 import * as receiving from "./internal/receiving.ts"
+import { canPass } from "./internal/retryPolicy.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -300,7 +301,7 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
         const link = yield* this.self.attached
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
         const left = Math.max(0, deadline - this.self.clock.currentTimeMillisUnsafe())
-        yield* within(link.awaitSize(1), left)
+        if (!(yield* this.arrival(within(link.awaitSize(1), left)))) continue
         if (afterFirst > 0 && link.size() > 0 && link.size() < max) yield* within(link.awaitSize(max), afterFirst)
         // The broker sends what it has and takes the rest of the credit back: nothing stays on its way.
         if (prefetch === 0 && link.credit() > 0) yield* link.drain
@@ -311,6 +312,24 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
       }
     }.bind(this)
   )
+
+  /**
+   * Waits for messages; false where the link was lost after a while. An idle link is lost every ten minutes: that is no
+   * failure, and no try.
+   */
+  private arrival<E extends ReceiveError>(waiting: Effect.Effect<unknown, E>): Effect.Effect<boolean, E> {
+    return Effect.suspend(() => {
+      const { clock } = this.self
+      const since = clock.currentTimeMillisUnsafe()
+      return Effect.matchEffect(waiting, {
+        onSuccess: () => Effect.succeed(true),
+        onFailure: (error) =>
+          canPass(error) && clock.currentTimeMillisUnsafe() - since >= routine
+            ? Effect.succeed(false)
+            : Effect.fail(error)
+      })
+    })
+  }
 
   /** Takes and decodes what is in the inbox, in one synchronous step. */
   private decode(
@@ -351,11 +370,13 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
   ): Stream.Stream<unknown, ReceiveError | MessageDecodeError> {
     const { namespace, prefetch } = this.self
     const window = prefetch > 0 ? prefetch : streamWindow
-    const next = Effect.flatMap(this.self.attached, (link) => {
+    const next: Effect.Effect<Array<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(this.self.attached, (link) => {
       this.replenish(window)
-      return Effect.flatMap(link.awaitSize(1), () =>
-        // Credit goes out while the messages are worked on, not after.
-        Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window))))
+      return Effect.flatMap(this.arrival(link.awaitSize(1)), (isThere) =>
+        isThere
+          // Credit goes out while the messages are worked on, not after.
+          ? Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window)))
+          : next)
     })
     const pull = namespace.retrying.persist(
       Effect.suspend(() => this.failure !== undefined ? this.decode(window, body) : next)
@@ -371,6 +392,9 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
     return prefetch > 0 ? stream : Stream.ensuring(stream, Effect.suspend(() => this.self.link.drain))
   }
 }
+
+/** A link that lived for as long, in milliseconds, is attached again at once. */
+const routine = 10_000
 
 const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<unknown, E> =>
   Number.isFinite(millis) ? Effect.timeoutOption(effect, millis) : effect

@@ -38,6 +38,16 @@ const maxSleep = 24 * 3600_000
 /** The two slashes are meant: the resource id ends with one (Entra documentation of Service Bus). */
 const scope = "https://servicebus.azure.net//.default"
 
+/** A provider that does not answer is one that fails. */
+const within = <A>(timeout: number, effect: Effect.Effect<A, CredentialError>): Effect.Effect<A, CredentialError> =>
+  Effect.timeoutOrElse(effect, {
+    duration: timeout,
+    orElse: () =>
+      Effect.fail(
+        new CredentialError({ operation: "authorize", description: `the identity gave no token within ${timeout} ms` })
+      )
+  })
+
 const tokenOf = (
   credential: ServiceBusCredential,
   audience: string,
@@ -65,6 +75,16 @@ const tokenOf = (
           expiresAt: parts.expiresAt * 1000
         })
     }
+    case "Rotating":
+      return within(
+        timeout,
+        Effect.mapError(credential.current, (cause) =>
+          new CredentialError({
+            operation: "authorize",
+            description: cause instanceof Error ? cause.message : String(cause),
+            cause
+          }))
+      ).pipe(Effect.flatMap((current) => tokenOf(current, audience, timeout)))
     case "Identity":
       return Effect.tryPromise({
         try: (abortSignal) => credential.credential.getToken(scope, { abortSignal }),
@@ -75,16 +95,7 @@ const tokenOf = (
             cause
           })
       }).pipe(
-        Effect.timeoutOrElse({
-          duration: timeout,
-          orElse: () =>
-            Effect.fail(
-              new CredentialError({
-                operation: "authorize",
-                description: `the identity gave no token within ${timeout} ms`
-              })
-            )
-        }),
+        (token) => within(timeout, token),
         Effect.flatMap((token) =>
           token === null || typeof token.token !== "string" || token.token === ""
             ? Effect.fail(new CredentialError({ operation: "authorize", description: "the identity gave no token" }))

@@ -6,7 +6,7 @@ import * as AmqpValue from "../../AmqpValue.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Right } from "../Authorization.ts"
-import type { Queue } from "../Queue.ts"
+import type { Delivery, Queue } from "../Queue.ts"
 import type { Served } from "./Door.ts"
 import type { Answer, Request } from "./Node.ts"
 import { outgoing } from "./StoredPayload.ts"
@@ -85,18 +85,21 @@ const receiveDeferred = (served: Served, queue: Queue, request: Request): Answer
   const mode = Number(field(request.body, "receiver-settle-mode") ?? 1) === 0 ? "receiveAndDelete" : "peekLock"
   const received = queue.receiveDeferred(numbers, mode)
   if (Result.isFailure(received)) return refuse(served.door.refusals.of(received.failure, queue.path))
-  const isLocked = mode === "peekLock"
   return {
     status: 200,
     description: "OK",
     body: {
-      messages: received.success.map(({ lockToken, lockedUntil, message }) => ({
-        message: outgoing(message, isLocked ? lockedUntil : undefined, isLocked ? lockToken : undefined),
-        ...(isLocked ? { "lock-token": AmqpValue.uuid(lockToken) } : {})
-      }))
+      messages: received.success.map((delivery) =>
+        mode === "peekLock" ? lockedEntry(delivery) : { message: outgoing(delivery.message, undefined) }
+      )
     }
   }
 }
+
+const lockedEntry = ({ lockToken, lockedUntil, message }: Delivery): AmqpValue.AmqpValue => ({
+  message: outgoing(message, lockedUntil, lockToken),
+  "lock-token": AmqpValue.uuid(lockToken)
+})
 
 const updateDisposition = (served: Served, queue: Queue, request: Request): Answer => {
   const tokens = tokensOf(request)
