@@ -11,7 +11,10 @@ const [start, end] = ["<!-- errors: generated -->", "<!-- /errors -->"]
 const operations = [
   ["`make` of a sender or receiver", "AttachError"],
   ["`send`, `sendAll`", "SendError"],
-  ["`receive`, `messages`, `join`", "ReceiveError"],
+  ["`schedule`, `scheduleAll`", "ScheduleError"],
+  ["`cancelScheduled`", "CancelScheduledError"],
+  ["`receive`, `messages`, `join`, `peek`, `browse`", "ReceiveError"],
+  ["`receiveDeferred`", "ReceiveDeferredError"],
   ["`settle`, `complete`, …", "SettleError"],
   ["`renewLock`", "LockRenewalError"],
   ["`health`", "HealthCheckError"]
@@ -35,7 +38,7 @@ export const table = () => {
     if (!found.has(union)) throw new Error(`no union ${union}`)
     return new Set(expand(found, union))
   })
-  const errors = [...new Set(columns.flatMap((column) => [...column]))].sort()
+  const errors = [...new Set(columns.flatMap((column) => [...column]))].toSorted()
   const row = (cells) => `| ${cells.join(" | ")} |`
   return [
     row(["", ...operations.map(([operation]) => operation)]),

@@ -11,7 +11,7 @@ const run = (command, args, cwd) => {
   try {
     return execFileSync(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" })
   } catch (error) {
-    throw new Error(`${command} ${args.join(" ")}\n${error.stdout}${error.stderr}`)
+    throw new Error(`${command} ${args.join(" ")}\n${error.stdout}${error.stderr}`, { cause: error })
   }
 }
 const npm = (args, cwd) => run("npm", [...args, "--no-audit", "--no-fund"], cwd)

@@ -15,12 +15,17 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { released } from "./internal/amqp/dataPlane/Outcome.ts"
 import type { IncomingDelivery } from "./internal/amqp/dataPlane/SessionPlane.ts"
-import * as Receiver from "./internal/amqp/Receiver.ts"
+import type * as Receiver from "./internal/amqp/Receiver.ts"
 import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
 import * as receiving from "./internal/receiving.ts"
-import { InvalidOptionError, MessageDecodeError, type ReceiveError, ServiceBusConnectionError } from "./ServiceBusError.ts"
+import {
+  InvalidOptionError,
+  MessageDecodeError,
+  type ReceiveError,
+  ServiceBusConnectionError
+} from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import { internalsOf, type ServiceBusReceiver } from "./ServiceBusReceiver.ts"
 import * as Settlement from "./Settlement.ts"
@@ -276,13 +281,14 @@ class Running<A, E, R> implements Processor {
       // Drained: whoever uses the receiver next attaches it again.
       this.state === "drained" ? Effect.never : Effect.flatMap(this.behind.attached, (link) => {
         const since = clock.currentTimeMillisUnsafe()
+        const { received } = this.tally
         this.wire(link)
         return Effect.callback<void, ServiceBusConnectionError>((resume) => {
           const off = link.link.onDeath((cause) =>
             resume(
-              clock.currentTimeMillisUnsafe() - since >= routine
+              this.tally.received > received || clock.currentTimeMillisUnsafe() - since >= routine
                 ? Effect.void
-                // One that never lasts is not attached again and again without a pause.
+                // One that comes to nothing is not attached again and again without a pause.
                 : Effect.fail(
                   new ServiceBusConnectionError({
                     entity: this.receiver.entity,
@@ -312,7 +318,7 @@ class Running<A, E, R> implements Processor {
     for (const delivery of deliveries) {
       if (this.state !== "running") {
         this.tally.released++
-        Receiver.of(delivery).dispose([delivery], released)
+        delivery.holder.dispose([delivery], released)
         continue
       }
       const expired = behind.expired
@@ -351,7 +357,7 @@ class Running<A, E, R> implements Processor {
 
   private lost(job: Job<A>): void {
     job.state = "lost"
-    Receiver.of(job.delivery).forget(job.delivery)
+    job.delivery.holder.forget(job.delivery)
     if (job.fiber !== undefined) return job.fiber.interruptUnsafe()
     this.waiting = this.waiting.filter((other) => other !== job)
     this.tally.lockLost++
@@ -419,7 +425,7 @@ class Running<A, E, R> implements Processor {
     }
     job.state = "unconfirmed"
     // What never went to the wire is still ours to give back.
-    Receiver.of(job.delivery).dispose([job.delivery], released)
+    job.delivery.holder.dispose([job.delivery], released)
     return Effect.logWarning("A message could not be settled; it will be delivered again", cause).pipe(
       Effect.annotateLogs({ entity: this.receiver.entity, sequenceNumber: job.message.sequenceNumber })
     )
@@ -437,12 +443,12 @@ class Running<A, E, R> implements Processor {
 
   /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
   private giveBack(job: Job<A>): void {
-    if (!Receiver.of(job.delivery).isUnsettled(job.delivery)) {
+    if (!job.delivery.holder.isUnsettled(job.delivery)) {
       this.tally.unsettled++
       return
     }
     this.tally.released++
-    Receiver.of(job.delivery).dispose([job.delivery], released)
+    job.delivery.holder.dispose([job.delivery], released)
   }
 
   /** Gives credit for what may be in work or waiting beyond what is. */

@@ -10,12 +10,15 @@ import * as Arr from "effect/Array"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as deferred from "./internal/deferred.ts"
 import { toMillis } from "./internal/duration.ts"
 import { Locked } from "./internal/messageCodec.ts"
+import * as peeking from "./internal/peeking.ts"
 import * as receiving from "./internal/receiving.ts"
 import { canPass } from "./internal/retryPolicy.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
@@ -25,10 +28,12 @@ import {
   InvalidOptionError,
   type LockRenewalError,
   MessageDecodeError,
+  type PeekError,
+  type ReceiveDeferredError,
   type ReceiveError,
   type SettleError
 } from "./ServiceBusError.ts"
-import type { DestructiveMessage, LockedMessage } from "./ServiceBusMessage.ts"
+import type { DestructiveMessage, LockedMessage, PeekedMessage } from "./ServiceBusMessage.ts"
 import * as Settlement from "./Settlement.ts"
 
 /**
@@ -65,11 +70,23 @@ export interface ReceiveOptions {
 }
 
 /**
- * What receivers of both modes have. `M` is the message, `E` the error that the undecodable policy adds.
+ * What to look at.
  *
  * @category models
  */
-export interface Reading<out M, out Raw, out E = never> {
+export interface PeekOptions {
+  /** The most messages to give, 1 to 5000. 1 by default, for `browse` 100 per request. */
+  readonly max?: number | undefined
+  /** The sequence number to begin with. By default the first message there is. */
+  readonly from?: bigint | undefined
+}
+
+/**
+ * What receivers of both modes have. `A` is the body, `M` the message, `E` the error that the undecodable policy adds.
+ *
+ * @category models
+ */
+export interface Reading<out A, out M, out Raw, out E = never> {
   /** The entity's path. */
   readonly entity: string
   /**
@@ -88,6 +105,34 @@ export interface Reading<out M, out Raw, out E = never> {
   readonly messages: Stream.Stream<M, ReceiveError | E>
   /** `messages` without decoding bodies: `body` is undefined. */
   readonly messagesRaw: Stream.Stream<Raw, ReceiveError>
+  /**
+   * Looks at messages in the order of their sequence numbers without receiving them: active, deferred and scheduled ones,
+   * locked or not. The cursor is yours: go on from the last sequence number plus one. Gives an empty array at the end.
+   *
+   * Fails with InvalidOptionError where an option is out of range, with MessageDecodeError where a body does not decode
+   * (`sequenceNumber` says whose; `peekRaw` shows the message), and with the errors of connecting. Interrupting it changes
+   * nothing.
+   */
+  readonly peek: (
+    options?: PeekOptions
+  ) => Effect.Effect<ReadonlyArray<PeekedMessage<A>>, PeekError | MessageDecodeError>
+  /** `peek` without decoding bodies: `body` is undefined. */
+  readonly peekRaw: (
+    options?: PeekOptions
+  ) => Effect.Effect<ReadonlyArray<PeekedMessage<undefined>>, PeekError | MessageDecodeError>
+  /** `peek` as a stream over all messages from a sequence number on; ends where there are no more, `max` at a time. */
+  readonly browse: (options?: PeekOptions) => Stream.Stream<PeekedMessage<A>, PeekError | MessageDecodeError>
+  /**
+   * Receives messages that were deferred, by their sequence numbers: all of them or none. Under a lock they are settled and
+   * renewed like others, by requests; a deferred message that is abandoned, or whose lock runs out, stays deferred.
+   *
+   * Fails with MessageNotFoundError (`missing`) where one is not there, not deferred or locked, with InvalidOptionError
+   * where a number is no sequence number, and with the errors of connecting. What an interruption leaves locked comes free
+   * when its lock runs out.
+   */
+  readonly receiveDeferred: (
+    sequenceNumbers: ReadonlyArray<bigint>
+  ) => Effect.Effect<ReadonlyArray<M>, ReceiveDeferredError | E>
 }
 
 /**
@@ -96,7 +141,7 @@ export interface Reading<out M, out Raw, out E = never> {
  * @category models
  */
 export interface ServiceBusReceiver<out A, out E = never>
-  extends Reading<LockedMessage<A>, LockedMessage<undefined>, E>
+  extends Reading<A, LockedMessage<A>, LockedMessage<undefined>, E>
 {
   /**
    * Settles a message and waits for the broker's answer.
@@ -147,7 +192,7 @@ export interface ServiceBusReceiver<out A, out E = never>
  * @category models
  */
 export interface DestructiveReceiver<out A, out E = never>
-  extends Reading<DestructiveMessage<A>, DestructiveMessage<undefined>, E>
+  extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E>
 {}
 
 type Failure<U> = "fail" extends U ? MessageDecodeError : never
@@ -212,6 +257,12 @@ const streamWindow = 100
 /** The most messages that one call gives, and the widest window (what one session may hold comfortably). */
 const most = 5000
 
+const isCount = (max: number): boolean => Number.isInteger(max) && max >= 1 && max <= most
+
+/** Sequence numbers are longs. */
+const isSequenceNumber = (value: unknown): value is bigint =>
+  typeof value === "bigint" && value >= 0n && value < 2n ** 63n
+
 const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, option, expected })
 
@@ -233,7 +284,7 @@ const wait = (entity: string, option: string, input: Duration.Input): Result.Res
   return millis >= 0 ? Result.succeed(millis) : Result.fail(outOfRange(entity, option, "a duration of 0 or more"))
 }
 
-class Reader implements Reading<unknown, unknown, MessageDecodeError> {
+class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
   readonly entity: string
   protected readonly self: receiving.Receiving
   private readonly undecodable: receiving.Undecodable
@@ -265,14 +316,63 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
     return this.stream(undefined)
   }
 
+  peek(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, PeekError | MessageDecodeError> {
+    return this.look(options, this.self.entity.body)
+  }
+
+  peekRaw(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, PeekError | MessageDecodeError> {
+    return this.look(options, undefined)
+  }
+
+  browse(options?: PeekOptions): Stream.Stream<any, PeekError | MessageDecodeError> {
+    return Stream.paginate(options?.from ?? 0n, (from) =>
+      Effect.map(
+        this.look({ max: options?.max ?? 100, from }, this.self.entity.body),
+        (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
+      ))
+  }
+
+  private look(
+    options: PeekOptions | undefined,
+    body: ServiceBusEntity.Any["body"] | undefined
+  ): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | MessageDecodeError> {
+    const { from = 0n, max = 1 } = options ?? {}
+    if (!isCount(max)) return Effect.fail(outOfRange(this.entity, "max", `an integer from 1 to ${most}`))
+    if (!isSequenceNumber(from)) return Effect.fail(outOfRange(this.entity, "from", "a bigint of 0 or more"))
+    return Effect.flatMap(
+      peeking.peek(this.self, from, max),
+      Effect.forEach((sections) => Effect.fromResult(peeking.peeked(this.self, sections, body)))
+    )
+  }
+
+  receiveDeferred(
+    sequenceNumbers: ReadonlyArray<bigint>
+  ): Effect.Effect<ReadonlyArray<any>, ReceiveDeferredError | MessageDecodeError> {
+    if (!sequenceNumbers.every(isSequenceNumber)) {
+      return Effect.fail(outOfRange(this.entity, "sequenceNumbers", "an array of bigints of 0 or more"))
+    }
+    if (sequenceNumbers.length === 0) return Effect.succeed([])
+    return Effect.flatMap(deferred.receive(this.self, Arr.dedupe(sequenceNumbers)), (deliveries) => {
+      const messages: Array<unknown> = []
+      let failure: MessageDecodeError | undefined = undefined
+      for (const delivery of deliveries) {
+        const message = receiving.handOut(this.self, this, delivery, this.self.entity.body, this.undecodable)
+        if (message instanceof MessageDecodeError) failure ??= message
+        else if (message !== undefined) messages.push(message)
+      }
+      if (failure === undefined) return Effect.succeed(messages)
+      // Nobody gets the others: they are deferred again.
+      for (const delivery of deliveries) delivery.holder.dispose([delivery], receiving.abandoned)
+      return Effect.fail(failure)
+    })
+  }
+
   private collect(
     options: ReceiveOptions | undefined,
     body: ServiceBusEntity.Any["body"] | undefined
   ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | MessageDecodeError> {
     const max = options?.max ?? 1
-    if (!Number.isInteger(max) || max < 1 || max > most) {
-      return Effect.fail(outOfRange(this.entity, "max", `an integer from 1 to ${most}`))
-    }
+    if (!isCount(max)) return Effect.fail(outOfRange(this.entity, "max", `an integer from 1 to ${most}`))
     const maxWait = wait(this.entity, "maxWait", options?.maxWait ?? "60 seconds")
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
     const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
@@ -370,14 +470,17 @@ class Reader implements Reading<unknown, unknown, MessageDecodeError> {
   ): Stream.Stream<unknown, ReceiveError | MessageDecodeError> {
     const { namespace, prefetch } = this.self
     const window = prefetch > 0 ? prefetch : streamWindow
-    const next: Effect.Effect<Array<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(this.self.attached, (link) => {
-      this.replenish(window)
-      return Effect.flatMap(this.arrival(link.awaitSize(1)), (isThere) =>
-        isThere
-          // Credit goes out while the messages are worked on, not after.
-          ? Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window)))
-          : next)
-    })
+    const next: Effect.Effect<Array<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(
+      this.self.attached,
+      (link) => {
+        this.replenish(window)
+        return Effect.flatMap(this.arrival(link.awaitSize(1)), (isThere) =>
+          isThere
+            // Credit goes out while the messages are worked on, not after.
+            ? Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window)))
+            : next)
+      }
+    )
     const pull = namespace.retrying.persist(
       Effect.suspend(() => this.failure !== undefined ? this.decode(window, body) : next)
     )

@@ -6,18 +6,32 @@
  * message whose answer was lost may so be enqueued twice, except on an entity with duplicate detection; with
  * `maxRetries: 0` the send fails instead, with OperationTimeoutError and `outcome: "unknown"`.
  */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as Sender from "./internal/amqp/Sender.ts"
+import { toMillis } from "./internal/duration.ts"
+import * as management from "./internal/management.ts"
 import * as messageCodec from "./internal/messageCodec.ts"
-import type { Retrying } from "./internal/retryPolicy.ts"
+import type { Namespace } from "./internal/namespace.ts"
+import type { RequestResponse } from "./internal/requestResponse.ts"
 import * as supervisor from "./internal/supervisor.ts"
 import type * as ServiceBusBody from "./ServiceBusBody.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
-import { type AttachError, MessageEncodeError, MessageSizeExceededError, type SendError } from "./ServiceBusError.ts"
+import {
+  type AttachError,
+  type CancelScheduledError,
+  InvalidOptionError,
+  MessageEncodeError,
+  MessageSizeExceededError,
+  type ScheduleError,
+  type SendError
+} from "./ServiceBusError.ts"
 import type { OutgoingMessage, SessionMessage } from "./ServiceBusMessage.ts"
 
 /**
@@ -47,6 +61,23 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * batches beside a refused one may have been accepted.
    */
   readonly sendAll: (messages: Iterable<M>) => Effect.Effect<ReadonlyArray<string>, SendError>
+  /**
+   * Has the broker enqueue a message at a time, or after a delay from now, and gives its sequence number, by which it can
+   * be cancelled until then. When it is enqueued it gets a new one. A time that is over means at once.
+   *
+   * Fails as `send` does. Interrupting it may leave the message scheduled.
+   */
+  readonly schedule: (message: M, at: DateTime.Utc | Duration.Input) => Effect.Effect<bigint, ScheduleError>
+  /** Schedules many messages, all of them or none, and gives their sequence numbers in order. */
+  readonly scheduleAll: (
+    messages: Iterable<M>,
+    at: DateTime.Utc | Duration.Input
+  ) => Effect.Effect<ReadonlyArray<bigint>, ScheduleError>
+  /**
+   * Cancels scheduled messages by their sequence numbers, all of them or none. Fails with MessageNotFoundError where one
+   * is enqueued already, cancelled, or never was.
+   */
+  readonly cancelScheduled: (sequenceNumbers: Iterable<bigint>) => Effect.Effect<void, CancelScheduledError>
 }
 
 /** The most messages in one batch (Service Bus quotas). */
@@ -90,26 +121,29 @@ const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
     open: () => open,
     isLost: (sender) => sender.link.dead() !== undefined
   }))
-  return new Sending(entity, link, namespace.retrying) as ServiceBusSender<unknown>
+  return new Sending(entity, link, namespace, yield* Clock.Clock) as ServiceBusSender<unknown>
 })
 
 class Sending implements ServiceBusSender<unknown> {
   readonly entity: string
   private readonly contract: ServiceBusEntity.Any
   private readonly link: supervisor.Supervised<Sender.Sender, AttachError>
-  private readonly retrying: Retrying
+  private readonly namespace: Namespace
+  private readonly clock: Clock.Clock
   private readonly writer = new Writer()
   private readonly needsSession: boolean
 
   constructor(
     contract: ServiceBusEntity.Any,
     link: supervisor.Supervised<Sender.Sender, AttachError>,
-    retrying: Retrying
+    namespace: Namespace,
+    clock: Clock.Clock
   ) {
     this.entity = contract.path
     this.contract = contract
     this.link = link
-    this.retrying = retrying
+    this.namespace = namespace
+    this.clock = clock
     this.needsSession = contract._tag === "SessionQueue" || contract._tag === "SessionTopic"
   }
 
@@ -122,7 +156,7 @@ class Sending implements ServiceBusSender<unknown> {
     payloads: ReadonlyArray<Uint8Array>,
     formats: ReadonlyArray<number>
   ): Effect.Effect<void, SendError> {
-    return this.retrying.run(Effect.flatMap(this.link.get, (sender) => sender.send(payloads, formats)))
+    return this.namespace.retrying.run(Effect.flatMap(this.link.get, (sender) => sender.send(payloads, formats)))
   }
 
   send(message: OutgoingMessage<unknown>): Effect.Effect<string, SendError> {
@@ -142,6 +176,76 @@ class Sending implements ServiceBusSender<unknown> {
         ? Effect.as(this.transfer(packed.payloads, packed.formats), packed.ids)
         : Effect.fail(packed)
     })
+  }
+
+  schedule(
+    message: OutgoingMessage<unknown>,
+    at: DateTime.Utc | Duration.Input
+  ): Effect.Effect<bigint, ScheduleError> {
+    return Effect.map(this.scheduleAll([message], at), (numbers) => numbers[0]!)
+  }
+
+  scheduleAll(
+    messages: Iterable<OutgoingMessage<unknown>>,
+    at: DateTime.Utc | Duration.Input
+  ): Effect.Effect<ReadonlyArray<bigint>, ScheduleError> {
+    return Effect.suspend(() => {
+      const scheduledEnqueueTime = this.timeOf(at)
+      if (scheduledEnqueueTime === undefined) {
+        return Effect.fail(
+          new InvalidOptionError({
+            entity: this.entity,
+            operation: "schedule",
+            option: "at",
+            expected: "a time, or a duration of 0 or more"
+          })
+        )
+      }
+      const encoded: Array<Parameters<typeof management.schedule>[1]["messages"][number]> = []
+      for (const message of messages) {
+        const id = this.encode(
+          typeof message === "object" && message !== null ? { ...message, scheduledEnqueueTime } : message
+        )
+        if (typeof id !== "string") return Effect.fail(id)
+        if (this.writer.length > this.maxMessageSize) return Effect.fail(this.tooLarge(this.writer.length))
+        const { partitionKey, sessionId, viaPartitionKey } = message
+        encoded.push({ id, bytes: this.writer.take(), partitionKey, sessionId, viaPartitionKey })
+      }
+      if (encoded.length === 0) return Effect.succeed([])
+      const { entity } = this
+      return this.managing((node, timeout) => management.schedule(node, { entity, messages: encoded, timeout }))
+    })
+  }
+
+  cancelScheduled(sequenceNumbers: Iterable<bigint>): Effect.Effect<void, CancelScheduledError> {
+    return Effect.suspend(() => {
+      const numbers = [...sequenceNumbers]
+      const { entity } = this
+      if (numbers.length === 0) return Effect.void
+      return this.managing((node, timeout) =>
+        management.cancelScheduled(node, { entity, sequenceNumbers: numbers, timeout })
+      )
+    })
+  }
+
+  /** A request to the entity's node, tried again as sends are. */
+  private managing<A, E extends ScheduleError | CancelScheduledError>(
+    request: (node: RequestResponse, timeout: number) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | AttachError> {
+    const { namespace } = this
+    return namespace.retrying.run(
+      Effect.scoped(
+        Effect.flatMap(namespace.management(this.entity), (node) => request(node, namespace.options.timeout))
+      )
+    )
+  }
+
+  private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {
+    if (DateTime.isDateTime(at)) return DateTime.toUtc(at)
+    const delay = toMillis(at)
+    return delay >= 0 && Number.isFinite(delay)
+      ? DateTime.makeUnsafe(this.clock.currentTimeMillisUnsafe() + delay)
+      : undefined
   }
 
   private tooLarge(size: number): MessageSizeExceededError {

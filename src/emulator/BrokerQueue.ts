@@ -3,7 +3,7 @@
  *
  * The queue owns its messages and the locks on them; a consumer owns its credit, an attachment only its place among the
  * consumers. A peek-locked message is delivered at least once: it comes back to its place when its lock ends without
- * success. A message is in one state at a time (waiting, locked or deferred), and so has one deadline at most.
+ * success. A message is in one state at a time (scheduled, waiting, locked or deferred), and so has one deadline at most.
  */
 import type * as Clock from "effect/Clock"
 import * as Result from "effect/Result"
@@ -46,7 +46,9 @@ export interface Entry extends Deadline, Waiting {
   readonly queue: QueueState
   readonly message: IncomingMessage
   readonly enqueuedAt: number
-  readonly expiresAt: number | undefined
+  /** When it will be enqueued, while it is scheduled. */
+  enqueueAt: number | undefined
+  expiresAt: number | undefined
   readonly timeToLive: number | undefined
   deliveryCount: number
   properties: ReadonlyMap<string, AmqpValue>
@@ -85,7 +87,8 @@ export const make = (room: Room, path: string, settings: QueueSettings): Queue =
  */
 export const onDue = (due: ReadonlyArray<Entry>, now: number): void => {
   const queues = new Set<QueueState>()
-  for (const entry of due) {
+  // What is due at one instant keeps its order.
+  for (const entry of due.toSorted((a, b) => a.at - b.at || a.sequence - b.sequence)) {
     queues.add(entry.queue)
     entry.queue.onDue(entry, now)
   }
@@ -159,8 +162,9 @@ class QueueState implements Queue {
       this.lastSequence += 1
       sequenceNumbers.push(BigInt(this.lastSequence))
       const timeToLive = smaller(message.timeToLive, this.options.defaultTimeToLive)
-      const expiresAt = timeToLive === undefined ? undefined : now + timeToLive
-      this.accept(entryOf(this, this.lastSequence, message, now, timeToLive, expiresAt), now)
+      const entry = entryOf(this, this.lastSequence, message, now, timeToLive)
+      if (message.enqueueAt !== undefined && message.enqueueAt > now) this.schedule(entry, message.enqueueAt)
+      else this.enqueue(entry, now)
     }
     this.flush()
     return Result.succeed(sequenceNumbers)
@@ -263,7 +267,9 @@ class QueueState implements Queue {
   }
 
   onDue(entry: Entry, now: number): void {
-    if (entry.lockToken !== undefined) {
+    if (entry.enqueueAt !== undefined) {
+      this.activate(entry, now)
+    } else if (entry.lockToken !== undefined) {
       this.counters.lockExpired += 1
       this.fail(entry, now)
     } else if (entry.waiting) {
@@ -386,6 +392,47 @@ class QueueState implements Queue {
     this.unlist(seat)
   }
 
+  cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal> {
+    if (this.room.closed) return this.closed()
+    const entries: Array<Entry> = []
+    for (const sequenceNumber of new Set(sequenceNumbers)) {
+      const entry = this.entries.get(Number(sequenceNumber))
+      if (entry?.enqueueAt === undefined) {
+        return this.refuse("MessageNotFound", `there is no scheduled message ${sequenceNumber}`)
+      }
+      entries.push(entry)
+    }
+    for (const entry of entries) this.remove(entry)
+    return Result.void
+  }
+
+  peek(from: bigint, count: number): ReadonlyArray<StoredMessage> {
+    const first = Number(from)
+    // Sequence numbers are given in order, and what stays is mostly in that order already.
+    return this.messages().filter((message) => Number(message.sequenceNumber) >= first).slice(0, count)
+  }
+
+  private schedule(entry: Entry, at: number): void {
+    this.counters.enqueued += 1
+    entry.enqueueAt = at
+    this.entries.set(entry.sequence, entry)
+    this.room.alarm.set(entry, at)
+  }
+
+  /** A scheduled message whose time has come goes to the end of the line, under a new number. */
+  private activate(scheduled: Entry, now: number): void {
+    this.entries.delete(scheduled.sequence)
+    this.lastSequence += 1
+    this.counters.enqueued -= 1
+    this.enqueue(entryOf(this, this.lastSequence, scheduled.message, now, scheduled.timeToLive), now)
+  }
+
+  /** Its life counts from here. */
+  private enqueue(entry: Entry, now: number): void {
+    entry.expiresAt = entry.timeToLive === undefined ? undefined : now + entry.timeToLive
+    this.accept(entry, now)
+  }
+
   private accept(entry: Entry, now: number): void {
     this.counters.enqueued += 1
     this.entries.set(entry.sequence, entry)
@@ -426,7 +473,7 @@ class QueueState implements Queue {
     this.counters.deadLettered += 1
     this.remove(entry)
     this.store.bytes += entry.message.payload.length
-    const dead = entryOf(target, entry.sequence, entry.message, entry.enqueuedAt, entry.timeToLive, undefined)
+    const dead = entryOf(target, entry.sequence, entry.message, entry.enqueuedAt, entry.timeToLive)
     dead.deliveryCount = entry.deliveryCount
     dead.properties = entry.properties
     merge(dead, {
@@ -478,15 +525,15 @@ const entryOf = (
   sequence: number,
   message: IncomingMessage,
   enqueuedAt: number,
-  timeToLive: number | undefined,
-  expiresAt: number | undefined
+  timeToLive: number | undefined
 ): Entry => ({
   queue,
   sequence,
   message,
   enqueuedAt,
   timeToLive,
-  expiresAt,
+  enqueueAt: undefined,
+  expiresAt: undefined,
   deliveryCount: 0,
   properties: none,
   deferred: false,
@@ -503,7 +550,8 @@ const snapshot = (entry: Entry): StoredMessage => ({
   expiresAt: entry.expiresAt,
   timeToLive: entry.timeToLive,
   deliveryCount: entry.deliveryCount,
-  state: entry.deferred ? "deferred" : "active",
+  state: entry.enqueueAt !== undefined ? "scheduled" : entry.deferred ? "deferred" : "active",
+  enqueueAt: entry.enqueueAt,
   payload: entry.message.payload,
   messageId: entry.message.messageId,
   sessionId: entry.message.sessionId,

@@ -190,14 +190,16 @@ export const make = (started: Started, network: Network): Controls => {
         const path = pathOf(entity)
         for (const served of [...door.connections]) {
           for (const [link, address] of [...served.links]) {
-            if (path === undefined || address.toLowerCase() === path) link.close(error)
+            if (path === undefined || address.toLowerCase() === path) served.detach(link, error)
           }
         }
       }),
     endSessions: (error) =>
       Effect.sync(() => {
         for (const served of [...door.connections]) {
-          for (const session of new Set([...served.links.keys()].map((link) => link.session))) session.close(error)
+          for (const session of new Set([...served.links.keys()].map((link) => link.session))) {
+            served.endSession(session, error)
+          }
         }
       }),
     fail: ({ entity, error, operation, times }) =>

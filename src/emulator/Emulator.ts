@@ -8,7 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -16,8 +16,8 @@ import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import * as ConnectionString from "../ConnectionString.ts"
 import * as Dispatcher from "../internal/amqp/Dispatcher.ts"
+import type { Socket } from "../internal/amqp/Socket.ts"
 import * as Transport from "../internal/amqp/Transport.ts"
-import { toMillis } from "../internal/duration.ts"
 import * as ServiceBusClient from "../ServiceBusClient.ts"
 import * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
@@ -107,9 +107,9 @@ interface Started extends Controls.Started {
 
 /** An option in milliseconds. */
 const positive = (option: string, input: Duration.Input | undefined, otherwise: number) => {
-  const millis = input === undefined ? otherwise : toMillis(input)
-  return millis > 0
-    ? Effect.succeed(millis)
+  const duration = Duration.fromInput(input ?? otherwise)
+  return duration._tag === "Some" && Duration.toMillis(duration.value) > 0
+    ? Effect.succeed(Duration.toMillis(duration.value))
     : Effect.fail(new EmulatorError({ problem: `${option} must be a duration of more than 0` }))
 }
 
@@ -252,7 +252,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
     Effect.gen(function*() {
       const host = options.host ?? "127.0.0.1"
       const started = yield* start(options, host)
-      const accept = (socket: Transport.Socket) => {
+      const accept = (socket: Socket) => {
         started.door.accept(socket)
       }
       const isSecure = options.tlsPort !== undefined || options.webSocketPort !== undefined

@@ -19,6 +19,8 @@ export interface IncomingMessage {
   readonly messageId: string | undefined
   readonly sessionId: string | undefined
   readonly timeToLive: number | undefined
+  /** When it is to be enqueued, in milliseconds; at once where that is over or not given. */
+  readonly enqueueAt?: number | undefined
 }
 
 /**
@@ -36,6 +38,8 @@ export interface StoredMessage {
   /** How often its delivery failed: 0 at the first delivery. */
   readonly deliveryCount: number
   readonly state: "active" | "deferred" | "scheduled"
+  /** When it will be enqueued, in milliseconds, while it is scheduled. */
+  readonly enqueueAt: number | undefined
   readonly payload: Uint8Array
   readonly messageId: string | undefined
   readonly sessionId: string | undefined
@@ -124,7 +128,8 @@ export interface Queue {
   readonly deadLetterQueue: Queue | undefined
   readonly counters: Counters
   /**
-   * Stores all of the messages or none, and returns their sequence numbers. Refused as `NotAllowed` on a dead-letter
+   * Stores all of the messages or none, and returns their sequence numbers. One that is scheduled waits, and gets a new
+   * number when it is enqueued. Refused as `NotAllowed` on a dead-letter
    * queue, as `MessageTooLarge` and as `QuotaExceeded`.
    */
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal>
@@ -147,6 +152,10 @@ export interface Queue {
     sequenceNumbers: ReadonlyArray<bigint>,
     mode: Consumer["mode"]
   ): Result.Result<ReadonlyArray<Delivery>, Refusal>
+  /** Takes scheduled messages back, all of them or none. Refused as `MessageNotFound` where one is not scheduled. */
+  cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal>
+  /** Up to `count` messages of whatever state from a sequence number on, in their order, without taking them. */
+  peek(from: bigint, count: number): ReadonlyArray<StoredMessage>
   /** Every message, of whatever state, in the order of sequence numbers. */
   messages(): ReadonlyArray<StoredMessage>
 }

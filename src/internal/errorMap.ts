@@ -148,6 +148,8 @@ export const sendError = narrowing(sendTags)
 export const settleError = narrowing(settleTags)
 export const renewError = narrowing(renewTags)
 
+export const notFoundError = narrowing([...attachTags, "MessageNotFoundError"])
+
 /** Conditions of `$management` where the answer has a status and no condition (the JavaScript SDK's table). */
 const conditionOf = (status: number): string => {
   switch (status) {

@@ -4,18 +4,27 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as AmqpValue from "../AmqpValue.ts"
-import { type LockRenewalError, ServiceBusError, type SettleError } from "../ServiceBusError.ts"
+import {
+  type CancelScheduledError,
+  type LockRenewalError,
+  type PeekError,
+  type ReceiveDeferredError,
+  type ScheduleError,
+  ServiceBusError,
+  type SettleError
+} from "../ServiceBusError.ts"
 import type { Settlement } from "../Settlement.ts"
 import * as errorMap from "./errorMap.ts"
 import type { RequestResponse, Response } from "./requestResponse.ts"
 
-const field = (response: Response, name: string): AmqpValue.AmqpValue => {
-  const { body } = response
-  if (body instanceof Map) return body.get(name)
-  return typeof body === "object" && body !== null && Object.hasOwn(body, name)
-    ? (body as Record<string, AmqpValue.AmqpValue>)[name]
+const entryOf = (map: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue => {
+  if (map instanceof Map) return map.get(name)
+  return typeof map === "object" && map !== null && Object.hasOwn(map, name)
+    ? (map as Record<string, AmqpValue.AmqpValue>)[name]
     : undefined
 }
+
+const field = (response: Response, name: string): AmqpValue.AmqpValue => entryOf(response.body, name)
 
 const isSuccess = (response: Response): boolean => response.status >= 200 && response.status < 300
 
@@ -107,4 +116,122 @@ export const renewLocks = Effect.fnUntraced(function*(
     })
   }
   return times
+})
+
+const serverTimeout = (timeout: number) => ({ "com.microsoft:server-timeout": AmqpValue.typed("uint", timeout) })
+
+/** The messages of a response: encoded, each with its lock token where it has one. */
+const messagesOf = (response: Response): ReadonlyArray<{ readonly bytes: Buffer; readonly lockToken: string }> => {
+  const entries = field(response, "messages")
+  if (!Array.isArray(entries)) return []
+  return entries.flatMap((entry: AmqpValue.AmqpValue) => {
+    const message = entryOf(entry, "message")
+    const token = entryOf(entry, "lock-token")
+    return message instanceof Uint8Array
+      ? [{
+        bytes: Buffer.from(message.buffer, message.byteOffset, message.byteLength),
+        lockToken: AmqpValue.isTyped(token) && token.type === "uuid" ? String(token.value) : ""
+      }]
+      : []
+  })
+}
+
+const longsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> => {
+  const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value as ReadonlyArray<unknown> : value
+  return Array.isArray(items) ? items.map((item) => BigInt(item as bigint | number)) : []
+}
+
+/** Looks at messages of every state from a sequence number on; fewer than asked for may come, none means the end. */
+export const peek = Effect.fnUntraced(function*(node: RequestResponse, options: {
+  readonly entity: string
+  readonly from: bigint
+  readonly count: number
+  readonly timeout: number
+}): Effect.fn.Return<ReadonlyArray<Buffer>, PeekError> {
+  const operation = "peek"
+  const response = yield* node.request(
+    { operation: "com.microsoft:peek-message", ...serverTimeout(options.timeout) },
+    {
+      "from-sequence-number": AmqpValue.typed("long", options.from),
+      "message-count": AmqpValue.typed("int", options.count)
+    },
+    operation
+  )
+  // Some say that there is nothing as an error.
+  if (response.status === 204 || response.condition === "com.microsoft:message-not-found") return []
+  if (!isSuccess(response)) {
+    return yield* errorMap.attachError(errorOf(response), { entity: options.entity, operation })
+  }
+  return messagesOf(response).map(({ bytes }) => bytes)
+})
+
+/** Schedules encoded messages, all of them or none, and gives their sequence numbers. */
+export const schedule = Effect.fnUntraced(function*(node: RequestResponse, options: {
+  readonly entity: string
+  readonly messages: ReadonlyArray<{
+    readonly id: string
+    readonly bytes: Uint8Array
+    readonly sessionId: string | undefined
+    readonly partitionKey: string | undefined
+    readonly viaPartitionKey: string | undefined
+  }>
+  readonly timeout: number
+}): Effect.fn.Return<ReadonlyArray<bigint>, ScheduleError> {
+  const operation = "schedule"
+  const response = yield* node.request(
+    { operation: "com.microsoft:schedule-message", ...serverTimeout(options.timeout) },
+    {
+      messages: options.messages.map(({ bytes, id, partitionKey, sessionId, viaPartitionKey }) => {
+        const entry: Record<string, AmqpValue.AmqpValue> = { "message-id": id, message: bytes }
+        if (sessionId !== undefined) entry["session-id"] = sessionId
+        if (partitionKey !== undefined) entry["partition-key"] = partitionKey
+        if (viaPartitionKey !== undefined) entry["via-partition-key"] = viaPartitionKey
+        return entry
+      })
+    },
+    operation
+  )
+  if (!isSuccess(response)) {
+    return yield* errorMap.sendError(errorOf(response), { entity: options.entity, operation })
+  }
+  return longsOf(field(response, "sequence-numbers"))
+})
+
+/** Takes scheduled messages back, all of them or none. */
+export const cancelScheduled = Effect.fnUntraced(function*(node: RequestResponse, options: {
+  readonly entity: string
+  readonly sequenceNumbers: ReadonlyArray<bigint>
+  readonly timeout: number
+}): Effect.fn.Return<void, CancelScheduledError> {
+  const operation = "cancelScheduled"
+  const response = yield* node.request(
+    { operation: "com.microsoft:cancel-scheduled-message", ...serverTimeout(options.timeout) },
+    { "sequence-numbers": AmqpValue.array("long", options.sequenceNumbers) },
+    operation
+  )
+  if (!isSuccess(response)) {
+    return yield* errorMap.notFoundError(errorOf(response), { entity: options.entity, operation })
+  }
+})
+
+/** Receives deferred messages by their sequence numbers, all of them or none. */
+export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse, options: {
+  readonly entity: string
+  readonly sequenceNumbers: ReadonlyArray<bigint>
+  readonly destructive: boolean
+  readonly timeout: number
+}): Effect.fn.Return<ReadonlyArray<{ readonly bytes: Buffer; readonly lockToken: string }>, ReceiveDeferredError> {
+  const operation = "receiveDeferred"
+  const response = yield* node.request(
+    { operation: "com.microsoft:receive-by-sequence-number", ...serverTimeout(options.timeout) },
+    {
+      "sequence-numbers": AmqpValue.array("long", options.sequenceNumbers),
+      "receiver-settle-mode": AmqpValue.typed("uint", options.destructive ? 0 : 1)
+    },
+    operation
+  )
+  if (!isSuccess(response)) {
+    return yield* errorMap.notFoundError(errorOf(response), { entity: options.entity, operation })
+  }
+  return messagesOf(response)
 })

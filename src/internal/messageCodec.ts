@@ -14,6 +14,7 @@ import type {
   LockToken,
   MessageState,
   OutgoingMessage,
+  PeekedMessage,
   ReceivedMessage
 } from "../ServiceBusMessage.ts"
 import { canonical } from "./amqp/dataPlane/Reader.ts"
@@ -505,6 +506,11 @@ export abstract class Received<A> implements ReceivedMessage<A> {
 /** A message that was received destructively. */
 export class Destructive<A> extends Received<A> implements DestructiveMessage<A> {
   readonly _tag = "Destructive"
+}
+
+/** A message that was looked at. */
+export class Peeked<A> extends Received<A> implements PeekedMessage<A> {
+  readonly _tag = "Peeked"
 }
 
 /** A message under a lock. The delivery and its owner stay with it, out of sight. */

@@ -70,7 +70,11 @@ const managementIdle = Duration.minutes(5)
 interface Open {
   readonly connection: Connection.Connection
   readonly claims: cbs.Claims
-  readonly management: RcMap.RcMap<string, supervisor.Supervised<RequestResponse.RequestResponse, AttachError>, AttachError>
+  readonly management: RcMap.RcMap<
+    string,
+    supervisor.Supervised<RequestResponse.RequestResponse, AttachError>,
+    AttachError
+  >
   /** Whether its scope is closed. */
   readonly isClosed: () => boolean
 }
@@ -90,7 +94,13 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     const open = Effect.gen(function*(): Effect.fn.Return<Open, AttachError, Scope.Scope> {
       const mine = ++generation
       yield* SubscriptionRef.set(state, "connecting")
-      const died = Effect.suspend(() => generation === mine ? SubscriptionRef.set(state, "disconnected") : Effect.void)
+      let isOver = false
+      // Lost first and closed later, it is told once.
+      const died = Effect.suspend(() => {
+        if (isOver || generation !== mine) return Effect.void
+        isOver = true
+        return SubscriptionRef.set(state, "disconnected")
+      })
       return latest = yield* connect(died).pipe(
         Effect.tap(() => SubscriptionRef.set(state, "connected")),
         Effect.onError(() => died)
@@ -157,12 +167,16 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       )
 
     const management = (entity: string) =>
-      told(Effect.flatMap(current, ({ connection, isClosed, management }) =>
-        isClosed() ? Effect.fail(connection.dead() ?? gone()) : RcMap.get(management, entity).pipe(
-          // The map keeps a failure for as long as it would keep a node.
-          Effect.tapError(() => RcMap.invalidate(management, entity)),
-          Effect.flatMap((node) => node.get)
-        )))
+      told(
+        Effect.flatMap(current, ({ connection, isClosed, management }) =>
+          isClosed() ? Effect.fail(connection.dead() ?? gone()) : RcMap.get(management, entity).pipe(
+            // The map keeps a failure for as long as it would keep a node.
+            Effect.tapError(() =>
+              RcMap.invalidate(management, entity)
+            ),
+            Effect.flatMap((node) => node.get)
+          ))
+      )
 
     return {
       options,
@@ -170,8 +184,10 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       retrying,
       management,
       session: (entity) =>
-        told(Effect.flatMap(current, ({ claims, connection }) =>
-          Effect.andThen(claims.authorize(entity), Link.session(connection, options.timeout)))),
+        told(
+          Effect.flatMap(current, ({ claims, connection }) =>
+            Effect.andThen(claims.authorize(entity), Link.session(connection, options.timeout)))
+        ),
       health: Effect.gen(function*() {
         const { connection } = yield* current
         const before = yield* Clock.monotonicTimeNanos

@@ -59,6 +59,9 @@ export interface Receiving {
   readonly renew: (token: string) => Effect.Effect<DateTime.Utc, LockRenewalError>
 }
 
+/** The outcome of `Settlement.abandon`. */
+export const abandoned: Outcome = { _tag: "Modified", deliveryFailed: true, undeliverableHere: false }
+
 /** The longest lock that Service Bus gives, in milliseconds. */
 const longestLock = 300_000
 
@@ -84,13 +87,17 @@ export const make = Effect.fnUntraced(function*(options: {
     isLost: (receiver) => receiver.link.dead() !== undefined
   }))
   const renew = (token: string) =>
-    Effect.scoped(Effect.flatMap(Effect.andThen(link.isOpen, namespace.management(entity.path)), (node) =>
-      management.renewLocks(node, {
-        entity: entity.path,
-        tokens: [token],
-        link: link.current().link.rhea.name,
-        timeout
-      }))).pipe(Effect.map((times) => times[0]!))
+    Effect.scoped(
+      Effect.flatMap(Effect.andThen(link.isOpen, namespace.management(entity.path)), (node) =>
+        management.renewLocks(node, {
+          entity: entity.path,
+          tokens: [token],
+          link: link.current().link.rhea.name,
+          timeout
+        }))
+    ).pipe(Effect.map((times) =>
+      times[0]!
+    ))
   return {
     entity,
     namespace,
@@ -131,7 +138,7 @@ export const lockOf = (
       token: message.lockToken,
       expiresAt: delivery.receivedAt + duration,
       duration,
-      held: () => Receiver.of(delivery).isUnsettled(delivery)
+      held: () => delivery.holder.isUnsettled(delivery)
     }
     delivery.lock = lock
   }
@@ -146,7 +153,7 @@ export const renewLock = (
 ): Effect.Effect<DateTime.Utc, LockRenewalError> =>
   Effect.suspend(() => {
     const now = lockWheel.monotonic(self.clock)
-    return Effect.tap(self.renew(message.lockToken), () =>
+    return Effect.tap(self.namespace.retrying.run(self.renew(message.lockToken)), () =>
       Effect.sync(() => lockWheel.renewed(lockOf(self, message, delivery), now)))
   })
 
@@ -183,7 +190,7 @@ export const handOut = <A>(
   }
   self.undecodable++
   if (policy === "deadLetter") {
-    Receiver.of(delivery).dispose([delivery], {
+    delivery.holder.dispose([delivery], {
       _tag: "Rejected",
       error: {
         condition: "com.microsoft:dead-letter",
@@ -192,7 +199,7 @@ export const handOut = <A>(
     })
     return undefined
   }
-  Receiver.of(delivery).dispose([delivery], { _tag: "Modified", deliveryFailed: true, undeliverableHere: false })
+  delivery.holder.dispose([delivery], abandoned)
   return policy === "abandon"
     ? undefined
     : new MessageDecodeError({ entity: self.entity.path, operation: "receive", ...problem })
@@ -202,7 +209,7 @@ export const handOut = <A>(
 const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
   const age = lockWheel.monotonic(self.clock) - delivery.receivedAt
   if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
-  Receiver.of(delivery).forget(delivery)
+  delivery.holder.forget(delivery)
   self.expired++
   return true
 }
@@ -225,7 +232,7 @@ export const deliveryOf = (
       })
     )
   }
-  return Receiver.of(delivery).isUnsettled(delivery)
+  return delivery.holder.isUnsettled(delivery)
     ? Result.succeed(delivery)
     : Result.fail(
       new MessageAlreadySettled({ entity: self.entity.path, operation, sequenceNumber: message.sequenceNumber })
@@ -243,12 +250,7 @@ export const outcomeOf = (
     case "Complete":
       return Result.succeed(accepted)
     case "Abandon":
-      return checked(self, {
-        _tag: "Modified",
-        deliveryFailed: true,
-        undeliverableHere: false,
-        annotations: settlement.properties
-      })
+      return checked(self, { ...abandoned, annotations: settlement.properties })
     case "Defer":
       return checked(self, { _tag: "Modified", undeliverableHere: true, annotations: settlement.properties })
     case "DeadLetter": {
@@ -319,7 +321,7 @@ export const settle = (
     }
     if (deliveries.length === 0) return Effect.void
     const { link } = self
-    const isHere = deliveries.every((delivery) => Receiver.of(delivery) === link)
+    const isHere = deliveries.every((delivery) => delivery.holder === link)
     if (!isHere || link.link.dead() !== undefined) return settleElsewhere(self, deliveries, settlement, false)
     return Effect.catch(link.settle(deliveries, outcome.success), (error) =>
       // Only where the link is lost: a peer that is slow is not asked twice.
@@ -332,7 +334,7 @@ export const settle = (
  * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
  * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
  */
-const settleElsewhere = (
+export const settleElsewhere = (
   self: Receiving,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
@@ -342,7 +344,7 @@ const settleElsewhere = (
   if (!asked && new Set(deliveries).size < deliveries.length) {
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
   }
-  for (const delivery of deliveries) Receiver.of(delivery).forget(delivery)
+  for (const delivery of deliveries) delivery.holder.forget(delivery)
   let uncertain = asked
   const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettleError> =>
     namespace.retrying.run(
@@ -354,7 +356,9 @@ const settleElsewhere = (
           timeout: namespace.options.timeout
         }))).pipe(Effect.tapError((error) =>
           Effect.sync(() => {
-            if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
+            if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") {
+              uncertain = true
+            }
           })
         ))
     ).pipe(Effect.catchTag("MessageLockLostError", (error) =>

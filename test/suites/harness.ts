@@ -2,13 +2,16 @@
 import { assert, it } from "@effect/vitest"
 import { ServiceBusBody, type ServiceBusClient, ServiceBusEntity, type ServiceBusError } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
 import type { DataPlane } from "../../src/internal/amqp/dataPlane/DataPlane.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
 import type { RheaLink } from "../../src/internal/amqp/rhea.ts"
@@ -17,14 +20,18 @@ import { internalsOf } from "../../src/ServiceBusReceiver.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
 
-export type LayerFor = (options: Emulator.Options) => Layer.Layer<Services, ServiceBusError.EmulatorError>
+/** A broker, and a client of it with options. */
+export type LayerFor = (
+  options: Emulator.Options,
+  client?: ServiceBusClient.CommonOptions
+) => Layer.Layer<Services, ServiceBusError.EmulatorError>
 
 export type Name = "in memory" | "over TCP"
 
-export const inMemory: LayerFor = Emulator.layer
+export const inMemory: LayerFor = (options, client) => Emulator.layer({ ...options, client })
 
-export const overTcp: LayerFor = (options) =>
-  Emulator.layerClient.pipe(Layer.provideMerge(Emulator.layerServer(options)))
+export const overTcp: LayerFor = (options, client) =>
+  Emulator.layerClientOver("tcp", client).pipe(Layer.provideMerge(Emulator.layerServer(options)))
 
 /** Runs a suite over both. */
 export const both = (suite: (name: Name, layerFor: LayerFor) => unknown): void => {
@@ -40,10 +47,14 @@ export const TextBytes = ServiceBusEntity.queue("texts", { body: ServiceBusBody.
 /** `orders` again, by the text of its bodies. */
 export const OrderTexts = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
 
+/** A client that tries nothing again: for what a failure looks like. */
+export const once = { client: { retry: { maxRetries: 0 } } } as const
+
 type Body<E> = (name: string, effect: () => Effect.Effect<void, E, Services | Scope.Scope>, options?: {
   readonly texts?: Emulator.EntityOptions
   readonly orders?: Emulator.EntityOptions
   readonly policies?: ReadonlyArray<Emulator.Policy>
+  readonly client?: ServiceBusClient.CommonOptions
   readonly timeout?: number
 }) => void
 
@@ -65,7 +76,7 @@ export const testsOf = (name: Name, layerFor: LayerFor): Tests => {
         Effect.provide(layerFor({
           entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts)],
           ...(options?.policies === undefined ? {} : { policies: options.policies })
-        }))
+        }, options?.client))
       ), options?.timeout ?? 10_000)
   return { test, clock: name === "in memory" ? test : () => {} }
 }
@@ -84,12 +95,16 @@ export const failsWith = <const T extends ServiceBusError.Any["_tag"]>(tag: T) =
     return error as Extract<ServiceBusError.Any, { readonly _tag: T }>
   })
 
-/** The data plane under a receiver, or under a sender, whose link is private: of the link of now. */
-export const wireOf = (holder: object): { readonly plane: DataPlane; readonly rhea: RheaLink } => {
-  const inner = "maxMessageSize" in holder
+/** The link of now under a receiver, or under a sender, whose link is private. */
+export const linkOf = (holder: object): Link =>
+  "maxMessageSize" in holder
     ? (holder as unknown as { readonly link: Supervised<{ readonly link: Link }, never> }).link.current().link
     : internalsOf(holder).receiving.link.link
-  return { plane: inner.connection.plane, rhea: inner.rhea }
+
+/** The data plane under it. */
+export const wireOf = (holder: object): { readonly plane: DataPlane; readonly rhea: RheaLink } => {
+  const { connection, rhea } = linkOf(holder)
+  return { plane: connection.plane, rhea }
 }
 
 /** How many deliveries a sender has put on the wire. */
@@ -115,6 +130,25 @@ export const soon = (condition: () => boolean): Effect.Effect<void> =>
 /** Starts an effect and waits until it is suspended in its first wait. */
 export const start = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
   Effect.forkChild(effect, { startImmediately: true })
+
+/** Runs an effect while time passes, where time is virtual: in steps, each once nothing is on its way any more. */
+export const passing = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  step: Duration.Input = 100
+): Effect.Effect<A, E, R | Emulator.Emulator> =>
+  Effect.gen(function*() {
+    const emulator = yield* Emulator.Emulator
+    const fiber = yield* start(effect)
+    const isVirtual = "adjust" in (yield* Clock.Clock)
+    yield* until(Effect.suspend(() =>
+      fiber.pollUnsafe() !== undefined
+        ? Effect.succeed(true)
+        : isVirtual
+        ? emulator.idle.pipe(Effect.andThen(TestClock.adjust(step)), Effect.as(false))
+        : Effect.succeed(false)
+    ))
+    return yield* Fiber.join(fiber)
+  })
 
 /** `n` texts. */
 export const texts = (n: number, from = 0): ReadonlyArray<{ readonly body: string; readonly messageId: string }> =>

@@ -14,7 +14,9 @@ import {
   failsWith,
   idsOf,
   type LayerFor,
+  linkOf,
   type Name,
+  passing,
   type Services,
   start,
   testsOf,
@@ -171,7 +173,8 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         )
       }))
 
-    test("no timer of the client is left when all scopes are closed", () =>
+    /** Runs a program on a broker of its own, with a clock that counts who sleeps. */
+    const counted = <A, E>(program: (sleeping: () => number) => Effect.Effect<A, E, Services | Scope.Scope>) =>
       Effect.gen(function*() {
         const inner = yield* Clock.Clock
         let sleeping = 0
@@ -183,19 +186,47 @@ export const suite = (name: Name, layerFor: LayerFor) =>
               () => Effect.sync(() => sleeping--)
             )
         })
-        yield* Effect.gen(function*() {
-          const scope = yield* Scope.make()
-          const context = yield* Effect.context<Services>()
-          yield* everything.pipe(Effect.provideContext(context), Scope.provide(scope))
-          assert.isAbove(sleeping, 0)
-          yield* Scope.close(scope, Exit.void)
-        }).pipe(
+        yield* program(() => sleeping).pipe(
           Effect.scoped,
-          Effect.provide(layerFor({ entities: [Emulator.entity(Texts)] })),
+          Effect.provide(layerFor({ entities: [Emulator.entity(Texts)] }, { retry: { delay: 1, maxDelay: 1 } })),
           (effect) => Effect.provideService(effect, Clock.Clock, counting)
         )
         yield* until(Effect.sync(() => sleeping === 0))
-      }))
+      })
+
+    test("no timer of the client is left when all scopes are closed", () =>
+      counted(Effect.fnUntraced(function*(sleeping) {
+        const scope = yield* Scope.make()
+        const context = yield* Effect.context<Services>()
+        yield* everything.pipe(Effect.provideContext(context), Scope.provide(scope))
+        assert.isAbove(sleeping(), 0)
+        yield* Scope.close(scope, Exit.void)
+      })))
+
+    test("a hundred losses leave no timer behind", () =>
+      counted(Effect.fnUntraced(function*(sleeping) {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Texts)
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const losses = Effect.fnUntraced(function*(count: number) {
+          for (let i = 0; i < count; i++) {
+            yield* passing(sender.send({ body: "" }), 1)
+            const [message] = yield* passing(receiver.receive(), 1)
+            const link = linkOf(receiver)
+            yield* i % 2 === 0
+              ? emulator.dropConnections
+              : emulator.detachLinks({ condition: "amqp:link:detach-forced" })
+            yield* until(Effect.sync(() => link.dead() !== undefined))
+            yield* passing(receiver.renewLock(message!), 1)
+            yield* passing(receiver.complete(message!), 1)
+          }
+          yield* emulator.idle
+          return sleeping()
+        })
+        const before = yield* losses(4)
+        assert.isAtMost(yield* losses(100), before + 2)
+        assert.deepInclude(yield* emulator.counters(Texts), { completed: 104 })
+      })), { timeout: 20_000 })
 
     clock("a link stays up for days: its token is put again before it expires", () =>
       Effect.gen(function*() {

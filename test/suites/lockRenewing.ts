@@ -193,11 +193,11 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           )
         )
         yield* emulator.idle
-        yield* emulator.dropConnections
+        yield* emulator.stop
         assert.isUndefined(yield* run(fiber, "29 seconds"))
         yield* run(fiber, "2 seconds")
         const error = yield* Fiber.join(fiber)
-        assert.strictEqual((error.cause as { readonly _tag?: string })._tag, "ServiceBusConnectionError")
+        assert.strictEqual((error.cause as { readonly _tag?: string })._tag, "ServiceBusCommunicationError")
       }), half)
 
     clock("work that settles its message inside goes on without a lock", () =>

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import * as net from "node:net"
-import { failsWith, overTcp, start, testsOf, Texts, texts, until } from "./harness.ts"
+import { failsWith, linkOf, overTcp, start, testsOf, Texts, texts, until } from "./harness.ts"
 
 interface Proxy {
   readonly port: number
@@ -15,31 +15,39 @@ interface Proxy {
   readonly writes: () => number
   /** From now on nothing passes, in either direction, and nobody is told. */
   readonly freeze: () => void
+  /** Half of what comes next from the broker passes, and then nothing any more. */
+  readonly halve: () => void
+  /** New connections pass again; what was frozen stays so. */
+  readonly thaw: () => void
 }
 
 /** Stands before the broker and falls silent after so many writes of the client. */
-const proxy = (target: number, after = Infinity) =>
+export const proxy = (target: number, after = Infinity) =>
   Effect.acquireRelease(
     Effect.callback<Proxy & { readonly close: () => void }>((resume) => {
       const sockets = new Set<net.Socket>()
       let writes = 0
-      let frozen = false
+      let line = { frozen: false, halved: false }
       const server = net.createServer((near) => {
+        const mine = line
         const far = net.connect({ host: "127.0.0.1", port: target })
         for (const socket of [near, far]) {
           sockets.add(socket)
+          socket.setNoDelay(true)
           socket.on("error", () => {})
         }
         near.on("data", (bytes) => {
-          if (++writes > after) frozen = true
-          if (!frozen) far.write(bytes)
+          if (++writes > after) mine.frozen = true
+          if (!mine.frozen) far.write(bytes)
         })
         far.on("data", (bytes) => {
-          if (!frozen) near.write(bytes)
+          if (mine.frozen) return
+          near.write(mine.halved ? bytes.subarray(0, bytes.length >> 1) : bytes)
+          mine.frozen = mine.halved
         })
         near.on("close", () => far.destroy())
         far.on("close", () => {
-          if (!frozen) near.destroy()
+          if (!mine.frozen) near.destroy()
         })
       })
       server.listen(0, "127.0.0.1", () =>
@@ -47,7 +55,13 @@ const proxy = (target: number, after = Infinity) =>
           port: (server.address() as net.AddressInfo).port,
           writes: () => writes,
           freeze: () => {
-            frozen = true
+            line.frozen = true
+          },
+          halve: () => {
+            line.halved = true
+          },
+          thaw: () => {
+            line = { frozen: false, halved: false }
           },
           close: () => {
             for (const socket of sockets) socket.destroy()
@@ -58,13 +72,14 @@ const proxy = (target: number, after = Infinity) =>
     ({ close }) => Effect.sync(close)
   )
 
-const through = Effect.fnUntraced(function*<A, E, R>(proxy: Proxy, effect: Effect.Effect<A, E, R>) {
+export const through = Effect.fnUntraced(function*<A, E, R>(
+  proxy: Proxy,
+  effect: Effect.Effect<A, E, R>,
+  options: ServiceBusClient.CommonOptions = { operationTimeout: "250 millis", retry: { maxRetries: 0 } }
+) {
   const emulator = yield* Emulator.Emulator
   const parsed = yield* ConnectionString.parse(emulator.connectionString)
-  const client = yield* ServiceBusClient.fromConnectionString({ ...parsed, port: proxy.port }, {
-    operationTimeout: "250 millis",
-    retry: { maxRetries: 0 }
-  })
+  const client = yield* ServiceBusClient.fromConnectionString({ ...parsed, port: proxy.port }, options)
   return yield* Effect.provideService(effect, ServiceBusClient.ServiceBusClient, client)
 })
 
@@ -141,15 +156,21 @@ export const suite = () =>
           silent,
           Effect.gen(function*() {
             const receiver = yield* ServiceBusReceiver.make(Texts)
-            const fiber = yield* start(
-              failsWith("ServiceBusConnectionError")(receiver.receive({ maxWait: Duration.infinity }))
-            )
+            const link = linkOf(receiver)
+            const fiber = yield* start(receiver.receive({ maxWait: Duration.infinity }))
             silent.freeze()
             yield* TestClock.adjust("119 seconds")
-            assert.isUndefined(fiber.pollUnsafe())
+            assert.isUndefined(link.dead())
+            silent.thaw()
             yield* TestClock.adjust("61 seconds")
-            const error = yield* Fiber.join(fiber)
-            assert.include(error.message, "said nothing")
+            assert.strictEqual(link.dead()?._tag, "ServiceBusConnectionError")
+            assert.include(link.dead()?.message, "said nothing")
+            // The one who waits waits on a new connection.
+            yield* until(Effect.sync(() =>
+              linkOf(receiver) !== link
+            ))
+            yield* emulator.send(Texts, texts(1))
+            assert.lengthOf(yield* Fiber.join(fiber), 1)
           })
         ))
       }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))

@@ -13,8 +13,14 @@ import * as DataPlanes from "../../internal/amqp/dataPlane/DataPlane.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
 import * as Guard from "../../internal/amqp/Guard.ts"
-import { rhea, type RheaConnection, type RheaContainer, type RheaLink } from "../../internal/amqp/rhea.ts"
-import type { Socket } from "../../internal/amqp/Transport.ts"
+import {
+  rhea,
+  type RheaConnection,
+  type RheaContainer,
+  type RheaLink,
+  type RheaSession
+} from "../../internal/amqp/rhea.ts"
+import type { Socket } from "../../internal/amqp/Socket.ts"
 import type { Alarm, Deadline } from "../Alarm.ts"
 import * as Authorization from "../Authorization.ts"
 import type { Broker } from "../Broker.ts"
@@ -113,7 +119,8 @@ export class Served {
   /** The links that are attached, by the address of their node as the peer wrote it. */
   readonly links = new Map<RheaLink, string>()
   private readonly socket: Socket
-  private readonly closers = new Set<() => void>()
+  private readonly closers = new Map<RheaLink, Array<() => void>>()
+  private stopTimers = (): void => {}
 
   constructor(door: Door, socket: Socket, container: RheaContainer) {
     this.door = door
@@ -148,7 +155,7 @@ export class Served {
       }
     })
     this.rhea.accept(Guard.wrap(socket, guard))
-    acceptAnonymous(this.rhea)
+    acceptAnonymous(this.rhea, () => door.options.dispatcher.schedule(() => this.drop()))
     this.watch()
   }
 
@@ -176,10 +183,10 @@ export class Served {
       alarm.set(silence, now() + 2 * idleTimeout)
       if (this.heartbeatInterval > 0) alarm.set(heartbeat, now() + this.heartbeatInterval)
     })
-    this.closers.add(() => {
+    this.stopTimers = () => {
       for (const each of [handshake, heartbeat, silence]) alarm.clear(each)
       this.idle.end()
-    })
+    }
   }
 
   /** Half of the peer's idle time-out, in milliseconds; 0 where it has none. A peer gets no more than two a second. */
@@ -194,23 +201,43 @@ export class Served {
     this.socket.destroy()
   }
 
-  /** Closes the connection with an error that the peer is told. */
+  /** Closes the connection with an error that the peer is told; nothing more is handed to it. */
   close(error: AmqpError): void {
     this.rhea.close(error)
+    for (const link of [...this.closers.keys()]) this.left(link)
+  }
+
+  /** Detaches a link with an error that the peer is told; nothing more is handed to it. */
+  detach(link: RheaLink, error: AmqpError): void {
+    link.close(error)
+    this.left(link)
+  }
+
+  /** Ends a session with an error that the peer is told; nothing more is handed to its links. */
+  endSession(session: RheaSession, error: AmqpError): void {
+    session.close(error)
+    for (const link of [...this.closers.keys()]) if (link.session === session) this.left(link)
   }
 
   private end(): void {
     this.door.connections.delete(this)
-    for (const closer of this.closers) closer()
-    this.closers.clear()
+    this.stopTimers()
+    for (const link of [...this.closers.keys()]) this.left(link)
+  }
+
+  /** A link is not there any more: what was to run at its end runs, once. */
+  private left(link: RheaLink): void {
+    const closers = this.closers.get(link)
+    this.closers.delete(link)
+    for (const closer of closers ?? []) closer()
   }
 
   /** Runs a function when the link or its connection ends. */
   onEnd(link: RheaLink, closer: () => void): void {
-    const once = () => {
-      if (this.closers.delete(once)) closer()
-    }
-    this.closers.add(once)
+    const closers = this.closers.get(link)
+    if (closers !== undefined) return void closers.push(closer)
+    this.closers.set(link, [closer])
+    const once = () => this.left(link)
     const kind = link.is_receiver() ? "receiver" : "sender"
     link.on(`${kind}_close`, once)
     link.on(`${kind}_error`, () => {})
@@ -252,7 +279,7 @@ export class Served {
     const expiry = timer(() => {
       const renewed = this.claims.heldUntil(path.toLowerCase(), right)
       if (renewed !== undefined) return alarm.set(expiry, renewed)
-      link.close(this.door.refusals.expired(path))
+      this.detach(link, this.door.refusals.expired(path))
     })
     alarm.set(expiry, until)
     this.onEnd(link, () => alarm.clear(expiry))
@@ -397,7 +424,7 @@ const nodeOf = (raw: string): NodeAddress => {
  * SASL as the service does it: MSSBCBS and ANONYMOUS, with the claims put afterwards. Answered in the same turn and from a
  * table without a prototype: rhea's own answers later, and looks names up in an object.
  */
-const acceptAnonymous = (connection: RheaConnection): void => {
+const acceptAnonymous = (connection: RheaConnection, refuse: () => void): void => {
   const server = connection.sasl_transport?.transports?.[3]
   if (server === undefined) return
   const mechanisms = ["MSSBCBS", "ANONYMOUS"]
@@ -408,6 +435,7 @@ const acceptAnonymous = (connection: RheaConnection): void => {
     const ok = mechanisms.includes(String(frame.performative.mechanism))
     server.mechanism = { outcome: ok, username: "anonymous" }
     server.do_step(undefined)
-    if (!ok) connection.close({ condition: "amqp:unauthorized-access", description: "Unknown SASL mechanism." })
+    // Told by the outcome; there is no second try.
+    if (!ok) refuse()
   }
 }

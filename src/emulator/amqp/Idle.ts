@@ -115,6 +115,7 @@ class LinkIdle implements Timer {
   ring(): void {
     const { clock, idle } = this.served.door.options
     if (this.last + idle.link > clock.currentTimeMillisUnsafe()) return this.start()
-    this.link.close(this.served.door.refusals.idle(this.link.name, this.link.is_receiver(), idle.link))
+    const { link, served } = this
+    served.detach(link, served.door.refusals.idle(link.name, link.is_receiver(), idle.link))
   }
 }

@@ -6,10 +6,10 @@ import * as AmqpValue from "../../AmqpValue.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Right } from "../Authorization.ts"
-import type { Delivery, Queue } from "../Queue.ts"
+import type { Delivery, IncomingMessage, Queue } from "../Queue.ts"
 import type { Served } from "./Door.ts"
 import type { Answer, Request } from "./Node.ts"
-import { outgoing } from "./StoredPayload.ts"
+import { incoming, outgoing } from "./StoredPayload.ts"
 
 /** The status of a refusal. */
 const statusOf = (error: AmqpError): number => {
@@ -46,6 +46,12 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
       return allowed(served, queue, "Listen") ?? updateDisposition(served, queue, request)
     case "com.microsoft:receive-by-sequence-number":
       return allowed(served, queue, "Listen") ?? receiveDeferred(served, queue, request)
+    case "com.microsoft:peek-message":
+      return allowed(served, queue, "Listen") ?? peek(queue, request)
+    case "com.microsoft:schedule-message":
+      return allowed(served, queue, "Send") ?? schedule(served, queue, request)
+    case "com.microsoft:cancel-scheduled-message":
+      return allowed(served, queue, "Send") ?? cancelScheduled(served, queue, request)
     default:
       return refuse(served.door.refusals.notImplemented(queue.path, request.operation))
   }
@@ -100,6 +106,56 @@ const lockedEntry = ({ lockToken, lockedUntil, message }: Delivery): AmqpValue.A
   message: outgoing(message, lockedUntil, lockToken),
   "lock-token": AmqpValue.uuid(lockToken)
 })
+
+/** The most messages in one answer; the client asks again for more. */
+const mostPeeked = 250
+
+const peek = (queue: Queue, request: Request): Answer => {
+  const from = field(request.body, "from-sequence-number")
+  const count = Number(field(request.body, "message-count") ?? 1)
+  const messages = queue.peek(
+    typeof from === "bigint" || typeof from === "number" ? BigInt(from) : 0n,
+    Math.max(0, Math.min(mostPeeked, Number.isFinite(count) ? count : 1))
+  )
+  if (messages.length === 0) return { status: 204, description: "NoContent" }
+  const isBodyless = field(request.body, "omit-message-body") === true
+  return {
+    status: 200,
+    description: "OK",
+    body: { messages: messages.map((message) => ({ message: outgoing(message, undefined, undefined, isBodyless) })) }
+  }
+}
+
+const schedule = (served: Served, queue: Queue, request: Request): Answer => {
+  const { refusals } = served.door
+  const entries = field(request.body, "messages")
+  if (!Array.isArray(entries)) return refuse(refusals.argument(queue.path, "messages must be a list of maps."))
+  const messages: Array<IncomingMessage> = []
+  for (const entry of entries) {
+    const message = field(entry, "message")
+    if (!(message instanceof Uint8Array)) return refuse(refusals.argument(queue.path, "A message must be binary."))
+    try {
+      messages.push(incoming(Buffer.from(message)))
+    } catch {
+      return refuse(refusals.decode(queue.path, "The message is malformed."))
+    }
+  }
+  const sent = queue.send(messages)
+  if (Result.isFailure(sent)) return refuse(refusals.of(sent.failure, queue.path))
+  return { status: 200, description: "OK", body: { "sequence-numbers": AmqpValue.array("long", sent.success) } }
+}
+
+const cancelScheduled = (served: Served, queue: Queue, request: Request): Answer => {
+  const { refusals } = served.door
+  const numbers = longs(field(request.body, "sequence-numbers"))
+  if (numbers === undefined) {
+    return refuse(refusals.argument(queue.path, "sequence-numbers must be an array of long."))
+  }
+  const cancelled = queue.cancelScheduled(numbers)
+  return Result.isFailure(cancelled)
+    ? refuse(refusals.of(cancelled.failure, queue.path))
+    : { status: 200, description: "OK" }
+}
 
 const updateDisposition = (served: Served, queue: Queue, request: Request): Answer => {
   const tokens = tokensOf(request)

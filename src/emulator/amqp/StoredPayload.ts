@@ -26,8 +26,16 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
       ? randomUUID().replaceAll("-", "")
       : AmqpValue.toText(id as AmqpValue.MessageId),
     sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
-    timeToLive: typeof timeToLive === "number" && timeToLive > 0 ? timeToLive : undefined
+    timeToLive: typeof timeToLive === "number" && timeToLive > 0 ? timeToLive : undefined,
+    enqueueAt: enqueueAt(sections)
   }
+}
+
+/** When a message is to be enqueued, in milliseconds. */
+const enqueueAt = (sections: Sections): number | undefined => {
+  if (sections.messageAnnotations < 0) return undefined
+  const at = sections.readRecord(sections.messageAnnotations)["x-opt-scheduled-enqueue-time"]
+  return DateTime.isDateTime(at) ? DateTime.toEpochMillis(at) : undefined
 }
 
 /** The messages of a batch (Service Bus protocol guide): the data sections of its envelope. */
@@ -64,7 +72,12 @@ const states = { active: 0, deferred: 1, scheduled: 2 }
 const writer = new Writer()
 
 /** The message as it goes to a receiver. `lockedUntil` in milliseconds; undefined where there is no lock. */
-export const outgoing = (message: StoredMessage, lockedUntil: number | undefined, lockToken?: string): Buffer => {
+export const outgoing = (
+  message: StoredMessage,
+  lockedUntil: number | undefined,
+  lockToken?: string,
+  isBodyless?: boolean
+): Buffer => {
   const bytes = message.payload as Buffer
   const sections = new Sections(bytes, 0, bytes.length)
   writeHeader(message, sections)
@@ -76,7 +89,7 @@ export const outgoing = (message: StoredMessage, lockedUntil: number | undefined
   writeAnnotations(message, sections, lockedUntil)
   writeProperties(message, sections)
   writeApplicationProperties(message, sections)
-  writer.raw(bytes.subarray(sections.body, sections.bodyEnd))
+  if (isBodyless !== true) writer.raw(bytes.subarray(sections.body, sections.bodyEnd))
   if (sections.footer >= 0) {
     const reader = new Reader(bytes, sections.footer, sections.end)
     reader.skip()

@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
-import type { Socket, Transport } from "../../internal/amqp/Transport.ts"
+import type { Socket } from "../../internal/amqp/Socket.ts"
+import type { Transport } from "../../internal/amqp/Transport.ts"
 import { ServiceBusCommunicationError } from "../../ServiceBusError.ts"
 
 type Listener = (...args: Array<any>) => void

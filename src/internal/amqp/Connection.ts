@@ -171,7 +171,9 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
       }
       return farewell(connection, awaitEvent(rhea, "connection_close", () => rhea.close())).pipe(
         Effect.andThen(
-          Effect.sync(() => die(new ServiceBusConnectionError({ description: "the connection is closed", isClosed: true })))
+          Effect.sync(() =>
+            die(new ServiceBusConnectionError({ description: "the connection is closed", isClosed: true }))
+          )
         )
       )
     })

@@ -8,7 +8,7 @@
  */
 import { Reader } from "./dataPlane/Reader.ts"
 import { walk } from "./dataPlane/walk.ts"
-import type { Socket } from "./Transport.ts"
+import type { Socket } from "./Socket.ts"
 
 /** What a peer did that no peer may. */
 export class Violation extends Error {}

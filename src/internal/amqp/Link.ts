@@ -233,7 +233,9 @@ class OpenLink implements Link {
   release(): void {
     for (const off of this.off) off()
     this.off.length = 0
-    this.dieOf(new ServiceBusConnectionError({ entity: this.entity, description: "the link is closed", isClosed: true }))
+    this.dieOf(
+      new ServiceBusConnectionError({ entity: this.entity, description: "the link is closed", isClosed: true })
+    )
     this.session.drop(this.plane)
   }
 }

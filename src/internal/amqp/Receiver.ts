@@ -18,7 +18,7 @@ import {
 import * as errorMap from "../errorMap.ts"
 import { awaitEvent, farewell } from "./Connection.ts"
 import { type Outcome, released } from "./dataPlane/Outcome.ts"
-import type { IncomingDelivery, LinkPlane, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
+import type { Holder, IncomingDelivery, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Link from "./Link.ts"
 
@@ -33,7 +33,7 @@ export interface Options {
   readonly filter?: object | undefined
 }
 
-export interface Receiver {
+export interface Receiver extends Holder {
   readonly link: Link.Link
   /** How many deliveries are in the inbox. */
   readonly size: () => number
@@ -48,18 +48,12 @@ export interface Receiver {
   readonly drain: Effect.Effect<void>
   /** Settles deliveries with one outcome and waits for the peer's answer to all of them. */
   readonly settle: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => Effect.Effect<void, SettleError>
-  /** Says what becomes of deliveries without waiting for an answer. */
-  readonly dispose: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => void
-  /** Forgets a delivery whose lock is over: there is nothing left to settle. */
-  readonly forget: (delivery: IncomingDelivery) => void
   /** Puts deliveries back at the head of the inbox. */
   readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
   /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
   readonly consume: (sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined) => void
   /** Whether deliveries go to a function. */
   readonly isConsumed: () => boolean
-  /** Whether a delivery can still be settled by this receiver. */
-  readonly isUnsettled: (delivery: IncomingDelivery) => boolean
 }
 
 export const make: (session: Link.Session, options: Options) => Effect.Effect<Receiver, AttachError, Scope.Scope> =
@@ -81,11 +75,6 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
     return receiver
   })
 
-const receivers = new WeakMap<LinkPlane, Receiver>()
-
-/** The receiver that a delivery came to, whether it lives or not. */
-export const of = (delivery: IncomingDelivery): Receiver => receivers.get(delivery.link)!
-
 class OpenReceiver implements Receiver {
   readonly link: Link.Link
   private readonly options: Options
@@ -101,11 +90,11 @@ class OpenReceiver implements Receiver {
     this.link = link
     this.options = options
     this.deadlines = deadlines
-    receivers.set(link.plane, this)
     link.plane.onDeliveries = (deliveries) => {
       const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
       for (const delivery of deliveries) {
         delivery.receivedAt = now
+        delivery.holder = this
         if (!options.destructive) this.unsettled.add(delivery)
       }
       if (this.sink !== undefined) return this.sink(deliveries)

@@ -13,6 +13,7 @@ import * as tls from "node:tls"
 import { WebSocket } from "ws"
 import type { ServiceBusCommunicationError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
+import type { Socket } from "./Socket.ts"
 import * as webSocket from "./webSocket.ts"
 
 export interface Endpoint {
@@ -24,17 +25,6 @@ export interface Endpoint {
   readonly ca?: string | ReadonlyArray<string> | undefined
   /** Dials for WebSocket: through a proxy, for example. */
   readonly agent?: Agent | undefined
-}
-
-/** What rhea needs of a socket, and what ends it at once. */
-export interface Socket {
-  on(event: string, listener: (...args: Array<any>) => void): unknown
-  once(event: string, listener: (...args: Array<any>) => void): unknown
-  removeListener(event: string, listener: (...args: Array<any>) => void): unknown
-  removeAllListeners(event?: string): unknown
-  write(bytes: Uint8Array): unknown
-  end(): unknown
-  destroy(): unknown
 }
 
 type ConnectError = ServiceBusCommunicationError | ServiceBusConnectionError

@@ -3,7 +3,7 @@
  * knows. The stream's bytes go in binary messages, whose limits mean nothing.
  */
 import type { RawData, WebSocket } from "ws"
-import type { Socket } from "./Transport.ts"
+import type { Socket } from "./Socket.ts"
 
 export const path = "/$servicebus/websocket"
 

@@ -54,13 +54,25 @@ export interface SettlementWaiter {
   readonly onSettled: (delivery: IncomingDelivery, outcome: Outcome | undefined) => void
 }
 
+/** Who holds a received delivery until it is settled. */
+export interface Holder {
+  readonly isUnsettled: (delivery: IncomingDelivery) => boolean
+  /** There is nothing left to settle. */
+  readonly forget: (delivery: IncomingDelivery) => void
+  /** Says what becomes of deliveries without waiting for an answer. */
+  readonly dispose: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => void
+}
+
 export class IncomingDelivery {
   waiter: SettlementWaiter | undefined = undefined
   /** When it arrived, in milliseconds of the monotonic clock; the receiver sets it. */
   receivedAt = 0
   /** What the receiver knows of its lock: kept here, because a map beside would keep deliveries alive for long. */
   lock: object | undefined = undefined
-  readonly link: LinkPlane
+  /** Set by whoever receives it. */
+  holder!: Holder
+  /** The link that it came on; undefined for what came in a response. */
+  readonly link: LinkPlane | undefined
   readonly id: number
   readonly tag: Buffer
   readonly format: number
@@ -68,7 +80,7 @@ export class IncomingDelivery {
   readonly settled: boolean
   payload: Buffer
 
-  constructor(link: LinkPlane, id: number, tag: Buffer, format: number, settled: boolean, payload: Buffer) {
+  constructor(link: LinkPlane | undefined, id: number, tag: Buffer, format: number, settled: boolean, payload: Buffer) {
     this.link = link
     this.id = id
     this.tag = tag

@@ -1,0 +1,13 @@
+/**
+ * What the engine needs of a socket, and what ends it at once: a TCP or TLS socket of Node, a WebSocket, or two ends in
+ * memory.
+ */
+export interface Socket {
+  on(event: string, listener: (...args: Array<any>) => void): unknown
+  once(event: string, listener: (...args: Array<any>) => void): unknown
+  removeListener(event: string, listener: (...args: Array<any>) => void): unknown
+  removeAllListeners(event?: string): unknown
+  write(bytes: Uint8Array): unknown
+  end(): unknown
+  destroy(): unknown
+}

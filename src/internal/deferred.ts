@@ -1,0 +1,108 @@
+/**
+ * Receiving deferred messages by their sequence numbers. They come in a response of the entity's `$management` node, not on
+ * the receiver's link.
+ */
+import * as Effect from "effect/Effect"
+import { MessageNotFoundError, type ReceiveDeferredError } from "../ServiceBusError.ts"
+import type { Settlement } from "../Settlement.ts"
+import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
+import { type Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import * as lockWheel from "./lockWheel.ts"
+import * as management from "./management.ts"
+import { Peeked, tagFromToken } from "./messageCodec.ts"
+import { managing, peek } from "./peeking.ts"
+import { type Receiving, settleElsewhere } from "./receiving.ts"
+
+/**
+ * Holds what came in a response: it has a lock and no link, so that everything that is said of it goes over
+ * `$management`.
+ */
+class DeferredHolder implements Holder {
+  private readonly self: Receiving
+  private readonly unsettled = new Set<IncomingDelivery>()
+  private readonly fork: (effect: Effect.Effect<void>) => void
+
+  constructor(self: Receiving, fork: (effect: Effect.Effect<void>) => void) {
+    this.self = self
+    this.fork = fork
+  }
+
+  hold(delivery: IncomingDelivery): void {
+    delivery.holder = this
+    this.unsettled.add(delivery)
+  }
+
+  isUnsettled(delivery: IncomingDelivery): boolean {
+    return this.unsettled.has(delivery)
+  }
+
+  forget(delivery: IncomingDelivery): void {
+    this.unsettled.delete(delivery)
+  }
+
+  dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
+    const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
+    if (held.length > 0) this.fork(Effect.ignore(settleElsewhere(this.self, held, settlementOf(outcome), false)))
+  }
+}
+
+/** The settlement of the outcomes that are made here. */
+const settlementOf = (outcome: Outcome): Settlement => {
+  if (outcome._tag === "Accepted") return { _tag: "Complete" }
+  if (outcome._tag !== "Rejected") return { _tag: "Abandon" }
+  const { DeadLetterErrorDescription, DeadLetterReason } = outcome.error?.info ?? {}
+  return {
+    _tag: "DeadLetter",
+    reason: typeof DeadLetterReason === "string" ? DeadLetterReason : undefined,
+    description: typeof DeadLetterErrorDescription === "string" ? DeadLetterErrorDescription : undefined
+  }
+}
+
+/**
+ * Receives deferred messages, all of them or none. Where that fails for want of one, it looks which: the service does not
+ * say.
+ */
+export const receive = Effect.fnUntraced(function*(
+  self: Receiving,
+  sequenceNumbers: ReadonlyArray<bigint>
+): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError> {
+  const entity = self.entity.path
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const messages = yield* managing(
+    self,
+    (node, timeout) =>
+      management.receiveDeferred(node, { entity, sequenceNumbers, destructive: self.destructive, timeout })
+  ).pipe(
+    Effect.catchTag(
+      "MessageNotFoundError",
+      (error) =>
+        Effect.flatMap(
+          missing(self, sequenceNumbers),
+          (missing) => Effect.fail(new MessageNotFoundError({ ...error, missing }))
+        )
+    )
+  )
+  const holder = new DeferredHolder(self, (effect) => {
+    fork(effect)
+  })
+  const now = lockWheel.monotonic(self.clock)
+  return messages.map(({ bytes, lockToken }) => {
+    const tag = self.destructive ? Buffer.alloc(0) : tagFromToken(lockToken)
+    const delivery = new IncomingDelivery(undefined, 0, tag, 0, self.destructive, bytes)
+    delivery.receivedAt = now
+    holder.hold(delivery)
+    return delivery
+  })
+})
+
+/** Which of these numbers is no deferred message. */
+const missing = (self: Receiving, sequenceNumbers: ReadonlyArray<bigint>): Effect.Effect<ReadonlyArray<bigint>> =>
+  Effect.filter(sequenceNumbers, (number) =>
+    Effect.match(peek(self, number, 1), {
+      onFailure: () => false,
+      onSuccess: ([sections]) => {
+        if (sections === undefined) return true
+        const message = new Peeked(sections, undefined)
+        return message.sequenceNumber !== number || message.state !== "deferred"
+      }
+    }), { concurrency: 8 })

@@ -1,0 +1,90 @@
+/**
+ * Peeking: looking at messages without receiving them, by requests to the `$management` node of the entity.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import { type AttachError, MessageDecodeError, type PeekError, type ReceiveDeferredError } from "../ServiceBusError.ts"
+import type { PeekedMessage } from "../ServiceBusMessage.ts"
+import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
+import { Sections } from "./amqp/dataPlane/Sections.ts"
+import * as management from "./management.ts"
+import { Peeked } from "./messageCodec.ts"
+import type { Receiving } from "./receiving.ts"
+import type { RequestResponse } from "./requestResponse.ts"
+
+/** A request to the entity's node, tried again while its error can pass. */
+export const managing = <A, Err extends AttachError | ReceiveDeferredError>(
+  self: Receiving,
+  request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
+): Effect.Effect<A, Err | AttachError> =>
+  self.namespace.retrying.run(
+    Effect.scoped(
+      Effect.flatMap(
+        self.namespace.management(self.entity.path),
+        (node) => request(node, self.namespace.options.timeout)
+      )
+    )
+  )
+
+/** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
+export const peek = Effect.fnUntraced(function*(
+  self: Receiving,
+  from: bigint,
+  count: number
+): Effect.fn.Return<ReadonlyArray<Sections>, PeekError | MessageDecodeError> {
+  const found: Array<Sections> = []
+  let next = from
+  while (found.length < count) {
+    const bytes = yield* managing(
+      self,
+      (node, timeout) =>
+        management.peek(node, { entity: self.entity.path, from: next, count: count - found.length, timeout })
+    )
+    if (bytes.length === 0) break
+    for (const each of bytes) {
+      const sections = yield* Effect.fromResult(sectionsOrFailure(self, each))
+      found.push(sections)
+      next = new Peeked(sections, undefined).sequenceNumber + 1n
+    }
+  }
+  return found
+})
+
+const sectionsOrFailure = (self: Receiving, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
+  try {
+    return Result.succeed(new Sections(bytes, 0, bytes.length))
+  } catch (error) {
+    if (!(error instanceof DecodeProblem)) throw error
+    return Result.fail(
+      new MessageDecodeError({
+        entity: self.entity.path,
+        operation: "peek",
+        part: "message",
+        description: error.message
+      })
+    )
+  }
+}
+
+/** A peeked message with its body; the body does not decode: a MessageDecodeError. */
+export const peeked = <A>(
+  self: Receiving,
+  sections: Sections,
+  body: ServiceBusBody.ServiceBusBody<A, never> | undefined
+): Result.Result<PeekedMessage<A>, MessageDecodeError> => {
+  const decoded: Result.Result<A, string> = body === undefined
+    ? Result.succeed(undefined as A)
+    : body.decode(sections.readBody())
+  return Result.isSuccess(decoded)
+    ? Result.succeed(new Peeked(sections, decoded.success))
+    : Result.fail(
+      new MessageDecodeError({
+        entity: self.entity.path,
+        operation: "peek",
+        part: "body",
+        description: decoded.failure,
+        sequenceNumber: new Peeked(sections, undefined).sequenceNumber
+      })
+    )
+}
