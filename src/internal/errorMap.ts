@@ -223,7 +223,8 @@ const unreachable = new Set([
   "EACCES",
   "EPERM",
   "ERR_SSL_WRONG_VERSION_NUMBER",
-  "ERR_SSL_PACKET_LENGTH_TOO_LONG"
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+  "ERR_NO_WEBSOCKET"
 ])
 
 const explained: Record<string, string> = {

@@ -101,6 +101,11 @@ const openWebSocket = (endpoint: Endpoint): Effect.Effect<Socket, ConnectError> 
     }
     client.once("open", onOpen)
     client.once("error", onError)
+    // A proxy that refuses, or something else than a namespace.
+    client.once("unexpected-response", (_request, { statusCode }) =>
+      onError(
+        Object.assign(new Error(`it answers HTTP ${statusCode} and opens no WebSocket`), { code: "ERR_NO_WEBSOCKET" })
+      ))
     return Effect.sync(() => {
       client.removeListener("error", onError)
       client.on("error", ignore)
