@@ -83,13 +83,13 @@ describe("Broker", () => {
         const broker = yield* Broker.make([{ name: "Orders" }, { name: "a/b" }])
         const orders = broker.queue("orders")!
         assert.strictEqual(orders.path, "Orders")
-        assert.isFalse(orders.isDeadLetter)
+        assert.strictEqual(orders.kind, "queue")
         assert.strictEqual(broker.queue("/ORDERS/"), orders)
         assert.strictEqual(broker.queue("a/b")!.path, "a/b")
         const dead = broker.queue("orders/$deadletterqueue")!
         assert.strictEqual(dead, orders.deadLetterQueue)
         assert.strictEqual(dead.path, "Orders/$DeadLetterQueue")
-        assert.isTrue(dead.isDeadLetter)
+        assert.strictEqual(dead.kind, "deadLetter")
         assert.isUndefined(broker.queue("other"))
         assert.isUndefined(broker.queue("orders/$DeadLetterQueue/$DeadLetterQueue"))
         assert.deepStrictEqual(broker.queues().map((queue) => queue.path), ["Orders", "a/b"])

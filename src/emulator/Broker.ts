@@ -1,5 +1,6 @@
 /**
- * The embedded broker as a state machine: queues, their dead-letter queues, locks and expiry, without a wire.
+ * The embedded broker as a state machine: queues, topics and subscriptions, dead-letter queues, locks and expiry, without
+ * a wire.
  *
  * Everything on it is a plain synchronous function, because it is called from socket callbacks; time is Effect's Clock
  * alone. Delivery is at least once in peek-lock mode and at most once in receive-and-delete mode; nothing outlives the
@@ -8,12 +9,14 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as Alarm from "./Alarm.ts"
 import * as BrokerQueue from "./BrokerQueue.ts"
 import type { Queue } from "./Queue.ts"
 import * as QueueOptions from "./QueueOptions.ts"
+import * as Topic from "./Topic.ts"
 
 export type {
   Attachment,
@@ -25,17 +28,22 @@ export type {
   Refusal,
   StoredMessage
 } from "./Queue.ts"
-export type { QueueOptions, QueueSettings } from "./QueueOptions.ts"
+export type { QueueOptions, QueueSettings, SubscriptionOptions, TopicOptions } from "./QueueOptions.ts"
 
 /**
  * An entity to make a broker with.
  *
  * @category models
  */
-export interface Entity {
-  readonly name: string
-  readonly options?: QueueOptions.QueueOptions | undefined
-}
+export type Entity =
+  | { readonly kind?: "queue"; readonly name: string; readonly options?: QueueOptions.QueueOptions | undefined }
+  | { readonly kind: "topic"; readonly name: string; readonly options?: QueueOptions.TopicOptions | undefined }
+  | {
+    readonly kind: "subscription"
+    readonly topic: string
+    readonly name: string
+    readonly options?: QueueOptions.SubscriptionOptions | undefined
+  }
 
 /**
  * A broker.
@@ -44,32 +52,35 @@ export interface Entity {
  */
 export interface Broker {
   /**
-   * The queue of a path such as `orders` or `orders/$DeadLetterQueue`: case does not matter, nor do slashes at its
-   * ends.
+   * The queue, topic, subscription or dead-letter queue of a path such as `orders`, `orders/$DeadLetterQueue` or
+   * `news/Subscriptions/all`: case does not matter, nor do slashes at its ends.
    */
   readonly queue: (path: string) => Queue | undefined
-  /** The declared queues, in the order of their declaration; each knows its dead-letter queue. */
+  /** The declared queues, topics and subscriptions; each knows its dead-letter queue. */
   readonly queues: () => ReadonlyArray<Queue>
 }
 
 /**
- * Makes a broker with these queues. Fails with `EmulatorError` for an option out of range and for a name that is empty,
- * reserved or given twice. When the scope closes its timer ends and every further operation is refused as
- * `EntityNotFound`.
+ * Makes a broker with these entities. Fails with `EmulatorError` for an option out of range, for a name that is empty,
+ * reserved or given twice, and for a subscription without its topic. When the scope closes its timer ends and every
+ * further operation is refused as `EntityNotFound`.
  *
  * @category constructors
  */
 export const make: (entities: ReadonlyArray<Entity>) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
   .fnUntraced(function*(entities: ReadonlyArray<Entity>) {
     const clock = yield* Clock.Clock
-    const declared: Array<{ readonly name: string; readonly settings: QueueOptions.QueueSettings }> = []
     const names = new Set<string>()
+    const topics = new Set(entities.flatMap((each) => each.kind === "topic" ? [trim(each.name).toLowerCase()] : []))
+    const declared: Array<Declared> = []
     for (const entity of entities) {
-      const name = trim(entity.name)
-      const problem = nameProblem(name, names)
+      const each = yield* Effect.fromResult(declaredOf(entity))
+      const problem = nameProblem(each, names) ?? (each.topic === undefined || topics.has(each.topic)
+        ? undefined
+        : `${each.title}: there is no topic "${each.topic}"; declare it too`)
       if (problem !== undefined) return yield* new EmulatorError({ problem })
-      names.add(name.toLowerCase())
-      declared.push({ name, settings: yield* Effect.fromResult(QueueOptions.settings(name, entity.options)) })
+      names.add(each.path.toLowerCase())
+      declared.push(each)
     }
 
     const alarm = yield* Alarm.make<BrokerQueue.Entry>(BrokerQueue.onDue)
@@ -83,11 +94,19 @@ export const make: (entities: ReadonlyArray<Entity>) => Effect.Effect<Broker, Em
       })
     )
     const queues: Array<Queue> = []
+    for (const { kind, path, settings } of declared) {
+      if (kind === "queue") queues.push(BrokerQueue.make(room, path, settings))
+      if (kind === "topic") {
+        const subscriptions = declared.filter(({ topic }) => topic === path.toLowerCase())
+        queues.push(...Topic.make(room, path, settings, subscriptions))
+      }
+    }
     const byPath = new Map<string, Queue>()
-    for (const { name, settings } of declared) {
-      const queue = BrokerQueue.make(room, name, settings)
-      queues.push(queue)
-      for (const each of [queue, queue.deadLetterQueue!]) byPath.set(each.path.toLowerCase(), each)
+    for (const queue of queues) {
+      byPath.set(queue.path.toLowerCase(), queue)
+      if (queue.deadLetterQueue !== undefined) {
+        byPath.set(queue.deadLetterQueue.path.toLowerCase(), queue.deadLetterQueue)
+      }
     }
     return {
       queue: (path) => byPath.get(trim(path).toLowerCase()),
@@ -95,12 +114,47 @@ export const make: (entities: ReadonlyArray<Entity>) => Effect.Effect<Broker, Em
     }
   })
 
+/** A declaration, checked but for its name. */
+interface Declared {
+  readonly kind: "queue" | "topic" | "subscription"
+  readonly path: string
+  /** What an error calls it. */
+  readonly title: string
+  /** The names that its path is made of. */
+  readonly names: ReadonlyArray<string>
+  /** The topic of a subscription, in lower case. */
+  readonly topic: string | undefined
+  readonly settings: QueueOptions.QueueSettings
+}
+
+const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
+  const { kind = "queue" } = entity
+  const name = trim(entity.name)
+  const topic = entity.kind === "subscription" ? trim(entity.topic) : undefined
+  const title = topic === undefined ? `${kind} "${shown(name)}"` : `subscription "${shown(name)}" of "${shown(topic)}"`
+  const options: QueueOptions.QueueOptions | undefined = entity.kind === "subscription"
+    // Its topic has the quota.
+    ? { ...entity.options, maxSize: Number.MAX_SAFE_INTEGER }
+    : entity.options
+  return Result.map(QueueOptions.settings(title, options), (settings) => ({
+    kind,
+    title,
+    settings,
+    names: topic === undefined ? [name] : [topic, name],
+    path: topic === undefined ? name : `${topic}/Subscriptions/${name}`,
+    topic: topic?.toLowerCase()
+  }))
+}
+
+const shown = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
+
 const trim = (path: string): string => path.replace(/^[/\s]+|[/\s]+$/g, "")
 
-const nameProblem = (name: string, taken: ReadonlySet<string>): string | undefined => {
-  if (name === "") return "a queue needs a name"
-  if (name.length > 260) return `queue "${name.slice(0, 32)}…": a name has at most 260 characters`
-  if (/(^|\/)(\$|\/)/.test(name)) return `queue "${name}": no part of a name is empty or begins with "$"`
-  if (taken.has(name.toLowerCase())) return `queue "${name}" is declared twice`
-  return undefined
+const nameProblem = ({ kind, names, path, title }: Declared, taken: ReadonlySet<string>): string | undefined => {
+  for (const name of names) {
+    if (name === "") return `a ${kind} needs a name`
+    if (name.length > 260) return `${title}: a name has at most 260 characters`
+    if (/(^|\/)(\$|\/)/.test(name)) return `${title}: no part of a name is empty or begins with "$"`
+  }
+  return taken.has(path.toLowerCase()) ? `${title} is declared twice` : undefined
 }

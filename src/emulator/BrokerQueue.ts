@@ -1,5 +1,5 @@
 /**
- * One queue of the embedded broker, and its dead-letter queue: who waits, who holds which lock, what has expired.
+ * One queue of the embedded broker (or a subscription), and its dead-letter queue: who waits, who holds which lock, what has expired.
  *
  * The queue owns its messages and the locks on them; a consumer owns its credit, an attachment only its place among the
  * consumers. A peek-locked message is delivered at least once: it comes back to its place when its lock ends without
@@ -17,6 +17,7 @@ import type {
   Counters,
   Delivery,
   IncomingMessage,
+  Kind,
   Queue,
   Refusal,
   StoredMessage
@@ -70,15 +71,23 @@ const deadLetterPath = "$DeadLetterQueue"
 const none: ReadonlyMap<string, AmqpValue> = new Map()
 
 /**
- * Makes a queue with its dead-letter queue.
+ * Makes a queue with its dead-letter queue, which a topic does not have. `store` counts bytes: a topic and its
+ * subscriptions share one.
  *
  * @category constructors
  */
-export const make = (room: Room, path: string, settings: QueueSettings): Queue => {
-  const store = { bytes: 0 }
+export const make = (
+  room: Room,
+  path: string,
+  settings: QueueSettings,
+  kind: "queue" | "topic" | "subscription" = "queue",
+  store = { bytes: 0 }
+): Queue => {
   const forever = { ...settings, defaultTimeToLive: undefined, deadLetteringOnExpiration: false }
-  const deadLetterQueue = new QueueState(room, store, `${path}/${deadLetterPath}`, forever, undefined)
-  return new QueueState(room, store, path, settings, deadLetterQueue)
+  const deadLetterQueue = kind === "topic"
+    ? undefined
+    : new QueueState(room, store, "deadLetter", `${path}/${deadLetterPath}`, forever, undefined)
+  return new QueueState(room, store, kind, path, settings, deadLetterQueue)
 }
 
 /**
@@ -96,6 +105,7 @@ export const onDue = (due: ReadonlyArray<Entry>, now: number): void => {
 }
 
 class QueueState implements Queue {
+  readonly kind: Kind
   readonly path: string
   readonly options: QueueSettings
   readonly deadLetterQueue: QueueState | undefined
@@ -126,24 +136,22 @@ class QueueState implements Queue {
   constructor(
     room: Room,
     store: { bytes: number },
+    kind: Kind,
     path: string,
     options: QueueSettings,
     deadLetterQueue: QueueState | undefined
   ) {
     this.room = room
     this.store = store
+    this.kind = kind
     this.path = path
     this.options = options
     this.deadLetterQueue = deadLetterQueue
   }
 
-  get isDeadLetter(): boolean {
-    return this.deadLetterQueue === undefined
-  }
-
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal> {
     if (this.room.closed) return this.closed()
-    if (this.isDeadLetter) return this.refuse("NotAllowed", "nothing can be sent to a dead-letter queue")
+    if (this.kind === "deadLetter") return this.refuse("NotAllowed", "nothing can be sent to a dead-letter queue")
     let bytes = 0
     for (const { payload } of messages) {
       if (payload.length > this.options.maxMessageSize) {
@@ -205,7 +213,9 @@ class QueueState implements Queue {
         entry.deferred = true
         return Result.void
       case "DeadLetter":
-        if (this.isDeadLetter) return this.refuse("NotAllowed", "a dead letter cannot be dead-lettered")
+        if (this.deadLetterQueue === undefined) {
+          return this.refuse("NotAllowed", "a dead letter cannot be dead-lettered")
+        }
         merge(entry, settlement.properties)
         this.unlock(entry)
         this.deadLetter(entry, settlement.reason, settlement.description, now)

@@ -40,24 +40,54 @@ import * as Controls from "./Controls.ts"
 export type EntityOptions = Broker.QueueOptions
 
 /**
+ * The options of a topic of the broker.
+ *
+ * @category models
+ */
+export type TopicOptions = Broker.TopicOptions
+
+/**
+ * The options of a subscription of the broker.
+ *
+ * @category models
+ */
+export type SubscriptionOptions = Broker.SubscriptionOptions
+
+/**
  * An entity that the broker starts with.
  *
  * @category models
  */
-export interface Entity {
-  readonly name: string
-  readonly options: EntityOptions
-}
+export type Entity = Broker.Entity
 
 /**
- * Declares a queue of the broker from its contract.
+ * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. A subscription
+ * gets a copy of every message that is sent to its topic, which is declared beside it.
  *
  * @category constructors
  */
-export const entity = (
-  contract: ServiceBusEntity.Queue<any, never> | string,
+export const entity: {
+  (contract: ServiceBusEntity.Topic<any, never>, options?: TopicOptions): Entity
+  (contract: ServiceBusEntity.Subscription<any>, options?: SubscriptionOptions): Entity
+  (contract: ServiceBusEntity.Queue<any, never> | string, options?: EntityOptions): Entity
+} = (
+  contract:
+    | ServiceBusEntity.Queue<any, never>
+    | ServiceBusEntity.Topic<any, never>
+    | ServiceBusEntity.Subscription<any>
+    | string,
   options: EntityOptions = {}
-): Entity => ({ name: typeof contract === "string" ? contract : contract.name, options })
+): Entity => {
+  if (typeof contract === "string") return { name: contract, options }
+  switch (contract._tag) {
+    case "Queue":
+      return { name: contract.name, options }
+    case "Topic":
+      return { kind: "topic", name: contract.name, options }
+    case "Subscription":
+      return { kind: "subscription", topic: contract.topic, name: contract.name, options }
+  }
+}
 
 /**
  * A shared access policy of the broker beside its root policy, to try what happens without a right.

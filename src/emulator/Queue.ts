@@ -116,21 +116,29 @@ export interface Counters {
 }
 
 /**
- * A queue, or the dead-letter queue of one.
+ * What a queue is to a namespace. A topic hands every message on to its subscriptions at once, and keeps only those that
+ * are scheduled.
+ *
+ * @category models
+ */
+export type Kind = "queue" | "topic" | "subscription" | "deadLetter"
+
+/**
+ * A queue, the dead-letter queue of one, a topic or a subscription.
  *
  * @category models
  */
 export interface Queue {
   readonly path: string
+  readonly kind: Kind
   readonly options: QueueSettings
-  readonly isDeadLetter: boolean
-  /** Where its dead letters go; `undefined` on a dead-letter queue. */
+  /** Where its dead letters go; `undefined` on a dead-letter queue and on a topic. */
   readonly deadLetterQueue: Queue | undefined
   readonly counters: Counters
   /**
    * Stores all of the messages or none, and returns their sequence numbers. One that is scheduled waits, and gets a new
-   * number when it is enqueued. Refused as `NotAllowed` on a dead-letter
-   * queue, as `MessageTooLarge` and as `QuotaExceeded`.
+   * number when it is enqueued. Refused as `NotAllowed` on a dead-letter queue, as `MessageTooLarge` and as
+   * `QuotaExceeded`.
    */
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal>
   /** Adds a consumer. Nothing is delivered before this returns: call `wake` once the consumer can take messages. */

@@ -28,6 +28,20 @@ export interface QueueOptions {
 }
 
 /**
+ * Options of a topic: its subscriptions have the others.
+ *
+ * @category models
+ */
+export type TopicOptions = Pick<QueueOptions, "defaultTimeToLive" | "maxSize" | "maxMessageSize">
+
+/**
+ * Options of a subscription. Its size counts against the topic's, and the shorter of the two times to live holds.
+ *
+ * @category models
+ */
+export type SubscriptionOptions = Omit<QueueOptions, "maxSize" | "maxMessageSize">
+
+/**
  * Options of a queue, checked and complete; durations are milliseconds.
  *
  * @category models
@@ -42,13 +56,13 @@ export interface QueueSettings {
 }
 
 /**
- * Checks options; the error names the queue, the option and the range.
+ * Checks options; the error names the entity (such as `queue "orders"`), the option and the range.
  *
  * @category constructors
  */
-export const settings = (name: string, options: QueueOptions = {}): Result.Result<QueueSettings, EmulatorError> => {
+export const settings = (entity: string, options: QueueOptions = {}): Result.Result<QueueSettings, EmulatorError> => {
   const wrong = (option: keyof QueueOptions, range: string) =>
-    Result.fail(new EmulatorError({ problem: `queue "${name}": ${option} must be ${range}` }))
+    Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be ${range}` }))
   const within = (value: number, min: number, max: number) => Number.isInteger(value) && value >= min && value <= max
 
   const lockDuration = millis(options.lockDuration ?? "1 minute")

@@ -15,11 +15,12 @@ import { parseArgs } from "node:util"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as Emulator from "./Emulator.ts"
 
-const usage = `Usage: effect-service-bus emulator --queue NAME [--queue NAME ...] [options]
+const usage = `Usage: effect-service-bus emulator [--queue NAME] [--subscription TOPIC/NAME] [options]
 
 Runs a Service Bus broker in memory on a TCP port and prints its connection string.
 
   --queue NAME              a queue to start with; may be given many times
+  --subscription TOPIC/NAME a subscription to start with, and its topic; may be given many times
   --port PORT               the port to listen on; 5672 by default, 0 for any free one
   --host HOST               the address to listen on; 127.0.0.1 by default
   --lock-duration SECONDS   how long a received message is locked; 60 by default
@@ -40,6 +41,7 @@ const serve = Effect.gen(function*() {
         allowPositionals: true,
         options: {
           queue: { type: "string", multiple: true },
+          subscription: { type: "string", multiple: true },
           port: { type: "string" },
           host: { type: "string" },
           "lock-duration": { type: "string" },
@@ -54,7 +56,15 @@ const serve = Effect.gen(function*() {
     return yield* new EmulatorError({ problem: "the only command is \"emulator\"; see --help" })
   }
   const names = values.queue ?? []
-  if (names.length === 0) return yield* new EmulatorError({ problem: "give at least one --queue" })
+  const subscriptions: Array<{ readonly topic: string; readonly name: string }> = []
+  for (const path of values.subscription ?? []) {
+    const slash = path.lastIndexOf("/")
+    if (slash === -1) return yield* new EmulatorError({ problem: `--subscription is TOPIC/NAME, not "${path}"` })
+    subscriptions.push({ topic: path.slice(0, slash), name: path.slice(slash + 1) })
+  }
+  if (names.length + subscriptions.length === 0) {
+    return yield* new EmulatorError({ problem: "give at least one --queue or --subscription" })
+  }
   const settings = yield* Effect.try({
     try: () => ({
       port: number("port", values.port) ?? 5672,
@@ -63,13 +73,20 @@ const serve = Effect.gen(function*() {
     }),
     catch: (error) => error as EmulatorError
   })
-  const options: Emulator.EntityOptions = {
+  const options = {
     ...(settings.lock === undefined ? {} : { lockDuration: Duration.seconds(settings.lock) }),
     ...(settings.count === undefined ? {} : { maxDeliveryCount: settings.count })
   }
+  const entities: ReadonlyArray<Emulator.Entity> = [
+    ...names.map((name) => Emulator.entity(name, options)),
+    ...Array.from(new Set(subscriptions.map(({ topic }) => topic)), (name) => ({ kind: "topic" as const, name })),
+    ...subscriptions.map(({ name, topic }) => ({ kind: "subscription" as const, topic, name, options }))
+  ]
   const announce = Effect.gen(function*() {
     const { connectionString, port } = yield* Emulator.Emulator
-    yield* Console.log(`Listening on ${values.host ?? "127.0.0.1"}:${port} with ${names.join(", ")}`)
+    yield* Console.log(
+      `Listening on ${values.host ?? "127.0.0.1"}:${port} with ${[...names, ...(values.subscription ?? [])].join(", ")}`
+    )
     // A random key of this run, for the person who started it.
     yield* Console.log(`SERVICE_BUS_CONNECTION_STR="${Redacted.value(connectionString)}"`)
   })
@@ -78,7 +95,7 @@ const serve = Effect.gen(function*() {
     Emulator.layerServer({
       port: settings.port,
       host: values.host,
-      entities: names.map((name) => Emulator.entity(name, options))
+      entities
     })
   ))
 })

@@ -45,6 +45,8 @@ export interface Options {
   readonly idle: Limits
 }
 
+const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
+
 /** Something of a connection that is due at a time. */
 export interface Timer extends Deadline {
   readonly ring: () => void
@@ -313,8 +315,8 @@ export class Served {
       link.add_credit(100)
       return undefined
     }
-    if (queue.isDeadLetter) {
-      return this.door.refusals.notAllowed(node.path, "A sender cannot be created on a sub-queue.")
+    if (queue.kind === "deadLetter" || queue.kind === "subscription") {
+      return this.door.refusals.notAllowed(node.path, `A sender cannot be created on a ${nameOf[queue.kind]}.`)
     }
     const refused = this.authorize(link, node.path, "Send") ?? this.door.fault("attach", queue.path)
     if (refused !== undefined) return refused
@@ -339,6 +341,9 @@ export class Served {
       this.answer(link)
       this.remember(link, node.path.toLowerCase())
       return undefined
+    }
+    if (queue.kind === "topic") {
+      return this.door.refusals.notAllowed(node.path, "A receiver cannot be created on a topic. Use a subscription.")
     }
     const refused = this.authorize(link, node.path, "Listen") ?? this.door.fault("attach", queue.path)
     if (refused !== undefined) return refused

@@ -1,5 +1,5 @@
 /**
- * The `$management` node of a queue (Service Bus protocol guide, request/response operations).
+ * The `$management` node of a queue, topic or subscription (Service Bus protocol guide, request/response operations).
  */
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
@@ -39,6 +39,12 @@ const statusOf = (error: AmqpError): number => {
 const refuse = (error: AmqpError): Answer => ({ status: statusOf(error), error })
 
 export const answer = (served: Served, queue: Queue, request: Request): Answer => {
+  const isSending = sending.has(request.operation)
+  if (isSending ? queue.kind === "subscription" || queue.kind === "deadLetter" : queue.kind === "topic") {
+    return refuse(
+      served.door.refusals.notAllowed(queue.path, `A ${queue.kind} does not know "${request.operation}".`)
+    )
+  }
   switch (request.operation) {
     case "com.microsoft:renew-lock":
       return allowed(served, queue, "Listen") ?? renewLocks(served, queue, request)
@@ -56,6 +62,11 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
       return refuse(served.door.refusals.notImplemented(queue.path, request.operation))
   }
 }
+
+const sending: ReadonlySet<string> = new Set([
+  "com.microsoft:schedule-message",
+  "com.microsoft:cancel-scheduled-message"
+])
 
 /** The refusal of a request whose connection lacks the right for it. */
 const allowed = (served: Served, queue: Queue, right: Right): Answer | undefined =>

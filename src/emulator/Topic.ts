@@ -1,0 +1,46 @@
+/**
+ * A topic of the embedded broker: a queue that keeps what is scheduled until its time, and whose one consumer copies every
+ * message to the subscriptions.
+ */
+import * as BrokerQueue from "./BrokerQueue.ts"
+import type { Queue } from "./Queue.ts"
+import type { QueueSettings } from "./QueueOptions.ts"
+
+/**
+ * A subscription to be.
+ *
+ * @category models
+ */
+export interface Subscription {
+  readonly path: string
+  readonly settings: QueueSettings
+}
+
+/**
+ * Makes a topic and its subscriptions, which it comes before in the result. They share the topic's limits of size.
+ *
+ * @category constructors
+ */
+export const make = (
+  room: BrokerQueue.Room,
+  path: string,
+  settings: QueueSettings,
+  declared: ReadonlyArray<Subscription>
+): ReadonlyArray<Queue> => {
+  const store = { bytes: 0 }
+  const subscriptions = declared.map((each) => {
+    const { maxMessageSize } = settings
+    return BrokerQueue.make(room, each.path, { ...each.settings, maxMessageSize }, "subscription", store)
+  })
+  const topic = BrokerQueue.make(room, path, settings, "topic", store)
+  topic.attach({
+    mode: "receiveAndDelete",
+    credit: () => Infinity,
+    deliver: (deliveries) => {
+      const messages = deliveries.map(({ message }) => message)
+      // What they would refuse, the topic has refused.
+      for (const subscription of subscriptions) subscription.send(messages)
+    }
+  }).wake()
+  return [topic, ...subscriptions]
+}
