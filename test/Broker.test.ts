@@ -102,6 +102,7 @@ describe("Broker", () => {
           maxDeliveryCount: 10,
           defaultTimeToLive: undefined,
           deadLetteringOnExpiration: false,
+          duplicateDetectionWindow: undefined,
           maxSize: 1_073_741_824,
           maxMessageSize: 262_144
         })

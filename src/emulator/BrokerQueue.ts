@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import type { AmqpValue } from "../AmqpValue.ts"
 import type * as Settlement from "../Settlement.ts"
 import type { Alarm, Deadline } from "./Alarm.ts"
+import { History } from "./History.ts"
 import { Line, type Waiting } from "./Line.ts"
 import type {
   Attachment,
@@ -120,12 +121,14 @@ class QueueState implements Queue {
     deadLettered: 0,
     expired: 0,
     lockExpired: 0,
-    renewed: 0
+    renewed: 0,
+    duplicates: 0
   }
   private readonly room: Room
   /** Shared with the dead-letter queue, which counts against the size of its entity. */
   private readonly store: { bytes: number }
   private readonly entries = new Map<number, Entry>()
+  private readonly history: History | undefined
   private readonly line = new Line<Entry>()
   private readonly locks = new Map<string, Entry>()
   private readonly ready: Array<Seat> = []
@@ -147,6 +150,8 @@ class QueueState implements Queue {
     this.path = path
     this.options = options
     this.deadLetterQueue = deadLetterQueue
+    const { duplicateDetectionWindow } = options
+    this.history = duplicateDetectionWindow === undefined ? undefined : new History(duplicateDetectionWindow)
   }
 
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal> {
@@ -167,6 +172,15 @@ class QueueState implements Queue {
     this.store.bytes += bytes
     const sequenceNumbers: Array<bigint> = []
     for (const message of messages) {
+      const known = message.messageId === undefined
+        ? undefined
+        : this.history?.recall(message.messageId, this.lastSequence + 1, now)
+      if (known !== undefined) {
+        this.counters.duplicates += 1
+        this.store.bytes -= message.payload.length
+        sequenceNumbers.push(BigInt(known))
+        continue
+      }
       this.lastSequence += 1
       sequenceNumbers.push(BigInt(this.lastSequence))
       const timeToLive = smaller(message.timeToLive, this.options.defaultTimeToLive)

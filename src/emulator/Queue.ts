@@ -97,7 +97,8 @@ export interface Refusal {
 
 /**
  * What happened in a queue since it was made. `enqueued` counts in a dead-letter queue what was dead-lettered to it,
- * `deadLettered` what left for it, for whatever reason; `redelivered` is a part of `delivered`.
+ * `deadLettered` what left for it, for whatever reason; `redelivered` is a part of `delivered`; `duplicates` were
+ * accepted and dropped.
  *
  * @category models
  */
@@ -113,6 +114,7 @@ export interface Counters {
   expired: number
   lockExpired: number
   renewed: number
+  duplicates: number
 }
 
 /**
@@ -136,7 +138,8 @@ export interface Queue {
   readonly deadLetterQueue: Queue | undefined
   readonly counters: Counters
   /**
-   * Stores all of the messages or none, and returns their sequence numbers. One that is scheduled waits, and gets a new
+   * Stores all of the messages or none, and returns their sequence numbers; a duplicate is dropped, and its number is
+   * the first one's. One that is scheduled waits, and gets a new
    * number when it is enqueued. Refused as `NotAllowed` on a dead-letter queue, as `MessageTooLarge` and as
    * `QuotaExceeded`.
    */

@@ -21,6 +21,11 @@ export interface QueueOptions {
   readonly defaultTimeToLive?: Duration.Input | undefined
   /** Whether an expired message is dead-lettered; by default it is dropped. */
   readonly deadLetteringOnExpiration?: boolean | undefined
+  /**
+   * Has messages dropped whose id came before within this window, 5 seconds to 7 days; none by default. They are accepted
+   * all the same.
+   */
+  readonly duplicateDetectionWindow?: Duration.Input | undefined
   /** Bytes of payload that the queue and its dead-letter queue hold together, 1 GiB by default. */
   readonly maxSize?: number | undefined
   /** Bytes of the largest message, 262,144 by default. */
@@ -32,14 +37,17 @@ export interface QueueOptions {
  *
  * @category models
  */
-export type TopicOptions = Pick<QueueOptions, "defaultTimeToLive" | "maxSize" | "maxMessageSize">
+export type TopicOptions = Pick<
+  QueueOptions,
+  "defaultTimeToLive" | "duplicateDetectionWindow" | "maxSize" | "maxMessageSize"
+>
 
 /**
  * Options of a subscription. Its size counts against the topic's, and the shorter of the two times to live holds.
  *
  * @category models
  */
-export type SubscriptionOptions = Omit<QueueOptions, "maxSize" | "maxMessageSize">
+export type SubscriptionOptions = Omit<QueueOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize">
 
 /**
  * Options of a queue, checked and complete; durations are milliseconds.
@@ -51,6 +59,7 @@ export interface QueueSettings {
   readonly maxDeliveryCount: number
   readonly defaultTimeToLive: number | undefined
   readonly deadLetteringOnExpiration: boolean
+  readonly duplicateDetectionWindow: number | undefined
   readonly maxSize: number
   readonly maxMessageSize: number
 }
@@ -73,6 +82,10 @@ export const settings = (entity: string, options: QueueOptions = {}): Result.Res
   if (!within(maxDeliveryCount, 1, 2000)) return wrong("maxDeliveryCount", "an integer between 1 and 2000")
   const timeToLive = millis(options.defaultTimeToLive ?? Duration.infinity)
   if (timeToLive === undefined || timeToLive <= 0) return wrong("defaultTimeToLive", "a duration greater than zero")
+  const window = options.duplicateDetectionWindow === undefined ? undefined : millis(options.duplicateDetectionWindow)
+  if (options.duplicateDetectionWindow !== undefined && !within(window ?? 0, 5000, 604_800_000)) {
+    return wrong("duplicateDetectionWindow", "between 5 seconds and 7 days")
+  }
   const maxSize = options.maxSize ?? 1024 ** 3
   if (!within(maxSize, 1, Number.MAX_SAFE_INTEGER)) return wrong("maxSize", "a positive whole number of bytes")
   const maxMessageSize = options.maxMessageSize ?? 262_144
@@ -84,6 +97,7 @@ export const settings = (entity: string, options: QueueOptions = {}): Result.Res
     maxDeliveryCount,
     defaultTimeToLive: timeToLive === Infinity ? undefined : timeToLive,
     deadLetteringOnExpiration: options.deadLetteringOnExpiration ?? false,
+    duplicateDetectionWindow: window,
     maxSize,
     maxMessageSize
   })

@@ -238,6 +238,13 @@ const explained: Record<string, string> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the port does not speak TLS"
 }
 
+/** Whether an error of a socket says that the certificate is not trusted: trying again does not change that. */
+export const isUntrusted = (error: unknown): boolean => {
+  const code = (error as { readonly code?: unknown } | undefined)?.code
+  return typeof code === "string" &&
+    (code.startsWith("ERR_TLS") || code.includes("CERT") || code.includes("SIGNATURE"))
+}
+
 /** An error of a socket, while it connects or later. */
 export const fromSocket = (
   error: unknown,
@@ -255,9 +262,7 @@ export const fromSocket = (
     ? `${where}${explained[code]} (${code})`
     : `${where}${error instanceof Error ? error.message : String(error)}`
   const common = { ...fields({ operation, cause: error }), ...clean(text) }
-  const untrusted = code !== undefined &&
-    (code.startsWith("ERR_TLS") || code.includes("CERT") || code.includes("SIGNATURE"))
-  return untrusted || (code !== undefined && unreachable.has(code))
+  return isUntrusted(error) || (code !== undefined && unreachable.has(code))
     ? new E.ServiceBusCommunicationError(common)
     : new E.ServiceBusConnectionError(common)
 }

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as E from "../ServiceBusError.ts"
+import * as errorMap from "./errorMap.ts"
 
 /** Options of retrying, checked. Durations are milliseconds. */
 export interface Settings {
@@ -26,8 +27,9 @@ export const defaults: Settings = { maxRetries: 3, delay: 800, maxDelay: 60_000 
 /** For what runs until it is stopped: soon at first, and never more than half a minute apart. */
 const untilItSucceeds: Settings = { maxRetries: Infinity, delay: 100, maxDelay: 30_000 }
 
-/** Whether an operation may be tried again: also where the host is away for a moment. */
-export const canPass = (error: E.Any): boolean => error.isTransient || error._tag === "ServiceBusCommunicationError"
+/** Whether an operation may be tried again: also where the host is away for a moment, but not where it is not trusted. */
+export const canPass = (error: E.Any): boolean =>
+  error.isTransient || error._tag === "ServiceBusCommunicationError" && !errorMap.isUntrusted(error.cause)
 
 /** Between 0 and the backoff: full jitter keeps many clients from coming back together. */
 const backoff = (settings: Settings) =>
