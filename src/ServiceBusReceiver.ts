@@ -7,16 +7,18 @@
  * broker. Receive-and-delete is at-most-once: the broker forgets a message when it sends it.
  */
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as deferred from "./internal/deferred.ts"
 import { toMillis } from "./internal/duration.ts"
+import { isCount, most, outOfRange } from "./internal/limits.ts"
 import { Locked } from "./internal/messageCodec.ts"
 import * as peeking from "./internal/peeking.ts"
 import * as receiving from "./internal/receiving.ts"
@@ -53,6 +55,11 @@ export interface Options<U extends receiving.Undecodable = receiving.Undecodable
    * and the description what was wrong), `"abandon"`, or `"fail"`, which abandons it and fails with MessageDecodeError.
    */
   readonly undecodable?: U | undefined
+  /**
+   * How long `messages` waits for a message before the stream ends, more than 0; it does not fail. Without end by default.
+   * Time in which nobody pulls does not count.
+   */
+  readonly maxWait?: Duration.Input | undefined
 }
 
 /**
@@ -99,7 +106,7 @@ export interface Reading<out A, out M, out Raw, out E = never> {
   /** `receive` without decoding bodies: `body` is undefined. */
   readonly receiveRaw: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<Raw>, ReceiveError>
   /**
-   * All messages, as they come; never ends by itself. The broker sends as many ahead as the prefetch window allows, and
+   * All messages, as they come; ends only where `maxWait` is set and none came in that time. The broker sends as many ahead as the prefetch window allows, and
    * no more until they are taken. Messages of one read of the socket come as one chunk.
    */
   readonly messages: Stream.Stream<M, ReceiveError | E>
@@ -254,18 +261,6 @@ export const makeDestructive: {
 /** The window of a stream where no prefetch is set. */
 const streamWindow = 100
 
-/** The most messages that one call gives, and the widest window (what one session may hold comfortably). */
-const most = 5000
-
-const isCount = (max: number): boolean => Number.isInteger(max) && max >= 1 && max <= most
-
-/** Sequence numbers are longs. */
-const isSequenceNumber = (value: unknown): value is bigint =>
-  typeof value === "bigint" && value >= 0n && value < 2n ** 63n
-
-const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
-  new InvalidOptionError({ entity, option, expected })
-
 const open = Effect.fnUntraced(function*(
   entity: ServiceBusEntity.Any,
   options: Options | undefined,
@@ -274,6 +269,9 @@ const open = Effect.fnUntraced(function*(
   const prefetch = options?.prefetch ?? 0
   if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > most) {
     return yield* outOfRange(entity.path, "prefetch", `an integer from 0 to ${most}`)
+  }
+  if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
+    return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
   }
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
   return yield* receiving.make({ entity, namespace, destructive, prefetch })
@@ -288,6 +286,8 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
   readonly entity: string
   protected readonly self: receiving.Receiving
   private readonly undecodable: receiving.Undecodable
+  /** Milliseconds; without end by default. */
+  private readonly maxWait: number
   /** Two calls at a time would take each other's credit. */
   private readonly turn = Semaphore.makeUnsafe(1)
   /** What could not be decoded, while the messages before it are given first. */
@@ -297,6 +297,7 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
     this.self = self
     this.entity = self.entity.path
     this.undecodable = options?.undecodable ?? "deadLetter"
+    this.maxWait = options?.maxWait === undefined ? Infinity : toMillis(options.maxWait)
     internals.set(this, { receiving: self, undecodable: this.undecodable })
   }
 
@@ -317,54 +318,21 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
   }
 
   peek(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, PeekError | MessageDecodeError> {
-    return this.look(options, this.self.entity.body)
+    return peeking.peek(this.self, options, this.self.entity.body)
   }
 
   peekRaw(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, PeekError | MessageDecodeError> {
-    return this.look(options, undefined)
+    return peeking.peek(this.self, options, undefined)
   }
 
   browse(options?: PeekOptions): Stream.Stream<any, PeekError | MessageDecodeError> {
-    return Stream.paginate(options?.from ?? 0n, (from) =>
-      Effect.map(
-        this.look({ max: options?.max ?? 100, from }, this.self.entity.body),
-        (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
-      ))
-  }
-
-  private look(
-    options: PeekOptions | undefined,
-    body: ServiceBusEntity.Any["body"] | undefined
-  ): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | MessageDecodeError> {
-    const { from = 0n, max = 1 } = options ?? {}
-    if (!isCount(max)) return Effect.fail(outOfRange(this.entity, "max", `an integer from 1 to ${most}`))
-    if (!isSequenceNumber(from)) return Effect.fail(outOfRange(this.entity, "from", "a bigint of 0 or more"))
-    return Effect.flatMap(
-      peeking.peek(this.self, from, max),
-      Effect.forEach((sections) => Effect.fromResult(peeking.peeked(this.self, sections, body)))
-    )
+    return peeking.browse(this.self, options, this.self.entity.body)
   }
 
   receiveDeferred(
     sequenceNumbers: ReadonlyArray<bigint>
   ): Effect.Effect<ReadonlyArray<any>, ReceiveDeferredError | MessageDecodeError> {
-    if (!sequenceNumbers.every(isSequenceNumber)) {
-      return Effect.fail(outOfRange(this.entity, "sequenceNumbers", "an array of bigints of 0 or more"))
-    }
-    if (sequenceNumbers.length === 0) return Effect.succeed([])
-    return Effect.flatMap(deferred.receive(this.self, Arr.dedupe(sequenceNumbers)), (deliveries) => {
-      const messages: Array<unknown> = []
-      let failure: MessageDecodeError | undefined = undefined
-      for (const delivery of deliveries) {
-        const message = receiving.handOut(this.self, this, delivery, this.self.entity.body, this.undecodable)
-        if (message instanceof MessageDecodeError) failure ??= message
-        else if (message !== undefined) messages.push(message)
-      }
-      if (failure === undefined) return Effect.succeed(messages)
-      // Nobody gets the others: they are deferred again.
-      for (const delivery of deliveries) delivery.holder.dispose([delivery], receiving.abandoned)
-      return Effect.fail(failure)
-    })
+    return deferred.receive(this.self, this, sequenceNumbers, this.undecodable)
   }
 
   private collect(
@@ -470,24 +438,33 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
   ): Stream.Stream<unknown, ReceiveError | MessageDecodeError> {
     const { namespace, prefetch } = this.self
     const window = prefetch > 0 ? prefetch : streamWindow
-    const next: Effect.Effect<Array<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(
-      this.self.attached,
-      (link) => {
-        this.replenish(window)
-        return Effect.flatMap(this.arrival(link.awaitSize(1)), (isThere) =>
-          isThere
-            // Credit goes out while the messages are worked on, not after.
-            ? Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window)))
-            : next)
-      }
-    )
-    const pull = namespace.retrying.persist(
-      Effect.suspend(() => this.failure !== undefined ? this.decode(window, body) : next)
-    )
+    const { clock } = this.self
+    const next = (deadline: number): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | MessageDecodeError> =>
+      Effect.suspend(() => {
+        const left = deadline - clock.currentTimeMillisUnsafe()
+        if (left <= 0) return Effect.succeed(silence)
+        return Effect.flatMap(this.self.attached, (link) => {
+          this.replenish(window)
+          return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
+            isThere && link.size() > 0
+              // Credit goes out while the messages are worked on, not after.
+              ? Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window)))
+              : next(deadline))
+        })
+      })
+    const pull = Effect.suspend(() => {
+      const deadline = clock.currentTimeMillisUnsafe() + this.maxWait
+      return namespace.retrying.persist(
+        Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | MessageDecodeError> =>
+          this.failure !== undefined ? this.decode(window, body) : next(deadline)
+        )
+      )
+    })
     // Everything that came was undecodable or expired: a chunk is not empty.
-    const chunk: Effect.Effect<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(
+    const chunk: Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(
       pull,
-      (messages) => Arr.isArrayNonEmpty(messages) ? Effect.succeed(messages) : chunk
+      (messages) =>
+        messages === silence ? Cause.done() : Arr.isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : chunk
     )
     const stream = Stream.fromPull(Effect.succeed(chunk))
     // Without a window of its own the receiver has no credit outstanding once the stream is over, and what was not
@@ -495,6 +472,9 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
     return prefetch > 0 ? stream : Stream.ensuring(stream, Effect.suspend(() => this.self.link.drain))
   }
 }
+
+/** What a stream is given where nothing came in its time. */
+const silence: ReadonlyArray<never> = []
 
 /** A link that lived for as long, in milliseconds, is attached again at once. */
 const routine = 10_000

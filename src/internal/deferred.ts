@@ -2,16 +2,18 @@
  * Receiving deferred messages by their sequence numbers. They come in a response of the entity's `$management` node, not on
  * the receiver's link.
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
-import { MessageNotFoundError, type ReceiveDeferredError } from "../ServiceBusError.ts"
+import { MessageDecodeError, MessageNotFoundError, type ReceiveDeferredError } from "../ServiceBusError.ts"
 import type { Settlement } from "../Settlement.ts"
 import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
 import { type Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { isSequenceNumber, outOfRange } from "./limits.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
 import { Peeked, tagFromToken } from "./messageCodec.ts"
-import { managing, peek } from "./peeking.ts"
-import { type Receiving, settleElsewhere } from "./receiving.ts"
+import { managing, sectionsFrom } from "./peeking.ts"
+import { abandoned, type Handed, handOut, type Receiving, settleElsewhere, type Undecodable } from "./receiving.ts"
 
 /**
  * Holds what came in a response: it has a lock and no link, so that everything that is said of it goes over
@@ -62,7 +64,7 @@ const settlementOf = (outcome: Outcome): Settlement => {
  * Receives deferred messages, all of them or none. Where that fails for want of one, it looks which: the service does not
  * say.
  */
-export const receive = Effect.fnUntraced(function*(
+const fetch = Effect.fnUntraced(function*(
   self: Receiving,
   sequenceNumbers: ReadonlyArray<bigint>
 ): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError> {
@@ -98,7 +100,7 @@ export const receive = Effect.fnUntraced(function*(
 /** Which of these numbers is no deferred message. */
 const missing = (self: Receiving, sequenceNumbers: ReadonlyArray<bigint>): Effect.Effect<ReadonlyArray<bigint>> =>
   Effect.filter(sequenceNumbers, (number) =>
-    Effect.match(peek(self, number, 1), {
+    Effect.match(sectionsFrom(self, number, 1), {
       onFailure: () => false,
       onSuccess: ([sections]) => {
         if (sections === undefined) return true
@@ -106,3 +108,30 @@ const missing = (self: Receiving, sequenceNumbers: ReadonlyArray<bigint>): Effec
         return message.sequenceNumber !== number || message.state !== "deferred"
       }
     }), { concurrency: 8 })
+
+/** Receives deferred messages and hands them out under the undecodable policy. */
+export const receive = (
+  self: Receiving,
+  owner: object,
+  sequenceNumbers: ReadonlyArray<bigint>,
+  policy: Undecodable
+): Effect.Effect<ReadonlyArray<Handed<unknown>>, ReceiveDeferredError | MessageDecodeError> => {
+  const { entity } = self
+  if (!sequenceNumbers.every(isSequenceNumber)) {
+    return Effect.fail(outOfRange(entity.path, "sequenceNumbers", "an array of bigints of 0 or more"))
+  }
+  if (sequenceNumbers.length === 0) return Effect.succeed([])
+  return Effect.flatMap(fetch(self, Arr.dedupe(sequenceNumbers)), (deliveries) => {
+    const messages: Array<Handed<unknown>> = []
+    let failure: MessageDecodeError | undefined = undefined
+    for (const delivery of deliveries) {
+      const message = handOut(self, owner, delivery, entity.body, policy)
+      if (message instanceof MessageDecodeError) failure ??= message
+      else if (message !== undefined) messages.push(message)
+    }
+    if (failure === undefined) return Effect.succeed(messages)
+    // Nobody gets the others: they are deferred again.
+    for (const delivery of deliveries) delivery.holder.dispose([delivery], abandoned)
+    return Effect.fail(failure)
+  })
+}

@@ -1,13 +1,18 @@
 /**
  * Peeking: looking at messages without receiving them, by requests to the `$management` node of the entity.
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { type AttachError, MessageDecodeError, type PeekError, type ReceiveDeferredError } from "../ServiceBusError.ts"
 import type { PeekedMessage } from "../ServiceBusMessage.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
+import { isCount, isSequenceNumber, most, outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
 import { Peeked } from "./messageCodec.ts"
 import type { Receiving } from "./receiving.ts"
@@ -28,7 +33,7 @@ export const managing = <A, Err extends AttachError | ReceiveDeferredError>(
   )
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
-export const peek = Effect.fnUntraced(function*(
+export const sectionsFrom = Effect.fnUntraced(function*(
   self: Receiving,
   from: bigint,
   count: number
@@ -68,7 +73,7 @@ const sectionsOrFailure = (self: Receiving, bytes: Buffer): Result.Result<Sectio
 }
 
 /** A peeked message with its body; the body does not decode: a MessageDecodeError. */
-export const peeked = <A>(
+const peeked = <A>(
   self: Receiving,
   sections: Sections,
   body: ServiceBusBody.ServiceBusBody<A, never> | undefined
@@ -88,3 +93,35 @@ export const peeked = <A>(
       })
     )
 }
+
+interface Options {
+  readonly max?: number | undefined
+  readonly from?: bigint | undefined
+}
+
+/** Looks at up to `max` messages. */
+export const peek = (
+  self: Receiving,
+  options: Options | undefined,
+  body: ServiceBusEntity.Any["body"] | undefined
+): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | MessageDecodeError> => {
+  const { from = 0n, max = 1 } = options ?? {}
+  if (!isCount(max)) return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${most}`))
+  if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
+  return Effect.flatMap(
+    sectionsFrom(self, from, max),
+    Effect.forEach((sections) => Effect.fromResult(peeked(self, sections, body)))
+  )
+}
+
+/** Looks at all messages from a number on, `max` at a time. */
+export const browse = (
+  self: Receiving,
+  options: Options | undefined,
+  body: ServiceBusEntity.Any["body"] | undefined
+): Stream.Stream<PeekedMessage<unknown>, PeekError | MessageDecodeError> =>
+  Stream.paginate(options?.from ?? 0n, (from) =>
+    Effect.map(
+      peek(self, { max: options?.max ?? 100, from }, body),
+      (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
+    ))

@@ -5,11 +5,12 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
 import { failsWith, idsOf, type LayerFor, type Name, start, testsOf, Texts, texts, until, wireOf } from "./harness.ts"
 
 export const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
-    const { test } = testsOf(name, layerFor)
+    const { clock, test } = testsOf(name, layerFor)
 
     const delivered = (count: number) =>
       Effect.gen(function*() {
@@ -29,6 +30,62 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         )
         assert.deepStrictEqual(idsOf(messages), idsOf(texts(250)))
         assert.strictEqual((yield* emulator.counters(Texts)).completed, 250)
+      }))
+
+    clock("with maxWait a stream ends after that much silence, and only then", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts, { maxWait: "30 seconds" })
+        const seen: Array<string> = []
+        const fiber = yield* start(
+          Stream.runForEach(receiver.messages, (message) =>
+            // Longer than the wait: time in which nobody pulls does not count.
+            Effect.andThen(
+              Effect.sleep("40 seconds"),
+              Effect.andThen(
+                receiver.complete(message),
+                Effect.sync(() => seen.push(message.body))
+              )
+            ))
+        )
+        yield* emulator.send(Texts, texts(2))
+        yield* emulator.idle
+        yield* TestClock.adjust("80 seconds")
+        yield* TestClock.adjust("29 seconds")
+        yield* emulator.send(Texts, [{ body: "late" }])
+        yield* emulator.idle
+        yield* TestClock.adjust("40 seconds")
+        assert.deepStrictEqual(seen, ["body 0", "body 1", "late"])
+        yield* TestClock.adjust("29 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(fiber)
+        // Over is over: the next stream waits anew, and no credit is left behind.
+        yield* emulator.send(Texts, [{ body: "next" }])
+        yield* emulator.idle
+        assert.strictEqual((yield* emulator.counters(Texts)).delivered, 3)
+        const [next] = yield* receiver.messages.pipe(Stream.take(1), Stream.runCollect)
+        assert.strictEqual(next!.body, "next")
+      }), { texts: { lockDuration: "5 minutes" } })
+
+    clock("without maxWait a stream never ends, whatever the silence", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const fiber = yield* start(receiver.messages.pipe(Stream.take(1), Stream.runCollect))
+        // The broker ends idle links every ten minutes.
+        yield* TestClock.adjust("1 hour")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* emulator.send(Texts, texts(1))
+        assert.lengthOf(yield* Fiber.join(fiber), 1)
+      }))
+
+    test("a maxWait that is none is refused", () =>
+      Effect.gen(function*() {
+        for (const maxWait of [0, -1, Number.NaN]) {
+          const error = yield* ServiceBusReceiver.make(Texts, { maxWait }).pipe(failsWith("InvalidOptionError"))
+          assert.strictEqual(error.option, "maxWait")
+        }
       }))
 
     test("the broker keeps what is beyond the window until it is taken", () =>

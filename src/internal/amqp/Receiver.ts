@@ -161,11 +161,20 @@ class OpenReceiver implements Receiver {
     return this.inbox.splice(0, max)
   }
 
+  /** A link that is lost is not drained any more. */
+  private readonly death: Effect.Effect<void> = Effect.callback((resume) => {
+    const off = this.link.onDeath(() => resume(Effect.void))
+    return Effect.sync(off)
+  })
+
   readonly drain: Effect.Effect<void> = Effect.suspend(() => {
     const { rhea } = this.link
     if (this.credit() === 0) return Effect.void
     const { connection } = this.link
-    return farewell(connection, awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit())).pipe(
+    return farewell(
+      connection,
+      Effect.raceFirst(awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit()), this.death)
+    ).pipe(
       // The answer may be seen before the deliveries of the same read are.
       Effect.andThen(connection.dispatcher.turn),
       Effect.ensuring(Effect.sync(() => {
