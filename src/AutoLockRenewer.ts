@@ -10,8 +10,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Result from "effect/Result"
+import { monotonic } from "./internal/amqp/monotonic.ts"
 import { toMillis } from "./internal/duration.ts"
-import * as lockWheel from "./internal/lockWheel.ts"
+import type * as lockWheel from "./internal/lockWheel.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
   AutoLockRenewFailed,
@@ -91,7 +92,7 @@ export const withLock: {
         )
       }
       const lost = Deferred.makeUnsafe<never, AutoLockRenewFailed | AutoLockRenewTimeout>()
-      const now = lockWheel.monotonic(behind.clock)
+      const now = monotonic(behind.clock)
       const kept: lockWheel.Kept = {
         lock: receiving.lockOf(behind, message, delivery.success),
         until: now + maxDuration,

@@ -45,7 +45,8 @@ export interface ServiceBusBody<out A, in In = A> {
 }
 
 /**
- * A codec of your own, for a format that this module does not know.
+ * A codec of your own, for a format that this module does not know. What it throws is taken for a body that cannot be
+ * encoded or decoded.
  *
  * @category constructors
  */
@@ -56,9 +57,18 @@ export const make = <A, In = A>(codec: {
 }): ServiceBusBody<A, In> => ({
   [TypeId]: TypeId,
   contentType: codec.contentType,
-  encode: codec.encode,
-  decode: codec.decode
+  encode: (value) => guarded(() => codec.encode(value)),
+  decode: (sections) => guarded(() => codec.decode(sections))
 })
+
+/** One bad body must not end what carries all the others. */
+const guarded = <A>(run: () => Result.Result<A, string>): Result.Result<A, string> => {
+  try {
+    return run()
+  } catch (error) {
+    return Result.fail(error instanceof Error ? error.message : String(error))
+  }
+}
 
 const noBytes = new Uint8Array(0)
 

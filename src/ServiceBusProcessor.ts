@@ -124,7 +124,8 @@ export interface Processor {
 /**
  * Starts a processor; it drains when the scope closes.
  *
- * Fails with InvalidOptionError where an option is out of range, or another processor takes the receiver's messages.
+ * Fails with InvalidOptionError where an option is out of range, or a stream or another processor has the receiver's
+ * messages.
  *
  * @category constructors
  */
@@ -147,9 +148,7 @@ export const make: <A, E, R>(
       options?.onFailure ?? (() => Settlement.abandon()),
       Effect.runForkWith(context)
     )
-    if (running.isTaken()) {
-      return yield* invalid(receiver.entity, "receiver", "one whose messages no other processor takes")
-    }
+    yield* running.take
     yield* Effect.forkScoped(running.serve, { startImmediately: true })
     yield* Effect.addFinalizer(() => running.drain)
     return running
@@ -258,9 +257,9 @@ class Running<A, E, R> implements Processor {
     this.renewalsBefore = receiving.wheel.renewals()
   }
 
-  /** Whether another processor takes the receiver's messages. */
-  isTaken(): boolean {
-    return this.behind.link.isConsumed()
+  /** Has the receiver's messages for itself until it is drained. */
+  get take(): Effect.Effect<void, InvalidOptionError> {
+    return receiving.take(this.behind, "processor")
   }
 
   /** Takes what comes on a link. */
@@ -280,6 +279,8 @@ class Running<A, E, R> implements Processor {
     const served = Effect.suspend(() =>
       // Drained: whoever uses the receiver next attaches it again.
       this.state === "drained" ? Effect.never : Effect.flatMap(this.behind.attached, (link) => {
+        // Meanwhile it may be.
+        if (this.state === "drained") return Effect.never
         const since = clock.currentTimeMillisUnsafe()
         const { received } = this.tally
         this.wire(link)
@@ -526,7 +527,10 @@ class Running<A, E, R> implements Processor {
       })),
       Effect.andThen(Effect.sync(() => {
         link.consume(undefined)
+        // It may be another by now.
+        this.behind.link.consume(undefined)
       })),
+      Effect.andThen(receiving.leave(this.behind)),
       Effect.andThen(this.counts)
     )
   })

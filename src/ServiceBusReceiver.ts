@@ -16,6 +16,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { monotonic } from "./internal/amqp/monotonic.ts"
 import * as deferred from "./internal/deferred.ts"
 import { toMillis } from "./internal/duration.ts"
 import { isCount, most, outOfRange } from "./internal/limits.ts"
@@ -107,7 +108,12 @@ export interface Reading<out A, out M, out Raw, out E = never> {
   readonly receiveRaw: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<Raw>, ReceiveError>
   /**
    * All messages, as they come; ends only where `maxWait` is set and none came in that time. The broker sends as many ahead as the prefetch window allows, and
-   * no more until they are taken. Messages of one read of the socket come as one chunk.
+   * no more until they are taken. Messages of one read of the socket come as one chunk: what a stream that ends early
+   * (`Stream.take`) leaves of its last one stays locked until the receiver's scope closes. Under receive-and-delete they
+   * come one by one, so that none is lost.
+   *
+   * One stream, `receive` or processor has a receiver's messages at a time: another fails with InvalidOptionError, except
+   * that `receive` waits for `receive`.
    */
   readonly messages: Stream.Stream<M, ReceiveError | E>
   /** `messages` without decoding bodies: `body` is undefined. */
@@ -345,14 +351,19 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
     const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
-    const { namespace, prefetch } = this.self
-    return this.turn.withPermits(1)(Effect.suspend(() => {
-      // What is tried again has the time that is left.
-      const deadline = this.self.clock.currentTimeMillisUnsafe() + maxWait.success
-      const gather = namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body))
-      // Credit that nobody waits for would lock messages that nobody takes.
-      return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => this.self.link.drain)
-    }))
+    const { self } = this
+    const { namespace, prefetch } = self
+    return this.turn.withPermits(1)(receiving.taking(
+      self,
+      "receive",
+      Effect.suspend(() => {
+        // What is tried again has the time that is left.
+        const deadline = monotonic(self.clock) + maxWait.success
+        const gather = namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body))
+        // Credit that nobody waits for would lock messages that nobody takes.
+        return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)
+      })
+    ))
   }
 
   private readonly gather = Effect.fnUntraced(
@@ -368,7 +379,8 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
         if (this.failure !== undefined) return yield* this.decode(max, body)
         const link = yield* this.self.attached
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
-        const left = Math.max(0, deadline - this.self.clock.currentTimeMillisUnsafe())
+        else this.replenish()
+        const left = Math.max(0, deadline - monotonic(this.self.clock))
         if (!(yield* this.arrival(within(link.awaitSize(1), left)))) continue
         if (afterFirst > 0 && link.size() > 0 && link.size() < max) yield* within(link.awaitSize(max), afterFirst)
         // The broker sends what it has and takes the rest of the credit back: nothing stays on its way.
@@ -376,7 +388,7 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
         const messages = yield* this.decode(max, body)
         this.replenish()
         // Everything that came was undecodable or expired: there is still time for more.
-        if (messages.length > 0 || this.self.clock.currentTimeMillisUnsafe() >= deadline) return messages
+        if (messages.length > 0 || monotonic(this.self.clock) >= deadline) return messages
       }
     }.bind(this)
   )
@@ -388,11 +400,11 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
   private arrival<E extends ReceiveError>(waiting: Effect.Effect<unknown, E>): Effect.Effect<boolean, E> {
     return Effect.suspend(() => {
       const { clock } = this.self
-      const since = clock.currentTimeMillisUnsafe()
+      const since = monotonic(clock)
       return Effect.matchEffect(waiting, {
         onSuccess: () => Effect.succeed(true),
         onFailure: (error) =>
-          canPass(error) && clock.currentTimeMillisUnsafe() - since >= routine
+          canPass(error) && monotonic(clock) - since >= routine
             ? Effect.succeed(false)
             : Effect.fail(error)
       })
@@ -436,27 +448,29 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
   private stream(
     body: ServiceBusEntity.Any["body"] | undefined
   ): Stream.Stream<unknown, ReceiveError | MessageDecodeError> {
-    const { namespace, prefetch } = this.self
+    const { destructive, namespace, prefetch } = this.self
     const window = prefetch > 0 ? prefetch : streamWindow
+    // What the broker has forgotten is given one by one: a stream that ends early leaves the rest here.
+    const chunkSize = destructive ? 1 : window
     const { clock } = this.self
     const next = (deadline: number): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | MessageDecodeError> =>
       Effect.suspend(() => {
-        const left = deadline - clock.currentTimeMillisUnsafe()
+        const left = deadline - monotonic(clock)
         if (left <= 0) return Effect.succeed(silence)
         return Effect.flatMap(this.self.attached, (link) => {
           this.replenish(window)
           return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
             isThere && link.size() > 0
               // Credit goes out while the messages are worked on, not after.
-              ? Effect.tap(this.decode(window, body), () => Effect.sync(() => this.replenish(window)))
+              ? Effect.tap(this.decode(chunkSize, body), () => Effect.sync(() => this.replenish(window)))
               : next(deadline))
         })
       })
     const pull = Effect.suspend(() => {
-      const deadline = clock.currentTimeMillisUnsafe() + this.maxWait
+      const deadline = monotonic(clock) + this.maxWait
       return namespace.retrying.persist(
         Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | MessageDecodeError> =>
-          this.failure !== undefined ? this.decode(window, body) : next(deadline)
+          this.failure !== undefined ? this.decode(chunkSize, body) : next(deadline)
         )
       )
     })
@@ -466,10 +480,19 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
       (messages) =>
         messages === silence ? Cause.done() : Arr.isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : chunk
     )
-    const stream = Stream.fromPull(Effect.succeed(chunk))
     // Without a window of its own the receiver has no credit outstanding once the stream is over, and what was not
     // taken waits for the next call.
-    return prefetch > 0 ? stream : Stream.ensuring(stream, Effect.suspend(() => this.self.link.drain))
+    return Stream.unwrap(Effect.as(
+      Effect.acquireRelease(
+        receiving.take(this.self, "stream"),
+        () =>
+          Effect.ensuring(
+            prefetch > 0 ? Effect.void : Effect.suspend(() => this.self.link.drain),
+            receiving.leave(this.self)
+          )
+      ),
+      Stream.fromPull(Effect.succeed(chunk))
+    ))
   }
 }
 
@@ -563,7 +586,9 @@ export const settleEach = <A, E, R>(
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
       }
       const settlement = (yield* handler(message.body, message).pipe(
-        Effect.tapError(() => Effect.ignore(receiver.abandon(message)))
+        Effect.onError((cause) =>
+          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.ignore(receiver.abandon(message))
+        )
       )) ?? Settlement.complete
       yield* receiver.settle(message, settlement)
       return settlement

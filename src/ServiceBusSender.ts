@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as Sender from "./internal/amqp/Sender.ts"
 import { toMillis } from "./internal/duration.ts"
+import { isSequenceNumber, outOfRange } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
 import * as messageCodec from "./internal/messageCodec.ts"
 import type { Namespace } from "./internal/namespace.ts"
@@ -156,12 +157,28 @@ class Sending implements ServiceBusSender<unknown> {
     payloads: ReadonlyArray<Uint8Array>,
     formats: ReadonlyArray<number>
   ): Effect.Effect<void, SendError> {
-    return this.namespace.retrying.run(Effect.flatMap(this.link.get, (sender) => sender.send(payloads, formats)))
+    const { link, namespace } = this
+    if (payloads.length === 1) {
+      return namespace.retrying.run(Effect.flatMap(link.get, (sender) => sender.send(payloads, formats)))
+    }
+    // What was accepted is not sent again.
+    let left = payloads.map((_, index) => index)
+    return namespace.retrying.run(Effect.flatMap(link.get, (sender) => {
+      const tried = left
+      return sender.send(
+        tried.map((index) => payloads[index]!),
+        tried.map((index) => formats[index]!),
+        (accepted) => {
+          left = left.filter((index) => index !== tried[accepted])
+        }
+      )
+    }))
   }
 
   send(message: OutgoingMessage<unknown>): Effect.Effect<string, SendError> {
     return Effect.suspend(() => {
       const { maxMessageSize, writer } = this
+      writer.reset()
       const id = this.encode(message)
       if (typeof id !== "string") return Effect.fail(id)
       if (writer.length > maxMessageSize) return Effect.fail(this.tooLarge(writer.length))
@@ -171,6 +188,7 @@ class Sending implements ServiceBusSender<unknown> {
 
   sendAll(messages: Iterable<OutgoingMessage<unknown>>): Effect.Effect<ReadonlyArray<string>, SendError> {
     return Effect.suspend(() => {
+      this.writer.reset()
       const packed = this.pack(messages)
       return packed instanceof Packed
         ? Effect.as(this.transfer(packed.payloads, packed.formats), packed.ids)
@@ -202,6 +220,7 @@ class Sending implements ServiceBusSender<unknown> {
         )
       }
       const encoded: Array<Parameters<typeof management.schedule>[1]["messages"][number]> = []
+      this.writer.reset()
       for (const message of messages) {
         const id = this.encode(
           typeof message === "object" && message !== null ? { ...message, scheduledEnqueueTime } : message
@@ -221,6 +240,9 @@ class Sending implements ServiceBusSender<unknown> {
     return Effect.suspend(() => {
       const numbers = [...sequenceNumbers]
       const { entity } = this
+      if (!numbers.every(isSequenceNumber)) {
+        return Effect.fail(outOfRange(entity, "sequenceNumbers", "bigints of 0 or more"))
+      }
       if (numbers.length === 0) return Effect.void
       return this.managing((node, timeout) =>
         management.cancelScheduled(node, { entity, sequenceNumbers: numbers, timeout })
@@ -232,12 +254,7 @@ class Sending implements ServiceBusSender<unknown> {
   private managing<A, E extends ScheduleError | CancelScheduledError>(
     request: (node: RequestResponse, timeout: number) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | AttachError> {
-    const { namespace } = this
-    return namespace.retrying.run(
-      Effect.scoped(
-        Effect.flatMap(namespace.management(this.entity), (node) => request(node, namespace.options.timeout))
-      )
-    )
+    return this.namespace.retrying.run(this.namespace.managing(this.entity, this.link.isOpen, request))
   }
 
   private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {

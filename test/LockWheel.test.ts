@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
+import { monotonic } from "../src/internal/amqp/monotonic.ts"
 import * as lockWheel from "../src/internal/lockWheel.ts"
 import { type LockRenewalError, ServiceBusConnectionError } from "../src/ServiceBusError.ts"
 
@@ -15,7 +16,7 @@ const keep = (clock: Clock.Clock, token: string, options: {
   readonly age?: number
   readonly held?: () => boolean
 }): Watched => {
-  const now = lockWheel.monotonic(clock)
+  const now = monotonic(clock)
   const kept: Watched = {
     lock: {
       token,
@@ -29,7 +30,7 @@ const keep = (clock: Clock.Clock, token: string, options: {
     failure: undefined,
     lost: undefined,
     onLost: (reason, cause) => {
-      kept.lost = [reason, cause?._tag, lockWheel.monotonic(clock)]
+      kept.lost = [reason, cause?._tag, monotonic(clock)]
     }
   }
   return kept
@@ -43,7 +44,7 @@ const wheel = Effect.fnUntraced(function*(
   const clock = yield* Clock.Clock
   const calls: Array<readonly [string, number]> = []
   const made = yield* lockWheel.make((token) => {
-    calls.push([token, lockWheel.monotonic(clock)])
+    calls.push([token, monotonic(clock)])
     return renew(token, calls.length)
   })
   return { ...made, clock, calls }

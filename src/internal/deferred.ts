@@ -8,8 +8,8 @@ import { MessageDecodeError, MessageNotFoundError, type ReceiveDeferredError } f
 import type { Settlement } from "../Settlement.ts"
 import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
 import { type Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { monotonic } from "./amqp/monotonic.ts"
 import { isSequenceNumber, outOfRange } from "./limits.ts"
-import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
 import { Peeked, tagFromToken } from "./messageCodec.ts"
 import { managing, sectionsFrom } from "./peeking.ts"
@@ -87,7 +87,7 @@ const fetch = Effect.fnUntraced(function*(
   const holder = new DeferredHolder(self, (effect) => {
     fork(effect)
   })
-  const now = lockWheel.monotonic(self.clock)
+  const now = monotonic(self.clock)
   return messages.map(({ bytes, lockToken }) => {
     const tag = self.destructive ? Buffer.alloc(0) : tagFromToken(lockToken)
     const delivery = new IncomingDelivery(undefined, 0, tag, 0, self.destructive, bytes)

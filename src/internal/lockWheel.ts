@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type LockRenewalError, OperationTimeoutError } from "../ServiceBusError.ts"
+import { monotonic } from "./amqp/monotonic.ts"
 
 /** The lock of one message, the same for all who keep it: each knows of what the others renewed. */
 export interface Lock {
@@ -55,8 +56,6 @@ const concurrency = 8
 
 /** Renewal starts this long before a lock ends: a third of its life, at most ten seconds. */
 const marginOf = (duration: number): number => Math.min(10_000, duration / 3)
-
-export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
 /** Notes that a renewal which was asked for at `now` succeeded: the broker's clock for it started no earlier. */
 export const renewed = (lock: Lock, now: number): void => {

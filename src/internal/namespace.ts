@@ -47,6 +47,12 @@ export interface Namespace {
   readonly session: (entity: string) => Effect.Effect<Link.Session, AttachError, Scope.Scope>
   /** The `$management` node of an entity, on the connection of now. */
   readonly management: (entity: string) => Effect.Effect<RequestResponse.RequestResponse, AttachError, Scope.Scope>
+  /** One request to that node, on behalf of a link whose scope is not closed. */
+  readonly managing: <A, E>(
+    entity: string,
+    isOpen: Effect.Effect<void, AttachError>,
+    request: (node: RequestResponse.RequestResponse, timeout: number) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | AttachError>
   /** Opens the connection if it is not, has the peer begin and end a session, and tells how long that took. */
   readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }
@@ -183,6 +189,10 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       state,
       retrying,
       management,
+      managing: (entity, isOpen, request) =>
+        Effect.scoped(
+          Effect.flatMap(Effect.andThen(isOpen, management(entity)), (node) => request(node, options.timeout))
+        ),
       session: (entity) =>
         told(
           Effect.flatMap(current, ({ claims, connection }) =>

@@ -23,14 +23,7 @@ export const managing = <A, Err extends AttachError | ReceiveDeferredError>(
   self: Receiving,
   request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
 ): Effect.Effect<A, Err | AttachError> =>
-  self.namespace.retrying.run(
-    Effect.scoped(
-      Effect.flatMap(
-        self.namespace.management(self.entity.path),
-        (node) => request(node, self.namespace.options.timeout)
-      )
-    )
-  )
+  self.namespace.retrying.run(self.namespace.managing(self.entity.path, self.isOpen, request))
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
 export const sectionsFrom = Effect.fnUntraced(function*(

@@ -2,9 +2,11 @@
  * The receiver behind `ServiceBusReceiver`: from deliveries to messages, with the undecodable policy, and from settlements
  * to outcomes. Stream, processor and renewer stand on it.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
@@ -27,6 +29,7 @@ import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
+import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
@@ -52,6 +55,8 @@ export interface Receiving {
   readonly prefetch: number
   readonly wheel: lockWheel.LockWheel
   readonly clock: Clock.Clock
+  /** Who takes its messages: they would take each other's credit. */
+  taker: "receive" | "stream" | "processor" | undefined
   /** How many messages met the undecodable policy. */
   undecodable: number
   /** Messages whose lock ran out before they could be handed out. */
@@ -87,17 +92,13 @@ export const make = Effect.fnUntraced(function*(options: {
     isLost: (receiver) => receiver.link.dead() !== undefined
   }))
   const renew = (token: string) =>
-    Effect.scoped(
-      Effect.flatMap(Effect.andThen(link.isOpen, namespace.management(entity.path)), (node) =>
-        management.renewLocks(node, {
-          entity: entity.path,
-          tokens: [token],
-          link: link.current().link.rhea.name,
-          timeout
-        }))
-    ).pipe(Effect.map((times) =>
-      times[0]!
-    ))
+    namespace.managing(entity.path, link.isOpen, (node) =>
+      management.renewLocks(node, {
+        entity: entity.path,
+        tokens: [token],
+        link: link.current().link.rhea.name,
+        timeout
+      })).pipe(Effect.map((times) => times[0]!))
   return {
     entity,
     namespace,
@@ -110,15 +111,45 @@ export const make = Effect.fnUntraced(function*(options: {
     prefetch,
     wheel: yield* lockWheel.make(renew),
     clock,
+    taker: undefined,
     undecodable: 0,
     expired: 0,
     renew
   }
 })
 
+/** Takes the messages of a receiver: nobody else does until `leave`. */
+export const take = (self: Receiving, taker: Receiving["taker"] & string): Effect.Effect<void, InvalidOptionError> =>
+  Effect.suspend(() => {
+    if (self.taker !== undefined) {
+      return Effect.fail(
+        new InvalidOptionError({
+          entity: self.entity.path,
+          option: "receiver",
+          expected: `one whose messages nobody takes: a ${self.taker} has them; make another receiver`
+        })
+      )
+    }
+    self.taker = taker
+    return Effect.void
+  })
+
+export const leave = (self: Receiving): Effect.Effect<void> =>
+  Effect.sync(() => {
+    self.taker = undefined
+  })
+
+/** Runs what takes the messages of a receiver. */
+export const taking = <A, E>(
+  self: Receiving,
+  taker: Receiving["taker"] & string,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E | InvalidOptionError> =>
+  Effect.acquireUseRelease(take(self, taker), () => effect, () => leave(self))
+
 /** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
 export const lockDuration = (self: Receiving, message: LockedMessage<unknown>, delivery: IncomingDelivery): number => {
-  const age = lockWheel.monotonic(self.clock) - delivery.receivedAt
+  const age = monotonic(self.clock) - delivery.receivedAt
   const duration = DateTime.toEpochMillis(message.lockedUntil) - (self.clock.currentTimeMillisUnsafe() - age)
   // A wall clock that is off gives nonsense; then the lock is taken for the shortest that the service allows. The
   // embedded broker allows one second, of which the way here has taken some.
@@ -152,7 +183,7 @@ export const renewLock = (
   delivery: IncomingDelivery
 ): Effect.Effect<DateTime.Utc, LockRenewalError> =>
   Effect.suspend(() => {
-    const now = lockWheel.monotonic(self.clock)
+    const now = monotonic(self.clock)
     return Effect.tap(self.namespace.retrying.run(self.renew(message.lockToken)), () =>
       Effect.sync(() => lockWheel.renewed(lockOf(self, message, delivery), now)))
   })
@@ -207,7 +238,7 @@ export const handOut = <A>(
 
 /** Whether the lock of a message ended while it waited to be handed out. */
 const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
-  const age = lockWheel.monotonic(self.clock) - delivery.receivedAt
+  const age = monotonic(self.clock) - delivery.receivedAt
   if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
   delivery.holder.forget(delivery)
   self.expired++
@@ -345,34 +376,46 @@ export const settleElsewhere = (
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
   }
   for (const delivery of deliveries) delivery.holder.forget(delivery)
-  let uncertain = asked
-  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettleError> =>
-    namespace.retrying.run(
-      Effect.scoped(Effect.flatMap(Effect.andThen(self.isOpen, namespace.management(entity.path)), (node) =>
-        management.updateDisposition(node, {
-          entity: entity.path,
-          tokens: [tokenFromTag(delivery.tag)],
-          settlement,
-          timeout: namespace.options.timeout
-        }))).pipe(Effect.tapError((error) =>
+  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettleError> => {
+    let uncertain = asked
+    const request = namespace.managing(entity.path, self.isOpen, (node, timeout) =>
+      management.updateDisposition(node, {
+        entity: entity.path,
+        tokens: [tokenFromTag(delivery.tag)],
+        settlement,
+        timeout
+      }))
+    return namespace.retrying.run(Effect.tapError(request, (error) =>
+      Effect.sync(() => {
+        if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
+      }))).pipe(
+        Effect.onError((cause) =>
           Effect.sync(() => {
-            if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") {
-              uncertain = true
-            }
+            const isLost = cause.reasons.some((reason) =>
+              Cause.isFailReason(reason) && reason.error._tag === "MessageLockLostError"
+            )
+            // As far as anybody knows it is not settled: it may be tried again.
+            if (!uncertain && !isLost) delivery.holder.hold(delivery)
           })
-        ))
-    ).pipe(Effect.catchTag("MessageLockLostError", (error) =>
-      Effect.fail(
-        uncertain
-          ? new OperationTimeoutError({
-            entity: entity.path,
-            operation: "settle",
-            outcome: "unknown",
-            description:
-              "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
-            cause: error
-          })
-          : error
-      )))
-  return Effect.forEach(deliveries, settleOne, { concurrency: 8, discard: true })
+        ),
+        Effect.catchTag("MessageLockLostError", (error) =>
+          Effect.fail(
+            uncertain
+              ? new OperationTimeoutError({
+                entity: entity.path,
+                operation: "settle",
+                outcome: "unknown",
+                description:
+                  "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
+                cause: error
+              })
+              : error
+          ))
+      )
+  }
+  // One that is refused keeps no other from being settled.
+  return Effect.flatMap(
+    Effect.forEach(deliveries, (delivery) => Effect.exit(settleOne(delivery)), { concurrency: 8 }),
+    (exits) => exits.find(Exit.isFailure) ?? Effect.void
+  )
 }

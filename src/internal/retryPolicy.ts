@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as E from "../ServiceBusError.ts"
+import { monotonic } from "./amqp/monotonic.ts"
 import * as errorMap from "./errorMap.ts"
 
 /** Options of retrying, checked. Durations are milliseconds. */
@@ -24,8 +25,11 @@ export interface Settings {
 /** What .NET's SDK does by default. */
 export const defaults: Settings = { maxRetries: 3, delay: 800, maxDelay: 60_000 }
 
-/** For what runs until it is stopped: soon at first, and never more than half a minute apart. */
+/** For what runs until it is stopped: soon at first, and never more than half a minute apart, or what the settings say. */
 const untilItSucceeds: Settings = { maxRetries: Infinity, delay: 100, maxDelay: 30_000 }
+
+/** Nobody keeps a client away for longer at a time, in milliseconds; the service says ten seconds. */
+const longestAdvice = 300_000
 
 /** Whether an operation may be tried again: also where the host is away for a moment, but not where it is not trusted. */
 export const canPass = (error: E.Any): boolean =>
@@ -59,17 +63,18 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
     /** Until when the service wishes to be left alone, in milliseconds. It passes by time, never by a caller's fiber. */
     let closedUntil = 0
     const gate: Effect.Effect<void> = Effect.suspend(() => {
-      const left = closedUntil - clock.currentTimeMillisUnsafe()
+      const left = closedUntil - monotonic(clock)
       return left > 0 ? Effect.andThen(Effect.sleep(left), gate) : Effect.void
     })
     const heed = (error: E.Any): void => {
       if (error._tag !== "ServiceBusServerBusyError") return
-      closedUntil = Math.max(closedUntil, clock.currentTimeMillisUnsafe() + Duration.toMillis(error.retryAfter))
+      const advice = Math.min(longestAdvice, Duration.toMillis(error.retryAfter))
+      closedUntil = Math.max(closedUntil, monotonic(clock) + advice)
     }
     const under =
       (by: Settings) => <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>): Effect.Effect<A, Err, R> => {
         const attempt = Effect.suspend(() =>
-          closedUntil > clock.currentTimeMillisUnsafe() ? Effect.andThen(gate, operation) : operation
+          closedUntil > monotonic(clock) ? Effect.andThen(gate, operation) : operation
         )
         return Effect.catch(attempt, (first) => {
           heed(first)
@@ -86,5 +91,9 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
           )
         })
       }
-    return { run: under(settings), persist: under(untilItSucceeds) }
+    const { maxDelay } = untilItSucceeds
+    return {
+      run: under(settings),
+      persist: under({ ...untilItSucceeds, maxDelay: Math.min(maxDelay, settings.maxDelay) })
+    }
   })

@@ -21,6 +21,7 @@ import { type Outcome, released } from "./dataPlane/Outcome.ts"
 import type { Holder, IncomingDelivery, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Link from "./Link.ts"
+import { monotonic } from "./monotonic.ts"
 
 export interface Options {
   readonly address: string
@@ -52,8 +53,6 @@ export interface Receiver extends Holder {
   readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
   /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
   readonly consume: (sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined) => void
-  /** Whether deliveries go to a function. */
-  readonly isConsumed: () => boolean
 }
 
 export const make: (session: Link.Session, options: Options) => Effect.Effect<Receiver, AttachError, Scope.Scope> =
@@ -91,7 +90,7 @@ class OpenReceiver implements Receiver {
     this.options = options
     this.deadlines = deadlines
     link.plane.onDeliveries = (deliveries) => {
-      const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+      const now = monotonic(clock)
       for (const delivery of deliveries) {
         delivery.receivedAt = now
         delivery.holder = this
@@ -218,6 +217,10 @@ class OpenReceiver implements Receiver {
     this.unsettled.delete(delivery)
   }
 
+  hold(delivery: IncomingDelivery): void {
+    this.unsettled.add(delivery)
+  }
+
   putBack(deliveries: ReadonlyArray<IncomingDelivery>): void {
     this.inbox.unshift(...deliveries)
   }
@@ -228,10 +231,6 @@ class OpenReceiver implements Receiver {
     const { inbox } = this
     this.inbox = []
     sink(inbox)
-  }
-
-  isConsumed(): boolean {
-    return this.sink !== undefined
   }
 
   isUnsettled(delivery: IncomingDelivery): boolean {

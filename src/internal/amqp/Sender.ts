@@ -18,10 +18,14 @@ export interface Sender {
   readonly link: Link.Link
   /** The most bytes of one message that the peer takes. */
   readonly maxMessageSize: number
-  /** Sends encoded messages and waits until the peer has decided on each of them. `formats` are their message formats. */
+  /**
+   * Sends encoded messages and waits until the peer has decided on each of them. `formats` are their message formats;
+   * `onAccepted` hears of each that is accepted.
+   */
   readonly send: (
     payloads: ReadonlyArray<Uint8Array>,
-    formats: ReadonlyArray<number>
+    formats: ReadonlyArray<number>,
+    onAccepted?: (index: number) => void
   ) => Effect.Effect<void, SendError>
 }
 
@@ -52,14 +56,14 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
         : advertised > 0
         ? 104857600
         : 262144,
-      send: (payloads, formats) =>
+      send: (payloads, formats, onAccepted) =>
         payloads.length === 0 ? Effect.void : Effect.callback((resume) => {
           const dead = link.dead()
           if (dead !== undefined) {
             resume(Effect.fail(errorMap.sendError(dead, { entity: options.entity, operation: "send" })))
             return
           }
-          const operation = new Operation(link, deadlines, payloads, formats, options.timeout, resume)
+          const operation = new Operation(link, deadlines, payloads, formats, options.timeout, resume, onAccepted)
           deadlines.add(operation)
           return Effect.sync(() => operation.cancel())
         })
@@ -76,6 +80,7 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
   private readonly deadlines: Deadlines.Deadlines
   private readonly timeout: number
   private readonly resume: (effect: Effect.Effect<void, SendError>) => void
+  private readonly onAccepted: ((index: number) => void) | undefined
   private readonly off: () => void
 
   constructor(
@@ -84,9 +89,11 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
     payloads: ReadonlyArray<Uint8Array>,
     formats: ReadonlyArray<number>,
     timeout: number,
-    resume: (effect: Effect.Effect<void, SendError>) => void
+    resume: (effect: Effect.Effect<void, SendError>) => void,
+    onAccepted: ((index: number) => void) | undefined
   ) {
     this.link = link
+    this.onAccepted = onAccepted
     this.deadlines = deadlines
     this.timeout = timeout
     this.resume = resume
@@ -103,7 +110,8 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
     if (!settled) this.link.session.settle(delivery, outcome)
     if (this.done) return
     this.remaining--
-    if (outcome?._tag !== "Accepted" && this.failure === undefined) this.failure = refused(this.link.entity, outcome)
+    if (outcome?._tag === "Accepted") this.onAccepted?.(delivery.index)
+    else if (this.failure === undefined) this.failure = refused(this.link.entity, outcome)
     if (this.remaining > 0) return
     this.end(this.failure === undefined ? Effect.void : Effect.fail(this.failure))
   }

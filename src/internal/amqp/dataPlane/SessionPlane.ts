@@ -59,6 +59,8 @@ export interface Holder {
   readonly isUnsettled: (delivery: IncomingDelivery) => boolean
   /** There is nothing left to settle. */
   readonly forget: (delivery: IncomingDelivery) => void
+  /** It is to be settled after all. */
+  readonly hold: (delivery: IncomingDelivery) => void
   /** Says what becomes of deliveries without waiting for an answer. */
   readonly dispose: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => void
 }
@@ -101,7 +103,7 @@ export class LinkPlane {
   partial:
     | { id: number; tag: Buffer; format: number; settled: boolean; parts: Array<Buffer>; size: number }
     | undefined = undefined
-  /** What one read of the socket brought; handed over at its end. */
+  /** What one read of the socket brought; handed over at its end, or before a frame that is no transfer. */
   inbox: Array<IncomingDelivery> = []
   onDeliveries: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
   /** The most bytes of one delivery that are kept while it is incomplete. */
