@@ -5,13 +5,10 @@
  * Nothing is allowed without a claim: `$cbs` checks tokens for real, an attach needs the right on its entity, and a link
  * whose claim expires is detached.
  */
-import type * as Clock from "effect/Clock"
-import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
 import * as DataPlanes from "../../internal/amqp/dataPlane/DataPlane.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
-import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
 import * as Guard from "../../internal/amqp/Guard.ts"
 import {
   rhea,
@@ -21,36 +18,17 @@ import {
   type RheaSession
 } from "../../internal/amqp/rhea.ts"
 import type { Socket } from "../../internal/amqp/Socket.ts"
-import type { Alarm, Deadline } from "../Alarm.ts"
 import * as Authorization from "../Authorization.ts"
-import type { Broker } from "../Broker.ts"
 import { attachReceiver } from "./EntityReceiver.ts"
 import { attachSender } from "./EntitySender.ts"
 import { Faults } from "./Faults.ts"
-import { Idle, type Limits } from "./Idle.ts"
+import { Idle } from "./Idle.ts"
 import * as Management from "./Management.ts"
 import * as Node from "./Node.ts"
 import { Refusals } from "./Refusals.ts"
-
-export interface Options {
-  readonly broker: Broker
-  readonly dispatcher: Dispatcher
-  readonly clock: Clock.Clock
-  readonly policies: ReadonlyArray<Authorization.Policy>
-  /** Signs the tokens of the broker's own identity. */
-  readonly identityKey: Redacted.Redacted<string>
-  /** Under which name the namespace speaks of itself. */
-  readonly host: string
-  readonly alarm: Alarm<Timer>
-  readonly idle: Limits
-}
+import type { Faulty, Options, Served, Timer } from "./Served.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
-
-/** Something of a connection that is due at a time. */
-export interface Timer extends Deadline {
-  readonly ring: () => void
-}
 
 const timer = (ring: () => void): Timer => ({ at: 0, slot: -1, ring })
 
@@ -67,7 +45,7 @@ export class Door {
   readonly options: Options
   readonly refusals: Refusals
   readonly faults = new Faults()
-  readonly connections = new Set<Served>()
+  readonly connections = new Set<ServedConnection>()
   private readonly container: RheaContainer
 
   constructor(options: Options) {
@@ -93,7 +71,7 @@ export class Door {
   }
 
   /** The refusal that a test asked for, if any. */
-  fault(operation: "attach" | "send" | "settle" | "renew", entity: string): AmqpError | undefined {
+  fault(operation: Faulty, entity: string): AmqpError | undefined {
     const error = this.faults.take(operation, entity)
     return error === undefined ? undefined : this.refusals.injected(error, entity)
   }
@@ -104,15 +82,15 @@ export class Door {
   }
 
   /** Serves a socket until it closes. */
-  accept(socket: Socket): Served {
-    const served = new Served(this, socket, this.container)
+  accept(socket: Socket): ServedConnection {
+    const served = new ServedConnection(this, socket, this.container)
     this.connections.add(served)
     return served
   }
 }
 
 /** One connection that is served. */
-export class Served {
+class ServedConnection implements Served {
   readonly door: Door
   readonly rhea: RheaConnection
   readonly plane: DataPlane

@@ -7,7 +7,7 @@ import { DecodeProblem } from "../../internal/amqp/dataPlane/Reader.ts"
 import type { IncomingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import type { Queue } from "../Queue.ts"
-import type { Served } from "./Door.ts"
+import type { Served } from "./Served.ts"
 import { incoming, unpack } from "./StoredPayload.ts"
 
 /** How many messages a sender may have on their way. */

@@ -10,7 +10,7 @@ import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { tagFromToken, tokenFromTag } from "../../internal/messageCodec.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Queue, Refusal } from "../Queue.ts"
-import type { Served } from "./Door.ts"
+import type { Served } from "./Served.ts"
 import { outgoing } from "./StoredPayload.ts"
 
 export const attachSender = (served: Served, queue: Queue, link: RheaLink): void => {

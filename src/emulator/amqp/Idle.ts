@@ -3,15 +3,7 @@
  * traffic is detached, and a connection without links, or without a token, is closed. Heartbeats are no traffic.
  */
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
-import type { Served, Timer } from "./Door.ts"
-
-/** Milliseconds. */
-export interface Limits {
-  /** How long a link may go without a transfer, flow or disposition. */
-  readonly link: number
-  /** How long a connection may go without links. */
-  readonly connection: number
-}
+import type { Limits, Served, Timer } from "./Served.ts"
 
 export const limits: Limits = { link: 600_000, connection: 300_000 }
 

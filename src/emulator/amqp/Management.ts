@@ -7,8 +7,8 @@ import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Right } from "../Authorization.ts"
 import type { Delivery, IncomingMessage, Queue } from "../Queue.ts"
-import type { Served } from "./Door.ts"
 import type { Answer, Request } from "./Node.ts"
+import type { Served } from "./Served.ts"
 import { incoming, outgoing } from "./StoredPayload.ts"
 
 /** The status of a refusal. */

@@ -9,7 +9,7 @@ import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
-import type { Served } from "./Door.ts"
+import type { Served } from "./Served.ts"
 import { rawItem } from "./StoredPayload.ts"
 
 export interface Request {

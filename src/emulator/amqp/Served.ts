@@ -1,0 +1,62 @@
+/**
+ * A connection that the door serves, as its nodes, links and idle rules know it.
+ */
+import type * as Clock from "effect/Clock"
+import type * as Redacted from "effect/Redacted"
+import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
+import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
+import type { RheaConnection, RheaLink } from "../../internal/amqp/rhea.ts"
+import type { Alarm, Deadline } from "../Alarm.ts"
+import type * as Authorization from "../Authorization.ts"
+import type { Broker } from "../Broker.ts"
+import type { Refusals } from "./Refusals.ts"
+
+/** What the broker ends when nothing happens, in milliseconds. */
+export interface Limits {
+  /** How long a link may go without a transfer, flow or disposition. */
+  readonly link: number
+  /** How long a connection may go without links. */
+  readonly connection: number
+}
+
+export interface Options {
+  readonly broker: Broker
+  readonly dispatcher: Dispatcher
+  readonly clock: Clock.Clock
+  readonly policies: ReadonlyArray<Authorization.Policy>
+  /** Signs the tokens of the broker's own identity. */
+  readonly identityKey: Redacted.Redacted<string>
+  /** Under which name the namespace speaks of itself. */
+  readonly host: string
+  readonly alarm: Alarm<Timer>
+  readonly idle: Limits
+}
+
+/** Something of a connection that is due at a time. */
+export interface Timer extends Deadline {
+  readonly ring: () => void
+}
+
+/** What a test can have the broker refuse. */
+export type Faulty = "attach" | "send" | "settle" | "renew"
+
+export interface Served {
+  readonly door: {
+    readonly options: Options
+    readonly refusals: Refusals
+    /** The refusal that a test asked for, if any. */
+    fault(operation: Faulty, entity: string): AmqpError | undefined
+  }
+  readonly rhea: RheaConnection
+  readonly plane: DataPlane
+  readonly claims: Authorization.Claims
+  /** Something was done on a link, given as itself or by its name. */
+  readonly idle: { touch(link: RheaLink): void; touchNamed(name: string): void }
+  /** Closes the connection with an error that the peer is told; nothing more is handed to it. */
+  close(error: AmqpError): void
+  /** Detaches a link with an error that the peer is told; nothing more is handed to it. */
+  detach(link: RheaLink, error: AmqpError): void
+  /** Runs a function when the link or its connection ends. */
+  onEnd(link: RheaLink, closer: () => void): void
+}
