@@ -20,6 +20,7 @@ import * as management from "./internal/management.ts"
 import * as messageCodec from "./internal/messageCodec.ts"
 import type { Namespace } from "./internal/namespace.ts"
 import type { RequestResponse } from "./internal/requestResponse.ts"
+import { runRequest } from "./internal/retryPolicy.ts"
 import * as supervisor from "./internal/supervisor.ts"
 import type * as ServiceBusBody from "./ServiceBusBody.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
@@ -66,7 +67,8 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * Has the broker enqueue a message at a time, or after a delay from now, and gives its sequence number, by which it can
    * be cancelled until then. When it is enqueued it gets a new one. A time that is over means at once.
    *
-   * Fails as `send` does. Interrupting it may leave the message scheduled.
+   * Fails as `send` does. Interrupting it may leave the message scheduled; where an answer was lost and it is tried again,
+   * it may be scheduled twice, except on an entity with duplicate detection.
    */
   readonly schedule: (message: M, at: DateTime.Utc | Duration.Input) => Effect.Effect<bigint, ScheduleError>
   /** Schedules many messages, all of them or none, and gives their sequence numbers in order. */
@@ -76,7 +78,8 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
   ) => Effect.Effect<ReadonlyArray<bigint>, ScheduleError>
   /**
    * Cancels scheduled messages by their sequence numbers, all of them or none. Fails with MessageNotFoundError where one
-   * is enqueued already, cancelled, or never was.
+   * is enqueued already, cancelled, or never was, and with OperationTimeoutError (`outcome: "unknown"`) where an answer was
+   * lost and nothing is left to cancel.
    */
   readonly cancelScheduled: (sequenceNumbers: Iterable<bigint>) => Effect.Effect<void, CancelScheduledError>
 }
@@ -254,7 +257,8 @@ class Sending implements ServiceBusSender<unknown> {
   private managing<A, E extends ScheduleError | CancelScheduledError>(
     request: (node: RequestResponse, timeout: number) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | AttachError> {
-    return this.namespace.retrying.run(this.namespace.managing(this.entity, this.link.isOpen, request))
+    const { namespace } = this
+    return runRequest(namespace.retrying, namespace.managing(this.entity, this.link.isOpen, request))
   }
 
   private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {

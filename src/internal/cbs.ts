@@ -48,6 +48,23 @@ const within = <A>(timeout: number, effect: Effect.Effect<A, CredentialError>): 
       )
   })
 
+/** When an identity's token expires, checked: what is no time to come would have it asked for again and again. */
+const expiryOf = (expiresOn: unknown): Effect.Effect<number, CredentialError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    if (typeof expiresOn === "number" && Number.isFinite(expiresOn) && expiresOn > now) return Effect.succeed(expiresOn)
+    const problem = typeof expiresOn !== "number" || !Number.isFinite(expiresOn)
+      ? `${typeof expiresOn === "number" ? expiresOn : `a ${typeof expiresOn}`}, which is no time`
+      : `${expiresOn}, which is past`
+    return Effect.fail(
+      new CredentialError({
+        operation: "authorize",
+        description:
+          `the identity gave a token whose expiresOnTimestamp is ${problem}: it must be the milliseconds of ` +
+          "Unix time at which the token expires"
+      })
+    )
+  })
+
 const tokenOf = (
   credential: ServiceBusCredential,
   audience: string,
@@ -99,7 +116,11 @@ const tokenOf = (
         Effect.flatMap((token) =>
           token === null || typeof token.token !== "string" || token.token === ""
             ? Effect.fail(new CredentialError({ operation: "authorize", description: "the identity gave no token" }))
-            : Effect.succeed({ type: "jwt", token: Redacted.make(token.token), expiresAt: token.expiresOnTimestamp })
+            : Effect.map(expiryOf(token.expiresOnTimestamp), (expiresAt) => ({
+              type: "jwt",
+              token: Redacted.make(token.token),
+              expiresAt
+            }))
         )
       )
   }
@@ -112,7 +133,13 @@ export const make: (connection: Connection, options: {
 }) => Effect.Effect<Claims, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
   // The service detaches the node like any other link that is idle for long, and the connection goes on without it.
   const node = yield* supervisor.make({
-    open: () => RequestResponse.make(connection, { address: "$cbs", entity: "$cbs", timeout: options.timeout }),
+    open: () =>
+      RequestResponse.make(connection, {
+        address: "$cbs",
+        entity: "$cbs",
+        timeout: options.timeout,
+        repeatable: true
+      }),
     isLost: (node) => node.isLost()
   })
 

@@ -28,6 +28,15 @@ const field = (response: Response, name: string): AmqpValue.AmqpValue => entryOf
 
 const isSuccess = (response: Response): boolean => response.status >= 200 && response.status < 300
 
+/** How long the service works at a request: whole milliseconds, for as long as its answer is awaited. */
+const serverTimeout = (timeout: number) => ({
+  "com.microsoft:server-timeout": AmqpValue.typed("uint", Math.min(Math.ceil(timeout), 0xffffffff))
+})
+
+/** The peer says that it succeeded, and its answer is not what the protocol guide says. */
+const malformed = (entity: string, operation: string, problem: string): ServiceBusError =>
+  new ServiceBusError({ entity, operation, description: `the peer answered with ${problem}` })
+
 const errorOf = (response: Response) => errorMap.fromStatus(response.status, response.condition, response.description)
 
 /** How the service names settlements; one name is misspelt there. */
@@ -65,7 +74,7 @@ export const updateDisposition = Effect.fnUntraced(function*(
   const response = yield* node.request(
     {
       operation: "com.microsoft:update-disposition",
-      "com.microsoft:server-timeout": AmqpValue.typed("uint", options.timeout)
+      ...serverTimeout(options.timeout)
     },
     { ...Object.fromEntries(fields), "lock-tokens": AmqpValue.array("uuid", options.tokens) },
     operation
@@ -92,7 +101,7 @@ export const renewLocks = Effect.fnUntraced(function*(
   const response = yield* node.request(
     {
       operation: "com.microsoft:renew-lock",
-      "com.microsoft:server-timeout": AmqpValue.typed("uint", options.timeout),
+      ...serverTimeout(options.timeout),
       "associated-link-name": options.link
     },
     { "lock-tokens": AmqpValue.array("uuid", options.tokens) },
@@ -109,16 +118,14 @@ export const renewLocks = Effect.fnUntraced(function*(
     : []
   const times = values.filter((value): value is DateTime.Utc => DateTime.isDateTime(value))
   if (times.length !== options.tokens.length) {
-    return yield* new ServiceBusError({
-      entity: options.entity,
+    return yield* malformed(
+      options.entity,
       operation,
-      description: `the peer answered with ${times.length} expirations for ${options.tokens.length} locks`
-    })
+      `${times.length} expirations for ${options.tokens.length} locks`
+    )
   }
   return times
 })
-
-const serverTimeout = (timeout: number) => ({ "com.microsoft:server-timeout": AmqpValue.typed("uint", timeout) })
 
 /** The messages of a response: encoded, each with its lock token where it has one. */
 const messagesOf = (response: Response): ReadonlyArray<{ readonly bytes: Buffer; readonly lockToken: string }> => {
@@ -136,9 +143,14 @@ const messagesOf = (response: Response): ReadonlyArray<{ readonly bytes: Buffer;
   })
 }
 
+/** The whole numbers of an array; what is none of them is left out. */
 const longsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> => {
   const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value as ReadonlyArray<unknown> : value
-  return Array.isArray(items) ? items.map((item) => BigInt(item as bigint | number)) : []
+  return Array.isArray(items)
+    ? items.flatMap((item: unknown) =>
+      typeof item === "bigint" ? [item] : Number.isSafeInteger(item) ? [BigInt(item as number)] : []
+    )
+    : []
 }
 
 /** Looks at messages of every state from a sequence number on; fewer than asked for may come, none means the end. */
@@ -194,7 +206,15 @@ export const schedule = Effect.fnUntraced(function*(node: RequestResponse, optio
   if (!isSuccess(response)) {
     return yield* errorMap.sendError(errorOf(response), { entity: options.entity, operation })
   }
-  return longsOf(field(response, "sequence-numbers"))
+  const numbers = longsOf(field(response, "sequence-numbers"))
+  if (numbers.length !== options.messages.length) {
+    return yield* malformed(
+      options.entity,
+      operation,
+      `${numbers.length} sequence numbers for ${options.messages.length} messages`
+    )
+  }
+  return numbers
 })
 
 /** Takes scheduled messages back, all of them or none. */

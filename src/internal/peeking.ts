@@ -17,13 +17,14 @@ import * as management from "./management.ts"
 import { Peeked } from "./messageCodec.ts"
 import type { Receiving } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
+import { runRequest } from "./retryPolicy.ts"
 
 /** A request to the entity's node, tried again while its error can pass. */
 export const managing = <A, Err extends AttachError | ReceiveDeferredError>(
   self: Receiving,
   request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
 ): Effect.Effect<A, Err | AttachError> =>
-  self.namespace.retrying.run(self.namespace.managing(self.entity.path, self.isOpen, request))
+  runRequest(self.namespace.retrying, self.namespace.managing(self.entity.path, self.isOpen, request))
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
 export const sectionsFrom = Effect.fnUntraced(function*(

@@ -2,17 +2,20 @@
  * Requests and responses over a pair of links on one session: how `$cbs` and `$management` are spoken to (AMQP
  * management, WD 09; Service Bus protocol guide). Requests run side by side; a response finds its request by
  * correlation-id.
+ *
+ * A request that was on the wire when its link died has an unknown outcome, like a message that was sent; only what does
+ * no harm when it is made twice fails as the link did.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import type { AmqpValue } from "../AmqpValue.ts"
 import * as AmqpValues from "../AmqpValue.ts"
-import { type AttachError, OperationTimeoutError } from "../ServiceBusError.ts"
+import { type Any, type AttachError, InvalidOptionError, OperationTimeoutError } from "../ServiceBusError.ts"
 import type { Connection } from "./amqp/Connection.ts"
-import { accepted, type Outcome } from "./amqp/dataPlane/Outcome.ts"
+import { accepted, type AmqpError, type Outcome } from "./amqp/dataPlane/Outcome.ts"
 import type { DeliveryOwner, IncomingDelivery, OutgoingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
-import { Writer } from "./amqp/dataPlane/Writer.ts"
+import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
 import * as Deadlines from "./amqp/Deadlines.ts"
 import * as Link from "./amqp/Link.ts"
 import * as errorMap from "./errorMap.ts"
@@ -36,12 +39,21 @@ export interface RequestResponse {
   ) => Effect.Effect<Response, AttachError>
 }
 
+export interface Options {
+  readonly address: string
+  readonly entity: string
+  /** Milliseconds for attaching, and for each request. */
+  readonly timeout: number
+  /** Whether a request does no harm when it is made twice: then one whose link dies fails as the link did. */
+  readonly repeatable?: boolean
+}
+
 /** How many responses the peer may send without new credit. */
 const credit = 100
 
 export const make: (
   connection: Connection,
-  options: { readonly address: string; readonly entity: string; readonly timeout: number }
+  options: Options
 ) => Effect.Effect<RequestResponse, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
   const session = yield* Link.session(connection, options.timeout)
   const replyTo = `reply-${randomUUID()}`
@@ -87,13 +99,27 @@ export const make: (
           return
         }
         const id = randomUUID()
+        // First of all: what cannot be written leaves nothing behind.
+        const payload = encode(writer, id, replyTo, applicationProperties, body)
+        if (payload instanceof EncodeProblem) {
+          resume(Effect.fail(
+            new InvalidOptionError({
+              entity: options.entity,
+              operation,
+              option: "the request",
+              expected: "values that AMQP can carry",
+              description: payload.message
+            })
+          ))
+          return
+        }
         const exchange: Exchange = new Exchange(sender, receiver, options, operation, (effect) => {
           pending.delete(id)
           deadlines.remove(exchange)
           resume(effect)
         })
         pending.set(id, exchange)
-        exchange.send(encode(writer, id, replyTo, applicationProperties, body))
+        exchange.send(payload)
         deadlines.add(exchange)
         return Effect.sync(() => {
           pending.delete(id)
@@ -110,7 +136,7 @@ const encode = (
   replyTo: string,
   applicationProperties: Readonly<Record<string, AmqpValue>>,
   body: AmqpValue
-): Buffer => {
+): Buffer | EncodeProblem => {
   writer.reset()
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
@@ -118,10 +144,15 @@ const encode = (
   for (let i = 0; i < 3; i++) writer.null()
   writer.string(replyTo)
   writer.end(list, 5)
-  writer.descriptor(0x74)
-  writer.value(applicationProperties)
-  writer.descriptor(0x77)
-  writer.value(body)
+  try {
+    writer.descriptor(0x74)
+    writer.value(applicationProperties)
+    writer.descriptor(0x77)
+    writer.value(body)
+  } catch (error) {
+    if (error instanceof EncodeProblem) return error
+    throw error
+  }
   return writer.take()
 }
 
@@ -152,13 +183,29 @@ const answer = (pending: ReadonlyMap<string, Exchange>, delivery: IncomingDelive
   }
 }
 
+/** Why the peer did not take a request, where it says that it did not. Anything else leaves the response to come. */
+const refusalOf = (outcome: Outcome | undefined): AmqpError | undefined => {
+  switch (outcome?._tag) {
+    case "Rejected":
+      return outcome.error ?? { condition: "amqp:internal-error", description: "the peer rejected the request" }
+    case "Released":
+    case "Modified":
+      return {
+        condition: "com.microsoft:operation-cancelled",
+        description: `the peer answered with ${outcome._tag.toLowerCase()}`
+      }
+    default:
+      return undefined
+  }
+}
+
 /** One request on its way. */
 class Exchange implements DeliveryOwner, Deadlines.Expiring {
   expiresAt = 0
   private done = false
   private delivery: OutgoingDelivery | undefined
   private readonly sender: Link.Link
-  private readonly options: { readonly entity: string; readonly timeout: number }
+  private readonly options: Options
   private readonly operation: string
   private readonly complete: (effect: Effect.Effect<Response, AttachError>) => void
   private readonly off: ReadonlyArray<() => void>
@@ -166,7 +213,7 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
   constructor(
     sender: Link.Link,
     receiver: Link.Link,
-    options: { readonly entity: string; readonly timeout: number },
+    options: Options,
     operation: string,
     complete: (effect: Effect.Effect<Response, AttachError>) => void
   ) {
@@ -174,9 +221,7 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
     this.options = options
     this.operation = operation
     this.complete = complete
-    this.off = [sender, receiver].map((link) =>
-      link.onDeath((death) => this.end(Effect.fail(errorMap.attachError(death, { entity: options.entity, operation }))))
-    )
+    this.off = [sender, receiver].map((link) => link.onDeath((death) => this.lost(death)))
   }
 
   send(payload: Buffer): void {
@@ -189,11 +234,9 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
     settled: boolean
   ): void {
     if (!settled) this.sender.session.settle(delivery, outcome)
-    if (outcome?._tag === "Rejected" && outcome.error !== undefined) {
-      this.end(Effect.fail(
-        errorMap.attachError(outcome.error, { entity: this.options.entity, operation: this.operation })
-      ))
-    }
+    const error = refusalOf(outcome)
+    if (error === undefined) return
+    this.end(Effect.fail(errorMap.attachError(error, { entity: this.options.entity, operation: this.operation })))
   }
 
   succeed(response: Response): void {
@@ -201,13 +244,14 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
   }
 
   expire(): void {
-    const unsent = this.delivery !== undefined && this.sender.session.cancel(this.delivery)
+    const { operation, options: { entity, timeout } } = this
+    const unsent = this.takeBack()
     this.end(Effect.fail(
       new OperationTimeoutError({
-        entity: this.options.entity,
-        operation: this.operation,
+        entity,
+        operation,
         outcome: unsent ? "notSent" : "unknown",
-        description: `no response within ${this.options.timeout} ms`
+        description: `no response within ${timeout} ms`
       })
     ))
   }
@@ -216,7 +260,27 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
     if (this.done) return
     this.done = true
     for (const off of this.off) off()
-    if (this.delivery !== undefined) this.sender.session.cancel(this.delivery)
+    this.takeBack()
+  }
+
+  private lost(death: Any): void {
+    const { operation, options: { entity, repeatable } } = this
+    const error = errorMap.attachError(death, { entity, operation })
+    const unsent = this.takeBack()
+    this.end(Effect.fail(
+      unsent || repeatable === true ? error : new OperationTimeoutError({
+        entity,
+        operation,
+        outcome: "unknown",
+        description: "the link was lost before the peer answered",
+        cause: error
+      })
+    ))
+  }
+
+  /** True if nothing of the request was on the wire. */
+  private takeBack(): boolean {
+    return this.delivery === undefined || this.sender.session.cancel(this.delivery)
   }
 
   private end(effect: Effect.Effect<Response, AttachError>): void {

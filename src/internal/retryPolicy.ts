@@ -97,3 +97,21 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
       persist: under({ ...untilItSucceeds, maxDelay: Math.min(maxDelay, settings.maxDelay) })
     }
   })
+
+/**
+ * Runs a request that may find nothing to do because it was carried out before: where the answer to a try was lost and the next
+ * one finds nothing, nobody knows which it was.
+ */
+export const runRequest = <A, Err extends E.Any>(
+  retrying: Retrying,
+  request: Effect.Effect<A, Err>
+): Effect.Effect<A, Err | E.OperationTimeoutError> =>
+  Effect.suspend(() => {
+    let lost: E.OperationTimeoutError | undefined
+    return retrying.run(Effect.tapError(request, (error) =>
+      Effect.sync(() => {
+        if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") lost = error
+      }))).pipe(
+        Effect.mapError((error) => error._tag === "MessageNotFoundError" && lost !== undefined ? lost : error)
+      )
+  })

@@ -225,6 +225,38 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.lengthOf(yield* emulator.messages(Texts), 1)
       }))
 
+    clock("where an answer was lost and nothing is found the next time, the outcome is unknown", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Texts)
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.send(Texts, texts(1))
+        const [message] = yield* receiver.receive()
+        yield* receiver.defer(message!)
+        const number = yield* sender.schedule({ body: "x" }, "1 hour")
+        const delivered = Effect.map(emulator.counters(Texts), (counters) =>
+          counters.delivered)
+        const tries = [
+          [
+            sender.cancelScheduled([number]),
+            Effect.map(emulator.messages(Texts), (left) =>
+              left.length === 1)
+          ],
+          [
+            receiver.receiveDeferred([message!.sequenceNumber]),
+            Effect.map(delivered, (count) =>
+              count === 2)
+          ]
+        ] as const
+        for (const [request, isDone] of tries) {
+          const fiber = yield* start(Effect.asVoid<unknown, ServiceBusError.Any, never>(request))
+          while (!(yield* isDone)) yield* Effect.yieldNow
+          yield* emulator.dropConnections
+          const error = yield* passing(Fiber.join(fiber)).pipe(failsWith("OperationTimeoutError"))
+          assert.strictEqual(error.outcome, "unknown")
+        }
+      }))
+
     test("what is no sequence number is not cancelled", () =>
       Effect.gen(function*() {
         const sender = yield* ServiceBusSender.make(Texts)

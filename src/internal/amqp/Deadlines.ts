@@ -1,14 +1,17 @@
 /**
  * Time-outs for many operations with one timer: operations of one kind have the same time-out, so the oldest is the next
  * to expire. One fiber sleeps until then; none runs while nothing is pending, and nothing is kept of what is over.
+ *
+ * Time is the monotonic clock's: a wall clock that is set changes no time-out.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import { monotonic } from "./monotonic.ts"
 
 /** Something that ends by itself or is ended when its time is over. */
 export interface Expiring {
-  /** When its time is over, in milliseconds; set by `add`. */
+  /** When its time is over, in milliseconds of the monotonic clock; set by `add`. */
   expiresAt: number
   readonly expire: () => void
 }
@@ -28,7 +31,7 @@ export const make = Effect.fnUntraced(function*(timeout: number) {
 
   /** Expires what is due; gives how long the next one has, or undefined where there is none. */
   const expire = (): number | undefined => {
-    const now = clock.currentTimeMillisUnsafe()
+    const now = monotonic(clock)
     for (const operation of pending) {
       if (operation.expiresAt > now) return operation.expiresAt - now
       pending.delete(operation)
@@ -51,7 +54,7 @@ export const make = Effect.fnUntraced(function*(timeout: number) {
 
   return {
     add: (operation) => {
-      operation.expiresAt = clock.currentTimeMillisUnsafe() + timeout
+      operation.expiresAt = monotonic(clock) + timeout
       pending.add(operation)
       if (pending.size === 1) latch.openUnsafe()
     },

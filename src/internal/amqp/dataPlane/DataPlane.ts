@@ -255,6 +255,8 @@ export class DataPlane {
       }
     }
     if (code !== 0x14 && code !== 0x15) {
+      // In the order of the wire: a detach, end or close drops what its link has not handed over.
+      this.deliver()
       rheaRead.call(this.connection.amqp_transport, bytes.subarray(start, end))
       return
     }
@@ -271,7 +273,7 @@ export class DataPlane {
     }
   }
 
-  /** Hands each link what this read brought, as one array. */
+  /** Hands each link what this read brought, as one array where no frame of rhea's came between. */
   private deliver(): void {
     if (this.touched.length === 0) return
     const { touched } = this
