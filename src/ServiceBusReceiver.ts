@@ -386,7 +386,6 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
         // The broker sends what it has and takes the rest of the credit back: nothing stays on its way.
         if (prefetch === 0 && link.credit() > 0) yield* link.drain
         const messages = yield* this.decode(max, body)
-        this.replenish()
         // Everything that came was undecodable or expired: there is still time for more.
         if (messages.length > 0 || monotonic(this.self.clock) >= deadline) return messages
       }
@@ -411,10 +410,14 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
     })
   }
 
-  /** Takes and decodes what is in the inbox, in one synchronous step. */
+  /**
+   * Takes and decodes what is in the inbox, in one synchronous step. Credit for more goes out while the messages are worked
+   * on, not after.
+   */
   private decode(
     max: number,
-    body: ServiceBusEntity.Any["body"] | undefined
+    body: ServiceBusEntity.Any["body"] | undefined,
+    window = this.self.prefetch
   ): Effect.Effect<Array<unknown>, MessageDecodeError> {
     return Effect.suspend(() => {
       const { failure } = this
@@ -424,6 +427,7 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
       }
       const { link } = this.self
       const deliveries = link.take(max)
+      this.replenish(window)
       const messages: Array<unknown> = []
       for (let i = 0; i < deliveries.length; i++) {
         const message = receiving.handOut(this.self, this, deliveries[i]!, body, this.undecodable)
@@ -461,19 +465,16 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
           this.replenish(window)
           return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
             isThere && link.size() > 0
-              // Credit goes out while the messages are worked on, not after.
-              ? Effect.tap(this.decode(chunkSize, body), () => Effect.sync(() => this.replenish(window)))
+              ? this.decode(chunkSize, body, window)
               : next(deadline))
         })
       })
-    const pull = Effect.suspend(() => {
-      const deadline = monotonic(clock) + this.maxWait
-      return namespace.retrying.persist(
-        Effect.suspend((): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | MessageDecodeError> =>
-          this.failure !== undefined ? this.decode(chunkSize, body) : next(deadline)
-        )
-      )
-    })
+    const pull: Effect.Effect<ReadonlyArray<unknown>, ReceiveError | MessageDecodeError> = Effect.suspend(() =>
+      // What is here already is given without more ado.
+      this.failure !== undefined || this.self.link.size() > 0
+        ? this.decode(chunkSize, body, window)
+        : namespace.retrying.persist(next(monotonic(clock) + this.maxWait))
+    )
     // Everything that came was undecodable or expired: a chunk is not empty.
     const chunk: Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | MessageDecodeError> = Effect.flatMap(
       pull,
