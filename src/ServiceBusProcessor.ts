@@ -15,13 +15,15 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { released } from "./internal/amqp/dataPlane/Outcome.ts"
 import type { IncomingDelivery } from "./internal/amqp/dataPlane/SessionPlane.ts"
+import { monotonic } from "./internal/amqp/monotonic.ts"
 import type * as Receiver from "./internal/amqp/Receiver.ts"
 import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
+import { isCount, most, outOfRange } from "./internal/limits.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
-  InvalidOptionError,
+  type InvalidOptionError,
   MessageDecodeError,
   type ReceiveError,
   ServiceBusConnectionError
@@ -174,29 +176,19 @@ interface Settings {
   readonly drainTimeout: number
 }
 
-const most = 5000
-
-/** A link that lived for as long, in milliseconds, is attached again at once. */
-const routine = 10_000
-
 const check = Effect.fnUntraced(function*(entity: string, options: Options<never, never> | undefined) {
   const concurrency = options?.concurrency ?? 1
-  if (!isCount(concurrency, 1)) return yield* invalid(entity, "concurrency", `an integer from 1 to ${most}`)
+  if (!isCount(concurrency)) return yield* outOfRange(entity, "concurrency", `an integer from 1 to ${most}`)
   const prefetch = options?.prefetch
   if (prefetch !== undefined && !isCount(prefetch, 0)) {
-    return yield* invalid(entity, "prefetch", `an integer from 0 to ${most}`)
+    return yield* outOfRange(entity, "prefetch", `an integer from 0 to ${most}`)
   }
   const maxLockRenewal = toMillis(options?.maxLockRenewal ?? "5 minutes")
-  if (!(maxLockRenewal >= 0)) return yield* invalid(entity, "maxLockRenewal", "a duration of 0 or more")
+  if (!(maxLockRenewal >= 0)) return yield* outOfRange(entity, "maxLockRenewal", "a duration of 0 or more")
   const drainTimeout = toMillis(options?.drainTimeout ?? "30 seconds")
-  if (!(drainTimeout >= 0)) return yield* invalid(entity, "drainTimeout", "a duration of 0 or more")
+  if (!(drainTimeout >= 0)) return yield* outOfRange(entity, "drainTimeout", "a duration of 0 or more")
   return { concurrency, prefetch, maxLockRenewal, drainTimeout }
 })
-
-const isCount = (value: number, least: number): boolean => Number.isInteger(value) && value >= least && value <= most
-
-const invalid = (entity: string, option: string, expected: string): InvalidOptionError =>
-  new InvalidOptionError({ entity, option, expected })
 
 /** A message from its arrival to its settlement. */
 interface Job<A> {
@@ -281,13 +273,13 @@ class Running<A, E, R> implements Processor {
       this.state === "drained" ? Effect.never : Effect.flatMap(this.behind.attached, (link) => {
         // Meanwhile it may be.
         if (this.state === "drained") return Effect.never
-        const since = clock.currentTimeMillisUnsafe()
+        const since = monotonic(clock)
         const { received } = this.tally
         this.wire(link)
         return Effect.callback<void, ServiceBusConnectionError>((resume) => {
           const off = link.link.onDeath((cause) =>
             resume(
-              this.tally.received > received || clock.currentTimeMillisUnsafe() - since >= routine
+              this.tally.received > received || monotonic(clock) - since >= receiving.routine
                 ? Effect.void
                 // One that comes to nothing is not attached again and again without a pause.
                 : Effect.fail(
@@ -489,8 +481,8 @@ class Running<A, E, R> implements Processor {
 
   setConcurrency(concurrency: number): Effect.Effect<void, InvalidOptionError> {
     return Effect.suspend(() => {
-      if (!isCount(concurrency, 1)) {
-        return Effect.fail(invalid(this.receiver.entity, "concurrency", `an integer from 1 to ${most}`))
+      if (!isCount(concurrency)) {
+        return Effect.fail(outOfRange(this.receiver.entity, "concurrency", `an integer from 1 to ${most}`))
       }
       this.concurrency = concurrency
       this.dispatch()

@@ -273,7 +273,7 @@ const open = Effect.fnUntraced(function*(
   destructive: boolean
 ) {
   const prefetch = options?.prefetch ?? 0
-  if (!Number.isInteger(prefetch) || prefetch < 0 || prefetch > most) {
+  if (!isCount(prefetch, 0)) {
     return yield* outOfRange(entity.path, "prefetch", `an integer from 0 to ${most}`)
   }
   if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
@@ -403,7 +403,7 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
       return Effect.matchEffect(waiting, {
         onSuccess: () => Effect.succeed(true),
         onFailure: (error) =>
-          canPass(error) && monotonic(clock) - since >= routine
+          canPass(error) && monotonic(clock) - since >= receiving.routine
             ? Effect.succeed(false)
             : Effect.fail(error)
       })
@@ -499,9 +499,6 @@ class Reader implements Reading<unknown, unknown, unknown, MessageDecodeError> {
 
 /** What a stream is given where nothing came in its time. */
 const silence: ReadonlyArray<never> = []
-
-/** A link that lived for as long, in milliseconds, is attached again at once. */
-const routine = 10_000
 
 const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<unknown, E> =>
   Number.isFinite(millis) ? Effect.timeoutOption(effect, millis) : effect

@@ -6,7 +6,7 @@ import { InvalidOptionError } from "../ServiceBusError.ts"
 /** The most messages that one call gives, and the widest window (what one session may hold comfortably). */
 export const most = 5000
 
-export const isCount = (max: number): boolean => Number.isInteger(max) && max >= 1 && max <= most
+export const isCount = (value: number, least = 1): boolean => Number.isInteger(value) && value >= least && value <= most
 
 /** Sequence numbers are longs. */
 export const isSequenceNumber = (value: unknown): value is bigint =>

@@ -67,6 +67,9 @@ export interface Receiving {
 /** The outcome of `Settlement.abandon`. */
 export const abandoned: Outcome = { _tag: "Modified", deliveryFailed: true, undeliverableHere: false }
 
+/** A link that lived for as long, in milliseconds, is attached again at once: the service ends idle ones. */
+export const routine = 10_000
+
 /** The longest lock that Service Bus gives, in milliseconds. */
 const longestLock = 300_000
 

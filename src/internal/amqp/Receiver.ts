@@ -280,7 +280,6 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     this.link = link
     this.deadlines = deadlines
     this.deliveries = deliveries
-    this.deadlines = deadlines
     this.timeout = timeout
     this.resume = resume
     this.remaining = deliveries.length
