@@ -26,15 +26,28 @@ export type LayerFor = (
   client?: ServiceBusClient.CommonOptions
 ) => Layer.Layer<Services, ServiceBusError.EmulatorError>
 
-export type Name = "in memory" | "over TCP"
+export type Name = "in memory" | "over TCP" | "over TLS" | "over WebSocket"
 
 export const inMemory: LayerFor = (options, client) => Emulator.layer({ ...options, client })
 
 export const overTcp: LayerFor = (options, client) =>
   Emulator.layerClientOver("tcp", client).pipe(Layer.provideMerge(Emulator.layerServer(options)))
 
-/** Runs a suite over both. */
+const overTls: LayerFor = (options, client) =>
+  Emulator.layerClientOver("tls", client).pipe(Layer.provideMerge(Emulator.layerServer({ ...options, tlsPort: 0 })))
+
+const overWebSocket: LayerFor = (options, client) =>
+  Emulator.layerClientOver("webSocket", client).pipe(
+    Layer.provideMerge(Emulator.layerServer({ ...options, webSocketPort: 0 }))
+  )
+
+/** Runs a suite in memory and over TCP; with `TRANSPORTS=all` in the environment over TLS and WebSocket instead. */
 export const both = (suite: (name: Name, layerFor: LayerFor) => unknown): void => {
+  if (process.env["TRANSPORTS"] === "all") {
+    suite("over TLS", overTls)
+    suite("over WebSocket", overWebSocket)
+    return
+  }
   suite("in memory", inMemory)
   suite("over TCP", overTcp)
 }
