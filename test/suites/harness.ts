@@ -90,7 +90,7 @@ export const testsOf = (name: Name, layerFor: LayerFor): Tests => {
           entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts)],
           ...(options?.policies === undefined ? {} : { policies: options.policies })
         }, options?.client))
-      ), options?.timeout ?? 10_000)
+      ), options?.timeout ?? 20_000)
   return { test, clock: name === "in memory" ? test : () => {} }
 }
 

@@ -75,7 +75,8 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         yield* passing(until(Effect.map(processor.counts, ({ completed }) => completed === 1)))
         assert.deepInclude(yield* emulator.counters(Texts), { completed: 3, delivered: 3, lockExpired: 0 })
         assert.strictEqual(yield* emulator.connections, 1)
-      }))
+        // Nine hours in steps of a minute: many turns of an event loop that other tests share.
+      }), { timeout: 60_000 })
 
     clock("renewing a lock keeps the link that the message came on", () =>
       Effect.gen(function*() {
