@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import { monotonic } from "./internal/amqp/monotonic.ts"
 import { toMillis } from "./internal/duration.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
+import { internalsOf } from "./internal/reading.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
   AutoLockRenewFailed,
@@ -21,7 +22,7 @@ import {
   type MessageAlreadySettled
 } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
-import { internalsOf, type ServiceBusReceiver } from "./ServiceBusReceiver.ts"
+import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
 
 /**
  * How long a lock is kept.

@@ -27,10 +27,11 @@ export interface Queue<out A, in In = A> extends Contract<A, In> {
   readonly name: string
 }
 
-/** A queue whose messages belong to sessions. @category models */
-export interface SessionQueue<out A, in In = A> extends Contract<A, In> {
+/** A queue whose messages belong to sessions; `S` is the state of a session. @category models */
+export interface SessionQueue<out A, in In = A, in out S = Uint8Array> extends Contract<A, In> {
   readonly _tag: "SessionQueue"
   readonly name: string
+  readonly sessionState: ServiceBusBody.ServiceBusBody<S>
 }
 
 /** A topic: send only. @category models */
@@ -52,11 +53,12 @@ export interface Subscription<out A> extends Contract<A, never> {
   readonly name: string
 }
 
-/** A subscription with sessions: receive only. @category models */
-export interface SessionSubscription<out A> extends Contract<A, never> {
+/** A subscription with sessions: receive only; `S` is the state of a session. @category models */
+export interface SessionSubscription<out A, in out S = Uint8Array> extends Contract<A, never> {
   readonly _tag: "SessionSubscription"
   readonly topic: string
   readonly name: string
+  readonly sessionState: ServiceBusBody.ServiceBusBody<S>
 }
 
 /** The dead-letter sub-queue of a queue or subscription: receive only, never with sessions. @category models */
@@ -69,37 +71,39 @@ export interface SubQueue<out A> extends Contract<A, never> {
 export type Sendable<A, In = A> = Queue<A, In> | Topic<A, In>
 
 /** What can only be sent to with a session id. @category models */
-export type SessionSendable<A, In = A> = SessionQueue<A, In> | SessionTopic<A, In>
+export type SessionSendable<A, In = A> = SessionQueue<A, In, any> | SessionTopic<A, In>
 
 /** What can be received from without accepting a session. @category models */
 export type Receivable<A> = Queue<A, never> | Subscription<A> | SubQueue<A>
 
 /** What is received from through sessions. @category models */
-export type SessionReceivable<A> = SessionQueue<A, never> | SessionSubscription<A>
+export type SessionReceivable<A, S> = SessionQueue<A, never, S> | SessionSubscription<A, S>
 
 /** What has sub-queues: whatever is received from, but no sub-queue itself. @category models */
-export type WithSubQueues<A> = Queue<A, never> | Subscription<A> | SessionReceivable<A>
+export type WithSubQueues<A> = Queue<A, never> | Subscription<A> | SessionReceivable<A, any>
 
 /** Any contract. @category models */
 export type Any =
   | Queue<unknown, never>
-  | SessionQueue<unknown, never>
+  | SessionQueue<unknown, never, any>
   | Topic<unknown, never>
   | SessionTopic<unknown, never>
   | Subscription<unknown>
-  | SessionSubscription<unknown>
+  | SessionSubscription<unknown, any>
   | SubQueue<unknown>
 
 /**
- * A queue. `sessions: true` says that the entity requires sessions.
+ * A queue. `sessions: true` says that the entity requires sessions; `sessionState` is how the state of a session is
+ * encoded, bytes by default.
  *
  * @category constructors
  */
 export const queue: {
-  <A, In = A>(name: string, options: {
+  <A, In = A, S = Uint8Array>(name: string, options: {
     readonly body: ServiceBusBody.ServiceBusBody<A, In>
     readonly sessions: true
-  }): SessionQueue<A, In>
+    readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
+  }): SessionQueue<A, In, S>
   <A, In = A>(name: string, options: {
     readonly body: ServiceBusBody.ServiceBusBody<A, In>
     readonly sessions?: false | undefined
@@ -107,13 +111,22 @@ export const queue: {
 } = <A, In>(name: string, options: {
   readonly body: ServiceBusBody.ServiceBusBody<A, In>
   readonly sessions?: boolean | undefined
+  readonly sessionState?: ServiceBusBody.ServiceBusBody<any> | undefined
 }): any => ({
   [TypeId]: TypeId,
   _tag: options.sessions === true ? "SessionQueue" : "Queue",
   name,
   path: name,
-  body: options.body
+  body: options.body,
+  ...stateOf(options)
 })
+
+const stateOf = (
+  options: {
+    readonly sessions?: boolean | undefined
+    readonly sessionState?: ServiceBusBody.ServiceBusBody<any> | undefined
+  } | undefined
+) => options?.sessions === true ? { sessionState: options.sessionState ?? ServiceBusBody.bytes } : {}
 
 /**
  * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one.
@@ -146,11 +159,11 @@ export const topic: {
  * @category constructors
  */
 export const subscription: {
-  <A>(
+  <A, S = Uint8Array>(
     topic: Topic<A, never> | SessionTopic<A, never>,
     name: string,
-    options: { readonly sessions: true }
-  ): SessionSubscription<A>
+    options: { readonly sessions: true; readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined }
+  ): SessionSubscription<A, S>
   <A>(
     topic: Topic<A, never> | SessionTopic<A, never>,
     name: string,
@@ -159,14 +172,18 @@ export const subscription: {
 } = <A>(
   topic: Topic<A, never> | SessionTopic<A, never>,
   name: string,
-  options?: { readonly sessions?: boolean | undefined }
+  options?: {
+    readonly sessions?: boolean | undefined
+    readonly sessionState?: ServiceBusBody.ServiceBusBody<any> | undefined
+  }
 ): any => ({
   [TypeId]: TypeId,
   _tag: options?.sessions === true ? "SessionSubscription" : "Subscription",
   topic: topic.name,
   name,
   path: `${topic.name}/Subscriptions/${name}`,
-  body: topic.body
+  body: topic.body,
+  ...stateOf(options)
 })
 
 /**

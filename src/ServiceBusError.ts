@@ -605,6 +605,12 @@ export type SessionSettleError =
 /** Renewing the lock of a message. @category unions */
 export type LockRenewalError = AttachError | MessageLockLostError
 
+/** Renewing the lock of a session. @category unions */
+export type SessionLockRenewalError = AttachError | SessionLockLostError
+
+/** Listing the sessions of an entity. @category unions */
+export type ListSessionsError = AttachError | NotSupportedError
+
 /** Accepting a session. @category unions */
 export type AcceptSessionError = AttachError | SessionCannotBeLockedError
 

@@ -21,6 +21,7 @@ import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
 import { isCount, most, outOfRange } from "./internal/limits.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
+import { internalsOf } from "./internal/reading.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
   type InvalidOptionError,
@@ -29,7 +30,7 @@ import {
   ServiceBusConnectionError
 } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
-import { internalsOf, type ServiceBusReceiver } from "./ServiceBusReceiver.ts"
+import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
 import * as Settlement from "./Settlement.ts"
 
 /**

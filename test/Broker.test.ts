@@ -103,6 +103,7 @@ describe("Broker", () => {
           defaultTimeToLive: undefined,
           deadLetteringOnExpiration: false,
           duplicateDetectionWindow: undefined,
+          requiresSession: false,
           maxSize: 1_073_741_824,
           maxMessageSize: 262_144
         })

@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as Alarm from "./Alarm.ts"
 import * as BrokerQueue from "./BrokerQueue.ts"
+import type { Due } from "./Entry.ts"
 import type { Queue } from "./Queue.ts"
 import * as QueueOptions from "./QueueOptions.ts"
 import * as Topic from "./Topic.ts"
@@ -83,7 +84,7 @@ export const make: (entities: ReadonlyArray<Entity>) => Effect.Effect<Broker, Em
       declared.push(each)
     }
 
-    const alarm = yield* Alarm.make<BrokerQueue.Entry>(BrokerQueue.onDue)
+    const alarm = yield* Alarm.make<Due>(BrokerQueue.onDue)
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (queue: string, defect: unknown) =>
       void fork(Effect.logError(`A consumer of "${queue}" failed and is detached`, Cause.die(defect)))

@@ -7,11 +7,12 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Result from "effect/Result"
-import type { AmqpValue } from "../AmqpValue.ts"
 import type * as Settlement from "../Settlement.ts"
-import type { Alarm, Deadline } from "./Alarm.ts"
+import type { Alarm } from "./Alarm.ts"
+import * as Entries from "./Entry.ts"
+import type { Due, Entry } from "./Entry.ts"
 import { History } from "./History.ts"
-import { Line, type Waiting } from "./Line.ts"
+import { Lane } from "./Lane.ts"
 import type {
   Attachment,
   Consumer,
@@ -24,6 +25,7 @@ import type {
   StoredMessage
 } from "./Queue.ts"
 import type { QueueSettings } from "./QueueOptions.ts"
+import { type Home, isSession, SessionTable } from "./Sessions.ts"
 
 /**
  * What the queues of one broker share.
@@ -32,44 +34,15 @@ import type { QueueSettings } from "./QueueOptions.ts"
  */
 export interface Room {
   readonly clock: Clock.Clock
-  readonly alarm: Alarm<Entry>
+  readonly alarm: Alarm<Due>
   /** Takes note of what a consumer threw. */
   readonly report: (queue: string, defect: unknown) => void
   closed: boolean
 }
 
-/**
- * A message inside the broker. It is the alarm's deadline as well as a place in the line, so that a message costs one
- * object.
- *
- * @category models
- */
-export interface Entry extends Deadline, Waiting {
-  readonly queue: QueueState
-  readonly message: IncomingMessage
-  readonly enqueuedAt: number
-  /** When it will be enqueued, while it is scheduled. */
-  enqueueAt: number | undefined
-  expiresAt: number | undefined
-  readonly timeToLive: number | undefined
-  deliveryCount: number
-  properties: ReadonlyMap<string, AmqpValue>
-  deferred: boolean
-  lockToken: string | undefined
-  lockedUntil: number
-}
-
-/** A consumer in its place; `batch` is there while a pass of the pump chooses messages for it. */
-interface Seat {
-  readonly consumer: Consumer
-  ready: boolean
-  detached: boolean
-  remaining: number
-  batch: Array<Entry> | undefined
-}
-
 const deadLetterPath = "$DeadLetterQueue"
-const none: ReadonlyMap<string, AmqpValue> = new Map()
+/** When a message of a session says that its lock ends: never by itself. */
+const forever = 253_402_300_799_999
 
 /**
  * Makes a queue with its dead-letter queue, which a topic does not have. `store` counts bytes: a topic and its
@@ -84,10 +57,15 @@ export const make = (
   kind: "queue" | "topic" | "subscription" = "queue",
   store = { bytes: 0 }
 ): Queue => {
-  const forever = { ...settings, defaultTimeToLive: undefined, deadLetteringOnExpiration: false }
+  const kept = {
+    ...settings,
+    defaultTimeToLive: undefined,
+    deadLetteringOnExpiration: false,
+    requiresSession: false
+  }
   const deadLetterQueue = kind === "topic"
     ? undefined
-    : new QueueState(room, store, "deadLetter", `${path}/${deadLetterPath}`, forever, undefined)
+    : new QueueState(room, store, "deadLetter", `${path}/${deadLetterPath}`, kept, undefined)
   return new QueueState(room, store, kind, path, settings, deadLetterQueue)
 }
 
@@ -95,8 +73,8 @@ export const make = (
  * Ends what is due: locks, and lives of waiting messages. All of it is back in line before anything is delivered, so
  * that locks that end together come back in order.
  */
-export const onDue = (due: ReadonlyArray<Entry>, now: number): void => {
-  const queues = new Set<QueueState>()
+export const onDue = (due: ReadonlyArray<Due>, now: number): void => {
+  const queues = new Set<Due["queue"]>()
   // What is due at one instant keeps its order.
   for (const entry of due.toSorted((a, b) => a.at - b.at || a.sequence - b.sequence)) {
     queues.add(entry.queue)
@@ -105,7 +83,7 @@ export const onDue = (due: ReadonlyArray<Entry>, now: number): void => {
   for (const queue of queues) queue.flush()
 }
 
-class QueueState implements Queue {
+class QueueState implements Queue, Home {
   readonly kind: Kind
   readonly path: string
   readonly options: QueueSettings
@@ -122,19 +100,20 @@ class QueueState implements Queue {
     expired: 0,
     lockExpired: 0,
     renewed: 0,
-    duplicates: 0
+    duplicates: 0,
+    deleted: 0,
+    sessionsAccepted: 0,
+    sessionsLost: 0
   }
   private readonly room: Room
   /** Shared with the dead-letter queue, which counts against the size of its entity. */
-  private readonly store: { bytes: number }
+  private readonly stored: { bytes: number }
+  readonly sessions: SessionTable | undefined
   private readonly entries = new Map<number, Entry>()
   private readonly history: History | undefined
-  private readonly line = new Line<Entry>()
+  private readonly lane = new Lane(this)
   private readonly locks = new Map<string, Entry>()
-  private readonly ready: Array<Seat> = []
   private lastSequence = 0
-  private pumping = false
-  private again = false
 
   constructor(
     room: Room,
@@ -145,31 +124,36 @@ class QueueState implements Queue {
     deadLetterQueue: QueueState | undefined
   ) {
     this.room = room
-    this.store = store
+    this.stored = store
     this.kind = kind
     this.path = path
     this.options = options
     this.deadLetterQueue = deadLetterQueue
     const { duplicateDetectionWindow } = options
     this.history = duplicateDetectionWindow === undefined ? undefined : new History(duplicateDetectionWindow)
+    this.sessions = options.requiresSession ? new SessionTable(this) : undefined
+  }
+
+  get alarm(): Alarm<Due> {
+    return this.room.alarm
   }
 
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal> {
     if (this.room.closed) return this.closed()
     if (this.kind === "deadLetter") return this.refuse("NotAllowed", "nothing can be sent to a dead-letter queue")
     let bytes = 0
-    for (const { payload } of messages) {
+    for (const { payload, sessionId } of messages) {
+      if (this.kind === "queue" && this.sessions !== undefined && sessionId === undefined) {
+        return this.refuse("NotAllowed", noSession)
+      }
       if (payload.length > this.options.maxMessageSize) {
         return this.refuse("MessageTooLarge", `${payload.length} of ${this.options.maxMessageSize} bytes`)
       }
       bytes += payload.length
     }
-    if (this.store.bytes + bytes > this.options.maxSize) {
-      const total = this.store.bytes + bytes
-      return this.refuse("QuotaExceeded", `${total} bytes would be stored and the limit is ${this.options.maxSize}`)
-    }
+    const full = this.store(bytes)
+    if (full !== undefined) return Result.fail(full)
     const now = this.now()
-    this.store.bytes += bytes
     const sequenceNumbers: Array<bigint> = []
     for (const message of messages) {
       const known = message.messageId === undefined
@@ -177,14 +161,14 @@ class QueueState implements Queue {
         : this.history?.recall(message.messageId, this.lastSequence + 1, now)
       if (known !== undefined) {
         this.counters.duplicates += 1
-        this.store.bytes -= message.payload.length
+        this.stored.bytes -= message.payload.length
         sequenceNumbers.push(BigInt(known))
         continue
       }
       this.lastSequence += 1
       sequenceNumbers.push(BigInt(this.lastSequence))
       const timeToLive = smaller(message.timeToLive, this.options.defaultTimeToLive)
-      const entry = entryOf(this, this.lastSequence, message, now, timeToLive)
+      const entry = Entries.make(this, this.lastSequence, message, now, timeToLive)
       if (message.enqueueAt !== undefined && message.enqueueAt > now) this.schedule(entry, message.enqueueAt)
       else this.enqueue(entry, now)
     }
@@ -193,15 +177,7 @@ class QueueState implements Queue {
   }
 
   attach(consumer: Consumer): Attachment {
-    const seat: Seat = { consumer, ready: false, detached: this.room.closed, remaining: 0, batch: undefined }
-    this.enlist(seat)
-    return {
-      wake: () => {
-        this.enlist(seat)
-        this.flush()
-      },
-      detach: () => this.dismiss(seat)
-    }
+    return this.lane.attach(consumer)
   }
 
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal> {
@@ -217,12 +193,12 @@ class QueueState implements Queue {
         return Result.void
       case "Abandon":
         this.counters.abandoned += 1
-        merge(entry, settlement.properties)
+        Entries.merge(entry, settlement.properties)
         this.fail(entry, now)
         break
       case "Defer":
         this.counters.deferred += 1
-        merge(entry, settlement.properties)
+        Entries.merge(entry, settlement.properties)
         this.unlock(entry)
         entry.deferred = true
         return Result.void
@@ -230,7 +206,7 @@ class QueueState implements Queue {
         if (this.deadLetterQueue === undefined) {
           return this.refuse("NotAllowed", "a dead letter cannot be dead-lettered")
         }
-        merge(entry, settlement.properties)
+        Entries.merge(entry, settlement.properties)
         this.unlock(entry)
         this.deadLetter(entry, settlement.reason, settlement.description, now)
         break
@@ -254,6 +230,9 @@ class QueueState implements Queue {
 
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal> {
     if (this.room.closed) return this.closed()
+    if (this.sessions !== undefined) {
+      return this.refuse("NotAllowed", "the messages of a session have no locks of their own: renew the session's")
+    }
     const now = this.now()
     const entries: Array<Entry> = []
     for (const lockToken of lockTokens) {
@@ -271,14 +250,16 @@ class QueueState implements Queue {
 
   receiveDeferred(
     sequenceNumbers: ReadonlyArray<bigint>,
-    mode: Consumer["mode"]
+    mode: Consumer["mode"],
+    sessionId?: string
   ): Result.Result<ReadonlyArray<Delivery>, Refusal> {
     if (this.room.closed) return this.closed()
     const now = this.now()
     const entries: Array<Entry> = []
     for (const sequenceNumber of new Set(sequenceNumbers)) {
       const entry = this.entries.get(Number(sequenceNumber))
-      if (entry === undefined || !entry.deferred || entry.lockToken !== undefined) {
+      const isThere = entry !== undefined && entry.deferred && entry.lockToken === undefined
+      if (!isThere || this.sessions !== undefined && entry.message.sessionId !== sessionId) {
         return this.refuse("MessageNotFound", `there is no deferred message ${sequenceNumber}, or it is locked`)
       }
       entries.push(entry)
@@ -287,133 +268,60 @@ class QueueState implements Queue {
   }
 
   messages(): ReadonlyArray<StoredMessage> {
-    return Array.from(this.entries.values()).toSorted((a, b) => a.sequence - b.sequence).map(snapshot)
+    return this.inOrder(() => true).map(Entries.snapshot)
   }
 
-  onDue(entry: Entry, now: number): void {
+  onDue(entry: Due, now: number): void {
+    if (isSession(entry)) this.sessions?.onDue(entry)
+    else this.ended(entry as Entry, now)
+  }
+
+  private ended(entry: Entry, now: number): void {
     if (entry.enqueueAt !== undefined) {
       this.activate(entry, now)
     } else if (entry.lockToken !== undefined) {
       this.counters.lockExpired += 1
       this.fail(entry, now)
     } else if (entry.waiting) {
-      this.line.leave(entry)
+      this.leave(entry)
       this.expire(entry, now)
     }
   }
 
+  /** Out of its line, wherever it stands. */
+  private leave(entry: Entry): void {
+    if (this.sessions === undefined) this.lane.line.leave(entry)
+    else this.sessions.leave(entry)
+  }
+
   /** Delivers what there is to whoever can take it, here and, since messages may have moved there, among the dead. */
   flush(): void {
-    this.pump()
-    this.deadLetterQueue?.pump()
+    if (this.sessions === undefined) this.lane.pump()
+    else this.sessions.flush()
+    this.deadLetterQueue?.lane.pump()
   }
 
-  /** Serving again what a consumer did while it was served, in a loop: a consumer never meets itself on the stack. */
-  private pump(): void {
-    this.again = true
-    if (this.pumping) return
-    this.pumping = true
-    while (this.again && !this.room.closed) {
-      this.again = false
-      for (const seat of this.choose()) this.serve(seat)
-    }
-    this.pumping = false
-  }
-
-  /** Gives the first messages in turn to the consumers with credit, and returns those that have got one. */
-  private choose(): ReadonlyArray<Seat> {
-    const now = this.now()
-    const chosen: Array<Seat> = []
-    let seat = this.ready[0]
-    while (seat !== undefined) {
-      const entry = this.line.peek()
-      if (entry === undefined) break
-      if (entry.expiresAt !== undefined && entry.expiresAt <= now) {
-        this.line.take()
-        this.expire(entry, now)
-        continue
-      }
-      if (seat.batch === undefined) seat.remaining = this.credit(seat)
-      if (seat.remaining > 0) {
-        if (seat.batch === undefined) {
-          seat.batch = []
-          chosen.push(seat)
-        }
-        this.line.take()
-        seat.batch.push(entry)
-        seat.remaining -= 1
-      }
-      if (seat.remaining === 0) {
-        this.unlist(seat)
-      } else if (this.ready.length > 1) {
-        this.ready.shift()
-        this.ready.push(seat)
-      }
-      seat = this.ready[0]
-    }
-    return chosen
-  }
-
-  private serve(seat: Seat): void {
-    const batch = seat.batch!
-    seat.batch = undefined
-    if (seat.detached) {
-      // Someone served before it has detached it: these were never delivered, so nothing has failed.
-      for (const entry of batch) this.line.add(entry)
-      this.again = true
-      return
-    }
-    const now = this.now()
-    try {
-      seat.consumer.deliver(batch.map((entry) => this.take(entry, seat.consumer.mode, now)))
-    } catch (defect) {
-      this.dismiss(seat)
-      this.room.report(this.path, defect)
-    }
-    if (!seat.ready && !seat.detached && this.credit(seat) > 0) this.enlist(seat)
-  }
-
-  private take(entry: Entry, mode: Consumer["mode"], now: number): Delivery {
+  take(entry: Entry, mode: Consumer["mode"], now: number): Delivery {
     this.counters.delivered += 1
     if (entry.deliveryCount > 0) this.counters.redelivered += 1
     const lockToken = crypto.randomUUID()
     if (mode === "receiveAndDelete") {
       this.remove(entry)
-      return { message: snapshot(entry), lockToken, lockedUntil: now }
+      return { message: Entries.snapshot(entry), lockToken, lockedUntil: now }
     }
+    const session = this.sessions?.holding(entry.message.sessionId, now)
     entry.lockToken = lockToken
-    entry.lockedUntil = now + this.options.lockDuration
     this.locks.set(lockToken, entry)
-    this.room.alarm.set(entry, entry.lockedUntil)
-    return { message: snapshot(entry), lockToken, lockedUntil: entry.lockedUntil }
-  }
-
-  private credit(seat: Seat): number {
-    try {
-      return Math.max(0, Math.floor(seat.consumer.credit()) || 0)
-    } catch (defect) {
-      this.dismiss(seat)
-      this.room.report(this.path, defect)
-      return 0
+    if (session === undefined) {
+      entry.lockedUntil = now + this.options.lockDuration
+      this.room.alarm.set(entry, entry.lockedUntil)
+    } else {
+      // Its session's lock is its lock.
+      entry.lockedUntil = forever
+      this.room.alarm.clear(entry)
+      session.locked.add(entry)
     }
-  }
-
-  private enlist(seat: Seat): void {
-    if (seat.ready || seat.detached) return
-    seat.ready = true
-    this.ready.push(seat)
-    this.again = true
-  }
-
-  private unlist(seat: Seat): void {
-    seat.ready = false
-    const index = this.ready.indexOf(seat)
-    if (index !== -1) this.ready.splice(index, 1)
-  }
-
-  private dismiss(seat: Seat): void {
-    seat.detached = true
-    this.unlist(seat)
+    return { message: Entries.snapshot(entry), lockToken, lockedUntil: entry.lockedUntil }
   }
 
   cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal> {
@@ -430,10 +338,29 @@ class QueueState implements Queue {
     return Result.void
   }
 
-  peek(from: bigint, count: number): ReadonlyArray<StoredMessage> {
+  peek(from: bigint, count: number, sessionId?: string): ReadonlyArray<StoredMessage> {
     const first = Number(from)
-    // Sequence numbers are given in order, and what stays is mostly in that order already.
-    return this.messages().filter((message) => Number(message.sequenceNumber) >= first).slice(0, count)
+    const isMeant = (entry: Entry) =>
+      entry.sequence >= first && (sessionId === undefined || entry.message.sessionId === sessionId)
+    return this.inOrder(isMeant).slice(0, count).map(Entries.snapshot)
+  }
+
+  deleteBefore(enqueuedBefore: number, count: number, sessionId?: string): Result.Result<number, Refusal> {
+    if (this.room.closed) return this.closed()
+    const isMeant = (entry: Entry) =>
+      entry.waiting && entry.enqueuedAt < enqueuedBefore &&
+      (sessionId === undefined || entry.message.sessionId === sessionId)
+    const entries = this.inOrder(isMeant).slice(0, count)
+    for (const entry of entries) {
+      this.leave(entry)
+      this.remove(entry)
+    }
+    this.counters.deleted += entries.length
+    return Result.succeed(entries.length)
+  }
+
+  private inOrder(isMeant: (entry: Entry) => boolean): Array<Entry> {
+    return Array.from(this.entries.values()).filter(isMeant).toSorted((a, b) => a.sequence - b.sequence)
   }
 
   private schedule(entry: Entry, at: number): void {
@@ -448,7 +375,7 @@ class QueueState implements Queue {
     this.entries.delete(scheduled.sequence)
     this.lastSequence += 1
     this.counters.enqueued -= 1
-    this.enqueue(entryOf(this, this.lastSequence, scheduled.message, now, scheduled.timeToLive), now)
+    this.enqueue(Entries.make(this, this.lastSequence, scheduled.message, now, scheduled.timeToLive), now)
   }
 
   /** Its life counts from here. */
@@ -460,15 +387,32 @@ class QueueState implements Queue {
   private accept(entry: Entry, now: number): void {
     this.counters.enqueued += 1
     this.entries.set(entry.sequence, entry)
+    if (this.sessions !== undefined && entry.message.sessionId === undefined) {
+      // It came through a topic, which had nobody to refuse it to.
+      const text = "Session enabled entity doesn't allow a message whose session identifier is null."
+      return this.deadLetter(entry, "Session ID is null.", text, now)
+    }
     this.wait(entry, now)
   }
 
   /** Back in line, unless its time is over: nothing expires while it is locked, so it may be over for long. */
   private wait(entry: Entry, now: number): void {
-    if (entry.expiresAt === undefined) return this.line.add(entry)
-    if (entry.expiresAt <= now) return this.expire(entry, now)
-    this.line.add(entry)
-    this.room.alarm.set(entry, entry.expiresAt)
+    if (entry.expiresAt !== undefined && entry.expiresAt <= now) return this.expire(entry, now)
+    if (this.sessions === undefined) this.lane.line.add(entry)
+    else this.sessions.add(entry)
+    if (entry.expiresAt !== undefined) this.room.alarm.set(entry, entry.expiresAt)
+  }
+
+  giveBack(entries: ReadonlyArray<Entry>, failed: boolean, now: number): void {
+    for (const entry of entries) {
+      if (failed) {
+        this.counters.lockExpired += 1
+        this.fail(entry, now)
+      } else {
+        this.unlock(entry)
+        if (!entry.deferred) this.wait(entry, now)
+      }
+    }
   }
 
   private fail(entry: Entry, now: number): void {
@@ -483,7 +427,7 @@ class QueueState implements Queue {
     }
   }
 
-  private expire(entry: Entry, now: number): void {
+  expire(entry: Entry, now: number): void {
     this.counters.expired += 1
     if (this.options.deadLetteringOnExpiration) {
       this.deadLetter(entry, "TTLExpiredException", "The message expired and was dead lettered.", now)
@@ -496,11 +440,11 @@ class QueueState implements Queue {
     const target = this.deadLetterQueue!
     this.counters.deadLettered += 1
     this.remove(entry)
-    this.store.bytes += entry.message.payload.length
-    const dead = entryOf(target, entry.sequence, entry.message, entry.enqueuedAt, entry.timeToLive)
+    this.stored.bytes += entry.message.payload.length
+    const dead = Entries.make(target, entry.sequence, entry.message, entry.enqueuedAt, entry.timeToLive)
     dead.deliveryCount = entry.deliveryCount
     dead.properties = entry.properties
-    merge(dead, {
+    Entries.merge(dead, {
       ...(reason === undefined ? undefined : { DeadLetterReason: reason }),
       ...(description === undefined ? undefined : { DeadLetterErrorDescription: description })
     })
@@ -510,23 +454,45 @@ class QueueState implements Queue {
   private remove(entry: Entry): void {
     this.room.alarm.clear(entry)
     this.entries.delete(entry.sequence)
-    this.store.bytes -= entry.message.payload.length
+    this.stored.bytes -= entry.message.payload.length
   }
 
   private locked(lockToken: string, now: number): Entry | undefined {
     const entry = this.locks.get(lockToken)
+    if (entry === undefined) return undefined
     // The alarm may come late; a lock that ended is lost all the same.
-    return entry === undefined || entry.lockedUntil <= now ? undefined : entry
+    if (entry.lockedUntil < forever) return entry.lockedUntil <= now ? undefined : entry
+    return this.sessions?.holding(entry.message.sessionId, now) === undefined ? undefined : entry
   }
 
   private unlock(entry: Entry): void {
     this.room.alarm.clear(entry)
     this.locks.delete(entry.lockToken!)
+    if (entry.lockedUntil === forever) this.sessions?.unlock(entry)
     entry.lockToken = undefined
+    entry.lockedUntil = 0
   }
 
-  private now(): number {
+  now(): number {
     return this.room.clock.currentTimeMillisUnsafe()
+  }
+
+  isClosed(): boolean {
+    return this.room.closed
+  }
+
+  report(defect: unknown): void {
+    this.room.report(this.path, defect)
+  }
+
+  store(bytes: number): Refusal | undefined {
+    const total = this.stored.bytes + bytes
+    if (bytes > 0 && total > this.options.maxSize) {
+      const detail = `${total} bytes would be stored and the limit is ${this.options.maxSize}`
+      return { _tag: "QuotaExceeded", entity: this.path, detail }
+    }
+    this.stored.bytes = total
+    return undefined
   }
 
   private refuse(_tag: Refusal["_tag"], detail: string): Result.Result<never, Refusal> {
@@ -544,49 +510,9 @@ class QueueState implements Queue {
 
 export type { QueueState }
 
-const entryOf = (
-  queue: QueueState,
-  sequence: number,
-  message: IncomingMessage,
-  enqueuedAt: number,
-  timeToLive: number | undefined
-): Entry => ({
-  queue,
-  sequence,
-  message,
-  enqueuedAt,
-  timeToLive,
-  enqueueAt: undefined,
-  expiresAt: undefined,
-  deliveryCount: 0,
-  properties: none,
-  deferred: false,
-  lockToken: undefined,
-  lockedUntil: 0,
-  waiting: false,
-  at: 0,
-  slot: -1
-})
-
-const snapshot = (entry: Entry): StoredMessage => ({
-  sequenceNumber: BigInt(entry.sequence),
-  enqueuedAt: entry.enqueuedAt,
-  expiresAt: entry.expiresAt,
-  timeToLive: entry.timeToLive,
-  deliveryCount: entry.deliveryCount,
-  state: entry.enqueueAt !== undefined ? "scheduled" : entry.deferred ? "deferred" : "active",
-  enqueueAt: entry.enqueueAt,
-  payload: entry.message.payload,
-  messageId: entry.message.messageId,
-  sessionId: entry.message.sessionId,
-  properties: entry.properties
-})
-
-/** A new map, because snapshots share the old one. */
-const merge = (entry: Entry, properties: Settlement.Properties | undefined): void => {
-  if (properties === undefined) return
-  entry.properties = new Map([...entry.properties, ...Object.entries(properties)])
-}
+/** What the service says of a message without a session. */
+const noSession =
+  "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support enabled can only receive messages that have the SessionId set to a valid value."
 
 /** What is no number of milliseconds is no limit: the alarm must never see it. */
 const smaller = (a = Infinity, b = Infinity): number | undefined => {

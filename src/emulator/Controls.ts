@@ -48,8 +48,8 @@ export interface Fault {
   readonly times?: number | undefined
 }
 
-/** A queue, a subscription, or the dead-letter sub-queue of one. */
-export type Receivable<A> = ServiceBusEntity.Receivable<A>
+/** A queue, a subscription, or the dead-letter sub-queue of one, with sessions or without. */
+export type Receivable<A> = ServiceBusEntity.Receivable<A> | ServiceBusEntity.SessionReceivable<A, any>
 
 /**
  * What the service `Emulator` has.
@@ -78,11 +78,11 @@ export interface Controls {
   ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
   /** Every message in the dead-letter sub-queue of an entity. */
   readonly deadLetters: <A>(
-    entity: ServiceBusEntity.Queue<A, never> | ServiceBusEntity.Subscription<A>
+    entity: ServiceBusEntity.WithSubQueues<A>
   ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
   /** Puts messages into a queue or topic without a client. */
   readonly send: <A, In>(
-    entity: ServiceBusEntity.Sendable<A, In>,
+    entity: ServiceBusEntity.Sendable<A, In> | ServiceBusEntity.SessionSendable<A, In>,
     messages: ReadonlyArray<OutgoingMessage<In>>
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /** What happened in an entity. */

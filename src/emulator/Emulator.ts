@@ -62,30 +62,41 @@ export type SubscriptionOptions = Broker.SubscriptionOptions
 export type Entity = Broker.Entity
 
 /**
- * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. A subscription
- * gets a copy of every message that is sent to its topic, which is declared beside it.
+ * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. One whose
+ * contract has sessions requires them. A subscription gets a copy of every message that is sent to its topic, which is declared beside it.
  *
  * @category constructors
  */
 export const entity: {
-  (contract: ServiceBusEntity.Topic<any, never>, options?: TopicOptions): Entity
-  (contract: ServiceBusEntity.Subscription<any>, options?: SubscriptionOptions): Entity
-  (contract: ServiceBusEntity.Queue<any, never> | string, options?: EntityOptions): Entity
+  (
+    contract: ServiceBusEntity.Topic<any, never> | ServiceBusEntity.SessionTopic<any, never>,
+    options?: TopicOptions
+  ): Entity
+  (
+    contract: ServiceBusEntity.Subscription<any> | ServiceBusEntity.SessionSubscription<any, any>,
+    options?: SubscriptionOptions
+  ): Entity
+  (
+    contract: ServiceBusEntity.Queue<any, never> | ServiceBusEntity.SessionQueue<any, never, any> | string,
+    options?: EntityOptions
+  ): Entity
 } = (
-  contract:
-    | ServiceBusEntity.Queue<any, never>
-    | ServiceBusEntity.Topic<any, never>
-    | ServiceBusEntity.Subscription<any>
-    | string,
-  options: EntityOptions = {}
+  contract: Exclude<ServiceBusEntity.Any, { readonly _tag: "SubQueue" }> | string,
+  given: EntityOptions = {}
 ): Entity => {
-  if (typeof contract === "string") return { name: contract, options }
+  if (typeof contract === "string") return { name: contract, options: given }
+  const options = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
+    ? { requiresSession: true, ...given }
+    : given
   switch (contract._tag) {
     case "Queue":
+    case "SessionQueue":
       return { name: contract.name, options }
     case "Topic":
-      return { kind: "topic", name: contract.name, options }
+    case "SessionTopic":
+      return { kind: "topic", name: contract.name, options: given }
     case "Subscription":
+    case "SessionSubscription":
       return { kind: "subscription", topic: contract.topic, name: contract.name, options }
   }
 }

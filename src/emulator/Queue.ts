@@ -90,7 +90,15 @@ export interface Attachment {
  * @category models
  */
 export interface Refusal {
-  readonly _tag: "EntityNotFound" | "LockLost" | "MessageNotFound" | "QuotaExceeded" | "MessageTooLarge" | "NotAllowed"
+  readonly _tag:
+    | "EntityNotFound"
+    | "LockLost"
+    | "SessionLockLost"
+    | "SessionCannotBeLocked"
+    | "MessageNotFound"
+    | "QuotaExceeded"
+    | "MessageTooLarge"
+    | "NotAllowed"
   readonly entity: string
   readonly detail?: string
 }
@@ -115,6 +123,61 @@ export interface Counters {
   lockExpired: number
   renewed: number
   duplicates: number
+  /** What was removed without being received. */
+  deleted: number
+  /** Sessions that found a holder, and those whose lock ran out. */
+  sessionsAccepted: number
+  sessionsLost: number
+}
+
+/**
+ * Who holds a session, or waits for one. `owner` is whose it is: what is asked of the session must come from the same.
+ *
+ * @category models
+ */
+export interface SessionHolder {
+  readonly owner: object
+  /** The session is locked; called once, perhaps before `accept` returns. */
+  granted(session: HeldSession): void
+  /** The lock ran out. What was delivered under it is back in the session. */
+  lost(): void
+}
+
+/**
+ * A session that is locked.
+ *
+ * @category models
+ */
+export interface HeldSession {
+  readonly id: string
+  /** When its lock ends if nobody renews it, in milliseconds. */
+  readonly lockedUntil: number
+  /** Adds a consumer of its messages. */
+  attach(consumer: Consumer): Attachment
+  /** Gives it up: what was delivered and not settled goes back to its place, and is no failed delivery. */
+  release(): void
+}
+
+/**
+ * The sessions of an entity.
+ *
+ * @category models
+ */
+export interface Sessions {
+  /**
+   * Locks a session: a named one at once, or refused as `SessionCannotBeLocked`; without an id the next one with messages,
+   * as soon as there is one. Gives a function by which whoever still waits stops.
+   */
+  accept(id: string | undefined, holder: SessionHolder): Result.Result<() => void, Refusal>
+  /** Refused as `SessionLockLost` where the session is not held by this owner, like the next three. */
+  isHeld(id: string, owner: object): Result.Result<void, Refusal>
+  /** Starts the clock of its lock anew, and returns when it ends. */
+  renew(id: string, owner: object): Result.Result<number, Refusal>
+  state(id: string, owner: object): Result.Result<Uint8Array | undefined, Refusal>
+  /** Sets its state, or clears it. Refused as `QuotaExceeded` and `MessageTooLarge` as a message would be. */
+  setState(id: string, owner: object, state: Uint8Array | undefined): Result.Result<void, Refusal>
+  /** The ids of the sessions with messages or state, or of those whose state was set after a time, in order. */
+  list(updatedSince: number | undefined): ReadonlyArray<string>
 }
 
 /**
@@ -136,12 +199,14 @@ export interface Queue {
   readonly options: QueueSettings
   /** Where its dead letters go; `undefined` on a dead-letter queue and on a topic. */
   readonly deadLetterQueue: Queue | undefined
+  /** Where it requires sessions. Its consumers are attached to them, not to it. */
+  readonly sessions: Sessions | undefined
   readonly counters: Counters
   /**
    * Stores all of the messages or none, and returns their sequence numbers; a duplicate is dropped, and its number is
    * the first one's. One that is scheduled waits, and gets a new
-   * number when it is enqueued. Refused as `NotAllowed` on a dead-letter queue, as `MessageTooLarge` and as
-   * `QuotaExceeded`.
+   * number when it is enqueued. Refused as `NotAllowed` on a dead-letter queue and, without a session id, on a queue that
+   * requires sessions; as `MessageTooLarge` and as `QuotaExceeded`.
    */
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal>
   /** Adds a consumer. Nothing is delivered before this returns: call `wake` once the consumer can take messages. */
@@ -157,16 +222,26 @@ export interface Queue {
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal>
   /**
    * Gives deferred messages by their sequence numbers, all of them or none, locked or (in receive-and-delete mode) for
-   * good. Refused as `MessageNotFound` where one is not there, not deferred, or locked already.
+   * good. Refused as `MessageNotFound` where one is not there, not deferred, or locked already. Where sessions are
+   * required they are those of one session, under its lock.
    */
   receiveDeferred(
     sequenceNumbers: ReadonlyArray<bigint>,
-    mode: Consumer["mode"]
+    mode: Consumer["mode"],
+    sessionId?: string | undefined
   ): Result.Result<ReadonlyArray<Delivery>, Refusal>
   /** Takes scheduled messages back, all of them or none. Refused as `MessageNotFound` where one is not scheduled. */
   cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal>
-  /** Up to `count` messages of whatever state from a sequence number on, in their order, without taking them. */
-  peek(from: bigint, count: number): ReadonlyArray<StoredMessage>
+  /**
+   * Up to `count` messages of whatever state from a sequence number on, of one session or of all, in their order, without
+   * taking them.
+   */
+  peek(from: bigint, count: number, sessionId?: string | undefined): ReadonlyArray<StoredMessage>
+  /**
+   * Removes up to `count` messages that were enqueued before a time, oldest first, of one session or of all; locked,
+   * deferred and scheduled ones stay. Returns how many.
+   */
+  deleteBefore(enqueuedBefore: number, count: number, sessionId?: string | undefined): Result.Result<number, Refusal>
   /** Every message, of whatever state, in the order of sequence numbers. */
   messages(): ReadonlyArray<StoredMessage>
 }

@@ -26,6 +26,8 @@ export interface QueueOptions {
    * all the same.
    */
   readonly duplicateDetectionWindow?: Duration.Input | undefined
+  /** Whether every message belongs to a session, and is received through it; what the contract says by default. */
+  readonly requiresSession?: boolean | undefined
   /** Bytes of payload that the queue and its dead-letter queue hold together, 1 GiB by default. */
   readonly maxSize?: number | undefined
   /** Bytes of the largest message, 262,144 by default. */
@@ -60,6 +62,7 @@ export interface QueueSettings {
   readonly defaultTimeToLive: number | undefined
   readonly deadLetteringOnExpiration: boolean
   readonly duplicateDetectionWindow: number | undefined
+  readonly requiresSession: boolean
   readonly maxSize: number
   readonly maxMessageSize: number
 }
@@ -98,6 +101,7 @@ export const settings = (entity: string, options: QueueOptions = {}): Result.Res
     defaultTimeToLive: timeToLive === Infinity ? undefined : timeToLive,
     deadLetteringOnExpiration: options.deadLetteringOnExpiration ?? false,
     duplicateDetectionWindow: window,
+    requiresSession: options.requiresSession ?? false,
     maxSize,
     maxMessageSize
   })

@@ -4,7 +4,12 @@
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
-import { MessageDecodeError, MessageNotFoundError, type ReceiveDeferredError } from "../ServiceBusError.ts"
+import {
+  MessageDecodeError,
+  MessageNotFoundError,
+  type ReceiveDeferredError,
+  type SessionLockLostError
+} from "../ServiceBusError.ts"
 import type { Settlement } from "../Settlement.ts"
 import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
 import { type Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
@@ -67,13 +72,19 @@ const settlementOf = (outcome: Outcome): Settlement => {
 const fetch = Effect.fnUntraced(function*(
   self: Receiving,
   sequenceNumbers: ReadonlyArray<bigint>
-): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError> {
+): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> {
   const entity = self.entity.path
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const messages = yield* managing(
     self,
     (node, timeout) =>
-      management.receiveDeferred(node, { entity, sequenceNumbers, destructive: self.destructive, timeout })
+      management.receiveDeferred(node, {
+        entity,
+        sequenceNumbers,
+        destructive: self.destructive,
+        sessionId: self.session?.id,
+        timeout
+      })
   ).pipe(
     Effect.catchTag(
       "MessageNotFoundError",
@@ -115,7 +126,10 @@ export const receive = (
   owner: object,
   sequenceNumbers: ReadonlyArray<bigint>,
   policy: Undecodable
-): Effect.Effect<ReadonlyArray<Handed<unknown>>, ReceiveDeferredError | MessageDecodeError> => {
+): Effect.Effect<
+  ReadonlyArray<Handed<unknown>>,
+  ReceiveDeferredError | SessionLockLostError | MessageDecodeError
+> => {
   const { entity } = self
   if (!sequenceNumbers.every(isSequenceNumber)) {
     return Effect.fail(outOfRange(entity.path, "sequenceNumbers", "an array of bigints of 0 or more"))

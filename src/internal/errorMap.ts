@@ -150,6 +150,50 @@ export const renewError = narrowing(renewTags)
 
 export const notFoundError = narrowing([...attachTags, "MessageNotFoundError"])
 
+const withSession = "SessionLockLostError"
+export const sessionSettleError = narrowing([
+  ...attachTags,
+  withSession,
+  "MessageAlreadySettled",
+  "MessageEncodeError",
+  "NotSupportedError"
+])
+export const sessionRenewError = narrowing([...attachTags, withSession])
+export const sessionStateError = narrowing([...attachTags, withSession, "MessageEncodeError", "MessageDecodeError"])
+export const sessionDeferredError = narrowing([...attachTags, withSession, "MessageNotFoundError"])
+const acceptError = narrowing([...attachTags, "SessionCannotBeLockedError"])
+
+/** The error of an attach that asked for a session: what an attach has no name for is looked at again. */
+export const acceptSessionError = (error: E.Any, context: Context): E.AcceptSessionError =>
+  error._tag === "ServiceBusError" && error.condition !== undefined
+    ? acceptError({ condition: error.condition, description: error.description }, { ...context, cause: error.cause })
+    : acceptError(error, context)
+
+/** What the death of a session's link means: its lock is lost, unless its scope was closed. */
+export const sessionEnded = (
+  death: E.Any,
+  entity: string,
+  operation: string
+): E.SessionLockLostError | E.ServiceBusConnectionError =>
+  death._tag === "ServiceBusConnectionError" && death.isClosed === true || death._tag === "SessionLockLostError"
+    ? death
+    : new E.SessionLockLostError({
+      entity,
+      operation,
+      description: "the link of the session is lost, and its lock with it",
+      cause: death
+    })
+
+/** Where an endpoint does not know an operation, trying again or another argument does not help. */
+export const unsupportedOr = <Err extends E.Any>(
+  error: AmqpError,
+  context: Context,
+  otherwise: (error: AmqpError, context: Context) => Err
+): Err | E.NotSupportedError =>
+  error.condition === "amqp:not-implemented" || error.condition === "amqp:not-allowed"
+    ? new E.NotSupportedError(fields(context, error.condition, error.description))
+    : otherwise(error, context)
+
 /** Conditions of `$management` where the answer has a status and no condition (the JavaScript SDK's table). */
 const conditionOf = (status: number): string => {
   switch (status) {

@@ -8,10 +8,12 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
-import { type LockRenewalError, OperationTimeoutError } from "../ServiceBusError.ts"
+import { type LockRenewalError, OperationTimeoutError, type SessionLockRenewalError } from "../ServiceBusError.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 
-/** The lock of one message, the same for all who keep it: each knows of what the others renewed. */
+type RenewalError = LockRenewalError | SessionLockRenewalError
+
+/** The lock of one message or session, the same for all who keep it: each knows of what the others renewed. */
 export interface Lock {
   readonly token: string
   /** When the lock ends if it is not renewed: milliseconds of the monotonic clock. */
@@ -28,13 +30,13 @@ export interface Kept {
   /** When renewing stops, in milliseconds of the monotonic clock. */
   readonly until: number
   /** Called once when the lock is over: after the budget ended, or because renewing failed. */
-  readonly onLost: (reason: "budget" | "failed", cause: LockRenewalError | undefined) => void
+  readonly onLost: (reason: "budget" | "failed", cause: RenewalError | undefined) => void
   /** True once nobody cares for the lock any more. */
   done: boolean
   /** When it is due: the wheel's own. */
   bucket: number
   /** Why the latest try failed; undefined once one succeeds. */
-  failure: LockRenewalError | undefined
+  failure: RenewalError | undefined
 }
 
 export interface LockWheel {
@@ -63,7 +65,7 @@ export const renewed = (lock: Lock, now: number): void => {
 }
 
 export const make = Effect.fnUntraced(function*(
-  renew: (token: string) => Effect.Effect<unknown, LockRenewalError>
+  renew: (token: string) => Effect.Effect<unknown, RenewalError>
 ): Effect.fn.Return<LockWheel, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const latch = Latch.makeUnsafe(false)
@@ -114,7 +116,7 @@ export const make = Effect.fnUntraced(function*(
       outcome: "unknown",
       description: "the peer did not answer before the lock ended"
     })
-    if (kept.failure._tag === "MessageLockLostError") return lose(kept)
+    if (kept.failure._tag === "MessageLockLostError" || kept.failure._tag === "SessionLockLostError") return lose(kept)
     // Within the lock's life there is time for a few more tries.
     const after = monotonic(clock)
     put(kept, Math.min(lock.expiresAt, after + Math.max(pause, (lock.expiresAt - after) / 4)))

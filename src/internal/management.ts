@@ -11,6 +11,8 @@ import {
   type ReceiveDeferredError,
   type ScheduleError,
   ServiceBusError,
+  type SessionLockLostError,
+  type SessionSettleError,
   type SettleError
 } from "../ServiceBusError.ts"
 import type { Settlement } from "../Settlement.ts"
@@ -24,20 +26,23 @@ const entryOf = (map: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue =>
     : undefined
 }
 
-const field = (response: Response, name: string): AmqpValue.AmqpValue => entryOf(response.body, name)
+export const field = (response: Response, name: string): AmqpValue.AmqpValue => entryOf(response.body, name)
 
-const isSuccess = (response: Response): boolean => response.status >= 200 && response.status < 300
+export const isSuccess = (response: Response): boolean => response.status >= 200 && response.status < 300
 
 /** How long the service works at a request: whole milliseconds, for as long as its answer is awaited. */
-const serverTimeout = (timeout: number) => ({
+export const serverTimeout = (timeout: number) => ({
   "com.microsoft:server-timeout": AmqpValue.typed("uint", Math.min(Math.ceil(timeout), 0xffffffff))
 })
 
 /** The peer says that it succeeded, and its answer is not what the protocol guide says. */
-const malformed = (entity: string, operation: string, problem: string): ServiceBusError =>
+export const malformed = (entity: string, operation: string, problem: string): ServiceBusError =>
   new ServiceBusError({ entity, operation, description: `the peer answered with ${problem}` })
 
-const errorOf = (response: Response) => errorMap.fromStatus(response.status, response.condition, response.description)
+export const errorOf = (response: Response) =>
+  errorMap.fromStatus(response.status, response.condition, response.description)
+
+const ofSession = (sessionId: string | undefined) => sessionId === undefined ? {} : { "session-id": sessionId }
 
 /** How the service names settlements; one name is misspelt there. */
 const statusOf = (settlement: Settlement): Readonly<Record<string, AmqpValue.AmqpValue>> => {
@@ -66,9 +71,10 @@ export const updateDisposition = Effect.fnUntraced(function*(
     readonly entity: string
     readonly tokens: ReadonlyArray<string>
     readonly settlement: Settlement
+    readonly sessionId?: string | undefined
     readonly timeout: number
   }
-): Effect.fn.Return<void, SettleError> {
+): Effect.fn.Return<void, SettleError | SessionSettleError> {
   const operation = "settle"
   const fields = Object.entries(statusOf(options.settlement)).filter(([, value]) => value !== undefined)
   const response = yield* node.request(
@@ -76,11 +82,18 @@ export const updateDisposition = Effect.fnUntraced(function*(
       operation: "com.microsoft:update-disposition",
       ...serverTimeout(options.timeout)
     },
-    { ...Object.fromEntries(fields), "lock-tokens": AmqpValue.array("uuid", options.tokens) },
+    {
+      ...Object.fromEntries(fields),
+      "lock-tokens": AmqpValue.array("uuid", options.tokens),
+      ...ofSession(options.sessionId)
+    },
     operation
   )
   if (!isSuccess(response)) {
-    return yield* errorMap.settleError(errorOf(response), { entity: options.entity, operation })
+    const context = { entity: options.entity, operation }
+    return yield* options.sessionId === undefined
+      ? errorMap.settleError(errorOf(response), context)
+      : errorMap.sessionSettleError(errorOf(response), context)
   }
 })
 
@@ -110,13 +123,9 @@ export const renewLocks = Effect.fnUntraced(function*(
   if (!isSuccess(response)) {
     return yield* errorMap.renewError(errorOf(response), { entity: options.entity, operation })
   }
-  const expirations = field(response, "expirations")
-  const values = AmqpValue.isTyped(expirations) && expirations.type === "array"
-    ? expirations.value as ReadonlyArray<AmqpValue.AmqpValue>
-    : Array.isArray(expirations)
-    ? expirations as ReadonlyArray<AmqpValue.AmqpValue>
-    : []
-  const times = values.filter((value): value is DateTime.Utc => DateTime.isDateTime(value))
+  const times = itemsOf(field(response, "expirations")).filter((value): value is DateTime.Utc =>
+    DateTime.isDateTime(value)
+  )
   if (times.length !== options.tokens.length) {
     return yield* malformed(
       options.entity,
@@ -143,21 +152,24 @@ const messagesOf = (response: Response): ReadonlyArray<{ readonly bytes: Buffer;
   })
 }
 
-/** The whole numbers of an array; what is none of them is left out. */
-const longsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> => {
-  const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value as ReadonlyArray<unknown> : value
-  return Array.isArray(items)
-    ? items.flatMap((item: unknown) =>
-      typeof item === "bigint" ? [item] : Number.isSafeInteger(item) ? [BigInt(item as number)] : []
-    )
-    : []
+/** What is in an array or a list. */
+export const itemsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<unknown> => {
+  const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value : value
+  return Array.isArray(items) ? items : []
 }
+
+/** The whole numbers of an array; what is none of them is left out. */
+const longsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> =>
+  itemsOf(value).flatMap((item) =>
+    typeof item === "bigint" ? [item] : Number.isSafeInteger(item) ? [BigInt(item as number)] : []
+  )
 
 /** Looks at messages of every state from a sequence number on; fewer than asked for may come, none means the end. */
 export const peek = Effect.fnUntraced(function*(node: RequestResponse, options: {
   readonly entity: string
   readonly from: bigint
   readonly count: number
+  readonly sessionId?: string | undefined
   readonly timeout: number
 }): Effect.fn.Return<ReadonlyArray<Buffer>, PeekError> {
   const operation = "peek"
@@ -165,7 +177,8 @@ export const peek = Effect.fnUntraced(function*(node: RequestResponse, options: 
     { operation: "com.microsoft:peek-message", ...serverTimeout(options.timeout) },
     {
       "from-sequence-number": AmqpValue.typed("long", options.from),
-      "message-count": AmqpValue.typed("int", options.count)
+      "message-count": AmqpValue.typed("int", options.count),
+      ...ofSession(options.sessionId)
     },
     operation
   )
@@ -239,19 +252,24 @@ export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse
   readonly entity: string
   readonly sequenceNumbers: ReadonlyArray<bigint>
   readonly destructive: boolean
+  readonly sessionId?: string | undefined
   readonly timeout: number
-}): Effect.fn.Return<ReadonlyArray<{ readonly bytes: Buffer; readonly lockToken: string }>, ReceiveDeferredError> {
+}): Effect.fn.Return<
+  ReadonlyArray<{ readonly bytes: Buffer; readonly lockToken: string }>,
+  ReceiveDeferredError | SessionLockLostError
+> {
   const operation = "receiveDeferred"
   const response = yield* node.request(
     { operation: "com.microsoft:receive-by-sequence-number", ...serverTimeout(options.timeout) },
     {
       "sequence-numbers": AmqpValue.array("long", options.sequenceNumbers),
-      "receiver-settle-mode": AmqpValue.typed("uint", options.destructive ? 0 : 1)
+      "receiver-settle-mode": AmqpValue.typed("uint", options.destructive ? 0 : 1),
+      ...ofSession(options.sessionId)
     },
     operation
   )
   if (!isSuccess(response)) {
-    return yield* errorMap.notFoundError(errorOf(response), { entity: options.entity, operation })
+    return yield* errorMap.sessionDeferredError(errorOf(response), { entity: options.entity, operation })
   }
   return messagesOf(response)
 })

@@ -48,11 +48,11 @@ export interface Namespace {
   /** The `$management` node of an entity, on the connection of now. */
   readonly management: (entity: string) => Effect.Effect<RequestResponse.RequestResponse, AttachError, Scope.Scope>
   /** One request to that node, on behalf of a link whose scope is not closed. */
-  readonly managing: <A, E>(
+  readonly managing: <A, E, E2>(
     entity: string,
-    isOpen: Effect.Effect<void, AttachError>,
+    isOpen: Effect.Effect<void, E2>,
     request: (node: RequestResponse.RequestResponse, timeout: number) => Effect.Effect<A, E>
-  ) => Effect.Effect<A, E | AttachError>
+  ) => Effect.Effect<A, E | E2 | AttachError>
   /** Opens the connection if it is not, has the peer begin and end a session, and tells how long that took. */
   readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }

@@ -8,7 +8,13 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
-import { type AttachError, MessageDecodeError, type PeekError, type ReceiveDeferredError } from "../ServiceBusError.ts"
+import {
+  type AttachError,
+  MessageDecodeError,
+  type PeekError,
+  type ReceiveDeferredError,
+  type SessionLockLostError
+} from "../ServiceBusError.ts"
 import type { PeekedMessage } from "../ServiceBusMessage.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
@@ -20,10 +26,10 @@ import type { RequestResponse } from "./requestResponse.ts"
 import { runRequest } from "./retryPolicy.ts"
 
 /** A request to the entity's node, tried again while its error can pass. */
-export const managing = <A, Err extends AttachError | ReceiveDeferredError>(
+export const managing = <A, Err extends AttachError | ReceiveDeferredError | SessionLockLostError>(
   self: Receiving,
   request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
-): Effect.Effect<A, Err | AttachError> =>
+): Effect.Effect<A, Err | AttachError | SessionLockLostError> =>
   runRequest(self.namespace.retrying, self.namespace.managing(self.entity.path, self.isOpen, request))
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
@@ -31,14 +37,20 @@ export const sectionsFrom = Effect.fnUntraced(function*(
   self: Receiving,
   from: bigint,
   count: number
-): Effect.fn.Return<ReadonlyArray<Sections>, PeekError | MessageDecodeError> {
+): Effect.fn.Return<ReadonlyArray<Sections>, PeekError | SessionLockLostError | MessageDecodeError> {
   const found: Array<Sections> = []
   let next = from
   while (found.length < count) {
     const bytes = yield* managing(
       self,
       (node, timeout) =>
-        management.peek(node, { entity: self.entity.path, from: next, count: count - found.length, timeout })
+        management.peek(node, {
+          entity: self.entity.path,
+          from: next,
+          count: count - found.length,
+          sessionId: self.session?.id,
+          timeout
+        })
     )
     if (bytes.length === 0) break
     for (const each of bytes) {
@@ -98,7 +110,7 @@ export const peek = (
   self: Receiving,
   options: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
-): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | MessageDecodeError> => {
+): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | SessionLockLostError | MessageDecodeError> => {
   const { from = 0n, max = 1 } = options ?? {}
   if (!isCount(max)) return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${most}`))
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
@@ -113,7 +125,7 @@ export const browse = (
   self: Receiving,
   options: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
-): Stream.Stream<PeekedMessage<unknown>, PeekError | MessageDecodeError> =>
+): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> =>
   Stream.paginate(options?.from ?? 0n, (from) =>
     Effect.map(
       peek(self, { max: options?.max ?? 100, from }, body),

@@ -20,6 +20,10 @@ import {
   MessageEncodeError,
   NotSupportedError,
   OperationTimeoutError,
+  type ServiceBusConnectionError,
+  type SessionLockLostError,
+  type SessionLockRenewalError,
+  type SessionSettleError,
   type SettleError
 } from "../ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "../ServiceBusMessage.ts"
@@ -46,10 +50,12 @@ export interface Receiving {
   readonly namespace: Namespace
   /** The link of now, dead or alive. */
   readonly link: Receiver.Receiver
-  /** The link, attached again where it was lost; what came before it was lost is in its inbox. */
-  readonly attached: Effect.Effect<Receiver.Receiver, AttachError>
-  /** Fails once its scope is closed. */
-  readonly isOpen: Effect.Effect<void, AttachError>
+  /** The link, attached again where it was lost; what came before it was lost is in its inbox. That of a session is not. */
+  readonly attached: Effect.Effect<Receiver.Receiver, AttachError | SessionLockLostError>
+  /** Fails once its scope is closed, or its session lost. */
+  readonly isOpen: Effect.Effect<void, AttachError | SessionLockLostError>
+  /** The session whose messages these are. */
+  readonly session: Session | undefined
   readonly destructive: boolean
   /** How many deliveries the peer may send ahead of what was asked for. */
   readonly prefetch: number
@@ -61,7 +67,16 @@ export interface Receiving {
   undecodable: number
   /** Messages whose lock ran out before they could be handed out. */
   expired: number
-  readonly renew: (token: string) => Effect.Effect<DateTime.Utc, LockRenewalError>
+  /** Renews the lock of a message, or of the session. */
+  readonly renew: (token: string) => Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError>
+}
+
+/** A session that is held. */
+export interface Session {
+  readonly id: string
+  readonly lock: lockWheel.Lock
+  /** Why it is lost or closed; undefined while it is held. */
+  readonly ended: () => SessionLockLostError | ServiceBusConnectionError | undefined
 }
 
 /** The outcome of `Settlement.abandon`. */
@@ -110,6 +125,7 @@ export const make = Effect.fnUntraced(function*(options: {
     },
     attached: link.get,
     isOpen: link.isOpen,
+    session: undefined,
     destructive,
     prefetch,
     wheel: yield* lockWheel.make(renew),
@@ -153,7 +169,12 @@ export const taking = <A, E>(
 /** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
 export const lockDuration = (self: Receiving, message: LockedMessage<unknown>, delivery: IncomingDelivery): number => {
   const age = monotonic(self.clock) - delivery.receivedAt
-  const duration = DateTime.toEpochMillis(message.lockedUntil) - (self.clock.currentTimeMillisUnsafe() - age)
+  return durationOf(DateTime.toEpochMillis(message.lockedUntil), self.clock.currentTimeMillisUnsafe() - age)
+}
+
+/** How long a lock lasts that ends then by the broker's clock and began then by ours. */
+export const durationOf = (lockedUntil: number, now: number): number => {
+  const duration = lockedUntil - now
   // A wall clock that is off gives nonsense; then the lock is taken for the shortest that the service allows. The
   // embedded broker allows one second, of which the way here has taken some.
   return duration >= 500 && duration <= longestLock ? duration : 5_000
@@ -165,6 +186,7 @@ export const lockOf = (
   message: LockedMessage<unknown>,
   delivery: IncomingDelivery
 ): lockWheel.Lock => {
+  if (self.session !== undefined) return self.session.lock
   let lock = delivery.lock as lockWheel.Lock | undefined
   if (lock === undefined) {
     const duration = lockDuration(self, message, delivery)
@@ -184,7 +206,7 @@ export const renewLock = (
   self: Receiving,
   message: LockedMessage<unknown>,
   delivery: IncomingDelivery
-): Effect.Effect<DateTime.Utc, LockRenewalError> =>
+): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError> =>
   Effect.suspend(() => {
     const now = monotonic(self.clock)
     return Effect.tap(self.namespace.retrying.run(self.renew(message.lockToken)), () =>
@@ -241,6 +263,12 @@ export const handOut = <A>(
 
 /** Whether the lock of a message ended while it waited to be handed out. */
 const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
+  if (self.session !== undefined) {
+    if (self.session.ended() === undefined) return false
+    delivery.holder.forget(delivery)
+    self.expired++
+    return true
+  }
   const age = monotonic(self.clock) - delivery.receivedAt
   if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
   delivery.holder.forget(delivery)
@@ -343,8 +371,8 @@ export const settle = (
   owner: object,
   messages: ReadonlyArray<LockedMessage<unknown>>,
   settlement: Settlement
-): Effect.Effect<void, SettleError> =>
-  Effect.suspend(() => {
+): Effect.Effect<void, SettleError | SessionSettleError> =>
+  Effect.suspend((): Effect.Effect<void, SettleError | SessionSettleError> => {
     const outcome = outcomeOf(self, settlement)
     if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
     const deliveries: Array<IncomingDelivery> = []
@@ -354,12 +382,17 @@ export const settle = (
       deliveries.push(delivery.success)
     }
     if (deliveries.length === 0) return Effect.void
-    const { link } = self
+    const { link, session } = self
+    const ended = session?.ended()
+    if (ended !== undefined) return Effect.fail(ended)
     const isHere = deliveries.every((delivery) => delivery.holder === link)
-    if (!isHere || link.link.dead() !== undefined) return settleElsewhere(self, deliveries, settlement, false)
+    // A session's lock goes with its link.
+    const isGone = session === undefined && link.link.dead() !== undefined
+    if (!isHere || isGone) return settleElsewhere(self, deliveries, settlement, false)
     return Effect.catch(link.settle(deliveries, outcome.success), (error) =>
-      // Only where the link is lost: a peer that is slow is not asked twice.
-      link.link.dead() !== undefined && retryPolicy.canPass(error)
+      session === undefined &&
+        // Only where the link is lost: a peer that is slow is not asked twice.
+        link.link.dead() !== undefined && retryPolicy.canPass(error)
         ? settleElsewhere(self, deliveries, settlement, true)
         : Effect.fail(error))
   })
@@ -373,19 +406,20 @@ export const settleElsewhere = (
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
   asked: boolean
-): Effect.Effect<void, SettleError> => {
+): Effect.Effect<void, SettleError | SessionSettleError> => {
   const { entity, namespace } = self
   if (!asked && new Set(deliveries).size < deliveries.length) {
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
   }
   for (const delivery of deliveries) delivery.holder.forget(delivery)
-  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettleError> => {
+  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettleError | SessionSettleError> => {
     let uncertain = asked
     const request = namespace.managing(entity.path, self.isOpen, (node, timeout) =>
       management.updateDisposition(node, {
         entity: entity.path,
         tokens: [tokenFromTag(delivery.tag)],
         settlement,
+        sessionId: self.session?.id,
         timeout
       }))
     return namespace.retrying.run(Effect.tapError(request, (error) =>

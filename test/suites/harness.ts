@@ -15,8 +15,8 @@ import { TestClock } from "effect/testing"
 import type { DataPlane } from "../../src/internal/amqp/dataPlane/DataPlane.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
 import type { RheaLink } from "../../src/internal/amqp/rhea.ts"
+import { internalsOf } from "../../src/internal/reading.ts"
 import type { Supervised } from "../../src/internal/supervisor.ts"
-import { internalsOf } from "../../src/ServiceBusReceiver.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
 
@@ -79,7 +79,10 @@ export interface Tests {
 }
 
 /** The broker of each test has the queues `orders` and `texts`, and is gone before the test's own scope closes. */
-export const testsOf = (name: Name, layerFor: LayerFor): Tests => {
+export const testsOf = (name: Name, layerFor: LayerFor): Tests => testsWith(name, layerFor, [])
+
+/** The same, with more entities. */
+export const testsWith = (name: Name, layerFor: LayerFor, entities: ReadonlyArray<Emulator.Entity>): Tests => {
   const test: Body<unknown> = (title, effect, options) =>
     (name === "in memory" ? it.effect : it.live)(title, () =>
       Effect.suspend(effect).pipe(
@@ -87,7 +90,7 @@ export const testsOf = (name: Name, layerFor: LayerFor): Tests => {
         // What is logged is expected; a test that cares for it brings its own logger.
         Effect.provide(Logger.layer([])),
         Effect.provide(layerFor({
-          entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts)],
+          entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts), ...entities],
           ...(options?.policies === undefined ? {} : { policies: options.policies })
         }, options?.client))
       ), options?.timeout ?? 20_000)

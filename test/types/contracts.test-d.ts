@@ -96,7 +96,7 @@ declare const sendInSession: <A, I>(
   message: ServiceBusMessage.SessionMessage<I>
 ) => A
 declare const receive: <A>(entity: ServiceBusEntity.Receivable<A>) => A
-declare const acceptSession: <A>(entity: ServiceBusEntity.SessionReceivable<A>) => A
+declare const acceptSession: <A, S>(entity: ServiceBusEntity.SessionReceivable<A, S>) => A
 
 test("each constructor gives its kind", () => {
   type I = In<typeof body>

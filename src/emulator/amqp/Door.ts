@@ -26,7 +26,9 @@ import { Idle } from "./Idle.ts"
 import * as Management from "./Management.ts"
 import * as Node from "./Node.ts"
 import { Refusals } from "./Refusals.ts"
+import type { Answer, Request } from "./Request.ts"
 import type { Faulty, Options, Served, Timer } from "./Served.ts"
+import { attachSession, sessionOf } from "./SessionSender.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
 
@@ -245,9 +247,10 @@ class ServedConnection implements Served {
     link.close(refusal)
   }
 
-  private answer(link: RheaLink): void {
+  private answer(link: RheaLink, filter?: object): void {
     const { source, target } = link.remote.attach!
-    link.set_source({ ...address(source), ...(source?.filter === undefined ? {} : { filter: source.filter }) })
+    const chosen = filter ?? source?.filter
+    link.set_source({ ...address(source), ...(chosen === undefined ? {} : { filter: chosen }) })
     link.set_target(address(target))
   }
 
@@ -323,8 +326,11 @@ class ServedConnection implements Served {
     if (queue.kind === "topic") {
       return this.door.refusals.notAllowed(node.path, "A receiver cannot be created on a topic. Use a subscription.")
     }
-    const refused = this.authorize(link, node.path, "Listen") ?? this.door.fault("attach", queue.path)
+    const id = sessionOf(link)
+    const refused = this.authorize(link, node.path, "Listen") ?? this.door.fault("attach", queue.path) ??
+      this.door.refusals.sessions(node.path, queue.sessions !== undefined, id !== undefined)
     if (refused !== undefined) return refused
+    if (id !== undefined) return attachSession(this, queue, link, id, (filter) => this.answer(link, filter))
     this.answer(link)
     attachSender(this, queue, link)
     return undefined
@@ -350,7 +356,7 @@ class ServedConnection implements Served {
     return found
   }
 
-  private putToken(request: Node.Request): Node.Answer {
+  private putToken(request: Request): Answer {
     const { clock, identityKey, policies } = this.door.options
     const { name, type } = request.properties
     if (request.operation !== "put-token") {

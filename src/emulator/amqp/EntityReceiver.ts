@@ -16,6 +16,9 @@ const credit = 1000
 /** The message format of a batch (Service Bus protocol guide). */
 const batchFormat = 0x80013700
 
+const mixedBatch =
+  "Batching brokered messages with distinct SessionId or PartitionKey is not supported for an entity with partitioning enabled"
+
 export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): void => {
   const plane = served.plane.link(link)
   const limit = queue.options.maxMessageSize
@@ -48,6 +51,9 @@ const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: 
   try {
     const messages = delivery.format === batchFormat ? unpack(delivery.payload) : [incoming(delivery.payload)]
     if (messages.length === 0) return refusals.argument(queue.path, "The batch has no messages.")
+    if (queue.sessions !== undefined && messages.some(({ sessionId }) => sessionId !== messages[0]!.sessionId)) {
+      return refusals.notAllowed(queue.path, mixedBatch)
+    }
     const stored = queue.send(messages)
     return Result.isSuccess(stored) ? undefined : refusals.of(stored.failure, queue.path)
   } catch (error) {

@@ -9,11 +9,17 @@ import type { DeliveryOwner, OutgoingDelivery } from "../../internal/amqp/dataPl
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { tagFromToken, tokenFromTag } from "../../internal/messageCodec.ts"
 import * as Settlement from "../../Settlement.ts"
-import type { Queue, Refusal } from "../Queue.ts"
+import type { Attachment, Consumer, Queue, Refusal } from "../Queue.ts"
 import type { Served } from "./Served.ts"
 import { outgoing } from "./StoredPayload.ts"
 
-export const attachSender = (served: Served, queue: Queue, link: RheaLink): void => {
+/** Serves a queue on a link; the consumer gets its place by `attach`, at the queue or in a session of it. */
+export const attachSender = (
+  served: Served,
+  queue: Queue,
+  link: RheaLink,
+  attach: (consumer: Consumer) => Attachment = (consumer) => queue.attach(consumer)
+): void => {
   const { plane } = served
   const target = plane.link(link)
   const { schedule } = served.door.options.dispatcher
@@ -26,7 +32,7 @@ export const attachSender = (served: Served, queue: Queue, link: RheaLink): void
       decide(served, queue, delivery, outcome, settled)
     }
   }
-  const attachment = queue.attach({
+  const attachment = attach({
     mode: destructive ? "receiveAndDelete" : "peekLock",
     credit: () => Math.max(0, link.credit - target.pending),
     deliver: (deliveries) => {

@@ -74,10 +74,10 @@ export class Idle {
     })
   }
 
-  /** A link has traffic. */
-  touch(link: RheaLink): void {
+  /** A link has traffic, or will not be expected to have any until a time. */
+  touch(link: RheaLink, at = this.now): void {
     const watched = this.links.get(link)
-    if (watched !== undefined) watched.last = this.now
+    if (watched !== undefined) watched.last = Math.max(watched.last, at)
   }
 
   /** A request has been made for a link, and names it. */

@@ -1,42 +1,16 @@
 /**
  * The `$management` node of a queue, topic or subscription (Service Bus protocol guide, request/response operations).
  */
+import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
-import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Right } from "../Authorization.ts"
 import type { Delivery, IncomingMessage, Queue } from "../Queue.ts"
-import type { Answer, Request } from "./Node.ts"
+import * as ManagementSessions from "./ManagementSessions.ts"
+import { type Answer, field, longs, refuse, type Request, text, uuids } from "./Request.ts"
 import type { Served } from "./Served.ts"
 import { incoming, outgoing } from "./StoredPayload.ts"
-
-/** The status of a refusal. */
-const statusOf = (error: AmqpError): number => {
-  switch (error.condition) {
-    case "amqp:not-found":
-    case "com.microsoft:message-not-found":
-      return 404
-    case "com.microsoft:message-lock-lost":
-      return 410
-    case "amqp:unauthorized-access":
-      return 401
-    case "amqp:resource-limit-exceeded":
-      return 403
-    case "amqp:not-implemented":
-      return 501
-    case "amqp:internal-error":
-      return 500
-    case "com.microsoft:server-busy":
-      return 503
-    case "com.microsoft:timeout":
-      return 408
-    default:
-      return 400
-  }
-}
-
-const refuse = (error: AmqpError): Answer => ({ status: statusOf(error), error })
 
 export const answer = (served: Served, queue: Queue, request: Request): Answer => {
   const isSending = sending.has(request.operation)
@@ -54,6 +28,13 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
       return allowed(served, queue, "Listen") ?? receiveDeferred(served, queue, request)
     case "com.microsoft:peek-message":
       return allowed(served, queue, "Listen") ?? peek(queue, request)
+    case "com.microsoft:batch-delete-messages":
+      return allowed(served, queue, "Listen") ?? deleteBatch(served, queue, request)
+    case "com.microsoft:renew-session-lock":
+    case "com.microsoft:get-session-state":
+    case "com.microsoft:set-session-state":
+    case "com.microsoft:get-message-sessions":
+      return allowed(served, queue, "Listen") ?? ManagementSessions.answer(served, queue, request)
     case "com.microsoft:schedule-message":
       return allowed(served, queue, "Send") ?? schedule(served, queue, request)
     case "com.microsoft:cancel-scheduled-message":
@@ -100,7 +81,10 @@ const receiveDeferred = (served: Served, queue: Queue, request: Request): Answer
     return refuse(served.door.refusals.argument(queue.path, "sequence-numbers must be an array of long."))
   }
   const mode = Number(field(request.body, "receiver-settle-mode") ?? 1) === 0 ? "receiveAndDelete" : "peekLock"
-  const received = queue.receiveDeferred(numbers, mode)
+  const sessionId = text(field(request.body, "session-id"))
+  const isLost = ManagementSessions.isLost(served, queue, sessionId)
+  if (isLost !== undefined) return refuse(isLost)
+  const received = queue.receiveDeferred(numbers, mode, sessionId)
   if (Result.isFailure(received)) return refuse(served.door.refusals.of(received.failure, queue.path))
   return {
     status: 200,
@@ -126,7 +110,8 @@ const peek = (queue: Queue, request: Request): Answer => {
   const count = Number(field(request.body, "message-count") ?? 1)
   const messages = queue.peek(
     typeof from === "bigint" || typeof from === "number" ? BigInt(from) : 0n,
-    Math.max(0, Math.min(mostPeeked, Number.isFinite(count) ? count : 1))
+    Math.max(0, Math.min(mostPeeked, Number.isFinite(count) ? count : 1)),
+    text(field(request.body, "session-id"))
   )
   if (messages.length === 0) return { status: 204, description: "NoContent" }
   const isBodyless = field(request.body, "omit-message-body") === true
@@ -175,13 +160,34 @@ const updateDisposition = (served: Served, queue: Queue, request: Request): Answ
   if (settlement === undefined) {
     return refuse(served.door.refusals.argument(queue.path, "disposition-status is not one that is known."))
   }
-  const fault = served.door.fault("settle", queue.path)
+  const fault = served.door.fault("settle", queue.path) ??
+    ManagementSessions.isLost(served, queue, text(field(request.body, "session-id")))
   if (fault !== undefined) return refuse(fault)
   for (const token of tokens) {
     const settled = queue.settle(token, settlement)
     if (Result.isFailure(settled)) return refuse(served.door.refusals.of(settled.failure, queue.path))
   }
   return { status: 200, description: "OK" }
+}
+
+/** The most messages that one request deletes (Service Bus quotas, Premium). */
+const mostDeleted = 4000
+
+const deleteBatch = (served: Served, queue: Queue, request: Request): Answer => {
+  const { refusals } = served.door
+  const count = Number(field(request.body, "message-count"))
+  const before = field(request.body, "enqueued-time-utc")
+  if (!Number.isInteger(count) || count < 1 || count > mostDeleted) {
+    return refuse(refusals.argument(queue.path, `message-count must be an int from 1 to ${mostDeleted}.`))
+  }
+  if (!DateTime.isDateTime(before)) {
+    return refuse(refusals.argument(queue.path, "enqueued-time-utc must be a timestamp."))
+  }
+  const deleted = queue.deleteBefore(DateTime.toEpochMillis(before), count, text(field(request.body, "session-id")))
+  if (Result.isFailure(deleted)) return refuse(refusals.of(deleted.failure, queue.path))
+  return deleted.success === 0
+    ? { status: 204, description: "NoContent" }
+    : { status: 200, description: "OK", body: { "message-count": AmqpValue.typed("int", deleted.success) } }
 }
 
 /** The statuses of the service; one of them is misspelt there (Service Bus protocol guide). */
@@ -206,31 +212,4 @@ const settlementOf = (body: AmqpValue.AmqpValue): Settlement.Settlement | undefi
     default:
       return undefined
   }
-}
-
-const text = (value: AmqpValue.AmqpValue): string | undefined => typeof value === "string" ? value : undefined
-
-const field = (body: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue =>
-  body instanceof Map
-    ? body.get(name)
-    : typeof body === "object" && body !== null && Object.hasOwn(body, name)
-    ? (body as Record<string, AmqpValue.AmqpValue>)[name]
-    : undefined
-
-const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undefined => {
-  if (AmqpValue.isTyped(value) && value.type === "array" && value.of === "uuid") {
-    return value.value as ReadonlyArray<string>
-  }
-  if (!Array.isArray(value)) return undefined
-  const tokens = value.flatMap((item) => AmqpValue.isTyped(item) && item.type === "uuid" ? [String(item.value)] : [])
-  return tokens.length === value.length ? tokens : undefined
-}
-
-const longs = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> | undefined => {
-  const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value as ReadonlyArray<unknown> : value
-  if (!Array.isArray(items)) return undefined
-  const numbers = items.flatMap((item) =>
-    typeof item === "bigint" ? [item] : Number.isSafeInteger(item) ? [BigInt(item)] : []
-  )
-  return numbers.length === items.length ? numbers : undefined
 }

@@ -3,24 +3,14 @@
  * session that asked for it (AMQP management, WD 09; Service Bus protocol guide).
  */
 import * as AmqpValue from "../../AmqpValue.ts"
-import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { accepted } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
+import type { Answer, Request } from "./Request.ts"
 import type { Served } from "./Served.ts"
 import { rawItem } from "./StoredPayload.ts"
-
-export interface Request {
-  readonly operation: string
-  readonly properties: Readonly<Record<string, AmqpValue.AmqpValue>>
-  readonly body: AmqpValue.AmqpValue
-}
-
-export type Answer =
-  | { readonly status: number; readonly description: string; readonly body?: AmqpValue.AmqpValue }
-  | { readonly status: number; readonly error: AmqpError }
 
 /** `$cbs` writes its keys with dashes, `$management` in camel case. */
 export type Keys = "dashed" | "camel"

@@ -86,6 +86,35 @@ export class Refusals {
     )
   }
 
+  /** A receiver must ask for a session where the entity requires them, and only there. */
+  sessions(entity: string, isRequired: boolean, isAsked: boolean): AmqpError | undefined {
+    if (isRequired === isAsked) return undefined
+    return this.notAllowed(
+      entity,
+      isRequired
+        ? "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
+        : "A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure RequiresSession is set to true when creating a Queue or Subscription to enable sessionful behavior."
+    )
+  }
+
+  sessionLockLost(entity: string): AmqpError {
+    return this.error(
+      "com.microsoft:session-lock-lost",
+      "The session lock has expired on the MessageSession. Accept a new MessageSession.",
+      entity
+    )
+  }
+
+  /** Nobody gave a session in time; `millis` is how long was waited. */
+  noSession(entity: string, millis: number): AmqpError {
+    const time = new Date(millis).toISOString().slice(11, 19)
+    return this.error(
+      "com.microsoft:timeout",
+      `The operation did not complete within the allotted timeout of ${time}. The time allotted to this operation may have been a portion of a longer timeout.`,
+      entity
+    )
+  }
+
   /** A link without traffic; `receives`: as the broker sees it. */
   idle(link: string, receives: boolean, millis: number): AmqpError {
     const [kind, role] = receives
@@ -128,6 +157,14 @@ export class Refusals {
         return this.notFound(entity)
       case "LockLost":
         return this.lockLost(entity)
+      case "SessionLockLost":
+        return this.sessionLockLost(entity)
+      case "SessionCannotBeLocked":
+        return this.error(
+          "com.microsoft:session-cannot-be-locked",
+          `The requested session '${refusal.detail}' cannot be accepted. It may be locked by another receiver.`,
+          entity
+        )
       case "MessageNotFound":
         return this.error(
           "com.microsoft:message-not-found",

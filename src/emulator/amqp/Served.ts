@@ -52,7 +52,7 @@ export interface Served {
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
   /** Something was done on a link, given as itself or by its name. */
-  readonly idle: { touch(link: RheaLink): void; touchNamed(name: string): void }
+  readonly idle: { touch(link: RheaLink, at?: number): void; touchNamed(name: string): void }
   /** Closes the connection with an error that the peer is told; nothing more is handed to it. */
   close(error: AmqpError): void
   /** Detaches a link with an error that the peer is told; nothing more is handed to it. */

@@ -13,6 +13,8 @@ import {
   MessageAlreadySettled,
   OperationTimeoutError,
   type ReceiveError,
+  type SessionLockLostError,
+  type SessionSettleError,
   type SettleError
 } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
@@ -22,6 +24,7 @@ import type { Holder, IncomingDelivery, SettlementWaiter } from "./dataPlane/Ses
 import * as Deadlines from "./Deadlines.ts"
 import * as Link from "./Link.ts"
 import { monotonic } from "./monotonic.ts"
+import { rhea } from "./rhea.ts"
 
 export interface Options {
   readonly address: string
@@ -30,25 +33,38 @@ export interface Options {
   readonly destructive: boolean
   /** Milliseconds for attaching, and for the answer to a settlement. */
   readonly timeout: number
-  readonly properties?: Record<string, unknown> | undefined
-  readonly filter?: object | undefined
+  /** The session to ask for, `null` for the next one there is, and how long the peer may wait for it, in milliseconds. */
+  readonly session?: { readonly id: string | null; readonly wait: number } | undefined
+}
+
+/** The session that the peer has locked for a link. */
+export interface Granted {
+  /** Undefined where it locked none. */
+  readonly id: string | undefined
+  /** When the lock ends by the peer's clock, in milliseconds since 1970. */
+  readonly lockedUntil: number
 }
 
 export interface Receiver extends Holder {
   readonly link: Link.Link
+  /** The session of the link, where it asked for one. */
+  readonly granted: Granted | undefined
   /** How many deliveries are in the inbox. */
   readonly size: () => number
   /** Deliveries that the peer may still send without being asked again. */
   readonly credit: () => number
   readonly addCredit: (credit: number) => void
   /** Waits until the inbox has `count` deliveries; fails when the link is dead and it never will. */
-  readonly awaitSize: (count: number) => Effect.Effect<void, ReceiveError>
+  readonly awaitSize: (count: number) => Effect.Effect<void, ReceiveError | SessionLockLostError>
   /** Takes up to `max` deliveries, oldest first. */
   readonly take: (max: number) => Array<IncomingDelivery>
   /** Has the peer send what it has at once and give the rest of the credit back; waits a second at most. */
   readonly drain: Effect.Effect<void>
   /** Settles deliveries with one outcome and waits for the peer's answer to all of them. */
-  readonly settle: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => Effect.Effect<void, SettleError>
+  readonly settle: (
+    deliveries: ReadonlyArray<IncomingDelivery>,
+    outcome: Outcome
+  ) => Effect.Effect<void, SettleError | SessionSettleError>
   /** Puts deliveries back at the head of the inbox. */
   readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
   /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
@@ -57,16 +73,20 @@ export interface Receiver extends Holder {
 
 export const make: (session: Link.Session, options: Options) => Effect.Effect<Receiver, AttachError, Scope.Scope> =
   Effect.fnUntraced(function*(session, options) {
+    const { session: wanted } = options
     const link = yield* Link.attach(session, {
       role: "receiver",
       address: options.address,
       entity: options.entity,
-      timeout: options.timeout,
+      // The peer says when it has waited long enough.
+      timeout: options.timeout + (wanted?.wait ?? 0),
       // Service Bus tells the two modes apart by these (Service Bus protocol guide).
       sndSettleMode: options.destructive ? 1 : 0,
       rcvSettleMode: options.destructive ? 0 : 1,
-      properties: options.properties,
-      filter: options.filter
+      ...(wanted === undefined ? {} : {
+        filter: { [sessionFilter]: wanted.id },
+        properties: { "com.microsoft:timeout": rhea.types.wrap_uint(Math.min(0xffffffff, Math.ceil(wanted.wait))) }
+      })
     })
     const deadlines = yield* Deadlines.make(options.timeout)
     const receiver = new OpenReceiver(link, options, deadlines, yield* Clock.Clock)
@@ -74,8 +94,25 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
     return receiver
   })
 
+/** Service Bus protocol guide, sessions. */
+const sessionFilter = "com.microsoft:session-filter"
+
+/** What the peer's attach says of the session that it has locked. */
+const grantOf = (link: Link.Link): Granted => {
+  const { properties, source } = link.rhea.remote.attach ?? {}
+  const filter = source?.filter?.[sessionFilter]
+  const id = filter?.descriptor === undefined ? filter : filter.value
+  // A long of .NET's ticks since the year 1, which rhea gives as its eight bytes.
+  const ticks: unknown = properties?.["com.microsoft:locked-until-utc"]
+  const lockedUntil = Buffer.isBuffer(ticks)
+    ? Number((ticks.readBigInt64BE() - 621_355_968_000_000_000n) / 10_000n)
+    : 0
+  return { id: typeof id === "string" ? id : undefined, lockedUntil }
+}
+
 class OpenReceiver implements Receiver {
   readonly link: Link.Link
+  readonly granted: Granted | undefined
   private readonly options: Options
   private readonly deadlines: Deadlines.Deadlines
   private inbox: Array<IncomingDelivery> = []
@@ -87,6 +124,7 @@ class OpenReceiver implements Receiver {
 
   constructor(link: Link.Link, options: Options, deadlines: Deadlines.Deadlines, clock: Clock.Clock) {
     this.link = link
+    this.granted = options.session === undefined ? undefined : grantOf(link)
     this.options = options
     this.deadlines = deadlines
     link.plane.onDeliveries = (deliveries) => {
@@ -126,7 +164,7 @@ class OpenReceiver implements Receiver {
     if (credit > 0 && this.link.dead() === undefined) this.link.rhea.add_credit(credit)
   }
 
-  awaitSize(count: number): Effect.Effect<void, ReceiveError> {
+  awaitSize(count: number): Effect.Effect<void, ReceiveError | SessionLockLostError> {
     return Effect.suspend(() => {
       if (this.inbox.length >= count) return Effect.void
       const dead = this.link.dead()
@@ -144,7 +182,8 @@ class OpenReceiver implements Receiver {
     })
   }
 
-  private died(death: Any): Effect.Effect<void, ReceiveError> {
+  private died(death: Any): Effect.Effect<void, ReceiveError | SessionLockLostError> {
+    if (this.granted !== undefined) return Effect.fail(errorMap.sessionEnded(death, this.link.entity, "receive"))
     // What came before the link died is still handed out.
     return this.inbox.length > 0
       ? Effect.void
@@ -183,10 +222,16 @@ class OpenReceiver implements Receiver {
     )
   })
 
-  settle(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): Effect.Effect<void, SettleError> {
+  settle(
+    deliveries: ReadonlyArray<IncomingDelivery>,
+    outcome: Outcome
+  ): Effect.Effect<void, SettleError | SessionSettleError> {
     return Effect.callback((resume) => {
       const dead = this.link.dead()
       if (dead !== undefined) {
+        if (this.granted !== undefined) {
+          return resume(Effect.fail(errorMap.sessionEnded(dead, this.link.entity, "settle")))
+        }
         resume(Effect.fail(errorMap.settleError(dead, { entity: this.link.entity, operation: "settle" })))
         return
       }
@@ -196,7 +241,7 @@ class OpenReceiver implements Receiver {
         resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
         return
       }
-      const operation = new Settling(this.link, this.deadlines, deliveries, this.options.timeout, resume)
+      const operation = new Settling(this, this.deadlines, deliveries, this.options.timeout, resume)
       for (const delivery of deliveries) {
         this.unsettled.delete(delivery)
         this.link.session.dispose(delivery, outcome, false, operation)
@@ -244,11 +289,12 @@ class OpenReceiver implements Receiver {
       : Effect.andThen(
         this.drain,
         Effect.sync(() => {
-          this.dispose([...this.unsettled], released)
+          // A session that is given up takes its messages back, and does not count that as a failed delivery.
+          if (this.granted === undefined) this.dispose([...this.unsettled], released)
           this.inbox = []
           // What comes after the drain goes back at once.
           this.link.plane.onDeliveries = (late) => {
-            if (!this.options.destructive) {
+            if (!this.options.destructive && this.granted === undefined) {
               for (const delivery of late) this.link.session.dispose(delivery, released, true)
             }
           }
@@ -262,22 +308,24 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
   expiresAt = 0
   private done = false
   private remaining: number
-  private failure: SettleError | undefined
+  private failure: SettleError | SessionSettleError | undefined
   private readonly deliveries: ReadonlyArray<IncomingDelivery>
   private readonly link: Link.Link
+  private readonly isOfSession: boolean
   private readonly deadlines: Deadlines.Deadlines
   private readonly timeout: number
-  private readonly resume: (effect: Effect.Effect<void, SettleError>) => void
+  private readonly resume: (effect: Effect.Effect<void, SettleError | SessionSettleError>) => void
   private readonly off: () => void
 
   constructor(
-    link: Link.Link,
+    { granted, link }: Receiver,
     deadlines: Deadlines.Deadlines,
     deliveries: ReadonlyArray<IncomingDelivery>,
     timeout: number,
-    resume: (effect: Effect.Effect<void, SettleError>) => void
+    resume: (effect: Effect.Effect<void, SettleError | SessionSettleError>) => void
   ) {
     this.link = link
+    this.isOfSession = granted !== undefined
     this.deadlines = deadlines
     this.deliveries = deliveries
     this.timeout = timeout
@@ -291,7 +339,10 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     this.remaining--
     // A rejection without an error is the echo of our own dead-lettering.
     if (outcome?._tag === "Rejected" && outcome.error !== undefined && this.failure === undefined) {
-      this.failure = errorMap.settleError(outcome.error, { entity: this.link.entity, operation: "settle" })
+      const context = { entity: this.link.entity, operation: "settle" }
+      this.failure = this.isOfSession
+        ? errorMap.sessionSettleError(outcome.error, context)
+        : errorMap.settleError(outcome.error, context)
     }
     if (this.remaining > 0) return
     this.end(this.failure === undefined ? Effect.void : Effect.fail(this.failure))
@@ -319,7 +370,7 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     if (!this.done) this.over()
   }
 
-  private end(effect: Effect.Effect<void, SettleError>): void {
+  private end(effect: Effect.Effect<void, SettleError | SessionSettleError>): void {
     if (this.done) return
     this.over()
     this.resume(effect)

@@ -24,6 +24,7 @@ export const rhea: {
   readonly types: {
     wrap_symbol(value: string): unknown
     wrap_ulong(value: number): unknown
+    wrap_uint(value: number): unknown
     wrap_long(value: unknown): unknown
   }
 } = createRequire(rheaPath)("rhea")

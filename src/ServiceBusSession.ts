@@ -1,0 +1,397 @@
+/**
+ * Sessions of a queue or subscription: an ordered conversation that one receiver has for itself.
+ *
+ * A session is a link and a lock, accepted when it is made and given up with its scope: what was received and not settled
+ * is then back in its place, in order. Inside it there is the surface of a receiver. Its lock covers all its messages and is
+ * renewed while the scope is open; once it is lost, everything fails with SessionLockLostError and the session must be
+ * accepted again.
+ */
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { toMillis } from "./internal/duration.ts"
+import { isCount, most, outOfRange } from "./internal/limits.ts"
+import * as managementSessions from "./internal/managementSessions.ts"
+import * as reading from "./internal/reading.ts"
+import type * as receiving from "./internal/receiving.ts"
+import * as session from "./internal/session.ts"
+import * as ServiceBusClient from "./ServiceBusClient.ts"
+import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
+import {
+  type AcceptSessionError,
+  InvalidOptionError,
+  type ListSessionsError,
+  type MessageDecodeError,
+  SessionCannotBeLockedError,
+  type SessionLockLostError,
+  type SessionLockRenewalError,
+  type SessionSettleError,
+  type SessionStateError
+} from "./ServiceBusError.ts"
+import type { DestructiveMessage, LockedMessage } from "./ServiceBusMessage.ts"
+import type { Reading } from "./ServiceBusReceiver.ts"
+import type * as Settlement from "./Settlement.ts"
+
+/**
+ * How a session is received from.
+ *
+ * @category models
+ */
+export interface Options<U extends receiving.Undecodable = receiving.Undecodable> {
+  /** How many messages the broker may send before they are asked for, 0 to 5000; 0 by default, as for a receiver. */
+  readonly prefetch?: number | undefined
+  /** What becomes of a message whose body does not decode, as for a receiver; `"deadLetter"` by default. */
+  readonly undecodable?: U | undefined
+  /** How long `messages` waits for a message before the stream ends, more than 0; without end by default. */
+  readonly maxWait?: Duration.Input | undefined
+  /**
+   * For how long the session's lock is renewed, from its acceptance on: 5 minutes by default, 0 for never,
+   * `Duration.infinity` for as long as the scope is open. When it is over the lock ends, unless `renewLock` renews it.
+   */
+  readonly maxLockRenewal?: Duration.Input | undefined
+}
+
+/**
+ * How the next session is accepted.
+ *
+ * @category models
+ */
+export interface NextOptions<U extends receiving.Undecodable = receiving.Undecodable> extends Options<U> {
+  /** How long the broker waits for a session with messages that nobody has, more than 0; 60 seconds by default. */
+  readonly wait?: Duration.Input | undefined
+}
+
+/**
+ * What sessions of both modes have. `S` is the session's state.
+ *
+ * @category models
+ */
+export interface Held<in out S> {
+  readonly sessionId: string
+  /** When the session's lock ends by the broker's clock, as far as it has said. */
+  readonly lockedUntil: Effect.Effect<DateTime.Utc>
+  /**
+   * Renews the session's lock once and gives its new end by the broker's clock. It is done for you while
+   * `maxLockRenewal` lasts.
+   *
+   * Fails with SessionLockLostError where the lock is over already.
+   */
+  readonly renewLock: Effect.Effect<DateTime.Utc, SessionLockRenewalError>
+  /**
+   * The state of the session, which outlives its messages; None where nobody has set one.
+   *
+   * Fails with SessionLockLostError, with MessageDecodeError where the state does not decode, and with the errors of
+   * connecting.
+   */
+  readonly state: Effect.Effect<Option.Option<S>, SessionStateError>
+  /**
+   * Sets the state of the session. Fails as `state` does, and with MessageEncodeError where it cannot be encoded.
+   * Interrupting it may leave either state.
+   */
+  readonly setState: (state: S) => Effect.Effect<void, SessionStateError>
+  /** Takes the state away. */
+  readonly clearState: Effect.Effect<void, SessionStateError>
+  /** Fails with SessionLockLostError as soon as the session is lost; never succeeds. Race it with what must stop then. */
+  readonly lost: Effect.Effect<never, SessionLockLostError>
+}
+
+/**
+ * A session whose messages are under its lock.
+ *
+ * @category models
+ */
+export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never>
+  extends Reading<A, LockedMessage<A>, LockedMessage<undefined>, E, SessionLockLostError>, Held<S>
+{
+  /**
+   * Settles a message and waits for the broker's answer. As for a receiver, except that a lost link is a lost session:
+   * SessionLockLostError.
+   */
+  readonly settle: (
+    message: LockedMessage<unknown>,
+    settlement: Settlement.Settlement
+  ) => Effect.Effect<void, SessionSettleError>
+  /** Settles with `Settlement.complete`. */
+  readonly complete: (message: LockedMessage<unknown>) => Effect.Effect<void, SessionSettleError>
+  /** Settles with `Settlement.abandon`: the message is the next one again. */
+  readonly abandon: (
+    message: LockedMessage<unknown>,
+    options?: { readonly properties?: Settlement.Properties | undefined }
+  ) => Effect.Effect<void, SessionSettleError>
+  /** Settles with `Settlement.defer`. */
+  readonly defer: (
+    message: LockedMessage<unknown>,
+    options?: { readonly properties?: Settlement.Properties | undefined }
+  ) => Effect.Effect<void, SessionSettleError>
+  /** Settles with `Settlement.deadLetter`. */
+  readonly deadLetter: (
+    message: LockedMessage<unknown>,
+    options?: {
+      readonly reason?: string | undefined
+      readonly description?: string | undefined
+      readonly properties?: Settlement.Properties | undefined
+    }
+  ) => Effect.Effect<void, SessionSettleError>
+  /** Completes many messages with one write, and waits for all answers; fails with the first refusal. */
+  readonly completeAll: (messages: ReadonlyArray<LockedMessage<unknown>>) => Effect.Effect<void, SessionSettleError>
+}
+
+/**
+ * A session in receive-and-delete mode: its messages cannot be settled.
+ *
+ * @category models
+ */
+export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
+  extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E, SessionLockLostError>, Held<S>
+{}
+
+type Failure<U> = "fail" extends U ? MessageDecodeError : never
+
+type Needs = ServiceBusClient.ServiceBusClient | Scope.Scope
+
+/**
+ * Accepts a session by its id, whether it has messages or not.
+ *
+ * Fails with SessionCannotBeLockedError where another receiver has it, with MessagingEntityNotFoundError,
+ * ServiceBusAuthorizationError and InvalidOptionError as a receiver does, and with the errors of connecting.
+ *
+ * @category constructors
+ */
+export const accept = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  sessionId: string,
+  options?: Options<U>
+): Effect.Effect<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
+  named(entity, sessionId, options, false, (accepted) => new LockedSession(accepted, options) as any)
+
+/**
+ * Accepts a session by its id in receive-and-delete mode: what the broker has sent is forgotten there.
+ *
+ * @category constructors
+ */
+export const acceptDestructive = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  sessionId: string,
+  options?: Options<U>
+): Effect.Effect<DestructiveSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
+  named(entity, sessionId, options, true, (accepted) => new AnySession(accepted, options) as any)
+
+/**
+ * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
+ *
+ * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place.
+ *
+ * @category constructors
+ */
+export const acceptNext = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  options?: NextOptions<U>
+): Effect.Effect<Option.Option<ServiceBusSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
+  next(entity, options, false, (accepted) => new LockedSession(accepted, options) as any)
+
+/**
+ * Accepts the next session in receive-and-delete mode.
+ *
+ * @category constructors
+ */
+export const acceptNextDestructive = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  options?: NextOptions<U>
+): Effect.Effect<Option.Option<DestructiveSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
+  next(entity, options, true, (accepted) => new AnySession(accepted, options) as any)
+
+/**
+ * Accepts a session, runs work with it and gives it up. Work whose session is lost is interrupted, and fails with
+ * SessionLockLostError.
+ *
+ * @category running
+ */
+export const use = <A, S, B, E, R, const U extends receiving.Undecodable = "deadLetter">(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  sessionId: string,
+  work: (session: ServiceBusSession<A, S, Failure<U>>) => Effect.Effect<B, E, R>,
+  options?: Options<U>
+): Effect.Effect<
+  B,
+  E | AcceptSessionError | SessionLockLostError,
+  ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>
+> =>
+  Effect.scoped(
+    Effect.flatMap(accept(entity, sessionId, options), (held) => Effect.raceFirst(work(held), held.lost))
+  ) as any
+
+/**
+ * Accepts the next session, runs work with it and gives it up, as `use` does; None where there was none within `wait`.
+ *
+ * @category running
+ */
+export const useNext = <A, S, B, E, R, const U extends receiving.Undecodable = "deadLetter">(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  work: (session: ServiceBusSession<A, S, Failure<U>>) => Effect.Effect<B, E, R>,
+  options?: NextOptions<U>
+): Effect.Effect<
+  Option.Option<B>,
+  E | AcceptSessionError | SessionLockLostError,
+  ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>
+> =>
+  Effect.scoped(
+    Effect.flatMap(acceptNext(entity, options), (accepted) =>
+      Option.match(accepted, {
+        onNone: () => Effect.succeed(Option.none<B>()),
+        onSome: (held) => Effect.map(Effect.raceFirst(work(held), held.lost), Option.some)
+      }))
+  ) as any
+
+/**
+ * One session after the other, as there are any: each is given up when the next one is pulled, and the last one when the
+ * stream ends. With `wait` the stream ends where there was none for so long; without it, it goes on for ever. For several
+ * sessions at a time use a processor.
+ *
+ * @category streams
+ */
+export const sessions = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  options?: NextOptions<U>
+): Stream.Stream<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, ServiceBusClient.ServiceBusClient> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const outer = yield* Effect.scope
+    let current: Scope.Closeable | undefined
+    const giveUp = Effect.suspend(() => {
+      const scope = current
+      current = undefined
+      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+    })
+    const pull: Effect.Effect<
+      Option.Option<ServiceBusSession<A, S, Failure<U>>>,
+      AcceptSessionError,
+      ServiceBusClient.ServiceBusClient
+    > = Effect.gen(function*() {
+      yield* giveUp
+      current = yield* Scope.fork(outer)
+      const accepted = yield* Scope.provide(acceptNext(entity, options), current)
+      return Option.isNone(accepted) && options?.wait === undefined ? yield* pull : accepted
+    })
+    yield* Effect.addFinalizer(() => giveUp)
+    return Stream.unfold(
+      undefined,
+      () => Effect.map(pull, Option.match({ onNone: () => undefined, onSome: (held) => [held, undefined] as const }))
+    )
+  }))
+
+/**
+ * The ids of an entity's sessions, in the order of the broker: those that have messages or a state, or with
+ * `updatedSince` those whose state was set after a time. Nothing is locked.
+ *
+ * Fails with NotSupportedError where the endpoint does not list sessions, with InvalidOptionError where the contract's name
+ * is not usable, and with the errors of connecting.
+ *
+ * @category streams
+ */
+export const list = (
+  entity: ServiceBusEntity.SessionReceivable<any, any>,
+  options?: { readonly updatedSince?: DateTime.Utc | undefined }
+): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
+  Stream.unwrap(
+    Effect.map(ServiceBusClient.namespaceFor(entity), (namespace) =>
+      Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
+        Effect.map(
+          namespace.retrying.run(namespace.managing(entity.path, Effect.void, (node, timeout) =>
+            managementSessions.list(node, {
+              entity: entity.path,
+              updatedSince: options?.updatedSince,
+              skip: cursor.skip,
+              lastSessionId: cursor.last,
+              timeout
+            }))),
+          ({ ids, skip }) =>
+            [
+              ids,
+              ids.length === 0 ? Option.none() : Option.some({ skip, last: ids[ids.length - 1] })
+            ] as const
+        )))
+  )
+
+/** Milliseconds; the service waits a little longer by itself. */
+const defaultWait = 60_000
+
+const check = Effect.fnUntraced(function*(
+  entity: ServiceBusEntity.Any,
+  options: NextOptions | undefined
+) {
+  const { path } = entity
+  if (entity?._tag !== "SessionQueue" && entity?._tag !== "SessionSubscription") {
+    return yield* new InvalidOptionError({
+      option: "entity",
+      expected: "the contract of a queue or subscription with sessions"
+    })
+  }
+  const prefetch = options?.prefetch ?? 0
+  if (!isCount(prefetch, 0)) return yield* outOfRange(path, "prefetch", `an integer from 0 to ${most}`)
+  if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
+    return yield* outOfRange(path, "maxWait", "a duration of more than 0")
+  }
+  const maxLockRenewal = toMillis(options?.maxLockRenewal ?? "5 minutes")
+  if (!(maxLockRenewal >= 0)) return yield* outOfRange(path, "maxLockRenewal", "a duration of 0 or more")
+  const wait = options?.wait === undefined ? defaultWait : toMillis(options.wait)
+  if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
+  const namespace = yield* ServiceBusClient.namespaceFor(entity)
+  return { entity, namespace, prefetch, maxLockRenewal, wait }
+})
+
+const named = Effect.fnUntraced(function*<B>(
+  entity: ServiceBusEntity.Any,
+  sessionId: string,
+  options: Options | undefined,
+  destructive: boolean,
+  of: (accepted: session.Accepted) => B
+) {
+  const checked = yield* check(entity, options)
+  if (typeof sessionId !== "string" || sessionId.length > 128) {
+    return yield* outOfRange(entity.path, "sessionId", "a string of at most 128 characters")
+  }
+  const accepted = yield* session.accept({ ...checked, id: sessionId, destructive })
+  return Option.isSome(accepted)
+    ? of(accepted.value)
+    : yield* new SessionCannotBeLockedError({ entity: entity.path, operation: "accept", sessionId })
+})
+
+const next = Effect.fnUntraced(function*<B>(
+  entity: ServiceBusEntity.Any,
+  options: NextOptions | undefined,
+  destructive: boolean,
+  of: (accepted: session.Accepted) => B
+) {
+  const checked = yield* check(entity, options)
+  return Option.map(yield* session.accept({ ...checked, id: null, destructive }), of)
+})
+
+const heldOf = <S>(accepted: session.Accepted): Held<S> => {
+  const { sessionState } = accepted.receiving.entity as ServiceBusEntity.SessionReceivable<unknown, S>
+  return {
+    sessionId: accepted.id,
+    lockedUntil: Effect.sync(accepted.lockedUntil),
+    renewLock: accepted.renew,
+    state: session.getState(accepted, sessionState),
+    setState: (state) => session.setState(accepted, sessionState, Option.some(state)),
+    clearState: session.setState(accepted, sessionState, Option.none()),
+    lost: accepted.lost
+  }
+}
+
+class AnySession extends reading.Reader {
+  constructor(accepted: session.Accepted, options: Options | undefined) {
+    super(accepted.receiving, options)
+    Object.assign(this, heldOf(accepted))
+  }
+}
+
+class LockedSession extends reading.LockedReader {
+  constructor(accepted: session.Accepted, options: Options | undefined) {
+    super(accepted.receiving, options)
+    Object.assign(this, heldOf(accepted))
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * A message inside the embedded broker: what its queue, its lane and the alarm know of it.
+ *
+ * It is the alarm's deadline as well as a place in the line, so that a message costs one object.
+ */
+import type { AmqpValue } from "../AmqpValue.ts"
+import type * as Settlement from "../Settlement.ts"
+import type { Deadline } from "./Alarm.ts"
+import type { Waiting } from "./Line.ts"
+import type { IncomingMessage, StoredMessage } from "./Queue.ts"
+
+/**
+ * What is due in a queue at a time: the lock, the life or the enqueueing of a message, or the lock of a session. What is
+ * due at one instant is ended in the order of `sequence`.
+ *
+ * @category models
+ */
+export interface Due extends Deadline {
+  readonly sequence: number
+  readonly queue: {
+    onDue(due: any, now: number): void
+    flush(): void
+  }
+}
+
+/**
+ * A message. It is in one state at a time (scheduled, waiting, locked or deferred), and so has one deadline at most.
+ *
+ * @category models
+ */
+export interface Entry extends Due, Waiting {
+  readonly sequence: number
+  readonly message: IncomingMessage
+  readonly enqueuedAt: number
+  /** When it will be enqueued, while it is scheduled. */
+  enqueueAt: number | undefined
+  expiresAt: number | undefined
+  readonly timeToLive: number | undefined
+  deliveryCount: number
+  properties: ReadonlyMap<string, AmqpValue>
+  deferred: boolean
+  lockToken: string | undefined
+  lockedUntil: number
+}
+
+const none: ReadonlyMap<string, AmqpValue> = new Map()
+
+/** A message that has just come. @category constructors */
+export const make = (
+  queue: Entry["queue"],
+  sequence: number,
+  message: IncomingMessage,
+  enqueuedAt: number,
+  timeToLive: number | undefined
+): Entry => ({
+  queue,
+  sequence,
+  message,
+  enqueuedAt,
+  timeToLive,
+  enqueueAt: undefined,
+  expiresAt: undefined,
+  deliveryCount: 0,
+  properties: none,
+  deferred: false,
+  lockToken: undefined,
+  lockedUntil: 0,
+  waiting: false,
+  at: 0,
+  slot: -1
+})
+
+/** The message as those outside see it. @category conversions */
+export const snapshot = (entry: Entry): StoredMessage => ({
+  sequenceNumber: BigInt(entry.sequence),
+  enqueuedAt: entry.enqueuedAt,
+  expiresAt: entry.expiresAt,
+  timeToLive: entry.timeToLive,
+  deliveryCount: entry.deliveryCount,
+  state: entry.enqueueAt !== undefined ? "scheduled" : entry.deferred ? "deferred" : "active",
+  enqueueAt: entry.enqueueAt,
+  payload: entry.message.payload,
+  messageId: entry.message.messageId,
+  sessionId: entry.message.sessionId,
+  properties: entry.properties
+})
+
+/** Adds properties: a new map, because snapshots share the old one. @category mutations */
+export const merge = (entry: Entry, properties: Settlement.Properties | undefined): void => {
+  if (properties === undefined) return
+  entry.properties = new Map([...entry.properties, ...Object.entries(properties)])
+}

@@ -1,0 +1,351 @@
+/**
+ * The surface of a receiver, over what stands behind it: `receive`, streams, peeking, deferred messages and settlement, the
+ * same for a receiver and inside a session.
+ *
+ * The types here are wider than the public ones: whether a session can be lost is known where one is made.
+ */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import type * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Pull from "effect/Pull"
+import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
+import {
+  type InvalidOptionError,
+  type LockRenewalError,
+  MessageDecodeError,
+  type ReceiveError,
+  type SessionLockLostError,
+  type SessionLockRenewalError
+} from "../ServiceBusError.ts"
+import type { LockedMessage } from "../ServiceBusMessage.ts"
+import * as Settlement from "../Settlement.ts"
+import { monotonic } from "./amqp/monotonic.ts"
+import * as deferred from "./deferred.ts"
+import { toMillis } from "./duration.ts"
+import { isCount, most, outOfRange } from "./limits.ts"
+import { Locked } from "./messageCodec.ts"
+import * as peeking from "./peeking.ts"
+import * as receiving from "./receiving.ts"
+import { canPass } from "./retryPolicy.ts"
+
+/** How a receiver reads. */
+export interface ReaderOptions {
+  readonly undecodable?: receiving.Undecodable | undefined
+  readonly maxWait?: Duration.Input | undefined
+}
+
+/**
+ * How much to receive, and how long to wait for it.
+ *
+ * @category models
+ */
+export interface ReceiveOptions {
+  /** The most messages to give, 1 to 5000. 1 by default. */
+  readonly max?: number | undefined
+  /** How long to wait for the first message. 60 seconds by default. */
+  readonly maxWait?: Duration.Input | undefined
+  /** How long to wait for more after the first one; by default not at all: what the broker has by then is given. */
+  readonly maxWaitAfterFirst?: Duration.Input | undefined
+}
+
+/**
+ * What to look at.
+ *
+ * @category models
+ */
+export interface PeekOptions {
+  /** The most messages to give, 1 to 5000. 1 by default, for `browse` 100 per request. */
+  readonly max?: number | undefined
+  /** The sequence number to begin with. By default the first message there is. */
+  readonly from?: bigint | undefined
+}
+
+type Lost = SessionLockLostError
+
+/** The window of a stream where no prefetch is set. */
+const streamWindow = 100
+
+const wait = (entity: string, option: string, input: Duration.Input): Result.Result<number, InvalidOptionError> => {
+  const millis = toMillis(input)
+  return millis >= 0 ? Result.succeed(millis) : Result.fail(outOfRange(entity, option, "a duration of 0 or more"))
+}
+
+/** What receivers and sessions of both modes do. */
+export class Reader {
+  readonly entity: string
+  protected readonly self: receiving.Receiving
+  private readonly undecodable: receiving.Undecodable
+  /** Milliseconds; without end by default. */
+  private readonly maxWait: number
+  /** Two calls at a time would take each other's credit. */
+  private readonly turn = Semaphore.makeUnsafe(1)
+  /** What could not be decoded, while the messages before it are given first. */
+  private failure: MessageDecodeError | undefined = undefined
+
+  constructor(self: receiving.Receiving, options: ReaderOptions | undefined) {
+    this.self = self
+    this.entity = self.entity.path
+    this.undecodable = options?.undecodable ?? "deadLetter"
+    this.maxWait = options?.maxWait === undefined ? Infinity : toMillis(options.maxWait)
+    internals.set(this, { receiving: self, undecodable: this.undecodable })
+  }
+
+  receive(options?: ReceiveOptions): Effect.Effect<ReadonlyArray<any>, any> {
+    return this.collect(options, this.self.entity.body)
+  }
+
+  receiveRaw(options?: ReceiveOptions): Effect.Effect<ReadonlyArray<any>, any> {
+    return this.collect(options, undefined)
+  }
+
+  get messages(): Stream.Stream<any, any> {
+    return this.stream(this.self.entity.body)
+  }
+
+  get messagesRaw(): Stream.Stream<any, any> {
+    return this.stream(undefined)
+  }
+
+  peek(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, any> {
+    return peeking.peek(this.self, options, this.self.entity.body)
+  }
+
+  peekRaw(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, any> {
+    return peeking.peek(this.self, options, undefined)
+  }
+
+  browse(options?: PeekOptions): Stream.Stream<any, any> {
+    return peeking.browse(this.self, options, this.self.entity.body)
+  }
+
+  receiveDeferred(
+    sequenceNumbers: ReadonlyArray<bigint>
+  ): Effect.Effect<ReadonlyArray<any>, any> {
+    return deferred.receive(this.self, this, sequenceNumbers, this.undecodable)
+  }
+
+  private collect(
+    options: ReceiveOptions | undefined,
+    body: ServiceBusEntity.Any["body"] | undefined
+  ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> {
+    const max = options?.max ?? 1
+    if (!isCount(max)) return Effect.fail(outOfRange(this.entity, "max", `an integer from 1 to ${most}`))
+    const maxWait = wait(this.entity, "maxWait", options?.maxWait ?? "60 seconds")
+    if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
+    const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
+    if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
+    const { self } = this
+    const { namespace, prefetch } = self
+    return this.turn.withPermits(1)(receiving.taking(
+      self,
+      "receive",
+      Effect.suspend(() => {
+        // What is tried again has the time that is left.
+        const deadline = monotonic(self.clock) + maxWait.success
+        const gather = namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body))
+        // Credit that nobody waits for would lock messages that nobody takes.
+        return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)
+      })
+    ))
+  }
+
+  private readonly gather = Effect.fnUntraced(
+    function*(
+      this: Reader,
+      max: number,
+      deadline: number,
+      afterFirst: number,
+      body: ServiceBusEntity.Any["body"] | undefined
+    ) {
+      const { prefetch } = this.self
+      for (;;) {
+        if (this.failure !== undefined) return yield* this.decode(max, body)
+        const link = yield* this.self.attached
+        if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
+        else this.replenish()
+        const left = Math.max(0, deadline - monotonic(this.self.clock))
+        if (!(yield* this.arrival(within(link.awaitSize(1), left)))) continue
+        if (afterFirst > 0 && link.size() > 0 && link.size() < max) yield* within(link.awaitSize(max), afterFirst)
+        // The broker sends what it has and takes the rest of the credit back: nothing stays on its way.
+        if (prefetch === 0 && link.credit() > 0) yield* link.drain
+        const messages = yield* this.decode(max, body)
+        // Everything that came was undecodable or expired: there is still time for more.
+        if (messages.length > 0 || monotonic(this.self.clock) >= deadline) return messages
+      }
+    }.bind(this)
+  )
+
+  /**
+   * Waits for messages; false where the link was lost after a while. An idle link is lost every ten minutes: that is no
+   * failure, and no try.
+   */
+  private arrival<E extends ReceiveError | Lost>(waiting: Effect.Effect<unknown, E>): Effect.Effect<boolean, E> {
+    return Effect.suspend(() => {
+      const { clock } = this.self
+      const since = monotonic(clock)
+      return Effect.matchEffect(waiting, {
+        onSuccess: () => Effect.succeed(true),
+        onFailure: (error) =>
+          canPass(error) && monotonic(clock) - since >= receiving.routine
+            ? Effect.succeed(false)
+            : Effect.fail(error)
+      })
+    })
+  }
+
+  /**
+   * Takes and decodes what is in the inbox, in one synchronous step. Credit for more goes out while the messages are worked
+   * on, not after.
+   */
+  private decode(
+    max: number,
+    body: ServiceBusEntity.Any["body"] | undefined,
+    window = this.self.prefetch
+  ): Effect.Effect<Array<unknown>, MessageDecodeError> {
+    return Effect.suspend(() => {
+      const { failure } = this
+      if (failure !== undefined) {
+        this.failure = undefined
+        return Effect.fail(failure)
+      }
+      const { link } = this.self
+      const deliveries = link.take(max)
+      this.replenish(window)
+      const messages: Array<unknown> = []
+      for (let i = 0; i < deliveries.length; i++) {
+        const message = receiving.handOut(this.self, this, deliveries[i]!, body, this.undecodable)
+        if (message instanceof MessageDecodeError) {
+          link.putBack(deliveries.slice(i + 1))
+          if (messages.length === 0) return Effect.fail(message)
+          this.failure = message
+          return Effect.succeed(messages)
+        }
+        if (message !== undefined) messages.push(message)
+      }
+      return Effect.succeed(messages)
+    })
+  }
+
+  private replenish(window = this.self.prefetch): void {
+    const { link } = this.self
+    const missing = window - link.size() - link.credit()
+    if (window > 0 && missing >= window / 2) link.addCredit(missing)
+  }
+
+  private stream(
+    body: ServiceBusEntity.Any["body"] | undefined
+  ): Stream.Stream<unknown, ReceiveError | Lost | MessageDecodeError> {
+    const { destructive, namespace, prefetch } = this.self
+    const window = prefetch > 0 ? prefetch : streamWindow
+    // What the broker has forgotten is given one by one: a stream that ends early leaves the rest here.
+    const chunkSize = destructive ? 1 : window
+    const { clock } = this.self
+    const next = (deadline: number): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> =>
+      Effect.suspend(() => {
+        const left = deadline - monotonic(clock)
+        if (left <= 0) return Effect.succeed(silence)
+        return Effect.flatMap(this.self.attached, (link) => {
+          this.replenish(window)
+          return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
+            isThere && link.size() > 0
+              ? this.decode(chunkSize, body, window)
+              : next(deadline))
+        })
+      })
+    const pull: Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = Effect.suspend(() =>
+      // What is here already is given without more ado.
+      this.failure !== undefined || this.self.link.size() > 0
+        ? this.decode(chunkSize, body, window)
+        : namespace.retrying.persist(next(monotonic(clock) + this.maxWait))
+    )
+    // Everything that came was undecodable or expired: a chunk is not empty.
+    const chunk: Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = Effect
+      .flatMap(
+        pull,
+        (messages) =>
+          messages === silence ? Cause.done() : Arr.isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : chunk
+      )
+    // Without a window of its own the receiver has no credit outstanding once the stream is over, and what was not
+    // taken waits for the next call.
+    return Stream.unwrap(Effect.as(
+      Effect.acquireRelease(
+        receiving.take(this.self, "stream"),
+        () =>
+          Effect.ensuring(
+            prefetch > 0 ? Effect.void : Effect.suspend(() => this.self.link.drain),
+            receiving.leave(this.self)
+          )
+      ),
+      Stream.fromPull(Effect.succeed(chunk))
+    ))
+  }
+}
+
+/** What a stream is given where nothing came in its time. */
+const silence: ReadonlyArray<never> = []
+
+const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<unknown, E> =>
+  Number.isFinite(millis) ? Effect.timeoutOption(effect, millis) : effect
+
+/** What settles, beside: the public types say which errors there are. */
+export class LockedReader extends Reader {
+  settle(message: LockedMessage<unknown>, settlement: Settlement.Settlement): Effect.Effect<void, any> {
+    return receiving.settle(this.self, this, [message], settlement)
+  }
+  complete(message: LockedMessage<unknown>): Effect.Effect<void, any> {
+    return this.settle(message, Settlement.complete)
+  }
+  abandon(
+    message: LockedMessage<unknown>,
+    options?: { readonly properties?: Settlement.Properties | undefined }
+  ): Effect.Effect<void, any> {
+    return this.settle(message, Settlement.abandon(options))
+  }
+  defer(
+    message: LockedMessage<unknown>,
+    options?: { readonly properties?: Settlement.Properties | undefined }
+  ): Effect.Effect<void, any> {
+    return this.settle(message, Settlement.defer(options))
+  }
+  deadLetter(
+    message: LockedMessage<unknown>,
+    options?: {
+      readonly reason?: string | undefined
+      readonly description?: string | undefined
+      readonly properties?: Settlement.Properties | undefined
+    }
+  ): Effect.Effect<void, any> {
+    return this.settle(message, Settlement.deadLetter(options))
+  }
+  completeAll(messages: ReadonlyArray<LockedMessage<unknown>>): Effect.Effect<void, any> {
+    return receiving.settle(this.self, this, messages, Settlement.complete)
+  }
+  protected renewLockOf(message: LockedMessage<unknown>) {
+    return Effect.suspend((): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError> => {
+      const delivery = Locked.deliveryOf(message, this)
+      return delivery === undefined
+        ? Effect.fail(outOfRange(this.entity, "message", "a message that this receiver received"))
+        : receiving.renewLock(this.self, message, delivery)
+    })
+  }
+}
+
+/** What stands behind a receiver: for the renewer and the processor. */
+const internals = new WeakMap<
+  object,
+  { readonly receiving: receiving.Receiving; readonly undecodable: receiving.Undecodable }
+>()
+
+/** @internal */
+export const internalsOf = (
+  receiver: object
+): { readonly receiving: receiving.Receiving; readonly undecodable: receiving.Undecodable } => {
+  const found = internals.get(receiver)
+  if (found === undefined) throw new Error("This receiver was not made by ServiceBusReceiver.make.")
+  return found
+}
