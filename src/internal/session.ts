@@ -84,7 +84,9 @@ const attach = (options: Options) =>
     (scope) =>
       Effect.flatMap(Scope.fork(scope), (mine) =>
         Effect.onExit(attachIn(options, mine), (exit) =>
-          Exit.isSuccess(exit) && Option.isSome(exit.value) ? Effect.void : Scope.close(mine, Exit.void)))
+          Exit.isSuccess(exit) && exit.value !== undefined && "id" in exit.value
+            ? Effect.void
+            : Scope.close(mine, Exit.void)))
   )
 
 const attachIn = (options: Options, mine: Scope.Scope) =>
