@@ -6,6 +6,7 @@
  * again unless it is completed in time. What was received and not settled when the scope closes is released to the
  * broker. Receive-and-delete is at-most-once: the broker forgets a message when it sends it.
  */
+import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
@@ -78,10 +79,10 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
   /** `receive` without decoding bodies: `body` is undefined. */
   readonly receiveRaw: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<Raw>, ReceiveError | L>
   /**
-   * All messages, as they come; ends only where `maxWait` is set and none came in that time. The broker sends as many ahead as the prefetch window allows, and
-   * no more until they are taken. Messages of one read of the socket come as one chunk: what a stream that ends early
-   * (`Stream.take`) leaves of its last one stays locked until the receiver's scope closes. Under receive-and-delete they
-   * come one by one, so that none is lost.
+   * All messages, as they come, one by one; ends only where `maxWait` is set and none came in that time. The broker sends as
+   * many ahead as the prefetch window allows, and no more until they are taken. What was not pulled when the stream ends
+   * goes back to the broker at once, as a failed delivery; it waits for the next call where the receiver has a prefetch
+   * window, is destructive, or is a session.
    *
    * One stream, `receive` or processor has a receiver's messages at a time: another fails with InvalidOptionError, except
    * that `receive` waits for `receive`.
@@ -89,6 +90,11 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
   readonly messages: Stream.Stream<M, ReceiveError | E | L>
   /** `messages` without decoding bodies: `body` is undefined. */
   readonly messagesRaw: Stream.Stream<Raw, ReceiveError | L>
+  /**
+   * `messages` in the chunks in which they come, for work that is done on many at once (`completeAll`): up to a prefetch
+   * window of messages each, never empty.
+   */
+  readonly chunks: Stream.Stream<Arr.NonEmptyReadonlyArray<M>, ReceiveError | E | L>
   /**
    * Looks at messages in the order of their sequence numbers without receiving them: active, deferred and scheduled ones,
    * locked or not. The cursor is yours: go on from the last sequence number plus one. Gives an empty array at the end.

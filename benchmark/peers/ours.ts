@@ -68,7 +68,7 @@ const receive = program(Effect.fnUntraced(function*(load) {
 const completeChunks = program(Effect.fnUntraced(function*(load) {
   const { meter } = load
   const receiver = yield* ServiceBusReceiver.make(orders(load), { prefetch: window })
-  yield* Stream.runForEachArray(receiver.messages, (messages): Effect.Effect<void, Over | SettleError> => {
+  yield* Stream.runForEach(receiver.chunks, (messages): Effect.Effect<void, Over | SettleError> => {
     if (meter.done) return Effect.fail(new Over())
     for (const { body } of messages) meter.take(body)
     return Effect.map(receiver.completeAll(messages), () => meter.add(messages.length))

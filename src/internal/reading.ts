@@ -11,6 +11,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
@@ -24,6 +25,7 @@ import {
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
+import { released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import * as deferred from "./deferred.ts"
 import { toMillis } from "./duration.ts"
@@ -109,6 +111,10 @@ export class Reader {
 
   get messagesRaw(): Stream.Stream<any, any> {
     return this.stream(undefined)
+  }
+
+  get chunks(): Stream.Stream<any, any> {
+    return this.chunked(this.self.entity.body)
   }
 
   peek(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, any> {
@@ -237,15 +243,23 @@ export class Reader {
     if (window > 0 && missing >= window / 2) link.addCredit(missing)
   }
 
-  private stream(
-    body: ServiceBusEntity.Any["body"] | undefined
-  ): Stream.Stream<unknown, ReceiveError | Lost | MessageDecodeError> {
-    const { destructive, namespace, prefetch } = this.self
-    const window = prefetch > 0 ? prefetch : streamWindow
-    // What the broker has forgotten is given one by one: a stream that ends early leaves the rest here.
-    const chunkSize = destructive ? 1 : window
-    const { clock } = this.self
-    const next = (deadline: number): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> =>
+  /**
+   * Chunks as they come, at most `size` messages in each: only what is pulled is handed out. Without a window of its own
+   * the receiver has no credit outstanding once the stream is over, and what came and was not pulled goes back.
+   */
+  private pulling(
+    body: ServiceBusEntity.Any["body"] | undefined,
+    size: number
+  ): Effect.Effect<
+    Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError>,
+    InvalidOptionError,
+    Scope.Scope
+  > {
+    const { clock, destructive, namespace, prefetch, session } = this.self
+    const { window } = this
+    const next = (
+      deadline: number
+    ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> =>
       Effect.suspend(() => {
         const left = deadline - monotonic(clock)
         if (left <= 0) return Effect.succeed(silence)
@@ -253,14 +267,14 @@ export class Reader {
           this.replenish(window)
           return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
             isThere && link.size() > 0
-              ? this.decode(chunkSize, body, window)
+              ? this.decode(size, body, window)
               : next(deadline))
         })
       })
     const pull: Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = Effect.suspend(() =>
       // What is here already is given without more ado.
       this.failure !== undefined || this.self.link.size() > 0
-        ? this.decode(chunkSize, body, window)
+        ? this.decode(size, body, window)
         : namespace.retrying.persist(next(monotonic(clock) + this.maxWait))
     )
     // Everything that came was undecodable or expired: a chunk is not empty.
@@ -270,18 +284,41 @@ export class Reader {
         (messages) =>
           messages === silence ? Cause.done() : Arr.isReadonlyArrayNonEmpty(messages) ? Effect.succeed(messages) : chunk
       )
-    // Without a window of its own the receiver has no credit outstanding once the stream is over, and what was not
-    // taken waits for the next call.
-    return Stream.unwrap(Effect.as(
+    const giveBack = Effect.suspend(() => {
+      const { link } = this.self
+      return Effect.andThen(
+        link.drain,
+        Effect.sync(() => {
+          // What the broker has forgotten, and what a session has in order, waits for the next call.
+          if (!destructive && session === undefined) link.dispose(link.take(Infinity), released)
+        })
+      )
+    })
+    return Effect.as(
       Effect.acquireRelease(
         receiving.take(this.self, "stream"),
-        () =>
-          Effect.ensuring(
-            prefetch > 0 ? Effect.void : Effect.suspend(() => this.self.link.drain),
-            receiving.leave(this.self)
-          )
+        () => Effect.ensuring(prefetch > 0 ? Effect.void : giveBack, receiving.leave(this.self))
       ),
-      Stream.fromPull(Effect.succeed(chunk))
+      chunk
+    )
+  }
+
+  private stream(
+    body: ServiceBusEntity.Any["body"] | undefined
+  ): Stream.Stream<unknown, ReceiveError | Lost | MessageDecodeError> {
+    return Stream.unwrap(Effect.map(this.pulling(body, 1), (pull) => Stream.fromPull(Effect.succeed(pull))))
+  }
+
+  private get window(): number {
+    return this.self.prefetch > 0 ? this.self.prefetch : streamWindow
+  }
+
+  private chunked(
+    body: ServiceBusEntity.Any["body"] | undefined
+  ): Stream.Stream<any, ReceiveError | Lost | MessageDecodeError> {
+    return Stream.unwrap(Effect.map(
+      this.pulling(body, this.window),
+      (pull) => Stream.fromPull(Effect.succeed(Effect.map(pull, (messages) => [messages] as const)))
     ))
   }
 }
