@@ -586,6 +586,9 @@ export type PeekError = AttachError
 /** Receiving deferred messages by sequence number. @category unions */
 export type ReceiveDeferredError = AttachError | MessageNotFoundError
 
+/** Deleting messages without receiving them. @category unions */
+export type DeleteMessagesError = AttachError | NotSupportedError
+
 /** Settling a message that was received under a lock of its own. @category unions */
 export type SettleError =
   | AttachError

@@ -5,17 +5,25 @@
  * a peeked or a destructively received message does not compile. Every field of the AMQP header, properties, annotations
  * and application properties is here under Service Bus's name for it (AMQP 1.0 section 3.2; Service Bus protocol guide).
  */
-import type * as Brand from "effect/Brand"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
 import type { AmqpValue, MessageId } from "./AmqpValue.ts"
 
 /**
- * The token of a message's lock, as a GUID in canonical text form.
+ * The token of a message's lock, as a GUID in canonical text form: what another process needs to settle it. A Schema, so
+ * that it can travel.
  *
  * @category models
  */
-export type LockToken = string & Brand.Brand<"effect-service-bus/LockToken">
+export const LockToken = Schema.String.check(
+  Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i)
+).pipe(Schema.brand("effect-service-bus/LockToken"))
+
+export type LockToken = typeof LockToken.Type
+
+/** Whether a value is a lock token. @category guards */
+export const isLockToken: (u: unknown) => u is LockToken = Schema.is(LockToken)
 
 /**
  * A message to be sent.

@@ -11,27 +11,37 @@ import * as Cause from "effect/Cause"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
 import { isCount, most, outOfRange } from "./internal/limits.ts"
+import * as management from "./internal/management.ts"
 import { Locked } from "./internal/messageCodec.ts"
 import * as reading from "./internal/reading.ts"
-import type { PeekOptions, ReceiveOptions } from "./internal/reading.ts"
+import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions } from "./internal/reading.ts"
 import * as receiving from "./internal/receiving.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
   type AttachError,
+  type DeleteMessagesError,
   InvalidOptionError,
   type LockRenewalError,
+  type MessageAlreadySettled,
   type MessageDecodeError,
   type PeekError,
   type ReceiveDeferredError,
   type ReceiveError,
   type SettleError
 } from "./ServiceBusError.ts"
-import type { DestructiveMessage, LockedMessage, PeekedMessage } from "./ServiceBusMessage.ts"
+import {
+  type DestructiveMessage,
+  isLockToken,
+  type LockedMessage,
+  type LockToken,
+  type PeekedMessage
+} from "./ServiceBusMessage.ts"
 import * as Settlement from "./Settlement.ts"
 
 /**
@@ -58,7 +68,7 @@ export interface Options<U extends receiving.Undecodable = receiving.Undecodable
   readonly maxWait?: Duration.Input | undefined
 }
 
-export type { PeekOptions, ReceiveOptions }
+export type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions }
 
 /**
  * What receivers of both modes have. `A` is the body, `M` the message, `E` the error that the undecodable policy adds, `L`
@@ -108,10 +118,29 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
   ) => Effect.Effect<ReadonlyArray<PeekedMessage<A>>, PeekError | L | MessageDecodeError>
   /** `peek` without decoding bodies: `body` is undefined. */
   readonly peekRaw: (
-    options?: PeekOptions
+    options?: PeekRawOptions
   ) => Effect.Effect<ReadonlyArray<PeekedMessage<undefined>>, PeekError | L | MessageDecodeError>
   /** `peek` as a stream over all messages from a sequence number on; ends where there are no more, `max` at a time. */
   readonly browse: (options?: PeekOptions) => Stream.Stream<PeekedMessage<A>, PeekError | L | MessageDecodeError>
+  /** `browse` without decoding bodies: `body` is undefined. */
+  readonly browseRaw: (
+    options?: PeekRawOptions
+  ) => Stream.Stream<PeekedMessage<undefined>, PeekError | L | MessageDecodeError>
+  /**
+   * Deletes up to `max` messages (1 by default) without receiving them, oldest first, and gives how many it were. Messages
+   * that are locked, deferred or scheduled stay.
+   *
+   * Fails with NotSupportedError where the endpoint refuses (a partitioned entity, say), with InvalidOptionError where an
+   * option is out of range, and with OperationTimeoutError where no answer came: then nobody knows how many were deleted,
+   * and it is not tried again. Interrupting it does not take it back.
+   */
+  readonly deleteMessages: (options?: DeleteOptions) => Effect.Effect<number, DeleteMessagesError | L>
+  /**
+   * Deletes all messages that were enqueued before a time, now by default, in requests of `max` messages (500 by default),
+   * until one finds nothing more. Best effort: what is locked then, deferred or scheduled stays. Fails as `deleteMessages`
+   * does; what was deleted before stays deleted.
+   */
+  readonly purge: (options?: DeleteOptions) => Effect.Effect<number, DeleteMessagesError | L>
   /**
    * Receives messages that were deferred, by their sequence numbers: all of them or none. Under a lock they are settled and
    * renewed like others, by requests; a deferred message that is abandoned, or whose lock runs out, stays deferred.
@@ -166,7 +195,12 @@ export interface ServiceBusReceiver<out A, out E = never>
       readonly properties?: Settlement.Properties | undefined
     }
   ) => Effect.Effect<void, SettleError>
-  /** Completes many messages with one write, and waits for all answers; fails with the first refusal. */
+  /** Settles many messages alike with one write, and waits for all answers; fails with the first refusal. */
+  readonly settleAll: (
+    messages: ReadonlyArray<LockedMessage<unknown>>,
+    settlement: Settlement.Settlement
+  ) => Effect.Effect<void, SettleError>
+  /** `settleAll` with `Settlement.complete`. */
   readonly completeAll: (messages: ReadonlyArray<LockedMessage<unknown>>) => Effect.Effect<void, SettleError>
   /**
    * Renews the lock of a message once and gives its new end by the broker's clock. `AutoLockRenewer` does it for you.
@@ -174,6 +208,16 @@ export interface ServiceBusReceiver<out A, out E = never>
    * Fails with MessageLockLostError where the lock is over already.
    */
   readonly renewLock: (message: LockedMessage<unknown>) => Effect.Effect<DateTime.Utc, LockRenewalError>
+  /**
+   * Leaves a message to whoever has its lock token: another process, say, that settles it with `settleByToken`. This
+   * receiver does not settle it any more, and does not release it when its scope closes.
+   *
+   * Fails with MessageAlreadySettled where it was settled before, and with InvalidOptionError where another receiver
+   * received it.
+   */
+  readonly handOver: (
+    message: LockedMessage<unknown>
+  ) => Effect.Effect<LockToken, MessageAlreadySettled | InvalidOptionError>
 }
 
 /**
@@ -258,10 +302,73 @@ const open = Effect.fnUntraced(function*(
 })
 
 class ReceiverOfLocked extends reading.LockedReader implements ServiceBusReceiver<any, any> {
+  handOver(message: LockedMessage<unknown>): Effect.Effect<LockToken, MessageAlreadySettled | InvalidOptionError> {
+    return Effect.suspend(() => {
+      const delivery = receiving.deliveryOf(this.self, this, message, "handOver")
+      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
+      delivery.success.holder.forget(delivery.success)
+      return Effect.succeed(message.lockToken)
+    })
+  }
   renewLock(message: LockedMessage<unknown>): Effect.Effect<DateTime.Utc, LockRenewalError> {
     return this.renewLockOf(message) as Effect.Effect<DateTime.Utc, LockRenewalError>
   }
 }
+
+/**
+ * Settles messages by their lock tokens, without the receiver that received them, all with one settlement and in one
+ * request: `handOver` leaves them to whoever has the tokens. `Settlement.retryAfter` is not possible so.
+ *
+ * Fails with MessageLockLostError where a lock is over, with InvalidOptionError where there is no token, with
+ * NotSupportedError for `Settlement.retryAfter`, with OperationTimeoutError (`outcome: "unknown"`) where no answer came, and
+ * with the errors of connecting. Interrupting it does not take the settlement back.
+ *
+ * @category settlement
+ */
+export const settleByToken = (
+  entity: ServiceBusEntity.Receivable<unknown> | string,
+  tokens: ReadonlyArray<LockToken>,
+  settlement: Settlement.Settlement
+): Effect.Effect<void, SettleError, ServiceBusClient.ServiceBusClient> =>
+  Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace }) => {
+    const outcome = receiving.outcomeOf(contract, settlement)
+    return Result.isFailure(outcome) ? Effect.fail(outcome.failure) : namespace.retrying.run(
+      namespace.managing(
+        contract.path,
+        Effect.void,
+        (node, timeout) => management.updateDisposition(node, { entity: contract.path, tokens, settlement, timeout })
+      )
+    ) as Effect.Effect<void, SettleError>
+  })
+
+/**
+ * Renews locks by their tokens, all or none, and gives their new ends by the broker's clock, in order.
+ *
+ * Fails with MessageLockLostError where a lock is over, and otherwise as `settleByToken` does.
+ *
+ * @category settlement
+ */
+export const renewByToken = (
+  entity: ServiceBusEntity.Receivable<unknown> | string,
+  tokens: ReadonlyArray<LockToken>
+): Effect.Effect<ReadonlyArray<DateTime.Utc>, LockRenewalError, ServiceBusClient.ServiceBusClient> =>
+  Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace }) =>
+    namespace.retrying.run(
+      namespace.managing(contract.path, Effect.void, (node, timeout) =>
+        management.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout }))
+    ))
+
+const tokensOf = Effect.fnUntraced(function*(
+  entity: ServiceBusEntity.Receivable<unknown> | string,
+  tokens: ReadonlyArray<LockToken>
+) {
+  const contract = ServiceBusEntity.contractOf(entity)
+  const namespace = yield* ServiceBusClient.namespaceFor(contract)
+  if (tokens.length === 0 || !tokens.every(isLockToken)) {
+    return yield* outOfRange(contract.path, "tokens", "lock tokens: one GUID or more, in canonical text form")
+  }
+  return { contract, namespace }
+})
 
 /**
  * Handles each message of a stream and settles it: the Stream form of a processor. Emits the settlements.

@@ -14,6 +14,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as Sender from "./internal/amqp/Sender.ts"
+import { bind } from "./internal/bound.ts"
 import { toMillis } from "./internal/duration.ts"
 import { isSequenceNumber, outOfRange } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
@@ -149,6 +150,7 @@ class Sending implements ServiceBusSender<unknown> {
     this.namespace = namespace
     this.clock = clock
     this.needsSession = contract._tag === "SessionQueue" || contract._tag === "SessionTopic"
+    bind(this)
   }
 
   get maxMessageSize(): number {

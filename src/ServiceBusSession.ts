@@ -136,7 +136,12 @@ export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never>
       readonly properties?: Settlement.Properties | undefined
     }
   ) => Effect.Effect<void, SessionSettleError>
-  /** Completes many messages with one write, and waits for all answers; fails with the first refusal. */
+  /** Settles many messages alike with one write, and waits for all answers; fails with the first refusal. */
+  readonly settleAll: (
+    messages: ReadonlyArray<LockedMessage<unknown>>,
+    settlement: Settlement.Settlement
+  ) => Effect.Effect<void, SessionSettleError>
+  /** `settleAll` with `Settlement.complete`. */
   readonly completeAll: (messages: ReadonlyArray<LockedMessage<unknown>>) => Effect.Effect<void, SessionSettleError>
 }
 

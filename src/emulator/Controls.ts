@@ -40,7 +40,7 @@ export interface BrokerError {
  * @category models
  */
 export interface Fault {
-  readonly operation: "attach" | "send" | "settle" | "renew"
+  readonly operation: "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
   readonly error: BrokerError
   /** Every entity where none is given. */
   readonly entity?: Receivable<any> | string | undefined

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as AmqpValue from "../AmqpValue.ts"
 import {
   type CancelScheduledError,
+  type DeleteMessagesError,
   type LockRenewalError,
   type PeekError,
   type ReceiveDeferredError,
@@ -106,7 +107,7 @@ export const renewLocks = Effect.fnUntraced(function*(
   options: {
     readonly entity: string
     readonly tokens: ReadonlyArray<string>
-    readonly link: string
+    readonly link: string | undefined
     readonly timeout: number
   }
 ): Effect.fn.Return<ReadonlyArray<DateTime.Utc>, LockRenewalError> {
@@ -115,7 +116,7 @@ export const renewLocks = Effect.fnUntraced(function*(
     {
       operation: "com.microsoft:renew-lock",
       ...serverTimeout(options.timeout),
-      "associated-link-name": options.link
+      ...(options.link === undefined ? {} : { "associated-link-name": options.link })
     },
     { "lock-tokens": AmqpValue.array("uuid", options.tokens) },
     operation
@@ -169,6 +170,7 @@ export const peek = Effect.fnUntraced(function*(node: RequestResponse, options: 
   readonly entity: string
   readonly from: bigint
   readonly count: number
+  readonly omitBody?: boolean | undefined
   readonly sessionId?: string | undefined
   readonly timeout: number
 }): Effect.fn.Return<ReadonlyArray<Buffer>, PeekError> {
@@ -178,6 +180,7 @@ export const peek = Effect.fnUntraced(function*(node: RequestResponse, options: 
     {
       "from-sequence-number": AmqpValue.typed("long", options.from),
       "message-count": AmqpValue.typed("int", options.count),
+      ...(options.omitBody === true ? { "omit-message-body": true } : {}),
       ...ofSession(options.sessionId)
     },
     operation
@@ -272,4 +275,30 @@ export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse
     return yield* errorMap.sessionDeferredError(errorOf(response), { entity: options.entity, operation })
   }
   return messagesOf(response)
+})
+
+/** Deletes messages that were enqueued before a time, oldest first, and gives how many it were. */
+export const deleteMessages = Effect.fnUntraced(function*(node: RequestResponse, options: {
+  readonly entity: string
+  readonly count: number
+  readonly before: DateTime.Utc
+  readonly sessionId: string | undefined
+  readonly timeout: number
+}): Effect.fn.Return<number, DeleteMessagesError> {
+  const operation = "deleteMessages"
+  const response = yield* node.request(
+    { operation: "com.microsoft:batch-delete-messages", ...serverTimeout(options.timeout) },
+    {
+      "message-count": AmqpValue.typed("int", options.count),
+      "enqueued-time-utc": options.before,
+      ...ofSession(options.sessionId)
+    },
+    operation
+  )
+  if (response.status === 204) return 0
+  if (!isSuccess(response)) {
+    return yield* errorMap.unsupportedOr(errorOf(response), { entity: options.entity, operation }, errorMap.attachError)
+  }
+  const count = field(response, "message-count")
+  return typeof count === "number" ? count : yield* malformed(options.entity, operation, "no message-count")
 })

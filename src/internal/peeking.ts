@@ -36,7 +36,8 @@ export const managing = <A, Err extends AttachError | ReceiveDeferredError | Ses
 export const sectionsFrom = Effect.fnUntraced(function*(
   self: Receiving,
   from: bigint,
-  count: number
+  count: number,
+  omitBody = false
 ): Effect.fn.Return<ReadonlyArray<Sections>, PeekError | SessionLockLostError | MessageDecodeError> {
   const found: Array<Sections> = []
   let next = from
@@ -48,6 +49,7 @@ export const sectionsFrom = Effect.fnUntraced(function*(
           entity: self.entity.path,
           from: next,
           count: count - found.length,
+          omitBody,
           sessionId: self.session?.id,
           timeout
         })
@@ -103,6 +105,7 @@ const peeked = <A>(
 interface Options {
   readonly max?: number | undefined
   readonly from?: bigint | undefined
+  readonly omitBody?: boolean | undefined
 }
 
 /** Looks at up to `max` messages. */
@@ -115,7 +118,7 @@ export const peek = (
   if (!isCount(max)) return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${most}`))
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
   return Effect.flatMap(
-    sectionsFrom(self, from, max),
+    sectionsFrom(self, from, max, body === undefined && options?.omitBody === true),
     Effect.forEach((sections) => Effect.fromResult(peeked(self, sections, body)))
   )
 }
@@ -128,6 +131,6 @@ export const browse = (
 ): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> =>
   Stream.paginate(options?.from ?? 0n, (from) =>
     Effect.map(
-      peek(self, { max: options?.max ?? 100, from }, body),
+      peek(self, { ...options, max: options?.max ?? 100, from }, body),
       (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
     ))

@@ -27,7 +27,9 @@ import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
 import { released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
+import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
+import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
 import { isCount, most, outOfRange } from "./limits.ts"
 import { Locked } from "./messageCodec.ts"
@@ -67,6 +69,28 @@ export interface PeekOptions {
   readonly from?: bigint | undefined
 }
 
+/**
+ * What to look at, without decoding bodies.
+ *
+ * @category models
+ */
+export interface PeekRawOptions extends PeekOptions {
+  /** Has the broker leave the bodies out, where it knows how; it sends them otherwise. They are sent by default. */
+  readonly omitBody?: boolean | undefined
+}
+
+/**
+ * What to delete.
+ *
+ * @category models
+ */
+export interface DeleteOptions {
+  /** Only messages that were enqueued before this time; before now by default. */
+  readonly before?: DateTime.Utc | undefined
+  /** The most messages of one request, 1 to 4000 (500 outside the Premium tier). */
+  readonly max?: number | undefined
+}
+
 type Lost = SessionLockLostError
 
 /** The window of a stream where no prefetch is set. */
@@ -94,6 +118,7 @@ export class Reader {
     this.entity = self.entity.path
     this.undecodable = options?.undecodable ?? "deadLetter"
     this.maxWait = options?.maxWait === undefined ? Infinity : toMillis(options.maxWait)
+    bind(this)
     internals.set(this, { receiving: self, undecodable: this.undecodable })
   }
 
@@ -121,12 +146,24 @@ export class Reader {
     return peeking.peek(this.self, options, this.self.entity.body)
   }
 
-  peekRaw(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, any> {
+  peekRaw(options?: PeekRawOptions): Effect.Effect<ReadonlyArray<any>, any> {
     return peeking.peek(this.self, options, undefined)
   }
 
   browse(options?: PeekOptions): Stream.Stream<any, any> {
     return peeking.browse(this.self, options, this.self.entity.body)
+  }
+
+  browseRaw(options?: PeekRawOptions): Stream.Stream<any, any> {
+    return peeking.browse(this.self, options, undefined)
+  }
+
+  deleteMessages(options?: DeleteOptions): Effect.Effect<number, any> {
+    return deleting.deleteMessages(this.self, options ?? {})
+  }
+
+  purge(options?: DeleteOptions): Effect.Effect<number, any> {
+    return deleting.purge(this.self, options ?? {})
   }
 
   receiveDeferred(
@@ -358,6 +395,12 @@ export class LockedReader extends Reader {
     }
   ): Effect.Effect<void, any> {
     return this.settle(message, Settlement.deadLetter(options))
+  }
+  settleAll(
+    messages: ReadonlyArray<LockedMessage<unknown>>,
+    settlement: Settlement.Settlement
+  ): Effect.Effect<void, any> {
+    return receiving.settle(this.self, this, messages, settlement)
   }
   completeAll(messages: ReadonlyArray<LockedMessage<unknown>>): Effect.Effect<void, any> {
     return receiving.settle(this.self, this, messages, Settlement.complete)

@@ -305,30 +305,30 @@ const scratch = new Writer()
 
 /** The AMQP outcome of a settlement (Service Bus protocol guide), checked so that it can be written. */
 export const outcomeOf = (
-  self: Receiving,
+  entity: ServiceBusEntity.Any,
   settlement: Settlement
 ): Result.Result<Outcome, MessageEncodeError | NotSupportedError> => {
   switch (settlement._tag) {
     case "Complete":
       return Result.succeed(accepted)
     case "Abandon":
-      return checked(self, { ...abandoned, annotations: settlement.properties })
+      return checked(entity, { ...abandoned, annotations: settlement.properties })
     case "Defer":
-      return checked(self, { _tag: "Modified", undeliverableHere: true, annotations: settlement.properties })
+      return checked(entity, { _tag: "Modified", undeliverableHere: true, annotations: settlement.properties })
     case "DeadLetter": {
       const { description, properties, reason } = settlement
       for (const [part, value] of [["reason", reason], ["description", description]] as const) {
         if (value !== undefined && value.length > 4096) {
           return Result.fail(
             new MessageEncodeError({
-              entity: self.entity.path,
+              entity: entity.path,
               part,
               description: `it has ${value.length} characters, at most 4096 are allowed`
             })
           )
         }
       }
-      return checked(self, {
+      return checked(entity, {
         _tag: "Rejected",
         error: {
           condition: "com.microsoft:dead-letter",
@@ -343,7 +343,7 @@ export const outcomeOf = (
     case "RetryAfter":
       return Result.fail(
         new NotSupportedError({
-          entity: self.entity.path,
+          entity: entity.path,
           operation: "settle",
           description: "Settlement.retryAfter needs scheduled messages, which this version does not send yet"
         })
@@ -351,14 +351,14 @@ export const outcomeOf = (
   }
 }
 
-const checked = (self: Receiving, outcome: Outcome): Result.Result<Outcome, MessageEncodeError> => {
+const checked = (entity: ServiceBusEntity.Any, outcome: Outcome): Result.Result<Outcome, MessageEncodeError> => {
   try {
     writeOutcome(scratch, outcome)
     return Result.succeed(outcome)
   } catch (error) {
     if (!(error instanceof EncodeProblem)) throw error
     return Result.fail(
-      new MessageEncodeError({ entity: self.entity.path, part: "properties", description: error.message })
+      new MessageEncodeError({ entity: entity.path, part: "properties", description: error.message })
     )
   } finally {
     scratch.reset()
@@ -373,7 +373,7 @@ export const settle = (
   settlement: Settlement
 ): Effect.Effect<void, SettleError | SessionSettleError> =>
   Effect.suspend((): Effect.Effect<void, SettleError | SessionSettleError> => {
-    const outcome = outcomeOf(self, settlement)
+    const outcome = outcomeOf(self.entity, settlement)
     if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
     const deliveries: Array<IncomingDelivery> = []
     for (const message of messages) {

@@ -244,6 +244,14 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(updated, ["with state"])
       }))
 
+    test("an endpoint that does not list sessions is not supported", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.fail({ operation: "listSessions", error: { condition: "amqp:not-implemented" } })
+        const error = yield* Stream.runDrain(ServiceBusSession.list(Carts)).pipe(failsWith("NotSupportedError"))
+        assert.strictEqual(error.operation, "listSessions")
+      }))
+
     test("a subscription has sessions of its own", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -1,9 +1,10 @@
 import { assert, describe } from "@effect/vitest"
-import { ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
+import { ServiceBusMessage, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as AmqpValue from "../../src/AmqpValue.ts"
 import { failsWith, idsOf, type LayerFor, type Name, start, testsOf, Texts, texts, until, wireOf } from "./harness.ts"
@@ -61,6 +62,57 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(first!.deadLetterErrorDescription, "why")
         assert.strictEqual(first!.applicationProperties["x"], true)
         assert.isUndefined(second!.deadLetterReason)
+      }))
+
+    test("many at once, alike", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(3))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const messages = yield* receiver.receive({ max: 3 })
+        yield* receiver.settleAll(messages, Settlement.deadLetter({ reason: "all" }))
+        const dead = yield* emulator.deadLetters(Texts)
+        assert.deepStrictEqual(dead.map(({ deadLetterReason }) => deadLetterReason), ["all", "all", "all"])
+        yield* receiver.settleAll(messages, Settlement.abandon()).pipe(failsWith("MessageAlreadySettled"))
+      }))
+
+    test("a message that is handed over is settled by its token, from a client that never saw it", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(3))
+        const encoded = yield* Effect.scoped(Effect.gen(function*() {
+          const receiver = yield* ServiceBusReceiver.make(Texts)
+          const messages = yield* receiver.receive({ max: 3 })
+          const tokens = yield* Effect.forEach(messages, receiver.handOver)
+          yield* receiver.handOver(messages[0]!).pipe(failsWith("MessageAlreadySettled"))
+          yield* receiver.complete(messages[0]!).pipe(failsWith("MessageAlreadySettled"))
+          return yield* Schema.encodeEffect(Schema.Array(ServiceBusMessage.LockToken))(tokens)
+        }))
+        // The receiver is gone; the locks are not.
+        assert.strictEqual((yield* emulator.counters(Texts)).released, 0)
+        const tokens = yield* Schema.decodeUnknownEffect(Schema.Array(ServiceBusMessage.LockToken))(encoded)
+        assert.lengthOf(yield* ServiceBusReceiver.renewByToken(Texts, tokens), 3)
+        const [a, b, c] = tokens
+        yield* ServiceBusReceiver.settleByToken(Texts, [a!], Settlement.complete)
+        yield* ServiceBusReceiver.settleByToken(
+          "texts",
+          [b!, c!],
+          Settlement.deadLetter({ reason: "r", description: "d" })
+        )
+        const dead = yield* emulator.deadLetters(Texts)
+        assert.deepStrictEqual(dead.map(({ deadLetterReason, messageId }) => [messageId, deadLetterReason]), [
+          ["1", "r"],
+          ["2", "r"]
+        ])
+        yield* ServiceBusReceiver.settleByToken(Texts, [a!], Settlement.complete).pipe(
+          failsWith("MessageLockLostError")
+        )
+        yield* ServiceBusReceiver.renewByToken(Texts, [a!]).pipe(failsWith("MessageLockLostError"))
+        const wrong = ["no token" as ServiceBusMessage.LockToken]
+        yield* ServiceBusReceiver.settleByToken(Texts, wrong, Settlement.complete).pipe(failsWith("InvalidOptionError"))
+        yield* ServiceBusReceiver.settleByToken(Texts, [], Settlement.complete).pipe(failsWith("InvalidOptionError"))
+        const again = Settlement.retryAfter("1 minute")
+        yield* ServiceBusReceiver.settleByToken(Texts, [a!], again).pipe(failsWith("NotSupportedError"))
       }))
 
     test("settling twice fails, and nothing goes to the wire", () =>

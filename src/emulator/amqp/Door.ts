@@ -21,13 +21,13 @@ import type { Socket } from "../../internal/amqp/Socket.ts"
 import * as Authorization from "../Authorization.ts"
 import { attachReceiver } from "./EntityReceiver.ts"
 import { attachSender } from "./EntitySender.ts"
-import { Faults } from "./Faults.ts"
+import { Faults, type Operation } from "./Faults.ts"
 import { Idle } from "./Idle.ts"
 import * as Management from "./Management.ts"
 import * as Node from "./Node.ts"
 import { Refusals } from "./Refusals.ts"
 import type { Answer, Request } from "./Request.ts"
-import type { Faulty, Options, Served, Timer } from "./Served.ts"
+import type { Options, Served, Timer } from "./Served.ts"
 import { attachSession, sessionOf } from "./SessionSender.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
@@ -73,7 +73,7 @@ export class Door {
   }
 
   /** The refusal that a test asked for, if any. */
-  fault(operation: Faulty, entity: string): AmqpError | undefined {
+  fault(operation: Operation, entity: string): AmqpError | undefined {
     const error = this.faults.take(operation, entity)
     return error === undefined ? undefined : this.refusals.injected(error, entity)
   }

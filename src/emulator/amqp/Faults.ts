@@ -3,7 +3,8 @@
  */
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 
-export type Operation = "attach" | "send" | "settle" | "renew"
+/** What a test can have the broker refuse. */
+export type Operation = "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
 
 export interface Fault {
   /** In lower case; undefined for every entity. */

@@ -175,6 +175,8 @@ const mostDeleted = 4000
 
 const deleteBatch = (served: Served, queue: Queue, request: Request): Answer => {
   const { refusals } = served.door
+  const fault = served.door.fault("delete", queue.path)
+  if (fault !== undefined) return refuse(fault)
   const count = Number(field(request.body, "message-count"))
   const before = field(request.body, "enqueued-time-utc")
   if (!Number.isInteger(count) || count < 1 || count > mostDeleted) {

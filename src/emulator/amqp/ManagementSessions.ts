@@ -62,6 +62,8 @@ const farAway = Date.UTC(9000, 0)
 const mostListed = 100
 
 const list = (served: Served, queue: Queue, sessions: Sessions, request: Request): Answer => {
+  const fault = served.door.fault("listSessions", queue.path)
+  if (fault !== undefined) return refuse(fault)
   const since = field(request.body, "last-updated-time")
   if (!DateTime.isDateTime(since)) {
     return refuse(served.door.refusals.argument(queue.path, "last-updated-time must be a timestamp."))

@@ -10,6 +10,7 @@ import type { RheaConnection, RheaLink } from "../../internal/amqp/rhea.ts"
 import type { Alarm, Deadline } from "../Alarm.ts"
 import type * as Authorization from "../Authorization.ts"
 import type { Broker } from "../Broker.ts"
+import type { Operation } from "./Faults.ts"
 import type { Refusals } from "./Refusals.ts"
 
 /** What the broker ends when nothing happens, in milliseconds. */
@@ -38,15 +39,12 @@ export interface Timer extends Deadline {
   readonly ring: () => void
 }
 
-/** What a test can have the broker refuse. */
-export type Faulty = "attach" | "send" | "settle" | "renew"
-
 export interface Served {
   readonly door: {
     readonly options: Options
     readonly refusals: Refusals
     /** The refusal that a test asked for, if any. */
-    fault(operation: Faulty, entity: string): AmqpError | undefined
+    fault(operation: Operation, entity: string): AmqpError | undefined
   }
   readonly rhea: RheaConnection
   readonly plane: DataPlane

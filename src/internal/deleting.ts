@@ -1,0 +1,85 @@
+/**
+ * Deleting messages without receiving them, by requests to the `$management` node of the entity.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import { type DeleteMessagesError, type OperationTimeoutError, type SessionLockLostError } from "../ServiceBusError.ts"
+import { outOfRange } from "./limits.ts"
+import * as management from "./management.ts"
+import type { Receiving } from "./receiving.ts"
+
+/** The most messages that one request deletes (Service Bus quotas, Premium). */
+export const mostDeleted = 4000
+
+/** What one request of a purge asks for: as many as the Standard tier allows. */
+const purgeSize = 500
+
+type Failure = DeleteMessagesError | SessionLockLostError
+
+interface Options {
+  readonly before?: DateTime.Utc | undefined
+  readonly max?: number | undefined
+}
+
+/**
+ * One request. It is tried again only while nothing has left: where an answer is lost, so is the count, and another request
+ * deletes others.
+ */
+const request = (self: Receiving, count: number, before: DateTime.Utc): Effect.Effect<number, Failure> => {
+  const { entity, namespace, session } = self
+  let unanswered: OperationTimeoutError | undefined
+  return Effect.flatMap(
+    namespace.retrying.run(
+      Effect.catchTag(
+        namespace.managing(
+          entity.path,
+          self.isOpen,
+          (node, timeout) =>
+            management.deleteMessages(node, { entity: entity.path, count, before, sessionId: session?.id, timeout })
+        ),
+        "OperationTimeoutError",
+        (error) => {
+          if (error.outcome === "notSent") return Effect.fail(error)
+          unanswered = error
+          return Effect.succeed(0)
+        }
+      )
+    ),
+    (deleted) => unanswered === undefined ? Effect.succeed(deleted) : Effect.fail(unanswered)
+  )
+}
+
+const checked = (
+  self: Receiving,
+  max: number,
+  before: DateTime.Utc | undefined
+): Effect.Effect<DateTime.Utc, Failure> => {
+  if (!Number.isInteger(max) || max < 1 || max > mostDeleted) {
+    return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${mostDeleted}`))
+  }
+  if (before !== undefined && !DateTime.isDateTime(before)) {
+    return Effect.fail(outOfRange(self.entity.path, "before", "a DateTime"))
+  }
+  return before === undefined ? DateTime.now : Effect.succeed(DateTime.toUtc(before))
+}
+
+/** Deletes up to `max` messages, and gives how many it were. */
+export const deleteMessages = (self: Receiving, options: Options): Effect.Effect<number, Failure> => {
+  const { before, max = 1 } = options
+  return Effect.flatMap(checked(self, max, before), (time) => request(self, max, time))
+}
+
+/** Deletes until there is nothing left that may be, and gives how many it were. */
+export const purge = Effect.fnUntraced(function*(
+  self: Receiving,
+  options: Options
+): Effect.fn.Return<number, Failure> {
+  const { before, max = purgeSize } = options
+  const time = yield* checked(self, max, before)
+  let total = 0
+  for (;;) {
+    const deleted = yield* request(self, max, time)
+    if (deleted === 0) return total
+    total += deleted
+  }
+})
