@@ -76,6 +76,12 @@ export interface CommonOptions {
   readonly identifier?: string | undefined
   /** How long connecting, attaching, and one try of an operation may take. 60 seconds by default, 1 hour at most. */
   readonly operationTimeout?: Duration.Input | undefined
+  /**
+   * Logs every AMQP frame at the level Trace, annotated with connection, channel and link: performatives with their fields,
+   * of payloads the size alone. Bodies, tokens and what SASL carries are not in it. Off by default; `Logger` and
+   * `References.MinimumLogLevel` decide what is seen.
+   */
+  readonly frameTrace?: boolean | undefined
 }
 
 /**
@@ -191,6 +197,7 @@ const open = Effect.fnUntraced(function*(
     identifier,
     userAgent,
     timeout,
+    frameTrace: options.frameTrace === true,
     retry
   })
   const client = ServiceBusClient.of({

@@ -6,6 +6,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as RcMap from "effect/RcMap"
@@ -15,6 +16,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../ServiceBusCredential.ts"
 import { type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../ServiceBusError.ts"
 import * as Connection from "./amqp/Connection.ts"
+import type { Line } from "./amqp/FrameTrace.ts"
 import * as Link from "./amqp/Link.ts"
 import type { Endpoint } from "./amqp/Transport.ts"
 import * as cbs from "./cbs.ts"
@@ -33,6 +35,8 @@ export interface Options {
   readonly timeout: number
   /** The only entity that the credential is for, where a connection string names one. */
   readonly entityPath: string | undefined
+  /** Whether every frame is logged. */
+  readonly frameTrace: boolean
   readonly retry: retryPolicy.Settings
 }
 
@@ -73,6 +77,18 @@ export const of = (client: object): Namespace => {
 /** A node that nobody asks for so long is detached: the service would do it after ten minutes. */
 const managementIdle = Duration.minutes(5)
 
+/** Logs the frames of one connection, at the level Trace. */
+const trace = (context: Context.Context<never>, connection: number) => {
+  const fork = Effect.runForkWith(context)
+  return ({ channel, direction, link, performative, text }: Line): void => {
+    fork(
+      Effect.logTrace(`${direction} ${performative}${text === "" ? "" : ` ${text}`}`).pipe(
+        Effect.annotateLogs({ connection, channel, ...(link === undefined ? {} : { link }) })
+      )
+    )
+  }
+}
+
 interface Open {
   readonly connection: Connection.Connection
   readonly claims: cbs.Claims
@@ -107,19 +123,20 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         isOver = true
         return SubscriptionRef.set(state, "disconnected")
       })
-      return latest = yield* connect(died).pipe(
+      return latest = yield* connect(died, mine).pipe(
         Effect.tap(() => SubscriptionRef.set(state, "connected")),
         Effect.onError(() => died)
       )
     })
 
-    const connect = Effect.fnUntraced(function*(died: Effect.Effect<void>) {
+    const connect = Effect.fnUntraced(function*(died: Effect.Effect<void>, mine: number) {
       const connection = yield* Connection.open({
         endpoint: options.endpoint,
         hostname: options.host,
         containerId: options.identifier,
         userAgent: options.userAgent,
-        openTimeout: options.timeout
+        openTimeout: options.timeout,
+        frameTrace: options.frameTrace ? trace(context, mine) : undefined
       })
       // First of all hooks: whoever is told of the death and tries again must find a new connection.
       const off = connection.onDeath(() => Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died)))

@@ -11,6 +11,7 @@ import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceB
 import * as errorMap from "../errorMap.ts"
 import { DataPlane } from "./dataPlane/DataPlane.ts"
 import * as Dispatcher from "./Dispatcher.ts"
+import * as FrameTrace from "./FrameTrace.ts"
 import * as Guard from "./Guard.ts"
 import { engine, type RheaConnection } from "./rhea.ts"
 import * as Transport from "./Transport.ts"
@@ -46,6 +47,8 @@ export interface Options {
   readonly userAgent: string
   /** Milliseconds for connecting, SASL and open together. */
   readonly openTimeout: number
+  /** Told of every frame, where somebody wants to know. */
+  readonly frameTrace?: ((line: FrameTrace.Line) => void) | undefined
 }
 
 /** Ours: the peer may send nothing for as long (AMQP 1.0 section 2.4.5). */
@@ -74,7 +77,8 @@ export const open = Effect.fnUntraced(function*(options: Options) {
 const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope) {
   const dispatcher = yield* Dispatcher.get
   const transport = yield* Transport.Transport
-  const socket = yield* transport.connect(options.endpoint).pipe(Scope.provide(scope))
+  const dialled = yield* transport.connect(options.endpoint).pipe(Scope.provide(scope))
+  const socket = options.frameTrace === undefined ? dialled : FrameTrace.wrap(dialled, options.frameTrace)
 
   let death: Death | undefined
   const hooks = new Set<(death: Death) => void>()
