@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -143,11 +144,11 @@ export class Reader {
   }
 
   peek(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, any> {
-    return peeking.peek(this.self, options, this.self.entity.body)
+    return this.self.telemetry.run("peek", () => peeking.peek(this.self, options, this.self.entity.body))
   }
 
   peekRaw(options?: PeekRawOptions): Effect.Effect<ReadonlyArray<any>, any> {
-    return peeking.peek(this.self, options, undefined)
+    return this.self.telemetry.run("peek", () => peeking.peek(this.self, options, undefined))
   }
 
   browse(options?: PeekOptions): Stream.Stream<any, any> {
@@ -159,17 +160,20 @@ export class Reader {
   }
 
   deleteMessages(options?: DeleteOptions): Effect.Effect<number, any> {
-    return deleting.deleteMessages(this.self, options ?? {})
+    return this.self.telemetry.run("delete", () => deleting.deleteMessages(this.self, options ?? {}))
   }
 
   purge(options?: DeleteOptions): Effect.Effect<number, any> {
-    return deleting.purge(this.self, options ?? {})
+    return this.self.telemetry.run("delete", () => deleting.purge(this.self, options ?? {}))
   }
 
   receiveDeferred(
     sequenceNumbers: ReadonlyArray<bigint>
   ): Effect.Effect<ReadonlyArray<any>, any> {
-    return deferred.receive(this.self, this, sequenceNumbers, this.undecodable)
+    return this.self.telemetry.run(
+      "receive_deferred",
+      () => deferred.receive(this.self, this, sequenceNumbers, this.undecodable)
+    )
   }
 
   private collect(
@@ -187,10 +191,17 @@ export class Reader {
     return this.turn.withPermits(1)(receiving.taking(
       self,
       "receive",
-      Effect.suspend(() => {
+      Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
         // What is tried again has the time that is left.
         const deadline = monotonic(self.clock) + maxWait.success
-        const gather = namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body))
+        const began = self.telemetry.now()
+        const gather = Effect.map(
+          namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body)),
+          (messages) => {
+            self.telemetry.received(fiber, "receive", began, messages)
+            return messages
+          }
+        )
         // Credit that nobody waits for would lock messages that nobody takes.
         return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)
       })
@@ -249,7 +260,7 @@ export class Reader {
     max: number,
     body: ServiceBusEntity.Any["body"] | undefined,
     window = this.self.prefetch
-  ): Effect.Effect<Array<unknown>, MessageDecodeError> {
+  ): Effect.Effect<Array<any>, MessageDecodeError> {
     return Effect.suspend(() => {
       const { failure } = this
       if (failure !== undefined) {
@@ -270,6 +281,7 @@ export class Reader {
         }
         if (message !== undefined) messages.push(message)
       }
+      this.self.telemetry.count("messaging.client.consumed.messages", messages.length)
       return Effect.succeed(messages)
     })
   }
@@ -410,7 +422,7 @@ export class LockedReader extends Reader {
       const delivery = Locked.deliveryOf(message, this)
       return delivery === undefined
         ? Effect.fail(outOfRange(this.entity, "message", "a message that this receiver received"))
-        : receiving.renewLock(this.self, message, delivery)
+        : this.self.telemetry.run("renew_message_lock", () => receiving.renewLock(this.self, message, delivery))
     })
   }
 }

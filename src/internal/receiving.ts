@@ -41,6 +41,7 @@ import { Destructive, Locked, sectionsOf, tokenFromTag } from "./messageCodec.ts
 import type { Namespace } from "./namespace.ts"
 import * as retryPolicy from "./retryPolicy.ts"
 import * as supervisor from "./supervisor.ts"
+import { Telemetry } from "./telemetry.ts"
 
 /** What becomes of a message whose bytes or body cannot be decoded. */
 export type Undecodable = "deadLetter" | "abandon" | "fail"
@@ -61,6 +62,7 @@ export interface Receiving {
   readonly prefetch: number
   readonly wheel: lockWheel.LockWheel
   readonly clock: Clock.Clock
+  readonly telemetry: Telemetry
   /** Who takes its messages: they would take each other's credit. */
   taker: "receive" | "stream" | "processor" | undefined
   /** How many messages met the undecodable policy. */
@@ -97,12 +99,14 @@ export const make = Effect.fnUntraced(function*(options: {
   const { destructive, entity, namespace, prefetch } = options
   const { timeout } = namespace.options
   const clock = yield* Clock.Clock
+  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
   const open = Effect.fnUntraced(function*(lost: Receiver.Receiver | undefined) {
     const session = yield* namespace.session(entity.path)
     const link = yield* Receiver.make(session, { address: entity.path, entity: entity.path, destructive, timeout })
     // Their locks outlive the link that they came on.
     if (lost !== undefined) link.putBack(lost.take(Infinity))
     if (prefetch > 0) link.addCredit(prefetch - link.size())
+    telemetry.count("servicebus.link.attached", 1, { role: "receiver" })
     return link
   })
   const link = yield* namespace.retrying.run(supervisor.make({
@@ -130,6 +134,7 @@ export const make = Effect.fnUntraced(function*(options: {
     prefetch,
     wheel: yield* lockWheel.make(renew),
     clock,
+    telemetry,
     taker: undefined,
     undecodable: 0,
     expired: 0,
@@ -365,8 +370,37 @@ const checked = (entity: ServiceBusEntity.Any, outcome: Outcome): Result.Result<
   }
 }
 
+/** What a settlement is called in spans and metrics. */
+const dispositions = {
+  Complete: "complete",
+  Abandon: "abandon",
+  Defer: "defer",
+  DeadLetter: "dead_letter",
+  RetryAfter: "retry"
+} as const
+
 /** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
 export const settle = (
+  self: Receiving,
+  owner: object,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  settlement: Settlement
+): Effect.Effect<void, SettleError | SessionSettleError> => {
+  const { telemetry } = self
+  const disposition = dispositions[settlement._tag]
+  return telemetry.run(disposition, () => settleAll(self, owner, messages, settlement), {
+    attributes: {
+      "messaging.servicebus.disposition_status": disposition,
+      ...(messages.length === 1 ? {} : { "messaging.batch.message_count": messages.length })
+    },
+    onSuccess: () =>
+      telemetry.count("servicebus.settled.messages", messages.length, {
+        "messaging.servicebus.disposition_status": disposition
+      })
+  })
+}
+
+const settleAll = (
   self: Receiving,
   owner: object,
   messages: ReadonlyArray<LockedMessage<unknown>>,

@@ -31,6 +31,7 @@ import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
 import { durationOf, type Receiving } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
+import { Telemetry } from "./telemetry.ts"
 
 export interface Options {
   readonly entity: ServiceBusEntity.Any
@@ -124,6 +125,8 @@ const attachIn = (options: Options, mine: Scope.Scope) =>
 const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiver, id: string) {
   const { entity, namespace } = options
   const clock = yield* Clock.Clock
+  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
+  telemetry.count("servicebus.link.attached", 1, { role: "session" })
   const began = monotonic(clock)
   const isLost = Deferred.makeUnsafe<never, SessionLockLostError>()
   let end: SessionLockLostError | ServiceBusConnectionError | undefined
@@ -185,6 +188,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     prefetch: options.prefetch,
     wheel,
     clock,
+    telemetry,
     taker: undefined,
     undecodable: 0,
     expired: 0,
@@ -212,7 +216,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     receiving,
     id,
     lockedUntil: () => DateTime.makeUnsafe(until),
-    renew: namespace.retrying.run(renew),
+    renew: telemetry.run("renew_session_lock", () => namespace.retrying.run(renew)),
     lost: Deferred.await(isLost)
   } satisfies Accepted
 })
@@ -248,20 +252,26 @@ export const getState = <S>(
   self: Accepted,
   codec: ServiceBusBody.ServiceBusBody<S>
 ): Effect.Effect<Option.Option<S>, SessionStateError> =>
-  Effect.flatMap(self.receiving.namespace.retrying.run(asking(ofAccepted(self), sessions.getState)), (bytes) => {
-    if (bytes === undefined) return Effect.succeed(Option.none())
-    const decoded = codec.decode({ kind: "data", data: bytes })
-    return Result.isSuccess(decoded)
-      ? Effect.succeed(Option.some(decoded.success))
-      : Effect.fail(
-        new MessageDecodeError({
-          entity: self.receiving.entity.path,
-          operation: "getSessionState",
-          part: "session state",
-          description: decoded.failure
-        })
-      )
-  })
+  Effect.flatMap(
+    self.receiving.telemetry.run(
+      "get_session_state",
+      () => self.receiving.namespace.retrying.run(asking(ofAccepted(self), sessions.getState))
+    ),
+    (bytes) => {
+      if (bytes === undefined) return Effect.succeed(Option.none())
+      const decoded = codec.decode({ kind: "data", data: bytes })
+      return Result.isSuccess(decoded)
+        ? Effect.succeed(Option.some(decoded.success))
+        : Effect.fail(
+          new MessageDecodeError({
+            entity: self.receiving.entity.path,
+            operation: "getSessionState",
+            part: "session state",
+            description: decoded.failure
+          })
+        )
+    }
+  )
 
 /** Sets the state of a session, or clears it. */
 export const setState = <S>(
@@ -285,7 +295,8 @@ export const setState = <S>(
       }
       bytes = encoded.success
     }
-    return self.receiving.namespace.retrying.run(
-      asking(ofAccepted(self), (node, options) => sessions.setState(node, { ...options, state: bytes }))
-    )
+    return self.receiving.telemetry.run("set_session_state", () =>
+      self.receiving.namespace.retrying.run(
+        asking(ofAccepted(self), (node, options) => sessions.setState(node, { ...options, state: bytes }))
+      ))
   })
