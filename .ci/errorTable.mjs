@@ -10,7 +10,7 @@ const [start, end] = ["<!-- errors: generated -->", "<!-- /errors -->"]
 /** What a user calls, and the union of its errors. */
 const operations = [
   ["`make` of a sender or receiver", "AttachError"],
-  ["`send`, `sendAll`", "SendError"],
+  ["`send`, `sendAll`, `sendAnnotated`, `sink`", "SendError"],
   ["`schedule`, `scheduleAll`", "ScheduleError"],
   ["`cancelScheduled`", "CancelScheduledError"],
   ["`receive`, `messages`, `join`, `peek`, `browse`", "ReceiveError"],

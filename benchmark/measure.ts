@@ -5,6 +5,7 @@ export const cases = [
   "send-chunk",
   "send-each",
   "send-batch",
+  "send-sink",
   "send-sequential",
   "receive-chunk",
   "complete-chunk",

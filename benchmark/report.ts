@@ -110,7 +110,8 @@ export const notes = `- CPU is user and system time of the client's whole proces
 - send-chunk: a program has 100 independent messages and wants them sent. azure: Promise.all of 100 sendMessages(message);
   azure-best: sendMessages(array), which makes a batch; ours: sendAll, which makes a batch; rhea: 100 sends.
 - send-each: 100 single sends at a time, an effect or a promise for each. send-batch: azure with createMessageBatch and
-  tryAddMessage. send-sequential: each send waits for the one before.
+  tryAddMessage. send-sink: ours runs a stream into a sink, which fills batches while others are in flight; the others do
+  as in send-batch. send-sequential: each send waits for the one before.
 - receive-chunk: receive-and-delete. complete-chunk: peek-lock; ours completes what came together with completeAll, azure
   completes each when its handler ends. complete-each: a handler for each message; ours is a processor with lock renewal,
   concurrency 100 and no further prefetch.`

@@ -53,15 +53,23 @@ export interface Typed<out T extends TypeName = TypeName, out V = unknown> {
 }
 
 /**
- * An AMQP array: every element has the same AMQP type.
+ * What an AMQP array can be of. The elements of an array of arrays are `AmqpArray`s.
+ *
+ * @category models
+ */
+export type ElementType = TypeName | "null" | "list" | "map" | "array"
+
+/**
+ * An AMQP array: every element has the same AMQP type and, where there is one, the same descriptor.
  *
  * @category models
  */
 export interface AmqpArray {
   readonly [TypeId]: typeof TypeId
   readonly type: "array"
-  readonly of: TypeName
+  readonly of: ElementType
   readonly value: ReadonlyArray<unknown>
+  readonly descriptor?: AmqpValue
 }
 
 /**
@@ -122,12 +130,13 @@ export const uuid = (value: string): Typed<"uuid", string> => typed("uuid", valu
 /** A symbol (ASCII). @category constructors */
 export const symbol = (value: string): Typed<"symbol", string> => typed("symbol", value)
 
-/** An AMQP array of one primitive type. @category constructors */
-export const array = (of: TypeName, value: ReadonlyArray<unknown>): AmqpArray => ({
+/** An AMQP array of one type, with a descriptor where its elements are described. @category constructors */
+export const array = (of: ElementType, value: ReadonlyArray<unknown>, descriptor?: AmqpValue): AmqpArray => ({
   [TypeId]: TypeId,
   type: "array",
   of,
-  value
+  value,
+  ...(descriptor === undefined ? {} : { descriptor })
 })
 
 /** A described value. @category constructors */

@@ -6,7 +6,7 @@
  * and application properties is here under Service Bus's name for it (AMQP 1.0 section 3.2; Service Bus protocol guide).
  */
 import type * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import type { AmqpValue, MessageId } from "./AmqpValue.ts"
 
@@ -119,9 +119,15 @@ export interface ReceivedMessage<out A> {
   /** How many deliveries of this message failed before: 0 the first time. */
   readonly deliveryCount: number
   readonly applicationProperties: Readonly<Record<string, AmqpValue>>
+  /** The application properties with their AMQP types: a value that would be written as another type is `Typed`. */
+  readonly amqpApplicationProperties: Readonly<Record<string, AmqpValue>>
   readonly messageAnnotations: Readonly<Record<string, AmqpValue>>
+  /** The message annotations with their AMQP types. */
+  readonly amqpMessageAnnotations: Readonly<Record<string, AmqpValue>>
   readonly deliveryAnnotations: Readonly<Record<string, AmqpValue>>
   readonly footer: Readonly<Record<string, AmqpValue>>
+  /** The footer with its AMQP types. */
+  readonly amqpFooter: Readonly<Record<string, AmqpValue>>
   /** The broker's number of the message, unique in its entity. 0n where the broker gave none. */
   readonly sequenceNumber: bigint
   /** The sequence number at the first enqueueing, kept while the message is forwarded. */
@@ -166,4 +172,106 @@ export interface LockedMessage<out A> extends ReceivedMessage<A> {
   readonly lockToken: LockToken
   /** When the lock ends by the broker's clock, as of the delivery; renewals do not change this value. */
   readonly lockedUntil: DateTime.Utc
+}
+
+/** What the broker says of a message, and what belongs to one delivery; the partition keys have fields of their own. */
+const annotationsLeftOut = new Set([
+  "x-opt-deadletter-source",
+  "x-opt-enqueue-sequence-number",
+  "x-opt-enqueued-time",
+  "x-opt-lock-token",
+  "x-opt-locked-until",
+  "x-opt-message-state",
+  "x-opt-partition-id",
+  "x-opt-partition-key",
+  "x-opt-scheduled-enqueue-time",
+  "x-opt-sequence-number",
+  "x-opt-via-partition-key"
+])
+
+/** Why a message was dead-lettered, and the trace that it was part of. */
+const propertiesLeftOut = new Set([
+  "DeadLetterErrorDescription",
+  "DeadLetterReason",
+  "Diagnostic-Id",
+  "traceparent",
+  "tracestate"
+])
+
+const none: ReadonlySet<string> = new Set()
+
+const without = (
+  entries: Readonly<Record<string, AmqpValue>>,
+  leftOut: ReadonlySet<string>
+): Readonly<Record<string, AmqpValue>> | undefined => {
+  const kept = Object.entries(entries).filter(([key]) => !leftOut.has(key))
+  return kept.length === 0 ? undefined : Object.fromEntries(kept)
+}
+
+/**
+ * What `fromReceived` makes of a message and its overrides: the body's type is that of the override where there is one,
+ * and a session id that is known by its type stays known.
+ *
+ * @category models
+ */
+export type FromReceived<M extends ReceivedMessage<unknown>, O> =
+  & OutgoingMessage<O extends { readonly body: infer B } ? B : M["body"]>
+  & ("sessionId" extends keyof O ? O extends { readonly sessionId: string } ? { readonly sessionId: string } : unknown
+    : M extends { readonly sessionId: string } ? { readonly sessionId: string }
+    : unknown)
+
+/**
+ * A message to be sent that says the same as a received one: to forward it, to send it again, to take it back out of a
+ * dead-letter queue. `overrides` stand over what is copied; `undefined` in them leaves a field out, so that
+ * `{ messageId: undefined }` gives a new id.
+ *
+ * Copied with their exact AMQP types are: body, message id, correlation id, session id, partition keys, reply-to and its
+ * session, to, subject, content type and encoding, user id, time to live, group sequence, durability, priority,
+ * application properties, footer, and the annotations that are the sender's own. Left out is what the broker said
+ * (sequence numbers, times, lock, state, delivery count, partition, dead-letter source), the dead-letter reason and
+ * description, a scheduled enqueue time, the creation and expiry time, delivery annotations, and the trace of the old
+ * message (`Diagnostic-Id`, `traceparent`, `tracestate`). These are the rules of .NET's copy constructor, and some more.
+ *
+ * The body is the decoded one and is encoded again by the contract it is sent to; `sender.sendAnnotated` sends a body as it
+ * came. Keeping the message id means that duplicate detection takes the copy for the original where both went to one
+ * entity.
+ *
+ * @category constructors
+ */
+export const fromReceived = <
+  M extends ReceivedMessage<unknown>,
+  O extends Partial<OutgoingMessage<unknown>> = {}
+>(
+  message: M,
+  overrides?: O
+): FromReceived<M, O> => {
+  const copied: OutgoingMessage<unknown> = {
+    body: message.body,
+    messageId: message.amqpMessageId,
+    correlationId: message.amqpCorrelationId,
+    sessionId: message.sessionId,
+    replyTo: message.replyTo,
+    replyToSessionId: message.replyToSessionId,
+    to: message.to,
+    subject: message.subject,
+    contentType: message.contentType,
+    contentEncoding: message.contentEncoding,
+    userId: message.userId,
+    partitionKey: message.partitionKey,
+    viaPartitionKey: message.viaPartitionKey,
+    // A peer's 0 means none, and is none that can be sent.
+    timeToLive: message.timeToLive !== undefined && Duration.isZero(message.timeToLive)
+      ? undefined
+      : message.timeToLive,
+    groupSequence: message.groupSequence,
+    durable: message.durable ? true : undefined,
+    priority: message.priority,
+    applicationProperties: without(message.amqpApplicationProperties, propertiesLeftOut),
+    messageAnnotations: without(message.amqpMessageAnnotations, annotationsLeftOut),
+    footer: without(message.amqpFooter, none)
+  }
+  const entries = Object.entries({ ...copied, ...overrides }).filter(([key, value]) =>
+    value !== undefined || key === "body"
+  )
+  return Object.fromEntries(entries) as unknown as FromReceived<M, O>
 }

@@ -10,28 +10,29 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import type { AmqpAnnotatedMessage } from "./AmqpAnnotatedMessage.ts"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as Sender from "./internal/amqp/Sender.ts"
 import { bind } from "./internal/bound.ts"
 import { toMillis } from "./internal/duration.ts"
-import { isSequenceNumber, outOfRange } from "./internal/limits.ts"
+import { isCount, isSequenceNumber, outOfRange } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
-import * as messageCodec from "./internal/messageCodec.ts"
 import type { Namespace } from "./internal/namespace.ts"
+import * as outgoing from "./internal/outgoing.ts"
 import type { RequestResponse } from "./internal/requestResponse.ts"
 import { runRequest } from "./internal/retryPolicy.ts"
+import * as sink from "./internal/sink.ts"
 import * as supervisor from "./internal/supervisor.ts"
-import type * as ServiceBusBody from "./ServiceBusBody.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
   type AttachError,
   type CancelScheduledError,
   InvalidOptionError,
-  MessageEncodeError,
-  MessageSizeExceededError,
+  type MessageEncodeError,
+  type MessageSizeExceededError,
   type ScheduleError,
   type SendError
 } from "./ServiceBusError.ts"
@@ -65,6 +66,35 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    */
   readonly sendAll: (messages: Iterable<M>) => Effect.Effect<ReadonlyArray<string>, SendError>
   /**
+   * A sink that sends what it is given in batches, in order: `stream.pipe(Stream.run(sender.sink()))`. It may be run many
+   * times.
+   *
+   * A message that can never be sent (MessageEncodeError, MessageSizeExceededError) is rejected alone and the others go
+   * on: `rejected` of the report, or `onRejected`, says which. Any other error fails the sink once the client's `retry`
+   * gives up, and stops what is in flight beside it. InvalidOptionError where an option is out of range.
+   *
+   * Messages with the same session and partition keys, those without any among them, stay in order: a batch of theirs
+   * leaves when the one before has its answer. Batches of different keys go at the same time. The stream is held back
+   * while `maxWaiting` messages wait, or as many bytes as `concurrency` batches may have.
+   *
+   * When the stream ends, or fails, what waits is sent first. Interrupting it drops what waits; what is in flight may be
+   * sent or not.
+   */
+  readonly sink: <A extends M = M, E = never, R = never>(
+    options?: SinkOptions<A, E, R>
+  ) => Sink.Sink<SinkReport<A>, A, never, SendError | E, R>
+  /**
+   * Sends annotated messages as they are, one by itself or many in batches as `sendAll` does, and gives their ids. The
+   * contract's codec is not consulted: what the bodies are is the caller's word. A message without an id gets one.
+   *
+   * Fails as `send` does: the limits of ids, keys and size are checked before anything is on the wire, and that a message
+   * to an entity with sessions has a `groupId`.
+   */
+  readonly sendAnnotated: {
+    (message: AmqpAnnotatedMessage): Effect.Effect<string, SendError>
+    (messages: Iterable<AmqpAnnotatedMessage>): Effect.Effect<ReadonlyArray<string>, SendError>
+  }
+  /**
    * Has the broker enqueue a message at a time, or after a delay from now, and gives its sequence number, by which it can
    * be cancelled until then. When it is enqueued it gets a new one. A time that is over means at once.
    *
@@ -85,11 +115,48 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
   readonly cancelScheduled: (sequenceNumbers: Iterable<bigint>) => Effect.Effect<void, CancelScheduledError>
 }
 
-/** The most messages in one batch (Service Bus quotas). */
-const maxBatchCount = 4500
+/**
+ * A message that a sink could not send, and never can.
+ *
+ * @category models
+ */
+export interface Rejected<out M> {
+  /** Its place in the stream, from 0. */
+  readonly index: number
+  readonly message: M
+  readonly error: MessageEncodeError | MessageSizeExceededError
+}
 
-/** The most bytes of one batch, also where larger messages are allowed (Service Bus quotas). */
-const maxBatchSize = 1024 * 1024
+/**
+ * What a sink did, once its stream has ended.
+ *
+ * @category models
+ */
+export interface SinkReport<out M> {
+  /** How many messages the broker has accepted. */
+  readonly sent: number
+  /** In the order of the stream; empty where `onRejected` took them. */
+  readonly rejected: ReadonlyArray<Rejected<M>>
+}
+
+/**
+ * How a sink batches.
+ *
+ * @category models
+ */
+export interface SinkOptions<in M, out E = never, out R = never> {
+  /**
+   * How long a batch waits for more messages after its first one; it leaves earlier when it is full or too much waits. 0
+   * by default: what is there goes at once, and what comes while all places are taken waits together.
+   */
+  readonly linger?: Duration.Input | undefined
+  /** How many batches are in flight at most, each of another key: 1 to 100, 4 by default. */
+  readonly concurrency?: number | undefined
+  /** How many messages wait at most, beside those in flight; 1 or more, 5000 by default. */
+  readonly maxWaiting?: number | undefined
+  /** Takes a message that cannot be sent, for streams that never end; the stream waits for it. */
+  readonly onRejected?: ((rejected: Rejected<M>) => Effect.Effect<unknown, E, R>) | undefined
+}
 
 /**
  * Attaches a sender to a queue or topic, given as a contract or as a plain name (a body of bytes).
@@ -131,12 +198,12 @@ const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
 
 class Sending implements ServiceBusSender<unknown> {
   readonly entity: string
-  private readonly contract: ServiceBusEntity.Any
+  private readonly encoder: outgoing.Encoder<OutgoingMessage<unknown>>
+  private readonly annotated: outgoing.Encoder<AmqpAnnotatedMessage>
   private readonly link: supervisor.Supervised<Sender.Sender, AttachError>
   private readonly namespace: Namespace
   private readonly clock: Clock.Clock
   private readonly writer = new Writer()
-  private readonly needsSession: boolean
 
   constructor(
     contract: ServiceBusEntity.Any,
@@ -145,11 +212,11 @@ class Sending implements ServiceBusSender<unknown> {
     clock: Clock.Clock
   ) {
     this.entity = contract.path
-    this.contract = contract
+    this.encoder = outgoing.messages(contract)
+    this.annotated = outgoing.annotated(contract)
     this.link = link
     this.namespace = namespace
     this.clock = clock
-    this.needsSession = contract._tag === "SessionQueue" || contract._tag === "SessionTopic"
     bind(this)
   }
 
@@ -181,23 +248,68 @@ class Sending implements ServiceBusSender<unknown> {
   }
 
   send(message: OutgoingMessage<unknown>): Effect.Effect<string, SendError> {
-    return Effect.suspend(() => {
-      const { maxMessageSize, writer } = this
-      writer.reset()
-      const id = this.encode(message)
-      if (typeof id !== "string") return Effect.fail(id)
-      if (writer.length > maxMessageSize) return Effect.fail(this.tooLarge(writer.length))
-      return Effect.as(this.transfer([writer.take()], [0]), id)
-    })
+    return this.sendOne(this.encoder, message)
   }
 
   sendAll(messages: Iterable<OutgoingMessage<unknown>>): Effect.Effect<ReadonlyArray<string>, SendError> {
+    return this.sendMany(this.encoder, messages)
+  }
+
+  sendAnnotated(messages: AmqpAnnotatedMessage | Iterable<AmqpAnnotatedMessage>): Effect.Effect<any, SendError> {
+    return typeof messages === "object" && messages !== null && Symbol.iterator in messages
+      ? this.sendMany(this.annotated, messages)
+      : this.sendOne(this.annotated, messages)
+  }
+
+  sink<A extends OutgoingMessage<unknown>, E, R>(
+    options: SinkOptions<A, E, R> = {}
+  ): Sink.Sink<SinkReport<A>, A, never, SendError | E, R> {
+    const { concurrency = 4, maxWaiting = 5000, onRejected } = options
+    const linger = toMillis(options.linger ?? 0)
+    const problem = !(linger >= 0 && Number.isFinite(linger))
+      ? outOfRange(this.entity, "linger", "a duration of 0 or more that ends")
+      : !(isCount(concurrency) && concurrency <= 100)
+      ? outOfRange(this.entity, "concurrency", "an integer from 1 to 100")
+      : !(Number.isSafeInteger(maxWaiting) && maxWaiting >= 1)
+      ? outOfRange(this.entity, "maxWaiting", "an integer of 1 or more")
+      : undefined
+    if (problem !== undefined) return Sink.fail(problem)
+    return sink.make({
+      encoder: this.encoder,
+      maxMessageSize: () => this.maxMessageSize,
+      send: ({ format, payload }) => this.transfer([payload], [format])
+    }, {
+      linger,
+      concurrency,
+      maxWaiting,
+      maxWaitingBytes: concurrency * outgoing.batchLimit(this.maxMessageSize),
+      onRejected
+    })
+  }
+
+  private sendOne<M>(encoder: outgoing.Encoder<M>, message: M): Effect.Effect<string, SendError> {
+    return Effect.suspend(() => {
+      const { maxMessageSize, writer } = this
+      writer.reset()
+      const id = outgoing.write(encoder, writer, message)
+      if (typeof id !== "string") return Effect.fail(id)
+      const size = writer.length
+      if (size <= maxMessageSize) return Effect.as(this.transfer([writer.take()], [0]), id)
+      writer.reset()
+      return Effect.fail(outgoing.tooLarge(this.entity, size, maxMessageSize))
+    })
+  }
+
+  private sendMany<M>(
+    encoder: outgoing.Encoder<M>,
+    messages: Iterable<M>
+  ): Effect.Effect<ReadonlyArray<string>, SendError> {
     return Effect.suspend(() => {
       this.writer.reset()
-      const packed = this.pack(messages)
-      return packed instanceof Packed
-        ? Effect.as(this.transfer(packed.payloads, packed.formats), packed.ids)
-        : Effect.fail(packed)
+      const packed = this.pack(encoder, messages)
+      if (!("batches" in packed)) return Effect.fail(packed)
+      const { batches, ids } = packed
+      return Effect.as(this.transfer(batches.map(({ payload }) => payload), batches.map(({ format }) => format)), ids)
     })
   }
 
@@ -227,11 +339,17 @@ class Sending implements ServiceBusSender<unknown> {
       const encoded: Array<Parameters<typeof management.schedule>[1]["messages"][number]> = []
       this.writer.reset()
       for (const message of messages) {
-        const id = this.encode(
+        const id = outgoing.write(
+          this.encoder,
+          this.writer,
           typeof message === "object" && message !== null ? { ...message, scheduledEnqueueTime } : message
         )
         if (typeof id !== "string") return Effect.fail(id)
-        if (this.writer.length > this.maxMessageSize) return Effect.fail(this.tooLarge(this.writer.length))
+        const size = this.writer.length
+        if (size > this.maxMessageSize) {
+          this.writer.reset()
+          return Effect.fail(outgoing.tooLarge(this.entity, size, this.maxMessageSize))
+        }
         const { partitionKey, sessionId, viaPartitionKey } = message
         encoded.push({ id, bytes: this.writer.take(), partitionKey, sessionId, viaPartitionKey })
       }
@@ -271,95 +389,26 @@ class Sending implements ServiceBusSender<unknown> {
       : undefined
   }
 
-  private tooLarge(size: number): MessageSizeExceededError {
-    this.writer.reset()
-    return new MessageSizeExceededError({ entity: this.entity, operation: "send", size, limit: this.maxMessageSize })
-  }
-
-  private refused(part: string, description: string | undefined): MessageEncodeError {
-    this.writer.reset()
-    return new MessageEncodeError({ entity: this.entity, part, ...(description === undefined ? {} : { description }) })
-  }
-
-  /** Encodes a message at the writer's place and gives its id. */
-  private encode(message: OutgoingMessage<unknown>): string | MessageEncodeError {
-    if (typeof message !== "object" || message === null) {
-      return this.refused("message", "expected an object with a body")
-    }
-    if (this.needsSession && typeof message.sessionId !== "string") {
-      return this.refused("sessionId", "a message to an entity with sessions must name one")
-    }
-    const { body } = this.contract
-    const sections = (body.encode as (value: unknown) => Result.Result<ServiceBusBody.Sections, string>)(message.body)
-    if (Result.isFailure(sections)) return this.refused("body", sections.failure)
-    return this.writing(() => messageCodec.encode(this.writer, message, sections.success, body.contentType))
-  }
-
-  /** Runs what writes, whose refusals do not know the entity. */
-  private writing<A>(write: () => A): A | MessageEncodeError {
-    try {
-      return write()
-    } catch (error) {
-      if (error instanceof MessageEncodeError) return this.refused(error.part, error.description)
-      this.writer.reset()
-      throw error
-    }
-  }
-
-  /** Encodes messages straight into as few batches as the limits allow; one that is alone goes as it is. */
-  private pack(messages: Iterable<OutgoingMessage<unknown>>): Packed | MessageEncodeError | MessageSizeExceededError {
+  /** Encodes messages straight into as few batches as the limits allow. */
+  private pack<M>(encoder: outgoing.Encoder<M>, messages: Iterable<M>): Packed | outgoing.Refusal {
     const { maxMessageSize, writer } = this
-    const limit = Math.min(maxMessageSize, maxBatchSize)
-    const packed = new Packed()
-    let key = ""
-    let count = 0
-    /** Where the first message of the batch stands. */
-    let start = 0
-    const close = (): void => {
-      if (count === 0) return
-      const bytes = writer.take()
-      packed.payloads.push(count === 1 ? bytes.subarray(start) : bytes)
-      packed.formats.push(count === 1 ? 0 : messageCodec.batchFormat)
-      count = 0
-    }
+    const batcher = new outgoing.Batcher(encoder, writer)
+    const ids: Array<string> = []
     for (const message of messages) {
-      const next = keyOf(message)
-      if (count > 0 && (next !== key || count === maxBatchCount)) close()
-      if (count === 0) {
-        key = next
-        const begun = this.writing(() => messageCodec.beginBatch(writer, message ?? {}))
-        if (begun !== undefined) return begun
+      const id = batcher.add(message, maxMessageSize)
+      if (typeof id !== "string") {
+        writer.reset()
+        return id
       }
-      const at = messageCodec.beginSection(writer)
-      const id = this.encode(message)
-      if (typeof id !== "string") return id
-      const size = messageCodec.endSection(writer, at)
-      if (size > maxMessageSize) return this.tooLarge(size)
-      if (count === 0) start = at + messageCodec.sectionSize
-      else if (writer.length > limit) {
-        // One too many: it opens the next batch.
-        const moved = Buffer.from(writer.since(at))
-        writer.truncate(at)
-        close()
-        messageCodec.beginBatch(writer, message)
-        start = writer.length + messageCodec.sectionSize
-        writer.raw(moved)
-      }
-      count++
-      packed.ids.push(id)
+      ids.push(id)
     }
-    close()
-    return packed
+    batcher.close()
+    return { ids, batches: batcher.closed }
   }
 }
 
-/** Encoded messages, in batches, with the format of each. */
-class Packed {
-  readonly ids: Array<string> = []
-  readonly payloads: Array<Uint8Array> = []
-  readonly formats: Array<number> = []
+/** Messages in batches. */
+interface Packed {
+  readonly ids: ReadonlyArray<string>
+  readonly batches: ReadonlyArray<outgoing.Batch>
 }
-
-/** What the messages of one batch must have in common (Service Bus protocol guide, batches). */
-const keyOf = (message: OutgoingMessage<unknown>): string =>
-  `${message?.sessionId ?? ""}\u0000${message?.partitionKey ?? ""}\u0000${message?.viaPartitionKey ?? ""}`

@@ -1,3 +1,4 @@
+export * as AmqpAnnotatedMessage from "./AmqpAnnotatedMessage.ts"
 export * as AmqpValue from "./AmqpValue.ts"
 export * as AutoLockRenewer from "./AutoLockRenewer.ts"
 export * as ConnectionString from "./ConnectionString.ts"

@@ -262,7 +262,7 @@ describe("golden bytes, encoded", () => {
     ["described by a typed ulong", described(typed("ulong", 16n), true), "00 80 0000000000000010 41"],
     ["described by a symbol", described(symbol("a"), true), "00 a3 01 61 41"],
     ["described by the text of a symbol", described("a", [1]), "00 a3 01 61 d0 00000006 00000001 5401"],
-    ["typed boolean", typed("boolean", true), "56 01"],
+    ["typed boolean", typed("boolean", true), "41"],
     ["typed ubyte", typed("ubyte", 255), "50 ff"],
     ["typed ushort", typed("ushort", 65534), "60 fffe"],
     ["typed uint", typed("uint", 4294967294), "70 fffffffe"],

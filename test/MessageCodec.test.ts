@@ -561,7 +561,7 @@ describe("lock tokens", () => {
 describe("batches", () => {
   const batch = (first: Fields, messages: ReadonlyArray<Uint8Array>) => {
     const writer = new Writer()
-    Codec.beginBatch(writer, { body: undefined, ...first })
+    Codec.beginBatch(writer, first)
     for (const message of messages) {
       const at = Codec.beginSection(writer)
       writer.raw(message)

@@ -70,6 +70,7 @@ const of = (best: boolean): Programs => ({
   "send-chunk": best ? array : each,
   "send-each": each,
   "send-batch": best ? array : batch,
+  "send-sink": best ? array : batch,
   "send-sequential": sequential,
   "receive-chunk": receiving({ receiveMode: "receiveAndDelete", best }),
   "complete-chunk": receiving({ receiveMode: "peekLock", best }),

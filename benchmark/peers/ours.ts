@@ -53,6 +53,19 @@ const each = sending((sender, { size }, index) =>
 
 const sequential = sending((sender, { size }, index) => Effect.as(sender.send(messageOf(index, size)), 1))
 
+/** What the stream has given counts: it is held back while much of it waits for its answer, and flushed at its end. */
+const sink = program(Effect.fnUntraced(function*(load) {
+  const { meter, size } = load
+  const sender = yield* ServiceBusSender.make(orders(load))
+  const chunks = function*() {
+    while (!meter.done) {
+      yield messagesOf(meter.total, window, size)
+      meter.add(window)
+    }
+  }
+  yield* Stream.fromIterable(chunks(), { chunkSize: 1 }).pipe(Stream.flattenIterable, Stream.run(sender.sink()))
+}))
+
 class Over extends Data.TaggedError("Over") {}
 
 const receive = program(Effect.fnUntraced(function*(load) {
@@ -92,6 +105,7 @@ export const ours: Programs = {
   "send-chunk": all,
   "send-each": each,
   "send-batch": all,
+  "send-sink": sink,
   "send-sequential": sequential,
   "receive-chunk": receive,
   "complete-chunk": completeChunks,

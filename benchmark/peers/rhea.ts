@@ -115,6 +115,7 @@ export const rheaPeer: Programs = {
   "send-chunk": each(window),
   "send-each": each(window),
   "send-batch": batch,
+  "send-sink": batch,
   "send-sequential": each(1),
   "receive-chunk": receiving(true),
   "complete-chunk": receiving(false),

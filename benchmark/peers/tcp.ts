@@ -67,6 +67,7 @@ const receive = (kind: "R" | "C") => async (load: Load): Promise<void> => {
 export const tcp: Programs = {
   "send-chunk": send(window),
   "send-batch": send(window),
+  "send-sink": send(window),
   "send-sequential": send(1),
   "receive-chunk": receive("R"),
   "complete-chunk": receive("C")

@@ -25,14 +25,17 @@ import { EncodeProblem, type Writer } from "./amqp/dataPlane/Writer.ts"
 /** The message format of a batch (Service Bus protocol guide): an envelope whose data sections are messages. */
 export const batchFormat = 0x80013700
 
+/** What the broker routes a message by. */
+export type Route = Pick<OutgoingMessage<unknown>, "partitionKey" | "sessionId" | "viaPartitionKey">
+
 const maxUint = 4294967295
 
 /** A value of a message that cannot be encoded, and where it stands. */
-const refuse = (part: string, description: string): never => {
+export const refuse = (part: string, description: string): never => {
   throw new MessageEncodeError({ part, description })
 }
 
-const at = <A>(part: string, f: () => A): A => {
+export const at = <A>(part: string, f: () => A): A => {
   try {
     return f()
   } catch (error) {
@@ -41,19 +44,18 @@ const at = <A>(part: string, f: () => A): A => {
   }
 }
 
-const limited = (part: string, value: string | undefined): string | undefined => {
+export const limited = (part: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
   if (typeof value !== "string") return refuse(part, "it must be a string")
   if (value.length > 128) return refuse(part, `it has ${value.length} characters, at most 128 are allowed`)
   return value
 }
 
-const text = (part: string, value: string | undefined): string | undefined =>
+export const text = (part: string, value: string | undefined): string | undefined =>
   value === undefined || typeof value === "string" ? value : refuse(part, "it must be a string")
 
 /** The id that a message is sent under: its own, or a new one. */
-export const idOf = (message: OutgoingMessage<unknown>): AmqpValue.MessageId => {
-  const { messageId } = message
+export const idOf = (messageId: AmqpValue.MessageId | undefined): AmqpValue.MessageId => {
   if (messageId === undefined) return randomUUID()
   if (typeof messageId === "string" && messageId.length > 128) {
     return refuse("messageId", `it has ${messageId.length} characters, at most 128 are allowed`)
@@ -61,7 +63,7 @@ export const idOf = (message: OutgoingMessage<unknown>): AmqpValue.MessageId => 
   return messageId
 }
 
-const writeMessageId = (writer: Writer, part: string, value: AmqpValue.MessageId | undefined): void => {
+export const writeMessageId = (writer: Writer, part: string, value: AmqpValue.MessageId | undefined): void => {
   if (value === undefined) return writer.null()
   if (typeof value === "string") return writer.string(value)
   if (typeof value === "bigint") return at(part, () => writer.value(AmqpValue.typed("ulong", value)))
@@ -70,10 +72,10 @@ const writeMessageId = (writer: Writer, part: string, value: AmqpValue.MessageId
   return refuse(part, "it must be a string, a bigint, a Uint8Array or a uuid")
 }
 
-const writeText = (writer: Writer, value: string | undefined): void =>
+export const writeText = (writer: Writer, value: string | undefined): void =>
   value === undefined ? writer.null() : writer.string(value)
 
-const writeSymbol = (writer: Writer, part: string, value: string | undefined): void => {
+export const writeSymbol = (writer: Writer, part: string, value: string | undefined): void => {
   if (text(part, value) === undefined) return writer.null()
   at(part, () => writer.symbol(value!))
 }
@@ -81,7 +83,7 @@ const writeSymbol = (writer: Writer, part: string, value: string | undefined): v
 const time = (part: string, value: DateTime.Utc | undefined): DateTime.Utc | undefined =>
   value === undefined || DateTime.isDateTime(value) ? value : refuse(part, "it must be a DateTime")
 
-const writeTime = (writer: Writer, part: string, value: DateTime.Utc | undefined): void => {
+export const writeTime = (writer: Writer, part: string, value: DateTime.Utc | undefined): void => {
   if (time(part, value) === undefined) return writer.null()
   at(part, () => writer.timestamp(DateTime.toEpochMillis(value!)))
 }
@@ -93,7 +95,7 @@ export const encode = (
   body: ServiceBusBody.Sections,
   contentType: string | undefined
 ): string => {
-  const id = idOf(message)
+  const id = idOf(message.messageId)
   writeHeader(writer, message)
   if (message.deliveryAnnotations !== undefined) {
     writeMap(writer, 0x71, "deliveryAnnotations", message.deliveryAnnotations)
@@ -144,7 +146,7 @@ const writeAnnotations = (writer: Writer, message: OutgoingMessage<unknown>): vo
   writeMap(writer, 0x72, "messageAnnotations", entries)
 }
 
-const writeMap = (
+export const writeMap = (
   writer: Writer,
   code: number,
   part: string,
@@ -199,7 +201,7 @@ const writeProperties = (
 }
 
 /** AMQP 1.0 section 3.2.5: keys are strings, values are simple. */
-const writeApplicationProperties = (
+export const writeApplicationProperties = (
   writer: Writer,
   entries: Readonly<Record<string, AmqpValue.AmqpValue>>
 ): void => {
@@ -210,7 +212,10 @@ const writeApplicationProperties = (
     const value = entries[key]
     if (value === undefined) continue
     if (!isSimple(value)) {
-      refuse(`applicationProperties "${key}"`, "lists, maps and arrays are not allowed; put them into the body")
+      refuse(
+        `applicationProperties "${key}"`,
+        "only simple values are allowed; put lists, maps and arrays into the body"
+      )
     }
     writer.string(key)
     try {
@@ -228,10 +233,19 @@ const isSimple = (value: AmqpValue.AmqpValue): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (value instanceof Uint8Array || value instanceof Date || value instanceof URL) return true
   if (DateTime.isDateTime(value) || Duration.isDuration(value)) return true
-  return AmqpValue.isTyped(value) && value.type !== "array" && value.type !== "described"
+  if (!AmqpValue.isTyped(value) || value.type === "array") return false
+  return value.type !== "described" || isMicrosofts(value as AmqpValue.Described)
 }
 
-const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void => {
+/** The described types that Service Bus allows, where their value has no plain form (Service Bus protocol guide). */
+const isMicrosofts = ({ descriptor, value }: AmqpValue.Described): boolean =>
+  AmqpValue.isTyped(descriptor) && descriptor.type === "symbol" &&
+  (descriptor.value === "com.microsoft:uri"
+    ? typeof value === "string"
+    : (descriptor.value === "com.microsoft:timespan" || descriptor.value === "com.microsoft:datetime-offset") &&
+      typeof value === "bigint")
+
+export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void => {
   switch (body.kind) {
     case "empty":
       return
@@ -260,7 +274,16 @@ const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void => {
  * Opens a batch. The envelope repeats what the broker routes by, of the first message: its session and its partition
  * keys.
  */
-export const beginBatch = (writer: Writer, first: OutgoingMessage<unknown>): void => writeEnvelope(writer, first)
+export const beginBatch = (writer: Writer, first: Route): void => {
+  const { partitionKey, sessionId, viaPartitionKey } = first
+  writeAnnotations(writer, { body: undefined, partitionKey, viaPartitionKey, sessionId })
+  if (limited("sessionId", sessionId) === undefined) return
+  writer.descriptor(0x73)
+  const list = writer.begin(0xd0)
+  for (let i = 0; i < 10; i++) writer.null()
+  writer.string(sessionId!)
+  writer.end(list, 11)
+}
 
 /** The bytes of a data section before its content. */
 export const sectionSize = 8
@@ -282,17 +305,6 @@ export const endSection = (writer: Writer, at: number): number => {
   return size
 }
 
-const writeEnvelope = (writer: Writer, first: OutgoingMessage<unknown>): void => {
-  const { partitionKey, sessionId, viaPartitionKey } = first
-  writeAnnotations(writer, { body: undefined, partitionKey, viaPartitionKey, sessionId })
-  if (sessionId === undefined) return
-  writer.descriptor(0x73)
-  const list = writer.begin(0xd0)
-  for (let i = 0; i < 10; i++) writer.null()
-  writer.string(sessionId)
-  writer.end(list, 11)
-}
-
 /**
  * A delivery tag as a lock token: the bytes of a .NET Guid, whose first three groups are little-endian (Service Bus
  * protocol guide). The empty string where the tag is no token.
@@ -311,23 +323,23 @@ const swap = (hex: string): string =>
   hex.slice(6, 8) + hex.slice(4, 6) + hex.slice(2, 4) + hex.slice(0, 2) + hex.slice(10, 12) + hex.slice(8, 10) +
   hex.slice(14, 16) + hex.slice(12, 14) + hex.slice(16)
 
-const asString = (value: AmqpValue.AmqpValue): string | undefined =>
+export const asString = (value: AmqpValue.AmqpValue): string | undefined =>
   typeof value === "string"
     ? value
     : AmqpValue.isTyped(value) && value.type === "symbol"
     ? value.value as string
     : undefined
 
-const asNumber = (value: AmqpValue.AmqpValue): number | undefined =>
+export const asNumber = (value: AmqpValue.AmqpValue): number | undefined =>
   typeof value === "number" ? value : typeof value === "bigint" ? Number(value) : undefined
 
 const asBigint = (value: AmqpValue.AmqpValue): bigint | undefined =>
   typeof value === "bigint" ? value : Number.isInteger(value) ? BigInt(value as number) : undefined
 
-const asTime = (value: AmqpValue.AmqpValue): DateTime.Utc | undefined =>
+export const asTime = (value: AmqpValue.AmqpValue): DateTime.Utc | undefined =>
   DateTime.isDateTime(value) ? value as DateTime.Utc : undefined
 
-const asMessageId = (value: AmqpValue.AmqpValue): AmqpValue.MessageId | undefined => {
+export const asMessageId = (value: AmqpValue.AmqpValue): AmqpValue.MessageId | undefined => {
   if (typeof value === "string" || typeof value === "bigint" || value instanceof Uint8Array) return value
   if (Number.isInteger(value)) return BigInt(value as number)
   return AmqpValue.isTyped(value) && value.type === "uuid" ? value as AmqpValue.Typed<"uuid", string> : undefined
@@ -365,6 +377,15 @@ export abstract class Received<A> implements ReceivedMessage<A> {
   }
   get applicationProperties(): Record<string, AmqpValue.AmqpValue> {
     return this.#applicationProperties ??= this.#sections.readRecord(this.#sections.applicationProperties)
+  }
+  get amqpMessageAnnotations(): Record<string, AmqpValue.AmqpValue> {
+    return this.#sections.readRecord(this.#sections.messageAnnotations, true)
+  }
+  get amqpApplicationProperties(): Record<string, AmqpValue.AmqpValue> {
+    return this.#sections.readRecord(this.#sections.applicationProperties, true)
+  }
+  get amqpFooter(): Record<string, AmqpValue.AmqpValue> {
+    return this.#sections.readRecord(this.#sections.footer, true)
   }
   get deliveryAnnotations(): Record<string, AmqpValue.AmqpValue> {
     return this.#sections.readRecord(this.#sections.deliveryAnnotations)
@@ -485,6 +506,11 @@ export abstract class Received<A> implements ReceivedMessage<A> {
   }
   get size(): number {
     return this.#sections.end - this.#sections.start
+  }
+
+  /** The sections of a message; undefined for one that is not the library's. */
+  static sectionsOf(message: ReceivedMessage<unknown>): Sections | undefined {
+    return message instanceof Received ? message.#sections : undefined
   }
 
   /** For logs: what identifies the message, and not its body or its properties. */

@@ -91,6 +91,36 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.isTrue(DateTime.isDateTime(message!.enqueuedTime))
       }))
 
+    test("keys and reply addresses of the greatest length go both ways", () =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(Texts)
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const most = "k".repeat(128)
+        const keys = {
+          sessionId: most,
+          partitionKey: most,
+          viaPartitionKey: "v".repeat(128),
+          replyToSessionId: "r".repeat(128),
+          replyTo: "answers/".repeat(100)
+        }
+        yield* sender.send({ body: "one", ...keys })
+        yield* sender.sendAll([{ body: "two", ...keys }, { body: "three", ...keys }])
+        const peeked = yield* receiver.peek({ max: 3 })
+        const received = yield* receiver.receive({ max: 3 })
+        assert.deepStrictEqual([...peeked, ...received].map(({ body }) => body), [
+          "one",
+          "two",
+          "three",
+          "one",
+          "two",
+          "three"
+        ])
+        for (const message of [...peeked, ...received]) {
+          const { partitionKey, replyTo, replyToSessionId, sessionId, viaPartitionKey } = message
+          assert.deepStrictEqual({ sessionId, partitionKey, viaPartitionKey, replyToSessionId, replyTo }, keys)
+        }
+      }))
+
     test("a plain name sends bytes", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
@@ -223,7 +253,13 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           ["message", "text" as never],
           ["messageId", { body: "", messageId: "x".repeat(129) }],
           ["sessionId", { body: "", sessionId: "x".repeat(129) }],
+          ["sessionId", { body: "", sessionId: 7 as never }],
           ["partitionKey", { body: "", sessionId: "a", partitionKey: "b" }],
+          ["partitionKey", { body: "", partitionKey: "x".repeat(129) }],
+          ["partitionKey", { body: "", partitionKey: 7 as never }],
+          ["viaPartitionKey", { body: "", viaPartitionKey: "x".repeat(129) }],
+          ["replyTo", { body: "", replyTo: 7 as never }],
+          ["replyToSessionId", { body: "", replyToSessionId: "x".repeat(129) }],
           ["timeToLive", { body: "", timeToLive: 0 }],
           ["timeToLive", { body: "", timeToLive: -1 }],
           ["timeToLive", { body: "", timeToLive: NaN }],

@@ -24,11 +24,14 @@ export class Reader {
   position: number
   end: number
   private zeroWidth = maxZeroWidth
+  /** Whether a value whose plain form would be written as another type is given as a `Typed` one. */
+  private exact: boolean
 
-  constructor(bytes: Buffer, position = 0, end = bytes.length) {
+  constructor(bytes: Buffer, position = 0, end = bytes.length, exact = false) {
     this.bytes = bytes
     this.position = position
     this.end = end
+    this.exact = exact
   }
 
   reset(bytes: Buffer, position: number, end: number): void {
@@ -166,6 +169,10 @@ export class Reader {
     return this.of(this.u8(), depth)
   }
 
+  private as(type: AmqpValue.TypeName, value: number | bigint): AmqpValue.AmqpValue {
+    return this.exact ? AmqpValue.typed(type, value) : value
+  }
+
   private of(code: number, depth: number): AmqpValue.AmqpValue {
     switch (code) {
       case 0x00:
@@ -179,25 +186,27 @@ export class Reader {
       case 0x56:
         return this.u8() === 1
       case 0x43:
-        return 0
+        return this.as("uint", 0)
       case 0x50:
+        return this.as("ubyte", this.u8())
       case 0x52:
-        return this.u8()
+        return this.as("uint", this.u8())
       case 0x60:
-        return this.bytes.readUInt16BE(this.need(2))
+        return this.as("ushort", this.bytes.readUInt16BE(this.need(2)))
       case 0x70:
-        return this.u32()
+        return this.as("uint", this.u32())
       case 0x44:
-        return 0n
+        return this.as("ulong", 0n)
       case 0x53:
-        return BigInt(this.u8())
+        return this.as("ulong", BigInt(this.u8()))
       case 0x80:
-        return this.bytes.readBigUInt64BE(this.need(8))
+        return this.as("ulong", this.bytes.readBigUInt64BE(this.need(8)))
       case 0x51:
+        return this.as("byte", this.bytes.readInt8(this.need(1)))
       case 0x54:
         return this.bytes.readInt8(this.need(1))
       case 0x61:
-        return this.bytes.readInt16BE(this.need(2))
+        return this.as("short", this.bytes.readInt16BE(this.need(2)))
       case 0x71:
         return this.bytes.readInt32BE(this.need(4))
       case 0x55:
@@ -205,9 +214,12 @@ export class Reader {
       case 0x81:
         return this.bytes.readBigInt64BE(this.need(8))
       case 0x72:
-        return this.bytes.readFloatBE(this.need(4))
-      case 0x82:
-        return this.bytes.readDoubleBE(this.need(8))
+        return this.as("float", this.bytes.readFloatBE(this.need(4)))
+      case 0x82: {
+        const number = this.bytes.readDoubleBE(this.need(8))
+        // A whole number is written as an int or a long.
+        return Number.isSafeInteger(number) && !Object.is(number, -0) ? this.as("double", number) : number
+      }
       case 0x74:
         return AmqpValue.typed("decimal32", this.view(4))
       case 0x84:
@@ -216,7 +228,9 @@ export class Reader {
         return AmqpValue.typed("decimal128", this.view(16))
       case 0x73: {
         const point = this.u32()
-        return point > 0x10ffff ? AmqpValue.typed("uint", point) : AmqpValue.typed("char", String.fromCodePoint(point))
+        return point > 0x10ffff
+          ? AmqpValue.typed(this.exact ? "char" : "uint", point)
+          : AmqpValue.typed("char", String.fromCodePoint(point))
       }
       case 0x83:
         return this.timestamp()
@@ -255,6 +269,15 @@ export class Reader {
     }
   }
 
+  /** A descriptor or a key says by itself what it is: it is given plainly. */
+  private plainly(code: number, depth: number): AmqpValue.AmqpValue {
+    const { exact } = this
+    this.exact = false
+    const value = this.of(code, depth)
+    this.exact = exact
+    return value
+  }
+
   private deeper(depth: number): void {
     if (depth >= maxDepth) throw new DecodeProblem(`values are nested more than ${maxDepth} deep`)
   }
@@ -275,7 +298,7 @@ export class Reader {
   private described(depth: number): AmqpValue.AmqpValue {
     const constructor = this.u8()
     if (!descriptors.has(constructor)) throw new DecodeProblem("a descriptor is neither a ulong nor a symbol")
-    const descriptor = this.of(constructor, depth)
+    const descriptor = this.plainly(constructor, depth)
     const code = this.u8()
     if (code === 0x00) throw new DecodeProblem("a described value is described again")
     const value = this.of(code, depth)
@@ -284,9 +307,11 @@ export class Reader {
         return Duration.nanos(value * 100n)
       }
       if (descriptor.value === "com.microsoft:uri" && typeof value === "string" && URL.canParse(value)) {
-        return new URL(value)
+        const url = new URL(value)
+        if (!this.exact || url.href === value) return url
       }
-      if (descriptor.value === "com.microsoft:datetime-offset" && typeof value === "bigint") {
+      // A DateTime is written as a timestamp.
+      if (!this.exact && descriptor.value === "com.microsoft:datetime-offset" && typeof value === "bigint") {
         const millis = (value - ticksAtEpoch) / 10000n
         if (millis >= -8640000000000000n && millis <= 8640000000000000n) return DateTime.makeUnsafe(Number(millis))
       }
@@ -307,7 +332,8 @@ export class Reader {
     if (keys.every((key) => typeof key === "string")) {
       const record: Record<string, AmqpValue.AmqpValue> = {}
       for (let i = 0; i < keys.length; i++) put(record, keys[i] as string, values[i])
-      return record
+      // AMQP's maps are ordered; an object puts keys that look like indices first.
+      if (!this.exact || Object.keys(record).every((key, i) => key === keys[i])) return record
     }
     return new Map(keys.map((key, i) => [key, values[i]]))
   }
@@ -321,7 +347,7 @@ export class Reader {
     const record: Record<string, AmqpValue.AmqpValue> = {}
     for (let i = 0; i < count; i += 2) {
       const at = this.position
-      const key = this.value(1)
+      const key = this.plainly(this.u8(), 1)
       const after = this.position
       const value = this.value(1)
       if (typeof key === "string") put(record, key, value)
@@ -343,7 +369,7 @@ export class Reader {
     if (isDescribed) {
       const constructor = this.u8()
       if (!descriptors.has(constructor)) throw new DecodeProblem("a descriptor is neither a ulong nor a symbol")
-      descriptor = this.of(constructor, depth)
+      descriptor = this.plainly(constructor, depth)
       code = this.u8()
       if (code === 0x00) throw new DecodeProblem("a described value is described again")
     }
@@ -354,12 +380,16 @@ export class Reader {
     const items: Array<AmqpValue.AmqpValue> = []
     for (let i = 0; i < count; i++) {
       const value = this.of(code, depth + 1)
-      items.push(isDescribed ? AmqpValue.described(descriptor, value) : value)
+      items.push(isDescribed && !this.exact ? AmqpValue.described(descriptor, value) : value)
     }
     const type = typeNames[code]
+    if (this.exact) {
+      const of = type ?? elementTypes[code]!
+      return AmqpValue.array(of, type === undefined ? items : items.map(untyped), descriptor)
+    }
     return isDescribed || type === undefined
       ? items
-      : AmqpValue.array(type, items.map((item) => AmqpValue.isTyped(item) ? item.value : item))
+      : AmqpValue.array(type, items.map(untyped))
   }
 
   /** Steps over one value without looking into it; a compound is taken at its word. */
@@ -414,6 +444,20 @@ const put = (record: Record<string, AmqpValue.AmqpValue>, key: string, value: Am
 /** The canonical text of 32 hexadecimal digits. */
 export const canonical = (hex: string): string =>
   `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+
+const untyped = (item: AmqpValue.AmqpValue): unknown => AmqpValue.isTyped(item) ? item.value : item
+
+/** The constructors that have no type of their own for a single value. */
+const elementTypes: { readonly [code: number]: AmqpValue.ElementType } = {
+  0x40: "null",
+  0x45: "list",
+  0xc0: "list",
+  0xd0: "list",
+  0xc1: "map",
+  0xd1: "map",
+  0xe0: "array",
+  0xf0: "array"
+}
 
 const typeNames: { readonly [code: number]: AmqpValue.TypeName } = {
   0x41: "boolean",

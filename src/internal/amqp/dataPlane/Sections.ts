@@ -101,10 +101,10 @@ export class Sections {
     }
   }
 
-  /** The body, decoded. */
-  readBody(): ServiceBusBody.Sections {
+  /** The body, decoded; `exact` as for a Reader. */
+  readBody(exact = false): ServiceBusBody.Sections {
     if (this.bodyKind === 0) return { kind: "empty" }
-    const reader = new Reader(this.bytes, this.body, this.bodyEnd)
+    const reader = new Reader(this.bytes, this.body, this.bodyEnd, exact)
     if (this.bodyKind === value) {
       reader.descriptor()
       return { kind: "value", value: reader.value() }
@@ -134,8 +134,8 @@ export class Sections {
   }
 
   /** The entries of a map section; empty where the message has no such section. */
-  readRecord(at: number): Record<string, AmqpValue> {
-    return at < 0 ? {} : new Reader(this.bytes, at, this.end).record()
+  readRecord(at: number, exact = false): Record<string, AmqpValue> {
+    return at < 0 ? {} : new Reader(this.bytes, at, this.end, exact).record()
   }
 }
 

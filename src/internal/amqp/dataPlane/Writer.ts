@@ -4,20 +4,26 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import { type AmqpValue, isTyped, type Typed, type TypeName } from "../../../AmqpValue.ts"
+import { type AmqpArray, type AmqpValue, isTyped, type Typed, type TypeName } from "../../../AmqpValue.ts"
 
 /** Why a value cannot be written; `path` is where it stands. */
 export class EncodeProblem extends Error {}
 
-const blockSize = 64 * 1024
+const defaultBlockSize = 64 * 1024
 
 /** AMQP 1.0 sets no limit; the depth keeps a cyclic value from running for ever. */
 const maxDepth = 32
 
 export class Writer {
-  bytes: Buffer = Buffer.allocUnsafeSlow(blockSize)
+  bytes: Buffer
   position = 0
   private start = 0
+  private readonly blockSize: number
+
+  constructor(blockSize = defaultBlockSize) {
+    this.blockSize = blockSize
+    this.bytes = Buffer.allocUnsafeSlow(blockSize)
+  }
 
   /** The bytes written since the last `take`. They stay valid: the writer moves on. */
   take(): Buffer {
@@ -49,7 +55,7 @@ export class Writer {
   ensure(count: number): void {
     if (this.position + count <= this.bytes.length) return
     const kept = this.position - this.start
-    const next = Buffer.allocUnsafeSlow(Math.max(blockSize, 2 * (kept + count)))
+    const next = Buffer.allocUnsafeSlow(Math.max(this.blockSize, 2 * (kept + count)))
     this.bytes.copy(next, 0, this.start, this.position)
     this.bytes = next
     this.start = 0
@@ -283,11 +289,7 @@ export class Writer {
   private object(value: object, depth: number): void {
     if (depth >= maxDepth) throw new EncodeProblem(`values may be nested ${maxDepth} deep at most`)
     if (value instanceof Uint8Array) return this.binary(value)
-    if (Array.isArray(value)) {
-      const at = this.begin(0xd0)
-      for (const item of value) this.value(item, depth + 1)
-      return this.end(at, value.length)
-    }
+    if (Array.isArray(value)) return this.items(this.begin(0xd0), value, depth)
     if (DateTime.isDateTime(value)) return this.timestamp(DateTime.toEpochMillis(value))
     if (value instanceof Date) return this.timestamp(value.getTime())
     if (Duration.isDuration(value)) {
@@ -303,7 +305,15 @@ export class Writer {
       return this.string(value.href)
     }
     if (isTyped(value)) return this.typed(value, depth)
-    const at = this.begin(0xd1)
+    this.entries(this.begin(0xd1), value, depth)
+  }
+
+  private items(at: number, values: ReadonlyArray<AmqpValue>, depth: number): void {
+    for (const item of values) this.value(item, depth + 1)
+    this.end(at, values.length)
+  }
+
+  private entries(at: number, value: object, depth: number): void {
     let count = 0
     if (value instanceof Map) {
       for (const [key, item] of value) {
@@ -343,24 +353,62 @@ export class Writer {
       return this.value(inner, depth + 1)
     }
     if (value.type === "array") {
-      const { of, value: items } = value as { of: TypeName; value: ReadonlyArray<unknown> }
-      const constructor = constructors[of]
-      if (constructor === undefined) throw new EncodeProblem(`${String(of)} is not an AMQP type`)
-      this.ensure(10)
+      this.ensure(1)
       this.u8(0xf0)
-      const at = this.position - this.start
-      this.position += 8
-      this.u8(constructor)
-      for (const item of items) this.fixed(of, item)
-      return this.end(at, items.length)
+      return this.array(value as AmqpArray, depth)
     }
     const { type, value: inner } = value as Typed
     const constructor = constructors[type]
     if (constructor === undefined) throw new EncodeProblem(`${String(type)} is not an AMQP type`)
     if (inner === null || inner === undefined) return this.null()
+    // Rhea, and Microsoft's client with it, reads a boolean of one byte as a number.
+    if (type === "boolean" && typeof inner === "boolean") return this.boolean(inner)
     this.ensure(1)
     this.u8(constructor)
     this.fixed(type, inner)
+  }
+
+  /** An array32 without its constructor. */
+  private array(value: AmqpArray, depth: number): void {
+    const { descriptor, of, value: items } = value
+    if (depth >= maxDepth) throw new EncodeProblem(`values may be nested ${maxDepth} deep at most`)
+    const isCompound = of === "list" || of === "map" || of === "array" || of === "null"
+    const constructor = isCompound ? compounds[of] : constructors[of]
+    if (constructor === undefined) throw new EncodeProblem(`${String(of)} is not an AMQP type`)
+    const at = this.open()
+    if (descriptor !== undefined) {
+      this.ensure(1)
+      this.u8(0x00)
+      this.describing(descriptor)
+    }
+    this.ensure(1)
+    this.u8(constructor)
+    for (const item of items) {
+      if (isCompound) this.element(of, item, depth + 1)
+      else this.fixed(of, item)
+    }
+    this.end(at, items.length)
+  }
+
+  /** The place of a compound's size and count. */
+  private open(): number {
+    this.ensure(8)
+    const at = this.position - this.start
+    this.position += 8
+    return at
+  }
+
+  private element(of: keyof typeof compounds, value: unknown, depth: number): void {
+    if (of === "null") {
+      if (value === null || value === undefined) return
+    } else if (of === "list") {
+      if (Array.isArray(value)) return this.items(this.open(), value, depth)
+    } else if (of === "array") {
+      if (isTyped(value) && value.type === "array") return this.array(value as AmqpArray, depth)
+    } else if (typeof value === "object" && value !== null && !Array.isArray(value) && !isTyped(value)) {
+      return this.entries(this.open(), value, depth)
+    }
+    throw new EncodeProblem(`an element of the array is not of its type, ${of}`)
   }
 
   /** AMQP 1.0 section 1.2 reserves descriptors other than ulongs and symbols. */
@@ -414,6 +462,8 @@ export class Writer {
         this.position = this.bytes.writeDoubleBE(real(type, value), this.position)
         return
       case "char": {
+        // What is no code point has no text.
+        if (typeof value === "number" && value > 0x10ffff) return this.u32(integer(type, value, 0, 4294967295))
         const code = typeof value === "string" ? value.codePointAt(0) : undefined
         if (code === undefined || String.fromCodePoint(code) !== value) {
           throw new EncodeProblem("a char must be a string of one character")
@@ -484,6 +534,9 @@ const constructors: Record<TypeName, number> = {
   string: 0xb1,
   symbol: 0xb3
 }
+
+/** The constructors of arrays whose elements are not of a primitive type with a width. */
+const compounds = { null: 0x40, list: 0xd0, map: 0xd1, array: 0xf0 } as const
 
 const integer = (type: TypeName, value: unknown, min: number, max: number): number => {
   const number = typeof value === "bigint" ? Number(value) : value

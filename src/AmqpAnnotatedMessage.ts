@@ -1,0 +1,115 @@
+/**
+ * Messages by their AMQP sections, with the AMQP type of every value: for what Service Bus's own names do not show, for
+ * peers that speak other AMQP, and for keeping a message as bytes.
+ *
+ * Plain immutable data, read from a received message or from bytes, and sent by `sender.sendAnnotated`. Nothing is
+ * interpreted on the way: a body stays the sections that it is, and no codec is asked.
+ *
+ * Source: AMQP 1.0 section 3.2.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import { DecodeProblem } from "./internal/amqp/dataPlane/Reader.ts"
+import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
+import * as annotatedMessage from "./internal/annotatedMessage.ts"
+import { Received } from "./internal/messageCodec.ts"
+import { MessageDecodeError, MessageEncodeError } from "./ServiceBusError.ts"
+import type { ReceivedMessage } from "./ServiceBusMessage.ts"
+
+export type { AmqpAnnotatedMessage, Header, Properties } from "./internal/annotatedMessage.ts"
+
+type AmqpAnnotatedMessage = annotatedMessage.AmqpAnnotatedMessage
+
+const sectionsOf = (message: ReceivedMessage<unknown>) => {
+  const sections = Received.sectionsOf(message)
+  if (sections === undefined) throw new TypeError("only a message that was received has AMQP sections")
+  return sections
+}
+
+/**
+ * The sections of a received message, locked, destructive or peeked. What the broker wrote is among them: its annotations
+ * and its delivery count. Bytes in it are views of what was received.
+ *
+ * Throws a TypeError for an object that no receiver handed out.
+ *
+ * @category constructors
+ */
+export const fromReceived = (message: ReceivedMessage<unknown>): AmqpAnnotatedMessage =>
+  annotatedMessage.ofSections(sectionsOf(message))
+
+/**
+ * The bytes of a received message as they came, in a copy: what `fromBytes` reads.
+ *
+ * Throws a TypeError for an object that no receiver handed out.
+ *
+ * @category destructors
+ */
+export const bytesOfReceived = (message: ReceivedMessage<unknown>): Uint8Array => {
+  const { bytes, end, start } = sectionsOf(message)
+  return new Uint8Array(bytes.subarray(start, end))
+}
+
+const writer = new Writer()
+
+/**
+ * Encodes a message as AMQP. Fails with MessageEncodeError where a value has no AMQP form, or stands where its type may
+ * not. Service Bus's limits are not checked here.
+ *
+ * @category codecs
+ */
+export const toBytes = (message: AmqpAnnotatedMessage): Result.Result<Uint8Array, MessageEncodeError> => {
+  writer.reset()
+  try {
+    annotatedMessage.encode(writer, message)
+    // The writer's block is shared.
+    return Result.succeed(new Uint8Array(writer.take()))
+  } catch (error) {
+    writer.reset()
+    if (error instanceof MessageEncodeError) return Result.fail(error)
+    throw error
+  }
+}
+
+/**
+ * Decodes the bytes of one AMQP message. Fails with MessageDecodeError where they are none: truncated, of another
+ * structure, nested more than 34 deep. Keys of annotations that are neither symbols nor strings come as text, and a field
+ * of the header or the properties that has another type than AMQP gives it is left out.
+ *
+ * @category codecs
+ */
+export const fromBytes = (bytes: Uint8Array): Result.Result<AmqpAnnotatedMessage, MessageDecodeError> => {
+  try {
+    return Result.succeed(annotatedMessage.decode(bytes))
+  } catch (error) {
+    if (!(error instanceof DecodeProblem)) throw error
+    return Result.fail(new MessageDecodeError({ part: "message", description: error.message }))
+  }
+}
+
+const isAnnotated = (value: unknown): value is AmqpAnnotatedMessage =>
+  typeof value === "object" && value !== null && "body" in value
+
+/**
+ * A Schema between the bytes of an AMQP message and the message; as JSON (`Schema.toCodecJson`) the bytes are base64.
+ *
+ * @category codecs
+ */
+export const Wire: Schema.Codec<AmqpAnnotatedMessage, Uint8Array> = Schema.Uint8Array.pipe(
+  Schema.decodeTo(
+    Schema.declare(isAnnotated),
+    SchemaTransformation.transformEffect({
+      decode: (bytes) => issueOr(fromBytes(bytes)),
+      encode: (message) => issueOr(toBytes(message))
+    })
+  )
+)
+
+const issueOr = <A>(
+  result: Result.Result<A, MessageDecodeError | MessageEncodeError>
+): Effect.Effect<A, SchemaIssue.Issue> =>
+  Result.isSuccess(result)
+    ? Effect.succeed(result.success)
+    : Effect.fail(new SchemaIssue.InvalidValue({ message: result.failure.message }, "<message>"))

@@ -1,0 +1,244 @@
+/**
+ * A message by its AMQP sections (AMQP 1.0 section 3.2), with the AMQP type of every value, and its bytes: nothing is
+ * interpreted, no codec is asked. What is received can so be sent, kept or inspected exactly as it is.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as AmqpValue from "../AmqpValue.ts"
+import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
+import { Sections } from "./amqp/dataPlane/Sections.ts"
+import type { Writer } from "./amqp/dataPlane/Writer.ts"
+import * as messageCodec from "./messageCodec.ts"
+
+/**
+ * The header of a message (AMQP 1.0 section 3.2.1).
+ *
+ * @category models
+ */
+export interface Header {
+  readonly durable?: boolean | undefined
+  /** 0 to 255. */
+  readonly priority?: number | undefined
+  /** Whole milliseconds on the wire, 0 to 4294967295 of them. */
+  readonly timeToLive?: Duration.Duration | undefined
+  readonly firstAcquirer?: boolean | undefined
+  readonly deliveryCount?: number | undefined
+}
+
+/**
+ * The properties of a message (AMQP 1.0 section 3.2.4).
+ *
+ * @category models
+ */
+export interface Properties {
+  readonly messageId?: AmqpValue.MessageId | undefined
+  readonly userId?: Uint8Array | undefined
+  readonly to?: string | undefined
+  readonly subject?: string | undefined
+  readonly replyTo?: string | undefined
+  readonly correlationId?: AmqpValue.MessageId | undefined
+  readonly contentType?: string | undefined
+  readonly contentEncoding?: string | undefined
+  readonly absoluteExpiryTime?: DateTime.Utc | undefined
+  readonly creationTime?: DateTime.Utc | undefined
+  /** Service Bus's session id. */
+  readonly groupId?: string | undefined
+  readonly groupSequence?: number | undefined
+  /** Service Bus's reply-to session id. */
+  readonly replyToGroupId?: string | undefined
+}
+
+/**
+ * A message by its AMQP sections. A section that is missing is not on the wire.
+ *
+ * Values are plain where their plain form is written as the type that they have, and `Typed` where it is not (see
+ * `AmqpValue`): an int 2 is `2`, a uint 2 is `AmqpValue.typed("uint", 2)`. The keys of annotations and of the footer are
+ * symbols, those of application properties strings.
+ *
+ * @category models
+ */
+export interface AmqpAnnotatedMessage {
+  readonly header?: Header | undefined
+  readonly deliveryAnnotations?: Readonly<Record<string, AmqpValue.AmqpValue>> | undefined
+  readonly messageAnnotations?: Readonly<Record<string, AmqpValue.AmqpValue>> | undefined
+  readonly properties?: Properties | undefined
+  /** Simple values only: no lists, maps or arrays. */
+  readonly applicationProperties?: Readonly<Record<string, AmqpValue.AmqpValue>> | undefined
+  /** One or more data sections, one or more sequence sections, one value section, or none at all. */
+  readonly body: ServiceBusBody.Sections
+  readonly footer?: Readonly<Record<string, AmqpValue.AmqpValue>> | undefined
+}
+
+const maxUint = 4294967295
+
+const partitionKey = "x-opt-partition-key"
+const viaPartitionKey = "x-opt-via-partition-key"
+
+const annotation = (message: AmqpAnnotatedMessage, key: string): string | undefined => {
+  const value = message.messageAnnotations?.[key]
+  return value === undefined || value === null ? undefined : messageCodec.asString(value)
+}
+
+/** What the broker routes by, where a message names it. */
+export const routeOf = (message: AmqpAnnotatedMessage | undefined): messageCodec.Route => ({
+  sessionId: message?.properties?.groupId,
+  partitionKey: message === undefined ? undefined : annotation(message, partitionKey),
+  viaPartitionKey: message === undefined ? undefined : annotation(message, viaPartitionKey)
+})
+
+/** Encodes a message with the checks and the id of one that is sent, and gives its id. Throws a MessageEncodeError. */
+export const encodeToSend = (writer: Writer, message: AmqpAnnotatedMessage): string => {
+  const { properties } = message
+  const id = messageCodec.idOf(properties?.messageId)
+  const sessionId = messageCodec.limited("sessionId", properties?.groupId)
+  messageCodec.limited("replyToSessionId", properties?.replyToGroupId)
+  for (const key of [partitionKey, viaPartitionKey]) {
+    const value = message.messageAnnotations?.[key]
+    if (value === undefined || value === null) continue
+    const name = key === partitionKey ? "partitionKey" : "viaPartitionKey"
+    if (messageCodec.asString(value) === undefined) messageCodec.refuse(name, "it must be a string")
+    messageCodec.limited(name, messageCodec.asString(value))
+  }
+  const partition = annotation(message, partitionKey)
+  if (partition !== undefined && sessionId !== undefined && partition !== sessionId) {
+    messageCodec.refuse("partitionKey", "it must equal the session id where both are given")
+  }
+  encode(writer, message, id)
+  return AmqpValue.toText(id)
+}
+
+/** Encodes a message as it is, under another id where one is given. Throws a MessageEncodeError. */
+export const encode = (
+  writer: Writer,
+  message: AmqpAnnotatedMessage,
+  messageId: AmqpValue.MessageId | undefined = message.properties?.messageId
+): void => {
+  const { applicationProperties, body, deliveryAnnotations, footer, header, messageAnnotations, properties } = message
+  if (typeof body !== "object" || body === null || !kinds.has(body.kind)) {
+    messageCodec.refuse("body", `expected sections of a kind of ${[...kinds].join(", ")}`)
+  }
+  if (header !== undefined) writeHeader(writer, header)
+  if (deliveryAnnotations !== undefined) {
+    messageCodec.writeMap(writer, 0x71, "deliveryAnnotations", deliveryAnnotations)
+  }
+  if (messageAnnotations !== undefined) {
+    messageCodec.writeMap(writer, 0x72, "messageAnnotations", messageAnnotations)
+  }
+  if (properties !== undefined || messageId !== undefined) writeProperties(writer, properties ?? {}, messageId)
+  if (applicationProperties !== undefined) messageCodec.writeApplicationProperties(writer, applicationProperties)
+  messageCodec.writeBody(writer, body)
+  if (footer !== undefined) messageCodec.writeMap(writer, 0x78, "footer", footer)
+}
+
+const kinds: ReadonlySet<string> = new Set(["data", "sequence", "value", "empty"])
+
+const writeHeader = (writer: Writer, header: Header): void => {
+  writer.descriptor(0x70)
+  const list = writer.begin(0xd0)
+  writeBoolean(writer, "durable", header.durable)
+  writeNumber(writer, "priority", "ubyte", header.priority)
+  if (header.timeToLive === undefined) writer.null()
+  else {
+    if (!Duration.isDuration(header.timeToLive)) messageCodec.refuse("timeToLive", "it must be a Duration")
+    const millis = Duration.toMillis(header.timeToLive)
+    if (!(millis >= 0)) messageCodec.refuse("timeToLive", "it must be 0 milliseconds or more")
+    writer.uint(Math.min(Math.floor(millis), maxUint))
+  }
+  writeBoolean(writer, "firstAcquirer", header.firstAcquirer)
+  writeNumber(writer, "deliveryCount", "uint", header.deliveryCount)
+  writer.end(list, 5)
+}
+
+const writeBoolean = (writer: Writer, part: string, value: boolean | undefined): void => {
+  if (value === undefined) return writer.null()
+  if (typeof value !== "boolean") return messageCodec.refuse(part, "it must be true or false")
+  writer.boolean(value)
+}
+
+const writeNumber = (writer: Writer, part: string, type: "ubyte" | "uint", value: number | undefined): void => {
+  if (value === undefined) return writer.null()
+  messageCodec.at(part, () => writer.value(AmqpValue.typed(type, value)))
+}
+
+const writeProperties = (
+  writer: Writer,
+  properties: Properties,
+  messageId: AmqpValue.MessageId | undefined
+): void => {
+  writer.descriptor(0x73)
+  const list = writer.begin(0xd0)
+  messageCodec.writeMessageId(writer, "messageId", messageId)
+  const { userId } = properties
+  if (userId === undefined) writer.null()
+  else if (userId instanceof Uint8Array) writer.binary(userId)
+  else messageCodec.refuse("userId", "it must be a Uint8Array")
+  for (const part of ["to", "subject", "replyTo"] as const) {
+    messageCodec.writeText(writer, messageCodec.text(part, properties[part]))
+  }
+  messageCodec.writeMessageId(writer, "correlationId", properties.correlationId)
+  messageCodec.writeSymbol(writer, "contentType", properties.contentType)
+  messageCodec.writeSymbol(writer, "contentEncoding", properties.contentEncoding)
+  messageCodec.writeTime(writer, "absoluteExpiryTime", properties.absoluteExpiryTime)
+  messageCodec.writeTime(writer, "creationTime", properties.creationTime)
+  messageCodec.writeText(writer, messageCodec.text("groupId", properties.groupId))
+  writeNumber(writer, "groupSequence", "uint", properties.groupSequence)
+  messageCodec.writeText(writer, messageCodec.text("replyToGroupId", properties.replyToGroupId))
+  writer.end(list, 13)
+}
+
+/** Decodes a whole message. Throws a DecodeProblem where the bytes are none. */
+export const decode = (bytes: Uint8Array): AmqpAnnotatedMessage => {
+  if (bytes.length === 0) throw new DecodeProblem("there are no bytes")
+  // Values are views: what becomes of the caller's bytes is not theirs to share.
+  const own = Buffer.from(bytes)
+  return ofSections(new Sections(own, 0, own.length))
+}
+
+/** The message over its sections; values that are bytes are views of it. */
+export const ofSections = (sections: Sections): AmqpAnnotatedMessage => {
+  const record = (at: number) => at < 0 ? undefined : sections.readRecord(at, true)
+  return defined({
+    header: sections.header < 0 ? undefined : headerOf(sections.readList(sections.header)),
+    deliveryAnnotations: record(sections.deliveryAnnotations),
+    messageAnnotations: record(sections.messageAnnotations),
+    properties: sections.properties < 0 ? undefined : propertiesOf(sections.readList(sections.properties)),
+    applicationProperties: record(sections.applicationProperties),
+    body: sections.readBody(true),
+    footer: record(sections.footer)
+  })
+}
+
+/** Without the fields that have no value, so that equal messages are equal as data. */
+const defined = <A extends object>(fields: A): A =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
+
+const asBoolean = (value: AmqpValue.AmqpValue): boolean | undefined => typeof value === "boolean" ? value : undefined
+
+const headerOf = (list: ReadonlyArray<AmqpValue.AmqpValue>): Header => {
+  const millis = messageCodec.asNumber(list[2])
+  return defined({
+    durable: asBoolean(list[0]),
+    priority: messageCodec.asNumber(list[1]),
+    timeToLive: millis === undefined ? undefined : Duration.millis(millis),
+    firstAcquirer: asBoolean(list[3]),
+    deliveryCount: messageCodec.asNumber(list[4])
+  })
+}
+
+const propertiesOf = (list: ReadonlyArray<AmqpValue.AmqpValue>): Properties =>
+  defined({
+    messageId: messageCodec.asMessageId(list[0]),
+    userId: list[1] instanceof Uint8Array ? list[1] : undefined,
+    to: messageCodec.asString(list[2]),
+    subject: messageCodec.asString(list[3]),
+    replyTo: messageCodec.asString(list[4]),
+    correlationId: messageCodec.asMessageId(list[5]),
+    contentType: messageCodec.asString(list[6]),
+    contentEncoding: messageCodec.asString(list[7]),
+    absoluteExpiryTime: messageCodec.asTime(list[8]),
+    creationTime: messageCodec.asTime(list[9]),
+    groupId: messageCodec.asString(list[10]),
+    groupSequence: messageCodec.asNumber(list[11]),
+    replyToGroupId: messageCodec.asString(list[12])
+  })

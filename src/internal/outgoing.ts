@@ -1,0 +1,199 @@
+/**
+ * From messages to what a sending link carries: an encoder for each kind of message, and batches that are filled up to the
+ * limits of the link and of Service Bus.
+ *
+ * A batch is accepted or refused as a whole, and its messages must share their session and partition keys (Service Bus
+ * protocol guide, batches). A message that does not encode leaves the batch that it was to join as it was.
+ */
+import * as Result from "effect/Result"
+import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
+import { MessageEncodeError, MessageSizeExceededError } from "../ServiceBusError.ts"
+import type { OutgoingMessage } from "../ServiceBusMessage.ts"
+import type { Writer } from "./amqp/dataPlane/Writer.ts"
+import * as annotatedMessage from "./annotatedMessage.ts"
+import * as messageCodec from "./messageCodec.ts"
+
+/** The most messages in one batch (Service Bus quotas). */
+const maxBatchCount = 4500
+
+/** The most bytes of one batch, also where larger messages are allowed (Service Bus quotas). */
+const maxBatchSize = 1024 * 1024
+
+/** The most bytes of a batch on a link. */
+export const batchLimit = (maxMessageSize: number): number => Math.min(maxMessageSize, maxBatchSize)
+
+/** What the messages of one batch must have in common. */
+export const keyOf = (route: messageCodec.Route | undefined): string =>
+  `${route?.sessionId ?? ""}\u0000${route?.partitionKey ?? ""}\u0000${route?.viaPartitionKey ?? ""}`
+
+export type Refusal = MessageEncodeError | MessageSizeExceededError
+
+/** How messages of one kind are written for one entity. */
+export interface Encoder<in M> {
+  readonly entity: string
+  readonly routeOf: (message: M) => messageCodec.Route | undefined
+  /** Writes a message and gives its id. Throws a MessageEncodeError, after which something may have been written. */
+  readonly write: (writer: Writer, message: M) => string
+}
+
+const refuse = (part: string, description: string): never => {
+  throw new MessageEncodeError({ part, description })
+}
+
+const needsSession = (entity: ServiceBusEntity.Any): boolean =>
+  entity._tag === "SessionQueue" || entity._tag === "SessionTopic"
+
+const sessionMissing = "a message to an entity with sessions must name one"
+
+/** Messages of a contract: its codec writes their bodies. */
+export const messages = (entity: ServiceBusEntity.Any): Encoder<OutgoingMessage<unknown>> => {
+  const { body } = entity
+  const encodeBody = body.encode as (value: unknown) => Result.Result<ServiceBusBody.Sections, string>
+  const withSession = needsSession(entity)
+  return {
+    entity: entity.path,
+    routeOf: (message) => message,
+    write: (writer, message) => {
+      if (typeof message !== "object" || message === null) return refuse("message", "expected an object with a body")
+      if (withSession && typeof message.sessionId !== "string") return refuse("sessionId", sessionMissing)
+      const sections = encodeBody(message.body)
+      if (Result.isFailure(sections)) return refuse("body", sections.failure)
+      return messageCodec.encode(writer, message, sections.success, body.contentType)
+    }
+  }
+}
+
+/** Annotated messages, whose bodies are AMQP sections already. */
+export const annotated = (entity: ServiceBusEntity.Any): Encoder<annotatedMessage.AmqpAnnotatedMessage> => {
+  const withSession = needsSession(entity)
+  return {
+    entity: entity.path,
+    routeOf: annotatedMessage.routeOf,
+    write: (writer, message) => {
+      if (typeof message !== "object" || message === null) return refuse("message", "expected an object with a body")
+      if (withSession && typeof message.properties?.groupId !== "string") return refuse("sessionId", sessionMissing)
+      return annotatedMessage.encodeToSend(writer, message)
+    }
+  }
+}
+
+/** Writes one message at the writer's place and gives its id; a refusal leaves the writer where it was. */
+export const write = <M>(encoder: Encoder<M>, writer: Writer, message: M): string | MessageEncodeError => {
+  const at = writer.length
+  try {
+    return encoder.write(writer, message)
+  } catch (error) {
+    writer.truncate(at)
+    if (!(error instanceof MessageEncodeError)) throw error
+    const { description, part } = error
+    // Who refuses does not know the entity.
+    return new MessageEncodeError({
+      entity: encoder.entity,
+      part,
+      ...(description === undefined ? {} : { description })
+    })
+  }
+}
+
+export const tooLarge = (entity: string, size: number, limit: number): MessageSizeExceededError =>
+  new MessageSizeExceededError({ entity, operation: "send", size, limit })
+
+/** What goes as one delivery: a batch, or a message that is alone. */
+export interface Batch {
+  readonly payload: Uint8Array
+  readonly format: number
+  readonly count: number
+  /** The bytes that the batch took while it was filled: one that is alone leaves the envelope behind. */
+  readonly size: number
+}
+
+/** Fills batches in a writer, which is its own until the batch is closed. */
+export class Batcher<in M> {
+  /** Closed batches, in order; whoever sends them takes them out. */
+  readonly closed: Array<Batch> = []
+  /** How many messages the open batch has. */
+  count = 0
+  private key = ""
+  /** Where the first message of the open batch stands. */
+  private start = 0
+  private readonly encoder: Encoder<M>
+  private readonly writer: Writer
+
+  constructor(encoder: Encoder<M>, writer: Writer) {
+    this.encoder = encoder
+    this.writer = writer
+  }
+
+  /** The bytes of the open batch. */
+  get size(): number {
+    return this.writer.length
+  }
+
+  /** Adds a message and gives its id. A batch that it does not fit in, by its key or its size, is closed before it. */
+  add(message: M, maxMessageSize: number): string | Refusal {
+    const { encoder, writer } = this
+    const route = encoder.routeOf(message)
+    const next = keyOf(route)
+    if (this.count > 0 && (next !== this.key || this.count === maxBatchCount)) this.close()
+    const before = writer.length
+    if (this.count === 0) {
+      const refused = this.begin(route)
+      if (refused !== undefined) return refused
+      this.key = next
+    }
+    const at = messageCodec.beginSection(writer)
+    const id = write(encoder, writer, message)
+    if (typeof id !== "string") {
+      writer.truncate(before)
+      return id
+    }
+    const size = messageCodec.endSection(writer, at)
+    if (size > maxMessageSize) {
+      writer.truncate(before)
+      return tooLarge(encoder.entity, size, maxMessageSize)
+    }
+    if (this.count === 0) this.start = at + messageCodec.sectionSize
+    else if (writer.length > batchLimit(maxMessageSize)) {
+      // One too many: it opens the next batch.
+      const moved = Buffer.from(writer.since(at))
+      writer.truncate(at)
+      this.close()
+      messageCodec.beginBatch(writer, route!)
+      this.start = writer.length + messageCodec.sectionSize
+      writer.raw(moved)
+    }
+    this.count++
+    return id
+  }
+
+  private begin(route: messageCodec.Route | undefined): MessageEncodeError | undefined {
+    const refused = write(
+      {
+        entity: this.encoder.entity,
+        routeOf: () => route,
+        write: (writer) => {
+          messageCodec.beginBatch(writer, route ?? {})
+          return ""
+        }
+      },
+      this.writer,
+      undefined
+    )
+    return typeof refused === "string" ? undefined : refused
+  }
+
+  /** Closes the open batch, where there is one. */
+  close(): void {
+    const { count } = this
+    if (count === 0) return
+    this.count = 0
+    const bytes = this.writer.take()
+    // One that is alone goes as it is.
+    this.closed.push(
+      count === 1
+        ? { payload: bytes.subarray(this.start), format: 0, count, size: bytes.length }
+        : { payload: bytes, format: messageCodec.batchFormat, count, size: bytes.length }
+    )
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * The sink of a sender: on the broker, and by itself on a link that decides when a batch has its answer.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
+import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
+import * as messageCodec from "../src/internal/messageCodec.ts"
+import * as outgoing from "../src/internal/outgoing.ts"
+import * as sink from "../src/internal/sink.ts"
+import type { OutgoingMessage } from "../src/ServiceBusMessage.ts"
+import { both, soon, start, Texts, texts } from "./suites/harness.ts"
+import { suite } from "./suites/sinking.ts"
+
+describe("Sink", () => both(suite))
+
+const encoder = outgoing.messages(Texts)
+
+type Text = OutgoingMessage<unknown>
+
+/** The messages of a delivery. */
+const messagesOf = ({ format, payload }: outgoing.Batch): ReadonlyArray<messageCodec.Peeked<undefined>> => {
+  const sections = new Sections(Buffer.from(payload), 0, payload.length)
+  if (format === 0) return [new messageCodec.Peeked(sections, undefined)]
+  const body = sections.readBody()
+  if (body.kind !== "data" || typeof body.data === "string") throw new Error("a batch has data sections")
+  return (body.data instanceof Uint8Array ? [body.data] : body.data).map((bytes) =>
+    new messageCodec.Peeked(new Sections(bytes as Buffer, 0, bytes.length), undefined)
+  )
+}
+
+const keyOf = (message: { readonly sessionId?: string | undefined }) => message.sessionId ?? ""
+
+/** A link whose answers are given by hand, and what was sent on it. */
+const heldLink = (maxMessageSize = 10_000) => {
+  const batches: Array<outgoing.Batch> = []
+  const answers: Array<Deferred.Deferred<void, string>> = []
+  const outlet: sink.Outlet<Text, string> = {
+    encoder,
+    maxMessageSize: () => maxMessageSize,
+    send: (batch) =>
+      Effect.suspend(() => {
+        const answer = Deferred.makeUnsafe<void, string>()
+        batches.push(batch)
+        answers.push(answer)
+        return Deferred.await(answer)
+      })
+  }
+  return { answers, batches, outlet }
+}
+
+const settings: sink.Settings<Text, never, never> = {
+  linger: 0,
+  concurrency: 2,
+  maxWaiting: 10,
+  maxWaitingBytes: 20_000,
+  onRejected: undefined
+}
+
+describe("the sink by itself", () => {
+  it.effect("holds the stream back while its places are taken and enough waits", () =>
+    Effect.gen(function*() {
+      const { answers, batches, outlet } = heldLink()
+      let pulled = 0
+      const source = Stream.fromIterable(texts(100)).pipe(
+        Stream.rechunk(1),
+        Stream.tap(() => Effect.sync(() => pulled++))
+      )
+      const fiber = yield* start(Stream.run(source, sink.make(outlet, settings)))
+      yield* soon(() => batches.length === 1 && pulled === 12)
+      // One is in flight, ten wait and one was asked for; nothing more comes however long the answer takes.
+      for (let i = 0; i < 100; i++) yield* Effect.yieldNow
+      assert.strictEqual(pulled, 12)
+      assert.strictEqual(batches.length, 1)
+      yield* Deferred.succeed(answers[0]!, undefined)
+      yield* soon(() => batches.length === 2)
+      assert.strictEqual(batches[1]!.count, 10)
+      for (let i = 1; fiber.pollUnsafe() === undefined; i++) {
+        yield* soon(() => answers.length > i || fiber.pollUnsafe() !== undefined)
+        if (i === answers.length) break
+        yield* Deferred.succeed(answers[i - 1]!, undefined)
+        yield* Deferred.succeed(answers[i]!, undefined)
+      }
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { sent: 100, rejected: [] })
+      assert.strictEqual(pulled, 100)
+    }))
+
+  it.effect("holds the stream back by bytes too", () =>
+    Effect.gen(function*() {
+      const { batches, outlet } = heldLink()
+      let pulled = 0
+      const body = "x".repeat(5000)
+      const source = Stream.fromIterable(Array.from({ length: 50 }, () => ({ body }))).pipe(
+        Stream.rechunk(1),
+        Stream.tap(() => Effect.sync(() => pulled++))
+      )
+      const fiber = yield* start(Stream.run(source, sink.make(outlet, { ...settings, maxWaiting: 5000 })))
+      yield* soon(() => batches.length === 1)
+      for (let i = 0; i < 100; i++) yield* Effect.yieldNow
+      // Two batches' bytes: four messages.
+      assert.strictEqual(pulled, 6)
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.effect("gives back what a message that went alone took", () =>
+    Effect.gen(function*() {
+      const outlet: sink.Outlet<Text, never> = { encoder, maxMessageSize: () => 10_000, send: () => Effect.yieldNow }
+      const source = Stream.fromIterable(Array.from({ length: 3000 }, (_, i) => ({ body: "", sessionId: String(i) })))
+      const report = yield* Stream.run(
+        Stream.rechunk(source, 1),
+        sink.make(outlet, { ...settings, maxWaitingBytes: 2000 })
+      )
+      assert.deepStrictEqual(report, { sent: 3000, rejected: [] })
+    }))
+
+  it.effect("has one batch of a key in flight, and as many keys as it may", () =>
+    Effect.gen(function*() {
+      const { answers, batches, outlet } = heldLink()
+      const messages = ["a", "a", "b", "c", "a"].map((sessionId, i) => ({ body: "", messageId: String(i), sessionId }))
+      const source = Stream.fromIterable(messages).pipe(Stream.rechunk(1))
+      const fiber = yield* start(Stream.run(source, sink.make(outlet, settings)))
+      const sent = () => batches.map((batch) => messagesOf(batch).map(({ messageId }) => messageId))
+      yield* soon(() => batches.length === 2)
+      for (let i = 0; i < 50; i++) yield* Effect.yieldNow
+      assert.deepStrictEqual(sent(), [["0"], ["2"]])
+      yield* Deferred.succeed(answers[0]!, undefined)
+      yield* soon(() => batches.length === 3)
+      assert.deepStrictEqual(sent()[2], ["3"])
+      yield* Deferred.succeed(answers[1]!, undefined)
+      yield* soon(() => batches.length === 4)
+      assert.deepStrictEqual(sent()[3], ["1", "4"])
+      yield* Deferred.succeed(answers[2]!, undefined)
+      yield* Deferred.succeed(answers[3]!, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { sent: 5, rejected: [] })
+    }))
+
+  it.effect("stops all that is in flight when one fails", () =>
+    Effect.gen(function*() {
+      const { answers, batches, outlet } = heldLink()
+      let interrupted = 0
+      const watched: sink.Outlet<Text, string> = {
+        ...outlet,
+        send: (batch) => Effect.onInterrupt(outlet.send(batch), () => Effect.sync(() => interrupted++))
+      }
+      const source = Stream.concat(
+        Stream.make({ body: "", sessionId: "a" }, { body: "", sessionId: "b" }),
+        Stream.never
+      )
+      const fiber = yield* start(Stream.run(source, sink.make(watched, settings)))
+      yield* soon(() => batches.length === 2)
+      yield* Deferred.fail(answers[1]!, "refused")
+      assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), "refused")
+      assert.strictEqual(interrupted, 1)
+    }))
+
+  const limit = 600
+  const Message = Schema.Struct({
+    key: Schema.Literals(["", "a", "b", "c"]),
+    size: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 700 }))
+  })
+
+  it.effect.prop("splits exactly, keeps each key's order, and loses nothing", {
+    messages: Arbitrary.array(Arbitrary.schema(Message), { maxLength: 200 }),
+    chunk: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 30 })),
+    concurrency: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 4 })),
+    // Where batches may wait for ever they are as full as can be.
+    lingers: Schema.Boolean
+  }, ({ chunk, concurrency, lingers, messages }) =>
+    Effect.gen(function*() {
+      const all = messages.map(({ key, size }, i): Text => ({
+        body: "x".repeat(size),
+        messageId: String(i),
+        ...(key === "" ? {} : { sessionId: key })
+      }))
+      const batches: Array<outgoing.Batch> = []
+      const inFlight = new Set<string>()
+      let turn = 0
+      const outlet: sink.Outlet<Text, never> = {
+        encoder,
+        maxMessageSize: () => limit,
+        send: (batch) =>
+          Effect.gen(function*() {
+            const key = keyOf(messagesOf(batch)[0]!)
+            assert.isFalse(inFlight.has(key))
+            inFlight.add(key)
+            assert.isAtMost(inFlight.size, concurrency)
+            batches.push(batch)
+            for (let i = 0, turns = (turn = (turn * 7 + 3) % 5); i < turns; i++) yield* Effect.yieldNow
+            inFlight.delete(key)
+          })
+      }
+      const report = yield* Stream.fromIterable(all).pipe(
+        Stream.rechunk(chunk),
+        Stream.run(sink.make(outlet, {
+          ...settings,
+          linger: lingers ? 3_600_000 : 0,
+          concurrency,
+          ...(lingers ? { maxWaiting: 5000, maxWaitingBytes: 1_000_000 } : { maxWaiting: 20, maxWaitingBytes: 5000 })
+        }))
+      )
+      const writer = new Writer()
+      const sizeOf = (message: Text): number => {
+        writer.reset()
+        encoder.write(writer, message)
+        return writer.length
+      }
+      const envelope = (key: string): number => {
+        writer.reset()
+        messageCodec.beginBatch(writer, key === "" ? {} : { sessionId: key })
+        return writer.length
+      }
+      const fits = all.filter((message) => sizeOf(message) <= limit)
+      assert.strictEqual(report.sent, fits.length)
+      assert.deepStrictEqual(
+        report.rejected.map(({ index }) => index),
+        all.flatMap((message, i) => sizeOf(message) > limit ? [i] : [])
+      )
+      for (const key of ["", "a", "b", "c"]) {
+        const ofKey = batches.map(messagesOf).filter(([first]) => keyOf(first!) === key)
+        assert.deepStrictEqual(
+          ofKey.flat().map(({ messageId }) => messageId),
+          fits.filter((message) => keyOf(message) === key).map(({ messageId }) => messageId)
+        )
+        for (const messages of ofKey) assert.isTrue(messages.every((message) => keyOf(message) === key))
+        if (!lingers) continue
+        for (let i = 1; i < ofKey.length; i++) {
+          const full = ofKey[i - 1]!.reduce((sum, { size }) => sum + size + messageCodec.sectionSize, envelope(key))
+          assert.isAbove(full + messageCodec.sectionSize + ofKey[i]![0]!.size, limit)
+        }
+      }
+      for (const { payload } of batches) assert.isAtMost(payload.length, limit)
+    }), { arbitrary: { seed: 7, runs: 150 } })
+})
