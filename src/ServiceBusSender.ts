@@ -10,8 +10,10 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
+import type * as Tracer from "effect/Tracer"
 import type { AmqpAnnotatedMessage } from "./AmqpAnnotatedMessage.ts"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as Sender from "./internal/amqp/Sender.ts"
@@ -25,6 +27,8 @@ import type { RequestResponse } from "./internal/requestResponse.ts"
 import { runRequest } from "./internal/retryPolicy.ts"
 import * as sink from "./internal/sink.ts"
 import * as supervisor from "./internal/supervisor.ts"
+import { Telemetry } from "./internal/telemetry.ts"
+import * as traceContext from "./internal/traceContext.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -189,11 +193,13 @@ const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
     namespace.session(entity.path),
     (session) => Sender.make(session, { address: entity.path, entity: entity.path, timeout: namespace.options.timeout })
   )
+  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
   const link = yield* namespace.retrying.run(supervisor.make({
-    open: () => open,
+    open: () =>
+      Effect.tap(open, () => Effect.sync(() => telemetry.count("servicebus.link.attached", 1, { role: "sender" }))),
     isLost: (sender) => sender.link.dead() !== undefined
   }))
-  return new Sending(entity, link, namespace, yield* Clock.Clock) as ServiceBusSender<unknown>
+  return new Sending(entity, link, namespace, yield* Clock.Clock, telemetry) as ServiceBusSender<unknown>
 })
 
 class Sending implements ServiceBusSender<unknown> {
@@ -203,15 +209,24 @@ class Sending implements ServiceBusSender<unknown> {
   private readonly link: supervisor.Supervised<Sender.Sender, AttachError>
   private readonly namespace: Namespace
   private readonly clock: Clock.Clock
+  private readonly telemetry: Telemetry
   private readonly writer = new Writer()
+  private readonly sentOne = {
+    onSuccess: (): void => this.telemetry.count("messaging.client.sent.messages", 1)
+  }
+  private readonly sentMany = {
+    onSuccess: (ids: ReadonlyArray<string>): void => this.telemetry.count("messaging.client.sent.messages", ids.length)
+  }
 
   constructor(
     contract: ServiceBusEntity.Any,
     link: supervisor.Supervised<Sender.Sender, AttachError>,
     namespace: Namespace,
-    clock: Clock.Clock
+    clock: Clock.Clock,
+    telemetry: Telemetry
   ) {
     this.entity = contract.path
+    this.telemetry = telemetry
     this.encoder = outgoing.messages(contract)
     this.annotated = outgoing.annotated(contract)
     this.link = link
@@ -248,17 +263,21 @@ class Sending implements ServiceBusSender<unknown> {
   }
 
   send(message: OutgoingMessage<unknown>): Effect.Effect<string, SendError> {
-    return this.sendOne(this.encoder, message)
+    const { encoder, telemetry } = this
+    return telemetry.run("send", (span) => this.sendOne(traced(encoder, span), message), this.sentOne)
   }
 
   sendAll(messages: Iterable<OutgoingMessage<unknown>>): Effect.Effect<ReadonlyArray<string>, SendError> {
-    return this.sendMany(this.encoder, messages)
+    const { encoder, telemetry } = this
+    return telemetry.run("send", (span) => this.sendMany(traced(encoder, span), messages), this.sentMany)
   }
 
   sendAnnotated(messages: AmqpAnnotatedMessage | Iterable<AmqpAnnotatedMessage>): Effect.Effect<any, SendError> {
+    const { annotated, telemetry } = this
+    // As they are: no trace is written to them.
     return typeof messages === "object" && messages !== null && Symbol.iterator in messages
-      ? this.sendMany(this.annotated, messages)
-      : this.sendOne(this.annotated, messages)
+      ? telemetry.run("send", () => this.sendMany(annotated, messages), this.sentMany)
+      : telemetry.run("send", () => this.sendOne(annotated, messages), this.sentOne)
   }
 
   sink<A extends OutgoingMessage<unknown>, E, R>(
@@ -274,17 +293,24 @@ class Sending implements ServiceBusSender<unknown> {
       ? outOfRange(this.entity, "maxWaiting", "an integer of 1 or more")
       : undefined
     if (problem !== undefined) return Sink.fail(problem)
-    return sink.make({
-      encoder: this.encoder,
-      maxMessageSize: () => this.maxMessageSize,
-      send: ({ format, payload }) => this.transfer([payload], [format])
-    }, {
-      linger,
-      concurrency,
-      maxWaiting,
-      maxWaitingBytes: concurrency * outgoing.batchLimit(this.maxMessageSize),
-      onRejected
-    })
+    const { encoder, telemetry } = this
+    return Sink.unwrap(Effect.map(caller, (span) =>
+      sink.make({
+        // The messages of a batch belong to the trace of whoever runs the sink.
+        encoder: traced(encoder, span),
+        maxMessageSize: () => this.maxMessageSize,
+        send: ({ count, format, payload }) =>
+          telemetry.run("send", () => this.transfer([payload], [format]), {
+            attributes: () => ({ "messaging.batch.message_count": count }),
+            onSuccess: () => telemetry.count("messaging.client.sent.messages", count)
+          })
+      }, {
+        linger,
+        concurrency,
+        maxWaiting,
+        maxWaitingBytes: concurrency * outgoing.batchLimit(this.maxMessageSize),
+        onRejected
+      })))
   }
 
   private sendOne<M>(encoder: outgoing.Encoder<M>, message: M): Effect.Effect<string, SendError> {
@@ -324,6 +350,17 @@ class Sending implements ServiceBusSender<unknown> {
     messages: Iterable<OutgoingMessage<unknown>>,
     at: DateTime.Utc | Duration.Input
   ): Effect.Effect<ReadonlyArray<bigint>, ScheduleError> {
+    const { encoder, telemetry } = this
+    return telemetry.run("schedule", (span) => this.scheduleMany(traced(encoder, span), messages, at), {
+      onSuccess: (numbers) => telemetry.count("messaging.client.sent.messages", numbers.length)
+    })
+  }
+
+  private scheduleMany(
+    encoder: outgoing.Encoder<OutgoingMessage<unknown>>,
+    messages: Iterable<OutgoingMessage<unknown>>,
+    at: DateTime.Utc | Duration.Input
+  ): Effect.Effect<ReadonlyArray<bigint>, ScheduleError> {
     return Effect.suspend(() => {
       const scheduledEnqueueTime = this.timeOf(at)
       if (scheduledEnqueueTime === undefined) {
@@ -340,7 +377,7 @@ class Sending implements ServiceBusSender<unknown> {
       this.writer.reset()
       for (const message of messages) {
         const id = outgoing.write(
-          this.encoder,
+          encoder,
           this.writer,
           typeof message === "object" && message !== null ? { ...message, scheduledEnqueueTime } : message
         )
@@ -367,8 +404,12 @@ class Sending implements ServiceBusSender<unknown> {
         return Effect.fail(outOfRange(entity, "sequenceNumbers", "bigints of 0 or more"))
       }
       if (numbers.length === 0) return Effect.void
-      return this.managing((node, timeout) =>
-        management.cancelScheduled(node, { entity, sequenceNumbers: numbers, timeout })
+      return this.telemetry.run(
+        "cancel_scheduled",
+        () =>
+          this.managing((node, timeout) =>
+            management.cancelScheduled(node, { entity, sequenceNumbers: numbers, timeout })
+          )
       )
     })
   }
@@ -406,6 +447,26 @@ class Sending implements ServiceBusSender<unknown> {
     return { ids, batches: batcher.closed }
   }
 }
+
+/** An encoder whose messages belong to the trace of a span. */
+const traced = (
+  encoder: outgoing.Encoder<OutgoingMessage<unknown>>,
+  span: Tracer.AnySpan | undefined
+): outgoing.Encoder<OutgoingMessage<unknown>> =>
+  span === undefined ? encoder : {
+    ...encoder,
+    write: (writer, message) => {
+      // What is none is refused as that.
+      if (typeof message !== "object" || message === null) return encoder.write(writer, message)
+      const applicationProperties = traceContext.written(span, message.applicationProperties)
+      return encoder.write(writer, { ...message, applicationProperties })
+    }
+  }
+
+/** The span of whoever asks. */
+const caller = Effect.withFiber(({ cache }: Fiber.Fiber<unknown, unknown>) =>
+  Effect.succeed(cache.tracerEnabled ? cache.span : undefined)
+)
 
 /** Messages in batches. */
 interface Packed {

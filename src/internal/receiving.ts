@@ -389,14 +389,11 @@ export const settle = (
   const { telemetry } = self
   const disposition = dispositions[settlement._tag]
   return telemetry.run(disposition, () => settleAll(self, owner, messages, settlement), {
-    attributes: {
+    attributes: () => ({
       "messaging.servicebus.disposition_status": disposition,
       ...(messages.length === 1 ? {} : { "messaging.batch.message_count": messages.length })
-    },
-    onSuccess: () =>
-      telemetry.count("servicebus.settled.messages", messages.length, {
-        "messaging.servicebus.disposition_status": disposition
-      })
+    }),
+    onSuccess: () => telemetry.settled(disposition, messages.length)
   })
 }
 

@@ -67,6 +67,8 @@ export class Telemetry {
   private readonly base: Attributes
   private readonly destination: string
   private readonly metrics = new Map<string, Metric.Metric<number, unknown>>()
+  private readonly durations: Partial<Record<Operation, Metric.Metric<number, unknown>>> = {}
+  private readonly dispositions: Partial<Record<Operation, Metric.Metric<number, unknown>>> = {}
 
   constructor(
     entity: ServiceBusEntity.Any,
@@ -122,10 +124,26 @@ export class Telemetry {
 
   /** Counts an operation that is over, and how long it took. */
   ended(operation: Operation, began: bigint, exit: Exit.Exit<unknown, unknown>): void {
-    this.record("messaging.client.operation.duration", Number(this.now() - began) / 1e9, {
-      "messaging.operation.name": operation,
-      ...errorType(exit)
+    const seconds = Number(this.now() - began) / 1e9
+    const attributes = { "messaging.operation.name": operation }
+    if (Exit.isFailure(exit)) {
+      return this.record("messaging.client.operation.duration", seconds, { ...attributes, ...errorType(exit) })
+    }
+    // The way of every message that is sent alone: nothing is built for it.
+    const known = this.durations[operation] ??= this.metric(
+      "messaging.client.operation.duration",
+      "histogram",
+      attributes
+    )
+    known.updateUnsafe(seconds, this.context)
+  }
+
+  /** Counts messages that were settled. */
+  settled(disposition: Operation, count: number): void {
+    const known = this.dispositions[disposition] ??= this.metric("servicebus.settled.messages", "counter", {
+      "messaging.servicebus.disposition_status": disposition
     })
+    known.updateUnsafe(count, this.context)
   }
 
   /**
@@ -136,7 +154,7 @@ export class Telemetry {
     operation: Operation,
     within: (span: Tracer.AnySpan | undefined) => Effect.Effect<A, E, R>,
     options?: {
-      readonly attributes?: Attributes | undefined
+      readonly attributes?: (() => Attributes) | undefined
       readonly links?: ReadonlyArray<Tracer.SpanLink> | undefined
       readonly onSuccess?: ((value: A) => void) | undefined
     }
@@ -146,7 +164,7 @@ export class Telemetry {
       const { cache } = fiber
       let effect: Effect.Effect<A, E, R>
       if (isTraced(fiber)) {
-        const span = this.start(fiber, operation, began, options?.attributes, options?.links)
+        const span = this.start(fiber, operation, began, options?.attributes?.(), options?.links)
         effect = Effect.onExit(
           Effect.withParentSpan(Effect.suspend(() => within(span)), span, { captureStackTrace: false }),
           (exit) => Effect.sync(() => this.finish(span, exit))
