@@ -24,7 +24,9 @@ export const startBroker = async (options: Options): Promise<Broker> => {
   const sockets = new Set<Net.Socket>()
   const statsOf = (entity: string): Stats => {
     let stats = entities.get(entity)
-    if (stats === undefined) entities.set(entity, stats = { accepted: 0, completed: 0, checked: 0, wrong: 0 })
+    if (stats === undefined) {
+      entities.set(entity, stats = { accepted: 0, completed: 0, renewed: 0, checked: 0, wrong: 0 })
+    }
     return stats
   }
   const track = (socket: Net.Socket) => {

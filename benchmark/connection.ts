@@ -23,6 +23,8 @@ export interface Options {
 export interface Stats {
   accepted: number
   completed: number
+  /** Locks that were renewed. */
+  renewed: number
   /** Sent messages that were looked into, and how many of them were not what they should be. */
   checked: number
   wrong: number
@@ -362,6 +364,7 @@ export class Connection {
     const isManagement = link.address.endsWith("$management")
     const code = types.wrap_int(isManagement ? 200 : 202)
     const tokens: number = request.body?.["lock-tokens"]?.length ?? 1
+    if (isManagement) this.statsOf(link.address.slice(0, -"/$management".length)).renewed += tokens
     const until = new Date(Date.now() + 60_000)
     const response = {
       correlation_id: request.message_id,

@@ -9,7 +9,9 @@ export const cases = [
   "send-sequential",
   "receive-chunk",
   "complete-chunk",
-  "complete-each"
+  "complete-each",
+  "renew-1",
+  "renew-100"
 ] as const
 export type Case = typeof cases[number]
 

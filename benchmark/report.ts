@@ -114,7 +114,9 @@ export const notes = `- CPU is user and system time of the client's whole proces
   as in send-batch. send-sequential: each send waits for the one before.
 - receive-chunk: receive-and-delete. complete-chunk: peek-lock; ours completes what came together with completeAll, azure
   completes each when its handler ends. complete-each: a handler for each message; ours is a processor with lock renewal,
-  concurrency 100 and no further prefetch.`
+  concurrency 100 and no further prefetch.
+- renew-1: the locks of 100 messages, a request for each, all at a time. renew-100: ours renews them with one request;
+  azure has no such request and does what it does in renew-1.`
 
 export const markdown = (summaries: ReadonlyArray<Summary>): string =>
   [...new Set(summaries.map(({ size }) => size))].flatMap((size) => {

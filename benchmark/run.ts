@@ -131,7 +131,10 @@ const environment = (): string =>
   ].join(", ")
 
 /** What a peer does not have is left out. */
-const has = (job: Pick<Job, "case" | "peer">): boolean => job.peer !== "tcp" || !job.case.endsWith("-each")
+const has = (job: Pick<Job, "case" | "peer">): boolean =>
+  job.case.startsWith("renew")
+    ? ["ours", "azure"].includes(job.peer)
+    : job.peer !== "tcp" || !job.case.endsWith("-each")
 
 const main = async (): Promise<void> => {
   const settings = settingsOf()

@@ -5,7 +5,7 @@ import type { Case, Measured, Peer } from "./measure.ts"
 export const verify = (
   job: { readonly peer: Peer; readonly case: Case },
   { total }: Measured,
-  { accepted, checked, completed, wrong }: Stats
+  { accepted, checked, completed, renewed, wrong }: Stats
 ): void => {
   // Its bytes have no protocol that could be counted; the peer looks at the content.
   if (job.peer === "tcp") return
@@ -15,6 +15,8 @@ export const verify = (
   if (job.case.startsWith("send")) {
     if (accepted !== total) fail(`the broker accepted ${accepted} messages, the client counted ${total}`)
     if (checked === 0 || wrong > 0) fail(`${wrong} of ${checked} messages had other content`)
+  } else if (job.case.startsWith("renew") && renewed !== total) {
+    fail(`the broker saw ${renewed} locks renewed, the client counted ${total}`)
   } else if (job.case.startsWith("complete") && completed !== total) {
     fail(`the broker saw ${completed} messages completed, the client counted ${total}`)
   }

@@ -15,7 +15,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { DecodeProblem } from "./internal/amqp/dataPlane/Reader.ts"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as annotatedMessage from "./internal/annotatedMessage.ts"
-import { Received } from "./internal/messageCodec.ts"
+import { Received } from "./internal/receivedMessage.ts"
 import { MessageDecodeError, MessageEncodeError } from "./ServiceBusError.ts"
 import type { ReceivedMessage } from "./ServiceBusMessage.ts"
 

@@ -5,20 +5,25 @@
  * Each receiver supervises one renewing fiber for all its locks; it ends with the receiver's scope. A lock that is lost
  * interrupts the work that held it.
  */
-import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
+import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import { monotonic } from "./internal/amqp/monotonic.ts"
 import { toMillis } from "./internal/duration.ts"
+import { outOfRange } from "./internal/limits.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
-import { internalsOf } from "./internal/reading.ts"
+import { internalsOf } from "./internal/receivers.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
   AutoLockRenewFailed,
   AutoLockRenewTimeout,
-  InvalidOptionError,
+  type InvalidOptionError,
   type MessageAlreadySettled
 } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
@@ -84,19 +89,13 @@ export const withLock: {
       if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
       const maxDuration = toMillis(options?.maxDuration ?? "5 minutes")
       if (!(maxDuration >= 0)) {
-        return Effect.fail(
-          new InvalidOptionError({
-            entity: receiver.entity,
-            option: "maxDuration",
-            expected: "a duration of 0 or more"
-          })
-        )
+        return Effect.fail(outOfRange(receiver.entity, "maxDuration", "a duration of 0 or more"))
       }
-      const lost = Deferred.makeUnsafe<never, AutoLockRenewFailed | AutoLockRenewTimeout>()
-      const now = monotonic(behind.clock)
+      let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
+      let fiber: Fiber.Fiber<A, E> | undefined
       const kept: lockWheel.Kept = {
         lock: receiving.lockOf(behind, message, delivery.success),
-        until: now + maxDuration,
+        until: monotonic(behind.clock) + maxDuration,
         done: false,
         bucket: 0,
         failure: undefined,
@@ -107,17 +106,125 @@ export const withLock: {
             description: `the lock of message ${message.sequenceNumber} ended`,
             ...(cause === undefined ? {} : { cause })
           }
-          Deferred.doneUnsafe(
-            lost,
-            Effect.fail(reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields))
-          )
+          lost = reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields)
+          fiber?.interruptUnsafe()
         }
       }
-      behind.wheel.keep(kept)
-      return Effect.raceFirst(self, Deferred.await(lost)).pipe(
-        Effect.ensuring(Effect.sync(() => {
-          behind.wheel.release(kept)
-        }))
+      // One fiber for the work and nothing beside it that waits for the lock: there may be many thousands.
+      return Effect.contextWith((context: Context.Context<R>) =>
+        Effect.callback<A, E | AutoLockRenewFailed | AutoLockRenewTimeout>((resume) => {
+          behind.wheel.keep(kept)
+          const forked = fiber = Effect.runForkWith(context)(self)
+          forked.addObserver((exit) => {
+            behind.wheel.release(kept)
+            // Also where the work was done in spite of it.
+            resume(lost === undefined ? exit : Effect.fail(lost))
+          })
+          if (lost !== undefined) forked.interruptUnsafe()
+          return Fiber.interrupt(forked)
+        })
       )
     })
 )
+
+/**
+ * The lock of a message as this program knows it: by a monotonic clock that starts when the message is received, and by what
+ * the broker said to renewals and settlements.
+ *
+ * @category models
+ */
+export type LockState = Held | Lost | Settled
+
+/** The lock is held for so much longer, unless it is renewed. @category models */
+export interface Held {
+  readonly _tag: "Held"
+  readonly remaining: Duration.Duration
+  /** How often it was renewed. */
+  readonly renewals: number
+}
+
+/** The lock is over and its message not settled: it comes again. @category models */
+export interface Lost {
+  readonly _tag: "Lost"
+  /** `failed` where the lock was to be renewed and could not be, `expired` where nobody wished to any more. */
+  readonly reason: "failed" | "expired"
+  readonly renewals: number
+}
+
+/** The message is settled, or given back. @category models */
+export interface Settled {
+  readonly _tag: "Settled"
+}
+
+const stateOf = (
+  receiver: ServiceBusReceiver<unknown, unknown>,
+  message: LockedMessage<unknown>
+): { readonly lock: lockWheel.Lock; readonly state: LockState } | undefined => {
+  const seen = receiving.viewOf(internalsOf(receiver).receiving, receiver, message)
+  if (seen === undefined) return undefined
+  const { lock, view } = seen
+  return {
+    lock,
+    state: view._tag === "Held"
+      ? { _tag: "Held", remaining: Duration.millis(view.remaining), renewals: view.renewals }
+      : view
+  }
+}
+
+const foreign = (receiver: ServiceBusReceiver<unknown, unknown>): InvalidOptionError =>
+  outOfRange(receiver.entity, "message", "a message that this receiver received")
+
+/**
+ * What is known of the lock of a message, now. Asks nobody.
+ *
+ * Fails with InvalidOptionError where another receiver received the message.
+ *
+ * @category observing
+ */
+export const lockState = (
+  receiver: ServiceBusReceiver<unknown, unknown>,
+  message: LockedMessage<unknown>
+): Effect.Effect<LockState, InvalidOptionError> =>
+  Effect.suspend(() => {
+    const seen = stateOf(receiver, message)
+    return seen === undefined ? Effect.fail(foreign(receiver)) : Effect.succeed(seen.state)
+  })
+
+/**
+ * The lock of a message as it changes: its state now, then each renewal, and the end of it, with which the stream ends. Where
+ * renewals come faster than the stream is pulled it gives the latest state. Locks that nobody watches cost nothing.
+ *
+ * Fails with InvalidOptionError where another receiver received the message.
+ *
+ * @category observing
+ */
+export const watchLock = (
+  receiver: ServiceBusReceiver<unknown, unknown>,
+  message: LockedMessage<unknown>
+): Stream.Stream<LockState, InvalidOptionError> =>
+  Stream.fromPull(Effect.sync(() => {
+    const { wheel } = internalsOf(receiver).receiving
+    let last: LockState | undefined
+    const next: Pull.Pull<readonly [LockState], InvalidOptionError> = Effect.suspend(() => {
+      if (last !== undefined && last._tag !== "Held") return Cause.done()
+      const seen = stateOf(receiver, message)
+      if (seen === undefined) return Effect.fail(foreign(receiver))
+      const { lock, state } = seen
+      if (last === undefined || state._tag !== "Held" || state.renewals > last.renewals) {
+        last = state
+        return Effect.succeed([state] as const)
+      }
+      const change = Effect.callback<void>((resume) => Effect.sync(wheel.watch(lock, () => resume(Effect.void))))
+      // Nobody says that a lock which is not renewed has ended.
+      return Effect.flatMap(Effect.timeoutOption(change, state.remaining), () => next)
+    })
+    return next
+  }))
+
+/**
+ * How many renewals of a receiver's locks the broker has confirmed, those by `renewLock` aside.
+ *
+ * @category observing
+ */
+export const renewals = (receiver: ServiceBusReceiver<unknown, unknown>): Effect.Effect<number> =>
+  Effect.sync(() => internalsOf(receiver).receiving.wheel.renewals())

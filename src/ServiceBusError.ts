@@ -589,12 +589,18 @@ export type ReceiveDeferredError = AttachError | MessageNotFoundError
 /** Deleting messages without receiving them. @category unions */
 export type DeleteMessagesError = AttachError | NotSupportedError
 
-/** Settling a message that was received under a lock of its own. @category unions */
+/**
+ * Settling a message that was received under a lock of its own. MessageSizeExceededError and NotSupportedError come of
+ * `Settlement.retryAfter`, which sends.
+ *
+ * @category unions
+ */
 export type SettleError =
   | AttachError
   | MessageLockLostError
   | MessageAlreadySettled
   | MessageEncodeError
+  | MessageSizeExceededError
   | NotSupportedError
 
 /** Settling a message of a session. @category unions */
@@ -603,6 +609,7 @@ export type SessionSettleError =
   | SessionLockLostError
   | MessageAlreadySettled
   | MessageEncodeError
+  | MessageSizeExceededError
   | NotSupportedError
 
 /** Renewing the lock of a message. @category unions */

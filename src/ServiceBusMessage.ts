@@ -140,6 +140,10 @@ export interface ReceivedMessage<out A> {
   readonly deadLetterErrorDescription: string | undefined
   /** The entity from which the message was dead-lettered, where it was forwarded since. */
   readonly deadLetterSource: string | undefined
+  /** How often the message was tried again by `Settlement.retryAfter`: 0 for one that is no copy. */
+  readonly retryAttempt: number
+  /** When the message was enqueued first: `enqueuedTime`, or that of the original where it is a copy of one. */
+  readonly firstEnqueuedTime: DateTime.Utc | undefined
   /** The size of the encoded message in bytes. */
   readonly size: number
 }

@@ -15,12 +15,13 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
-import { isCount, most, outOfRange } from "./internal/limits.ts"
+import { isCount, most, outOfRange, renewalOf } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
-import { Locked } from "./internal/messageCodec.ts"
 import * as reading from "./internal/reading.ts"
 import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions } from "./internal/reading.ts"
+import { Locked } from "./internal/receivedMessage.ts"
 import * as receiving from "./internal/receiving.ts"
+import * as settling from "./internal/settling.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -30,6 +31,7 @@ import {
   type LockRenewalError,
   type MessageAlreadySettled,
   type MessageDecodeError,
+  NotSupportedError,
   type PeekError,
   type ReceiveDeferredError,
   type ReceiveError,
@@ -66,6 +68,16 @@ export interface Options<U extends receiving.Undecodable = receiving.Undecodable
    * Time in which nobody pulls does not count.
    */
   readonly maxWait?: Duration.Input | undefined
+  /**
+   * How many locks are renewed with one request, 1 to 5000; 1 by default. Locks that are due together go together. Where the
+   * broker refuses a request because one of its locks is lost, each is asked for by itself.
+   */
+  readonly renewalBatch?: number | undefined
+  /**
+   * How much of a lock's life is left when its renewal starts, as a fraction above 0 and below 1. By default a third, and at
+   * most ten seconds; never less than 0.2 seconds.
+   */
+  readonly renewalMargin?: number | undefined
 }
 
 export type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions }
@@ -168,7 +180,8 @@ export interface ServiceBusReceiver<out A, out E = never>
    * Fails with MessageLockLostError where the lock is over, with MessageAlreadySettled where it was settled before
    * (nothing goes to the wire), with InvalidOptionError where another receiver received it, with MessageEncodeError where a
    * property cannot be encoded, and with OperationTimeoutError (`outcome: "unknown"`) where no answer came. Interrupting
-   * it does not take the settlement back.
+   * it does not take the settlement back. `Settlement.retryAfter` sends a copy first, and fails as a send does: then the
+   * message is not settled.
    */
   readonly settle: (
     message: LockedMessage<unknown>,
@@ -297,8 +310,9 @@ const open = Effect.fnUntraced(function*(
   if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
   }
+  const renewal = yield* Effect.fromResult(renewalOf(entity.path, options))
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
-  return yield* receiving.make({ entity, namespace, destructive, prefetch })
+  return yield* receiving.make({ entity, namespace, destructive, prefetch, renewal })
 })
 
 class ReceiverOfLocked extends reading.LockedReader implements ServiceBusReceiver<any, any> {
@@ -331,7 +345,16 @@ export const settleByToken = (
   settlement: Settlement.Settlement
 ): Effect.Effect<void, SettleError, ServiceBusClient.ServiceBusClient> =>
   Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace }) => {
-    const outcome = receiving.outcomeOf(contract, settlement)
+    if (settlement?._tag === "RetryAfter") {
+      return Effect.fail(
+        new NotSupportedError({
+          entity: contract.path,
+          operation: "settleByToken",
+          description: "a retry sends a copy of the message, and by its token alone nobody has it"
+        })
+      )
+    }
+    const outcome = settling.outcomeOf(contract, settlement)
     return Result.isFailure(outcome) ? Effect.fail(outcome.failure) : namespace.retrying.run(
       namespace.managing(
         contract.path,
@@ -375,7 +398,7 @@ const tokensOf = Effect.fnUntraced(function*(
  *
  * A handler that succeeds with nothing completes its message. One that fails has its message abandoned and fails the
  * stream; handle errors in the handler to keep the stream going. What is in flight when the stream is interrupted is
- * released with the receiver's scope.
+ * released with the receiver's scope. The stream fails where a settlement does.
  *
  * @category streams
  */

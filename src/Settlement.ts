@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
+import * as Schedule from "effect/Schedule"
 import type { AmqpValue } from "./AmqpValue.ts"
 
 /**
@@ -45,7 +46,7 @@ export interface DeadLetter {
 /** A copy of the message is scheduled for later and the message is completed. @category models */
 export interface RetryAfter {
   readonly _tag: "RetryAfter"
-  readonly delay: Duration.Duration
+  readonly delay: Duration.Duration | Schedule.Schedule<unknown>
 }
 
 /** What becomes of a message. @category models */
@@ -92,13 +93,31 @@ export const deadLetter = (options?: {
 })
 
 /**
- * Tries the message again after a delay, without holding its lock for so long.
+ * Tries the message again after a delay, without holding its lock for so long: a copy of it is sent to its queue, to be
+ * enqueued then, and the original is completed once the broker has accepted the copy. Interrupted in between, or where
+ * sending fails, the original is not settled.
+ *
+ * `delay` is a finite duration of 0 or more, or a schedule, whose n-th step gives the delay before the n-th retry: it is
+ * asked each time from its beginning, with the message's first enqueueing as the time of its first step and the number of
+ * retries so far as its input, so it must not keep anything. When the schedule is done the message goes to the dead-letter
+ * queue with the reason `RetriesExhausted`. After 10,000 steps it is taken to go on as before.
+ *
+ * The copy has the body, the session, the partition key and all properties of the original, with their AMQP types; its time
+ * to live and its delivery count begin anew. Its application properties `retry-attempt`, `retry-first-enqueued` and
+ * `retry-original-message-id` say what it is, as `message.retryAttempt` and `message.firstEnqueuedTime` do. Its message id
+ * is made of the original's id and sequence number and the attempt: if the program dies between the two steps, the message
+ * comes again and its second copy has the same id, which an entity with duplicate detection drops. On others it is then
+ * there twice; it is never lost.
+ *
+ * Queues only: what is sent to a topic goes to all of its subscriptions, and to a sub-queue nobody can send. There it fails
+ * with NotSupportedError, and with InvalidOptionError where the delay is infinite, before anything is on the wire. The
+ * credential needs the Send right.
  *
  * @category constructors
  */
-export const retryAfter = (delay: Duration.Input): Settlement => ({
+export const retryAfter = (delay: Duration.Input | Schedule.Schedule<unknown>): Settlement => ({
   _tag: "RetryAfter",
-  delay: Duration.fromInputUnsafe(delay)
+  delay: Schedule.isSchedule(delay) ? delay : Duration.fromInputUnsafe(delay)
 })
 
 const tags = new Set(["Complete", "Abandon", "Defer", "DeadLetter", "RetryAfter"])

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import { monotonic } from "../src/internal/amqp/monotonic.ts"
 import * as lockWheel from "../src/internal/lockWheel.ts"
-import { type LockRenewalError, ServiceBusConnectionError } from "../src/ServiceBusError.ts"
+import { type LockRenewalError, MessageLockLostError, ServiceBusConnectionError } from "../src/ServiceBusError.ts"
 
 interface Watched extends lockWheel.Kept {
   lost: readonly [reason: string, cause: string | undefined, at: number] | undefined
@@ -22,7 +22,9 @@ const keep = (clock: Clock.Clock, token: string, options: {
       token,
       duration: options.duration,
       expiresAt: now - (options.age ?? 0) + options.duration,
-      held: options.held ?? (() => true)
+      held: options.held ?? (() => true),
+      renewals: 0,
+      lost: undefined
     },
     until: now + (options.budget ?? Infinity),
     done: false,
@@ -39,13 +41,17 @@ const keep = (clock: Clock.Clock, token: string, options: {
 const unreachable = new ServiceBusConnectionError({})
 
 const wheel = Effect.fnUntraced(function*(
-  renew: (token: string, calls: number) => Effect.Effect<void, LockRenewalError>
+  renew: (token: string, calls: number) => Effect.Effect<void, LockRenewalError>,
+  options?: Pick<lockWheel.Options, "margin">
 ) {
   const clock = yield* Clock.Clock
   const calls: Array<readonly [string, number]> = []
-  const made = yield* lockWheel.make((token) => {
-    calls.push([token, monotonic(clock)])
-    return renew(token, calls.length)
+  const made = yield* lockWheel.make({
+    ...options,
+    renew: ([token]) => {
+      calls.push([token!, monotonic(clock)])
+      return renew(token!, calls.length)
+    }
   })
   return { ...made, clock, calls }
 })
@@ -128,6 +134,42 @@ describe("LockWheel", () => {
       assert.isUndefined(settled.lost)
       assert.isUndefined(left.lost)
     }))
+
+  for (const batch of [1, 3, 10]) {
+    it.effect(`locks that are due together are renewed by requests of up to ${batch}`, () =>
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        const requests: Array<ReadonlyArray<string>> = []
+        const self = yield* lockWheel.make({
+          batch,
+          renew: (tokens) => {
+            requests.push(tokens)
+            // One is gone from the second time on: all or none are renewed.
+            return requests.flat().filter((token) => token === "2").length > 1 && tokens.includes("2")
+              ? Effect.fail(new MessageLockLostError({}))
+              : Effect.void
+          }
+        })
+        const all = Array.from({ length: 7 }, (_, i) => keep(clock, String(i), { duration: 30_000 }))
+        // Another who keeps the same lock.
+        for (const kept of [...all, { ...all[0]! }]) self.keep(kept)
+        yield* TestClock.adjust("21 seconds")
+        const most = Math.max(...requests.map(({ length }) => length))
+        assert.strictEqual(most, Math.min(batch, 7))
+        assert.deepStrictEqual([...new Set(requests.flat())].toSorted(), ["0", "1", "2", "3", "4", "5", "6"])
+        yield* TestClock.adjust("5 minutes")
+        assert.deepStrictEqual(all.map(({ lost }) => lost?.[0]), [
+          undefined,
+          undefined,
+          "failed",
+          undefined,
+          undefined,
+          undefined,
+          undefined
+        ])
+        assert.deepStrictEqual(all.map(({ lock }) => lock.lost), all.map((_, i) => i === 2 ? "failed" : undefined))
+      }))
+  }
 
   it.effect("two who keep one lock renew it once", () =>
     Effect.gen(function*() {

@@ -9,6 +9,7 @@ import type { IncomingDelivery } from "../src/internal/amqp/dataPlane/SessionPla
 import { walk } from "../src/internal/amqp/dataPlane/walk.ts"
 import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
 import * as Codec from "../src/internal/messageCodec.ts"
+import * as ReceivedMessage from "../src/internal/receivedMessage.ts"
 import type * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import type { OutgoingMessage } from "../src/ServiceBusMessage.ts"
 
@@ -57,7 +58,7 @@ const refused = (bytes: Buffer) => {
   assert.strictEqual(value, undefined)
 }
 
-const getters = [Codec.Received.prototype, Codec.Locked.prototype].flatMap((prototype) =>
+const getters = [ReceivedMessage.Received.prototype, ReceivedMessage.Locked.prototype].flatMap((prototype) =>
   Object.entries(Object.getOwnPropertyDescriptors(prototype)).flatMap(([name, { get }]) =>
     get === undefined ? [] : [name]
   )
@@ -70,7 +71,7 @@ const owner = {}
 const readMessage = (bytes: Buffer): boolean => {
   const sections = attempt(() => new Sections(bytes, 0, bytes.length))
   if (sections === undefined) return false
-  const message = new Codec.Locked(sections, sections.readBody(), delivery, owner)
+  const message = new ReceivedMessage.Locked(sections, sections.readBody(), delivery, owner)
   const fields = message as unknown as Record<string, unknown>
   for (const name of getters) {
     const value = fields[name]
@@ -513,8 +514,8 @@ describe("mutations", () => {
       const bytes = mutate(random, seeds[i % seeds.length]!)
       const sections = attempt(() => new Sections(bytes, 0, bytes.length))
       if (sections === undefined) continue
-      assert.include(inspect(new Codec.Destructive(sections, "secret body")), "Destructive")
-      assert.notInclude(inspect(new Codec.Destructive(sections, "secret body")), "secret")
+      assert.include(inspect(new ReceivedMessage.Destructive(sections, "secret body")), "Destructive")
+      assert.notInclude(inspect(new ReceivedMessage.Destructive(sections, "secret body")), "secret")
     }
   })
 })

@@ -8,6 +8,7 @@ import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery } from "../src/internal/amqp/dataPlane/SessionPlane.ts"
 import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
 import * as Codec from "../src/internal/messageCodec.ts"
+import * as ReceivedMessage from "../src/internal/receivedMessage.ts"
 import type * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import { MessageEncodeError } from "../src/ServiceBusError.ts"
 import type { OutgoingMessage } from "../src/ServiceBusMessage.ts"
@@ -32,7 +33,7 @@ const encode = (fields: Fields, body: ServiceBusBody.Sections = empty, contentTy
 const sections = (bytes: Buffer) => new Sections(bytes, 0, bytes.length)
 
 const receive = (bytes: Buffer, tag = guidTag) =>
-  new Codec.Locked(sections(bytes), "the body", { tag, payload: bytes } as unknown as IncomingDelivery, {})
+  new ReceivedMessage.Locked(sections(bytes), "the body", { tag, payload: bytes } as unknown as IncomingDelivery, {})
 
 const send = (fields: Fields, body: ServiceBusBody.Sections = empty, contentType?: string) =>
   receive(encode(fields, body, contentType))
@@ -101,7 +102,7 @@ describe("every field survives", () => {
   for (
     const [name, make] of [["Locked", receive], [
       "Destructive",
-      (bytes: Buffer) => new Codec.Destructive(sections(bytes), "the body")
+      (bytes: Buffer) => new ReceivedMessage.Destructive(sections(bytes), "the body")
     ]] as const
   ) {
     it(`${name}: all at once`, () => {
@@ -162,7 +163,7 @@ describe("every field survives", () => {
   }
 
   it("none: what a peer does not say is undefined", () => {
-    const message = new Codec.Destructive(sections(Buffer.alloc(0)), undefined)
+    const message = new ReceivedMessage.Destructive(sections(Buffer.alloc(0)), undefined)
     assert.strictEqual(message.messageId, "")
     for (
       const field of [
@@ -376,7 +377,7 @@ describe("what the broker adds", () => {
   })
 })
 
-const getters = [Codec.Received.prototype, Codec.Locked.prototype].flatMap((prototype) =>
+const getters = [ReceivedMessage.Received.prototype, ReceivedMessage.Locked.prototype].flatMap((prototype) =>
   Object.entries(Object.getOwnPropertyDescriptors(prototype)).flatMap(([name, { get }]) =>
     get === undefined ? [] : [name]
   )
@@ -534,27 +535,27 @@ describe("what cannot be encoded names its part", () => {
 
 describe("lock tokens", () => {
   it("a delivery tag is a .NET Guid in its own byte order", () => {
-    assert.strictEqual(Codec.tokenFromTag(guidTag), guid)
-    assert.strictEqual(Codec.tagFromToken(guid).toString("hex"), guidTag.toString("hex"))
-    assert.strictEqual(Codec.tagFromToken(guid.toUpperCase()).toString("hex"), guidTag.toString("hex"))
+    assert.strictEqual(ReceivedMessage.tokenFromTag(guidTag), guid)
+    assert.strictEqual(ReceivedMessage.tagFromToken(guid).toString("hex"), guidTag.toString("hex"))
+    assert.strictEqual(ReceivedMessage.tagFromToken(guid.toUpperCase()).toString("hex"), guidTag.toString("hex"))
     // new Guid("c9a646d3-9c61-4cb7-bfcd-ee2522c8f633").ToByteArray() of Microsoft's documentation.
     const tag = Buffer.from("d346a6c9619cb74cbfcdee2522c8f633", "hex")
-    assert.strictEqual(Codec.tokenFromTag(tag), "c9a646d3-9c61-4cb7-bfcd-ee2522c8f633")
+    assert.strictEqual(ReceivedMessage.tokenFromTag(tag), "c9a646d3-9c61-4cb7-bfcd-ee2522c8f633")
   })
 
   it("a tag that is no Guid is no token", () => {
-    for (const size of [0, 1, 15, 17]) assert.strictEqual(Codec.tokenFromTag(Buffer.alloc(size)), "")
+    for (const size of [0, 1, 15, 17]) assert.strictEqual(ReceivedMessage.tokenFromTag(Buffer.alloc(size)), "")
   })
 
   it("a locked message has its token, and only its owner finds its delivery", () => {
     const bytes = encode({})
     const delivery = { tag: guidTag, payload: bytes } as unknown as IncomingDelivery
     const owner = {}
-    const message = new Codec.Locked(Codec.sectionsOf(delivery), 1, delivery, owner)
+    const message = new ReceivedMessage.Locked(ReceivedMessage.sectionsOf(delivery), 1, delivery, owner)
     assert.strictEqual(message.lockToken, guid)
-    assert.strictEqual(Codec.Locked.deliveryOf(message, owner), delivery)
-    assert.strictEqual(Codec.Locked.deliveryOf(message, {}), undefined)
-    assert.strictEqual(Codec.Locked.deliveryOf({ ...message, _tag: "Locked" } as never, owner), undefined)
+    assert.strictEqual(ReceivedMessage.Locked.deliveryOf(message, owner), delivery)
+    assert.strictEqual(ReceivedMessage.Locked.deliveryOf(message, {}), undefined)
+    assert.strictEqual(ReceivedMessage.Locked.deliveryOf({ ...message, _tag: "Locked" } as never, owner), undefined)
   })
 })
 
@@ -632,7 +633,7 @@ describe("logs", () => {
       assert.notInclude(text, "the body")
       assert.notInclude(text, Buffer.from(secret).toString("hex").slice(0, 6))
     }
-    const destructive = new Codec.Destructive(sections(encode({ messageId: "id-2" })), secret)
+    const destructive = new ReceivedMessage.Destructive(sections(encode({ messageId: "id-2" })), secret)
     assert.include(inspect(destructive), "Destructive")
     assert.notInclude(inspect(destructive), secret)
   })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
+import * as Schedule from "effect/Schedule"
 import * as Settlement from "../src/Settlement.ts"
 
 const properties = { attempt: 2, reason: "slow" }
@@ -45,8 +46,15 @@ describe("Settlement", () => {
   ] as ReadonlyArray<[Duration.Input, number]>)("retryAfter takes the duration %j", (delay, millis) => {
     const settlement = Settlement.retryAfter(delay)
     if (settlement._tag !== "RetryAfter") return assert.fail(settlement._tag)
-    assert.isTrue(Duration.isDuration(settlement.delay))
+    if (!Duration.isDuration(settlement.delay)) return assert.fail("it is no duration")
     assert.strictEqual(Duration.toMillis(settlement.delay), millis)
+  })
+
+  it("retryAfter takes a schedule as it is", () => {
+    const schedule = Schedule.spaced("1 second")
+    const settlement = Settlement.retryAfter(schedule)
+    assert.isTrue(Settlement.isSettlement(settlement))
+    assert.strictEqual(settlement._tag === "RetryAfter" && settlement.delay, schedule)
   })
 
   it("is data: two of the same content are equal", () => {

@@ -12,6 +12,7 @@ import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
 import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
 import * as messageCodec from "../src/internal/messageCodec.ts"
 import * as outgoing from "../src/internal/outgoing.ts"
+import * as receivedMessage from "../src/internal/receivedMessage.ts"
 import * as sink from "../src/internal/sink.ts"
 import type { OutgoingMessage } from "../src/ServiceBusMessage.ts"
 import { both, soon, start, Texts, texts } from "./suites/harness.ts"
@@ -24,13 +25,13 @@ const encoder = outgoing.messages(Texts)
 type Text = OutgoingMessage<unknown>
 
 /** The messages of a delivery. */
-const messagesOf = ({ format, payload }: outgoing.Batch): ReadonlyArray<messageCodec.Peeked<undefined>> => {
+const messagesOf = ({ format, payload }: outgoing.Batch): ReadonlyArray<receivedMessage.Peeked<undefined>> => {
   const sections = new Sections(Buffer.from(payload), 0, payload.length)
-  if (format === 0) return [new messageCodec.Peeked(sections, undefined)]
+  if (format === 0) return [new receivedMessage.Peeked(sections, undefined)]
   const body = sections.readBody()
   if (body.kind !== "data" || typeof body.data === "string") throw new Error("a batch has data sections")
   return (body.data instanceof Uint8Array ? [body.data] : body.data).map((bytes) =>
-    new messageCodec.Peeked(new Sections(bytes as Buffer, 0, bytes.length), undefined)
+    new receivedMessage.Peeked(new Sections(bytes as Buffer, 0, bytes.length), undefined)
   )
 }
 

@@ -66,6 +66,19 @@ const receiving = ({ best, receiveMode }: Settings): Program => async (load) => 
   await client.close()
 }
 
+/** There is no renewing of many: each is a request. */
+const renewing: Program = async (load) => {
+  const client = new ServiceBusClient(connectionString(load))
+  const receiver = client.createReceiver(load.entity)
+  const messages: Array<ServiceBusReceivedMessage> = []
+  while (messages.length < window) messages.push(...await receiver.receiveMessages(window - messages.length))
+  await repeat(load, async () => {
+    await Promise.all(messages.map((message) => receiver.renewMessageLock(message)))
+    return messages.length
+  })
+  await client.close()
+}
+
 const of = (best: boolean): Programs => ({
   "send-chunk": best ? array : each,
   "send-each": each,
@@ -74,7 +87,9 @@ const of = (best: boolean): Programs => ({
   "send-sequential": sequential,
   "receive-chunk": receiving({ receiveMode: "receiveAndDelete", best }),
   "complete-chunk": receiving({ receiveMode: "peekLock", best }),
-  "complete-each": receiving({ receiveMode: "peekLock", best })
+  "complete-each": receiving({ receiveMode: "peekLock", best }),
+  "renew-1": renewing,
+  "renew-100": renewing
 })
 
 export const azure = of(false)

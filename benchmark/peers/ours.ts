@@ -3,11 +3,12 @@ import {
   ServiceBusBody,
   ServiceBusClient,
   ServiceBusEntity,
+  type ServiceBusMessage,
   ServiceBusProcessor,
   ServiceBusReceiver,
   ServiceBusSender
 } from "effect-service-bus"
-import type { SettleError } from "effect-service-bus/ServiceBusError"
+import type { LockRenewalError, SettleError } from "effect-service-bus/ServiceBusError"
 import { connectionString, type Load, type Program, type Programs, window } from "../measure.ts"
 import { messageOf, messagesOf } from "../message.ts"
 
@@ -101,6 +102,29 @@ const completeEach = program(Effect.fnUntraced(function*(load) {
   if (completed !== meter.total) meter.fail(`${completed} of ${meter.total} handled messages were completed`)
 }))
 
+/** Renews the locks of 100 messages over and over. */
+const renewing = (
+  step: (
+    receiver: ServiceBusReceiver.ServiceBusReceiver<typeof Order.Type>,
+    messages: ReadonlyArray<ServiceBusMessage.LockedMessage<typeof Order.Type>>
+  ) => Effect.Effect<unknown, LockRenewalError, ServiceBusClient.ServiceBusClient>
+): Program =>
+  program(Effect.fnUntraced(function*(load) {
+    const { meter } = load
+    const receiver = yield* ServiceBusReceiver.make(orders(load))
+    const messages = yield* receiver.receive({ max: window, maxWaitAfterFirst: "10 seconds" })
+    while (!meter.done) meter.add(yield* Effect.as(step(receiver, messages), messages.length))
+  }))
+
+const renewEach = renewing((receiver, messages) =>
+  Effect.forEach(messages, (message) => receiver.renewLock(message), { concurrency: window, discard: true })
+)
+
+/** What the renewer of a receiver with a renewalBatch of 100 does. */
+const renewTogether = renewing((receiver, messages) =>
+  ServiceBusReceiver.renewByToken(receiver.entity, messages.map(({ lockToken }) => lockToken))
+)
+
 export const ours: Programs = {
   "send-chunk": all,
   "send-each": each,
@@ -109,5 +133,7 @@ export const ours: Programs = {
   "send-sequential": sequential,
   "receive-chunk": receive,
   "complete-chunk": completeChunks,
-  "complete-each": completeEach
+  "complete-each": completeEach,
+  "renew-1": renewEach,
+  "renew-100": renewTogether
 }

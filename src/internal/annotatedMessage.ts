@@ -10,6 +10,7 @@ import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
 import type { Writer } from "./amqp/dataPlane/Writer.ts"
 import * as messageCodec from "./messageCodec.ts"
+import * as receivedMessage from "./receivedMessage.ts"
 
 /**
  * The header of a message (AMQP 1.0 section 3.2.1).
@@ -77,7 +78,7 @@ const viaPartitionKey = "x-opt-via-partition-key"
 
 const annotation = (message: AmqpAnnotatedMessage, key: string): string | undefined => {
   const value = message.messageAnnotations?.[key]
-  return value === undefined || value === null ? undefined : messageCodec.asString(value)
+  return value === undefined || value === null ? undefined : receivedMessage.asString(value)
 }
 
 /** What the broker routes by, where a message names it. */
@@ -97,8 +98,8 @@ export const encodeToSend = (writer: Writer, message: AmqpAnnotatedMessage): str
     const value = message.messageAnnotations?.[key]
     if (value === undefined || value === null) continue
     const name = key === partitionKey ? "partitionKey" : "viaPartitionKey"
-    if (messageCodec.asString(value) === undefined) messageCodec.refuse(name, "it must be a string")
-    messageCodec.limited(name, messageCodec.asString(value))
+    if (receivedMessage.asString(value) === undefined) messageCodec.refuse(name, "it must be a string")
+    messageCodec.limited(name, receivedMessage.asString(value))
   }
   const partition = annotation(message, partitionKey)
   if (partition !== undefined && sessionId !== undefined && partition !== sessionId) {
@@ -216,29 +217,29 @@ const defined = <A extends object>(fields: A): A =>
 const asBoolean = (value: AmqpValue.AmqpValue): boolean | undefined => typeof value === "boolean" ? value : undefined
 
 const headerOf = (list: ReadonlyArray<AmqpValue.AmqpValue>): Header => {
-  const millis = messageCodec.asNumber(list[2])
+  const millis = receivedMessage.asNumber(list[2])
   return defined({
     durable: asBoolean(list[0]),
-    priority: messageCodec.asNumber(list[1]),
+    priority: receivedMessage.asNumber(list[1]),
     timeToLive: millis === undefined ? undefined : Duration.millis(millis),
     firstAcquirer: asBoolean(list[3]),
-    deliveryCount: messageCodec.asNumber(list[4])
+    deliveryCount: receivedMessage.asNumber(list[4])
   })
 }
 
 const propertiesOf = (list: ReadonlyArray<AmqpValue.AmqpValue>): Properties =>
   defined({
-    messageId: messageCodec.asMessageId(list[0]),
+    messageId: receivedMessage.asMessageId(list[0]),
     userId: list[1] instanceof Uint8Array ? list[1] : undefined,
-    to: messageCodec.asString(list[2]),
-    subject: messageCodec.asString(list[3]),
-    replyTo: messageCodec.asString(list[4]),
-    correlationId: messageCodec.asMessageId(list[5]),
-    contentType: messageCodec.asString(list[6]),
-    contentEncoding: messageCodec.asString(list[7]),
-    absoluteExpiryTime: messageCodec.asTime(list[8]),
-    creationTime: messageCodec.asTime(list[9]),
-    groupId: messageCodec.asString(list[10]),
-    groupSequence: messageCodec.asNumber(list[11]),
-    replyToGroupId: messageCodec.asString(list[12])
+    to: receivedMessage.asString(list[2]),
+    subject: receivedMessage.asString(list[3]),
+    replyTo: receivedMessage.asString(list[4]),
+    correlationId: receivedMessage.asMessageId(list[5]),
+    contentType: receivedMessage.asString(list[6]),
+    contentEncoding: receivedMessage.asString(list[7]),
+    absoluteExpiryTime: receivedMessage.asTime(list[8]),
+    creationTime: receivedMessage.asTime(list[9]),
+    groupId: receivedMessage.asString(list[10]),
+    groupSequence: receivedMessage.asNumber(list[11]),
+    replyToGroupId: receivedMessage.asString(list[12])
   })

@@ -16,9 +16,10 @@ import { type Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import { isSequenceNumber, outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
-import { Peeked, tagFromToken } from "./messageCodec.ts"
 import { managing, sectionsFrom } from "./peeking.ts"
-import { abandoned, type Handed, handOut, type Receiving, settleElsewhere, type Undecodable } from "./receiving.ts"
+import { Peeked, tagFromToken } from "./receivedMessage.ts"
+import { abandoned, type Handed, handOut, type Receiving, type Undecodable } from "./receiving.ts"
+import { settleElsewhere } from "./settling.ts"
 
 /**
  * Holds what came in a response: it has a lock and no link, so that everything that is said of it goes over

@@ -161,6 +161,9 @@ export const sessionSettleError = narrowing([
 export const sessionRenewError = narrowing([...attachTags, withSession])
 export const sessionStateError = narrowing([...attachTags, withSession, "MessageEncodeError", "MessageDecodeError"])
 export const sessionDeferredError = narrowing([...attachTags, withSession, "MessageNotFoundError"])
+/** Of a message with a lock of its own, or of a session's. */
+export type SettlingError = E.SettleError | E.SessionSettleError
+
 const acceptError = narrowing([...attachTags, "SessionCannotBeLockedError"])
 
 /** The error of an attach that asked for a session: what an attach has no name for is looked at again. */

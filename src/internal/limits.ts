@@ -1,7 +1,10 @@
 /**
  * Options of receiving that are in range, and the error of those that are not.
  */
+import type * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
 import { InvalidOptionError } from "../ServiceBusError.ts"
+import { toMillis } from "./duration.ts"
 
 /** The most messages that one call gives, and the widest window (what one session may hold comfortably). */
 export const most = 5000
@@ -14,3 +17,25 @@ export const isSequenceNumber = (value: unknown): value is bigint =>
 
 export const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, option, expected })
+
+/** How long to wait, in milliseconds. */
+export const wait = (
+  entity: string,
+  option: string,
+  input: Duration.Input
+): Result.Result<number, InvalidOptionError> => {
+  const millis = toMillis(input)
+  return millis >= 0 ? Result.succeed(millis) : Result.fail(outOfRange(entity, option, "a duration of 0 or more"))
+}
+
+/** How the locks of a receiver are renewed. */
+export const renewalOf = (
+  entity: string,
+  options: { readonly renewalBatch?: number | undefined; readonly renewalMargin?: number | undefined } | undefined
+): Result.Result<{ readonly batch: number; readonly margin: number | undefined }, InvalidOptionError> => {
+  const { renewalBatch: batch = 1, renewalMargin: margin } = options ?? {}
+  if (!isCount(batch)) return Result.fail(outOfRange(entity, "renewalBatch", `an integer from 1 to ${most}`))
+  return margin === undefined || margin > 0 && margin < 1
+    ? Result.succeed({ batch, margin })
+    : Result.fail(outOfRange(entity, "renewalMargin", "a number above 0 and below 1"))
+}

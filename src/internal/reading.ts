@@ -32,11 +32,13 @@ import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
-import { isCount, most, outOfRange } from "./limits.ts"
-import { Locked } from "./messageCodec.ts"
+import { isCount, most, outOfRange, wait } from "./limits.ts"
 import * as peeking from "./peeking.ts"
+import { Locked } from "./receivedMessage.ts"
+import * as receivers from "./receivers.ts"
 import * as receiving from "./receiving.ts"
 import { canPass } from "./retryPolicy.ts"
+import * as settling from "./settling.ts"
 
 /** How a receiver reads. */
 export interface ReaderOptions {
@@ -97,11 +99,6 @@ type Lost = SessionLockLostError
 /** The window of a stream where no prefetch is set. */
 const streamWindow = 100
 
-const wait = (entity: string, option: string, input: Duration.Input): Result.Result<number, InvalidOptionError> => {
-  const millis = toMillis(input)
-  return millis >= 0 ? Result.succeed(millis) : Result.fail(outOfRange(entity, option, "a duration of 0 or more"))
-}
-
 /** What receivers and sessions of both modes do. */
 export class Reader {
   readonly entity: string
@@ -120,7 +117,7 @@ export class Reader {
     this.undecodable = options?.undecodable ?? "deadLetter"
     this.maxWait = options?.maxWait === undefined ? Infinity : toMillis(options.maxWait)
     bind(this)
-    internals.set(this, { receiving: self, undecodable: this.undecodable })
+    receivers.register(this, { receiving: self, undecodable: this.undecodable })
   }
 
   receive(options?: ReceiveOptions): Effect.Effect<ReadonlyArray<any>, any> {
@@ -381,7 +378,7 @@ const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effec
 /** What settles, beside: the public types say which errors there are. */
 export class LockedReader extends Reader {
   settle(message: LockedMessage<unknown>, settlement: Settlement.Settlement): Effect.Effect<void, any> {
-    return receiving.settle(this.self, this, [message], settlement)
+    return settling.settle(this.self, this, [message], settlement)
   }
   complete(message: LockedMessage<unknown>): Effect.Effect<void, any> {
     return this.settle(message, Settlement.complete)
@@ -412,10 +409,10 @@ export class LockedReader extends Reader {
     messages: ReadonlyArray<LockedMessage<unknown>>,
     settlement: Settlement.Settlement
   ): Effect.Effect<void, any> {
-    return receiving.settle(this.self, this, messages, settlement)
+    return settling.settle(this.self, this, messages, settlement)
   }
   completeAll(messages: ReadonlyArray<LockedMessage<unknown>>): Effect.Effect<void, any> {
-    return receiving.settle(this.self, this, messages, Settlement.complete)
+    return settling.settle(this.self, this, messages, Settlement.complete)
   }
   protected renewLockOf(message: LockedMessage<unknown>) {
     return Effect.suspend((): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError> => {
@@ -425,19 +422,4 @@ export class LockedReader extends Reader {
         : this.self.telemetry.run("renew_message_lock", () => receiving.renewLock(this.self, message, delivery))
     })
   }
-}
-
-/** What stands behind a receiver: for the renewer and the processor. */
-const internals = new WeakMap<
-  object,
-  { readonly receiving: receiving.Receiving; readonly undecodable: receiving.Undecodable }
->()
-
-/** @internal */
-export const internalsOf = (
-  receiver: object
-): { readonly receiving: receiving.Receiving; readonly undecodable: receiving.Undecodable } => {
-  const found = internals.get(receiver)
-  if (found === undefined) throw new Error("This receiver was not made by ServiceBusReceiver.make.")
-  return found
 }

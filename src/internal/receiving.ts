@@ -2,11 +2,9 @@
  * The receiver behind `ServiceBusReceiver`: from deliveries to messages, with the undecodable policy, and from settlements
  * to outcomes. Stream, processor and renewer stand on it.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
@@ -17,29 +15,22 @@ import {
   type LockRenewalError,
   MessageAlreadySettled,
   MessageDecodeError,
-  MessageEncodeError,
-  NotSupportedError,
-  OperationTimeoutError,
   type ServiceBusConnectionError,
   type SessionLockLostError,
-  type SessionLockRenewalError,
-  type SessionSettleError,
-  type SettleError
+  type SessionLockRenewalError
 } from "../ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "../ServiceBusMessage.ts"
-import type { Settlement } from "../Settlement.ts"
-import { accepted, type Outcome, writeOutcome } from "./amqp/dataPlane/Outcome.ts"
+import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
-import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
-import { Destructive, Locked, sectionsOf, tokenFromTag } from "./messageCodec.ts"
 import type { Namespace } from "./namespace.ts"
-import * as retryPolicy from "./retryPolicy.ts"
+import { Destructive, Locked, sectionsOf, tokenFromTag } from "./receivedMessage.ts"
+import * as rescheduling from "./rescheduling.ts"
 import * as supervisor from "./supervisor.ts"
 import { Telemetry } from "./telemetry.ts"
 
@@ -63,14 +54,19 @@ export interface Receiving {
   readonly wheel: lockWheel.LockWheel
   readonly clock: Clock.Clock
   readonly telemetry: Telemetry
+  readonly rescheduling: rescheduling.Rescheduling
+  /** What a copy is being sent of: it is as good as settled. */
+  readonly leaving: Set<IncomingDelivery>
   /** Who takes its messages: they would take each other's credit. */
   taker: "receive" | "stream" | "processor" | undefined
   /** How many messages met the undecodable policy. */
   undecodable: number
   /** Messages whose lock ran out before they could be handed out. */
   expired: number
-  /** Renews the lock of a message, or of the session. */
-  readonly renew: (token: string) => Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError>
+  /** Renews the locks of messages, or the one of the session. */
+  readonly renew: (
+    tokens: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<DateTime.Utc>, LockRenewalError | SessionLockRenewalError>
 }
 
 /** A session that is held. */
@@ -82,7 +78,11 @@ export interface Session {
 }
 
 /** The outcome of `Settlement.abandon`. */
-export const abandoned: Outcome = { _tag: "Modified", deliveryFailed: true, undeliverableHere: false }
+export const abandoned: Extract<Outcome, { readonly _tag: "Modified" }> = {
+  _tag: "Modified",
+  deliveryFailed: true,
+  undeliverableHere: false
+}
 
 /** A link that lived for as long, in milliseconds, is attached again at once: the service ends idle ones. */
 export const routine = 10_000
@@ -95,6 +95,8 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly namespace: Namespace
   readonly destructive: boolean
   readonly prefetch: number
+  /** How locks are renewed: see the wheel. */
+  readonly renewal?: Pick<lockWheel.Options, "batch" | "margin"> | undefined
 }): Effect.fn.Return<Receiving, AttachError, Scope.Scope> {
   const { destructive, entity, namespace, prefetch } = options
   const { timeout } = namespace.options
@@ -113,14 +115,14 @@ export const make = Effect.fnUntraced(function*(options: {
     open,
     isLost: (receiver) => receiver.link.dead() !== undefined
   }))
-  const renew = (token: string) =>
+  const renew = (tokens: ReadonlyArray<string>) =>
     namespace.managing(entity.path, link.isOpen, (node) =>
       management.renewLocks(node, {
         entity: entity.path,
-        tokens: [token],
+        tokens,
         link: link.current().link.rhea.name,
         timeout
-      })).pipe(Effect.map((times) => times[0]!))
+      }))
   return {
     entity,
     namespace,
@@ -132,9 +134,11 @@ export const make = Effect.fnUntraced(function*(options: {
     session: undefined,
     destructive,
     prefetch,
-    wheel: yield* lockWheel.make(renew),
+    wheel: yield* lockWheel.make({ ...options.renewal, renew }),
     clock,
     telemetry,
+    rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
+    leaving: new Set(),
     taker: undefined,
     undecodable: 0,
     expired: 0,
@@ -174,15 +178,41 @@ export const taking = <A, E>(
 /** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
 export const lockDuration = (self: Receiving, message: LockedMessage<unknown>, delivery: IncomingDelivery): number => {
   const age = monotonic(self.clock) - delivery.receivedAt
-  return durationOf(DateTime.toEpochMillis(message.lockedUntil), self.clock.currentTimeMillisUnsafe() - age)
+  const { enqueued, lockedUntil } = (message as Locked<unknown>).lockTimes()
+  const byOurs = lockedUntil - (self.clock.currentTimeMillisUnsafe() - age)
+  // By the broker's clock alone: it locked the message after it had enqueued it.
+  const most = lockedUntil - enqueued
+  return durationOf(most >= 500 ? Math.min(byOurs, most) : byOurs)
 }
 
-/** How long a lock lasts that ends then by the broker's clock and began then by ours. */
-export const durationOf = (lockedUntil: number, now: number): number => {
-  const duration = lockedUntil - now
+/** A duration of a lock that can be. */
+export const durationOf = (duration: number): number => {
   // A wall clock that is off gives nonsense; then the lock is taken for the shortest that the service allows. The
   // embedded broker allows one second, of which the way here has taken some.
   return duration >= 500 && duration <= longestLock ? duration : 5_000
+}
+
+/** There may be many thousands of them: it keeps what it cannot do without. */
+class DeliveryLock implements lockWheel.Lock {
+  expiresAt: number
+  renewals = 0
+  lost: "failed" | "expired" | undefined = undefined
+  readonly duration: number
+  private readonly delivery: IncomingDelivery
+
+  constructor(delivery: IncomingDelivery, duration: number) {
+    this.delivery = delivery
+    this.duration = duration
+    this.expiresAt = delivery.receivedAt + duration
+  }
+
+  get token(): string {
+    return tokenFromTag(this.delivery.tag)
+  }
+
+  held(): boolean {
+    return this.delivery.holder.isUnsettled(this.delivery)
+  }
 }
 
 /** The lock of a message, as far as this program knows of it. */
@@ -195,15 +225,34 @@ export const lockOf = (
   let lock = delivery.lock as lockWheel.Lock | undefined
   if (lock === undefined) {
     const duration = lockDuration(self, message, delivery)
-    lock = {
-      token: message.lockToken,
-      expiresAt: delivery.receivedAt + duration,
-      duration,
-      held: () => delivery.holder.isUnsettled(delivery)
-    }
+    lock = new DeliveryLock(delivery, duration)
     delivery.lock = lock
   }
   return lock
+}
+
+/** What a program knows of the lock of a message. Times are milliseconds. */
+export type LockView =
+  | { readonly _tag: "Held"; readonly remaining: number; readonly renewals: number }
+  | { readonly _tag: "Lost"; readonly reason: "failed" | "expired"; readonly renewals: number }
+  | { readonly _tag: "Settled" }
+
+/** The lock of a message that `owner` handed out, and how it is seen now; undefined for a message of another receiver. */
+export const viewOf = (
+  self: Receiving,
+  owner: object,
+  message: LockedMessage<unknown>
+): { readonly lock: lockWheel.Lock; readonly view: LockView } | undefined => {
+  const delivery = Locked.deliveryOf(message, owner)
+  if (delivery === undefined) return undefined
+  const lock = lockOf(self, message, delivery)
+  const { lost, renewals } = lock
+  const remaining = lock.expiresAt - monotonic(self.clock)
+  if (lost !== undefined) return { lock, view: { _tag: "Lost", reason: lost, renewals } }
+  if (!lock.held()) return { lock, view: { _tag: "Settled" } }
+  return remaining > 0
+    ? { lock, view: { _tag: "Held", remaining, renewals } }
+    : { lock, view: { _tag: "Lost", reason: "expired", renewals } }
 }
 
 /** Renews the lock of a message once. */
@@ -214,8 +263,10 @@ export const renewLock = (
 ): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError> =>
   Effect.suspend(() => {
     const now = monotonic(self.clock)
-    return Effect.tap(self.namespace.retrying.run(self.renew(message.lockToken)), () =>
-      Effect.sync(() => lockWheel.renewed(lockOf(self, message, delivery), now)))
+    return Effect.map(self.namespace.retrying.run(self.renew([message.lockToken])), (times) => {
+      self.wheel.renewed(lockOf(self, message, delivery), now)
+      return times[0]!
+    })
   })
 
 export type Handed<A> = LockedMessage<A> | DestructiveMessage<A>
@@ -299,191 +350,9 @@ export const deliveryOf = (
       })
     )
   }
-  return delivery.holder.isUnsettled(delivery)
+  return delivery.holder.isUnsettled(delivery) && !(operation === "settle" && self.leaving.has(delivery))
     ? Result.succeed(delivery)
     : Result.fail(
       new MessageAlreadySettled({ entity: self.entity.path, operation, sequenceNumber: message.sequenceNumber })
     )
-}
-
-const scratch = new Writer()
-
-/** The AMQP outcome of a settlement (Service Bus protocol guide), checked so that it can be written. */
-export const outcomeOf = (
-  entity: ServiceBusEntity.Any,
-  settlement: Settlement
-): Result.Result<Outcome, MessageEncodeError | NotSupportedError> => {
-  switch (settlement._tag) {
-    case "Complete":
-      return Result.succeed(accepted)
-    case "Abandon":
-      return checked(entity, { ...abandoned, annotations: settlement.properties })
-    case "Defer":
-      return checked(entity, { _tag: "Modified", undeliverableHere: true, annotations: settlement.properties })
-    case "DeadLetter": {
-      const { description, properties, reason } = settlement
-      for (const [part, value] of [["reason", reason], ["description", description]] as const) {
-        if (value !== undefined && value.length > 4096) {
-          return Result.fail(
-            new MessageEncodeError({
-              entity: entity.path,
-              part,
-              description: `it has ${value.length} characters, at most 4096 are allowed`
-            })
-          )
-        }
-      }
-      return checked(entity, {
-        _tag: "Rejected",
-        error: {
-          condition: "com.microsoft:dead-letter",
-          info: {
-            ...properties,
-            ...(reason === undefined ? {} : { DeadLetterReason: reason }),
-            ...(description === undefined ? {} : { DeadLetterErrorDescription: description })
-          }
-        }
-      })
-    }
-    case "RetryAfter":
-      return Result.fail(
-        new NotSupportedError({
-          entity: entity.path,
-          operation: "settle",
-          description: "Settlement.retryAfter needs scheduled messages, which this version does not send yet"
-        })
-      )
-  }
-}
-
-const checked = (entity: ServiceBusEntity.Any, outcome: Outcome): Result.Result<Outcome, MessageEncodeError> => {
-  try {
-    writeOutcome(scratch, outcome)
-    return Result.succeed(outcome)
-  } catch (error) {
-    if (!(error instanceof EncodeProblem)) throw error
-    return Result.fail(
-      new MessageEncodeError({ entity: entity.path, part: "properties", description: error.message })
-    )
-  } finally {
-    scratch.reset()
-  }
-}
-
-/** What a settlement is called in spans and metrics. */
-const dispositions = {
-  Complete: "complete",
-  Abandon: "abandon",
-  Defer: "defer",
-  DeadLetter: "dead_letter",
-  RetryAfter: "retry"
-} as const
-
-/** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
-export const settle = (
-  self: Receiving,
-  owner: object,
-  messages: ReadonlyArray<LockedMessage<unknown>>,
-  settlement: Settlement
-): Effect.Effect<void, SettleError | SessionSettleError> => {
-  const { telemetry } = self
-  const disposition = dispositions[settlement._tag]
-  return telemetry.run(disposition, () => settleAll(self, owner, messages, settlement), {
-    attributes: () => ({
-      "messaging.servicebus.disposition_status": disposition,
-      ...(messages.length === 1 ? {} : { "messaging.batch.message_count": messages.length })
-    }),
-    onSuccess: () => telemetry.settled(disposition, messages.length)
-  })
-}
-
-const settleAll = (
-  self: Receiving,
-  owner: object,
-  messages: ReadonlyArray<LockedMessage<unknown>>,
-  settlement: Settlement
-): Effect.Effect<void, SettleError | SessionSettleError> =>
-  Effect.suspend((): Effect.Effect<void, SettleError | SessionSettleError> => {
-    const outcome = outcomeOf(self.entity, settlement)
-    if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
-    const deliveries: Array<IncomingDelivery> = []
-    for (const message of messages) {
-      const delivery = deliveryOf(self, owner, message, "settle")
-      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
-      deliveries.push(delivery.success)
-    }
-    if (deliveries.length === 0) return Effect.void
-    const { link, session } = self
-    const ended = session?.ended()
-    if (ended !== undefined) return Effect.fail(ended)
-    const isHere = deliveries.every((delivery) => delivery.holder === link)
-    // A session's lock goes with its link.
-    const isGone = session === undefined && link.link.dead() !== undefined
-    if (!isHere || isGone) return settleElsewhere(self, deliveries, settlement, false)
-    return Effect.catch(link.settle(deliveries, outcome.success), (error) =>
-      session === undefined &&
-        // Only where the link is lost: a peer that is slow is not asked twice.
-        link.link.dead() !== undefined && retryPolicy.canPass(error)
-        ? settleElsewhere(self, deliveries, settlement, true)
-        : Effect.fail(error))
-  })
-
-/**
- * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
- * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
- */
-export const settleElsewhere = (
-  self: Receiving,
-  deliveries: ReadonlyArray<IncomingDelivery>,
-  settlement: Settlement,
-  asked: boolean
-): Effect.Effect<void, SettleError | SessionSettleError> => {
-  const { entity, namespace } = self
-  if (!asked && new Set(deliveries).size < deliveries.length) {
-    return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
-  }
-  for (const delivery of deliveries) delivery.holder.forget(delivery)
-  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettleError | SessionSettleError> => {
-    let uncertain = asked
-    const request = namespace.managing(entity.path, self.isOpen, (node, timeout) =>
-      management.updateDisposition(node, {
-        entity: entity.path,
-        tokens: [tokenFromTag(delivery.tag)],
-        settlement,
-        sessionId: self.session?.id,
-        timeout
-      }))
-    return namespace.retrying.run(Effect.tapError(request, (error) =>
-      Effect.sync(() => {
-        if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
-      }))).pipe(
-        Effect.onError((cause) =>
-          Effect.sync(() => {
-            const isLost = cause.reasons.some((reason) =>
-              Cause.isFailReason(reason) && reason.error._tag === "MessageLockLostError"
-            )
-            // As far as anybody knows it is not settled: it may be tried again.
-            if (!uncertain && !isLost) delivery.holder.hold(delivery)
-          })
-        ),
-        Effect.catchTag("MessageLockLostError", (error) =>
-          Effect.fail(
-            uncertain
-              ? new OperationTimeoutError({
-                entity: entity.path,
-                operation: "settle",
-                outcome: "unknown",
-                description:
-                  "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
-                cause: error
-              })
-              : error
-          ))
-      )
-  }
-  // One that is refused keeps no other from being settled.
-  return Effect.flatMap(
-    Effect.forEach(deliveries, (delivery) => Effect.exit(settleOne(delivery)), { concurrency: 8 }),
-    (exits) => exits.find(Exit.isFailure) ?? Effect.void
-  )
 }

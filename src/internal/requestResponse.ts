@@ -19,7 +19,7 @@ import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
 import * as Deadlines from "./amqp/Deadlines.ts"
 import * as Link from "./amqp/Link.ts"
 import * as errorMap from "./errorMap.ts"
-import { sectionsOf } from "./messageCodec.ts"
+import { sectionsOf } from "./receivedMessage.ts"
 
 export interface Response {
   readonly status: number

@@ -31,6 +31,7 @@ import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
 import { durationOf, type Receiving } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
+import * as rescheduling from "./rescheduling.ts"
 import { Telemetry } from "./telemetry.ts"
 
 export interface Options {
@@ -157,12 +158,14 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     )
   )
 
-  const duration = durationOf(until, clock.currentTimeMillisUnsafe())
+  const duration = durationOf(until - clock.currentTimeMillisUnsafe())
   const lock: lockWheel.Lock = {
     token: id,
     expiresAt: began + duration,
     duration,
-    held: () => end === undefined
+    held: () => end === undefined,
+    renewals: 0,
+    lost: undefined
   }
   const isOpen = Effect.suspend(() => end === undefined ? Effect.void : Effect.fail(end))
   const renew = Effect.suspend(() => {
@@ -172,11 +175,11 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
       (expiration) =>
         Effect.sync(() => {
           until = DateTime.toEpochMillis(expiration)
-          lockWheel.renewed(lock, now)
+          wheel.renewed(lock, now)
         })
     )
   })
-  const wheel = yield* lockWheel.make(() => renew)
+  const wheel = yield* lockWheel.make({ renew: () => renew })
   const receiving: Receiving = {
     entity,
     namespace,
@@ -189,10 +192,12 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     wheel,
     clock,
     telemetry,
+    rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
+    leaving: new Set(),
     taker: undefined,
     undecodable: 0,
     expired: 0,
-    renew: () => renew
+    renew: () => Effect.map(renew, (time) => [time])
   }
   wheel.keep({
     lock,

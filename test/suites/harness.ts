@@ -15,7 +15,7 @@ import { TestClock } from "effect/testing"
 import type { DataPlane } from "../../src/internal/amqp/dataPlane/DataPlane.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
 import type { RheaLink } from "../../src/internal/amqp/rhea.ts"
-import { internalsOf } from "../../src/internal/reading.ts"
+import { internalsOf } from "../../src/internal/receivers.ts"
 import type { Supervised } from "../../src/internal/supervisor.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator

@@ -202,16 +202,6 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         yield* receiver.abandon(message!).pipe(failsWith("MessageAlreadySettled"))
       }))
 
-    test("retryAfter is not there yet", () =>
-      Effect.gen(function*() {
-        const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(1))
-        const receiver = yield* ServiceBusReceiver.make(Texts)
-        const [message] = yield* receiver.receive()
-        yield* receiver.settle(message!, Settlement.retryAfter("1 minute")).pipe(failsWith("NotSupportedError"))
-        yield* receiver.complete(message!)
-      }))
-
     test("neighbours settled in one tick keep their own outcomes", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

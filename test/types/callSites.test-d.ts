@@ -1,4 +1,17 @@
-import { type Config, Context, Data, Effect, Layer, Schema, type Scope, Stream } from "effect"
+import {
+  type Array as Arr,
+  type Cause,
+  type Config,
+  Context,
+  Data,
+  type DateTime,
+  Effect,
+  Layer,
+  Schedule,
+  Schema,
+  type Scope,
+  Stream
+} from "effect"
 import {
   AutoLockRenewer,
   ServiceBusBody,
@@ -169,6 +182,82 @@ test("processing", () => {
     ServiceBusReceiver.settleEach((order: Order) => bill(order), { concurrency: 4 }),
     Stream.runDrain
   )
+})
+
+test("processing batches, retrying in place, and the report of a drain", () => {
+  const consume = ServiceBusProcessor.processBatched(
+    receiver,
+    (messages) => {
+      // There is always a first one.
+      expectTypeOf(messages[0].body).toEqualTypeOf<Order>()
+      return Effect.as(Effect.forEach(messages, ({ body }) => bill(body)), messages.map(() => Settlement.complete))
+    },
+    {
+      size: 100,
+      within: "1 second",
+      retry: Schedule.recurs(3),
+      onFailure: (cause) => {
+        expectTypeOf(cause).toEqualTypeOf<Cause.Cause<CardDeclined | ServiceBusError.InvalidOptionError>>()
+        return Settlement.abandon()
+      }
+    }
+  )
+  expectTypeOf(consume).toEqualTypeOf<Effect.Effect<never, ServiceBusError.ReceiveError, Bank>>()
+  void ServiceBusProcessor.processBatched(receiver, () => Effect.void, { size: 10 })
+  void ServiceBusProcessor.processBatched(receiver, () => Effect.succeed(Settlement.complete), { size: 10 })
+  // @ts-expect-error a size must be given
+  void ServiceBusProcessor.processBatched(receiver, () => Effect.void, {})
+  // @ts-expect-error the bodies are no settlements
+  void ServiceBusProcessor.processBatched(receiver, (messages) => Effect.succeed(messages), { size: 10 })
+  void ServiceBusProcessor.process(receiver, bill, {
+    retry: Schedule.recurs(3).pipe(
+      Schedule.while(({ input }: { readonly input: unknown }) => input instanceof CardDeclined)
+    )
+  })
+  void ServiceBusProcessor.process(receiver, bill, { retry: {} as Schedule.Schedule<number, CardDeclined> })
+  // A wrong number of settlements is nothing to run a handler again for.
+  const billAll = (messages: Arr.NonEmptyReadonlyArray<ServiceBusMessage.LockedMessage<Order>>) =>
+    Effect.asVoid(Effect.forEach(messages, ({ body }) => bill(body)))
+  void ServiceBusProcessor.processBatched(receiver, billAll, {
+    size: 10,
+    retry: {} as Schedule.Schedule<number, CardDeclined>
+  })
+  // @ts-expect-error the schedule's input is the handler's error
+  void ServiceBusProcessor.process(receiver, bill, { retry: {} as Schedule.Schedule<number, string> })
+
+  const drain = Effect.flatMap(ServiceBusProcessor.make(receiver, () => Effect.void), (processor) => processor.drain)
+  void Effect.map(drain, (report) => {
+    expectTypeOf(report).toEqualTypeOf<ServiceBusProcessor.DrainReport>()
+    expectTypeOf(report).toExtend<ServiceBusProcessor.Counts>()
+  })
+})
+
+test("trying again later", () => {
+  void receiver.settle(locked, Settlement.retryAfter("1 minute"))
+  void receiver.settle(
+    locked,
+    Settlement.retryAfter(Schedule.exponential("1 second").pipe(Schedule.upTo({ times: 3 })))
+  )
+  // @ts-expect-error the schedule needs no service
+  void Settlement.retryAfter({} as Schedule.Schedule<number, unknown, never, Bank>)
+  void receiver.settle(locked, Settlement.retryAfter(0)).pipe(
+    Effect.catchTag("MessageSizeExceededError", (error) => Effect.logWarning(`over ${error.limit} bytes`)),
+    Effect.catchTag("NotSupportedError", () => receiver.abandon(locked))
+  )
+  expectTypeOf(locked.retryAttempt).toEqualTypeOf<number>()
+  expectTypeOf(peeked.firstEnqueuedTime).toEqualTypeOf<DateTime.Utc | undefined>()
+})
+
+test("watching locks", () => {
+  expectTypeOf(AutoLockRenewer.lockState(receiver, locked)).toEqualTypeOf<
+    Effect.Effect<AutoLockRenewer.LockState, ServiceBusError.InvalidOptionError>
+  >()
+  expectTypeOf(AutoLockRenewer.watchLock(receiver, locked)).toEqualTypeOf<
+    Stream.Stream<AutoLockRenewer.LockState, ServiceBusError.InvalidOptionError>
+  >()
+  expectTypeOf(AutoLockRenewer.renewals(receiver)).toEqualTypeOf<Effect.Effect<number>>()
+  // @ts-expect-error a peeked message has no lock
+  void AutoLockRenewer.lockState(receiver, peeked)
 })
 
 test("locks", () => {

@@ -6,11 +6,11 @@ import * as AmqpValue from "../../AmqpValue.ts"
 import { accepted } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
 import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
+import { rawItem } from "../../internal/amqp/dataPlane/verbatim.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import type { Answer, Request } from "./Request.ts"
 import type { Served } from "./Served.ts"
-import { rawItem } from "./StoredPayload.ts"
 
 /** `$cbs` writes its keys with dashes, `$management` in camel case. */
 export type Keys = "dashed" | "camel"

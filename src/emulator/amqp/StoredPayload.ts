@@ -6,8 +6,8 @@
 import * as DateTime from "effect/DateTime"
 import { randomUUID } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
-import { Reader } from "../../internal/amqp/dataPlane/Reader.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
+import { copyEntries, rawItem, rawSection } from "../../internal/amqp/dataPlane/verbatim.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { IncomingMessage, StoredMessage } from "../Queue.ts"
 
@@ -46,18 +46,6 @@ export const unpack = (bytes: Buffer): ReadonlyArray<IncomingMessage> => {
   return parts.map((part) => incoming(part as Buffer))
 }
 
-/** The bytes of one item of a list section, or undefined where it is absent or null. */
-export const rawItem = (sections: Sections, list: number, index: number): Buffer | undefined => {
-  if (list < 0) return undefined
-  const reader = new Reader(sections.bytes, list, sections.end)
-  const count = reader.list()
-  if (index >= count) return undefined
-  for (let i = 0; i < index; i++) reader.skip()
-  const start = reader.position
-  reader.skip()
-  return sections.bytes[start] === 0x40 ? undefined : sections.bytes.subarray(start, reader.position)
-}
-
 /** What the broker says itself; a sender's values under these names are not passed on. */
 const broker = new Set([
   "x-opt-enqueued-time",
@@ -91,10 +79,8 @@ export const outgoing = (
   writeApplicationProperties(message, sections)
   if (isBodyless !== true) writer.raw(bytes.subarray(sections.body, sections.bodyEnd))
   if (sections.footer >= 0) {
-    const reader = new Reader(bytes, sections.footer, sections.end)
-    reader.skip()
     writer.descriptor(0x78)
-    writer.raw(bytes.subarray(sections.footer, reader.position))
+    writer.raw(rawSection(sections, sections.footer))
   }
   return writer.take()
 }
@@ -117,7 +103,7 @@ const writeHeader = (message: StoredMessage, sections: Sections): void => {
 const writeAnnotations = (message: StoredMessage, sections: Sections, lockedUntil: number | undefined): void => {
   writer.descriptor(0x72)
   const map = writer.begin(0xd1)
-  let count = copyEntries(sections, sections.messageAnnotations, broker)
+  let count = copyEntries(writer, sections, sections.messageAnnotations, broker)
   const put = (key: string, value: AmqpValue.AmqpValue) => {
     writer.symbol(key)
     writer.value(value)
@@ -135,9 +121,7 @@ const writeProperties = (message: StoredMessage, sections: Sections): void => {
   const named = rawItem(sections, sections.properties, 0) !== undefined
   writer.descriptor(0x73)
   if (named && message.expiresAt === undefined) {
-    const reader = new Reader(sections.bytes, sections.properties, sections.end)
-    reader.skip()
-    writer.raw(sections.bytes.subarray(sections.properties, reader.position))
+    writer.raw(rawSection(sections, sections.properties))
     return
   }
   const list = writer.begin(0xd0)
@@ -154,33 +138,11 @@ const writeApplicationProperties = (message: StoredMessage, sections: Sections):
   if (sections.applicationProperties < 0 && message.properties.size === 0) return
   writer.descriptor(0x74)
   const map = writer.begin(0xd1)
-  let count = copyEntries(sections, sections.applicationProperties, message.properties)
+  let count = copyEntries(writer, sections, sections.applicationProperties, message.properties)
   for (const [key, value] of message.properties) {
     writer.string(key)
     writer.value(value)
     count += 2
   }
   writer.end(map, count)
-}
-
-/** Copies the entries of a map section whose keys are not in `except`; gives how many keys and values it copied. */
-const copyEntries = (
-  sections: Sections,
-  map: number,
-  except: { readonly has: (key: string) => boolean }
-): number => {
-  if (map < 0) return 0
-  const reader = new Reader(sections.bytes, map, sections.end)
-  const total = reader.map()
-  let count = 0
-  for (let i = 0; i < total; i += 2) {
-    const start = reader.position
-    const key = reader.value()
-    reader.skip()
-    const name = AmqpValue.isTyped(key) ? String(key.value) : String(key)
-    if (except.has(name)) continue
-    writer.raw(sections.bytes.subarray(start, reader.position))
-    count += 2
-  }
-  return count
 }

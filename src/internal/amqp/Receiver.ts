@@ -13,9 +13,7 @@ import {
   MessageAlreadySettled,
   OperationTimeoutError,
   type ReceiveError,
-  type SessionLockLostError,
-  type SessionSettleError,
-  type SettleError
+  type SessionLockLostError
 } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
 import { awaitEvent, farewell } from "./Connection.ts"
@@ -45,6 +43,8 @@ export interface Granted {
   readonly lockedUntil: number
 }
 
+export type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlingError | undefined) => void
+
 export interface Receiver extends Holder {
   readonly link: Link.Link
   /** The session of the link, where it asked for one. */
@@ -60,11 +60,15 @@ export interface Receiver extends Holder {
   readonly take: (max: number) => Array<IncomingDelivery>
   /** Has the peer send what it has at once and give the rest of the credit back; waits a second at most. */
   readonly drain: Effect.Effect<void>
-  /** Settles deliveries with one outcome and waits for the peer's answer to all of them. */
+  /**
+   * Settles deliveries with one outcome and waits for the peer's answer to all of them. `onAnswer` hears of each by itself;
+   * of those that had no answer it does not.
+   */
   readonly settle: (
     deliveries: ReadonlyArray<IncomingDelivery>,
-    outcome: Outcome
-  ) => Effect.Effect<void, SettleError | SessionSettleError>
+    outcome: Outcome,
+    onAnswer?: OnAnswer
+  ) => Effect.Effect<void, errorMap.SettlingError>
   /** Puts deliveries back at the head of the inbox. */
   readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
   /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
@@ -224,8 +228,9 @@ class OpenReceiver implements Receiver {
 
   settle(
     deliveries: ReadonlyArray<IncomingDelivery>,
-    outcome: Outcome
-  ): Effect.Effect<void, SettleError | SessionSettleError> {
+    outcome: Outcome,
+    onAnswer?: OnAnswer
+  ): Effect.Effect<void, errorMap.SettlingError> {
     return Effect.callback((resume) => {
       const dead = this.link.dead()
       if (dead !== undefined) {
@@ -241,7 +246,7 @@ class OpenReceiver implements Receiver {
         resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
         return
       }
-      const operation = new Settling(this, this.deadlines, deliveries, this.options.timeout, resume)
+      const operation = new Settling(this, this.deadlines, deliveries, this.options.timeout, resume, onAnswer)
       for (const delivery of deliveries) {
         this.unsettled.delete(delivery)
         this.link.session.dispose(delivery, outcome, false, operation)
@@ -308,13 +313,14 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
   expiresAt = 0
   private done = false
   private remaining: number
-  private failure: SettleError | SessionSettleError | undefined
+  private failure: errorMap.SettlingError | undefined
   private readonly deliveries: ReadonlyArray<IncomingDelivery>
   private readonly link: Link.Link
-  private readonly isOfSession: boolean
+  private readonly errorOf: typeof errorMap.settleError | typeof errorMap.sessionSettleError
   private readonly deadlines: Deadlines.Deadlines
   private readonly timeout: number
-  private readonly resume: (effect: Effect.Effect<void, SettleError | SessionSettleError>) => void
+  private readonly resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void
+  private readonly onAnswer: OnAnswer | undefined
   private readonly off: () => void
 
   constructor(
@@ -322,10 +328,12 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     deadlines: Deadlines.Deadlines,
     deliveries: ReadonlyArray<IncomingDelivery>,
     timeout: number,
-    resume: (effect: Effect.Effect<void, SettleError | SessionSettleError>) => void
+    resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void,
+    onAnswer: OnAnswer | undefined
   ) {
+    this.onAnswer = onAnswer
     this.link = link
-    this.isOfSession = granted !== undefined
+    this.errorOf = granted === undefined ? errorMap.settleError : errorMap.sessionSettleError
     this.deadlines = deadlines
     this.deliveries = deliveries
     this.timeout = timeout
@@ -334,16 +342,15 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     this.off = link.onDeath((death) => this.unanswered("the link was lost before the peer answered", death))
   }
 
-  onSettled(_delivery: IncomingDelivery, outcome: Outcome | undefined): void {
+  onSettled(delivery: IncomingDelivery, outcome: Outcome | undefined): void {
     if (this.done) return
     this.remaining--
     // A rejection without an error is the echo of our own dead-lettering.
-    if (outcome?._tag === "Rejected" && outcome.error !== undefined && this.failure === undefined) {
-      const context = { entity: this.link.entity, operation: "settle" }
-      this.failure = this.isOfSession
-        ? errorMap.sessionSettleError(outcome.error, context)
-        : errorMap.settleError(outcome.error, context)
-    }
+    const error = outcome?._tag === "Rejected" && outcome.error !== undefined
+      ? this.errorOf(outcome.error, { entity: this.link.entity, operation: "settle" })
+      : undefined
+    this.failure ??= error
+    this.onAnswer?.(delivery, error)
     if (this.remaining > 0) return
     this.end(this.failure === undefined ? Effect.void : Effect.fail(this.failure))
   }
@@ -370,7 +377,7 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     if (!this.done) this.over()
   }
 
-  private end(effect: Effect.Effect<void, SettleError | SessionSettleError>): void {
+  private end(effect: Effect.Effect<void, errorMap.SettlingError>): void {
     if (this.done) return
     this.over()
     this.resume(effect)

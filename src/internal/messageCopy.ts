@@ -1,0 +1,107 @@
+/**
+ * The copy of a received message that is sent to be tried again later. Body, footer, properties and application properties
+ * are taken over byte for byte; what the broker said of the delivery is left behind.
+ */
+import * as DateTime from "effect/DateTime"
+import { createHash } from "node:crypto"
+import * as AmqpValue from "../AmqpValue.ts"
+import type { LockedMessage } from "../ServiceBusMessage.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { copyEntries, rawItem, rawSection } from "./amqp/dataPlane/verbatim.ts"
+import { Writer } from "./amqp/dataPlane/Writer.ts"
+import { asMessageId, retryProperties, sectionsOf } from "./receivedMessage.ts"
+
+/** What the broker says of a message and its delivery (Service Bus protocol guide, message annotations). */
+const broker = new Set([
+  "x-opt-sequence-number",
+  "x-opt-enqueue-sequence-number",
+  "x-opt-enqueued-time",
+  "x-opt-locked-until",
+  "x-opt-message-state",
+  "x-opt-partition-id",
+  "x-opt-deadletter-source",
+  "x-opt-scheduled-enqueue-time"
+])
+
+const ours = new Set<string>(Object.values(retryProperties))
+
+const writer = new Writer()
+
+/** Encodes the copy. Times are milliseconds by the wall clock. */
+export const copyOf = (
+  message: LockedMessage<unknown>,
+  delivery: IncomingDelivery,
+  times: { readonly enqueueAt: number; readonly now: number }
+): Buffer => {
+  const sections = sectionsOf(delivery)
+  writer.reset()
+  writeHeader(sections)
+  writer.descriptor(0x72)
+  const annotations = writer.begin(0xd1)
+  const kept = copyEntries(writer, sections, sections.messageAnnotations, broker)
+  writer.symbol("x-opt-scheduled-enqueue-time")
+  writer.timestamp(times.enqueueAt)
+  writer.end(annotations, kept + 2)
+  writeProperties(sections, message)
+  writeApplicationProperties(sections, message, times.now)
+  writer.raw(delivery.payload.subarray(sections.body, sections.bodyEnd))
+  if (sections.footer >= 0) {
+    writer.descriptor(0x78)
+    writer.raw(rawSection(sections, sections.footer))
+  }
+  return writer.take()
+}
+
+type Sections = ReturnType<typeof sectionsOf>
+
+const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)
+
+/** Durable, priority and time to live; the delivery count starts anew. */
+const writeHeader = (sections: Sections): void => {
+  if (sections.header < 0) return
+  writer.descriptor(0x70)
+  const list = writer.begin(0xd0)
+  for (let i = 0; i < 3; i++) rawOrNull(rawItem(sections, sections.header, i))
+  writer.end(list, 3)
+}
+
+const writeProperties = (sections: Sections, message: LockedMessage<unknown>): void => {
+  // Where the message has a time to live, this one is the broker's word on when the original expires.
+  const isExpiring = rawItem(sections, sections.header, 2) !== undefined
+  writer.descriptor(0x73)
+  const list = writer.begin(0xd0)
+  writer.string(idOf(message))
+  for (let i = 1; i < 13; i++) {
+    rawOrNull(i === 8 && isExpiring ? undefined : rawItem(sections, sections.properties, i))
+  }
+  writer.end(list, 13)
+}
+
+const originalOf = (message: LockedMessage<unknown>): AmqpValue.MessageId =>
+  asMessageId(message.applicationProperties[retryProperties.originalMessageId]) ?? message.amqpMessageId ?? ""
+
+/**
+ * The same for every copy that is sent of one delivery's message, so that duplicate detection drops the second one; and
+ * another one for every other message, also for one that has this message's id: its sequence number is its own.
+ */
+const idOf = (message: LockedMessage<unknown>): string => {
+  const original = AmqpValue.toText(originalOf(message))
+  const suffix = `:retry-${message.retryAttempt + 1}:${message.sequenceNumber}`
+  return original.length + suffix.length <= 128
+    ? original + suffix
+    : createHash("sha256").update(original).digest("hex") + suffix
+}
+
+const writeApplicationProperties = (sections: Sections, message: LockedMessage<unknown>, now: number): void => {
+  writer.descriptor(0x74)
+  const map = writer.begin(0xd1)
+  const kept = copyEntries(writer, sections, sections.applicationProperties, ours)
+  writer.string(retryProperties.attempt)
+  writer.value(AmqpValue.typed("int", message.retryAttempt + 1))
+  writer.string(retryProperties.firstEnqueued)
+  writer.timestamp(message.firstEnqueuedTime === undefined ? now : DateTime.toEpochMillis(message.firstEnqueuedTime))
+  writer.string(retryProperties.originalMessageId)
+  const original = originalOf(message)
+  writer.value(typeof original === "bigint" ? AmqpValue.typed("ulong", original) : original)
+  writer.end(map, kept + 6)
+}

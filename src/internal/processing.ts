@@ -1,0 +1,564 @@
+/**
+ * The engine of a processor: takes what comes on a receiver's link, runs a handler for one message or a batch of them at a
+ * time, up to `concurrency` of those, keeps the locks of all, and settles each message as the handler says.
+ *
+ * Every delivery has exactly one outcome in its books: settled, given back, or left to its lock. A lock that is lost
+ * takes its message out of the work; the handler is interrupted once nothing of its work is left.
+ */
+import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import {
+  type InvalidOptionError,
+  MessageDecodeError,
+  type ReceiveError,
+  ServiceBusConnectionError,
+  type SettleError
+} from "../ServiceBusError.ts"
+import type { LockedMessage } from "../ServiceBusMessage.ts"
+import * as Settlement from "../Settlement.ts"
+import { released } from "./amqp/dataPlane/Outcome.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { monotonic } from "./amqp/monotonic.ts"
+import type * as Receiver from "./amqp/Receiver.ts"
+import * as errorMap from "./errorMap.ts"
+import { isCount, most, outOfRange } from "./limits.ts"
+import type * as lockWheel from "./lockWheel.ts"
+import * as receiving from "./receiving.ts"
+import * as settling from "./settling.ts"
+import * as tally from "./tally.ts"
+
+/** Options of the engine, checked. Durations are milliseconds. */
+export interface Settings {
+  /** How many handlers run at a time. */
+  readonly concurrency: number
+  /** How many messages may wait; as many as are handled at a time where none is given. */
+  readonly prefetch: number | undefined
+  readonly maxLockRenewal: number
+  readonly drainTimeout: number
+  /** The most messages that one handler is given. */
+  readonly size: number
+  /** How long a handler's work may wait to fill after its first message arrived. */
+  readonly within: number
+}
+
+/** What a handler says: one settlement for all of its messages, complete where it says nothing, or one for each. */
+export type Verdict = Settlement.Settlement | ReadonlyArray<Settlement.Settlement> | void
+
+export interface Options<A, E, R> {
+  readonly receiving: receiving.Receiving
+  /** The public receiver or session: who its messages belong to. */
+  readonly owner: object
+  readonly undecodable: receiving.Undecodable
+  readonly settings: Settings
+  readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<Verdict, E, R>
+  readonly onFailure: (cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement
+  readonly fork: <B, E2>(effect: Effect.Effect<B, E2, R>) => Fiber.Fiber<B, E2>
+}
+
+/** A message from its arrival to its settlement. */
+interface Job<A> {
+  readonly delivery: IncomingDelivery
+  readonly message: LockedMessage<A>
+  readonly kept: lockWheel.Kept
+  /** What it is handled in, once it is. */
+  work: Work<A> | undefined
+  /** `open` until the message is settled or given back, its lock is lost, or the broker did not confirm its settlement. */
+  state: "open" | "settled" | "released" | "lost" | "unconfirmed"
+}
+
+/** What one handler is given. */
+interface Work<A> {
+  readonly jobs: ReadonlyArray<Job<A>>
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+}
+
+const isOpen = (job: Job<unknown>): boolean => job.state === "open"
+
+export class Processing<A, E, R> {
+  private readonly options: Options<A, E, R>
+  private readonly settings: Settings
+  private readonly behind: receiving.Receiving
+  private readonly failed = Deferred.makeUnsafe<never, ReceiveError>()
+  private concurrency: number
+  private waiting: Array<Job<A>> = []
+  private readonly active = new Set<Work<A>>()
+  /** Messages in the hands of handlers. */
+  private inWork = 0
+  /** Messages that have arrived and were not looked at. */
+  private unseen = 0
+  private quietSince: number | undefined
+  private readonly onQuiet = new Set<() => void>()
+  private filling: Fiber.Fiber<unknown, unknown> | undefined
+  private state: "running" | "paused" | "drained" = "running"
+  private readonly renewalsBefore: number
+  private dispatching = false
+  private emptied: (() => void) | undefined
+  private drained: Deferred.Deferred<tally.Report> | undefined
+  private readonly tally = tally.make()
+
+  constructor(options: Options<A, E, R>) {
+    this.options = options
+    this.settings = options.settings
+    this.behind = options.receiving
+    this.concurrency = options.settings.concurrency
+    this.renewalsBefore = options.receiving.wheel.renewals()
+    this.quietSince = monotonic(this.behind.clock)
+  }
+
+  /** Has the receiver's messages for itself until it is drained. */
+  get take(): Effect.Effect<void, InvalidOptionError> {
+    return receiving.take(this.behind, "processor")
+  }
+
+  /** Takes what comes on a link. */
+  private wire(link: Receiver.Receiver): void {
+    const { dispatcher } = link.link.connection
+    link.consume((deliveries) => {
+      this.tally.received += deliveries.length
+      this.unseen += deliveries.length
+      this.quietSince = undefined
+      // Decoding and handling are not done inside the read of the socket.
+      dispatcher.schedule(() => this.arrived(deliveries))
+    })
+    this.replenish()
+  }
+
+  /** Serves one link after the other: one that is lost is attached again, until that fails for good. */
+  readonly serve: Effect.Effect<void> = Effect.suspend(() => {
+    const { clock, entity, namespace } = this.behind
+    const served = Effect.suspend(() =>
+      // Drained: whoever uses the receiver next attaches it again.
+      this.state === "drained" ? Effect.never : Effect.flatMap(this.behind.attached, (link) => {
+        // Meanwhile it may be.
+        if (this.state === "drained") return Effect.never
+        const since = monotonic(clock)
+        const { received } = this.tally
+        this.wire(link)
+        return Effect.callback<void, ServiceBusConnectionError>((resume) => {
+          const off = link.link.onDeath((cause) =>
+            resume(
+              this.tally.received > received || monotonic(clock) - since >= receiving.routine
+                ? Effect.void
+                // One that comes to nothing is not attached again and again without a pause.
+                : Effect.fail(
+                  new ServiceBusConnectionError({
+                    entity: entity.path,
+                    operation: "process",
+                    description: "the link was lost soon after it was attached",
+                    cause
+                  })
+                )
+            )
+          )
+          return Effect.sync(off)
+        })
+      })
+    )
+    const next = namespace.retrying.persist(served)
+    return Effect.catch(Effect.forever(next), (error) =>
+      Effect.sync(() =>
+        Deferred.doneUnsafe(
+          this.failed,
+          Effect.fail(errorMap.attachError(error, { entity: entity.path, operation: "process" }))
+        )
+      ))
+  })
+
+  private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
+    const { behind, options } = this
+    this.unseen -= deliveries.length
+    for (const delivery of deliveries) {
+      if (this.state !== "running") {
+        this.tally.released++
+        delivery.holder.dispose([delivery], released)
+        continue
+      }
+      const expired = behind.expired
+      const message = receiving.handOut(
+        behind,
+        options.owner,
+        delivery,
+        behind.entity.body as never,
+        // A processor goes on: there is nobody to fail to.
+        options.undecodable === "fail" ? "abandon" : options.undecodable
+      ) as LockedMessage<A> | MessageDecodeError | undefined
+      if (message === undefined || message instanceof MessageDecodeError) {
+        if (behind.expired > expired) this.tally.lockLost++
+        else this.tally.undecodable++
+        continue
+      }
+      this.waiting.push(this.job(delivery, message))
+    }
+    this.dispatch()
+  }
+
+  private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
+    const { behind, settings } = this
+    const kept: lockWheel.Kept = {
+      lock: receiving.lockOf(behind, message, delivery),
+      until: delivery.receivedAt + settings.maxLockRenewal,
+      done: false,
+      bucket: 0,
+      failure: undefined,
+      onLost: () => this.lost(job)
+    }
+    const job: Job<A> = { delivery, message, kept, work: undefined, state: "open" }
+    behind.wheel.keep(kept)
+    return job
+  }
+
+  private lost(job: Job<A>): void {
+    if (job.state !== "open") return
+    job.state = "lost"
+    job.delivery.holder.forget(job.delivery)
+    const { work } = job
+    if (work !== undefined) {
+      // Others of its work may be well.
+      if (!work.jobs.some(isOpen)) work.fiber?.interruptUnsafe()
+      return
+    }
+    this.waiting = this.waiting.filter((other) => other !== job)
+    this.tally.lockLost++
+    this.replenish()
+    this.quieten()
+  }
+
+  /** Starts handlers while there is room for them. */
+  private dispatch(): void {
+    // A handler that ends at once comes here from within `begin`: the loop that began it goes on.
+    if (this.dispatching) return
+    this.dispatching = true
+    const { size } = this.settings
+    const now = this.waiting.length === 0 ? 0 : monotonic(this.behind.clock)
+    while (this.state === "running" && this.active.size < this.concurrency && this.isReady()) {
+      const jobs = size === 1 ? [this.waiting.shift()!] : this.waiting.splice(0, size)
+      const over = jobs.filter(({ kept }) => kept.lock.expiresAt <= now)
+      // The wheel may be about to say so.
+      for (const job of over) {
+        this.behind.wheel.release(job.kept)
+        this.lost(job)
+      }
+      if (over.length === 0) this.begin(jobs)
+      else if (over.length < jobs.length) this.begin(jobs.filter(isOpen))
+    }
+    this.dispatching = false
+    this.replenish()
+    this.quieten()
+  }
+
+  /** Whether what waits is enough for a handler, or has waited long enough. */
+  private isReady(): boolean {
+    const { settings, waiting } = this
+    if (waiting.length >= settings.size) return true
+    if (waiting.length === 0) return false
+    const left = waiting[0]!.delivery.receivedAt + settings.within - monotonic(this.behind.clock)
+    if (left <= 0) return true
+    this.filling ??= this.options.fork(Effect.andThen(
+      Effect.sleep(left),
+      Effect.sync(() => {
+        this.filling = undefined
+        this.dispatch()
+      })
+    ))
+    return false
+  }
+
+  private begin(jobs: ReadonlyArray<Job<A>>): void {
+    const work: Work<A> = { jobs, fiber: undefined }
+    this.active.add(work)
+    this.inWork += jobs.length
+    for (const job of jobs) job.work = work
+    const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
+    work.fiber = this.options.fork(
+      Effect.suspend(() => this.options.handler(messages)).pipe(
+        Effect.exit,
+        Effect.flatMap((exit) => this.settle(work, exit)),
+        Effect.onExit(() => Effect.sync(() => this.ended(work)))
+      )
+    )
+  }
+
+  private settle(work: Work<A>, exit: Exit.Exit<Verdict, E>): Effect.Effect<void> {
+    const { jobs } = work
+    if (!jobs.some(isOpen)) return Effect.void
+    if (Exit.isSuccess(exit)) {
+      const verdict = exit.value ?? Settlement.complete
+      return Array.isArray(verdict)
+        ? this.settleGroups(jobs, (_, index) => verdict[index]!)
+        : this.settleAll(jobs.filter(isOpen), verdict as Settlement.Settlement)
+    }
+    const { cause } = exit
+    if (Cause.hasInterruptsOnly(cause)) return Effect.void
+    this.tally.failed++
+    return this.settleGroups(jobs, (job) => this.options.onFailure(cause, job.message))
+  }
+
+  /** Settles each as it is decided: those of equal settlements together. */
+  private settleGroups(
+    jobs: ReadonlyArray<Job<A>>,
+    decide: (job: Job<A>, index: number) => Settlement.Settlement
+  ): Effect.Effect<void> {
+    const groups = new Map<unknown, { readonly settlement: Settlement.Settlement; readonly jobs: Array<Job<A>> }>()
+    const undecided: Array<Effect.Effect<void>> = []
+    jobs.forEach((job, index) => {
+      if (!isOpen(job)) return
+      try {
+        const settlement = decide(job, index)
+        const key = keyOf(settlement)
+        const group = groups.get(key)
+        if (group === undefined) groups.set(key, { settlement, jobs: [job] })
+        else group.jobs.push(job)
+      } catch (error) {
+        undecided.push(this.refused([job], Cause.die(error)))
+      }
+    })
+    const settling = Array.from(groups.values(), ({ jobs, settlement }) => this.settleAll(jobs, settlement))
+    const all = [...undecided, ...settling]
+    return all.length === 1 ? all[0]! : Effect.all(all, { concurrency: "unbounded", discard: true })
+  }
+
+  private settleAll(jobs: ReadonlyArray<Job<A>>, settlement: Settlement.Settlement): Effect.Effect<void> {
+    // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement. Sending a
+    // copy may take longer.
+    if (settlement?._tag !== "RetryAfter") { for (const job of jobs) this.behind.wheel.release(job.kept) }
+    const answers = jobs.length > 1 || settlement?._tag === "RetryAfter" ? this.answersOf(jobs) : undefined
+    return Effect.suspend(() =>
+      settling.settle(this.behind, this.options.owner, jobs.map((job) => job.message), settlement, answers)
+    ).pipe(
+      Effect.exit,
+      Effect.flatMap((settled) => {
+        if (Exit.isFailure(settled)) return this.refused(jobs, settled.cause)
+        if (answers === undefined) this.settled(jobs[0]!, settlement)
+        return Effect.void
+      })
+    )
+  }
+
+  /** Hears of each message of many by itself. */
+  private answersOf(jobs: ReadonlyArray<Job<A>>): settling.OnAnswer {
+    const byDelivery = new Map(jobs.map((job) => [job.delivery, job]))
+    return (delivery, error, settlement) => {
+      const job = byDelivery.get(delivery)
+      if (job === undefined || job.state !== "open") return
+      if (error === undefined) this.settled(job, settlement)
+      else job.state = stateOf(error)
+    }
+  }
+
+  private settled(job: Job<A>, settlement: Settlement.Settlement): void {
+    job.state = "settled"
+    this.tally[tally.nameOf(settlement)]++
+  }
+
+  /** A settlement that failed, for those that have no answer of their own: their messages come again. */
+  private refused(jobs: ReadonlyArray<Job<A>>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    if (Cause.hasInterruptsOnly(cause)) return Effect.void
+    const state = stateOf(Cause.squash(cause))
+    const open = jobs.filter(isOpen)
+    // Of one that stands alone, the error is its own answer.
+    if (state === "lost" && jobs.length === 1) { for (const job of open) job.state = state }
+    if (state === "lost") return Effect.void
+    for (const job of open) {
+      const { delivery } = job
+      const isOurs = delivery.holder.isUnsettled(delivery)
+      // What never went to the wire is still ours to give back.
+      delivery.holder.dispose([delivery], released)
+      if (!isOurs || delivery.holder.isUnsettled(delivery)) job.state = "unconfirmed"
+      else this.returned(job)
+    }
+    return Effect.logWarning("A message could not be settled; it will be delivered again", cause).pipe(
+      Effect.annotateLogs({
+        entity: this.behind.entity.path,
+        sequenceNumber: (open[0] ?? jobs[0]!).message.sequenceNumber
+      })
+    )
+  }
+
+  private ended(work: Work<A>): void {
+    this.active.delete(work)
+    this.inWork -= work.jobs.length
+    for (const job of work.jobs) {
+      this.behind.wheel.release(job.kept)
+      if (job.state === "lost") this.tally.lockLost++
+      else if (job.state === "unconfirmed") this.tally.unsettled++
+      else if (job.state === "open") this.giveBack(job)
+    }
+    if (this.active.size === 0) this.emptied?.()
+    this.dispatch()
+  }
+
+  private returned(job: Job<A>): void {
+    job.state = "released"
+    this.tally.released++
+  }
+
+  /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
+  private giveBack(job: Job<A>): void {
+    if (!job.delivery.holder.isUnsettled(job.delivery)) {
+      this.tally.unsettled++
+      return
+    }
+    this.returned(job)
+    job.delivery.holder.dispose([job.delivery], released)
+  }
+
+  /** Gives credit for what may be in work or waiting beyond what is. */
+  private replenish(): void {
+    if (this.state !== "running") return
+    const { link } = this.behind
+    const { prefetch, size } = this.settings
+    const handled = this.concurrency * size
+    const window = Math.min(most, handled + (prefetch ?? handled))
+    const missing = window - this.inWork - this.waiting.length - link.credit()
+    if (missing > 0 && (missing >= window / 2 || link.credit() === 0)) link.addCredit(missing)
+  }
+
+  private releaseWaiting(): void {
+    for (const job of this.waiting) {
+      this.behind.wheel.release(job.kept)
+      this.giveBack(job)
+    }
+    this.waiting = []
+    this.quieten()
+  }
+
+  /** Notes since when there is nothing to do. */
+  private quieten(): void {
+    if (this.active.size + this.waiting.length + this.unseen > 0) this.quietSince = undefined
+    else if (this.quietSince === undefined) {
+      this.quietSince = monotonic(this.behind.clock)
+      for (const resume of this.onQuiet) resume()
+      this.onQuiet.clear()
+    }
+  }
+
+  /** Since when nothing is in work and nothing waits, in milliseconds of the monotonic clock; undefined while something does. */
+  idleSince(): number | undefined {
+    return this.quietSince
+  }
+
+  /** Completes once nothing was in work and nothing waited for so many milliseconds on end. */
+  idleFor(millis: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { quietSince } = this
+      if (quietSince === undefined) {
+        const quiet = Effect.callback<void>((resume) => {
+          const told = () => resume(Effect.void)
+          this.onQuiet.add(told)
+          return Effect.sync(() => this.onQuiet.delete(told))
+        })
+        return Effect.andThen(quiet, this.idleFor(millis))
+      }
+      const left = quietSince + millis - monotonic(this.behind.clock)
+      return left <= 0 ? Effect.void : Effect.andThen(Effect.sleep(left), this.idleFor(millis))
+    })
+  }
+
+  readonly pause: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.state !== "running") return Effect.void
+    this.state = "paused"
+    // With credit left, what is given back would come again at once.
+    return Effect.andThen(
+      this.behind.link.drain,
+      Effect.sync(() => {
+        if (this.state === "paused") this.releaseWaiting()
+        // Resumed meanwhile: the credit it gave was drained as well.
+        else this.dispatch()
+      })
+    )
+  })
+
+  readonly resume: Effect.Effect<void> = Effect.sync(() => {
+    if (this.state !== "paused") return
+    this.state = "running"
+    this.dispatch()
+  })
+
+  setConcurrency(concurrency: number): Effect.Effect<void, InvalidOptionError> {
+    return Effect.suspend(() => {
+      if (!isCount(concurrency)) {
+        return Effect.fail(outOfRange(this.behind.entity.path, "concurrency", `an integer from 1 to ${most}`))
+      }
+      this.concurrency = concurrency
+      this.dispatch()
+      return Effect.void
+    })
+  }
+
+  readonly counts: Effect.Effect<tally.Counts> = Effect.sync(() => ({
+    ...this.tally,
+    renewals: this.behind.wheel.renewals() - this.renewalsBefore
+  }))
+
+  private readonly report = Effect.map(this.counts, tally.reportOf)
+
+  /** One drain for all who ask: whoever is interrupted while waiting leaves it going for the others. */
+  readonly drain: Effect.Effect<tally.Report> = Effect.suspend(() => {
+    if (this.drained === undefined) {
+      const drained = this.drained = Deferred.makeUnsafe<tally.Report>()
+      this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
+    }
+    return Deferred.await(this.drained)
+  })
+
+  private readonly stop: Effect.Effect<tally.Report> = Effect.suspend(() => {
+    const wasRunning = this.state === "running"
+    const { link } = this.behind
+    this.state = "drained"
+    return (wasRunning ? link.drain : Effect.void).pipe(
+      // What came last is given back, and what waits: with credit left it would come again at once.
+      Effect.andThen(link.link.connection.dispatcher.turn),
+      Effect.andThen(Effect.sync(() => this.releaseWaiting())),
+      Effect.andThen(Effect.timeoutOption(this.idle, this.settings.drainTimeout)),
+      Effect.andThen(Effect.suspend(() => {
+        const fibers = [...this.active].flatMap((work) => work.fiber === undefined ? [] : [work.fiber])
+        return Fiber.interruptAll(this.filling === undefined ? fibers : [...fibers, this.filling])
+      })),
+      Effect.andThen(Effect.sync(() => {
+        link.consume(undefined)
+        // It may be another by now.
+        this.behind.link.consume(undefined)
+      })),
+      Effect.andThen(receiving.leave(this.behind)),
+      Effect.andThen(this.report)
+    )
+  })
+
+  private readonly idle: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.active.size === 0) return resume(Effect.void)
+    this.emptied = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.emptied = undefined
+    })
+  })
+
+  get join(): Effect.Effect<never, ReceiveError> {
+    return Deferred.await(this.failed)
+  }
+}
+
+/** The same for settlements that are equal. Values of properties are not compared: those stand for themselves. */
+const keyOf = (settlement: Settlement.Settlement): unknown => {
+  switch (settlement._tag) {
+    case "Complete":
+      return settlement._tag
+    case "Abandon":
+    case "Defer":
+      return settlement.properties === undefined ? settlement._tag : settlement
+    case "DeadLetter":
+      return settlement.properties === undefined
+        ? JSON.stringify([settlement.reason ?? null, settlement.description ?? null])
+        : settlement
+    case "RetryAfter":
+      return Duration.isDuration(settlement.delay) ? Duration.toMillis(settlement.delay) : settlement.delay
+  }
+}
+
+/** What a refused settlement makes of its message. */
+const stateOf = (error: unknown): "lost" | "unconfirmed" =>
+  (error as Partial<SettleError> | undefined)?._tag === "MessageLockLostError" ? "lost" : "unconfirmed"

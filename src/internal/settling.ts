@@ -1,0 +1,291 @@
+/**
+ * From settlements to outcomes: on the link that a message came on, over `$management` where that is lost, and as a copy for
+ * later where a message is to be tried again.
+ *
+ * Settled once: a second settlement never reaches the wire. A settlement whose answer was lost with the link is tried again
+ * by its lock token, and is said to be of unknown outcome where the lock is gone by then.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
+import { MessageAlreadySettled, MessageEncodeError, OperationTimeoutError } from "../ServiceBusError.ts"
+import type { LockedMessage } from "../ServiceBusMessage.ts"
+import type { RetryAfter, Settlement } from "../Settlement.ts"
+import { accepted, type Outcome, writeOutcome } from "./amqp/dataPlane/Outcome.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
+import type { SettlingError } from "./errorMap.ts"
+import type * as lockWheel from "./lockWheel.ts"
+import * as management from "./management.ts"
+import { tokenFromTag } from "./receivedMessage.ts"
+import { abandoned, deliveryOf, type Receiving } from "./receiving.ts"
+import * as retryPolicy from "./retryPolicy.ts"
+
+const scratch = new Writer()
+
+/** The AMQP outcome of a settlement (Service Bus protocol guide), checked so that it can be written. */
+export const outcomeOf = (
+  entity: ServiceBusEntity.Any,
+  settlement: Settlement
+): Result.Result<Outcome, MessageEncodeError> => {
+  switch (settlement._tag) {
+    case "Complete":
+      return Result.succeed(accepted)
+    case "Abandon":
+      return checked(entity, { ...abandoned, annotations: settlement.properties })
+    case "Defer":
+      return checked(entity, { _tag: "Modified", undeliverableHere: true, annotations: settlement.properties })
+    case "DeadLetter": {
+      const { description, properties, reason } = settlement
+      for (const [part, value] of [["reason", reason], ["description", description]] as const) {
+        if (value !== undefined && value.length > 4096) {
+          return Result.fail(
+            new MessageEncodeError({
+              entity: entity.path,
+              part,
+              description: `it has ${value.length} characters, at most 4096 are allowed`
+            })
+          )
+        }
+      }
+      return checked(entity, {
+        _tag: "Rejected",
+        error: {
+          condition: "com.microsoft:dead-letter",
+          info: {
+            ...properties,
+            ...(reason === undefined ? {} : { DeadLetterReason: reason }),
+            ...(description === undefined ? {} : { DeadLetterErrorDescription: description })
+          }
+        }
+      })
+    }
+    // Once its copy is accepted.
+    case "RetryAfter":
+      return Result.succeed(accepted)
+  }
+}
+
+const checked = (entity: ServiceBusEntity.Any, outcome: Outcome): Result.Result<Outcome, MessageEncodeError> => {
+  try {
+    writeOutcome(scratch, outcome)
+    return Result.succeed(outcome)
+  } catch (error) {
+    if (!(error instanceof EncodeProblem)) throw error
+    return Result.fail(
+      new MessageEncodeError({ entity: entity.path, part: "properties", description: error.message })
+    )
+  } finally {
+    scratch.reset()
+  }
+}
+
+/** What a settlement is called in spans and metrics. */
+const dispositions = {
+  Complete: "complete",
+  Abandon: "abandon",
+  Defer: "defer",
+  DeadLetter: "dead_letter",
+  RetryAfter: "retry"
+} as const
+
+/** Hears what the broker said to the settlement of one message, where many are settled together. */
+export type OnAnswer = (delivery: IncomingDelivery, error: SettlingError | undefined, settlement: Settlement) => void
+
+/** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
+export const settle = (
+  self: Receiving,
+  owner: object,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  settlement: Settlement,
+  onAnswer?: OnAnswer
+): Effect.Effect<void, SettlingError> => {
+  const { telemetry } = self
+  const disposition = dispositions[settlement?._tag]
+  return telemetry.run(disposition, () => settleAll(self, owner, messages, settlement, onAnswer), {
+    attributes: () => ({
+      "messaging.servicebus.disposition_status": disposition,
+      ...(messages.length === 1 ? {} : { "messaging.batch.message_count": messages.length })
+    }),
+    onSuccess: () => telemetry.settled(disposition, messages.length)
+  })
+}
+
+const settleAll = (
+  self: Receiving,
+  owner: object,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  settlement: Settlement,
+  onAnswer?: OnAnswer
+): Effect.Effect<void, SettlingError> =>
+  Effect.suspend((): Effect.Effect<void, SettlingError> => {
+    const outcome = outcomeOf(self.entity, settlement)
+    if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
+    const deliveries: Array<IncomingDelivery> = []
+    for (const message of messages) {
+      const delivery = deliveryOf(self, owner, message, "settle")
+      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
+      deliveries.push(delivery.success)
+    }
+    if (deliveries.length === 0) return Effect.void
+    const ended = self.session?.ended()
+    if (ended !== undefined) return Effect.fail(ended)
+    return settlement._tag === "RetryAfter"
+      ? settleLater(self, messages, deliveries, settlement, onAnswer)
+      : settleHeld(self, deliveries, settlement, outcome.success, onAnswer)
+  })
+
+const settleHeld = (
+  self: Receiving,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settlement: Settlement,
+  outcome: Outcome,
+  onAnswer: OnAnswer | undefined
+): Effect.Effect<void, SettlingError> => {
+  const { link, session } = self
+  const isHere = deliveries.every((delivery) => delivery.holder === link)
+  // A session's lock goes with its link.
+  const isGone = session === undefined && link.link.dead() !== undefined
+  if (!isHere || isGone) {
+    return noticed(self, deliveries, settleElsewhere(self, deliveries, settlement, false, onAnswer))
+  }
+  const told = onAnswer &&
+    ((delivery: IncomingDelivery, error: SettlingError | undefined) => onAnswer(delivery, error, settlement))
+  return noticed(
+    self,
+    deliveries,
+    Effect.catch(link.settle(deliveries, outcome, told), (error) =>
+      session === undefined &&
+        // Only where the link is lost: a peer that is slow is not asked twice.
+        link.link.dead() !== undefined && retryPolicy.canPass(error)
+        ? settleElsewhere(self, deliveries, settlement, true, onAnswer)
+        : Effect.fail(error))
+  )
+}
+
+/** Has those who watch the locks of deliveries see what became of them. */
+const noticed = (
+  self: Receiving,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settling: Effect.Effect<void, SettlingError>
+): Effect.Effect<void, SettlingError> =>
+  self.wheel.isWatched()
+    ? Effect.onExit(settling, (exit) =>
+      Effect.sync(() => {
+        const isLost = Exit.isFailure(exit) && deliveries.length === 1 &&
+          exit.cause.reasons.some((reason) =>
+            Cause.isFailReason(reason) && reason.error._tag === "MessageLockLostError"
+          )
+        for (const delivery of deliveries) {
+          const lock = delivery.lock as lockWheel.Lock | undefined
+          if (lock === undefined) continue
+          if (isLost) lock.lost ??= "expired"
+          self.wheel.changed(lock)
+        }
+      }))
+    : settling
+
+/** Sends a copy of each message and completes those whose copy was accepted. Each stands for itself. */
+const settleLater = (
+  self: Receiving,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settlement: RetryAfter,
+  onAnswer: OnAnswer | undefined
+): Effect.Effect<void, SettlingError> =>
+  Effect.suspend(() => {
+    const distinct = new Set(deliveries)
+    if (distinct.size < deliveries.length) {
+      return Effect.fail(new MessageAlreadySettled({ entity: self.entity.path, operation: "settle" }))
+    }
+    for (const delivery of distinct) self.leaving.add(delivery)
+    const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
+      const finish = (said: Settlement, outcome: Outcome) =>
+        settleHeld(self, [delivery], said, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, said)))
+      return Effect.flatMap(self.rescheduling.plan(message, settlement), (plan) => {
+        if (typeof plan !== "number") {
+          return Effect.flatMap(Effect.fromResult(outcomeOf(self.entity, plan)), (outcome) => finish(plan, outcome))
+        }
+        // Once the copy is accepted, nobody keeps the original from being completed.
+        return Effect.uninterruptibleMask((restore) =>
+          Effect.andThen(restore(self.rescheduling.send(message, delivery, plan)), finish(settlement, accepted))
+        )
+      }).pipe(Effect.ensuring(Effect.sync(() => self.leaving.delete(delivery))))
+    }
+    return Effect.flatMap(
+      Effect.forEach(messages, (message, i) => Effect.exit(one(message, deliveries[i]!)), { concurrency: 100 }),
+      (exits) => exits.find(Exit.isFailure) ?? Effect.void
+    ).pipe(Effect.ensuring(Effect.sync(() => {
+      for (const delivery of distinct) self.leaving.delete(delivery)
+    })))
+  })
+
+/**
+ * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
+ * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
+ */
+export const settleElsewhere = (
+  self: Receiving,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settlement: Settlement,
+  asked: boolean,
+  onAnswer?: OnAnswer
+): Effect.Effect<void, SettlingError> => {
+  const { entity, namespace } = self
+  if (!asked && new Set(deliveries).size < deliveries.length) {
+    return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
+  }
+  for (const delivery of deliveries) delivery.holder.forget(delivery)
+  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
+    let uncertain = asked
+    const request = namespace.managing(entity.path, self.isOpen, (node, timeout) =>
+      management.updateDisposition(node, {
+        entity: entity.path,
+        tokens: [tokenFromTag(delivery.tag)],
+        settlement,
+        sessionId: self.session?.id,
+        timeout
+      }))
+    return namespace.retrying.run(Effect.tapError(request, (error) =>
+      Effect.sync(() => {
+        if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
+      }))).pipe(
+        Effect.onError((cause) =>
+          Effect.sync(() => {
+            const isLost = cause.reasons.some((reason) =>
+              Cause.isFailReason(reason) && reason.error._tag === "MessageLockLostError"
+            )
+            // As far as anybody knows it is not settled: it may be tried again.
+            if (!uncertain && !isLost) delivery.holder.hold(delivery)
+          })
+        ),
+        Effect.catchTag("MessageLockLostError", (error) =>
+          Effect.fail(
+            uncertain
+              ? new OperationTimeoutError({
+                entity: entity.path,
+                operation: "settle",
+                outcome: "unknown",
+                description:
+                  "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
+                cause: error
+              })
+              : error
+          ))
+      )
+  }
+  // One that is refused keeps no other from being settled.
+  return Effect.flatMap(
+    Effect.forEach(deliveries, (delivery) =>
+      Effect.tap(Effect.exit(settleOne(delivery)), (exit) =>
+        Effect.sync(() => {
+          if (onAnswer === undefined) return
+          if (Exit.isSuccess(exit)) return onAnswer(delivery, undefined, settlement)
+          const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+          if (error !== undefined && !delivery.holder.isUnsettled(delivery)) onAnswer(delivery, error, settlement)
+        })), { concurrency: 8 }),
+    (exits) => exits.find(Exit.isFailure) ?? Effect.void
+  )
+}
