@@ -275,7 +275,7 @@ export class Processing<A, E, R> {
     for (const job of jobs) job.work = work
     const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
     work.fiber = this.options.fork(
-      Effect.suspend(() => this.options.handler(messages)).pipe(
+      this.behind.telemetry.processing(messages, Effect.suspend(() => this.options.handler(messages))).pipe(
         Effect.exit,
         Effect.flatMap((exit) => this.settle(work, exit)),
         Effect.onExit(() => Effect.sync(() => this.ended(work)))
@@ -351,6 +351,8 @@ export class Processing<A, E, R> {
   }
 
   private settled(job: Job<A>, settlement: Settlement.Settlement): void {
+    const { clock, telemetry } = this.behind
+    telemetry.record("servicebus.lock.margin", (job.kept.lock.expiresAt - monotonic(clock)) / 1000)
     job.state = "settled"
     this.tally[tally.nameOf(settlement)]++
   }
@@ -507,6 +509,7 @@ export class Processing<A, E, R> {
   })
 
   private readonly stop: Effect.Effect<tally.Report> = Effect.suspend(() => {
+    const began = monotonic(this.behind.clock)
     const wasRunning = this.state === "running"
     const { link } = this.behind
     this.state = "drained"
@@ -525,6 +528,11 @@ export class Processing<A, E, R> {
         this.behind.link.consume(undefined)
       })),
       Effect.andThen(receiving.leave(this.behind)),
+      Effect.andThen(
+        Effect.sync(() =>
+          this.behind.telemetry.record("servicebus.drain.duration", (monotonic(this.behind.clock) - began) / 1000)
+        )
+      ),
       Effect.andThen(this.report)
     )
   })

@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
@@ -134,7 +135,7 @@ export const make = Effect.fnUntraced(function*(options: {
     session: undefined,
     destructive,
     prefetch,
-    wheel: yield* lockWheel.make({ ...options.renewal, renew }),
+    wheel: yield* lockWheel.make({ ...options.renewal, renew: (tokens) => counted(telemetry, tokens, renew(tokens)) }),
     clock,
     telemetry,
     rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
@@ -145,6 +146,17 @@ export const make = Effect.fnUntraced(function*(options: {
     renew
   }
 })
+
+/** Counts renewals by what came of them. */
+export const counted = <A, E extends { readonly _tag: string }>(
+  telemetry: Telemetry,
+  locks: ReadonlyArray<unknown>,
+  renewing: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.onExit(renewing, (exit) => {
+    telemetry.count("servicebus.lock.renewals", locks.length, { result: Exit.isSuccess(exit) ? "renewed" : "failed" })
+    return Effect.void
+  })
 
 /** Takes the messages of a receiver: nobody else does until `leave`. */
 export const take = (self: Receiving, taker: Receiving["taker"] & string): Effect.Effect<void, InvalidOptionError> =>

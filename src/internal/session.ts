@@ -29,7 +29,7 @@ import * as errorMap from "./errorMap.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
-import { durationOf, type Receiving } from "./receiving.ts"
+import { counted, durationOf, type Receiving } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
 import * as rescheduling from "./rescheduling.ts"
 import { Telemetry } from "./telemetry.ts"
@@ -179,7 +179,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
         })
     )
   })
-  const wheel = yield* lockWheel.make({ renew: () => renew })
+  const wheel = yield* lockWheel.make({ renew: (tokens) => counted(telemetry, tokens, renew) })
   const receiving: Receiving = {
     entity,
     namespace,

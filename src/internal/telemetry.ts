@@ -185,7 +185,7 @@ export class Telemetry {
     began: bigint,
     attributes: Attributes | undefined,
     links: ReadonlyArray<Tracer.SpanLink> | undefined,
-    parent = fiber.cache.span
+    parent: Tracer.AnySpan | undefined = fiber.cache.span
   ): Tracer.Span {
     const [type, kind] = operations[operation]
     const span = fiber.cache.tracer!.span({
@@ -222,17 +222,16 @@ export class Telemetry {
     messages: ReadonlyArray<ReceivedMessage<unknown>>
   ): void {
     if (messages.length === 0 || !isTraced(fiber)) return
-    const links = messages.flatMap((message) => {
-      const span = traceContext.read(message.applicationProperties)
-      return span === undefined ? [] : [{ span, attributes: {} }]
-    })
     const attributes = { "messaging.batch.message_count": messages.length }
-    this.finish(this.start(fiber, operation, began, attributes, links), Exit.void)
+    this.finish(this.start(fiber, operation, began, attributes, linksOf(messages)), Exit.void)
   }
 
-  /** Runs the handler of a message in a span that goes on with the trace in which the message was sent. */
+  /**
+   * Runs a handler in a span. That of one message goes on with the trace in which it was sent; that of many is linked to
+   * theirs.
+   */
   processing<A, E, R>(
-    message: ReceivedMessage<unknown>,
+    messages: ReadonlyArray<ReceivedMessage<unknown>>,
     handler: Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
     return Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
@@ -245,8 +244,11 @@ export class Telemetry {
           return Effect.void
         })
       }
-      const sent = traceContext.read(message.applicationProperties)
-      const span = this.start(fiber, "process", began, messageAttributes(message), undefined, sent ?? fiber.cache.span)
+      const links = linksOf(messages)
+      const [message] = messages
+      const span = messages.length === 1
+        ? this.start(fiber, "process", began, messageAttributes(message!), undefined, links[0]?.span)
+        : this.start(fiber, "process", began, { "messaging.batch.message_count": messages.length }, links)
       return Effect.onExit(
         Effect.withParentSpan(handler, span, { captureStackTrace: false }) as Effect.Effect<A, E, R>,
         (exit) => {
@@ -258,6 +260,13 @@ export class Telemetry {
     })
   }
 }
+
+/** The spans that sent messages, as far as they say. */
+const linksOf = (messages: ReadonlyArray<ReceivedMessage<unknown>>): ReadonlyArray<Tracer.SpanLink> =>
+  messages.flatMap((message) => {
+    const span = traceContext.read(message.applicationProperties)
+    return span === undefined ? [] : [{ span, attributes: {} }]
+  })
 
 /** Whether somebody sees spans: Effect's own tracer keeps none. */
 const isTraced = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
