@@ -8,7 +8,7 @@
  */
 import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -16,9 +16,14 @@ import { toMillis } from "./internal/duration.ts"
 import { isCount, most, outOfRange } from "./internal/limits.ts"
 import * as processing from "./internal/processing.ts"
 import { internalsOf } from "./internal/receivers.ts"
-import { InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
+import * as session from "./internal/session.ts"
+import * as sessionProcessing from "./internal/sessionProcessing.ts"
+import type * as ServiceBusClient from "./ServiceBusClient.ts"
+import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
+import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
+import * as ServiceBusSession from "./ServiceBusSession.ts"
 import * as Settlement from "./Settlement.ts"
 
 /**
@@ -268,6 +273,197 @@ export const processBatched = <A, E, R>(
   options: BatchOptions<A, NoInfer<E>>
 ): Effect.Effect<never, ReceiveError, Exclude<R, Scope.Scope>> =>
   Effect.scoped(Effect.flatMap(makeBatched(receiver, handler, options), (processor) => processor.join)) as any
+
+/**
+ * What a handler of a session's messages is given, and what it says.
+ *
+ * @category models
+ */
+export type SessionHandler<in A, in out S, out E = never, out R = never> = (
+  body: A,
+  message: LockedMessage<A>,
+  session: ServiceBusSession.ServiceBusSession<A, S>
+) => Effect.Effect<Settlement.Settlement | void, E, R>
+
+/**
+ * How a session processor works.
+ *
+ * @category models
+ */
+export interface SessionOptions<A = never, S = never, in E = never, out R = never>
+  extends Omit<CommonOptions<A, E>, "concurrency">, RetryOption<E>
+{
+  /** How many sessions are held at a time, 1 to 5000. 8 by default. */
+  readonly concurrentSessions?: number | undefined
+  /**
+   * How many handlers run at a time for one session, 1 to 5000. 1 by default: with more, or with a `prefetch` (0 by
+   * default), a message that is abandoned comes after those that were on their way already.
+   */
+  readonly callsPerSession?: number | undefined
+  /**
+   * How long a session without messages is held, counted while no handler of it runs, more than 0; 60 seconds by default. Then the slot
+   * takes the next session at once.
+   */
+  readonly idleTimeout?: Duration.Input | undefined
+  /** How many messages of a session are taken before it is the next one's turn, 1 or more; no end by default. */
+  readonly messagesPerSession?: number | undefined
+  /** The only sessions to take, in turn; by default whichever has messages. */
+  readonly sessionIds?: ReadonlyArray<string> | undefined
+  /** What becomes of a message whose body does not decode; `"deadLetter"` by default. */
+  readonly undecodable?: "deadLetter" | "abandon" | undefined
+  /**
+   * Runs before the first message of a session, in a scope that closes when the session is given up: what it acquires is
+   * released then. A session that cannot be opened is given up, and taken again after a while.
+   */
+  readonly open?:
+    | ((session: ServiceBusSession.ServiceBusSession<A, S>) => Effect.Effect<unknown, unknown, R>)
+    | undefined
+  /** Runs after the last message of a session, while it is still held, unless it was lost: to write its state, say. */
+  readonly close?:
+    | ((session: ServiceBusSession.ServiceBusSession<A, S>) => Effect.Effect<unknown, unknown, R>)
+    | undefined
+}
+
+/**
+ * What a session processor has done with sessions.
+ *
+ * @category models
+ */
+export interface SessionCounts {
+  /** Sessions that it has accepted. */
+  readonly sessions: number
+  /** Sessions whose lock was lost while it had them; their handlers were interrupted. */
+  readonly sessionsLost: number
+  /** Sessions that it has now. */
+  readonly held: number
+}
+
+/**
+ * A running session processor.
+ *
+ * @category models
+ */
+export interface SessionProcessor {
+  /** What has been done so far, over all sessions. */
+  readonly counts: Effect.Effect<Counts & SessionCounts>
+  /** Takes no new sessions, and no new messages of those that are held; what waits stays where it is. */
+  readonly pause: Effect.Effect<void>
+  /** Goes on after a pause. */
+  readonly resume: Effect.Effect<void>
+  /** Changes how many sessions are held at a time; those that are too many end as they would have. */
+  readonly setConcurrentSessions: (concurrentSessions: number) => Effect.Effect<void, InvalidOptionError>
+  /**
+   * Stops: takes nothing new, lets handlers finish within `drainTimeout`, interrupts the rest and gives all sessions up.
+   * Gives what the processor has done in all.
+   */
+  readonly drain: Effect.Effect<DrainReport & SessionCounts>
+  /** Never succeeds; fails where no session can be accepted any more, because the entity is gone, say. */
+  readonly join: Effect.Effect<never, AttachError>
+}
+
+/**
+ * Starts a processor of sessions; it drains when the scope closes.
+ *
+ * Each of `concurrentSessions` slots holds one session at a time and handles its messages in order, until it is idle, has
+ * had its share (`messagesPerSession`) or is lost; then it takes the next one at once. The lock of a session is renewed as
+ * long as the session is held, or for `maxLockRenewal`. A lock that is lost interrupts the handlers of its session and is
+ * counted.
+ *
+ * Fails with InvalidOptionError where an option is out of range.
+ *
+ * @category constructors
+ */
+export const makeSessions: <A, S, E, R, R2 = never>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  handler: SessionHandler<A, S, E, R>,
+  options?: SessionOptions<A, S, NoInfer<E>, R2>
+) => Effect.Effect<
+  SessionProcessor,
+  InvalidOptionError,
+  ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope> | Scope.Scope
+> = Effect.fnUntraced(function*<A, S, E, R, R2>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  handler: SessionHandler<A, S, E, R>,
+  options?: SessionOptions<A, S, NoInfer<E>, R2>
+) {
+  type Needs = Exclude<R | R2, Scope.Scope>
+  const { callsPerSession = 1, concurrentSessions = 8, messagesPerSession, sessionIds } = options ?? {}
+  const maxLockRenewal = options?.maxLockRenewal ?? Duration.infinity
+  const checked = yield* ServiceBusSession.check(entity, { maxLockRenewal })
+  const { path } = entity
+  if (!isCount(concurrentSessions)) return yield* outOfRange(path, "concurrentSessions", `an integer from 1 to ${most}`)
+  if (!isCount(callsPerSession)) return yield* outOfRange(path, "callsPerSession", `an integer from 1 to ${most}`)
+  if (messagesPerSession !== undefined && !(Number.isSafeInteger(messagesPerSession) && messagesPerSession >= 1)) {
+    return yield* outOfRange(path, "messagesPerSession", "an integer of 1 or more")
+  }
+  if (sessionIds !== undefined && !(sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length)) {
+    return yield* outOfRange(path, "sessionIds", "one id or more, each once")
+  }
+  const idleTimeout = toMillis(options?.idleTimeout ?? "60 seconds")
+  if (!(idleTimeout > 0)) return yield* outOfRange(path, "idleTimeout", "a duration of more than 0")
+  const settings = {
+    ...(yield* check(path, { ...options, concurrency: callsPerSession, prefetch: options?.prefetch ?? 0 })),
+    limit: messagesPerSession
+  }
+  const undecodable = options?.undecodable ?? "deadLetter"
+  const fork = Effect.runForkWith(yield* Effect.context<Needs>())
+  const running = new sessionProcessing.SessionProcessing<Needs>({
+    entity,
+    namespace: checked.namespace,
+    accept: (id) => session.accept({ ...checked, id, prefetch: 0, destructive: false }),
+    work: (accepted) => {
+      const held = ServiceBusSession.of(accepted, { undecodable })
+      return {
+        engine: new processing.Processing<A, E, Needs>({
+          receiving: accepted.receiving,
+          owner: held,
+          undecodable,
+          settings,
+          handler: retrying<A, E, R, Settlement.Settlement | void>(
+            ([message]) => handler(message.body, message, held),
+            options
+          ) as processing.Options<A, E, Needs>["handler"],
+          onFailure: options?.onFailure ?? (() => Settlement.abandon()),
+          fork
+        }),
+        open: Effect.suspend(() => options?.open?.(held) ?? Effect.void) as Effect.Effect<unknown, unknown, Needs>,
+        close: Effect.suspend(() => options?.close?.(held) ?? Effect.void) as Effect.Effect<unknown, unknown, Needs>
+      }
+    },
+    ids: sessionIds,
+    concurrentSessions,
+    idleTimeout,
+    fork
+  })
+  running.start()
+  yield* Effect.addFinalizer(() => running.drain)
+  return {
+    counts: running.counts,
+    pause: running.pause,
+    resume: running.resume,
+    setConcurrentSessions: (count: number) =>
+      isCount(count)
+        ? running.setConcurrentSessions(count)
+        : Effect.fail(outOfRange(path, "concurrentSessions", `an integer from 1 to ${most}`)),
+    drain: running.drain,
+    join: running.join
+  }
+})
+
+/**
+ * Runs a processor of sessions until it is interrupted: `makeSessions` and `join`. Interrupting it drains.
+ *
+ * @category running
+ */
+export const processSessions = <A, S, E, R, R2 = never>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  handler: SessionHandler<A, S, E, R>,
+  options?: SessionOptions<A, S, NoInfer<E>, R2>
+): Effect.Effect<
+  never,
+  AttachError | InvalidOptionError,
+  ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
+> => Effect.scoped(Effect.flatMap(makeSessions(entity, handler, options), (processor) => processor.join)) as any
 
 type Messages<A> = Arr.NonEmptyReadonlyArray<LockedMessage<A>>
 

@@ -171,7 +171,7 @@ export const accept = <A, S, const U extends receiving.Undecodable = "deadLetter
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  named(entity, sessionId, options, false, (accepted) => new LockedSession(accepted, options) as any)
+  named(entity, sessionId, options, false, (accepted) => of(accepted, options) as any)
 
 /**
  * Accepts a session by its id in receive-and-delete mode: what the broker has sent is forgotten there.
@@ -196,7 +196,7 @@ export const acceptNext = <A, S, const U extends receiving.Undecodable = "deadLe
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<ServiceBusSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  next(entity, options, false, (accepted) => new LockedSession(accepted, options) as any)
+  next(entity, options, false, (accepted) => of(accepted, options) as any)
 
 /**
  * Accepts the next session in receive-and-delete mode.
@@ -323,7 +323,8 @@ export const list = (
 /** Milliseconds; the service waits a little longer by itself. */
 const defaultWait = 60_000
 
-const check = Effect.fnUntraced(function*(
+/** Options, checked. @internal */
+export const check = Effect.fnUntraced(function*(
   entity: ServiceBusEntity.Any,
   options: NextOptions | undefined
 ) {
@@ -352,7 +353,7 @@ const named = Effect.fnUntraced(function*<B>(
   sessionId: string,
   options: Options | undefined,
   destructive: boolean,
-  of: (accepted: session.Accepted) => B
+  as: (accepted: session.Accepted) => B
 ) {
   const checked = yield* check(entity, options)
   if (typeof sessionId !== "string" || sessionId.length > 128) {
@@ -360,7 +361,7 @@ const named = Effect.fnUntraced(function*<B>(
   }
   const accepted = yield* session.accept({ ...checked, id: sessionId, destructive })
   return Option.isSome(accepted)
-    ? of(accepted.value)
+    ? as(accepted.value)
     : yield* new SessionCannotBeLockedError({ entity: entity.path, operation: "accept", sessionId })
 })
 
@@ -368,10 +369,10 @@ const next = Effect.fnUntraced(function*<B>(
   entity: ServiceBusEntity.Any,
   options: NextOptions | undefined,
   destructive: boolean,
-  of: (accepted: session.Accepted) => B
+  as: (accepted: session.Accepted) => B
 ) {
   const checked = yield* check(entity, options)
-  return Option.map(yield* session.accept({ ...checked, id: null, destructive }), of)
+  return Option.map(yield* session.accept({ ...checked, id: null, destructive }), as)
 })
 
 const heldOf = <S>(accepted: session.Accepted): Held<S> => {
@@ -386,6 +387,10 @@ const heldOf = <S>(accepted: session.Accepted): Held<S> => {
     lost: accepted.lost
   }
 }
+
+/** The session that users hold, over an accepted one. @internal */
+export const of = (accepted: session.Accepted, options: Options | undefined): ServiceBusSession<any, any> =>
+  new LockedSession(accepted, options) as any
 
 class AnySession extends reading.Reader {
   constructor(accepted: session.Accepted, options: Options | undefined) {

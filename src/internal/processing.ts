@@ -16,8 +16,7 @@ import {
   type InvalidOptionError,
   MessageDecodeError,
   type ReceiveError,
-  ServiceBusConnectionError,
-  type SettleError
+  ServiceBusConnectionError
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
@@ -26,6 +25,7 @@ import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
+import type { SettlingError } from "./errorMap.ts"
 import { isCount, most, outOfRange } from "./limits.ts"
 import type * as lockWheel from "./lockWheel.ts"
 import * as receiving from "./receiving.ts"
@@ -44,6 +44,8 @@ export interface Settings {
   readonly size: number
   /** How long a handler's work may wait to fill after its first message arrived. */
   readonly within: number
+  /** The most messages to take in all; no end where none is given. */
+  readonly limit?: number | undefined
 }
 
 /** What a handler says: one settlement for all of its messages, complete where it says nothing, or one for each. */
@@ -173,9 +175,9 @@ export class Processing<A, E, R> {
     const { behind, options } = this
     this.unseen -= deliveries.length
     for (const delivery of deliveries) {
-      if (this.state !== "running") {
+      if (this.state === "drained" || this.state === "paused" && behind.session === undefined) {
         this.tally.released++
-        delivery.holder.dispose([delivery], released)
+        this.release(delivery)
         continue
       }
       const expired = behind.expired
@@ -208,7 +210,8 @@ export class Processing<A, E, R> {
       onLost: () => this.lost(job)
     }
     const job: Job<A> = { delivery, message, kept, work: undefined, state: "open" }
-    behind.wheel.keep(kept)
+    // The lock of a session is kept as long as the session is held.
+    if (behind.session === undefined) behind.wheel.keep(kept)
     return job
   }
 
@@ -226,6 +229,18 @@ export class Processing<A, E, R> {
     this.tally.lockLost++
     this.replenish()
     this.quieten()
+  }
+
+  /** The session whose messages these are is lost: nothing of it is ours any more. */
+  lose(): void {
+    const inWork = [...this.active].flatMap(({ jobs }) => jobs)
+    for (const job of [...this.waiting, ...inWork]) this.lost(job)
+  }
+
+  /** Gives a delivery back; a session takes its own back when it is given up, and does not count that as a failure. */
+  private release(delivery: IncomingDelivery): void {
+    if (this.behind.session === undefined) delivery.holder.dispose([delivery], released)
+    else delivery.holder.forget(delivery)
   }
 
   /** Starts handlers while there is room for them. */
@@ -369,7 +384,7 @@ export class Processing<A, E, R> {
       const { delivery } = job
       const isOurs = delivery.holder.isUnsettled(delivery)
       // What never went to the wire is still ours to give back.
-      delivery.holder.dispose([delivery], released)
+      this.release(delivery)
       if (!isOurs || delivery.holder.isUnsettled(delivery)) job.state = "unconfirmed"
       else this.returned(job)
     }
@@ -406,7 +421,7 @@ export class Processing<A, E, R> {
       return
     }
     this.returned(job)
-    job.delivery.holder.dispose([job.delivery], released)
+    this.release(job.delivery)
   }
 
   /** Gives credit for what may be in work or waiting beyond what is. */
@@ -416,8 +431,10 @@ export class Processing<A, E, R> {
     const { prefetch, size } = this.settings
     const handled = this.concurrency * size
     const window = Math.min(most, handled + (prefetch ?? handled))
-    const missing = window - this.inWork - this.waiting.length - link.credit()
-    if (missing > 0 && (missing >= window / 2 || link.credit() === 0)) link.addCredit(missing)
+    const credit = link.credit()
+    const left = (this.settings.limit ?? Infinity) - this.tally.received - credit
+    const missing = Math.min(left, window - this.inWork - this.waiting.length - credit)
+    if (missing > 0 && (missing >= window / 2 || credit === 0)) link.addCredit(missing)
   }
 
   private releaseWaiting(): void {
@@ -434,32 +451,30 @@ export class Processing<A, E, R> {
     if (this.active.size + this.waiting.length + this.unseen > 0) this.quietSince = undefined
     else if (this.quietSince === undefined) {
       this.quietSince = monotonic(this.behind.clock)
-      for (const resume of this.onQuiet) resume()
+      const told = [...this.onQuiet]
       this.onQuiet.clear()
+      for (const resume of told) resume()
     }
   }
 
-  /** Since when nothing is in work and nothing waits, in milliseconds of the monotonic clock; undefined while something does. */
-  idleSince(): number | undefined {
-    return this.quietSince
-  }
-
-  /** Completes once nothing was in work and nothing waited for so many milliseconds on end. */
-  idleFor(millis: number): Effect.Effect<void> {
+  /** Completes once nothing was to do for so many milliseconds on end, or as many messages as may be taken are done with. */
+  over(millis: number): Effect.Effect<void> {
     return Effect.suspend(() => {
-      const { quietSince } = this
-      if (quietSince === undefined) {
-        const quiet = Effect.callback<void>((resume) => {
-          const told = () => resume(Effect.void)
-          this.onQuiet.add(told)
-          return Effect.sync(() => this.onQuiet.delete(told))
-        })
-        return Effect.andThen(quiet, this.idleFor(millis))
-      }
-      const left = quietSince + millis - monotonic(this.behind.clock)
-      return left <= 0 ? Effect.void : Effect.andThen(Effect.sleep(left), this.idleFor(millis))
+      if (this.quietSince === undefined) return Effect.andThen(this.nextQuiet, this.over(millis))
+      if (this.tally.received >= (this.settings.limit ?? Infinity)) return Effect.void
+      const left = this.quietSince + millis - monotonic(this.behind.clock)
+      return left <= 0
+        ? Effect.void
+        : Effect.andThen(Effect.raceFirst(Effect.sleep(left), this.nextQuiet), this.over(millis))
     })
   }
+
+  /** Completes when what there was to do is done. */
+  private readonly nextQuiet: Effect.Effect<void> = Effect.callback((resume) => {
+    const told = () => resume(Effect.void)
+    this.onQuiet.add(told)
+    return Effect.sync(() => this.onQuiet.delete(told))
+  })
 
   readonly pause: Effect.Effect<void> = Effect.suspend(() => {
     if (this.state !== "running") return Effect.void
@@ -468,7 +483,8 @@ export class Processing<A, E, R> {
     return Effect.andThen(
       this.behind.link.drain,
       Effect.sync(() => {
-        if (this.state === "paused") this.releaseWaiting()
+        // What a session has given waits in its order.
+        if (this.state === "paused" && this.behind.session === undefined) this.releaseWaiting()
         // Resumed meanwhile: the credit it gave was drained as well.
         else this.dispatch()
       })
@@ -568,5 +584,7 @@ const keyOf = (settlement: Settlement.Settlement): unknown => {
 }
 
 /** What a refused settlement makes of its message. */
-const stateOf = (error: unknown): "lost" | "unconfirmed" =>
-  (error as Partial<SettleError> | undefined)?._tag === "MessageLockLostError" ? "lost" : "unconfirmed"
+const stateOf = (error: unknown): "lost" | "unconfirmed" => {
+  const tag = (error as Partial<SettlingError> | undefined)?._tag
+  return tag === "MessageLockLostError" || tag === "SessionLockLostError" ? "lost" : "unconfirmed"
+}

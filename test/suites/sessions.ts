@@ -96,7 +96,11 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         const emulator = yield* Emulator.Emulator
         const waiting = yield* start(Effect.scoped(ServiceBusSession.acceptNext(Carts)))
         yield* emulator.idle
+        const other = yield* ServiceBusSession.accept(Carts, "other")
         yield* Fiber.interrupt(waiting)
+        yield* emulator.idle
+        // Nobody else on the connection notices.
+        yield* other.renewLock
         yield* emulator.send(Carts, messagesOf("a", 1))
         const session = Option.getOrThrow(yield* ServiceBusSession.acceptNext(Carts))
         assert.deepStrictEqual(idsOf(yield* session.receive()), ["a1"])

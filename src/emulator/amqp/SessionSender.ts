@@ -92,6 +92,8 @@ class Waiting implements Timer {
     this.isOver = true
     this.cancel()
     this.served.door.options.alarm.clear(this)
+    // Nothing is said on a session that the peer has ended.
+    if (!this.link.session.is_open()) return
     this.link.state.open_requests++
     this.served.rhea._register()
   }

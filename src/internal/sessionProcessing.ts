@@ -1,0 +1,236 @@
+/**
+ * The engine of a session processor: slots, each of which holds one session at a time and runs a processor over its
+ * messages, until the session is idle, has had its share or is lost. Then the slot takes the next one at once.
+ *
+ * A session that is given up has its messages back in order; one that is lost interrupts the handlers that worked on it.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
+import { type AcceptSessionError, type AttachError, SessionCannotBeLockedError } from "../ServiceBusError.ts"
+import * as errorMap from "./errorMap.ts"
+import type { Namespace } from "./namespace.ts"
+import type * as processing from "./processing.ts"
+import type { Accepted } from "./session.ts"
+import * as tally from "./tally.ts"
+
+/** What is done with one session. */
+export interface Work<R> {
+  /** Its processor, which is not started yet. */
+  readonly engine: processing.Processing<any, any, R>
+  /** Runs before the first message, in the session's scope. */
+  readonly open: Effect.Effect<unknown, unknown, R | Scope.Scope>
+  /** Runs after the last message, while the session is still held. */
+  readonly close: Effect.Effect<unknown, unknown, R>
+}
+
+export interface Options<R> {
+  readonly entity: ServiceBusEntity.Any
+  readonly namespace: Namespace
+  /** Accepts a session by its id, or the next one where the id is null. */
+  readonly accept: (id: string | null) => Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope>
+  readonly work: (accepted: Accepted) => Work<R>
+  /** The only sessions to take, where there are such. */
+  readonly ids: ReadonlyArray<string> | undefined
+  readonly concurrentSessions: number
+  /** Milliseconds. */
+  readonly idleTimeout: number
+  readonly fork: <B, E>(effect: Effect.Effect<B, E, R>) => Fiber.Fiber<B, E>
+}
+
+export interface Sessions {
+  /** Sessions that were accepted. */
+  readonly sessions: number
+  /** Sessions whose lock was lost while they were held. */
+  readonly sessionsLost: number
+  /** Sessions that are held now. */
+  readonly held: number
+}
+
+/** Before a session that cannot be had, or not be opened, is tried again, in milliseconds. */
+const pauseAfterFailure = 1_000
+
+export class SessionProcessing<R> {
+  private readonly options: Options<R>
+  private readonly failed = Deferred.makeUnsafe<never, AttachError>()
+  private readonly draining = Deferred.makeUnsafe<void>()
+  private readonly running = Latch.makeUnsafe(true)
+  private readonly engines = new Set<processing.Processing<any, any, R>>()
+  private readonly total = { ...tally.make(), renewals: 0 }
+  private sessions = 0
+  private sessionsLost = 0
+  private isPaused = false
+  private slots: number
+  /** The slots whose fibers run. */
+  private readonly taken = new Map<number, Fiber.Fiber<void>>()
+  /** Ids that no slot has, in turn. */
+  private readonly free: Array<string>
+  private drained: Deferred.Deferred<tally.Report & Sessions> | undefined
+
+  constructor(options: Options<R>) {
+    this.options = options
+    this.slots = options.concurrentSessions
+    this.free = [...options.ids ?? []]
+  }
+
+  private get isDraining(): boolean {
+    return this.drained !== undefined
+  }
+
+  /** Starts the slots that there are to be and are not. */
+  start(): void {
+    const { ids } = this.options
+    const most = ids === undefined ? this.slots : Math.min(this.slots, ids.length)
+    for (let slot = 0; slot < most; slot++) {
+      if (!this.taken.has(slot)) this.taken.set(slot, this.options.fork(this.serve(slot)))
+    }
+  }
+
+  /** One session after the other. */
+  private serve(slot: number): Effect.Effect<void, never, R> {
+    const next: Effect.Effect<void, AttachError, R> = Effect.andThen(
+      this.running.await,
+      Effect.suspend(() => this.isDraining ? Effect.void : this.one)
+    )
+    const work = Effect.whileLoop({
+      while: () => !this.isDraining && slot < this.slots,
+      body: () => next,
+      step: () => {}
+    })
+    return Effect.catch(work, (error) => Effect.sync(() => Deferred.doneUnsafe(this.failed, Effect.fail(error)))).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        this.taken.delete(slot)
+        // Wanted again meanwhile.
+        if (!this.isDraining && slot < this.slots && !Deferred.isDoneUnsafe(this.failed)) this.start()
+      }))
+    )
+  }
+
+  private readonly one: Effect.Effect<void, AttachError, R> = Effect.suspend(() => {
+    const { ids } = this.options
+    const id = ids === undefined ? null : this.free.shift()!
+    return Effect.ensuring(
+      Effect.scoped(this.withSession(id)),
+      Effect.sync(() => {
+        if (id !== null) this.free.push(id)
+      })
+    )
+  })
+
+  /** What waits is given up when the processor drains. */
+  private whileRunning<A, E, R2>(effect: Effect.Effect<A, E, R2>): Effect.Effect<Option.Option<A>, E, R2> {
+    return Effect.raceFirst(Effect.map(effect, Option.some), Effect.as(Deferred.await(this.draining), Option.none()))
+  }
+
+  private withSession(id: string | null): Effect.Effect<void, AttachError, R | Scope.Scope> {
+    const { accept, entity, namespace } = this.options
+    const accepting = namespace.retrying.persist(
+      Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error))
+    ) as Effect.Effect<Option.Option<Accepted> | SessionCannotBeLockedError, AttachError, Scope.Scope>
+    return Effect.flatMap(this.whileRunning(accepting), (accepted) => {
+      if (Option.isNone(accepted)) return Effect.void
+      if (accepted.value instanceof SessionCannotBeLockedError) {
+        return Effect.asVoid(this.whileRunning(Effect.sleep(pauseAfterFailure)))
+      }
+      return Option.isNone(accepted.value) ? Effect.void : this.handle(accepted.value.value)
+    }).pipe(
+      Effect.mapError((error) => errorMap.attachError(error, { entity: entity.path, operation: "process" }))
+    )
+  }
+
+  private handle(accepted: Accepted): Effect.Effect<void, never, R | Scope.Scope> {
+    const { close, engine, open } = this.options.work(accepted)
+    const annotate = Effect.annotateLogs({ entity: this.options.entity.path, sessionId: accepted.id })
+    const warn = (message: string) => (cause: unknown) => annotate(Effect.logWarning(message, cause))
+    const process = Effect.gen({ self: this }, function*() {
+      // Nobody else has this session.
+      yield* Effect.orDie(engine.take)
+      if (this.isPaused) yield* engine.pause
+      yield* Effect.forkScoped(engine.serve, { startImmediately: true })
+      yield* Effect.raceFirst(this.whileRunning(engine.over(this.options.idleTimeout)), accepted.lost)
+    }).pipe(
+      Effect.catchTag("SessionLockLostError", () =>
+        Effect.sync(() => {
+          this.sessionsLost++
+          engine.lose()
+        }))
+    )
+    return Effect.suspend(() => {
+      this.sessions++
+      this.engines.add(engine)
+      return Effect.flatMap(Effect.exit(open), (opened) => {
+        if (Exit.isFailure(opened)) {
+          return Effect.andThen(
+            warn("A session could not be opened; it is given up")(opened.cause),
+            Effect.asVoid(this.whileRunning(Effect.sleep(pauseAfterFailure)))
+          )
+        }
+        return Effect.ensuring(process, engine.drain).pipe(
+          Effect.ensuring(Effect.catchCause(close, warn("A session could not be closed as it was to be")))
+        )
+      })
+    }).pipe(
+      Effect.ensuring(Effect.flatMap(engine.counts, (counts) =>
+        Effect.sync(() => {
+          this.engines.delete(engine)
+          for (const name of Object.keys(this.total) as Array<keyof typeof this.total>) this.total[name] += counts[name]
+        })))
+    )
+  }
+
+  readonly counts: Effect.Effect<tally.Counts & Sessions> = Effect.gen({ self: this }, function*() {
+    const sum = { ...this.total }
+    for (const engine of this.engines) {
+      const counts = yield* engine.counts
+      for (const name of Object.keys(sum) as Array<keyof typeof sum>) sum[name] += counts[name]
+    }
+    return { ...sum, sessions: this.sessions, sessionsLost: this.sessionsLost, held: this.engines.size }
+  })
+
+  readonly pause: Effect.Effect<void> = Effect.suspend(() => {
+    this.isPaused = true
+    this.running.closeUnsafe()
+    return Effect.forEach([...this.engines], (engine) => engine.pause, { concurrency: "unbounded", discard: true })
+  })
+
+  readonly resume: Effect.Effect<void> = Effect.suspend(() => {
+    this.isPaused = false
+    this.running.openUnsafe()
+    return Effect.forEach([...this.engines], (engine) => engine.resume, { discard: true })
+  })
+
+  /** Changes how many sessions are held at a time; those that are too many end as they would. */
+  setConcurrentSessions(slots: number): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.slots = slots
+      if (!this.isDraining) this.start()
+    })
+  }
+
+  /** One drain for all who ask. */
+  readonly drain: Effect.Effect<tally.Report & Sessions> = Effect.suspend(() => {
+    if (this.drained === undefined) {
+      const drained = this.drained = Deferred.makeUnsafe<tally.Report & Sessions>()
+      this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
+    }
+    return Deferred.await(this.drained)
+  })
+
+  private readonly stop: Effect.Effect<tally.Report & Sessions> = Effect.suspend(() => {
+    Deferred.doneUnsafe(this.draining, Effect.void)
+    this.running.openUnsafe()
+    return Fiber.awaitAll([...this.taken.values()]).pipe(
+      Effect.andThen(this.counts),
+      Effect.map((counts) => Object.assign(tally.reportOf(counts), counts))
+    )
+  })
+
+  get join(): Effect.Effect<never, AttachError> {
+    return Deferred.await(this.failed)
+  }
+}
