@@ -1,5 +1,5 @@
 /**
- * Keeps the lock of a message while work on it goes on: the broker is asked for more time before the lock ends, for as
+ * Keeps the lock of a message or session while work on it goes on: the broker is asked for more time before the lock ends, for as
  * long as the work runs or `maxDuration` allows.
  *
  * Each receiver supervises one renewing fiber for all its locks; it ends with the receiver's scope. A lock that is lost
@@ -28,6 +28,7 @@ import {
 } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
+import type { ServiceBusSession } from "./ServiceBusSession.ts"
 
 /**
  * How long a lock is kept.
@@ -43,17 +44,23 @@ export interface Options {
 }
 
 /**
- * Runs work while the lock of its message is kept.
+ * Runs work while the lock of its message is kept, or the lock of a session.
  *
  * Fails with AutoLockRenewFailed where renewing failed and the lock was lost before the work was done, with
  * AutoLockRenewTimeout where the lock ended after `maxDuration`, with MessageAlreadySettled where the message is settled
  * before the work starts, and with InvalidOptionError where another receiver received the message. In all cases the work
  * is interrupted or not started. The lock is kept until the work ends, not longer: settle the message inside, or at once
- * after it.
+ * after it. A session's lock is renewed by itself as long as `maxLockRenewal` says; this goes on where that is over.
  *
  * @category combinators
  */
 export const withLock: {
+  (
+    session: ServiceBusSession<any, any, unknown>,
+    options?: Options
+  ): <A, E, R>(
+    self: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R>
   (
     receiver: ServiceBusReceiver<unknown, unknown>,
     message: LockedMessage<unknown>,
@@ -67,6 +74,11 @@ export const withLock: {
   >
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
+    session: ServiceBusSession<any, any, unknown>,
+    options?: Options
+  ): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
     receiver: ServiceBusReceiver<unknown, unknown>,
     message: LockedMessage<unknown>,
     options?: Options
@@ -75,57 +87,76 @@ export const withLock: {
   (args) => Effect.isEffect(args[0]),
   <A, E, R>(
     self: Effect.Effect<A, E, R>,
-    receiver: ServiceBusReceiver<unknown, unknown>,
-    message: LockedMessage<unknown>,
-    options?: Options
-  ): Effect.Effect<
-    A,
-    E | AutoLockRenewFailed | AutoLockRenewTimeout | MessageAlreadySettled | InvalidOptionError,
-    R
-  > =>
+    holder: ServiceBusReceiver<unknown, unknown> | ServiceBusSession<any, any, unknown>,
+    ...rest: ReadonlyArray<LockedMessage<unknown> | Options | undefined>
+  ): Effect.Effect<any, any, R> =>
     Effect.suspend((): Effect.Effect<any, any, R> => {
-      const behind = internalsOf(receiver).receiving
-      const delivery = receiving.deliveryOf(behind, receiver, message, "withLock")
-      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
-      const maxDuration = toMillis(options?.maxDuration ?? "5 minutes")
-      if (!(maxDuration >= 0)) {
-        return Effect.fail(outOfRange(receiver.entity, "maxDuration", "a duration of 0 or more"))
-      }
-      let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
-      let fiber: Fiber.Fiber<A, E> | undefined
-      const kept: lockWheel.Kept = {
-        lock: receiving.lockOf(behind, message, delivery.success),
-        until: monotonic(behind.clock) + maxDuration,
-        done: false,
-        bucket: 0,
-        failure: undefined,
-        onLost: (reason, cause) => {
-          const fields = {
-            entity: receiver.entity,
-            operation: "withLock",
-            description: `the lock of message ${message.sequenceNumber} ended`,
-            ...(cause === undefined ? {} : { cause })
-          }
-          lost = reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields)
-          fiber?.interruptUnsafe()
+      const behind = internalsOf(holder).receiving
+      const { session } = behind
+      if (session !== undefined) {
+        const ended = session.ended()
+        if (ended !== undefined) {
+          return Effect.fail(
+            new AutoLockRenewFailed({ entity: holder.entity, operation: "withLock", cause: ended })
+          )
         }
+        return keeping(self, behind, session.lock, `the lock of session "${session.id}" ended`, rest[0] as Options)
       }
-      // One fiber for the work and nothing beside it that waits for the lock: there may be many thousands.
-      return Effect.contextWith((context: Context.Context<R>) =>
-        Effect.callback<A, E | AutoLockRenewFailed | AutoLockRenewTimeout>((resume) => {
-          behind.wheel.keep(kept)
-          const forked = fiber = Effect.runForkWith(context)(self)
-          forked.addObserver((exit) => {
-            behind.wheel.release(kept)
-            // Also where the work was done in spite of it.
-            resume(lost === undefined ? exit : Effect.fail(lost))
-          })
-          if (lost !== undefined) forked.interruptUnsafe()
-          return Fiber.interrupt(forked)
-        })
-      )
+      const message = rest[0] as LockedMessage<unknown>
+      const delivery = receiving.deliveryOf(behind, holder, message, "withLock")
+      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
+      const lock = receiving.lockOf(behind, message, delivery.success)
+      return keeping(self, behind, lock, `the lock of message ${message.sequenceNumber} ended`, rest[1] as Options)
     })
 )
+
+/** Runs work while a lock is kept. */
+const keeping = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  behind: receiving.Receiving,
+  lock: lockWheel.Lock,
+  description: string,
+  options: Options | undefined
+): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R> => {
+  const entity = behind.entity.path
+  const maxDuration = toMillis(options?.maxDuration ?? "5 minutes")
+  if (!(maxDuration >= 0)) return Effect.fail(outOfRange(entity, "maxDuration", "a duration of 0 or more"))
+  let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
+  let fiber: Fiber.Fiber<A, E> | undefined
+  const kept: lockWheel.Kept = {
+    lock,
+    until: monotonic(behind.clock) + maxDuration,
+    done: false,
+    bucket: 0,
+    failure: undefined,
+    onLost: (reason, cause) => {
+      const fields = { entity, operation: "withLock", description, ...(cause === undefined ? {} : { cause }) }
+      lost = reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields)
+      fiber?.interruptUnsafe()
+    }
+  }
+  // One fiber for the work and nothing beside it that waits for the lock: there may be many thousands.
+  return Effect.contextWith((context: Context.Context<R>) =>
+    Effect.callback<A, E | AutoLockRenewFailed | AutoLockRenewTimeout>((resume) => {
+      behind.wheel.keep(kept)
+      // A session is lost with its link, of which the wheel knows nothing.
+      const off = behind.session?.onEnd((ended) => {
+        if (kept.done) return
+        const isBudgetOver = monotonic(behind.clock) > kept.until
+        kept.onLost(isBudgetOver ? "budget" : "failed", ended._tag === "SessionLockLostError" ? ended : undefined)
+      })
+      const forked = fiber = Effect.runForkWith(context)(self)
+      forked.addObserver((exit) => {
+        behind.wheel.release(kept)
+        off?.()
+        // Also where the work was done in spite of it.
+        resume(lost === undefined ? exit : Effect.fail(lost))
+      })
+      if (lost !== undefined) forked.interruptUnsafe()
+      return Fiber.interrupt(forked)
+    })
+  )
+}
 
 /**
  * The lock of a message as this program knows it: by a monotonic clock that starts when the message is received, and by what

@@ -21,6 +21,8 @@ Runs a Service Bus broker in memory on a TCP port and prints its connection stri
 
   --queue NAME              a queue to start with; may be given many times
   --subscription TOPIC/NAME a subscription to start with, and its topic; may be given many times
+  --session-queue NAME, --session-subscription TOPIC/NAME
+                            the same, requiring sessions
   --port PORT               the port to listen on; 5672 by default, 0 for any free one
   --host HOST               the address to listen on; 127.0.0.1 by default
   --lock-duration SECONDS   how long a received message is locked; 60 by default
@@ -42,6 +44,8 @@ const serve = Effect.gen(function*() {
         options: {
           queue: { type: "string", multiple: true },
           subscription: { type: "string", multiple: true },
+          "session-queue": { type: "string", multiple: true },
+          "session-subscription": { type: "string", multiple: true },
           port: { type: "string" },
           host: { type: "string" },
           "lock-duration": { type: "string" },
@@ -55,14 +59,23 @@ const serve = Effect.gen(function*() {
   if (positionals[0] !== "emulator" || positionals.length !== 1) {
     return yield* new EmulatorError({ problem: "the only command is \"emulator\"; see --help" })
   }
-  const names = values.queue ?? []
-  const subscriptions: Array<{ readonly topic: string; readonly name: string }> = []
-  for (const path of values.subscription ?? []) {
-    const slash = path.lastIndexOf("/")
-    if (slash === -1) return yield* new EmulatorError({ problem: `--subscription is TOPIC/NAME, not "${path}"` })
-    subscriptions.push({ topic: path.slice(0, slash), name: path.slice(slash + 1) })
+  const queues = [
+    ...(values.queue ?? []).map((name) => ({ name, requiresSession: false })),
+    ...(values["session-queue"] ?? []).map((name) => ({ name, requiresSession: true }))
+  ]
+  const subscriptions: Array<{ readonly topic: string; readonly name: string; readonly requiresSession: boolean }> = []
+  for (const option of ["subscription", "session-subscription"] as const) {
+    for (const path of values[option] ?? []) {
+      const slash = path.lastIndexOf("/")
+      if (slash === -1) return yield* new EmulatorError({ problem: `--${option} is TOPIC/NAME, not "${path}"` })
+      subscriptions.push({
+        topic: path.slice(0, slash),
+        name: path.slice(slash + 1),
+        requiresSession: option === "session-subscription"
+      })
+    }
   }
-  if (names.length + subscriptions.length === 0) {
+  if (queues.length + subscriptions.length === 0) {
     return yield* new EmulatorError({ problem: "give at least one --queue or --subscription" })
   }
   const settings = yield* Effect.try({
@@ -78,14 +91,21 @@ const serve = Effect.gen(function*() {
     ...(settings.count === undefined ? {} : { maxDeliveryCount: settings.count })
   }
   const entities: ReadonlyArray<Emulator.Entity> = [
-    ...names.map((name) => Emulator.entity(name, options)),
+    ...queues.map(({ name, requiresSession }) => Emulator.entity(name, { ...options, requiresSession })),
     ...Array.from(new Set(subscriptions.map(({ topic }) => topic)), (name) => ({ kind: "topic" as const, name })),
-    ...subscriptions.map(({ name, topic }) => ({ kind: "subscription" as const, topic, name, options }))
+    ...subscriptions.map(({ name, requiresSession, topic }) => ({
+      kind: "subscription" as const,
+      topic,
+      name,
+      options: { ...options, requiresSession }
+    }))
   ]
   const announce = Effect.gen(function*() {
     const { connectionString, port } = yield* Emulator.Emulator
     yield* Console.log(
-      `Listening on ${values.host ?? "127.0.0.1"}:${port} with ${[...names, ...(values.subscription ?? [])].join(", ")}`
+      `Listening on ${values.host ?? "127.0.0.1"}:${port} with ${
+        [...queues.map(({ name }) => name), ...subscriptions.map(({ name, topic }) => `${topic}/${name}`)].join(", ")
+      }`
     )
     // A random key of this run, for the person who started it.
     yield* Console.log(`SERVICE_BUS_CONNECTION_STR="${Redacted.value(connectionString)}"`)

@@ -76,6 +76,8 @@ export interface Session {
   readonly lock: lockWheel.Lock
   /** Why it is lost or closed; undefined while it is held. */
   readonly ended: () => SessionLockLostError | ServiceBusConnectionError | undefined
+  /** Has a function called when it is lost or closed; gives what takes it back. */
+  readonly onEnd: (hook: (end: SessionLockLostError | ServiceBusConnectionError) => void) => () => void
 }
 
 /** The outcome of `Settlement.abandon`. */

@@ -132,19 +132,28 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
   const isLost = Deferred.makeUnsafe<never, SessionLockLostError>()
   let end: SessionLockLostError | ServiceBusConnectionError | undefined
   let until = link.granted!.lockedUntil
+  const hooks = new Set<(end: SessionLockLostError | ServiceBusConnectionError) => void>()
+  const finish = (error: SessionLockLostError | ServiceBusConnectionError): void => {
+    end = error
+    for (const hook of [...hooks]) hook(error)
+    hooks.clear()
+  }
   const lose = (error: SessionLockLostError): void => {
     if (end !== undefined) return
-    end = error
     Deferred.doneUnsafe(isLost, Effect.fail(error))
+    finish(error)
   }
   // Before the link's own: what it is told of its end is not a loss.
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      end ??= new ServiceBusConnectionError({
-        entity: entity.path,
-        description: "the scope of the session is closed",
-        isClosed: true
-      })
+      if (end !== undefined) return
+      finish(
+        new ServiceBusConnectionError({
+          entity: entity.path,
+          description: "the scope of the session is closed",
+          isClosed: true
+        })
+      )
     })
   )
   link.link.onDeath((cause) =>
@@ -186,7 +195,15 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     link,
     attached: Effect.as(isOpen, link),
     isOpen,
-    session: { id, lock, ended: () => end },
+    session: {
+      id,
+      lock,
+      ended: () => end,
+      onEnd: (hook) => {
+        hooks.add(hook)
+        return () => hooks.delete(hook)
+      }
+    },
     destructive: options.destructive,
     prefetch: options.prefetch,
     wheel,

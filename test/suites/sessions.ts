@@ -1,5 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import {
+  AutoLockRenewer,
   ServiceBusBody,
   ServiceBusEntity,
   ServiceBusReceiver,
@@ -383,6 +384,32 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         const error = yield* Fiber.join(lost).pipe(failsWith("SessionLockLostError"))
         assert.strictEqual(error.entity, "carts")
         assert.strictEqual((yield* ServiceBusSession.accept(Carts, "a")).sessionId, "a")
+      }))
+
+    clock("withLock keeps the lock of a session, and interrupts the work when it is lost", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const session = yield* ServiceBusSession.accept(Carts, "a", { maxLockRenewal: 0 })
+        const done = yield* passing(
+          Effect.as(Effect.sleep("3 minutes"), "done").pipe(AutoLockRenewer.withLock(session)),
+          "5 seconds"
+        )
+        assert.strictEqual(done, "done")
+        const short = yield* passing(
+          Effect.exit(AutoLockRenewer.withLock(Effect.never, session, { maxDuration: "1 minute" })),
+          "5 seconds"
+        )
+        assert.include(String(short), "AutoLockRenewTimeout")
+        const other = yield* ServiceBusSession.accept(Carts, "b", { maxLockRenewal: 0 })
+        const working = yield* start(Effect.never.pipe(AutoLockRenewer.withLock(other, { maxDuration: "1 hour" })))
+        yield* emulator.detachLinks({ condition: "com.microsoft:session-lock-lost" }, Carts)
+        yield* Fiber.join(working).pipe(failsWith("AutoLockRenewFailed"))
+        yield* Effect.void.pipe(AutoLockRenewer.withLock(other), failsWith("AutoLockRenewFailed"))
+        const third = yield* passing(ServiceBusSession.accept(Carts, "c"))
+        yield* Effect.void.pipe(
+          AutoLockRenewer.withLock(third, { maxDuration: -1 }),
+          failsWith("InvalidOptionError")
+        )
       }))
 
     clock("a lock that runs out counts as a failed delivery of what was out", () =>
