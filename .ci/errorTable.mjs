@@ -17,6 +17,10 @@ const operations = [
   ["`receiveDeferred`", "ReceiveDeferredError"],
   ["`settle`, `complete`, …", "SettleError"],
   ["`renewLock`", "LockRenewalError"],
+  ["`deleteMessages`, `purge`", "DeleteMessagesError"],
+  ["accepting a session", "AcceptSessionError"],
+  ["settling in a session", "SessionSettleError"],
+  ["`state`, `setState` of a session", "SessionStateError"],
   ["`health`", "HealthCheckError"]
 ]
 
