@@ -10,7 +10,12 @@ import { once } from "node:events"
 import { create_container, type EventContext, message, type Receiver, type Sender, types } from "rhea"
 import * as sas from "../src/internal/sas.ts"
 
-const Broker = Emulator.layerServer({ entities: ["q", "tags", "second"].map((name) => Emulator.entity(name)) })
+const Broker = Emulator.layerServer({
+  entities: [
+    ...["q", "tags", "second"].map((name) => Emulator.entity(name)),
+    Emulator.entity("sessions", { requiresSession: true })
+  ]
+})
 
 /** What rhea's types leave out. */
 interface Outcome {
@@ -111,6 +116,66 @@ it.layer(Broker.pipe(Layer.orDie), { excludeTestServices: true })("other clients
         assert.strictEqual(attach["snd_settle_mode"], 1)
         assert.strictEqual(attach["source"].address, url("q"))
         assert.isAtMost(attach["target"].value.length, 7)
+      })
+    }))
+
+  it.effect("Go: asks for a session by a described value, and finds its id and the end of its lock", () =>
+    Effect.gen(function*() {
+      const { authorize, connection, url } = yield* peer
+      yield* authorize("sessions")
+      const accept = (filter: unknown) =>
+        Effect.promise(async () => {
+          const receiver = connection.open_receiver({
+            source: { address: url("sessions"), filter: { "com.microsoft:session-filter": filter } as any },
+            credit_window: 0
+          })
+          await once(receiver, "receiver_open")
+          return receiver
+        })
+      const described = types.wrap_described("s 1", types.wrap_ulong(0x137000000c))
+      const receiver = yield* accept(described)
+      const { properties, source } = attachOf(receiver)
+      assert.strictEqual(source.filter["com.microsoft:session-filter"], "s 1")
+      // .NET ticks, a long.
+      const ticks = properties["com.microsoft:locked-until-utc"] as Buffer
+      const until = Number((ticks.readBigInt64BE() - 621_355_968_000_000_000n) / 10_000n)
+      assert.closeTo(until, Date.now() + 60_000, 5_000)
+      // The same again: an attach without a source, and a detach that says why.
+      const refused = yield* Effect.promise(async () => {
+        const second = connection.open_receiver({
+          source: { address: url("sessions"), filter: { "com.microsoft:session-filter": "s 1" } as any },
+          credit_window: 0
+        })
+        second.on("receiver_error", () => {})
+        await once(second, "receiver_close")
+        return second
+      })
+      assert.isUndefined(attachOf(refused)["source"]?.address)
+      assert.strictEqual((refused.error as any).condition, "com.microsoft:session-cannot-be-locked")
+      yield* Effect.promise(async () => {
+        receiver.close()
+        await once(receiver, "receiver_close")
+      })
+      const again = yield* accept("s 1")
+      assert.strictEqual(attachOf(again)["source"].filter["com.microsoft:session-filter"], "s 1")
+    }))
+
+  it.effect("uamqp: says nothing of how long it waits for a session", () =>
+    Effect.gen(function*() {
+      const { authorize, connection, url } = yield* peer
+      yield* authorize("sessions")
+      yield* Effect.promise(async () => {
+        const receiver = connection.open_receiver({
+          source: { address: url("sessions"), filter: { "com.microsoft:session-filter": null } as any }
+        })
+        const opened = once(receiver, "receiver_open")
+        const sender = connection.open_sender({ target: url("sessions") })
+        await once(sender, "sendable")
+        sender.send({ group_id: "late", body: message.data_section(Buffer.from("x")) })
+        await once(sender, "accepted")
+        await opened
+        const [{ message: received }] = await once(receiver, "message") as [EventContext]
+        assert.strictEqual(received!.group_id, "late")
       })
     }))
 

@@ -10,61 +10,14 @@ import {
   type ReceiveDeferredError,
   type SessionLockLostError
 } from "../ServiceBusError.ts"
-import type { Settlement } from "../Settlement.ts"
-import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
-import { type Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import { isSequenceNumber, outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
 import { managing, sectionsFrom } from "./peeking.ts"
 import { Peeked, tagFromToken } from "./receivedMessage.ts"
 import { abandoned, type Handed, handOut, type Receiving, type Undecodable } from "./receiving.ts"
-import { settleElsewhere } from "./settling.ts"
-
-/**
- * Holds what came in a response: it has a lock and no link, so that everything that is said of it goes over
- * `$management`.
- */
-class DeferredHolder implements Holder {
-  private readonly self: Receiving
-  private readonly unsettled = new Set<IncomingDelivery>()
-  private readonly fork: (effect: Effect.Effect<void>) => void
-
-  constructor(self: Receiving, fork: (effect: Effect.Effect<void>) => void) {
-    this.self = self
-    this.fork = fork
-  }
-
-  hold(delivery: IncomingDelivery): void {
-    delivery.holder = this
-    this.unsettled.add(delivery)
-  }
-
-  isUnsettled(delivery: IncomingDelivery): boolean {
-    return this.unsettled.has(delivery)
-  }
-
-  forget(delivery: IncomingDelivery): void {
-    this.unsettled.delete(delivery)
-  }
-
-  dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
-    const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
-    if (held.length > 0) this.fork(Effect.ignore(settleElsewhere(this.self, held, settlementOf(outcome), false)))
-  }
-}
-
-/** The settlement of the outcomes that are made here. */
-const settlementOf = (outcome: Outcome): Settlement => {
-  if (outcome._tag === "Accepted") return { _tag: "Complete" }
-  if (outcome._tag !== "Rejected") return { _tag: "Abandon" }
-  const { DeadLetterErrorDescription, DeadLetterReason } = outcome.error?.info ?? {}
-  return {
-    _tag: "DeadLetter",
-    reason: typeof DeadLetterReason === "string" ? DeadLetterReason : undefined,
-    description: typeof DeadLetterErrorDescription === "string" ? DeadLetterErrorDescription : undefined
-  }
-}
+import { LinklessHolder } from "./settling.ts"
 
 /**
  * Receives deferred messages, all of them or none. Where that fails for want of one, it looks which: the service does not
@@ -75,7 +28,6 @@ const fetch = Effect.fnUntraced(function*(
   sequenceNumbers: ReadonlyArray<bigint>
 ): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> {
   const entity = self.entity.path
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
   const messages = yield* managing(
     self,
     (node, timeout) =>
@@ -96,9 +48,7 @@ const fetch = Effect.fnUntraced(function*(
         )
     )
   )
-  const holder = new DeferredHolder(self, (effect) => {
-    fork(effect)
-  })
+  const holder = new LinklessHolder(self)
   const now = monotonic(self.clock)
   return messages.map(({ bytes, lockToken }) => {
     const tag = self.destructive ? Buffer.alloc(0) : tagFromToken(lockToken)

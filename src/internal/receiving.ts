@@ -55,6 +55,8 @@ export interface Receiving {
   readonly wheel: lockWheel.LockWheel
   readonly clock: Clock.Clock
   readonly telemetry: Telemetry
+  /** Runs what nobody waits for. */
+  readonly fork: (effect: Effect.Effect<void>) => void
   readonly rescheduling: rescheduling.Rescheduling
   /** What a copy is being sent of: it is as good as settled. */
   readonly leaving: Set<IncomingDelivery>
@@ -104,7 +106,8 @@ export const make = Effect.fnUntraced(function*(options: {
   const { destructive, entity, namespace, prefetch } = options
   const { timeout } = namespace.options
   const clock = yield* Clock.Clock
-  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
+  const context = yield* Effect.context<never>()
+  const telemetry = new Telemetry(entity, namespace.options.endpoint, context)
   const open = Effect.fnUntraced(function*(lost: Receiver.Receiver | undefined) {
     const session = yield* namespace.session(entity.path)
     const link = yield* Receiver.make(session, { address: entity.path, entity: entity.path, destructive, timeout })
@@ -140,6 +143,7 @@ export const make = Effect.fnUntraced(function*(options: {
     wheel: yield* lockWheel.make({ ...options.renewal, renew: (tokens) => counted(telemetry, tokens, renew(tokens)) }),
     clock,
     telemetry,
+    fork: Effect.runForkWith(context),
     rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
     leaving: new Set(),
     taker: undefined,

@@ -52,6 +52,8 @@ const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err => {
 }
 
 export interface Retrying {
+  /** Has all wait as the service wishes where an error says so; false where nothing is tried again. */
+  readonly heeds: (error: E.Any) => boolean
   /** Runs an operation, and again while its error can pass, as often as the settings say. */
   readonly run: <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
   /** Runs an operation again and again until it succeeds or its error cannot pass: for what runs until it is stopped. */
@@ -93,6 +95,10 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
       }
     const { maxDelay } = untilItSucceeds
     return {
+      heeds: (error) => {
+        heed(error)
+        return settings.maxRetries > 0 && canPass(error)
+      },
       run: under(settings),
       persist: under({ ...untilItSucceeds, maxDelay: Math.min(maxDelay, settings.maxDelay) })
     }

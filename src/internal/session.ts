@@ -126,7 +126,8 @@ const attachIn = (options: Options, mine: Scope.Scope) =>
 const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiver, id: string) {
   const { entity, namespace } = options
   const clock = yield* Clock.Clock
-  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
+  const context = yield* Effect.context<never>()
+  const telemetry = new Telemetry(entity, namespace.options.endpoint, context)
   telemetry.count("servicebus.link.attached", 1, { role: "session" })
   const began = monotonic(clock)
   const isLost = Deferred.makeUnsafe<never, SessionLockLostError>()
@@ -209,6 +210,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     wheel,
     clock,
     telemetry,
+    fork: Effect.runForkWith(context),
     rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
     leaving: new Set(),
     taker: undefined,

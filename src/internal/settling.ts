@@ -14,7 +14,7 @@ import { MessageAlreadySettled, MessageEncodeError, OperationTimeoutError } from
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import type { RetryAfter, Settlement } from "../Settlement.ts"
 import { accepted, type Outcome, writeOutcome } from "./amqp/dataPlane/Outcome.ts"
-import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import type { Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
 import type { SettlingError } from "./errorMap.ts"
 import type * as lockWheel from "./lockWheel.ts"
@@ -151,19 +151,50 @@ const settleHeld = (
   if (!isHere || isGone) {
     return noticed(self, deliveries, settleElsewhere(self, deliveries, settlement, false, onAnswer))
   }
-  const told = onAnswer &&
-    ((delivery: IncomingDelivery, error: SettlingError | undefined) => onAnswer(delivery, error, settlement))
+  /** What the peer was too busy for: its lock holds, and by that it can be asked again. */
+  let busy: Array<IncomingDelivery> | undefined
+  let other: SettlingError | undefined
+  const told = (delivery: IncomingDelivery, error: SettlingError | undefined): void => {
+    if (error?._tag === "ServiceBusServerBusyError") return void (busy ??= []).push(delivery)
+    other ??= error
+    onAnswer?.(delivery, error, settlement)
+  }
   return noticed(
     self,
     deliveries,
     Effect.catch(link.settle(deliveries, outcome, told), (error) =>
-      session === undefined &&
-        // Only where the link is lost: a peer that is slow is not asked twice.
-        link.link.dead() !== undefined && retryPolicy.canPass(error)
+      busy !== undefined && link.link.dead() === undefined
+        ? Effect.andThen(
+          again(self, busy, settlement, error, onAnswer),
+          Effect.suspend(() => other === undefined ? Effect.void : Effect.fail(other))
+        )
+        : session === undefined &&
+            // Only where the link is lost: a peer that is slow is not asked twice.
+            link.link.dead() !== undefined && retryPolicy.canPass(error)
         ? settleElsewhere(self, deliveries, settlement, true, onAnswer)
         : Effect.fail(error))
   )
 }
+
+/** Asks a peer that was busy again, once it can be asked, as often as the client's retries allow. */
+const again = (
+  self: Receiving,
+  busy: ReadonlyArray<IncomingDelivery>,
+  settlement: Settlement,
+  error: SettlingError,
+  onAnswer: OnAnswer | undefined
+): Effect.Effect<void, SettlingError> =>
+  Effect.suspend(() => {
+    // The link has answered for them.
+    const holder = new LinklessHolder(self)
+    for (const delivery of busy) holder.hold(delivery)
+    const { retrying } = self.namespace
+    if (!retrying.heeds(error)) {
+      for (const delivery of busy) onAnswer?.(delivery, error, settlement)
+      return Effect.fail(error)
+    }
+    return settleElsewhere(self, busy, settlement, false, onAnswer)
+  })
 
 /** Has those who watch the locks of deliveries see what became of them. */
 const noticed = (
@@ -221,6 +252,49 @@ const settleLater = (
       for (const delivery of distinct) self.leaving.delete(delivery)
     })))
   })
+
+/**
+ * Holds what has a lock and no link, because it came in a response, or because its link has answered for it already: so that
+ * everything that is said of it goes over `$management`.
+ */
+export class LinklessHolder implements Holder {
+  private readonly self: Receiving
+  private readonly unsettled = new Set<IncomingDelivery>()
+
+  constructor(self: Receiving) {
+    this.self = self
+  }
+
+  hold(delivery: IncomingDelivery): void {
+    delivery.holder = this
+    this.unsettled.add(delivery)
+  }
+
+  isUnsettled(delivery: IncomingDelivery): boolean {
+    return this.unsettled.has(delivery)
+  }
+
+  forget(delivery: IncomingDelivery): void {
+    this.unsettled.delete(delivery)
+  }
+
+  dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
+    const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
+    if (held.length > 0) this.self.fork(Effect.ignore(settleElsewhere(this.self, held, settlementOf(outcome), false)))
+  }
+}
+
+/** The settlement of the outcomes that are made here. */
+const settlementOf = (outcome: Outcome): Settlement => {
+  if (outcome._tag === "Accepted") return { _tag: "Complete" }
+  if (outcome._tag !== "Rejected") return { _tag: "Abandon" }
+  const { DeadLetterErrorDescription, DeadLetterReason } = outcome.error?.info ?? {}
+  return {
+    _tag: "DeadLetter",
+    reason: typeof DeadLetterReason === "string" ? DeadLetterReason : undefined,
+    description: typeof DeadLetterErrorDescription === "string" ? DeadLetterErrorDescription : undefined
+  }
+}
 
 /**
  * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link

@@ -60,6 +60,35 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual((yield* emulator.counters(Texts)).enqueued, 2)
       }), once)
 
+    clock("a settlement that is throttled is made again after the advice", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, [{ body: "a" }, { body: "b" }, { body: "c" }])
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [a, ...rest] = yield* receiver.receive({ max: 3 })
+        yield* emulator.fail({ operation: "settle", error: busy(4) })
+        const at = yield* passing(timed(receiver.complete(a!)))
+        assert.isAtLeast(at, 4_000)
+        // One of two: the other is settled already.
+        yield* emulator.fail({ operation: "settle", error: busy(4) })
+        yield* passing(receiver.completeAll(rest))
+        assert.deepStrictEqual(yield* emulator.messages(Texts), [])
+        assert.strictEqual((yield* emulator.counters(Texts)).completed, 3)
+      }))
+
+    clock("where nothing is tried again, a throttled settlement can be made again by hand", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, [{ body: "a" }])
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        yield* emulator.fail({ operation: "settle", error: busy(4) })
+        yield* receiver.complete(message!).pipe(failsWith("ServiceBusServerBusyError"))
+        yield* TestClock.adjust("4 seconds")
+        yield* receiver.complete(message!)
+        assert.deepStrictEqual(yield* emulator.messages(Texts), [])
+      }), once)
+
     clock("it opens by time alone: interrupting who was throttled changes nothing", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
