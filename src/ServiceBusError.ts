@@ -589,6 +589,9 @@ export type ReceiveDeferredError = AttachError | MessageNotFoundError
 /** Deleting messages without receiving them. @category unions */
 export type DeleteMessagesError = AttachError | NotSupportedError
 
+/** Sending dead letters again. What keeps a single letter from it is in the report. @category unions */
+export type ReplayError = AttachError | MessageDecodeError
+
 /**
  * Settling a message that was received under a lock of its own. MessageSizeExceededError and NotSupportedError come of
  * `Settlement.retryAfter`, which sends.

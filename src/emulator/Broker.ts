@@ -53,11 +53,11 @@ export type Entity =
  */
 export interface Broker {
   /**
-   * The queue, topic, subscription or dead-letter queue of a path such as `orders`, `orders/$DeadLetterQueue` or
-   * `news/Subscriptions/all`: case does not matter, nor do slashes at its ends.
+   * The queue, topic, subscription or dead-letter queue of a path such as `orders`, `orders/$DeadLetterQueue`,
+   * `orders/$Transfer/$DeadLetterQueue` or `news/Subscriptions/all`: case does not matter, nor do slashes at its ends.
    */
   readonly queue: (path: string) => Queue | undefined
-  /** The declared queues, topics and subscriptions; each knows its dead-letter queue. */
+  /** The declared queues, topics and subscriptions; each knows its dead-letter queues. */
   readonly queues: () => ReadonlyArray<Queue>
 }
 
@@ -104,9 +104,8 @@ export const make: (entities: ReadonlyArray<Entity>) => Effect.Effect<Broker, Em
     }
     const byPath = new Map<string, Queue>()
     for (const queue of queues) {
-      byPath.set(queue.path.toLowerCase(), queue)
-      if (queue.deadLetterQueue !== undefined) {
-        byPath.set(queue.deadLetterQueue.path.toLowerCase(), queue.deadLetterQueue)
+      for (const each of [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue]) {
+        if (each !== undefined) byPath.set(each.path.toLowerCase(), each)
       }
     }
     return {

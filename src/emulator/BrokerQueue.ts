@@ -1,5 +1,6 @@
 /**
- * One queue of the embedded broker (or a subscription), and its dead-letter queue: who waits, who holds which lock, what has expired.
+ * One queue of the embedded broker (or a subscription), and its two dead-letter queues: who waits, who holds which lock,
+ * what has expired.
  *
  * The queue owns its messages and the locks on them; a consumer owns its credit, an attachment only its place among the
  * consumers. A peek-locked message is delivered at least once: it comes back to its place when its lock ends without
@@ -41,11 +42,12 @@ export interface Room {
 }
 
 const deadLetterPath = "$DeadLetterQueue"
+const transferDeadLetterPath = `$Transfer/${deadLetterPath}`
 /** When a message of a session says that its lock ends: never by itself. */
 const forever = 253_402_300_799_999
 
 /**
- * Makes a queue with its dead-letter queue, which a topic does not have. `store` counts bytes: a topic and its
+ * Makes a queue with its dead-letter queues, which a topic does not have. `store` counts bytes: a topic and its
  * subscriptions share one.
  *
  * @category constructors
@@ -63,10 +65,10 @@ export const make = (
     deadLetteringOnExpiration: false,
     requiresSession: false
   }
-  const deadLetterQueue = kind === "topic"
-    ? undefined
-    : new QueueState(room, store, "deadLetter", `${path}/${deadLetterPath}`, kept, undefined)
-  return new QueueState(room, store, kind, path, settings, deadLetterQueue)
+  const subQueue = (name: string) => new QueueState(room, store, "deadLetter", `${path}/${name}`, kept)
+  return kind === "topic"
+    ? new QueueState(room, store, kind, path, settings)
+    : new QueueState(room, store, kind, path, settings, subQueue(deadLetterPath), subQueue(transferDeadLetterPath))
 }
 
 /**
@@ -88,6 +90,7 @@ class QueueState implements Queue, Home {
   readonly path: string
   readonly options: QueueSettings
   readonly deadLetterQueue: QueueState | undefined
+  readonly transferDeadLetterQueue: QueueState | undefined
   readonly counters: Counters = {
     enqueued: 0,
     delivered: 0,
@@ -106,7 +109,7 @@ class QueueState implements Queue, Home {
     sessionsLost: 0
   }
   private readonly room: Room
-  /** Shared with the dead-letter queue, which counts against the size of its entity. */
+  /** Shared with the dead-letter queues, which count against the size of its entity. */
   private readonly stored: { bytes: number }
   readonly sessions: SessionTable | undefined
   private readonly entries = new Map<number, Entry>()
@@ -121,7 +124,8 @@ class QueueState implements Queue, Home {
     kind: Kind,
     path: string,
     options: QueueSettings,
-    deadLetterQueue: QueueState | undefined
+    deadLetterQueue?: QueueState,
+    transferDeadLetterQueue?: QueueState
   ) {
     this.room = room
     this.stored = store
@@ -129,6 +133,7 @@ class QueueState implements Queue, Home {
     this.path = path
     this.options = options
     this.deadLetterQueue = deadLetterQueue
+    this.transferDeadLetterQueue = transferDeadLetterQueue
     const { duplicateDetectionWindow } = options
     this.history = duplicateDetectionWindow === undefined ? undefined : new History(duplicateDetectionWindow)
     this.sessions = options.requiresSession ? new SessionTable(this) : undefined
@@ -172,6 +177,29 @@ class QueueState implements Queue, Home {
       if (message.enqueueAt !== undefined && message.enqueueAt > now) this.schedule(entry, message.enqueueAt)
       else this.enqueue(entry, now)
     }
+    this.flush()
+    return Result.succeed(sequenceNumbers)
+  }
+
+  failTransfer(
+    messages: ReadonlyArray<IncomingMessage>,
+    reason: string | undefined,
+    description: string | undefined
+  ): Result.Result<ReadonlyArray<bigint>, Refusal> {
+    const target = this.transferDeadLetterQueue
+    if (this.room.closed) return this.closed()
+    if (target === undefined) return this.refuse("NotAllowed", "it forwards nothing")
+    const full = this.store(messages.reduce((bytes, { payload }) => bytes + payload.length, 0))
+    if (full !== undefined) return Result.fail(full)
+    const now = this.now()
+    const sequenceNumbers = messages.map((message) => {
+      this.lastSequence += 1
+      const timeToLive = smaller(message.timeToLive, this.options.defaultTimeToLive)
+      const dead = Entries.make(target, this.lastSequence, message, now, timeToLive)
+      mergeReason(dead, reason, description)
+      target.accept(dead, now)
+      return BigInt(this.lastSequence)
+    })
     this.flush()
     return Result.succeed(sequenceNumbers)
   }
@@ -299,6 +327,7 @@ class QueueState implements Queue, Home {
     if (this.sessions === undefined) this.lane.pump()
     else this.sessions.flush()
     this.deadLetterQueue?.lane.pump()
+    this.transferDeadLetterQueue?.lane.pump()
   }
 
   take(entry: Entry, mode: Consumer["mode"], now: number): Delivery {
@@ -444,10 +473,7 @@ class QueueState implements Queue, Home {
     const dead = Entries.make(target, entry.sequence, entry.message, entry.enqueuedAt, entry.timeToLive)
     dead.deliveryCount = entry.deliveryCount
     dead.properties = entry.properties
-    Entries.merge(dead, {
-      ...(reason === undefined ? undefined : { DeadLetterReason: reason }),
-      ...(description === undefined ? undefined : { DeadLetterErrorDescription: description })
-    })
+    mergeReason(dead, reason, description)
     target.accept(dead, now)
   }
 
@@ -509,6 +535,13 @@ class QueueState implements Queue, Home {
 }
 
 export type { QueueState }
+
+/** Says why a message was dead-lettered. */
+const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>
+  Entries.merge(dead, {
+    ...(reason === undefined ? undefined : { DeadLetterReason: reason }),
+    ...(description === undefined ? undefined : { DeadLetterErrorDescription: description })
+  })
 
 /** What the service says of a message without a session. */
 const noSession =

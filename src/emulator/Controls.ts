@@ -49,7 +49,7 @@ export interface Fault {
   readonly times?: number | undefined
 }
 
-/** A queue, a subscription, or the dead-letter sub-queue of one, with sessions or without. */
+/** A queue, a subscription, or a dead-letter sub-queue of one, with sessions or without. */
 export type Receivable<A> = ServiceBusEntity.Receivable<A> | ServiceBusEntity.SessionReceivable<A, any>
 
 /**
@@ -85,6 +85,15 @@ export interface Controls {
   readonly send: <A, In>(
     entity: ServiceBusEntity.Sendable<A, In> | ServiceBusEntity.SessionSendable<A, In>,
     messages: ReadonlyArray<OutgoingMessage<In>>
+  ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
+  /**
+   * Puts messages into the transfer dead-letter sub-queue of an entity, as if it had to forward them and could not. The broker
+   * forwards nothing yet: this is how a test comes by such letters. `emulator.messages(transferDeadLetter(entity))` shows them.
+   */
+  readonly failTransfer: <A>(
+    entity: ServiceBusEntity.WithSubQueues<A>,
+    messages: ReadonlyArray<OutgoingMessage<NoInfer<A>>>,
+    why?: { readonly reason?: string | undefined; readonly description?: string | undefined }
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /** What happened in an entity. */
   readonly counters: (entity: Receivable<any>) => Effect.Effect<Counters, EmulatorError>
@@ -146,38 +155,54 @@ export const make = (started: Started, network: Network): Controls => {
       // A body that does not decode is there all the same; a test looks at the other fields.
       return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as A)
     })
+  /** Encodes messages as the entity's contract says, and has its queue store them. */
+  const put = (
+    entity: Receivable<any>,
+    messages: ReadonlyArray<OutgoingMessage<any>>,
+    store: (
+      queue: Broker.Queue,
+      messages: ReadonlyArray<Broker.IncomingMessage>
+    ) => Result.Result<unknown, Broker.Refusal>
+  ): Effect.Effect<void, EmulatorError | MessageEncodeError> =>
+    Effect.flatMap(
+      queueOf(entity),
+      (queue) =>
+        Effect.suspend((): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
+          const { path } = entity
+          const codec = entity.body as ServiceBusBody.ServiceBusBody<any>
+          const stored: Array<Broker.IncomingMessage> = []
+          for (const message of messages) {
+            const body = codec.encode(message.body)
+            if (Result.isFailure(body)) {
+              return Effect.fail(new MessageEncodeError({ entity: path, part: "body", description: body.failure }))
+            }
+            try {
+              encode(writer, message, body.success, codec.contentType)
+              stored.push(incoming(writer.take()))
+            } catch (error) {
+              writer.reset()
+              if (error instanceof MessageEncodeError) return Effect.fail(error)
+              throw error
+            }
+          }
+          const sent = store(queue, stored)
+          return Result.isSuccess(sent)
+            ? Effect.void
+            : Effect.fail(new EmulatorError({ problem: sent.failure.detail ?? sent.failure._tag }))
+        })
+    )
   return {
     ...network,
     tokenCredential: started.tokenCredential,
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity.body)),
     deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity.body)),
     send: (entity, messages) =>
-      Effect.flatMap(
-        queueOf(entity as Receivable<any>),
-        (queue) =>
-          Effect.suspend((): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
-            const stored: Array<Broker.IncomingMessage> = []
-            for (const message of messages) {
-              const body = entity.body.encode(message.body)
-              if (Result.isFailure(body)) {
-                return Effect.fail(
-                  new MessageEncodeError({ entity: entity.path, part: "body", description: body.failure })
-                )
-              }
-              try {
-                encode(writer, message, body.success, entity.body.contentType)
-                stored.push(incoming(writer.take()))
-              } catch (error) {
-                writer.reset()
-                if (error instanceof MessageEncodeError) return Effect.fail(error)
-                throw error
-              }
-            }
-            const sent = queue.send(stored)
-            return Result.isSuccess(sent)
-              ? Effect.void
-              : Effect.fail(new EmulatorError({ problem: sent.failure.detail ?? sent.failure._tag }))
-          })
+      put(entity as unknown as Receivable<any>, messages, (queue, stored) => queue.send(stored)),
+    failTransfer: (entity, messages, why) =>
+      put(
+        entity as Receivable<any>,
+        messages,
+        (queue, stored) => queue.failTransfer(stored, why?.reason, why?.description)
       ),
     counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
     connections: Effect.sync(() => door.connections.size),

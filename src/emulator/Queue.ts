@@ -189,7 +189,7 @@ export interface Sessions {
 export type Kind = "queue" | "topic" | "subscription" | "deadLetter"
 
 /**
- * A queue, the dead-letter queue of one, a topic or a subscription.
+ * A queue, a dead-letter queue of one, a topic or a subscription.
  *
  * @category models
  */
@@ -199,6 +199,8 @@ export interface Queue {
   readonly options: QueueSettings
   /** Where its dead letters go; `undefined` on a dead-letter queue and on a topic. */
   readonly deadLetterQueue: Queue | undefined
+  /** Where what it could not forward goes; `undefined` likewise. */
+  readonly transferDeadLetterQueue: Queue | undefined
   /** Where it requires sessions. Its consumers are attached to them, not to it. */
   readonly sessions: Sessions | undefined
   readonly counters: Counters
@@ -209,6 +211,15 @@ export interface Queue {
    * requires sessions; as `MessageTooLarge` and as `QuotaExceeded`.
    */
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal>
+  /**
+   * Stores messages in the transfer dead-letter queue, as what could not be forwarded, and returns their sequence numbers.
+   * Refused as `NotAllowed` where there is none, and as `QuotaExceeded`.
+   */
+  failTransfer(
+    messages: ReadonlyArray<IncomingMessage>,
+    reason: string | undefined,
+    description: string | undefined
+  ): Result.Result<ReadonlyArray<bigint>, Refusal>
   /** Adds a consumer. Nothing is delivered before this returns: call `wake` once the consumer can take messages. */
   attach(consumer: Consumer): Attachment
   /**

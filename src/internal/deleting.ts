@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { type DeleteMessagesError, type OperationTimeoutError, type SessionLockLostError } from "../ServiceBusError.ts"
 import { outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
-import type { Receiving } from "./receiving.ts"
+import type { Asking } from "./receiving.ts"
 
 /** The most messages that one request deletes (Service Bus quotas, Premium). */
 export const mostDeleted = 4000
@@ -25,7 +25,7 @@ interface Options {
  * One request. It is tried again only while nothing has left: where an answer is lost, so is the count, and another request
  * deletes others.
  */
-const request = (self: Receiving, count: number, before: DateTime.Utc): Effect.Effect<number, Failure> => {
+const request = (self: Asking, count: number, before: DateTime.Utc): Effect.Effect<number, Failure> => {
   const { entity, namespace, session } = self
   let unanswered: OperationTimeoutError | undefined
   return Effect.flatMap(
@@ -50,7 +50,7 @@ const request = (self: Receiving, count: number, before: DateTime.Utc): Effect.E
 }
 
 const checked = (
-  self: Receiving,
+  self: Asking,
   max: number,
   before: DateTime.Utc | undefined
 ): Effect.Effect<DateTime.Utc, Failure> => {
@@ -64,22 +64,24 @@ const checked = (
 }
 
 /** Deletes up to `max` messages, and gives how many it were. */
-export const deleteMessages = (self: Receiving, options: Options): Effect.Effect<number, Failure> => {
+export const deleteMessages = (self: Asking, options: Options): Effect.Effect<number, Failure> => {
   const { before, max = 1 } = options
   return Effect.flatMap(checked(self, max, before), (time) => request(self, max, time))
 }
 
-/** Deletes until there is nothing left that may be, and gives how many it were. */
+/** Deletes until there is nothing left that may be, or `limit` are, and gives how many it were. */
 export const purge = Effect.fnUntraced(function*(
-  self: Receiving,
-  options: Options
+  self: Asking,
+  options: Options,
+  limit = Infinity
 ): Effect.fn.Return<number, Failure> {
   const { before, max = purgeSize } = options
   const time = yield* checked(self, max, before)
   let total = 0
-  for (;;) {
-    const deleted = yield* request(self, max, time)
-    if (deleted === 0) return total
+  while (total < limit) {
+    const deleted = yield* request(self, Math.min(max, limit - total), time)
+    if (deleted === 0) break
     total += deleted
   }
+  return total
 })

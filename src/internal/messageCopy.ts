@@ -1,11 +1,11 @@
 /**
- * The copy of a received message that is sent to be tried again later. Body, footer, properties and application properties
- * are taken over byte for byte; what the broker said of the delivery is left behind.
+ * The copy of a received message that is sent to be tried again later, and the ids of copies. Body, footer, properties and
+ * application properties are taken over byte for byte; what the broker said of the delivery is left behind.
  */
 import * as DateTime from "effect/DateTime"
 import { createHash } from "node:crypto"
 import * as AmqpValue from "../AmqpValue.ts"
-import type { LockedMessage } from "../ServiceBusMessage.ts"
+import type { LockedMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { copyEntries, rawItem, rawSection } from "./amqp/dataPlane/verbatim.ts"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
@@ -70,23 +70,24 @@ const writeProperties = (sections: Sections, message: LockedMessage<unknown>): v
   const isExpiring = rawItem(sections, sections.header, 2) !== undefined
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
-  writer.string(idOf(message))
+  writer.string(idOf(message, `retry-${message.retryAttempt + 1}`))
   for (let i = 1; i < 13; i++) {
     rawOrNull(i === 8 && isExpiring ? undefined : rawItem(sections, sections.properties, i))
   }
   writer.end(list, 13)
 }
 
-const originalOf = (message: LockedMessage<unknown>): AmqpValue.MessageId =>
+const originalOf = (message: ReceivedMessage<unknown>): AmqpValue.MessageId =>
   asMessageId(message.applicationProperties[retryProperties.originalMessageId]) ?? message.amqpMessageId ?? ""
 
 /**
- * The same for every copy that is sent of one delivery's message, so that duplicate detection drops the second one; and
- * another one for every other message, also for one that has this message's id: its sequence number is its own.
+ * The id of a message's copy. The same for every copy that is sent of one message for one purpose, so that duplicate
+ * detection drops the second one; and another one for every other message, also for one that has this message's id: its
+ * sequence number is its own.
  */
-const idOf = (message: LockedMessage<unknown>): string => {
+export const idOf = (message: ReceivedMessage<unknown>, purpose: string): string => {
   const original = AmqpValue.toText(originalOf(message))
-  const suffix = `:retry-${message.retryAttempt + 1}:${message.sequenceNumber}`
+  const suffix = `:${purpose}:${message.sequenceNumber}`
   return original.length + suffix.length <= 128
     ? original + suffix
     : createHash("sha256").update(original).digest("hex") + suffix

@@ -21,20 +21,20 @@ import { Sections } from "./amqp/dataPlane/Sections.ts"
 import { isCount, isSequenceNumber, most, outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
 import { Peeked } from "./receivedMessage.ts"
-import type { Receiving } from "./receiving.ts"
+import type { Asking } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
 import { runRequest } from "./retryPolicy.ts"
 
 /** A request to the entity's node, tried again while its error can pass. */
 export const managing = <A, Err extends AttachError | ReceiveDeferredError | SessionLockLostError>(
-  self: Receiving,
+  self: Asking,
   request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
 ): Effect.Effect<A, Err | AttachError | SessionLockLostError> =>
   runRequest(self.namespace.retrying, self.namespace.managing(self.entity.path, self.isOpen, request))
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
 export const sectionsFrom = Effect.fnUntraced(function*(
-  self: Receiving,
+  self: Asking,
   from: bigint,
   count: number,
   omitBody = false
@@ -64,7 +64,7 @@ export const sectionsFrom = Effect.fnUntraced(function*(
   return found
 })
 
-const sectionsOrFailure = (self: Receiving, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
+const sectionsOrFailure = (self: Asking, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
   try {
     return Result.succeed(new Sections(bytes, 0, bytes.length))
   } catch (error) {
@@ -82,7 +82,7 @@ const sectionsOrFailure = (self: Receiving, bytes: Buffer): Result.Result<Sectio
 
 /** A peeked message with its body; the body does not decode: a MessageDecodeError. */
 const peeked = <A>(
-  self: Receiving,
+  self: Asking,
   sections: Sections,
   body: ServiceBusBody.ServiceBusBody<A, never> | undefined
 ): Result.Result<PeekedMessage<A>, MessageDecodeError> => {
@@ -110,7 +110,7 @@ interface Options {
 
 /** Looks at up to `max` messages. */
 export const peek = (
-  self: Receiving,
+  self: Asking,
   options: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
 ): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | SessionLockLostError | MessageDecodeError> => {
@@ -125,7 +125,7 @@ export const peek = (
 
 /** Looks at all messages from a number on, `max` at a time. */
 export const browse = (
-  self: Receiving,
+  self: Asking,
   options: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
 ): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> =>

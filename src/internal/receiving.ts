@@ -72,6 +72,9 @@ export interface Receiving {
   ) => Effect.Effect<ReadonlyArray<DateTime.Utc>, LockRenewalError | SessionLockRenewalError>
 }
 
+/** What asks the `$management` node of an entity: a receiver, or something that has no link. */
+export type Asking = Pick<Receiving, "entity" | "namespace" | "isOpen" | "session">
+
 /** A session that is held. */
 export interface Session {
   readonly id: string

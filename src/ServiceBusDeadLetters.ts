@@ -1,0 +1,383 @@
+/**
+ * The dead letters of a queue or subscription: to look at them, to count them, to delete them, and to send them again.
+ *
+ * Looking, counting and deleting are requests: no link is attached and nothing is locked. Replaying receives each letter under
+ * a lock, sends a copy, and completes the letter once the copy is accepted: at-least-once, and effectively once on an entity
+ * with duplicate detection, because a letter's copy always has the same message id.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as deleting from "./internal/deleting.ts"
+import { outOfRange } from "./internal/limits.ts"
+import * as peeking from "./internal/peeking.ts"
+import { internalsOf } from "./internal/receivers.ts"
+import type { Asking } from "./internal/receiving.ts"
+import * as replaying from "./internal/replaying.ts"
+import { Telemetry } from "./internal/telemetry.ts"
+import * as ServiceBusClient from "./ServiceBusClient.ts"
+import * as ServiceBusEntity from "./ServiceBusEntity.ts"
+import type {
+  AttachError,
+  DeleteMessagesError,
+  InvalidOptionError,
+  MessageDecodeError,
+  MessageEncodeError,
+  MessageSizeExceededError,
+  PeekError,
+  ReplayError,
+  SendError
+} from "./ServiceBusError.ts"
+import type {
+  LockedMessage,
+  MessageState,
+  OutgoingMessage,
+  PeekedMessage,
+  SessionMessage
+} from "./ServiceBusMessage.ts"
+import * as ServiceBusReceiver from "./ServiceBusReceiver.ts"
+import * as ServiceBusSender from "./ServiceBusSender.ts"
+
+/**
+ * Which dead letters are meant.
+ *
+ * @category models
+ */
+export interface Which {
+  /** Those of the transfer dead-letter queue: messages that the entity could not forward. False by default. */
+  readonly transfer?: boolean | undefined
+}
+
+/**
+ * Which dead letters to look at.
+ *
+ * @category models
+ */
+export interface BrowseOptions extends ServiceBusReceiver.PeekOptions, Which {}
+
+/**
+ * Which dead letters to look at, without decoding bodies.
+ *
+ * @category models
+ */
+export interface BrowseRawOptions extends ServiceBusReceiver.PeekOptions, Which {
+  /** Has the broker leave the bodies out, where it knows how; it sends them otherwise. True by default. */
+  readonly omitBody?: boolean | undefined
+}
+
+/**
+ * Which dead letters to delete.
+ *
+ * @category models
+ */
+export interface PurgeOptions extends Which {
+  /**
+   * Only messages that were enqueued before this time; before now by default. What counts is the enqueued time that a letter
+   * shows; the embedded broker leaves it as it was before the message was dead-lettered.
+   */
+  readonly before?: DateTime.Utc | undefined
+  /** How many to delete at most, 1 or more; all by default. */
+  readonly max?: number | undefined
+}
+
+/**
+ * How many messages an entity has.
+ *
+ * @category models
+ */
+export interface Counts extends Readonly<Record<MessageState, number>> {
+  /** Those in the dead-letter queue, of whatever state; those in the transfer dead-letter queue are not among them. */
+  readonly deadLetters: number
+}
+
+/**
+ * How dead letters are replayed. `A` is the body of the letters.
+ *
+ * @category models
+ */
+export interface ReplayOptions<in out A> extends Which {
+  /** Which letters to replay; all by default. The others stay. */
+  readonly filter?: ((message: LockedMessage<A>) => boolean) | undefined
+  /** Copies per second, more than 0; evenly, ten times a second at most. As fast as they go by default. */
+  readonly rate?: number | undefined
+  /** How many letters to replay at most, 1 or more; all by default. */
+  readonly max?: number | undefined
+}
+
+/**
+ * What is sent of a letter.
+ *
+ * @category models
+ */
+export interface MapOption<in out A, out M> {
+  /**
+   * The message to send. By default `ServiceBusMessage.fromReceived`, whose retries (`Settlement.retryAfter`) count anew.
+   *
+   * Where it has no message id, or the letter's own, it gets one that is derived from the letter's id, its sequence number
+   * and its entity. The letter's own would have an entity with duplicate detection drop the copy, if it saw the original within
+   * its window. Another id that you give is kept: give the same one each time.
+   */
+  readonly map: (message: LockedMessage<A>) => M
+}
+
+/**
+ * `map` where the target takes other bodies than those of the letters; optional where it takes the same.
+ *
+ * @category models
+ */
+export type Mapping<A, In, M> = [A] extends [In] ? Partial<MapOption<A, M>> : MapOption<A, M>
+
+/**
+ * A letter that stays because its body does not decode, or because its copy can never be sent.
+ *
+ * @category models
+ */
+export interface Failed {
+  readonly sequenceNumber: bigint
+  readonly error: MessageEncodeError | MessageSizeExceededError | MessageDecodeError
+}
+
+/**
+ * What a replay did.
+ *
+ * @category models
+ */
+export interface ReplayReport {
+  /** How many copies were accepted. */
+  readonly replayed: number
+  /** How many letters `filter` rejected. */
+  readonly skipped: number
+  readonly failed: ReadonlyArray<Failed>
+}
+
+/**
+ * All dead letters of a queue or subscription, in the order of their sequence numbers, without receiving them; ends where
+ * there are no more. `max` are asked for at a time, 100 by default.
+ *
+ * Fails with MessageDecodeError where a body does not decode (`sequenceNumber` says whose; `browseRaw` shows the message), with
+ * InvalidOptionError where an option is out of range, with MessagingEntityNotFoundError where the entity is missing, and with
+ * the errors of connecting. Interrupting it changes nothing.
+ *
+ * @category streams
+ */
+export const browse = <A>(
+  entity: ServiceBusEntity.WithSubQueues<A>,
+  options?: BrowseOptions
+): Stream.Stream<PeekedMessage<A>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
+  looking(lettersOf(entity, options), options, entity.body)
+
+/**
+ * `browse` without bodies: `body` is undefined. Unless `omitBody` is false they are not sent either, so that it costs little.
+ *
+ * @category streams
+ */
+export const browseRaw = (
+  entity: ServiceBusEntity.WithSubQueues<unknown>,
+  options?: BrowseRawOptions
+): Stream.Stream<PeekedMessage<undefined>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
+  looking(lettersOf(entity, options), { ...options, omitBody: options?.omitBody ?? true }, undefined)
+
+/**
+ * How many messages an entity has, by their states, and how many dead letters; of an entity with sessions, those of all
+ * sessions. It looks at every message, without bodies: a request for each few hundred of them. Best effort, because messages
+ * come and go meanwhile; a message that is locked is active.
+ *
+ * Fails as `browseRaw` does. Interrupting it changes nothing.
+ *
+ * @category accessors
+ */
+export const counts = (
+  entity: ServiceBusEntity.WithSubQueues<unknown>
+): Effect.Effect<Counts, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
+  Effect.gen(function*() {
+    const states = { active: 0, deferred: 0, scheduled: 0 }
+    yield* Stream.runForEach(looking(entity, walk, undefined), ({ state }) => Effect.sync(() => states[state]++))
+    return { ...states, deadLetters: yield* Stream.runCount(looking(lettersOf(entity, undefined), walk, undefined)) }
+  })
+
+/**
+ * Deletes the dead letters of a queue or subscription that were enqueued before a time, now by default, oldest first, and gives
+ * how many it were. Best effort: what is locked or deferred stays.
+ *
+ * Fails with NotSupportedError where the endpoint refuses (a partitioned entity, say), with InvalidOptionError where an option
+ * is out of range, and with OperationTimeoutError where no answer came: then nobody knows how many were deleted. What was
+ * deleted before an error or an interruption stays deleted.
+ *
+ * @category operations
+ */
+export const purge: (
+  entity: ServiceBusEntity.WithSubQueues<unknown>,
+  options?: PurgeOptions
+) => Effect.Effect<number, DeleteMessagesError, ServiceBusClient.ServiceBusClient> = Effect.fnUntraced(
+  function*(entity, options) {
+    const letters = lettersOf(entity, options)
+    const { before, max = Infinity } = options ?? {}
+    if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
+    const self = yield* asking(letters)
+    const telemetry = new Telemetry(letters, self.namespace.options.endpoint, yield* Effect.context<never>())
+    // Only of a session can it be said that it is lost.
+    const deleted = deleting.purge(self, { before }, max) as Effect.Effect<number, DeleteMessagesError>
+    return yield* telemetry.run("delete", () => deleted)
+  }
+)
+
+/**
+ * Sends the dead letters of a queue or subscription again: to the queue itself, or to any queue or topic `to`, which what
+ * comes from a subscription needs.
+ *
+ * Each letter is received under a lock, which is kept; a copy of it is sent; and once that is accepted the letter is completed.
+ * At-least-once: a program that dies in between leaves both, and the next replay sends a copy with the same message id, which
+ * an entity with duplicate detection drops if it comes within its window. Letters leave in their order, each session's too.
+ *
+ * Only letters that are there at the start are replayed: it looks at them first, without bodies. Those that `filter` rejects,
+ * and those that cannot be replayed (a body that does not decode, a copy that cannot be encoded or is too large: `failed`), are
+ * kept locked, in memory, until it ends, and are then given back; their delivery count grows, which a dead-letter queue does
+ * not mind. What is deferred, or locked by somebody else for longer than 5 seconds once nothing else is left, is not waited for.
+ *
+ * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
+ * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of connecting,
+ * sending and settling once the client's `retry` gives up; with MessageDecodeError where a message is none. What was replayed
+ * before an error or an interruption stays replayed, and what was not is given back; a letter whose completion was refused comes
+ * free when its lock runs out. A copy on its way when it is interrupted may be sent, and its letter stay.
+ *
+ * @category operations
+ */
+export const replay: {
+  <A, In>(
+    entity: ServiceBusEntity.SessionQueue<A, In, any>,
+    options?: ReplayOptions<A> & { readonly to?: undefined } & Mapping<A, In, SessionMessage<In>>
+  ): Replay
+  <A, In>(
+    entity: ServiceBusEntity.Queue<A, In>,
+    options?: ReplayOptions<A> & { readonly to?: undefined } & Mapping<A, In, OutgoingMessage<In>>
+  ): Replay
+  <A, B, In>(
+    entity: ServiceBusEntity.SessionReceivable<A, any>,
+    options:
+      & ReplayOptions<A>
+      & { readonly to: ServiceBusEntity.SessionSendable<B, In> }
+      & Mapping<A, In, SessionMessage<In>>
+  ): Replay
+  <A, B, In>(
+    entity: ServiceBusEntity.WithSubQueues<A>,
+    options:
+      & ReplayOptions<A>
+      & { readonly to: ServiceBusEntity.SessionSendable<B, In> }
+      & MapOption<A, SessionMessage<In>>
+  ): Replay
+  <A, B, In>(
+    entity: ServiceBusEntity.WithSubQueues<A>,
+    options:
+      & ReplayOptions<A>
+      & { readonly to: ServiceBusEntity.Sendable<B, In> }
+      & Mapping<A, In, OutgoingMessage<In>>
+  ): Replay
+} = (entity: ServiceBusEntity.WithSubQueues<any>, options: AnyReplayOptions = {}): Replay =>
+  Effect.scoped(replayAll(entity, options))
+
+/**
+ * A replay that is not running yet.
+ *
+ * @category models
+ */
+export type Replay = Effect.Effect<ReplayReport, ReplayError, ServiceBusClient.ServiceBusClient>
+
+interface AnyReplayOptions extends ReplayOptions<any>, Partial<MapOption<any, OutgoingMessage<any>>> {
+  readonly to?: ServiceBusEntity.Sendable<any, any> | ServiceBusEntity.SessionSendable<any, any> | undefined
+}
+
+const lettersOf = <A>(
+  entity: ServiceBusEntity.WithSubQueues<A>,
+  which: Which | undefined
+): ServiceBusEntity.SubQueue<A> =>
+  which?.transfer === true ? ServiceBusEntity.transferDeadLetter(entity) : ServiceBusEntity.deadLetter(entity)
+
+/** Requests to the node of an entity, on nobody's behalf: there is no scope that could be closed. */
+const asking = (
+  entity: ServiceBusEntity.Any
+): Effect.Effect<Asking, InvalidOptionError, ServiceBusClient.ServiceBusClient> =>
+  Effect.map(
+    ServiceBusClient.namespaceFor(entity),
+    (namespace) => ({ entity, namespace, isOpen: Effect.void, session: undefined })
+  )
+
+const looking = (
+  entity: ServiceBusEntity.Any,
+  options: BrowseRawOptions | undefined,
+  body: ServiceBusEntity.Any["body"] | undefined
+): Stream.Stream<PeekedMessage<any>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
+  Stream.unwrap(Effect.map(
+    asking(entity),
+    // Only of a session can it be said that it is lost.
+    (self) => peeking.browse(self, options, body) as Stream.Stream<PeekedMessage<any>, PeekError | MessageDecodeError>
+  ))
+
+/** How all messages are looked at: the broker sends as many at a time as it likes. */
+const walk = { max: 1000, omitBody: true }
+
+const isLimit = (value: number): boolean => value === Infinity || Number.isSafeInteger(value) && value >= 1
+
+const replayAll = Effect.fnUntraced(function*(
+  entity: ServiceBusEntity.WithSubQueues<any>,
+  options: AnyReplayOptions
+) {
+  const { filter, map, max = Infinity, rate } = options
+  const letters = lettersOf(entity, options)
+  const to: ServiceBusEntity.Any = options.to ?? entity
+  if (to._tag === "Subscription" || to._tag === "SessionSubscription") {
+    return yield* outOfRange(letters.path, "to", "a queue or topic: nothing can be sent to a subscription")
+  }
+  if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
+  if (rate !== undefined && !(rate > 0 && Number.isFinite(rate))) {
+    return yield* outOfRange(letters.path, "rate", "a number of more than 0")
+  }
+  const sender: ServiceBusSender.ServiceBusSender<any> = yield* ServiceBusSender.make(to as ServiceBusEntity.Queue<any>)
+  const numbers: Array<bigint> = []
+  yield* Stream.runForEach(looking(letters, walk, undefined), ({ sequenceNumber, state }) =>
+    Effect.sync(() => {
+      if (state === "active") numbers.push(sequenceNumber)
+    }))
+  if (numbers.length === 0) return { replayed: 0, skipped: 0, failed: [] }
+  // Many letters may be kept for long.
+  const receiver = yield* ServiceBusReceiver.make(letters, { renewalBatch: 100 })
+  return yield* replaying.run(
+    {
+      receiving: internalsOf(receiver).receiving,
+      owner: receiver,
+      body: letters.body,
+      receive: (max) => receiver.receiveRaw({ max, maxWait: replaying.patience })
+    },
+    sending(sender),
+    { letters: numbers, filter, map, rate, max }
+  )
+})
+
+/** Sends in batches; one by one where the broker refuses a batch for what a single message may be to blame for. */
+const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send => (copies) =>
+  Stream.fromIterable(copies).pipe(
+    Stream.run(sender.sink()),
+    Effect.map(({ rejected }) => new Map(rejected.map(({ error, index }) => [index, error]))),
+    Effect.catch((error) => isForOne(error) ? oneByOne(sender, copies) : Effect.fail(error))
+  )
+
+const isForOne = (error: SendError): error is MessageEncodeError | MessageSizeExceededError =>
+  error._tag === "MessageEncodeError" || error._tag === "MessageSizeExceededError"
+
+const oneByOne = (
+  sender: ServiceBusSender.ServiceBusSender<any>,
+  copies: ReadonlyArray<OutgoingMessage<unknown>>
+): Effect.Effect<Map<number, MessageEncodeError | MessageSizeExceededError>, AttachError> => {
+  const refused = new Map<number, MessageEncodeError | MessageSizeExceededError>()
+  return Effect.as(
+    Effect.forEach(
+      copies,
+      (copy, index) =>
+        Effect.catch(
+          sender.send(copy),
+          (error) => isForOne(error) ? Effect.sync(() => refused.set(index, error)) : Effect.fail(error)
+        ),
+      { discard: true }
+    ),
+    refused
+  )
+}
