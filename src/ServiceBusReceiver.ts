@@ -167,18 +167,16 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
 }
 
 /**
- * A receiver of messages under locks.
+ * How messages under a lock are settled; `Err` is what a settlement can fail with.
  *
  * @category models
  */
-export interface ServiceBusReceiver<out A, out E = never>
-  extends Reading<A, LockedMessage<A>, LockedMessage<undefined>, E>
-{
+export interface Settling<out Err> {
   /**
    * Settles a message and waits for the broker's answer.
    *
-   * Fails with MessageLockLostError where the lock is over, with MessageAlreadySettled where it was settled before
-   * (nothing goes to the wire), with InvalidOptionError where another receiver received it, with MessageEncodeError where a
+   * Fails with MessageLockLostError where the lock is over (in a session with SessionLockLostError, also where its link is
+   * lost), with MessageAlreadySettled where it was settled before (nothing goes to the wire), with InvalidOptionError where another receiver received it, with MessageEncodeError where a
    * property cannot be encoded, and with OperationTimeoutError (`outcome: "unknown"`) where no answer came. Interrupting
    * it does not take the settlement back. `Settlement.retryAfter` sends a copy first, and fails as a send does: then the
    * message is not settled.
@@ -186,19 +184,19 @@ export interface ServiceBusReceiver<out A, out E = never>
   readonly settle: (
     message: LockedMessage<unknown>,
     settlement: Settlement.Settlement
-  ) => Effect.Effect<void, SettleError>
+  ) => Effect.Effect<void, Err>
   /** Settles with `Settlement.complete`. */
-  readonly complete: (message: LockedMessage<unknown>) => Effect.Effect<void, SettleError>
+  readonly complete: (message: LockedMessage<unknown>) => Effect.Effect<void, Err>
   /** Settles with `Settlement.abandon`. */
   readonly abandon: (
     message: LockedMessage<unknown>,
     options?: { readonly properties?: Settlement.Properties | undefined }
-  ) => Effect.Effect<void, SettleError>
+  ) => Effect.Effect<void, Err>
   /** Settles with `Settlement.defer`. */
   readonly defer: (
     message: LockedMessage<unknown>,
     options?: { readonly properties?: Settlement.Properties | undefined }
-  ) => Effect.Effect<void, SettleError>
+  ) => Effect.Effect<void, Err>
   /** Settles with `Settlement.deadLetter`. */
   readonly deadLetter: (
     message: LockedMessage<unknown>,
@@ -207,14 +205,24 @@ export interface ServiceBusReceiver<out A, out E = never>
       readonly description?: string | undefined
       readonly properties?: Settlement.Properties | undefined
     }
-  ) => Effect.Effect<void, SettleError>
+  ) => Effect.Effect<void, Err>
   /** Settles many messages alike with one write, and waits for all answers; fails with the first refusal. */
   readonly settleAll: (
     messages: ReadonlyArray<LockedMessage<unknown>>,
     settlement: Settlement.Settlement
-  ) => Effect.Effect<void, SettleError>
+  ) => Effect.Effect<void, Err>
   /** `settleAll` with `Settlement.complete`. */
-  readonly completeAll: (messages: ReadonlyArray<LockedMessage<unknown>>) => Effect.Effect<void, SettleError>
+  readonly completeAll: (messages: ReadonlyArray<LockedMessage<unknown>>) => Effect.Effect<void, Err>
+}
+
+/**
+ * A receiver of messages under locks.
+ *
+ * @category models
+ */
+export interface ServiceBusReceiver<out A, out E = never>
+  extends Reading<A, LockedMessage<A>, LockedMessage<undefined>, E>, Settling<SettleError>
+{
   /**
    * Renews the lock of a message once and gives its new end by the broker's clock. `AutoLockRenewer` does it for you.
    *

@@ -33,8 +33,7 @@ import {
   type SessionStateError
 } from "./ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "./ServiceBusMessage.ts"
-import type { Reading } from "./ServiceBusReceiver.ts"
-import type * as Settlement from "./Settlement.ts"
+import type { Reading, Settling } from "./ServiceBusReceiver.ts"
 
 /**
  * How a session is received from.
@@ -105,45 +104,11 @@ export interface Held<in out S> {
  * @category models
  */
 export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never>
-  extends Reading<A, LockedMessage<A>, LockedMessage<undefined>, E, SessionLockLostError>, Held<S>
-{
-  /**
-   * Settles a message and waits for the broker's answer. As for a receiver, except that a lost link is a lost session:
-   * SessionLockLostError.
-   */
-  readonly settle: (
-    message: LockedMessage<unknown>,
-    settlement: Settlement.Settlement
-  ) => Effect.Effect<void, SessionSettleError>
-  /** Settles with `Settlement.complete`. */
-  readonly complete: (message: LockedMessage<unknown>) => Effect.Effect<void, SessionSettleError>
-  /** Settles with `Settlement.abandon`: the message is the next one again. */
-  readonly abandon: (
-    message: LockedMessage<unknown>,
-    options?: { readonly properties?: Settlement.Properties | undefined }
-  ) => Effect.Effect<void, SessionSettleError>
-  /** Settles with `Settlement.defer`. */
-  readonly defer: (
-    message: LockedMessage<unknown>,
-    options?: { readonly properties?: Settlement.Properties | undefined }
-  ) => Effect.Effect<void, SessionSettleError>
-  /** Settles with `Settlement.deadLetter`. */
-  readonly deadLetter: (
-    message: LockedMessage<unknown>,
-    options?: {
-      readonly reason?: string | undefined
-      readonly description?: string | undefined
-      readonly properties?: Settlement.Properties | undefined
-    }
-  ) => Effect.Effect<void, SessionSettleError>
-  /** Settles many messages alike with one write, and waits for all answers; fails with the first refusal. */
-  readonly settleAll: (
-    messages: ReadonlyArray<LockedMessage<unknown>>,
-    settlement: Settlement.Settlement
-  ) => Effect.Effect<void, SessionSettleError>
-  /** `settleAll` with `Settlement.complete`. */
-  readonly completeAll: (messages: ReadonlyArray<LockedMessage<unknown>>) => Effect.Effect<void, SessionSettleError>
-}
+  extends
+    Reading<A, LockedMessage<A>, LockedMessage<undefined>, E, SessionLockLostError>,
+    Settling<SessionSettleError>,
+    Held<S>
+{}
 
 /**
  * A session in receive-and-delete mode: its messages cannot be settled.

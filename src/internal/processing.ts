@@ -100,7 +100,7 @@ export class Processing<A, E, R> {
   private readonly renewalsBefore: number
   private dispatching = false
   private emptied: (() => void) | undefined
-  private drained: Deferred.Deferred<tally.Report> | undefined
+  private drained: Deferred.Deferred<tally.DrainReport> | undefined
   private readonly tally = tally.make()
 
   constructor(options: Options<A, E, R>) {
@@ -516,15 +516,15 @@ export class Processing<A, E, R> {
   private readonly report = Effect.map(this.counts, tally.reportOf)
 
   /** One drain for all who ask: whoever is interrupted while waiting leaves it going for the others. */
-  readonly drain: Effect.Effect<tally.Report> = Effect.suspend(() => {
+  readonly drain: Effect.Effect<tally.DrainReport> = Effect.suspend(() => {
     if (this.drained === undefined) {
-      const drained = this.drained = Deferred.makeUnsafe<tally.Report>()
+      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport>()
       this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
     }
     return Deferred.await(this.drained)
   })
 
-  private readonly stop: Effect.Effect<tally.Report> = Effect.suspend(() => {
+  private readonly stop: Effect.Effect<tally.DrainReport> = Effect.suspend(() => {
     const began = monotonic(this.behind.clock)
     const wasRunning = this.state === "running"
     const { link } = this.behind

@@ -70,7 +70,7 @@ export class SessionProcessing<R> {
   private readonly taken = new Map<number, Fiber.Fiber<void>>()
   /** Ids that no slot has, in turn. */
   private readonly free: Array<string>
-  private drained: Deferred.Deferred<tally.Report & Sessions> | undefined
+  private drained: Deferred.Deferred<tally.DrainReport & Sessions> | undefined
 
   constructor(options: Options<R>) {
     this.options = options
@@ -213,15 +213,15 @@ export class SessionProcessing<R> {
   }
 
   /** One drain for all who ask. */
-  readonly drain: Effect.Effect<tally.Report & Sessions> = Effect.suspend(() => {
+  readonly drain: Effect.Effect<tally.DrainReport & Sessions> = Effect.suspend(() => {
     if (this.drained === undefined) {
-      const drained = this.drained = Deferred.makeUnsafe<tally.Report & Sessions>()
+      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport & Sessions>()
       this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
     }
     return Deferred.await(this.drained)
   })
 
-  private readonly stop: Effect.Effect<tally.Report & Sessions> = Effect.suspend(() => {
+  private readonly stop: Effect.Effect<tally.DrainReport & Sessions> = Effect.suspend(() => {
     Deferred.doneUnsafe(this.draining, Effect.void)
     this.running.openUnsafe()
     return Fiber.awaitAll([...this.taken.values()]).pipe(

@@ -4,23 +4,52 @@
  */
 import type { Settlement } from "../Settlement.ts"
 
+/**
+ * What a processor has done.
+ *
+ * `received` is the sum of `completed`, `abandoned`, `deferred`, `deadLettered`, `retried`, `undecodable`, `lockLost`,
+ * `unsettled`, `released` and what is still in work.
+ *
+ * @category models
+ */
 export interface Counts {
+  /** Messages that came from the broker. */
   readonly received: number
   readonly completed: number
   readonly abandoned: number
   readonly deferred: number
   readonly deadLettered: number
+  /** Messages of which a copy was scheduled by `Settlement.retryAfter`. */
   readonly retried: number
+  /** Messages that met the receiver's undecodable policy. */
   readonly undecodable: number
+  /** Handlers that failed; their messages are counted under what `onFailure` said. */
   readonly failed: number
+  /** Messages whose lock was lost before they were settled. */
   readonly lockLost: number
+  /** Messages whose settlement the broker did not confirm: it may have been made, or the message comes again. */
   readonly unsettled: number
+  /**
+   * Messages given back: unhandled or interrupted when the processor paused or drained, or because their settlement failed
+   * before it was on the wire.
+   */
   readonly released: number
+  /** Lock renewals that the broker confirmed. */
   readonly renewals: number
 }
 
-export interface Report extends Counts {
+/**
+ * What a processor has done in all, once it is drained: `received` is the sum of `settled`, `released` and `expired`.
+ *
+ * @category models
+ */
+export interface DrainReport extends Counts {
+  /** The sum of `completed`, `abandoned`, `deferred`, `deadLettered`, `retried` and `undecodable`. */
   readonly settled: number
+  /**
+   * The sum of `lockLost` and `unsettled`: messages that were left to their locks. Where the broker has not settled them
+   * they come again.
+   */
   readonly expired: number
 }
 
@@ -38,7 +67,7 @@ export const make = () => ({
   released: 0
 })
 
-export const reportOf = (counts: Counts): Report => ({
+export const reportOf = (counts: Counts): DrainReport => ({
   ...counts,
   settled: counts.completed + counts.abandoned + counts.deferred + counts.deadLettered + counts.retried +
     counts.undecodable,
