@@ -359,6 +359,27 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(seen, [["a", 2], ["b", 2], ["c", 2]])
       }))
 
+    test("hundreds of sessions at a time on one connection", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const names = Array.from({ length: 400 }, (_, i) => `s${i}`)
+        yield* emulator.send(Carts, names.flatMap((id) => messagesOf(id, 1)))
+        const bodies = yield* Effect.forEach(names, (id) =>
+          Effect.flatMap(ServiceBusSession.accept(Carts, id), (session) =>
+            Effect.flatMap(
+              session.receive(),
+              ([message]) => Effect.as(session.complete(message!), message!.messageId)
+            )), { concurrency: 50 })
+        assert.deepStrictEqual(
+          bodies,
+          names.map((id) =>
+            `${id}1`
+          )
+        )
+        assert.strictEqual(yield* emulator.connections, 1)
+        assert.strictEqual((yield* emulator.counters(Carts)).sessionsAccepted, 400)
+      }))
+
     test("what is asked of a session after its scope fails", () =>
       Effect.gen(function*() {
         const session = yield* Effect.scoped(ServiceBusSession.accept(Carts, "a"))
