@@ -214,10 +214,9 @@ export const purge: (
     const { before, max = Infinity } = options ?? {}
     if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
     const self = yield* asking(letters)
-    const telemetry = new Telemetry(letters, self.namespace.options.endpoint, yield* Effect.context<never>())
     // Only of a session can it be said that it is lost.
     const deleted = deleting.purge(self, { before }, max) as Effect.Effect<number, DeleteMessagesError>
-    return yield* telemetry.run("delete", () => deleted)
+    return yield* self.telemetry.run("delete", () => deleted)
   }
 )
 
@@ -297,8 +296,14 @@ const asking = (
   entity: ServiceBusEntity.Any
 ): Effect.Effect<Asking, InvalidOptionError, ServiceBusClient.ServiceBusClient> =>
   Effect.map(
-    ServiceBusClient.namespaceFor(entity),
-    (namespace) => ({ entity, namespace, isOpen: Effect.void, session: undefined })
+    Effect.zip(ServiceBusClient.namespaceFor(entity), Effect.context<never>()),
+    ([namespace, context]) => ({
+      entity,
+      namespace,
+      isOpen: Effect.void,
+      session: undefined,
+      telemetry: new Telemetry(entity, namespace.options.endpoint, context)
+    })
   )
 
 const looking = (

@@ -364,6 +364,7 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   const running = new sessionProcessing.SessionProcessing<Needs>({
     entity,
     namespace: checked.namespace,
+    telemetry: checked.telemetry,
     accept: (id) => session.accept({ ...checked, id, prefetch: 0, destructive: false }),
     work: (accepted) => {
       const held = ServiceBusSession.of(accepted, { undecodable })

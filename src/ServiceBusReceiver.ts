@@ -20,8 +20,10 @@ import * as management from "./internal/management.ts"
 import * as reading from "./internal/reading.ts"
 import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions } from "./internal/reading.ts"
 import { Locked } from "./internal/receivedMessage.ts"
+import { internalsOf } from "./internal/receivers.ts"
 import * as receiving from "./internal/receiving.ts"
 import * as settling from "./internal/settling.ts"
+import { Telemetry } from "./internal/telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -352,7 +354,7 @@ export const settleByToken = (
   tokens: ReadonlyArray<LockToken>,
   settlement: Settlement.Settlement
 ): Effect.Effect<void, SettleError, ServiceBusClient.ServiceBusClient> =>
-  Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace }) => {
+  Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace, telemetry }) => {
     if (settlement?._tag === "RetryAfter") {
       return Effect.fail(
         new NotSupportedError({
@@ -363,13 +365,20 @@ export const settleByToken = (
       )
     }
     const outcome = settling.outcomeOf(contract, settlement)
-    return Result.isFailure(outcome) ? Effect.fail(outcome.failure) : namespace.retrying.run(
-      namespace.managing(
-        contract.path,
-        Effect.void,
-        (node, timeout) => management.updateDisposition(node, { entity: contract.path, tokens, settlement, timeout })
-      )
-    ) as Effect.Effect<void, SettleError>
+    if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
+    const request = namespace.managing(
+      contract.path,
+      Effect.void,
+      (node, timeout) => management.updateDisposition(node, { entity: contract.path, tokens, settlement, timeout })
+    )
+    const disposition = settling.dispositionOf(settlement)
+    return telemetry.run(disposition, () => namespace.retrying.run(request), {
+      attributes: () => ({
+        "messaging.servicebus.disposition_status": disposition,
+        "messaging.batch.message_count": tokens.length
+      }),
+      onSuccess: () => telemetry.settled(disposition, disposition, tokens.length)
+    }) as Effect.Effect<void, SettleError>
   })
 
 /**
@@ -383,11 +392,15 @@ export const renewByToken = (
   entity: ServiceBusEntity.Receivable<unknown> | string,
   tokens: ReadonlyArray<LockToken>
 ): Effect.Effect<ReadonlyArray<DateTime.Utc>, LockRenewalError, ServiceBusClient.ServiceBusClient> =>
-  Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace }) =>
-    namespace.retrying.run(
-      namespace.managing(contract.path, Effect.void, (node, timeout) =>
-        management.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout }))
-    ))
+  Effect.flatMap(
+    tokensOf(entity, tokens),
+    ({ contract, namespace, telemetry }) =>
+      telemetry.run("renew_message_lock", () =>
+        namespace.retrying.run(
+          namespace.managing(contract.path, Effect.void, (node, timeout) =>
+            management.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout }))
+        ), { attributes: () => ({ "messaging.batch.message_count": tokens.length }) })
+  )
 
 const tokensOf = Effect.fnUntraced(function*(
   entity: ServiceBusEntity.Receivable<unknown> | string,
@@ -398,7 +411,8 @@ const tokensOf = Effect.fnUntraced(function*(
   if (tokens.length === 0 || !tokens.every(isLockToken)) {
     return yield* outOfRange(contract.path, "tokens", "lock tokens: one GUID or more, in canonical text form")
   }
-  return { contract, namespace }
+  const telemetry = new Telemetry(contract, namespace.options.endpoint, yield* Effect.context<never>())
+  return { contract, namespace, telemetry }
 })
 
 /**
@@ -424,13 +438,16 @@ export const settleEach = <A, E, R>(
       if (receiver === undefined) {
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
       }
-      const settlement = (yield* handler(message.body, message).pipe(
+      const handled = handler(message.body, message).pipe(
         Effect.onError((cause) =>
           Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.ignore(receiver.abandon(message))
         )
-      )) ?? Settlement.complete
-      yield* receiver.settle(message, settlement)
-      return settlement
+      )
+      return yield* internalsOf(receiver).receiving.telemetry.processing([message], handled, (exit) =>
+        Effect.flatMap(exit, (said) => {
+          const settlement = said ?? Settlement.complete
+          return Effect.as(receiver.settle(message, settlement), settlement)
+        }))
     }),
     { concurrency: options?.concurrency ?? 1, unordered: true }
   )

@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
@@ -27,7 +28,7 @@ import type { RequestResponse } from "./internal/requestResponse.ts"
 import { runRequest } from "./internal/retryPolicy.ts"
 import * as sink from "./internal/sink.ts"
 import * as supervisor from "./internal/supervisor.ts"
-import { Telemetry } from "./internal/telemetry.ts"
+import { callerOf, errorTypeOf, type Hooks, Telemetry } from "./internal/telemetry.ts"
 import * as traceContext from "./internal/traceContext.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -195,8 +196,7 @@ const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
   )
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
   const link = yield* namespace.retrying.run(supervisor.make({
-    open: () =>
-      Effect.tap(open, () => Effect.sync(() => telemetry.count("servicebus.link.attached", 1, { role: "sender" }))),
+    open: () => Effect.tap(open, () => Effect.sync(() => telemetry.attached("sender"))),
     isLost: (sender) => sender.link.dead() !== undefined
   }))
   return new Sending(entity, link, namespace, yield* Clock.Clock, telemetry) as ServiceBusSender<unknown>
@@ -211,11 +211,12 @@ class Sending implements ServiceBusSender<unknown> {
   private readonly clock: Clock.Clock
   private readonly telemetry: Telemetry
   private readonly writer = new Writer()
-  private readonly sentOne = {
-    onSuccess: (): void => this.telemetry.count("messaging.client.sent.messages", 1)
-  }
-  private readonly sentMany = {
-    onSuccess: (ids: ReadonlyArray<string>): void => this.telemetry.count("messaging.client.sent.messages", ids.length)
+  private readonly sentOne: Hooks<string> = {
+    onSuccess: () => this.telemetry.sent("send", 1),
+    // What was refused here was not sent.
+    onFailure: (error) => {
+      if (!refusals.has(error)) this.telemetry.sent("send", 1, error)
+    }
   }
 
   constructor(
@@ -240,44 +241,47 @@ class Sending implements ServiceBusSender<unknown> {
   }
 
   /** On the link of now, opened again where it was lost; what is tried again keeps its message ids. */
-  private transfer(
-    payloads: ReadonlyArray<Uint8Array>,
-    formats: ReadonlyArray<number>
-  ): Effect.Effect<void, SendError> {
+  private transfer(payload: Uint8Array, format: number): Effect.Effect<void, SendError> {
     const { link, namespace } = this
-    if (payloads.length === 1) {
-      return namespace.retrying.run(Effect.flatMap(link.get, (sender) => sender.send(payloads, formats)))
-    }
+    return namespace.retrying.run(Effect.flatMap(link.get, (sender) => sender.send([payload], [format])))
+  }
+
+  private transferAll(batches: ReadonlyArray<outgoing.Batch>): Effect.Effect<void, SendError> {
+    const { link, namespace, telemetry } = this
     // What was accepted is not sent again.
-    let left = payloads.map((_, index) => index)
-    return namespace.retrying.run(Effect.flatMap(link.get, (sender) => {
-      const tried = left
-      return sender.send(
-        tried.map((index) => payloads[index]!),
-        tried.map((index) => formats[index]!),
-        (accepted) => {
-          left = left.filter((index) => index !== tried[accepted])
-        }
-      )
-    }))
+    let left = batches
+    return Effect.onExit(
+      namespace.retrying.run(Effect.flatMap(link.get, (sender) => {
+        const tried = left
+        return sender.send(tried.map(({ payload }) => payload), tried.map(({ format }) => format), (accepted) => {
+          left = left.filter((batch) => batch !== tried[accepted])
+        })
+      })),
+      (exit) => {
+        const unsent = Exit.isSuccess(exit) ? 0 : countOf(left)
+        telemetry.sent("send", countOf(batches) - unsent)
+        telemetry.sent("send", unsent, errorTypeOf(exit))
+        return Effect.void
+      }
+    )
   }
 
   send(message: OutgoingMessage<unknown>): Effect.Effect<string, SendError> {
     const { encoder, telemetry } = this
-    return telemetry.run("send", (span) => this.sendOne(traced(encoder, span), message), this.sentOne)
+    return telemetry.run("send", (span, own) => this.sendOne(traced(encoder, span), message, own), this.sentOne)
   }
 
   sendAll(messages: Iterable<OutgoingMessage<unknown>>): Effect.Effect<ReadonlyArray<string>, SendError> {
     const { encoder, telemetry } = this
-    return telemetry.run("send", (span) => this.sendMany(traced(encoder, span), messages), this.sentMany)
+    return telemetry.run("send", (span, own) => this.sendMany(traced(encoder, span), messages, own))
   }
 
   sendAnnotated(messages: AmqpAnnotatedMessage | Iterable<AmqpAnnotatedMessage>): Effect.Effect<any, SendError> {
     const { annotated, telemetry } = this
     // As they are: no trace is written to them.
     return typeof messages === "object" && messages !== null && Symbol.iterator in messages
-      ? telemetry.run("send", () => this.sendMany(annotated, messages), this.sentMany)
-      : telemetry.run("send", () => this.sendOne(annotated, messages), this.sentOne)
+      ? telemetry.run("send", (_, own) => this.sendMany(annotated, messages, own), untraced)
+      : telemetry.run("send", (_, own) => this.sendOne(annotated, messages, own), { ...this.sentOne, ...untraced })
   }
 
   sink<A extends OutgoingMessage<unknown>, E, R>(
@@ -300,9 +304,11 @@ class Sending implements ServiceBusSender<unknown> {
         encoder: traced(encoder, span),
         maxMessageSize: () => this.maxMessageSize,
         send: ({ count, format, payload }) =>
-          telemetry.run("send", () => this.transfer([payload], [format]), {
+          telemetry.run("send", () => this.transfer(payload, format), {
+            ...untraced,
             attributes: () => ({ "messaging.batch.message_count": count }),
-            onSuccess: () => telemetry.count("messaging.client.sent.messages", count)
+            onSuccess: () => telemetry.sent("send", count),
+            onFailure: (error) => telemetry.sent("send", count, error)
           })
       }, {
         linger,
@@ -313,14 +319,23 @@ class Sending implements ServiceBusSender<unknown> {
       })))
   }
 
-  private sendOne<M>(encoder: outgoing.Encoder<M>, message: M): Effect.Effect<string, SendError> {
+  private sendOne<M>(
+    encoder: outgoing.Encoder<M>,
+    message: M,
+    own: Tracer.Span | undefined
+  ): Effect.Effect<string, SendError> {
     return Effect.suspend(() => {
       const { maxMessageSize, writer } = this
       writer.reset()
       const id = outgoing.write(encoder, writer, message)
       if (typeof id !== "string") return Effect.fail(id)
+      if (own !== undefined) {
+        own.attribute("messaging.message.id", id)
+        const conversation = encoder.conversationOf(message)
+        if (conversation !== undefined) own.attribute("messaging.message.conversation_id", conversation)
+      }
       const size = writer.length
-      if (size <= maxMessageSize) return Effect.as(this.transfer([writer.take()], [0]), id)
+      if (size <= maxMessageSize) return Effect.as(this.transfer(writer.take(), 0), id)
       writer.reset()
       return Effect.fail(outgoing.tooLarge(this.entity, size, maxMessageSize))
     })
@@ -328,14 +343,16 @@ class Sending implements ServiceBusSender<unknown> {
 
   private sendMany<M>(
     encoder: outgoing.Encoder<M>,
-    messages: Iterable<M>
+    messages: Iterable<M>,
+    own: Tracer.Span | undefined
   ): Effect.Effect<ReadonlyArray<string>, SendError> {
     return Effect.suspend(() => {
       this.writer.reset()
       const packed = this.pack(encoder, messages)
       if (!("batches" in packed)) return Effect.fail(packed)
       const { batches, ids } = packed
-      return Effect.as(this.transfer(batches.map(({ payload }) => payload), batches.map(({ format }) => format)), ids)
+      if (own !== undefined) counted(own, ids)
+      return Effect.as(this.transferAll(batches), ids)
     })
   }
 
@@ -343,23 +360,29 @@ class Sending implements ServiceBusSender<unknown> {
     message: OutgoingMessage<unknown>,
     at: DateTime.Utc | Duration.Input
   ): Effect.Effect<bigint, ScheduleError> {
-    return Effect.map(this.scheduleAll([message], at), (numbers) => numbers[0]!)
+    return Effect.map(this.scheduling([message], at), (numbers) => numbers[0]!)
   }
 
   scheduleAll(
     messages: Iterable<OutgoingMessage<unknown>>,
     at: DateTime.Utc | Duration.Input
   ): Effect.Effect<ReadonlyArray<bigint>, ScheduleError> {
+    return this.scheduling(messages, at)
+  }
+
+  private scheduling(
+    messages: Iterable<OutgoingMessage<unknown>>,
+    at: DateTime.Utc | Duration.Input
+  ): Effect.Effect<ReadonlyArray<bigint>, ScheduleError> {
     const { encoder, telemetry } = this
-    return telemetry.run("schedule", (span) => this.scheduleMany(traced(encoder, span), messages, at), {
-      onSuccess: (numbers) => telemetry.count("messaging.client.sent.messages", numbers.length)
-    })
+    return telemetry.run("schedule", (span, own) => this.scheduleMany(traced(encoder, span), messages, at, own))
   }
 
   private scheduleMany(
     encoder: outgoing.Encoder<OutgoingMessage<unknown>>,
     messages: Iterable<OutgoingMessage<unknown>>,
-    at: DateTime.Utc | Duration.Input
+    at: DateTime.Utc | Duration.Input,
+    own: Tracer.Span | undefined
   ): Effect.Effect<ReadonlyArray<bigint>, ScheduleError> {
     return Effect.suspend(() => {
       const scheduledEnqueueTime = this.timeOf(at)
@@ -390,9 +413,16 @@ class Sending implements ServiceBusSender<unknown> {
         const { partitionKey, sessionId, viaPartitionKey } = message
         encoded.push({ id, bytes: this.writer.take(), partitionKey, sessionId, viaPartitionKey })
       }
+      if (own !== undefined) counted(own, encoded.map(({ id }) => id))
       if (encoded.length === 0) return Effect.succeed([])
-      const { entity } = this
-      return this.managing((node, timeout) => management.schedule(node, { entity, messages: encoded, timeout }))
+      const { entity, telemetry } = this
+      return Effect.onExit(
+        this.managing((node, timeout) => management.schedule(node, { entity, messages: encoded, timeout })),
+        (exit) => {
+          telemetry.sent("schedule", encoded.length, errorTypeOf(exit))
+          return Effect.void
+        }
+      )
     })
   }
 
@@ -409,7 +439,8 @@ class Sending implements ServiceBusSender<unknown> {
         () =>
           this.managing((node, timeout) =>
             management.cancelScheduled(node, { entity, sequenceNumbers: numbers, timeout })
-          )
+          ),
+        { attributes: () => ({ "messaging.batch.message_count": numbers.length }) }
       )
     })
   }
@@ -452,21 +483,28 @@ class Sending implements ServiceBusSender<unknown> {
 const traced = (
   encoder: outgoing.Encoder<OutgoingMessage<unknown>>,
   span: Tracer.AnySpan | undefined
-): outgoing.Encoder<OutgoingMessage<unknown>> =>
-  span === undefined ? encoder : {
-    ...encoder,
-    write: (writer, message) => {
-      // What is none is refused as that.
-      if (typeof message !== "object" || message === null) return encoder.write(writer, message)
-      const applicationProperties = traceContext.written(span, message.applicationProperties)
-      return encoder.write(writer, { ...message, applicationProperties })
-    }
-  }
+): outgoing.Encoder<OutgoingMessage<unknown>> => {
+  const traceparent = span && traceContext.traceparentOf(span)
+  return traceparent === undefined
+    ? encoder
+    : { ...encoder, write: (writer, message) => encoder.write(writer, message, traceparent) }
+}
 
 /** The span of whoever asks. */
-const caller = Effect.withFiber(({ cache }: Fiber.Fiber<unknown, unknown>) =>
-  Effect.succeed(cache.tracerEnabled ? cache.span : undefined)
-)
+const caller = Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => Effect.succeed(callerOf(fiber)))
+
+/** Of a span whose messages do not name it: they cannot be traced to it. */
+const untraced = { kind: "client" } as const
+
+/** The errors of messages that nobody tried to send. */
+const refusals: ReadonlySet<string> = new Set(["InvalidOptionError", "MessageEncodeError", "MessageSizeExceededError"])
+
+const counted = (span: Tracer.Span, ids: ReadonlyArray<string>): void => {
+  span.attribute("messaging.batch.message_count", ids.length)
+  if (ids.length === 1) span.attribute("messaging.message.id", ids[0])
+}
+
+const countOf = (batches: ReadonlyArray<outgoing.Batch>): number => batches.reduce((sum, { count }) => sum + count, 0)
 
 /** Messages in batches. */
 interface Packed {

@@ -19,6 +19,7 @@ import * as managementSessions from "./internal/managementSessions.ts"
 import * as reading from "./internal/reading.ts"
 import type * as receiving from "./internal/receiving.ts"
 import * as session from "./internal/session.ts"
+import { Telemetry } from "./internal/telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -310,7 +311,8 @@ export const check = Effect.fnUntraced(function*(
   const wait = options?.wait === undefined ? defaultWait : toMillis(options.wait)
   if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
-  return { entity, namespace, prefetch, maxLockRenewal, wait }
+  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
+  return { entity, namespace, prefetch, maxLockRenewal, wait, telemetry }
 })
 
 const named = Effect.fnUntraced(function*<B>(

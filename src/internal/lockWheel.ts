@@ -63,6 +63,8 @@ export interface LockWheel {
 export interface Options {
   /** Renews the locks of tokens with one request: all or none. */
   readonly renew: (tokens: ReadonlyArray<string>) => Effect.Effect<unknown, RenewalError>
+  /** Hears how many locks were renewed, or were not. */
+  readonly onResult?: ((count: number, result: "renewed" | "failed") => void) | undefined
   /** The most locks of one request; 1 by default. */
   readonly batch?: number | undefined
   /** What is left of a lock's life when its renewal starts, as a fraction. */
@@ -88,7 +90,7 @@ const marginOf = (duration: number, fraction: number | undefined): number =>
     : Math.max(duration * fraction, Math.min(2 * step, duration / 2))
 
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<LockWheel, never, Scope.Scope> {
-  const { batch = 1, margin, renew } = options
+  const { batch = 1, margin, onResult, renew } = options
   const clock = yield* Clock.Clock
   const latch = Latch.makeUnsafe(false)
   const buckets = new Map<number, Set<Kept>>()
@@ -174,6 +176,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         kept.failure = undefined
         if (!kept.done) put(kept, dueAt(kept))
       }
+      onResult?.(locks.size, "renewed")
       return
     }
     const failure = result._tag === "Failure" ? result.failure : new OperationTimeoutError({
@@ -185,6 +188,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (failure._tag === "MessageLockLostError" && locks.size > 1) {
       return yield* Effect.forEach(live, (kept) => handle([kept]), { concurrency, discard: true })
     }
+    onResult?.(locks.size, "failed")
     for (const kept of live) failed(kept, failure)
   })
 

@@ -10,6 +10,7 @@ import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import { MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage } from "../ServiceBusMessage.ts"
 import { EncodeProblem, type Writer } from "./amqp/dataPlane/Writer.ts"
+import * as traceContext from "./traceContext.ts"
 
 /** The message format of a batch (Service Bus protocol guide): an envelope whose data sections are messages. */
 export const batchFormat = 0x80013700
@@ -77,12 +78,16 @@ export const writeTime = (writer: Writer, part: string, value: DateTime.Utc | un
   at(part, () => writer.timestamp(DateTime.toEpochMillis(value!)))
 }
 
-/** Encodes a message and gives its id as text. Throws a MessageEncodeError; the writer is then to be reset. */
+/**
+ * Encodes a message and gives its id as text. Throws a MessageEncodeError; the writer is then to be reset. `traceparent` is
+ * the trace that it belongs to, where it says of none itself.
+ */
 export const encode = (
   writer: Writer,
   message: OutgoingMessage<unknown>,
   body: ServiceBusBody.Sections,
-  contentType: string | undefined
+  contentType: string | undefined,
+  traceparent?: string
 ): string => {
   const id = idOf(message.messageId)
   writeHeader(writer, message)
@@ -91,7 +96,10 @@ export const encode = (
   }
   writeAnnotations(writer, message)
   writeProperties(writer, message, id, contentType)
-  if (message.applicationProperties !== undefined) writeApplicationProperties(writer, message.applicationProperties)
+  const { applicationProperties } = message
+  if (applicationProperties !== undefined || traceparent !== undefined) {
+    writeApplicationProperties(writer, applicationProperties ?? {}, traceparent)
+  }
   writeBody(writer, body)
   if (message.footer !== undefined) writeMap(writer, 0x78, "footer", message.footer)
   return AmqpValue.toText(id)
@@ -192,7 +200,8 @@ const writeProperties = (
 /** AMQP 1.0 section 3.2.5: keys are strings, values are simple. */
 export const writeApplicationProperties = (
   writer: Writer,
-  entries: Readonly<Record<string, AmqpValue.AmqpValue>>
+  entries: Readonly<Record<string, AmqpValue.AmqpValue>>,
+  traceparent?: string
 ): void => {
   writer.descriptor(0x74)
   const map = writer.begin(0xd1)
@@ -214,6 +223,13 @@ export const writeApplicationProperties = (
       throw error
     }
     count += 2
+  }
+  if (traceparent !== undefined && !traceContext.isTraced(entries)) {
+    for (const property of traceContext.properties) {
+      writer.string(property)
+      writer.string(traceparent)
+      count += 2
+    }
   }
   writer.end(map, count)
 }

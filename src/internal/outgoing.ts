@@ -6,6 +6,7 @@
  * protocol guide, batches). A message that does not encode leaves the batch that it was to join as it was.
  */
 import * as Result from "effect/Result"
+import * as AmqpValue from "../AmqpValue.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { MessageEncodeError, MessageSizeExceededError } from "../ServiceBusError.ts"
@@ -33,8 +34,13 @@ export type Refusal = MessageEncodeError | MessageSizeExceededError
 export interface Encoder<in M> {
   readonly entity: string
   readonly routeOf: (message: M) => messageCodec.Route | undefined
-  /** Writes a message and gives its id. Throws a MessageEncodeError, after which something may have been written. */
-  readonly write: (writer: Writer, message: M) => string
+  /**
+   * Writes a message and gives its id. Throws a MessageEncodeError, after which something may have been written.
+   * `traceparent` is the trace that it belongs to, unless it says itself.
+   */
+  readonly write: (writer: Writer, message: M, traceparent?: string) => string
+  /** The id of the conversation that a message belongs to, as text. */
+  readonly conversationOf: (message: M) => string | undefined
 }
 
 const refuse = (part: string, description: string): never => {
@@ -54,13 +60,14 @@ export const messages = (entity: ServiceBusEntity.Any): Encoder<OutgoingMessage<
   return {
     entity: entity.path,
     routeOf: (message) => message,
-    write: (writer, message) => {
+    write: (writer, message, traceparent) => {
       if (typeof message !== "object" || message === null) return refuse("message", "expected an object with a body")
       if (withSession && typeof message.sessionId !== "string") return refuse("sessionId", sessionMissing)
       const sections = encodeBody(message.body)
       if (Result.isFailure(sections)) return refuse("body", sections.failure)
-      return messageCodec.encode(writer, message, sections.success, body.contentType)
-    }
+      return messageCodec.encode(writer, message, sections.success, body.contentType, traceparent)
+    },
+    conversationOf: ({ correlationId }) => correlationId === undefined ? undefined : AmqpValue.toText(correlationId)
   }
 }
 
@@ -74,7 +81,9 @@ export const annotated = (entity: ServiceBusEntity.Any): Encoder<annotatedMessag
       if (typeof message !== "object" || message === null) return refuse("message", "expected an object with a body")
       if (withSession && typeof message.properties?.groupId !== "string") return refuse("sessionId", sessionMissing)
       return annotatedMessage.encodeToSend(writer, message)
-    }
+    },
+    conversationOf: ({ properties }) =>
+      properties?.correlationId === undefined ? undefined : AmqpValue.toText(properties.correlationId)
   }
 }
 
@@ -175,7 +184,8 @@ export class Batcher<in M> {
         write: (writer) => {
           messageCodec.beginBatch(writer, route ?? {})
           return ""
-        }
+        },
+        conversationOf: () => undefined
       },
       this.writer,
       undefined

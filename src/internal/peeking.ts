@@ -24,6 +24,7 @@ import { Peeked } from "./receivedMessage.ts"
 import type { Asking } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
 import { runRequest } from "./retryPolicy.ts"
+import { found, type Hooks } from "./telemetry.ts"
 
 /** A request to the entity's node, tried again while its error can pass. */
 export const managing = <A, Err extends AttachError | ReceiveDeferredError | SessionLockLostError>(
@@ -117,10 +118,17 @@ export const peek = (
   const { from = 0n, max = 1 } = options ?? {}
   if (!isCount(max)) return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${most}`))
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
-  return Effect.flatMap(
+  const look = Effect.flatMap(
     sectionsFrom(self, from, max, body === undefined && options?.omitBody === true),
     Effect.forEach((sections) => Effect.fromResult(peeked(self, sections, body)))
   )
+  return self.telemetry.run("peek", () => look, hooks)
+}
+
+const hooks: Hooks<ReadonlyArray<PeekedMessage<unknown>>> = {
+  onSuccess: (messages, span) => {
+    if (span !== undefined) found(span, messages)
+  }
 }
 
 /** Looks at all messages from a number on, `max` at a time. */

@@ -289,11 +289,15 @@ export class Processing<A, E, R> {
     this.inWork += jobs.length
     for (const job of jobs) job.work = work
     const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
+    this.behind.telemetry.consumed("process", jobs.length)
     work.fiber = this.options.fork(
-      this.behind.telemetry.processing(messages, Effect.suspend(() => this.options.handler(messages))).pipe(
-        Effect.exit,
-        Effect.flatMap((exit) => this.settle(work, exit)),
-        Effect.onExit(() => Effect.sync(() => this.ended(work)))
+      Effect.onExit(
+        this.behind.telemetry.processing(
+          messages,
+          Effect.suspend(() => this.options.handler(messages)),
+          (exit) => this.settle(work, exit)
+        ),
+        () => Effect.sync(() => this.ended(work))
       )
     )
   }
@@ -367,7 +371,7 @@ export class Processing<A, E, R> {
 
   private settled(job: Job<A>, settlement: Settlement.Settlement): void {
     const { clock, telemetry } = this.behind
-    telemetry.record("servicebus.lock.margin", (job.kept.lock.expiresAt - monotonic(clock)) / 1000)
+    telemetry.margin((job.kept.lock.expiresAt - monotonic(clock)) / 1000)
     job.state = "settled"
     this.tally[tally.nameOf(settlement)]++
   }
@@ -525,7 +529,7 @@ export class Processing<A, E, R> {
   })
 
   private readonly stop: Effect.Effect<tally.DrainReport> = Effect.suspend(() => {
-    const began = monotonic(this.behind.clock)
+    const began = this.behind.telemetry.now()
     const wasRunning = this.state === "running"
     const { link } = this.behind
     this.state = "drained"
@@ -544,10 +548,9 @@ export class Processing<A, E, R> {
         this.behind.link.consume(undefined)
       })),
       Effect.andThen(receiving.leave(this.behind)),
+      // What is over a session ends with each of them.
       Effect.andThen(
-        Effect.sync(() =>
-          this.behind.telemetry.record("servicebus.drain.duration", (monotonic(this.behind.clock) - began) / 1000)
-        )
+        Effect.sync(() => this.behind.session === undefined ? this.behind.telemetry.drained(began) : undefined)
       ),
       Effect.andThen(this.report)
     )

@@ -9,7 +9,6 @@ import * as Cause from "effect/Cause"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -39,6 +38,7 @@ import * as receivers from "./receivers.ts"
 import * as receiving from "./receiving.ts"
 import { canPass } from "./retryPolicy.ts"
 import * as settling from "./settling.ts"
+import { found, type Hooks, linksOf, messageAttributes } from "./telemetry.ts"
 
 /** How a receiver reads. */
 export interface ReaderOptions {
@@ -96,6 +96,10 @@ export interface DeleteOptions {
 
 type Lost = SessionLockLostError
 
+const deleted: Hooks<number> = {
+  onSuccess: (count, span) => span?.attribute("messaging.batch.message_count", count)
+}
+
 /** The window of a stream where no prefetch is set. */
 const streamWindow = 100
 
@@ -141,11 +145,11 @@ export class Reader {
   }
 
   peek(options?: PeekOptions): Effect.Effect<ReadonlyArray<any>, any> {
-    return this.self.telemetry.run("peek", () => peeking.peek(this.self, options, this.self.entity.body))
+    return peeking.peek(this.self, options, this.self.entity.body)
   }
 
   peekRaw(options?: PeekRawOptions): Effect.Effect<ReadonlyArray<any>, any> {
-    return this.self.telemetry.run("peek", () => peeking.peek(this.self, options, undefined))
+    return peeking.peek(this.self, options, undefined)
   }
 
   browse(options?: PeekOptions): Stream.Stream<any, any> {
@@ -157,11 +161,11 @@ export class Reader {
   }
 
   deleteMessages(options?: DeleteOptions): Effect.Effect<number, any> {
-    return this.self.telemetry.run("delete", () => deleting.deleteMessages(this.self, options ?? {}))
+    return this.self.telemetry.run("delete", () => deleting.deleteMessages(this.self, options ?? {}), deleted)
   }
 
   purge(options?: DeleteOptions): Effect.Effect<number, any> {
-    return this.self.telemetry.run("delete", () => deleting.purge(this.self, options ?? {}))
+    return this.self.telemetry.run("delete", () => deleting.purge(this.self, options ?? {}), deleted)
   }
 
   receiveDeferred(
@@ -169,7 +173,13 @@ export class Reader {
   ): Effect.Effect<ReadonlyArray<any>, any> {
     return this.self.telemetry.run(
       "receive_deferred",
-      () => deferred.receive(this.self, this, sequenceNumbers, this.undecodable)
+      () => deferred.receive(this.self, this, sequenceNumbers, this.undecodable),
+      {
+        onSuccess: (messages, span) => {
+          this.self.telemetry.consumed("receive_deferred", messages.length)
+          if (span !== undefined) found(span, messages)
+        }
+      }
     )
   }
 
@@ -188,16 +198,11 @@ export class Reader {
     return this.turn.withPermits(1)(receiving.taking(
       self,
       "receive",
-      Effect.withFiber((fiber: Fiber.Fiber<unknown, unknown>) => {
+      Effect.suspend(() => {
         // What is tried again has the time that is left.
         const deadline = monotonic(self.clock) + maxWait.success
-        const began = self.telemetry.now()
-        const gather = Effect.map(
-          namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body)),
-          (messages) => {
-            self.telemetry.received(fiber, "receive", began, messages)
-            return messages
-          }
+        const gather = self.telemetry.receiving(
+          namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body))
         )
         // Credit that nobody waits for would lock messages that nobody takes.
         return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)
@@ -274,11 +279,11 @@ export class Reader {
           link.putBack(deliveries.slice(i + 1))
           if (messages.length === 0) return Effect.fail(message)
           this.failure = message
-          return Effect.succeed(messages)
+          break
         }
         if (message !== undefined) messages.push(message)
       }
-      this.self.telemetry.count("messaging.client.consumed.messages", messages.length)
+      this.self.telemetry.consumed("receive", messages.length)
       return Effect.succeed(messages)
     })
   }
@@ -419,7 +424,10 @@ export class LockedReader extends Reader {
       const delivery = Locked.deliveryOf(message, this)
       return delivery === undefined
         ? Effect.fail(outOfRange(this.entity, "message", "a message that this receiver received"))
-        : this.self.telemetry.run("renew_message_lock", () => receiving.renewLock(this.self, message, delivery))
+        : this.self.telemetry.run("renew_message_lock", () => receiving.renewLock(this.self, message, delivery), {
+          attributes: () => messageAttributes(message),
+          links: () => linksOf([message])
+        })
     })
   }
 }

@@ -5,7 +5,6 @@
 import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
@@ -73,7 +72,7 @@ export interface Receiving {
 }
 
 /** What asks the `$management` node of an entity: a receiver, or something that has no link. */
-export type Asking = Pick<Receiving, "entity" | "namespace" | "isOpen" | "session">
+export type Asking = Pick<Receiving, "entity" | "namespace" | "isOpen" | "session" | "telemetry">
 
 /** A session that is held. */
 export interface Session {
@@ -117,13 +116,15 @@ export const make = Effect.fnUntraced(function*(options: {
     // Their locks outlive the link that they came on.
     if (lost !== undefined) link.putBack(lost.take(Infinity))
     if (prefetch > 0) link.addCredit(prefetch - link.size())
-    telemetry.count("servicebus.link.attached", 1, { role: "receiver" })
+    telemetry.attached("receiver")
     return link
   })
   const link = yield* namespace.retrying.run(supervisor.make({
     open,
     isLost: (receiver) => receiver.link.dead() !== undefined
   }))
+  yield* telemetry.watching("servicebus.receiver.credit", () => link.current().credit())
+  yield* telemetry.watching("servicebus.receiver.waiting", () => link.current().size())
   const renew = (tokens: ReadonlyArray<string>) =>
     namespace.managing(entity.path, link.isOpen, (node) =>
       management.renewLocks(node, {
@@ -143,7 +144,7 @@ export const make = Effect.fnUntraced(function*(options: {
     session: undefined,
     destructive,
     prefetch,
-    wheel: yield* lockWheel.make({ ...options.renewal, renew: (tokens) => counted(telemetry, tokens, renew(tokens)) }),
+    wheel: yield* lockWheel.make({ ...options.renewal, renew, onResult: telemetry.renewed }),
     clock,
     telemetry,
     fork: Effect.runForkWith(context),
@@ -155,17 +156,6 @@ export const make = Effect.fnUntraced(function*(options: {
     renew
   }
 })
-
-/** Counts renewals by what came of them. */
-export const counted = <A, E extends { readonly _tag: string }>(
-  telemetry: Telemetry,
-  locks: ReadonlyArray<unknown>,
-  renewing: Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
-  Effect.onExit(renewing, (exit) => {
-    telemetry.count("servicebus.lock.renewals", locks.length, { result: Exit.isSuccess(exit) ? "renewed" : "failed" })
-    return Effect.void
-  })
 
 /** Takes the messages of a receiver: nobody else does until `leave`. */
 export const take = (self: Receiving, taker: Receiving["taker"] & string): Effect.Effect<void, InvalidOptionError> =>

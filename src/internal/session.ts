@@ -29,10 +29,10 @@ import * as errorMap from "./errorMap.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
-import { counted, durationOf, type Receiving } from "./receiving.ts"
+import { durationOf, type Receiving } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
 import * as rescheduling from "./rescheduling.ts"
-import { Telemetry } from "./telemetry.ts"
+import type { Telemetry } from "./telemetry.ts"
 
 export interface Options {
   readonly entity: ServiceBusEntity.Any
@@ -45,6 +45,7 @@ export interface Options {
   readonly destructive: boolean
   /** For how long its lock is renewed, in milliseconds. */
   readonly maxLockRenewal: number
+  readonly telemetry: Telemetry
 }
 
 /** A session that was accepted. */
@@ -69,14 +70,16 @@ const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
 export const accept = (
   options: Options
 ): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
-  Effect.flatMap(
-    options.namespace.retrying.run(attach(options)),
-    (attached) =>
-      attached === undefined
-        ? Effect.succeed(Option.none())
-        : attached instanceof SessionCannotBeLockedError
-        ? Effect.fail(attached)
-        : Effect.map(hold(options, attached.receiver, attached.id), Option.some)
+  options.telemetry.accepting(
+    Effect.flatMap(
+      options.namespace.retrying.run(attach(options)),
+      (attached) =>
+        attached === undefined
+          ? Effect.succeed(Option.none())
+          : attached instanceof SessionCannotBeLockedError
+          ? Effect.fail(attached)
+          : Effect.map(hold(options, attached.receiver, attached.id), Option.some)
+    )
   )
 
 /** One try; what comes to nothing leaves nothing in the caller's scope. */
@@ -124,11 +127,10 @@ const attachIn = (options: Options, mine: Scope.Scope) =>
   )
 
 const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiver, id: string) {
-  const { entity, namespace } = options
+  const { entity, namespace, telemetry } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const telemetry = new Telemetry(entity, namespace.options.endpoint, context)
-  telemetry.count("servicebus.link.attached", 1, { role: "session" })
+  telemetry.attached("session")
   const began = monotonic(clock)
   const isLost = Deferred.makeUnsafe<never, SessionLockLostError>()
   let end: SessionLockLostError | ServiceBusConnectionError | undefined
@@ -189,7 +191,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
         })
     )
   })
-  const wheel = yield* lockWheel.make({ renew: (tokens) => counted(telemetry, tokens, renew) })
+  const wheel = yield* lockWheel.make({ renew: () => renew, onResult: telemetry.renewed })
   const receiving: Receiving = {
     entity,
     namespace,

@@ -18,6 +18,7 @@ import type { Namespace } from "./namespace.ts"
 import type * as processing from "./processing.ts"
 import type { Accepted } from "./session.ts"
 import * as tally from "./tally.ts"
+import type { Telemetry } from "./telemetry.ts"
 
 /** What is done with one session. */
 export interface Work<R> {
@@ -32,6 +33,7 @@ export interface Work<R> {
 export interface Options<R> {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
+  readonly telemetry: Telemetry
   /** Accepts a session by its id, or the next one where the id is null. */
   readonly accept: (id: string | null) => Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope>
   readonly work: (accepted: Accepted) => Work<R>
@@ -222,10 +224,15 @@ export class SessionProcessing<R> {
   })
 
   private readonly stop: Effect.Effect<tally.DrainReport & Sessions> = Effect.suspend(() => {
+    const { telemetry } = this.options
+    const began = telemetry.now()
     Deferred.doneUnsafe(this.draining, Effect.void)
     this.running.openUnsafe()
     return Fiber.awaitAll([...this.taken.values()]).pipe(
-      Effect.andThen(this.counts),
+      Effect.andThen(Effect.suspend(() => {
+        telemetry.drained(began)
+        return this.counts
+      })),
       Effect.map((counts) => Object.assign(tally.reportOf(counts), counts))
     )
   })

@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
+import type * as Tracer from "effect/Tracer"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { MessageAlreadySettled, MessageEncodeError, OperationTimeoutError } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
@@ -22,6 +23,15 @@ import * as management from "./management.ts"
 import { tokenFromTag } from "./receivedMessage.ts"
 import { abandoned, deliveryOf, type Receiving } from "./receiving.ts"
 import * as retryPolicy from "./retryPolicy.ts"
+import {
+  type Attributes,
+  type Disposition,
+  type Hooks,
+  linksOf,
+  messageAttributes,
+  type Operation,
+  type Telemetry
+} from "./telemetry.ts"
 
 const scratch = new Writer()
 
@@ -83,13 +93,19 @@ const checked = (entity: ServiceBusEntity.Any, outcome: Outcome): Result.Result<
 }
 
 /** What a settlement is called in spans and metrics. */
-const dispositions = {
+const names = {
   Complete: "complete",
   Abandon: "abandon",
   Defer: "defer",
   DeadLetter: "dead_letter",
-  RetryAfter: "retry"
+  RetryAfter: "retry_after"
 } as const
+
+/** What a settlement makes of a message. */
+export const dispositionOf = (settlement: Settlement): Disposition => {
+  const name = names[settlement._tag]
+  return name === "retry_after" ? "complete" : name
+}
 
 /** Hears what the broker said to the settlement of one message, where many are settled together. */
 export type OnAnswer = (delivery: IncomingDelivery, error: SettlingError | undefined, settlement: Settlement) => void
@@ -102,15 +118,80 @@ export const settle = (
   settlement: Settlement,
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettlingError> => {
-  const { telemetry } = self
-  const disposition = dispositions[settlement?._tag]
-  return telemetry.run(disposition, () => settleAll(self, owner, messages, settlement, onAnswer), {
-    attributes: () => ({
-      "messaging.servicebus.disposition_status": disposition,
-      ...(messages.length === 1 ? {} : { "messaging.batch.message_count": messages.length })
-    }),
-    onSuccess: () => telemetry.settled(disposition, messages.length)
+  const name = names[settlement?._tag]
+  // There is nothing to tell of no messages; and what is no settlement is a defect.
+  if (messages.length === 0 || name === undefined) return settleAll(self, owner, messages, settlement, onAnswer)
+  return Effect.suspend(() => {
+    const told = new Told(self.telemetry, name, dispositionOf(settlement), messages)
+    const isOne = messages.length === 1 && settlement._tag !== "RetryAfter"
+    const hear = isOne ? onAnswer : told.hearing(onAnswer)
+    return self.telemetry.run(name, () => settleAll(self, owner, messages, settlement, hear), told)
   })
+}
+
+/** What is told of one settlement. */
+class Told implements Hooks<void> {
+  private readonly telemetry: Telemetry
+  private readonly name: Operation
+  private readonly disposition: Disposition
+  private readonly messages: ReadonlyArray<LockedMessage<unknown>>
+  /** How many messages were settled as what, where they do not have one answer for all. */
+  private counts: Partial<Record<Disposition, number>> | undefined
+
+  constructor(
+    telemetry: Telemetry,
+    name: Operation,
+    disposition: Disposition,
+    messages: ReadonlyArray<LockedMessage<unknown>>
+  ) {
+    this.telemetry = telemetry
+    this.name = name
+    this.disposition = disposition
+    this.messages = messages
+  }
+
+  attributes(): Attributes {
+    const { disposition, messages } = this
+    return {
+      "messaging.servicebus.disposition_status": disposition,
+      ...(messages.length === 1
+        ? messageAttributes(messages[0]!)
+        : { "messaging.batch.message_count": messages.length })
+    }
+  }
+
+  links(): Array<Tracer.SpanLink> {
+    return linksOf(this.messages)
+  }
+
+  /** Counts what is answered: some may be refused, and a schedule that is done has its message dead-lettered. */
+  hearing(onAnswer: OnAnswer | undefined): OnAnswer {
+    const counts: Partial<Record<Disposition, number>> = this.counts = {}
+    return (delivery, error, said) => {
+      if (error === undefined) {
+        const disposition = dispositionOf(said)
+        counts[disposition] = (counts[disposition] ?? 0) + 1
+      }
+      onAnswer?.(delivery, error, said)
+    }
+  }
+
+  onSuccess(_: void, span: Tracer.Span | undefined): void {
+    if (this.counts === undefined) return this.telemetry.settled(this.name, this.disposition, 1)
+    this.tell()
+    if (this.counts.dead_letter === this.messages.length) {
+      span?.attribute("messaging.servicebus.disposition_status", "dead_letter")
+    }
+  }
+
+  onFailure(): void {
+    this.tell()
+  }
+
+  private tell(): void {
+    const { counts = {} } = this
+    for (const as of Object.keys(counts) as Array<Disposition>) this.telemetry.settled(this.name, as, counts[as]!)
+  }
 }
 
 const settleAll = (
