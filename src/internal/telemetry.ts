@@ -280,13 +280,14 @@ export class Telemetry {
         })
         effect = inSpan(Effect.suspend(() => within(span, span)), span)
       } else effect = within(callerOf(fiber), undefined)
-      return Effect.onExit(effect, (exit) => {
+      // Nothing to run: the finalizer is done when it returns.
+      return Effect.onExitPrimitive(effect, (exit) => {
         const error = errorTypeOf(exit)
         if (Exit.isSuccess(exit)) hooks?.onSuccess?.(exit.value, own)
         else hooks?.onFailure?.(error!)
         this.took("messaging.client.operation.duration", operation, began, error)
         if (own !== undefined) this.finish(fiber, own, exit, error)
-        return Effect.void
+        return undefined
       })
     })
   }
@@ -402,12 +403,14 @@ export class Telemetry {
           ...(messages.length === 1 ? { parent: links[0]?.span } : { links })
         })
       }
-      const handled = Effect.exit(Effect.onExit(span === undefined ? handler : inSpan(handler, span), (exit) => {
-        const error = errorTypeOf(exit)
-        this.took("messaging.process.duration", "process", began, error)
-        if (span !== undefined) this.finish(fiber, span, exit, error)
-        return Effect.void
-      }))
+      const handled = Effect.exit(
+        Effect.onExitPrimitive(span === undefined ? handler : inSpan(handler, span), (exit) => {
+          const error = errorTypeOf(exit)
+          this.took("messaging.process.duration", "process", began, error)
+          if (span !== undefined) this.finish(fiber, span, exit, error)
+          return undefined
+        })
+      )
       return Effect.flatMap(handled, span === undefined ? then : (exit) => inSpan(then(exit), span))
     })
   }
