@@ -204,6 +204,32 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(idsOf(yield* Stream.runCollect(Stream.take(next.messages, 1))), ["b1"])
       }))
 
+    test("what was deferred is fetched for good in receive-and-delete", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Carts, messagesOf("a", 1))
+        const number = yield* ServiceBusSession.use(Carts, "a", (session) =>
+          Effect.gen(function*() {
+            const [message] = yield* session.receive()
+            yield* session.defer(message!)
+            return message!.sequenceNumber
+          }))
+        const session = yield* ServiceBusSession.acceptDestructive(Carts, "a")
+        assert.deepStrictEqual(idsOf(yield* session.receiveDeferred([number])), ["a1"])
+        assert.deepStrictEqual(yield* emulator.messages(Carts), [])
+      }))
+
+    test("scheduled messages come to their sessions", () =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(Carts)
+        const numbers = yield* sender.scheduleAll([...messagesOf("a", 1), ...messagesOf("b", 1)], "50 millis")
+        yield* sender.cancelScheduled([numbers[1]!])
+        const waiting = yield* start(ServiceBusSession.acceptNext(Carts))
+        const session = Option.getOrThrow(yield* passing(Fiber.join(waiting)))
+        assert.strictEqual(session.sessionId, "a")
+        assert.deepStrictEqual(idsOf(yield* session.receive()), ["a1"])
+      }))
+
     test("the state of a session is typed, and outlives its messages and its holder", () =>
       Effect.gen(function*() {
         yield* Effect.scoped(Effect.gen(function*() {
