@@ -267,12 +267,16 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
   readonly undecodable?: "deadLetter" | "abandon" | undefined
   /**
    * Runs before the first message of a session, in a scope that closes when the session is given up: what it acquires is
-   * released then. A session that cannot be opened is given up, and taken again after a while.
+   * released then. A session that cannot be opened is given up, and taken again after a while. It is interrupted where the
+   * session is lost or the processor drains, and `close` does not run then.
    */
   readonly open?:
     | ((session: ServiceBusSession.ServiceBusSession<A, S>) => Effect.Effect<unknown, unknown, R>)
     | undefined
-  /** Runs after the last message of a session, while it is still held, unless it was lost: to write its state, say. */
+  /**
+   * Runs after the last message of a session, while it is still held: to write its state, say. Where the session was lost
+   * it does not run, and where it is lost meanwhile it is interrupted. One that fails is logged.
+   */
   readonly close?:
     | ((session: ServiceBusSession.ServiceBusSession<A, S>) => Effect.Effect<unknown, unknown, R>)
     | undefined
@@ -307,8 +311,8 @@ export interface SessionProcessor {
   /** Changes how many sessions are held at a time; those that are too many end as they would have. */
   readonly setConcurrentSessions: (concurrentSessions: number) => Effect.Effect<void, InvalidOptionError>
   /**
-   * Stops: takes nothing new, lets handlers finish within `drainTimeout`, interrupts the rest and gives all sessions up.
-   * Gives what the processor has done in all.
+   * Stops: takes nothing new, lets handlers finish within `drainTimeout`, and then `close` within the same time, interrupts
+   * the rest and gives all sessions up. Gives what the processor has done in all.
    */
   readonly drain: Effect.Effect<DrainReport & SessionCounts>
   /** Never succeeds; fails where no session can be accepted any more, because the entity is gone, say. */
@@ -350,8 +354,11 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   if (messagesPerSession !== undefined && !(Number.isSafeInteger(messagesPerSession) && messagesPerSession >= 1)) {
     return yield* outOfRange(path, "messagesPerSession", "an integer of 1 or more")
   }
-  if (sessionIds !== undefined && !(sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length)) {
-    return yield* outOfRange(path, "sessionIds", "one id or more, each once")
+  if (
+    sessionIds !== undefined && !(sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length &&
+      sessionIds.every(ServiceBusSession.isId))
+  ) {
+    return yield* outOfRange(path, "sessionIds", "one id or more of at most 128 characters, each once")
   }
   const idleTimeout = toMillis(options?.idleTimeout ?? "60 seconds")
   if (!(idleTimeout > 0)) return yield* outOfRange(path, "idleTimeout", "a duration of more than 0")
@@ -388,10 +395,11 @@ export const makeSessions: <A, S, E, R, R2 = never>(
     ids: sessionIds,
     concurrentSessions,
     idleTimeout,
+    drainTimeout: settings.drainTimeout,
     fork
   })
-  running.start()
   yield* Effect.addFinalizer(() => running.drain)
+  running.start()
   return {
     counts: running.counts,
     pause: running.pause,

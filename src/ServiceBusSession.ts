@@ -95,7 +95,10 @@ export interface Held<in out S> {
   readonly setState: (state: S) => Effect.Effect<void, SessionStateError>
   /** Takes the state away. */
   readonly clearState: Effect.Effect<void, SessionStateError>
-  /** Fails with SessionLockLostError as soon as the session is lost; never succeeds. Race it with what must stop then. */
+  /**
+   * Fails with SessionLockLostError as soon as the session is lost; never succeeds, and never completes where its scope is
+   * closed first. Race it with what must stop then.
+   */
   readonly lost: Effect.Effect<never, SessionLockLostError>
 }
 
@@ -236,15 +239,13 @@ export const sessions = <A, S, const U extends receiving.Undecodable = "deadLett
       current = undefined
       return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
     })
-    const pull: Effect.Effect<
-      Option.Option<ServiceBusSession<A, S, Failure<U>>>,
-      AcceptSessionError,
-      ServiceBusClient.ServiceBusClient
-    > = Effect.gen(function*() {
-      yield* giveUp
-      current = yield* Scope.fork(outer)
-      const accepted = yield* Scope.provide(acceptNext(entity, options), current)
-      return Option.isNone(accepted) && options?.wait === undefined ? yield* pull : accepted
+    const pull = Effect.gen(function*() {
+      for (;;) {
+        yield* giveUp
+        current = yield* Scope.fork(outer)
+        const accepted = yield* Scope.provide(acceptNext(entity, options), current)
+        if (Option.isSome(accepted) || options?.wait !== undefined) return accepted
+      }
     })
     yield* Effect.addFinalizer(() => giveUp)
     return Stream.unfold(
@@ -315,6 +316,9 @@ export const check = Effect.fnUntraced(function*(
   return { entity, namespace, prefetch, maxLockRenewal, wait, telemetry }
 })
 
+/** Whether a session can have this id (Service Bus quotas). @internal */
+export const isId = (id: unknown): boolean => typeof id === "string" && id.length <= 128
+
 const named = Effect.fnUntraced(function*<B>(
   entity: ServiceBusEntity.Any,
   sessionId: string,
@@ -323,7 +327,7 @@ const named = Effect.fnUntraced(function*<B>(
   as: (accepted: session.Accepted) => B
 ) {
   const checked = yield* check(entity, options)
-  if (typeof sessionId !== "string" || sessionId.length > 128) {
+  if (!isId(sessionId)) {
     return yield* outOfRange(entity.path, "sessionId", "a string of at most 128 characters")
   }
   const accepted = yield* session.accept({ ...checked, id: sessionId, destructive })

@@ -338,7 +338,7 @@ class QueueState implements Queue, Home {
       this.remove(entry)
       return { message: Entries.snapshot(entry), lockToken, lockedUntil: now }
     }
-    const session = this.sessions?.holding(entry.message.sessionId, now)
+    const session = this.sessions?.heldNow(entry.message.sessionId)
     entry.lockToken = lockToken
     this.locks.set(lockToken, entry)
     if (session === undefined) {

@@ -8,7 +8,7 @@
 import * as Result from "effect/Result"
 import type { Due, Entry } from "./Entry.ts"
 import { Lane, type Owner } from "./Lane.ts"
-import type { HeldSession, Refusal, SessionHolder, Sessions } from "./Queue.ts"
+import type { Attachment, HeldSession, Refusal, SessionHolder, Sessions } from "./Queue.ts"
 
 /**
  * The queue that the sessions belong to.
@@ -37,6 +37,8 @@ export interface Session extends Due {
   readonly lane: Lane
   /** What was delivered under its lock and is not settled. */
   readonly locked: Set<Entry>
+  /** Those who take its messages for the holder. */
+  readonly attached: Set<Attachment>
   holder: SessionHolder | undefined
   lockedUntil: number
   state: Uint8Array | undefined
@@ -73,6 +75,7 @@ export class SessionTable implements Sessions {
         sequence: 0,
         lane: new Lane(this.home),
         locked: new Set(),
+        attached: new Set(),
         holder: undefined,
         lockedUntil: 0,
         state: undefined,
@@ -89,6 +92,12 @@ export class SessionTable implements Sessions {
   holding(id: string | undefined, now: number): Session | undefined {
     const session = id === undefined ? undefined : this.sessions.get(id)
     return session?.holder !== undefined && session.lockedUntil > now ? session : undefined
+  }
+
+  /** The session that somebody holds, also where its lock has run out and the alarm comes late: it will end all of it. */
+  heldNow(id: string | undefined): Session | undefined {
+    const session = id === undefined ? undefined : this.sessions.get(id)
+    return session?.holder === undefined ? undefined : session
   }
 
   /** A message waits in its session. */
@@ -121,6 +130,7 @@ export class SessionTable implements Sessions {
   }
 
   private offer(session: Session): void {
+    if (this.home.isClosed()) return
     if (session.lane.first(this.home.now()) === undefined) return this.forget(session)
     this.available.add(session)
     const [holder] = this.waiting
@@ -138,7 +148,12 @@ export class SessionTable implements Sessions {
     const held: HeldSession = {
       id: session.id,
       lockedUntil: session.lockedUntil,
-      attach: (consumer) => session.lane.attach(consumer),
+      attach: (consumer) => {
+        const attachment = session.lane.attach(consumer)
+        if (session.holder === holder) session.attached.add(attachment)
+        else attachment.detach()
+        return attachment
+      },
       release: () => {
         if (session.holder === holder) this.end(session, false)
       }
@@ -151,6 +166,9 @@ export class SessionTable implements Sessions {
     const { holder } = session
     this.home.alarm.clear(session)
     session.holder = undefined
+    // Whoever was attached has no part in what comes after.
+    for (const attachment of session.attached) attachment.detach()
+    session.attached.clear()
     const entries = [...session.locked]
     session.locked.clear()
     if (isLost) {
@@ -170,7 +188,8 @@ export class SessionTable implements Sessions {
   private forget(session: Session): void {
     if (session.holder !== undefined || session.state !== undefined || session.lane.line.peek() !== undefined) return
     this.available.delete(session)
-    this.sessions.delete(session.id)
+    // Another may have its id by now.
+    if (this.sessions.get(session.id) === session) this.sessions.delete(session.id)
   }
 
   accept(id: string | undefined, holder: SessionHolder): Result.Result<() => void, Refusal> {
@@ -189,9 +208,11 @@ export class SessionTable implements Sessions {
         this.grant(session, holder)
         return Result.succeed(() => {})
       }
+      // Its messages have expired, and the alarm comes late.
       this.available.delete(session)
-      this.forget(session)
+      this.touched.add(session)
     }
+    if (this.touched.size > 0) this.home.flush()
     this.waiting.add(holder)
     return Result.succeed(() => {
       this.waiting.delete(holder)
@@ -238,11 +259,10 @@ export class SessionTable implements Sessions {
   }
 
   list(updatedSince: number | undefined): ReadonlyArray<string> {
-    const now = this.home.now()
     return [...this.sessions.values()]
       .filter((session) =>
         updatedSince === undefined
-          ? session.state !== undefined || session.locked.size > 0 || session.lane.first(now) !== undefined
+          ? session.state !== undefined || session.locked.size > 0 || session.lane.line.peek() !== undefined
           : session.state !== undefined && session.stateUpdatedAt > updatedSince
       )
       .map(({ id }) => id)

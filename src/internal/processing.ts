@@ -8,7 +8,6 @@
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -28,6 +27,7 @@ import * as errorMap from "./errorMap.ts"
 import type { SettlingError } from "./errorMap.ts"
 import { isCount, most, outOfRange } from "./limits.ts"
 import type * as lockWheel from "./lockWheel.ts"
+import { Quiet } from "./quiet.ts"
 import * as receiving from "./receiving.ts"
 import * as settling from "./settling.ts"
 import * as tally from "./tally.ts"
@@ -93,8 +93,9 @@ export class Processing<A, E, R> {
   private inWork = 0
   /** Messages that have arrived and were not looked at. */
   private unseen = 0
-  private quietSince: number | undefined
-  private readonly onQuiet = new Set<() => void>()
+  private readonly quiet: Quiet
+  /** Whether the session must be given up for one of its messages to come again. */
+  private isStuck = false
   private filling: Fiber.Fiber<unknown, unknown> | undefined
   private state: "running" | "paused" | "drained" = "running"
   private readonly renewalsBefore: number
@@ -109,12 +110,16 @@ export class Processing<A, E, R> {
     this.behind = options.receiving
     this.concurrency = options.settings.concurrency
     this.renewalsBefore = options.receiving.wheel.renewals()
-    this.quietSince = monotonic(this.behind.clock)
+    this.quiet = new Quiet(options.receiving.clock)
   }
 
   /** Has the receiver's messages for itself until it is drained. */
   get take(): Effect.Effect<void, InvalidOptionError> {
-    return receiving.take(this.behind, "processor")
+    return Effect.tap(receiving.take(this.behind, "processor"), () =>
+      Effect.sync(() => {
+        // Nothing could come before.
+        this.quiet.note(false)
+      }))
   }
 
   /** Takes what comes on a link. */
@@ -123,7 +128,7 @@ export class Processing<A, E, R> {
     link.consume((deliveries) => {
       this.tally.received += deliveries.length
       this.unseen += deliveries.length
-      this.quietSince = undefined
+      this.quiet.note(true)
       // Decoding and handling are not done inside the read of the socket.
       dispatcher.schedule(() => this.arrived(deliveries))
     })
@@ -234,12 +239,22 @@ export class Processing<A, E, R> {
   /** The session whose messages these are is lost: nothing of it is ours any more. */
   lose(): void {
     const inWork = [...this.active].flatMap(({ jobs }) => jobs)
-    for (const job of [...this.waiting, ...inWork]) this.lost(job)
+    for (const job of [...this.waiting, ...inWork]) {
+      // A settlement that is on its way has an answer of its own, or none.
+      if (job.delivery.holder.isUnsettled(job.delivery)) this.lost(job)
+    }
   }
 
-  /** Gives a delivery back; a session takes its own back when it is given up, and does not count that as a failure. */
+  /**
+   * Gives a delivery back. A session takes its own back when it is given up, and does not count that as a failure; while it
+   * is held the message has to come before those behind it.
+   */
   private release(delivery: IncomingDelivery): void {
-    if (this.behind.session === undefined) delivery.holder.dispose([delivery], released)
+    const { link, session } = this.behind
+    const isHeld = session !== undefined && this.state !== "drained" && session.ended() === undefined
+    // What can be given back only by a request would come after those.
+    if (isHeld && delivery.holder !== link) this.isStuck = true
+    if (session === undefined || isHeld && !this.isStuck) delivery.holder.dispose([delivery], released)
     else delivery.holder.forget(delivery)
   }
 
@@ -250,10 +265,11 @@ export class Processing<A, E, R> {
     this.dispatching = true
     const { size } = this.settings
     const now = this.waiting.length === 0 ? 0 : monotonic(this.behind.clock)
-    while (this.state === "running" && this.active.size < this.concurrency && this.isReady()) {
+    while (this.state === "running" && !this.isStuck && this.active.size < this.concurrency && this.isReady()) {
       const jobs = size === 1 ? [this.waiting.shift()!] : this.waiting.splice(0, size)
-      const over = jobs.filter(({ kept }) => kept.lock.expiresAt <= now)
-      // The wheel may be about to say so.
+      const isEnded = this.behind.session?.ended() !== undefined
+      const over = jobs.filter(({ kept }) => isEnded || kept.lock.expiresAt <= now)
+      // The wheel may be about to say so, or who holds the session.
       for (const job of over) {
         this.behind.wheel.release(job.kept)
         this.lost(job)
@@ -323,21 +339,20 @@ export class Processing<A, E, R> {
     decide: (job: Job<A>, index: number) => Settlement.Settlement
   ): Effect.Effect<void> {
     const groups = new Map<unknown, { readonly settlement: Settlement.Settlement; readonly jobs: Array<Job<A>> }>()
-    const undecided: Array<Effect.Effect<void>> = []
+    const all: Array<Effect.Effect<void>> = []
     jobs.forEach((job, index) => {
       if (!isOpen(job)) return
       try {
         const settlement = decide(job, index)
-        const key = keyOf(settlement)
+        const key = settling.keyOf(settlement)
         const group = groups.get(key)
         if (group === undefined) groups.set(key, { settlement, jobs: [job] })
         else group.jobs.push(job)
       } catch (error) {
-        undecided.push(this.refused([job], Cause.die(error)))
+        all.push(this.refused([job], Cause.die(error)))
       }
     })
-    const settling = Array.from(groups.values(), ({ jobs, settlement }) => this.settleAll(jobs, settlement))
-    const all = [...undecided, ...settling]
+    for (const { jobs, settlement } of groups.values()) all.push(this.settleAll(jobs, settlement))
     return all.length === 1 ? all[0]! : Effect.all(all, { concurrency: "unbounded", discard: true })
   }
 
@@ -406,11 +421,17 @@ export class Processing<A, E, R> {
     for (const job of work.jobs) {
       this.behind.wheel.release(job.kept)
       if (job.state === "lost") this.tally.lockLost++
-      else if (job.state === "unconfirmed") this.tally.unsettled++
+      else if (job.state === "unconfirmed") this.unsettled()
       else if (job.state === "open") this.giveBack(job)
     }
     if (this.active.size === 0) this.emptied?.()
     this.dispatch()
+  }
+
+  /** Its message comes when its lock ends. That of a session would not as long as the session is held, and others first. */
+  private unsettled(): void {
+    this.tally.unsettled++
+    if (this.behind.session !== undefined) this.isStuck = true
   }
 
   private returned(job: Job<A>): void {
@@ -421,7 +442,7 @@ export class Processing<A, E, R> {
   /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
   private giveBack(job: Job<A>): void {
     if (!job.delivery.holder.isUnsettled(job.delivery)) {
-      this.tally.unsettled++
+      this.unsettled()
       return
     }
     this.returned(job)
@@ -430,7 +451,7 @@ export class Processing<A, E, R> {
 
   /** Gives credit for what may be in work or waiting beyond what is. */
   private replenish(): void {
-    if (this.state !== "running") return
+    if (this.state !== "running" || this.isStuck) return
     const { link } = this.behind
     const { prefetch, size } = this.settings
     const handled = this.concurrency * size
@@ -452,33 +473,25 @@ export class Processing<A, E, R> {
 
   /** Notes since when there is nothing to do. */
   private quieten(): void {
-    if (this.active.size + this.waiting.length + this.unseen > 0) this.quietSince = undefined
-    else if (this.quietSince === undefined) {
-      this.quietSince = monotonic(this.behind.clock)
-      const told = [...this.onQuiet]
-      this.onQuiet.clear()
-      for (const resume of told) resume()
-    }
+    this.quiet.note(this.active.size + (this.isStuck ? 0 : this.waiting.length + this.unseen) > 0)
   }
 
-  /** Completes once nothing was to do for so many milliseconds on end, or as many messages as may be taken are done with. */
+  /** Completes once nothing was to do for so many milliseconds on end, all that may be taken is done with, or one is stuck. */
   over(millis: number): Effect.Effect<void> {
+    const { quiet } = this
     return Effect.suspend(() => {
-      if (this.quietSince === undefined) return Effect.andThen(this.nextQuiet, this.over(millis))
-      if (this.tally.received >= (this.settings.limit ?? Infinity)) return Effect.void
-      const left = this.quietSince + millis - monotonic(this.behind.clock)
-      return left <= 0
-        ? Effect.void
-        : Effect.andThen(Effect.raceFirst(Effect.sleep(left), this.nextQuiet), this.over(millis))
+      const left = quiet.left(millis)
+      if (left === undefined) return Effect.andThen(quiet.next, this.over(millis))
+      if (this.isStuck || this.tally.received >= (this.settings.limit ?? Infinity)) return Effect.void
+      if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), quiet.next), this.over(millis))
+      const { link } = this.behind
+      // What is on its way is not sent back, however short the time is.
+      return link.credit() === 0 ? Effect.void : Effect.andThen(
+        link.drain,
+        Effect.suspend(() => quiet.since === undefined ? this.over(millis) : Effect.void)
+      )
     })
   }
-
-  /** Completes when what there was to do is done. */
-  private readonly nextQuiet: Effect.Effect<void> = Effect.callback((resume) => {
-    const told = () => resume(Effect.void)
-    this.onQuiet.add(told)
-    return Effect.sync(() => this.onQuiet.delete(told))
-  })
 
   readonly pause: Effect.Effect<void> = Effect.suspend(() => {
     if (this.state !== "running") return Effect.void
@@ -512,10 +525,11 @@ export class Processing<A, E, R> {
     })
   }
 
-  readonly counts: Effect.Effect<tally.Counts> = Effect.sync(() => ({
-    ...this.tally,
-    renewals: this.behind.wheel.renewals() - this.renewalsBefore
-  }))
+  count(): tally.Counts {
+    return { ...this.tally, renewals: this.behind.wheel.renewals() - this.renewalsBefore }
+  }
+
+  readonly counts: Effect.Effect<tally.Counts> = Effect.sync(() => this.count())
 
   private readonly report = Effect.map(this.counts, tally.reportOf)
 
@@ -566,23 +580,6 @@ export class Processing<A, E, R> {
 
   get join(): Effect.Effect<never, ReceiveError> {
     return Deferred.await(this.failed)
-  }
-}
-
-/** The same for settlements that are equal. Values of properties are not compared: those stand for themselves. */
-const keyOf = (settlement: Settlement.Settlement): unknown => {
-  switch (settlement._tag) {
-    case "Complete":
-      return settlement._tag
-    case "Abandon":
-    case "Defer":
-      return settlement.properties === undefined ? settlement._tag : settlement
-    case "DeadLetter":
-      return settlement.properties === undefined
-        ? JSON.stringify([settlement.reason ?? null, settlement.description ?? null])
-        : settlement
-    case "RetryAfter":
-      return Duration.isDuration(settlement.delay) ? Duration.toMillis(settlement.delay) : settlement.delay
   }
 }
 

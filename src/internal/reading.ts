@@ -20,6 +20,7 @@ import {
   type LockRenewalError,
   MessageDecodeError,
   type ReceiveError,
+  type ServiceBusConnectionError,
   type SessionLockLostError,
   type SessionLockRenewalError
 } from "../ServiceBusError.ts"
@@ -240,18 +241,33 @@ export class Reader {
    * Waits for messages; false where the link was lost after a while. An idle link is lost every ten minutes: that is no
    * failure, and no try.
    */
-  private arrival<E extends ReceiveError | Lost>(waiting: Effect.Effect<unknown, E>): Effect.Effect<boolean, E> {
+  private arrival<E extends ReceiveError | Lost>(
+    waiting: Effect.Effect<unknown, E>
+  ): Effect.Effect<boolean, E | Lost | ServiceBusConnectionError> {
     return Effect.suspend(() => {
       const { clock } = this.self
       const since = monotonic(clock)
-      return Effect.matchEffect(waiting, {
+      return Effect.matchEffect(this.whileHeld(waiting), {
         onSuccess: () => Effect.succeed(true),
-        onFailure: (error) =>
+        onFailure: (error: E | Lost | ServiceBusConnectionError) =>
           canPass(error) && monotonic(clock) - since >= receiving.routine
             ? Effect.succeed(false)
             : Effect.fail(error)
       })
     })
+  }
+
+  /** A session may be lost while its link lives: its lock could not be renewed, or its time is over. */
+  private whileHeld<A, E>(waiting: Effect.Effect<A, E>): Effect.Effect<A, E | Lost | ServiceBusConnectionError> {
+    const { session } = this.self
+    return session === undefined ? waiting : Effect.raceFirst(
+      waiting,
+      Effect.callback<never, Lost | ServiceBusConnectionError>((resume) => {
+        const ended = session.ended()
+        if (ended !== undefined) return resume(Effect.fail(ended))
+        return Effect.sync(session.onEnd((end) => resume(Effect.fail(end))))
+      })
+    )
   }
 
   /**

@@ -143,8 +143,9 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
   }
   const lose = (error: SessionLockLostError): void => {
     if (end !== undefined) return
-    Deferred.doneUnsafe(isLost, Effect.fail(error))
+    // Whoever waits for it goes on at once, and must find it lost.
     finish(error)
+    Deferred.doneUnsafe(isLost, Effect.fail(error))
   }
   // Before the link's own: what it is told of its end is not a loss.
   yield* Effect.addFinalizer(() =>

@@ -4,6 +4,7 @@
  *
  * A session that is given up has its messages back in order; one that is lost interrupts the handlers that worked on it.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -40,8 +41,10 @@ export interface Options<R> {
   /** The only sessions to take, where there are such. */
   readonly ids: ReadonlyArray<string> | undefined
   readonly concurrentSessions: number
-  /** Milliseconds. */
+  /** Milliseconds, like the next one. */
   readonly idleTimeout: number
+  /** How long `close` may take while the processor drains. */
+  readonly drainTimeout: number
   readonly fork: <B, E>(effect: Effect.Effect<B, E, R>) => Fiber.Fiber<B, E>
 }
 
@@ -62,6 +65,8 @@ export class SessionProcessing<R> {
   private readonly failed = Deferred.makeUnsafe<never, AttachError>()
   private readonly draining = Deferred.makeUnsafe<void>()
   private readonly running = Latch.makeUnsafe(true)
+  /** Open while no session is to be taken. */
+  private readonly halted = Latch.makeUnsafe(false)
   private readonly engines = new Set<processing.Processing<any, any, R>>()
   private readonly total = { ...tally.make(), renewals: 0 }
   private sessions = 0
@@ -116,30 +121,39 @@ export class SessionProcessing<R> {
   private readonly one: Effect.Effect<void, AttachError, R> = Effect.suspend(() => {
     const { ids } = this.options
     const id = ids === undefined ? null : this.free.shift()!
-    return Effect.ensuring(
-      Effect.scoped(this.withSession(id)),
-      Effect.sync(() => {
+    return Effect.scoped(this.withSession(id)).pipe(
+      // What was acquired for a session and could not be released costs no slot.
+      Effect.catchCause((cause) =>
+        cause.reasons.some(Cause.isFailReason)
+          ? Effect.failCause(cause)
+          : Effect.andThen(
+            Effect.logWarning("A session could not be given up as it was to be", cause).pipe(
+              Effect.annotateLogs({ entity: this.options.entity.path })
+            ),
+            this.rest
+          )
+      ),
+      Effect.ensuring(Effect.sync(() => {
         if (id !== null) this.free.push(id)
-      })
+      }))
     )
   })
 
-  /** What waits is given up when the processor drains. */
-  private whileRunning<A, E, R2>(effect: Effect.Effect<A, E, R2>): Effect.Effect<Option.Option<A>, E, R2> {
-    return Effect.raceFirst(Effect.map(effect, Option.some), Effect.as(Deferred.await(this.draining), Option.none()))
-  }
+  private readonly rest: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.raceFirst(Effect.sleep(pauseAfterFailure), Deferred.await(this.draining))
+  )
 
   private withSession(id: string | null): Effect.Effect<void, AttachError, R | Scope.Scope> {
     const { accept, entity, namespace } = this.options
     const accepting = namespace.retrying.persist(
       Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error))
     ) as Effect.Effect<Option.Option<Accepted> | SessionCannotBeLockedError, AttachError, Scope.Scope>
-    return Effect.flatMap(this.whileRunning(accepting), (accepted) => {
-      if (Option.isNone(accepted)) return Effect.void
-      if (accepted.value instanceof SessionCannotBeLockedError) {
-        return Effect.asVoid(this.whileRunning(Effect.sleep(pauseAfterFailure)))
-      }
-      return Option.isNone(accepted.value) ? Effect.void : this.handle(accepted.value.value)
+    // Whoever waits gives up his place when the processor drains or pauses.
+    return Effect.flatMap(Effect.raceFirst(accepting, this.halted.await), (accepted) => {
+      if (accepted instanceof SessionCannotBeLockedError) return this.rest
+      return accepted === undefined || Option.isNone(accepted) || this.isDraining || this.isPaused
+        ? Effect.void
+        : this.handle(accepted.value)
     }).pipe(
       Effect.mapError((error) => errorMap.attachError(error, { entity: entity.path, operation: "process" }))
     )
@@ -149,59 +163,70 @@ export class SessionProcessing<R> {
     const { close, engine, open } = this.options.work(accepted)
     const annotate = Effect.annotateLogs({ entity: this.options.entity.path, sessionId: accepted.id })
     const warn = (message: string) => (cause: unknown) => annotate(Effect.logWarning(message, cause))
+    const lost = Effect.ignore(accepted.lost)
+    const over = Effect.raceFirst(lost, Deferred.await(this.draining))
     const process = Effect.gen({ self: this }, function*() {
-      // Nobody else has this session.
-      yield* Effect.orDie(engine.take)
       if (this.isPaused) yield* engine.pause
       yield* Effect.forkScoped(engine.serve, { startImmediately: true })
-      yield* Effect.raceFirst(this.whileRunning(engine.over(this.options.idleTimeout)), accepted.lost)
-    }).pipe(
-      Effect.catchTag("SessionLockLostError", () =>
-        Effect.sync(() => {
-          this.sessionsLost++
-          engine.lose()
-        }))
+      yield* Effect.raceFirst(engine.over(this.options.idleTimeout), over)
+    })
+    const closing = Effect.suspend(() =>
+      accepted.receiving.session?.ended() === undefined
+        ? Effect.raceFirst(
+          Effect.catchCause(close, warn("A session could not be closed as it was to be")),
+          Effect.raceFirst(lost, Effect.andThen(Deferred.await(this.draining), Effect.sleep(this.options.drainTimeout)))
+        )
+        : Effect.void
     )
-    return Effect.suspend(() => {
+    return Effect.gen({ self: this }, function*() {
       this.sessions++
       this.engines.add(engine)
-      return Effect.flatMap(Effect.exit(open), (opened) => {
-        if (Exit.isFailure(opened)) {
-          return Effect.andThen(
-            warn("A session could not be opened; it is given up")(opened.cause),
-            Effect.asVoid(this.whileRunning(Effect.sleep(pauseAfterFailure)))
-          )
-        }
-        return Effect.ensuring(process, engine.drain).pipe(
-          Effect.ensuring(Effect.catchCause(close, warn("A session could not be closed as it was to be")))
-        )
-      })
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          lost,
+          Effect.sync(() => {
+            this.sessionsLost++
+            engine.lose()
+          })
+        ),
+        { startImmediately: true }
+      )
+      // Who opens it might have begun to read it.
+      const opened = yield* Effect.raceFirst(Effect.exit(Effect.andThen(open, engine.take)), over)
+      // Lost, or drained before there was anything to do.
+      if (opened === undefined) return
+      if (Exit.isFailure(opened)) {
+        yield* warn("A session could not be opened; it is given up")(opened.cause)
+        return yield* this.rest
+      }
+      yield* Effect.ensuring(process, engine.drain)
+      yield* closing
     }).pipe(
-      Effect.ensuring(Effect.flatMap(engine.counts, (counts) =>
-        Effect.sync(() => {
-          this.engines.delete(engine)
-          for (const name of Object.keys(this.total) as Array<keyof typeof this.total>) this.total[name] += counts[name]
-        })))
+      Effect.ensuring(Effect.sync(() => {
+        this.engines.delete(engine)
+        add(this.total, engine.count())
+      }))
     )
   }
 
-  readonly counts: Effect.Effect<tally.Counts & Sessions> = Effect.gen({ self: this }, function*() {
+  readonly counts: Effect.Effect<tally.Counts & Sessions> = Effect.sync(() => {
     const sum = { ...this.total }
-    for (const engine of this.engines) {
-      const counts = yield* engine.counts
-      for (const name of Object.keys(sum) as Array<keyof typeof sum>) sum[name] += counts[name]
-    }
+    for (const engine of this.engines) add(sum, engine.count())
     return { ...sum, sessions: this.sessions, sessionsLost: this.sessionsLost, held: this.engines.size }
   })
 
   readonly pause: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isDraining) return Effect.void
     this.isPaused = true
     this.running.closeUnsafe()
+    this.halted.openUnsafe()
     return Effect.forEach([...this.engines], (engine) => engine.pause, { concurrency: "unbounded", discard: true })
   })
 
   readonly resume: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isDraining) return Effect.void
     this.isPaused = false
+    this.halted.closeUnsafe()
     this.running.openUnsafe()
     return Effect.forEach([...this.engines], (engine) => engine.resume, { discard: true })
   })
@@ -227,6 +252,7 @@ export class SessionProcessing<R> {
     const { telemetry } = this.options
     const began = telemetry.now()
     Deferred.doneUnsafe(this.draining, Effect.void)
+    this.halted.openUnsafe()
     this.running.openUnsafe()
     return Fiber.awaitAll([...this.taken.values()]).pipe(
       Effect.andThen(Effect.suspend(() => {
@@ -240,4 +266,10 @@ export class SessionProcessing<R> {
   get join(): Effect.Effect<never, AttachError> {
     return Deferred.await(this.failed)
   }
+}
+
+type Sums = { -readonly [K in keyof tally.Counts]: number }
+
+const add = (sum: Sums, counts: tally.Counts): void => {
+  for (const name of Object.keys(counts) as Array<keyof Sums>) sum[name] += counts[name]
 }

@@ -6,6 +6,7 @@
  * by its lock token, and is said to be of unknown outcome where the lock is gone by then.
  */
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -105,6 +106,23 @@ const names = {
 export const dispositionOf = (settlement: Settlement): Disposition => {
   const name = names[settlement._tag]
   return name === "retry_after" ? "complete" : name
+}
+
+/** The same for settlements that are equal. Values of properties are not compared: those stand for themselves. */
+export const keyOf = (settlement: Settlement): unknown => {
+  switch (settlement._tag) {
+    case "Complete":
+      return settlement._tag
+    case "Abandon":
+    case "Defer":
+      return settlement.properties === undefined ? settlement._tag : settlement
+    case "DeadLetter":
+      return settlement.properties === undefined
+        ? JSON.stringify([settlement.reason ?? null, settlement.description ?? null])
+        : settlement
+    case "RetryAfter":
+      return Duration.isDuration(settlement.delay) ? Duration.toMillis(settlement.delay) : settlement.delay
+  }
 }
 
 /** Hears what the broker said to the settlement of one message, where many are settled together. */
@@ -377,6 +395,9 @@ const settlementOf = (outcome: Outcome): Settlement => {
   }
 }
 
+const isLockLost = (error: SettlingError): boolean =>
+  error._tag === "MessageLockLostError" || error._tag === "SessionLockLostError"
+
 /**
  * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
  * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
@@ -409,26 +430,23 @@ export const settleElsewhere = (
       }))).pipe(
         Effect.onError((cause) =>
           Effect.sync(() => {
-            const isLost = cause.reasons.some((reason) =>
-              Cause.isFailReason(reason) && reason.error._tag === "MessageLockLostError"
-            )
+            const isLost = cause.reasons.some((reason) => Cause.isFailReason(reason) && isLockLost(reason.error))
             // As far as anybody knows it is not settled: it may be tried again.
             if (!uncertain && !isLost) delivery.holder.hold(delivery)
           })
         ),
-        Effect.catchTag("MessageLockLostError", (error) =>
-          Effect.fail(
-            uncertain
-              ? new OperationTimeoutError({
-                entity: entity.path,
-                operation: "settle",
-                outcome: "unknown",
-                description:
-                  "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
-                cause: error
-              })
-              : error
-          ))
+        Effect.mapError((error) =>
+          uncertain && isLockLost(error)
+            ? new OperationTimeoutError({
+              entity: entity.path,
+              operation: "settle",
+              outcome: "unknown",
+              description:
+                "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
+              cause: error
+            })
+            : error
+        )
       )
   }
   // One that is refused keeps no other from being settled.
