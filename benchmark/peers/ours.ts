@@ -72,7 +72,7 @@ class Over extends Data.TaggedError("Over") {}
 const receive = program(Effect.fnUntraced(function*(load) {
   const { meter } = load
   const receiver = yield* ServiceBusReceiver.makeDestructive(orders(load), { prefetch: window })
-  yield* Stream.runForEachArray(receiver.messages, (messages) => {
+  yield* Stream.runForEach(receiver.chunks, (messages) => {
     for (const { body } of messages) meter.take(body)
     meter.add(messages.length)
     return meter.done ? Effect.fail(new Over()) : Effect.void

@@ -265,19 +265,23 @@ export class Processing<A, E, R> {
     this.dispatching = true
     const { size } = this.settings
     const now = this.waiting.length === 0 ? 0 : monotonic(this.behind.clock)
+    let begun = 0
     while (this.state === "running" && !this.isStuck && this.active.size < this.concurrency && this.isReady()) {
       const jobs = size === 1 ? [this.waiting.shift()!] : this.waiting.splice(0, size)
       const isEnded = this.behind.session?.ended() !== undefined
-      const over = jobs.filter(({ kept }) => isEnded || kept.lock.expiresAt <= now)
-      // The wheel may be about to say so, or who holds the session.
-      for (const job of over) {
+      let held = jobs.length
+      for (const job of jobs) {
+        if (!isEnded && job.kept.lock.expiresAt > now) continue
+        // The wheel may be about to say so, or who holds the session.
         this.behind.wheel.release(job.kept)
         this.lost(job)
+        held--
       }
-      if (over.length === 0) this.begin(jobs)
-      else if (over.length < jobs.length) this.begin(jobs.filter(isOpen))
+      begun += held
+      if (held > 0) this.begin(held === jobs.length ? jobs : jobs.filter(isOpen))
     }
     this.dispatching = false
+    this.behind.telemetry.consumed("process", begun)
     this.replenish()
     this.quieten()
   }
@@ -305,15 +309,17 @@ export class Processing<A, E, R> {
     this.inWork += jobs.length
     for (const job of jobs) job.work = work
     const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
-    this.behind.telemetry.consumed("process", jobs.length)
     work.fiber = this.options.fork(
-      Effect.onExit(
+      Effect.onExitPrimitive(
         this.behind.telemetry.processing(
           messages,
           Effect.suspend(() => this.options.handler(messages)),
           (exit) => this.settle(work, exit)
         ),
-        () => Effect.sync(() => this.ended(work))
+        () => {
+          this.ended(work)
+          return undefined
+        }
       )
     )
   }
@@ -361,16 +367,16 @@ export class Processing<A, E, R> {
     // copy may take longer.
     if (settlement?._tag !== "RetryAfter") { for (const job of jobs) this.behind.wheel.release(job.kept) }
     const answers = jobs.length > 1 || settlement?._tag === "RetryAfter" ? this.answersOf(jobs) : undefined
-    return Effect.suspend(() =>
+    const made = Effect.suspend(() =>
       settling.settle(this.behind, this.options.owner, jobs.map((job) => job.message), settlement, answers)
-    ).pipe(
-      Effect.exit,
-      Effect.flatMap((settled) => {
-        if (Exit.isFailure(settled)) return this.refused(jobs, settled.cause)
+    )
+    return Effect.matchCauseEffect(made, {
+      onFailure: (cause) => this.refused(jobs, cause),
+      onSuccess: () => {
         if (answers === undefined) this.settled(jobs[0]!, settlement)
         return Effect.void
-      })
-    )
+      }
+    })
   }
 
   /** Hears of each message of many by itself. */
