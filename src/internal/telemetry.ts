@@ -248,7 +248,7 @@ export class Telemetry {
 
   /** Nanoseconds, for what follows. */
   now(): bigint {
-    return this.clock.currentTimeNanosUnsafe()
+    return this.clock.monotonicTimeNanosUnsafe()
   }
 
   private since(began: bigint): number {
@@ -312,7 +312,10 @@ export class Telemetry {
       parent: Option.fromUndefinedOr(parent),
       annotations: Context.empty(),
       links: all.length === 0 ? links : [...all, ...links],
-      startTime: fiber.getRef(References.TracerTimingEnabled) ? began : 0n,
+      // A span is told by the wall clock, which costs more and is not asked where nobody traces.
+      startTime: fiber.getRef(References.TracerTimingEnabled)
+        ? this.clock.currentTimeNanosUnsafe() - (this.now() - began)
+        : 0n,
       kind: options.kind ?? kind,
       root: false,
       sampled: (parent === undefined || parent.sampled) &&
@@ -334,7 +337,7 @@ export class Telemetry {
     error: string | undefined
   ): void {
     if (error !== undefined) span.attribute("error.type", error)
-    span.end(fiber.getRef(References.TracerTimingEnabled) ? this.now() : 0n, exit)
+    span.end(fiber.getRef(References.TracerTimingEnabled) ? this.clock.currentTimeNanosUnsafe() : 0n, exit)
   }
 
   /** Tells of an operation once it is over, where only then it is known whether there is something to tell. */
