@@ -331,6 +331,7 @@ class ReceiverOfLocked extends reading.LockedReader implements ServiceBusReceive
       const delivery = receiving.deliveryOf(this.self, this, message, "handOver")
       if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
       delivery.success.holder.forget(delivery.success)
+      this.self.wheel.changed(receiving.lockOf(this.self, message, delivery.success))
       return Effect.succeed(message.lockToken)
     })
   }
@@ -420,7 +421,8 @@ const tokensOf = Effect.fnUntraced(function*(
  *
  * A handler that succeeds with nothing completes its message. One that fails has its message abandoned and fails the
  * stream; handle errors in the handler to keep the stream going. What is in flight when the stream is interrupted is
- * released with the receiver's scope. The stream fails where a settlement does.
+ * released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError where
+ * `concurrency` is less than 1.
  *
  * @category streams
  */
@@ -430,24 +432,33 @@ export const settleEach = <A, E, R>(
 ) =>
 <E2, R2>(
   messages: Stream.Stream<LockedMessage<A>, E2, R2>
-): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> =>
-  Stream.mapEffect(
+): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> => {
+  const concurrency = options?.concurrency ?? 1
+  if (!(concurrency >= 1)) {
+    return Stream.fail(new InvalidOptionError({ option: "concurrency", expected: "a number of 1 or more" }))
+  }
+  return Stream.mapEffect(
     messages,
     Effect.fnUntraced(function*(message: LockedMessage<A>) {
       const receiver = Locked.ownerOf(message) as ServiceBusReceiver<A> | undefined
       if (receiver === undefined) {
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
       }
-      const handled = handler(message.body, message).pipe(
+      const handled = Effect.suspend(() => handler(message.body, message)).pipe(
         Effect.onError((cause) =>
           Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.ignore(receiver.abandon(message))
         )
       )
-      return yield* internalsOf(receiver).receiving.telemetry.processing([message], handled, (exit) =>
-        Effect.flatMap(exit, (said) => {
-          const settlement = said ?? Settlement.complete
-          return Effect.as(receiver.settle(message, settlement), settlement)
-        }))
+      return yield* internalsOf(receiver).receiving.telemetry.processing(
+        [message],
+        handled,
+        (exit) =>
+          Effect.flatMap(exit, (said) => {
+            const settlement = said ?? Settlement.complete
+            return Effect.as(receiver.settle(message, settlement), settlement)
+          })
+      )
     }),
-    { concurrency: options?.concurrency ?? 1, unordered: true }
+    { concurrency, unordered: true }
   )
+}

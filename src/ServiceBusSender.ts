@@ -456,7 +456,8 @@ class Sending implements ServiceBusSender<unknown> {
   private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {
     if (DateTime.isDateTime(at)) return DateTime.toUtc(at)
     const delay = toMillis(at)
-    return delay >= 0 && Number.isFinite(delay)
+    // No date is so far away.
+    return delay >= 0 && delay <= 8e15
       ? DateTime.makeUnsafe(this.clock.currentTimeMillisUnsafe() + delay)
       : undefined
   }

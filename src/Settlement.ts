@@ -117,7 +117,12 @@ export const deadLetter = (options?: {
  */
 export const retryAfter = (delay: Duration.Input | Schedule.Schedule<unknown>): Settlement => ({
   _tag: "RetryAfter",
-  delay: Schedule.isSchedule(delay) ? delay : Duration.fromInputUnsafe(delay)
+  // `Duration` takes NaN for zero; the settlement is refused, as that of an infinite one is.
+  delay: Schedule.isSchedule(delay)
+    ? delay
+    : Number.isNaN(delay)
+    ? Duration.infinity
+    : Duration.fromInputUnsafe(delay)
 })
 
 const tags = new Set(["Complete", "Abandon", "Defer", "DeadLetter", "RetryAfter"])

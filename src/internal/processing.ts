@@ -81,6 +81,8 @@ interface Work<A> {
 
 const isOpen = (job: Job<unknown>): boolean => job.state === "open"
 
+const isHeld = ({ delivery }: Job<unknown>): boolean => delivery.holder.isUnsettled(delivery)
+
 export class Processing<A, E, R> {
   private readonly options: Options<A, E, R>
   private readonly settings: Settings
@@ -241,7 +243,7 @@ export class Processing<A, E, R> {
     const inWork = [...this.active].flatMap(({ jobs }) => jobs)
     for (const job of [...this.waiting, ...inWork]) {
       // A settlement that is on its way has an answer of its own, or none.
-      if (job.delivery.holder.isUnsettled(job.delivery)) this.lost(job)
+      if (isHeld(job)) this.lost(job)
     }
   }
 
@@ -329,9 +331,12 @@ export class Processing<A, E, R> {
     if (!jobs.some(isOpen)) return Effect.void
     if (Exit.isSuccess(exit)) {
       const verdict = exit.value ?? Settlement.complete
-      return Array.isArray(verdict)
-        ? this.settleGroups(jobs, (_, index) => verdict[index]!)
-        : this.settleAll(jobs.filter(isOpen), verdict as Settlement.Settlement)
+      if (Array.isArray(verdict)) return this.settleGroups(jobs, (_, index) => verdict[index]!)
+      const said = verdict as Settlement.Settlement
+      // One that its handler settled or handed over itself costs no other.
+      return jobs.length === 1 || jobs.every(isHeld)
+        ? this.settleAll(jobs.filter(isOpen), said)
+        : this.settleGroups(jobs, () => said)
     }
     const { cause } = exit
     if (Cause.hasInterruptsOnly(cause)) return Effect.void
@@ -350,7 +355,7 @@ export class Processing<A, E, R> {
       if (!isOpen(job)) return
       try {
         const settlement = decide(job, index)
-        const key = settling.keyOf(settlement)
+        const key = isHeld(job) ? settling.keyOf(settlement) : job
         const group = groups.get(key)
         if (group === undefined) groups.set(key, { settlement, jobs: [job] })
         else group.jobs.push(job)
@@ -406,11 +411,10 @@ export class Processing<A, E, R> {
     if (state === "lost" && jobs.length === 1) { for (const job of open) job.state = state }
     if (state === "lost") return Effect.void
     for (const job of open) {
-      const { delivery } = job
-      const isOurs = delivery.holder.isUnsettled(delivery)
+      const isOurs = isHeld(job)
       // What never went to the wire is still ours to give back.
-      this.release(delivery)
-      if (!isOurs || delivery.holder.isUnsettled(delivery)) job.state = "unconfirmed"
+      this.release(job.delivery)
+      if (!isOurs || isHeld(job)) job.state = "unconfirmed"
       else this.returned(job)
     }
     return Effect.logWarning("A message could not be settled; it will be delivered again", cause).pipe(
@@ -447,10 +451,7 @@ export class Processing<A, E, R> {
 
   /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
   private giveBack(job: Job<A>): void {
-    if (!job.delivery.holder.isUnsettled(job.delivery)) {
-      this.unsettled()
-      return
-    }
+    if (!isHeld(job)) return this.unsettled()
     this.returned(job)
     this.release(job.delivery)
   }

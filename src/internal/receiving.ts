@@ -361,7 +361,7 @@ export const deliveryOf = (
       })
     )
   }
-  return delivery.holder.isUnsettled(delivery) && !(operation === "settle" && self.leaving.has(delivery))
+  return delivery.holder.isUnsettled(delivery) && (operation === "withLock" || !self.leaving.has(delivery))
     ? Result.succeed(delivery)
     : Result.fail(
       new MessageAlreadySettled({ entity: self.entity.path, operation, sequenceNumber: message.sequenceNumber })

@@ -130,12 +130,15 @@ export const make = Effect.fnUntraced(function*(options: {
   }
 })
 
+/** More than any timestamp has left, in milliseconds: 250,000 years. */
+const longest = 8e15
+
 const checked = (
   entity: ServiceBusEntity.Any,
   delay: Duration.Duration
 ): Effect.Effect<number, InvalidOptionError> => {
   const millis = Duration.toMillis(delay)
-  return millis >= 0 && Number.isFinite(millis)
+  return millis >= 0 && millis <= longest
     ? Effect.succeed(millis)
     : Effect.fail(
       new InvalidOptionError({

@@ -251,29 +251,44 @@ const settleHeld = (
     return noticed(self, deliveries, settleElsewhere(self, deliveries, settlement, false, onAnswer))
   }
   /** What the peer was too busy for: its lock holds, and by that it can be asked again. */
-  let busy: Array<IncomingDelivery> | undefined
+  let busy: { readonly error: SettlingError; readonly deliveries: Array<IncomingDelivery> } | undefined
   let other: SettlingError | undefined
+  /** What needs no other answer. One that is settled alone ends with its own. */
+  const answered: Array<IncomingDelivery> = []
   const told = (delivery: IncomingDelivery, error: SettlingError | undefined): void => {
-    if (error?._tag === "ServiceBusServerBusyError") return void (busy ??= []).push(delivery)
+    if (error?._tag === "ServiceBusServerBusyError") {
+      return void (busy ??= { error, deliveries: [] }).deliveries.push(delivery)
+    }
+    if (deliveries.length > 1 || error !== undefined) answered.push(delivery)
     other ??= error
     onAnswer?.(delivery, error, settlement)
   }
-  return noticed(
-    self,
-    deliveries,
-    Effect.catch(link.settle(deliveries, outcome, told), (error) =>
-      busy !== undefined && link.link.dead() === undefined
-        ? Effect.andThen(
-          again(self, busy, settlement, error, onAnswer),
-          Effect.suspend(() => other === undefined ? Effect.void : Effect.fail(other))
-        )
-        : session === undefined &&
-            // Only where the link is lost: a peer that is slow is not asked twice.
-            link.link.dead() !== undefined && retryPolicy.canPass(error)
-        ? settleElsewhere(self, deliveries, settlement, true, onAnswer)
-        : Effect.fail(error))
-  )
+  const failing = Effect.catch(link.settle(deliveries, outcome, told), (error) => {
+    const first = other ?? busy?.error
+    if (link.link.dead() === undefined) {
+      if (busy === undefined) return Effect.fail(error)
+      // A peer that is slow is not asked twice.
+      const isSilent = answered.length + busy.deliveries.length < deliveries.length
+      const left = other ?? (isSilent ? silent(self) : undefined)
+      const settled = again(self, busy.deliveries, settlement, busy.error, onAnswer)
+      return left === undefined ? settled : Effect.andThen(settled, Effect.fail(left))
+    }
+    if (session !== undefined || first === undefined && !retryPolicy.canPass(error)) return Effect.fail(error)
+    const known = new Set(answered)
+    const rest = deliveries.filter((delivery) => !known.has(delivery))
+    const settled = settleElsewhere(self, rest, settlement, true, onAnswer)
+    return other === undefined ? settled : Effect.andThen(settled, Effect.fail(other))
+  })
+  return noticed(self, deliveries, failing)
 }
+
+const silent = (self: Receiving): OperationTimeoutError =>
+  new OperationTimeoutError({
+    entity: self.entity.path,
+    operation: "settle",
+    outcome: "unknown",
+    description: "the peer refused some for being busy, and of others it said nothing in time"
+  })
 
 /** Asks a peer that was busy again, once it can be asked, as often as the client's retries allow. */
 const again = (
@@ -288,10 +303,8 @@ const again = (
     const holder = new LinklessHolder(self)
     for (const delivery of busy) holder.hold(delivery)
     const { retrying } = self.namespace
-    if (!retrying.heeds(error)) {
-      for (const delivery of busy) onAnswer?.(delivery, error, settlement)
-      return Effect.fail(error)
-    }
+    // They are still ours, and nothing is said of those.
+    if (!retrying.heeds(error)) return Effect.fail(error)
     return settleElsewhere(self, busy, settlement, false, onAnswer)
   })
 
@@ -414,25 +427,33 @@ export const settleElsewhere = (
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
   }
   for (const delivery of deliveries) delivery.holder.forget(delivery)
+  /** What was not begun with. */
+  const waiting = new Set(deliveries)
   const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
+    waiting.delete(delivery)
     let uncertain = asked
-    const request = namespace.managing(entity.path, self.isOpen, (node, timeout) =>
-      management.updateDisposition(node, {
+    /** Whether a request may be with the peer that has not answered it: interrupting does not take it back. */
+    let isOut = false
+    const request = namespace.managing(entity.path, self.isOpen, (node, timeout) => {
+      isOut = true
+      return management.updateDisposition(node, {
         entity: entity.path,
         tokens: [tokenFromTag(delivery.tag)],
         settlement,
         sessionId: self.session?.id,
         timeout
-      }))
+      })
+    })
     return namespace.retrying.run(Effect.tapError(request, (error) =>
       Effect.sync(() => {
+        isOut = false
         if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
       }))).pipe(
         Effect.onError((cause) =>
           Effect.sync(() => {
             const isLost = cause.reasons.some((reason) => Cause.isFailReason(reason) && isLockLost(reason.error))
             // As far as anybody knows it is not settled: it may be tried again.
-            if (!uncertain && !isLost) delivery.holder.hold(delivery)
+            if (!uncertain && !isLost && !isOut) delivery.holder.hold(delivery)
           })
         ),
         Effect.mapError((error) =>
@@ -460,5 +481,9 @@ export const settleElsewhere = (
           if (error !== undefined && !delivery.holder.isUnsettled(delivery)) onAnswer(delivery, error, settlement)
         })), { concurrency: 8 }),
     (exits) => exits.find(Exit.isFailure) ?? Effect.void
-  )
+  ).pipe(Effect.onInterrupt(() =>
+    Effect.sync(() => {
+      if (!asked) { for (const delivery of waiting) delivery.holder.hold(delivery) }
+    })
+  ))
 }
