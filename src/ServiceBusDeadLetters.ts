@@ -14,6 +14,7 @@ import * as peeking from "./internal/peeking.ts"
 import { internalsOf } from "./internal/receivers.ts"
 import type { Asking } from "./internal/receiving.ts"
 import * as replaying from "./internal/replaying.ts"
+import { internalsOf as sendersInternals } from "./internal/senders.ts"
 import { Telemetry } from "./internal/telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -357,32 +358,45 @@ const replayAll = Effect.fnUntraced(function*(
   )
 })
 
-/** Sends in batches; one by one where the broker refuses a batch for what a single message may be to blame for. */
+/**
+ * Sends in batches; one by one where the broker refuses a batch for what a single message may be to blame for. What is
+ * accepted is not sent again, and each session keeps its order.
+ */
 const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send => (copies) =>
-  Stream.fromIterable(copies).pipe(
-    Stream.run(sender.sink()),
-    Effect.map(({ rejected }) => new Map(rejected.map(({ error, index }) => [index, error]))),
-    Effect.catch((error) => isForOne(error) ? oneByOne(sender, copies) : Effect.fail(error))
-  )
+  Effect.suspend(() => {
+    const left = new Set<OutgoingMessage<unknown>>()
+    // The caller may have given the same object for many letters.
+    const seen = new Set<unknown>()
+    const own = copies.map((copy) => {
+      if (typeof copy !== "object" || copy === null) return copy
+      if (seen.has(copy)) return { ...copy }
+      seen.add(copy)
+      return copy
+    })
+    const sink = sendersInternals(sender).sink((messages, error) => {
+      if (!isForOne(error as SendError)) return false
+      for (const message of messages) left.add(message)
+      return true
+    })
+    // What is taken there does not fail it.
+    const sent = Stream.run(Stream.fromIterable(own), sink) as Effect.Effect<
+      ServiceBusSender.SinkReport<OutgoingMessage<unknown>>,
+      AttachError
+    >
+    return Effect.flatMap(sent, ({ rejected }) => {
+      const refused = new Map(rejected.map(({ error, index }) => [index, error]))
+      return Effect.as(
+        Effect.forEach(own, (copy, index) =>
+          left.has(copy)
+            ? Effect.catch(
+              sender.send(copy),
+              (error) => isForOne(error) ? Effect.sync(() => refused.set(index, error)) : Effect.fail(error)
+            )
+            : Effect.void, { discard: true }),
+        refused
+      )
+    })
+  })
 
 const isForOne = (error: SendError): error is MessageEncodeError | MessageSizeExceededError =>
   error._tag === "MessageEncodeError" || error._tag === "MessageSizeExceededError"
-
-const oneByOne = (
-  sender: ServiceBusSender.ServiceBusSender<any>,
-  copies: ReadonlyArray<OutgoingMessage<unknown>>
-): Effect.Effect<Map<number, MessageEncodeError | MessageSizeExceededError>, AttachError> => {
-  const refused = new Map<number, MessageEncodeError | MessageSizeExceededError>()
-  return Effect.as(
-    Effect.forEach(
-      copies,
-      (copy, index) =>
-        Effect.catch(
-          sender.send(copy),
-          (error) => isForOne(error) ? Effect.sync(() => refused.set(index, error)) : Effect.fail(error)
-        ),
-      { discard: true }
-    ),
-    refused
-  )
-}

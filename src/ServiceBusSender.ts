@@ -26,6 +26,7 @@ import type { Namespace } from "./internal/namespace.ts"
 import * as outgoing from "./internal/outgoing.ts"
 import type { RequestResponse } from "./internal/requestResponse.ts"
 import { runRequest } from "./internal/retryPolicy.ts"
+import * as senders from "./internal/senders.ts"
 import * as sink from "./internal/sink.ts"
 import * as supervisor from "./internal/supervisor.ts"
 import { callerOf, errorTypeOf, type Hooks, Telemetry } from "./internal/telemetry.ts"
@@ -159,7 +160,9 @@ export interface SinkOptions<in M, out E = never, out R = never> {
   readonly concurrency?: number | undefined
   /** How many messages wait at most, beside those in flight; 1 or more, 5000 by default. */
   readonly maxWaiting?: number | undefined
-  /** Takes a message that cannot be sent, for streams that never end; the stream waits for it. */
+  /**
+   * Takes a message that cannot be sent, for streams that never end; the stream waits for it, what came before does not.
+   */
   readonly onRejected?: ((rejected: Rejected<M>) => Effect.Effect<unknown, E, R>) | undefined
 }
 
@@ -234,6 +237,7 @@ class Sending implements ServiceBusSender<unknown> {
     this.namespace = namespace
     this.clock = clock
     bind(this)
+    senders.register(this, { sink: (onRefused) => this.sinking({}, onRefused) })
   }
 
   get maxMessageSize(): number {
@@ -287,6 +291,13 @@ class Sending implements ServiceBusSender<unknown> {
   sink<A extends OutgoingMessage<unknown>, E, R>(
     options: SinkOptions<A, E, R> = {}
   ): Sink.Sink<SinkReport<A>, A, never, SendError | E, R> {
+    return this.sinking(options, undefined)
+  }
+
+  private sinking<A extends OutgoingMessage<unknown>, E, R>(
+    options: SinkOptions<A, E, R>,
+    onRefused: ((messages: ReadonlyArray<A>, error: unknown) => boolean) | undefined
+  ): Sink.Sink<SinkReport<A>, A, never, SendError | E, R> {
     const { concurrency = 4, maxWaiting = 5000, onRejected } = options
     const linger = toMillis(options.linger ?? 0)
     const problem = !(linger >= 0 && Number.isFinite(linger))
@@ -315,7 +326,8 @@ class Sending implements ServiceBusSender<unknown> {
         concurrency,
         maxWaiting,
         maxWaitingBytes: concurrency * outgoing.batchLimit(this.maxMessageSize),
-        onRejected
+        onRejected,
+        onRefused
       })))
   }
 

@@ -366,7 +366,17 @@ describe("annotated messages as bytes", () => {
       ["applicationProperties \"a\"", { applicationProperties: { a: [1] } }],
       ["applicationProperties \"a\"", { applicationProperties: { a: AmqpValue.described(1n, 1) } }],
       ["messageAnnotations \"a\"", { messageAnnotations: { a: AmqpValue.array("list", [1]) } }],
-      ["footer \"a\"", { footer: { a: AmqpValue.array("nothing" as never, []) } }]
+      ["footer \"a\"", { footer: { a: AmqpValue.array("nothing" as never, []) } }],
+      ["header", { header: null as never }],
+      ["deliveryAnnotations", { deliveryAnnotations: null as never }],
+      ["messageAnnotations", { messageAnnotations: 5 as never }],
+      ["properties", { properties: null as never }],
+      ["applicationProperties", { applicationProperties: null as never }],
+      ["footer", { footer: null as never }],
+      ["body", { body: { kind: "data", data: 5 as never } }],
+      ["body", { body: { kind: "data", data: [1 as never] } }],
+      ["body", { body: { kind: "sequence" } as never }],
+      ["body", { body: { kind: "sequence", sequences: [1 as never] } }]
     ]
     for (const [part, fields] of bad) {
       const result = AmqpAnnotatedMessage.toBytes({ body: { kind: "empty" }, ...fields })

@@ -69,6 +69,12 @@ describe("the broker", () => {
     15_000
   )
 
+  it.live("listens nowhere where its host is empty: that would be everywhere", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Emulator.layerServer({ host: "", entities: [] }))))
+      assert.strictEqual(error.problem, "the host must be an address or a name")
+    }))
+
   it.live("closes on malformed SASL: a mechanism that is a name of every object", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator

@@ -172,6 +172,10 @@ export const make = (started: Started, network: Network): Controls => {
           const codec = entity.body as ServiceBusBody.ServiceBusBody<any>
           const stored: Array<Broker.IncomingMessage> = []
           for (const message of messages) {
+            if (typeof message !== "object" || message === null) {
+              const description = "expected an object with a body"
+              return Effect.fail(new MessageEncodeError({ entity: path, part: "message", description }))
+            }
             const body = codec.encode(message.body)
             if (Result.isFailure(body)) {
               return Effect.fail(new MessageEncodeError({ entity: path, part: "body", description: body.failure }))

@@ -76,7 +76,9 @@ const serve = Effect.gen(function*() {
     }
   }
   if (queues.length + subscriptions.length === 0) {
-    return yield* new EmulatorError({ problem: "give at least one --queue or --subscription" })
+    return yield* new EmulatorError({
+      problem: "give at least one --queue, --subscription, --session-queue or --session-subscription"
+    })
   }
   const settings = yield* Effect.try({
     try: () => ({
@@ -92,7 +94,11 @@ const serve = Effect.gen(function*() {
   }
   const entities: ReadonlyArray<Emulator.Entity> = [
     ...queues.map(({ name, requiresSession }) => Emulator.entity(name, { ...options, requiresSession })),
-    ...Array.from(new Set(subscriptions.map(({ topic }) => topic)), (name) => ({ kind: "topic" as const, name })),
+    // Names differ by more than their case.
+    ...Array.from(
+      new Map(subscriptions.map(({ topic }) => [topic.toLowerCase(), topic])).values(),
+      (name) => ({ kind: "topic" as const, name })
+    ),
     ...subscriptions.map(({ name, requiresSession, topic }) => ({
       kind: "subscription" as const,
       topic,

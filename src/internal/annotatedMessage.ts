@@ -119,13 +119,14 @@ export const encode = (
   if (typeof body !== "object" || body === null || !kinds.has(body.kind)) {
     messageCodec.refuse("body", `expected sections of a kind of ${[...kinds].join(", ")}`)
   }
-  if (header !== undefined) writeHeader(writer, header)
+  if (header !== undefined) writeHeader(writer, messageCodec.fields("header", header))
   if (deliveryAnnotations !== undefined) {
     messageCodec.writeMap(writer, 0x71, "deliveryAnnotations", deliveryAnnotations)
   }
   if (messageAnnotations !== undefined) {
     messageCodec.writeMap(writer, 0x72, "messageAnnotations", messageAnnotations)
   }
+  if (properties !== undefined) messageCodec.fields("properties", properties)
   if (properties !== undefined || messageId !== undefined) writeProperties(writer, properties ?? {}, messageId)
   if (applicationProperties !== undefined) messageCodec.writeApplicationProperties(writer, applicationProperties)
   messageCodec.writeBody(writer, body)

@@ -44,6 +44,10 @@ export const limited = (part: string, value: string | undefined): string | undef
 export const text = (part: string, value: string | undefined): string | undefined =>
   value === undefined || typeof value === "string" ? value : refuse(part, "it must be a string")
 
+/** A section that is a map or a list of fields. */
+export const fields = <A extends object>(part: string, value: A): A =>
+  typeof value === "object" && value !== null ? value : refuse(part, "it must be an object")
+
 /** The id that a message is sent under: its own, or a new one. */
 export const idOf = (messageId: AmqpValue.MessageId | undefined): AmqpValue.MessageId => {
   if (messageId === undefined) return randomUUID()
@@ -111,7 +115,8 @@ const writeHeader = (writer: Writer, message: OutgoingMessage<unknown>): void =>
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
   if (durable === undefined) writer.null()
-  else writer.boolean(durable)
+  else if (typeof durable === "boolean") writer.boolean(durable)
+  else refuse("durable", "it must be true or false")
   if (priority === undefined) writer.null()
   else at("priority", () => writer.value(AmqpValue.typed("ubyte", priority)))
   if (timeToLive === undefined) return writer.end(list, 2)
@@ -152,7 +157,7 @@ export const writeMap = (
   writer.descriptor(code)
   const map = writer.begin(0xd1)
   let count = 0
-  for (const key of Object.keys(entries)) {
+  for (const key of Object.keys(fields(part, entries))) {
     if (entries[key] === undefined) continue
     at(`${part} "${key}"`, () => {
       writer.symbol(key)
@@ -206,7 +211,7 @@ export const writeApplicationProperties = (
   writer.descriptor(0x74)
   const map = writer.begin(0xd1)
   let count = 0
-  for (const key of Object.keys(entries)) {
+  for (const key of Object.keys(fields("applicationProperties", entries))) {
     const value = entries[key]
     if (value === undefined) continue
     if (!isSimple(value)) {
@@ -259,7 +264,13 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
         writer.descriptor(0x75)
         return writer.utf8Binary(body.data)
       }
-      for (const part of body.data instanceof Uint8Array ? [body.data] : body.data) {
+      if (body.data instanceof Uint8Array) {
+        writer.descriptor(0x75)
+        return writer.binary(body.data)
+      }
+      if (!Array.isArray(body.data)) return refuse("body", "data must be a Uint8Array, or many")
+      for (const part of body.data) {
+        if (!(part instanceof Uint8Array)) return refuse("body", "data must be a Uint8Array, or many")
         writer.descriptor(0x75)
         writer.binary(part)
       }
@@ -268,7 +279,9 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
       writer.descriptor(0x77)
       return at("body", () => writer.value(body.value))
     case "sequence":
+      if (!Array.isArray(body.sequences)) return refuse("body", "sequences must be an array of arrays")
       for (const sequence of body.sequences) {
+        if (!Array.isArray(sequence)) return refuse("body", "sequences must be an array of arrays")
         writer.descriptor(0x76)
         at("body", () => writer.value(sequence))
       }

@@ -24,9 +24,12 @@ const maxBatchSize = 1024 * 1024
 /** The most bytes of a batch on a link. */
 export const batchLimit = (maxMessageSize: number): number => Math.min(maxMessageSize, maxBatchSize)
 
+/** What is no string is refused where the message is encoded. */
+const text = (value: string | undefined): string => typeof value === "string" ? value : ""
+
 /** What the messages of one batch must have in common. */
 export const keyOf = (route: messageCodec.Route | undefined): string =>
-  `${route?.sessionId ?? ""}\u0000${route?.partitionKey ?? ""}\u0000${route?.viaPartitionKey ?? ""}`
+  `${text(route?.sessionId)}\u0000${text(route?.partitionKey)}\u0000${text(route?.viaPartitionKey)}`
 
 export type Refusal = MessageEncodeError | MessageSizeExceededError
 

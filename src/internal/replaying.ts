@@ -95,7 +95,7 @@ const purposeOf = (path: string): string =>
 
 /** An id of the caller's own is kept; that of the letter would be taken for the letter. */
 const isOwn = (id: AmqpValue.MessageId | undefined, message: LockedMessage<unknown>): boolean =>
-  id !== undefined && AmqpValue.toText(id) !== message.messageId
+  id !== undefined && ((id as unknown) === null || AmqpValue.toText(id) !== message.messageId)
 
 export const run = Effect.fnUntraced(function*(
   source: Source,

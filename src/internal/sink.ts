@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Pull from "effect/Pull"
 import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
 import { monotonic } from "./amqp/monotonic.ts"
@@ -37,6 +38,8 @@ export interface Settings<in M, out E, out R> {
   readonly maxWaiting: number
   readonly maxWaitingBytes: number
   readonly onRejected: ((rejection: Rejection<M>) => Effect.Effect<unknown, E, R>) | undefined
+  /** Takes the messages of a batch that the broker refused, and those of its key after it, where the sink is to go on. */
+  readonly onRefused?: ((messages: ReadonlyArray<M>, error: unknown) => boolean) | undefined
 }
 
 export interface Report<out M> {
@@ -55,6 +58,8 @@ class Line<in M> {
   readonly key: string
   readonly writer: Writer
   readonly batcher: outgoing.Batcher<M>
+  /** What waits and is in flight, in order, where somebody takes what is refused. */
+  readonly messages: Array<unknown> = []
   /** A fiber sends a batch of it, or is about to. */
   isTaken = false
   /** The open batch has waited long enough. */
@@ -132,6 +137,7 @@ class Run<M, E> {
       this.leave(line)
       return id
     }
+    if (this.settings.onRefused !== undefined) line.messages.push(message)
     this.waiting++
     // A batch that this message did not fit in has its size counted already.
     this.waitingBytes += batcher.closed.length > closed ? batcher.size : batcher.size - size
@@ -187,7 +193,22 @@ class Run<M, E> {
 
   /** The batch of a line was accepted. */
   done(line: Line<M>, batch: outgoing.Batch): void {
+    if (this.settings.onRefused !== undefined) line.messages.splice(0, batch.count)
     this.sent += batch.count
+    this.next(line)
+  }
+
+  /** A batch of a line was refused. True where somebody takes its messages, and all that wait behind them. */
+  refused(line: Line<M>, error: unknown): boolean {
+    const { onRefused } = this.settings
+    if (onRefused === undefined || !onRefused(line.messages.slice() as Array<M>, error)) return false
+    line.messages.length = 0
+    while (!line.isEmpty) this.take(line)
+    this.next(line)
+    return true
+  }
+
+  private next(line: Line<M>): void {
     line.isTaken = false
     this.offer(line)
     this.leave(line)
@@ -207,8 +228,9 @@ const sending = Effect.fnUntraced(function*<M, E>(run: Run<M, E>, outlet: Outlet
   while (true) {
     const line = yield* Queue.take(run.ready)
     const batch = run.take(line)
-    yield* outlet.send(batch)
-    run.done(line, batch)
+    const result = yield* Effect.result(outlet.send(batch))
+    if (Result.isSuccess(result)) run.done(line, batch)
+    else if (!run.refused(line, result.failure)) return yield* Effect.fail(result.failure)
   }
 })
 
@@ -261,7 +283,10 @@ export const make = <M, E, E2, R>(
         }
         const at = index++
         const error = run.add(message)
-        if (error !== undefined) yield* onRejected({ index: at, message, error })
+        if (error === undefined) continue
+        // Whoever takes it may take long: what came before does not wait for that.
+        if (settings.linger === 0 && settings.onRejected !== undefined) run.ripen(true)
+        yield* onRejected({ index: at, message, error })
       }
       if (settings.linger === 0) run.ripen(true)
     })

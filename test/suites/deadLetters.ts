@@ -186,6 +186,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.lengthOf(yield* emulator.messages(ServiceBusEntity.transferDeadLetter(Alpha)), 0)
         yield* ServiceBusSender.make(`${Texts.path}/$Transfer/$DeadLetterQueue`).pipe(failsWith("InvalidOptionError"))
         yield* emulator.failTransfer(News as any, texts(1)).pipe(failsWith("EmulatorError"))
+        yield* emulator.failTransfer(Texts, [null as any]).pipe(failsWith("MessageEncodeError"))
         // It counts against the size of its entity.
         yield* emulator.failTransfer(Texts, [{ body: "x".repeat(10_000) }]).pipe(failsWith("EmulatorError"))
       }), { texts: { maxSize: 10_000 } })

@@ -304,6 +304,39 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(report.replayed, 3)
       }))
 
+    test("where a batch is refused for its size, those of other sessions are not sent again", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        // Three batches of the first session, and one of each of the others.
+        const large = "x".repeat(100_000)
+        const sessions = ["a", "b", "c"].flatMap((sessionId) =>
+          texts(6).map(({ messageId }) => ({
+            body: sessionId === "a" ? large : "small",
+            messageId: sessionId + messageId,
+            sessionId
+          }))
+        )
+        yield* bury(sessions)
+        yield* emulator.fail({ operation: "send", error: { condition: "amqp:link:message-size-exceeded" } })
+        assert.deepStrictEqual(yield* ServiceBusDeadLetters.replay(Texts), { replayed: 18, skipped: 0, failed: [] })
+        const copies = yield* emulator.messages(Texts)
+        for (const id of ["a", "b", "c"]) {
+          assert.deepStrictEqual(
+            originals(copies.filter(({ sessionId }) => sessionId === id)),
+            numbered(6).map((n) => id + n)
+          )
+        }
+      }))
+
+    test("a message id of null is refused as others are", () =>
+      Effect.gen(function*() {
+        yield* bury(texts(1))
+        const report = yield* ServiceBusDeadLetters.replay(Texts, {
+          map: () => ({ body: "x", messageId: null as any })
+        })
+        assert.strictEqual(report.failed[0]!.error._tag, "MessageEncodeError")
+      }))
+
     test("another error fails it; what was replayed stays replayed and the rest is given back", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

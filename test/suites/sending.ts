@@ -275,6 +275,26 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(deliveriesOf(sender), 0)
       }))
 
+    test("what is not of its type is refused in a batch as it is alone", () =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(Texts)
+        for (
+          const [part, fields] of [
+            ["sessionId", { sessionId: Symbol("s") }],
+            ["partitionKey", { partitionKey: Object.create(null) }],
+            ["durable", { durable: "no" }],
+            ["deliveryAnnotations", { deliveryAnnotations: null }],
+            ["footer", { footer: 5 }]
+          ] as const
+        ) {
+          const message = { body: "x", ...(fields as object) }
+          const error = yield* sender.send(message).pipe(failsWith("MessageEncodeError"))
+          assert.strictEqual(error.part, part)
+          const inBatch = yield* sender.sendAll([{ body: "y" }, message]).pipe(failsWith("MessageEncodeError"))
+          assert.strictEqual(inBatch.part, part)
+        }
+      }))
+
     test("a body that its schema refuses is not sent", () =>
       Effect.gen(function*() {
         const sender = yield* ServiceBusSender.make(Orders)

@@ -140,6 +140,17 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.lengthOf(yield* emulator.messages(Texts), 3)
       }))
 
+    test("what came before a rejected message does not wait for onRejected", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Texts)
+        const report = yield* Stream.run(
+          Stream.fromIterable([{ body: "a" }, { body: 1 as never }, { body: "b" }]),
+          sender.sink({ onRejected: () => until(Effect.map(emulator.messages(Texts), (all) => all.length === 1)) })
+        ).pipe(Effect.timeout("10 seconds"))
+        assert.strictEqual(report.sent, 2)
+      }))
+
     test("another error fails the sink", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -41,6 +41,11 @@ const listening = (options: Options, port: number): Effect.Effect<Running, Emula
       resume(Effect.fail(new EmulatorError({ problem: "the port must be an integer from 0 to 65535" })))
       return
     }
+    // Node would listen on every address.
+    if (options.host === "") {
+      resume(Effect.fail(new EmulatorError({ problem: "the host must be an address or a name" })))
+      return
+    }
     const sockets = new Set<net.Socket>()
     const server = serverOf(options)
     server.on("connection", (socket: net.Socket) => {
