@@ -237,7 +237,7 @@ export const purge: (
  * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
  * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of connecting,
  * sending and settling once the client's `retry` gives up; with MessageDecodeError where a message is none. What was replayed
- * before an error or an interruption stays replayed, and what was not is given back; a letter whose completion was refused comes
+ * before an error or an interruption stays replayed, and what was not is given back, as far as the broker has said; a letter whose completion was refused comes
  * free when its lock runs out. A copy on its way when it is interrupted may be sent, and its letter stay.
  *
  * @category operations
@@ -373,8 +373,10 @@ const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send
       seen.add(copy)
       return copy
     })
+    let fatal: AttachError | undefined
+    const unsent = new Set<number>()
     const sink = sendersInternals(sender).sink((messages, error) => {
-      if (!isForOne(error as SendError)) return false
+      if (!isForOne(error as SendError)) fatal ??= error as AttachError
       for (const message of messages) left.add(message)
       return true
     })
@@ -385,15 +387,21 @@ const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send
     >
     return Effect.flatMap(sent, ({ rejected }) => {
       const refused = new Map(rejected.map(({ error, index }) => [index, error]))
-      return Effect.as(
-        Effect.forEach(own, (copy, index) =>
-          left.has(copy)
-            ? Effect.catch(
-              sender.send(copy),
-              (error) => isForOne(error) ? Effect.sync(() => refused.set(index, error)) : Effect.fail(error)
-            )
-            : Effect.void, { discard: true }),
-        refused
+      return Effect.map(
+        Effect.forEach(own, (copy, index) => {
+          if (!left.has(copy)) return Effect.void
+          if (fatal === undefined) {
+            return Effect.catch(sender.send(copy), (error) =>
+              Effect.sync(() => {
+                if (isForOne(error)) return void refused.set(index, error)
+                fatal = error
+                unsent.add(index)
+              }))
+          }
+          unsent.add(index)
+          return Effect.void
+        }, { discard: true }),
+        () => ({ refused, unsent, error: fatal })
       )
     })
   })

@@ -49,10 +49,17 @@ export interface Source {
   readonly receive: (max: number) => Effect.Effect<ReadonlyArray<LockedMessage<undefined>>, AttachError>
 }
 
-/** Sends copies in their order, and gives those that can never be sent by their index. */
-export type Send = (
-  copies: ReadonlyArray<OutgoingMessage<unknown>>
-) => Effect.Effect<ReadonlyMap<number, MessageEncodeError | MessageSizeExceededError>, AttachError>
+/** What became of copies, by their index: all that are in neither were accepted. */
+export interface Sent {
+  /** Those that can never be sent. */
+  readonly refused: ReadonlyMap<number, MessageEncodeError | MessageSizeExceededError>
+  /** Those that were not sent, as far as is known, because of `error`. */
+  readonly unsent: ReadonlySet<number>
+  readonly error: AttachError | undefined
+}
+
+/** Sends copies in their order. */
+export type Send = (copies: ReadonlyArray<OutgoingMessage<unknown>>) => Effect.Effect<Sent, AttachError>
 
 export interface Options {
   /** The sequence numbers of the letters that may be replayed. */
@@ -191,8 +198,9 @@ export const run = Effect.fnUntraced(function*(
   ): Effect.Effect<void, AttachError> =>
     // Once copies are accepted, nobody keeps their letters from being completed.
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(send(copies)), (refused) => {
+      Effect.flatMap(restore(send(copies)), ({ error: failure, refused, unsent }) => {
         const accepted = letters.filter(({ message: { sequenceNumber } }, index) => {
+          if (unsent.has(index)) return false
           const error = refused.get(index)
           if (error === undefined) {
             left.delete(sequenceNumber)
@@ -204,7 +212,9 @@ export const run = Effect.fnUntraced(function*(
           failed.push({ sequenceNumber, error })
           return false
         })
-        return complete(accepted)
+        return failure === undefined
+          ? complete(accepted)
+          : Effect.andThen(complete(accepted), Effect.fail(failure))
       })
     )
 

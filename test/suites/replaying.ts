@@ -328,6 +328,21 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         }
       }))
 
+    test("where one batch fails for good, those of other sessions that were accepted stay replayed", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sessions = ["a", "b", "c"].flatMap((sessionId) =>
+          texts(5).map(({ messageId }) => ({ body: "x", messageId: sessionId + messageId, sessionId }))
+        )
+        yield* bury(sessions)
+        yield* emulator.fail({ operation: "send", entity: Texts, error: { condition: "amqp:resource-limit-exceeded" } })
+        yield* ServiceBusDeadLetters.replay(Texts).pipe(failsWith("ServiceBusQuotaExceededError"))
+        const { length } = yield* emulator.messages(Texts)
+        assert.strictEqual((yield* emulator.deadLetters(Texts)).length, 15 - length)
+        assert.deepInclude(yield* ServiceBusDeadLetters.replay(Texts), { replayed: 15 - length, failed: [] })
+        assert.lengthOf(yield* emulator.messages(Texts), 15)
+      }))
+
     test("a message id of null is refused as others are", () =>
       Effect.gen(function*() {
         yield* bury(texts(1))
