@@ -185,7 +185,7 @@ export const credentials = () =>
         ]
         for (const getToken of identities) {
           yield* withClient(receiver, { credential: ServiceBusCredential.identity({ getToken }) }, {
-            operationTimeout: "200 millis"
+            operationTimeout: "1 second"
           }).pipe(failsWith("CredentialError"))
         }
         // A token that the broker does not know.

@@ -75,7 +75,7 @@ export const proxy = (target: number, after = Infinity) =>
 export const through = Effect.fnUntraced(function*<A, E, R>(
   proxy: Proxy,
   effect: Effect.Effect<A, E, R>,
-  options: ServiceBusClient.CommonOptions = { operationTimeout: "250 millis", retry: { maxRetries: 0 } }
+  options: ServiceBusClient.CommonOptions = { operationTimeout: "1500 millis", retry: { maxRetries: 0 } }
 ) {
   const emulator = yield* Emulator.Emulator
   const parsed = yield* ConnectionString.parse(emulator.connectionString)
