@@ -39,7 +39,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { clock, test } = testsOf(name, layerFor)
     /** Long enough to be seen, where time is virtual or real. */
-    const delay: Duration.Input = name === "in memory" ? "1 minute" : "300 millis"
+    const delay: Duration.Input = name === "in memory" ? "1 minute" : "2 seconds"
 
     const locked = Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator

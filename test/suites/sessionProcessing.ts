@@ -35,7 +35,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
             most = Math.max(most, ++active)
             yield* Effect.yieldNow
             active--
-          }), { concurrentSessions: 3, idleTimeout: "50 millis" })
+          }), { concurrentSessions: 3, idleTimeout: "500 millis" })
         yield* passing(until(Effect.map(processor.counts, ({ completed }) => completed === 80)))
         assert.deepStrictEqual(Object.keys(seen).toSorted(), ["a", "b", "c", "d"])
         for (const list of Object.values(seen)) {
@@ -87,7 +87,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           Effect.sync(() => void seen.push(message.messageId)), {
           concurrentSessions: 1,
           messagesPerSession: 2,
-          idleTimeout: "50 millis"
+          idleTimeout: "500 millis"
         })
         yield* passing(until(Effect.map(processor.counts, ({ completed }) =>
           completed === 8)))
@@ -105,7 +105,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           Effect.sync(() => void seen.push(message.messageId)), {
           concurrentSessions: 1,
           sessionIds: ["b", "d"],
-          idleTimeout: "20 millis"
+          idleTimeout: "500 millis"
         })
         yield* passing(until(Effect.map(processor.counts, ({ completed }) =>
           completed === 4)))
@@ -140,7 +140,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         const log: Array<string> = []
         const note = (line: string) => Effect.sync(() => void log.push(line))
         const processor = yield* ServiceBusProcessor.makeSessions(Carts, (body) => note(body), {
-          idleTimeout: "20 millis",
+          idleTimeout: "500 millis",
           open: (session) =>
             Effect.acquireRelease(note(`open ${session.sessionId}`), () => note(`released ${session.sessionId}`)),
           close: (session) => Effect.andThen(session.setState({ items: log }), note(`close ${session.sessionId}`))
@@ -194,7 +194,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.send(Carts, ["a", "b", "c"].flatMap((id) => of(id, "1", "2", "3")))
         let handled = 0
         const processor = yield* ServiceBusProcessor.makeSessions(Carts, () =>
-          Effect.suspend(() => ++handled === 4 ? emulator.dropConnections : Effect.void), { idleTimeout: "50 millis" })
+          Effect.suspend(() => ++handled === 4 ? emulator.dropConnections : Effect.void), { idleTimeout: "500 millis" })
         yield* passing(until(Effect.map(emulator.messages(Carts), (messages) =>
           messages.length === 0)))
         const report = yield* passing(processor.drain)

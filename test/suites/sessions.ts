@@ -222,7 +222,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
     test("scheduled messages come to their sessions", () =>
       Effect.gen(function*() {
         const sender = yield* ServiceBusSender.make(Carts)
-        const numbers = yield* sender.scheduleAll([...messagesOf("a", 1), ...messagesOf("b", 1)], "50 millis")
+        const numbers = yield* sender.scheduleAll([...messagesOf("a", 1), ...messagesOf("b", 1)], "2 seconds")
         yield* sender.cancelScheduled([numbers[1]!])
         const waiting = yield* start(ServiceBusSession.acceptNext(Carts))
         const session = Option.getOrThrow(yield* passing(Fiber.join(waiting)))
@@ -371,7 +371,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Carts, ["a", "b", "c"].flatMap((id) => messagesOf(id, 2)))
         const seen = yield* passing(
-          ServiceBusSession.sessions(Carts, { wait: "300 millis" }).pipe(
+          ServiceBusSession.sessions(Carts, { wait: "1 second" }).pipe(
             Stream.mapEffect((session) =>
               Effect.gen(function*() {
                 const messages = yield* session.receive({ max: 5 })
