@@ -109,6 +109,10 @@ describe("the house", () => {
       ),
       []
     )
+    assert.deepStrictEqual(
+      files.filter((file) => /\.rhea\b/.test(textOf(file)) && !/^(internal|emulator)\/amqp\//.test(file)),
+      []
+    )
   })
 
   it("only errorMap makes errors out of conditions", () => {

@@ -130,7 +130,7 @@ export const make = Effect.fnUntraced(function*(options: {
       management.renewLocks(node, {
         entity: entity.path,
         tokens,
-        link: link.current().link.rhea.name,
+        link: link.current().link.name,
         timeout
       }))
   return {

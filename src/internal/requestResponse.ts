@@ -83,11 +83,11 @@ export const make: (
     }
     since += deliveries.length
     if (since >= credit / 2) {
-      receiver.rhea.add_credit(since)
+      receiver.addCredit(since)
       since = 0
     }
   }
-  receiver.rhea.add_credit(credit)
+  receiver.addCredit(credit)
 
   return {
     isLost: () => sender.dead() !== undefined || receiver.dead() !== undefined,

@@ -269,7 +269,7 @@ const asking = <A, E>(
   namespace.managing(
     entity.path,
     isOpen,
-    (node, timeout) => request(node, { entity: entity.path, sessionId: id, link: link.link.rhea.name, timeout })
+    (node, timeout) => request(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout })
   )
 
 const ofAccepted = ({ id, receiving }: Accepted): Asking => ({ ...receiving, id })

@@ -29,9 +29,13 @@ export interface Link {
   readonly plane: LinkPlane
   readonly session: SessionPlane
   readonly entity: string
+  /** The name by which both peers know the link. */
+  readonly name: string
   /** Why the link is dead; undefined while it lives. */
   readonly dead: () => E.Any | undefined
   readonly onDeath: (hook: (death: E.Any) => void) => () => void
+  /** Lets the peer send `credit` deliveries more; a dead link takes none. */
+  readonly addCredit: (credit: number) => void
 }
 
 /** Ends what is open on the peer's side, for as long as closing may take. */
@@ -123,6 +127,7 @@ class OpenLink implements Link {
   readonly session: SessionPlane
   readonly entity: string
   readonly kind: "sender" | "receiver"
+  readonly name: string
   private death: E.Any | undefined
   private readonly hooks = new Set<(death: E.Any) => void>()
   private readonly off: Array<() => void> = []
@@ -135,13 +140,13 @@ class OpenLink implements Link {
     this.session = session.plane
     this.entity = options.entity
     this.kind = options.role
-    const name = `${options.entity}-${randomUUID()}`
+    this.name = `${options.entity}-${randomUUID()}`
     const node = { address: options.address, ...(options.filter === undefined ? {} : { filter: options.filter }) }
     const other = options.local === undefined ? {} : { address: options.local }
     const create = options.role === "sender" ? "createSender" : "createReceiver"
     // The Promise is never looked at: it resolves also for a link that is refused.
     session.promised[create]({
-      name,
+      name: this.name,
       ...(options.role === "sender"
         ? { target: node, source: other }
         : { source: node, target: other, credit_window: 0 }),
@@ -153,7 +158,7 @@ class OpenLink implements Link {
       onError: () => {},
       abortSignal: this.abort.signal
     }).catch(() => {})
-    this.rhea = session.rhea.links[name]!
+    this.rhea = session.rhea.links[this.name]!
     this.plane = session.plane.of(this.rhea)
     this.listen(this.rhea, `${this.kind}_error`, () => this.die(this.rhea.error))
     this.listen(this.rhea, `${this.kind}_close`, () => this.die(this.rhea.error))
@@ -210,6 +215,10 @@ class OpenLink implements Link {
 
   dead(): E.Any | undefined {
     return this.death
+  }
+
+  addCredit(credit: number): void {
+    if (this.death === undefined) this.rhea.add_credit(credit)
   }
 
   onDeath(hook: (death: E.Any) => void): () => void {

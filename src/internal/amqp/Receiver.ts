@@ -165,7 +165,7 @@ class OpenReceiver implements Receiver {
   }
 
   addCredit(credit: number): void {
-    if (credit > 0 && this.link.dead() === undefined) this.link.rhea.add_credit(credit)
+    if (credit > 0) this.link.addCredit(credit)
   }
 
   awaitSize(count: number): Effect.Effect<void, ReceiveError | SessionLockLostError> {
