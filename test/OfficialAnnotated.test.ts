@@ -1,9 +1,9 @@
 /**
  * Raw annotated messages between Microsoft's client and ours, over one broker: each body type, each section, both ways.
  */
-import { ServiceBusClient as OfficialClient, type ServiceBusReceivedMessage } from "@azure/service-bus"
+import type { ServiceBusReceivedMessage } from "@azure/service-bus"
 import { assert, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Redacted } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import {
   AmqpAnnotatedMessage,
   AmqpValue,
@@ -13,6 +13,7 @@ import {
   ServiceBusSender
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { official } from "./suites/official.ts"
 
 type TheirMessage = ServiceBusReceivedMessage["_rawAmqpMessage"]
 
@@ -22,15 +23,7 @@ const Broker = Emulator.layerClient.pipe(
   Layer.provideMerge(Emulator.layerServer({ entities: names.map((name) => Emulator.entity(name)) }))
 )
 
-const official = Effect.gen(function*() {
-  const { connectionString } = yield* Emulator.Emulator
-  return yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      new OfficialClient(Redacted.value(connectionString), { retryOptions: { maxRetries: 0, timeoutInMs: 5000 } })
-    ),
-    (client) => Effect.promise(() => client.close())
-  )
-})
+const microsoft = official({ retryOptions: { maxRetries: 0, timeoutInMs: 5000 } })
 
 const queue = (name: typeof names[number]) => ServiceBusEntity.queue(name, { body: ServiceBusBody.sections })
 
@@ -43,7 +36,7 @@ const weReceive = (name: typeof names[number], count: number) =>
   })
 
 const theyReceive = (name: string, count: number) =>
-  Effect.flatMap(official, (client) =>
+  Effect.flatMap(microsoft, (client) =>
     Effect.promise(async () => {
       const messages: Array<ServiceBusReceivedMessage> = []
       const receiver = client.createReceiver(name, { receiveMode: "receiveAndDelete", skipParsingBodyAsJson: true })
@@ -82,7 +75,7 @@ it.layer(Broker, { excludeTestServices: true })("annotated messages", (it) => {
 
   it.effect("from theirs to ours: data, value and sequence", () =>
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       const sender = client.createSender("theirs")
       const bodies: ReadonlyArray<Pick<TheirMessage, "body" | "bodyType">> = [
         { body: Buffer.from("bytes"), bodyType: "data" },
@@ -117,7 +110,7 @@ it.layer(Broker, { excludeTestServices: true })("annotated messages", (it) => {
 
   it.effect("a batch of theirs", () =>
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       const sender = client.createSender("theirs-batch")
       yield* Effect.promise(async () => {
         const batch = await sender.createMessageBatch()
@@ -183,7 +176,7 @@ it.layer(Broker, { excludeTestServices: true })("annotated messages", (it) => {
 
   it.effect("theirs, sent on as it is, is theirs again", () =>
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       yield* Effect.promise(() =>
         client.createSender("ours-again").sendMessages({ ...theirs, body: { id: 7 }, bodyType: "value" })
       )

@@ -1,41 +1,19 @@
 /** Microsoft's own client and ours on one broker: what is done by sequence number. */
-import { ServiceBusClient as Official } from "@azure/service-bus"
-import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Layer, Redacted, type Scope } from "effect"
-import {
-  ServiceBusBody,
-  type ServiceBusClient,
-  ServiceBusEntity,
-  ServiceBusReceiver,
-  ServiceBusSender
-} from "effect-service-bus"
+import { assert, describe } from "@effect/vitest"
+import { DateTime, Effect } from "effect"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { official, testsOn } from "./suites/official.ts"
 
 const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
 
-const official = Effect.acquireRelease(
-  Effect.map(Emulator.Emulator, ({ connectionString }) => new Official(Redacted.value(connectionString))),
-  (client) => Effect.promise(() => client.close())
-)
-
-const test = (
-  title: string,
-  body: Effect.Effect<void, unknown, ServiceBusClient.ServiceBusClient | Emulator.Emulator | Scope.Scope>
-) =>
-  it.live(title, () =>
-    Effect.scoped(body).pipe(
-      Effect.provide(
-        Emulator.layerClientOver("tcp").pipe(
-          Layer.provideMerge(Emulator.layerServer({ entities: [Emulator.entity(Texts)] }))
-        )
-      )
-    ), 20_000)
+const test = testsOn(Emulator.entity(Texts))
 
 describe("the official client on our broker", () => {
   test(
     "schedules and cancels",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* official()
       const emulator = yield* Emulator.Emulator
       const sender = client.createSender("texts")
       const numbers = yield* Effect.promise(() =>
@@ -53,7 +31,7 @@ describe("the official client on our broker", () => {
   test(
     "receives what it scheduled once it is due",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* official()
       const sender = client.createSender("texts")
       const due = Date.now() + 300
       yield* Effect.promise(() => sender.scheduleMessages({ body: "due", messageId: "m" }, new Date(due)))
@@ -68,7 +46,7 @@ describe("the official client on our broker", () => {
   test(
     "peeks, with its own cursor and from a number",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* official()
       const ours = yield* ServiceBusSender.make(Texts)
       yield* ours.sendAll([..."abcde"].map((body) => ({ body })))
       yield* ours.schedule({ body: "f" }, "1 hour")
@@ -91,7 +69,7 @@ describe("what they left for ours", () => {
   test(
     "scheduled by theirs, seen and cancelled by ours",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* official()
       const at = Date.now() + 3600_000
       const [number] = yield* Effect.promise(() =>
         client.createSender("texts").scheduleMessages([{ body: "theirs" }], new Date(at))
@@ -109,7 +87,7 @@ describe("what they left for ours", () => {
   test(
     "deferred by theirs, received and completed by ours",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* official()
       const emulator = yield* Emulator.Emulator
       yield* emulator.send(Texts, [{ body: "one" }])
       const theirs = client.createReceiver("texts")

@@ -1,16 +1,10 @@
 /** Microsoft's own client and ours on one broker: sessions, their state and their locks. */
-import { ServiceBusClient as Official } from "@azure/service-bus"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Redacted, Schema, type Scope } from "effect"
-import {
-  ServiceBusBody,
-  type ServiceBusClient,
-  ServiceBusEntity,
-  ServiceBusSender,
-  ServiceBusSession
-} from "effect-service-bus"
+import { assert, describe } from "@effect/vitest"
+import { Effect, Option, Schema } from "effect"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { until } from "./suites/harness.ts"
+import { official, testsOn } from "./suites/official.ts"
 
 const Carts = ServiceBusEntity.queue("carts", {
   body: ServiceBusBody.json(Schema.String),
@@ -20,33 +14,13 @@ const Carts = ServiceBusEntity.queue("carts", {
 const Steps = ServiceBusEntity.topic("steps", { body: ServiceBusBody.text, sessions: true })
 const Workers = ServiceBusEntity.subscription(Steps, "workers", { sessions: true })
 
-const official = Effect.acquireRelease(
-  Effect.map(
-    Emulator.Emulator,
-    ({ connectionString }) =>
-      new Official(Redacted.value(connectionString), { retryOptions: { maxRetries: 0, timeoutInMs: 2_000 } })
-  ),
-  (client) => Effect.promise(() => client.close())
-)
+const microsoft = official({ retryOptions: { maxRetries: 0, timeoutInMs: 2_000 } })
 
-const test = (
-  title: string,
-  body: Effect.Effect<void, unknown, ServiceBusClient.ServiceBusClient | Emulator.Emulator | Scope.Scope>
-) =>
-  it.live(title, () =>
-    Effect.scoped(body).pipe(
-      Effect.provide(
-        Emulator.layerClientOver("tcp").pipe(
-          Layer.provideMerge(Emulator.layerServer({
-            entities: [
-              Emulator.entity(Carts, { lockDuration: "5 seconds" }),
-              Emulator.entity(Steps),
-              Emulator.entity(Workers)
-            ]
-          }))
-        )
-      )
-    ), 20_000)
+const test = testsOn(
+  Emulator.entity(Carts, { lockDuration: "5 seconds" }),
+  Emulator.entity(Steps),
+  Emulator.entity(Workers)
+)
 
 const codeOf = (promise: () => Promise<unknown>) =>
   Effect.map(
@@ -58,7 +32,7 @@ describe("the official client on our broker", () => {
   test(
     "accepts a session by id, in order, and settles in it",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       const emulator = yield* Emulator.Emulator
       const sender = client.createSender("carts")
       yield* Effect.promise(() =>
@@ -92,7 +66,7 @@ describe("the official client on our broker", () => {
   test(
     "is refused a session that another has, and gets none where there is none",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       yield* ServiceBusSession.accept(Carts, "a")
       assert.strictEqual(yield* codeOf(() => client.acceptSession("carts", "a")), "SessionCannotBeLocked")
       assert.strictEqual(yield* codeOf(() => client.acceptNextSession("carts")), "ServiceTimeout")
@@ -108,7 +82,7 @@ describe("the official client on our broker", () => {
   test(
     "waits for the next session",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       const accepting = client.acceptNextSession("carts")
       yield* Effect.sleep("200 millis")
       const sender = yield* ServiceBusSender.make(Carts)
@@ -124,7 +98,7 @@ describe("the official client on our broker", () => {
   test(
     "keeps state where ours reads it, and reads what ours set",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       const theirs = yield* Effect.promise(() => client.acceptSession("carts", "a"))
       assert.isNull(yield* Effect.promise(() => theirs.getSessionState()))
       yield* Effect.promise(() => theirs.setSessionState({ items: 3 }))
@@ -143,7 +117,7 @@ describe("the official client on our broker", () => {
   test(
     "streams a session of a subscription, and batches into one",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       const sender = client.createSender("steps")
       const batch = yield* Effect.promise(() => sender.createMessageBatch())
       for (let i = 0; i < 20; i++) {
@@ -175,7 +149,7 @@ describe("the official client on our broker", () => {
   test(
     "loses a session whose lock runs out, and ours gets it",
     Effect.gen(function*() {
-      const client = yield* official
+      const client = yield* microsoft
       const sender = yield* ServiceBusSender.make(Carts)
       yield* sender.send({ body: "x", sessionId: "a" })
       const receiver = yield* Effect.promise(() =>

@@ -1,9 +1,9 @@
-import { ServiceBusClient as Official } from "@azure/service-bus"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { both } from "./suites/harness.ts"
+import { official } from "./suites/official.ts"
 import { suite } from "./suites/topics.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
@@ -34,11 +34,7 @@ describe("Topics", () => {
 
   it.live("the official client publishes to ours and hears ours", () =>
     Effect.gen(function*() {
-      const { connectionString } = yield* Emulator.Emulator
-      const client = yield* Effect.acquireRelease(
-        Effect.sync(() => new Official(Redacted.value(connectionString))),
-        (client) => Effect.promise(() => client.close())
-      )
+      const client = yield* official()
       yield* Effect.promise(() => client.createSender("news").sendMessages([{ body: "theirs" }, { body: "too" }]))
       const receiver = yield* ServiceBusReceiver.make(Paper)
       const raw = yield* receiver.receiveRaw({ max: 2 })

@@ -11,7 +11,19 @@ import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
 import type { Processing } from "../../src/internal/processing.ts"
 import { internalsOf } from "../../src/internal/receivers.ts"
-import { failsWith, idsOf, type LayerFor, type Name, passing, start, testsOf, Texts, texts, until } from "./harness.ts"
+import {
+  failsWith,
+  idsOf,
+  type LayerFor,
+  type Name,
+  passing,
+  reached,
+  start,
+  testsOf,
+  Texts,
+  texts,
+  until
+} from "./harness.ts"
 
 /** What is refused although its type forbids it. */
 const wrong = (value: unknown): never => value as never
@@ -19,11 +31,6 @@ const wrong = (value: unknown): never => value as never
 export const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { clock, test } = testsOf(name, layerFor)
-
-    const reached = (
-      processor: ServiceBusProcessor.Processor,
-      predicate: (counts: ServiceBusProcessor.Counts) => boolean
-    ) => until(Effect.map(processor.counts, predicate))
 
     test("a handler of batches gets up to size messages, and nothing completes them all", () =>
       Effect.gen(function*() {

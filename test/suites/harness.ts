@@ -1,6 +1,12 @@
 /** What the suites of the client share: the two ways to a broker, entities, and small observations. */
 import { assert, it } from "@effect/vitest"
-import { ServiceBusBody, type ServiceBusClient, ServiceBusEntity, type ServiceBusError } from "effect-service-bus"
+import {
+  ServiceBusBody,
+  type ServiceBusClient,
+  ServiceBusEntity,
+  type ServiceBusError,
+  type ServiceBusProcessor
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -136,6 +142,12 @@ export const until = <E, R>(condition: Effect.Effect<boolean, E, R>): Effect.Eff
       })
     }
   })
+
+/** Waits until the counts of a processor are so. */
+export const reached = (
+  processor: ServiceBusProcessor.Processor,
+  predicate: (counts: ServiceBusProcessor.Counts) => boolean
+): Effect.Effect<void> => until(Effect.map(processor.counts, predicate))
 
 /** Waits until something holds, in turns of the Scheduler: seen before the next hop of the wire. */
 export const soon = (condition: () => boolean): Effect.Effect<void> =>

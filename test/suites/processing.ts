@@ -14,6 +14,7 @@ import {
   type Name,
   Orders,
   OrderTexts,
+  reached,
   start,
   testsOf,
   Texts,
@@ -29,11 +30,6 @@ const sum = (counts: ServiceBusProcessor.Counts): number =>
 export const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { clock, test } = testsOf(name, layerFor)
-
-    const reached = (
-      processor: ServiceBusProcessor.Processor,
-      predicate: (counts: ServiceBusProcessor.Counts) => boolean
-    ) => until(Effect.map(processor.counts, predicate))
 
     test("settles each message as its handler says; nothing means complete", () =>
       Effect.gen(function*() {

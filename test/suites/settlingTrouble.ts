@@ -40,6 +40,16 @@ const busy = (seconds: number) => ({
 const Rooms = ServiceBusEntity.queue("rooms", { body: ServiceBusBody.text, sessions: true })
 const gone = { condition: "com.microsoft:message-lock-lost" }
 
+/** From here on, one disposition of a receiver leaves; the others never do. */
+const onlyFirstLeaves = (receiver: object): void => {
+  const { session } = linkOf(receiver)
+  const dispose = session.dispose
+  let n = 0
+  session.dispose = function(this: typeof session, ...args: Parameters<typeof dispose>) {
+    if (n++ === 0) dispose.apply(this, args)
+  } as typeof dispose
+}
+
 export const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { clock, test } = testsWith(name, layerFor, [Emulator.entity(Rooms)])
@@ -156,15 +166,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.send(Texts, texts(2))
         const receiver = yield* ServiceBusReceiver.make(Texts)
         const messages = yield* receiver.receive({ max: 2 })
-        const { session } = linkOf(receiver)
-        const dispose = session.dispose
-        let n = 0
-        // The second never leaves.
-        session.dispose = function(this: typeof session, ...args: Parameters<typeof dispose>) {
-          if (n++ === 0) {
-            dispose.apply(this, args)
-          }
-        } as typeof dispose
+        onlyFirstLeaves(receiver)
         const settling = yield* start(receiver.completeAll(messages))
         yield* until(Effect.map(emulator.counters(Texts), ({ completed }) =>
           completed === 1))
@@ -273,15 +275,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.send(Texts, texts(2))
         const receiver = yield* ServiceBusReceiver.make(Texts)
         const messages = yield* receiver.receive({ max: 2 })
-        const { session } = linkOf(receiver)
-        const dispose = session.dispose
-        let n = 0
-        // The second never leaves.
-        session.dispose = function(this: typeof session, ...args: Parameters<typeof dispose>) {
-          if (n++ === 0) {
-            dispose.apply(this, args)
-          }
-        } as typeof dispose
+        onlyFirstLeaves(receiver)
         yield* emulator.fail({ operation: "settle", error: busy(4) })
         const error = yield* passing(receiver.completeAll(messages), "1 second").pipe(
           failsWith("OperationTimeoutError")
