@@ -19,6 +19,7 @@ import * as Connection from "./amqp/Connection.ts"
 import type { Line } from "./amqp/FrameTrace.ts"
 import * as Link from "./amqp/Link.ts"
 import type { Endpoint } from "./amqp/Transport.ts"
+import * as behind from "./behind.ts"
 import * as cbs from "./cbs.ts"
 import * as errorMap from "./errorMap.ts"
 import * as RequestResponse from "./requestResponse.ts"
@@ -61,18 +62,10 @@ export interface Namespace {
   readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }
 
-/** The namespace behind a client: kept apart, so that no type of AMQP is in the client's public shape. */
-const namespaces = new WeakMap<object, Namespace>()
-
-export const attachTo = (client: object, namespace: Namespace): void => {
-  namespaces.set(client, namespace)
-}
-
-export const of = (client: object): Namespace => {
-  const namespace = namespaces.get(client)
-  if (namespace === undefined) throw new Error("This ServiceBusClient was not made by ServiceBusClient.make.")
-  return namespace
-}
+/** The namespace behind a client. */
+export const { register: attachTo, of } = behind.make<Namespace>(
+  "This ServiceBusClient was not made by ServiceBusClient.make."
+)
 
 /** A node that nobody asks for so long is detached: the service would do it after ten minutes. */
 const managementIdle = Duration.minutes(5)

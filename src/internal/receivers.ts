@@ -1,6 +1,7 @@
 /**
- * What stands behind the receivers that users hold: kept apart, so that nothing of it is in their public shape.
+ * What stands behind the receivers that users hold.
  */
+import * as behind from "./behind.ts"
 import type { Receiving, Undecodable } from "./receiving.ts"
 
 export interface Internals {
@@ -8,14 +9,6 @@ export interface Internals {
   readonly undecodable: Undecodable
 }
 
-const internals = new WeakMap<object, Internals>()
-
-export const register = (receiver: object, behind: Internals): void => {
-  internals.set(receiver, behind)
-}
-
-export const internalsOf = (receiver: object): Internals => {
-  const found = internals.get(receiver)
-  if (found === undefined) throw new Error("This receiver was not made by ServiceBusReceiver.make.")
-  return found
-}
+export const { register, of: internalsOf } = behind.make<Internals>(
+  "This receiver was not made by ServiceBusReceiver.make."
+)

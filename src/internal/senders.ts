@@ -1,9 +1,10 @@
 /**
- * What stands behind the senders that users hold: kept apart, so that nothing of it is in their public shape.
+ * What stands behind the senders that users hold.
  */
 import type * as Sink from "effect/Sink"
 import type { SendError } from "../ServiceBusError.ts"
 import type { OutgoingMessage } from "../ServiceBusMessage.ts"
+import * as behind from "./behind.ts"
 import type * as sink from "./sink.ts"
 
 type Message = OutgoingMessage<unknown>
@@ -18,14 +19,6 @@ export interface Internals {
   ) => Sink.Sink<sink.Report<Message>, Message, never, SendError>
 }
 
-const internals = new WeakMap<object, Internals>()
-
-export const register = (sender: object, behind: Internals): void => {
-  internals.set(sender, behind)
-}
-
-export const internalsOf = (sender: object): Internals => {
-  const found = internals.get(sender)
-  if (found === undefined) throw new Error("This sender was not made by ServiceBusSender.make.")
-  return found
-}
+export const { register, of: internalsOf } = behind.make<Internals>(
+  "This sender was not made by ServiceBusSender.make."
+)
