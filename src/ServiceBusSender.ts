@@ -253,16 +253,17 @@ class Sending implements ServiceBusSender<unknown> {
   private transferAll(batches: ReadonlyArray<outgoing.Batch>): Effect.Effect<void, SendError> {
     const { link, namespace, telemetry } = this
     // What was accepted is not sent again.
-    let left = batches
+    const accepted = new Set<outgoing.Batch>()
+    const unsentOf = () => accepted.size === 0 ? batches : batches.filter((batch) => !accepted.has(batch))
     return Effect.onExit(
       namespace.retrying.run(Effect.flatMap(link.get, (sender) => {
-        const tried = left
-        return sender.send(tried.map(({ payload }) => payload), tried.map(({ format }) => format), (accepted) => {
-          left = left.filter((batch) => batch !== tried[accepted])
+        const tried = unsentOf()
+        return sender.send(tried.map(({ payload }) => payload), tried.map(({ format }) => format), (index) => {
+          accepted.add(tried[index]!)
         })
       })),
       (exit) => {
-        const unsent = Exit.isSuccess(exit) ? 0 : countOf(left)
+        const unsent = Exit.isSuccess(exit) ? 0 : countOf(unsentOf())
         telemetry.sent("send", countOf(batches) - unsent)
         telemetry.sent("send", unsent, errorTypeOf(exit))
         return Effect.void

@@ -65,6 +65,14 @@ const expiryOf = (expiresOn: unknown): Effect.Effect<number, CredentialError> =>
     )
   })
 
+/** Whatever the user's credential failed with. */
+const failed = (cause: unknown): CredentialError =>
+  new CredentialError({
+    operation: "authorize",
+    description: cause instanceof Error ? cause.message : String(cause),
+    cause
+  })
+
 const tokenOf = (
   credential: ServiceBusCredential,
   audience: string,
@@ -95,22 +103,12 @@ const tokenOf = (
     case "Rotating":
       return within(
         timeout,
-        Effect.mapError(credential.current, (cause) =>
-          new CredentialError({
-            operation: "authorize",
-            description: cause instanceof Error ? cause.message : String(cause),
-            cause
-          }))
+        Effect.mapError(credential.current, failed)
       ).pipe(Effect.flatMap((current) => tokenOf(current, audience, timeout)))
     case "Identity":
       return Effect.tryPromise({
         try: (abortSignal) => credential.credential.getToken(scope, { abortSignal }),
-        catch: (cause) =>
-          new CredentialError({
-            operation: "authorize",
-            description: cause instanceof Error ? cause.message : String(cause),
-            cause
-          })
+        catch: failed
       }).pipe(
         (token) => within(timeout, token),
         Effect.flatMap((token) =>

@@ -46,10 +46,6 @@ export interface Encoder<in M> {
   readonly conversationOf: (message: M) => string | undefined
 }
 
-const refuse = (part: string, description: string): never => {
-  throw new MessageEncodeError({ part, description })
-}
-
 const needsSession = (entity: ServiceBusEntity.Any): boolean =>
   entity._tag === "SessionQueue" || entity._tag === "SessionTopic"
 
@@ -64,10 +60,12 @@ export const messages = (entity: ServiceBusEntity.Any): Encoder<OutgoingMessage<
     entity: entity.path,
     routeOf: (message) => message,
     write: (writer, message, traceparent) => {
-      if (typeof message !== "object" || message === null) return refuse("message", "expected an object with a body")
-      if (withSession && typeof message.sessionId !== "string") return refuse("sessionId", sessionMissing)
+      if (typeof message !== "object" || message === null) {
+        return messageCodec.refuse("message", "expected an object with a body")
+      }
+      if (withSession && typeof message.sessionId !== "string") return messageCodec.refuse("sessionId", sessionMissing)
       const sections = encodeBody(message.body)
-      if (Result.isFailure(sections)) return refuse("body", sections.failure)
+      if (Result.isFailure(sections)) return messageCodec.refuse("body", sections.failure)
       return messageCodec.encode(writer, message, sections.success, body.contentType, traceparent)
     },
     conversationOf: ({ correlationId }) => correlationId === undefined ? undefined : AmqpValue.toText(correlationId)
@@ -81,8 +79,12 @@ export const annotated = (entity: ServiceBusEntity.Any): Encoder<annotatedMessag
     entity: entity.path,
     routeOf: annotatedMessage.routeOf,
     write: (writer, message) => {
-      if (typeof message !== "object" || message === null) return refuse("message", "expected an object with a body")
-      if (withSession && typeof message.properties?.groupId !== "string") return refuse("sessionId", sessionMissing)
+      if (typeof message !== "object" || message === null) {
+        return messageCodec.refuse("message", "expected an object with a body")
+      }
+      if (withSession && typeof message.properties?.groupId !== "string") {
+        return messageCodec.refuse("sessionId", sessionMissing)
+      }
       return annotatedMessage.encodeToSend(writer, message)
     },
     conversationOf: ({ properties }) =>
