@@ -110,12 +110,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     changed(lock)
   }
 
+  /** What the fiber sleeps for: nothing later wakes it. */
+  let wakesAt = Infinity
+
   const put = (kept: Kept, at: number): void => {
     kept.bucket = Math.ceil(at / step) * step
     const due = buckets.get(kept.bucket)
     if (due === undefined) {
       buckets.set(kept.bucket, new Set([kept]))
-      latch.openUnsafe()
+      if (kept.bucket < wakesAt) latch.openUnsafe()
     } else due.add(kept)
   }
 
@@ -196,6 +199,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     let earliest = Infinity
     for (const at of buckets.keys()) if (at < earliest) earliest = at
     latch.closeUnsafe()
+    wakesAt = earliest
     if (earliest === Infinity) return yield* latch.await
     const now = monotonic(clock)
     if (earliest > now) return yield* Effect.raceFirst(Effect.sleep(earliest - now), latch.await)

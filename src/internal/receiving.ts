@@ -61,8 +61,6 @@ export interface Receiving {
   readonly leaving: Set<IncomingDelivery>
   /** Who takes its messages: they would take each other's credit. */
   taker: "receive" | "stream" | "processor" | undefined
-  /** How many messages met the undecodable policy. */
-  undecodable: number
   /** Messages whose lock ran out before they could be handed out. */
   expired: number
   /** Renews the locks of messages, or the one of the session. */
@@ -151,7 +149,6 @@ export const make = Effect.fnUntraced(function*(options: {
     rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
     leaving: new Set(),
     taker: undefined,
-    undecodable: 0,
     expired: 0,
     renew
   }
@@ -311,7 +308,6 @@ export const handOut = <A>(
     if (!(error instanceof DecodeProblem)) throw error
     problem = { part: "message", description: error.message }
   }
-  self.undecodable++
   if (policy === "deadLetter") {
     delivery.holder.dispose([delivery], {
       _tag: "Rejected",

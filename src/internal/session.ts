@@ -217,7 +217,6 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
     leaving: new Set(),
     taker: undefined,
-    undecodable: 0,
     expired: 0,
     renew: () => Effect.map(renew, (time) => [time])
   }
