@@ -364,32 +364,24 @@ const replayAll = Effect.fnUntraced(function*(
  */
 const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send => (copies) =>
   Effect.suspend(() => {
-    const left = new Set<OutgoingMessage<unknown>>()
-    // The caller may have given the same object for many letters.
-    const seen = new Set<unknown>()
-    const own = copies.map((copy) => {
-      if (typeof copy !== "object" || copy === null) return copy
-      if (seen.has(copy)) return { ...copy }
-      seen.add(copy)
-      return copy
-    })
+    const left = new Set<number>()
     let fatal: AttachError | undefined
     const unsent = new Set<number>()
-    const sink = sendersInternals(sender).sink((messages, error) => {
+    const sink = sendersInternals(sender).sink((indices, error) => {
       if (!isForOne(error as SendError)) fatal ??= error as AttachError
-      for (const message of messages) left.add(message)
+      for (const index of indices) left.add(index)
       return true
     })
     // What is taken there does not fail it.
-    const sent = Stream.run(Stream.fromIterable(own), sink) as Effect.Effect<
+    const sent = Stream.run(Stream.fromIterable(copies), sink) as Effect.Effect<
       ServiceBusSender.SinkReport<OutgoingMessage<unknown>>,
       AttachError
     >
     return Effect.flatMap(sent, ({ rejected }) => {
       const refused = new Map(rejected.map(({ error, index }) => [index, error]))
       return Effect.map(
-        Effect.forEach(own, (copy, index) => {
-          if (!left.has(copy)) return Effect.void
+        Effect.forEach(copies, (copy, index) => {
+          if (!left.has(index)) return Effect.void
           if (fatal === undefined) {
             return Effect.catch(sender.send(copy), (error) =>
               Effect.sync(() => {

@@ -297,7 +297,7 @@ class Sending implements ServiceBusSender<unknown> {
 
   private sinking<A extends OutgoingMessage<unknown>, E, R>(
     options: SinkOptions<A, E, R>,
-    onRefused: ((messages: ReadonlyArray<A>, error: unknown) => boolean) | undefined
+    onRefused: ((indices: ReadonlyArray<number>, error: unknown) => boolean) | undefined
   ): Sink.Sink<SinkReport<A>, A, never, SendError | E, R> {
     const { concurrency = 4, maxWaiting = 5000, onRejected } = options
     const linger = toMillis(options.linger ?? 0)

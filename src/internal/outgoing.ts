@@ -92,21 +92,21 @@ export const annotated = (entity: ServiceBusEntity.Any): Encoder<annotatedMessag
   }
 }
 
+/** Leaves the writer where it was before a refusal, and says of which entity that is; who refuses does not know. */
+const takeBack = (entity: string, writer: Writer, at: number, error: unknown): MessageEncodeError => {
+  writer.truncate(at)
+  if (!(error instanceof MessageEncodeError)) throw error
+  const { description, part } = error
+  return new MessageEncodeError({ entity, part, ...(description === undefined ? {} : { description }) })
+}
+
 /** Writes one message at the writer's place and gives its id; a refusal leaves the writer where it was. */
 export const write = <M>(encoder: Encoder<M>, writer: Writer, message: M): string | MessageEncodeError => {
   const at = writer.length
   try {
     return encoder.write(writer, message)
   } catch (error) {
-    writer.truncate(at)
-    if (!(error instanceof MessageEncodeError)) throw error
-    const { description, part } = error
-    // Who refuses does not know the entity.
-    return new MessageEncodeError({
-      entity: encoder.entity,
-      part,
-      ...(description === undefined ? {} : { description })
-    })
+    return takeBack(encoder.entity, writer, at, error)
   }
 }
 
@@ -144,16 +144,22 @@ export class Batcher<in M> {
     return this.writer.length
   }
 
-  /** Adds a message and gives its id. A batch that it does not fit in, by its key or its size, is closed before it. */
-  add(message: M, maxMessageSize: number): string | Refusal {
+  /**
+   * Adds a message and gives its id. A batch that it does not fit in, by its key or its size, is closed before it. `key` is
+   * the message's own, where the caller has it.
+   */
+  add(message: M, maxMessageSize: number, key?: string): string | Refusal {
     const { encoder, writer } = this
     const route = encoder.routeOf(message)
-    const next = keyOf(route)
+    const next = key ?? keyOf(route)
     if (this.count > 0 && (next !== this.key || this.count === maxBatchCount)) this.close()
     const before = writer.length
     if (this.count === 0) {
-      const refused = this.begin(route)
-      if (refused !== undefined) return refused
+      try {
+        messageCodec.beginBatch(writer, route ?? {})
+      } catch (error) {
+        return takeBack(encoder.entity, writer, before, error)
+      }
       this.key = next
     }
     const at = messageCodec.beginSection(writer)
@@ -179,23 +185,6 @@ export class Batcher<in M> {
     }
     this.count++
     return id
-  }
-
-  private begin(route: messageCodec.Route | undefined): MessageEncodeError | undefined {
-    const refused = write(
-      {
-        entity: this.encoder.entity,
-        routeOf: () => route,
-        write: (writer) => {
-          messageCodec.beginBatch(writer, route ?? {})
-          return ""
-        },
-        conversationOf: () => undefined
-      },
-      this.writer,
-      undefined
-    )
-    return typeof refused === "string" ? undefined : refused
   }
 
   /** Closes the open batch, where there is one. */

@@ -12,10 +12,10 @@ type Message = OutgoingMessage<unknown>
 export interface Internals {
   /**
    * The sender's sink, which goes on where a batch is refused and `onRefused` takes its messages and those of their key that
-   * wait behind them: none of them was sent.
+   * wait behind them, by their indices in the stream: none of them was sent.
    */
   readonly sink: (
-    onRefused: (messages: ReadonlyArray<Message>, error: unknown) => boolean
+    onRefused: (indices: ReadonlyArray<number>, error: unknown) => boolean
   ) => Sink.Sink<sink.Report<Message>, Message, never, SendError>
 }
 

@@ -38,8 +38,11 @@ export interface Settings<in M, out E, out R> {
   readonly maxWaiting: number
   readonly maxWaitingBytes: number
   readonly onRejected: ((rejection: Rejection<M>) => Effect.Effect<unknown, E, R>) | undefined
-  /** Takes the messages of a batch that the broker refused, and those of its key after it, where the sink is to go on. */
-  readonly onRefused?: ((messages: ReadonlyArray<M>, error: unknown) => boolean) | undefined
+  /**
+   * Takes the messages of a batch that the broker refused, and those of its key after it, by their indices in the stream,
+   * where the sink is to go on.
+   */
+  readonly onRefused?: ((indices: ReadonlyArray<number>, error: unknown) => boolean) | undefined
 }
 
 export interface Report<out M> {
@@ -58,8 +61,8 @@ class Line<in M> {
   readonly key: string
   readonly writer: Writer
   readonly batcher: outgoing.Batcher<M>
-  /** What waits and is in flight, in order, where somebody takes what is refused. */
-  readonly messages: Array<unknown> = []
+  /** The indices of what waits and is in flight, in order, where somebody takes what is refused. */
+  readonly indices: Array<number> = []
   /** A fiber sends a batch of it, or is about to. */
   isTaken = false
   /** The open batch has waited long enough. */
@@ -120,8 +123,8 @@ class Run<M, E> {
     return this.lines.size === 0
   }
 
-  /** Puts a message into the open batch of its line. */
-  add(message: M): outgoing.Refusal | undefined {
+  /** Puts a message, which is the stream's at `index`, into the open batch of its line. */
+  add(message: M, index: number): outgoing.Refusal | undefined {
     const { encoder, maxMessageSize } = this.outlet
     const key = outgoing.keyOf(encoder.routeOf(message))
     let line = this.lines.get(key)
@@ -132,12 +135,12 @@ class Run<M, E> {
     const { batcher } = line
     const closed = batcher.closed.length
     const size = batcher.size
-    const id = batcher.add(message, maxMessageSize())
+    const id = batcher.add(message, maxMessageSize(), key)
     if (typeof id !== "string") {
       this.leave(line)
       return id
     }
-    if (this.settings.onRefused !== undefined) line.messages.push(message)
+    if (this.settings.onRefused !== undefined) line.indices.push(index)
     this.waiting++
     // A batch that this message did not fit in has its size counted already.
     this.waitingBytes += batcher.closed.length > closed ? batcher.size : batcher.size - size
@@ -193,7 +196,7 @@ class Run<M, E> {
 
   /** The batch of a line was accepted. */
   done(line: Line<M>, batch: outgoing.Batch): void {
-    if (this.settings.onRefused !== undefined) line.messages.splice(0, batch.count)
+    if (this.settings.onRefused !== undefined) line.indices.splice(0, batch.count)
     this.sent += batch.count
     this.next(line)
   }
@@ -201,8 +204,8 @@ class Run<M, E> {
   /** A batch of a line was refused. True where somebody takes its messages, and all that wait behind them. */
   refused(line: Line<M>, error: unknown): boolean {
     const { onRefused } = this.settings
-    if (onRefused === undefined || !onRefused(line.messages.slice() as Array<M>, error)) return false
-    line.messages.length = 0
+    if (onRefused === undefined || !onRefused(line.indices.slice(), error)) return false
+    line.indices.length = 0
     while (!line.isEmpty) this.take(line)
     this.next(line)
     return true
@@ -282,7 +285,7 @@ export const make = <M, E, E2, R>(
           yield* awaiting(run, () => !run.isFull)
         }
         const at = index++
-        const error = run.add(message)
+        const error = run.add(message, at)
         if (error === undefined) continue
         // Whoever takes it may take long: what came before does not wait for that.
         if (settings.linger === 0 && settings.onRejected !== undefined) run.ripen(true)
