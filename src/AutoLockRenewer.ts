@@ -15,8 +15,7 @@ import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { monotonic } from "./internal/amqp/monotonic.ts"
-import { toMillis } from "./internal/duration.ts"
-import { outOfRange } from "./internal/limits.ts"
+import { outOfRange, wait } from "./internal/limits.ts"
 import type * as lockWheel from "./internal/lockWheel.ts"
 import { internalsOf } from "./internal/receivers.ts"
 import * as receiving from "./internal/receiving.ts"
@@ -119,13 +118,13 @@ const keeping = <A, E, R>(
   options: Options | undefined
 ): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R> => {
   const entity = behind.entity.path
-  const maxDuration = toMillis(options?.maxDuration ?? "5 minutes")
-  if (!(maxDuration >= 0)) return Effect.fail(outOfRange(entity, "maxDuration", "a duration of 0 or more"))
+  const maxDuration = wait(entity, "maxDuration", options?.maxDuration ?? "5 minutes")
+  if (Result.isFailure(maxDuration)) return Effect.fail(maxDuration.failure)
   let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
   let fiber: Fiber.Fiber<A, E> | undefined
   const kept: lockWheel.Kept = {
     lock,
-    until: monotonic(behind.clock) + maxDuration,
+    until: monotonic(behind.clock) + maxDuration.success,
     done: false,
     bucket: 0,
     failure: undefined,

@@ -13,12 +13,12 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { toMillis } from "./internal/duration.ts"
-import { isCount, most, outOfRange } from "./internal/limits.ts"
+import { count, outOfRange, wait } from "./internal/limits.ts"
 import * as processing from "./internal/processing.ts"
 import { internalsOf } from "./internal/receivers.ts"
 import * as session from "./internal/session.ts"
 import * as sessionProcessing from "./internal/sessionProcessing.ts"
-import type { Counts, DrainReport } from "./internal/tally.ts"
+import type { Counts, DrainReport, SessionCounts } from "./internal/tally.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
 import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
@@ -112,7 +112,7 @@ export interface BatchOptions<in A = never, in E = never>
   readonly within?: Duration.Input | undefined
 }
 
-export type { Counts, DrainReport }
+export type { Counts, DrainReport, SessionCounts }
 
 /**
  * A running processor.
@@ -191,13 +191,12 @@ export const makeBatched: <A, E, R>(
     options: BatchOptions<A, NoInfer<E>>
   ) {
     const settings = yield* check(receiver.entity, options)
-    if (!isCount(options?.size)) return yield* outOfRange(receiver.entity, "size", `an integer from 1 to ${most}`)
-    const within = toMillis(options.within ?? 0)
-    if (!(within >= 0)) return yield* outOfRange(receiver.entity, "within", "a duration of 0 or more")
+    const size = yield* Effect.fromResult(count(receiver.entity, "size", options?.size))
+    const within = yield* Effect.fromResult(wait(receiver.entity, "within", options.within ?? 0))
     const run = retrying<A, E, R, Settlement.Settlement | Iterable<Settlement.Settlement> | void>(handler, options)
     return yield* start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>(
       receiver,
-      { ...settings, size: options.size, within },
+      { ...settings, size, within },
       (messages) => Effect.flatMap(run(messages), (said) => verdictOf(receiver.entity, said, messages.length)),
       options.onFailure
     )
@@ -283,20 +282,6 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
 }
 
 /**
- * What a session processor has done with sessions.
- *
- * @category models
- */
-export interface SessionCounts {
-  /** Sessions that it has accepted. */
-  readonly sessions: number
-  /** Sessions whose lock was lost while it had them; their handlers were interrupted. */
-  readonly sessionsLost: number
-  /** Sessions that it has now. */
-  readonly held: number
-}
-
-/**
  * A running session processor.
  *
  * @category models
@@ -349,8 +334,8 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   const maxLockRenewal = options?.maxLockRenewal ?? Duration.infinity
   const checked = yield* ServiceBusSession.check(entity, { maxLockRenewal })
   const { path } = entity
-  if (!isCount(concurrentSessions)) return yield* outOfRange(path, "concurrentSessions", `an integer from 1 to ${most}`)
-  if (!isCount(callsPerSession)) return yield* outOfRange(path, "callsPerSession", `an integer from 1 to ${most}`)
+  yield* Effect.fromResult(count(path, "concurrentSessions", concurrentSessions))
+  yield* Effect.fromResult(count(path, "callsPerSession", callsPerSession))
   if (messagesPerSession !== undefined && !(Number.isSafeInteger(messagesPerSession) && messagesPerSession >= 1)) {
     return yield* outOfRange(path, "messagesPerSession", "an integer of 1 or more")
   }
@@ -400,17 +385,7 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   })
   yield* Effect.addFinalizer(() => running.drain)
   running.start()
-  return {
-    counts: running.counts,
-    pause: running.pause,
-    resume: running.resume,
-    setConcurrentSessions: (count: number) =>
-      isCount(count)
-        ? running.setConcurrentSessions(count)
-        : Effect.fail(outOfRange(path, "concurrentSessions", `an integer from 1 to ${most}`)),
-    drain: running.drain,
-    join: running.join
-  }
+  return running
 })
 
 /**
@@ -486,16 +461,13 @@ const check = Effect.fnUntraced(
     processing.Settings,
     InvalidOptionError
   > {
-    const concurrency = options?.concurrency ?? 1
-    if (!isCount(concurrency)) return yield* outOfRange(entity, "concurrency", `an integer from 1 to ${most}`)
+    const concurrency = yield* Effect.fromResult(count(entity, "concurrency", options?.concurrency ?? 1))
     const prefetch = options?.prefetch
-    if (prefetch !== undefined && !isCount(prefetch, 0)) {
-      return yield* outOfRange(entity, "prefetch", `an integer from 0 to ${most}`)
-    }
-    const maxLockRenewal = toMillis(options?.maxLockRenewal ?? "5 minutes")
-    if (!(maxLockRenewal >= 0)) return yield* outOfRange(entity, "maxLockRenewal", "a duration of 0 or more")
-    const drainTimeout = toMillis(options?.drainTimeout ?? "30 seconds")
-    if (!(drainTimeout >= 0)) return yield* outOfRange(entity, "drainTimeout", "a duration of 0 or more")
+    if (prefetch !== undefined) yield* Effect.fromResult(count(entity, "prefetch", prefetch, 0))
+    const maxLockRenewal = yield* Effect.fromResult(
+      wait(entity, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
+    )
+    const drainTimeout = yield* Effect.fromResult(wait(entity, "drainTimeout", options?.drainTimeout ?? "30 seconds"))
     return { concurrency, prefetch, maxLockRenewal, drainTimeout, size: 1, within: 0 }
   }
 )

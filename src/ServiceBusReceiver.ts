@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
-import { isCount, most, outOfRange, renewalOf } from "./internal/limits.ts"
+import { count, outOfRange, renewalOf } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
 import * as reading from "./internal/reading.ts"
 import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions } from "./internal/reading.ts"
@@ -313,10 +313,7 @@ const open = Effect.fnUntraced(function*(
   options: Options | undefined,
   destructive: boolean
 ) {
-  const prefetch = options?.prefetch ?? 0
-  if (!isCount(prefetch, 0)) {
-    return yield* outOfRange(entity.path, "prefetch", `an integer from 0 to ${most}`)
-  }
+  const prefetch = yield* Effect.fromResult(count(entity.path, "prefetch", options?.prefetch ?? 0, 0))
   if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
   }

@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
-import { isCount, most, outOfRange } from "./internal/limits.ts"
+import * as limits from "./internal/limits.ts"
 import * as managementSessions from "./internal/managementSessions.ts"
 import * as reading from "./internal/reading.ts"
 import type * as receiving from "./internal/receiving.ts"
@@ -302,15 +302,15 @@ export const check = Effect.fnUntraced(function*(
       expected: "the contract of a queue or subscription with sessions"
     })
   }
-  const prefetch = options?.prefetch ?? 0
-  if (!isCount(prefetch, 0)) return yield* outOfRange(path, "prefetch", `an integer from 0 to ${most}`)
+  const prefetch = yield* Effect.fromResult(limits.count(path, "prefetch", options?.prefetch ?? 0, 0))
   if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
-    return yield* outOfRange(path, "maxWait", "a duration of more than 0")
+    return yield* limits.outOfRange(path, "maxWait", "a duration of more than 0")
   }
-  const maxLockRenewal = toMillis(options?.maxLockRenewal ?? "5 minutes")
-  if (!(maxLockRenewal >= 0)) return yield* outOfRange(path, "maxLockRenewal", "a duration of 0 or more")
+  const maxLockRenewal = yield* Effect.fromResult(
+    limits.wait(path, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
+  )
   const wait = options?.wait === undefined ? defaultWait : toMillis(options.wait)
-  if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
+  if (!(wait > 0 && Number.isFinite(wait))) return yield* limits.outOfRange(path, "wait", "a duration of more than 0")
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
   return { entity, namespace, prefetch, maxLockRenewal, wait, telemetry }
@@ -328,7 +328,7 @@ const named = Effect.fnUntraced(function*<B>(
 ) {
   const checked = yield* check(entity, options)
   if (!isId(sessionId)) {
-    return yield* outOfRange(entity.path, "sessionId", "a string of at most 128 characters")
+    return yield* limits.outOfRange(entity.path, "sessionId", "a string of at most 128 characters")
   }
   const accepted = yield* session.accept({ ...checked, id: sessionId, destructive })
   return Option.isSome(accepted)

@@ -18,6 +18,17 @@ export const isSequenceNumber = (value: unknown): value is bigint =>
 export const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, option, expected })
 
+/** How many there may be. */
+export const count = (
+  entity: string,
+  option: string,
+  value: number,
+  least = 1
+): Result.Result<number, InvalidOptionError> =>
+  isCount(value, least)
+    ? Result.succeed(value)
+    : Result.fail(outOfRange(entity, option, `an integer from ${least} to ${most}`))
+
 /** How long to wait, in milliseconds. */
 export const wait = (
   entity: string,
@@ -34,7 +45,8 @@ export const renewalOf = (
   options: { readonly renewalBatch?: number | undefined; readonly renewalMargin?: number | undefined } | undefined
 ): Result.Result<{ readonly batch: number; readonly margin: number | undefined }, InvalidOptionError> => {
   const { renewalBatch: batch = 1, renewalMargin: margin } = options ?? {}
-  if (!isCount(batch)) return Result.fail(outOfRange(entity, "renewalBatch", `an integer from 1 to ${most}`))
+  const counted = count(entity, "renewalBatch", batch)
+  if (Result.isFailure(counted)) return Result.fail(counted.failure)
   return margin === undefined || margin > 0 && margin < 1
     ? Result.succeed({ batch, margin })
     : Result.fail(outOfRange(entity, "renewalMargin", "a number above 0 and below 1"))

@@ -5,12 +5,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as AmqpValue from "../AmqpValue.ts"
-import {
-  type ListSessionsError,
-  ServiceBusError,
-  type SessionLockRenewalError,
-  type SessionStateError
-} from "../ServiceBusError.ts"
+import { type ListSessionsError, type SessionLockRenewalError, type SessionStateError } from "../ServiceBusError.ts"
 import * as errorMap from "./errorMap.ts"
 import { errorOf, field, isSuccess, itemsOf, malformed, serverTimeout } from "./management.ts"
 import type { RequestResponse } from "./requestResponse.ts"
@@ -111,11 +106,7 @@ export const list = Effect.fnUntraced(function*(
   const ids = itemsOf(field(response, "sessions-ids"))
   const texts = ids.filter((id): id is string => typeof id === "string")
   if (texts.length < ids.length) {
-    return yield* new ServiceBusError({
-      entity: options.entity,
-      operation,
-      description: "the peer answered with session ids that are no strings"
-    })
+    return yield* malformed(options.entity, operation, "session ids that are no strings")
   }
   const skip = field(response, "skip")
   return { ids: texts, skip: typeof skip === "number" ? skip : options.skip + texts.length }

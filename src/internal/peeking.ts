@@ -18,7 +18,7 @@ import {
 import type { PeekedMessage } from "../ServiceBusMessage.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
-import { isCount, isSequenceNumber, most, outOfRange } from "./limits.ts"
+import { count, isSequenceNumber, outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
 import { Peeked } from "./receivedMessage.ts"
 import type { Asking } from "./receiving.ts"
@@ -116,7 +116,8 @@ export const peek = (
   body: ServiceBusEntity.Any["body"] | undefined
 ): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | SessionLockLostError | MessageDecodeError> => {
   const { from = 0n, max = 1 } = options ?? {}
-  if (!isCount(max)) return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${most}`))
+  const counted = count(self.entity.path, "max", max)
+  if (Result.isFailure(counted)) return Effect.fail(counted.failure)
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
   const look = Effect.flatMap(
     sectionsFrom(self, from, max, body === undefined && options?.omitBody === true),

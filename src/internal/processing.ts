@@ -25,7 +25,7 @@ import { monotonic } from "./amqp/monotonic.ts"
 import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
 import type { SettlingError } from "./errorMap.ts"
-import { isCount, most, outOfRange } from "./limits.ts"
+import { count, most } from "./limits.ts"
 import type * as lockWheel from "./lockWheel.ts"
 import { Quiet } from "./quiet.ts"
 import * as receiving from "./receiving.ts"
@@ -522,14 +522,12 @@ export class Processing<A, E, R> {
   })
 
   setConcurrency(concurrency: number): Effect.Effect<void, InvalidOptionError> {
-    return Effect.suspend(() => {
-      if (!isCount(concurrency)) {
-        return Effect.fail(outOfRange(this.behind.entity.path, "concurrency", `an integer from 1 to ${most}`))
-      }
-      this.concurrency = concurrency
-      this.dispatch()
-      return Effect.void
-    })
+    return Effect.suspend(() =>
+      Effect.map(Effect.fromResult(count(this.behind.entity.path, "concurrency", concurrency)), () => {
+        this.concurrency = concurrency
+        this.dispatch()
+      })
+    )
   }
 
   count(): tally.Counts {

@@ -32,7 +32,7 @@ import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
-import { isCount, most, outOfRange, wait } from "./limits.ts"
+import { count, outOfRange, wait } from "./limits.ts"
 import * as peeking from "./peeking.ts"
 import { Locked } from "./receivedMessage.ts"
 import * as receivers from "./receivers.ts"
@@ -188,8 +188,9 @@ export class Reader {
     options: ReceiveOptions | undefined,
     body: ServiceBusEntity.Any["body"] | undefined
   ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> {
-    const max = options?.max ?? 1
-    if (!isCount(max)) return Effect.fail(outOfRange(this.entity, "max", `an integer from 1 to ${most}`))
+    const most = count(this.entity, "max", options?.max ?? 1)
+    if (Result.isFailure(most)) return Effect.fail(most.failure)
+    const max = most.success
     const maxWait = wait(this.entity, "maxWait", options?.maxWait ?? "60 seconds")
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
     const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)

@@ -13,8 +13,14 @@ import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
-import { type AcceptSessionError, type AttachError, SessionCannotBeLockedError } from "../ServiceBusError.ts"
+import {
+  type AcceptSessionError,
+  type AttachError,
+  type InvalidOptionError,
+  SessionCannotBeLockedError
+} from "../ServiceBusError.ts"
 import * as errorMap from "./errorMap.ts"
+import { count } from "./limits.ts"
 import type { Namespace } from "./namespace.ts"
 import type * as processing from "./processing.ts"
 import type { Accepted } from "./session.ts"
@@ -48,15 +54,6 @@ export interface Options<R> {
   readonly fork: <B, E>(effect: Effect.Effect<B, E, R>) => Fiber.Fiber<B, E>
 }
 
-export interface Sessions {
-  /** Sessions that were accepted. */
-  readonly sessions: number
-  /** Sessions whose lock was lost while they were held. */
-  readonly sessionsLost: number
-  /** Sessions that are held now. */
-  readonly held: number
-}
-
 /** Before a session that cannot be had, or not be opened, is tried again, in milliseconds. */
 const pauseAfterFailure = 1_000
 
@@ -77,7 +74,7 @@ export class SessionProcessing<R> {
   private readonly taken = new Map<number, Fiber.Fiber<void>>()
   /** Ids that no slot has, in turn. */
   private readonly free: Array<string>
-  private drained: Deferred.Deferred<tally.DrainReport & Sessions> | undefined
+  private drained: Deferred.Deferred<tally.DrainReport & tally.SessionCounts> | undefined
 
   constructor(options: Options<R>) {
     this.options = options
@@ -124,7 +121,7 @@ export class SessionProcessing<R> {
     return Effect.scoped(this.withSession(id)).pipe(
       // What was acquired for a session and could not be released costs no slot.
       Effect.catchCause((cause) =>
-        cause.reasons.some(Cause.isFailReason)
+        Cause.hasFails(cause)
           ? Effect.failCause(cause)
           : Effect.andThen(
             Effect.logWarning("A session could not be given up as it was to be", cause).pipe(
@@ -209,7 +206,7 @@ export class SessionProcessing<R> {
     )
   }
 
-  readonly counts: Effect.Effect<tally.Counts & Sessions> = Effect.sync(() => {
+  readonly counts: Effect.Effect<tally.Counts & tally.SessionCounts> = Effect.sync(() => {
     const sum = { ...this.total }
     for (const engine of this.engines) add(sum, engine.count())
     return { ...sum, sessions: this.sessions, sessionsLost: this.sessionsLost, held: this.engines.size }
@@ -232,23 +229,24 @@ export class SessionProcessing<R> {
   })
 
   /** Changes how many sessions are held at a time; those that are too many end as they would. */
-  setConcurrentSessions(slots: number): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.slots = slots
-      if (!this.isDraining) this.start()
-    })
-  }
+  readonly setConcurrentSessions = (slots: number): Effect.Effect<void, InvalidOptionError> =>
+    Effect.suspend(() =>
+      Effect.map(Effect.fromResult(count(this.options.entity.path, "concurrentSessions", slots)), () => {
+        this.slots = slots
+        if (!this.isDraining) this.start()
+      })
+    )
 
   /** One drain for all who ask. */
-  readonly drain: Effect.Effect<tally.DrainReport & Sessions> = Effect.suspend(() => {
+  readonly drain: Effect.Effect<tally.DrainReport & tally.SessionCounts> = Effect.suspend(() => {
     if (this.drained === undefined) {
-      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport & Sessions>()
+      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport & tally.SessionCounts>()
       this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
     }
     return Deferred.await(this.drained)
   })
 
-  private readonly stop: Effect.Effect<tally.DrainReport & Sessions> = Effect.suspend(() => {
+  private readonly stop: Effect.Effect<tally.DrainReport & tally.SessionCounts> = Effect.suspend(() => {
     const { telemetry } = this.options
     const began = telemetry.now()
     Deferred.doneUnsafe(this.draining, Effect.void)
@@ -259,7 +257,7 @@ export class SessionProcessing<R> {
         telemetry.drained(began)
         return this.counts
       })),
-      Effect.map((counts) => Object.assign(tally.reportOf(counts), counts))
+      Effect.map(tally.reportOf)
     )
   })
 

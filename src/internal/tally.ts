@@ -53,6 +53,20 @@ export interface DrainReport extends Counts {
   readonly expired: number
 }
 
+/**
+ * What a session processor has done with sessions.
+ *
+ * @category models
+ */
+export interface SessionCounts {
+  /** Sessions that it has accepted. */
+  readonly sessions: number
+  /** Sessions whose lock was lost while it had them; their handlers were interrupted. */
+  readonly sessionsLost: number
+  /** Sessions that it has now. */
+  readonly held: number
+}
+
 export const make = () => ({
   received: 0,
   completed: 0,
@@ -67,7 +81,7 @@ export const make = () => ({
   released: 0
 })
 
-export const reportOf = (counts: Counts): DrainReport => ({
+export const reportOf = <C extends Counts>(counts: C): C & DrainReport => ({
   ...counts,
   settled: counts.completed + counts.abandoned + counts.deferred + counts.deadLettered + counts.retried +
     counts.undecodable,
