@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { monotonic } from "./internal/amqp/monotonic.ts"
 import { outOfRange, wait } from "./internal/limits.ts"
-import type * as lockWheel from "./internal/lockWheel.ts"
+import * as lockWheel from "./internal/lockWheel.ts"
 import { internalsOf } from "./internal/receivers.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
@@ -122,18 +122,11 @@ const keeping = <A, E, R>(
   if (Result.isFailure(maxDuration)) return Effect.fail(maxDuration.failure)
   let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
   let fiber: Fiber.Fiber<A, E> | undefined
-  const kept: lockWheel.Kept = {
-    lock,
-    until: monotonic(behind.clock) + maxDuration.success,
-    done: false,
-    bucket: 0,
-    failure: undefined,
-    onLost: (reason, cause) => {
-      const fields = { entity, operation: "withLock", description, ...(cause === undefined ? {} : { cause }) }
-      lost = reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields)
-      fiber?.interruptUnsafe()
-    }
-  }
+  const kept = lockWheel.kept(lock, monotonic(behind.clock) + maxDuration.success, (reason, cause) => {
+    const fields = { entity, operation: "withLock", description, ...(cause === undefined ? {} : { cause }) }
+    lost = reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields)
+    fiber?.interruptUnsafe()
+  })
   // One fiber for the work and nothing beside it that waits for the lock: there may be many thousands.
   return Effect.contextWith((context: Context.Context<R>) =>
     Effect.callback<A, E | AutoLockRenewFailed | AutoLockRenewTimeout>((resume) => {

@@ -23,7 +23,7 @@ import { Locked } from "./internal/receivedMessage.ts"
 import { internalsOf } from "./internal/receivers.ts"
 import * as receiving from "./internal/receiving.ts"
 import * as settling from "./internal/settling.ts"
-import { Telemetry } from "./internal/telemetry.ts"
+import { linksOf, messageAttributes, Telemetry } from "./internal/telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -333,7 +333,18 @@ class ReceiverOfLocked extends reading.LockedReader implements ServiceBusReceive
     })
   }
   renewLock(message: LockedMessage<unknown>): Effect.Effect<DateTime.Utc, LockRenewalError> {
-    return this.renewLockOf(message) as Effect.Effect<DateTime.Utc, LockRenewalError>
+    return Effect.suspend(() => {
+      const delivery = Locked.deliveryOf(message, this)
+      if (delivery === undefined) {
+        return Effect.fail(outOfRange(this.entity, "message", "a message that this receiver received"))
+      }
+      // It has no session that could be lost.
+      const renewed = receiving.renewLock(this.self, message, delivery) as Effect.Effect<DateTime.Utc, LockRenewalError>
+      return this.self.telemetry.run("renew_message_lock", () => renewed, {
+        attributes: () => messageAttributes(message),
+        links: () => linksOf([message])
+      })
+    })
   }
 }
 

@@ -152,7 +152,7 @@ export const acceptDestructive = <A, S, const U extends receiving.Undecodable = 
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<DestructiveSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  named(entity, sessionId, options, true, (accepted) => new AnySession(accepted, options) as any)
+  named(entity, sessionId, options, true, (accepted) => destructiveOf(accepted, options))
 
 /**
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
@@ -176,7 +176,7 @@ export const acceptNextDestructive = <A, S, const U extends receiving.Undecodabl
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<DestructiveSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  next(entity, options, true, (accepted) => new AnySession(accepted, options) as any)
+  next(entity, options, true, (accepted) => destructiveOf(accepted, options))
 
 /**
  * Accepts a session, runs work with it and gives it up. Work whose session is lost is interrupted, and fails with
@@ -361,18 +361,7 @@ const heldOf = <S>(accepted: session.Accepted): Held<S> => {
 
 /** The session that users hold, over an accepted one. @internal */
 export const of = (accepted: session.Accepted, options: Options | undefined): ServiceBusSession<any, any> =>
-  new LockedSession(accepted, options) as any
+  Object.assign(new reading.LockedReader(accepted.receiving, options), heldOf(accepted)) as any
 
-class AnySession extends reading.Reader {
-  constructor(accepted: session.Accepted, options: Options | undefined) {
-    super(accepted.receiving, options)
-    Object.assign(this, heldOf(accepted))
-  }
-}
-
-class LockedSession extends reading.LockedReader {
-  constructor(accepted: session.Accepted, options: Options | undefined) {
-    super(accepted.receiving, options)
-    Object.assign(this, heldOf(accepted))
-  }
-}
+const destructiveOf = (accepted: session.Accepted, options: Options | undefined): any =>
+  Object.assign(new reading.Reader(accepted.receiving, options), heldOf(accepted))

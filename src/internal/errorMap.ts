@@ -317,3 +317,9 @@ export const fromSocket = (
 /** The connection is gone, for a reason that this library saw itself. */
 export const connectionLost = (description: string, cause?: unknown): E.ServiceBusConnectionError =>
   new E.ServiceBusConnectionError({ ...clean(description), ...(cause === undefined ? {} : { cause }) })
+
+/** Whether an error says that a lock is over. */
+export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.SessionLockLostError => {
+  const tag = (error as { readonly _tag?: unknown } | undefined)?._tag
+  return tag === "MessageLockLostError" || tag === "SessionLockLostError"
+}

@@ -11,6 +11,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type LockRenewalError, OperationTimeoutError, type SessionLockRenewalError } from "../ServiceBusError.ts"
 import { monotonic } from "./amqp/monotonic.ts"
+import * as errorMap from "./errorMap.ts"
 
 type RenewalError = LockRenewalError | SessionLockRenewalError
 
@@ -59,6 +60,16 @@ export interface LockWheel {
   /** Tells those who watch a lock. */
   readonly changed: (lock: Lock) => void
 }
+
+/** A lock to be kept until a time by the monotonic clock. */
+export const kept = (lock: Lock, until: number, onLost: Kept["onLost"]): Kept => ({
+  lock,
+  until,
+  onLost,
+  done: false,
+  bucket: 0,
+  failure: undefined
+})
 
 export interface Options {
   /** Renews the locks of tokens with one request: all or none. */
@@ -154,7 +165,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (!lock.held()) kept.done = true
     if (kept.done) return
     kept.failure = failure
-    if (failure._tag === "MessageLockLostError" || failure._tag === "SessionLockLostError") return lose(kept)
+    if (errorMap.isLockLost(failure)) return lose(kept)
     // Within the lock's life there is time for a few more tries.
     const after = monotonic(clock)
     put(kept, Math.min(lock.expiresAt, after + Math.max(pause, (lock.expiresAt - after) / 4)))

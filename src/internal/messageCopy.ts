@@ -6,10 +6,10 @@ import * as DateTime from "effect/DateTime"
 import { createHash } from "node:crypto"
 import * as AmqpValue from "../AmqpValue.ts"
 import type { LockedMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
-import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import { copyEntries, rawItem, rawSection } from "./amqp/dataPlane/verbatim.ts"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
-import { asMessageId, retryProperties, sectionsOf } from "./receivedMessage.ts"
+import { asMessageId, Received, retryProperties } from "./receivedMessage.ts"
 
 /** What the broker says of a message and its delivery (Service Bus protocol guide, message annotations). */
 const broker = new Set([
@@ -27,13 +27,12 @@ const ours = new Set<string>(Object.values(retryProperties))
 
 const writer = new Writer()
 
-/** Encodes the copy. Times are milliseconds by the wall clock. */
+/** Encodes the copy of a message that was received. Times are milliseconds by the wall clock. */
 export const copyOf = (
   message: LockedMessage<unknown>,
-  delivery: IncomingDelivery,
   times: { readonly enqueueAt: number; readonly now: number }
 ): Buffer => {
-  const sections = sectionsOf(delivery)
+  const sections = Received.sectionsOf(message)!
   writer.reset()
   writeHeader(sections)
   writer.descriptor(0x72)
@@ -44,15 +43,13 @@ export const copyOf = (
   writer.end(annotations, kept + 2)
   writeProperties(sections, message)
   writeApplicationProperties(sections, message, times.now)
-  writer.raw(delivery.payload.subarray(sections.body, sections.bodyEnd))
+  writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
   if (sections.footer >= 0) {
     writer.descriptor(0x78)
     writer.raw(rawSection(sections, sections.footer))
   }
   return writer.take()
 }
-
-type Sections = ReturnType<typeof sectionsOf>
 
 const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)
 

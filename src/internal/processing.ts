@@ -24,9 +24,8 @@ import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
-import type { SettlingError } from "./errorMap.ts"
 import { count, most } from "./limits.ts"
-import type * as lockWheel from "./lockWheel.ts"
+import * as lockWheel from "./lockWheel.ts"
 import { Quiet } from "./quiet.ts"
 import * as receiving from "./receiving.ts"
 import * as settling from "./settling.ts"
@@ -208,14 +207,11 @@ export class Processing<A, E, R> {
 
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
     const { behind, settings } = this
-    const kept: lockWheel.Kept = {
-      lock: receiving.lockOf(behind, message, delivery),
-      until: delivery.receivedAt + settings.maxLockRenewal,
-      done: false,
-      bucket: 0,
-      failure: undefined,
-      onLost: () => this.lost(job)
-    }
+    const kept = lockWheel.kept(
+      receiving.lockOf(behind, message, delivery),
+      delivery.receivedAt + settings.maxLockRenewal,
+      () => this.lost(job)
+    )
     const job: Job<A> = { delivery, message, kept, work: undefined, state: "open" }
     // The lock of a session is kept as long as the session is held.
     if (behind.session === undefined) behind.wheel.keep(kept)
@@ -589,7 +585,4 @@ export class Processing<A, E, R> {
 }
 
 /** What a refused settlement makes of its message. */
-const stateOf = (error: unknown): "lost" | "unconfirmed" => {
-  const tag = (error as Partial<SettlingError> | undefined)?._tag
-  return tag === "MessageLockLostError" || tag === "SessionLockLostError" ? "lost" : "unconfirmed"
-}
+const stateOf = (error: unknown): "lost" | "unconfirmed" => errorMap.isLockLost(error) ? "lost" : "unconfirmed"

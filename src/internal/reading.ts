@@ -17,12 +17,10 @@ import * as Stream from "effect/Stream"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import {
   type InvalidOptionError,
-  type LockRenewalError,
   MessageDecodeError,
   type ReceiveError,
   type ServiceBusConnectionError,
-  type SessionLockLostError,
-  type SessionLockRenewalError
+  type SessionLockLostError
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
@@ -32,14 +30,13 @@ import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
-import { count, outOfRange, wait } from "./limits.ts"
+import { count, wait } from "./limits.ts"
 import * as peeking from "./peeking.ts"
-import { Locked } from "./receivedMessage.ts"
 import * as receivers from "./receivers.ts"
 import * as receiving from "./receiving.ts"
 import { canPass } from "./retryPolicy.ts"
 import * as settling from "./settling.ts"
-import { found, type Hooks, linksOf, messageAttributes } from "./telemetry.ts"
+import { found, type Hooks } from "./telemetry.ts"
 
 /** How a receiver reads. */
 export interface ReaderOptions {
@@ -435,16 +432,5 @@ export class LockedReader extends Reader {
   }
   completeAll(messages: ReadonlyArray<LockedMessage<unknown>>): Effect.Effect<void, any> {
     return settling.settle(this.self, this, messages, Settlement.complete)
-  }
-  protected renewLockOf(message: LockedMessage<unknown>) {
-    return Effect.suspend((): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError> => {
-      const delivery = Locked.deliveryOf(message, this)
-      return delivery === undefined
-        ? Effect.fail(outOfRange(this.entity, "message", "a message that this receiver received"))
-        : this.self.telemetry.run("renew_message_lock", () => receiving.renewLock(this.self, message, delivery), {
-          attributes: () => messageAttributes(message),
-          links: () => linksOf([message])
-        })
-    })
   }
 }

@@ -16,8 +16,7 @@ import {
   MessageAlreadySettled,
   MessageDecodeError,
   type ServiceBusConnectionError,
-  type SessionLockLostError,
-  type SessionLockRenewalError
+  type SessionLockLostError
 } from "../ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "../ServiceBusMessage.ts"
 import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
@@ -63,10 +62,6 @@ export interface Receiving {
   taker: "receive" | "stream" | "processor" | undefined
   /** Messages whose lock ran out before they could be handed out. */
   expired: number
-  /** Renews the locks of messages, or the one of the session. */
-  readonly renew: (
-    tokens: ReadonlyArray<string>
-  ) => Effect.Effect<ReadonlyArray<DateTime.Utc>, LockRenewalError | SessionLockRenewalError>
 }
 
 /** What asks the `$management` node of an entity: a receiver, or something that has no link. */
@@ -123,15 +118,7 @@ export const make = Effect.fnUntraced(function*(options: {
   }))
   yield* telemetry.watching("servicebus.receiver.credit", () => link.current().credit())
   yield* telemetry.watching("servicebus.receiver.waiting", () => link.current().size())
-  const renew = (tokens: ReadonlyArray<string>) =>
-    namespace.managing(entity.path, link.isOpen, (node) =>
-      management.renewLocks(node, {
-        entity: entity.path,
-        tokens,
-        link: link.current().link.name,
-        timeout
-      }))
-  return {
+  const self: Receiving = {
     entity,
     namespace,
     get link() {
@@ -142,17 +129,30 @@ export const make = Effect.fnUntraced(function*(options: {
     session: undefined,
     destructive,
     prefetch,
-    wheel: yield* lockWheel.make({ ...options.renewal, renew, onResult: telemetry.renewed }),
+    wheel: yield* lockWheel.make({
+      ...options.renewal,
+      renew: (tokens) => renewLocks(self, tokens),
+      onResult: telemetry.renewed
+    }),
     clock,
     telemetry,
     fork: Effect.runForkWith(context),
     rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
     leaving: new Set(),
     taker: undefined,
-    expired: 0,
-    renew
+    expired: 0
   }
+  return self
 })
+
+/** Renews the locks of messages with one request. */
+const renewLocks = (self: Receiving, tokens: ReadonlyArray<string>) =>
+  self.namespace.managing(
+    self.entity.path,
+    self.isOpen,
+    (node, timeout) =>
+      management.renewLocks(node, { entity: self.entity.path, tokens, link: self.link.link.name, timeout })
+  )
 
 /** Takes the messages of a receiver: nobody else does until `leave`. */
 export const take = (self: Receiving, taker: Receiving["taker"] & string): Effect.Effect<void, InvalidOptionError> =>
@@ -268,10 +268,10 @@ export const renewLock = (
   self: Receiving,
   message: LockedMessage<unknown>,
   delivery: IncomingDelivery
-): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockRenewalError> =>
+): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockLostError> =>
   Effect.suspend(() => {
     const now = monotonic(self.clock)
-    return Effect.map(self.namespace.retrying.run(self.renew([message.lockToken])), (times) => {
+    return Effect.map(self.namespace.retrying.run(renewLocks(self, [message.lockToken])), (times) => {
       self.wheel.renewed(lockOf(self, message, delivery), now)
       return times[0]!
     })
@@ -326,14 +326,10 @@ export const handOut = <A>(
 
 /** Whether the lock of a message ended while it waited to be handed out. */
 const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
-  if (self.session !== undefined) {
-    if (self.session.ended() === undefined) return false
-    delivery.holder.forget(delivery)
-    self.expired++
-    return true
-  }
-  const age = monotonic(self.clock) - delivery.receivedAt
-  if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
+  if (self.session === undefined) {
+    const age = monotonic(self.clock) - delivery.receivedAt
+    if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
+  } else if (self.session.ended() === undefined) return false
   delivery.holder.forget(delivery)
   self.expired++
   return true

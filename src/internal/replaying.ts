@@ -24,7 +24,7 @@ import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import type { SettlingError } from "./errorMap.ts"
-import type * as lockWheel from "./lockWheel.ts"
+import * as lockWheel from "./lockWheel.ts"
 import { idOf } from "./messageCopy.ts"
 import { Locked, Received, retryProperties } from "./receivedMessage.ts"
 import { lockOf, type Receiving } from "./receiving.ts"
@@ -126,15 +126,8 @@ export const run = Effect.fnUntraced(function*(
 
   const keep = (message: LockedMessage<undefined>): Letter => {
     const delivery = Locked.deliveryOf(message, owner)!
-    const kept: lockWheel.Kept = {
-      lock: lockOf(receiving, message, delivery),
-      until: Infinity,
-      // It comes again, as another delivery.
-      onLost: () => delivery.holder.forget(delivery),
-      done: false,
-      bucket: 0,
-      failure: undefined
-    }
+    // It comes again, as another delivery.
+    const kept = lockWheel.kept(lockOf(receiving, message, delivery), Infinity, () => delivery.holder.forget(delivery))
     wheel.keep(kept)
     return { message, delivery, kept }
   }

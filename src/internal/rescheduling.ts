@@ -25,7 +25,6 @@ import {
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import type { RetryAfter, Settlement } from "../Settlement.ts"
-import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import * as Sender from "./amqp/Sender.ts"
 import { copyOf } from "./messageCopy.ts"
 import type { Namespace } from "./namespace.ts"
@@ -43,7 +42,6 @@ export interface Rescheduling {
   /** Sends a copy of a message to be enqueued after a delay in milliseconds, and waits until the broker has accepted it. */
   readonly send: (
     message: LockedMessage<unknown>,
-    delivery: IncomingDelivery,
     delay: number
   ) => Effect.Effect<void, SendError>
 }
@@ -111,10 +109,10 @@ export const make = Effect.fnUntraced(function*(options: {
               Option.isSome(step) ? checked(entity, step.value) : Effect.succeed(exhausted(message))
           )
       }),
-    send: (message, delivery, delay) =>
+    send: (message, delay) =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
-        const copy = copyOf(message, delivery, { enqueueAt: now + delay, now })
+        const copy = copyOf(message, { enqueueAt: now + delay, now })
         return namespace.retrying.run(Effect.flatMap(sender, (sender) =>
           copy.length > sender.maxMessageSize
             ? Effect.fail(

@@ -184,7 +184,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
   const renew = Effect.suspend(() => {
     const now = monotonic(clock)
     return Effect.tap(
-      asking({ entity, namespace, isOpen, link, id }, sessions.renewLock),
+      asking(receiving, id, sessions.renewLock),
       (expiration) =>
         Effect.sync(() => {
           until = DateTime.toEpochMillis(expiration)
@@ -217,27 +217,19 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
     leaving: new Set(),
     taker: undefined,
-    expired: 0,
-    renew: () => Effect.map(renew, (time) => [time])
+    expired: 0
   }
-  wheel.keep({
-    lock,
-    until: began + options.maxLockRenewal,
-    done: false,
-    bucket: 0,
-    failure: undefined,
-    onLost: (reason, cause) =>
-      lose(
-        new SessionLockLostError({
-          entity: entity.path,
-          operation: "session",
-          description: reason === "budget"
-            ? `the lock of session "${id}" ended after the time for which it is renewed`
-            : `the lock of session "${id}" ended`,
-          ...(cause === undefined ? {} : { cause })
-        })
-      )
-  })
+  wheel.keep(lockWheel.kept(lock, began + options.maxLockRenewal, (reason, cause) =>
+    lose(
+      new SessionLockLostError({
+        entity: entity.path,
+        operation: "session",
+        description: reason === "budget"
+          ? `the lock of session "${id}" ended after the time for which it is renewed`
+          : `the lock of session "${id}" ended`,
+        ...(cause === undefined ? {} : { cause })
+      })
+    )))
   return {
     receiving,
     id,
@@ -247,17 +239,10 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
   } satisfies Accepted
 })
 
-interface Asking {
-  readonly entity: ServiceBusEntity.Any
-  readonly namespace: Namespace
-  readonly isOpen: Receiving["isOpen"]
-  readonly link: Receiver.Receiver
-  readonly id: string
-}
-
 /** A request on behalf of a session that is held. */
 const asking = <A, E>(
-  { entity, id, isOpen, link, namespace }: Asking,
+  { entity, isOpen, link, namespace }: Pick<Receiving, "entity" | "isOpen" | "link" | "namespace">,
+  id: string,
   request: (node: RequestResponse, options: {
     readonly entity: string
     readonly sessionId: string
@@ -271,8 +256,6 @@ const asking = <A, E>(
     (node, timeout) => request(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout })
   )
 
-const ofAccepted = ({ id, receiving }: Accepted): Asking => ({ ...receiving, id })
-
 /** The state of a session by its codec. */
 export const getState = <S>(
   self: Accepted,
@@ -281,7 +264,7 @@ export const getState = <S>(
   Effect.flatMap(
     self.receiving.telemetry.run(
       "get_session_state",
-      () => self.receiving.namespace.retrying.run(asking(ofAccepted(self), sessions.getState))
+      () => self.receiving.namespace.retrying.run(asking(self.receiving, self.id, sessions.getState))
     ),
     (bytes) => {
       if (bytes === undefined) return Effect.succeed(Option.none())
@@ -323,6 +306,6 @@ export const setState = <S>(
     }
     return self.receiving.telemetry.run("set_session_state", () =>
       self.receiving.namespace.retrying.run(
-        asking(ofAccepted(self), (node, options) => sessions.setState(node, { ...options, state: bytes }))
+        asking(self.receiving, self.id, (node, options) => sessions.setState(node, { ...options, state: bytes }))
       ))
   })

@@ -18,6 +18,7 @@ import type { RetryAfter, Settlement } from "../Settlement.ts"
 import { accepted, type Outcome, writeOutcome } from "./amqp/dataPlane/Outcome.ts"
 import type { Holder, IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
+import * as errorMap from "./errorMap.ts"
 import type { SettlingError } from "./errorMap.ts"
 import type * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
@@ -353,7 +354,7 @@ const settleLater = (
         }
         // Once the copy is accepted, nobody keeps the original from being completed.
         return Effect.uninterruptibleMask((restore) =>
-          Effect.andThen(restore(self.rescheduling.send(message, delivery, plan)), finish(settlement, accepted))
+          Effect.andThen(restore(self.rescheduling.send(message, plan)), finish(settlement, accepted))
         )
       }).pipe(Effect.ensuring(Effect.sync(() => self.leaving.delete(delivery))))
     }
@@ -408,9 +409,6 @@ const settlementOf = (outcome: Outcome): Settlement => {
   }
 }
 
-const isLockLost = (error: SettlingError): boolean =>
-  error._tag === "MessageLockLostError" || error._tag === "SessionLockLostError"
-
 /**
  * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
  * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
@@ -451,13 +449,15 @@ export const settleElsewhere = (
       }))).pipe(
         Effect.onError((cause) =>
           Effect.sync(() => {
-            const isLost = cause.reasons.some((reason) => Cause.isFailReason(reason) && isLockLost(reason.error))
+            const isLost = cause.reasons.some((reason) =>
+              Cause.isFailReason(reason) && errorMap.isLockLost(reason.error)
+            )
             // As far as anybody knows it is not settled: it may be tried again.
             if (!uncertain && !isLost && !isOut) delivery.holder.hold(delivery)
           })
         ),
         Effect.mapError((error) =>
-          uncertain && isLockLost(error)
+          uncertain && errorMap.isLockLost(error)
             ? new OperationTimeoutError({
               entity: entity.path,
               operation: "settle",
