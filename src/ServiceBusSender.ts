@@ -195,7 +195,7 @@ const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
   const open = Effect.flatMap(
     namespace.session(entity.path),
-    (session) => Sender.make(session, { address: entity.path, entity: entity.path, timeout: namespace.options.timeout })
+    (session) => Sender.make(session, { entity: entity.path, timeout: namespace.options.timeout })
   )
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
   const link = yield* namespace.retrying.run(supervisor.make({

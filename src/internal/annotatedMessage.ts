@@ -71,8 +71,6 @@ export interface AmqpAnnotatedMessage {
   readonly footer?: Readonly<Record<string, AmqpValue.AmqpValue>> | undefined
 }
 
-const maxUint = 4294967295
-
 const partitionKey = "x-opt-partition-key"
 const viaPartitionKey = "x-opt-via-partition-key"
 
@@ -88,23 +86,22 @@ export const routeOf = (message: AmqpAnnotatedMessage | undefined): messageCodec
   viaPartitionKey: message === undefined ? undefined : annotation(message, viaPartitionKey)
 })
 
+/** A key that the broker routes by; refused by its name where it is none. */
+const checked = (message: AmqpAnnotatedMessage, name: string, key: string): string | undefined => {
+  const value = message.messageAnnotations?.[key]
+  if (value === undefined || value === null) return undefined
+  return messageCodec.limited(name, receivedMessage.asString(value) ?? messageCodec.refuse(name, "it must be a string"))
+}
+
 /** Encodes a message with the checks and the id of one that is sent, and gives its id. Throws a MessageEncodeError. */
 export const encodeToSend = (writer: Writer, message: AmqpAnnotatedMessage): string => {
   const { properties } = message
   const id = messageCodec.idOf(properties?.messageId)
   const sessionId = messageCodec.limited("sessionId", properties?.groupId)
   messageCodec.limited("replyToSessionId", properties?.replyToGroupId)
-  for (const key of [partitionKey, viaPartitionKey]) {
-    const value = message.messageAnnotations?.[key]
-    if (value === undefined || value === null) continue
-    const name = key === partitionKey ? "partitionKey" : "viaPartitionKey"
-    if (receivedMessage.asString(value) === undefined) messageCodec.refuse(name, "it must be a string")
-    messageCodec.limited(name, receivedMessage.asString(value))
-  }
-  const partition = annotation(message, partitionKey)
-  if (partition !== undefined && sessionId !== undefined && partition !== sessionId) {
-    messageCodec.refuse("partitionKey", "it must equal the session id where both are given")
-  }
+  const partition = checked(message, "partitionKey", partitionKey)
+  checked(message, "viaPartitionKey", viaPartitionKey)
+  messageCodec.checkKeys(partition, sessionId)
   encode(writer, message, id)
   return AmqpValue.toText(id)
 }
@@ -138,29 +135,18 @@ const kinds: ReadonlySet<string> = new Set(["data", "sequence", "value", "empty"
 const writeHeader = (writer: Writer, header: Header): void => {
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
-  writeBoolean(writer, "durable", header.durable)
-  writeNumber(writer, "priority", "ubyte", header.priority)
+  messageCodec.writeBoolean(writer, "durable", header.durable)
+  messageCodec.writeNumber(writer, "priority", "ubyte", header.priority)
   if (header.timeToLive === undefined) writer.null()
   else {
     if (!Duration.isDuration(header.timeToLive)) messageCodec.refuse("timeToLive", "it must be a Duration")
     const millis = Duration.toMillis(header.timeToLive)
     if (!(millis >= 0)) messageCodec.refuse("timeToLive", "it must be 0 milliseconds or more")
-    writer.uint(Math.min(Math.floor(millis), maxUint))
+    writer.uint(Math.min(Math.floor(millis), messageCodec.maxUint))
   }
-  writeBoolean(writer, "firstAcquirer", header.firstAcquirer)
-  writeNumber(writer, "deliveryCount", "uint", header.deliveryCount)
+  messageCodec.writeBoolean(writer, "firstAcquirer", header.firstAcquirer)
+  messageCodec.writeNumber(writer, "deliveryCount", "uint", header.deliveryCount)
   writer.end(list, 5)
-}
-
-const writeBoolean = (writer: Writer, part: string, value: boolean | undefined): void => {
-  if (value === undefined) return writer.null()
-  if (typeof value !== "boolean") return messageCodec.refuse(part, "it must be true or false")
-  writer.boolean(value)
-}
-
-const writeNumber = (writer: Writer, part: string, type: "ubyte" | "uint", value: number | undefined): void => {
-  if (value === undefined) return writer.null()
-  messageCodec.at(part, () => writer.value(AmqpValue.typed(type, value)))
 }
 
 const writeProperties = (
@@ -171,10 +157,7 @@ const writeProperties = (
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
   messageCodec.writeMessageId(writer, "messageId", messageId)
-  const { userId } = properties
-  if (userId === undefined) writer.null()
-  else if (userId instanceof Uint8Array) writer.binary(userId)
-  else messageCodec.refuse("userId", "it must be a Uint8Array")
+  messageCodec.writeBinary(writer, "userId", properties.userId)
   for (const part of ["to", "subject", "replyTo"] as const) {
     messageCodec.writeText(writer, messageCodec.text(part, properties[part]))
   }
@@ -184,7 +167,7 @@ const writeProperties = (
   messageCodec.writeTime(writer, "absoluteExpiryTime", properties.absoluteExpiryTime)
   messageCodec.writeTime(writer, "creationTime", properties.creationTime)
   messageCodec.writeText(writer, messageCodec.text("groupId", properties.groupId))
-  writeNumber(writer, "groupSequence", "uint", properties.groupSequence)
+  messageCodec.writeNumber(writer, "groupSequence", "uint", properties.groupSequence)
   messageCodec.writeText(writer, messageCodec.text("replyToGroupId", properties.replyToGroupId))
   writer.end(list, 13)
 }

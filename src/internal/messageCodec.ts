@@ -18,7 +18,8 @@ export const batchFormat = 0x80013700
 /** What the broker routes a message by. */
 export type Route = Pick<OutgoingMessage<unknown>, "partitionKey" | "sessionId" | "viaPartitionKey">
 
-const maxUint = 4294967295
+/** The largest uint. */
+export const maxUint = 4294967295
 
 /** A value of a message that cannot be encoded, and where it stands. */
 export const refuse = (part: string, description: string): never => {
@@ -44,6 +45,32 @@ export const limited = (part: string, value: string | undefined): string | undef
 export const text = (part: string, value: string | undefined): string | undefined =>
   value === undefined || typeof value === "string" ? value : refuse(part, "it must be a string")
 
+export const writeBoolean = (writer: Writer, part: string, value: boolean | undefined): void => {
+  if (value === undefined) return writer.null()
+  if (typeof value !== "boolean") return refuse(part, "it must be true or false")
+  writer.boolean(value)
+}
+
+export const writeNumber = (
+  writer: Writer,
+  part: string,
+  type: "ubyte" | "uint",
+  value: number | undefined
+): void => value === undefined ? writer.null() : at(part, () => writer.value(AmqpValue.typed(type, value)))
+
+export const writeBinary = (writer: Writer, part: string, value: Uint8Array | undefined): void => {
+  if (value === undefined) return writer.null()
+  if (!(value instanceof Uint8Array)) return refuse(part, "it must be a Uint8Array")
+  writer.binary(value)
+}
+
+/** What the broker routes by must be one thing (Service Bus: partitioning). */
+export const checkKeys = (partitionKey: string | undefined, sessionId: string | undefined): void => {
+  if (partitionKey !== undefined && sessionId !== undefined && partitionKey !== sessionId) {
+    refuse("partitionKey", "it must equal the session id where both are given")
+  }
+}
+
 /** A section that is a map or a list of fields. */
 export const fields = <A extends object>(part: string, value: A): A =>
   typeof value === "object" && value !== null ? value : refuse(part, "it must be an object")
@@ -51,10 +78,7 @@ export const fields = <A extends object>(part: string, value: A): A =>
 /** The id that a message is sent under: its own, or a new one. */
 export const idOf = (messageId: AmqpValue.MessageId | undefined): AmqpValue.MessageId => {
   if (messageId === undefined) return randomUUID()
-  if (typeof messageId === "string" && messageId.length > 128) {
-    return refuse("messageId", `it has ${messageId.length} characters, at most 128 are allowed`)
-  }
-  return messageId
+  return typeof messageId === "string" ? limited("messageId", messageId)! : messageId
 }
 
 export const writeMessageId = (writer: Writer, part: string, value: AmqpValue.MessageId | undefined): void => {
@@ -114,11 +138,8 @@ const writeHeader = (writer: Writer, message: OutgoingMessage<unknown>): void =>
   if (durable === undefined && priority === undefined && timeToLive === undefined) return
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
-  if (durable === undefined) writer.null()
-  else if (typeof durable === "boolean") writer.boolean(durable)
-  else refuse("durable", "it must be true or false")
-  if (priority === undefined) writer.null()
-  else at("priority", () => writer.value(AmqpValue.typed("ubyte", priority)))
+  writeBoolean(writer, "durable", durable)
+  writeNumber(writer, "priority", "ubyte", priority)
   if (timeToLive === undefined) return writer.end(list, 2)
   const duration = Duration.fromInput(timeToLive)
   if (duration._tag === "None") return refuse("timeToLive", "it is not a duration")
@@ -134,9 +155,7 @@ const writeAnnotations = (writer: Writer, message: OutgoingMessage<unknown>): vo
   const viaPartitionKey = limited("viaPartitionKey", message.viaPartitionKey)
   const scheduledEnqueueTime = time("scheduledEnqueueTime", message.scheduledEnqueueTime)
   const { messageAnnotations, sessionId } = message
-  if (partitionKey !== undefined && sessionId !== undefined && partitionKey !== sessionId) {
-    refuse("partitionKey", "it must equal the session id where both are given")
-  }
+  checkKeys(partitionKey, sessionId)
   if (
     partitionKey === undefined && viaPartitionKey === undefined && scheduledEnqueueTime === undefined &&
     messageAnnotations === undefined
@@ -179,9 +198,7 @@ const writeProperties = (
   writeMessageId(writer, "messageId", id)
   // Most messages have an id and a content type: the nulls between and after are not written one by one.
   const { absoluteExpiryTime, correlationId, creationTime, groupSequence, userId } = message
-  if (userId === undefined) writer.null()
-  else if (userId instanceof Uint8Array) writer.binary(userId)
-  else refuse("userId", "it must be a Uint8Array")
+  writeBinary(writer, "userId", userId)
   writeText(writer, text("to", message.to))
   writeText(writer, text("subject", message.subject))
   writeText(writer, text("replyTo", message.replyTo))
@@ -196,8 +213,7 @@ const writeProperties = (
   writeTime(writer, "absoluteExpiryTime", absoluteExpiryTime)
   writeTime(writer, "creationTime", creationTime)
   writeText(writer, limited("sessionId", sessionId))
-  if (groupSequence === undefined) writer.null()
-  else at("groupSequence", () => writer.value(AmqpValue.typed("uint", groupSequence)))
+  writeNumber(writer, "groupSequence", "uint", groupSequence)
   writeText(writer, limited("replyToSessionId", replyToSessionId))
   writer.end(list, 13)
 }

@@ -9,7 +9,7 @@ import type { LockedMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import { copyEntries, rawItem, rawSection } from "./amqp/dataPlane/verbatim.ts"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
-import { asMessageId, Received, retryProperties } from "./receivedMessage.ts"
+import { asMessageId, Received, retryProperties, retryPropertyNames } from "./receivedMessage.ts"
 
 /** What the broker says of a message and its delivery (Service Bus protocol guide, message annotations). */
 const broker = new Set([
@@ -22,8 +22,6 @@ const broker = new Set([
   "x-opt-deadletter-source",
   "x-opt-scheduled-enqueue-time"
 ])
-
-const ours = new Set<string>(Object.values(retryProperties))
 
 const writer = new Writer()
 
@@ -93,7 +91,7 @@ export const idOf = (message: ReceivedMessage<unknown>, purpose: string): string
 const writeApplicationProperties = (sections: Sections, message: LockedMessage<unknown>, now: number): void => {
   writer.descriptor(0x74)
   const map = writer.begin(0xd1)
-  const kept = copyEntries(writer, sections, sections.applicationProperties, ours)
+  const kept = copyEntries(writer, sections, sections.applicationProperties, retryPropertyNames)
   writer.string(retryProperties.attempt)
   writer.value(AmqpValue.typed("int", message.retryAttempt + 1))
   writer.string(retryProperties.firstEnqueued)

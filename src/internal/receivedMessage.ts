@@ -64,6 +64,8 @@ export const retryProperties = {
   originalMessageId: "retry-original-message-id"
 } as const
 
+export const retryPropertyNames: ReadonlySet<string> = new Set(Object.values(retryProperties))
+
 /** `DateTime.MaxValue` of .NET: the service's way of saying never. */
 const never = 253402300799000
 

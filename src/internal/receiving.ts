@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const telemetry = new Telemetry(entity, namespace.options.endpoint, context)
   const open = Effect.fnUntraced(function*(lost: Receiver.Receiver | undefined) {
     const session = yield* namespace.session(entity.path)
-    const link = yield* Receiver.make(session, { address: entity.path, entity: entity.path, destructive, timeout })
+    const link = yield* Receiver.make(session, { entity: entity.path, destructive, timeout })
     // Their locks outlive the link that they came on.
     if (lost !== undefined) link.putBack(lost.take(Infinity))
     if (prefetch > 0) link.addCredit(prefetch - link.size())

@@ -26,7 +26,7 @@ import { monotonic } from "./amqp/monotonic.ts"
 import type { SettlingError } from "./errorMap.ts"
 import * as lockWheel from "./lockWheel.ts"
 import { idOf } from "./messageCopy.ts"
-import { Locked, Received, retryProperties } from "./receivedMessage.ts"
+import { Locked, Received, retryPropertyNames } from "./receivedMessage.ts"
 import { lockOf, type Receiving } from "./receiving.ts"
 import * as settling from "./settling.ts"
 
@@ -87,12 +87,10 @@ interface Letter {
   readonly kept: lockWheel.Kept
 }
 
-const retries = new Set<string>(Object.values(retryProperties))
-
 /** The message that says the same as a letter; how often it was tried before does not count any more. */
 const afresh = (message: LockedMessage<unknown>): OutgoingMessage<unknown> => {
   const { applicationProperties, ...copy } = fromReceived(message)
-  const kept = Object.entries(applicationProperties ?? {}).filter(([key]) => !retries.has(key))
+  const kept = Object.entries(applicationProperties ?? {}).filter(([key]) => !retryPropertyNames.has(key))
   return kept.length === 0 ? copy : { ...copy, applicationProperties: Object.fromEntries(kept) }
 }
 

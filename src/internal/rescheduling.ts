@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function*(options: {
           open: () =>
             Effect.flatMap(
               namespace.session(entity.path),
-              (session) => Sender.make(session, { address: entity.path, entity: entity.path, timeout })
+              (session) => Sender.make(session, { entity: entity.path, timeout })
             ),
           isLost: (sender) => sender.link.dead() !== undefined
         }),

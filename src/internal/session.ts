@@ -99,7 +99,6 @@ const attachIn = (options: Options, mine: Scope.Scope) =>
     const { destructive, entity, id, namespace, prefetch, wait } = options
     const session = yield* namespace.session(entity.path).pipe(Scope.provide(mine))
     const receiver = yield* Receiver.make(session, {
-      address: entity.path,
       entity: entity.path,
       destructive,
       timeout: namespace.options.timeout,

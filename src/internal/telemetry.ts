@@ -323,7 +323,7 @@ export class Telemetry {
     })
     const annotations = fiber.getRef(References.TracerSpanAnnotations)
     for (const name in annotations) span.attribute(name, annotations[name])
-    for (const name in this.spanBase) span.attribute(name, this.spanBase[name])
+    annotate(span, this.spanBase)
     span.attribute("messaging.operation.name", operation)
     if (type !== undefined) span.attribute("messaging.operation.type", type)
     if (attributes !== undefined) annotate(span, attributes)

@@ -21,7 +21,7 @@ const sendMalformed = Effect.gen(function*() {
   const namespace = yield* ServiceBusClient.namespaceFor(Orders)
   const session = yield* namespace.session("orders")
   const { timeout } = namespace.options
-  const link = yield* Sender.make(session, { address: "orders", entity: "orders", timeout })
+  const link = yield* Sender.make(session, { entity: "orders", timeout })
   yield* link.send([Buffer.from([0x00, 0x53, 0x75, 0xb0, 0x00, 0x00, 0x10, 0x00, 0x01])], [0])
 })
 

@@ -8,7 +8,8 @@ import * as DateTime from "effect/DateTime"
 import * as AmqpValue from "../../AmqpValue.ts"
 import { Reader } from "./dataPlane/Reader.ts"
 import { walk } from "./dataPlane/walk.ts"
-import type { Socket } from "./Socket.ts"
+import { codes } from "./Guard.ts"
+import { passing, type Socket } from "./Socket.ts"
 
 /** A line of the trace. */
 export interface Line {
@@ -107,10 +108,6 @@ const shapes: ReadonlyMap<number, Shape> = new Map([
   [0x43, { name: "sasl-response", fields: [] }],
   [0x44, { name: "sasl-outcome", fields: ["code"] }]
 ])
-
-const codes: ReadonlyMap<string, number> = new Map(
-  [...shapes].map(([code, { name }]) => [`amqp:${name}:list`, code])
-)
 
 /** The field of a performative that is a link's handle. */
 const handleAt: Readonly<Record<string, number>> = { attach: 1, flow: 4, transfer: 0, detach: 0 }
@@ -211,15 +208,10 @@ export const wrap = (socket: Socket, tell: (line: Line) => void): Socket => {
   const sent = new Splitter("sent", links, tell)
   socket.on("data", (bytes: Buffer) => received.push(bytes))
   return {
-    on: (event, listener) => socket.on(event, listener),
-    once: (event, listener) => socket.once(event, listener),
-    removeListener: (event, listener) => socket.removeListener(event, listener),
-    removeAllListeners: (event) => socket.removeAllListeners(event),
+    ...passing(socket),
     write: (bytes) => {
       sent.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
       return socket.write(bytes)
-    },
-    end: () => socket.end(),
-    destroy: () => socket.destroy()
+    }
   }
 }

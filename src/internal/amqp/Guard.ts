@@ -8,7 +8,7 @@
  */
 import { Reader } from "./dataPlane/Reader.ts"
 import { walk } from "./dataPlane/walk.ts"
-import type { Socket } from "./Socket.ts"
+import { passing, type Socket } from "./Socket.ts"
 
 /** What a peer did that no peer may. */
 export class Violation extends Error {}
@@ -102,7 +102,8 @@ const saslShapes: ReadonlyMap<number, Shape> = new Map([
   [0x44, { name: "sasl-outcome", mandatory: [0], fields: ["ubyte", "binary"] }]
 ])
 
-const codes: ReadonlyMap<string, number> = new Map([
+/** The code of a performative whose descriptor is a symbol. */
+export const codes: ReadonlyMap<string, number> = new Map([
   ...[...shapes, ...saslShapes].map(([code, { name }]) => [`amqp:${name}:list`, code] as const),
   ["amqp:transfer:list", 0x14],
   ["amqp:disposition:list", 0x15]
@@ -265,8 +266,9 @@ export class Guard {
   }
 }
 
-/** A socket whose data has been vetted; everything else passes through. */
+/** A socket whose data has been vetted. */
 export const wrap = (socket: Socket, guard: Guard): Socket => ({
+  ...passing(socket),
   on: (event, listener) =>
     socket.on(
       event,
@@ -274,11 +276,5 @@ export const wrap = (socket: Socket, guard: Guard): Socket => ({
         const vetted = guard.push(bytes)
         if (vetted !== undefined) listener(vetted)
       }
-    ),
-  once: (event, listener) => socket.once(event, listener),
-  removeListener: (event, listener) => socket.removeListener(event, listener),
-  removeAllListeners: (event) => socket.removeAllListeners(event),
-  write: (bytes) => socket.write(bytes),
-  end: () => socket.end(),
-  destroy: () => socket.destroy()
+    )
 })

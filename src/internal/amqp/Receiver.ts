@@ -25,7 +25,6 @@ import { monotonic } from "./monotonic.ts"
 import { rhea } from "./rhea.ts"
 
 export interface Options {
-  readonly address: string
   readonly entity: string
   /** Receive-and-delete: the peer sends settled deliveries (AMQP 1.0 section 2.8.2). */
   readonly destructive: boolean
@@ -80,7 +79,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
     const { session: wanted } = options
     const link = yield* Link.attach(session, {
       role: "receiver",
-      address: options.address,
+      address: options.entity,
       entity: options.entity,
       // The peer says when it has waited long enough.
       timeout: options.timeout + (wanted?.wait ?? 0),

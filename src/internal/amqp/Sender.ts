@@ -30,21 +30,18 @@ export interface Sender {
 }
 
 export interface Options {
-  readonly address: string
   readonly entity: string
   /** Milliseconds for attaching, and for the outcome of what is sent. */
   readonly timeout: number
-  readonly properties?: Record<string, unknown> | undefined
 }
 
 export const make: (session: Link.Session, options: Options) => Effect.Effect<Sender, AttachError, Scope.Scope> = Effect
   .fnUntraced(function*(session, options) {
     const link = yield* Link.attach(session, {
       role: "sender",
-      address: options.address,
+      address: options.entity,
       entity: options.entity,
-      timeout: options.timeout,
-      properties: options.properties
+      timeout: options.timeout
     })
     const deadlines = yield* Deadlines.make(options.timeout)
     const advertised = Number(link.rhea.remote.attach?.["max_message_size"] ?? 0)

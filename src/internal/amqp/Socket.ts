@@ -11,3 +11,14 @@ export interface Socket {
   end(): unknown
   destroy(): unknown
 }
+
+/** A socket that is another one. */
+export const passing = (socket: Socket): Socket => ({
+  on: (event, listener) => socket.on(event, listener),
+  once: (event, listener) => socket.once(event, listener),
+  removeListener: (event, listener) => socket.removeListener(event, listener),
+  removeAllListeners: (event) => socket.removeAllListeners(event),
+  write: (bytes) => socket.write(bytes),
+  end: () => socket.end(),
+  destroy: () => socket.destroy()
+})
