@@ -103,7 +103,7 @@ export class SessionTable implements Sessions {
   /** A message waits in its session. */
   add(entry: Entry): void {
     const session = this.of(entry.message.sessionId!)
-    session.lane.line.add(entry)
+    session.lane.add(entry)
     this.touched.add(session)
   }
 
@@ -115,7 +115,7 @@ export class SessionTable implements Sessions {
   /** A message leaves the line of its session. */
   leave(entry: Entry): void {
     const session = this.sessions.get(entry.message.sessionId!)
-    session?.lane.line.leave(entry)
+    session?.lane.leave(entry)
     if (session !== undefined) this.forget(session)
   }
 
