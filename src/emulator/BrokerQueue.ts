@@ -26,7 +26,7 @@ import type {
   StoredMessage
 } from "./Queue.ts"
 import type { QueueSettings } from "./QueueOptions.ts"
-import { type Home, isSession, SessionTable } from "./Sessions.ts"
+import { type Home, SessionTable } from "./Sessions.ts"
 
 /**
  * What the queues of one broker share.
@@ -303,12 +303,7 @@ class QueueState implements Queue, Home {
     return this.inOrder(() => true).map(Entries.snapshot)
   }
 
-  onDue(entry: Due, now: number): void {
-    if (isSession(entry)) this.sessions?.onDue(entry)
-    else this.ended(entry as Entry, now)
-  }
-
-  private ended(entry: Entry, now: number): void {
+  onDue(entry: Entry, now: number): void {
     if (entry.enqueueAt !== undefined) {
       this.activate(entry, now)
     } else if (entry.lockToken !== undefined) {
@@ -532,8 +527,6 @@ class QueueState implements Queue, Home {
     return this.refuse("EntityNotFound", "the broker is closed")
   }
 }
-
-export type { QueueState }
 
 /** Says why a message was dead-lettered. */
 const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>
