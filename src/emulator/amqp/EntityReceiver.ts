@@ -55,7 +55,7 @@ const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: 
       return refusals.notAllowed(queue.path, mixedBatch)
     }
     const stored = queue.send(messages)
-    return Result.isSuccess(stored) ? undefined : refusals.of(stored.failure, queue.path)
+    return Result.isSuccess(stored) ? undefined : refusals.of(stored.failure)
   } catch (error) {
     if (error instanceof DecodeProblem) {
       return refusals.decode(queue.path, `The message is malformed: ${error.message}.`)

@@ -88,7 +88,7 @@ const decide = (
   const done = carryOut(queue, token, outcome)
   if (settled) return
   if (done === undefined) return session.settle(delivery, echo(outcome))
-  session.settle(delivery, { _tag: "Rejected", error: served.door.refusals.of(done, queue.path) })
+  session.settle(delivery, { _tag: "Rejected", error: served.door.refusals.of(done) })
 }
 
 const carryOut = (queue: Queue, token: string, outcome: Outcome | undefined): Refusal | undefined => {

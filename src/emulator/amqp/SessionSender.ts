@@ -52,7 +52,7 @@ export const attachSession = (
     },
     lost: () => served.detach(link, refusals.sessionLockLost(queue.path))
   })
-  if (Result.isFailure(accepted)) return refusals.of(accepted.failure, queue.path)
+  if (Result.isFailure(accepted)) return refusals.of(accepted.failure)
   if (link.local.attach["source"] === undefined) waiting = new Waiting(served, queue, link, accepted.success)
   return undefined
 }
