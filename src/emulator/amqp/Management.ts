@@ -88,9 +88,9 @@ const schedule = (served: Served, queue: Queue, request: Request): Answer => {
   const messages: Array<IncomingMessage> = []
   for (const entry of entries) {
     const message = field(entry, "message")
-    if (!(message instanceof Uint8Array)) return refuse(refusals.argument(queue.path, "A message must be binary."))
+    if (!Buffer.isBuffer(message)) return refuse(refusals.argument(queue.path, "A message must be binary."))
     try {
-      messages.push(incoming(Buffer.from(message)))
+      messages.push(incoming(message))
     } catch {
       return refuse(refusals.decode(queue.path, "The message is malformed."))
     }
