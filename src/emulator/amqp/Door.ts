@@ -27,12 +27,10 @@ import * as Management from "./Management.ts"
 import * as Node from "./Node.ts"
 import { Refusals } from "./Refusals.ts"
 import type { Answer, Request } from "./Request.ts"
-import type { Options, Served, Timer } from "./Served.ts"
+import { type Options, type Served, timer } from "./Served.ts"
 import { attachSession, sessionOf } from "./SessionSender.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
-
-const timer = (ring: () => void): Timer => ({ at: 0, slot: -1, ring })
 
 /** What the service advertises, in milliseconds (Service Bus protocol guide). */
 const idleTimeout = 240_000

@@ -3,13 +3,13 @@
  * them.
  */
 import * as Result from "effect/Result"
-import type { AmqpValue } from "../../AmqpValue.ts"
 import { accepted, type Outcome, released } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { DeliveryOwner, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { tagFromToken, tokenFromTag } from "../../internal/receivedMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Attachment, Consumer, Queue, Refusal } from "../Queue.ts"
+import { text } from "./Request.ts"
 import type { Served } from "./Served.ts"
 import { outgoing } from "./StoredPayload.ts"
 
@@ -113,8 +113,6 @@ const settlementOf = (outcome: Exclude<Outcome, { readonly _tag: "Released" | "O
     }
   }
 }
-
-const text = (value: AmqpValue): string | undefined => typeof value === "string" ? value : undefined
 
 const rejected: Outcome = Object.freeze({ _tag: "Rejected" })
 const modified: Outcome = Object.freeze({ _tag: "Modified" })
