@@ -20,7 +20,7 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
     return refuse(refusals.notAllowed(queue.path, `A ${queue.kind} does not know "${request.operation}".`))
   }
   if (operation === undefined) return refuse(refusals.notImplemented(queue.path, request.operation))
-  return served.claims.heldUntil(queue.path.toLowerCase(), operation.right) === undefined
+  return served.claims.heldUntil(queue.path, operation.right) === undefined
     ? refuse(refusals.unauthorized(queue.path, operation.right))
     : operation.run(served, queue, request)
 }
