@@ -32,13 +32,12 @@ export interface Claim {
   readonly expiresAt: number
 }
 
-/** The path of a resource: without scheme, host, slashes at its ends and `$management`; in lower case. */
-export const pathOf = (resource: string): string => {
-  let path = resource.trim()
+/** An address without scheme, host and slashes at its ends: clients write it bare, with a slash, or as a URL. */
+export const bareOf = (address: string): string => {
+  let path = address
   const scheme = path.indexOf("://")
   if (scheme >= 0) {
-    path = path.slice(scheme + 3)
-    const slash = path.indexOf("/")
+    const slash = path.indexOf("/", scheme + 3)
     path = slash < 0 ? "" : path.slice(slash)
   }
   try {
@@ -46,8 +45,11 @@ export const pathOf = (resource: string): string => {
   } catch {
     // Not percent-encoded after all.
   }
-  return path.replace(/^\/+|\/+$/g, "").toLowerCase().replace(/\/?\$management$/, "")
+  return path.replace(/^\/+|\/+$/g, "")
 }
+
+/** The path of a resource: without `$management`, in lower case. */
+const pathOf = (resource: string): string => bareOf(resource.trim()).toLowerCase().replace(/\/?\$management$/, "")
 
 const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
 
@@ -130,9 +132,10 @@ export class Claims {
   /** Until when a right on a path is held, in milliseconds; undefined where it is not. */
   heldUntil(path: string, right: Right): number | undefined {
     const now = this.clock.currentTimeMillisUnsafe()
+    const lower = path.toLowerCase()
     let until: number | undefined
     for (const claim of this.claims.values()) {
-      if (claim.expiresAt <= now || !covers(claim.path, path)) continue
+      if (claim.expiresAt <= now || !covers(claim.path, lower)) continue
       if (!claim.rights.includes(right) && !claim.rights.includes("Manage")) continue
       if (until === undefined || claim.expiresAt > until) until = claim.expiresAt
     }

@@ -132,11 +132,7 @@ const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
   const name = trim(entity.name)
   const topic = entity.kind === "subscription" ? trim(entity.topic) : undefined
   const title = topic === undefined ? `${kind} "${shown(name)}"` : `subscription "${shown(name)}" of "${shown(topic)}"`
-  const options: QueueOptions.QueueOptions | undefined = entity.kind === "subscription"
-    // Its topic has the quota.
-    ? { ...entity.options, maxSize: Number.MAX_SAFE_INTEGER }
-    : entity.options
-  return Result.map(QueueOptions.settings(title, options), (settings) => ({
+  return Result.map(QueueOptions.settings(title, entity.options ?? {}), (settings) => ({
     kind,
     title,
     settings,

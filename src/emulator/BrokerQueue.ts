@@ -26,7 +26,7 @@ import type {
   StoredMessage
 } from "./Queue.ts"
 import type { QueueSettings } from "./QueueOptions.ts"
-import { type Home, isSession, SessionTable } from "./Sessions.ts"
+import { type Home, SessionTable } from "./Sessions.ts"
 
 /**
  * What the queues of one broker share.
@@ -114,7 +114,10 @@ class QueueState implements Queue, Home {
   readonly sessions: SessionTable | undefined
   private readonly entries = new Map<number, Entry>()
   private readonly history: History | undefined
+  /** Where it requires sessions nothing stands in it. */
   private readonly lane = new Lane(this)
+  /** Where its messages wait. */
+  private readonly place: Lane | SessionTable
   private readonly locks = new Map<string, Entry>()
   private lastSequence = 0
 
@@ -137,6 +140,7 @@ class QueueState implements Queue, Home {
     const { duplicateDetectionWindow } = options
     this.history = duplicateDetectionWindow === undefined ? undefined : new History(duplicateDetectionWindow)
     this.sessions = options.requiresSession ? new SessionTable(this) : undefined
+    this.place = this.sessions ?? this.lane
   }
 
   get alarm(): Alarm<Due> {
@@ -200,7 +204,7 @@ class QueueState implements Queue, Home {
       target.accept(dead, now)
       return BigInt(this.lastSequence)
     })
-    this.flush()
+    target.flush()
     return Result.succeed(sequenceNumbers)
   }
 
@@ -299,35 +303,26 @@ class QueueState implements Queue, Home {
     return this.inOrder(() => true).map(Entries.snapshot)
   }
 
-  onDue(entry: Due, now: number): void {
-    if (isSession(entry)) this.sessions?.onDue(entry)
-    else this.ended(entry as Entry, now)
-  }
-
-  private ended(entry: Entry, now: number): void {
+  onDue(entry: Entry, now: number): void {
     if (entry.enqueueAt !== undefined) {
       this.activate(entry, now)
     } else if (entry.lockToken !== undefined) {
       this.counters.lockExpired += 1
       this.fail(entry, now)
     } else if (entry.waiting) {
-      this.leave(entry)
+      this.place.leave(entry)
       this.expire(entry, now)
     }
   }
 
-  /** Out of its line, wherever it stands. */
-  private leave(entry: Entry): void {
-    if (this.sessions === undefined) this.lane.line.leave(entry)
-    else this.sessions.leave(entry)
-  }
-
-  /** Delivers what there is to whoever can take it, here and, since messages may have moved there, among the dead. */
-  flush(): void {
-    if (this.sessions === undefined) this.lane.pump()
-    else this.sessions.flush()
+  /**
+   * Delivers what there is to whoever can take it: in a lane, in the sessions and, since messages may have moved there,
+   * among the dead.
+   */
+  flush(lane = this.lane): void {
+    lane.pump()
+    this.sessions?.flush()
     this.deadLetterQueue?.lane.pump()
-    this.transferDeadLetterQueue?.lane.pump()
   }
 
   take(entry: Entry, mode: Consumer["mode"], now: number): Delivery {
@@ -381,7 +376,7 @@ class QueueState implements Queue, Home {
       (sessionId === undefined || entry.message.sessionId === sessionId)
     const entries = this.inOrder(isMeant).slice(0, count)
     for (const entry of entries) {
-      this.leave(entry)
+      this.place.leave(entry)
       this.remove(entry)
     }
     this.counters.deleted += entries.length
@@ -427,8 +422,7 @@ class QueueState implements Queue, Home {
   /** Back in line, unless its time is over: nothing expires while it is locked, so it may be over for long. */
   private wait(entry: Entry, now: number): void {
     if (entry.expiresAt !== undefined && entry.expiresAt <= now) return this.expire(entry, now)
-    if (this.sessions === undefined) this.lane.line.add(entry)
-    else this.sessions.add(entry)
+    this.place.add(entry)
     if (entry.expiresAt !== undefined) this.room.alarm.set(entry, entry.expiresAt)
   }
 
@@ -533,8 +527,6 @@ class QueueState implements Queue, Home {
     return this.refuse("EntityNotFound", "the broker is closed")
   }
 }
-
-export type { QueueState }
 
 /** Says why a message was dead-lettered. */
 const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>

@@ -17,6 +17,7 @@ import type { IncomingMessage, StoredMessage } from "./Queue.ts"
  */
 export interface Due extends Deadline {
   readonly sequence: number
+  /** Whose it is: a queue's, or a queue's sessions'. */
   readonly queue: {
     onDue(due: any, now: number): void
     flush(): void

@@ -23,8 +23,8 @@ export interface Owner {
   take(entry: Entry, mode: Consumer["mode"], now: number): Delivery
   /** Takes note of what a consumer threw. */
   report(defect: unknown): void
-  /** Delivers what there is, here and wherever a message may have moved to. */
-  flush(): void
+  /** Delivers what there is, first in this lane if one is given, and wherever a message may have moved to. */
+  flush(lane?: Lane): void
 }
 
 /** A consumer in its place; `batch` is there while a pass of the pump chooses messages for it. */
@@ -35,6 +35,8 @@ interface Seat {
   remaining: number
   batch: Array<Entry> | undefined
 }
+
+const nobody: ReadonlyArray<Seat> = []
 
 /**
  * A line and its consumers.
@@ -59,11 +61,20 @@ export class Lane {
     return {
       wake: () => {
         this.enlist(seat)
-        this.pump()
-        this.owner.flush()
+        this.owner.flush(this)
       },
       detach: () => this.dismiss(seat)
     }
+  }
+
+  /** A message waits. */
+  add(entry: Entry): void {
+    this.line.add(entry)
+  }
+
+  /** A message leaves the line, wherever it stands. */
+  leave(entry: Entry): void {
+    this.line.leave(entry)
   }
 
   /** The first message that has not expired; those before it are ended. */
@@ -91,6 +102,7 @@ export class Lane {
 
   /** Gives the first messages in turn to the consumers with credit, and returns those that have got one. */
   private choose(): ReadonlyArray<Seat> {
+    if (this.ready.length === 0) return nobody
     const now = this.owner.now()
     const chosen: Array<Seat> = []
     let seat = this.ready[0]

@@ -72,7 +72,7 @@ export interface QueueSettings {
  *
  * @category constructors
  */
-export const settings = (entity: string, options: QueueOptions = {}): Result.Result<QueueSettings, EmulatorError> => {
+export const settings = (entity: string, options: QueueOptions): Result.Result<QueueSettings, EmulatorError> => {
   const wrong = (option: keyof QueueOptions, range: string) =>
     Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be ${range}` }))
   const within = (value: number, min: number, max: number) => Number.isInteger(value) && value >= min && value <= max

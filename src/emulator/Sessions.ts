@@ -19,7 +19,6 @@ export interface Home extends Owner {
   readonly path: string
   readonly options: { readonly lockDuration: number; readonly maxMessageSize: number }
   readonly alarm: { set(due: Due, at: number): void; clear(due: Due): void }
-  onDue(due: Due, now: number): void
   /** A session's lock is over: its messages go back, as failed deliveries or as if nothing had been. */
   giveBack(entries: ReadonlyArray<Entry>, failed: boolean, now: number): void
   /** Whether so many bytes more can be stored; notes them where they can. */
@@ -45,9 +44,6 @@ export interface Session extends Due {
   stateUpdatedAt: number
 }
 
-/** Whether what is due is a session's lock. @category guards */
-export const isSession = (due: Due): due is Session => "lane" in due
-
 /**
  * All sessions of an entity.
  *
@@ -71,7 +67,7 @@ export class SessionTable implements Sessions {
     if (session === undefined) {
       session = {
         id,
-        queue: this.home,
+        queue: this,
         sequence: 0,
         lane: new Lane(this.home),
         locked: new Set(),
@@ -90,8 +86,8 @@ export class SessionTable implements Sessions {
 
   /** The session under whose lock a message is, if that still holds. */
   holding(id: string | undefined, now: number): Session | undefined {
-    const session = id === undefined ? undefined : this.sessions.get(id)
-    return session?.holder !== undefined && session.lockedUntil > now ? session : undefined
+    const session = this.heldNow(id)
+    return session !== undefined && session.lockedUntil > now ? session : undefined
   }
 
   /** The session that somebody holds, also where its lock has run out and the alarm comes late: it will end all of it. */
@@ -103,7 +99,7 @@ export class SessionTable implements Sessions {
   /** A message waits in its session. */
   add(entry: Entry): void {
     const session = this.of(entry.message.sessionId!)
-    session.lane.line.add(entry)
+    session.lane.add(entry)
     this.touched.add(session)
   }
 
@@ -115,7 +111,7 @@ export class SessionTable implements Sessions {
   /** A message leaves the line of its session. */
   leave(entry: Entry): void {
     const session = this.sessions.get(entry.message.sessionId!)
-    session?.lane.line.leave(entry)
+    session?.lane.leave(entry)
     if (session !== undefined) this.forget(session)
   }
 

@@ -28,10 +28,11 @@ export const make = (
   declared: ReadonlyArray<Subscription>
 ): ReadonlyArray<Queue> => {
   const store = { bytes: 0 }
-  const subscriptions = declared.map((each) => {
-    const { maxMessageSize } = settings
-    return BrokerQueue.make(room, each.path, { ...each.settings, maxMessageSize }, "subscription", store)
-  })
+  // What the topic has taken they take: the quota is its own.
+  const limits = { maxMessageSize: settings.maxMessageSize, maxSize: Number.MAX_SAFE_INTEGER }
+  const subscriptions = declared.map((each) =>
+    BrokerQueue.make(room, each.path, { ...each.settings, ...limits }, "subscription", store)
+  )
   const topic = BrokerQueue.make(room, path, settings, "topic", store)
   topic.attach({
     mode: "receiveAndDelete",

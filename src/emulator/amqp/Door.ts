@@ -27,12 +27,10 @@ import * as Management from "./Management.ts"
 import * as Node from "./Node.ts"
 import { Refusals } from "./Refusals.ts"
 import type { Answer, Request } from "./Request.ts"
-import type { Options, Served, Timer } from "./Served.ts"
+import { type Options, type Served, timer } from "./Served.ts"
 import { attachSession, sessionOf } from "./SessionSender.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
-
-const timer = (ring: () => void): Timer => ({ at: 0, slot: -1, ring })
 
 /** What the service advertises, in milliseconds (Service Bus protocol guide). */
 const idleTimeout = 240_000
@@ -256,11 +254,11 @@ class ServedConnection implements Served {
 
   /** The claim that an attach needs; the link ends with it. */
   authorize(link: RheaLink, path: string, right: Authorization.Right): AmqpError | undefined {
-    const until = this.claims.heldUntil(path.toLowerCase(), right)
+    const until = this.claims.heldUntil(path, right)
     if (until === undefined) return this.door.refusals.unauthorized(path, right)
     const { alarm } = this.door.options
     const expiry = timer(() => {
-      const renewed = this.claims.heldUntil(path.toLowerCase(), right)
+      const renewed = this.claims.heldUntil(path, right)
       if (renewed !== undefined) return alarm.set(expiry, renewed)
       this.detach(link, this.door.refusals.expired(path))
     })
@@ -338,7 +336,7 @@ class ServedConnection implements Served {
 
   /** The management node is open to whoever may send or listen; each operation asks for its own right. */
   private authorizeAny(link: RheaLink, path: string): AmqpError | undefined {
-    return this.claims.heldUntil(path.toLowerCase(), "Send") !== undefined
+    return this.claims.heldUntil(path, "Send") !== undefined
       ? this.authorize(link, path, "Send")
       : this.authorize(link, path, "Listen")
   }
@@ -388,20 +386,9 @@ const address = (terminus: { readonly address?: unknown } | undefined): { readon
 
 type NodeAddress = { readonly kind: "cbs" | "management" | "entity"; readonly path: string }
 
-/** The node that an address names: clients write it bare, with a slash, or as a URL (Service Bus protocol guide). */
+/** The node that an address names (Service Bus protocol guide). */
 const nodeOf = (raw: string): NodeAddress => {
-  let path = raw
-  const scheme = path.indexOf("://")
-  if (scheme >= 0) {
-    const slash = path.indexOf("/", scheme + 3)
-    path = slash < 0 ? "" : path.slice(slash)
-  }
-  try {
-    path = decodeURIComponent(path)
-  } catch {
-    // Not percent-encoded after all.
-  }
-  path = path.replace(/^\/+|\/+$/g, "")
+  const path = Authorization.bareOf(raw)
   const lower = path.toLowerCase()
   if (lower === "$cbs") return { kind: "cbs", path }
   return lower.endsWith("/$management")

@@ -6,15 +6,13 @@ import { accepted, type AmqpError, type Outcome } from "../../internal/amqp/data
 import { DecodeProblem } from "../../internal/amqp/dataPlane/Reader.ts"
 import type { IncomingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
+import { batchFormat } from "../../internal/messageCodec.ts"
 import type { Queue } from "../Queue.ts"
 import type { Served } from "./Served.ts"
 import { incoming, unpack } from "./StoredPayload.ts"
 
 /** How many messages a sender may have on their way. */
 const credit = 1000
-
-/** The message format of a batch (Service Bus protocol guide). */
-const batchFormat = 0x80013700
 
 const mixedBatch =
   "Batching brokered messages with distinct SessionId or PartitionKey is not supported for an entity with partitioning enabled"
@@ -55,7 +53,7 @@ const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: 
       return refusals.notAllowed(queue.path, mixedBatch)
     }
     const stored = queue.send(messages)
-    return Result.isSuccess(stored) ? undefined : refusals.of(stored.failure, queue.path)
+    return Result.isSuccess(stored) ? undefined : refusals.of(stored.failure)
   } catch (error) {
     if (error instanceof DecodeProblem) {
       return refusals.decode(queue.path, `The message is malformed: ${error.message}.`)

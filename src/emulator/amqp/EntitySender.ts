@@ -3,13 +3,13 @@
  * them.
  */
 import * as Result from "effect/Result"
-import type { AmqpValue } from "../../AmqpValue.ts"
 import { accepted, type Outcome, released } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { DeliveryOwner, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { tagFromToken, tokenFromTag } from "../../internal/receivedMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Attachment, Consumer, Queue, Refusal } from "../Queue.ts"
+import { text } from "./Request.ts"
 import type { Served } from "./Served.ts"
 import { outgoing } from "./StoredPayload.ts"
 
@@ -88,7 +88,7 @@ const decide = (
   const done = carryOut(queue, token, outcome)
   if (settled) return
   if (done === undefined) return session.settle(delivery, echo(outcome))
-  session.settle(delivery, { _tag: "Rejected", error: served.door.refusals.of(done, queue.path) })
+  session.settle(delivery, { _tag: "Rejected", error: served.door.refusals.of(done) })
 }
 
 const carryOut = (queue: Queue, token: string, outcome: Outcome | undefined): Refusal | undefined => {
@@ -113,8 +113,6 @@ const settlementOf = (outcome: Exclude<Outcome, { readonly _tag: "Released" | "O
     }
   }
 }
-
-const text = (value: AmqpValue): string | undefined => typeof value === "string" ? value : undefined
 
 const rejected: Outcome = Object.freeze({ _tag: "Rejected" })
 const modified: Outcome = Object.freeze({ _tag: "Modified" })

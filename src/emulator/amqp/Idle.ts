@@ -3,7 +3,7 @@
  * traffic is detached, and a connection without links, or without a token, is closed. Heartbeats are no traffic.
  */
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
-import type { Limits, Served, Timer } from "./Served.ts"
+import { type Limits, type Served, type Timer, timer } from "./Served.ts"
 
 export const limits: Limits = { link: 600_000, connection: 300_000 }
 
@@ -22,16 +22,8 @@ export class Idle {
 
   constructor(served: Served) {
     this.served = served
-    this.unlinked = {
-      at: 0,
-      slot: -1,
-      ring: () => served.close(served.door.refusals.inactive(this.allowed))
-    }
-    this.unauthorized = {
-      at: 0,
-      slot: -1,
-      ring: () => served.close(served.door.refusals.anonymous(firstToken))
-    }
+    this.unlinked = timer(() => served.close(served.door.refusals.inactive(this.allowed)))
+    this.unauthorized = timer(() => served.close(served.door.refusals.anonymous(firstToken)))
   }
 
   private get now(): number {

@@ -8,93 +8,54 @@ import * as Settlement from "../../Settlement.ts"
 import type { Right } from "../Authorization.ts"
 import type { Delivery, IncomingMessage, Queue } from "../Queue.ts"
 import * as ManagementSessions from "./ManagementSessions.ts"
-import { type Answer, field, longs, refuse, type Request, text, uuids } from "./Request.ts"
+import { type Answer, field, longs, noContent, ok, refuse, type Request, result, text, uuids } from "./Request.ts"
 import type { Served } from "./Served.ts"
 import { incoming, outgoing } from "./StoredPayload.ts"
 
 export const answer = (served: Served, queue: Queue, request: Request): Answer => {
-  const isSending = sending.has(request.operation)
+  const { refusals } = served.door
+  const operation = operations.get(request.operation)
+  const isSending = operation?.right === "Send"
   if (isSending ? queue.kind === "subscription" || queue.kind === "deadLetter" : queue.kind === "topic") {
-    return refuse(
-      served.door.refusals.notAllowed(queue.path, `A ${queue.kind} does not know "${request.operation}".`)
-    )
+    return refuse(refusals.notAllowed(queue.path, `A ${queue.kind} does not know "${request.operation}".`))
   }
-  switch (request.operation) {
-    case "com.microsoft:renew-lock":
-      return allowed(served, queue, "Listen") ?? renewLocks(served, queue, request)
-    case "com.microsoft:update-disposition":
-      return allowed(served, queue, "Listen") ?? updateDisposition(served, queue, request)
-    case "com.microsoft:receive-by-sequence-number":
-      return allowed(served, queue, "Listen") ?? receiveDeferred(served, queue, request)
-    case "com.microsoft:peek-message":
-      return allowed(served, queue, "Listen") ?? peek(queue, request)
-    case "com.microsoft:batch-delete-messages":
-      return allowed(served, queue, "Listen") ?? deleteBatch(served, queue, request)
-    case "com.microsoft:renew-session-lock":
-    case "com.microsoft:get-session-state":
-    case "com.microsoft:set-session-state":
-    case "com.microsoft:get-message-sessions":
-      return allowed(served, queue, "Listen") ?? ManagementSessions.answer(served, queue, request)
-    case "com.microsoft:schedule-message":
-      return allowed(served, queue, "Send") ?? schedule(served, queue, request)
-    case "com.microsoft:cancel-scheduled-message":
-      return allowed(served, queue, "Send") ?? cancelScheduled(served, queue, request)
-    default:
-      return refuse(served.door.refusals.notImplemented(queue.path, request.operation))
-  }
+  if (operation === undefined) return refuse(refusals.notImplemented(queue.path, request.operation))
+  return served.claims.heldUntil(queue.path, operation.right) === undefined
+    ? refuse(refusals.unauthorized(queue.path, operation.right))
+    : operation.run(served, queue, request)
 }
-
-const sending: ReadonlySet<string> = new Set([
-  "com.microsoft:schedule-message",
-  "com.microsoft:cancel-scheduled-message"
-])
-
-/** The refusal of a request whose connection lacks the right for it. */
-const allowed = (served: Served, queue: Queue, right: Right): Answer | undefined =>
-  served.claims.heldUntil(queue.path.toLowerCase(), right) === undefined
-    ? refuse(served.door.refusals.unauthorized(queue.path, right))
-    : undefined
 
 const tokensOf = (request: Request): ReadonlyArray<string> | undefined => uuids(field(request.body, "lock-tokens"))
 
 const noTokens = (served: Served, queue: Queue): Answer =>
   refuse(served.door.refusals.argument(queue.path, "lock-tokens must be an array of uuid."))
 
+const noNumbers = (served: Served, queue: Queue): Answer =>
+  refuse(served.door.refusals.argument(queue.path, "sequence-numbers must be an array of long."))
+
 const renewLocks = (served: Served, queue: Queue, request: Request): Answer => {
   const tokens = tokensOf(request)
   if (tokens === undefined) return noTokens(served, queue)
   const fault = served.door.fault("renew", queue.path)
   if (fault !== undefined) return refuse(fault)
-  const renewed = queue.renew(tokens)
-  if (Result.isFailure(renewed)) return refuse(served.door.refusals.of(renewed.failure, queue.path))
-  return {
-    status: 200,
-    description: "OK",
-    body: { expirations: AmqpValue.array("timestamp", renewed.success.map((at) => BigInt(Math.floor(at)))) }
-  }
+  return result(served, queue.renew(tokens), (until) => ({
+    expirations: AmqpValue.array("timestamp", until.map((at) => BigInt(Math.floor(at))))
+  }))
 }
 
 /** Clients differ in where they look for the lock token: it is in the map and in the message. */
 const receiveDeferred = (served: Served, queue: Queue, request: Request): Answer => {
   const numbers = longs(field(request.body, "sequence-numbers"))
-  if (numbers === undefined) {
-    return refuse(served.door.refusals.argument(queue.path, "sequence-numbers must be an array of long."))
-  }
+  if (numbers === undefined) return noNumbers(served, queue)
   const mode = Number(field(request.body, "receiver-settle-mode") ?? 1) === 0 ? "receiveAndDelete" : "peekLock"
   const sessionId = text(field(request.body, "session-id"))
   const isLost = ManagementSessions.isLost(served, queue, sessionId)
   if (isLost !== undefined) return refuse(isLost)
-  const received = queue.receiveDeferred(numbers, mode, sessionId)
-  if (Result.isFailure(received)) return refuse(served.door.refusals.of(received.failure, queue.path))
-  return {
-    status: 200,
-    description: "OK",
-    body: {
-      messages: received.success.map((delivery) =>
-        mode === "peekLock" ? lockedEntry(delivery) : { message: outgoing(delivery.message, undefined) }
-      )
-    }
-  }
+  return result(served, queue.receiveDeferred(numbers, mode, sessionId), (deliveries) => ({
+    messages: deliveries.map((delivery) =>
+      mode === "peekLock" ? lockedEntry(delivery) : { message: outgoing(delivery.message, undefined) }
+    )
+  }))
 }
 
 const lockedEntry = ({ lockToken, lockedUntil, message }: Delivery): AmqpValue.AmqpValue => ({
@@ -105,7 +66,7 @@ const lockedEntry = ({ lockToken, lockedUntil, message }: Delivery): AmqpValue.A
 /** The most messages in one answer; the client asks again for more. */
 const mostPeeked = 250
 
-const peek = (queue: Queue, request: Request): Answer => {
+const peek = (_served: Served, queue: Queue, request: Request): Answer => {
   const from = field(request.body, "from-sequence-number")
   const count = Number(field(request.body, "message-count") ?? 1)
   const messages = queue.peek(
@@ -113,13 +74,11 @@ const peek = (queue: Queue, request: Request): Answer => {
     Math.max(0, Math.min(mostPeeked, Number.isFinite(count) ? count : 1)),
     text(field(request.body, "session-id"))
   )
-  if (messages.length === 0) return { status: 204, description: "NoContent" }
+  if (messages.length === 0) return noContent
   const isBodyless = field(request.body, "omit-message-body") === true
-  return {
-    status: 200,
-    description: "OK",
-    body: { messages: messages.map((message) => ({ message: outgoing(message, undefined, undefined, isBodyless) })) }
-  }
+  return ok({
+    messages: messages.map((message) => ({ message: outgoing(message, undefined, undefined, isBodyless) }))
+  })
 }
 
 const schedule = (served: Served, queue: Queue, request: Request): Answer => {
@@ -129,28 +88,21 @@ const schedule = (served: Served, queue: Queue, request: Request): Answer => {
   const messages: Array<IncomingMessage> = []
   for (const entry of entries) {
     const message = field(entry, "message")
-    if (!(message instanceof Uint8Array)) return refuse(refusals.argument(queue.path, "A message must be binary."))
+    if (!Buffer.isBuffer(message)) return refuse(refusals.argument(queue.path, "A message must be binary."))
     try {
-      messages.push(incoming(Buffer.from(message)))
+      messages.push(incoming(message))
     } catch {
       return refuse(refusals.decode(queue.path, "The message is malformed."))
     }
   }
-  const sent = queue.send(messages)
-  if (Result.isFailure(sent)) return refuse(refusals.of(sent.failure, queue.path))
-  return { status: 200, description: "OK", body: { "sequence-numbers": AmqpValue.array("long", sent.success) } }
+  return result(served, queue.send(messages), (numbers) => ({
+    "sequence-numbers": AmqpValue.array("long", numbers)
+  }))
 }
 
 const cancelScheduled = (served: Served, queue: Queue, request: Request): Answer => {
-  const { refusals } = served.door
   const numbers = longs(field(request.body, "sequence-numbers"))
-  if (numbers === undefined) {
-    return refuse(refusals.argument(queue.path, "sequence-numbers must be an array of long."))
-  }
-  const cancelled = queue.cancelScheduled(numbers)
-  return Result.isFailure(cancelled)
-    ? refuse(refusals.of(cancelled.failure, queue.path))
-    : { status: 200, description: "OK" }
+  return numbers === undefined ? noNumbers(served, queue) : result(served, queue.cancelScheduled(numbers))
 }
 
 const updateDisposition = (served: Served, queue: Queue, request: Request): Answer => {
@@ -165,9 +117,9 @@ const updateDisposition = (served: Served, queue: Queue, request: Request): Answ
   if (fault !== undefined) return refuse(fault)
   for (const token of tokens) {
     const settled = queue.settle(token, settlement)
-    if (Result.isFailure(settled)) return refuse(served.door.refusals.of(settled.failure, queue.path))
+    if (Result.isFailure(settled)) return refuse(served.door.refusals.of(settled.failure))
   }
-  return { status: 200, description: "OK" }
+  return ok()
 }
 
 /** The most messages that one request deletes (Service Bus quotas, Premium). */
@@ -186,10 +138,8 @@ const deleteBatch = (served: Served, queue: Queue, request: Request): Answer => 
     return refuse(refusals.argument(queue.path, "enqueued-time-utc must be a timestamp."))
   }
   const deleted = queue.deleteBefore(DateTime.toEpochMillis(before), count, text(field(request.body, "session-id")))
-  if (Result.isFailure(deleted)) return refuse(refusals.of(deleted.failure, queue.path))
-  return deleted.success === 0
-    ? { status: 204, description: "NoContent" }
-    : { status: 200, description: "OK", body: { "message-count": AmqpValue.typed("int", deleted.success) } }
+  if (Result.isSuccess(deleted) && deleted.success === 0) return noContent
+  return result(served, deleted, (number) => ({ "message-count": AmqpValue.typed("int", number) }))
 }
 
 /** The statuses of the service; one of them is misspelt there (Service Bus protocol guide). */
@@ -215,3 +165,23 @@ const settlementOf = (body: AmqpValue.AmqpValue): Settlement.Settlement | undefi
       return undefined
   }
 }
+
+/** An operation and the right that it needs. */
+interface Operation {
+  readonly right: Right
+  readonly run: (served: Served, queue: Queue, request: Request) => Answer
+}
+
+const operations: ReadonlyMap<string, Operation> = new Map([
+  ["com.microsoft:renew-lock", { right: "Listen", run: renewLocks }],
+  ["com.microsoft:update-disposition", { right: "Listen", run: updateDisposition }],
+  ["com.microsoft:receive-by-sequence-number", { right: "Listen", run: receiveDeferred }],
+  ["com.microsoft:peek-message", { right: "Listen", run: peek }],
+  ["com.microsoft:batch-delete-messages", { right: "Listen", run: deleteBatch }],
+  ["com.microsoft:renew-session-lock", { right: "Listen", run: ManagementSessions.answer }],
+  ["com.microsoft:get-session-state", { right: "Listen", run: ManagementSessions.answer }],
+  ["com.microsoft:set-session-state", { right: "Listen", run: ManagementSessions.answer }],
+  ["com.microsoft:get-message-sessions", { right: "Listen", run: ManagementSessions.answer }],
+  ["com.microsoft:schedule-message", { right: "Send", run: schedule }],
+  ["com.microsoft:cancel-scheduled-message", { right: "Send", run: cancelScheduled }]
+])

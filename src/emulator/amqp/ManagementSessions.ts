@@ -7,14 +7,14 @@ import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { Queue, Sessions } from "../Queue.ts"
-import { type Answer, field, refuse, type Request, text } from "./Request.ts"
+import { type Answer, field, noContent, ok, refuse, type Request, result, text } from "./Request.ts"
 import type { Served } from "./Served.ts"
 
 /** Why a request on behalf of a session is refused: it is not held by this connection. */
 export const isLost = (served: Served, queue: Queue, sessionId: string | undefined): AmqpError | undefined => {
   if (queue.sessions === undefined || sessionId === undefined) return undefined
   const held = queue.sessions.isHeld(sessionId, served)
-  return Result.isFailure(held) ? served.door.refusals.of(held.failure, queue.path) : undefined
+  return Result.isFailure(held) ? served.door.refusals.of(held.failure) : undefined
 }
 
 export const answer = (served: Served, queue: Queue, request: Request): Answer => {
@@ -30,31 +30,21 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
     case "com.microsoft:renew-session-lock": {
       const fault = served.door.fault("renew", queue.path)
       if (fault !== undefined) return refuse(fault)
-      return result(served, queue, sessions.renew(id, served), (until) => ({
+      return result(served, sessions.renew(id, served), (until) => ({
         expiration: DateTime.makeUnsafe(Math.floor(until))
       }))
     }
     case "com.microsoft:get-session-state":
-      return result(served, queue, sessions.state(id, served), (state) => ({ "session-state": state ?? null }))
+      return result(served, sessions.state(id, served), (state) => ({ "session-state": state ?? null }))
     default: {
       const state = field(request.body, "session-state")
       if (state !== null && state !== undefined && !(state instanceof Uint8Array)) {
         return refuse(refusals.argument(queue.path, "session-state must be binary or null."))
       }
-      return result(served, queue, sessions.setState(id, served, state ?? undefined), () => ({}))
+      return result(served, sessions.setState(id, served, state ?? undefined), () => ({}))
     }
   }
 }
-
-const result = <A>(
-  served: Served,
-  queue: Queue,
-  done: Result.Result<A, Parameters<Served["door"]["refusals"]["of"]>[0]>,
-  body: (value: A) => AmqpValue.AmqpValue
-): Answer =>
-  Result.isFailure(done)
-    ? refuse(served.door.refusals.of(done.failure, queue.path))
-    : { status: 200, description: "OK", body: body(done.success) }
 
 /** A time so far away asks for the sessions that are active, not for those whose state changed. */
 const farAway = Date.UTC(9000, 0)
@@ -75,13 +65,9 @@ const list = (served: Served, queue: Queue, sessions: Sessions, request: Request
   const all = sessions.list(millis >= farAway ? undefined : millis)
   // By the last id, where it is given: sessions come and go between two pages.
   const page = (last === undefined ? all.slice(skip) : all.filter((id) => id > last)).slice(0, top)
-  if (page.length === 0) return { status: 204, description: "NoContent" }
-  return {
-    status: 200,
-    description: "OK",
-    body: {
-      skip: AmqpValue.typed("int", skip + page.length),
-      "sessions-ids": AmqpValue.array("string", page)
-    }
-  }
+  if (page.length === 0) return noContent
+  return ok({
+    skip: AmqpValue.typed("int", skip + page.length),
+    "sessions-ids": AmqpValue.array("string", page)
+  })
 }

@@ -151,7 +151,8 @@ export class Refusals {
     return this.error(error.condition, error.description ?? "The broker was asked to fail.", entity)
   }
 
-  of(refusal: Refusal, entity: string): AmqpError {
+  of(refusal: Refusal): AmqpError {
+    const { entity } = refusal
     switch (refusal._tag) {
       case "EntityNotFound":
         return this.notFound(entity)

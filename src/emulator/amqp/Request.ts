@@ -2,8 +2,11 @@
  * A request to a node and the answer to it, and how the fields of a request are read: clients write them as maps or
  * objects, arrays or lists.
  */
+import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { Refusal } from "../Queue.ts"
+import type { Served } from "./Served.ts"
 
 export interface Request {
   readonly operation: string
@@ -42,6 +45,17 @@ const statusOf = (error: AmqpError): number => {
 }
 
 export const refuse = (error: AmqpError): Answer => ({ status: statusOf(error), error })
+
+export const ok = (body?: AmqpValue.AmqpValue): Answer => ({ status: 200, description: "OK", body })
+
+export const noContent: Answer = { status: 204, description: "NoContent" }
+
+/** The answer to what the queue has done, or why it has not. */
+export const result = <A>(
+  served: Served,
+  done: Result.Result<A, Refusal>,
+  body?: (value: A) => AmqpValue.AmqpValue
+): Answer => Result.isFailure(done) ? refuse(served.door.refusals.of(done.failure)) : ok(body?.(done.success))
 
 export const text = (value: AmqpValue.AmqpValue): string | undefined => typeof value === "string" ? value : undefined
 

@@ -39,6 +39,9 @@ export interface Timer extends Deadline {
   readonly ring: () => void
 }
 
+/** A timer that is not set yet. */
+export const timer = (ring: () => void): Timer => ({ at: 0, slot: -1, ring })
+
 export interface Served {
   readonly door: {
     readonly options: Options

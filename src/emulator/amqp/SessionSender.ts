@@ -4,6 +4,7 @@
  */
 import * as Result from "effect/Result"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import { ticksAtEpoch } from "../../internal/amqp/dataPlane/Reader.ts"
 import { rhea, type RheaLink } from "../../internal/amqp/rhea.ts"
 import type { Queue } from "../Queue.ts"
 import { attachSender } from "./EntitySender.ts"
@@ -27,7 +28,7 @@ export const sessionOf = (link: RheaLink): string | null | undefined => {
 /** .NET ticks since the year 1, as a long, which rhea takes as eight bytes. */
 const ticks = (millis: number): unknown => {
   const bytes = Buffer.alloc(8)
-  bytes.writeBigInt64BE(BigInt(Math.floor(millis)) * 10_000n + 621_355_968_000_000_000n)
+  bytes.writeBigInt64BE(BigInt(Math.floor(millis)) * 10_000n + ticksAtEpoch)
   return rhea.types.wrap_long(bytes)
 }
 
@@ -52,7 +53,7 @@ export const attachSession = (
     },
     lost: () => served.detach(link, refusals.sessionLockLost(queue.path))
   })
-  if (Result.isFailure(accepted)) return refusals.of(accepted.failure, queue.path)
+  if (Result.isFailure(accepted)) return refusals.of(accepted.failure)
   if (link.local.attach["source"] === undefined) waiting = new Waiting(served, queue, link, accepted.success)
   return undefined
 }

@@ -7,7 +7,7 @@ import * as DateTime from "effect/DateTime"
 import { randomUUID } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
-import { copyEntries, rawItem, rawSection } from "../../internal/amqp/dataPlane/verbatim.ts"
+import { copyEntries, rawItem, rawItems, rawSection } from "../../internal/amqp/dataPlane/verbatim.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { IncomingMessage, StoredMessage } from "../Queue.ts"
 
@@ -88,13 +88,14 @@ export const outgoing = (
 const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)
 
 const writeHeader = (message: StoredMessage, sections: Sections): void => {
+  const items = rawItems(sections, sections.header)
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
-  rawOrNull(rawItem(sections, sections.header, 0))
-  rawOrNull(rawItem(sections, sections.header, 1))
+  rawOrNull(items[0])
+  rawOrNull(items[1])
   if (message.timeToLive === undefined) writer.null()
   else writer.uint(Math.min(Math.floor(message.timeToLive), 4294967295))
-  rawOrNull(rawItem(sections, sections.header, 3))
+  rawOrNull(items[3])
   // Always there: clients read it by position.
   writer.uint(message.deliveryCount)
   writer.end(list, 5)
@@ -124,12 +125,13 @@ const writeProperties = (message: StoredMessage, sections: Sections): void => {
     writer.raw(rawSection(sections, sections.properties))
     return
   }
+  const items = rawItems(sections, sections.properties)
   const list = writer.begin(0xd0)
   for (let i = 0; i < 13; i++) {
     if (i === 0 && !named) writer.value(message.messageId)
     // The broker's word on when the message expires goes before the sender's.
     else if (i === 8 && message.expiresAt !== undefined) writer.timestamp(Math.floor(message.expiresAt))
-    else rawOrNull(rawItem(sections, sections.properties, i))
+    else rawOrNull(items[i])
   }
   writer.end(list, 13)
 }

@@ -18,6 +18,7 @@ import {
 import * as errorMap from "../errorMap.ts"
 import { awaitEvent, farewell } from "./Connection.ts"
 import { type Outcome, released } from "./dataPlane/Outcome.ts"
+import { ticksAtEpoch } from "./dataPlane/Reader.ts"
 import type { Holder, IncomingDelivery, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Link from "./Link.ts"
@@ -108,7 +109,7 @@ const grantOf = (link: Link.Link): Granted => {
   // A long of .NET's ticks since the year 1, which rhea gives as its eight bytes.
   const ticks: unknown = properties?.["com.microsoft:locked-until-utc"]
   const lockedUntil = Buffer.isBuffer(ticks)
-    ? Number((ticks.readBigInt64BE() - 621_355_968_000_000_000n) / 10_000n)
+    ? Number((ticks.readBigInt64BE() - ticksAtEpoch) / 10_000n)
     : 0
   return { id: typeof id === "string" ? id : undefined, lockedUntil }
 }

@@ -17,7 +17,8 @@ const descriptors = new Set([0x44, 0x53, 0x80, 0xa3, 0xb3])
 /** Elements of an array may have no width at all (null): their number, over all arrays that one reader meets, is bounded by this. */
 const maxZeroWidth = 65536
 
-const ticksAtEpoch = 621355968000000000n
+/** .NET's ticks, of which a millisecond has 10,000, from the year 1 to 1970. */
+export const ticksAtEpoch = 621_355_968_000_000_000n
 
 export class Reader {
   bytes: Buffer

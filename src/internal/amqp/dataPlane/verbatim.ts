@@ -19,6 +19,19 @@ export const rawItem = (sections: Sections, list: number, index: number): Buffer
   return sections.bytes[start] === 0x40 ? undefined : sections.bytes.subarray(start, reader.position)
 }
 
+/** The bytes of each item of a list section, undefined where it is null; no items where the section is absent. */
+export const rawItems = (sections: Sections, list: number): ReadonlyArray<Buffer | undefined> => {
+  if (list < 0) return []
+  const reader = new Reader(sections.bytes, list, sections.end)
+  const items: Array<Buffer | undefined> = []
+  for (let count = reader.list(); count > 0; count--) {
+    const start = reader.position
+    reader.skip()
+    items.push(sections.bytes[start] === 0x40 ? undefined : sections.bytes.subarray(start, reader.position))
+  }
+  return items
+}
+
 /** The bytes of the value of a section, which is there. */
 export const rawSection = (sections: Sections, at: number): Buffer => {
   const reader = new Reader(sections.bytes, at, sections.end)
