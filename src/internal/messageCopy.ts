@@ -7,7 +7,7 @@ import { createHash } from "node:crypto"
 import * as AmqpValue from "../AmqpValue.ts"
 import type { LockedMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
-import { copyEntries, rawItem, rawSection } from "./amqp/dataPlane/verbatim.ts"
+import { copyEntries, rawItem, rawItems, rawSection } from "./amqp/dataPlane/verbatim.ts"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
 import { asMessageId, Received, retryProperties, retryPropertyNames } from "./receivedMessage.ts"
 
@@ -56,7 +56,8 @@ const writeHeader = (sections: Sections): void => {
   if (sections.header < 0) return
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
-  for (let i = 0; i < 3; i++) rawOrNull(rawItem(sections, sections.header, i))
+  const header = rawItems(sections, sections.header)
+  for (let i = 0; i < 3; i++) rawOrNull(header[i])
   writer.end(list, 3)
 }
 
@@ -66,9 +67,8 @@ const writeProperties = (sections: Sections, message: LockedMessage<unknown>): v
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
   writer.string(idOf(message, `retry-${message.retryAttempt + 1}`))
-  for (let i = 1; i < 13; i++) {
-    rawOrNull(i === 8 && isExpiring ? undefined : rawItem(sections, sections.properties, i))
-  }
+  const properties = rawItems(sections, sections.properties)
+  for (let i = 1; i < 13; i++) rawOrNull(i === 8 && isExpiring ? undefined : properties[i])
   writer.end(list, 13)
 }
 
