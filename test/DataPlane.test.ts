@@ -2,9 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MemorySocket } from "../src/emulator/amqp/memory.ts"
 import { DataPlane } from "../src/internal/amqp/dataPlane/DataPlane.ts"
+import type { IncomingDelivery, OutgoingDelivery } from "../src/internal/amqp/dataPlane/Delivery.ts"
 import { accepted, type Outcome, released } from "../src/internal/amqp/dataPlane/Outcome.ts"
 import { DecodeProblem } from "../src/internal/amqp/dataPlane/Reader.ts"
-import type { IncomingDelivery, LinkPlane, OutgoingDelivery } from "../src/internal/amqp/dataPlane/SessionPlane.ts"
+import type { LinkPlane } from "../src/internal/amqp/dataPlane/SessionPlane.ts"
 import * as Dispatcher from "../src/internal/amqp/Dispatcher.ts"
 import { rhea, type RheaConnection, type RheaLink, type RheaSession } from "../src/internal/amqp/rhea.ts"
 
@@ -41,9 +42,19 @@ const connected = Effect.gen(function*() {
     for (const event of ["error", "protocol_error"]) container.on(event, (error) => errors.push(error?.error ?? error))
     return container
   }
+  const breaches: Array<string> = []
+  const noted = {
+    schedule: dispatcher.schedule,
+    onDecodeProblem: (problem: Error) => {
+      errors.push(problem)
+    },
+    onBreach: ({ condition }: { readonly condition: string }) => {
+      breaches.push(condition)
+    }
+  }
   const options = { receiver_options: { credit_window: 0, autoaccept: false }, max_frame_size: 65536, reconnect: false }
   const server = make("server").create_connection(options)
-  const serverPlane = new DataPlane(server, { schedule: dispatcher.schedule, idleTimeout: 240_000, padded: true })
+  const serverPlane = new DataPlane(server, { ...noted, idleTimeout: 240_000, padded: true })
   let clientPlane!: DataPlane
   const client: RheaConnection = make("client").create_connection({
     ...options,
@@ -53,7 +64,7 @@ const connected = Effect.gen(function*() {
       port: 0,
       options: {},
       connect: (_p: number, _h: string, _o: object, ready: () => void) => {
-        clientPlane = new DataPlane(client, { schedule: dispatcher.schedule, idleTimeout: 60_000, padded: false })
+        clientPlane = new DataPlane(client, { ...noted, idleTimeout: 60_000, padded: false })
         server.accept(far)
         dispatcher.schedule(ready)
         return near
@@ -63,7 +74,7 @@ const connected = Effect.gen(function*() {
   client.connect()
   yield* dispatcher.idle
   assert.isTrue(client.is_open())
-  return { client, clientPlane, server, serverPlane, idle: dispatcher.idle, written, errors, near, far }
+  return { client, clientPlane, server, serverPlane, idle: dispatcher.idle, written, errors, breaches, near, far }
 })
 
 type Pair = Effect.Success<typeof connected>

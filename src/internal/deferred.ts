@@ -10,7 +10,7 @@ import {
   type ReceiveDeferredError,
   type SessionLockLostError
 } from "../ServiceBusError.ts"
-import { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
+import { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import { isSequenceNumber, outOfRange } from "./limits.ts"
 import * as management from "./management.ts"

@@ -318,6 +318,24 @@ export const fromSocket = (
 export const connectionLost = (description: string, cause?: unknown): E.ServiceBusConnectionError =>
   new E.ServiceBusConnectionError({ ...clean(description), ...(cause === undefined ? {} : { cause }) })
 
+/**
+ * The peer broke the protocol. Frames that are larger than was agreed will be so on the next connection too: only that is
+ * not tried again.
+ */
+export const protocolBroken = (
+  problem: Error,
+  condition: string
+): E.ServiceBusError | E.ServiceBusConnectionError => {
+  const common = { ...clean(`the peer broke the protocol: ${problem.message}`), condition, cause: problem }
+  return condition === framingError ? new E.ServiceBusError(common) : new E.ServiceBusConnectionError(common)
+}
+
+const framingError = "amqp:connection:framing-error"
+
+/** Whether a peer's frames cannot be read, on no connection. */
+export const isUnreadable = (error: E.Any): boolean =>
+  error._tag === "ServiceBusError" && error.condition === framingError
+
 /** Whether an error says that a lock is over. */
 export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.SessionLockLostError => {
   const tag = (error as { readonly _tag?: unknown } | undefined)?._tag

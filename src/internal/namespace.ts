@@ -18,6 +18,7 @@ import { type AttachError, type HealthCheckError, ServiceBusConnectionError } fr
 import * as Connection from "./amqp/Connection.ts"
 import type { Line } from "./amqp/FrameTrace.ts"
 import * as Link from "./amqp/Link.ts"
+import { monotonic } from "./amqp/monotonic.ts"
 import type { Endpoint } from "./amqp/Transport.ts"
 import * as behind from "./behind.ts"
 import * as cbs from "./cbs.ts"
@@ -94,6 +95,9 @@ interface Open {
   readonly isClosed: () => boolean
 }
 
+/** The least time for which nobody connects to a peer whose frames cannot be read, in milliseconds. */
+const shortestPause = 100
+
 const gone = (): ServiceBusConnectionError =>
   new ServiceBusConnectionError({ description: "the client is closed", isClosed: true })
 
@@ -105,6 +109,15 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     /** Which connection is the current one: an older one that dies late changes nothing. */
     let generation = 0
     let latest: Open | undefined
+    const clock = yield* Clock.Clock
+    /** A peer whose frames cannot be read: why, and how long nobody connects again. Times are milliseconds. */
+    let unreadable: { readonly death: Connection.Death; readonly pause: number; readonly until: number } | undefined
+    const noteDeath = (death: Connection.Death): void => {
+      if (!errorMap.isUnreadable(death)) return void (unreadable = undefined)
+      const { delay, maxDelay } = options.retry
+      const pause = Math.min(maxDelay, unreadable === undefined ? Math.max(delay, shortestPause) : 2 * unreadable.pause)
+      unreadable = { death, pause, until: monotonic(clock) + pause }
+    }
 
     const open = Effect.gen(function*(): Effect.fn.Return<Open, AttachError, Scope.Scope> {
       const mine = ++generation
@@ -132,7 +145,10 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         frameTrace: options.frameTrace ? trace(context, mine) : undefined
       })
       // First of all hooks: whoever is told of the death and tries again must find a new connection.
-      const off = connection.onDeath(() => Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died)))
+      const off = connection.onDeath((death) => {
+        noteDeath(death)
+        Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))
+      })
       const claims = yield* cbs.make(connection, options)
       const management = yield* RcMap.make({
         idleTimeToLive: managementIdle,
@@ -166,7 +182,13 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         closed = true
       })
     )
-    const current = Effect.suspend(() => closed ? Effect.fail(gone()) : RcRef.get(shared)).pipe(
+    const current = Effect.suspend(() =>
+      closed
+        ? Effect.fail(gone())
+        : unreadable !== undefined && monotonic(clock) < unreadable.until
+        ? Effect.fail(unreadable.death)
+        : RcRef.get(shared)
+    ).pipe(
       Effect.tap((opened) => {
         const dead = opened.connection.dead()
         if (dead === undefined) return Effect.void

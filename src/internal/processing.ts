@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import {
+  type AttachError,
   type InvalidOptionError,
   MessageDecodeError,
   type ReceiveError,
@@ -19,8 +20,8 @@ import {
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { released } from "./amqp/dataPlane/Outcome.ts"
-import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
@@ -147,10 +148,12 @@ export class Processing<A, E, R> {
         const since = monotonic(clock)
         const { received } = this.tally
         this.wire(link)
-        return Effect.callback<void, ServiceBusConnectionError>((resume) => {
+        return Effect.callback<void, AttachError>((resume) => {
           const off = link.link.onDeath((cause) =>
             resume(
-              this.tally.received > received || monotonic(clock) - since >= receiving.routine
+              errorMap.isUnreadable(cause)
+                ? Effect.fail(errorMap.attachError(cause))
+                : this.tally.received > received || monotonic(clock) - since >= receiving.routine
                 ? Effect.void
                 // One that comes to nothing is not attached again and again without a pause.
                 : Effect.fail(

@@ -13,9 +13,9 @@ import type {
   PeekedMessage,
   ReceivedMessage
 } from "../ServiceBusMessage.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { canonical, Reader } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
-import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 
 /**
  * A delivery tag as a lock token: the bytes of a .NET Guid, whose first three groups are little-endian (Service Bus

@@ -19,10 +19,10 @@ import {
   type SessionLockLostError
 } from "../ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "../ServiceBusMessage.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
-import type { IncomingDelivery } from "./amqp/dataPlane/SessionPlane.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
 import * as lockWheel from "./lockWheel.ts"

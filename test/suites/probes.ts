@@ -69,12 +69,8 @@ export const probes: Record<string, ReadonlyArray<Buffer>> = {
     real(frames.flow({ incoming_window: 1, next_outgoing_id: 0, outgoing_window: 1 }), 9)
   ],
   "an incomplete flow": [header, open, begin(1), frame("005313" + list("43", 1), 1)],
-  "a link's flow without credit": [
-    header,
-    open,
-    begin(1),
-    real(frames.flow({ incoming_window: 1, next_outgoing_id: 0, outgoing_window: 1, handle: 0 }), 1)
-  ],
+  "a session on a channel above the agreed maximum": [header, open, begin(5000)],
+  "SASL twice": [saslHeader, saslHeader],
   "a transfer outside of a session": [header, open, frame("005314c0080643700000000040", 7)],
   "an attach without a name": [header, open, begin(1), frame("005312" + list("404342", 3), 1)],
   "an end of no session": [header, open, real(frames.end({}), 4)],

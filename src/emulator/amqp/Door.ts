@@ -8,7 +8,7 @@
 import * as Result from "effect/Result"
 import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
 import * as DataPlanes from "../../internal/amqp/dataPlane/DataPlane.ts"
-import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { AmqpError, Outcome } from "../../internal/amqp/dataPlane/Outcome.ts"
 import * as Guard from "../../internal/amqp/Guard.ts"
 import {
   rhea,
@@ -27,8 +27,9 @@ import * as Management from "./Management.ts"
 import * as Node from "./Node.ts"
 import { Refusals } from "./Refusals.ts"
 import type { Answer, Request } from "./Request.ts"
+import * as Sasl from "./Sasl.ts"
 import { type Options, type Served, timer } from "./Served.ts"
-import { attachSession, sessionOf } from "./SessionSender.ts"
+import { asksForSharedSession, attachSession, sessionOf } from "./SessionSender.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
 
@@ -40,6 +41,14 @@ const handshakeTimeout = 5_000
 
 /** What we advertise. */
 const maxFrameSize = 65536
+
+/** How long a peer that was told why may leave the connection open, in milliseconds. */
+const closeTimeout = 5_000
+
+/** The same for one that is not listened to any more, because it broke the protocol. */
+const refusedTimeout = 1_000
+
+const amqpHeader = Buffer.from("AMQP\x00\x01\x00\x00", "latin1")
 
 export class Door {
   readonly options: Options
@@ -118,10 +127,22 @@ class ServedConnection implements Served {
     this.plane = new DataPlanes.DataPlane(this.rhea, {
       schedule: door.options.dispatcher.schedule,
       idleTimeout,
-      padded: true
+      padded: true,
+      onDecodeProblem: ({ message }) => this.violated(new Guard.Violation(message, "amqp:decode-error")),
+      onBreach: ({ condition, description }, session, link) => {
+        const error = door.refusals.protocol(condition, description ?? "")
+        if (link === undefined) this.endSession(session, error)
+        else this.detach(link, error)
+      }
     })
-    // After these rhea only half-closes.
-    for (const event of ["protocol_error", "error", "disconnected"]) this.rhea.on(event, () => this.drop())
+    this.rhea.on("disconnected", () => this.drop())
+    // What rhea itself cannot read; after these it only half-closes.
+    for (const event of ["protocol_error", "error"]) {
+      this.rhea.on(event, (error) => {
+        this.refuse(new Guard.Violation(error instanceof Error ? error.message : "The frame cannot be read."))
+        this.rhea._process()
+      })
+    }
     this.rhea.on("connection_close", () => this.end())
     this.rhea.on("receiver_open", ({ receiver }) => this.opened(receiver, () => this.receiverOpen(receiver)))
     this.rhea.on("sender_open", ({ sender }) => this.opened(sender, () => this.senderOpen(sender)))
@@ -129,14 +150,50 @@ class ServedConnection implements Served {
     const guard = new Guard.Guard({
       role: "server",
       maxFrameSize,
-      onViolation: () => this.drop(),
+      onViolation: (violation) => this.violated(violation),
       onBytes: () => {
         this.lastRead = door.options.clock.currentTimeMillisUnsafe()
       }
     })
     this.rhea.accept(Guard.wrap(socket, guard))
-    acceptAnonymous(this.rhea, () => door.options.dispatcher.schedule(() => this.drop()))
+    Sasl.serve(this.rhea, {
+      policies: door.options.policies,
+      authenticated: (policy) => {
+        this.claims.add({ path: "", rights: policy.rights, expiresAt: Infinity })
+        this.idle.authorized()
+      },
+      refused: () => door.options.dispatcher.schedule(() => this.drop())
+    })
     this.watch()
+  }
+
+  /** Answers a peer that broke the protocol, after the answers that were due. */
+  private violated(violation: Guard.Violation): void {
+    this.door.options.dispatcher.schedule(() => this.refuse(violation))
+  }
+
+  /** The answer is a header to what is no AMQP 1.0 (section 2.2), a close to a frame, and nothing while SASL goes on. */
+  private refuse(violation: Guard.Violation): void {
+    if (violation.phase === "header") {
+      this.socket.write(amqpHeader)
+      this.socket.end()
+      return this.dropLater(refusedTimeout)
+    }
+    if (violation.phase === "sasl") return this.drop()
+    this.rhea.open()
+    this.close(this.door.refusals.protocol(violation.condition, violation.message))
+    this.dropLater(refusedTimeout)
+    // Once the close has left there is nothing more to say.
+    this.door.options.dispatcher.schedule(() => this.socket.end())
+  }
+
+  /** A peer that was told has some time to end the connection itself. */
+  private dropLater(timeout: number): void {
+    const { alarm, clock } = this.door.options
+    this.stopTimers()
+    const end = timer(() => this.drop())
+    alarm.set(end, clock.currentTimeMillisUnsafe() + timeout)
+    this.stopTimers = () => alarm.clear(end)
   }
 
   /** When the peer was last heard of, in milliseconds. */
@@ -185,6 +242,7 @@ class ServedConnection implements Served {
   close(error: AmqpError): void {
     this.rhea.close(error)
     for (const link of [...this.closers.keys()]) this.left(link)
+    this.dropLater(closeTimeout)
   }
 
   /** Detaches a link with an error that the peer is told; nothing more is handed to it. */
@@ -231,7 +289,12 @@ class ServedConnection implements Served {
     attach["snd_settle_mode"] = remote["snd_settle_mode"]
     // As a receiver we settle first, whatever was asked for: uamqp would wait for ever for its second.
     attach["rcv_settle_mode"] = link.is_receiver() ? 0 : remote["rcv_settle_mode"]
-    const refusal = serve()
+    const { isCoordinator, problem } = this.plane.of(link.session).attaching
+    const refusal = problem !== undefined
+      ? this.door.refusals.protocol(problem.condition, problem.description ?? "")
+      : isCoordinator
+      ? this.coordinatorOpen(link)
+      : serve()
     if (refusal === undefined) {
       const { source, target } = remote
       const { kind, path } = nodeOf(String((link.is_receiver() ? target : source)?.address ?? ""))
@@ -252,10 +315,31 @@ class ServedConnection implements Served {
     link.set_target(address(target))
   }
 
+  /**
+   * A coordinator of transactions, which there are none of: its link is taken and every declare refused, because a client
+   * with transactions across entities switched on opens one before all else, also where it never uses it (.NET 7.21). It
+   * needs no claim.
+   */
+  private coordinatorOpen(link: RheaLink): AmqpError | undefined {
+    link.set_source(address(link.remote.attach!["source"]))
+    link.local.attach["target"] = coordinator()
+    const plane = this.plane.link(link)
+    plane.onDeliveries = (deliveries) => {
+      this.idle.touch(link)
+      const outcome: Outcome = { _tag: "Rejected", error: this.door.refusals.transactions("$coordinator") }
+      for (const delivery of deliveries) if (!delivery.settled) plane.session.dispose(delivery, outcome, true)
+      link.add_credit(deliveries.length)
+    }
+    link.add_credit(100)
+    return undefined
+  }
+
   /** The claim that an attach needs; the link ends with it. */
   authorize(link: RheaLink, path: string, right: Authorization.Right): AmqpError | undefined {
     const until = this.claims.heldUntil(path, right)
     if (until === undefined) return this.door.refusals.unauthorized(path, right)
+    // What SASL gave does not end.
+    if (until === Infinity) return undefined
     const { alarm } = this.door.options
     const expiry = timer(() => {
       const renewed = this.claims.heldUntil(path, right)
@@ -324,9 +408,12 @@ class ServedConnection implements Served {
     if (queue.kind === "topic") {
       return this.door.refusals.notAllowed(node.path, "A receiver cannot be created on a topic. Use a subscription.")
     }
+    const isShared = asksForSharedSession(link)
     const id = sessionOf(link)
     const refused = this.authorize(link, node.path, "Listen") ?? this.door.fault("attach", queue.path) ??
-      this.door.refusals.sessions(node.path, queue.sessions !== undefined, id !== undefined)
+      (isShared
+        ? this.door.refusals.filterType(node.path, link.name)
+        : this.door.refusals.sessions(node.path, queue.sessions !== undefined, id !== undefined))
     if (refused !== undefined) return refused
     if (id !== undefined) return attachSession(this, queue, link, id, (filter) => this.answer(link, filter))
     this.answer(link)
@@ -381,6 +468,9 @@ class ServedConnection implements Served {
   }
 }
 
+/** A coordinator as a terminus (AMQP 1.0 section 4.5.1): a list of no capabilities. */
+const coordinator = (): unknown => rhea.types.wrap_described([null], 0x30)
+
 const address = (terminus: { readonly address?: unknown } | undefined): { readonly address?: string } =>
   typeof terminus?.address === "string" ? { address: terminus.address } : {}
 
@@ -394,24 +484,4 @@ const nodeOf = (raw: string): NodeAddress => {
   return lower.endsWith("/$management")
     ? { kind: "management", path: path.slice(0, -"/$management".length) }
     : { kind: "entity", path }
-}
-
-/**
- * SASL as the service does it: MSSBCBS and ANONYMOUS, with the claims put afterwards. Answered in the same turn and from a
- * table without a prototype: rhea's own answers later, and looks names up in an object.
- */
-const acceptAnonymous = (connection: RheaConnection, refuse: () => void): void => {
-  const server = connection.sasl_transport?.transports?.[3]
-  if (server === undefined) return
-  const mechanisms = ["MSSBCBS", "ANONYMOUS"]
-  // The first frame that rhea prepared offers its own list.
-  const offered = server.transport.pending[0]
-  if (offered?.performative !== undefined) offered.performative.sasl_server_mechanisms = mechanisms
-  server.on_sasl_init = (frame: { readonly performative: { readonly mechanism: unknown } }) => {
-    const ok = mechanisms.includes(String(frame.performative.mechanism))
-    server.mechanism = { outcome: ok, username: "anonymous" }
-    server.do_step(undefined)
-    // Told by the outcome; there is no second try.
-    if (!ok) refuse()
-  }
 }

@@ -2,9 +2,9 @@
  * The broker's end of a sending link: takes messages and batches, stores them, and answers each delivery.
  */
 import * as Result from "effect/Result"
+import type { IncomingDelivery } from "../../internal/amqp/dataPlane/Delivery.ts"
 import { accepted, type AmqpError, type Outcome } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { DecodeProblem } from "../../internal/amqp/dataPlane/Reader.ts"
-import type { IncomingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { batchFormat } from "../../internal/messageCodec.ts"
 import type { Queue } from "../Queue.ts"
@@ -21,12 +21,15 @@ export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): vo
   const plane = served.plane.link(link)
   const limit = queue.options.maxMessageSize
   link.local.attach["max_message_size"] = limit
-  plane.maxMessageSize = Math.max(limit * 4, 1024 * 1024)
+  plane.maxMessageSize = limit
+  plane.enforcesCredit = true
   let since = 0
   plane.onDeliveries = (deliveries) => {
     served.idle.touch(link)
     for (const delivery of deliveries) {
       const refusal = store(served, queue, delivery, limit)
+      // Nobody waits for an answer; but what belongs to a transaction must not be lost without a word.
+      if (delivery.settled && delivery.isTransactional) return served.detach(link, refusal!)
       if (delivery.settled) continue
       const outcome: Outcome = refusal === undefined ? accepted : { _tag: "Rejected", error: refusal }
       plane.session.dispose(delivery, outcome, true)
@@ -42,10 +45,10 @@ export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): vo
 
 const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: number): AmqpError | undefined => {
   const { refusals } = served.door
-  const { length } = delivery.payload
+  if (delivery.isTransactional) return refusals.transactions(queue.path)
   const fault = served.door.fault("send", queue.path)
   if (fault !== undefined) return fault
-  if (length > limit) return refusals.tooLarge(queue.path, delivery.id, length, limit)
+  if (delivery.isTooLarge) return refusals.tooLarge(queue.path, delivery.id, delivery.size, limit)
   try {
     const messages = delivery.format === batchFormat ? unpack(delivery.payload) : [incoming(delivery.payload)]
     if (messages.length === 0) return refusals.argument(queue.path, "The batch has no messages.")

@@ -3,8 +3,8 @@
  * them.
  */
 import * as Result from "effect/Result"
-import { accepted, type Outcome, released } from "../../internal/amqp/dataPlane/Outcome.ts"
-import type { DeliveryOwner, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
+import type { DeliveryOwner, OutgoingDelivery } from "../../internal/amqp/dataPlane/Delivery.ts"
+import { accepted, type Outcome, released, transactional } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { tagFromToken, tokenFromTag } from "../../internal/receivedMessage.ts"
 import * as Settlement from "../../Settlement.ts"
@@ -80,6 +80,11 @@ const decide = (
 ): void => {
   const token = tokenFromTag(delivery.tag as Buffer)
   const { session } = delivery.link
+  if (outcome === transactional) {
+    // Nothing is settled: the lock stays.
+    const error = served.door.refusals.transactions(queue.path)
+    return settled ? undefined : session.settle(delivery, { _tag: "Rejected", error })
+  }
   // What is given back is not refused.
   const fault = settled || outcome === undefined || outcome._tag === "Released"
     ? undefined

@@ -19,6 +19,7 @@ export class Idle {
   private readonly unlinked: Timer
   private readonly unauthorized: Timer
   private allowed = 0
+  private isAuthorized = false
 
   constructor(served: Served) {
     this.served = served
@@ -35,7 +36,7 @@ export class Idle {
     const { alarm, idle } = this.served.door.options
     this.allowed = Math.min(firstLink, idle.connection)
     alarm.set(this.unlinked, this.now + this.allowed)
-    alarm.set(this.unauthorized, this.now + firstToken)
+    if (!this.isAuthorized) alarm.set(this.unauthorized, this.now + firstToken)
   }
 
   end(): void {
@@ -44,8 +45,9 @@ export class Idle {
     this.links.clear()
   }
 
-  /** A token was put. */
+  /** A token was put, or the peer has signed in with a key. */
   authorized(): void {
+    this.isAuthorized = true
     this.served.door.options.alarm.clear(this.unauthorized)
   }
 

@@ -84,11 +84,12 @@ const serverOf = ({ accept, certificate, kind }: Options): net.Server => {
       server.on("tlsClientError", () => {})
       const webSockets = new WebSocketServer({
         server,
-        path: webSocket.path,
         perMessageDeflate: false,
         maxPayload: 1024 * 1024,
-        handleProtocols: (offered) => offered.has(webSocket.protocol) ? webSocket.protocol : false
+        // The one that was asked for: .NET asks for "amqp", the others for "AMQPWSB10".
+        handleProtocols: (offered) => [...offered].find((each) => webSocket.protocols.includes(each)) ?? false
       })
+      webSockets.shouldHandle = ({ url }) => webSocket.isPath(url ?? "")
       webSockets.on("connection", (client) => accept(webSocket.socketOf(client)))
       webSockets.on("error", () => {})
       return server

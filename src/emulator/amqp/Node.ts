@@ -3,13 +3,13 @@
  * session that asked for it (AMQP management, WD 09; Service Bus protocol guide).
  */
 import * as AmqpValue from "../../AmqpValue.ts"
-import { accepted } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/dataPlane/Delivery.ts"
+import { accepted, type Outcome } from "../../internal/amqp/dataPlane/Outcome.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
-import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/dataPlane/SessionPlane.ts"
 import { rawItem } from "../../internal/amqp/dataPlane/verbatim.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import type { RheaLink } from "../../internal/amqp/rhea.ts"
-import type { Answer, Request } from "./Request.ts"
+import { type Answer, refuse, type Request } from "./Request.ts"
 import type { Served } from "./Served.ts"
 
 /** `$cbs` writes its keys with dashes, `$management` in camel case. */
@@ -34,11 +34,20 @@ export const serve = (
   const incoming = plane.link(link)
   incoming.onDeliveries = (deliveries) => {
     for (const delivery of deliveries) {
-      if (!delivery.settled) incoming.session.dispose(delivery, accepted, true)
-      handle(delivery)
+      const outcome: Outcome = delivery.isTooLarge ? { _tag: "Rejected", error: tooLarge(delivery) } : accepted
+      if (!delivery.settled) incoming.session.dispose(delivery, outcome, true)
+      if (outcome === accepted) handle(delivery)
     }
     link.add_credit(deliveries.length)
   }
+
+  const tooLarge = ({ id, size }: IncomingDelivery) =>
+    served.door.refusals.tooLarge(
+      String(link.remote.attach!["target"]?.address ?? ""),
+      id,
+      size,
+      incoming.maxMessageSize
+    )
 
   const handle = (delivery: IncomingDelivery): void => {
     let sections: Sections
@@ -65,7 +74,10 @@ export const serve = (
     if (typeof associated === "string") idle.touchNamed(associated)
     if (reply === undefined) return
     idle.touch(reply)
-    const payload = encode(names[keys], rawItem(sections, sections.properties, 0), answer(request))
+    const answered = delivery.isTransactional
+      ? refuse(served.door.refusals.transactions(String(link.remote.attach!["target"]?.address ?? "")))
+      : answer(request)
+    const payload = encode(names[keys], rawItem(sections, sections.properties, 0), answered)
     const target = plane.link(reply)
     target.session.send(target, payload, { settled: reply.remote.attach?.["snd_settle_mode"] === 1, owner: unsettled })
   }

@@ -54,6 +54,21 @@ export class Refusals {
     return this.error("amqp:unauthorized-access", texts[problem], audience)
   }
 
+  /** A rule of the protocol was broken. */
+  protocol(condition: string, text: string): AmqpError {
+    return this.error(condition, text, "$connection")
+  }
+
+  /** There are no transactions, yet. */
+  transactions(entity: string): AmqpError {
+    return this.error("amqp:not-implemented", "Transactions are not supported by this broker.", entity)
+  }
+
+  /** As the service declines a filter: .NET looks for these words. */
+  filterType(entity: string, link: string): AmqpError {
+    return this.notAllowed(entity, `The link '${link}' contains invalid filter type.`)
+  }
+
   notAllowed(entity: string, text: string): AmqpError {
     return this.error("amqp:not-allowed", text, entity)
   }

@@ -11,6 +11,7 @@ import { attachSender } from "./EntitySender.ts"
 import type { Served, Timer } from "./Served.ts"
 
 const filterName = "com.microsoft:session-filter"
+const sharedFilterName = "com.microsoft:non-exclusive-session-filter"
 
 /** How long the service waits for a free session where the client does not say, in milliseconds. */
 const defaultWait = 65_000
@@ -23,6 +24,12 @@ export const sessionOf = (link: RheaLink): string | null | undefined => {
   // Some clients describe the value.
   const id = value?.descriptor === undefined ? value : value.value
   return typeof id === "string" ? id : null
+}
+
+/** Whether an attach asks for a session that others may hold too: of .NET 7.21, and not of this broker. */
+export const asksForSharedSession = (link: RheaLink): boolean => {
+  const filter = link.remote.attach!["source"]?.filter
+  return filter !== undefined && filter !== null && sharedFilterName in filter
 }
 
 /** .NET ticks since the year 1, as a long, which rhea takes as eight bytes. */
@@ -79,6 +86,7 @@ class Waiting implements Timer {
     this.wait = timeout > 0 ? timeout : defaultWait
     // rhea has asked for its attach to be written already.
     link.state.open_requests = 0
+    served.plane.link(link).isHeld = true
     const until = clock.currentTimeMillisUnsafe() + this.wait
     alarm.set(this, until)
     // Waiting is no idleness.
@@ -95,6 +103,7 @@ class Waiting implements Timer {
     this.served.door.options.alarm.clear(this)
     // Nothing is said on a session that the peer has ended.
     if (!this.link.session.is_open()) return
+    this.served.plane.link(this.link).isHeld = false
     this.link.state.open_requests++
     this.served.rhea._register()
   }

@@ -81,14 +81,14 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   const socket = options.frameTrace === undefined ? dialled : FrameTrace.wrap(dialled, options.frameTrace)
 
   let death: Death | undefined
+  let closing = false
   const hooks = new Set<(death: Death) => void>()
   let plane: DataPlane | undefined
   const silence: Silence = { reads: 0, since: -1 }
   const guard = new Guard.Guard({
     role: "client",
     maxFrameSize,
-    onViolation: (violation) =>
-      die(errorMap.connectionLost(`the peer broke the protocol: ${violation.message}`, violation)),
+    onViolation: (violation) => broken(violation, violation.condition),
     onBytes: () => {
       silence.reads++
     }
@@ -117,7 +117,9 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
         plane = new DataPlane(rhea, {
           schedule: dispatcher.schedule,
           idleTimeout,
-          padded: false
+          padded: false,
+          onDecodeProblem: (problem) => broken(problem, "amqp:decode-error"),
+          onBreach: ({ condition, description }) => broken(new Error(description), condition)
         })
         dispatcher.schedule(connected)
         return Guard.wrap(socket, guard)
@@ -133,6 +135,16 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     socket.destroy()
     for (const hook of [...hooks]) hook(reason)
     hooks.clear()
+  }
+  /** The peer is told why, as far as it can be, and everybody else when that has left. */
+  const broken = (problem: Error, condition: string): void => {
+    if (death !== undefined) return
+    const reason = errorMap.protocolBroken(problem, condition)
+    if (!rhea.state.local_open || !rhea.state.remote_open) return die(reason)
+    closing = true
+    rhea.close({ condition, description: problem.message })
+    rhea._process()
+    die(reason)
   }
   const failed = (error: unknown): void =>
     die(
@@ -164,7 +176,6 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   // A socket that closes without an end or an error.
   socket.once("close", () => die(errorMap.connectionLost("the socket was closed")))
 
-  let closing = false
   yield* Scope.addFinalizer(
     scope,
     Effect.suspend(() => {

@@ -10,14 +10,26 @@ import { Reader } from "./dataPlane/Reader.ts"
 import { walk } from "./dataPlane/walk.ts"
 import { passing, type Socket } from "./Socket.ts"
 
-/** What a peer did that no peer may. */
-export class Violation extends Error {}
+/**
+ * What a peer did that no peer may, and the condition that tells it so (AMQP 1.0 sections 2.8.15 and 2.8.16). `phase` says
+ * how it can be told: by a protocol header, not at all, or by a close.
+ */
+export class Violation extends Error {
+  readonly condition: string
+  phase: "header" | "sasl" | "amqp" = "amqp"
+
+  constructor(message: string, condition = "amqp:invalid-field") {
+    super(message)
+    this.condition = condition
+  }
+}
 
 export interface Options {
   /** The largest frame that we said we take. */
   readonly maxFrameSize: number
   /** `client`: the peer is a server, and opens nothing by itself. */
   readonly role: "client" | "server"
+  /** Called once, after what came before the violation was passed on. */
   readonly onViolation: (violation: Violation) => void
   /** Called for every read of the socket, before it is looked at. */
   readonly onBytes?: (() => void) | undefined
@@ -28,6 +40,8 @@ const maxSaslFrame = 512
 
 /** What we advertise as channel-max, and one. */
 const maxSessions = 5000
+
+const framing = "amqp:connection:framing-error"
 
 type FieldType = "string" | "uint" | "ushort" | "ubyte" | "ulong" | "boolean" | "map" | "binary" | "symbols" | "any"
 
@@ -124,33 +138,48 @@ export class Guard {
     this.options = options
   }
 
-  /** Takes what was read; gives whole headers and frames that may be passed on, or undefined where there are none yet. */
-  push(bytes: Buffer): Buffer | undefined {
-    if (this.phase === "violated") return undefined
+  /**
+   * Takes what was read and passes on whole headers and frames, at once as far as that goes. The header that follows SASL
+   * begins a piece of its own: a peer may write on without waiting (AMQP 1.0 sections 2.4.1 and 5.3.2), and rhea takes
+   * what follows the last SASL frame of a piece for the size of another one.
+   */
+  push(bytes: Buffer, pass: (vetted: Buffer) => void): void {
+    if (this.phase === "violated") return
     this.options.onBytes?.()
     let chunk = bytes
     if (this.size > 0) {
       this.pending.push(bytes)
       this.size += bytes.length
-      if (this.size < this.needed) return undefined
+      if (this.size < this.needed) return
       chunk = Buffer.concat(this.pending, this.size)
       this.pending = []
     }
+    let from = 0
     let offset = 0
+    let violation: Violation | undefined
+    const upTo = (end: number) => {
+      if (end > from) pass(from === 0 && end === chunk.length ? chunk : chunk.subarray(from, end))
+      from = end
+    }
     try {
       for (;;) {
+        const isAfterSasl = this.phase === "sasl"
         const end = this.next(chunk, offset)
         if (end < 0) break
+        if (isAfterSasl && this.phase !== "sasl") upTo(offset)
         offset = end
       }
     } catch (error) {
+      violation = error instanceof Violation ? error : new Violation("a frame is not well-formed", "amqp:decode-error")
+      violation.phase = this.phase as Violation["phase"]
       this.phase = "violated"
-      this.options.onViolation(error instanceof Violation ? error : new Violation("a frame is not well-formed"))
-      return undefined
     }
-    this.size = chunk.length - offset
-    if (this.size > 0) this.pending.push(offset === 0 ? chunk : chunk.subarray(offset))
-    return offset === 0 ? undefined : offset === chunk.length ? chunk : chunk.subarray(0, offset)
+    if (violation === undefined) {
+      this.size = chunk.length - offset
+      if (this.size > 0) this.pending.push(offset === 0 ? chunk : chunk.subarray(offset))
+    }
+    upTo(offset)
+    if (violation !== undefined) this.options.onViolation(violation)
   }
 
   /** Vets the header or frame at `start`; gives its end, or -1 where it is not all there. */
@@ -170,12 +199,15 @@ export class Guard {
     // Between SASL and AMQP there is a second header.
     if (this.phase === "sasl" && bytes.readUInt32BE(start) === 0x414d5150) {
       this.phase = "header"
+      if (bytes[start + 4] === 3) throw new Violation("the peer began SASL twice")
       return this.next(bytes, start)
     }
     const size = bytes.readUInt32BE(start)
     const limit = this.phase === "sasl" ? maxSaslFrame : this.options.maxFrameSize
-    if (size < 8) throw new Violation(`a frame of ${size} bytes is smaller than its header`)
-    if (size > limit) throw new Violation(`a frame of ${size} bytes is larger than the ${limit} that were agreed`)
+    if (size < 8) throw new Violation(`a frame of ${size} bytes is smaller than its header`, framing)
+    if (size > limit) {
+      throw new Violation(`a frame of ${size} bytes is larger than the ${limit} that were agreed`, framing)
+    }
     if (left < size) {
       this.needed = size
       return -1
@@ -196,9 +228,13 @@ export class Guard {
 
   private frame(bytes: Buffer, start: number, end: number): void {
     const body = start + 4 * bytes[start + 4]!
-    if (body < start + 8 || body > end) throw new Violation("the offset of a frame's body is outside of the frame")
+    if (body < start + 8 || body > end) {
+      throw new Violation("the offset of a frame's body is outside of the frame", framing)
+    }
     const type = bytes[start + 5]
-    if (type !== (this.phase === "sasl" ? 1 : 0)) throw new Violation(`a frame of type ${type} came in this phase`)
+    if (type !== (this.phase === "sasl" ? 1 : 0)) {
+      throw new Violation(`a frame of type ${type} came in this phase`, framing)
+    }
     // An empty frame keeps the connection alive.
     if (body === end) return
     const channel = bytes.readUInt16BE(start + 6)
@@ -206,13 +242,15 @@ export class Guard {
     const descriptor = reader.descriptor()
     const code = typeof descriptor === "number" ? descriptor : codes.get(descriptor) ?? -1
     if (this.phase === "amqp" && (code === 0x14 || code === 0x15)) {
-      if (!this.channels.has(channel)) throw new Violation("a transfer or disposition came outside of a session")
+      if (!this.channels.has(channel)) this.outside("transfer or disposition", channel)
       return
     }
     const shape = (this.phase === "sasl" ? saslShapes : shapes).get(code)
-    if (shape === undefined) throw new Violation("a frame has an unknown performative")
+    if (shape === undefined) throw new Violation("a frame has an unknown performative", "amqp:decode-error")
     const list = reader.position
-    if (walk(bytes, list, end) !== end) throw new Violation(`a frame of ${shape.name} is not well-formed`)
+    if (walk(bytes, list, end) !== end) {
+      throw new Violation(`a frame of ${shape.name} is not well-formed`, "amqp:decode-error")
+    }
     const values = this.fields(reader, shape)
     if (this.phase === "amqp") this.semantics(code, channel, shape, values)
   }
@@ -238,7 +276,7 @@ export class Guard {
 
   private semantics(code: number, channel: number, shape: Shape, values: ReadonlyArray<unknown>): void {
     if (code === 0x10) {
-      if (this.opened) throw new Violation("the peer opened the connection twice")
+      if (this.opened) throw new Violation("the peer opened the connection twice", "amqp:illegal-state")
       // Below AMQP's minimum there is no room for a payload, and a sender would split for ever.
       if (values[2] !== undefined && (values[2] as number) < 512) {
         throw new Violation("the peer's frames are below 512 bytes")
@@ -246,23 +284,33 @@ export class Guard {
       this.opened = true
       return
     }
-    if (!this.opened) throw new Violation(`a frame of ${shape.name} came before the open`)
+    if (!this.opened) throw new Violation(`a frame of ${shape.name} came before the open`, "amqp:illegal-state")
     if (code === 0x18) return
     if (code === 0x11) {
-      if (this.channels.has(channel)) throw new Violation("the peer began a session on a channel that is in use")
-      if (this.options.role === "client" && values[0] === undefined) {
-        throw new Violation("the peer began a session by itself")
+      if (this.channels.has(channel)) {
+        throw new Violation(
+          `the peer began a session on channel ${channel}, which is in use`,
+          "amqp:session:handle-in-use"
+        )
       }
-      if (this.channels.size >= maxSessions) throw new Violation(`the peer began more than ${maxSessions} sessions`)
+      if (this.options.role === "client" && values[0] === undefined) {
+        throw new Violation("the peer began a session by itself", "amqp:not-allowed")
+      }
+      if (channel >= maxSessions) {
+        throw new Violation(
+          `the peer began a session on channel ${channel}, above the agreed maximum of ${maxSessions - 1}`,
+          "amqp:resource-limit-exceeded"
+        )
+      }
       this.channels.add(channel)
       return
     }
-    if (!this.channels.has(channel)) throw new Violation(`a frame of ${shape.name} came outside of a session`)
+    if (!this.channels.has(channel)) this.outside(shape.name, channel)
     if (code === 0x17) this.channels.delete(channel)
-    // A flow for a link counts from its delivery-count (AMQP 1.0 section 2.7.4).
-    if (code === 0x13 && values[4] !== undefined && values[6] === undefined && this.options.role === "server") {
-      throw new Violation("a flow of a link has no credit")
-    }
+  }
+
+  private outside(what: string, channel: number): never {
+    throw new Violation(`a frame of ${what} came on channel ${channel}, where there is no session`, "amqp:not-found")
   }
 }
 
@@ -272,9 +320,6 @@ export const wrap = (socket: Socket, guard: Guard): Socket => ({
   on: (event, listener) =>
     socket.on(
       event,
-      event !== "data" ? listener : (bytes: Buffer) => {
-        const vetted = guard.push(bytes)
-        if (vetted !== undefined) listener(vetted)
-      }
+      event === "data" ? (bytes: Buffer) => guard.push(bytes, listener) : listener
     )
 })

@@ -17,9 +17,9 @@ import {
 } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
 import { awaitEvent, farewell } from "./Connection.ts"
+import type { Holder, IncomingDelivery, SettlementWaiter } from "./dataPlane/Delivery.ts"
 import { type Outcome, released } from "./dataPlane/Outcome.ts"
 import { ticksAtEpoch } from "./dataPlane/Reader.ts"
-import type { Holder, IncomingDelivery, SettlementWaiter } from "./dataPlane/SessionPlane.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Link from "./Link.ts"
 import { monotonic } from "./monotonic.ts"
@@ -138,12 +138,22 @@ class OpenReceiver implements Receiver {
         delivery.holder = this
         if (!options.destructive) this.unsettled.add(delivery)
       }
+      this.noteUsedUp()
       if (this.sink !== undefined) return this.sink(deliveries)
       if (this.inbox.length === 0) this.inbox = deliveries
       else for (const delivery of deliveries) this.inbox.push(delivery)
       this.wake(false)
     }
     link.onDeath(() => this.wake(true))
+  }
+
+  /** Messages that were under way have used up all credit: there is nothing left to drain, whatever the peer answers. */
+  private noteUsedUp(): void {
+    const { plane, rhea } = this.link
+    if (rhea.drain !== true || rhea.credit > 0) return
+    rhea.drain = false
+    plane.lateDrains++
+    rhea.dispatch("receiver_drained", rhea._context())
   }
 
   private wake(all: boolean): void {

@@ -26,6 +26,7 @@ export const rhea: {
     wrap_ulong(value: number): unknown
     wrap_uint(value: number): unknown
     wrap_long(value: unknown): unknown
+    wrap_described(value: unknown, descriptor: number): unknown
   }
 } = createRequire(rheaPath)("rhea")
 
@@ -82,6 +83,7 @@ export interface RheaConnection extends Emitter {
   readonly local_channel_map: Record<number, RheaSession>
   readonly remote_channel_map: Record<number, RheaSession>
   connect(): void
+  open(): void
   accept(socket: unknown): void
   close(error?: RheaError): void
   is_open(): boolean
@@ -115,6 +117,7 @@ export interface RheaSession extends Emitter {
   remove(): void
   remove_link(link: RheaLink): void
   output(frame: unknown): void
+  _write_flow(link?: RheaLink): void
   is_open(): boolean
   on_attach(frame: RheaFrame): void
   on_detach(frame: RheaFrame): void
@@ -142,6 +145,8 @@ export interface RheaLink extends Emitter {
   add_credit(credit: number): void
   drain_credit(): void
   set_drained(drained: boolean): void
+  dispatch(event: string, context: unknown): boolean
+  _context(): unknown
   on_flow(frame: RheaFrame): void
 }
 
@@ -172,7 +177,7 @@ const probe = (): void => {
   // Registering would schedule a tick for a connection that is never used.
   connection._register = () => {}
   const session = connection.create_session()
-  for (const name of ["on_attach", "on_detach", "on_end", "on_flow", "remove_link", "output"]) {
+  for (const name of ["on_attach", "on_detach", "on_end", "on_flow", "remove_link", "output", "_write_flow"]) {
     need(session, name, `session.${name}`)
   }
   for (const name of ["next_delivery_id", "next_pending_delivery", "next_transfer_id"]) {
@@ -182,9 +187,20 @@ const probe = (): void => {
     need(session.incoming, name, `session.incoming.${name}`)
   }
   const link = session.create_sender("probe", {})
-  for (const name of ["credit", "delivery_count", "local", "remote", "state", "set_source", "set_target", "on_flow"]) {
-    need(link, name, `link.${name}`)
-  }
+  for (
+    const name of [
+      "credit",
+      "delivery_count",
+      "local",
+      "remote",
+      "state",
+      "set_source",
+      "set_target",
+      "on_flow",
+      "dispatch",
+      "_context"
+    ]
+  ) need(link, name, `link.${name}`)
   if (missing.length > 0) {
     throw new Error(
       `effect-service-bus: this rhea (${rheaPath}) lacks ${

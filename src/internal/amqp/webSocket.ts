@@ -9,6 +9,15 @@ export const path = "/$servicebus/websocket"
 
 export const protocol = "AMQPWSB10"
 
+/** What clients ask for (.NET 7.21: the second). */
+export const protocols: ReadonlyArray<string> = [protocol, "amqp"]
+
+/** Whether a request is for the path: .NET, Rust and Python's uamqp write a slash at its end. */
+export const isPath = (url: string): boolean => {
+  const asked = url.split("?", 1)[0]!
+  return asked === path || asked === `${path}/`
+}
+
 /** A peer may bound its messages; none bounds them below a frame. */
 const largestMessage = 65536
 

@@ -7,8 +7,9 @@
  * connection_details, before `accept` of a server.
  */
 import type { Performative, RheaConnection, RheaLink, RheaSession } from "../rhea.ts"
+import type { AmqpError } from "./Outcome.ts"
 import { DecodeProblem, Reader } from "./Reader.ts"
-import { type LinkPlane, SessionPlane } from "./SessionPlane.ts"
+import { type Attaching, distance, type LinkPlane, SessionPlane } from "./SessionPlane.ts"
 import { Writer } from "./Writer.ts"
 
 /** Runs a task soon, known to the Scheduler. */
@@ -20,6 +21,13 @@ export interface Options {
   readonly idleTimeout: number
   /** Whether performatives carry all their fields, for peers that read them by position. */
   readonly padded: boolean
+  /** A frame cannot be read; nothing that comes after it is. Called once. */
+  readonly onDecodeProblem: (problem: DecodeProblem) => void
+  /**
+   * The peer broke a rule of a link, or of a session where no link is given: to be answered with the error. The rest of
+   * what it sends there is discarded.
+   */
+  readonly onBreach: (error: AmqpError, session: RheaSession, link: RheaLink | undefined) => void
 }
 
 const emptyFrame = Buffer.from([0, 0, 0, 8, 2, 0, 0, 0])
@@ -34,6 +42,7 @@ export class DataPlane {
   private readonly planes = new Map<RheaSession, SessionPlane>()
   private touched: Array<LinkPlane> = []
   private readonly reader = new Reader(emptyFrame)
+  private isBroken = false
   /** The peer's idle time-out in milliseconds; undefined before its open, or where it has none. */
   remoteIdleTimeout: number | undefined = undefined
   /** Frames of transfers and dispositions since the connection opened, for tests and metrics. */
@@ -92,12 +101,11 @@ export class DataPlane {
     }
 
     const transport = connection.amqp_transport
-    if (options.padded) {
-      const encode = transport.encode
-      transport.encode = (frame) => {
-        pad(frame.performative)
-        encode.call(transport, frame)
-      }
+    const encode = transport.encode
+    transport.encode = (frame) => {
+      if (options.padded) pad(frame.performative)
+      padError(frame.performative)
+      encode.call(transport, frame)
     }
     const write = transport.write
     transport.write = (socket) => {
@@ -156,33 +164,67 @@ export class DataPlane {
       maxFrameSize: () => Math.max(512, this.connection.remote.open?.["max_frame_size"] ?? 65536),
       received: (link) => {
         this.touched.push(link)
+      },
+      breach: (from, link, error) => {
+        if (link === undefined) from.isDiscarding = true
+        else link.isDiscarding = true
+        // After the answers to what came before.
+        schedule(() => this.options.onBreach(error, session, link?.link))
       }
     }, session)
 
+    const unattached = (what: string, handle: number) =>
+      plane.host.breach(plane, undefined, {
+        condition: "amqp:session:unattached-handle",
+        description: `A ${what} came on handle ${handle}, where no link is attached.`
+      })
     const onAttach = session.on_attach
     session.on_attach = (frame) => {
       const { handle, name, role } = frame.performative
+      if (plane.handles.has(handle)) {
+        return plane.host.breach(plane, undefined, {
+          condition: "amqp:session:handle-in-use",
+          description: `The link '${name}' was attached to handle ${handle}, which another link has.`
+        })
+      }
       // A name is unique per direction (AMQP 1.0 section 2.6.1); rhea knows one link of a name.
       const other = session.links[name]
-      const collides = other !== undefined && other.is_receiver() === role && other.state.remote_open
-      if (collides) delete session.links[name]
+      const isTaken = other !== undefined && other.state.remote_open
+      if (isTaken) delete session.links[name]
+      plane.attaching = attachingOf(frame.performative, isTaken && other.is_receiver() !== role)
       onAttach.call(session, frame)
-      if (collides) session.links[`${name}\u0000`] = other
       const link = session.remote.handles[handle]!
+      if (isTaken) {
+        session.links[name] = other
+        session.links[`${name}\u0000${handle}`] = link
+      }
       // rhea starts its count at 0; the sender says where it starts (AMQP 1.0 section 2.6.7).
       if (link.is_receiver()) link.delivery_count = frame.performative["initial_delivery_count"] ?? 0
       this.wrapFlow(link)
       plane.handles.set(handle, plane.of(link))
     }
+    const onFlow = session.on_flow
+    session.on_flow = (frame) => {
+      const { echo, handle } = frame.performative
+      const link = handle === undefined || handle === null ? undefined : plane.handles.get(handle)
+      if (link === undefined && handle !== undefined && handle !== null) return unattached("flow", handle)
+      onFlow.call(session, frame)
+      if (echo !== true) return
+      // The present state, of the link or of the session (AMQP 1.0 section 2.7.4).
+      if (link === undefined) session._write_flow()
+      else if (link.link.state.local_open && !link.isHeld) link.link.issue_flow = true
+      this.connection._register()
+    }
     const onDetach = session.on_detach
     session.on_detach = (frame) => {
       const { handle } = frame.performative
-      const link = session.remote.handles[handle]
-      onDetach.call(session, frame)
       const known = plane.handles.get(handle)
+      // Nothing is attached there: nothing is to be done.
+      if (known === undefined) return
+      const { link } = known
+      onDetach.call(session, frame)
       plane.handles.delete(handle)
-      if (known !== undefined) plane.drop(known)
-      if (link === undefined) return
+      plane.drop(known)
       link.close()
       schedule(() => {
         if (session.remote.handles[handle] === link) delete session.remote.handles[handle]
@@ -206,21 +248,52 @@ export class DataPlane {
 
   /** Credit by serial arithmetic: delivery-counts wrap at 2^32 (AMQP 1.0 section 2.6.7). */
   private wrapFlow(link: RheaLink): void {
-    if (link.is_receiver()) return
+    if (link.is_receiver()) return this.wrapSendersFlow(link)
     const onFlow = link.on_flow
     link.on_flow = (frame) => {
       const flow = frame.performative
-      const count = flow["delivery_count"] ?? 0
-      // rhea adds credit and count and subtracts ours.
-      flow["delivery_count"] = link.delivery_count + ((count - link.delivery_count) | 0)
-      flow["link_credit"] ??= 0
+      const { credit, delivery_count: ours } = link
+      // rhea adds credit and count and subtracts ours. A flow without credit changes none.
+      const isCredit = flow["link_credit"] !== undefined && flow["link_credit"] !== null
+      flow["delivery_count"] = ours + (isCredit ? distance(flow["delivery_count"] ?? 0, ours) : 0)
+      if (!isCredit) flow["link_credit"] = credit
       onFlow.call(link, frame)
+    }
+  }
+
+  /**
+   * What a sender says of a link that we receive on. Its count may be ahead of ours, which has all transfers that came
+   * before: it has used up credit without a transfer, as the answer to a drain. Credit itself is ours to say, and what it
+   * repeats of it may be older than what we have said since (AMQP 1.0 section 2.6.7).
+   */
+  private wrapSendersFlow(link: RheaLink): void {
+    const plane = this.link(link)
+    link.on_flow = (frame) => {
+      const { delivery_count: count, drain, link_credit: credit } = frame.performative
+      const ahead = count === undefined || count === null ? 0 : distance(count, link.delivery_count)
+      if (ahead > 0) {
+        link.delivery_count = count
+        link.credit = Math.max(0, link.credit - ahead)
+        plane.lateDrains = 0
+      }
+      link.dispatch("receiver_flow", link._context())
+      if (link.drain !== true) {
+        if (drain === true) plane.lateDrains = 0
+        return
+      }
+      // A drain that was over before its answer came is not answered a second time.
+      if (drain === true && ahead <= 0 && plane.lateDrains > 0) plane.lateDrains--
+      // Some give all credit back and leave the count as it was.
+      else if (drain === true && credit === 0) link.credit = 0
+      if (link.credit <= 0) link.dispatch("receiver_drained", link._context())
     }
   }
 
   /** Reads whole frames; returns how many bytes were used. */
   private read(bytes: Buffer, rheaRead: (bytes: Buffer) => number): number {
+    if (this.isBroken) return bytes.length
     const transport = this.connection.amqp_transport
+    let problem: DecodeProblem | undefined
     let offset = 0
     if (!transport.header_received) {
       if (bytes.length < 8) return 0
@@ -234,10 +307,16 @@ export class DataPlane {
         this.frame(bytes, offset, offset + size, rheaRead)
         offset += size
       }
+    } catch (error) {
+      if (!(error instanceof DecodeProblem)) throw error
+      problem = error
     } finally {
       this.deliver()
     }
-    return offset
+    if (problem === undefined) return offset
+    this.isBroken = true
+    this.options.onDecodeProblem(problem)
+    return bytes.length
   }
 
   private frame(bytes: Buffer, start: number, end: number, rheaRead: (bytes: Buffer) => number): void {
@@ -254,15 +333,16 @@ export class DataPlane {
         code = codeOf(reader.descriptor())
       }
     }
+    const channel = bytes.readUInt16BE(start + 6)
+    const session = this.connection.remote_channel_map[channel]
+    const plane = session === undefined ? undefined : this.planes.get(session)
+    if (plane?.isDiscarding === true && code !== 0x17 && code !== 0x18 && end > body) return
     if (code !== 0x14 && code !== 0x15) {
       // In the order of the wire: a detach, end or close drops what its link has not handed over.
       this.deliver()
       rheaRead.call(this.connection.amqp_transport, bytes.subarray(start, end))
       return
     }
-    const channel = bytes.readUInt16BE(start + 6)
-    const session = this.connection.remote_channel_map[channel]
-    const plane = session === undefined ? undefined : this.planes.get(session)
     if (plane === undefined) throw new DecodeProblem(`a transfer or disposition came on the unknown channel ${channel}`)
     if (code === 0x14) {
       this.counters.transfersIn++
@@ -311,6 +391,48 @@ const pad = (performative: Performative | undefined): void => {
   if (descriptor!.numeric === 0x11) performative["handle_max"] ??= 4294967295
   const { value } = performative
   while (value.length < count) value.push(undefined)
+}
+
+/**
+ * Errors in detach, end and close have all their fields too, whoever the peer is: azure-servicebus 7.10 to 7.14 for Python
+ * reads the third without asking whether it is there.
+ */
+const padError = (performative: Performative | undefined): void => {
+  if (performative === undefined) return
+  const { descriptor } = performative.constructor as { readonly descriptor?: { readonly numeric: number } }
+  const code = descriptor?.numeric
+  if (code !== 0x16 && code !== 0x17 && code !== 0x18) return
+  const fields: unknown = performative["value"][code === 0x16 ? 2 : 0]?.value
+  if (!Array.isArray(fields)) return
+  while (fields.length < 3) fields.push(undefined)
+}
+
+/** What rhea does not keep of an attach, taken out where it would print what it does not know. */
+const attachingOf = (attach: Performative, isTaken: boolean): Attaching => {
+  let problem: AmqpError | undefined = isTaken
+    ? {
+      condition: "amqp:illegal-state",
+      description: `The session has a link '${attach["name"]}' of this direction already.`
+    }
+    : undefined
+  let isCoordinator = false
+  for (const terminus of ["source", "target"] as const) {
+    const descriptor = attach[terminus]?.descriptor?.value
+    if (descriptor === undefined || termini[terminus].includes(descriptor)) continue
+    if (terminus === "target" && (descriptor === 0x30 || descriptor === "amqp:coordinator:list")) isCoordinator = true
+    else {problem ??= {
+        condition: "amqp:not-implemented",
+        description: `The ${terminus} is of a kind that is not known.`
+      }}
+    attach[terminus] = undefined
+  }
+  return { isCoordinator, problem }
+}
+
+/** The descriptors of the termini that rhea knows (AMQP 1.0 sections 3.5.3 and 3.5.4). */
+const termini: Readonly<Record<"source" | "target", ReadonlyArray<unknown>>> = {
+  source: [0x28, "amqp:source:list"],
+  target: [0x29, "amqp:target:list"]
 }
 
 /** A view of the open performative that has our idle time-out. */

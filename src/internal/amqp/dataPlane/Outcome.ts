@@ -27,6 +27,12 @@ export type Outcome =
 
 export const accepted: Outcome = Object.freeze({ _tag: "Accepted" })
 export const released: Outcome = Object.freeze({ _tag: "Released" })
+/** A state that belongs to a transaction (AMQP 1.0 section 4.4), whatever its outcome. */
+export const transactional: Outcome = Object.freeze({ _tag: "Other", descriptor: 0x34 })
+
+/** Whether a state says only how much of a delivery was received (AMQP 1.0 section 3.4.1). */
+export const isReceived = (outcome: Outcome | undefined): boolean =>
+  outcome?._tag === "Other" && (outcome.descriptor === 0x23 || outcome.descriptor === "amqp:received:list")
 
 /** Whether two outcomes may share one range of a disposition. Only those without content may: a range has one state. */
 export const canShare = (a: Outcome | undefined, b: Outcome | undefined): boolean =>
@@ -112,6 +118,10 @@ export const readOutcome = (reader: Reader): Outcome | undefined => {
         annotations: count > 2 ? reader.record() : undefined
       }
     }
+    case 0x34:
+    case "amqp:transactional-state:list":
+      reader.skip()
+      return transactional
     default:
       reader.skip()
       return { _tag: "Other", descriptor }

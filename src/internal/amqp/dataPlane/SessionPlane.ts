@@ -6,91 +6,24 @@
  * delivery by id. Dispositions of one tick leave in one write, one range for each run of equal outcomes.
  */
 import type { RheaLink, RheaSession } from "../rhea.ts"
-import { canShare, type Outcome, readOutcome, writeOutcome } from "./Outcome.ts"
+import {
+  type DeliveryOwner,
+  IncomingDelivery,
+  OutgoingDelivery,
+  type PartialDelivery,
+  type SettlementWaiter
+} from "./Delivery.ts"
+import {
+  type AmqpError,
+  canShare,
+  isReceived,
+  type Outcome,
+  readOutcome,
+  transactional,
+  writeOutcome
+} from "./Outcome.ts"
 import { DecodeProblem, type Reader } from "./Reader.ts"
 import type { Writer } from "./Writer.ts"
-
-/** Who hears of a delivery's fate. Called inside the read of a frame: it may only complete, offer or queue. */
-export interface DeliveryOwner {
-  readonly onOutcome: (delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean) => void
-}
-
-export class OutgoingDelivery {
-  /** The delivery id, or -1 while nothing of it is on the wire. */
-  id = -1
-  /** How many bytes of the payload are on the wire. */
-  sent = 0
-  cancelled = false
-  readonly link: LinkPlane
-  readonly payload: Uint8Array
-  readonly settled: boolean
-  readonly format: number
-  readonly tag: Uint8Array | undefined
-  readonly owner: DeliveryOwner | undefined
-  /** For the owner: which of its deliveries this is. */
-  readonly index: number
-
-  constructor(
-    link: LinkPlane,
-    payload: Uint8Array,
-    settled: boolean,
-    format: number,
-    tag: Uint8Array | undefined,
-    owner: DeliveryOwner | undefined,
-    index: number
-  ) {
-    this.link = link
-    this.payload = payload
-    this.settled = settled
-    this.format = format
-    this.tag = tag
-    this.owner = owner
-    this.index = index
-  }
-}
-
-/** Hears the peer's answer to a disposition that asked for one. */
-export interface SettlementWaiter {
-  readonly onSettled: (delivery: IncomingDelivery, outcome: Outcome | undefined) => void
-}
-
-/** Who holds a received delivery until it is settled. */
-export interface Holder {
-  readonly isUnsettled: (delivery: IncomingDelivery) => boolean
-  /** There is nothing left to settle. */
-  readonly forget: (delivery: IncomingDelivery) => void
-  /** It is to be settled after all. */
-  readonly hold: (delivery: IncomingDelivery) => void
-  /** Says what becomes of deliveries without waiting for an answer. */
-  readonly dispose: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => void
-}
-
-export class IncomingDelivery {
-  waiter: SettlementWaiter | undefined = undefined
-  /** When it arrived, in milliseconds of the monotonic clock; the receiver sets it. */
-  receivedAt = 0
-  /** What the receiver knows of its lock: kept here, because a map beside would keep deliveries alive for long. */
-  lock: object | undefined = undefined
-  /** Set by whoever receives it. */
-  holder!: Holder
-  /** The link that it came on; undefined for what came in a response. */
-  readonly link: LinkPlane | undefined
-  readonly id: number
-  readonly tag: Buffer
-  readonly format: number
-  /** Sent settled: the peer keeps no state of it. */
-  readonly settled: boolean
-  payload: Buffer
-
-  constructor(link: LinkPlane | undefined, id: number, tag: Buffer, format: number, settled: boolean, payload: Buffer) {
-    this.link = link
-    this.id = id
-    this.tag = tag
-    this.format = format
-    this.settled = settled
-    this.payload = payload
-  }
-}
 
 /** The data plane's side of a link. */
 export class LinkPlane {
@@ -100,14 +33,20 @@ export class LinkPlane {
   private queue: Array<OutgoingDelivery> = []
   private head = 0
   /** The parts of a delivery whose transfers are not complete yet. */
-  partial:
-    | { id: number; tag: Buffer; format: number; settled: boolean; parts: Array<Buffer>; size: number }
-    | undefined = undefined
+  partial: PartialDelivery | undefined = undefined
   /** What one read of the socket brought; handed over at its end, or before a frame that is no transfer. */
   inbox: Array<IncomingDelivery> = []
   onDeliveries: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
-  /** The most bytes of one delivery that are kept while it is incomplete. */
+  /** The most bytes of one delivery: of one that has more nothing is kept, and it is told by its size. */
   maxMessageSize = 100 * 1024 * 1024
+  /** Whether more deliveries than there is credit for break the protocol. */
+  enforcesCredit = false
+  /** The link is detached for what its peer did: what is still under way is discarded. */
+  isDiscarding = false
+  /** Its attach is held back for now: nothing may be written on it. */
+  isHeld = false
+  /** Drains that were over before their answer came: the answer may still come, or not at all. */
+  lateDrains = 0
 
   constructor(session: SessionPlane, link: RheaLink) {
     this.session = session
@@ -122,7 +61,7 @@ export class LinkPlane {
   /** Whether frames of this link may be written: both ends are attached and the attach has left. */
   get ready(): boolean {
     const { state } = this.link
-    return state.local_open && state.open_requests === 0 && state.remote_open
+    return state.local_open && state.open_requests === 0 && state.remote_open && !this.isHeld
   }
 
   enqueue(delivery: OutgoingDelivery): void {
@@ -175,6 +114,16 @@ export interface Host {
   readonly register: () => void
   readonly maxFrameSize: () => number
   readonly received: (link: LinkPlane) => void
+  /** The peer broke a rule of a link, or of the session where none is given. */
+  readonly breach: (session: SessionPlane, link: LinkPlane | undefined, error: AmqpError) => void
+}
+
+/** What an attach says that rhea does not keep, while it is read. */
+export interface Attaching {
+  /** Its target is a coordinator of transactions (AMQP 1.0 section 4.5.1). */
+  readonly isCoordinator: boolean
+  /** Why it is to be refused, whatever it asks for. */
+  readonly problem: AmqpError | undefined
 }
 
 /** a - b in the serial number arithmetic of RFC 1982, which delivery and transfer ids follow. */
@@ -191,6 +140,9 @@ export class SessionPlane {
   private dispositions: Array<PendingDisposition> = []
   /** Links with queued deliveries. */
   waiting: Array<LinkPlane> = []
+  /** The session is ended for what its peer did: all that comes before its end is discarded (AMQP 1.0 section 2.5.6). */
+  isDiscarding = false
+  attaching: Attaching = { isCoordinator: false, problem: undefined }
 
   constructor(host: Host, session: RheaSession) {
     this.host = host
@@ -426,15 +378,23 @@ export class SessionPlane {
     const id = count > 1 ? reader.uint() : undefined
     const tag = count > 2 ? reader.binary() : undefined
     const format = count > 3 ? reader.uint() : undefined
-    const settled = count > 4 ? reader.boolean() : undefined
+    const settled = count > 4 ? reader.boolean() === true : false
     const more = count > 5 ? reader.boolean() === true : false
+    let isTransactional = false
     let aborted = false
-    if (count > 9) {
-      for (let i = 6; i < 9; i++) reader.skip()
-      aborted = reader.boolean() === true
+    if (count > 7) {
+      reader.skip()
+      isTransactional = readOutcome(reader) === transactional
+      if (count > 9) {
+        reader.skip()
+        aborted = reader.boolean() === true
+      }
     }
     const link = handle === undefined ? undefined : this.handles.get(handle)
-    if (link === undefined) throw new DecodeProblem(`a transfer came on the unknown handle ${handle}`)
+    if (link === undefined) {
+      const description = `A transfer came on handle ${handle}, where no link is attached.`
+      return this.host.breach(this, undefined, { condition: "amqp:session:unattached-handle", description })
+    }
     const { incoming } = this.session
     if (incoming.next_transfer_id === 0xffffffff) {
       // rhea compares the two without wrapping.
@@ -443,54 +403,73 @@ export class SessionPlane {
     } else incoming.next_transfer_id++
     // rhea renews the session's window only when it is asked to process.
     if (incoming.max_transfer_id - incoming.next_transfer_id < incoming.window / 2) this.host.register()
+    if (link.isDiscarding) return
     const payload = bytes.subarray(stop, end)
-    let { partial } = link
+    const { maxMessageSize, partial } = link
     if (partial === undefined) {
-      if (id === undefined) throw new DecodeProblem("the first transfer of a delivery has no delivery id")
-      if (more) {
-        link.partial = {
-          id,
-          tag: tag ?? noTag,
-          format: format ?? 0,
-          settled: settled ?? false,
-          parts: [payload],
-          size: payload.length
-        }
-        if (aborted) link.partial = undefined
-        return
+      if (id === undefined) {
+        return this.refuse(link, "amqp:not-allowed", "The first transfer of a delivery has no delivery-id.")
+      }
+      if (link.enforcesCredit && !(link.link.credit > 0)) {
+        return this.refuse(link, "amqp:link:transfer-limit-exceeded", `Delivery ${id} came without credit.`)
       }
       if (aborted) return
-      return this.complete(link, id, tag ?? noTag, format ?? 0, settled ?? false, payload)
+      if (!more && payload.length <= maxMessageSize) {
+        // Most deliveries are one frame.
+        return this.complete(link, id, tag ?? noTag, format ?? 0, settled, payload, payload.length, isTransactional)
+      }
+      const begun: PartialDelivery = {
+        id,
+        tag: tag ?? noTag,
+        format: format ?? 0,
+        settled,
+        isTransactional,
+        parts: [],
+        size: 0
+      }
+      return this.continued(link, begun, payload, more)
     }
     if (id !== undefined && id !== partial.id) {
-      throw new DecodeProblem(`delivery ${partial.id} is not complete and a transfer of ${id} came`)
+      const description = `Delivery ${partial.id} is not complete, and a transfer of ${id} came.`
+      return this.refuse(link, "amqp:not-allowed", description)
     }
     if (aborted) {
       link.partial = undefined
       return
     }
-    partial.parts.push(payload)
-    partial.size += payload.length
-    if (partial.size > link.maxMessageSize) {
-      throw new DecodeProblem(`a delivery is larger than ${link.maxMessageSize} bytes`)
-    }
-    if (more) return
-    link.partial = undefined
-    this.complete(
-      link,
-      partial.id,
-      partial.tag,
-      partial.format,
-      partial.settled || settled === true,
-      Buffer.concat(partial.parts, partial.size)
-    )
+    partial.settled ||= settled
+    this.continued(link, partial, payload, more)
   }
 
-  private complete(link: LinkPlane, id: number, tag: Buffer, format: number, settled: boolean, payload: Buffer): void {
+  /** A part of a delivery. One that grows beyond what its link takes is counted and not kept. */
+  private continued(link: LinkPlane, partial: PartialDelivery, payload: Buffer, more: boolean): void {
+    partial.size += payload.length
+    if (partial.size > link.maxMessageSize) partial.parts = []
+    else partial.parts.push(payload)
+    link.partial = more ? partial : undefined
+    if (more) return
+    const { format, id, isTransactional, parts, settled, size, tag } = partial
+    this.complete(link, id, tag, format, settled, Buffer.concat(parts), size, isTransactional)
+  }
+
+  private refuse(link: LinkPlane, condition: string, description: string): void {
+    this.host.breach(this, link, { condition, description })
+  }
+
+  private complete(
+    link: LinkPlane,
+    id: number,
+    tag: Buffer,
+    format: number,
+    settled: boolean,
+    payload: Buffer,
+    size: number,
+    isTransactional: boolean
+  ): void {
     link.link.credit--
     link.link.delivery_count = (link.link.delivery_count + 1) >>> 0
     if (link.inbox.length === 0) this.host.received(link)
-    link.inbox.push(new IncomingDelivery(link, id, tag, format, settled, payload))
+    link.inbox.push(new IncomingDelivery(link, id, tag, format, settled, payload, size, isTransactional))
   }
 
   /** A disposition frame: `reader` stands at the performative's list. */
@@ -503,7 +482,10 @@ export class SessionPlane {
     const settled = count > 3 ? reader.boolean() === true : false
     const outcome = count > 4 ? readOutcome(reader) : undefined
     const span = distance(last, first)
-    if (span < 0) throw new DecodeProblem("a disposition ends before it starts")
+    // No delivery is in a range that ends before it starts.
+    if (span < 0) return
+    // How much was received is no outcome: its receiver will still say what becomes of the delivery (AMQP 1.0 section 3.4.1).
+    if (!settled && isReceived(outcome)) return
     const table: Map<number, OutgoingDelivery | IncomingDelivery> = role ? this.sent : this.received
     if (span + 1 > table.size) {
       // A range may name far more ids than exist: look at what exists.
