@@ -162,7 +162,7 @@ class ServedConnection implements Served {
         this.claims.add({ path: "", rights: policy.rights, expiresAt: Infinity })
         this.idle.authorized()
       },
-      refused: () => door.options.dispatcher.schedule(() => this.drop())
+      refused: () => this.finish()
     })
     this.watch()
   }
@@ -174,16 +174,17 @@ class ServedConnection implements Served {
 
   /** The answer is a header to what is no AMQP 1.0 (section 2.2), a close to a frame, and nothing while SASL goes on. */
   private refuse(violation: Guard.Violation): void {
-    if (violation.phase === "header") {
-      this.socket.write(amqpHeader)
-      this.socket.end()
-      return this.dropLater(refusedTimeout)
+    if (violation.phase === "header") this.socket.write(amqpHeader)
+    if (violation.phase === "amqp") {
+      this.rhea.open()
+      this.close(this.door.refusals.protocol(violation.condition, violation.message))
     }
-    if (violation.phase === "sasl") return this.drop()
-    this.rhea.open()
-    this.close(this.door.refusals.protocol(violation.condition, violation.message))
+    this.finish()
+  }
+
+  /** Ends the connection once what was written has left. */
+  private finish(): void {
     this.dropLater(refusedTimeout)
-    // Once the close has left there is nothing more to say.
     this.door.options.dispatcher.schedule(() => this.socket.end())
   }
 

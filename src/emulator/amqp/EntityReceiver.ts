@@ -22,7 +22,6 @@ export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): vo
   const limit = queue.options.maxMessageSize
   link.local.attach["max_message_size"] = limit
   plane.maxMessageSize = limit
-  plane.enforcesCredit = true
   let since = 0
   plane.onDeliveries = (deliveries) => {
     served.idle.touch(link)

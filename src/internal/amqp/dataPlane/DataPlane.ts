@@ -233,6 +233,8 @@ export class DataPlane {
     }
     const onEnd = session.on_end
     session.on_end = (frame) => {
+      // Its channel may be taken again in the next frame.
+      plane.isDiscarding = false
       onEnd.call(session, frame)
       session.close()
       schedule(() => session.remove())

@@ -39,8 +39,6 @@ export class LinkPlane {
   onDeliveries: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
   /** The most bytes of one delivery: of one that has more nothing is kept, and it is told by its size. */
   maxMessageSize = 100 * 1024 * 1024
-  /** Whether more deliveries than there is credit for break the protocol. */
-  enforcesCredit = false
   /** The link is detached for what its peer did: what is still under way is discarded. */
   isDiscarding = false
   /** Its attach is held back for now: nothing may be written on it. */
@@ -409,9 +407,6 @@ export class SessionPlane {
     if (partial === undefined) {
       if (id === undefined) {
         return this.refuse(link, "amqp:not-allowed", "The first transfer of a delivery has no delivery-id.")
-      }
-      if (link.enforcesCredit && !(link.link.credit > 0)) {
-        return this.refuse(link, "amqp:link:transfer-limit-exceeded", `Delivery ${id} came without credit.`)
       }
       if (aborted) return
       if (!more && payload.length <= maxMessageSize) {
