@@ -291,8 +291,14 @@ export const disposition = (
   } = {}
 ) => frame("disposition", [true, uint(first), last === null ? null : uint(last), settled, state], { channel })
 
-/** What a proxy does with a frame: what goes on instead of it, in bytes. */
-export type Hook = (frame: Frame, direction: "toServer" | "toClient") => ReadonlyArray<Buffer>
+/**
+ * What a proxy does with a frame: what goes on instead of it, in bytes. `say` writes to the one that the frame came from.
+ */
+export type Hook = (
+  frame: Frame,
+  direction: "toServer" | "toClient",
+  say: (bytes: Buffer) => void
+) => ReadonlyArray<Buffer>
 
 export interface Proxy {
   readonly port: number
@@ -308,7 +314,9 @@ export const proxy = (target: number, hook: Hook): Effect.Effect<Proxy, never, S
     const pipe = (from: net.Socket, to: net.Socket, direction: "toServer" | "toClient") => {
       const splitter = new Splitter()
       from.on("data", (bytes) => {
-        for (const each of splitter.push(bytes)) for (const out of hook(each, direction)) to.write(out)
+        for (const each of splitter.push(bytes)) {
+          for (const out of hook(each, direction, (said) => from.write(said))) to.write(out)
+        }
       })
       from.on("error", () => {})
       from.on("close", () => to.destroy())
