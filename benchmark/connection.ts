@@ -2,7 +2,7 @@
 // codec.
 import { createRequire } from "node:module"
 import type * as Net from "node:net"
-import { Cursor, dataSections, disposition, isSent, Template } from "./frames.ts"
+import { Cursor, dataSections, disposition, isSent, maxFrame, Template } from "./frames.ts"
 
 const require = createRequire(import.meta.url)
 const frames = require("rhea/lib/frames.js")
@@ -32,7 +32,6 @@ export interface Stats {
 
 const credit = 100_000
 const unlimited = 0x7fffffff
-const maxFrame = 65536
 /** Every so many sent messages, one is decoded and compared. */
 const sample = 997
 
@@ -346,11 +345,13 @@ export class Connection {
     const { template } = link
     if (template === undefined) return
     while (!this.blocked) {
-      const count = Math.min(link.credit, template.count, session.windowEnd - session.nextOut)
+      const frames = template.starts.length
+      const window = Math.floor((session.windowEnd - session.nextOut) / frames)
+      const count = Math.min(link.credit, template.count, window)
       if (count <= 0) return
       const bytes = template.take(count, session.channel, session.nextDelivery)
       session.nextDelivery += count
-      session.nextOut += count
+      session.nextOut += count * frames
       link.count += count
       link.credit -= count
       this.flush()

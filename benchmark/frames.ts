@@ -53,11 +53,40 @@ export const receivedMessage = (size: number): Buffer => {
   })
 }
 
-/** Transfer frames of one link, encoded once: each has its delivery id, tag and body id written over the last one's. */
+/** The largest frame that all peers take. */
+export const maxFrame = 65536
+
+/** The first bytes of a transfer frame, up to its fields. */
+const head = (fields: ReadonlyArray<number>, payload: number): Buffer => {
+  const bytes = Buffer.from([0, 0, 0, 0, 2, 0, 0, 0, 0x00, 0x53, 0x14, 0xc0, fields.length + 1, 6, ...fields])
+  bytes.writeUInt32BE(bytes.length + payload, 0)
+  return bytes
+}
+
+/** The transfers of a delivery: one, or as many as its message needs. */
+const transfers = (payload: Buffer, handle: number, settled: boolean): Array<Buffer> => {
+  const tag = Buffer.from("8f14e45fceea167a5a36dedd4bea2543", "hex")
+  const frames: Array<Buffer> = []
+  for (let at = 0; at < payload.length;) {
+    const of = (more: number) =>
+      at === 0
+        ? [0x52, handle, 0x70, 0, 0, 0, 0, 0xa0, 16, ...tag, 0x43, settled ? 0x41 : 0x42, more]
+        : [0x52, handle, 0x40, 0x40, 0x40, 0x40, more]
+    const end = Math.min(payload.length, at + maxFrame - head(of(0x41), 0).length)
+    const part = payload.subarray(at, end)
+    frames.push(Buffer.concat([head(of(end < payload.length ? 0x41 : 0x42), part.length), part]))
+    at = end
+  }
+  return frames
+}
+
+/** Deliveries of one link, encoded once: each has its id, tag and body id written over the last one's. */
 export class Template {
-  /** How many frames are written in one piece. */
+  /** How many deliveries are written in one piece. */
   readonly count: number
+  /** The bytes of one delivery, and where its frames start. */
   readonly length: number
+  readonly starts: ReadonlyArray<number>
   private readonly frames: Buffer
   private readonly idAt: number
   private readonly tagAt: number
@@ -66,26 +95,20 @@ export class Template {
   private lockedAt = 0
 
   constructor(size: number, handle: number, settled: boolean) {
-    const payload = receivedMessage(size)
-    const head = Buffer.from([0, 0, 0, 0, 2, 0, 0, 0, 0x00, 0x53, 0x14, 0xc0, 29, 6])
-    const fields = Buffer.from([
-      ...[0x52, handle, 0x70, 0, 0, 0, 0, 0xa0, 16],
-      ...Buffer.from("8f14e45fceea167a5a36dedd4bea2543", "hex"),
-      ...[0x43, settled ? 0x41 : 0x42, 0x42]
-    ])
-    const frame = Buffer.concat([head, fields, payload])
-    frame[12] = fields.length + 1
-    frame.writeUInt32BE(frame.length, 0)
-    this.length = frame.length
-    this.count = Math.max(1, Math.min(128, Math.floor(65536 / frame.length)))
-    this.frames = Buffer.concat(Array.from({ length: this.count }, () => frame))
-    this.idAt = head.length + 3
-    this.tagAt = head.length + 9
-    this.bodyIdAt = frame.indexOf(`"id":${firstId}`) + 5
-    this.lockedUntilAt = frame.indexOf("x-opt-locked-until") + "x-opt-locked-until".length + 1
+    const frames = transfers(receivedMessage(size), handle, settled)
+    const delivery = Buffer.concat(frames)
+    this.length = delivery.length
+    this.starts = frames.map((_, i) => frames.slice(0, i).reduce((sum, { length }) => sum + length, 0))
+    this.count = Math.max(1, Math.min(128, Math.floor(maxFrame / delivery.length)))
+    this.frames = Buffer.concat(Array.from({ length: this.count }, () => delivery))
+    const start = head([], 0).length
+    this.idAt = start + 3
+    this.tagAt = start + 9
+    this.bodyIdAt = delivery.indexOf(`"id":${firstId}`) + 5
+    this.lockedUntilAt = delivery.indexOf("x-opt-locked-until") + "x-opt-locked-until".length + 1
   }
 
-  /** `count` transfers from delivery `id` on. */
+  /** `count` deliveries from `id` on. */
   take(count: number, channel: number, id: number): Buffer {
     const now = Date.now()
     if (now > this.lockedAt + 500) {
@@ -95,7 +118,7 @@ export class Template {
     }
     const bytes = Buffer.from(this.frames.subarray(0, count * this.length))
     for (let i = 0, at = 0; i < count; i++, at += this.length) {
-      bytes.writeUInt16BE(channel, at + 6)
+      for (const start of this.starts) bytes.writeUInt16BE(channel, at + start + 6)
       bytes.writeUInt32BE(id + i, at + this.idAt)
       bytes.writeUInt32BE(id + i, at + this.tagAt + 12)
       let digits = firstId + ((id + i) % ids)

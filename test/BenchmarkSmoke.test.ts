@@ -45,6 +45,31 @@ describe("the benchmark", () => {
     }
   })
 
+  it("sends messages of several frames, none larger than all peers take", { timeout: 60_000 }, async () => {
+    const large = 200_000
+    const broker = await startBroker({ size: large })
+    try {
+      for (const peer of ["ours", "azure"] as const) {
+        const entity = `src.${large}.large.${peer}`
+        const { port, tcpPort } = broker
+        const measured = await run({
+          peer,
+          case: "complete-chunk",
+          size: large,
+          entity,
+          port,
+          tcpPort,
+          warmUp: 50,
+          measure: 100
+        })
+        verify({ peer, case: "complete-chunk" }, measured, broker.stats(entity))
+        assert.isAbove(measured.messages, 0)
+      }
+    } finally {
+      broker.close()
+    }
+  })
+
   it("fails a run whose counts or contents differ", () => {
     const measured = { cpuMicros: 1, wallMicros: 1, rssMegabytes: 1, messages: 1, total: 10 }
     const stats = { accepted: 10, completed: 10, renewed: 10, checked: 1, wrong: 0 }
