@@ -17,7 +17,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import * as net from "node:net"
 import * as Raw from "./suites/frames.ts"
-import { failsWith, until } from "./suites/harness.ts"
+import { failsWith, linkOf, until } from "./suites/harness.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 
@@ -259,3 +259,34 @@ describe("frames that are larger than was agreed", () => {
       }))
   })
 })
+
+it.live("a peer that allows few sessions is asked for no more: the one too many fails typed", () =>
+  through((frame, direction) => {
+    if (direction === "toServer" || frame.performative !== "open") return [frame.bytes]
+    const [container, hostname, maxFrameSize] = frame.fields
+    return [Raw.frame("open", [container, hostname, Raw.uint(maxFrameSize as number), Raw.ushort(3)])]
+  }, () =>
+    Effect.gen(function*() {
+      // Beside the one of the claims.
+      const senders = yield* Effect.all(Array.from({ length: 3 }, () => ServiceBusSender.make(Letters)))
+      const error = yield* failsWith("ServiceBusError")(ServiceBusSender.make(Letters))
+      assert.strictEqual(error.condition, "amqp:resource-limit-exceeded")
+      assert.match(error.message, /allows 4 sessions/)
+      for (const sender of senders) yield* sender.send({ body: "still here" })
+    })))
+
+it.effect("a message of more bytes than are received is disposed of as one that does not decode, and is not kept", () =>
+  through((frame) => [frame.bytes], () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Letters)
+      const receiver = yield* ServiceBusReceiver.make(Letters)
+      linkOf(receiver).plane.maxMessageSize = 100_000
+      yield* sender.sendAll([{ body: "x".repeat(150_000) }, { body: "next" }])
+      const [message] = yield* receiver.receive()
+      assert.strictEqual(message!.body, "next")
+      yield* until(Effect.map(emulator.deadLetters(Letters), ({ length }) => length === 1))
+      const [dead] = yield* emulator.deadLetters(Letters)
+      assert.strictEqual(dead!.deadLetterReason, "MessageDecodeError")
+      assert.match(String(dead!.deadLetterErrorDescription), /more than are received/)
+    })))

@@ -337,6 +337,19 @@ describe("the broker", () => {
         assert.strictEqual(yield* messagesOf("q"), count + 1)
       }))
 
+    test(
+      "is rejected as a request too, and the node goes on",
+      Effect.gen(function*() {
+        const { bystander, next, write } = yield* peer
+        yield* write(Raw.attachSender("$cbs"))
+        yield* next("flow")
+        yield* write(Raw.transfers({ id: 0, payload: Buffer.alloc(2_000_000) }))
+        const { fields } = yield* next("disposition")
+        assert.deepStrictEqual(Raw.stateOf(fields[4]!), { code: 0x25, condition: "amqp:link:message-size-exceeded" })
+        yield* bystander
+      })
+    )
+
     test("says how large it was", Effect.gen(function*() {
         const { next, write } = yield* peer
         yield* write(Raw.attachSender("q"), Raw.transfers({ id: 0, payload: Buffer.alloc(2_000_000) }))

@@ -14,7 +14,7 @@ import type {
   ReceivedMessage
 } from "../ServiceBusMessage.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
-import { canonical, Reader } from "./amqp/dataPlane/Reader.ts"
+import { canonical, DecodeProblem, Reader } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
 
 /**
@@ -330,6 +330,8 @@ const lockTimes = (sections: Sections): { readonly lockedUntil: number; readonly
   return { lockedUntil, enqueued }
 }
 
-/** Finds the sections of a delivery. Throws a DecodeProblem where its bytes are no message. */
-export const sectionsOf = (delivery: IncomingDelivery): Sections =>
-  new Sections(delivery.payload, 0, delivery.payload.length)
+/** Finds the sections of a delivery. Throws a DecodeProblem where its bytes are no message, or were more than are kept. */
+export const sectionsOf = (delivery: IncomingDelivery): Sections => {
+  if (delivery.isTooLarge) throw new DecodeProblem(`the message has ${delivery.size} bytes, more than are received`)
+  return new Sections(delivery.payload, 0, delivery.payload.length)
+}

@@ -48,6 +48,9 @@ const closeTimeout = 5_000
 /** The same for one that is not listened to any more, because it broke the protocol. */
 const refusedTimeout = 1_000
 
+/** The most bytes of a request to `$cbs`. */
+const largestClaim = 1024 * 1024
+
 const amqpHeader = Buffer.from("AMQP\x00\x01\x00\x00", "latin1")
 
 export class Door {
@@ -358,7 +361,8 @@ class ServedConnection implements Served {
     const node = nodeOf(raw)
     if (node.kind === "cbs") {
       this.answer(link)
-      link.local.attach["max_message_size"] = 1048576
+      link.local.attach["max_message_size"] = largestClaim
+      this.plane.link(link).maxMessageSize = largestClaim
       Node.serve(this, link, "dashed", () => this.replies(link, "cbs"), (request) => this.putToken(request))
       link.add_credit(100)
       return undefined

@@ -52,6 +52,14 @@ export const session = (
       const dead = connection.dead()
       if (dead !== undefined) return Effect.fail(dead)
       const rhea = connection.rhea.create_session()
+      const most = connection.rhea.remote.open?.["channel_max"] ?? 65535
+      if (rhea.local.channel > most) {
+        rhea.remove()
+        return Effect.fail(errorMap.connectError({
+          condition: "amqp:resource-limit-exceeded",
+          description: `the peer allows ${most + 1} sessions on a connection, and every link has one`
+        }))
+      }
       const promised = new engine.Session(connection.promised, rhea)
       return orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
         Effect.timeoutOrElse({
