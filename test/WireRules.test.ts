@@ -2,7 +2,7 @@
  * What the broker answers to a peer that breaks a rule of AMQP, or only seems to: as Microsoft.Azure.Amqp does, on which
  * the service stands. A second session of the same connection must notice nothing of it.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Redacted, type Scope } from "effect"
 import { ConnectionString, ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -556,9 +556,7 @@ describe("the broker", () => {
     }))
 
   test("a terminus of an unknown kind is refused, and nothing is printed", Effect.gen(function*() {
-      const printed: Array<unknown> = []
-      const { warn } = console
-      console.warn = (...args) => printed.push(args)
+      const warn = vi.spyOn(globalThis.console, "warn")
       const { next, write } = yield* peer
       yield* write(
         Raw.frame("attach", ["x", Raw.uint(0), false, null, null, Raw.source("x"), Raw.described(0x99), null, null, Raw.uint(0)]),
@@ -566,8 +564,8 @@ describe("the broker", () => {
       )
       endedWith(yield* next("detach"), "amqp:not-implemented")
       yield* next("flow")
-      console.warn = warn
-      assert.deepStrictEqual(printed, [])
+      assert.deepStrictEqual(warn.mock.calls, [])
+      warn.mockRestore()
     }))
 })
 
