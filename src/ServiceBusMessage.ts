@@ -116,7 +116,10 @@ export interface ReceivedMessage<out A> {
   readonly durable: boolean
   readonly priority: number | undefined
   readonly firstAcquirer: boolean
-  /** How many deliveries of this message failed before: 0 the first time. */
+  /**
+   * How many deliveries of this message ended before by abandoning, deferring or a lost lock: 0 the first time. What was given
+   * back unseen does not count, and nothing does in a dead-letter queue.
+   */
   readonly deliveryCount: number
   readonly applicationProperties: Readonly<Record<string, AmqpValue>>
   /** The application properties with their AMQP types: a value that would be written as another type is `Typed`. */

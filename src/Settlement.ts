@@ -66,7 +66,8 @@ export const abandon = (options?: { readonly properties?: Properties | undefined
 })
 
 /**
- * Sets the message aside. Keep its sequence number: it is the only way back to it.
+ * Sets the message aside. Keep its sequence number: it is the only way back to it. The service counts it as a delivery, and
+ * dead-letters the message where it was the last one of its entity's `maxDeliveryCount`.
  *
  * @category constructors
  */

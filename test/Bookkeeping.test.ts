@@ -29,8 +29,14 @@ const Step = Schema.Literals(["pause", "resume", "1", "2", "5", "wait", "wait lo
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
+/** A message: how often its handler ran, and its first lock. */
+interface State {
+  runs: number
+  lock: string | undefined
+}
+
 /** What a handler does with a message that it sees for the first time; later it completes it. */
-const act = Effect.fnUntraced(function*(behaviour: typeof Behaviour.Type, state: { runs: number }) {
+const act = Effect.fnUntraced(function*(behaviour: typeof Behaviour.Type, state: State) {
   switch (behaviour) {
     case "void":
       return undefined
@@ -110,18 +116,22 @@ describe("The books of a processor", () => {
             return Settlement.abandon()
           }
         } as const
-        const states = new Map<string, { runs: number }>()
+        const states = new Map<string, State>()
         const stateOf = (id: string) => {
-          const state = states.get(id) ?? { runs: 0 }
+          const state = states.get(id) ?? { runs: 0, lock: undefined }
           states.set(id, state)
           return state
         }
+        // The first delivery is known by its lock: the count of one that was released stays 0.
         const said = (
-          message: { readonly deliveryCount: number; readonly retryAttempt: number; readonly messageId: string }
-        ) =>
-          message.deliveryCount === 0 && message.retryAttempt === 0
-            ? act(behaviourOf(message.messageId), stateOf(message.messageId))
+          message: { readonly lockToken: string; readonly retryAttempt: number; readonly messageId: string }
+        ) => {
+          const state = stateOf(message.messageId)
+          state.lock ??= message.lockToken
+          return state.lock === message.lockToken && message.retryAttempt === 0
+            ? act(behaviourOf(message.messageId), state)
             : Effect.succeed(undefined)
+        }
         const processor = size === 0
           ? yield* ServiceBusProcessor.make(
             receiver,

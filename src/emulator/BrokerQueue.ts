@@ -231,9 +231,9 @@ class QueueState implements Queue, Home {
       case "Defer":
         this.counters.deferred += 1
         Entries.merge(entry, settlement.properties)
-        this.unlock(entry)
         entry.deferred = true
-        return Result.void
+        this.fail(entry, now)
+        break
       case "DeadLetter":
         if (this.deadLetterQueue === undefined) {
           return this.refuse("NotAllowed", "a dead letter cannot be dead-lettered")
@@ -255,7 +255,7 @@ class QueueState implements Queue, Home {
     const entry = this.locked(lockToken, now)
     if (entry === undefined) return this.lockLost(lockToken)
     this.counters.released += 1
-    this.fail(entry, now)
+    this.restore(entry, now)
     this.flush()
     return Result.void
   }
@@ -327,7 +327,8 @@ class QueueState implements Queue, Home {
 
   take(entry: Entry, mode: Consumer["mode"], now: number): Delivery {
     this.counters.delivered += 1
-    if (entry.deliveryCount > 0) this.counters.redelivered += 1
+    if (entry.delivered) this.counters.redelivered += 1
+    entry.delivered = true
     const lockToken = crypto.randomUUID()
     if (mode === "receiveAndDelete") {
       this.remove(entry)
@@ -432,22 +433,30 @@ class QueueState implements Queue, Home {
         this.counters.lockExpired += 1
         this.fail(entry, now)
       } else {
-        this.unlock(entry)
-        if (!entry.deferred) this.wait(entry, now)
+        this.restore(entry, now)
       }
     }
   }
 
+  /**
+   * A delivery is over without success: its message was abandoned or deferred, or its lock has ended. A dead letter keeps the
+   * count that it came with, and has no limit of them (azure-sdk-for-net #53437).
+   */
   private fail(entry: Entry, now: number): void {
-    this.unlock(entry)
+    if (this.kind === "deadLetter") return this.restore(entry, now)
     entry.deliveryCount += 1
-    if (this.deadLetterQueue !== undefined && entry.deliveryCount >= this.options.maxDeliveryCount) {
-      const description = `Message could not be consumed after ${entry.deliveryCount} delivery attempts.`
-      this.deadLetter(entry, "MaxDeliveryCountExceeded", description, now)
-    } else if (!entry.deferred) {
-      // What was set aside stays aside.
-      this.wait(entry, now)
+    if (this.deadLetterQueue === undefined || entry.deliveryCount < this.options.maxDeliveryCount) {
+      return this.restore(entry, now)
     }
+    this.unlock(entry)
+    const description = `Message could not be consumed after ${entry.deliveryCount} delivery attempts.`
+    this.deadLetter(entry, "MaxDeliveryCountExceeded", description, now)
+  }
+
+  /** Back to its place: in line or, if it was set aside, aside. */
+  private restore(entry: Entry, now: number): void {
+    this.unlock(entry)
+    if (!entry.deferred) this.wait(entry, now)
   }
 
   expire(entry: Entry, now: number): void {

@@ -37,7 +37,10 @@ export interface Entry extends Due, Waiting {
   enqueueAt: number | undefined
   expiresAt: number | undefined
   readonly timeToLive: number | undefined
+  /** How many deliveries failed: what goes back as `released` has been delivered, and nothing has failed. */
   deliveryCount: number
+  /** Whether its queue has delivered it before. */
+  delivered: boolean
   properties: ReadonlyMap<string, AmqpValue>
   deferred: boolean
   lockToken: string | undefined
@@ -62,6 +65,7 @@ export const make = (
   enqueueAt: undefined,
   expiresAt: undefined,
   deliveryCount: 0,
+  delivered: false,
   properties: none,
   deferred: false,
   lockToken: undefined,

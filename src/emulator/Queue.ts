@@ -35,7 +35,10 @@ export interface StoredMessage {
   readonly expiresAt: number | undefined
   /** The smaller of its own time to live and the queue's. */
   readonly timeToLive: number | undefined
-  /** How often its delivery failed: 0 at the first delivery. */
+  /**
+   * How often it was abandoned or deferred or its lock ended: 0 at the first delivery. In a dead-letter queue it stays as it
+   * was.
+   */
   readonly deliveryCount: number
   readonly state: "active" | "deferred" | "scheduled"
   /** When it will be enqueued, in milliseconds, while it is scheduled. */
@@ -227,7 +230,7 @@ export interface Queue {
    * `NotAllowed` for `RetryAfter` and for a dead-lettering from a dead-letter queue.
    */
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal>
-  /** Gives a message back, as AMQP's `released` does: its delivery count grows by one. */
+  /** Gives a message back, as AMQP's `released` does (AMQP 1.0 section 3.4.4): its delivery count stays. */
   release(lockToken: string): Result.Result<void, Refusal>
   /** Starts the clock of these locks anew, of all or of none, and returns when each ends. */
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal>

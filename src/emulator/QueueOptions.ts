@@ -15,7 +15,9 @@ import { EmulatorError } from "../ServiceBusError.ts"
 export interface QueueOptions {
   /** How long a received message is locked: 1 second to 5 minutes, 1 minute by default. */
   readonly lockDuration?: Duration.Input | undefined
-  /** How often a message may fail before it is dead-lettered: 1 to 2000, 10 by default. */
+  /**
+   * How often a message may be abandoned or deferred or lose its lock before it is dead-lettered: 1 to 2000, 10 by default.
+   */
   readonly maxDeliveryCount?: number | undefined
   /** Time to live of a message that has none, and ceiling for those that have one; without end by default. */
   readonly defaultTimeToLive?: Duration.Input | undefined

@@ -14,9 +14,6 @@ import { incoming, unpack } from "./StoredPayload.ts"
 /** How many messages a sender may have on their way. */
 const credit = 1000
 
-const mixedBatch =
-  "Batching brokered messages with distinct SessionId or PartitionKey is not supported for an entity with partitioning enabled"
-
 export const attachReceiver = (served: Served, queue: Queue, link: RheaLink): void => {
   const plane = served.plane.link(link)
   const limit = queue.options.maxMessageSize
@@ -51,9 +48,6 @@ const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: 
   try {
     const messages = delivery.format === batchFormat ? unpack(delivery.payload) : [incoming(delivery.payload)]
     if (messages.length === 0) return refusals.argument(queue.path, "The batch has no messages.")
-    if (queue.sessions !== undefined && messages.some(({ sessionId }) => sessionId !== messages[0]!.sessionId)) {
-      return refusals.notAllowed(queue.path, mixedBatch)
-    }
     const stored = queue.send(messages)
     return Result.isSuccess(stored) ? undefined : refusals.of(stored.failure)
   } catch (error) {
