@@ -67,8 +67,11 @@ export const setState = Effect.fnUntraced(function*(
   }
 })
 
-/** The time that asks for sessions with messages or state: the last one that .NET knows. */
-const lastOfTimes = DateTime.makeUnsafe(253_402_300_799_999)
+/**
+ * The time that asks for sessions with messages or state: `DateTime.MaxValue` as .NET writes it, which is the first
+ * millisecond after it. The service tests equality: any other time lists the sessions whose state was set after it.
+ */
+const lastOfTimes = DateTime.makeUnsafe(253_402_300_800_000)
 
 /** The most sessions in one answer. */
 const pageSize = 100

@@ -312,10 +312,10 @@ class ServedConnection implements Served {
     link.close(refusal)
   }
 
+  /** A filter that is not applied is left out, which is how the peer learns of it (AMQP 1.0 section 3.5.3). */
   private answer(link: RheaLink, filter?: object): void {
     const { source, target } = link.remote.attach!
-    const chosen = filter ?? source?.filter
-    link.set_source({ ...address(source), ...(chosen === undefined ? {} : { filter: chosen }) })
+    link.set_source({ ...address(source), ...(filter === undefined ? {} : { filter }) })
     link.set_target(address(target))
   }
 

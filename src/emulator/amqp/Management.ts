@@ -16,7 +16,11 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
   const { refusals } = served.door
   const operation = operations.get(request.operation)
   const isSending = operation?.right === "Send"
-  if (isSending ? queue.kind === "subscription" || queue.kind === "deadLetter" : queue.kind === "topic") {
+  const isUnfit = isSending
+    ? queue.kind === "subscription" || queue.kind === "deadLetter"
+    // What is scheduled is in the topic until it is due, and is seen there alone (azure-service-bus #352).
+    : queue.kind === "topic" && operation?.run !== peek
+  if (isUnfit) {
     return refuse(refusals.notAllowed(queue.path, `A ${queue.kind} does not know "${request.operation}".`))
   }
   if (operation === undefined) return refuse(refusals.notImplemented(queue.path, request.operation))

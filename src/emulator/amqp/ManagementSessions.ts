@@ -46,8 +46,11 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
   }
 }
 
-/** A time so far away asks for the sessions that are active, not for those whose state changed. */
-const farAway = Date.UTC(9000, 0)
+/**
+ * This time alone asks for the sessions that are active, not for those whose state changed after it: `DateTime.MaxValue` as
+ * .NET and all other official clients write it.
+ */
+const active = 253_402_300_800_000
 
 const mostListed = 100
 
@@ -62,7 +65,7 @@ const list = (served: Served, queue: Queue, sessions: Sessions, request: Request
   const skip = Math.max(0, Number(field(request.body, "skip") ?? 0) || 0)
   const top = Math.max(0, Math.min(mostListed, Number(field(request.body, "top") ?? mostListed) || 0))
   const last = text(field(request.body, "last-session-id"))
-  const all = sessions.list(millis >= farAway ? undefined : millis)
+  const all = sessions.list(millis === active ? undefined : millis)
   // By the last id, where it is given: sessions come and go between two pages.
   const page = (last === undefined ? all.slice(skip) : all.filter((id) => id > last)).slice(0, top)
   if (page.length === 0) return noContent

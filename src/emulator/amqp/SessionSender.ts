@@ -32,6 +32,12 @@ export const asksForSharedSession = (link: RheaLink): boolean => {
   return filter !== undefined && filter !== null && sharedFilterName in filter
 }
 
+/** The session of an answer in the form in which it was asked for: go-amqp reads a described value alone, and JavaScript's client a plain one. */
+const named = (link: RheaLink, id: string): unknown => {
+  const descriptor = link.remote.attach!["source"].filter[filterName]?.descriptor
+  return descriptor === undefined ? id : rhea.types.described_nc(descriptor, rhea.types.wrap_string(id))
+}
+
 /** .NET ticks since the year 1, as a long, which rhea takes as eight bytes. */
 const ticks = (millis: number): unknown => {
   const bytes = Buffer.alloc(8)
@@ -52,7 +58,7 @@ export const attachSession = (
   const accepted = queue.sessions!.accept(id ?? undefined, {
     owner: served,
     granted: (session) => {
-      answer({ [filterName]: session.id })
+      answer({ [filterName]: named(link, session.id) })
       link.local.attach["properties"] = { "com.microsoft:locked-until-utc": ticks(session.lockedUntil) }
       attachSender(served, queue, link, (consumer) => session.attach(consumer))
       served.onEnd(link, () => session.release())

@@ -27,6 +27,8 @@ export const rhea: {
     wrap_uint(value: number): unknown
     wrap_long(value: unknown): unknown
     wrap_described(value: unknown, descriptor: number): unknown
+    wrap_string(value: string): unknown
+    described_nc(descriptor: unknown, value: unknown): unknown
   }
 } = createRequire(rheaPath)("rhea")
 
