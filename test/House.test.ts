@@ -73,6 +73,7 @@ describe("the house", () => {
     const rooms = [
       "internal/amqp/",
       "internal/messageCodec.ts",
+      "internal/quotas.ts",
       "internal/receivedMessage.ts",
       "internal/sas.ts",
       "internal/atom.ts"

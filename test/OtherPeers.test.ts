@@ -3,10 +3,12 @@
  * for it, and by Microsoft's own client.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
-import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+import { DateTime, Duration, Effect, Layer } from "effect"
+import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
-import { once } from "node:events"
+import { TestClock } from "effect/testing"
+import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
+import { tokenFromTag } from "../src/internal/receivedMessage.ts"
 import { until } from "./suites/harness.ts"
 import { official } from "./suites/official.ts"
 import { messageOf, peer, types } from "./suites/rheaPeer.ts"
@@ -35,7 +37,10 @@ const test = <E>(title: string, body: Effect.Effect<void, E, any>, texts: Emulat
 const filterName = "com.microsoft:session-filter"
 const sessionCode = 0x137000000c
 const described = (descriptor: unknown, value: unknown) =>
-  (types as any).described_nc(descriptor, value === null ? (types as any).wrap(null) : types.wrap_string(value as string))
+  (types as any).described_nc(
+    descriptor,
+    value === null ? (types as any).wrap(null) : types.wrap_string(value as string)
+  )
 
 describe("sessions", () => {
   const forms = [
@@ -182,5 +187,311 @@ describe("a topic", () => {
   )
 })
 
-void once
-void messageOf
+const day = 24 * 3_600_000
+
+describe("times", () => {
+  /** What a received message says of its life: the header's ttl, the pair's difference, and the pair. */
+  const lifeOf = (sections: Sections) => {
+    const properties = sections.readList(sections.properties)
+    const [until, from] = [properties[8], properties[9]].map((time) =>
+      DateTime.isDateTime(time) ? DateTime.toEpochMillis(time) : NaN
+    )
+    return { header: sections.readList(sections.header)[2], pair: until! - from!, from, until }
+  }
+  const at = (millis: number) => DateTime.makeUnsafe(millis)
+  const uintMax = 4294967295
+  /** A message with a ttl of the header, an absolute-expiry-time and a creation-time, each of which may be missing. */
+  const living = (ttl: number | undefined, until?: number, from?: number) =>
+    messageOf({
+      header: [null, null, ttl === undefined ? null : AmqpValue.typed("uint", ttl)],
+      properties: [
+        "id",
+        ...Array<null>(7).fill(null),
+        until === undefined ? null : at(until),
+        from === undefined ? null : at(from)
+      ]
+    })
+
+  const now = Date.now()
+  const cases: ReadonlyArray<readonly [string, Buffer, { header: number; pair: number }, object?]> = [
+    ["the header's alone", living(90_000), { header: 90_000, pair: 90_000 }],
+    ["a pair that was written 5 seconds ago", living(60_000, now + 55_000, now - 5_000), {
+      header: 60_000,
+      pair: 60_000
+    }, {
+      from: now - 5_000,
+      until: now + 55_000
+    }],
+    ["the pair goes before the header", living(1000, now + 60_000, now), { header: 60_000, pair: 60_000 }],
+    ["the pair alone", living(undefined, now + 60_000, now), { header: 60_000, pair: 60_000 }],
+    ["100 days, which no uint holds", living(uintMax, now + 100 * day, now), { header: uintMax, pair: 100 * day }],
+    [
+      "TimeSpan.MaxValue, as .NET writes it",
+      living(uintMax, 253402243199000, now),
+      { header: uintMax, pair: 253402243199000 - now },
+      { until: 253402243199000 }
+    ],
+    [
+      "DateTime.MaxValue, a millisecond beyond what .NET knows",
+      living(uintMax, 253402300800000, now),
+      { header: uintMax, pair: 253402300800000 - now }
+    ],
+    [
+      "a creation-time without its pair stays",
+      living(60_000, undefined, now - 9_000),
+      { header: 60_000, pair: 60_000 },
+      {
+        from: now - 9_000
+      }
+    ],
+    ["an expiry without its pair is rewritten", living(60_000, now + 1), { header: 60_000, pair: 60_000 }],
+    ["a pair that says nothing", living(60_000, now - 5_000, now), { header: 60_000, pair: 60_000 }]
+  ]
+  for (const [title, message, { header, pair }, more] of cases) {
+    test(
+      `the time to live is one: ${title}`,
+      Effect.gen(function*() {
+        const { claim, receives, sends } = yield* peer
+        yield* claim("texts")
+        yield* (yield* sends("texts"))(message)
+        const life = lifeOf((yield* (yield* receives("texts")).next).sections)
+        assert.deepInclude(life, { header, pair, ...more })
+      })
+    )
+  }
+
+  test(
+    "the entity's ceiling holds, on a topic's copies too, and in the dead-letter queue",
+    Effect.gen(function*() {
+      const { claim, receives, sends } = yield* peer
+      yield* claim("texts")
+      yield* claim("news")
+      yield* claim("news/Subscriptions/paper")
+      yield* (yield* sends("texts"))(living(uintMax, now + 100 * day, now - 1000))
+      const queued = yield* (yield* receives("texts")).next
+      assert.deepInclude(lifeOf(queued.sections), { header: 30 * day, pair: 30 * day, from: now - 1000 })
+      queued.delivery.reject({ condition: "com.microsoft:dead-letter" })
+      const letter = yield* (yield* receives("texts/$DeadLetterQueue")).next
+      assert.deepInclude(lifeOf(letter.sections), { header: 30 * day, pair: 30 * day })
+      yield* (yield* sends("news"))(living(uintMax, now + 100 * day, now - 1000))
+      const copy = yield* (yield* receives("news/Subscriptions/paper")).next
+      assert.deepInclude(lifeOf(copy.sections), { header: uintMax, pair: 100 * day })
+    }),
+    { defaultTimeToLive: "30 days", lockDuration: "1 minute" }
+  )
+
+  it.effect("a message lives as long as its pair says, from when it is enqueued", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Texts)
+      const wide = { header: { timeToLive: Duration.millis(uintMax) } }
+      const from = yield* DateTime.now
+      const until = DateTime.add(from, { days: 100 })
+      const body = { kind: "data", data: Buffer.from("x") } as const
+      yield* sender.sendAnnotated({ ...wide, body, properties: { creationTime: from, absoluteExpiryTime: until } })
+      yield* sender.sendAnnotated({
+        ...wide,
+        body,
+        properties: { creationTime: from, absoluteExpiryTime: until },
+        messageAnnotations: { "x-opt-scheduled-enqueue-time": DateTime.add(from, { days: 10 }) }
+      })
+      const left = Effect.map(emulator.messages(Texts), ({ length }) => length)
+      yield* TestClock.adjust("99 days")
+      assert.strictEqual(yield* left, 2)
+      yield* TestClock.adjust("2 days")
+      assert.strictEqual(yield* left, 1, "the one that was scheduled lives on")
+      yield* TestClock.adjust("8 days")
+      assert.strictEqual(yield* left, 1)
+      yield* TestClock.adjust("2 days")
+      assert.strictEqual(yield* left, 0)
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
+
+  test(
+    "Microsoft's client reads what it sent: 90 seconds, and 100 days",
+    Effect.gen(function*() {
+      const client = yield* microsoft
+      const sender = client.createSender("texts")
+      yield* Effect.promise(() => sender.sendMessages({ body: 1, timeToLive: 90_000 }))
+      yield* Effect.promise(() => sender.sendMessages({ body: 2, timeToLive: 100 * day }))
+      const receiver = client.createReceiver("texts")
+      const lives: Array<unknown> = []
+      for (let i = 0; i < 2; i++) {
+        const [message] = yield* Effect.promise(() => receiver.receiveMessages(1))
+        lives.push(message!.timeToLive)
+      }
+      assert.deepStrictEqual(lives, [90_000, 100 * day])
+    })
+  )
+})
+
+describe("annotations", () => {
+  const lock = { lockDuration: "1 minute" } as const
+  const keys = (record: object) => Object.keys(record).toSorted()
+  const plain = ["x-opt-enqueued-time", "x-opt-sequence-number"]
+  const seen = (sections: Sections) => ({
+    message: keys(sections.readRecord(sections.messageAnnotations)),
+    delivery: sections.deliveryAnnotations < 0 ? undefined : sections.readRecord(sections.deliveryAnnotations)
+  })
+
+  test(
+    "are what belongs to the message, and no more: under a lock, without one, and in the map of a response",
+    Effect.gen(function*() {
+      const { claim, manages, receives, sends } = yield* peer
+      yield* claim("texts")
+      const send = yield* sends("texts")
+      const own = { mine: null, number: AmqpValue.typed("short", 7), "x-opt-lock-token": "forged" }
+      yield* send(messageOf({ deliveryAnnotations: own }))
+      yield* send(messageOf({}))
+      const first = yield* (yield* receives("texts")).next
+      const token = AmqpValue.uuid(tokenFromTag(first.tag))
+      const locked = ["x-opt-enqueued-time", "x-opt-locked-until", "x-opt-sequence-number"]
+      assert.deepStrictEqual(seen(first.sections), {
+        message: locked,
+        delivery: { mine: null, number: 7, "x-opt-lock-token": token }
+      })
+      assert.deepStrictEqual(first.sections.readRecord(first.sections.deliveryAnnotations, true)["number"], own.number)
+      const taken = yield* (yield* receives("texts", { snd_settle_mode: 1 })).next
+      assert.isTrue(taken.settled)
+      assert.strictEqual(taken.tag.length, 0)
+      assert.deepStrictEqual(seen(taken.sections), { message: plain, delivery: {} })
+
+      first.delivery.modified({ undeliverable_here: true })
+      const texts = yield* manages("texts")
+      const messageIn = (body: any): Sections =>
+        new Sections(body.messages[0].message, 0, body.messages[0].message.length)
+      const range = { "from-sequence-number": types.wrap_long(1), "message-count": types.wrap_int(1) }
+      const peeked = seen(messageIn((yield* texts("peek-message", range)).body))
+      assert.deepStrictEqual(peeked, {
+        message: plain.toSpliced(0, 0, "x-opt-message-state").toSorted(),
+        delivery: { mine: null, number: 7 }
+      })
+      const bodyless = messageIn((yield* texts("peek-message", { ...range, "omit-message-body": true })).body)
+      assert.strictEqual(bodyless.bodyKind, 0)
+      assert.strictEqual(bodyless.readRecord(bodyless.deliveryAnnotations)["omitted-message-body-size"], 6n)
+      const deferred = (yield* texts("receive-by-sequence-number", {
+        "sequence-numbers": types.wrap_array([1], 0x81, undefined),
+        "receiver-settle-mode": types.wrap_uint(1)
+      })).body
+      const { delivery, message } = seen(messageIn(deferred))
+      assert.deepStrictEqual(message, [...locked, "x-opt-message-state"].toSorted())
+      const entry = deferred.messages[0]["lock-token"] as Buffer
+      assert.strictEqual(
+        String((delivery!["x-opt-lock-token"] as any).value).replaceAll("-", ""),
+        entry.toString("hex")
+      )
+    }),
+    lock
+  )
+
+  test(
+    "say that a message was scheduled, and the number that a topic gave its copy",
+    Effect.gen(function*() {
+      const { claim, receives, sends } = yield* peer
+      for (const path of ["texts", "news", "news/Subscriptions/paper"]) yield* claim(path)
+      const soon = () => ({ "x-opt-scheduled-enqueue-time": DateTime.makeUnsafe(Date.now() + 300) })
+      yield* (yield* sends("texts"))(messageOf({ messageAnnotations: soon() }))
+      const queued = yield* (yield* receives("texts")).next
+      assert.deepInclude(queued.sections.readRecord(queued.sections.messageAnnotations), {
+        "x-opt-message-state": 2,
+        "x-opt-sequence-number": 2n
+      })
+      const publish = yield* sends("news")
+      const paper = yield* receives("news/Subscriptions/paper")
+      yield* publish(messageOf({ messageAnnotations: soon() }))
+      const copy = yield* paper.next
+      assert.deepInclude(copy.sections.readRecord(copy.sections.messageAnnotations), {
+        "x-opt-message-state": 2,
+        "x-opt-enqueue-sequence-number": 2n,
+        "x-opt-sequence-number": 1n
+      })
+      yield* publish(messageOf({}))
+      const other = yield* paper.next
+      const annotations = other.sections.readRecord(other.sections.messageAnnotations)
+      assert.notProperty(annotations, "x-opt-message-state")
+      assert.deepInclude(annotations, { "x-opt-enqueue-sequence-number": 3n, "x-opt-sequence-number": 2n })
+      const client = yield* microsoft
+      const sender = client.createSender("texts")
+      const at = new Date(Date.now() + 300)
+      yield* Effect.promise(() => sender.scheduleMessages({ body: "x" }, at))
+      const [message] = yield* Effect.promise(() => client.createReceiver("texts").receiveMessages(1))
+      assert.strictEqual(message!.state, "scheduled")
+    }),
+    lock
+  )
+})
+
+describe("the quotas of properties", () => {
+  const lock = { lockDuration: "1 minute" } as const
+  const many = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`p${i}`, "x".repeat(1000)]))
+  const sizes: ReadonlyArray<readonly [string, Record<string, AmqpValue.AmqpValue>, string | undefined]> = [
+    ["a property of 32 KB", { p: "x".repeat(32_768) }, undefined],
+    ["one byte more", { p: "x".repeat(32_769) }, "amqp:internal-error"],
+    ["bytes over 32 KB", { p: Buffer.alloc(32_769) }, "amqp:internal-error"],
+    ["60 KB in many", many(60), undefined],
+    ["70 KB in many", many(70), "amqp:link:message-size-exceeded"]
+  ]
+  for (const [title, applicationProperties, condition] of sizes) {
+    test(
+      `${title}: ${condition ?? "taken"}, sent and scheduled`,
+      Effect.gen(function*() {
+        const { claim, manages, sends } = yield* peer
+        yield* claim("texts")
+        const message = messageOf({ applicationProperties, body: Buffer.alloc(100_000) })
+        const state = yield* (yield* sends("texts"))(message)
+        assert.strictEqual(state.error?.condition, condition)
+        const scheduled = yield* (yield* manages("texts"))("schedule-message", {
+          messages: [{ "message-id": "1", message }]
+        })
+        assert.strictEqual(scheduled.condition, condition)
+        const status = condition === undefined ? 200 : condition === "amqp:internal-error" ? 500 : 403
+        assert.strictEqual(scheduled.status, status)
+      })
+    )
+  }
+
+  test(
+    "what outgrows them in the broker is dead-lettered, without what was too much",
+    Effect.gen(function*() {
+      const { claim, receives, sends } = yield* peer
+      yield* claim("texts")
+      const send = yield* sends("texts")
+      const { next } = yield* receives("texts")
+      const dead = yield* receives("texts/$DeadLetterQueue")
+      const room = messageOf({ applicationProperties: { ...many(40), big: "y".repeat(20_000) } })
+      const large = "z".repeat(20_000)
+      const outcomes: ReadonlyArray<readonly [string, (delivery: any) => void]> = [
+        ["abandon", (delivery) => delivery.modified({ delivery_failed: true, message_annotations: { large } })],
+        ["defer", (delivery) => delivery.modified({ undeliverable_here: true, message_annotations: { large } })],
+        [
+          "dead-letter",
+          (delivery) =>
+            delivery.reject({ condition: "com.microsoft:dead-letter", info: { DeadLetterErrorDescription: large } })
+        ],
+        [
+          "a property over 32 KB",
+          (delivery) => delivery.modified({ message_annotations: { large: "z".repeat(40_000) } })
+        ]
+      ]
+      for (const [title, settle] of outcomes) {
+        yield* send(title.startsWith("a ") ? messageOf({}) : room)
+        settle((yield* next).delivery)
+        const letter = yield* dead.next
+        const properties = letter.sections.readRecord(letter.sections.applicationProperties)
+        assert.deepInclude(properties, {
+          DeadLetterReason: "HeaderSizeExceeded",
+          DeadLetterErrorDescription: "The size quota for this stream has been exceeded."
+        }, title)
+        assert.notProperty(properties, "large")
+        letter.delivery.accept()
+      }
+      // What takes the place of the sender's own counts once.
+      yield* send(room)
+      const first = yield* next
+      first.delivery.modified({ delivery_failed: true, message_annotations: { big: large } })
+      const again = yield* next
+      assert.strictEqual(again.sections.readRecord(again.sections.applicationProperties)["big"], large)
+    }),
+    lock
+  )
+})

@@ -111,7 +111,9 @@ describe("the broker", () => {
       }
     }
     for (const [what, { bytes, condition }] of Object.entries(cases)) {
-      test(what, Effect.gen(function*() {
+      test(
+        what,
+        Effect.gen(function*() {
           const { answersTo, bystander, next, write } = yield* peer
           const count = yield* messagesOf("q")
           yield* write(...bytes)
@@ -134,12 +136,15 @@ describe("the broker", () => {
           yield* next("disposition")
           assert.strictEqual(yield* messagesOf("q"), count + 1)
           yield* bystander
-        }))
+        })
+      )
     }
   })
 
   describe("detach the link, and no other", () => {
-    test("a first transfer without delivery-id", Effect.gen(function*() {
+    test(
+      "a first transfer without delivery-id",
+      Effect.gen(function*() {
         const { next, write } = yield* peer
         yield* write(Raw.attachSender("q"), Raw.attachSender("q", { handle: 1 }))
         for (let i = 0; i < 2; i++) {
@@ -159,18 +164,24 @@ describe("the broker", () => {
         )
         const { fields } = yield* next("disposition")
         assert.deepStrictEqual(fields.slice(0, 4), [true, 1, 1, true])
-      }))
+      })
+    )
 
-    test("a delivery within another", Effect.gen(function*() {
+    test(
+      "a delivery within another",
+      Effect.gen(function*() {
         const { bystander, next, write } = yield* peer
         yield* write(Raw.attachSender("q"))
         yield* next("flow")
         yield* write(Raw.transfer({ id: 0, more: true }), Raw.transfer({ id: 1 }))
         endedWith(yield* next("detach"), "amqp:not-allowed")
         yield* bystander
-      }))
+      })
+    )
 
-    test("a name that the session has", Effect.gen(function*() {
+    test(
+      "a name that the session has",
+      Effect.gen(function*() {
         const { next, write } = yield* peer
         yield* write(Raw.attachSender("q", { name: "twin" }), Raw.attachSender("q", { handle: 1, name: "twin" }))
         yield* next("attach")
@@ -189,7 +200,8 @@ describe("the broker", () => {
         assert.isNotNull((yield* next("attach")).fields[6])
         yield* write(Raw.transfer({ handle: 2, id: 1 }))
         yield* next("disposition")
-      }))
+      })
+    )
   })
 
   describe("close the connection", () => {
@@ -214,7 +226,9 @@ describe("the broker", () => {
       "a frame smaller than its header": [Buffer.from("0000000702000000", "hex"), "amqp:connection:framing-error"]
     }
     for (const [what, [bytes, condition]] of Object.entries(cases)) {
-      test(what, Effect.gen(function*() {
+      test(
+        what,
+        Effect.gen(function*() {
           const { closed, next, write } = yield* peer
           const count = yield* messagesOf("bystander")
           // What was due is answered first.
@@ -224,11 +238,14 @@ describe("the broker", () => {
           endedWith(yield* next("close"), condition)
           yield* closed
           assert.strictEqual(yield* messagesOf("bystander"), count + 1)
-        }))
+        })
+      )
     }
   })
 
-  test("another protocol is answered with the own header, and the socket closed", Effect.gen(function*() {
+  test(
+    "another protocol is answered with the own header, and the socket closed",
+    Effect.gen(function*() {
       const { port } = yield* Emulator.Emulator
       for (const hex of ["414d515000000901", "414d515002010000", "414d515001010000", "474554202f20485454502f312e31"]) {
         const raw = yield* Raw.connect(port)
@@ -236,7 +253,8 @@ describe("the broker", () => {
         assert.deepStrictEqual((yield* raw.next("header")).bytes, Raw.amqpHeader, hex)
         yield* raw.closed
       }
-    }))
+    })
+  )
 
   describe("nothing", () => {
     const cases: Record<string, ReadonlyArray<Buffer>> = {
@@ -250,15 +268,20 @@ describe("the broker", () => {
       ]
     }
     for (const [what, bytes] of Object.entries(cases)) {
-      test(`is the answer to ${what}`, Effect.gen(function*() {
+      test(
+        `is the answer to ${what}`,
+        Effect.gen(function*() {
           const { answersTo } = yield* peer
           assert.deepStrictEqual(yield* answersTo(...bytes), [])
-        }))
+        })
+      )
     }
   })
 
   describe("flow", () => {
-    test("with echo is answered with the state of the session, of a sending and of a receiving link", Effect.gen(function*() {
+    test(
+      "with echo is answered with the state of the session, of a sending and of a receiving link",
+      Effect.gen(function*() {
         const { next, write } = yield* peer
         yield* write(Raw.flow({ echo: true }))
         const ofSession = yield* next("flow")
@@ -276,18 +299,24 @@ describe("the broker", () => {
         assert.deepStrictEqual(ofReceiver.fields.slice(5, 7), [0, 5])
         // Nobody asks back.
         for (const { fields } of [ofSession, ofSender, ofReceiver]) assert.notStrictEqual(fields[9], true)
-      }))
+      })
+    )
 
-    test("of a link that says nothing of credit changes none", Effect.gen(function*() {
+    test(
+      "of a link that says nothing of credit changes none",
+      Effect.gen(function*() {
         const { answersTo, next, write } = yield* peer
         yield* write(Raw.attachReceiver("sessions/$DeadLetterQueue"), Raw.flow({ handle: 0, credit: 3 }))
         yield* next("attach")
         assert.deepStrictEqual(yield* answersTo(Raw.flow({ handle: 0 })), [])
         yield* write(Raw.flow({ handle: 0, echo: true }))
         assert.strictEqual((yield* next("flow")).fields[6], 3)
-      }))
+      })
+    )
 
-    test("with echo while a session is waited for is not answered before the attach", Effect.gen(function*() {
+    test(
+      "with echo while a session is waited for is not answered before the attach",
+      Effect.gen(function*() {
         const { answersTo } = yield* peer
         const filter = new Map<AmqpValue, AmqpValue>([[Raw.symbol("com.microsoft:session-filter"), null]])
         const answers = yield* answersTo(
@@ -295,10 +324,13 @@ describe("the broker", () => {
           Raw.flow({ handle: 0, credit: 1, echo: true })
         )
         assert.deepStrictEqual(answers, [])
-      }))
+      })
+    )
   })
 
-  test("`received` is no outcome: it is not answered, and the lock stays", Effect.gen(function*() {
+  test(
+    "`received` is no outcome: it is not answered, and the lock stays",
+    Effect.gen(function*() {
       const { answersTo, next, write } = yield* peer
       yield* write(Raw.attachSender("q", { name: "in" }), Raw.transfer({ id: 0, payload: Raw.message("once") }))
       yield* next("disposition")
@@ -312,10 +344,13 @@ describe("the broker", () => {
       yield* write(Raw.disposition(ids[0]!, accepted, { last: ids.at(-1)! }))
       yield* next("disposition")
       assert.strictEqual(yield* messagesOf("q"), 0)
-    }))
+    })
+  )
 
   describe("a message over the limit", () => {
-    test("is rejected at any size, the rest of its frames discarded, and the link goes on", Effect.gen(function*() {
+    test(
+      "is rejected at any size, the rest of its frames discarded, and the link goes on",
+      Effect.gen(function*() {
         const { bystander, next, write } = yield* peer
         const count = yield* messagesOf("q")
         yield* write(Raw.attachSender("q"))
@@ -335,7 +370,8 @@ describe("the broker", () => {
         assert.deepStrictEqual(Raw.stateOf(fields[4]!), { code: 0x24, condition: undefined })
         yield* bystander
         assert.strictEqual(yield* messagesOf("q"), count + 1)
-      }))
+      })
+    )
 
     test(
       "is rejected as a request too, and the node goes on",
@@ -350,12 +386,15 @@ describe("the broker", () => {
       })
     )
 
-    test("says how large it was", Effect.gen(function*() {
+    test(
+      "says how large it was",
+      Effect.gen(function*() {
         const { next, write } = yield* peer
         yield* write(Raw.attachSender("q"), Raw.transfers({ id: 0, payload: Buffer.alloc(2_000_000) }))
         const { bytes } = yield* next("disposition")
         assert.include(bytes.toString("latin1"), "delivery-id:0, size:2000000 bytes) exceeds the limit (262144 bytes)")
-      }))
+      })
+    )
   })
 
   describe("SASL", () => {
@@ -371,7 +410,9 @@ describe("the broker", () => {
         return { raw, code: (yield* raw.next("outcome")).fields[0] }
       })
 
-    test("PLAIN takes the name of a key and the key, and nothing else", Effect.gen(function*() {
+    test(
+      "PLAIN takes the name of a key and the key, and nothing else",
+      Effect.gen(function*() {
         const name = "RootManageSharedAccessKey"
         assert.strictEqual((yield* signingIn((key) => `\0${name}\0${key}`)).code, 0)
         assert.strictEqual((yield* signingIn((key) => `${name}\0${name}\0${key}`)).code, 0)
@@ -392,20 +433,26 @@ describe("the broker", () => {
           assert.strictEqual(code, 1)
           yield* raw.closed
         }
-      }))
+      })
+    )
 
-    test("PLAIN gives the rights of its key: one that may listen does not send", Effect.gen(function*() {
+    test(
+      "PLAIN gives the rights of its key: one that may listen does not send",
+      Effect.gen(function*() {
         const { raw } = yield* signingIn(() => "\0listener\0bGlzdGVu")
         yield* raw.write(Raw.amqpHeader, Raw.open, Raw.begin(), Raw.attachSender("q"))
         endedWith(yield* raw.next("detach"), "amqp:unauthorized-access")
         yield* raw.write(Raw.attachReceiver("q", { handle: 1 }))
         const attach = yield* raw.next("attach")
         assert.isNotNull(attach.fields[5])
-      }))
+      })
+    )
   })
 
   describe("a handshake", () => {
-    test("may be cut anywhere, or not at all", Effect.gen(function*() {
+    test(
+      "may be cut anywhere, or not at all",
+      Effect.gen(function*() {
         const { port } = yield* Emulator.Emulator
         const whole = Buffer.concat([
           Raw.saslHeader,
@@ -425,14 +472,18 @@ describe("the broker", () => {
           yield* raw.next("begin")
           yield* raw.next("attach")
         }
-      }))
+      })
+    )
 
-    test("without SASL too", Effect.gen(function*() {
+    test(
+      "without SASL too",
+      Effect.gen(function*() {
         const { port } = yield* Emulator.Emulator
         const raw = yield* Raw.connect(port)
         yield* raw.write(Raw.amqpHeader, Raw.open, Raw.begin())
         yield* raw.next("begin")
-      }))
+      })
+    )
   })
 
   describe("transactions, which there are none of", () => {
@@ -452,7 +503,9 @@ describe("the broker", () => {
     ])
     const refused = { code: 0x25, condition: "amqp:not-implemented" }
 
-    test("a coordinator's link is taken, before any other, and its declare refused by name", Effect.gen(function*() {
+    test(
+      "a coordinator's link is taken, before any other, and its declare refused by name",
+      Effect.gen(function*() {
         const { port } = yield* Emulator.Emulator
         const raw = yield* Raw.connect(port)
         yield* raw.write(Raw.amqpHeader, Raw.open, Raw.begin(), coordinator)
@@ -470,31 +523,43 @@ describe("the broker", () => {
           assert.deepStrictEqual(Raw.stateOf(fields[4]!), refused)
           assert.match(bytes.toString("latin1"), /[Tt]ransactions are not supported/)
         }
-      }))
+      })
+    )
 
-    test("a plain send beside a coordinator, on its session, works", Effect.gen(function*() {
+    test(
+      "a plain send beside a coordinator, on its session, works",
+      Effect.gen(function*() {
         const { next, write } = yield* peer
         yield* write(coordinator, Raw.attachSender("q"), Raw.transfer({ id: 0 }))
         const { fields } = yield* next("disposition")
         assert.strictEqual(Raw.stateOf(fields[4]!).code, 0x24)
-      }))
+      })
+    )
 
-    test("a transfer in one is refused, and nothing stored", Effect.gen(function*() {
+    test(
+      "a transfer in one is refused, and nothing stored",
+      Effect.gen(function*() {
         const { bystander, next, write } = yield* peer
         const count = yield* messagesOf("q")
         yield* write(Raw.attachSender("q"), Raw.transfer({ id: 0, state: state() }))
         assert.deepStrictEqual(Raw.stateOf((yield* next("disposition")).fields[4]!), refused)
         // The state is on its first frame alone.
-        yield* write(Raw.transfer({ id: 1, more: true, state: state() }), Raw.transfer({ id: 1, payload: Buffer.alloc(0) }))
+        yield* write(
+          Raw.transfer({ id: 1, more: true, state: state() }),
+          Raw.transfer({ id: 1, payload: Buffer.alloc(0) })
+        )
         assert.deepStrictEqual(Raw.stateOf((yield* next("disposition")).fields[4]!), refused)
         // Nobody waits for an answer here: it is heard of all the same.
         yield* write(Raw.transfer({ id: 2, settled: true, state: state() }))
         endedWith(yield* next("detach"), "amqp:not-implemented")
         yield* bystander
         assert.strictEqual(yield* messagesOf("q"), count)
-      }))
+      })
+    )
 
-    test("a settlement in one is refused, and the lock stays", Effect.gen(function*() {
+    test(
+      "a settlement in one is refused, and the lock stays",
+      Effect.gen(function*() {
         const { next, write } = yield* peer
         yield* write(Raw.attachSender("q", { name: "in" }), Raw.transfer({ id: 0 }))
         yield* next("disposition")
@@ -507,9 +572,12 @@ describe("the broker", () => {
         assert.deepStrictEqual(fields.slice(0, 4), [false, last, last, true])
         assert.deepStrictEqual(Raw.stateOf(fields[4]!), refused)
         assert.strictEqual(yield* messagesOf("q"), total)
-      }))
+      })
+    )
 
-    test("a request in one is answered with 501, and not carried out", Effect.gen(function*() {
+    test(
+      "a request in one is answered with 501, and not carried out",
+      Effect.gen(function*() {
         const { next, write } = yield* peer
         const reply = Raw.frame("attach", [
           "replies",
@@ -540,10 +608,13 @@ describe("the broker", () => {
         const { errorCondition, statusCode } = sections.readRecord(sections.applicationProperties)
         assert.strictEqual(statusCode, 501)
         assert.deepStrictEqual(errorCondition, AmqpValues.symbol("amqp:not-implemented"))
-      }))
+      })
+    )
   })
 
-  test("a session to be shared with others is declined in the words that .NET looks for", Effect.gen(function*() {
+  test(
+    "a session to be shared with others is declined in the words that .NET looks for",
+    Effect.gen(function*() {
       const { next, write } = yield* peer
       const filter = new Map<AmqpValue, AmqpValue>([[
         Raw.symbol("com.microsoft:non-exclusive-session-filter"),
@@ -553,24 +624,50 @@ describe("the broker", () => {
       const detach = yield* next("detach")
       endedWith(detach, "amqp:not-allowed")
       assert.match(Raw.errorOf(detach)!.description, /'shared' contains invalid filter type\./)
-    }))
+    })
+  )
 
-  test("a terminus of an unknown kind is refused, and nothing is printed", Effect.gen(function*() {
+  test(
+    "a terminus of an unknown kind is refused, and nothing is printed",
+    Effect.gen(function*() {
       const warn = vi.spyOn(globalThis.console, "warn")
       const { next, write } = yield* peer
       yield* write(
-        Raw.frame("attach", ["x", Raw.uint(0), false, null, null, Raw.source("x"), Raw.described(0x99), null, null, Raw.uint(0)]),
+        Raw.frame("attach", [
+          "x",
+          Raw.uint(0),
+          false,
+          null,
+          null,
+          Raw.source("x"),
+          Raw.described(0x99),
+          null,
+          null,
+          Raw.uint(0)
+        ]),
         coordinatorOf(2)
       )
       endedWith(yield* next("detach"), "amqp:not-implemented")
       yield* next("flow")
       assert.deepStrictEqual(warn.mock.calls, [])
       warn.mockRestore()
-    }))
+    })
+  )
 })
 
 const coordinatorOf = (handle: number) =>
-  Raw.frame("attach", ["c", Raw.uint(handle), false, null, null, Raw.source("c"), Raw.described(0x30), null, null, Raw.uint(0)])
+  Raw.frame("attach", [
+    "c",
+    Raw.uint(handle),
+    false,
+    null,
+    null,
+    Raw.source("c"),
+    Raw.described(0x30),
+    null,
+    null,
+    Raw.uint(0)
+  ])
 
 it.effect("who signed in with a key needs no token", () =>
   Effect.gen(function*() {

@@ -64,12 +64,16 @@ export interface Broker {
 /**
  * Makes a broker with these entities. Fails with `EmulatorError` for an option out of range, for a name that is empty,
  * reserved or given twice, and for a subscription without its topic. When the scope closes its timer ends and every
- * further operation is refused as `EntityNotFound`.
+ * further operation is refused as `EntityNotFound`. `fits` knows the quotas of properties, which count bytes of a payload that is
+ * opaque here; without it there are none.
  *
  * @category constructors
  */
-export const make: (entities: ReadonlyArray<Entity>) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
-  .fnUntraced(function*(entities: ReadonlyArray<Entity>) {
+export const make: (
+  entities: ReadonlyArray<Entity>,
+  fits?: BrokerQueue.Room["fits"]
+) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
+  .fnUntraced(function*(entities: ReadonlyArray<Entity>, fits: BrokerQueue.Room["fits"] = () => true) {
     const clock = yield* Clock.Clock
     const names = new Set<string>()
     const topics = new Set(entities.flatMap((each) => each.kind === "topic" ? [trim(each.name).toLowerCase()] : []))
@@ -88,7 +92,7 @@ export const make: (entities: ReadonlyArray<Entity>) => Effect.Effect<Broker, Em
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (queue: string, defect: unknown) =>
       void fork(Effect.logError(`A consumer of "${queue}" failed and is detached`, Cause.die(defect)))
-    const room: BrokerQueue.Room = { clock, alarm, report, closed: false }
+    const room: BrokerQueue.Room = { clock, alarm, report, fits, closed: false }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         room.closed = true

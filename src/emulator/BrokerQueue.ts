@@ -38,6 +38,8 @@ export interface Room {
   readonly alarm: Alarm<Due>
   /** Takes note of what a consumer threw. */
   readonly report: (queue: string, defect: unknown) => void
+  /** Whether a message keeps to the quotas of properties with those that were added to it. */
+  readonly fits: (message: IncomingMessage, properties: StoredMessage["properties"]) => boolean
   closed: boolean
 }
 
@@ -224,13 +226,13 @@ class QueueState implements Queue, Home {
         this.remove(entry)
         return Result.void
       case "Abandon":
+        if (!this.merge(entry, settlement.properties)) return this.overfill(entry, now)
         this.counters.abandoned += 1
-        Entries.merge(entry, settlement.properties)
         this.fail(entry, now)
         break
       case "Defer":
+        if (!this.merge(entry, settlement.properties)) return this.overfill(entry, now)
         this.counters.deferred += 1
-        Entries.merge(entry, settlement.properties)
         entry.deferred = true
         this.fail(entry, now)
         break
@@ -238,13 +240,32 @@ class QueueState implements Queue, Home {
         if (this.deadLetterQueue === undefined) {
           return this.refuse("NotAllowed", "a dead letter cannot be dead-lettered")
         }
-        Entries.merge(entry, settlement.properties)
+        if (!this.merge(entry, settlement.properties)) return this.overfill(entry, now)
         this.unlock(entry)
         this.deadLetter(entry, settlement.reason, settlement.description, now)
         break
       case "RetryAfter":
         return this.refuse("NotAllowed", "a retry is a copy that the client schedules")
     }
+    this.flush()
+    return Result.void
+  }
+
+  /** Adds what a settlement gives, where the message has room for it. */
+  private merge(entry: Entry, properties: Settlement.Properties | undefined): boolean {
+    if (properties === undefined) return true
+    const before = entry.properties
+    Entries.merge(entry, properties)
+    if (this.room.fits(entry.message, entry.properties)) return true
+    entry.properties = before
+    return false
+  }
+
+  /** A settlement gave more properties than a message may have: it is dead-lettered without them. */
+  private overfill(entry: Entry, now: number): Result.Result<void, Refusal> {
+    if (this.deadLetterQueue === undefined) return this.refuse("PropertiesTooLarge", headerSize.description)
+    this.unlock(entry)
+    this.deadLetter(entry, headerSize.reason, headerSize.description, now)
     this.flush()
     return Result.void
   }
@@ -400,7 +421,9 @@ class QueueState implements Queue, Home {
     this.entries.delete(scheduled.sequence)
     this.lastSequence += 1
     this.counters.enqueued -= 1
-    this.enqueue(Entries.make(this, this.lastSequence, scheduled.message, now, scheduled.timeToLive), now)
+    const entry = Entries.make(this, this.lastSequence, scheduled.message, now, scheduled.timeToLive)
+    entry.wasScheduled = true
+    this.enqueue(entry, now)
   }
 
   /** Its life counts from here. */
@@ -475,8 +498,13 @@ class QueueState implements Queue, Home {
     this.stored.bytes += entry.message.payload.length
     const dead = Entries.make(target, entry.sequence, entry.message, entry.enqueuedAt, entry.timeToLive)
     dead.deliveryCount = entry.deliveryCount
+    dead.wasScheduled = entry.wasScheduled
     dead.properties = entry.properties
     mergeReason(dead, reason, description)
+    if (!this.room.fits(dead.message, dead.properties)) {
+      dead.properties = entry.properties
+      mergeReason(dead, headerSize.reason, headerSize.description)
+    }
     target.accept(dead, now)
   }
 
@@ -537,6 +565,12 @@ class QueueState implements Queue, Home {
   }
 }
 
+/** Why a message is dead-lettered whose properties outgrew their quota in the broker (Service Bus, dead-letter queues). */
+const headerSize = {
+  reason: "HeaderSizeExceeded",
+  description: "The size quota for this stream has been exceeded."
+}
+
 /** Says why a message was dead-lettered. */
 const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>
   Entries.merge(dead, {
@@ -548,8 +582,11 @@ const mergeReason = (dead: Entry, reason: string | undefined, description: strin
 const noSession =
   "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support enabled can only receive messages that have the SessionId set to a valid value."
 
+/** `TimeSpan.MaxValue` of .NET, in milliseconds: its way of saying that a message lives without end. */
+const endless = 922_337_203_685_477
+
 /** What is no number of milliseconds is no limit: the alarm must never see it. */
 const smaller = (a = Infinity, b = Infinity): number | undefined => {
   const least = Math.min(a, b)
-  return least < Infinity ? Math.max(least, 0) : undefined
+  return least < endless ? Math.max(least, 0) : undefined
 }

@@ -28,6 +28,7 @@ import * as Idle from "./amqp/Idle.ts"
 import * as Listener from "./amqp/Listener.ts"
 import * as memory from "./amqp/memory.ts"
 import type { Timer } from "./amqp/Served.ts"
+import { fits } from "./amqp/StoredPayload.ts"
 import * as Authorization from "./Authorization.ts"
 import * as Broker from "./Broker.ts"
 import * as Certificate from "./Certificate.ts"
@@ -159,7 +160,7 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
   function*(options, host) {
     const clock = yield* Clock.Clock
     const dispatcher = yield* Dispatcher.get
-    const broker = yield* Broker.make(options.entities)
+    const broker = yield* Broker.make(options.entities, fits)
     const key = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
     const policies: ReadonlyArray<Authorization.Policy> = [
       { name: policyName, key, rights: ["Manage", "Send", "Listen"] },

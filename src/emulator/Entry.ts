@@ -43,6 +43,7 @@ export interface Entry extends Due, Waiting {
   delivered: boolean
   properties: ReadonlyMap<string, AmqpValue>
   deferred: boolean
+  wasScheduled: boolean
   lockToken: string | undefined
   lockedUntil: number
 }
@@ -68,6 +69,7 @@ export const make = (
   delivered: false,
   properties: none,
   deferred: false,
+  wasScheduled: message.wasScheduled === true,
   lockToken: undefined,
   lockedUntil: 0,
   waiting: false,
@@ -83,10 +85,13 @@ export const snapshot = (entry: Entry): StoredMessage => ({
   timeToLive: entry.timeToLive,
   deliveryCount: entry.deliveryCount,
   state: entry.enqueueAt !== undefined ? "scheduled" : entry.deferred ? "deferred" : "active",
+  wasScheduled: entry.wasScheduled,
+  firstSequenceNumber: entry.message.firstSequenceNumber ?? entry.message.sequenceNumber,
   enqueueAt: entry.enqueueAt,
   payload: entry.message.payload,
   messageId: entry.message.messageId,
   sessionId: entry.message.sessionId,
+  propertiesSize: entry.message.propertiesSize,
   properties: entry.properties
 })
 

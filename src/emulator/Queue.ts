@@ -21,6 +21,12 @@ export interface IncomingMessage {
   readonly timeToLive: number | undefined
   /** When it is to be enqueued, in milliseconds; at once where that is over or not given. */
   readonly enqueueAt?: number | undefined
+  /** Bytes of all that it has but body and footer; 0 where nobody counted. */
+  readonly propertiesSize?: number | undefined
+  /** What it brings along where another entity hands it on: its numbers there, and whether it waited there for its time. */
+  readonly sequenceNumber?: bigint | undefined
+  readonly firstSequenceNumber?: bigint | undefined
+  readonly wasScheduled?: boolean | undefined
 }
 
 /**
@@ -41,11 +47,16 @@ export interface StoredMessage {
    */
   readonly deliveryCount: number
   readonly state: "active" | "deferred" | "scheduled"
+  /** Whether it was scheduled before: the service goes on to say so. */
+  readonly wasScheduled: boolean
+  /** The number that it had in the entity that was the first to take it, where that is another one. */
+  readonly firstSequenceNumber: bigint | undefined
   /** When it will be enqueued, in milliseconds, while it is scheduled. */
   readonly enqueueAt: number | undefined
   readonly payload: Uint8Array
   readonly messageId: string | undefined
   readonly sessionId: string | undefined
+  readonly propertiesSize: number | undefined
   /** Application properties that settlements and the broker added. */
   readonly properties: ReadonlyMap<string, AmqpValue>
 }
@@ -101,6 +112,7 @@ export interface Refusal {
     | "MessageNotFound"
     | "QuotaExceeded"
     | "MessageTooLarge"
+    | "PropertiesTooLarge"
     | "NotAllowed"
   readonly entity: string
   readonly detail?: string
@@ -227,7 +239,8 @@ export interface Queue {
   attach(consumer: Consumer): Attachment
   /**
    * Carries out a settlement. Refused as `LockLost` where the token is unknown or its lock has ended, and as
-   * `NotAllowed` for `RetryAfter` and for a dead-lettering from a dead-letter queue.
+   * `NotAllowed` for `RetryAfter` and for a dead-lettering from a dead-letter queue. Where the message has no room for the
+   * properties it is dead-lettered as `HeaderSizeExceeded`, and in a dead-letter queue refused as `PropertiesTooLarge`.
    */
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal>
   /** Gives a message back, as AMQP's `released` does (AMQP 1.0 section 3.4.4): its delivery count stays. */

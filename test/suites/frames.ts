@@ -163,7 +163,10 @@ export const connect = (port: number): Effect.Effect<Peer, never, Scope.Scope> =
           socket.destroy()
         })
     )
-    socket.on("data", (bytes) => frames.push(...splitter.push(bytes).filter((each) => each.performative !== "heartbeat")))
+    socket.on(
+      "data",
+      (bytes) => frames.push(...splitter.push(bytes).filter((each) => each.performative !== "heartbeat"))
+    )
     socket.on("close", () => {
       isClosed = true
     })
@@ -218,8 +221,7 @@ export const attachSender = (entity: string, { channel = 0, handle = 0, name = `
 export const attachReceiver = (
   entity: string,
   { channel = 0, filter = null, handle = 0, name = `r${handle}` }: Attach & { readonly filter?: AmqpValue } = {}
-) =>
-  frame("attach", [name, uint(handle), true, ubyte(0), ubyte(1), source(entity, filter), target("raw")], { channel })
+) => frame("attach", [name, uint(handle), true, ubyte(0), ubyte(1), source(entity, filter), target("raw")], { channel })
 
 /** A flow of a link, or of the session where there is none. */
 export const flow = (

@@ -105,7 +105,7 @@ export const peer = Effect.gen(function*() {
       return (payload: Buffer, format = 0): Effect.Effect<any> =>
         Effect.promise(async () => {
           sender.send(payload as any, undefined, format)
-          const [{ delivery }] = await Promise.race([once(sender, "settled")]) as [EventContext]
+          const [{ delivery }] = await once(sender, "settled") as [EventContext]
           return (delivery as any).remote_state
         })
     })
@@ -134,9 +134,11 @@ export const peer = Effect.gen(function*() {
 
   /** The `$management` node of an entity. */
   const manages = (path: string) =>
-    Effect.map(Effect.promise(() => asks(`${path}/$management`)), (ask) =>
-      (operation: string, body: Record<string, unknown>, properties: Record<string, unknown> = {}) =>
-        Effect.promise(() => ask({ operation: `com.microsoft:${operation}`, ...properties }, body)))
+    Effect.map(
+      Effect.promise(() => asks(`${path}/$management`)),
+      (ask) => (operation: string, body: Record<string, unknown>, properties: Record<string, unknown> = {}) =>
+        Effect.promise(() => ask({ operation: `com.microsoft:${operation}`, ...properties }, body))
+    )
 
   return { connection, credential, tokenOf, claim, sends, receives, manages }
 })

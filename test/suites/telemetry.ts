@@ -305,7 +305,8 @@ export const suite = (variant: Name, layerFor: LayerFor): void => {
           of("peek", count(2), { links }),
           of("receive", { ...count(1), ...one("0") }, { links }),
           of("defer", { ...one("0"), ...disposed("defer") }, { links }),
-          of("receive_deferred", { ...count(1), ...one("0") }, { links }),
+          // Deferring was one.
+          of("receive_deferred", { ...count(1), ...one("0", 2) }, { links }),
           of("renew_message_lock", { ...one("0"), ...failed("MessageLockLostError") }, { links, status: "failed" }),
           of("delete", count(1)),
           of("delete", count(1)),

@@ -9,7 +9,7 @@ import type { RheaLink } from "../../internal/amqp/rhea.ts"
 import { batchFormat } from "../../internal/messageCodec.ts"
 import type { Queue } from "../Queue.ts"
 import type { Served } from "./Served.ts"
-import { incoming, unpack } from "./StoredPayload.ts"
+import { incoming, QuotaProblem, unpack } from "./StoredPayload.ts"
 
 /** How many messages a sender may have on their way. */
 const credit = 1000
@@ -54,6 +54,7 @@ const store = (served: Served, queue: Queue, delivery: IncomingDelivery, limit: 
     if (error instanceof DecodeProblem) {
       return refusals.decode(queue.path, `The message is malformed: ${error.message}.`)
     }
+    if (error instanceof QuotaProblem) return refusals.properties(queue.path, error)
     throw error
   }
 }

@@ -13,6 +13,8 @@ import { text } from "./Request.ts"
 import type { Served } from "./Served.ts"
 import { outgoing } from "./StoredPayload.ts"
 
+const noTag = Buffer.alloc(0)
+
 /** Serves a queue on a link; the consumer gets its place by `attach`, at the queue or in a session of it. */
 export const attachSender = (
   served: Served,
@@ -39,10 +41,11 @@ export const attachSender = (
     credit: () => Math.max(0, link.credit - target.pending),
     deliver: (deliveries) => {
       served.idle.touch(link)
-      for (const { lockToken, lockedUntil, message } of deliveries) {
-        target.session.send(target, outgoing(message, destructive ? undefined : lockedUntil), {
+      for (const delivery of deliveries) {
+        target.session.send(target, outgoing(delivery.message, destructive ? undefined : delivery), {
           settled: destructive,
-          tag: tagFromToken(lockToken),
+          // Without a lock there is no token.
+          tag: destructive ? noTag : tagFromToken(delivery.lockToken),
           owner
         })
       }

@@ -10,7 +10,7 @@ import type { Delivery, IncomingMessage, Queue } from "../Queue.ts"
 import * as ManagementSessions from "./ManagementSessions.ts"
 import { type Answer, field, longs, noContent, ok, refuse, type Request, result, text, uuids } from "./Request.ts"
 import type { Served } from "./Served.ts"
-import { incoming, outgoing } from "./StoredPayload.ts"
+import { incoming, outgoing, QuotaProblem } from "./StoredPayload.ts"
 
 export const answer = (served: Served, queue: Queue, request: Request): Answer => {
   const { refusals } = served.door
@@ -62,9 +62,9 @@ const receiveDeferred = (served: Served, queue: Queue, request: Request): Answer
   }))
 }
 
-const lockedEntry = ({ lockToken, lockedUntil, message }: Delivery): AmqpValue.AmqpValue => ({
-  message: outgoing(message, lockedUntil, lockToken),
-  "lock-token": AmqpValue.uuid(lockToken)
+const lockedEntry = (delivery: Delivery): AmqpValue.AmqpValue => ({
+  message: outgoing(delivery.message, delivery),
+  "lock-token": AmqpValue.uuid(delivery.lockToken)
 })
 
 /** The most messages in one answer; the client asks again for more. */
@@ -81,7 +81,7 @@ const peek = (_served: Served, queue: Queue, request: Request): Answer => {
   if (messages.length === 0) return noContent
   const isBodyless = field(request.body, "omit-message-body") === true
   return ok({
-    messages: messages.map((message) => ({ message: outgoing(message, undefined, undefined, isBodyless) }))
+    messages: messages.map((message) => ({ message: outgoing(message, undefined, isBodyless) }))
   })
 }
 
@@ -95,8 +95,12 @@ const schedule = (served: Served, queue: Queue, request: Request): Answer => {
     if (!Buffer.isBuffer(message)) return refuse(refusals.argument(queue.path, "A message must be binary."))
     try {
       messages.push(incoming(message))
-    } catch {
-      return refuse(refusals.decode(queue.path, "The message is malformed."))
+    } catch (error) {
+      return refuse(
+        error instanceof QuotaProblem
+          ? refusals.properties(queue.path, error)
+          : refusals.decode(queue.path, "The message is malformed.")
+      )
     }
   }
   return result(served, queue.send(messages), (numbers) => ({

@@ -4,8 +4,10 @@
  */
 import { randomUUID } from "node:crypto"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import { maxPropertiesSize } from "../../internal/quotas.ts"
 import type { Right, TokenProblem } from "../Authorization.ts"
 import type { Refusal } from "../Queue.ts"
+import type { QuotaProblem } from "./StoredPayload.ts"
 
 export class Refusals {
   private readonly host: string
@@ -91,6 +93,21 @@ export class Refusals {
       `The received message (delivery-id:${id}, size:${size} bytes) exceeds the limit (${limit} bytes) currently allowed on the link.`,
       entity
     )
+  }
+
+  /** Properties over their quotas: both texts were seen of the service (Rebus.AzureServiceBus #35, azure-sdk-for-net #15325). */
+  properties(entity: string, problem: QuotaProblem): AmqpError {
+    return problem.property === undefined
+      ? this.error(
+        "amqp:link:message-size-exceeded",
+        `A serialization error occurred while processing the message header stream. The serialization process return the following message: The size quota for this stream (${maxPropertiesSize}) has been exceeded..`,
+        entity
+      )
+      : this.error(
+        "amqp:internal-error",
+        `The service was unable to process the request; please retry the operation. For more information on exception types and proper exception handling, please refer to http://go.microsoft.com/fwlink/?LinkId=761101 Reference:${randomUUID()}, the broker adds: ${problem.message}.`,
+        entity
+      )
   }
 
   lockLost(entity: string): AmqpError {
@@ -201,6 +218,12 @@ export class Refusals {
           `The received message exceeds the limit currently allowed on the link.${
             refusal.detail === undefined ? "" : ` ${refusal.detail}.`
           }`,
+          entity
+        )
+      case "PropertiesTooLarge":
+        return this.error(
+          "amqp:link:message-size-exceeded",
+          `The size quota for this stream (${maxPropertiesSize}) has been exceeded.`,
           entity
         )
       case "NotAllowed":

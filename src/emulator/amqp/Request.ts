@@ -26,10 +26,12 @@ const statusOf = (error: AmqpError): number => {
       return 404
     case "com.microsoft:message-lock-lost":
     case "com.microsoft:session-lock-lost":
+    case "com.microsoft:session-cannot-be-locked":
       return 410
     case "amqp:unauthorized-access":
       return 401
     case "amqp:resource-limit-exceeded":
+    case "amqp:link:message-size-exceeded":
       return 403
     case "amqp:not-implemented":
       return 501

@@ -6,18 +6,38 @@
 import * as DateTime from "effect/DateTime"
 import { randomUUID } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
+import { Reader } from "../../internal/amqp/dataPlane/Reader.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
 import { copyEntries, rawItem, rawItems, rawSection } from "../../internal/amqp/dataPlane/verbatim.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
-import type { IncomingMessage, StoredMessage } from "../Queue.ts"
+import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "../../internal/quotas.ts"
+import type { Delivery, IncomingMessage, StoredMessage } from "../Queue.ts"
 
-/** What the broker needs to know of a message. Throws a DecodeProblem where the bytes are no message. */
+/** A message over a quota: the property that is too large, or all of them together where none is named. */
+export class QuotaProblem extends Error {
+  readonly property: string | undefined
+
+  constructor(property: string | undefined) {
+    super(
+      property === undefined
+        ? `the properties have more than ${maxPropertiesSize} bytes`
+        : `the property "${property}" has more than ${maxPropertySize} bytes`
+    )
+    this.property = property
+  }
+}
+
+/**
+ * What the broker needs to know of a message. Throws a DecodeProblem where the bytes are no message, and a QuotaProblem where
+ * its properties are too large.
+ */
 export const incoming = (bytes: Buffer): IncomingMessage => {
   const sections = new Sections(bytes, 0, bytes.length)
+  const propertiesSize = sizeOf(sections)
+  if (propertiesSize > maxPropertySize) checkQuotas(sections, propertiesSize)
   const properties = sections.readList(sections.properties)
   const header = sections.readList(sections.header)
   const id = properties[0]
-  const timeToLive = header[2]
   return {
     // Its own bytes: the read buffer that it came in is much larger.
     payload: Buffer.from(bytes),
@@ -26,9 +46,29 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
       ? randomUUID().replaceAll("-", "")
       : AmqpValue.toText(id as AmqpValue.MessageId),
     sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
-    timeToLive: typeof timeToLive === "number" && timeToLive > 0 ? timeToLive : undefined,
-    enqueueAt: enqueueAt(sections)
+    timeToLive: lifeOf(properties[9], properties[8]) ?? positive(header[2]),
+    enqueueAt: enqueueAt(sections),
+    propertiesSize
   }
+}
+
+const positive = (value: AmqpValue.AmqpValue): number | undefined =>
+  typeof value === "number" && value > 0 ? value : undefined
+
+/**
+ * The time to live that a creation-time and an absolute-expiry-time mean together, in milliseconds. It goes before the header's
+ * ttl, which is a uint and ends at 49.7 days: clients write its largest value there, and the truth here.
+ */
+const lifeOf = (creation: AmqpValue.AmqpValue, expiry: AmqpValue.AmqpValue): number | undefined => {
+  const from = millisOf(creation)
+  const until = millisOf(expiry)
+  return from === undefined || until === undefined ? undefined : positive(until - from)
+}
+
+const millisOf = (value: AmqpValue.AmqpValue): number | undefined => {
+  if (DateTime.isDateTime(value)) return DateTime.toEpochMillis(value)
+  // Outside of what a date can hold.
+  return AmqpValue.isTyped(value) && value.type === "timestamp" ? Number(value.value) : undefined
 }
 
 /** When a message is to be enqueued, in milliseconds. */
@@ -37,6 +77,63 @@ const enqueueAt = (sections: Sections): number | undefined => {
   const at = sections.readRecord(sections.messageAnnotations)["x-opt-scheduled-enqueue-time"]
   return DateTime.isDateTime(at) ? DateTime.toEpochMillis(at) : undefined
 }
+
+/** Bytes of all sections but the body and the footer, with their descriptors. */
+const sizeOf = (sections: Sections): number => {
+  const rest = sections.bytes.length - (sections.bodyEnd - sections.body)
+  return sections.footer < 0 ? rest : rest - footerSize(sections)
+}
+
+const footerSize = (sections: Sections): number => {
+  const { bytes, footer } = sections
+  const size = rawSection(sections, footer).length
+  // The descriptor as all write it; any other makes the count a few bytes larger.
+  return size + (footer >= 3 && bytes[footer - 2] === 0x53 ? 3 : 0)
+}
+
+const checkQuotas = (sections: Sections, size: number): void => {
+  if (arePropertiesTooLarge(size)) throw new QuotaProblem(undefined)
+  if (sections.applicationProperties < 0) return
+  const reader = new Reader(sections.bytes, sections.applicationProperties, sections.end)
+  for (let left = reader.map(); left > 0; left -= 2) {
+    const key = reader.value()
+    const start = reader.position
+    reader.skip()
+    if (isPropertyTooLarge(reader.position - start)) {
+      throw new QuotaProblem(AmqpValue.isTyped(key) ? String(key.value) : String(key))
+    }
+  }
+}
+
+/**
+ * Whether a stored message keeps to the quotas with the properties that a settlement or the broker adds: what is added replaces
+ * what the sender gave of that name.
+ */
+export const fits = (message: IncomingMessage, properties: ReadonlyMap<string, AmqpValue.AmqpValue>): boolean => {
+  const before = message.propertiesSize ?? 0
+  let added = 0
+  try {
+    for (const [key, value] of properties) {
+      writer.string(key)
+      const at = writer.length
+      writer.value(value)
+      if (isPropertyTooLarge(writer.length - at)) return false
+    }
+    added = writer.length
+    if (!arePropertiesTooLarge(before + added)) return true
+    const sections = new Sections(message.payload as Buffer, 0, message.payload.length)
+    writer.reset()
+    copyEntries(writer, sections, sections.applicationProperties, properties)
+    const kept = writer.length
+    writer.reset()
+    copyEntries(writer, sections, sections.applicationProperties, nothing)
+    return !arePropertiesTooLarge(before + added - (writer.length - kept))
+  } finally {
+    writer.reset()
+  }
+}
+
+const nothing: ReadonlySet<string> = new Set()
 
 /** The messages of a batch (Service Bus protocol guide): the data sections of its envelope. */
 export const unpack = (bytes: Buffer): ReadonlyArray<IncomingMessage> => {
@@ -55,26 +152,25 @@ const broker = new Set([
   "x-opt-message-state"
 ])
 
-const states = { active: 0, deferred: 1, scheduled: 2 }
+const lockTokenName = "x-opt-lock-token"
+/** How many bytes were left out of a message that is peeked without its body (live tests of Microsoft's JavaScript client). */
+const omittedName = "omitted-message-body-size"
+const brokerDelivery = new Set([lockTokenName, omittedName])
+
+const states = { deferred: 1, scheduled: 2 }
+
+/** The last time that .NET knows. */
+const lastTime = 253_402_300_799_999
 
 const writer = new Writer()
 
-/** The message as it goes to a receiver. `lockedUntil` in milliseconds; undefined where there is no lock. */
-export const outgoing = (
-  message: StoredMessage,
-  lockedUntil: number | undefined,
-  lockToken?: string,
-  isBodyless?: boolean
-): Buffer => {
+/** The message as it goes to a receiver, under a lock or without one. */
+export const outgoing = (message: StoredMessage, lock: Lock | undefined, isBodyless?: boolean): Buffer => {
   const bytes = message.payload as Buffer
   const sections = new Sections(bytes, 0, bytes.length)
   writeHeader(message, sections)
-  if (lockToken !== undefined) {
-    // There is no delivery tag to carry it where a message comes in a response.
-    writer.descriptor(0x71)
-    writer.annotations([["x-opt-lock-token", AmqpValue.uuid(lockToken)]])
-  }
-  writeAnnotations(message, sections, lockedUntil)
+  writeDeliveryAnnotations(sections, lock, isBodyless === true ? sections.bodyEnd - sections.body : 0)
+  writeAnnotations(message, sections, lock)
   writeProperties(message, sections)
   writeApplicationProperties(message, sections)
   if (isBodyless !== true) writer.raw(bytes.subarray(sections.body, sections.bodyEnd))
@@ -84,6 +180,9 @@ export const outgoing = (
   }
   return writer.take()
 }
+
+/** The lock that a message is delivered under; `lockedUntil` in milliseconds. */
+type Lock = Pick<Delivery, "lockToken" | "lockedUntil">
 
 const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)
 
@@ -101,7 +200,27 @@ const writeHeader = (message: StoredMessage, sections: Sections): void => {
   writer.end(list, 5)
 }
 
-const writeAnnotations = (message: StoredMessage, sections: Sections, lockedUntil: number | undefined): void => {
+/** The sender's own come back; the section is there also where it is empty (live tests of Microsoft's Python client). */
+const writeDeliveryAnnotations = (sections: Sections, lock: Lock | undefined, omitted: number): void => {
+  writer.descriptor(0x71)
+  const map = writer.begin(0xd1)
+  let count = copyEntries(writer, sections, sections.deliveryAnnotations, brokerDelivery)
+  if (lock !== undefined) {
+    // For clients that do not read the delivery tag, which carries it too.
+    writer.symbol(lockTokenName)
+    writer.uuid(lock.lockToken)
+    count += 2
+  }
+  if (omitted > 0) {
+    writer.symbol(omittedName)
+    writer.value(BigInt(omitted))
+    count += 2
+  }
+  writer.end(map, count)
+}
+
+/** What is not on this message is left out: clients count what there is (tests of azure-servicebus). */
+const writeAnnotations = (message: StoredMessage, sections: Sections, lock: Lock | undefined): void => {
   writer.descriptor(0x72)
   const map = writer.begin(0xd1)
   let count = copyEntries(writer, sections, sections.messageAnnotations, broker)
@@ -112,28 +231,45 @@ const writeAnnotations = (message: StoredMessage, sections: Sections, lockedUnti
   }
   put("x-opt-enqueued-time", DateTime.makeUnsafe(message.enqueuedAt))
   put("x-opt-sequence-number", message.sequenceNumber)
-  put("x-opt-enqueue-sequence-number", message.sequenceNumber)
-  if (lockedUntil !== undefined) put("x-opt-locked-until", DateTime.makeUnsafe(lockedUntil))
-  put("x-opt-message-state", states[message.state])
+  if (message.firstSequenceNumber !== undefined) put("x-opt-enqueue-sequence-number", message.firstSequenceNumber)
+  if (lock !== undefined) put("x-opt-locked-until", DateTime.makeUnsafe(lock.lockedUntil))
+  const state = message.state === "active" && message.wasScheduled ? "scheduled" : message.state
+  if (state !== "active") put("x-opt-message-state", states[state])
   writer.end(map, count)
 }
 
+/**
+ * Creation-time and absolute-expiry-time say the time to live that holds, to the millisecond, as the header does where a uint can:
+ * clients take their difference. As the sender wrote them where that is what they say; otherwise they count from its creation-time
+ * or, where it gave none, from when the message was enqueued.
+ */
 const writeProperties = (message: StoredMessage, sections: Sections): void => {
+  const life = message.timeToLive === undefined ? undefined : Math.floor(message.timeToLive)
   const named = rawItem(sections, sections.properties, 0) !== undefined
   writer.descriptor(0x73)
-  if (named && message.expiresAt === undefined) {
+  if (named && life === undefined) {
     writer.raw(rawSection(sections, sections.properties))
     return
   }
   const items = rawItems(sections, sections.properties)
+  const creation = timeIn(items[9])
+  const isSaid = life === undefined || creation !== undefined && (timeIn(items[8]) ?? NaN) - creation === life
+  const from = creation ?? message.enqueuedAt
   const list = writer.begin(0xd0)
   for (let i = 0; i < 13; i++) {
     if (i === 0 && !named) writer.value(message.messageId)
-    // The broker's word on when the message expires goes before the sender's.
-    else if (i === 8 && message.expiresAt !== undefined) writer.timestamp(Math.floor(message.expiresAt))
+    else if (i === 8 && !isSaid) writer.timestamp(Math.min(from + life, lastTime))
+    else if (i === 9 && !isSaid && creation === undefined) writer.timestamp(from)
     else rawOrNull(items[i])
   }
   writer.end(list, 13)
+}
+
+/** An encoded timestamp in milliseconds; undefined where .NET could not read it either. */
+const timeIn = (item: Buffer | undefined): number | undefined => {
+  if (item?.[0] !== 0x83) return undefined
+  const millis = Number(item.readBigInt64BE(1))
+  return Math.abs(millis) <= lastTime + 1 ? millis : undefined
 }
 
 const writeApplicationProperties = (message: StoredMessage, sections: Sections): void => {
