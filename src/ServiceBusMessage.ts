@@ -51,12 +51,21 @@ export interface OutgoingMessage<out A> {
   readonly partitionKey?: string | undefined
   /** At most 128 characters. */
   readonly viaPartitionKey?: string | undefined
-  /** How long the message may wait, counted from its enqueueing; at least 1 millisecond. The entity's own time is a ceiling. */
+  /**
+   * How long the message may wait, counted from its enqueueing; at least 1 millisecond. The entity's own time is a ceiling,
+   * and all there is where none is given or an infinite one. It is written as the official SDKs do, in the header (up to
+   * 49.7 days there) and as the time between `creationTime` and `absoluteExpiryTime`.
+   */
   readonly timeToLive?: Duration.Input | undefined
   /** When the message becomes available; at once where it is in the past. */
   readonly scheduledEnqueueTime?: DateTime.Utc | undefined
   readonly groupSequence?: number | undefined
+  /** Now, where none is given and there is a `timeToLive`. */
   readonly creationTime?: DateTime.Utc | undefined
+  /**
+   * Service Bus takes the time from `creationTime` to this one for the time to live, not this time itself. A `timeToLive`
+   * goes before it: it is then `creationTime` plus that, and 9999-12-31T07:59:59Z at the latest.
+   */
   readonly absoluteExpiryTime?: DateTime.Utc | undefined
   readonly durable?: boolean | undefined
   /** 0 to 255; Service Bus ignores it. */
@@ -108,6 +117,10 @@ export interface ReceivedMessage<out A> {
   readonly userId: Uint8Array | undefined
   readonly partitionKey: string | undefined
   readonly viaPartitionKey: string | undefined
+  /**
+   * How long the message may wait: from `creationTime` to `absoluteExpiryTime` where both are there, else what the header
+   * says. `undefined` where it never expires.
+   */
   readonly timeToLive: Duration.Duration | undefined
   readonly scheduledEnqueueTime: DateTime.Utc | undefined
   readonly groupSequence: number | undefined
@@ -136,7 +149,10 @@ export interface ReceivedMessage<out A> {
   /** The sequence number at the first enqueueing, kept while the message is forwarded. */
   readonly enqueuedSequenceNumber: bigint | undefined
   readonly enqueuedTime: DateTime.Utc | undefined
-  /** `enqueuedTime` plus `timeToLive`; `undefined` where the message never expires. */
+  /**
+   * `enqueuedTime` plus `timeToLive`, or `absoluteExpiryTime` where one of these is missing; `undefined` where the message
+   * never expires.
+   */
   readonly expiresAt: DateTime.Utc | undefined
   readonly state: MessageState
   readonly deadLetterReason: string | undefined

@@ -231,8 +231,8 @@ class Sending implements ServiceBusSender<unknown> {
   ) {
     this.entity = contract.path
     this.telemetry = telemetry
-    this.encoder = outgoing.messages(contract)
-    this.annotated = outgoing.annotated(contract)
+    this.encoder = outgoing.messages(contract, clock)
+    this.annotated = outgoing.annotated(contract, clock)
     this.link = link
     this.namespace = namespace
     this.clock = clock

@@ -10,6 +10,8 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { createRequire } from "node:module"
+import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
+import { encodeToSend } from "../src/internal/annotatedMessage.ts"
 import { suite } from "./suites/annotated.ts"
 import { both } from "./suites/harness.ts"
 
@@ -348,6 +350,65 @@ describe("annotated messages as bytes", () => {
       outcome(Uint8Array.from([0, 0x53, code, ...random.bytes(random.below(64))]))
     }
   }, { arbitrary: { seed: 5, runs: 500 } })
+
+  describe("a time to live", () => {
+    const now = 1_764_000_000_000
+    const time = (millis: number) => DateTime.makeUnsafe(millis)
+    const max = Duration.millis(4294967295)
+    const days = (count: number) => Duration.days(count)
+    const sent = (header: AmqpAnnotatedMessage.Header, properties: AmqpAnnotatedMessage.Properties = {}) => {
+      const writer = new Writer()
+      encodeToSend(writer, { header, properties, body: { kind: "empty" } }, { currentTimeMillisUnsafe: () => now })
+      const { header: written, properties: { absoluteExpiryTime, creationTime } = {} } = messageOf(writer.take())
+      return [written?.timeToLive, creationTime, absoluteExpiryTime]
+    }
+
+    it("is sent with the pair that says the same", () => {
+      assert.deepStrictEqual(sent({ timeToLive: Duration.seconds(60) }), [
+        Duration.seconds(60),
+        time(now),
+        time(now + 60_000)
+      ])
+      assert.deepStrictEqual(sent({ timeToLive: days(100) }), [max, time(now), time(now + 8_640_000_000)])
+      assert.deepStrictEqual(sent({ timeToLive: Duration.infinity }), [undefined, undefined, undefined])
+      // Service Bus's clients take 0 for none.
+      assert.deepStrictEqual(sent({ timeToLive: Duration.zero }), [Duration.zero, undefined, undefined])
+      assert.deepStrictEqual(sent({}, { creationTime: time(1), absoluteExpiryTime: time(3) }), [
+        undefined,
+        time(1),
+        time(3)
+      ])
+    })
+
+    it("leaves a pair that says the same as it is; else the header goes before the expiry, and the creation stays", () => {
+      const pair = { creationTime: time(5), absoluteExpiryTime: time(8_640_000_005) }
+      const written = [max, pair.creationTime, pair.absoluteExpiryTime]
+      assert.deepStrictEqual(sent({ timeToLive: days(100) }, pair), written)
+      // As it was received.
+      assert.deepStrictEqual(sent({ timeToLive: max }, pair), written)
+      assert.deepStrictEqual(sent({ timeToLive: Duration.millis(7) }, pair), [Duration.millis(7), time(5), time(12)])
+      assert.deepStrictEqual(sent({ timeToLive: days(50) }, pair), [max, time(5), time(4_320_000_005)])
+      assert.deepStrictEqual(sent({ timeToLive: Duration.millis(7) }, { absoluteExpiryTime: time(9) }), [
+        Duration.millis(7),
+        time(now),
+        time(now + 7)
+      ])
+    })
+
+    it("in bytes is as it is; one that the header cannot hold needs the pair", () => {
+      const body = { kind: "empty" } as const
+      const header = { timeToLive: days(100) }
+      const refused = AmqpAnnotatedMessage.toBytes({ header, body })
+      assert.isTrue(Result.isFailure(refused) && refused.failure.part === "timeToLive")
+      const properties = { creationTime: time(5), absoluteExpiryTime: time(8_640_000_005) }
+      same(messageOf(bytesOf({ header, properties, body })), { header: { timeToLive: max }, properties, body })
+      same(messageOf(bytesOf({ header: { timeToLive: Duration.millis(1) }, properties, body })), {
+        header: { timeToLive: Duration.millis(1) },
+        properties,
+        body
+      })
+    })
+  })
 
   it("what has no AMQP form names its place", () => {
     const bad: ReadonlyArray<readonly [string, Partial<Message>]> = [

@@ -369,7 +369,7 @@ const randomOf = (seed: number) => {
 
 const encode = (fields: Omit<OutgoingMessage<unknown>, "body">, body: ServiceBusBody.Sections): Buffer => {
   const writer = new Writer()
-  Codec.encode(writer, { body: undefined, ...fields }, body, "application/json")
+  Codec.encode(writer, { body: undefined, ...fields }, body, "application/json", { currentTimeMillisUnsafe: () => 1 })
   return writer.take()
 }
 

@@ -8,10 +8,11 @@ import type { IncomingDelivery } from "../src/internal/amqp/dataPlane/Delivery.t
 import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
 import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
 import * as Codec from "../src/internal/messageCodec.ts"
+import { copyOf } from "../src/internal/messageCopy.ts"
 import * as ReceivedMessage from "../src/internal/receivedMessage.ts"
 import type * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import { MessageEncodeError } from "../src/ServiceBusError.ts"
-import type { OutgoingMessage } from "../src/ServiceBusMessage.ts"
+import { fromReceived, type OutgoingMessage } from "../src/ServiceBusMessage.ts"
 
 const rhea = createRequire(import.meta.url)("rhea")
 
@@ -22,11 +23,14 @@ const guid = "00112233-4455-6677-8899-aabbccddeeff"
 /** The bytes of `guid` as .NET's `Guid.ToByteArray` gives them. */
 const guidTag = Buffer.from("33221100554477668899aabbccddeeff", "hex")
 const time = (millis: number) => DateTime.makeUnsafe(millis)
+/** When everything here is written. */
+const now = 1_764_000_000_000
+const clock = { currentTimeMillisUnsafe: () => now }
 const { array, described, symbol, typed, uuid } = AmqpValue
 
 const encode = (fields: Fields, body: ServiceBusBody.Sections = empty, contentType?: string): Buffer => {
   const writer = new Writer()
-  Codec.encode(writer, { body: undefined, ...fields }, body, contentType)
+  Codec.encode(writer, { body: undefined, ...fields }, body, contentType, clock)
   return writer.take()
 }
 
@@ -45,13 +49,13 @@ const refused = (fields: Fields, body: ServiceBusBody.Sections = empty): Message
   const before = writer.take()
   let error: unknown
   try {
-    Codec.encode(writer, { body: undefined, ...fields }, body, undefined)
+    Codec.encode(writer, { body: undefined, ...fields }, body, undefined, clock)
   } catch (thrown) {
     error = thrown
   }
   assert.instanceOf(error, MessageEncodeError)
   writer.reset()
-  Codec.encode(writer, { body: undefined, messageId: "after" }, empty, undefined)
+  Codec.encode(writer, { body: undefined, messageId: "after" }, empty, undefined, clock)
   assert.strictEqual(writer.take().toString("hex"), encode({ messageId: "after" }).toString("hex"))
   assert.strictEqual(before.toString("hex"), "a1066265666f7265")
   return error as MessageEncodeError
@@ -75,7 +79,7 @@ describe("every field survives", () => {
     scheduledEnqueueTime: time(1_700_000_000_123),
     groupSequence: 4_000_000_000,
     creationTime: time(1_600_000_000_001),
-    absoluteExpiryTime: time(1_800_000_000_002),
+    absoluteExpiryTime: time(1_600_000_090_001),
     durable: true,
     priority: 255,
     applicationProperties: {
@@ -128,7 +132,7 @@ describe("every field survives", () => {
       assert.deepStrictEqual(message.scheduledEnqueueTime, time(1_700_000_000_123))
       assert.strictEqual(message.groupSequence, 4_000_000_000)
       assert.deepStrictEqual(message.creationTime, time(1_600_000_000_001))
-      assert.deepStrictEqual(message.absoluteExpiryTime, time(1_800_000_000_002))
+      assert.deepStrictEqual(message.absoluteExpiryTime, time(1_600_000_090_001))
       assert.strictEqual(message.durable, true)
       assert.strictEqual(message.priority, 255)
       assert.strictEqual(message.firstAcquirer, false)
@@ -239,9 +243,9 @@ describe("every field survives", () => {
 
   it("encode gives the id, and a new uuid where there is none", () => {
     const writer = new Writer()
-    assert.strictEqual(Codec.encode(writer, { body: undefined, messageId: 7n }, empty, undefined), "7")
+    assert.strictEqual(Codec.encode(writer, { body: undefined, messageId: 7n }, empty, undefined, clock), "7")
     writer.take()
-    const id = Codec.encode(writer, { body: undefined }, empty, undefined)
+    const id = Codec.encode(writer, { body: undefined }, empty, undefined, clock)
     assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
     assert.strictEqual(receive(writer.take()).messageId, id)
     assert.notStrictEqual(send({}).messageId, send({}).messageId)
@@ -253,13 +257,80 @@ describe("every field survives", () => {
     assert.strictEqual(send({}).contentType, undefined)
   })
 
-  it("time to live: rounded down, at most what 32 bits hold", () => {
-    const millis = (timeToLive: Duration.Input) => Duration.toMillis(send({ timeToLive }).timeToLive!)
-    assert.strictEqual(millis(1), 1)
-    assert.strictEqual(millis(Duration.micros(1999n)), 1)
-    assert.strictEqual(millis("5 seconds"), 5000)
-    assert.strictEqual(millis("50 days"), 4294967295)
-    assert.strictEqual(millis(Duration.infinity), 4294967295)
+  // The header, expiry and creation as .NET and JavaScript write them; 253402243199000 is 9999-12-31T07:59:59Z.
+  const lifetimes: ReadonlyArray<
+    readonly [name: string, timeToLive: Duration.Input, ttl: number, expiry: number, read: number | undefined]
+  > = [
+    ["a millisecond", 1, 1, now + 1, 1],
+    ["a fraction, rounded down", Duration.micros(1999n), 1, now + 1, 1],
+    ["a minute", "60 seconds", 60_000, now + 60_000, 60_000],
+    ["the most that 32 bits hold", 4294967295, 4294967295, now + 4294967295, 4294967295],
+    ["a millisecond more", 4294967296, 4294967295, now + 4294967296, 4294967296],
+    ["100 days", "100 days", 4294967295, now + 8_640_000_000, 8_640_000_000],
+    ["longer than there are years", Duration.days(4_000_000), 4294967295, 253402243199000, undefined]
+  ]
+  for (const [name, timeToLive, ttl, expiry, read] of lifetimes) {
+    it(`time to live: ${name}`, () => {
+      const bytes = encode({ timeToLive })
+      const raw = sections(bytes)
+      assert.strictEqual(raw.readList(raw.header)[2], ttl)
+      const properties = raw.readList(raw.properties)
+      assert.deepStrictEqual([properties[8], properties[9]], [time(expiry), time(now)])
+      const message = receive(bytes)
+      assert.strictEqual(message.timeToLive && Duration.toMillis(message.timeToLive), read)
+    })
+  }
+
+  it("a time to live that never ends is not written: an infinite one, and TimeSpan.MaxValue of .NET", () => {
+    for (const timeToLive of [Duration.infinity, Infinity, "Infinity", 922337203685477] as const) {
+      const bytes = encode({ timeToLive, messageId: "m" })
+      assert.strictEqual(bytes.toString("hex"), encode({ messageId: "m" }).toString("hex"))
+      assert.isUndefined(receive(bytes).timeToLive)
+      assert.isUndefined(receive(bytes).expiresAt)
+    }
+  })
+
+  it("the clock is not asked for a message without a time to live", () => {
+    const writer = new Writer()
+    const unasked = { currentTimeMillisUnsafe: () => assert.fail("asked") }
+    Codec.encode(writer, { body: undefined, creationTime: time(1) }, empty, undefined, unasked)
+    Codec.encode(writer, { body: undefined, timeToLive: 5, creationTime: time(1) }, empty, undefined, unasked)
+  })
+
+  it("a creation time of the sender's own stays, and the expiry is counted from it", () => {
+    const message = send({ timeToLive: "100 days", creationTime: time(5), absoluteExpiryTime: time(6) })
+    assert.deepStrictEqual(message.creationTime, time(5))
+    assert.deepStrictEqual(message.absoluteExpiryTime, time(8_640_000_005))
+    assert.deepStrictEqual(message.timeToLive, Duration.days(100))
+    // No expiry that can be written says so.
+    assert.strictEqual(refused({ timeToLive: 60_000, creationTime: time(253402243199000) }).part, "creationTime")
+  })
+
+  it("times without a time to live stay as they are, and are one", () => {
+    const message = send({ creationTime: time(5), absoluteExpiryTime: time(605) })
+    assert.deepStrictEqual([message.creationTime, message.absoluteExpiryTime], [time(5), time(605)])
+    assert.deepStrictEqual(message.timeToLive, Duration.millis(600))
+    assert.isUndefined(send({ absoluteExpiryTime: time(605) }).timeToLive)
+    assert.isUndefined(send({ creationTime: time(605), absoluteExpiryTime: time(5) }).timeToLive)
+  })
+
+  it("a message is sent on with the time to live that its sender meant", () => {
+    for (const timeToLive of [Duration.seconds(60), Duration.days(100)]) {
+      const copy = fromReceived(send({ timeToLive }))
+      assert.isTrue(Duration.Equivalence(copy.timeToLive as Duration.Duration, timeToLive))
+      const retried = receive(copyOf(send({ timeToLive }), { enqueueAt: now + 1000, now: now + 500 }))
+      assert.deepStrictEqual(retried.timeToLive, timeToLive)
+      assert.strictEqual(sections(copyOf(retried, { enqueueAt: 1, now })).header >= 0, true)
+      assert.deepStrictEqual(retried.creationTime, time(now))
+    }
+    // A peer that wrote the pair alone, or the header alone.
+    const paired = receive(
+      copyOf(send({ creationTime: time(5), absoluteExpiryTime: time(605) }), { enqueueAt: 1, now })
+    )
+    assert.deepStrictEqual(paired.timeToLive, Duration.millis(600))
+    const headed = copyOf(receive(rhea.message.encode({ ttl: 70_000, body: "" })), { enqueueAt: 1, now })
+    assert.deepStrictEqual(receive(headed).timeToLive, Duration.seconds(70))
+    assert.deepStrictEqual(receive(headed).absoluteExpiryTime, time(now + 70_000))
   })
 
   it("a time with a fraction of a millisecond is rounded down", () => {
@@ -321,13 +392,18 @@ describe("what the broker adds", () => {
     assert.strictEqual(annotated({ "x-opt-message-state": 0n }).state, "active")
   })
 
-  it("expiry: the broker's word first, then the sum, and none where that is no date", () => {
+  it("expiry: enqueued and the time to live, the peer's word where that is all, and none where that is no date", () => {
     const enqueued = { "x-opt-enqueued-time": time(1000) }
-    assert.deepStrictEqual(annotated(enqueued, { timeToLive: 5, absoluteExpiryTime: time(7) }).expiresAt, time(7))
-    assert.deepStrictEqual(
-      annotated(enqueued, { timeToLive: 5, absoluteExpiryTime: time(253402300799999) }).expiresAt,
-      time(1005)
-    )
+    assert.deepStrictEqual(annotated(enqueued, { timeToLive: 5 }).expiresAt, time(1005))
+    // By the clock of the sender, which is not the broker's.
+    assert.deepStrictEqual(annotated(enqueued, { timeToLive: "100 days" }).expiresAt, time(8_640_001_000))
+    assert.deepStrictEqual(annotated(enqueued, { absoluteExpiryTime: time(7) }).expiresAt, time(7))
+    assert.deepStrictEqual(annotated({}, { timeToLive: 5 }).expiresAt, time(now + 5))
+    for (const never of [253402243199000, 253402300799999]) {
+      const message = annotated(enqueued, { creationTime: time(0), absoluteExpiryTime: time(never) })
+      assert.deepStrictEqual([message.timeToLive, message.expiresAt], [undefined, undefined])
+      assert.isUndefined(annotated(enqueued, { absoluteExpiryTime: time(never) }).expiresAt)
+    }
     assert.strictEqual(annotated(enqueued).expiresAt, undefined)
     assert.strictEqual(
       annotated({ "x-opt-enqueued-time": time(8640000000000000) }, { timeToLive: 5 }).expiresAt,
@@ -677,7 +753,7 @@ describe("with rhea", () => {
     assert.strictEqual(decoded.content_type, "a/b")
     assert.strictEqual(decoded.content_encoding, "gzip")
     assert.strictEqual(decoded.creation_time.getTime(), 5)
-    assert.strictEqual(decoded.absolute_expiry_time.getTime(), 6)
+    assert.strictEqual(decoded.absolute_expiry_time.getTime(), 1505)
     assert.strictEqual(decoded.durable, true)
     assert.strictEqual(decoded.priority, 9)
     assert.strictEqual(decoded.ttl, 1500)
@@ -719,7 +795,7 @@ describe("with rhea", () => {
       content_type: "a/b",
       content_encoding: "gzip",
       absolute_expiry_time: 6,
-      creation_time: 5,
+      creation_time: 5, // the pair goes before the header
       group_id: "s",
       group_sequence: 4,
       reply_to_group_id: "rs",
@@ -742,7 +818,7 @@ describe("with rhea", () => {
     const message = receive(bytes)
     assert.strictEqual(message.durable, true)
     assert.strictEqual(message.priority, 3)
-    assert.deepStrictEqual(message.timeToLive, Duration.seconds(70))
+    assert.deepStrictEqual(message.timeToLive, Duration.millis(1))
     assert.strictEqual(message.firstAcquirer, true)
     assert.strictEqual(message.deliveryCount, 2)
     assert.strictEqual(message.amqpMessageId, 18446744073709551615n)

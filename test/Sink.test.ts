@@ -20,7 +20,7 @@ import { suite } from "./suites/sinking.ts"
 
 describe("Sink", () => both(suite))
 
-const encoder = outgoing.messages(Texts)
+const encoder = outgoing.messages(Texts, { currentTimeMillisUnsafe: () => 1 })
 
 type Text = OutgoingMessage<unknown>
 

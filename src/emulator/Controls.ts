@@ -1,6 +1,7 @@
 /**
  * The broker's controls: what a test needs to see and to do behind the client's back.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -167,7 +168,7 @@ export const make = (started: Started, network: Network): Controls => {
     Effect.flatMap(
       queueOf(entity),
       (queue) =>
-        Effect.suspend((): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
+        Clock.clockWith((clock): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
           const { path } = entity
           const codec = entity.body as ServiceBusBody.ServiceBusBody<any>
           const stored: Array<Broker.IncomingMessage> = []
@@ -181,7 +182,7 @@ export const make = (started: Started, network: Network): Controls => {
               return Effect.fail(new MessageEncodeError({ entity: path, part: "body", description: body.failure }))
             }
             try {
-              encode(writer, message, body.success, codec.contentType)
+              encode(writer, message, body.success, codec.contentType, clock)
               stored.push(incoming(writer.take()))
             } catch (error) {
               writer.reset()

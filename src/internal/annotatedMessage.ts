@@ -2,13 +2,14 @@
  * A message by its AMQP sections (AMQP 1.0 section 3.2), with the AMQP type of every value, and its bytes: nothing is
  * interpreted, no codec is asked. What is received can so be sent, kept or inspected exactly as it is.
  */
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../AmqpValue.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
 import type { Writer } from "./amqp/dataPlane/Writer.ts"
+import * as lifetime from "./lifetime.ts"
 import * as messageCodec from "./messageCodec.ts"
 import * as receivedMessage from "./receivedMessage.ts"
 
@@ -21,7 +22,11 @@ export interface Header {
   readonly durable?: boolean | undefined
   /** 0 to 255. */
   readonly priority?: number | undefined
-  /** Whole milliseconds on the wire, 0 to 4294967295 of them. */
+  /**
+   * Whole milliseconds on the wire, 0 to 4294967295 of them: as it stands there in what was received. A longer one is
+   * written as that number, and as `creationTime` and `absoluteExpiryTime`, which go before it; `sendAnnotated` fills those
+   * in. An infinite one is not written.
+   */
   readonly timeToLive?: Duration.Duration | undefined
   readonly firstAcquirer?: boolean | undefined
   readonly deliveryCount?: number | undefined
@@ -94,7 +99,7 @@ const checked = (message: AmqpAnnotatedMessage, name: string, key: string): stri
 }
 
 /** Encodes a message with the checks and the id of one that is sent, and gives its id. Throws a MessageEncodeError. */
-export const encodeToSend = (writer: Writer, message: AmqpAnnotatedMessage): string => {
+export const encodeToSend = (writer: Writer, message: AmqpAnnotatedMessage, now: lifetime.Now): string => {
   const { properties } = message
   const id = messageCodec.idOf(properties?.messageId)
   const sessionId = messageCodec.limited("sessionId", properties?.groupId)
@@ -102,21 +107,26 @@ export const encodeToSend = (writer: Writer, message: AmqpAnnotatedMessage): str
   const partition = checked(message, "partitionKey", partitionKey)
   checked(message, "viaPartitionKey", viaPartitionKey)
   messageCodec.checkKeys(partition, sessionId)
-  encode(writer, message, id)
+  encode(writer, message, id, now)
   return AmqpValue.toText(id)
 }
 
-/** Encodes a message as it is, under another id where one is given. Throws a MessageEncodeError. */
+/**
+ * Encodes a message as it is, under another id where one is given. With `now` the pair of creation and expiry is made to say
+ * what the header's time to live says; without it that is left as it is. Throws a MessageEncodeError.
+ */
 export const encode = (
   writer: Writer,
   message: AmqpAnnotatedMessage,
-  messageId: AmqpValue.MessageId | undefined = message.properties?.messageId
+  messageId: AmqpValue.MessageId | undefined = message.properties?.messageId,
+  now?: lifetime.Now
 ): void => {
   const { applicationProperties, body, deliveryAnnotations, footer, header, messageAnnotations, properties } = message
   if (typeof body !== "object" || body === null || !kinds.has(body.kind)) {
     messageCodec.refuse("body", `expected sections of a kind of ${[...kinds].join(", ")}`)
   }
-  if (header !== undefined) writeHeader(writer, messageCodec.fields("header", header))
+  const timeToLive = header === undefined ? undefined : timeToLiveOf(messageCodec.fields("header", header))
+  if (header !== undefined) writeHeader(writer, header, timeToLive)
   if (deliveryAnnotations !== undefined) {
     messageCodec.writeMap(writer, 0x71, "deliveryAnnotations", deliveryAnnotations)
   }
@@ -124,7 +134,10 @@ export const encode = (
     messageCodec.writeMap(writer, 0x72, "messageAnnotations", messageAnnotations)
   }
   if (properties !== undefined) messageCodec.fields("properties", properties)
-  if (properties !== undefined || messageId !== undefined) writeProperties(writer, properties ?? {}, messageId)
+  const pair = timeToLive === undefined ? undefined : pairOf(timeToLive, properties ?? {}, now)
+  if (properties !== undefined || messageId !== undefined || pair !== undefined) {
+    writeProperties(writer, properties ?? {}, messageId, pair)
+  }
   if (applicationProperties !== undefined) messageCodec.writeApplicationProperties(writer, applicationProperties)
   messageCodec.writeBody(writer, body)
   if (footer !== undefined) messageCodec.writeMap(writer, 0x78, "footer", footer)
@@ -132,18 +145,46 @@ export const encode = (
 
 const kinds: ReadonlySet<string> = new Set(["data", "sequence", "value", "empty"])
 
-const writeHeader = (writer: Writer, header: Header): void => {
+/** Whole milliseconds; undefined where there is none, or one that never ends. */
+const timeToLiveOf = ({ timeToLive }: Header): number | undefined => {
+  if (timeToLive === undefined) return undefined
+  if (!Duration.isDuration(timeToLive)) return messageCodec.refuse("timeToLive", "it must be a Duration")
+  const millis = Duration.toMillis(timeToLive)
+  if (!(millis >= 0)) messageCodec.refuse("timeToLive", "it must be 0 milliseconds or more")
+  return millis >= lifetime.endless ? undefined : Math.floor(millis)
+}
+
+const millisOf = (time: DateTime.Utc | undefined): number | undefined =>
+  DateTime.isDateTime(time) ? Math.floor(DateTime.toEpochMillis(time)) : undefined
+
+/** The pair to be written for a time to live; undefined where the message's own is left as it is. */
+const pairOf = (
+  timeToLive: number,
+  { absoluteExpiryTime, creationTime }: Properties,
+  now: lifetime.Now | undefined
+): lifetime.Pair | undefined => {
+  const said = lifetime.ofPair(millisOf(creationTime), millisOf(absoluteExpiryTime))
+  // As it came: one that is too long for the header stands there as the largest number.
+  if (said === timeToLive || said !== undefined && said > timeToLive && timeToLive === lifetime.longestTtl) {
+    return undefined
+  }
+  // 0 means none to the service's clients.
+  if (now !== undefined) return timeToLive === 0 ? undefined : messageCodec.pairOf(timeToLive, creationTime, now)
+  return timeToLive > lifetime.longestTtl && said !== Infinity
+    ? messageCodec.refuse(
+      "timeToLive",
+      "more than 4294967295 milliseconds need a creationTime and an absoluteExpiryTime that say the same"
+    )
+    : undefined
+}
+
+const writeHeader = (writer: Writer, header: Header, timeToLive: number | undefined): void => {
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
   messageCodec.writeBoolean(writer, "durable", header.durable)
   messageCodec.writeNumber(writer, "priority", "ubyte", header.priority)
-  if (header.timeToLive === undefined) writer.null()
-  else {
-    if (!Duration.isDuration(header.timeToLive)) messageCodec.refuse("timeToLive", "it must be a Duration")
-    const millis = Duration.toMillis(header.timeToLive)
-    if (!(millis >= 0)) messageCodec.refuse("timeToLive", "it must be 0 milliseconds or more")
-    writer.uint(Math.min(Math.floor(millis), messageCodec.maxUint))
-  }
+  if (timeToLive === undefined) writer.null()
+  else writer.uint(Math.min(timeToLive, lifetime.longestTtl))
   messageCodec.writeBoolean(writer, "firstAcquirer", header.firstAcquirer)
   messageCodec.writeNumber(writer, "deliveryCount", "uint", header.deliveryCount)
   writer.end(list, 5)
@@ -152,7 +193,8 @@ const writeHeader = (writer: Writer, header: Header): void => {
 const writeProperties = (
   writer: Writer,
   properties: Properties,
-  messageId: AmqpValue.MessageId | undefined
+  messageId: AmqpValue.MessageId | undefined,
+  pair: lifetime.Pair | undefined
 ): void => {
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
@@ -164,8 +206,7 @@ const writeProperties = (
   messageCodec.writeMessageId(writer, "correlationId", properties.correlationId)
   messageCodec.writeSymbol(writer, "contentType", properties.contentType)
   messageCodec.writeSymbol(writer, "contentEncoding", properties.contentEncoding)
-  messageCodec.writeTime(writer, "absoluteExpiryTime", properties.absoluteExpiryTime)
-  messageCodec.writeTime(writer, "creationTime", properties.creationTime)
+  messageCodec.writePair(writer, pair, properties.absoluteExpiryTime, properties.creationTime)
   messageCodec.writeText(writer, messageCodec.text("groupId", properties.groupId))
   messageCodec.writeNumber(writer, "groupSequence", "uint", properties.groupSequence)
   messageCodec.writeText(writer, messageCodec.text("replyToGroupId", properties.replyToGroupId))

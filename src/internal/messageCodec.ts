@@ -10,6 +10,7 @@ import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import { MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage } from "../ServiceBusMessage.ts"
 import { EncodeProblem, type Writer } from "./amqp/dataPlane/Writer.ts"
+import * as lifetime from "./lifetime.ts"
 import * as traceContext from "./traceContext.ts"
 
 /** The message format of a batch (Service Bus protocol guide): an envelope whose data sections are messages. */
@@ -17,9 +18,6 @@ export const batchFormat = 0x80013700
 
 /** What the broker routes a message by. */
 export type Route = Pick<OutgoingMessage<unknown>, "partitionKey" | "sessionId" | "viaPartitionKey">
-
-/** The largest uint. */
-export const maxUint = 4294967295
 
 /** A value of a message that cannot be encoded, and where it stands. */
 export const refuse = (part: string, description: string): never => {
@@ -106,24 +104,48 @@ export const writeTime = (writer: Writer, part: string, value: DateTime.Utc | un
   at(part, () => writer.timestamp(DateTime.toEpochMillis(value!)))
 }
 
+/** Expiry and creation: as a time to live has them, where there is one. */
+export const writePair = (
+  writer: Writer,
+  pair: lifetime.Pair | undefined,
+  absoluteExpiryTime: DateTime.Utc | undefined,
+  creationTime: DateTime.Utc | undefined
+): void => {
+  if (pair === undefined) {
+    writeTime(writer, "absoluteExpiryTime", absoluteExpiryTime)
+    return writeTime(writer, "creationTime", creationTime)
+  }
+  time("absoluteExpiryTime", absoluteExpiryTime)
+  at("timeToLive", () => writer.timestamp(pair.expiry))
+  at("creationTime", () => writer.timestamp(pair.creation))
+}
+
 /**
- * Encodes a message and gives its id as text. Throws a MessageEncodeError; the writer is then to be reset. `traceparent` is
- * the trace that it belongs to, where it says of none itself.
+ * Encodes a message and gives its id as text. Throws a MessageEncodeError; the writer is then to be reset. `now` is asked
+ * for messages with a time to live only. `traceparent` is the trace that it belongs to, where it says of none itself.
  */
 export const encode = (
   writer: Writer,
   message: OutgoingMessage<unknown>,
   body: ServiceBusBody.Sections,
   contentType: string | undefined,
+  now: lifetime.Now,
   traceparent?: string
 ): string => {
   const id = idOf(message.messageId)
-  writeHeader(writer, message)
+  const timeToLive = message.timeToLive === undefined ? undefined : timeToLiveOf(message.timeToLive)
+  writeHeader(writer, message, timeToLive)
   if (message.deliveryAnnotations !== undefined) {
     writeMap(writer, 0x71, "deliveryAnnotations", message.deliveryAnnotations)
   }
   writeAnnotations(writer, message)
-  writeProperties(writer, message, id, contentType)
+  writeProperties(
+    writer,
+    message,
+    id,
+    contentType,
+    timeToLive === undefined ? undefined : pairOf(timeToLive, message.creationTime, now)
+  )
   const { applicationProperties } = message
   if (applicationProperties !== undefined || traceparent !== undefined) {
     writeApplicationProperties(writer, applicationProperties ?? {}, traceparent)
@@ -133,20 +155,45 @@ export const encode = (
   return AmqpValue.toText(id)
 }
 
-const writeHeader = (writer: Writer, message: OutgoingMessage<unknown>): void => {
-  const { durable, priority, timeToLive } = message
+/** Whole milliseconds; undefined for a time to live that never ends, which is not written. */
+const timeToLiveOf = (input: Duration.Input): number | undefined => {
+  const duration = Duration.fromInput(input)
+  if (duration._tag === "None") return refuse("timeToLive", "it is not a duration")
+  const millis = Duration.toMillis(duration.value)
+  if (!(millis >= 1)) return refuse("timeToLive", "it must be at least 1 millisecond")
+  return millis >= lifetime.endless ? undefined : Math.floor(millis)
+}
+
+/** Creation and expiry of a message with a time to live: a creation time of the sender's own stays. */
+export const pairOf = (
+  timeToLive: number,
+  creationTime: DateTime.Utc | undefined,
+  now: lifetime.Now
+): lifetime.Pair => {
+  const given = time("creationTime", creationTime)
+  const pair = lifetime.pairOf(
+    timeToLive,
+    given === undefined ? now.currentTimeMillisUnsafe() : DateTime.toEpochMillis(given)
+  )
+  // Else the pair would say less than the header, and goes before it.
+  return timeToLive <= lifetime.longestTtl && pair.expiry - pair.creation !== timeToLive
+    ? refuse("creationTime", "it is so late that the message would expire after 9999-12-31T07:59:59Z")
+    : pair
+}
+
+const writeHeader = (
+  writer: Writer,
+  message: OutgoingMessage<unknown>,
+  timeToLive: number | undefined
+): void => {
+  const { durable, priority } = message
   if (durable === undefined && priority === undefined && timeToLive === undefined) return
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
   writeBoolean(writer, "durable", durable)
   writeNumber(writer, "priority", "ubyte", priority)
   if (timeToLive === undefined) return writer.end(list, 2)
-  const duration = Duration.fromInput(timeToLive)
-  if (duration._tag === "None") return refuse("timeToLive", "it is not a duration")
-  const millis = Duration.toMillis(duration.value)
-  if (!(millis >= 1)) return refuse("timeToLive", "it must be at least 1 millisecond")
-  // More than 49 days do not fit the field; the entity's own time is the ceiling then.
-  writer.uint(Math.min(Math.floor(millis), maxUint))
+  writer.uint(Math.min(timeToLive, lifetime.longestTtl))
   writer.end(list, 3)
 }
 
@@ -191,7 +238,8 @@ const writeProperties = (
   writer: Writer,
   message: OutgoingMessage<unknown>,
   id: AmqpValue.MessageId,
-  contentType: string | undefined
+  contentType: string | undefined,
+  pair: lifetime.Pair | undefined
 ): void => {
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
@@ -207,11 +255,10 @@ const writeProperties = (
   const { contentEncoding, replyToSessionId, sessionId } = message
   if (
     contentEncoding === undefined && absoluteExpiryTime === undefined && creationTime === undefined &&
-    sessionId === undefined && groupSequence === undefined && replyToSessionId === undefined
+    sessionId === undefined && groupSequence === undefined && replyToSessionId === undefined && pair === undefined
   ) return writer.end(list, 7)
   writeSymbol(writer, "contentEncoding", contentEncoding)
-  writeTime(writer, "absoluteExpiryTime", absoluteExpiryTime)
-  writeTime(writer, "creationTime", creationTime)
+  writePair(writer, pair, absoluteExpiryTime, creationTime)
   writeText(writer, limited("sessionId", sessionId))
   writeNumber(writer, "groupSequence", "uint", groupSequence)
   writeText(writer, limited("replyToSessionId", replyToSessionId))

@@ -3,12 +3,14 @@
  * application properties are taken over byte for byte; what the broker said of the delivery is left behind.
  */
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import { createHash } from "node:crypto"
 import * as AmqpValue from "../AmqpValue.ts"
 import type { LockedMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
-import { copyEntries, rawItem, rawItems, rawSection } from "./amqp/dataPlane/verbatim.ts"
+import { copyEntries, rawItems, rawSection } from "./amqp/dataPlane/verbatim.ts"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
+import * as lifetime from "./lifetime.ts"
 import { asMessageId, Received, retryProperties, retryPropertyNames } from "./receivedMessage.ts"
 
 /** What the broker says of a message and its delivery (Service Bus protocol guide, message annotations). */
@@ -31,15 +33,16 @@ export const copyOf = (
   times: { readonly enqueueAt: number; readonly now: number }
 ): Buffer => {
   const sections = Received.sectionsOf(message)!
+  const timeToLive = timeToLiveOf(message)
   writer.reset()
-  writeHeader(sections)
+  writeHeader(sections, timeToLive)
   writer.descriptor(0x72)
   const annotations = writer.begin(0xd1)
   const kept = copyEntries(writer, sections, sections.messageAnnotations, broker)
   writer.symbol("x-opt-scheduled-enqueue-time")
   writer.timestamp(times.enqueueAt)
   writer.end(annotations, kept + 2)
-  writeProperties(sections, message)
+  writeProperties(sections, message, timeToLive, times.now)
   writeApplicationProperties(sections, message, times.now)
   writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
   if (sections.footer >= 0) {
@@ -52,23 +55,42 @@ export const copyOf = (
 const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)
 
 /** Durable, priority and time to live; the delivery count starts anew. */
-const writeHeader = (sections: Sections): void => {
-  if (sections.header < 0) return
+const writeHeader = (sections: Sections, timeToLive: number | undefined): void => {
+  if (sections.header < 0 && timeToLive === undefined) return
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
   const header = rawItems(sections, sections.header)
-  for (let i = 0; i < 3; i++) rawOrNull(header[i])
+  rawOrNull(header[0])
+  rawOrNull(header[1])
+  if (timeToLive === undefined) writer.null()
+  else writer.uint(Math.min(timeToLive, lifetime.longestTtl))
   writer.end(list, 3)
 }
 
-const writeProperties = (sections: Sections, message: LockedMessage<unknown>): void => {
-  // Where the message has a time to live, this one is the broker's word on when the original expires.
-  const isExpiring = rawItem(sections, sections.header, 2) !== undefined
+/** Whole milliseconds; a peer's 0 means none. */
+const timeToLiveOf = ({ timeToLive }: LockedMessage<unknown>): number | undefined =>
+  timeToLive === undefined ? undefined : Math.floor(Duration.toMillis(timeToLive)) || undefined
+
+const writeProperties = (
+  sections: Sections,
+  message: LockedMessage<unknown>,
+  timeToLive: number | undefined,
+  now: number
+): void => {
+  const { creationTime } = message
+  // The time to live of the copy counts anew; its pair of times says the same as that of the original.
+  const pair = timeToLive === undefined
+    ? undefined
+    : lifetime.pairOf(timeToLive, creationTime === undefined ? now : DateTime.toEpochMillis(creationTime))
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
   writer.string(idOf(message, `retry-${message.retryAttempt + 1}`))
   const properties = rawItems(sections, sections.properties)
-  for (let i = 1; i < 13; i++) rawOrNull(i === 8 && isExpiring ? undefined : properties[i])
+  for (let i = 1; i < 13; i++) {
+    if (pair !== undefined && i === 8) writer.timestamp(pair.expiry)
+    else if (pair !== undefined && i === 9) writer.timestamp(pair.creation)
+    else rawOrNull(properties[i])
+  }
   writer.end(list, 13)
 }
 

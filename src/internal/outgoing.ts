@@ -13,6 +13,7 @@ import { MessageEncodeError, MessageSizeExceededError } from "../ServiceBusError
 import type { OutgoingMessage } from "../ServiceBusMessage.ts"
 import type { Writer } from "./amqp/dataPlane/Writer.ts"
 import * as annotatedMessage from "./annotatedMessage.ts"
+import type * as lifetime from "./lifetime.ts"
 import * as messageCodec from "./messageCodec.ts"
 
 /** The most messages in one batch (Service Bus quotas). */
@@ -52,7 +53,7 @@ const needsSession = (entity: ServiceBusEntity.Any): boolean =>
 const sessionMissing = "a message to an entity with sessions must name one"
 
 /** Messages of a contract: its codec writes their bodies. */
-export const messages = (entity: ServiceBusEntity.Any): Encoder<OutgoingMessage<unknown>> => {
+export const messages = (entity: ServiceBusEntity.Any, now: lifetime.Now): Encoder<OutgoingMessage<unknown>> => {
   const { body } = entity
   const encodeBody = body.encode as (value: unknown) => Result.Result<ServiceBusBody.Sections, string>
   const withSession = needsSession(entity)
@@ -66,14 +67,17 @@ export const messages = (entity: ServiceBusEntity.Any): Encoder<OutgoingMessage<
       if (withSession && typeof message.sessionId !== "string") return messageCodec.refuse("sessionId", sessionMissing)
       const sections = encodeBody(message.body)
       if (Result.isFailure(sections)) return messageCodec.refuse("body", sections.failure)
-      return messageCodec.encode(writer, message, sections.success, body.contentType, traceparent)
+      return messageCodec.encode(writer, message, sections.success, body.contentType, now, traceparent)
     },
     conversationOf: ({ correlationId }) => correlationId === undefined ? undefined : AmqpValue.toText(correlationId)
   }
 }
 
 /** Annotated messages, whose bodies are AMQP sections already. */
-export const annotated = (entity: ServiceBusEntity.Any): Encoder<annotatedMessage.AmqpAnnotatedMessage> => {
+export const annotated = (
+  entity: ServiceBusEntity.Any,
+  now: lifetime.Now
+): Encoder<annotatedMessage.AmqpAnnotatedMessage> => {
   const withSession = needsSession(entity)
   return {
     entity: entity.path,
@@ -85,7 +89,7 @@ export const annotated = (entity: ServiceBusEntity.Any): Encoder<annotatedMessag
       if (withSession && typeof message.properties?.groupId !== "string") {
         return messageCodec.refuse("sessionId", sessionMissing)
       }
-      return annotatedMessage.encodeToSend(writer, message)
+      return annotatedMessage.encodeToSend(writer, message, now)
     },
     conversationOf: ({ properties }) =>
       properties?.correlationId === undefined ? undefined : AmqpValue.toText(properties.correlationId)

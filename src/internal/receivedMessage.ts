@@ -16,6 +16,7 @@ import type {
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { canonical, DecodeProblem, Reader } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
+import * as lifetime from "./lifetime.ts"
 
 /**
  * A delivery tag as a lock token: the bytes of a .NET Guid, whose first three groups are little-endian (Service Bus
@@ -51,6 +52,9 @@ const asBigint = (value: AmqpValue.AmqpValue): bigint | undefined =>
 export const asTime = (value: AmqpValue.AmqpValue): DateTime.Utc | undefined =>
   DateTime.isDateTime(value) ? value as DateTime.Utc : undefined
 
+const millisOf = (value: AmqpValue.AmqpValue): number | undefined =>
+  DateTime.isDateTime(value) ? DateTime.toEpochMillis(value) : undefined
+
 export const asMessageId = (value: AmqpValue.AmqpValue): AmqpValue.MessageId | undefined => {
   if (typeof value === "string" || typeof value === "bigint" || value instanceof Uint8Array) return value
   if (Number.isInteger(value)) return BigInt(value as number)
@@ -65,9 +69,6 @@ export const retryProperties = {
 } as const
 
 export const retryPropertyNames: ReadonlySet<string> = new Set(Object.values(retryProperties))
-
-/** `DateTime.MaxValue` of .NET: the service's way of saying never. */
-const never = 253402300799000
 
 /**
  * A received message over its bytes. `body` is filled in when the message is handed out; everything else is decoded when
@@ -124,8 +125,12 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     return asNumber(this.header[1])
   }
   get timeToLive(): Duration.Duration | undefined {
-    const millis = asNumber(this.header[2])
-    return millis === undefined ? undefined : Duration.millis(millis)
+    const millis = this.lifetime()
+    return millis === undefined || millis === Infinity ? undefined : Duration.millis(millis)
+  }
+  /** How long the message may wait, in milliseconds: what its pair of times says goes before the header. */
+  private lifetime(): number | undefined {
+    return lifetime.ofPair(millisOf(this.properties[9]), millisOf(this.properties[8])) ?? asNumber(this.header[2])
   }
   get firstAcquirer(): boolean {
     return this.header[3] === true
@@ -200,12 +205,16 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     return asTime(this.messageAnnotations["x-opt-enqueued-time"])
   }
   get expiresAt(): DateTime.Utc | undefined {
-    const { absoluteExpiryTime, enqueuedTime, timeToLive } = this
-    if (absoluteExpiryTime !== undefined && DateTime.toEpochMillis(absoluteExpiryTime) < never) {
+    const { absoluteExpiryTime, enqueuedTime } = this
+    const expiry = millisOf(absoluteExpiryTime)
+    // A pair may be as the sender wrote it, by his own clock: only what it says together is sure.
+    const isPaired = lifetime.ofPair(millisOf(this.properties[9]), expiry) !== undefined
+    if (expiry !== undefined && expiry < lifetime.latestExpiry && (!isPaired || enqueuedTime === undefined)) {
       return absoluteExpiryTime
     }
+    const timeToLive = this.lifetime()
     if (enqueuedTime === undefined || timeToLive === undefined) return undefined
-    const millis = DateTime.toEpochMillis(enqueuedTime) + Duration.toMillis(timeToLive)
+    const millis = DateTime.toEpochMillis(enqueuedTime) + timeToLive
     // What a peer sends can lie outside of what a date can hold.
     return Math.abs(millis) <= 8640000000000000 ? DateTime.makeUnsafe(millis) : undefined
   }
