@@ -314,7 +314,7 @@ class Sending implements ServiceBusSender<unknown> {
       sink.make({
         // The messages of a batch belong to the trace of whoever runs the sink.
         encoder: traced(encoder, span),
-        maxMessageSize: () => this.maxMessageSize,
+        limits: this.link.current,
         send: ({ count, format, payload }) =>
           telemetry.run("send", () => this.transfer(payload, format), {
             ...untraced,
@@ -326,7 +326,7 @@ class Sending implements ServiceBusSender<unknown> {
         linger,
         concurrency,
         maxWaiting,
-        maxWaitingBytes: concurrency * outgoing.batchLimit(this.maxMessageSize),
+        maxWaitingBytes: concurrency * this.link.current().maxBatchSize,
         onRejected,
         onRefused
       })))
@@ -477,11 +477,12 @@ class Sending implements ServiceBusSender<unknown> {
 
   /** Encodes messages straight into as few batches as the limits allow. */
   private pack<M>(encoder: outgoing.Encoder<M>, messages: Iterable<M>): Packed | outgoing.Refusal {
-    const { maxMessageSize, writer } = this
+    const { writer } = this
+    const limits = this.link.current()
     const batcher = new outgoing.Batcher(encoder, writer)
     const ids: Array<string> = []
     for (const message of messages) {
-      const id = batcher.add(message, maxMessageSize)
+      const id = batcher.add(message, limits)
       if (typeof id !== "string") {
         writer.reset()
         return id
@@ -501,7 +502,7 @@ const traced = (
   const traceparent = span && traceContext.traceparentOf(span)
   return traceparent === undefined
     ? encoder
-    : { ...encoder, write: (writer, message) => encoder.write(writer, message, traceparent) }
+    : { ...encoder, write: (writer, message, name) => encoder.write(writer, message, name, traceparent) }
 }
 
 /** The span of whoever asks. */

@@ -638,7 +638,7 @@ describe("lock tokens", () => {
 describe("batches", () => {
   const batch = (first: Fields, messages: ReadonlyArray<Uint8Array>) => {
     const writer = new Writer()
-    Codec.beginBatch(writer, first)
+    Codec.beginBatch(writer, first, "made")
     for (const message of messages) {
       const at = Codec.beginSection(writer)
       writer.raw(message)
@@ -661,14 +661,16 @@ describe("batches", () => {
     )
   })
 
-  it("the messages come back as they are, under the first one's session and keys", () => {
+  it("the messages come back as they are, under the first one's id, session and keys", () => {
     const messages = [encode({ messageId: "1", sessionId: "s" }), encode({ messageId: "2", sessionId: "s" })]
     const bytes = batch({ sessionId: "s", partitionKey: "s", viaPartitionKey: "v", messageId: "1" }, messages)
     const envelope = receive(bytes)
     assert.strictEqual(envelope.sessionId, "s")
     assert.strictEqual(envelope.partitionKey, "s")
     assert.strictEqual(envelope.viaPartitionKey, "v")
-    assert.strictEqual(envelope.messageId, "")
+    assert.strictEqual(envelope.messageId, "1")
+    assert.strictEqual(receive(batch({}, messages)).messageId, "made")
+    assert.deepStrictEqual(receive(batch({ messageId: uuid(guid) }, messages)).amqpMessageId, uuid(guid))
     const body = sections(bytes).readBody()
     assert(body.kind === "data")
     assert.deepStrictEqual((body.data as ReadonlyArray<Buffer>).map((part) => receive(part).messageId), ["1", "2"])

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as AmqpValue from "../src/AmqpValue.ts"
 import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
 import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
 import * as messageCodec from "../src/internal/messageCodec.ts"
@@ -43,7 +44,7 @@ const heldLink = (maxMessageSize = 10_000) => {
   const answers: Array<Deferred.Deferred<void, string>> = []
   const outlet: sink.Outlet<Text, string> = {
     encoder,
-    maxMessageSize: () => maxMessageSize,
+    limits: () => ({ maxMessageSize, maxBatchSize: maxMessageSize }),
     send: (batch) =>
       Effect.suspend(() => {
         const answer = Deferred.makeUnsafe<void, string>()
@@ -108,9 +109,54 @@ describe("the sink by itself", () => {
       yield* Fiber.interrupt(fiber)
     }))
 
+  it("the envelope of a batch has the id of its first message, also where it is made and where the batch is split", () => {
+    const time = { currentTimeMillisUnsafe: () => 1 }
+    const limits = { maxMessageSize: 700, maxBatchSize: 700 }
+    const ids = [undefined, "own", 7n, AmqpValue.uuid("00112233-4455-6677-8899-aabbccddeeff")] as const
+    for (const messageId of ids) {
+      const ours = new outgoing.Batcher(encoder, new Writer())
+      for (let i = 0; i < 20; i++) ours.add({ body: "x".repeat(50), messageId }, limits)
+      ours.close()
+      const annotated = new outgoing.Batcher(outgoing.annotated(Texts, time), new Writer())
+      for (let i = 0; i < 20; i++) {
+        annotated.add({ properties: { messageId }, body: { kind: "data", data: "x".repeat(50) } }, limits)
+      }
+      annotated.close()
+      for (const closed of [ours.closed, annotated.closed]) {
+        assert.isAbove(closed.length, 2)
+        for (const batch of closed) {
+          assert.isAtMost(batch.payload.length, 700)
+          const [first] = messagesOf(batch)
+          assert.notStrictEqual(first!.messageId, "")
+          const envelope = receivedMessage.Peeked.sectionsOf(messagesOf({ ...batch, format: 0 })[0]!)!
+          assert.deepStrictEqual(envelope.readList(envelope.properties)[0], first!.amqpMessageId)
+        }
+      }
+    }
+  })
+
+  it("a batch takes as many messages as fit into its bytes, and those may be fewer than one message's", () => {
+    const batcher = new outgoing.Batcher(encoder, new Writer())
+    const limits = { maxMessageSize: 2_000_000, maxBatchSize: 1_000_000 }
+    for (let i = 0; i < 6000; i++) batcher.add({ body: "", messageId: "m" }, limits)
+    assert.deepStrictEqual([batcher.closed.length, batcher.count], [0, 6000])
+    batcher.add({ body: "x".repeat(1_500_000), messageId: "m" }, limits)
+    batcher.add({ body: "", messageId: "m" }, limits)
+    batcher.close()
+    assert.deepStrictEqual(batcher.closed.map(({ count, format }) => [count, format]), [
+      [6000, messageCodec.batchFormat],
+      [1, 0],
+      [1, 0]
+    ])
+  })
+
   it.effect("gives back what a message that went alone took", () =>
     Effect.gen(function*() {
-      const outlet: sink.Outlet<Text, never> = { encoder, maxMessageSize: () => 10_000, send: () => Effect.yieldNow }
+      const outlet: sink.Outlet<Text, never> = {
+        encoder,
+        limits: () => ({ maxMessageSize: 10_000, maxBatchSize: 10_000 }),
+        send: () => Effect.yieldNow
+      }
       const source = Stream.fromIterable(Array.from({ length: 3000 }, (_, i) => ({ body: "", sessionId: String(i) })))
       const report = yield* Stream.run(
         Stream.rechunk(source, 1),
@@ -183,7 +229,7 @@ describe("the sink by itself", () => {
       let turn = 0
       const outlet: sink.Outlet<Text, never> = {
         encoder,
-        maxMessageSize: () => limit,
+        limits: () => ({ maxMessageSize: limit, maxBatchSize: limit }),
         send: (batch) =>
           Effect.gen(function*() {
             const key = keyOf(messagesOf(batch)[0]!)
@@ -210,9 +256,9 @@ describe("the sink by itself", () => {
         encoder.write(writer, message)
         return writer.length
       }
-      const envelope = (key: string): number => {
+      const envelope = (key: string, messageId: string): number => {
         writer.reset()
-        messageCodec.beginBatch(writer, key === "" ? {} : { sessionId: key })
+        messageCodec.beginBatch(writer, key === "" ? {} : { sessionId: key }, messageId)
         return writer.length
       }
       const fits = all.filter((message) => sizeOf(message) <= limit)
@@ -230,7 +276,10 @@ describe("the sink by itself", () => {
         for (const messages of ofKey) assert.isTrue(messages.every((message) => keyOf(message) === key))
         if (!lingers) continue
         for (let i = 1; i < ofKey.length; i++) {
-          const full = ofKey[i - 1]!.reduce((sum, { size }) => sum + size + messageCodec.sectionSize, envelope(key))
+          const full = ofKey[i - 1]!.reduce(
+            (sum, { size }) => sum + size + messageCodec.sectionSize,
+            envelope(key, ofKey[i - 1]![0]!.messageId)
+          )
           assert.isAbove(full + messageCodec.sectionSize + ofKey[i]![0]!.size, limit)
         }
       }

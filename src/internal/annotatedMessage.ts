@@ -84,8 +84,9 @@ const annotation = (message: AmqpAnnotatedMessage, key: string): string | undefi
   return value === undefined || value === null ? undefined : receivedMessage.asString(value)
 }
 
-/** What the broker routes by, where a message names it. */
+/** Its id and what the broker routes by, where a message names them. */
 export const routeOf = (message: AmqpAnnotatedMessage | undefined): messageCodec.Route => ({
+  messageId: message?.properties?.messageId,
   sessionId: message?.properties?.groupId,
   partitionKey: message === undefined ? undefined : annotation(message, partitionKey),
   viaPartitionKey: message === undefined ? undefined : annotation(message, viaPartitionKey)
@@ -98,10 +99,18 @@ const checked = (message: AmqpAnnotatedMessage, name: string, key: string): stri
   return messageCodec.limited(name, receivedMessage.asString(value) ?? messageCodec.refuse(name, "it must be a string"))
 }
 
-/** Encodes a message with the checks and the id of one that is sent, and gives its id. Throws a MessageEncodeError. */
-export const encodeToSend = (writer: Writer, message: AmqpAnnotatedMessage, now: lifetime.Now): string => {
+/**
+ * Encodes a message with the checks and the id of one that is sent, and gives its id; `name` is the one of a message that
+ * has none. Throws a MessageEncodeError.
+ */
+export const encodeToSend = (
+  writer: Writer,
+  message: AmqpAnnotatedMessage,
+  now: lifetime.Now,
+  name?: string
+): string => {
   const { properties } = message
-  const id = messageCodec.idOf(properties?.messageId)
+  const id = messageCodec.idOf(properties?.messageId === undefined ? name : properties.messageId)
   const sessionId = messageCodec.limited("sessionId", properties?.groupId)
   messageCodec.limited("replyToSessionId", properties?.replyToGroupId)
   const partition = checked(message, "partitionKey", partitionKey)

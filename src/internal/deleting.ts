@@ -8,8 +8,8 @@ import { outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
 import type { Asking } from "./receiving.ts"
 
-/** The most messages that one request deletes (Service Bus quotas, Premium). */
-export const mostDeleted = 4000
+/** What a request can ask for: an int. How many of them one request may delete is the service's to say. */
+const mostAsked = 0x7fffffff
 
 /** What one request of a purge asks for: as many as the Standard tier allows. */
 const purgeSize = 500
@@ -54,8 +54,8 @@ const checked = (
   max: number,
   before: DateTime.Utc | undefined
 ): Effect.Effect<DateTime.Utc, Failure> => {
-  if (!Number.isInteger(max) || max < 1 || max > mostDeleted) {
-    return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${mostDeleted}`))
+  if (!Number.isInteger(max) || max < 1 || max > mostAsked) {
+    return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${mostAsked}`))
   }
   if (before !== undefined && !DateTime.isDateTime(before)) {
     return Effect.fail(outOfRange(self.entity.path, "before", "a DateTime"))

@@ -31,9 +31,15 @@ export const field = (response: Response, name: string): AmqpValue.AmqpValue => 
 
 export const isSuccess = (response: Response): boolean => response.status >= 200 && response.status < 300
 
-/** How long the service works at a request: whole milliseconds, for as long as its answer is awaited. */
+/**
+ * How long the service may work at a request, in whole milliseconds: a twentieth less than its answer is awaited, one second
+ * at most, so that it comes while somebody waits and says why. (The SDKs take something off too.)
+ */
 export const serverTimeout = (timeout: number) => ({
-  "com.microsoft:server-timeout": AmqpValue.typed("uint", Math.min(Math.ceil(timeout), 0xffffffff))
+  "com.microsoft:server-timeout": AmqpValue.typed(
+    "uint",
+    Math.max(1, Math.min(Math.floor(timeout - Math.min(timeout / 20, 1000)), 0xffffffff))
+  )
 })
 
 /** The peer says that it succeeded, and its answer is not what the protocol guide says. */

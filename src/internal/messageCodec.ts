@@ -16,8 +16,8 @@ import * as traceContext from "./traceContext.ts"
 /** The message format of a batch (Service Bus protocol guide): an envelope whose data sections are messages. */
 export const batchFormat = 0x80013700
 
-/** What the broker routes a message by. */
-export type Route = Pick<OutgoingMessage<unknown>, "partitionKey" | "sessionId" | "viaPartitionKey">
+/** What the envelope of a batch takes from its first message: its id, and what the broker routes it by. */
+export type Route = Pick<OutgoingMessage<unknown>, "messageId" | "partitionKey" | "sessionId" | "viaPartitionKey">
 
 /** A value of a message that cannot be encoded, and where it stands. */
 export const refuse = (part: string, description: string): never => {
@@ -122,7 +122,8 @@ export const writePair = (
 
 /**
  * Encodes a message and gives its id as text. Throws a MessageEncodeError; the writer is then to be reset. `now` is asked
- * for messages with a time to live only. `traceparent` is the trace that it belongs to, where it says of none itself.
+ * for messages with a time to live only. `traceparent` is the trace that it belongs to, where it says of none itself, and
+ * `name` its id in that case.
  */
 export const encode = (
   writer: Writer,
@@ -130,9 +131,10 @@ export const encode = (
   body: ServiceBusBody.Sections,
   contentType: string | undefined,
   now: lifetime.Now,
-  traceparent?: string
+  traceparent?: string,
+  name?: string
 ): string => {
-  const id = idOf(message.messageId)
+  const id = idOf(message.messageId === undefined ? name : message.messageId)
   const timeToLive = message.timeToLive === undefined ? undefined : timeToLiveOf(message.timeToLive)
   writeHeader(writer, message, timeToLive)
   if (message.deliveryAnnotations !== undefined) {
@@ -352,16 +354,17 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
 }
 
 /**
- * Opens a batch. The envelope repeats what the broker routes by, of the first message: its session and its partition
- * keys.
+ * Opens a batch. The envelope repeats of the first message what .NET and JavaScript repeat: its id, its session and its
+ * partition keys. `name` is its id where it has none of its own.
  */
-export const beginBatch = (writer: Writer, first: Route): void => {
+export const beginBatch = (writer: Writer, first: Route, name: string): void => {
   const { partitionKey, sessionId, viaPartitionKey } = first
   writeAnnotations(writer, { body: undefined, partitionKey, viaPartitionKey, sessionId })
-  if (limited("sessionId", sessionId) === undefined) return
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
-  for (let i = 0; i < 10; i++) writer.null()
+  writeMessageId(writer, "messageId", idOf(first.messageId === undefined ? name : first.messageId))
+  if (limited("sessionId", sessionId) === undefined) return writer.end(list, 1)
+  for (let i = 1; i < 10; i++) writer.null()
   writer.string(sessionId!)
   writer.end(list, 11)
 }

@@ -6,6 +6,7 @@
  * protocol guide, batches). A message that does not encode leaves the batch that it was to join as it was.
  */
 import * as Result from "effect/Result"
+import { randomUUID } from "node:crypto"
 import * as AmqpValue from "../AmqpValue.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
@@ -16,14 +17,11 @@ import * as annotatedMessage from "./annotatedMessage.ts"
 import type * as lifetime from "./lifetime.ts"
 import * as messageCodec from "./messageCodec.ts"
 
-/** The most messages in one batch (Service Bus quotas). */
-const maxBatchCount = 4500
-
-/** The most bytes of one batch, also where larger messages are allowed (Service Bus quotas). */
-const maxBatchSize = 1024 * 1024
-
-/** The most bytes of a batch on a link. */
-export const batchLimit = (maxMessageSize: number): number => Math.min(maxMessageSize, maxBatchSize)
+/** What a link takes, in bytes. */
+export interface Limits {
+  readonly maxMessageSize: number
+  readonly maxBatchSize: number
+}
 
 /** What is no string is refused where the message is encoded. */
 const text = (value: string | undefined): string => typeof value === "string" ? value : ""
@@ -40,9 +38,9 @@ export interface Encoder<in M> {
   readonly routeOf: (message: M) => messageCodec.Route | undefined
   /**
    * Writes a message and gives its id. Throws a MessageEncodeError, after which something may have been written.
-   * `traceparent` is the trace that it belongs to, unless it says itself.
+   * `name` is the id of a message that has none, and `traceparent` the trace that it belongs to, unless it says itself.
    */
-  readonly write: (writer: Writer, message: M, traceparent?: string) => string
+  readonly write: (writer: Writer, message: M, name?: string, traceparent?: string) => string
   /** The id of the conversation that a message belongs to, as text. */
   readonly conversationOf: (message: M) => string | undefined
 }
@@ -60,14 +58,14 @@ export const messages = (entity: ServiceBusEntity.Any, now: lifetime.Now): Encod
   return {
     entity: entity.path,
     routeOf: (message) => message,
-    write: (writer, message, traceparent) => {
+    write: (writer, message, name, traceparent) => {
       if (typeof message !== "object" || message === null) {
         return messageCodec.refuse("message", "expected an object with a body")
       }
       if (withSession && typeof message.sessionId !== "string") return messageCodec.refuse("sessionId", sessionMissing)
       const sections = encodeBody(message.body)
       if (Result.isFailure(sections)) return messageCodec.refuse("body", sections.failure)
-      return messageCodec.encode(writer, message, sections.success, body.contentType, now, traceparent)
+      return messageCodec.encode(writer, message, sections.success, body.contentType, now, traceparent, name)
     },
     conversationOf: ({ correlationId }) => correlationId === undefined ? undefined : AmqpValue.toText(correlationId)
   }
@@ -82,14 +80,14 @@ export const annotated = (
   return {
     entity: entity.path,
     routeOf: annotatedMessage.routeOf,
-    write: (writer, message) => {
+    write: (writer, message, name) => {
       if (typeof message !== "object" || message === null) {
         return messageCodec.refuse("message", "expected an object with a body")
       }
       if (withSession && typeof message.properties?.groupId !== "string") {
         return messageCodec.refuse("sessionId", sessionMissing)
       }
-      return annotatedMessage.encodeToSend(writer, message, now)
+      return annotatedMessage.encodeToSend(writer, message, now, name)
     },
     conversationOf: ({ properties }) =>
       properties?.correlationId === undefined ? undefined : AmqpValue.toText(properties.correlationId)
@@ -105,10 +103,15 @@ const takeBack = (entity: string, writer: Writer, at: number, error: unknown): M
 }
 
 /** Writes one message at the writer's place and gives its id; a refusal leaves the writer where it was. */
-export const write = <M>(encoder: Encoder<M>, writer: Writer, message: M): string | MessageEncodeError => {
+export const write = <M>(
+  encoder: Encoder<M>,
+  writer: Writer,
+  message: M,
+  name?: string
+): string | MessageEncodeError => {
   const at = writer.length
   try {
-    return encoder.write(writer, message)
+    return encoder.write(writer, message, name)
   } catch (error) {
     return takeBack(encoder.entity, writer, at, error)
   }
@@ -152,22 +155,24 @@ export class Batcher<in M> {
    * Adds a message and gives its id. A batch that it does not fit in, by its key or its size, is closed before it. `key` is
    * the message's own, where the caller has it.
    */
-  add(message: M, maxMessageSize: number, key?: string): string | Refusal {
+  add(message: M, { maxBatchSize, maxMessageSize }: Limits, key?: string): string | Refusal {
     const { encoder, writer } = this
     const route = encoder.routeOf(message)
     const next = key ?? keyOf(route)
-    if (this.count > 0 && (next !== this.key || this.count === maxBatchCount)) this.close()
+    if (this.count > 0 && next !== this.key) this.close()
     const before = writer.length
-    if (this.count === 0) {
+    // The envelope has it too.
+    const name = this.count === 0 ? randomUUID() : undefined
+    if (name !== undefined) {
       try {
-        messageCodec.beginBatch(writer, route ?? {})
+        messageCodec.beginBatch(writer, route ?? {}, name)
       } catch (error) {
         return takeBack(encoder.entity, writer, before, error)
       }
       this.key = next
     }
     const at = messageCodec.beginSection(writer)
-    const id = write(encoder, writer, message)
+    const id = write(encoder, writer, message, name)
     if (typeof id !== "string") {
       writer.truncate(before)
       return id
@@ -178,12 +183,12 @@ export class Batcher<in M> {
       return tooLarge(encoder.entity, size, maxMessageSize)
     }
     if (this.count === 0) this.start = at + messageCodec.sectionSize
-    else if (writer.length > batchLimit(maxMessageSize)) {
+    else if (writer.length > maxBatchSize) {
       // One too many: it opens the next batch.
       const moved = Buffer.from(writer.since(at))
       writer.truncate(at)
       this.close()
-      messageCodec.beginBatch(writer, route!)
+      messageCodec.beginBatch(writer, route!, id)
       this.start = writer.length + messageCodec.sectionSize
       writer.raw(moved)
     }

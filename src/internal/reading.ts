@@ -88,7 +88,10 @@ export interface PeekRawOptions extends PeekOptions {
 export interface DeleteOptions {
   /** Only messages that were enqueued before this time; before now by default. */
   readonly before?: DateTime.Utc | undefined
-  /** The most messages of one request, 1 to 4000 (500 outside the Premium tier). */
+  /**
+   * The most messages of one request, 1 or more. The service has an upper bound of its own, and refuses what is above: 4000
+   * in the Premium tier and 500 elsewhere as of today.
+   */
   readonly max?: number | undefined
 }
 

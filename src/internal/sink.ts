@@ -21,7 +21,7 @@ import * as outgoing from "./outgoing.ts"
 /** The link that a sink sends on. */
 export interface Outlet<in M, out E> {
   readonly encoder: outgoing.Encoder<M>
-  readonly maxMessageSize: () => number
+  readonly limits: () => outgoing.Limits
   readonly send: (batch: outgoing.Batch) => Effect.Effect<unknown, E>
 }
 
@@ -125,7 +125,7 @@ class Run<M, E> {
 
   /** Puts a message, which is the stream's at `index`, into the open batch of its line. */
   add(message: M, index: number): outgoing.Refusal | undefined {
-    const { encoder, maxMessageSize } = this.outlet
+    const { encoder, limits } = this.outlet
     const key = outgoing.keyOf(encoder.routeOf(message))
     let line = this.lines.get(key)
     if (line === undefined) {
@@ -135,7 +135,7 @@ class Run<M, E> {
     const { batcher } = line
     const closed = batcher.closed.length
     const size = batcher.size
-    const id = batcher.add(message, maxMessageSize(), key)
+    const id = batcher.add(message, limits(), key)
     if (typeof id !== "string") {
       this.leave(line)
       return id

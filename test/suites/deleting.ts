@@ -72,13 +72,23 @@ export const suite = (name: Name, layerFor: LayerFor) =>
     test("what is out of range is refused before the wire", () =>
       Effect.gen(function*() {
         const receiver = yield* ServiceBusReceiver.make(Texts)
-        for (const max of [0, 4001, 1.5]) {
+        for (const max of [0, -1, 2147483648, 1.5]) {
           const error = yield* receiver.deleteMessages({ max }).pipe(failsWith("InvalidOptionError"))
           assert.strictEqual(error.option, "max")
           yield* receiver.purge({ max }).pipe(failsWith("InvalidOptionError"))
         }
         const error = yield* receiver.purge({ before: new Date() as any }).pipe(failsWith("InvalidOptionError"))
         assert.strictEqual(error.option, "before")
+      }))
+
+    test("how many may be deleted at once is the broker's to say", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const error = yield* receiver.deleteMessages({ max: 2147483647 }).pipe(failsWith("ServiceBusError"))
+        assert.match(error.condition!, /^com\.microsoft:argument/)
+        assert.lengthOf(yield* emulator.messages(Texts), 2)
       }))
 
     test("peeks without bodies", () =>

@@ -13,11 +13,14 @@ import type { DeliveryOwner, OutgoingDelivery } from "./dataPlane/Delivery.ts"
 import type { Outcome } from "./dataPlane/Outcome.ts"
 import * as Deadlines from "./Deadlines.ts"
 import * as Link from "./Link.ts"
+import type { Performative } from "./rhea.ts"
 
 export interface Sender {
   readonly link: Link.Link
   /** The most bytes of one message that the peer takes. */
   readonly maxMessageSize: number
+  /** The most bytes of one batch that the peer takes. */
+  readonly maxBatchSize: number
   /**
    * Sends encoded messages and waits until the peer has decided on each of them. `formats` are their message formats;
    * `onAccepted` hears of each that is accepted.
@@ -44,15 +47,18 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
       timeout: options.timeout
     })
     const deadlines = yield* Deadlines.make(options.timeout)
-    const advertised = Number(link.rhea.remote.attach?.["max_message_size"] ?? 0)
+    const attach = link.rhea.remote.attach
+    const advertised = Number(attach?.["max_message_size"] ?? 0)
+    // 0 and absent mean no limit (AMQP 1.0 section 2.7.3); a peer without one gets the service's standard limit.
+    const maxMessageSize = advertised > 0 && Number.isSafeInteger(advertised)
+      ? advertised
+      : advertised > 0
+      ? 104857600
+      : 262144
     return {
       link,
-      // 0 and absent mean no limit (AMQP 1.0 section 2.7.3); a peer without one gets the service's standard limit.
-      maxMessageSize: advertised > 0 && Number.isSafeInteger(advertised)
-        ? advertised
-        : advertised > 0
-        ? 104857600
-        : 262144,
+      maxMessageSize,
+      maxBatchSize: Math.min(maxMessageSize, batchSizeOf(attach?.["properties"]) ?? 1024 * 1024),
       send: (payloads, formats, onAccepted) =>
         payloads.length === 0 ? Effect.void : Effect.callback((resume) => {
           const dead = link.dead()
@@ -66,6 +72,16 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
         })
     }
   })
+
+/**
+ * The most bytes of a batch by the peer's word, a ulong among the properties of its attach: the service gives it, and .NET
+ * fills its batches to it. Without it 1 MiB holds, also where messages may be larger (Service Bus quotas).
+ */
+const batchSizeOf = (properties: Performative | undefined): number | undefined => {
+  const size = properties?.["com.microsoft:max-message-batch-size"]
+  // rhea gives a number over 2^53 as its bytes: no limit of ours is as large.
+  return Number.isInteger(size) && size > 0 ? size : undefined
+}
 
 class Operation implements DeliveryOwner, Deadlines.Expiring {
   expiresAt = 0
