@@ -7,6 +7,7 @@ import {
   Settlement
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
@@ -259,8 +260,11 @@ describe("The books of a session processor", () => {
         )
         // At once, not when locks end.
         for (let i = 0; i < sessions; i++) {
-          const active = (yield* emulator.messages(Carts)).filter(({ sessionId, state }) =>
-            sessionId === `s${i}` && state === "active"
+          const now = yield* DateTime.now
+          // What was scheduled goes on to say so when it is enqueued.
+          const active = (yield* emulator.messages(Carts)).filter(({ scheduledEnqueueTime, sessionId, state }) =>
+            sessionId === `s${i}` &&
+            (state === "active" || state === "scheduled" && DateTime.isLessThanOrEqualTo(scheduledEnqueueTime!, now))
           )
           const session = yield* passing(ServiceBusSession.accept(Carts, `s${i}`), "1 second")
           if (active.length === 0) continue

@@ -21,7 +21,7 @@ import {
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
-import { released } from "./amqp/dataPlane/Outcome.ts"
+import { type Outcome, released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
@@ -250,12 +250,12 @@ export class Processing<A, E, R> {
    * Gives a delivery back. A session takes its own back when it is given up, and does not count that as a failure; while it
    * is held the message has to come before those behind it.
    */
-  private release(delivery: IncomingDelivery): void {
+  private release(delivery: IncomingDelivery, outcome: Outcome = released): void {
     const { link, session } = this.behind
     const isHeld = session !== undefined && this.state !== "drained" && session.ended() === undefined
     // What can be given back only by a request would come after those.
     if (isHeld && delivery.holder !== link) this.isStuck = true
-    if (session === undefined || isHeld && !this.isStuck) delivery.holder.dispose([delivery], released)
+    if (session === undefined || isHeld && !this.isStuck) delivery.holder.dispose([delivery], outcome)
     else delivery.holder.forget(delivery)
   }
 
@@ -411,8 +411,9 @@ export class Processing<A, E, R> {
     if (state === "lost") return Effect.void
     for (const job of open) {
       const isOurs = isHeld(job)
-      // What never went to the wire is still ours to give back.
-      this.release(job.delivery)
+      // What never went to the wire is still ours to give back. Its handler had it: that it comes again counts as a failed
+      // delivery, or it would do so without end.
+      this.release(job.delivery, receiving.abandoned)
       if (!isOurs || isHeld(job)) job.state = "unconfirmed"
       else this.returned(job)
     }

@@ -31,7 +31,7 @@ export interface Counts {
   readonly unsettled: number
   /**
    * Messages given back: unhandled or interrupted when the processor paused or drained, or because their settlement failed
-   * before it was on the wire.
+   * before it was on the wire. Only the latter come again as failed deliveries.
    */
   readonly released: number
   /** Lock renewals that the broker confirmed. */

@@ -17,9 +17,16 @@ import { deliveriesOf, failsWith, idsOf, type LayerFor, type Name, testsOf, Text
 type Message = AmqpAnnotatedMessage.AmqpAnnotatedMessage
 
 /** What the broker adds is taken away. */
-const withoutBroker = ({ messageAnnotations = {}, ...rest }: Message): Message => {
-  const kept = Object.entries(messageAnnotations).filter(([key]) => !key.startsWith("x-opt-") || /partition/.test(key))
-  return { ...rest, ...(kept.length === 0 ? {} : { messageAnnotations: Object.fromEntries(kept) }) }
+const withoutBroker = ({ deliveryAnnotations = {}, messageAnnotations = {}, ...rest }: Message): Message => {
+  const own = (annotations: object) =>
+    Object.entries(annotations).filter(([key]) => !key.startsWith("x-opt-") || /partition/.test(key))
+  const kept = own(messageAnnotations)
+  const delivered = own(deliveryAnnotations)
+  return {
+    ...rest,
+    ...(kept.length === 0 ? {} : { messageAnnotations: Object.fromEntries(kept) }),
+    ...(delivered.length === 0 ? {} : { deliveryAnnotations: Object.fromEntries(delivered) })
+  }
 }
 
 const fields = {

@@ -126,7 +126,7 @@ export const peer = Effect.gen(function*() {
         receiver.add_credit(1)
         const [{ delivery }] = await came as [EventContext]
         const payload = payloads.at(-1)!
-        const { settled, tag } = delivery as any
+        const { remote_settled: settled, tag } = delivery as any
         return { tag, settled, payload, sections: new Sections(payload, 0, payload.length), delivery }
       })
       return { receiver, next }

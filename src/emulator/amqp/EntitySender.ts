@@ -120,9 +120,12 @@ const settlementOf = (outcome: Exclude<Outcome, { readonly _tag: "Released" | "O
         ? Settlement.defer({ properties: outcome.annotations })
         : Settlement.abandon({ properties: outcome.annotations })
     case "Rejected": {
-      const { DeadLetterErrorDescription, DeadLetterReason, ...properties } = outcome.error?.info ?? {}
-      const description = text(DeadLetterErrorDescription) ?? outcome.error?.description
-      return Settlement.deadLetter({ reason: text(DeadLetterReason), description, properties })
+      // What is no text stays what it is: a property (live tests of .NET).
+      const properties = outcome.error?.info ?? {}
+      const description = "DeadLetterErrorDescription" in properties
+        ? text(properties["DeadLetterErrorDescription"])
+        : outcome.error?.description
+      return Settlement.deadLetter({ reason: text(properties["DeadLetterReason"]), description, properties })
     }
   }
 }

@@ -116,7 +116,7 @@ const cancelScheduled = (served: Served, queue: Queue, request: Request): Answer
 const updateDisposition = (served: Served, queue: Queue, request: Request): Answer => {
   const tokens = tokensOf(request)
   if (tokens === undefined) return noTokens(served, queue)
-  const settlement = settlementOf(request.body)
+  const settlement = settlementOf(request)
   if (settlement === undefined) {
     return refuse(served.door.refusals.argument(queue.path, "disposition-status is not one that is known."))
   }
@@ -151,8 +151,8 @@ const deleteBatch = (served: Served, queue: Queue, request: Request): Answer => 
 }
 
 /** The statuses of the service; one of them is misspelt there (Service Bus protocol guide). */
-const settlementOf = (body: AmqpValue.AmqpValue): Settlement.Settlement | undefined => {
-  const modified = field(body, "properties-to-modify")
+const settlementOf = ({ body, exactBody }: Request): Settlement.Settlement | undefined => {
+  const modified = field(exactBody(), "properties-to-modify")
   const properties = typeof modified === "object" && modified !== null
     ? Object.fromEntries(modified instanceof Map ? modified : Object.entries(modified)) as Settlement.Properties
     : undefined

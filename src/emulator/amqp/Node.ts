@@ -54,14 +54,18 @@ export const serve = (
     let request: Request
     let replyTo: AmqpValue.AmqpValue
     try {
-      sections = new Sections(delivery.payload, 0, delivery.payload.length)
+      const read = sections = new Sections(delivery.payload, 0, delivery.payload.length)
       const properties = sections.readRecord(sections.applicationProperties)
       const body = sections.readBody()
       replyTo = sections.readList(sections.properties)[4]
       request = {
         operation: typeof properties["operation"] === "string" ? properties["operation"] : "",
         properties,
-        body: body.kind === "value" ? body.value : null
+        body: body.kind === "value" ? body.value : null,
+        exactBody: () => {
+          const exact = read.readBody(true)
+          return exact.kind === "value" ? exact.value : null
+        }
       }
     } catch {
       // Not a message: there is nobody to answer.

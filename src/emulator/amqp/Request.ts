@@ -12,6 +12,8 @@ export interface Request {
   readonly operation: string
   readonly properties: Readonly<Record<string, AmqpValue.AmqpValue>>
   readonly body: AmqpValue.AmqpValue
+  /** The same with the exact type of every value: for what is kept of it. */
+  readonly exactBody: () => AmqpValue.AmqpValue
 }
 
 export type Answer =

@@ -115,7 +115,8 @@ export const readOutcome = (reader: Reader): Outcome | undefined => {
         _tag: "Modified",
         deliveryFailed: count > 0 ? reader.boolean() : undefined,
         undeliverableHere: count > 1 ? reader.boolean() : undefined,
-        annotations: count > 2 ? reader.record() : undefined
+        // They become properties of the message, of the type that they have.
+        annotations: count > 2 ? reader.exactly(() => reader.record()) : undefined
       }
     }
     case 0x34:
@@ -137,7 +138,7 @@ const readError = (reader: Reader): AmqpError | undefined => {
   const count = reader.list()
   const condition = count > 0 ? reader.value() : undefined
   const description = count > 1 ? reader.value() : undefined
-  const info = count > 2 ? reader.record() : undefined
+  const info = count > 2 ? reader.exactly(() => reader.record()) : undefined
   return {
     condition: text(condition) ?? "amqp:internal-error",
     description: text(description),

@@ -170,6 +170,15 @@ export class Reader {
     return this.of(this.u8(), depth)
   }
 
+  /** Reads with the exact type of every value, whatever this reader does otherwise. */
+  exactly<A>(read: () => A): A {
+    const { exact } = this
+    this.exact = true
+    const value = read()
+    this.exact = exact
+    return value
+  }
+
   private as(type: AmqpValue.TypeName, value: number | bigint): AmqpValue.AmqpValue {
     return this.exact ? AmqpValue.typed(type, value) : value
   }

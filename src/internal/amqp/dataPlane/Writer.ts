@@ -363,9 +363,20 @@ export class Writer {
     if (inner === null || inner === undefined) return this.null()
     // Rhea, and Microsoft's client with it, reads a boolean of one byte as a number.
     if (type === "boolean" && typeof inner === "boolean") return this.boolean(inner)
+    // Small ones are short, as everybody writes them.
+    if (type === "ulong" && (typeof inner === "bigint" || typeof inner === "number") && inner >= 0 && inner < 256) {
+      return this.smallUlong(integer(type, inner, 0, 255))
+    }
     this.ensure(1)
     this.u8(constructor)
     this.fixed(type, inner)
+  }
+
+  private smallUlong(value: number): void {
+    this.ensure(2)
+    if (value === 0) return this.u8(0x44)
+    this.u8(0x53)
+    this.u8(value)
   }
 
   /** An array32 without its constructor. */
