@@ -1,0 +1,281 @@
+// npm run interop [-- --only python-7.8,go] [--check defer,peek] [--verbose]
+// Runs the official clients of other languages against the broker over its ports, each on a broker of its own, and fails
+// if one of their checks does. A client that this machine cannot have (no toolchain, or its packages cannot be
+// downloaded) is left out, and that is said at the end.
+import { Effect, Redacted } from "effect"
+import * as Emulator from "effect-service-bus/emulator"
+import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { parseArgs } from "node:util"
+import { checks, entities } from "./checks.ts"
+
+const here = import.meta.dirname
+const cache = join(here, ".cache")
+
+/** Milliseconds: one download and build, all of them together, and one client's whole checklist. */
+const limits = { preparing: 240_000, preparingAll: 480_000, running: 100_000 }
+
+interface Ended {
+  /** Undefined where the program could not be started, or was ended because its time was up. */
+  readonly code: number | undefined
+  readonly problem: string | undefined
+  readonly output: string
+}
+
+/** A program with all its children, ended when its time is up. */
+const execute = (
+  command: ReadonlyArray<string>,
+  options: { readonly timeout: number; readonly env?: Record<string, string>; readonly cwd?: string }
+): Promise<Ended> =>
+  new Promise((resolve) => {
+    const child = spawn(command[0]!, command.slice(1), {
+      cwd: options.cwd ?? here,
+      env: { ...process.env, ...options.env },
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true
+    })
+    let output = ""
+    let problem: string | undefined
+    const timer = setTimeout(() => {
+      problem = `ended after ${options.timeout / 1000} s`
+      process.kill(-child.pid!, "SIGKILL")
+    }, options.timeout)
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8")
+      stream.on("data", (text: string) => {
+        output += text
+      })
+    }
+    const end = (code: number | undefined) => {
+      clearTimeout(timer)
+      resolve({ code: problem === undefined ? code : undefined, problem, output })
+    }
+    child.once("error", (error) => {
+      problem = error.message
+      end(undefined)
+    })
+    child.once("close", (code, signal) => {
+      if (signal !== null) problem ??= `ended by ${signal}`
+      end(code ?? undefined)
+    })
+  })
+
+class LeftOut extends Error {}
+
+const preparingEnds = Date.now() + limits.preparingAll
+
+/** A step of preparing; a client whose step fails is left out. */
+const step = async (what: string, command: ReadonlyArray<string>, options: {
+  readonly env?: Record<string, string>
+  readonly cwd?: string
+} = {}) => {
+  const timeout = Math.min(limits.preparing, preparingEnds - Date.now())
+  if (timeout <= 0) throw new LeftOut(`${what}: no time is left for downloads`)
+  const { code, output, problem } = await execute(command, { ...options, timeout })
+  if (code === 0) return output
+  const last = output.trim().split("\n").slice(-3).join(" | ")
+  throw new LeftOut(`${what} failed (${problem ?? `exit code ${code}`}): ${last.slice(-400)}`)
+}
+
+const needs = async (command: string, ...args: ReadonlyArray<string>) => {
+  const { code } = await execute([command, ...args], { timeout: 30_000, cwd: here })
+  if (code !== 0) throw new LeftOut(`this machine has no usable ${command}`)
+}
+
+const filesUnder = (path: string): ReadonlyArray<string> =>
+  statSync(path).isDirectory()
+    ? readdirSync(path).toSorted().flatMap((name) => filesUnder(join(path, name)))
+    : [path]
+
+/** Makes a folder of the cache, unless it was made of the same files before. */
+const once = async (name: string, sources: ReadonlyArray<string>, make: (folder: string) => Promise<void>) => {
+  const hash = createHash("sha256")
+  for (const file of sources.flatMap((source) => filesUnder(join(here, source)))) hash.update(readFileSync(file))
+  const digest = hash.digest("hex")
+  const folder = join(cache, name)
+  const stamp = join(folder, ".made-of")
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return folder
+  rmSync(stamp, { force: true })
+  mkdirSync(folder, { recursive: true })
+  await make(folder)
+  writeFileSync(stamp, digest)
+  return folder
+}
+
+interface Client {
+  readonly name: string
+  /** Installs what it needs, and gives the command that runs it. */
+  readonly prepare: () => Promise<ReadonlyArray<string>>
+}
+
+const python = (version: string): Client => ({
+  name: `python-${version}`,
+  prepare: async () => {
+    await needs("python3", "-c", "import sys, venv; sys.exit(sys.version_info < (3, 8))")
+    const requirements = `python/requirements-${version}.txt`
+    const folder = await once(`python-${version}`, [requirements], async (folder) => {
+      rmSync(folder, { recursive: true, force: true })
+      await step("python3 -m venv", ["python3", "-m", "venv", folder])
+      await step("pip install", [join(folder, "bin/python"), "-m", "pip", "install", "-q", "-r", requirements])
+    })
+    return [join(folder, "bin/python"), "-u", "-W", "ignore", "python/interop.py"]
+  }
+})
+
+const go: Client = {
+  name: "go-1.11",
+  prepare: async () => {
+    await needs("go", "version")
+    const folder = await once("go", ["go"], async (folder) => {
+      // Read-only folders, as Go makes them by default, could not be removed with the cache.
+      const env = { GOMODCACHE: join(folder, "modules"), GOFLAGS: "-modcacherw -mod=readonly", GOTOOLCHAIN: "local" }
+      await step("go build", ["go", "build", "-o", join(folder, "interop"), "."], { cwd: join(here, "go"), env })
+    })
+    return [join(folder, "interop")]
+  }
+}
+
+const java: Client = {
+  name: "java-7.17",
+  prepare: async () => {
+    await needs("javac", "-version")
+    await needs("mvn", "-v")
+    const folder = await once("java", ["java"], async (folder) => {
+      const options = [`-Dmaven.repo.local=${join(folder, "repository")}`, `-DcacheFolder=${folder}`]
+      await step("mvn", ["mvn", "-q", "-B", "-f", "java/pom.xml", ...options, "compile", "dependency:build-classpath"])
+    })
+    const classPath = `${join(folder, "target/classes")}:${readFileSync(join(folder, "classpath"), "utf8").trim()}`
+    return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, "Interop"]
+  }
+}
+
+const javascript: Client = {
+  name: "javascript-7.9",
+  prepare: () => Promise.resolve([process.execPath, "javascript/interop.ts"])
+}
+
+const all: ReadonlyArray<Client> = [javascript, python("7.15"), python("7.13"), python("7.8"), go, java]
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    check: { type: "string" },
+    verbose: { type: "boolean", default: false }
+  }
+})
+const wanted = values.only?.split(",")
+const clients = all.filter(({ name }) => wanted === undefined || wanted.some((prefix) => name.startsWith(prefix)))
+const asked = values.check?.split(",") ?? Object.keys(checks)
+const unknown = asked.filter((name) => !(name in checks))
+if (clients.length === 0 || unknown.length > 0) {
+  console.error(`--only takes ${all.map(({ name }) => name).join(", ")}; --check takes ${Object.keys(checks).join(", ")}`)
+  process.exit(2)
+}
+
+type Verdict = { readonly kind: "ok" | "not ok" | "skip"; readonly text: string }
+
+interface Report {
+  readonly name: string
+  readonly verdicts: ReadonlyMap<string, Verdict>
+  readonly seconds: number
+}
+
+/** What a client printed: `ok NAME`, `not ok NAME: what came`, `skip NAME: why`; all else is its own noise. */
+const verdictsOf = ({ code, output, problem }: Ended): ReadonlyMap<string, Verdict> => {
+  const verdicts = new Map<string, Verdict>()
+  for (const line of output.split("\n")) {
+    const match = /^(ok|not ok|skip) ([a-z0-9-]+)(?:: (.*))?$/.exec(line.trimEnd())
+    if (match !== null) verdicts.set(match[2]!, { kind: match[1] as Verdict["kind"], text: match[3] ?? "" })
+  }
+  const last = output.trim().split("\n").slice(-8).join(" | ").slice(-600)
+  for (const name of asked) {
+    if (verdicts.has(name)) continue
+    const text = `said nothing (${problem ?? `exit code ${code}`}); its last words: ${last}`
+    verdicts.set(name, { kind: "not ok", text })
+  }
+  return verdicts
+}
+
+/** A client's checklist on a broker of its own. */
+const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
+  Effect.gen(function*() {
+    const { certificate, connectionString, port, tlsPort, webSocketPort } = yield* Emulator.Emulator
+    const authority = join(cache, `${name}.pem`)
+    mkdirSync(cache, { recursive: true })
+    writeFileSync(authority, certificate!)
+    const started = Date.now()
+    const ended = yield* Effect.promise(() =>
+      execute([...command, ...asked], {
+        timeout: limits.running,
+        env: {
+          INTEROP_CLIENT: name,
+          INTEROP_CONNECTION: Redacted.value(connectionString),
+          INTEROP_PORT: String(port),
+          INTEROP_TLS_PORT: String(tlsPort),
+          INTEROP_WEB_SOCKET_PORT: String(webSocketPort),
+          INTEROP_CA: authority
+        }
+      })
+    )
+    if (values.verbose) console.log(`---- ${name}\n${ended.output}\n----`)
+    return { name, verdicts: verdictsOf(ended), seconds: (Date.now() - started) / 1000 }
+  }).pipe(
+    Effect.provide(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0 })),
+    Effect.scoped,
+    Effect.runPromise
+  )
+
+const leftOut: Array<string> = []
+const reports: Array<Report> = []
+
+const prepared: Array<{ readonly name: string; readonly command: ReadonlyArray<string> }> = []
+for (const { name, prepare } of clients) {
+  try {
+    prepared.push({ name, command: await prepare() })
+  } catch (error) {
+    if (!(error instanceof LeftOut)) throw error
+    leftOut.push(`${name}: ${error.message}`)
+    console.log(`LEFT OUT ${name}: ${error.message}`)
+  }
+}
+
+// Two at a time: they wait more than they work.
+const queue = [...prepared]
+const worker = async () => {
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const report = await run(next.name, next.command)
+    reports.push(report)
+    console.log(`ran ${report.name} in ${report.seconds.toFixed(0)} s`)
+  }
+}
+await Promise.all([worker(), worker()])
+
+const columns = prepared.flatMap(({ name }) => reports.find((report) => report.name === name) ?? [])
+const width = Math.max(...asked.map((name) => name.length))
+console.log(`\n${"".padEnd(width)}  ${columns.map(({ name }) => name).join("  ")}`)
+for (const check of asked) {
+  const cells = columns.map(({ name, verdicts }) => {
+    const { kind } = verdicts.get(check)!
+    return (kind === "ok" ? "ok" : kind === "skip" ? "-" : "NOT OK").padEnd(name.length)
+  })
+  console.log(`${check.padEnd(width)}  ${cells.join("  ")}`.trimEnd())
+}
+
+const say = (kind: Verdict["kind"]) =>
+  columns.flatMap(({ name, verdicts }) =>
+    [...verdicts].filter(([, verdict]) => verdict.kind === kind).map(([check, { text }]) => `${name} ${check}: ${text}`)
+  )
+const failures = say("not ok")
+const skipped = say("skip")
+if (skipped.length > 0) console.log(`\n- stands where the client has no such thing:\n  ${skipped.join("\n  ")}`)
+if (failures.length > 0) console.log(`\nNot ok:\n  ${failures.join("\n  ")}`)
+if (leftOut.length > 0) {
+  const line = "!".repeat(100)
+  console.log(`\n${line}\nLEFT OUT, and so not tested here:\n  ${leftOut.join("\n  ")}\n${line}`)
+}
+const passed = say("ok").length
+console.log(`\n${columns.length} of ${clients.length} clients ran${leftOut.length > 0 ? `, ${leftOut.length} LEFT OUT` : ""}`)
+console.log(`${passed} passed, ${failures.length} failed, ${skipped.length} skipped`)
+process.exitCode = failures.length === 0 && columns.length > 0 ? 0 : 1
