@@ -166,7 +166,7 @@ const { values } = parseArgs({
   }
 })
 const wanted = values.only?.split(",")
-const clients = all.filter(({ name }) => wanted === undefined || wanted.some((prefix) => name.startsWith(prefix)))
+const clients = all.filter(({ name }) => wanted === undefined || wanted.some((one) => name === one || name.startsWith(`${one}-`)))
 const asked = values.check?.split(",") ?? Object.keys(checks)
 const unknown = asked.filter((name) => !(name in checks))
 if (clients.length === 0 || unknown.length > 0) {
