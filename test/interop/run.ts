@@ -15,7 +15,7 @@ const here = import.meta.dirname
 const cache = join(here, ".cache")
 
 /** Milliseconds: one download and build, all of them together, and one client's whole checklist. */
-const limits = { preparing: 240_000, preparingAll: 480_000, running: 100_000 }
+const limits = { preparing: 240_000, preparingAll: 360_000, running: 100_000 }
 
 interface Ended {
   /** Undefined where the program could not be started, or was ended because its time was up. */
@@ -166,11 +166,15 @@ const { values } = parseArgs({
   }
 })
 const wanted = values.only?.split(",")
-const clients = all.filter(({ name }) => wanted === undefined || wanted.some((one) => name === one || name.startsWith(`${one}-`)))
+const clients = all.filter(({ name }) =>
+  wanted === undefined || wanted.some((one) => name === one || name.startsWith(`${one}-`))
+)
 const asked = values.check?.split(",") ?? Object.keys(checks)
 const unknown = asked.filter((name) => !(name in checks))
 if (clients.length === 0 || unknown.length > 0) {
-  console.error(`--only takes ${all.map(({ name }) => name).join(", ")}; --check takes ${Object.keys(checks).join(", ")}`)
+  console.error(
+    `--only takes ${all.map(({ name }) => name).join(", ")}; --check takes ${Object.keys(checks).join(", ")}`
+  )
   process.exit(2)
 }
 
@@ -276,6 +280,8 @@ if (leftOut.length > 0) {
   console.log(`\n${line}\nLEFT OUT, and so not tested here:\n  ${leftOut.join("\n  ")}\n${line}`)
 }
 const passed = say("ok").length
-console.log(`\n${columns.length} of ${clients.length} clients ran${leftOut.length > 0 ? `, ${leftOut.length} LEFT OUT` : ""}`)
+console.log(
+  `\n${columns.length} of ${clients.length} clients ran${leftOut.length > 0 ? `, ${leftOut.length} LEFT OUT` : ""}`
+)
 console.log(`${passed} passed, ${failures.length} failed, ${skipped.length} skipped`)
 process.exitCode = failures.length === 0 && columns.length > 0 ? 0 : 1
