@@ -174,6 +174,11 @@ public final class Interop {
                     .setDelay(Duration.ofMillis(100)).setTryTimeout(Duration.ofSeconds(6)));
         }
 
+        /** What follows has a connection of its own: on one connection the SDK gives the link of a session a second time. */
+        void reconnect() {
+            connect(CONNECTION);
+        }
+
         void connect(String connection) {
             builder = builder(connection);
         }
@@ -660,6 +665,7 @@ public final class Interop {
             ServiceBusReceivedMessage m = one(r);
             isEqual("the abandoned one is next", List.of(m.getBody().toString(), m.getDeliveryCount()), List.of("1", 1L));
             r.close();
+            c.reconnect();
             // The session went with the link, and without a failed delivery.
             messages = receive(c.accept("s"), 5);
             isEqual("after the link went", bodies(messages), List.of("1", "2", "3", "4", "5"));
@@ -672,6 +678,7 @@ public final class Interop {
             byte[] state = {1, 0, -1};
             r.setSessionState(state);
             r.close();
+            c.reconnect();
             r = c.accept("s");
             isEqual("of the next holder", r.getSessionState(), state);
             r.setSessionState(null);
@@ -714,8 +721,7 @@ public final class Interop {
 
         CHECKS.put("session-locked", c -> {
             c.accept("s");
-            // Over a connection of its own: on one connection the SDK would give the same link twice.
-            c.connect(CONNECTION);
+            c.reconnect();
             ServiceBusSessionReceiverClient others = c.sessions();
             fails("held by another", ServiceBusFailureReason.SESSION_CANNOT_BE_LOCKED, () -> others.acceptSession("s"));
         });
@@ -733,6 +739,7 @@ public final class Interop {
             }
             isTrue(failed, "completing: nothing failed");
             r.close();
+            c.reconnect();
             isEqual("delivery count", one(c.accept("s")).getDeliveryCount(), 1L);
         });
 
