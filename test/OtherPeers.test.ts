@@ -3,10 +3,11 @@
  * for it, and by Microsoft's own client.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Duration, Effect, Layer } from "effect"
+import { DateTime, Duration, Effect, Layer, Redacted } from "effect"
 import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
+import { once } from "node:events"
 import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
 import { tokenFromTag } from "../src/internal/receivedMessage.ts"
 import { until } from "./suites/harness.ts"
@@ -497,6 +498,225 @@ describe("the quotas of properties", () => {
       first.delivery.modified({ delivery_failed: true, message_annotations: { big: large } })
       const again = yield* next
       assert.strictEqual(again.sections.readRecord(again.sections.applicationProperties)["big"], large)
+    }),
+    lock
+  )
+})
+
+const arrayOf = (values: ReadonlyArray<unknown>, code: number): unknown => (types as any).wrap_array(values, code)
+
+describe("a token", () => {
+  test(
+    "for an entity that does not exist is answered with 404; a wrong one with 401 before that",
+    Effect.gen(function*() {
+      const { claim, tokenOf } = yield* peer
+      for (
+        const path of [
+          "texts",
+          "TEXTS/$management",
+          "texts/$DeadLetterQueue",
+          "texts/$Transfer/$DeadLetterQueue/$management",
+          "news",
+          "news/Subscriptions/paper",
+          "news/subscriptions",
+          "news/Subscriptions/paper/$deadletterqueue",
+          "carts",
+          ""
+        ]
+      ) {
+        assert.strictEqual((yield* claim(path)).status, 202, path)
+      }
+      for (const path of ["nothing", "nothing/$management", "text", "news/Subscriptions/none", "texts/x"]) {
+        const answer = yield* claim(path)
+        assert.strictEqual(answer.status, 404, path)
+        assert.strictEqual(answer.condition, "amqp:not-found")
+        const bare = path.replace("/$management", "")
+        // Microsoft's clients look for these words.
+        assert.include(answer.description, `The messaging entity 'sb://127.0.0.1/${bare}' could not be found.`)
+      }
+      assert.strictEqual((yield* claim("nothing", tokenOf("nothing", Redacted.make("wrong")))).status, 401)
+    })
+  )
+})
+
+describe("a request to a management node", () => {
+  const uuid = AmqpValue.uuid("00112233-4455-6677-8899-aabbccddeeff")
+  const good: Record<string, Record<string, unknown>> = {
+    "renew-lock": { "lock-tokens": arrayOf([Buffer.alloc(16)], 0x98) },
+    "peek-message": { "from-sequence-number": types.wrap_long(1), "message-count": types.wrap_int(1) },
+    "receive-by-sequence-number": {
+      "sequence-numbers": arrayOf([1], 0x71),
+      "receiver-settle-mode": types.wrap_uint(1)
+    },
+    "cancel-scheduled-message": { "sequence-numbers": arrayOf([1], 0x71) },
+    "update-disposition": {
+      "disposition-status": "completed",
+      "lock-tokens": arrayOf([Buffer.alloc(16)], 0x98)
+    },
+    "schedule-message": { messages: [] },
+    "batch-delete-messages": { "message-count": types.wrap_int(1), "enqueued-time-utc": new Date() }
+  }
+  const ofSessions: Record<string, Record<string, unknown>> = {
+    "renew-session-lock": { "session-id": "s" },
+    "get-session-state": { "session-id": "s" },
+    "set-session-state": { "session-id": "s", "session-state": null },
+    "get-message-sessions": {
+      "last-updated-time": new Date(),
+      skip: types.wrap_int(0),
+      top: types.wrap_int(1)
+    }
+  }
+  // What may be left out, and what of another type it may not be.
+  const optional: ReadonlyArray<readonly [string, string, unknown]> = [
+    ["peek-message", "session-id", 1],
+    ["peek-message", "omit-message-body", "yes"],
+    ["receive-by-sequence-number", "session-id", true],
+    ["receive-by-sequence-number", "receiver-settle-mode", types.wrap_uint(7)],
+    ["update-disposition", "deadletter-reason", 1],
+    ["update-disposition", "deadletter-description", 1],
+    ["update-disposition", "properties-to-modify", "none"],
+    ["update-disposition", "disposition-status", "forgotten"],
+    ["batch-delete-messages", "session-id", 1],
+    ["batch-delete-messages", "message-count", types.wrap_int(0)],
+    ["peek-message", "message-count", types.wrap_int(-1)]
+  ]
+  test(
+    "is answered with 400 where a field is missing or of another type",
+    Effect.gen(function*() {
+      const { claim, manages } = yield* peer
+      for (const [path, operations] of [["texts", good], ["carts", ofSessions]] as const) {
+        yield* claim(path)
+        const ask = yield* manages(path)
+        for (const [operation, body] of Object.entries(operations)) {
+          const whole = yield* ask(operation, body)
+          assert.notStrictEqual(whole.status, 400, `${operation}: ${whole.description}`)
+          for (const name of Object.keys(body)) {
+            const { [name]: _, ...rest } = body
+            const answers = [yield* ask(operation, { ...rest, [name]: types.wrap_symbol("odd") })]
+            if (body[name] !== null) answers.push(yield* ask(operation, rest))
+            for (const answer of answers) {
+              assert.strictEqual(answer.status, 400, `${operation} ${name}`)
+              assert.strictEqual(answer.condition, "com.microsoft:argument-error")
+              assert.include(answer.description, name === "messages" ? "messages" : name)
+            }
+          }
+          assert.strictEqual((yield* ask(operation, "none" as never)).status, 400, operation)
+        }
+        if (path === "carts") continue
+        for (const [operation, name, value] of optional) {
+          const answer = yield* ask(operation, { ...good[operation], [name]: value })
+          assert.strictEqual(answer.status, 400, `${operation} ${name}`)
+        }
+        const unknown = yield* ask("renew-lock", {}, { operation: types.wrap_int(3) })
+        assert.strictEqual(unknown.status, 400)
+        const tokens = yield* ask("renew-lock", { "lock-tokens": [uuid.value, "text"] })
+        assert.strictEqual(tokens.status, 400)
+      }
+    })
+  )
+
+  test(
+    "finds its session by the link that it names, as Go's do",
+    Effect.gen(function*() {
+      const { claim, manages, receives, sends } = yield* peer
+      yield* claim("carts")
+      yield* (yield* sends("carts"))(messageOf({ properties: ["m", ...Array<null>(9).fill(null), "mine"] }))
+      const { next, receiver } = yield* receives("carts", {
+        source: {
+          address: "carts",
+          filter: {
+            "com.microsoft:session-filter": described(types.wrap_ulong(sessionCode), "mine")
+          }
+        },
+        rcv_settle_mode: 1
+      })
+      const { delivery } = yield* next
+      const settled = once(receiver, "settled")
+      delivery.modified({ undeliverable_here: true })
+      yield* Effect.promise(() => settled)
+      const ask = yield* manages("carts")
+      const wanted = { "sequence-numbers": arrayOf([1], 0x71), "receiver-settle-mode": types.wrap_uint(1) }
+      assert.strictEqual((yield* ask("receive-by-sequence-number", wanted)).status, 404)
+      const named = { "associated-link-name": receiver.name }
+      const found = yield* ask("receive-by-sequence-number", wanted, named)
+      assert.strictEqual(found.status, 200)
+      const token = found.body.messages[0]["lock-token"]
+      const done = { "disposition-status": "completed", "lock-tokens": arrayOf([token], 0x98) }
+      assert.strictEqual((yield* ask("update-disposition", done, named)).status, 200)
+    })
+  )
+})
+
+describe("properties that are changed", () => {
+  const given: ReadonlyArray<readonly [string, any, AmqpValue.AmqpValue]> = [
+    ["ubyte", types.wrap_ubyte(200), AmqpValue.typed("ubyte", 200)],
+    ["byte", types.wrap_byte(-3), AmqpValue.typed("byte", -3)],
+    ["ushort", types.wrap_ushort(60000), AmqpValue.typed("ushort", 60000)],
+    ["short", types.wrap_short(-300), AmqpValue.typed("short", -300)],
+    ["uint", types.wrap_uint(4e9), AmqpValue.typed("uint", 4e9)],
+    ["ulong", types.wrap_ulong(7), AmqpValue.typed("ulong", 7n)],
+    ["int", types.wrap_int(7), 7],
+    ["long", types.wrap_long(7), 7n],
+    ["float", types.wrap_float(1.5), AmqpValue.typed("float", 1.5)],
+    ["double", types.wrap_double(2), AmqpValue.typed("double", 2)],
+    ["uuid", types.wrap_uuid(Buffer.alloc(16, 1)), AmqpValue.uuid("01010101-0101-0101-0101-010101010101")],
+    ["binary", types.wrap_binary(Buffer.from([1, 2])), Buffer.from([1, 2])],
+    ["symbol", types.wrap_symbol("s"), AmqpValue.symbol("s")],
+    ["timestamp", types.wrap_timestamp(5), DateTime.makeUnsafe(5)],
+    [
+      "offset",
+      (types as any).described_nc(types.wrap_symbol("com.microsoft:datetime-offset"), types.wrap_long(7)),
+      AmqpValue.described(AmqpValue.symbol("com.microsoft:datetime-offset"), 7n)
+    ]
+  ]
+  const written = Object.fromEntries(given.map(([name, value]) => [name, value]))
+  const lock = { lockDuration: "1 minute" } as const
+  const typesOf = (sections: Sections) => {
+    const record = sections.readRecord(sections.applicationProperties, true)
+    return given.map(([name]) => [name, record[name]])
+  }
+  const expected = given.map(([name, , value]) => [name, value])
+
+  test(
+    "keep their AMQP type: by abandoning, deferring, dead-lettering and a request",
+    Effect.gen(function*() {
+      const { claim, manages, receives, sends } = yield* peer
+      yield* claim("texts")
+      const send = yield* sends("texts")
+      const { next } = yield* receives("texts")
+      const dead = yield* receives("texts/$DeadLetterQueue")
+      const ask = yield* manages("texts")
+      yield* send(messageOf({}))
+      ;(yield* next).delivery.modified({ delivery_failed: true, message_annotations: written })
+      const again = yield* next
+      assert.deepStrictEqual(typesOf(again.sections), expected)
+      again.delivery.accept()
+
+      yield* send(messageOf({}))
+      const info = {
+        ...written,
+        DeadLetterReason: types.wrap_int(5),
+        DeadLetterErrorDescription: types.wrap_symbol("d")
+      }
+      ;(yield* next).delivery.reject({ condition: "com.microsoft:dead-letter", info } as never)
+      const letter = yield* dead.next
+      assert.deepStrictEqual(typesOf(letter.sections), expected)
+      // What is no text stays what it is.
+      assert.deepInclude(letter.sections.readRecord(letter.sections.applicationProperties, true), {
+        DeadLetterReason: 5,
+        DeadLetterErrorDescription: AmqpValue.symbol("d")
+      })
+
+      yield* send(messageOf({}))
+      const { tag } = yield* next
+      const changed = {
+        "disposition-status": "abandoned",
+        "lock-tokens": arrayOf([Buffer.from(tokenFromTag(tag).replaceAll("-", ""), "hex")], 0x98),
+        "properties-to-modify": types.wrap_map(written)
+      }
+      assert.strictEqual((yield* ask("update-disposition", changed)).status, 200)
+      const byRequest = yield* next
+      assert.deepStrictEqual(typesOf(byRequest.sections), expected)
     }),
     lock
   )

@@ -108,6 +108,7 @@ class ServedConnection implements Served {
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
   readonly idle: Idle
+  readonly heldSessions = new Map<string, string>()
   /** The links that are attached, by the address of their node as the peer wrote it. */
   readonly links = new Map<RheaLink, string>()
   private readonly socket: Socket
@@ -446,14 +447,25 @@ class ServedConnection implements Served {
     return found
   }
 
+  /** Whether a claim can be on a path: the namespace's, an entity's, or one that entities lie below. */
+  private isKnown(path: string): boolean {
+    const { broker } = this.door.options
+    if (path === "" || path.toLowerCase() === "$cbs" || broker.queue(path) !== undefined) return true
+    const below = `${path.toLowerCase()}/`
+    return broker.queues().some((queue) => queue.path.toLowerCase().startsWith(below))
+  }
+
   private putToken(request: Request): Answer {
     const { clock, identityKey, policies } = this.door.options
     const { name, type } = request.properties
     if (request.operation !== "put-token") {
       return { status: 501, error: this.door.refusals.notImplemented("$cbs", request.operation) }
     }
-    const audience = typeof name === "string" ? name : ""
-    const token = typeof request.body === "string" ? request.body : ""
+    if (typeof name !== "string" || typeof request.body !== "string") {
+      return { status: 400, error: this.door.refusals.argument("$cbs", "name and token must be strings.") }
+    }
+    const audience = name
+    const token = request.body
     const now = clock.currentTimeMillisUnsafe()
     let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
     if (type === "jwt" || type === "amqp:jwt") {
@@ -467,6 +479,8 @@ class ServedConnection implements Served {
     if (Result.isFailure(checked)) {
       return { status: 401, error: this.door.refusals.token(checked.failure, audience) }
     }
+    const { path } = nodeOf(audience)
+    if (!this.isKnown(path)) return { status: 404, error: this.door.refusals.notFound(path) }
     this.claims.add(checked.success)
     this.idle.authorized()
     return { status: 202, description: "Accepted" }

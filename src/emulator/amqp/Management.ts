@@ -1,14 +1,25 @@
 /**
  * The `$management` node of a queue, topic or subscription (Service Bus protocol guide, request/response operations).
  */
-import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Right } from "../Authorization.ts"
 import type { Delivery, IncomingMessage, Queue } from "../Queue.ts"
 import * as ManagementSessions from "./ManagementSessions.ts"
-import { type Answer, field, longs, noContent, ok, refuse, type Request, result, text, uuids } from "./Request.ts"
+import {
+  type Answer,
+  field,
+  FieldProblem,
+  noContent,
+  ok,
+  optional,
+  refuse,
+  type Request,
+  required,
+  result,
+  text
+} from "./Request.ts"
 import type { Served } from "./Served.ts"
 import { incoming, outgoing, QuotaProblem } from "./StoredPayload.ts"
 
@@ -16,6 +27,7 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
   const { refusals } = served.door
   const operation = operations.get(request.operation)
   const isSending = operation?.right === "Send"
+  if (request.operation === "") return refuse(refusals.argument(queue.path, "operation must be a string."))
   const isUnfit = isSending
     ? queue.kind === "subscription" || queue.kind === "deadLetter"
     // What is scheduled is in the topic until it is due, and is seen there alone (azure-service-bus #352).
@@ -24,22 +36,23 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
     return refuse(refusals.notAllowed(queue.path, `A ${queue.kind} does not know "${request.operation}".`))
   }
   if (operation === undefined) return refuse(refusals.notImplemented(queue.path, request.operation))
-  return served.claims.heldUntil(queue.path, operation.right) === undefined
-    ? refuse(refusals.unauthorized(queue.path, operation.right))
-    : operation.run(served, queue, request)
+  if (served.claims.heldUntil(queue.path, operation.right) === undefined) {
+    return refuse(refusals.unauthorized(queue.path, operation.right))
+  }
+  try {
+    return operation.run(served, queue, request)
+  } catch (error) {
+    if (error instanceof FieldProblem) return refuse(refusals.argument(queue.path, error.message))
+    throw error
+  }
 }
 
-const tokensOf = (request: Request): ReadonlyArray<string> | undefined => uuids(field(request.body, "lock-tokens"))
-
-const noTokens = (served: Served, queue: Queue): Answer =>
-  refuse(served.door.refusals.argument(queue.path, "lock-tokens must be an array of uuid."))
-
-const noNumbers = (served: Served, queue: Queue): Answer =>
-  refuse(served.door.refusals.argument(queue.path, "sequence-numbers must be an array of long."))
+/** The session of a request. Go names only the link that holds it. */
+const sessionIdOf = (served: Served, { body, properties }: Request): string | undefined =>
+  optional.text(body, "session-id") ?? served.heldSessions.get(text(properties["associated-link-name"]) ?? "")
 
 const renewLocks = (served: Served, queue: Queue, request: Request): Answer => {
-  const tokens = tokensOf(request)
-  if (tokens === undefined) return noTokens(served, queue)
+  const tokens = required.uuids(request.body, "lock-tokens")
   const fault = served.door.fault("renew", queue.path)
   if (fault !== undefined) return refuse(fault)
   return result(served, queue.renew(tokens), (until) => ({
@@ -49,10 +62,9 @@ const renewLocks = (served: Served, queue: Queue, request: Request): Answer => {
 
 /** Clients differ in where they look for the lock token: it is in the map and in the message. */
 const receiveDeferred = (served: Served, queue: Queue, request: Request): Answer => {
-  const numbers = longs(field(request.body, "sequence-numbers"))
-  if (numbers === undefined) return noNumbers(served, queue)
-  const mode = Number(field(request.body, "receiver-settle-mode") ?? 1) === 0 ? "receiveAndDelete" : "peekLock"
-  const sessionId = text(field(request.body, "session-id"))
+  const numbers = required.longs(request.body, "sequence-numbers")
+  const mode = required.int(request.body, "receiver-settle-mode", 0, 1) === 0 ? "receiveAndDelete" : "peekLock"
+  const sessionId = sessionIdOf(served, request)
   const isLost = ManagementSessions.isLost(served, queue, sessionId)
   if (isLost !== undefined) return refuse(isLost)
   return result(served, queue.receiveDeferred(numbers, mode, sessionId), (deliveries) => ({
@@ -71,15 +83,11 @@ const lockedEntry = (delivery: Delivery): AmqpValue.AmqpValue => ({
 const mostPeeked = 250
 
 const peek = (_served: Served, queue: Queue, request: Request): Answer => {
-  const from = field(request.body, "from-sequence-number")
-  const count = Number(field(request.body, "message-count") ?? 1)
-  const messages = queue.peek(
-    typeof from === "bigint" || typeof from === "number" ? BigInt(from) : 0n,
-    Math.max(0, Math.min(mostPeeked, Number.isFinite(count) ? count : 1)),
-    text(field(request.body, "session-id"))
-  )
+  const from = required.long(request.body, "from-sequence-number")
+  const count = required.int(request.body, "message-count", 1)
+  const isBodyless = optional.boolean(request.body, "omit-message-body") === true
+  const messages = queue.peek(from, Math.min(mostPeeked, count), optional.text(request.body, "session-id"))
   if (messages.length === 0) return noContent
-  const isBodyless = field(request.body, "omit-message-body") === true
   return ok({
     messages: messages.map((message) => ({ message: outgoing(message, undefined, isBodyless) }))
   })
@@ -91,6 +99,7 @@ const schedule = (served: Served, queue: Queue, request: Request): Answer => {
   if (!Array.isArray(entries)) return refuse(refusals.argument(queue.path, "messages must be a list of maps."))
   const messages: Array<IncomingMessage> = []
   for (const entry of entries) {
+    optional.text(entry, "message-id")
     const message = field(entry, "message")
     if (!Buffer.isBuffer(message)) return refuse(refusals.argument(queue.path, "A message must be binary."))
     try {
@@ -109,19 +118,17 @@ const schedule = (served: Served, queue: Queue, request: Request): Answer => {
 }
 
 const cancelScheduled = (served: Served, queue: Queue, request: Request): Answer => {
-  const numbers = longs(field(request.body, "sequence-numbers"))
-  return numbers === undefined ? noNumbers(served, queue) : result(served, queue.cancelScheduled(numbers))
+  return result(served, queue.cancelScheduled(required.longs(request.body, "sequence-numbers")))
 }
 
 const updateDisposition = (served: Served, queue: Queue, request: Request): Answer => {
-  const tokens = tokensOf(request)
-  if (tokens === undefined) return noTokens(served, queue)
+  const tokens = required.uuids(request.body, "lock-tokens")
   const settlement = settlementOf(request)
   if (settlement === undefined) {
     return refuse(served.door.refusals.argument(queue.path, "disposition-status is not one that is known."))
   }
   const fault = served.door.fault("settle", queue.path) ??
-    ManagementSessions.isLost(served, queue, text(field(request.body, "session-id")))
+    ManagementSessions.isLost(served, queue, sessionIdOf(served, request))
   if (fault !== undefined) return refuse(fault)
   for (const token of tokens) {
     const settled = queue.settle(token, settlement)
@@ -134,29 +141,28 @@ const updateDisposition = (served: Served, queue: Queue, request: Request): Answ
 const mostDeleted = 4000
 
 const deleteBatch = (served: Served, queue: Queue, request: Request): Answer => {
-  const { refusals } = served.door
+  const count = required.int(request.body, "message-count", 1, mostDeleted)
+  const before = required.time(request.body, "enqueued-time-utc")
+  const sessionId = optional.text(request.body, "session-id")
   const fault = served.door.fault("delete", queue.path)
   if (fault !== undefined) return refuse(fault)
-  const count = Number(field(request.body, "message-count"))
-  const before = field(request.body, "enqueued-time-utc")
-  if (!Number.isInteger(count) || count < 1 || count > mostDeleted) {
-    return refuse(refusals.argument(queue.path, `message-count must be an int from 1 to ${mostDeleted}.`))
-  }
-  if (!DateTime.isDateTime(before)) {
-    return refuse(refusals.argument(queue.path, "enqueued-time-utc must be a timestamp."))
-  }
-  const deleted = queue.deleteBefore(DateTime.toEpochMillis(before), count, text(field(request.body, "session-id")))
+  const deleted = queue.deleteBefore(before, count, sessionId)
   if (Result.isSuccess(deleted) && deleted.success === 0) return noContent
   return result(served, deleted, (number) => ({ "message-count": AmqpValue.typed("int", number) }))
 }
 
 /** The statuses of the service; one of them is misspelt there (Service Bus protocol guide). */
 const settlementOf = ({ body, exactBody }: Request): Settlement.Settlement | undefined => {
-  const modified = field(exactBody(), "properties-to-modify")
-  const properties = typeof modified === "object" && modified !== null
-    ? Object.fromEntries(modified instanceof Map ? modified : Object.entries(modified)) as Settlement.Properties
-    : undefined
-  switch (field(body, "disposition-status")) {
+  const modified = field(exactBody(), "properties-to-modify") ?? undefined
+  const isMap = modified instanceof Map ||
+    typeof modified === "object" && Object.getPrototypeOf(modified) === Object.prototype && !AmqpValue.isTyped(modified)
+  if (modified !== undefined && !isMap) throw new FieldProblem("properties-to-modify must be a map.")
+  const properties = modified === undefined
+    ? undefined
+    : Object.fromEntries(modified instanceof Map ? modified : Object.entries(modified)) as Settlement.Properties
+  const reason = optional.text(body, "deadletter-reason")
+  const description = optional.text(body, "deadletter-description")
+  switch (required.text(body, "disposition-status")) {
     case "completed":
       return Settlement.complete
     case "abandoned":
@@ -165,8 +171,8 @@ const settlementOf = ({ body, exactBody }: Request): Settlement.Settlement | und
       return Settlement.defer({ properties })
     case "suspended":
       return Settlement.deadLetter({
-        reason: text(field(body, "deadletter-reason")),
-        description: text(field(body, "deadletter-description")),
+        reason,
+        description,
         properties
       })
     default:

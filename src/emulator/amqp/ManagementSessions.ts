@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { Queue, Sessions } from "../Queue.ts"
-import { type Answer, field, noContent, ok, refuse, type Request, result, text } from "./Request.ts"
+import { type Answer, field, noContent, ok, optional, refuse, type Request, required, result } from "./Request.ts"
 import type { Served } from "./Served.ts"
 
 /** Why a request on behalf of a session is refused: it is not held by this connection. */
@@ -24,8 +24,7 @@ export const answer = (served: Served, queue: Queue, request: Request): Answer =
     return refuse(refusals.notAllowed(queue.path, "The entity does not require sessions."))
   }
   if (request.operation === "com.microsoft:get-message-sessions") return list(served, queue, sessions, request)
-  const id = text(field(request.body, "session-id"))
-  if (id === undefined) return refuse(refusals.argument(queue.path, "session-id must be a string."))
+  const id = required.text(request.body, "session-id")
   switch (request.operation) {
     case "com.microsoft:renew-session-lock": {
       const fault = served.door.fault("renew", queue.path)
@@ -57,14 +56,10 @@ const mostListed = 100
 const list = (served: Served, queue: Queue, sessions: Sessions, request: Request): Answer => {
   const fault = served.door.fault("listSessions", queue.path)
   if (fault !== undefined) return refuse(fault)
-  const since = field(request.body, "last-updated-time")
-  if (!DateTime.isDateTime(since)) {
-    return refuse(served.door.refusals.argument(queue.path, "last-updated-time must be a timestamp."))
-  }
-  const millis = DateTime.toEpochMillis(since)
-  const skip = Math.max(0, Number(field(request.body, "skip") ?? 0) || 0)
-  const top = Math.max(0, Math.min(mostListed, Number(field(request.body, "top") ?? mostListed) || 0))
-  const last = text(field(request.body, "last-session-id"))
+  const millis = required.time(request.body, "last-updated-time")
+  const skip = required.int(request.body, "skip", 0)
+  const top = Math.min(mostListed, required.int(request.body, "top", 0))
+  const last = optional.text(request.body, "last-session-id")
   const all = sessions.list(millis === active ? undefined : millis)
   // By the last id, where it is given: sessions come and go between two pages.
   const page = (last === undefined ? all.slice(skip) : all.filter((id) => id > last)).slice(0, top)

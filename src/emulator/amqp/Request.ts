@@ -2,6 +2,7 @@
  * A request to a node and the answer to it, and how the fields of a request are read: clients write them as maps or
  * objects, arrays or lists.
  */
+import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
@@ -70,7 +71,54 @@ export const field = (body: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpVa
     ? (body as Record<string, AmqpValue.AmqpValue>)[name]
     : undefined
 
-export const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undefined => {
+/** A field of a request that is missing, or of a type that it cannot have: the request is answered with 400. */
+export class FieldProblem extends Error {}
+
+const wrong = (name: string, expected: string): never => {
+  throw new FieldProblem(`${name} must be ${expected}.`)
+}
+
+/** A field that may be left out, or be null. */
+export const optional = {
+  text: (body: AmqpValue.AmqpValue, name: string): string | undefined => {
+    const value = field(body, name) ?? undefined
+    return value === undefined || typeof value === "string" ? value : wrong(name, "a string")
+  },
+  boolean: (body: AmqpValue.AmqpValue, name: string): boolean | undefined => {
+    const value = field(body, name) ?? undefined
+    return value === undefined || typeof value === "boolean" ? value : wrong(name, "a boolean")
+  }
+}
+
+/** A field that must be there. Clients differ in the width of integers, and whether they are signed. */
+export const required = {
+  text: (body: AmqpValue.AmqpValue, name: string): string => optional.text(body, name) ?? wrong(name, "a string"),
+  long: (body: AmqpValue.AmqpValue, name: string): bigint => {
+    const value = field(body, name)
+    return typeof value === "bigint"
+      ? value
+      : Number.isSafeInteger(value)
+      ? BigInt(value as number)
+      : wrong(name, "a long")
+  },
+  int: (body: AmqpValue.AmqpValue, name: string, least: number, most = 0x7fffffff): number => {
+    const value = field(body, name)
+    const number = typeof value === "bigint" ? Number(value) : value
+    return typeof number === "number" && Number.isInteger(number) && number >= least && number <= most
+      ? number
+      : wrong(name, `an int from ${least} to ${most}`)
+  },
+  time: (body: AmqpValue.AmqpValue, name: string): number => {
+    const value = field(body, name)
+    return DateTime.isDateTime(value) ? DateTime.toEpochMillis(value) : wrong(name, "a timestamp")
+  },
+  longs: (body: AmqpValue.AmqpValue, name: string): ReadonlyArray<bigint> =>
+    longs(field(body, name)) ?? wrong(name, "an array of long"),
+  uuids: (body: AmqpValue.AmqpValue, name: string): ReadonlyArray<string> =>
+    uuids(field(body, name)) ?? wrong(name, "an array of uuid")
+}
+
+const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undefined => {
   if (AmqpValue.isTyped(value) && value.type === "array" && value.of === "uuid") {
     return value.value as ReadonlyArray<string>
   }
@@ -79,7 +127,7 @@ export const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undef
   return tokens.length === value.length ? tokens : undefined
 }
 
-export const longs = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> | undefined => {
+const longs = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> | undefined => {
   const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value as ReadonlyArray<unknown> : value
   if (!Array.isArray(items)) return undefined
   const numbers = items.flatMap((item) =>

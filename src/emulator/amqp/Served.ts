@@ -52,6 +52,8 @@ export interface Served {
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
+  /** The sessions that are held, by the names of the links that hold them. */
+  readonly heldSessions: Map<string, string>
   /** Something was done on a link, given as itself or by its name. */
   readonly idle: { touch(link: RheaLink, at?: number): void; touchNamed(name: string): void }
   /** Closes the connection with an error that the peer is told; nothing more is handed to it. */

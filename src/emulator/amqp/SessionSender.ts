@@ -61,7 +61,11 @@ export const attachSession = (
       answer({ [filterName]: named(link, session.id) })
       link.local.attach["properties"] = { "com.microsoft:locked-until-utc": ticks(session.lockedUntil) }
       attachSender(served, queue, link, (consumer) => session.attach(consumer))
-      served.onEnd(link, () => session.release())
+      served.heldSessions.set(link.name, session.id)
+      served.onEnd(link, () => {
+        if (served.heldSessions.get(link.name) === session.id) served.heldSessions.delete(link.name)
+        session.release()
+      })
       waiting?.over()
     },
     lost: () => served.detach(link, refusals.sessionLockLost(queue.path))
