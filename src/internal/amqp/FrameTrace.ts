@@ -5,6 +5,7 @@
  * Of payloads only the size is told, so that neither bodies nor tokens are in it; what SASL carries is left out.
  */
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../AmqpValue.ts"
 import { Reader } from "./dataPlane/Reader.ts"
 import { walk } from "./dataPlane/walk.ts"
@@ -183,22 +184,123 @@ class Splitter {
   }
 }
 
-/** A field for a person to read, without what only its owner may know. */
-const shown = (name: string, value: unknown): string =>
-  // Values of the peer's choosing: bounded, and on one line.
-  name === "role" ? value === true ? "receiver" : "sender" : text(value).replace(/[\r\n]+/g, " ").slice(0, 512)
+/** Values are of the peer's choosing: a field has so many characters at most. */
+const longest = 1024
 
-const text = (value: unknown): string => {
-  const simple = plain("", value)
-  return typeof simple === "object" ? JSON.stringify(simple, plain) : String(simple)
+/** A field for a person to read, on one line, without what only its owner may know. */
+const shown = (name: string, value: unknown): string => {
+  if (name === "role") return value === true ? "receiver" : "sender"
+  const printer = new Printer()
+  if (typeof value === "string") printer.put(value)
+  else if (AmqpValue.isTyped(value) && value.type === "symbol") printer.put(String(value.value))
+  else printer.value(value)
+  return printer.text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").replace(secrets, "$1<redacted>")
 }
 
-const plain = (_key: string, value: unknown): unknown => {
-  if (typeof value === "bigint") return String(value)
-  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString("hex").slice(0, 64)}`
-  if (DateTime.isDateTime(value)) return DateTime.formatIso(value)
-  if (value instanceof Map) return Object.fromEntries(value)
-  return AmqpValue.isTyped(value) ? plain("", value.value) : value
+/** Signatures of shared access tokens, and JSON Web Tokens: a peer may repeat them in what it says. */
+const secrets = /(\bsig=)[^&\s"']+|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?/gi
+
+/** The described types of performatives that are not performatives themselves (AMQP 1.0 parts 2 to 4). */
+const types: ReadonlyMap<string, string> = new Map([
+  [0x1d, "error"],
+  [0x23, "received"],
+  [0x24, "accepted"],
+  [0x25, "rejected"],
+  [0x26, "released"],
+  [0x27, "modified"],
+  [0x28, "source"],
+  [0x29, "target"],
+  [0x2b, "delete-on-close"],
+  [0x2c, "delete-on-no-links"],
+  [0x2d, "delete-on-no-messages"],
+  [0x2e, "delete-on-no-links-or-messages"],
+  [0x30, "coordinator"],
+  [0x31, "declare"],
+  [0x32, "discharge"],
+  [0x33, "declared"],
+  [0x34, "transactional-state"]
+].map(([code, name]) => [String(code), String(name)]))
+
+/** Writes AMQP values as text, as far as there is room; what has no more is cut, and says so. */
+class Printer {
+  text = ""
+
+  private get isFull(): boolean {
+    return this.text.length > longest
+  }
+
+  put(text: string): void {
+    if (this.isFull) return
+    this.text += text
+    if (this.isFull) this.text = `${this.text.slice(0, longest)}…`
+  }
+
+  value(value: unknown): void {
+    if (this.isFull) return
+    if (typeof value === "string") return this.quoted(value)
+    if (typeof value !== "object" || value === null) return this.put(value === undefined ? "null" : String(value))
+    if (value instanceof Uint8Array) return this.put(bytes(value))
+    if (DateTime.isDateTime(value)) return this.put(DateTime.formatIso(value))
+    if (Duration.isDuration(value)) return this.put(Duration.format(value))
+    if (value instanceof URL) return this.put(value.href)
+    if (Array.isArray(value)) return this.items("[", value, "]")
+    if (AmqpValue.isTyped(value)) return this.typed(value)
+    this.map(value instanceof Map ? value : Object.entries(value))
+  }
+
+  private quoted(text: string): void {
+    this.put(JSON.stringify(text.length > longest ? text.slice(0, longest + 1) : text))
+  }
+
+  private items(open: string, values: ReadonlyArray<unknown>, close: string): void {
+    this.put(open)
+    for (let i = 0; i < values.length && !this.isFull; i++) {
+      if (i > 0) this.put(",")
+      this.value(values[i])
+    }
+    this.put(close)
+  }
+
+  /** Each entry by itself: keys of different types may have the same text. */
+  private map(entries: Iterable<readonly [unknown, unknown]>): void {
+    let isFirst = true
+    this.put("{")
+    for (const [key, value] of entries) {
+      if (this.isFull) return
+      if (!isFirst) this.put(",")
+      isFirst = false
+      this.value(key)
+      this.put(":")
+      this.value(value)
+    }
+    this.put("}")
+  }
+
+  private typed(value: Extract<AmqpValue.AmqpValue, { readonly type: string }>): void {
+    // Both are structurally values with a type.
+    const { descriptor, type, value: inner } = value as {
+      readonly descriptor?: unknown
+      readonly type: string
+      readonly value: unknown
+    }
+    if (descriptor !== undefined) {
+      const name = AmqpValue.isTyped(descriptor) ? descriptor.value : descriptor
+      this.put(
+        typeof name === "bigint" || typeof name === "number"
+          ? types.get(String(name)) ?? `0x${name.toString(16)}`
+          : String(name)
+      )
+      this.put(":")
+    }
+    if (type === "symbol" && typeof inner === "string") return this.quoted(inner)
+    this.value(inner)
+  }
+}
+
+const bytes = (value: Uint8Array): string => {
+  const { length } = value
+  const hex = Buffer.from(value.buffer, value.byteOffset, Math.min(length, 32)).toString("hex")
+  return length > 32 ? `0x${hex}… (${length} bytes)` : `0x${hex}`
 }
 
 /** A socket whose frames are told, in both directions. */
