@@ -10,7 +10,9 @@ import * as Schedule from "effect/Schedule"
 import type { AmqpValue } from "./AmqpValue.ts"
 
 /**
- * Application properties that a settlement adds to the message or overwrites on it.
+ * Application properties that a settlement adds to the message or overwrites on it, with their AMQP types. What may be none
+ * of a message that is sent is refused with MessageEncodeError: lists, maps and arrays, more than 32 KB in one, more than
+ * 64 KB in all.
  *
  * @category models
  */

@@ -122,7 +122,8 @@ export const encodeToSend = (
 
 /**
  * Encodes a message as it is, under another id where one is given. With `now` the pair of creation and expiry is made to say
- * what the header's time to live says; without it that is left as it is. Throws a MessageEncodeError.
+ * what the header's time to live says, and Service Bus's quotas of properties hold; without it that is left as it is. Throws
+ * a MessageEncodeError.
  */
 export const encode = (
   writer: Writer,
@@ -131,6 +132,7 @@ export const encode = (
   now?: lifetime.Now
 ): void => {
   const { applicationProperties, body, deliveryAnnotations, footer, header, messageAnnotations, properties } = message
+  const start = writer.length
   if (typeof body !== "object" || body === null || !kinds.has(body.kind)) {
     messageCodec.refuse("body", `expected sections of a kind of ${[...kinds].join(", ")}`)
   }
@@ -147,7 +149,10 @@ export const encode = (
   if (properties !== undefined || messageId !== undefined || pair !== undefined) {
     writeProperties(writer, properties ?? {}, messageId, pair)
   }
-  if (applicationProperties !== undefined) messageCodec.writeApplicationProperties(writer, applicationProperties)
+  if (applicationProperties !== undefined) {
+    messageCodec.writeApplicationProperties(writer, applicationProperties, undefined, now !== undefined)
+  }
+  if (now !== undefined) messageCodec.checkSize(writer.length - start)
   messageCodec.writeBody(writer, body)
   if (footer !== undefined) messageCodec.writeMap(writer, 0x78, "footer", footer)
 }

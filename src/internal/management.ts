@@ -16,7 +16,7 @@ import {
   type SessionSettleError,
   type SettleError
 } from "../ServiceBusError.ts"
-import type { Settlement } from "../Settlement.ts"
+import type { Properties, Settlement } from "../Settlement.ts"
 import * as errorMap from "./errorMap.ts"
 import type { RequestResponse, Response } from "./requestResponse.ts"
 
@@ -51,6 +51,10 @@ export const errorOf = (response: Response) =>
 
 const ofSession = (sessionId: string | undefined) => sessionId === undefined ? {} : { "session-id": sessionId }
 
+/** As on a link: what is undefined is not there. */
+const modified = (properties: Properties | undefined): Properties | undefined =>
+  properties && Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== undefined))
+
 /** How the service names settlements; one name is misspelt there. */
 const statusOf = (settlement: Settlement): Readonly<Record<string, AmqpValue.AmqpValue>> => {
   switch (settlement._tag) {
@@ -58,15 +62,15 @@ const statusOf = (settlement: Settlement): Readonly<Record<string, AmqpValue.Amq
     case "RetryAfter":
       return { "disposition-status": "completed" }
     case "Abandon":
-      return { "disposition-status": "abandoned", "properties-to-modify": settlement.properties }
+      return { "disposition-status": "abandoned", "properties-to-modify": modified(settlement.properties) }
     case "Defer":
-      return { "disposition-status": "defered", "properties-to-modify": settlement.properties }
+      return { "disposition-status": "defered", "properties-to-modify": modified(settlement.properties) }
     case "DeadLetter":
       return {
         "disposition-status": "suspended",
         "deadletter-reason": settlement.reason,
         "deadletter-description": settlement.description,
-        "properties-to-modify": settlement.properties
+        "properties-to-modify": modified(settlement.properties)
       }
   }
 }

@@ -11,6 +11,7 @@ import { MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage } from "../ServiceBusMessage.ts"
 import { EncodeProblem, type Writer } from "./amqp/dataPlane/Writer.ts"
 import * as lifetime from "./lifetime.ts"
+import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "./quotas.ts"
 import * as traceContext from "./traceContext.ts"
 
 /** The message format of a batch (Service Bus protocol guide): an envelope whose data sections are messages. */
@@ -134,6 +135,7 @@ export const encode = (
   traceparent?: string,
   name?: string
 ): string => {
+  const start = writer.length
   const id = idOf(message.messageId === undefined ? name : message.messageId)
   const timeToLive = message.timeToLive === undefined ? undefined : timeToLiveOf(message.timeToLive)
   writeHeader(writer, message, timeToLive)
@@ -152,6 +154,7 @@ export const encode = (
   if (applicationProperties !== undefined || traceparent !== undefined) {
     writeApplicationProperties(writer, applicationProperties ?? {}, traceparent)
   }
+  checkSize(writer.length - start)
   writeBody(writer, body)
   if (message.footer !== undefined) writeMap(writer, 0x78, "footer", message.footer)
   return AmqpValue.toText(id)
@@ -267,11 +270,55 @@ const writeProperties = (
   writer.end(list, 13)
 }
 
-/** AMQP 1.0 section 3.2.5: keys are strings, values are simple. */
+/** Refuses properties that the service would not take, by the length of all sections before the body. */
+export const checkSize = (length: number): void => {
+  if (arePropertiesTooLarge(length)) {
+    refuse(
+      "properties",
+      `with annotations and header they have ${length} bytes, and Service Bus takes ${maxPropertiesSize}`
+    )
+  }
+}
+
+/** The value of an application property, or of one that a settlement changes: a simple one, and not too large. */
+const writeProperty = (writer: Writer, part: string, key: string, value: AmqpValue.AmqpValue, isBounded: boolean) => {
+  if (!isSimple(value)) {
+    refuse(`${part} "${key}"`, "only simple values are allowed; put lists, maps and arrays into the body")
+  }
+  const before = writer.length
+  try {
+    writer.value(value)
+  } catch (error) {
+    if (error instanceof EncodeProblem) refuse(`${part} "${key}"`, error.message)
+    throw error
+  }
+  const size = writer.length - before
+  if (isBounded && isPropertyTooLarge(size)) {
+    refuse(`${part} "${key}"`, `it has ${size - 5} bytes, and Service Bus takes ${maxPropertySize} in one property`)
+  }
+}
+
+/**
+ * Refuses what may not be a property of a message where a settlement is to change it. Broker and service make application
+ * properties of them, so that those would not encode any more, or would be too large.
+ */
+export const checkSettlement = (writer: Writer, properties: Readonly<Record<string, AmqpValue.AmqpValue>>): void => {
+  const start = writer.length
+  for (const key of Object.keys(fields("properties", properties))) {
+    const value = properties[key]
+    if (value === undefined) continue
+    at(`properties "${key}"`, () => writer.symbol(key))
+    writeProperty(writer, "properties", key, value, true)
+  }
+  checkSize(writer.length - start)
+}
+
+/** AMQP 1.0 section 3.2.5: keys are strings, values are simple. Without `isBounded` they may be as large as they are. */
 export const writeApplicationProperties = (
   writer: Writer,
   entries: Readonly<Record<string, AmqpValue.AmqpValue>>,
-  traceparent?: string
+  traceparent?: string,
+  isBounded = true
 ): void => {
   writer.descriptor(0x74)
   const map = writer.begin(0xd1)
@@ -279,19 +326,8 @@ export const writeApplicationProperties = (
   for (const key of Object.keys(fields("applicationProperties", entries))) {
     const value = entries[key]
     if (value === undefined) continue
-    if (!isSimple(value)) {
-      refuse(
-        `applicationProperties "${key}"`,
-        "only simple values are allowed; put lists, maps and arrays into the body"
-      )
-    }
     writer.string(key)
-    try {
-      writer.value(value)
-    } catch (error) {
-      if (error instanceof EncodeProblem) refuse(`applicationProperties "${key}"`, error.message)
-      throw error
-    }
+    writeProperty(writer, "applicationProperties", key, value, isBounded)
     count += 2
   }
   if (traceparent !== undefined && !traceContext.isTraced(entries)) {

@@ -27,11 +27,14 @@ const broker = new Set([
 
 const writer = new Writer()
 
-/** Encodes the copy of a message that was received. Times are milliseconds by the wall clock. */
+/**
+ * Encodes the copy of a message that was received, and says how large all of it is but body and footer. Times are
+ * milliseconds by the wall clock.
+ */
 export const copyOf = (
   message: LockedMessage<unknown>,
   times: { readonly enqueueAt: number; readonly now: number }
-): Buffer => {
+): { readonly payload: Buffer; readonly propertiesSize: number } => {
   const sections = Received.sectionsOf(message)!
   const timeToLive = timeToLiveOf(message)
   writer.reset()
@@ -44,12 +47,13 @@ export const copyOf = (
   writer.end(annotations, kept + 2)
   writeProperties(sections, message, timeToLive, times.now)
   writeApplicationProperties(sections, message, times.now)
+  const propertiesSize = writer.length
   writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
   if (sections.footer >= 0) {
     writer.descriptor(0x78)
     writer.raw(rawSection(sections, sections.footer))
   }
-  return writer.take()
+  return { payload: writer.take(), propertiesSize }
 }
 
 const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)

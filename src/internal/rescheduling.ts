@@ -19,6 +19,7 @@ import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import {
   type AttachError,
   InvalidOptionError,
+  MessageEncodeError,
   MessageSizeExceededError,
   NotSupportedError,
   type SendError
@@ -28,6 +29,7 @@ import type { RetryAfter, Settlement } from "../Settlement.ts"
 import * as Sender from "./amqp/Sender.ts"
 import { copyOf } from "./messageCopy.ts"
 import type { Namespace } from "./namespace.ts"
+import { arePropertiesTooLarge, maxPropertiesSize } from "./quotas.ts"
 import * as supervisor from "./supervisor.ts"
 
 export interface Rescheduling {
@@ -112,7 +114,18 @@ export const make = Effect.fnUntraced(function*(options: {
     send: (message, delay) =>
       Effect.suspend(() => {
         const now = clock.currentTimeMillisUnsafe()
-        const copy = copyOf(message, { enqueueAt: now + delay, now })
+        const { payload: copy, propertiesSize } = copyOf(message, { enqueueAt: now + delay, now })
+        if (arePropertiesTooLarge(propertiesSize)) {
+          return Effect.fail(
+            new MessageEncodeError({
+              entity: entity.path,
+              operation: "settle",
+              part: "properties",
+              description:
+                `those of its copy have ${propertiesSize} bytes with annotations and header, and Service Bus takes ${maxPropertiesSize}`
+            })
+          )
+        }
         return namespace.retrying.run(Effect.flatMap(sender, (sender) =>
           copy.length > sender.maxMessageSize
             ? Effect.fail(

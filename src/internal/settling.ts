@@ -14,7 +14,7 @@ import type * as Tracer from "effect/Tracer"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { MessageAlreadySettled, MessageEncodeError, OperationTimeoutError } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
-import type { RetryAfter, Settlement } from "../Settlement.ts"
+import type { Properties, RetryAfter, Settlement } from "../Settlement.ts"
 import type { Holder, IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { accepted, type Outcome, writeOutcome } from "./amqp/dataPlane/Outcome.ts"
 import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
@@ -22,6 +22,7 @@ import * as errorMap from "./errorMap.ts"
 import type { SettlingError } from "./errorMap.ts"
 import type * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
+import * as messageCodec from "./messageCodec.ts"
 import { tokenFromTag } from "./receivedMessage.ts"
 import { abandoned, deliveryOf, type Receiving } from "./receiving.ts"
 import * as retryPolicy from "./retryPolicy.ts"
@@ -46,23 +47,28 @@ export const outcomeOf = (
     case "Complete":
       return Result.succeed(accepted)
     case "Abandon":
-      return checked(entity, { ...abandoned, annotations: settlement.properties })
+      return checked(entity, settlement.properties, { ...abandoned, annotations: settlement.properties })
     case "Defer":
-      return checked(entity, { _tag: "Modified", undeliverableHere: true, annotations: settlement.properties })
+      return checked(entity, settlement.properties, {
+        _tag: "Modified",
+        undeliverableHere: true,
+        annotations: settlement.properties
+      })
     case "DeadLetter": {
       const { description, properties, reason } = settlement
       for (const [part, value] of [["reason", reason], ["description", description]] as const) {
-        if (value !== undefined && value.length > 4096) {
-          return Result.fail(
-            new MessageEncodeError({
-              entity: entity.path,
-              part,
-              description: `it has ${value.length} characters, at most 4096 are allowed`
-            })
-          )
+        const problem = value === undefined
+          ? undefined
+          : typeof value !== "string"
+          ? "it must be a string"
+          : value.length > 4096
+          ? `it has ${value.length} characters, at most 4096 are allowed`
+          : undefined
+        if (problem !== undefined) {
+          return Result.fail(new MessageEncodeError({ entity: entity.path, part, description: problem }))
         }
       }
-      return checked(entity, {
+      return checked(entity, properties, {
         _tag: "Rejected",
         error: {
           condition: "com.microsoft:dead-letter",
@@ -80,11 +86,21 @@ export const outcomeOf = (
   }
 }
 
-const checked = (entity: ServiceBusEntity.Any, outcome: Outcome): Result.Result<Outcome, MessageEncodeError> => {
+const checked = (
+  entity: ServiceBusEntity.Any,
+  properties: Properties | undefined,
+  outcome: Outcome
+): Result.Result<Outcome, MessageEncodeError> => {
   try {
+    if (properties !== undefined) messageCodec.checkSettlement(scratch, properties)
+    scratch.reset()
     writeOutcome(scratch, outcome)
     return Result.succeed(outcome)
   } catch (error) {
+    if (error instanceof MessageEncodeError) {
+      const { description, part } = error
+      return Result.fail(new MessageEncodeError({ entity: entity.path, part, description: description! }))
+    }
     if (!(error instanceof EncodeProblem)) throw error
     return Result.fail(
       new MessageEncodeError({ entity: entity.path, part: "properties", description: error.message })

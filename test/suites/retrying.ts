@@ -81,6 +81,20 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.lengthOf(yield* emulator.messages(Texts), 0)
       }))
 
+    test("a copy whose properties would be over the quota is refused, and the original stays", () =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(Texts)
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const text = "x".repeat(21_780)
+        yield* sender.send({ body: "full", messageId: "m", applicationProperties: { a: text, b: text, c: text } })
+        const [message] = yield* receiver.receive()
+        const error = yield* receiver.settle(message!, Settlement.retryAfter("1 second")).pipe(
+          failsWith("MessageEncodeError")
+        )
+        assert.strictEqual(error.part, "properties")
+        yield* receiver.complete(message!)
+      }))
+
     test("the copy keeps everything, byte by byte", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -187,7 +187,11 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         const properties = yield* receiver.abandon(message!, { properties: { f: (() => {}) as never } }).pipe(
           failsWith("MessageEncodeError")
         )
-        assert.strictEqual(properties.part, "properties")
+        assert.strictEqual(properties.part, "properties \"f\"")
+        for (const bad of [5, null, {}] as unknown as ReadonlyArray<never>) {
+          yield* receiver.deadLetter(message!, { reason: bad }).pipe(failsWith("MessageEncodeError"))
+          yield* receiver.deadLetter(message!, { description: bad }).pipe(failsWith("MessageEncodeError"))
+        }
         yield* receiver.complete(message!)
       }))
 
