@@ -113,6 +113,8 @@ class ServedConnection implements Served {
   readonly links = new Map<RheaLink, string>()
   private readonly socket: Socket
   private readonly closers = new Map<RheaLink, Array<() => void>>()
+  /** The links that something waits for the end of, by session: a session is listened to once, not for each of its links. */
+  private readonly sessions = new Map<RheaSession, Set<RheaLink>>()
   private stopTimers = (): void => {}
 
   constructor(door: Door, socket: Socket, container: RheaContainer) {
@@ -148,6 +150,10 @@ class ServedConnection implements Served {
       })
     }
     this.rhea.on("connection_close", () => this.end())
+    this.rhea.on("session_close", ({ session }) => {
+      for (const link of [...this.sessions.get(session) ?? []]) this.left(link)
+      this.sessions.delete(session)
+    })
     this.rhea.on("receiver_open", ({ receiver }) => this.opened(receiver, () => this.receiverOpen(receiver)))
     this.rhea.on("sender_open", ({ sender }) => this.opened(sender, () => this.senderOpen(sender)))
     socket.on("close", () => this.end())
@@ -272,6 +278,7 @@ class ServedConnection implements Served {
   private left(link: RheaLink): void {
     const closers = this.closers.get(link)
     this.closers.delete(link)
+    this.sessions.get(link.session)?.delete(link)
     for (const closer of closers ?? []) closer()
   }
 
@@ -284,8 +291,9 @@ class ServedConnection implements Served {
     const kind = link.is_receiver() ? "receiver" : "sender"
     link.on(`${kind}_close`, once)
     link.on(`${kind}_error`, () => {})
-    link.session.on("session_close", once)
-    link.session.on("session_error", () => {})
+    const links = this.sessions.get(link.session)
+    if (links === undefined) this.sessions.set(link.session, new Set([link]))
+    else links.add(link)
   }
 
   private opened(link: RheaLink, serve: () => AmqpError | undefined): void {

@@ -126,7 +126,9 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
       }
     })
   })
-  const rhea = promised._connection // rhea-promise repeats rhea's events; an `error` that nobody hears would be thrown.
+  const rhea = promised._connection
+  // rhea-promise listens here for each link that is being attached: as many as a peer allows, and no leak.
+  rhea.setMaxListeners(0) // rhea-promise repeats rhea's events; an `error` that nobody hears would be thrown.
   ;(promised as unknown as { on(event: string, f: () => void): void }).on("error", () => {})
 
   const die = (reason: Death): void => {

@@ -21,6 +21,8 @@ export interface Session {
   readonly rhea: RheaSession
   readonly plane: SessionPlane
   readonly promised: InstanceType<typeof engine.Session>
+  /** Runs a function when the session ends; gives the function that takes it back. */
+  readonly onEnd: (hook: () => void) => () => void
 }
 
 export interface Link {
@@ -61,12 +63,13 @@ export const session = (
         }))
       }
       const promised = new engine.Session(connection.promised, rhea)
+      const onEnd = endOf(rhea)
       return orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
         Effect.timeoutOrElse({
           duration: timeout,
           orElse: () => Effect.fail(unanswered("begin", timeout))
         }),
-        Effect.as({ connection, rhea, promised, plane: connection.plane.of(rhea) }),
+        Effect.map(() => ({ connection, rhea, promised, plane: connection.plane.of(rhea), onEnd })),
         Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => rhea.close()))
       )
     }),
@@ -77,6 +80,22 @@ export const session = (
       ),
     { interruptible: true }
   )
+
+/** Tells all links of a session of its end by one listener: how many listeners there are does not grow with the links. */
+const endOf = (rhea: RheaSession): Session["onEnd"] => {
+  const hooks = new Set<() => void>()
+  const ended = () => {
+    for (const hook of [...hooks]) hook()
+  }
+  rhea.on("session_error", ended)
+  rhea.on("session_close", ended)
+  return (hook) => {
+    hooks.add(hook)
+    return () => {
+      hooks.delete(hook)
+    }
+  }
+}
 
 const unanswered = (operation: string, timeout: number, entity?: string): OperationTimeoutError =>
   new OperationTimeoutError({
@@ -170,8 +189,7 @@ class OpenLink implements Link {
     this.plane = session.plane.of(this.rhea)
     this.listen(this.rhea, `${this.kind}_error`, () => this.die(this.rhea.error))
     this.listen(this.rhea, `${this.kind}_close`, () => this.die(this.rhea.error))
-    this.listen(session.rhea, "session_error", () => this.die(session.rhea.error))
-    this.listen(session.rhea, "session_close", () => this.die(session.rhea.error))
+    this.off.push(session.onEnd(() => this.die(session.rhea.error)))
     this.off.push(session.connection.onDeath((death) => this.dieOf(death)))
 
     this.attached = Effect.callback((resume) => {
@@ -195,7 +213,7 @@ class OpenLink implements Link {
     })
   }
 
-  private listen(emitter: RheaLink | RheaSession, event: string, listener: () => void): void {
+  private listen(emitter: RheaLink, event: string, listener: () => void): void {
     emitter.on(event, listener)
     this.off.push(() => {
       emitter.removeListener(event, listener)

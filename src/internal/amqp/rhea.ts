@@ -40,6 +40,7 @@ export interface RheaError {
 }
 
 export interface Emitter {
+  setMaxListeners(count: number): unknown
   on(event: string, listener: (context: any) => void): unknown
   once(event: string, listener: (context: any) => void): unknown
   removeListener(event: string, listener: (context: any) => void): unknown
