@@ -7,10 +7,12 @@ import { Effect, Redacted, type Scope } from "effect"
 import { ConnectionString, ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
+import * as net from "node:net"
 import type { AmqpValue } from "../src/AmqpValue.ts"
 import * as AmqpValues from "../src/AmqpValue.ts"
 import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
 import * as Raw from "./suites/frames.ts"
+import { until } from "./suites/harness.ts"
 
 const limit = 262_144
 
@@ -347,6 +349,23 @@ describe("the broker", () => {
     })
   )
 
+  test(
+    "a receiver that takes back more credit than is left has none, and no less",
+    Effect.gen(function*() {
+      const { bystander, next, write } = yield* peer
+      yield* write(Raw.attachSender("q", { name: "in" }))
+      yield* next("flow")
+      yield* write(...[0, 1, 2].map((id) => Raw.transfer({ id })))
+      yield* next("disposition")
+      yield* write(Raw.attachReceiver("q", { handle: 1 }), Raw.flow({ handle: 1, credit: 3 }))
+      for (let i = 0; i < 3; i++) yield* next("transfer")
+      // The flow counts from before the three.
+      yield* write(Raw.flow({ handle: 1, credit: 1, echo: true }))
+      assert.deepStrictEqual((yield* next("flow")).fields.slice(4, 7), [1, 3, 0])
+      yield* bystander
+    })
+  )
+
   describe("a message over the limit", () => {
     test(
       "is rejected at any size, the rest of its frames discarded, and the link goes on",
@@ -668,6 +687,100 @@ const coordinatorOf = (handle: number) =>
     null,
     Raw.uint(0)
   ])
+
+/** The same numbers in every run (Numerical Recipes). */
+const randomOf = (seed: number) => {
+  let state = seed
+  return (below: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor(state / 4294967296 * below)
+  }
+}
+
+describe("conversations in any order, and mutated", () => {
+  const node = "q/$management"
+  const steps = [
+    Raw.transfer({ id: 0 }),
+    Raw.transfer({ id: 1, more: true }),
+    Raw.transfer({ id: 1, payload: Buffer.alloc(5) }),
+    Raw.transfer({ id: 2, settled: true }),
+    Raw.transfer({ id: 9, handle: 2, payload: Buffer.alloc(50, 1) }),
+    Raw.transfer({ id: 10, handle: 3 }),
+    Raw.transfer({ id: 11, handle: 5 }),
+    Raw.flow({ echo: true }),
+    Raw.flow({ handle: 0, credit: 1, echo: true }),
+    Raw.flow({ handle: 1, credit: 9, drain: true }),
+    Raw.flow({ handle: 5, echo: true }),
+    Raw.disposition(0, accepted, { last: 9 }),
+    Raw.disposition(0, Raw.described(0x27, true, false), { last: 9, settled: true }),
+    Raw.frame("detach", [Raw.uint(0), true]),
+    Raw.frame("detach", [Raw.uint(1), false]),
+    Raw.attachSender("q"),
+    Raw.attachReceiver("q", { handle: 1 }),
+    Raw.attachSender("q", { handle: 5, name: "s0" }),
+    Raw.attachSender("not there", { handle: 5 }),
+    Raw.attachReceiver("q/$DeadLetterQueue", { handle: 6 }),
+    Raw.begin(),
+    Raw.begin(7),
+    Raw.frame("end", []),
+    Raw.frame("end", [], { channel: 1 }),
+    Raw.open,
+    Raw.frame("close", [])
+  ]
+  const interesting = [0, 0x40, 0x41, 0x42, 0x43, 0x45, 0x52, 0x53, 0x70, 0xa0, 0xc0, 0xd0]
+
+  /** One peer that says everything at once, and ends. */
+  const say = (port: number, bytes: Buffer) =>
+    Effect.callback<void>((resume) => {
+      const socket = net.connect({ port, host: "127.0.0.1", noDelay: true })
+      socket.on("error", () => {})
+      socket.on("close", () => resume(Effect.void))
+      socket.resume()
+      socket.end(bytes)
+      return Effect.sync(() => {
+        socket.destroy()
+      })
+    })
+
+  test(
+    "no peer is noticed by another, and none is left behind",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const { bystander } = yield* peer
+      const { credential } = yield* ConnectionString.parse(emulator.connectionString)
+      assert(credential._tag === "SharedKey")
+      const hello = Buffer.concat([
+        Raw.saslHeader,
+        Raw.init("PLAIN", `\0${credential.name}\0${Redacted.value(credential.key)}`),
+        Raw.amqpHeader,
+        Raw.open,
+        Raw.begin(),
+        Raw.begin(1),
+        Raw.attachSender("q"),
+        Raw.attachReceiver("q", { handle: 1 }),
+        Raw.flow({ handle: 1, credit: 5 }),
+        Raw.attachSender(node, { handle: 2 }),
+        Raw.attachSender("$cbs", { handle: 3 }),
+        Raw.attachReceiver("$cbs", { handle: 4 })
+      ])
+      const random = randomOf(11)
+      const conversations = Array.from({ length: 3000 }, () => {
+        const parts = Array.from({ length: 1 + random(25) }, () => {
+          const part = Buffer.from(steps[random(steps.length)]!)
+          for (let count = random(3) === 0 ? 1 + random(3) : 0; count > 0; count--) {
+            const value = random(4) === 0 ? random(256) : interesting[random(interesting.length)]!
+            part[8 + random(part.length - 8)] = value
+          }
+          return part
+        })
+        return Buffer.concat([hello, ...parts])
+      })
+      yield* Effect.forEach(conversations, (bytes) => say(emulator.port, bytes), { concurrency: 8 })
+      yield* bystander
+      yield* until(Effect.map(emulator.connections, (count) => count === 1))
+    })
+  )
+})
 
 it.effect("who signed in with a key needs no token", () =>
   Effect.gen(function*() {

@@ -116,6 +116,8 @@ class ServedConnection implements Served {
   /** The links that something waits for the end of, by session: a session is listened to once, not for each of its links. */
   private readonly sessions = new Map<RheaSession, Set<RheaLink>>()
   private stopTimers = (): void => {}
+  /** The peer is told that it broke the protocol. */
+  private isRefused = false
 
   constructor(door: Door, socket: Socket, container: RheaContainer) {
     this.door = door
@@ -145,6 +147,8 @@ class ServedConnection implements Served {
     // What rhea itself cannot read; after these it only half-closes.
     for (const event of ["protocol_error", "error"]) {
       this.rhea.on(event, (error) => {
+        // What it cannot write it cannot write a second time either.
+        if (this.isRefused) return this.drop()
         this.refuse(new Guard.Violation(error instanceof Error ? error.message : "The frame cannot be read."))
         this.rhea._process()
       })
@@ -184,6 +188,7 @@ class ServedConnection implements Served {
 
   /** The answer is a header to what is no AMQP 1.0 (section 2.2), a close to a frame, and nothing while SASL goes on. */
   private refuse(violation: Guard.Violation): void {
+    this.isRefused = true
     if (violation.phase === "header") this.socket.write(amqpHeader)
     if (violation.phase === "amqp") {
       this.rhea.open()

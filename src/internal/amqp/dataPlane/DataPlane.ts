@@ -258,7 +258,8 @@ export class DataPlane {
       // rhea adds credit and count and subtracts ours. A flow without credit changes none.
       const isCredit = flow["link_credit"] !== undefined && flow["link_credit"] !== null
       flow["delivery_count"] = ours + (isCredit ? distance(flow["delivery_count"] ?? 0, ours) : 0)
-      if (!isCredit) flow["link_credit"] = credit
+      // A receiver that takes credit back may have been sent more meanwhile: none is left, and no less.
+      flow["link_credit"] = isCredit ? Math.max(flow["link_credit"], ours - flow["delivery_count"]) : credit
       onFlow.call(link, frame)
     }
   }

@@ -461,7 +461,8 @@ export class SessionPlane {
     size: number,
     isTransactional: boolean
   ): void {
-    link.link.credit--
+    // A peer that sends more than it may has no less than none: a flow has no negative credit.
+    if (link.link.credit > 0) link.link.credit--
     link.link.delivery_count = (link.link.delivery_count + 1) >>> 0
     if (link.inbox.length === 0) this.host.received(link)
     link.inbox.push(new IncomingDelivery(link, id, tag, format, settled, payload, size, isTransactional))
