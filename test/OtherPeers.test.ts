@@ -154,7 +154,8 @@ describe("a receiving link", () => {
       const state = (code: number) => (types as any).described_nc(types.wrap_ulong(code), (types as any).wrap_list([]))
       const received = (types as any).wrap_list([types.wrap_uint(0), (types as any).wrap_ulong(5)])
       delivery.update(false, (types as any).described_nc(types.wrap_ulong(0x23), received))
-      yield* Effect.sleep("100 millis")
+      // Answered after it.
+      yield* claim("texts")
       assert.isFalse(delivery.remote_settled ?? false)
       assert.deepInclude(yield* emulator.counters(Texts), { delivered: 1, released: 0, completed: 0 })
       delivery.update(false, state(0x24))

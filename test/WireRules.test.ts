@@ -225,7 +225,7 @@ describe("the broker", () => {
         "amqp:decode-error"
       ],
       "a frame larger than was agreed": [Buffer.from("0001000102000000", "hex"), "amqp:connection:framing-error"],
-      "a frame smaller than its header": [Buffer.from("0000000702000000", "hex"), "amqp:connection:framing-error"]
+      "a frame smaller than its header": [Buffer.from("0000000702000000", "hex"), "amqp:decode-error"]
     }
     for (const [what, [bytes, condition]] of Object.entries(cases)) {
       test(

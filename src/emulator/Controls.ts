@@ -16,7 +16,7 @@ import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import type { Door } from "./amqp/Door.ts"
-import { incoming, outgoing, QuotaProblem } from "./amqp/StoredPayload.ts"
+import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./Broker.ts"
 
 /**
@@ -187,11 +187,6 @@ export const make = (started: Started, network: Network): Controls => {
             } catch (error) {
               writer.reset()
               if (error instanceof MessageEncodeError) return Effect.fail(error)
-              if (error instanceof QuotaProblem) {
-                return Effect.fail(
-                  new MessageEncodeError({ entity: path, part: "applicationProperties", description: error.message })
-                )
-              }
               throw error
             }
           }

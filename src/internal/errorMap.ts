@@ -332,9 +332,9 @@ export const protocolBroken = (
 
 const framingError = "amqp:connection:framing-error"
 
-/** Whether a peer's frames cannot be read, on no connection. */
+/** Whether a peer's frames cannot be read, on no connection: found here, not said by the peer of ours. */
 export const isUnreadable = (error: E.Any): boolean =>
-  error._tag === "ServiceBusError" && error.condition === framingError
+  error._tag === "ServiceBusError" && error.condition === framingError && error.cause instanceof Error
 
 /** Whether an error says that a lock is over. */
 export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.SessionLockLostError => {

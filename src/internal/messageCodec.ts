@@ -100,7 +100,7 @@ export const writeSymbol = (writer: Writer, part: string, value: string | undefi
 const time = (part: string, value: DateTime.Utc | undefined): DateTime.Utc | undefined =>
   value === undefined || DateTime.isDateTime(value) ? value : refuse(part, "it must be a DateTime")
 
-export const writeTime = (writer: Writer, part: string, value: DateTime.Utc | undefined): void => {
+const writeTime = (writer: Writer, part: string, value: DateTime.Utc | undefined): void => {
   if (time(part, value) === undefined) return writer.null()
   at(part, () => writer.timestamp(DateTime.toEpochMillis(value!)))
 }
@@ -393,7 +393,7 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
  * Opens a batch. The envelope repeats of the first message what .NET and JavaScript repeat: its id, its session and its
  * partition keys. `name` is its id where it has none of its own.
  */
-export const beginBatch = (writer: Writer, first: Route, name: string): void => {
+export const beginBatch = (writer: Writer, first: Route, name?: string): void => {
   const { partitionKey, sessionId, viaPartitionKey } = first
   writeAnnotations(writer, { body: undefined, partitionKey, viaPartitionKey, sessionId })
   writer.descriptor(0x73)

@@ -95,8 +95,11 @@ interface Open {
   readonly isClosed: () => boolean
 }
 
-/** The least time for which nobody connects to a peer whose frames cannot be read, in milliseconds. */
+/** The least time between two connections to a peer whose frames cannot be read, in milliseconds. */
 const shortestPause = 100
+
+/** A connection that lived for as long has worked, in milliseconds. */
+const routine = 10_000
 
 const gone = (): ServiceBusConnectionError =>
   new ServiceBusConnectionError({ description: "the client is closed", isClosed: true })
@@ -110,13 +113,18 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     let generation = 0
     let latest: Open | undefined
     const clock = yield* Clock.Clock
-    /** A peer whose frames cannot be read: why, and how long nobody connects again. Times are milliseconds. */
+    /** A peer whose frames cannot be read: why, and until when there is no new connection to it. Times are milliseconds. */
     let unreadable: { readonly death: Connection.Death; readonly pause: number; readonly until: number } | undefined
-    const noteDeath = (death: Connection.Death): void => {
+    const noteDeath = (death: Connection.Death, openedAt: number): void => {
       if (!errorMap.isUnreadable(death)) return void (unreadable = undefined)
       const { delay, maxDelay } = options.retry
-      const pause = Math.min(maxDelay, unreadable === undefined ? Math.max(delay, shortestPause) : 2 * unreadable.pause)
-      unreadable = { death, pause, until: monotonic(clock) + pause }
+      const now = monotonic(clock)
+      // One that worked for a while has nothing to do with the pauses before it.
+      const last = unreadable === undefined || now - openedAt > routine + unreadable.pause
+        ? delay / 2
+        : unreadable.pause
+      const pause = Math.max(shortestPause, Math.min(maxDelay, 2 * last))
+      unreadable = { death, pause, until: now + pause }
     }
 
     const open = Effect.gen(function*(): Effect.fn.Return<Open, AttachError, Scope.Scope> {
@@ -144,9 +152,10 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         openTimeout: options.timeout,
         frameTrace: options.frameTrace ? trace(context, mine) : undefined
       })
+      const openedAt = monotonic(clock)
       // First of all hooks: whoever is told of the death and tries again must find a new connection.
       const off = connection.onDeath((death) => {
-        noteDeath(death)
+        noteDeath(death, openedAt)
         Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))
       })
       const claims = yield* cbs.make(connection, options)

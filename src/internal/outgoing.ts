@@ -162,8 +162,8 @@ export class Batcher<in M> {
     if (this.count > 0 && next !== this.key) this.close()
     const before = writer.length
     // The envelope has it too.
-    const name = this.count === 0 ? randomUUID() : undefined
-    if (name !== undefined) {
+    const name = this.count === 0 && route?.messageId === undefined ? randomUUID() : undefined
+    if (this.count === 0) {
       try {
         messageCodec.beginBatch(writer, route ?? {}, name)
       } catch (error) {

@@ -79,6 +79,12 @@ const step = async (what: string, command: ReadonlyArray<string>, options: {
   throw new LeftOut(`${what} failed (${problem ?? `exit code ${code}`}): ${last.slice(-400)}`)
 }
 
+/** Builds a program that is ours: where that fails it is a failure, and not a client that is left out. */
+const build = async (...[what, command, options = {}]: Parameters<typeof step>) => {
+  const { code, output, problem } = await execute(command, { ...options, timeout: limits.preparing })
+  if (code !== 0) throw new Error(`${what} failed (${problem ?? `exit code ${code}`}):\n${output}`)
+}
+
 const needs = async (command: string, ...args: ReadonlyArray<string>) => {
   const { code } = await execute([command, ...args], { timeout: 30_000, cwd: here })
   if (code !== 0) throw new LeftOut(`this machine has no usable ${command}`)
@@ -131,7 +137,8 @@ const go: Client = {
     const folder = await once("go", ["go"], async (folder) => {
       // Read-only folders, as Go makes them by default, could not be removed with the cache.
       const env = { GOMODCACHE: join(folder, "modules"), GOFLAGS: "-modcacherw -mod=readonly", GOTOOLCHAIN: "local" }
-      await step("go build", ["go", "build", "-o", join(folder, "interop"), "."], { cwd: join(here, "go"), env })
+      await step("go mod download", ["go", "mod", "download"], { cwd: join(here, "go"), env })
+      await build("go build", ["go", "build", "-o", join(folder, "interop"), "."], { cwd: join(here, "go"), env })
     })
     return [join(folder, "interop")]
   }
@@ -144,7 +151,10 @@ const java: Client = {
     await needs("mvn", "-v")
     const folder = await once("java", ["java"], async (folder) => {
       const options = [`-Dmaven.repo.local=${join(folder, "repository")}`, `-DcacheFolder=${folder}`]
-      await step("mvn", ["mvn", "-q", "-B", "-f", "java/pom.xml", ...options, "compile", "dependency:build-classpath"])
+      const mvn = ["mvn", "-q", "-B", "-f", "java/pom.xml", ...options]
+      // The first resolves what the second needs: its plugins as well, by doing nothing with them.
+      await step("mvn dependency", [...mvn, "-Dmaven.main.skip", "compile", "dependency:build-classpath"])
+      await build("mvn compile", [...mvn, "-o", "compile"])
     })
     const classPath = `${join(folder, "target/classes")}:${readFileSync(join(folder, "classpath"), "utf8").trim()}`
     return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, "Interop"]

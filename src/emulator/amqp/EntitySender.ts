@@ -31,8 +31,6 @@ export const attachSender = (
       // Our own settled delivery has left.
       if (destructive || outcome === undefined && !settled) return
       served.idle.touch(link)
-      // How much of it the peer has by now (AMQP 1.0 section 3.4.1): it says nothing of what becomes of it.
-      if (!settled && isReceived(outcome)) return
       decide(served, queue, delivery, outcome, settled)
     }
   }
@@ -75,9 +73,6 @@ export const attachSender = (
   // Credit that came together with the attach made no event: the link was not open yet.
   schedule(() => attachment.wake())
 }
-
-const isReceived = (outcome: Outcome | undefined): boolean =>
-  outcome?._tag === "Other" && (outcome.descriptor === 0x23 || outcome.descriptor === "amqp:received:list")
 
 const decide = (
   served: Served,

@@ -50,11 +50,12 @@ export const serve = (
     )
 
   const handle = (delivery: IncomingDelivery): void => {
-    let sections: Sections
+    let message: Sections
     let request: Request
     let replyTo: AmqpValue.AmqpValue
     try {
-      const read = sections = new Sections(delivery.payload, 0, delivery.payload.length)
+      const sections = new Sections(delivery.payload, 0, delivery.payload.length)
+      message = sections
       const properties = sections.readRecord(sections.applicationProperties)
       const body = sections.readBody()
       replyTo = sections.readList(sections.properties)[4]
@@ -63,7 +64,7 @@ export const serve = (
         properties,
         body: body.kind === "value" ? body.value : null,
         exactBody: () => {
-          const exact = read.readBody(true)
+          const exact = sections.readBody(true)
           return exact.kind === "value" ? exact.value : null
         }
       }
@@ -81,7 +82,7 @@ export const serve = (
     const answered = delivery.isTransactional
       ? refuse(served.door.refusals.transactions(String(link.remote.attach!["target"]?.address ?? "")))
       : answer(request)
-    const payload = encode(names[keys], rawItem(sections, sections.properties, 0), answered)
+    const payload = encode(names[keys], rawItem(message, message.properties, 0), answered)
     const target = plane.link(reply)
     target.session.send(target, payload, { settled: reply.remote.attach?.["snd_settle_mode"] === 1, owner: unsettled })
   }

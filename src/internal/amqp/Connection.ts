@@ -128,8 +128,10 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   })
   const rhea = promised._connection
   // rhea-promise listens here for each link that is being attached: as many as a peer allows, and no leak.
-  rhea.setMaxListeners(0) // rhea-promise repeats rhea's events; an `error` that nobody hears would be thrown.
-  ;(promised as unknown as { on(event: string, f: () => void): void }).on("error", () => {})
+  rhea.setMaxListeners(0)
+  const repeated = promised as unknown as { on(event: string, f: () => void): void }
+  // rhea-promise repeats rhea's events; an `error` without a listener would be thrown.
+  repeated.on("error", () => {})
 
   const die = (reason: Death): void => {
     if (death !== undefined) return
@@ -138,7 +140,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     for (const hook of [...hooks]) hook(reason)
     hooks.clear()
   }
-  /** The peer is told why, as far as it can be, and everybody else when that has left. */
+  /** The peer is told why, as far as a socket takes it that is destroyed then; and so are those who use the connection. */
   const broken = (problem: Error, condition: string): void => {
     if (death !== undefined) return
     const reason = errorMap.protocolBroken(problem, condition)

@@ -41,7 +41,10 @@ const maxSaslFrame = 512
 /** What we advertise as channel-max, and one. */
 const maxSessions = 5000
 
+/** Of a frame that is larger than was agreed, and of nothing else: see `errorMap.isUnreadable`. */
 const framing = "amqp:connection:framing-error"
+
+const malformed = "amqp:decode-error"
 
 type FieldType = "string" | "uint" | "ushort" | "ubyte" | "ulong" | "boolean" | "map" | "binary" | "symbols" | "any"
 
@@ -170,7 +173,7 @@ export class Guard {
         offset = end
       }
     } catch (error) {
-      violation = error instanceof Violation ? error : new Violation("a frame is not well-formed", "amqp:decode-error")
+      violation = error instanceof Violation ? error : new Violation("a frame is not well-formed", malformed)
       violation.phase = this.phase as Violation["phase"]
       this.phase = "violated"
     }
@@ -204,7 +207,7 @@ export class Guard {
     }
     const size = bytes.readUInt32BE(start)
     const limit = this.phase === "sasl" ? maxSaslFrame : this.options.maxFrameSize
-    if (size < 8) throw new Violation(`a frame of ${size} bytes is smaller than its header`, framing)
+    if (size < 8) throw new Violation(`a frame of ${size} bytes is smaller than its header`, malformed)
     if (size > limit) {
       throw new Violation(`a frame of ${size} bytes is larger than the ${limit} that were agreed`, framing)
     }
@@ -229,11 +232,11 @@ export class Guard {
   private frame(bytes: Buffer, start: number, end: number): void {
     const body = start + 4 * bytes[start + 4]!
     if (body < start + 8 || body > end) {
-      throw new Violation("the offset of a frame's body is outside of the frame", framing)
+      throw new Violation("the offset of a frame's body is outside of the frame", malformed)
     }
     const type = bytes[start + 5]
     if (type !== (this.phase === "sasl" ? 1 : 0)) {
-      throw new Violation(`a frame of type ${type} came in this phase`, framing)
+      throw new Violation(`a frame of type ${type} came in this phase`, malformed)
     }
     // An empty frame keeps the connection alive.
     if (body === end) return
@@ -246,10 +249,10 @@ export class Guard {
       return
     }
     const shape = (this.phase === "sasl" ? saslShapes : shapes).get(code)
-    if (shape === undefined) throw new Violation("a frame has an unknown performative", "amqp:decode-error")
+    if (shape === undefined) throw new Violation("a frame has an unknown performative", malformed)
     const list = reader.position
     if (walk(bytes, list, end) !== end) {
-      throw new Violation(`a frame of ${shape.name} is not well-formed`, "amqp:decode-error")
+      throw new Violation(`a frame of ${shape.name} is not well-formed`, malformed)
     }
     const values = this.fields(reader, shape)
     if (this.phase === "amqp") this.semantics(code, channel, shape, values)

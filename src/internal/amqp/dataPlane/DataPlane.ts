@@ -173,11 +173,6 @@ export class DataPlane {
       }
     }, session)
 
-    const unattached = (what: string, handle: number) =>
-      plane.host.breach(plane, undefined, {
-        condition: "amqp:session:unattached-handle",
-        description: `A ${what} came on handle ${handle}, where no link is attached.`
-      })
     const onAttach = session.on_attach
     session.on_attach = (frame) => {
       const { handle, name, role } = frame.performative
@@ -207,7 +202,7 @@ export class DataPlane {
     session.on_flow = (frame) => {
       const { echo, handle } = frame.performative
       const link = handle === undefined || handle === null ? undefined : plane.handles.get(handle)
-      if (link === undefined && handle !== undefined && handle !== null) return unattached("flow", handle)
+      if (link === undefined && handle !== undefined && handle !== null) return plane.unattached("flow", handle)
       onFlow.call(session, frame)
       if (echo !== true) return
       // The present state, of the link or of the session (AMQP 1.0 section 2.7.4).

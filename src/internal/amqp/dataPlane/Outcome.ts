@@ -116,7 +116,7 @@ export const readOutcome = (reader: Reader): Outcome | undefined => {
         deliveryFailed: count > 0 ? reader.boolean() : undefined,
         undeliverableHere: count > 1 ? reader.boolean() : undefined,
         // They become properties of the message, of the type that they have.
-        annotations: count > 2 ? reader.exactly(() => reader.record()) : undefined
+        annotations: count > 2 ? reader.exactRecord() : undefined
       }
     }
     case 0x34:
@@ -138,7 +138,7 @@ const readError = (reader: Reader): AmqpError | undefined => {
   const count = reader.list()
   const condition = count > 0 ? reader.value() : undefined
   const description = count > 1 ? reader.value() : undefined
-  const info = count > 2 ? reader.exactly(() => reader.record()) : undefined
+  const info = count > 2 ? reader.exactRecord() : undefined
   return {
     condition: text(condition) ?? "amqp:internal-error",
     description: text(description),

@@ -170,13 +170,15 @@ export class Reader {
     return this.of(this.u8(), depth)
   }
 
-  /** Reads with the exact type of every value, whatever this reader does otherwise. */
-  exactly<A>(read: () => A): A {
+  /** The entries of a map as `record` gives them, with the exact type of every value. */
+  exactRecord(): Record<string, AmqpValue.AmqpValue> {
     const { exact } = this
     this.exact = true
-    const value = read()
-    this.exact = exact
-    return value
+    try {
+      return this.record()
+    } finally {
+      this.exact = exact
+    }
   }
 
   private as(type: AmqpValue.TypeName, value: number | bigint): AmqpValue.AmqpValue {

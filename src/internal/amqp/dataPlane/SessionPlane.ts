@@ -389,10 +389,7 @@ export class SessionPlane {
       }
     }
     const link = handle === undefined ? undefined : this.handles.get(handle)
-    if (link === undefined) {
-      const description = `A transfer came on handle ${handle}, where no link is attached.`
-      return this.host.breach(this, undefined, { condition: "amqp:session:unattached-handle", description })
-    }
+    if (link === undefined) return this.unattached("transfer", handle)
     const { incoming } = this.session
     if (incoming.next_transfer_id === 0xffffffff) {
       // rhea compares the two without wrapping.
@@ -434,6 +431,14 @@ export class SessionPlane {
     }
     partial.settled ||= settled
     this.continued(link, partial, payload, more)
+  }
+
+  /** A frame came for a link that is not there. */
+  unattached(what: string, handle: number | undefined): void {
+    this.host.breach(this, undefined, {
+      condition: "amqp:session:unattached-handle",
+      description: `A ${what} came on handle ${handle}, where no link is attached.`
+    })
   }
 
   /** A part of a delivery. One that grows beyond what its link takes is counted and not kept. */
