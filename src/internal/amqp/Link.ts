@@ -13,7 +13,8 @@ import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
 import { awaitEvent, type Connection, farewell, orDeath } from "./Connection.ts"
-import type { LinkPlane, SessionPlane } from "./dataPlane/SessionPlane.ts"
+import type { LinkPlane } from "./dataPlane/LinkPlane.ts"
+import type { SessionPlane } from "./dataPlane/SessionPlane.ts"
 import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./rhea.ts"
 
 export interface Session {
@@ -70,7 +71,7 @@ export const session = (
           orElse: () => Effect.fail(unanswered("begin", timeout))
         }),
         Effect.map(() => ({ connection, rhea, promised, plane: connection.plane.of(rhea), onEnd })),
-        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => rhea.close()))
+        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => giveUp(rhea)))
       )
     }),
     ({ rhea }) =>
@@ -80,6 +81,12 @@ export const session = (
       ),
     { interruptible: true }
   )
+
+/** Ends a session that nobody waits for any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
+const giveUp = (rhea: RheaSession): void => {
+  if (rhea.state.remote_open) rhea.close()
+  else rhea.once("session_open", () => rhea.close())
+}
 
 /** Tells all links of a session of its end by one listener: how many listeners there are does not grow with the links. */
 const endOf = (rhea: RheaSession): Session["onEnd"] => {
@@ -156,6 +163,7 @@ class OpenLink implements Link {
   readonly kind: "sender" | "receiver"
   readonly name: string
   private death: E.Any | undefined
+  private isReleased = false
   private readonly hooks = new Set<(death: E.Any) => void>()
   private readonly off: Array<() => void> = []
   private readonly abort = new AbortController()
@@ -240,16 +248,25 @@ class OpenLink implements Link {
   }
 
   dead(): E.Any | undefined {
+    if (this.isReleased) {
+      // Hardly anybody asks: an error with its stack is dear.
+      this.death ??= new ServiceBusConnectionError({
+        entity: this.entity,
+        description: "the link is closed",
+        isClosed: true
+      })
+    }
     return this.death
   }
 
   addCredit(credit: number): void {
-    if (this.death === undefined) this.rhea.add_credit(credit)
+    if (this.death === undefined && !this.isReleased) this.rhea.add_credit(credit)
   }
 
   onDeath(hook: (death: E.Any) => void): () => void {
-    if (this.death !== undefined) {
-      hook(this.death)
+    const death = this.dead()
+    if (death !== undefined) {
+      hook(death)
       return () => {}
     }
     this.hooks.add(hook)
@@ -268,9 +285,9 @@ class OpenLink implements Link {
   release(): void {
     for (const off of this.off) off()
     this.off.length = 0
-    this.dieOf(
-      new ServiceBusConnectionError({ entity: this.entity, description: "the link is closed", isClosed: true })
-    )
+    this.isReleased = true
+    for (const hook of [...this.hooks]) hook(this.dead()!)
+    this.hooks.clear()
     this.session.drop(this.plane)
   }
 }

@@ -1,8 +1,8 @@
 /**
  * Deliveries (AMQP 1.0 section 2.6.12) as the data plane knows them, in both directions, and who hears what becomes of them.
  */
+import type { LinkPlane } from "./LinkPlane.ts"
 import type { Outcome } from "./Outcome.ts"
-import type { LinkPlane } from "./SessionPlane.ts"
 
 /** Who hears of a delivery's fate. Called inside the read of a frame: it may only complete, offer or queue. */
 export interface DeliveryOwner {
