@@ -12,7 +12,7 @@ import { randomUUID } from "node:crypto"
 import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { awaitEvent, type Connection, farewell, orDeath } from "./Connection.ts"
+import { awaitEvent, type Connection, farewell, giveUp, orDeath } from "./Connection.ts"
 import type { LinkPlane } from "./dataPlane/LinkPlane.ts"
 import type { SessionPlane } from "./dataPlane/SessionPlane.ts"
 import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./rhea.ts"
@@ -65,10 +65,14 @@ export const session = (
       }
       const promised = new engine.Session(connection.promised, rhea)
       const onEnd = endOf(rhea)
+      const heard = connection.heard()
       return orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
         Effect.timeoutOrElse({
           duration: timeout,
-          orElse: () => Effect.fail(unanswered("begin", timeout))
+          orElse: () => {
+            connection.doubt(heard)
+            return Effect.fail(unanswered("begin", timeout))
+          }
         }),
         Effect.map(() => ({ connection, rhea, promised, plane: connection.plane.of(rhea), onEnd })),
         Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => giveUp(rhea)))
@@ -81,12 +85,6 @@ export const session = (
       ),
     { interruptible: true }
   )
-
-/** Ends a session that nobody waits for any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
-const giveUp = (rhea: RheaSession): void => {
-  if (rhea.state.remote_open) rhea.close()
-  else rhea.once("session_open", () => rhea.close())
-}
 
 /** Tells all links of a session of its end by one listener: how many listeners there are does not grow with the links. */
 const endOf = (rhea: RheaSession): Session["onEnd"] => {
@@ -135,11 +133,15 @@ export const attach = (
 
 const open = (session: Session, options: AttachOptions): Effect.Effect<OpenLink, E.AttachError> =>
   Effect.suspend(() => {
+    const heard = session.connection.heard()
     const link = new OpenLink(session, options)
     return orDeath(session.connection, link.attached).pipe(
       Effect.timeoutOrElse({
         duration: options.timeout,
-        orElse: () => Effect.fail(unanswered("attach", options.timeout, options.entity))
+        orElse: () => {
+          session.connection.doubt(heard)
+          return Effect.fail(unanswered("attach", options.timeout, options.entity))
+        }
       }),
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => link.abandon()))
     )

@@ -332,6 +332,8 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
   private readonly resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void
   private readonly onAnswer: OnAnswer | undefined
   private readonly off: () => void
+  /** What the connection had heard before. */
+  private readonly heard: number
 
   constructor(
     { granted, link }: Receiver,
@@ -349,6 +351,7 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     this.timeout = timeout
     this.resume = resume
     this.remaining = deliveries.length
+    this.heard = link.connection.heard()
     this.off = link.onDeath((death) => this.unanswered("the link was lost before the peer answered", death))
   }
 
@@ -366,6 +369,7 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
   }
 
   expire(): void {
+    this.link.connection.doubt(this.heard)
     this.unanswered(`the peer did not answer within ${this.timeout} ms`)
   }
 

@@ -221,13 +221,12 @@ export class SessionPlane {
       writer.null()
       writer.boolean(isDrain === true)
     } else if (this.host.padded) { for (let i = 0; i < 5; i++) writer.null() }
-    if (!this.host.padded) return this.endFlow(at, link === undefined ? 4 : 9)
-    writer.boolean(false)
-    writer.null()
-    this.endFlow(at, 11)
-  }
-
-  private endFlow(at: number, fields: number): void {
+    let fields = link === undefined ? 4 : 9
+    if (this.host.padded) {
+      writer.boolean(false)
+      writer.null()
+      fields = 11
+    }
     this.endPerformative(at, fields)
     this.endFrame(at)
   }
