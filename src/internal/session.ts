@@ -6,10 +6,9 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import {
@@ -29,6 +28,7 @@ import * as errorMap from "./errorMap.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
+import { ownScope } from "./ownScope.ts"
 import { durationOf, type Receiving } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
 import * as rescheduling from "./rescheduling.ts"
@@ -84,26 +84,18 @@ export const accept = (
 
 /** One try; what comes to nothing leaves nothing in the caller's scope. */
 const attach = (options: Options) =>
-  Effect.flatMap(
-    Scope.Scope,
-    (scope) =>
-      Effect.flatMap(Scope.fork(scope), (mine) =>
-        Effect.onExit(attachIn(options, mine), (exit) =>
-          Exit.isSuccess(exit) && exit.value !== undefined && "id" in exit.value
-            ? Effect.void
-            : Scope.close(mine, Exit.void)))
-  )
+  ownScope(attachIn(options), (attached) => attached !== undefined && "id" in attached)
 
-const attachIn = (options: Options, mine: Scope.Scope) =>
+const attachIn = (options: Options) =>
   Effect.gen(function*() {
     const { destructive, entity, id, namespace, prefetch, wait } = options
-    const session = yield* namespace.session(entity.path).pipe(Scope.provide(mine))
+    const session = yield* namespace.session(entity.path)
     const receiver = yield* Receiver.make(session, {
       entity: entity.path,
       destructive,
       timeout: namespace.options.timeout,
       session: { id, wait }
-    }).pipe(Scope.provide(mine))
+    })
     const granted = receiver.granted!.id
     if (granted === undefined || id !== null && id !== granted) {
       if (id === null) return undefined
