@@ -14,6 +14,7 @@ const bundlers = [
   "rolldown@1.3.3",
   "vite@8.4.0",
   "webpack@5.113.0",
+  "bun@1.4.5",
   "postject@1.0.0-alpha.6"
 ]
 
@@ -118,6 +119,11 @@ webpack({
   )
   run(process.execPath, ["webpack.mjs"], user)
   works("webpack", "webpack.cjs")
+
+  // Its script fetches the binary where npm ran none.
+  run(process.execPath, ["install.js"], join(user, "node_modules/bun"))
+  run(bin("bun"), ["build", "--compile", "main.ts", "--outfile", join(built, "bun-orders")], user)
+  works("bun, an executable", "bun-orders", join(built, "bun-orders"), [])
 
   // Node's own single executables; on macOS they want a signature besides, on Windows another tool.
   if (process.platform !== "linux") return console.log("bundled: a single executable is tried on Linux alone")
