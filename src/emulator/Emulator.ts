@@ -152,7 +152,7 @@ interface Started extends Controls.Started {
 const positive = (option: string, input: Duration.Input | undefined, otherwise: number) => {
   const duration = Duration.fromInput(input ?? otherwise)
   return duration._tag === "Some" && Duration.toMillis(duration.value) > 0
-    ? Effect.succeed(Duration.toMillis(duration.value))
+    ? Effect.succeed(Math.ceil(Duration.toMillis(duration.value)))
     : Effect.fail(new EmulatorError({ problem: `${option} must be a duration of more than 0` }))
 }
 

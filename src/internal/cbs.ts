@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { ServiceBusCredential } from "../ServiceBusCredential.ts"
 import { type AttachError, CredentialError } from "../ServiceBusError.ts"
 import type { Connection } from "./amqp/Connection.ts"
+import { whole } from "./amqp/monotonic.ts"
 import * as errorMap from "./errorMap.ts"
 import * as RequestResponse from "./requestResponse.ts"
 import * as sas from "./sas.ts"
@@ -162,7 +163,7 @@ export const make: (connection: Connection, options: {
       const now = yield* Clock.currentTimeMillis
       const left = token.expiresAt - now
       // A quarter of the life, at most 15 minutes, is left for trying again when the provider fails.
-      yield* Effect.sleep(Math.min(maxSleep, Math.max(1_000, left - Math.min(900_000, left / 4))))
+      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - Math.min(900_000, left / 4)))))
       if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
       token = yield* put(entity).pipe(
         Effect.tapError((error) => Effect.logWarning("Refreshing a Service Bus token failed", error)),

@@ -13,6 +13,7 @@ import { DataPlane } from "./dataPlane/DataPlane.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as FrameTrace from "./FrameTrace.ts"
 import * as Guard from "./Guard.ts"
+import { whole } from "./monotonic.ts"
 import { engine, type RheaConnection } from "./rhea.ts"
 import * as Transport from "./Transport.ts"
 
@@ -248,7 +249,7 @@ const heartbeats = (connection: Connection): Effect.Effect<void> =>
     const timeout = connection.plane.remoteIdleTimeout
     if (timeout === undefined || timeout <= 0) return Effect.void
     // A peer that asks for less than two frames a second is not served as it wishes: it could keep us busy with nothing.
-    return Effect.sleep(Math.max(500, timeout / 2)).pipe(
+    return Effect.sleep(whole(Math.max(500, timeout / 2))).pipe(
       Effect.andThen(Effect.sync(() => {
         if (connection.dead() === undefined) connection.plane.heartbeat()
       })),
