@@ -167,7 +167,8 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
       ...(options.policies ?? [])
     ]
     const alarm = yield* Alarm.make<Timer>((due) => {
-      for (const timer of due) timer.ring()
+      // One that ends a connection ends its other timers, also those that are due at the same instant.
+      for (const timer of due) if (timer.slot === Alarm.due) timer.ring()
     })
     const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
     const idle = {

@@ -220,8 +220,11 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     }
   }
   yield* orDeath(connection, awaitEvent(rhea, "connection_open", () => rhea.connect()))
-  yield* Effect.forkIn(heartbeats(connection), scope, { startImmediately: true })
-  yield* Effect.forkIn(watchdog(silence, die), scope, { startImmediately: true })
+  for (const timer of [heartbeats(connection), watchdog(silence, die)]) {
+    const fiber = yield* Effect.forkIn(timer, scope, { startImmediately: true })
+    // Who does not use it any more may hold a dead connection for long.
+    connection.onDeath(() => fiber.interruptUnsafe())
+  }
   return connection
 })
 
