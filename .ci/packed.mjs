@@ -1,28 +1,8 @@
 // Installs the packed tarball into an empty project, beside the official client and another rhea, and uses it there on the
-// oldest and the newest Node that the package supports: what users get is what works.
-import { execFileSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
-
-const root = resolve(import.meta.dirname, "..")
-const work = mkdtempSync(join(tmpdir(), "effect-service-bus-"))
-const run = (command, args, cwd) => {
-  try {
-    return execFileSync(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" })
-  } catch (error) {
-    throw new Error(`${command} ${args.join(" ")}\n${error.stdout}${error.stderr}`, { cause: error })
-  }
-}
-const npm = (args, cwd) => run("npm", [...args, "--no-audit", "--no-fund"], cwd)
-const { devDependencies, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
-
-const project = (name) => {
-  const folder = join(work, name)
-  mkdirSync(folder)
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ name, private: true, type: "module" }))
-  return folder
-}
+// oldest and the newest Node that the package supports, and its types with each TypeScript: what users get is what works.
+import { readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { devDependencies, inFolder, npm, oldest, root, run, version } from "./outside.mjs"
 
 const program = `
 import { ServiceBusClient as Official } from "@azure/service-bus"
@@ -61,15 +41,35 @@ for (const closed of ["effect-service-bus/internal/sas", "effect-service-bus/emu
 }
 `
 
-try {
-  const [{ filename }] = JSON.parse(
-    run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", work], root)
-  )
+/** The versions of TypeScript that the declarations and the source compile with. */
+const compilers = {
+  [devDependencies.typescript]: `npm:typescript@${devDependencies.typescript}`,
+  "6.0.2": "npm:typescript@6.0.2",
+  "5.9.3": "npm:typescript@5.9.3"
+}
+
+const resolutions = [["NodeNext", "NodeNext"], ["ESNext", "Bundler"]]
+
+const compile = (tsc, folder, file, options) => {
+  for (const [module, moduleResolution] of resolutions) {
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: { module, moduleResolution, target: "ES2022", strict: true, noEmit: true, ...options },
+        files: [file]
+      })
+    )
+    run(process.execPath, [tsc, "-p", folder], folder)
+  }
+}
+
+inFolder(({ project, tarball }) => {
+  const packed = tarball()
   const user = project("user")
   npm([
     "install",
     "--ignore-scripts",
-    join(work, filename),
+    packed,
     `effect@${devDependencies.effect}`,
     `@azure/service-bus@${devDependencies["@azure/service-bus"]}`,
     "rhea@3.0.4",
@@ -78,28 +78,40 @@ try {
   ], user)
   writeFileSync(join(user, "main.ts"), program)
   const old = project("old")
-  npm(["install", "node@22.12.0"], old)
+  npm(["install", `node@${oldest}`], old)
   for (const node of [process.execPath, join(old, "node_modules/node/bin/node")]) {
     // The oldest Node takes no types away by itself yet.
     run(node, ["--experimental-strip-types", "--disable-warning=ExperimentalWarning", "main.ts"], user)
+    // A CommonJS program has it by require, and Node says nothing about that: before 22.13 it did.
+    const warned =
+      "process.on('warning', (warning) => console.log(warning.message)); require('effect-service-bus/emulator')"
+    const noise = run(node, ["--input-type=commonjs", "-e", warned], user)
+    if (noise !== "") throw new Error(noise)
     console.log(`packed ${version}: sends and receives on Node ${run(node, ["--version"], user).trim()}`)
   }
-  for (const [module, moduleResolution] of [["NodeNext", "NodeNext"], ["ESNext", "Bundler"]]) {
-    writeFileSync(
-      join(user, "tsconfig.json"),
-      JSON.stringify({
-        compilerOptions: { module, moduleResolution, target: "ES2022", strict: true, noEmit: true, types: ["node"] },
-        files: ["main.ts"]
-      })
-    )
-    const errors = run(
-      process.execPath,
-      [join(root, "node_modules/typescript/bin/tsc"), "-p", user, "--skipLibCheck"],
-      user
-    )
-    if (errors !== "") throw new Error(errors)
-    console.log(`packed ${version}: types resolve with moduleResolution ${moduleResolution}`)
+  compile(join(root, "node_modules/typescript/bin/tsc"), user, "main.ts", { types: ["node"], skipLibCheck: true })
+  console.log(`packed ${version}: types resolve beside those of Node`)
+
+  const plain = project("plain")
+  npm([
+    "install",
+    "--ignore-scripts",
+    packed,
+    `effect@${devDependencies.effect}`,
+    ...Object.entries(compilers).map(([name, from]) => `typescript-${name}@${from}`)
+  ], plain)
+  const modules = readdirSync(join(plain, "node_modules/effect-service-bus/dist"))
+    .flatMap((file) => file.endsWith(".d.ts") && file !== "index.d.ts" ? [file.slice(0, -".d.ts".length)] : [])
+  writeFileSync(
+    join(plain, "main.ts"),
+    ["", "/emulator", ...modules.map((name) => `/${name}`)]
+      .map((path, index) => `export * as m${index} from "effect-service-bus${path}"\n`)
+      .join("")
+  )
+  for (const name of Object.keys(compilers)) {
+    const tsc = join(plain, `node_modules/typescript-${name}/bin/tsc`)
+    compile(tsc, plain, "main.ts", { types: [], skipLibCheck: false })
+    run(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json"), "--noEmit"], root)
+    console.log(`packed ${version}: declarations without @types/node, and the source, compile with TypeScript ${name}`)
   }
-} finally {
-  rmSync(work, { recursive: true, force: true })
-}
+})

@@ -14,7 +14,7 @@ import { dual } from "effect/Function"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { monotonic } from "./internal/amqp/monotonic.ts"
+import { monotonic, whole } from "./internal/amqp/monotonic.ts"
 import { outOfRange, wait } from "./internal/limits.ts"
 import * as lockWheel from "./internal/lockWheel.ts"
 import { internalsOf } from "./internal/receivers.ts"
@@ -239,7 +239,7 @@ export const watchLock = (
       }
       const change = Effect.callback<void>((resume) => Effect.sync(wheel.watch(lock, () => resume(Effect.void))))
       // Nobody says that a lock which is not renewed has ended.
-      return Effect.flatMap(Effect.timeoutOption(change, state.remaining), () => next)
+      return Effect.flatMap(Effect.timeoutOption(change, whole(Duration.toMillis(state.remaining))), () => next)
     })
     return next
   }))

@@ -15,7 +15,6 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
-import type { Agent } from "node:http"
 import * as ConnectionString from "./ConnectionString.ts"
 import { toMillis } from "./internal/duration.ts"
 import * as namespace from "./internal/namespace.ts"
@@ -48,7 +47,17 @@ export class ServiceBusClient extends Context.Service<ServiceBusClient, {
  *
  * @category models
  */
-export type ConnectionState = namespace.ConnectionState
+export type ConnectionState = "disconnected" | "connecting" | "connected"
+
+/**
+ * An `Agent` of `node:http` or `node:https`, told by what it has, so that these types need no `@types/node`.
+ *
+ * @category models
+ */
+export interface WebSocketAgent {
+  readonly maxSockets: number
+  readonly destroy: () => void
+}
 
 /**
  * What every way of making a client takes.
@@ -69,7 +78,7 @@ export interface CommonOptions {
   /** Certificate authorities, in PEM, that are trusted beside the system's. There is no way to switch verification off. */
   readonly ca?: string | ReadonlyArray<string> | undefined
   /** Dials for `"amqpWebSockets"`: an agent of a proxy, for example of the package `https-proxy-agent`. */
-  readonly webSocketAgent?: Agent | undefined
+  readonly webSocketAgent?: WebSocketAgent | undefined
   /** How often, and when, an operation is tried again while its error can pass. */
   readonly retry?: RetryOptions | undefined
   /** The AMQP container id. A random name where none is given. */

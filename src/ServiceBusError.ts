@@ -722,7 +722,7 @@ export const isTransient = (u: unknown): boolean => isServiceBusError(u) && u.is
 /**
  * A schedule for `Effect.retry` at a call site: exponential from 0.8 seconds, at most 60 seconds apart, with jitter,
  * three times, and only while the error is transient. For `ServiceBusServerBusyError` it waits at least its
- * `retryAfter`.
+ * `retryAfter`. Delays are whole milliseconds.
  *
  * @category schedules
  */
@@ -734,7 +734,9 @@ export const retrySchedule: Schedule.Schedule<unknown, unknown> = Schedule.min([
   Schedule.while(({ attempt, input }) => attempt <= 3 && isTransient(input)),
   Schedule.modifyDelay(({ duration, input }) =>
     Effect.succeed(
-      input instanceof ServiceBusServerBusyError ? Duration.max(input.retryAfter, duration) : duration
+      Duration.millis(Math.ceil(Duration.toMillis(
+        input instanceof ServiceBusServerBusyError ? Duration.max(input.retryAfter, duration) : duration
+      )))
     )
   )
 )

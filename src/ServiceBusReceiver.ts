@@ -15,10 +15,18 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
-import { count, outOfRange, renewalOf } from "./internal/limits.ts"
+import {
+  count,
+  type DeleteOptions,
+  outOfRange,
+  type PeekOptions,
+  type PeekRawOptions,
+  type ReceiveOptions,
+  renewalOf,
+  type Undecodable
+} from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
 import * as reading from "./internal/reading.ts"
-import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions } from "./internal/reading.ts"
 import { Locked } from "./internal/receivedMessage.ts"
 import { internalsOf } from "./internal/receivers.ts"
 import * as receiving from "./internal/receiving.ts"
@@ -53,7 +61,7 @@ import * as Settlement from "./Settlement.ts"
  *
  * @category models
  */
-export interface Options<U extends receiving.Undecodable = receiving.Undecodable> {
+export interface Options<U extends Undecodable = Undecodable> {
   /**
    * How many messages the broker may send before they are asked for, 0 to 5000. 0 by default for `receive`; `messages`
    * then uses a window of 100. The locks of prefetched messages run while they wait; one that runs out is dropped and
@@ -265,7 +273,7 @@ type Failure<U> = "fail" extends U ? MessageDecodeError : never
  * @category constructors
  */
 export const make: {
-  <const U extends receiving.Undecodable = "deadLetter">(
+  <const U extends Undecodable = "deadLetter">(
     entity: string,
     options?: Options<U>
   ): Effect.Effect<
@@ -273,7 +281,7 @@ export const make: {
     AttachError,
     ServiceBusClient.ServiceBusClient | Scope.Scope
   >
-  <A, const U extends receiving.Undecodable = "deadLetter">(
+  <A, const U extends Undecodable = "deadLetter">(
     entity: ServiceBusEntity.Receivable<A>,
     options?: Options<U>
   ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
@@ -290,7 +298,7 @@ export const make: {
  * @category constructors
  */
 export const makeDestructive: {
-  <const U extends receiving.Undecodable = "deadLetter">(
+  <const U extends Undecodable = "deadLetter">(
     entity: string,
     options?: Options<U>
   ): Effect.Effect<
@@ -298,7 +306,7 @@ export const makeDestructive: {
     AttachError,
     ServiceBusClient.ServiceBusClient | Scope.Scope
   >
-  <A, const U extends receiving.Undecodable = "deadLetter">(
+  <A, const U extends Undecodable = "deadLetter">(
     entity: ServiceBusEntity.Receivable<A>,
     options?: Options<U>
   ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>

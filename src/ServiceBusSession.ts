@@ -15,9 +15,9 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
 import * as limits from "./internal/limits.ts"
+import type { Undecodable } from "./internal/limits.ts"
 import * as managementSessions from "./internal/managementSessions.ts"
 import * as reading from "./internal/reading.ts"
-import type * as receiving from "./internal/receiving.ts"
 import * as session from "./internal/session.ts"
 import { Telemetry } from "./internal/telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
@@ -41,7 +41,7 @@ import type { Reading, Settling } from "./ServiceBusReceiver.ts"
  *
  * @category models
  */
-export interface Options<U extends receiving.Undecodable = receiving.Undecodable> {
+export interface Options<U extends Undecodable = Undecodable> {
   /** How many messages the broker may send before they are asked for, 0 to 5000; 0 by default, as for a receiver. */
   readonly prefetch?: number | undefined
   /** What becomes of a message whose body does not decode, as for a receiver; `"deadLetter"` by default. */
@@ -60,7 +60,7 @@ export interface Options<U extends receiving.Undecodable = receiving.Undecodable
  *
  * @category models
  */
-export interface NextOptions<U extends receiving.Undecodable = receiving.Undecodable> extends Options<U> {
+export interface NextOptions<U extends Undecodable = Undecodable> extends Options<U> {
   /** How long the broker waits for a session with messages that nobody has, more than 0; 60 seconds by default. */
   readonly wait?: Duration.Input | undefined
 }
@@ -135,7 +135,7 @@ type Needs = ServiceBusClient.ServiceBusClient | Scope.Scope
  *
  * @category constructors
  */
-export const accept = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+export const accept = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   sessionId: string,
   options?: Options<U>
@@ -147,7 +147,7 @@ export const accept = <A, S, const U extends receiving.Undecodable = "deadLetter
  *
  * @category constructors
  */
-export const acceptDestructive = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+export const acceptDestructive = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   sessionId: string,
   options?: Options<U>
@@ -161,7 +161,7 @@ export const acceptDestructive = <A, S, const U extends receiving.Undecodable = 
  *
  * @category constructors
  */
-export const acceptNext = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<ServiceBusSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
@@ -172,7 +172,7 @@ export const acceptNext = <A, S, const U extends receiving.Undecodable = "deadLe
  *
  * @category constructors
  */
-export const acceptNextDestructive = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<DestructiveSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
@@ -184,7 +184,7 @@ export const acceptNextDestructive = <A, S, const U extends receiving.Undecodabl
  *
  * @category running
  */
-export const use = <A, S, B, E, R, const U extends receiving.Undecodable = "deadLetter">(
+export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   sessionId: string,
   work: (session: ServiceBusSession<A, S, Failure<U>>) => Effect.Effect<B, E, R>,
@@ -203,7 +203,7 @@ export const use = <A, S, B, E, R, const U extends receiving.Undecodable = "dead
  *
  * @category running
  */
-export const useNext = <A, S, B, E, R, const U extends receiving.Undecodable = "deadLetter">(
+export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   work: (session: ServiceBusSession<A, S, Failure<U>>) => Effect.Effect<B, E, R>,
   options?: NextOptions<U>
@@ -227,7 +227,7 @@ export const useNext = <A, S, B, E, R, const U extends receiving.Undecodable = "
  *
  * @category streams
  */
-export const sessions = <A, S, const U extends receiving.Undecodable = "deadLetter">(
+export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Stream.Stream<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, ServiceBusClient.ServiceBusClient> =>

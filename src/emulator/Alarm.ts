@@ -13,7 +13,7 @@ import { Heap } from "./Heap.ts"
 
 /**
  * What can be due. Both fields belong to the alarm: `at` is the time in milliseconds, `slot` where the alarm keeps it
- * (-1: not set).
+ * (-1: not set, `due`: handed over as due).
  *
  * @category models
  */
@@ -21,6 +21,9 @@ export interface Deadline {
   at: number
   slot: number
 }
+
+/** The slot of what was handed to `onDue` and was neither cleared nor set again meanwhile, by what was due before it. */
+export const due = -2
 
 /**
  * Deadlines that can be set, moved and cleared; after its scope has closed it does nothing.
@@ -58,20 +61,21 @@ export const make: <D extends Deadline>(
 
     const ring = Effect.sync(() => {
       const now = clock.currentTimeMillisUnsafe()
-      const due: Array<D> = []
+      const ended: Array<D> = []
       let next = heap.peek()
       while (next !== undefined && next.at <= now) {
         heap.pop()
-        next.slot = -1
-        due.push(next)
+        next.slot = due
+        ended.push(next)
         next = heap.peek()
       }
-      if (due.length === 0) return
+      if (ended.length === 0) return
       ringing = true
       try {
-        onDue(due, now)
+        onDue(ended, now)
       } finally {
         ringing = false
+        for (const each of ended) if (each.slot === due) each.slot = -1
       }
     }).pipe(
       // One defect must not end the deadlines of everyone else.
@@ -111,13 +115,13 @@ export const make: <D extends Deadline>(
       set: (d, at) => {
         if (closed) return
         d.at = at
-        if (d.slot === -1) heap.push(d)
+        if (d.slot < 0) heap.push(d)
         else heap.moveAt(d.slot)
         if (at < armedAt && !ringing) arm()
       },
       clear: (d) => {
         if (d.slot === -1 || closed) return
-        heap.removeAt(d.slot)
+        if (d.slot >= 0) heap.removeAt(d.slot)
         d.slot = -1
       },
       size: () => heap.size

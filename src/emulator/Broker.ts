@@ -68,6 +68,7 @@ export interface Broker {
  * opaque here; without it there are none.
  *
  * @category constructors
+ * @internal
  */
 export const make: (
   entities: ReadonlyArray<Entity>,

@@ -117,7 +117,7 @@ class QueueState implements Queue, Home {
   private readonly entries = new Map<number, Entry>()
   private readonly history: History | undefined
   /** Where it requires sessions nothing stands in it. */
-  private readonly lane = new Lane(this)
+  private readonly lane: Lane = new Lane(this)
   /** Where its messages wait. */
   private readonly place: Lane | SessionTable
   private readonly locks = new Map<string, Entry>()
@@ -340,7 +340,7 @@ class QueueState implements Queue, Home {
    * Delivers what there is to whoever can take it: in a lane, in the sessions and, since messages may have moved there,
    * among the dead.
    */
-  flush(lane = this.lane): void {
+  flush(lane: Lane = this.lane): void {
     lane.pump()
     this.sessions?.flush()
     this.deadLetterQueue?.lane.pump()

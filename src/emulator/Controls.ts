@@ -127,6 +127,7 @@ export type Network = Pick<
   "port" | "tlsPort" | "webSocketPort" | "certificate" | "connectionString" | "stop" | "start"
 >
 
+/** What is to be controlled. @internal */
 export interface Started {
   readonly broker: Broker.Broker
   readonly door: Door
@@ -134,6 +135,7 @@ export interface Started {
   readonly tokenCredential: ServiceBusCredential.TokenCredential
 }
 
+/** @internal */
 export const make = (started: Started, network: Network): Controls => {
   const { broker, dispatcher, door } = started
   const writer = new Writer()

@@ -152,7 +152,7 @@ interface Started extends Controls.Started {
 const positive = (option: string, input: Duration.Input | undefined, otherwise: number) => {
   const duration = Duration.fromInput(input ?? otherwise)
   return duration._tag === "Some" && Duration.toMillis(duration.value) > 0
-    ? Effect.succeed(Duration.toMillis(duration.value))
+    ? Effect.succeed(Math.ceil(Duration.toMillis(duration.value)))
     : Effect.fail(new EmulatorError({ problem: `${option} must be a duration of more than 0` }))
 }
 
@@ -167,7 +167,8 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
       ...(options.policies ?? [])
     ]
     const alarm = yield* Alarm.make<Timer>((due) => {
-      for (const timer of due) timer.ring()
+      // One that ends a connection ends its other timers, also those that are due at the same instant.
+      for (const timer of due) if (timer.slot === Alarm.due) timer.ring()
     })
     const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
     const idle = {

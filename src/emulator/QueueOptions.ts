@@ -113,5 +113,5 @@ const millis = (input: Duration.Input): number | undefined => {
   const duration = Duration.fromInput(input)
   if (Option.isNone(duration)) return undefined
   const value = Duration.toMillis(duration.value)
-  return Number.isNaN(value) ? undefined : value
+  return Number.isNaN(value) ? undefined : Math.ceil(value)
 }

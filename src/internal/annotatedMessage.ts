@@ -84,7 +84,7 @@ const annotation = (message: AmqpAnnotatedMessage, key: string): string | undefi
   return value === undefined || value === null ? undefined : receivedMessage.asString(value)
 }
 
-/** Its id and what the broker routes by, where a message names them. */
+/** Its id and what the broker routes by, where a message names them. @internal */
 export const routeOf = (message: AmqpAnnotatedMessage | undefined): messageCodec.Route => ({
   messageId: message?.properties?.messageId,
   sessionId: message?.properties?.groupId,
@@ -102,6 +102,8 @@ const checked = (message: AmqpAnnotatedMessage, name: string, key: string): stri
 /**
  * Encodes a message with the checks and the id of one that is sent, and gives its id; `name` is the one of a message that
  * has none. Throws a MessageEncodeError.
+ *
+ * @internal
  */
 export const encodeToSend = (
   writer: Writer,
@@ -124,6 +126,8 @@ export const encodeToSend = (
  * Encodes a message as it is, under another id where one is given. With `now` the pair of creation and expiry is made to say
  * what the header's time to live says, and Service Bus's quotas of properties hold; without it that is left as it is. Throws
  * a MessageEncodeError.
+ *
+ * @internal
  */
 export const encode = (
   writer: Writer,
@@ -235,7 +239,7 @@ export const decode = (bytes: Uint8Array): AmqpAnnotatedMessage => {
   return ofSections(new Sections(own, 0, own.length))
 }
 
-/** The message over its sections; values that are bytes are views of it. */
+/** The message over its sections; values that are bytes are views of it. @internal */
 export const ofSections = (sections: Sections): AmqpAnnotatedMessage => {
   const record = (at: number) => at < 0 ? undefined : sections.readRecord(at, true)
   return defined({

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { Identity, ServiceBusCredential } from "../ServiceBusCredential.ts"
 import { type AttachError, CredentialError } from "../ServiceBusError.ts"
 import { type Connection, orDeath } from "./amqp/Connection.ts"
+import { whole } from "./amqp/monotonic.ts"
 import * as errorMap from "./errorMap.ts"
 import * as RequestResponse from "./requestResponse.ts"
 import * as sas from "./sas.ts"
@@ -253,7 +254,7 @@ export const make: (connection: Connection, options: {
     const refresh = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       const left = token.expiresAt - now
-      yield* Effect.sleep(Math.min(maxSleep, Math.max(1_000, Math.ceil(left - margin(left)))))
+      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - margin(left)))))
       if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
       token = yield* put(entity, true).pipe(
         Effect.tapError((error) =>

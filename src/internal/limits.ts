@@ -1,10 +1,66 @@
 /**
- * Options of receiving that are in range, and the error of those that are not.
+ * Options of receiving, those that are in range, and the error of those that are not. Public declarations name the types: nothing
+ * is imported here whose own declarations need more than Effect's.
  */
+import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import { InvalidOptionError } from "../ServiceBusError.ts"
 import { toMillis } from "./duration.ts"
+
+/** What becomes of a message whose bytes or body cannot be decoded. */
+export type Undecodable = "deadLetter" | "abandon" | "fail"
+
+/**
+ * How much to receive, and how long to wait for it.
+ *
+ * @category models
+ */
+export interface ReceiveOptions {
+  /** The most messages to give, 1 to 5000. 1 by default. */
+  readonly max?: number | undefined
+  /** How long to wait for the first message. 60 seconds by default. */
+  readonly maxWait?: Duration.Input | undefined
+  /** How long to wait for more after the first one; by default not at all: what the broker has by then is given. */
+  readonly maxWaitAfterFirst?: Duration.Input | undefined
+}
+
+/**
+ * What to look at.
+ *
+ * @category models
+ */
+export interface PeekOptions {
+  /** The most messages to give, 1 to 5000. 1 by default, for `browse` 100 per request. */
+  readonly max?: number | undefined
+  /** The sequence number to begin with. By default the first message there is. */
+  readonly from?: bigint | undefined
+}
+
+/**
+ * What to look at, without decoding bodies.
+ *
+ * @category models
+ */
+export interface PeekRawOptions extends PeekOptions {
+  /** Has the broker leave the bodies out, where it knows how; it sends them otherwise. They are sent by default. */
+  readonly omitBody?: boolean | undefined
+}
+
+/**
+ * What to delete.
+ *
+ * @category models
+ */
+export interface DeleteOptions {
+  /** Only messages that were enqueued before this time; before now by default. */
+  readonly before?: DateTime.Utc | undefined
+  /**
+   * The most messages of one request, 1 or more. The service has an upper bound of its own, and refuses what is above: 4000
+   * in the Premium tier and 500 elsewhere as of today.
+   */
+  readonly max?: number | undefined
+}
 
 /** The most messages that one call gives, and the widest window (what one session may hold comfortably). */
 export const most = 5000

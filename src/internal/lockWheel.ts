@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type LockRenewalError, OperationTimeoutError, type SessionLockRenewalError } from "../ServiceBusError.ts"
-import { monotonic } from "./amqp/monotonic.ts"
+import { monotonic, whole } from "./amqp/monotonic.ts"
 import * as errorMap from "./errorMap.ts"
 
 type RenewalError = LockRenewalError | SessionLockRenewalError
@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     let end = Infinity
     for (const { expiresAt } of locks) if (expiresAt < end) end = expiresAt
     const tokens = Array.from(locks, ({ token }) => token)
-    const result = yield* Effect.result(Effect.timeoutOption(renew(tokens), end - now))
+    const result = yield* Effect.result(Effect.timeoutOption(renew(tokens), whole(end - now)))
     if (result._tag === "Success" && result.success._tag === "Some") {
       for (const lock of locks) {
         renewals++

@@ -25,7 +25,7 @@ import { type Outcome, released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
-import { count, most } from "./limits.ts"
+import { count, most, type Undecodable } from "./limits.ts"
 import * as lockWheel from "./lockWheel.ts"
 import { Quiet } from "./quiet.ts"
 import * as receiving from "./receiving.ts"
@@ -55,7 +55,7 @@ export interface Options<A, E, R> {
   readonly receiving: receiving.Receiving
   /** The public receiver or session: who its messages belong to. */
   readonly owner: object
-  readonly undecodable: receiving.Undecodable
+  readonly undecodable: Undecodable
   readonly settings: Settings
   readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<Verdict, E, R>
   readonly onFailure: (cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement

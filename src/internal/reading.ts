@@ -6,7 +6,6 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
-import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
@@ -30,7 +29,15 @@ import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
-import { count, wait } from "./limits.ts"
+import {
+  count,
+  type DeleteOptions,
+  type PeekOptions,
+  type PeekRawOptions,
+  type ReceiveOptions,
+  type Undecodable,
+  wait
+} from "./limits.ts"
 import * as peeking from "./peeking.ts"
 import * as receivers from "./receivers.ts"
 import * as receiving from "./receiving.ts"
@@ -40,59 +47,8 @@ import { found, type Hooks } from "./telemetry.ts"
 
 /** How a receiver reads. */
 export interface ReaderOptions {
-  readonly undecodable?: receiving.Undecodable | undefined
+  readonly undecodable?: Undecodable | undefined
   readonly maxWait?: Duration.Input | undefined
-}
-
-/**
- * How much to receive, and how long to wait for it.
- *
- * @category models
- */
-export interface ReceiveOptions {
-  /** The most messages to give, 1 to 5000. 1 by default. */
-  readonly max?: number | undefined
-  /** How long to wait for the first message. 60 seconds by default. */
-  readonly maxWait?: Duration.Input | undefined
-  /** How long to wait for more after the first one; by default not at all: what the broker has by then is given. */
-  readonly maxWaitAfterFirst?: Duration.Input | undefined
-}
-
-/**
- * What to look at.
- *
- * @category models
- */
-export interface PeekOptions {
-  /** The most messages to give, 1 to 5000. 1 by default, for `browse` 100 per request. */
-  readonly max?: number | undefined
-  /** The sequence number to begin with. By default the first message there is. */
-  readonly from?: bigint | undefined
-}
-
-/**
- * What to look at, without decoding bodies.
- *
- * @category models
- */
-export interface PeekRawOptions extends PeekOptions {
-  /** Has the broker leave the bodies out, where it knows how; it sends them otherwise. They are sent by default. */
-  readonly omitBody?: boolean | undefined
-}
-
-/**
- * What to delete.
- *
- * @category models
- */
-export interface DeleteOptions {
-  /** Only messages that were enqueued before this time; before now by default. */
-  readonly before?: DateTime.Utc | undefined
-  /**
-   * The most messages of one request, 1 or more. The service has an upper bound of its own, and refuses what is above: 4000
-   * in the Premium tier and 500 elsewhere as of today.
-   */
-  readonly max?: number | undefined
 }
 
 type Lost = SessionLockLostError
@@ -108,7 +64,7 @@ const streamWindow = 100
 export class Reader {
   readonly entity: string
   protected readonly self: receiving.Receiving
-  private readonly undecodable: receiving.Undecodable
+  private readonly undecodable: Undecodable
   /** Milliseconds; without end by default. */
   private readonly maxWait: number
   /** Two calls at a time would take each other's credit. */

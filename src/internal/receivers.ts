@@ -2,7 +2,8 @@
  * What stands behind the receivers that users hold.
  */
 import * as behind from "./behind.ts"
-import type { Receiving, Undecodable } from "./receiving.ts"
+import type { Undecodable } from "./limits.ts"
+import type { Receiving } from "./receiving.ts"
 
 export interface Internals {
   readonly receiving: Receiving

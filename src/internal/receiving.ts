@@ -25,6 +25,7 @@ import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
+import type { Undecodable } from "./limits.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
 import type { Namespace } from "./namespace.ts"
@@ -32,9 +33,6 @@ import { Destructive, Locked, sectionsOf, tokenFromTag } from "./receivedMessage
 import * as rescheduling from "./rescheduling.ts"
 import * as supervisor from "./supervisor.ts"
 import { Telemetry } from "./telemetry.ts"
-
-/** What becomes of a message whose bytes or body cannot be decoded. */
-export type Undecodable = "deadLetter" | "abandon" | "fail"
 
 export interface Receiving {
   readonly entity: ServiceBusEntity.Any

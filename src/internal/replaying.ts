@@ -22,7 +22,7 @@ import { fromReceived, type LockedMessage, type OutgoingMessage } from "../Servi
 import * as Settlement from "../Settlement.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
-import { monotonic } from "./amqp/monotonic.ts"
+import { monotonic, whole } from "./amqp/monotonic.ts"
 import type { SettlingError } from "./errorMap.ts"
 import * as lockWheel from "./lockWheel.ts"
 import { idOf } from "./messageCopy.ts"
@@ -217,7 +217,7 @@ export const run = Effect.fnUntraced(function*(
     const width = rate === undefined ? fresh.length : Math.max(1, Math.floor(rate / beats))
     for (let next = 0; next < fresh.length && isWanted();) {
       const wait = rate === undefined ? 0 : nextAt - monotonic(clock)
-      if (wait > 0) yield* Effect.sleep(wait)
+      if (wait > 0) yield* Effect.sleep(whole(wait))
       const letters: Array<Letter> = []
       const copies: Array<OutgoingMessage<unknown>> = []
       for (const most = Math.min(width, max - replayed); next < fresh.length && letters.length < most; next++) {

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as E from "../ServiceBusError.ts"
-import { monotonic } from "./amqp/monotonic.ts"
+import { monotonic, whole } from "./amqp/monotonic.ts"
 import * as errorMap from "./errorMap.ts"
 
 /** Options of retrying, checked. Durations are milliseconds. */
@@ -40,7 +40,7 @@ const backoff = (settings: Settings) =>
   Schedule.exponential(settings.delay).pipe(
     Schedule.modifyDelay(({ duration }) =>
       Effect.map(Random.next, (random) =>
-        Duration.millis(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random))
+        Duration.millis(whole(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random)))
     )
   )
 
@@ -70,7 +70,7 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
     })
     const heed = (error: E.Any): void => {
       if (error._tag !== "ServiceBusServerBusyError") return
-      const advice = Math.min(longestAdvice, Duration.toMillis(error.retryAfter))
+      const advice = whole(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
       closedUntil = Math.max(closedUntil, monotonic(clock) + advice)
     }
     const under =

@@ -15,7 +15,7 @@ import { DataPlane } from "./dataPlane/DataPlane.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as FrameTrace from "./FrameTrace.ts"
 import * as Guard from "./Guard.ts"
-import { monotonic } from "./monotonic.ts"
+import { monotonic, whole } from "./monotonic.ts"
 import { engine, type RheaConnection, type RheaSession } from "./rhea.ts"
 import * as Transport from "./Transport.ts"
 
@@ -241,11 +241,12 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     }
   }
   yield* orDeath(connection, awaitEvent(rhea, "connection_open", () => rhea.connect()))
-  yield* Effect.forkIn(heartbeats(connection), scope, { startImmediately: true })
-  yield* Effect.forkIn(watchdog(clock, silence, die), scope, { startImmediately: true })
-  yield* Effect.forkIn(Effect.forever(Effect.andThen(doubted.await, probe(connection, doubted, die))), scope, {
-    startImmediately: true
-  })
+  const doubting = Effect.forever(Effect.andThen(doubted.await, probe(connection, doubted, die)))
+  for (const timer of [heartbeats(connection), watchdog(clock, silence, die), doubting]) {
+    const fiber = yield* Effect.forkIn(timer, scope, { startImmediately: true })
+    // Who does not use it any more may hold a dead connection for long.
+    connection.onDeath(() => fiber.interruptUnsafe())
+  }
   return connection
 })
 
@@ -304,7 +305,7 @@ const heartbeats = (connection: Connection): Effect.Effect<void> =>
     const timeout = connection.plane.remoteIdleTimeout
     if (timeout === undefined || timeout <= 0) return Effect.void
     // A peer that asks for less than two frames a second is not served as it wishes: it could keep us busy with nothing.
-    return Effect.sleep(Math.max(500, timeout / 2)).pipe(
+    return Effect.sleep(whole(Math.max(500, timeout / 2))).pipe(
       Effect.andThen(Effect.sync(() => {
         if (connection.dead() === undefined) connection.plane.heartbeat()
       })),

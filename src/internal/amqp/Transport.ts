@@ -23,8 +23,8 @@ export interface Endpoint {
   readonly kind: "tcp" | "tls" | "webSocket"
   /** Certificate authorities, in PEM, that are trusted beside the system's. */
   readonly ca?: string | ReadonlyArray<string> | undefined
-  /** Dials for WebSocket: through a proxy, for example. */
-  readonly agent?: Agent | undefined
+  /** Dials for WebSocket: an agent of `node:http`, through a proxy for example. */
+  readonly agent?: object | undefined
 }
 
 type ConnectError = ServiceBusCommunicationError | ServiceBusConnectionError
@@ -88,7 +88,7 @@ const openWebSocket = (endpoint: Endpoint): Effect.Effect<Socket, ConnectError> 
       ...secure(endpoint),
       perMessageDeflate: false,
       followRedirects: false,
-      ...(endpoint.agent === undefined ? {} : { agent: endpoint.agent })
+      ...(endpoint.agent === undefined ? {} : { agent: endpoint.agent as Agent })
     })
     const onOpen = () => {
       client.removeListener("error", onError)

@@ -1,22 +1,19 @@
 /**
- * The AMQP engine: rhea-promise and the rhea beneath it, resolved together so that a second rhea in the program cannot
- * come between, and the parts of their objects that this library reads and replaces, with a check at load that they are
- * there.
+ * The AMQP engine: rhea-promise and the rhea beneath it, and the parts of their objects that this library reads and
+ * replaces, with a check at load that they are there. All of it comes by one static import of rhea-promise, which every
+ * bundler follows, and rhea only through rhea-promise: a second rhea in the program cannot come between.
  */
-import { createRequire } from "node:module"
+// Named imports: what a default import of CommonJS gives differs between Node and bundlers.
+import { Connection, Container, Session, types } from "rhea-promise"
 
-const require = createRequire(import.meta.url)
-
-/** rhea-promise, loaded as the CommonJS module that it is. */
+/** rhea-promise. */
 export const engine: {
   readonly Connection: new(options: object) => { readonly _connection: RheaConnection }
   readonly Session: new(connection: unknown, session: RheaSession) => {
     createSender(options: object): Promise<unknown>
     createReceiver(options: object): Promise<unknown>
   }
-} = require("rhea-promise")
-
-const rheaPath = createRequire(require.resolve("rhea-promise")).resolve("rhea")
+} = { Connection, Session } as any
 
 /** The rhea of rhea-promise. */
 export const rhea: {
@@ -30,7 +27,7 @@ export const rhea: {
     wrap_string(value: string): unknown
     described_nc(descriptor: unknown, value: unknown): unknown
   }
-} = createRequire(rheaPath)("rhea")
+} = { create_container: (options) => (new Container(options) as any)._container, types: types as any }
 
 /** An error as it stands in a detach, an end or a close. */
 export interface RheaError {
@@ -170,11 +167,16 @@ export interface RheaLink extends Emitter {
   on_flow(frame: RheaFrame): void
 }
 
-/** What the data plane leans on: refused at load, with a clear error, where a version of rhea lacks it. */
+/**
+ * What the data plane leans on: refused at load, with a clear error, where a version of rhea lacks it, or where the
+ * connections that rhea-promise makes are of another rhea than the broker's: a bundler can be told to do so.
+ */
 const probe = (): void => {
   const container = rhea.create_container({ id: "probe" })
   const connection = container.create_connection({ reconnect: false }) as any
   const missing: Array<string> = []
+  const promised = new engine.Connection({ reconnect: false })._connection
+  if (promised?.constructor !== connection.constructor) missing.push("the connections of rhea-promise")
   const need = (holder: any, name: string, path: string) => {
     if (holder?.[name] === undefined) missing.push(path)
   }
@@ -242,9 +244,9 @@ const probe = (): void => {
   ) need(link, name, `link.${name}`)
   if (missing.length > 0) {
     throw new Error(
-      `effect-service-bus: this rhea (${rheaPath}) lacks ${
+      `effect-service-bus: the rhea that was loaded lacks ${
         missing.join(", ")
-      }. Install the rhea 3.0.5 that the package bundles.`
+      }. The package brings rhea 3.0.5 and rhea-promise 3.0.3 in its own node_modules: nothing else may take their place.`
     )
   }
 }

@@ -1,0 +1,178 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  AutoLockRenewer,
+  ServiceBusBody,
+  ServiceBusDeadLetters,
+  ServiceBusEntity,
+  ServiceBusError,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  ServiceBusSession,
+  Settlement
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+
+const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
+const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+
+const busy = { condition: "com.microsoft:server-busy", description: "wait" }
+
+/** Runs under a TestClock that notes what it is asked to wait that is no whole number of milliseconds. */
+const noting = <A, Err, R>(program: Effect.Effect<A, Err, R>): Effect.Effect<ReadonlyArray<number>, Err, R> =>
+  Effect.gen(function*() {
+    const clock = yield* Clock.Clock
+    const fractions: Array<number> = []
+    const sleep = (duration: Duration.Duration) => {
+      const millis = Duration.toMillis(duration)
+      if (Number.isFinite(millis) && !Number.isInteger(millis)) fractions.push(millis)
+      return clock.sleep(duration)
+    }
+    yield* Effect.provideService(program, Clock.Clock, { ...clock, sleep })
+    return fractions
+  })
+
+const broker = Emulator.layer({
+  entities: [
+    Emulator.entity(Texts, { lockDuration: "5000.3 millis", defaultTimeToLive: "3600000.7 millis" }),
+    Emulator.entity(Carts, { lockDuration: "5000.3 millis" })
+  ],
+  idle: { link: "7777.7 millis", connection: "5555.5 millis" },
+  client: { operationTimeout: "3000.3 millis", retry: { delay: "7.7 millis", maxDelay: "333.3 millis", maxRetries: 9 } }
+})
+
+const adjust = TestClock.adjust("90 seconds")
+
+/** A program and what makes it wait. Each goes on until it ends or, where it has no end, for a while. */
+const programs: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown, any>]> = [
+  [
+    "tries again",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Texts)
+      yield* emulator.fail({ operation: "send", error: { condition: "amqp:internal-error" }, times: 7 })
+      yield* sender.send({ body: "a" })
+      yield* emulator.fail({ operation: "send", error: busy, times: 2 })
+      yield* sender.send({ body: "b" })
+    })
+  ],
+  [
+    "tries again at the call site",
+    Effect.gen(function*() {
+      let tries = 0
+      const advice = Duration.millis(1234.5)
+      yield* Effect.retry(
+        Effect.suspend(() =>
+          tries++ < 3
+            ? Effect.fail(
+              new ServiceBusError.ServiceBusServerBusyError({ retryAfter: tries === 1 ? advice : Duration.zero })
+            )
+            : Effect.void
+        ),
+        ServiceBusError.retrySchedule
+      )
+    })
+  ],
+  [
+    "waits for messages",
+    Effect.gen(function*() {
+      const receiver = yield* ServiceBusReceiver.make(Texts, { maxWait: "10000.1 millis" })
+      yield* receiver.receive({ maxWait: "0.4 millis" })
+      yield* receiver.receive({ max: 5, maxWait: "1000.5 millis", maxWaitAfterFirst: "7.7 millis" })
+      yield* Stream.runDrain(receiver.messages)
+    })
+  ],
+  [
+    "renews locks",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Texts)
+      const receiver = yield* ServiceBusReceiver.make(Texts, { renewalMargin: 0.37 })
+      yield* sender.send({ body: "a" })
+      const [message] = yield* receiver.receive()
+      yield* Effect.forkScoped(Stream.runDrain(AutoLockRenewer.watchLock(receiver, message!)))
+      yield* emulator.fail({ operation: "renew", error: { condition: "amqp:internal-error" }, times: 2 })
+      yield* Effect.sleep("40 seconds").pipe(
+        AutoLockRenewer.withLock(receiver, message!, { maxDuration: "30000.3 millis" }),
+        Effect.ignore
+      )
+    })
+  ],
+  [
+    "lingers",
+    Effect.gen(function*() {
+      const sender = yield* ServiceBusSender.make(Texts)
+      yield* Stream.make({ body: "a" }, { body: "b" }).pipe(
+        Stream.concat(Stream.never),
+        Stream.run(sender.sink({ linger: "33.3 millis" }))
+      )
+    })
+  ],
+  [
+    "processes",
+    Effect.gen(function*() {
+      const sender = yield* ServiceBusSender.make(Texts)
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      yield* sender.sendAll(["a", "b", "c"].map((body) => ({ body })))
+      const processor = yield* ServiceBusProcessor.makeBatched(
+        receiver,
+        (messages) =>
+          messages[0]!.retryAttempt < 2
+            ? Effect.succeed(Settlement.retryAfter(Schedule.exponential("3.3 millis")))
+            : Effect.never,
+        { size: 50, within: "44.4 millis", drainTimeout: "555.5 millis", maxLockRenewal: "9999.9 millis" }
+      )
+      yield* Effect.sleep("20 seconds")
+      yield* processor.drain
+    })
+  ],
+  [
+    "processes sessions",
+    Effect.gen(function*() {
+      const sender = yield* ServiceBusSender.make(Carts)
+      yield* sender.sendAll(["a", "b", "c"].map((body) => ({ body, sessionId: body })))
+      yield* ServiceBusSession.use(Carts, "a", (session) => session.receive(), { maxWait: "99.9 millis" })
+      const processor = yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.void, {
+        idleTimeout: "77.7 millis",
+        drainTimeout: "555.5 millis"
+      })
+      yield* Effect.sleep("20 seconds")
+      yield* processor.drain
+    })
+  ],
+  [
+    "replays",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Texts, ["a", "b", "c", "d", "e"].map((body) => ({ body })))
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const messages = yield* receiver.receive({ max: 5 })
+      yield* Effect.forEach(messages, (message) => receiver.deadLetter(message))
+      yield* ServiceBusDeadLetters.replay(Texts, { rate: 0.7 })
+    })
+  ]
+]
+
+describe("Whole milliseconds", () => {
+  for (const [name, program] of programs) {
+    it.effect(`nothing waits for a fraction of one: ${name}`, () =>
+      noting(
+        Effect.gen(function*() {
+          const fiber = yield* Effect.forkScoped(program as Effect.Effect<unknown>, { startImmediately: true })
+          for (let i = 0; i < 4; i++) yield* adjust
+          yield* Fiber.interrupt(fiber)
+          const exit = yield* Fiber.await(fiber)
+          if (exit._tag === "Failure" && name !== "waits for messages" && name !== "lingers") yield* exit
+        }).pipe(Effect.scoped, Effect.provide(broker))
+      ).pipe(
+        Effect.map((fractions) => assert.deepStrictEqual(fractions, []))
+      ))
+  }
+})
