@@ -19,6 +19,7 @@ import { internalsOf } from "./internal/receivers.ts"
 import * as session from "./internal/session.ts"
 import * as sessionProcessing from "./internal/sessionProcessing.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/tally.ts"
+import type { Verdict } from "./internal/verdicts.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
 import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
@@ -67,7 +68,11 @@ export interface CommonOptions<in A = never, in E = never> {
    * locks are kept while they wait.
    */
   readonly prefetch?: number | undefined
-  /** What becomes of a message whose handler failed; `Settlement.abandon()` by default, so that it comes again. */
+  /**
+   * What becomes of a message whose handler failed; `Settlement.abandon()` by default, so that it comes again. A handler that
+   * ends as interrupted has failed as well, unless the processor interrupted it: for a lock that was lost, or at the end of
+   * `drainTimeout`.
+   */
   readonly onFailure?:
     | ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement)
     | undefined
@@ -420,7 +425,7 @@ const verdictOf = (
   entity: string,
   said: Settlement.Settlement | Iterable<Settlement.Settlement> | void,
   count: number
-): Effect.Effect<processing.Verdict, InvalidOptionError> => {
+): Effect.Effect<Verdict, InvalidOptionError> => {
   if (said === undefined || Settlement.isSettlement(said)) return Effect.succeed(said)
   const settlements: ReadonlyArray<unknown> = Symbol.iterator in Object(said) ? [...said as Iterable<unknown>] : []
   return settlements.length === count && settlements.every(Settlement.isSettlement)
@@ -439,7 +444,7 @@ const verdictOf = (
 const start = Effect.fnUntraced(function*<A, E, R>(
   receiver: ServiceBusReceiver<A, unknown>,
   settings: processing.Settings,
-  handler: (messages: Messages<A>) => Effect.Effect<processing.Verdict, E, R>,
+  handler: (messages: Messages<A>) => Effect.Effect<Verdict, E, R>,
   onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
 ): Effect.fn.Return<Processor, InvalidOptionError, R | Scope.Scope> {
   const running = new processing.Processing<A, E, R>({

@@ -427,8 +427,8 @@ const tokensOf = Effect.fnUntraced(function*(
 /**
  * Handles each message of a stream and settles it: the Stream form of a processor. Emits the settlements.
  *
- * A handler that succeeds with nothing completes its message. One that fails has its message abandoned and fails the
- * stream; handle errors in the handler to keep the stream going. What is in flight when the stream is interrupted is
+ * A handler that succeeds with nothing completes its message. One that fails, or interrupts itself, has its message
+ * abandoned and ends the stream so; handle errors in the handler to keep the stream going. What is in flight when the stream is interrupted is
  * released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError where
  * `concurrency` is less than 1.
  *
@@ -452,9 +452,18 @@ export const settleEach = <A, E, R>(
       if (receiver === undefined) {
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
       }
-      const handled = Effect.suspend(() => handler(message.body, message)).pipe(
-        Effect.onError((cause) =>
-          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.ignore(receiver.abandon(message))
+      const abandon = Effect.ignore(receiver.abandon(message))
+      const handled = Effect.uninterruptibleMask((restore) =>
+        Effect.onError(
+          restore(Effect.suspend(() => handler(message.body, message))),
+          (cause) =>
+            // Who ends as interrupted may have done so itself: only where it is the stream that is, nothing can be restored.
+            Cause.hasInterruptsOnly(cause)
+              ? Effect.matchCauseEffect(restore(Effect.void), {
+                onFailure: () => Effect.void,
+                onSuccess: () => abandon
+              })
+              : abandon
         )
       )
       return yield* internalsOf(receiver).receiving.telemetry.processing(
