@@ -17,6 +17,7 @@ import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
 import { count, outOfRange, renewalOf } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
+import * as outcomes from "./internal/outcomes.ts"
 import * as reading from "./internal/reading.ts"
 import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions } from "./internal/reading.ts"
 import { Locked } from "./internal/receivedMessage.ts"
@@ -373,21 +374,26 @@ export const settleByToken = (
         })
       )
     }
-    const outcome = settling.outcomeOf(contract, settlement)
-    if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
+    const written = outcomes.written(contract, settlement)
+    if (Result.isFailure(written)) return Effect.fail(written.failure)
+    const said = written.success.settlement
     const request = namespace.managing(
       contract.path,
       Effect.void,
-      (node, timeout) => management.updateDisposition(node, { entity: contract.path, tokens, settlement, timeout })
+      (node, timeout) =>
+        management.updateDisposition(node, { entity: contract.path, tokens, settlement: said, timeout })
     )
-    const disposition = settling.dispositionOf(settlement)
-    return telemetry.run(disposition, () => namespace.retrying.run(request), {
+    const disposition = settling.dispositionOf(said)
+    const settle = telemetry.run(disposition, () => namespace.retrying.run(request), {
       attributes: () => ({
         "messaging.servicebus.disposition_status": disposition,
         "messaging.batch.message_count": tokens.length
       }),
       onSuccess: () => telemetry.settled(disposition, disposition, tokens.length)
     }) as Effect.Effect<void, SettleError>
+    return written.success.cut.length === 0
+      ? settle
+      : Effect.andThen(outcomes.warnOfCut(contract.path, written.success), settle)
   })
 
 /**

@@ -3,9 +3,18 @@
  */
 import * as Duration from "effect/Duration"
 
-/** Milliseconds of a duration, Infinity included; NaN for what is none. `Duration` itself takes NaN for zero. */
+/** Milliseconds of a duration, Infinity included; NaN for what is none. `Duration` itself takes NaN and `{}` for zero. */
 export const toMillis = (input: Duration.Input): number => {
-  if (typeof input === "number" && Number.isNaN(input)) return NaN
+  if (typeof input === "number" && Number.isNaN(input) || isEmpty(input)) return NaN
   const duration = Duration.fromInput(input)
   return duration._tag === "None" ? NaN : Duration.toMillis(duration.value)
+}
+
+/** An object that says nothing of a duration; one whose fields cannot be read is none either. */
+const isEmpty = (input: Duration.Input): boolean => {
+  try {
+    return typeof input === "object" && !Duration.isDuration(input) && Object.keys(input ?? {}).length === 0
+  } catch {
+    return true
+  }
 }

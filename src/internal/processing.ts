@@ -27,6 +27,7 @@ import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
 import { count, most } from "./limits.ts"
 import * as lockWheel from "./lockWheel.ts"
+import { abandoned } from "./outcomes.ts"
 import { Quiet } from "./quiet.ts"
 import * as receiving from "./receiving.ts"
 import * as tally from "./tally.ts"
@@ -55,7 +56,7 @@ export interface Options<A, E, R> {
   readonly undecodable: receiving.Undecodable
   readonly settings: Settings
   readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<Verdict, E, R>
-  readonly onFailure: (cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement
+  readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
   readonly fork: <B, E2>(effect: Effect.Effect<B, E2, R>) => Fiber.Fiber<B, E2>
 }
 
@@ -351,7 +352,7 @@ export class Processing<A, E, R> {
     this.returned(job)
     // Without end it would come at once where neither its handler nor `onFailure` decides, and not count.
     const isFailed = job.work !== undefined && !job.work.isStopped && job.work.cause !== undefined
-    this.release(job.delivery, isFailed ? receiving.abandoned : released)
+    this.release(job.delivery, isFailed ? abandoned : released)
   }
 
   /** Gives credit for what may be in work or waiting beyond what is. */

@@ -11,6 +11,11 @@ export class EncodeProblem extends Error {}
 
 const defaultBlockSize = 64 * 1024
 
+/** UTF-8 has no form for half of a surrogate pair; it would arrive as another text. */
+const checkText = (value: string): void => {
+  if (!value.isWellFormed()) throw new EncodeProblem("it has half of a surrogate pair, which no text may have")
+}
+
 /** AMQP 1.0 sets no limit; the depth keeps a cyclic value from running for ever. */
 const maxDepth = 32
 
@@ -143,6 +148,7 @@ export class Writer {
         return
       }
     }
+    checkText(value)
     const size = Buffer.byteLength(value)
     this.ensure(size + 5)
     if (size < 256) {
@@ -169,6 +175,7 @@ export class Writer {
 
   /** A vbin32 that holds the UTF-8 of a text. */
   utf8Binary(value: string): void {
+    checkText(value)
     // Three bytes for each UTF-16 unit is the most that UTF-8 needs.
     this.ensure(5 + value.length * 3)
     this.u8(0xb0)
@@ -505,6 +512,7 @@ export class Writer {
         if (type === "symbol" && !isAscii(value)) {
           throw new EncodeProblem("a symbol may have ASCII characters only")
         }
+        checkText(value)
         const size = Buffer.byteLength(value)
         this.ensure(size + 4)
         this.u32(size)
