@@ -9,7 +9,7 @@ import * as AmqpValue from "../AmqpValue.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import { MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage } from "../ServiceBusMessage.ts"
-import { EncodeProblem, type Writer } from "./amqp/dataPlane/Writer.ts"
+import { EncodeProblem, halfPair, type Writer } from "./amqp/dataPlane/Writer.ts"
 import * as lifetime from "./lifetime.ts"
 import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "./quotas.ts"
 import * as traceContext from "./traceContext.ts"
@@ -52,13 +52,16 @@ export const kindOf = (value: unknown): string => {
 
 export const limited = (part: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
-  if (typeof value !== "string") return refuse(part, "it must be a string")
+  if (text(part, value) === undefined) return undefined
   if (value.length > 128) return refuse(part, `it has ${value.length} characters, at most 128 are allowed`)
   return value
 }
 
-export const text = (part: string, value: string | undefined): string | undefined =>
-  value === undefined || typeof value === "string" ? value : refuse(part, "it must be a string")
+export const text = (part: string, value: string | undefined): string | undefined => {
+  if (value === undefined) return undefined
+  if (typeof value !== "string") return refuse(part, "it must be a string")
+  return value.isWellFormed() ? value : refuse(part, halfPair)
+}
 
 export const writeBoolean = (writer: Writer, part: string, value: boolean | undefined): void => {
   if (value === undefined) return writer.null()
@@ -109,7 +112,7 @@ export const idOf = (messageId: AmqpValue.MessageId | undefined): AmqpValue.Mess
 
 export const writeMessageId = (writer: Writer, part: string, value: AmqpValue.MessageId | undefined): void => {
   if (value === undefined) return writer.null()
-  if (typeof value === "string") return writer.string(value)
+  if (typeof value === "string") return writer.string(text(part, value)!)
   if (typeof value === "bigint") return at(part, () => writer.value(AmqpValue.typed("ulong", value)))
   if (value instanceof Uint8Array) return writer.binary(value)
   if (AmqpValue.isTyped(value) && value.type === "uuid") return at(part, () => writer.value(value))
@@ -352,6 +355,7 @@ export const writeApplicationProperties = (
   for (const key of Object.keys(entriesOf("applicationProperties", entries))) {
     const value = entries[key]
     if (value === undefined) continue
+    if (!key.isWellFormed()) refuse(`applicationProperties "${key.toWellFormed()}"`, halfPair)
     writer.string(key)
     writeProperty(writer, "applicationProperties", key, value, isBounded)
     count += 2
@@ -389,7 +393,7 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
     case "data":
       if (typeof body.data === "string") {
         writer.descriptor(0x75)
-        return writer.utf8Binary(body.data)
+        return writer.utf8Binary(text("body", body.data)!)
       }
       if (body.data instanceof Uint8Array) {
         writer.descriptor(0x75)

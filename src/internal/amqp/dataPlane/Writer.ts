@@ -11,9 +11,11 @@ export class EncodeProblem extends Error {}
 
 const defaultBlockSize = 64 * 1024
 
+export const halfPair = "it has half of a surrogate pair, which no text may have"
+
 /** UTF-8 has no form for half of a surrogate pair; it would arrive as another text. */
 const checkText = (value: string): void => {
-  if (!value.isWellFormed()) throw new EncodeProblem("it has half of a surrogate pair, which no text may have")
+  if (!value.isWellFormed()) throw new EncodeProblem(halfPair)
 }
 
 /** AMQP 1.0 sets no limit; the depth keeps a cyclic value from running for ever. */
@@ -173,9 +175,8 @@ export class Writer {
     this.raw(value)
   }
 
-  /** A vbin32 that holds the UTF-8 of a text. */
+  /** A vbin32 that holds the UTF-8 of a text, which is well-formed. */
   utf8Binary(value: string): void {
-    checkText(value)
     // Three bytes for each UTF-16 unit is the most that UTF-8 needs.
     this.ensure(5 + value.length * 3)
     this.u8(0xb0)
