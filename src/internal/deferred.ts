@@ -15,9 +15,10 @@ import { monotonic } from "./amqp/monotonic.ts"
 import { isSequenceNumber, outOfRange } from "./limits.ts"
 import type { Undecodable } from "./limits.ts"
 import * as management from "./management.ts"
+import { abandoned } from "./outcomes.ts"
 import { managing, sectionsFrom } from "./peeking.ts"
 import { Peeked, tagFromToken } from "./receivedMessage.ts"
-import { abandoned, type Handed, handOut, type Receiving } from "./receiving.ts"
+import { type Handed, handOut, type Receiving } from "./receiving.ts"
 import { LinklessHolder } from "./settling.ts"
 
 /**
