@@ -48,6 +48,9 @@ export interface Entry extends Due, Waiting {
   lockedUntil: number
 }
 
+/** What messages are ordered by. @category accessors */
+export const sequenceOf = (entry: Entry): number => entry.sequence
+
 const none: ReadonlyMap<string, AmqpValue> = new Map()
 
 /** A message that has just come. @category constructors */
@@ -99,4 +102,34 @@ export const snapshot = (entry: Entry): StoredMessage => ({
 export const merge = (entry: Entry, properties: Settlement.Properties | undefined): void => {
   if (properties === undefined) return
   entry.properties = new Map([...entry.properties, ...Object.entries(properties)])
+}
+
+/** Says why a message was dead-lettered. @category mutations */
+export const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>
+  merge(dead, {
+    ...(reason === undefined ? undefined : { DeadLetterReason: reason }),
+    ...(description === undefined ? undefined : { DeadLetterErrorDescription: description })
+  })
+
+/** `TimeSpan.MaxValue` of .NET, in milliseconds: its way of saying that a message lives without end. */
+const endless = 922_337_203_685_477
+
+/**
+ * The smaller of two times to live. What is no number of milliseconds is no limit: the alarm must never see it.
+ *
+ * @category constructors
+ */
+export const smaller = (a = Infinity, b = Infinity): number | undefined => {
+  const least = Math.min(a, b)
+  return least < endless ? Math.max(least, 0) : undefined
+}
+
+/**
+ * Why a message is dead-lettered whose properties outgrew their quota in the broker (Service Bus, dead-letter queues).
+ *
+ * @category constants
+ */
+export const headerSize = {
+  reason: "HeaderSizeExceeded",
+  description: "The size quota for this stream has been exceeded."
 }

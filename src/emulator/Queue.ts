@@ -174,6 +174,19 @@ export interface HeldSession {
 }
 
 /**
+ * Which sessions to list: up to `count`, after `skip` of those whose ids are greater than `after`. `updatedSince` is
+ * milliseconds.
+ *
+ * @category models
+ */
+export interface ListOptions {
+  readonly count: number
+  readonly skip?: number | undefined
+  readonly after?: string | undefined
+  readonly updatedSince?: number | undefined
+}
+
+/**
  * The sessions of an entity.
  *
  * @category models
@@ -191,8 +204,11 @@ export interface Sessions {
   state(id: string, owner: object): Result.Result<Uint8Array | undefined, Refusal>
   /** Sets its state, or clears it. Refused as `QuotaExceeded` and `MessageTooLarge` as a message would be. */
   setState(id: string, owner: object, state: Uint8Array | undefined): Result.Result<void, Refusal>
-  /** The ids of the sessions with messages or state, or of those whose state was set after a time, in order. */
-  list(updatedSince: number | undefined): ReadonlyArray<string>
+  /**
+   * A page of the ids of the sessions with messages that wait or are locked, or with state, in order; or of those alone whose
+   * state was set after a time, for which each of the others is looked at too.
+   */
+  list(options: ListOptions): ReadonlyArray<string>
 }
 
 /**
