@@ -15,6 +15,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
+import * as errorMap from "./internal/errorMap.ts"
 import {
   count,
   type DeleteOptions,
@@ -421,7 +422,8 @@ export const renewByToken = (
       telemetry.run("renew_message_lock", () =>
         namespace.retrying.run(
           namespace.managing(contract.path, Effect.void, (node, timeout) =>
-            management.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout }))
+            management.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout })),
+          { isFinal: errorMap.isLockLost }
         ), { attributes: () => ({ "messaging.batch.message_count": tokens.length }) })
   )
 

@@ -25,7 +25,6 @@ import * as management from "./internal/management.ts"
 import type { Namespace } from "./internal/namespace.ts"
 import * as outgoing from "./internal/outgoing.ts"
 import type { RequestResponse } from "./internal/requestResponse.ts"
-import { runRequest } from "./internal/retryPolicy.ts"
 import * as senders from "./internal/senders.ts"
 import * as sink from "./internal/sink.ts"
 import * as supervisor from "./internal/supervisor.ts"
@@ -198,7 +197,7 @@ const attach = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any) {
     (session) => Sender.make(session, { entity: entity.path, timeout: namespace.options.timeout })
   )
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
-  const link = yield* namespace.retrying.run(supervisor.make({
+  const link = yield* namespace.retrying.look(supervisor.make({
     open: () => Effect.tap(open, () => Effect.sync(() => telemetry.attached("sender"))),
     isLost: (sender) => sender.link.dead() !== undefined
   }))
@@ -463,7 +462,7 @@ class Sending implements ServiceBusSender<unknown> {
     request: (node: RequestResponse, timeout: number) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | AttachError> {
     const { namespace } = this
-    return runRequest(namespace.retrying, namespace.managing(this.entity, this.link.isOpen, request))
+    return namespace.retrying.run(namespace.managing(this.entity, this.link.isOpen, request))
   }
 
   private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {

@@ -272,7 +272,7 @@ export const list = (
     Effect.map(Effect.flatMap(ServiceBusClient.namespaceFor(entity), keeping.make), (namespace) =>
       Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
         Effect.map(
-          namespace.retrying.run(namespace.managing(entity.path, Effect.void, (node, timeout) =>
+          namespace.retrying.look(namespace.managing(entity.path, Effect.void, (node, timeout) =>
             managementSessions.list(node, {
               entity: entity.path,
               updatedSince: options?.updatedSince,

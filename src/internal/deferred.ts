@@ -16,7 +16,7 @@ import { isSequenceNumber, outOfRange } from "./limits.ts"
 import type { Undecodable } from "./limits.ts"
 import * as management from "./management.ts"
 import { abandoned } from "./outcomes.ts"
-import { managing, sectionsFrom } from "./peeking.ts"
+import { sectionsFrom } from "./peeking.ts"
 import { Peeked, tagFromToken } from "./receivedMessage.ts"
 import { type Handed, handOut, type Receiving } from "./receiving.ts"
 import { LinklessHolder } from "./settling.ts"
@@ -30,8 +30,10 @@ const fetch = Effect.fnUntraced(function*(
   sequenceNumbers: ReadonlyArray<bigint>
 ): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> {
   const entity = self.entity.path
-  const messages = yield* managing(
-    self,
+  const { isOpen, namespace } = self
+  const request = namespace.managing(
+    entity,
+    isOpen,
     (node, timeout) =>
       management.receiveDeferred(node, {
         entity,
@@ -40,7 +42,9 @@ const fetch = Effect.fnUntraced(function*(
         sessionId: self.session?.id,
         timeout
       })
-  ).pipe(
+  )
+  // Whoever was answered nothing may have them locked, or have had them deleted.
+  const messages = yield* namespace.retrying.run(request).pipe(
     Effect.catchTag(
       "MessageNotFoundError",
       (error) =>

@@ -8,13 +8,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
-import {
-  type AttachError,
-  MessageDecodeError,
-  type PeekError,
-  type ReceiveDeferredError,
-  type SessionLockLostError
-} from "../ServiceBusError.ts"
+import { type AttachError, MessageDecodeError, type PeekError, type SessionLockLostError } from "../ServiceBusError.ts"
 import type { PeekedMessage } from "../ServiceBusMessage.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
@@ -23,15 +17,14 @@ import * as management from "./management.ts"
 import { Peeked } from "./receivedMessage.ts"
 import type { Asking } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
-import { runRequest } from "./retryPolicy.ts"
 import { found, type Hooks } from "./telemetry.ts"
 
-/** A request to the entity's node, tried again while its error can pass. */
-export const managing = <A, Err extends AttachError | ReceiveDeferredError | SessionLockLostError>(
+/** A request to the entity's node that changes nothing there, tried again while its error can pass. */
+const looking = <A, Err extends PeekError | SessionLockLostError>(
   self: Asking,
   request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
 ): Effect.Effect<A, Err | AttachError | SessionLockLostError> =>
-  runRequest(self.namespace.retrying, self.namespace.managing(self.entity.path, self.isOpen, request))
+  self.namespace.retrying.look(self.namespace.managing(self.entity.path, self.isOpen, request))
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
 export const sectionsFrom = Effect.fnUntraced(function*(
@@ -43,7 +36,7 @@ export const sectionsFrom = Effect.fnUntraced(function*(
   const found: Array<Sections> = []
   let next = from
   while (found.length < count) {
-    const bytes = yield* managing(
+    const bytes = yield* looking(
       self,
       (node, timeout) =>
         management.peek(node, {

@@ -160,7 +160,7 @@ export class Reader {
         // What is tried again has the time that is left.
         const deadline = monotonic(self.clock) + maxWait.success
         const gather = self.telemetry.receiving(
-          namespace.retrying.run(this.gather(max, deadline, afterFirst.success, body))
+          namespace.retrying.look(this.gather(max, deadline, afterFirst.success, body))
         )
         // Credit that nobody waits for would lock messages that nobody takes.
         return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)

@@ -24,6 +24,7 @@ import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
+import * as errorMap from "./errorMap.ts"
 import type { Undecodable } from "./limits.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function*(options: {
     telemetry.attached("receiver")
     return link
   })
-  const link = yield* namespace.retrying.run(supervisor.make({
+  const link = yield* namespace.retrying.look(supervisor.make({
     open,
     isLost: (receiver) => receiver.link.dead() !== undefined
   }))
@@ -262,10 +263,13 @@ export const renewLock = (
 ): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockLostError> =>
   Effect.suspend(() => {
     const now = monotonic(self.clock)
-    return Effect.map(self.namespace.retrying.run(renewLocks(self, [message.lockToken])), (times) => {
-      self.wheel.renewed(lockOf(self, message, delivery), now)
-      return times[0]!
-    })
+    return Effect.map(
+      self.namespace.retrying.run(renewLocks(self, [message.lockToken]), { isFinal: errorMap.isLockLost }),
+      (times) => {
+        self.wheel.renewed(lockOf(self, message, delivery), now)
+        return times[0]!
+      }
+    )
   })
 
 export type Handed<A> = LockedMessage<A> | DestructiveMessage<A>

@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import type * as E from "../ServiceBusError.ts"
+import * as E from "../ServiceBusError.ts"
 import { monotonic, whole } from "./amqp/monotonic.ts"
 import * as errorMap from "./errorMap.ts"
 
@@ -51,14 +51,43 @@ const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err => {
   return new constructor({ ...error, attempts })
 }
 
+/** What is known of an operation beside what its tries say. */
+export interface Known<in Err> {
+  /** It was asked for before, and nobody knows what became of that. */
+  readonly lost?: E.OperationTimeoutError | undefined
+  /** Whether an error says how things stand, whatever an earlier try did: that a lock to be renewed is gone. */
+  readonly isFinal?: (error: Err) => boolean
+}
+
 export interface Retrying {
   /** Has all wait as the service wishes where an error says so; false where nothing is tried again. */
   readonly heeds: (error: E.Any) => boolean
-  /** Runs an operation, and again while its error can pass, as often as the settings say. */
-  readonly run: <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
-  /** Runs an operation again and again until it succeeds or its error cannot pass: for what runs until it is stopped. */
+  /**
+   * Runs an operation that changes something, and again while its error can pass, as often as the settings say. Once a try may
+   * have been carried out, no later failure says that it was not: it is OperationTimeoutError (`outcome: "unknown"`), and what
+   * the last try failed with is its cause.
+   */
+  readonly run: <A, Err extends E.Any, R>(
+    operation: Effect.Effect<A, Err, R>,
+    known?: Known<NoInfer<Err>>
+  ) => Effect.Effect<A, Err, R>
+  /** The same for what changes nothing: the last try's error is the answer. */
+  readonly look: <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
+  /** Looks again and again until it succeeds or its error cannot pass: for what runs until it is stopped. */
   readonly persist: <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
 }
+
+const isUnknown = (error: E.Any): error is E.OperationTimeoutError =>
+  error._tag === "OperationTimeoutError" && error.outcome === "unknown"
+
+/** The error of an operation of which an earlier try may have been carried out, by what the last one failed with. */
+const stillUnknown = (lost: E.OperationTimeoutError, last: E.Any): E.OperationTimeoutError =>
+  new E.OperationTimeoutError({
+    ...lost,
+    outcome: "unknown",
+    description: `a try was not answered and may have been carried out, and the last one failed: ${last.message}`,
+    cause: last
+  })
 
 export const make = (settings: Settings): Effect.Effect<Retrying> =>
   Effect.map(Clock.Clock, (clock) => {
@@ -73,51 +102,45 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
       const advice = whole(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
       closedUntil = Math.max(closedUntil, monotonic(clock) + advice)
     }
-    const under =
-      (by: Settings) => <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>): Effect.Effect<A, Err, R> => {
-        const attempt = Effect.suspend(() =>
-          closedUntil > monotonic(clock) ? Effect.andThen(gate, operation) : operation
+    const under = <A, Err extends E.Any, R>(
+      by: Settings,
+      operation: Effect.Effect<A, Err, R>,
+      known: Known<Err> | undefined
+    ): Effect.Effect<A, Err, R> => {
+      const attempt = Effect.suspend(() => closedUntil > monotonic(clock) ? Effect.andThen(gate, operation) : operation)
+      return Effect.catch(attempt, (first) => {
+        let lost = known?.lost
+        const note = (error: Err): void => {
+          heed(error)
+          if (known !== undefined && isUnknown(error)) lost ??= error
+        }
+        /** One that was lost is among the operation's own errors. */
+        const reported = (error: Err): Err =>
+          lost === undefined || isUnknown(error) || known?.isFinal?.(error) === true
+            ? error
+            : stillUnknown(lost, error) as E.Any as Err
+        note(first)
+        if (by.maxRetries === 0 || !canPass(first)) return Effect.fail(reported(first))
+        let attempts = 0
+        return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
+          Effect.tapError((error) => Effect.sync(() => note(error))),
+          Effect.retry({
+            schedule: backoff(by),
+            while: canPass,
+            ...(Number.isFinite(by.maxRetries) ? { times: by.maxRetries } : {})
+          }),
+          Effect.mapError((error) => withAttempts(reported(error), attempts))
         )
-        return Effect.catch(attempt, (first) => {
-          heed(first)
-          if (by.maxRetries === 0 || !canPass(first)) return Effect.fail(first)
-          let attempts = 0
-          return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
-            Effect.tapError((error) => Effect.sync(() => heed(error))),
-            Effect.retry({
-              schedule: backoff(by),
-              while: canPass,
-              ...(Number.isFinite(by.maxRetries) ? { times: by.maxRetries } : {})
-            }),
-            Effect.mapError((error) => withAttempts(error, attempts))
-          )
-        })
-      }
-    const { maxDelay } = untilItSucceeds
+      })
+    }
+    const persistent = { ...untilItSucceeds, maxDelay: Math.min(untilItSucceeds.maxDelay, settings.maxDelay) }
     return {
       heeds: (error) => {
         heed(error)
         return settings.maxRetries > 0 && canPass(error)
       },
-      run: under(settings),
-      persist: under({ ...untilItSucceeds, maxDelay: Math.min(maxDelay, settings.maxDelay) })
+      run: (operation, known = {}) => under(settings, operation, known),
+      look: (operation) => under(settings, operation, undefined),
+      persist: (operation) => under(persistent, operation, undefined)
     }
-  })
-
-/**
- * Runs a request that may find nothing to do because it was carried out before: where the answer to a try was lost and the next
- * one finds nothing, nobody knows which it was.
- */
-export const runRequest = <A, Err extends E.Any>(
-  retrying: Retrying,
-  request: Effect.Effect<A, Err>
-): Effect.Effect<A, Err | E.OperationTimeoutError> =>
-  Effect.suspend(() => {
-    let lost: E.OperationTimeoutError | undefined
-    return retrying.run(Effect.tapError(request, (error) =>
-      Effect.sync(() => {
-        if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") lost = error
-      }))).pipe(
-        Effect.mapError((error) => error._tag === "MessageNotFoundError" && lost !== undefined ? lost : error)
-      )
   })

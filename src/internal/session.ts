@@ -72,7 +72,7 @@ export const accept = (
 ): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
   options.telemetry.accepting(
     Effect.flatMap(
-      options.namespace.retrying.run(attach(options)),
+      options.namespace.retrying.look(attach(options)),
       (attached) =>
         attached === undefined
           ? Effect.succeed(Option.none())
@@ -225,7 +225,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     receiving,
     id,
     lockedUntil: () => DateTime.makeUnsafe(until),
-    renew: telemetry.run("renew_session_lock", () => namespace.retrying.run(renew)),
+    renew: telemetry.run("renew_session_lock", () => namespace.retrying.run(renew, { isFinal: errorMap.isLockLost })),
     lost: Deferred.await(isLost)
   } satisfies Accepted
 })
@@ -255,7 +255,7 @@ export const getState = <S>(
   Effect.flatMap(
     self.receiving.telemetry.run(
       "get_session_state",
-      () => self.receiving.namespace.retrying.run(asking(self.receiving, self.id, sessions.getState))
+      () => self.receiving.namespace.retrying.look(asking(self.receiving, self.id, sessions.getState))
     ),
     (bytes) => {
       if (bytes === undefined) return Effect.succeed(Option.none())

@@ -361,6 +361,12 @@ export const settleElsewhere = (
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
   }
   for (const delivery of deliveries) delivery.holder.forget(delivery)
+  const lost = !asked ? undefined : new OperationTimeoutError({
+    entity: entity.path,
+    operation: "settle",
+    outcome: "unknown",
+    description: "the link was lost before the peer answered"
+  })
   /** What was not begun with. */
   const waiting = new Set(deliveries)
   const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
@@ -378,33 +384,22 @@ export const settleElsewhere = (
         timeout
       })
     })
-    return namespace.retrying.run(Effect.tapError(request, (error) =>
-      Effect.sync(() => {
-        isOut = false
-        if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
-      }))).pipe(
-        Effect.onError((cause) =>
-          Effect.sync(() => {
-            const isLost = cause.reasons.some((reason) =>
-              Cause.isFailReason(reason) && errorMap.isLockLost(reason.error)
-            )
-            // As far as anybody knows it is not settled: it may be tried again.
-            if (!uncertain && !isLost && !isOut) delivery.holder.hold(delivery)
-          })
-        ),
-        Effect.mapError((error) =>
-          uncertain && errorMap.isLockLost(error)
-            ? new OperationTimeoutError({
-              entity: entity.path,
-              operation: "settle",
-              outcome: "unknown",
-              description:
-                "the link was lost before the peer answered, and the lock is gone: the settlement may have been made",
-              cause: error
-            })
-            : error
-        )
+    return namespace.retrying.run(
+      Effect.tapError(request, (error) =>
+        Effect.sync(() => {
+          isOut = false
+          if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
+        })),
+      { lost }
+    ).pipe(
+      Effect.onError((cause) =>
+        Effect.sync(() => {
+          const isLost = cause.reasons.some((reason) => Cause.isFailReason(reason) && errorMap.isLockLost(reason.error))
+          // As far as anybody knows it is not settled: it may be tried again.
+          if (!uncertain && !isLost && !isOut) delivery.holder.hold(delivery)
+        })
       )
+    )
   }
   // One that is refused keeps no other from being settled.
   return Effect.flatMap(
