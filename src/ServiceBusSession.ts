@@ -157,7 +157,8 @@ export const acceptDestructive = <A, S, const U extends receiving.Undecodable = 
 /**
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
  *
- * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place.
+ * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place,
+ * and a session that nobody has got by then.
  *
  * @category constructors
  */

@@ -26,6 +26,7 @@ import {
 import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
+import { handingOver } from "./handingOver.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
@@ -70,28 +71,39 @@ const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
 export const accept = (
   options: Options
 ): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
-  options.telemetry.accepting(
-    Effect.flatMap(
-      options.namespace.retrying.run(attach(options)),
-      (attached) =>
-        attached === undefined
-          ? Effect.succeed(Option.none())
-          : attached instanceof SessionCannotBeLockedError
-          ? Effect.fail(attached)
-          : Effect.map(hold(options, attached.receiver, attached.id), Option.some)
+  Effect.suspend(() => {
+    let mine: Scope.Closeable | undefined
+    return handingOver(
+      options.telemetry.accepting(
+        Effect.flatMap(
+          options.namespace.retrying.run(attach(options, (scope) => {
+            mine = scope
+          })),
+          (attached) =>
+            attached === undefined
+              ? Effect.succeed(Option.none())
+              : attached instanceof SessionCannotBeLockedError
+              ? Effect.fail(attached)
+              : Effect.map(Scope.provide(hold(options, attached.receiver, attached.id), mine!), Option.some)
+        )
+      ),
+      // A session that nobody has would be held until the caller's scope closes.
+      () => mine && Scope.close(mine, Exit.void)
     )
-  )
+  })
 
 /** One try; what comes to nothing leaves nothing in the caller's scope. */
-const attach = (options: Options) =>
+const attach = (options: Options, onScope: (mine: Scope.Closeable) => void) =>
   Effect.flatMap(
     Scope.Scope,
     (scope) =>
-      Effect.flatMap(Scope.fork(scope), (mine) =>
-        Effect.onExit(attachIn(options, mine), (exit) =>
+      Effect.flatMap(Scope.fork(scope), (mine) => {
+        onScope(mine)
+        return Effect.onExit(attachIn(options, mine), (exit) =>
           Exit.isSuccess(exit) && exit.value !== undefined && "id" in exit.value
             ? Effect.void
-            : Scope.close(mine, Exit.void)))
+            : Scope.close(mine, Exit.void))
+      })
   )
 
 const attachIn = (options: Options, mine: Scope.Scope) =>
