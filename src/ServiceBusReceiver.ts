@@ -107,7 +107,7 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * Receives up to `max` messages; gives an empty array where none came within `maxWait`.
    *
    * Fails with InvalidOptionError where an option is out of range, and with the errors of a lost link. Interrupting it
-   * loses nothing: what came meanwhile is given by the next call.
+   * loses nothing, in receive-and-delete mode either: what came meanwhile, or was about to be given, is given by the next call.
    */
   readonly receive: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<M>, ReceiveError | E | L>
   /** `receive` without decoding bodies: `body` is undefined. */
@@ -170,8 +170,9 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * renewed like others, by requests; a deferred message that is abandoned, or whose lock runs out, stays deferred.
    *
    * Fails with MessageNotFoundError (`missing`) where one is not there, not deferred or locked, with InvalidOptionError
-   * where a number is no sequence number, and with the errors of connecting. What an interruption leaves locked comes free
-   * when its lock runs out.
+   * where a number is no sequence number, and with the errors of connecting. Interrupted, it
+   * leaves them deferred; in receive-and-delete mode the broker may have forgotten them then, and this receiver gives them to
+   * the next call that asks for them.
    */
   readonly receiveDeferred: (
     sequenceNumbers: ReadonlyArray<bigint>
@@ -444,9 +445,9 @@ const tokensOf = Effect.fnUntraced(function*(
  * Handles each message of a stream and settles it: the Stream form of a processor. Emits the settlements.
  *
  * A handler that succeeds with nothing completes its message. One that fails, or interrupts itself, has its message
- * abandoned and ends the stream so; handle errors in the handler to keep the stream going. What is in flight when the stream is interrupted is
- * released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError where
- * `concurrency` is less than 1.
+ * abandoned and ends the stream so; handle errors in the handler to keep the stream going. What is in flight when the stream
+ * is interrupted is released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError
+ * where `concurrency` is less than 1.
  *
  * @category streams
  */

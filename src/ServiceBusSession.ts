@@ -158,7 +158,8 @@ export const acceptDestructive = <A, S, const U extends Undecodable = "deadLette
 /**
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
  *
- * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place.
+ * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place,
+ * and a session that nobody has got by then.
  *
  * @category constructors
  */

@@ -14,7 +14,7 @@ import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../ServiceBusCredential.ts"
-import { type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../ServiceBusError.ts"
+import { type Any, type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../ServiceBusError.ts"
 import * as Connection from "./amqp/Connection.ts"
 import type { Line } from "./amqp/FrameTrace.ts"
 import * as Link from "./amqp/Link.ts"
@@ -210,17 +210,22 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
      * What is refused as unauthorized is tried once more, under fresh tokens, before that is final: what the service knows of
      * a claim may be over before its time.
      */
-    const renewing = (run: retryPolicy.Retrying["run"]): retryPolicy.Retrying["run"] => (operation) =>
+    const renewing = <A, Err extends Any, R>(operation: Effect.Effect<A, Err, R>): Effect.Effect<A, Err, R> =>
       Effect.catch(
-        run(operation),
+        operation,
         (error) =>
           options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) || error.entity === undefined
             ? Effect.fail(error)
-            : Effect.andThen(renew(error.entity), run(operation))
+            : Effect.andThen(renew(error.entity), operation)
       )
     const renew = (entity: string) =>
       Effect.flatMap(current, ({ claims }) => claims.renew(entity)).pipe(Effect.scoped, Effect.ignore)
-    const retrying = { ...policy, run: renewing(policy.run), persist: renewing(policy.persist) }
+    const retrying: retryPolicy.Retrying = {
+      heeds: policy.heeds,
+      run: (operation, known) => renewing(policy.run(operation, known)),
+      look: (operation) => renewing(policy.look(operation)),
+      persist: (operation) => renewing(policy.persist(operation))
+    }
 
     /** A reference or map that is closed interrupts whoever asks: they are told why instead. */
     const told = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ServiceBusConnectionError, R> =>

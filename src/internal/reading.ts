@@ -23,12 +23,14 @@ import {
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
 import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
+import { handingOver } from "./handingOver.ts"
 import {
   count,
   type DeleteOptions,
@@ -69,6 +71,8 @@ export class Reader {
   private readonly maxWait: number
   /** Two calls at a time would take each other's credit. */
   private readonly turn = Semaphore.makeUnsafe(1)
+  /** Deferred messages that are here and not in anybody's hands. */
+  private readonly unclaimed: deferred.Unclaimed = new Map()
   /** What could not be decoded, while the messages before it are given first. */
   private failure: MessageDecodeError | undefined = undefined
 
@@ -128,16 +132,18 @@ export class Reader {
   receiveDeferred(
     sequenceNumbers: ReadonlyArray<bigint>
   ): Effect.Effect<ReadonlyArray<any>, any> {
-    return this.self.telemetry.run(
-      "receive_deferred",
-      () => deferred.receive(this.self, this, sequenceNumbers, this.undecodable),
-      {
-        onSuccess: (messages, span) => {
-          this.self.telemetry.consumed("receive_deferred", messages.length)
-          if (span !== undefined) found(span, messages)
+    const { self, undecodable, unclaimed } = this
+    return deferred.handedOver(self, unclaimed, (claim) =>
+      self.telemetry.run(
+        "receive_deferred",
+        () => deferred.receive(self, this, sequenceNumbers, undecodable, unclaimed, claim),
+        {
+          onSuccess: (messages, span) => {
+            self.telemetry.consumed("receive_deferred", messages.length)
+            if (span !== undefined) found(span, messages)
+          }
         }
-      }
-    )
+      ))
   }
 
   private collect(
@@ -151,21 +157,54 @@ export class Reader {
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
     const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
+    return Effect.suspend(() => {
+      const claim = new Claim()
+      return handingOver(
+        this.turn.withPermits(1)(this.taking(max, maxWait.success, afterFirst.success, body, claim)),
+        (isInterrupted) => this.unclaim(claim, isInterrupted),
+        this.given
+      )
+    })
+  }
+
+  private taking(
+    max: number,
+    maxWait: number,
+    afterFirst: number,
+    body: ServiceBusEntity.Any["body"] | undefined,
+    claim: Claim
+  ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> {
     const { self } = this
     const { namespace, prefetch } = self
-    return this.turn.withPermits(1)(receiving.taking(
+    return receiving.taking(
       self,
       "receive",
       Effect.suspend(() => {
         // What is tried again has the time that is left.
-        const deadline = monotonic(self.clock) + maxWait.success
+        const deadline = monotonic(self.clock) + maxWait
         const gather = self.telemetry.receiving(
-          namespace.retrying.look(this.gather(max, deadline, afterFirst.success, body))
+          namespace.retrying.look(this.gather(max, deadline, afterFirst, body, claim))
         )
         // Credit that nobody waits for would lock messages that nobody takes.
         return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)
       })
-    ))
+    )
+  }
+
+  /** Messages that their caller has now. */
+  private readonly given = (messages: ReadonlyArray<unknown>): void =>
+    this.self.telemetry.consumed("receive", messages.length)
+
+  /** What was taken out for a caller that is interrupted before he has it is there again, for the next one. */
+  private unclaim(claim: Claim, isInterrupted: boolean): void {
+    const { deliveries, failure } = claim
+    claim.deliveries = []
+    claim.failure = undefined
+    const { destructive, link } = this.self
+    const back = deliveries.filter((delivery) => destructive || delivery.holder.isUnsettled(delivery))
+    if (back.length > 0) link.putBack(back)
+    // Else it is what the caller is told.
+    if (isInterrupted) this.failure ??= failure
   }
 
   private readonly gather = Effect.fnUntraced(
@@ -174,11 +213,12 @@ export class Reader {
       max: number,
       deadline: number,
       afterFirst: number,
-      body: ServiceBusEntity.Any["body"] | undefined
+      body: ServiceBusEntity.Any["body"] | undefined,
+      claim: Claim
     ) {
       const { prefetch } = this.self
       for (;;) {
-        if (this.failure !== undefined) return yield* this.decode(max, body)
+        if (this.failure !== undefined) return yield* this.decode(max, body, claim)
         const link = yield* this.self.attached
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
         else this.replenish()
@@ -187,7 +227,7 @@ export class Reader {
         if (afterFirst > 0 && link.size() > 0 && link.size() < max) yield* within(link.awaitSize(max), afterFirst)
         // The broker sends what it has and takes the rest of the credit back: nothing stays on its way.
         if (prefetch === 0 && link.credit() > 0) yield* link.drain
-        const messages = yield* this.decode(max, body)
+        const messages = yield* this.decode(max, body, claim)
         // Everything that came was undecodable or expired: there is still time for more.
         if (messages.length > 0 || monotonic(this.self.clock) >= deadline) return messages
       }
@@ -234,12 +274,14 @@ export class Reader {
   private decode(
     max: number,
     body: ServiceBusEntity.Any["body"] | undefined,
+    claim: Claim,
     window = this.self.prefetch
   ): Effect.Effect<Array<any>, MessageDecodeError> {
     return Effect.suspend(() => {
       const { failure } = this
       if (failure !== undefined) {
         this.failure = undefined
+        claim.failure = failure
         return Effect.fail(failure)
       }
       const { link } = this.self
@@ -250,13 +292,17 @@ export class Reader {
         const message = receiving.handOut(this.self, this, deliveries[i]!, body, this.undecodable)
         if (message instanceof MessageDecodeError) {
           link.putBack(deliveries.slice(i + 1))
-          if (messages.length === 0) return Effect.fail(message)
+          if (messages.length === 0) {
+            claim.failure = message
+            return Effect.fail(message)
+          }
           this.failure = message
           break
         }
-        if (message !== undefined) messages.push(message)
+        if (message === undefined) continue
+        messages.push(message)
+        claim.deliveries.push(deliveries[i]!)
       }
-      this.self.telemetry.consumed("receive", messages.length)
       return Effect.succeed(messages)
     })
   }
@@ -291,15 +337,24 @@ export class Reader {
           this.replenish(window)
           return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
             isThere && link.size() > 0
-              ? this.decode(size, body, window)
+              ? this.decode(size, body, claim, window)
               : next(deadline))
         })
       })
-    const pull: Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = Effect.suspend(() =>
-      // What is here already is given without more ado.
-      this.failure !== undefined || this.self.link.size() > 0
-        ? this.decode(size, body, window)
-        : namespace.retrying.persist(next(monotonic(clock) + this.maxWait))
+    // One for all pulls: there is one at a time.
+    const claim = new Claim()
+    const pull: Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = handingOver(
+      Effect.suspend(() =>
+        // What is here already is given without more ado.
+        this.failure !== undefined || this.self.link.size() > 0
+          ? this.decode(size, body, claim, window)
+          : namespace.retrying.persist(next(monotonic(clock) + this.maxWait))
+      ),
+      (isInterrupted) => this.unclaim(claim, isInterrupted),
+      (messages) => {
+        claim.deliveries = []
+        this.given(messages)
+      }
     )
     // Everything that came was undecodable or expired: a chunk is not empty.
     const chunk: Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = Effect
@@ -345,6 +400,12 @@ export class Reader {
       (pull) => Stream.fromPull(Effect.succeed(Effect.map(pull, (messages) => [messages] as const)))
     ))
   }
+}
+
+/** What was taken out of the inbox for one caller, and is not his yet. */
+class Claim {
+  deliveries: Array<IncomingDelivery> = []
+  failure: MessageDecodeError | undefined = undefined
 }
 
 /** What a stream is given where nothing came in its time. */

@@ -6,9 +6,10 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import {
@@ -25,6 +26,7 @@ import {
 import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
+import { handingOver } from "./handingOver.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
@@ -70,24 +72,34 @@ const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
 export const accept = (
   options: Options
 ): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
-  options.telemetry.accepting(
-    Effect.flatMap(
-      options.namespace.retrying.look(attach(options)),
-      (attached) =>
-        attached === undefined
-          ? Effect.succeed(Option.none())
-          : attached instanceof SessionCannotBeLockedError
-          ? Effect.fail(attached)
-          : Effect.map(hold(options, attached.receiver, attached.id), Option.some)
+  Effect.suspend(() => {
+    let mine: Scope.Closeable | undefined
+    const attach = attachIn(options, (scope) => {
+      mine = scope
+    })
+    // One try; what comes to nothing leaves nothing in the caller's scope.
+    const attached = ownScope(attach, (attached) => attached !== undefined && "id" in attached)
+    return handingOver(
+      options.telemetry.accepting(
+        Effect.flatMap(
+          options.namespace.retrying.look(attached),
+          (attached) =>
+            attached === undefined
+              ? Effect.succeed(Option.none())
+              : attached instanceof SessionCannotBeLockedError
+              ? Effect.fail(attached)
+              : Effect.map(Scope.provide(hold(options, attached.receiver, attached.id), mine!), Option.some)
+        )
+      ),
+      // A session that nobody has would be held until the caller's scope closes.
+      () => mine && Scope.close(mine, Exit.void)
     )
-  )
+  })
 
-/** One try; what comes to nothing leaves nothing in the caller's scope. */
-const attach = (options: Options) =>
-  ownScope(attachIn(options), (attached) => attached !== undefined && "id" in attached)
-
-const attachIn = (options: Options) =>
+const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
   Effect.gen(function*() {
+    // The one of `ownScope`.
+    onScope((yield* Scope.Scope) as Scope.Closeable)
     const { destructive, entity, id, namespace, prefetch, wait } = options
     const session = yield* namespace.session(entity.path)
     const receiver = yield* Receiver.make(session, {

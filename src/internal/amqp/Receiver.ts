@@ -282,7 +282,10 @@ class OpenReceiver implements Receiver {
   }
 
   putBack(deliveries: ReadonlyArray<IncomingDelivery>): void {
+    if (deliveries.length === 0) return
+    if (this.sink !== undefined) return this.sink([...deliveries])
     this.inbox.unshift(...deliveries)
+    this.wake(false)
   }
 
   consume(sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined): void {
