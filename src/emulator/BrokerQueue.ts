@@ -259,7 +259,7 @@ class QueueState implements Queue, Home {
     if (properties === undefined) return true
     const before = entry.properties
     Entries.merge(entry, properties)
-    if (this.room.fits(entry.message, entry.properties)) return true
+    if (this.room.fits(entry.message, Entries.propertiesOf(entry))) return true
     entry.properties = before
     return false
   }
@@ -528,7 +528,7 @@ class QueueState implements Queue, Home {
     dead.wasScheduled = entry.wasScheduled
     dead.properties = entry.properties
     Entries.mergeReason(dead, reason, description)
-    if (!this.room.fits(dead.message, dead.properties)) {
+    if (!this.room.fits(dead.message, Entries.propertiesOf(dead))) {
       dead.properties = entry.properties
       Entries.mergeReason(dead, Entries.headerSize.reason, Entries.headerSize.description)
     }

@@ -36,10 +36,10 @@ export interface Home extends Owner {
 export interface Session extends Due {
   readonly id: string
   readonly lane: Lane
-  /** What was delivered under its lock and is not settled. */
-  readonly locked: Set<Entry>
+  /** What was delivered under its lock and is not settled; nothing while there is no holder. */
+  locked: Set<Entry> | undefined
   /** Those who take its messages for the holder. */
-  readonly attached: Set<Attachment>
+  attached: Set<Attachment> | undefined
   holder: SessionHolder | undefined
   lockedUntil: number
   state: Uint8Array | undefined
@@ -97,8 +97,8 @@ export class SessionTable implements Sessions {
         queue: this,
         sequence: 0,
         lane: new Lane(this.home),
-        locked: new Set(),
-        attached: new Set(),
+        locked: undefined,
+        attached: undefined,
         holder: undefined,
         lockedUntil: 0,
         state: undefined,
@@ -164,13 +164,13 @@ export class SessionTable implements Sessions {
 
   /** A message is locked with its session. */
   lock(session: Session, entry: Entry): void {
-    session.locked.add(entry)
+    session.locked?.add(entry)
     this.enlist(session)
   }
 
   /** A message is not locked any more. */
   unlock(entry: Entry): void {
-    this.sessions.get(entry.message.sessionId!)?.locked.delete(entry)
+    this.sessions.get(entry.message.sessionId!)?.locked?.delete(entry)
   }
 
   /** A message leaves the line of its session. */
@@ -234,6 +234,8 @@ export class SessionTable implements Sessions {
     this.withhold(session)
     this.home.counters.sessionsAccepted += 1
     session.holder = holder
+    session.locked = new Set()
+    session.attached = new Set()
     session.lockedUntil = this.home.now() + this.home.options.lockDuration
     this.home.alarm.set(session, session.lockedUntil)
     const held: HeldSession = {
@@ -241,7 +243,7 @@ export class SessionTable implements Sessions {
       lockedUntil: session.lockedUntil,
       attach: (consumer) => {
         const attachment = session.lane.attach(consumer)
-        if (session.holder === holder) session.attached.add(attachment)
+        if (session.holder === holder) session.attached!.add(attachment)
         else attachment.detach()
         return attachment
       },
@@ -258,10 +260,10 @@ export class SessionTable implements Sessions {
     this.home.alarm.clear(session)
     session.holder = undefined
     // Whoever was attached has no part in what comes after.
-    for (const attachment of session.attached) attachment.detach()
-    session.attached.clear()
-    const entries = [...session.locked]
-    session.locked.clear()
+    for (const attachment of session.attached ?? []) attachment.detach()
+    session.attached = undefined
+    const entries = [...session.locked ?? []]
+    session.locked = undefined
     if (isLost) {
       this.home.counters.sessionsLost += 1
       holder?.lost()
@@ -362,7 +364,7 @@ export class SessionTable implements Sessions {
       if (ids.length >= count) return false
       const { id, lane, locked, state, stateUpdatedAt } = session
       if (id === after) return true
-      const isActive = state !== undefined || locked.size > 0 || lane.line.peek() !== undefined
+      const isActive = state !== undefined || (locked?.size ?? 0) > 0 || lane.line.peek() !== undefined
       if (!isActive) idle.push(session)
       else if (updatedSince !== undefined && (state === undefined || stateUpdatedAt <= updatedSince)) return true
       else if (left > 0) left -= 1

@@ -310,6 +310,7 @@ export class SessionPlane {
         this.writeTransfer(link.link.local.handle, delivery, maxFrameSize)
         outgoing.next_transfer_id = (outgoing.next_transfer_id + 1) >>> 0
       } while (delivery.sent < delivery.payload.length)
+      delivery.payload = noTag
       link.link.credit--
       link.link.delivery_count = (link.link.delivery_count + 1) >>> 0
       link.advance()
