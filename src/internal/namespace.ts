@@ -223,8 +223,8 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     const retrying: retryPolicy.Retrying = {
       heeds: policy.heeds,
       run: (operation, known) => renewing(policy.run(operation, known)),
-      look: (operation) => renewing(policy.look(operation)),
-      persist: (operation) => renewing(policy.persist(operation))
+      look: (operation, limit) => renewing(policy.look(operation, limit)),
+      persist: (operation, limit) => renewing(policy.persist(operation, limit))
     }
 
     /** A reference or map that is closed interrupts whoever asks: they are told why instead. */

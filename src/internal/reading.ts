@@ -8,6 +8,8 @@ import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -26,6 +28,7 @@ import * as Settlement from "../Settlement.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
+import type { Receiver } from "./amqp/Receiver.ts"
 import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
@@ -73,6 +76,10 @@ export class Reader {
   private readonly turn = Semaphore.makeUnsafe(1)
   /** Deferred messages that are here and not in anybody's hands. */
   private readonly unclaimed: deferred.Unclaimed = new Map()
+  /** Whether a call has it. */
+  private isTurn = false
+  /** Attaches the link again, where one is lost; a call whose time is over leaves that to the next one. */
+  private attaching: Fiber.Fiber<Receiver, ReceiveError | Lost> | undefined = undefined
   /** What could not be decoded, while the messages before it are given first. */
   private failure: MessageDecodeError | undefined = undefined
 
@@ -159,17 +166,61 @@ export class Reader {
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
     return Effect.suspend(() => {
       const claim = new Claim()
+      const { clock } = this.self
+      const deadline = monotonic(clock) + maxWait.success
       return handingOver(
-        this.turn.withPermits(1)(this.taking(max, maxWait.success, afterFirst.success, body, claim)),
+        this.inTurn(deadline, this.taking(max, deadline, afterFirst.success, body, claim)),
         (isInterrupted) => this.unclaim(claim, isInterrupted),
         this.given
       )
     })
   }
 
+  /** One call after the other: one that waits for others has nothing when its time is over. */
+  private inTurn<E>(
+    deadline: number,
+    call: Effect.Effect<ReadonlyArray<unknown>, E>
+  ): Effect.Effect<ReadonlyArray<unknown>, E> {
+    let isBegun = false
+    const mine = this.turn.withPermits(1)(Effect.suspend(() => {
+      isBegun = this.isTurn = true
+      return Effect.ensuring(
+        call,
+        Effect.sync(() => {
+          this.isTurn = false
+        })
+      )
+    }))
+    if (!this.isTurn || deadline === Infinity) return mine
+    const left = Math.max(0, deadline - monotonic(this.self.clock))
+    return Effect.raceFirst(
+      mine,
+      Effect.andThen(Effect.sleep(left), Effect.suspend(() => isBegun ? Effect.never : Effect.succeed(none)))
+    )
+  }
+
+  /** The link, attached again where it was lost; undefined where that takes longer. */
+  private attachedBy(deadline: number): Effect.Effect<Receiver | undefined, ReceiveError | Lost> {
+    return Effect.suspend((): Effect.Effect<Receiver | undefined, ReceiveError | Lost> => {
+      const { attached, clock, link, session } = this.self
+      if (this.attaching === undefined && (session !== undefined || link.link.dead() === undefined)) return attached
+      const fiber = this.attaching ??= this.self.fork(attached)
+      const left = deadline - monotonic(clock)
+      const joined = Effect.ensuring(
+        Fiber.join(fiber),
+        Effect.sync(() => {
+          if (fiber.pollUnsafe() !== undefined && this.attaching === fiber) this.attaching = undefined
+        })
+      )
+      return left === Infinity
+        ? joined
+        : Effect.map(Effect.timeoutOption(joined, Math.max(0, left)), Option.getOrUndefined)
+    })
+  }
+
   private taking(
     max: number,
-    maxWait: number,
+    deadline: number,
     afterFirst: number,
     body: ServiceBusEntity.Any["body"] | undefined,
     claim: Claim
@@ -180,10 +231,12 @@ export class Reader {
       self,
       "receive",
       Effect.suspend(() => {
-        // What is tried again has the time that is left.
-        const deadline = monotonic(self.clock) + maxWait
+        // What is tried again has the time that is left; what is held back until then gives what is here.
         const gather = self.telemetry.receiving(
-          namespace.retrying.look(this.gather(max, deadline, afterFirst, body, claim))
+          namespace.retrying.look(this.gather(max, deadline, afterFirst, body, claim), {
+            until: deadline,
+            otherwise: this.decode(max, body, claim)
+          })
         )
         // Credit that nobody waits for would lock messages that nobody takes.
         return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)
@@ -219,7 +272,8 @@ export class Reader {
       const { prefetch } = this.self
       for (;;) {
         if (this.failure !== undefined) return yield* this.decode(max, body, claim)
-        const link = yield* this.self.attached
+        const link = yield* this.attachedBy(deadline)
+        if (link === undefined) return yield* this.decode(max, body, claim)
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
         else this.replenish()
         const left = Math.max(0, deadline - monotonic(this.self.clock))
@@ -325,7 +379,7 @@ export class Reader {
     InvalidOptionError,
     Scope.Scope
   > {
-    const { clock, destructive, namespace, prefetch, session } = this.self
+    const { clock, destructive, prefetch, session } = this.self
     const { window } = this
     const next = (
       deadline: number
@@ -333,7 +387,8 @@ export class Reader {
       Effect.suspend(() => {
         const left = deadline - monotonic(clock)
         if (left <= 0) return Effect.succeed(silence)
-        return Effect.flatMap(this.self.attached, (link) => {
+        return Effect.flatMap(this.attachedBy(deadline), (link) => {
+          if (link === undefined) return next(deadline)
           this.replenish(window)
           return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
             isThere && link.size() > 0
@@ -348,7 +403,7 @@ export class Reader {
         // What is here already is given without more ado.
         this.failure !== undefined || this.self.link.size() > 0
           ? this.decode(size, body, claim, window)
-          : namespace.retrying.persist(next(monotonic(clock) + this.maxWait))
+          : this.persisting(next)
       ),
       (isInterrupted) => this.unclaim(claim, isInterrupted),
       (messages) => {
@@ -382,6 +437,15 @@ export class Reader {
     )
   }
 
+  /** Runs until it has something, or its time is over. */
+  private persisting<E extends ReceiveError | Lost | MessageDecodeError>(
+    next: (deadline: number) => Effect.Effect<ReadonlyArray<unknown>, E>
+  ): Effect.Effect<ReadonlyArray<unknown>, E> {
+    const { clock, namespace: { retrying } } = this.self
+    const until = monotonic(clock) + this.maxWait
+    return retrying.persist(next(until), until === Infinity ? undefined : { until, otherwise: Effect.succeed(silence) })
+  }
+
   private stream(
     body: ServiceBusEntity.Any["body"] | undefined
   ): Stream.Stream<unknown, ReceiveError | Lost | MessageDecodeError> {
@@ -410,6 +474,8 @@ class Claim {
 
 /** What a stream is given where nothing came in its time. */
 const silence: ReadonlyArray<never> = []
+
+const none: ReadonlyArray<never> = []
 
 const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<unknown, E> =>
   Number.isFinite(millis) ? Effect.timeoutOption(effect, millis) : effect

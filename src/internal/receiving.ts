@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
@@ -53,7 +54,7 @@ export interface Receiving {
   readonly clock: Clock.Clock
   readonly telemetry: Telemetry
   /** Runs what nobody waits for. */
-  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   readonly rescheduling: rescheduling.Rescheduling
   /** What a copy is being sent of: it is as good as settled. */
   readonly leaving: Set<IncomingDelivery>

@@ -72,7 +72,7 @@ const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
 export const accept = (
   options: Options
 ): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
-  Effect.suspend(() => {
+  Effect.clockWith((clock) => {
     let mine: Scope.Closeable | undefined
     const attach = attachIn(options, (scope) => {
       mine = scope
@@ -82,7 +82,12 @@ export const accept = (
     return handingOver(
       options.telemetry.accepting(
         Effect.flatMap(
-          options.namespace.retrying.look(attached),
+          options.namespace.retrying.look(
+            attached,
+            options.id === null
+              ? { until: monotonic(clock) + options.wait, otherwise: Effect.succeed(undefined) }
+              : undefined
+          ),
           (attached) =>
             attached === undefined
               ? Effect.succeed(Option.none())
