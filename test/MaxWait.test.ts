@@ -87,15 +87,8 @@ describe("maxWait", () => {
       assert.isAtMost(millis, 1_100)
       yield* emulator.start
       yield* emulator.send(Texts, [{ body: "after" }])
-      // However short the time is, it comes to a link after some calls.
-      let messages: ReadonlyArray<unknown> = []
-      let calls = 0
-      while (messages.length === 0 && calls++ < 100) {
-        messages = yield* receiver.receive({ maxWait: 0 })
-        yield* Effect.yieldNow
-      }
-      assert.lengthOf(messages, 1)
-      assert.isAtLeast(calls, 2)
+      // However short the time is, it sees what the broker has.
+      assert.lengthOf(yield* passing(receiver.receive({ maxWait: 0 })), 1)
     })
   )
 

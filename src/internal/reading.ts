@@ -232,9 +232,10 @@ export class Reader {
       "receive",
       Effect.suspend(() => {
         // What is tried again has the time that is left; what is held back until then gives what is here.
+        const until = Math.max(deadline, monotonic(self.clock) + leastPatience)
         const gather = self.telemetry.receiving(
-          namespace.retrying.look(this.gather(max, deadline, afterFirst, body, claim), {
-            until: deadline,
+          namespace.retrying.look(this.gather(max, deadline, until, afterFirst, body, claim), {
+            until,
             otherwise: this.decode(max, body, claim)
           })
         )
@@ -265,6 +266,7 @@ export class Reader {
       this: Reader,
       max: number,
       deadline: number,
+      patience: number,
       afterFirst: number,
       body: ServiceBusEntity.Any["body"] | undefined,
       claim: Claim
@@ -272,7 +274,7 @@ export class Reader {
       const { prefetch } = this.self
       for (;;) {
         if (this.failure !== undefined) return yield* this.decode(max, body, claim)
-        const link = yield* this.attachedBy(deadline)
+        const link = yield* this.attachedBy(patience)
         if (link === undefined) return yield* this.decode(max, body, claim)
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
         else this.replenish()
@@ -471,6 +473,12 @@ class Claim {
   deliveries: Array<IncomingDelivery> = []
   failure: MessageDecodeError | undefined = undefined
 }
+
+/**
+ * For how long a call waits at least where its link is lost or the service throttles, in milliseconds: a call that waits for
+ * nothing is to see what the broker has.
+ */
+const leastPatience = 1_000
 
 /** What a stream is given where nothing came in its time. */
 const silence: ReadonlyArray<never> = []
