@@ -21,7 +21,7 @@ interface Coverage {
   }>
 }
 
-/** How often functions and loops of the emulator ran in a synchronous piece of code. */
+/** How often functions of the emulator were called in a synchronous piece of code. Loops of old bytecode have no counts. */
 const work = (run: () => void): number => {
   const session = new Session()
   session.connect()
@@ -35,7 +35,7 @@ const work = (run: () => void): number => {
   }
   try {
     ask("Profiler.enable")
-    ask("Profiler.startPreciseCoverage", { callCount: true, detailed: true })
+    ask("Profiler.startPreciseCoverage", { callCount: true, detailed: false })
     ask("Profiler.takePreciseCoverage")
     run()
     return ask("Profiler.takePreciseCoverage").result

@@ -5,6 +5,7 @@ import { DataPlane } from "../src/internal/amqp/dataPlane/DataPlane.ts"
 import type { IncomingDelivery, OutgoingDelivery } from "../src/internal/amqp/dataPlane/Delivery.ts"
 import type { LinkPlane } from "../src/internal/amqp/dataPlane/LinkPlane.ts"
 import { accepted, type Outcome, released } from "../src/internal/amqp/dataPlane/Outcome.ts"
+import { addPart, joined } from "../src/internal/amqp/dataPlane/own.ts"
 import { DecodeProblem } from "../src/internal/amqp/dataPlane/Reader.ts"
 import * as Dispatcher from "../src/internal/amqp/Dispatcher.ts"
 import { rhea, type RheaConnection, type RheaLink, type RheaSession } from "../src/internal/amqp/rhea.ts"
@@ -239,6 +240,38 @@ describe("DataPlane", () => {
       yield* pair.idle
       assert.deepStrictEqual(back.map((d) => d.payload.equals(large)), [true, true, true])
     }))
+
+  it.effect("keeps no payload once it is on the wire, however long it stays unsettled", () =>
+    Effect.gen(function*() {
+      const pair = yield* connected
+      const session = yield* begin(pair)
+      const link = yield* sending(pair, session, "q", 2)
+      const deliveries = Array.from({ length: 3 }, () => link.plane.session.send(link.plane, Buffer.alloc(100_000), {}))
+      yield* pair.idle
+      assert.deepStrictEqual(deliveries.map(({ payload }) => payload.length), [0, 0, 100_000])
+      assert.deepStrictEqual(link.arrived.map(({ payload }) => payload.length), [100_000, 100_000])
+      assert.strictEqual(link.plane.session.unsettled, 2)
+    }))
+
+  it("parts of a delivery that is never complete are few and own their bytes, and large ones are not copied", () => {
+    const chunk = Buffer.from(Array.from({ length: 65_536 }, (_, i) => i % 251))
+    for (const size of [0, 1, 100, 5000]) {
+      const parts: Array<Buffer> = []
+      let total = 0
+      for (let i = 0; i < 20_000 && total < 60_000; i++, total += size) {
+        addPart(parts, chunk.subarray(total, total + size), true)
+      }
+      assert.isAtMost(parts.length, 30)
+      assert.isBelow(parts.reduce((bytes, { buffer }) => bytes + buffer.byteLength, 0), total + 1)
+      assert.isTrue(joined(parts).equals(chunk.subarray(0, total)))
+    }
+    const parts: Array<Buffer> = []
+    const large = chunk.subarray(0, 60_000)
+    addPart(parts, large, true)
+    addPart(parts, chunk.subarray(60_000), false)
+    assert.strictEqual(parts[0], large)
+    assert.isTrue(joined(parts).equals(chunk))
+  })
 
   it.effect("renews the session's window: 20,000 settled messages on one session", () =>
     Effect.gen(function*() {

@@ -32,6 +32,23 @@ export interface Claim {
   readonly expiresAt: number
 }
 
+/** The host of an address, in lower case and without its port; the address is a URL or begins with the host. */
+export const hostOf = (address: string): string => {
+  const [authority = ""] = address.trim().replace(/^[a-z][a-z0-9+.-]*:\/\//i, "").split(/[/?#]/)
+  const host = authority.slice(authority.lastIndexOf("@") + 1).toLowerCase()
+  const [, literal] = /^\[([^\]]*)\]/.exec(host) ?? []
+  // An address of IPv6 may stand without brackets.
+  return (literal ?? (host.split(":").length > 2 ? host : host.replace(/:\d*$/, ""))).replace(/\.$/, "")
+}
+
+/** Whether a host is this machine, by whatever name. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/** Whether a resource or audience names a host, and that is another one. One that is a bare path names none. */
+const isElsewhere = (address: string, isOurs: (host: string) => boolean): boolean =>
+  address.includes("://") && !isOurs(hostOf(address))
+
 /** An address without scheme, host and slashes at its ends: clients write it bare, with a slash, or as a URL. */
 export const bareOf = (address: string): string => {
   let path = address
@@ -57,12 +74,16 @@ const above = (path: string): string | undefined =>
 
 const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
 
-/** Checks a SAS token that is put for an audience, and gives the claim. */
+/**
+ * Checks a SAS token that is put for an audience, and gives the claim. Both may be URLs of any scheme, with or without a port;
+ * their host must be ours.
+ */
 export const check = (
   policies: ReadonlyArray<Policy>,
   token: string,
   audience: string,
-  now: number
+  now: number,
+  isOurs: (host: string) => boolean
 ): Result.Result<Claim, TokenProblem> => {
   const parts = sas.parse(token)
   if (parts === undefined) return Result.fail("MalformedToken")
@@ -71,6 +92,7 @@ export const check = (
   const expiresAt = parts.expiresAt * 1000
   if (expiresAt <= now) return Result.fail("ExpiredToken")
   const path = pathOf(audience)
+  if (isElsewhere(parts.resource, isOurs) || isElsewhere(audience, isOurs)) return Result.fail("InvalidAudience")
   if (!covers(pathOf(parts.resource), path)) return Result.fail("InvalidAudience")
   return Result.succeed({ path, rights: policy.rights, expiresAt })
 }

@@ -23,6 +23,7 @@ import * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as Alarm from "./Alarm.ts"
+import * as Admission from "./amqp/Admission.ts"
 import { Door } from "./amqp/Door.ts"
 import * as Idle from "./amqp/Idle.ts"
 import * as Listener from "./amqp/Listener.ts"
@@ -128,6 +129,16 @@ export interface Options {
   readonly idle?:
     | { readonly link?: Duration.Input | undefined; readonly connection?: Duration.Input | undefined }
     | undefined
+  /**
+   * How many connections are open at a time, 1 or more; 5,000 by default, as in Azure. One more is closed with
+   * amqp:resource-limit-exceeded as soon as it has opened.
+   */
+  readonly maxConnections?: number | undefined
+  /**
+   * How many sockets are in a handshake at a time (TLS, WebSocket, SASL, open), 1 or more; 1,000 by default. One more is closed
+   * without a word, and each has 5 seconds for AMQP.
+   */
+  readonly maxHandshakes?: number | undefined
 }
 
 /**
@@ -156,6 +167,14 @@ const positive = (option: string, input: Duration.Input | undefined, otherwise: 
     : Effect.fail(new EmulatorError({ problem: `${option} must be a duration of more than 0` }))
 }
 
+/** An option that is a number of things. */
+const count = (option: string, value: number | undefined, otherwise: number) =>
+  value === undefined
+    ? Effect.succeed(otherwise)
+    : Number.isSafeInteger(value) && value >= 1
+    ? Effect.succeed(value)
+    : Effect.fail(new EmulatorError({ problem: `${option} must be an integer of 1 or more` }))
+
 const start: (options: Options, host: string) => Effect.Effect<Started, EmulatorError, Scope.Scope> = Effect.fnUntraced(
   function*(options, host) {
     const clock = yield* Clock.Clock
@@ -175,7 +194,11 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
       link: yield* positive("idle.link", options.idle?.link, Idle.limits.link),
       connection: yield* positive("idle.connection", options.idle?.connection, Idle.limits.connection)
     }
-    const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm, idle })
+    const admission = new Admission.Admission({
+      connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
+      handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
+    })
+    const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm, idle, admission })
     const tokenCredential: ServiceBusCredential.TokenCredential = {
       getToken: () => {
         const expiresOnTimestamp = clock.currentTimeMillisUnsafe() + tokenLifetime
@@ -303,7 +326,8 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
       const certificate = isSecure ? options.certificate ?? Certificate.selfSigned() : undefined
       const listeners: Array<Listener.Listener> = []
       const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
-        const listener = yield* Listener.make({ host, port, kind, certificate, accept })
+        const { admission } = started.door.options
+        const listener = yield* Listener.make({ host, port, kind, certificate, accept, admission })
         listeners.push(listener)
         return listener.port
       })

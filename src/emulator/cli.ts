@@ -27,6 +27,8 @@ Runs a Service Bus broker in memory on a TCP port and prints its connection stri
   --host HOST               the address to listen on; 127.0.0.1 by default
   --lock-duration SECONDS   how long a received message is locked; 60 by default
   --max-delivery-count N    how often a message may fail before it is dead-lettered; 10 by default
+  --max-connections N       how many connections may be open at a time; 5000 by default
+  --max-handshakes N        how many sockets may be in a handshake at a time; 1000 by default
   --help                    this text`
 
 const number = (name: string, text: string | undefined): number | undefined => {
@@ -50,6 +52,8 @@ const serve = Effect.gen(function*() {
           host: { type: "string" },
           "lock-duration": { type: "string" },
           "max-delivery-count": { type: "string" },
+          "max-connections": { type: "string" },
+          "max-handshakes": { type: "string" },
           help: { type: "boolean" }
         }
       }),
@@ -84,7 +88,9 @@ const serve = Effect.gen(function*() {
     try: () => ({
       port: number("port", values.port) ?? 5672,
       lock: number("lock-duration", values["lock-duration"]),
-      count: number("max-delivery-count", values["max-delivery-count"])
+      count: number("max-delivery-count", values["max-delivery-count"]),
+      connections: number("max-connections", values["max-connections"]),
+      handshakes: number("max-handshakes", values["max-handshakes"])
     }),
     catch: (error) => error as EmulatorError
   })
@@ -121,6 +127,8 @@ const serve = Effect.gen(function*() {
     Emulator.layerServer({
       port: settings.port,
       host: values.host,
+      maxConnections: settings.connections,
+      maxHandshakes: settings.handshakes,
       entities
     })
   ))

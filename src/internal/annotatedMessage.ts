@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../AmqpValue.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
+import { ownBytes } from "./amqp/dataPlane/own.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
 import type { Writer } from "./amqp/dataPlane/Writer.ts"
@@ -235,8 +236,7 @@ const writeProperties = (
 export const decode = (bytes: Uint8Array): AmqpAnnotatedMessage => {
   if (bytes.length === 0) throw new DecodeProblem("there are no bytes")
   // Values are views: what becomes of the caller's bytes is not theirs to share, nor is a pool theirs to keep.
-  const own = Buffer.allocUnsafeSlow(bytes.length)
-  own.set(bytes)
+  const own = ownBytes(bytes)
   return ofSections(new Sections(own, 0, own.length))
 }
 

@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as AmqpValue from "../AmqpValue.ts"
 import { type ListSessionsError, type SessionLockRenewalError, type SessionStateError } from "../ServiceBusError.ts"
+import { ownBytes } from "./amqp/dataPlane/own.ts"
 import * as errorMap from "./errorMap.ts"
 import { errorOf, field, isSuccess, itemsOf, malformed, serverTimeout } from "./management.ts"
 import type { RequestResponse } from "./requestResponse.ts"
@@ -51,7 +52,8 @@ export const getState = Effect.fnUntraced(function*(
     return yield* errorMap.sessionStateError(errorOf(response), { entity: options.entity, operation })
   }
   const state = field(response, "session-state")
-  return state instanceof Uint8Array ? state : undefined
+  // It is kept as long as its session may be.
+  return state instanceof Uint8Array ? ownBytes(state) : undefined
 })
 
 /** Sets the state of a session, or clears it. */

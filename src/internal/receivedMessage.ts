@@ -15,6 +15,7 @@ import {
   type ReceivedMessage
 } from "../ServiceBusMessage.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
+import { ownBytes } from "./amqp/dataPlane/own.ts"
 import { canonical, DecodeProblem, Reader } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
 import * as lifetime from "./lifetime.ts"
@@ -379,12 +380,6 @@ const lockTimes = (sections: Sections): { readonly lockedUntil: number; readonly
 export const sectionsOf = (delivery: IncomingDelivery): Sections => {
   if (delivery.isTooLarge) throw new DecodeProblem(`the message has ${delivery.size} bytes, more than are received`)
   return new Sections(delivery.payload, 0, delivery.payload.length)
-}
-
-const ownBytes = (bytes: Uint8Array): Buffer => {
-  const own = Buffer.allocUnsafeSlow(bytes.length)
-  own.set(bytes)
-  return own
 }
 
 /** The sections on memory of their own, and the body with its bytes in there too, as far as they are the message's. */

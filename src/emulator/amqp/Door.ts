@@ -19,6 +19,7 @@ import {
 } from "../../internal/amqp/rhea.ts"
 import type { Socket } from "../../internal/amqp/Socket.ts"
 import * as Authorization from "../Authorization.ts"
+import type { Place } from "./Admission.ts"
 import { attachReceiver } from "./EntityReceiver.ts"
 import { attachSender } from "./EntitySender.ts"
 import { Faults, type Operation } from "./Faults.ts"
@@ -93,11 +94,11 @@ export class Door {
     for (const served of [...this.connections]) served.drop()
   }
 
-  /** Serves a socket until it closes. */
-  accept(socket: Socket): ServedConnection {
-    const served = new ServedConnection(this, socket, this.container)
-    this.connections.add(served)
-    return served
+  /** Serves a socket until it closes; closes it at once where too many others have said nothing yet. */
+  accept(socket: Socket): void {
+    const place = this.options.admission.begin()
+    if (place === undefined) return void socket.destroy()
+    this.connections.add(new ServedConnection(this, socket, this.container, place))
   }
 }
 
@@ -117,11 +118,14 @@ class ServedConnection implements Served {
   private readonly sessions = new Map<RheaSession, Set<RheaLink>>()
   private stopTimers = (): void => {}
   /** The peer is told that it broke the protocol. */
+  private readonly place: Place
   private isRefused = false
+  private isClosing = false
 
-  constructor(door: Door, socket: Socket, container: RheaContainer) {
+  constructor(door: Door, socket: Socket, container: RheaContainer, place: Place) {
     this.door = door
     this.socket = socket
+    this.place = place
     this.claims = new Authorization.Claims(door.options.clock)
     this.idle = new Idle(this)
     this.rhea = container.create_connection({
@@ -232,6 +236,10 @@ class ServedConnection implements Served {
     })
     this.rhea.on("connection_open", () => {
       alarm.clear(handshake)
+      if (!this.place.open()) {
+        const { admission } = this.door.options
+        return this.close(this.door.refusals.tooManyConnections(admission.limits.connections))
+      }
       this.idle.begin()
       alarm.set(silence, now() + 2 * idleTimeout)
       if (this.heartbeatInterval > 0) alarm.set(heartbeat, now() + this.heartbeatInterval)
@@ -256,6 +264,7 @@ class ServedConnection implements Served {
 
   /** Closes the connection with an error that the peer is told; nothing more is handed to it. */
   close(error: AmqpError): void {
+    this.isClosing = true
     this.rhea.close(error)
     for (const link of [...this.closers.keys()]) this.left(link)
     this.dropLater(closeTimeout)
@@ -274,6 +283,7 @@ class ServedConnection implements Served {
   }
 
   private end(): void {
+    this.place.end()
     this.door.connections.delete(this)
     this.stopTimers()
     for (const link of [...this.closers.keys()]) this.left(link)
@@ -302,6 +312,8 @@ class ServedConnection implements Served {
   }
 
   private opened(link: RheaLink, serve: () => AmqpError | undefined): void {
+    // What was on its way when the close was written.
+    if (this.isClosing) return
     const { attach } = link.local
     const remote = link.remote.attach!
     attach["snd_settle_mode"] = remote["snd_settle_mode"]
@@ -474,6 +486,13 @@ class ServedConnection implements Served {
     return broker.queues().some((queue) => queue.path.toLowerCase().startsWith(below))
   }
 
+  /** Whether a host is this broker: by its own name, as this machine, or as the peer called it when it opened the connection. */
+  private isOurs(host: string): boolean {
+    const called = this.rhea.remote.open?.["hostname"]
+    return Authorization.isLoopback(host) || host === Authorization.hostOf(this.door.options.host) ||
+      typeof called === "string" && host === Authorization.hostOf(called)
+  }
+
   private putToken(request: Request): Answer {
     const { clock, identityKey, policies } = this.door.options
     const { name, type } = request.properties
@@ -486,14 +505,15 @@ class ServedConnection implements Served {
     const audience = name
     const token = request.body
     const now = clock.currentTimeMillisUnsafe()
+    const isOurs = (host: string) => this.isOurs(host)
     let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
     if (type === "jwt" || type === "amqp:jwt") {
       // Some clients call a SAS token that as well.
       checked = token.startsWith("SharedAccessSignature ")
-        ? Authorization.check(policies, token, audience, now)
+        ? Authorization.check(policies, token, audience, now, isOurs)
         : Authorization.checkMinted(identityKey, token, audience, now)
     } else if (type === "servicebus.windows.net:sastoken" || type === "amqp:swt") {
-      checked = Authorization.check(policies, token, audience, now)
+      checked = Authorization.check(policies, token, audience, now, isOurs)
     } else return { status: 400, error: this.door.refusals.argument("$cbs", "Unknown token type.") }
     if (Result.isFailure(checked)) {
       return { status: 401, error: this.door.refusals.token(checked.failure, audience) }

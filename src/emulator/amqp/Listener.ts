@@ -12,6 +12,7 @@ import type { Socket } from "../../internal/amqp/Socket.ts"
 import * as webSocket from "../../internal/amqp/webSocket.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import type { Certificate } from "../Certificate.ts"
+import type { Admission, Place } from "./Admission.ts"
 
 export interface Options {
   readonly host: string
@@ -20,6 +21,7 @@ export interface Options {
   /** For TLS and WebSocket. */
   readonly certificate?: Certificate | undefined
   readonly accept: (socket: Socket) => void
+  readonly admission: Admission
 }
 
 export interface Listener {
@@ -47,10 +49,28 @@ const listening = (options: Options, port: number): Effect.Effect<Running, Emula
       return
     }
     const sockets = new Set<net.Socket>()
-    const server = serverOf(options)
+    // Who shakes hands before there is AMQP, by where it comes from: the socket that TLS makes is another one.
+    const places = new Map<string, Place>()
+    const leave = (socket: net.Socket) => {
+      const key = keyOf(socket)
+      places.get(key)?.end()
+      places.delete(key)
+    }
+    const server = serverOf(options, leave)
     server.on("connection", (socket: net.Socket) => {
       // The door destroys the socket; a late error of it is nobody's.
       socket.on("error", () => {})
+      if (options.kind !== "tcp") {
+        const place = options.admission.begin()
+        if (place === undefined) return void socket.destroy()
+        const key = keyOf(socket)
+        places.set(key, place)
+        // By then it tells no more where it came from.
+        socket.on("close", () => {
+          place.end()
+          if (places.get(key) === place) places.delete(key)
+        })
+      }
       sockets.add(socket)
       socket.on("close", () => sockets.delete(socket))
     })
@@ -66,13 +86,19 @@ const listening = (options: Options, port: number): Effect.Effect<Running, Emula
     })
   })
 
-const serverOf = ({ accept, certificate, kind }: Options): net.Server => {
+const keyOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
+
+/** How long TLS, and the request for a WebSocket, may take, in milliseconds. */
+const handshakeTimeout = 10_000
+
+const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.Socket) => void): net.Server => {
   switch (kind) {
     case "tcp":
       return net.createServer({ noDelay: true }, accept)
     case "tls": {
-      const server = tls.createServer({ ...certificate, noDelay: true }, (socket) => {
+      const server = tls.createServer({ ...certificate, noDelay: true, handshakeTimeout }, (socket) => {
         socket.on("error", () => {})
+        leave(socket)
         accept(socket)
       })
       // A handshake that fails is the client's business.
@@ -80,7 +106,13 @@ const serverOf = ({ accept, certificate, kind }: Options): net.Server => {
       return server
     }
     case "webSocket": {
-      const server = https.createServer({ ...certificate, noDelay: true })
+      const server = https.createServer({
+        ...certificate,
+        noDelay: true,
+        handshakeTimeout,
+        headersTimeout: handshakeTimeout,
+        connectionsCheckingInterval: handshakeTimeout / 4
+      })
       server.on("tlsClientError", () => {})
       const webSockets = new WebSocketServer({
         server,
@@ -90,7 +122,10 @@ const serverOf = ({ accept, certificate, kind }: Options): net.Server => {
         handleProtocols: (offered) => [...offered].find((each) => webSocket.protocols.includes(each)) ?? false
       })
       webSockets.shouldHandle = ({ url }) => webSocket.isPath(url ?? "")
-      webSockets.on("connection", (client) => accept(webSocket.socketOf(client)))
+      webSockets.on("connection", (client, request) => {
+        leave(request.socket)
+        accept(webSocket.socketOf(client))
+      })
       webSockets.on("error", () => {})
       return server
     }

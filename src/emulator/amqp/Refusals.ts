@@ -169,6 +169,15 @@ export class Refusals {
     )
   }
 
+  /** More connections than the namespace takes. */
+  tooManyConnections(limit: number): AmqpError {
+    return this.error(
+      "amqp:resource-limit-exceeded",
+      `ConnectionsQuotaExceeded for namespace: ${this.host}. It takes ${limit} connections at a time.`,
+      "$connection"
+    )
+  }
+
   /** A connection on which no token was put. */
   anonymous(millis: number): AmqpError {
     return this.error(

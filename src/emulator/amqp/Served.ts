@@ -10,6 +10,7 @@ import type { RheaConnection, RheaLink } from "../../internal/amqp/rhea.ts"
 import type { Alarm, Deadline } from "../Alarm.ts"
 import type * as Authorization from "../Authorization.ts"
 import type { Broker } from "../Broker.ts"
+import type { Admission } from "./Admission.ts"
 import type { Operation } from "./Faults.ts"
 import type { Refusals } from "./Refusals.ts"
 
@@ -32,6 +33,7 @@ export interface Options {
   readonly host: string
   readonly alarm: Alarm<Timer>
   readonly idle: Limits
+  readonly admission: Admission
 }
 
 /** Something of a connection that is due at a time. */

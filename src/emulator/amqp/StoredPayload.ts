@@ -6,6 +6,7 @@
 import * as DateTime from "effect/DateTime"
 import { randomBytes } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
+import { ownBytes } from "../../internal/amqp/dataPlane/own.ts"
 import { Reader } from "../../internal/amqp/dataPlane/Reader.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
 import { copyEntries, rawItem, rawItems, rawSection } from "../../internal/amqp/dataPlane/verbatim.ts"
@@ -31,12 +32,7 @@ export class QuotaProblem extends Error {
 const small = 4096
 
 /** The bytes on memory of their own: neither the read buffer that they came in nor a pool, which are much larger. */
-const own = (bytes: Buffer): Payload => {
-  if (bytes.length <= small) return bytes.toString("latin1")
-  const copy = Buffer.allocUnsafeSlow(bytes.length)
-  bytes.copy(copy)
-  return copy
-}
+const own = (bytes: Buffer): Payload => bytes.length <= small ? bytes.toString("latin1") : ownBytes(bytes)
 
 const scratch = Buffer.allocUnsafeSlow(small)
 

@@ -23,6 +23,7 @@ import {
   transactional,
   writeOutcome
 } from "./Outcome.ts"
+import { addPart, joined, ownBytes } from "./own.ts"
 import { DecodeProblem, type Reader } from "./Reader.ts"
 import type { Writer } from "./Writer.ts"
 
@@ -310,7 +311,7 @@ export class SessionPlane {
         this.writeTransfer(link.link.local.handle, delivery, maxFrameSize)
         outgoing.next_transfer_id = (outgoing.next_transfer_id + 1) >>> 0
       } while (delivery.sent < delivery.payload.length)
-      delivery.payload = noTag
+      delivery.payload = nothing
       link.link.credit--
       link.link.delivery_count = (link.link.delivery_count + 1) >>> 0
       link.advance()
@@ -421,7 +422,7 @@ export class SessionPlane {
       }
       const begun: PartialDelivery = {
         id,
-        tag: tag ?? noTag,
+        tag: tag === undefined ? noTag : ownBytes(tag),
         format: format ?? 0,
         settled,
         isTransactional,
@@ -454,11 +455,11 @@ export class SessionPlane {
   private continued(link: LinkPlane, partial: PartialDelivery, payload: Buffer, more: boolean): void {
     partial.size += payload.length
     if (partial.size > link.maxMessageSize) partial.parts = []
-    else partial.parts.push(payload)
+    else addPart(partial.parts, payload, more)
     link.partial = more ? partial : undefined
     if (more) return
     const { format, id, isTransactional, parts, settled, size, tag } = partial
-    this.complete(link, id, tag, format, settled, Buffer.concat(parts), size, isTransactional)
+    this.complete(link, id, tag, format, settled, joined(parts), size, isTransactional)
   }
 
   private refuse(link: LinkPlane, condition: string, description: string): void {
@@ -526,6 +527,7 @@ export class SessionPlane {
 }
 
 const noTag = Buffer.alloc(0)
+const nothing = noTag
 
 /** As in our begin, which rhea writes: no limit of ours. */
 const outgoingWindow = 0xffffffff
