@@ -76,9 +76,11 @@ export const sas = (token: string | Redacted.Redacted<string>): SharedAccessSign
 export const identity = (credential: TokenCredential): Identity => ({ _tag: "Identity", credential })
 
 /**
- * A credential that changes: a key that is rotated, a SAS token that somebody else renews. The effect runs whenever a
- * token is needed, for a new link and before the last token expires, and links stay up meanwhile. Where it fails, the
- * operation fails with CredentialError, and a refresh is tried again every ten seconds.
+ * A credential that changes: a key that is rotated, a SAS token that somebody else renews. The effect runs
+ * when a first token is needed, before the last one expires (a shared key is looked up again after 45 minutes), and when one
+ * is refused; links stay up meanwhile. Where it fails, what it gave last is used as long as that is good; after that the
+ * operation is tried again as the client's `retry` says and fails with CredentialError, whose `reason` is `"provider"`. A
+ * refresh is tried again every ten seconds.
  *
  * @category constructors
  */

@@ -7,8 +7,10 @@
  */
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as deleting from "./internal/deleting.ts"
+import * as keeping from "./internal/keeping.ts"
 import { outOfRange } from "./internal/limits.ts"
 import * as peeking from "./internal/peeking.ts"
 import { internalsOf } from "./internal/receivers.ts"
@@ -180,8 +182,9 @@ export const browseRaw = (
 
 /**
  * How many messages an entity has, by their states, and how many dead letters; of an entity with sessions, those of all
- * sessions. It looks at every message, without bodies: a request for each few hundred of them. Best effort, because messages
- * come and go meanwhile; a message that is locked is active.
+ * sessions. Over AMQP the service tells no totals: it looks at every message, without bodies, a request for each few hundred of
+ * them on one connection, so that what it costs grows with what there is. Best effort, because messages come and go meanwhile; a
+ * message that is locked is active.
  *
  * Fails as `browseRaw` does. Interrupting it changes nothing.
  *
@@ -192,9 +195,16 @@ export const counts = (
 ): Effect.Effect<Counts, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Effect.gen(function*() {
     const states = { active: 0, deferred: 0, scheduled: 0 }
-    yield* Stream.runForEach(looking(entity, walk, undefined), ({ state }) => Effect.sync(() => states[state]++))
-    return { ...states, deadLetters: yield* Stream.runCount(looking(lettersOf(entity, undefined), walk, undefined)) }
-  })
+    const messages = yield* asking(entity)
+    yield* walk(messages, ({ state }) => {
+      states[state]++
+    })
+    let deadLetters = 0
+    yield* walk(yield* asking(lettersOf(entity, undefined), messages.namespace), () => {
+      deadLetters++
+    })
+    return { ...states, deadLetters }
+  }).pipe(Effect.scoped)
 
 /**
  * Deletes the dead letters of a queue or subscription that were enqueued before a time, now by default, oldest first, and gives
@@ -218,7 +228,8 @@ export const purge: (
     // Only of a session can it be said that it is lost.
     const deleted = deleting.purge(self, { before }, max) as Effect.Effect<number, DeleteMessagesError>
     return yield* self.telemetry.run("delete", () => deleted)
-  }
+  },
+  Effect.scoped
 )
 
 /**
@@ -292,12 +303,19 @@ const lettersOf = <A>(
 ): ServiceBusEntity.SubQueue<A> =>
   which?.transfer === true ? ServiceBusEntity.transferDeadLetter(entity) : ServiceBusEntity.deadLetter(entity)
 
-/** Requests to the node of an entity, on nobody's behalf: there is no scope that could be closed. */
+/** Requests to the node of an entity, on nobody's behalf: there is no scope of a link that could be closed. */
 const asking = (
-  entity: ServiceBusEntity.Any
-): Effect.Effect<Asking, InvalidOptionError, ServiceBusClient.ServiceBusClient> =>
+  entity: ServiceBusEntity.Any,
+  kept?: Asking["namespace"]
+): Effect.Effect<Asking, InvalidOptionError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(
-    Effect.zip(ServiceBusClient.namespaceFor(entity), Effect.context<never>()),
+    Effect.zip(
+      Effect.flatMap(
+        ServiceBusClient.namespaceFor(entity),
+        (namespace) => kept === undefined ? keeping.make(namespace) : Effect.succeed(kept)
+      ),
+      Effect.context<never>()
+    ),
     ([namespace, context]) => ({
       entity,
       namespace,
@@ -318,8 +336,13 @@ const looking = (
     (self) => peeking.browse(self, options, body) as Stream.Stream<PeekedMessage<any>, PeekError | MessageDecodeError>
   ))
 
-/** How all messages are looked at: the broker sends as many at a time as it likes. */
-const walk = { max: 1000, omitBody: true }
+/** Looks at all messages, without their bodies. */
+const walk = (
+  self: Asking,
+  visit: (message: PeekedMessage<unknown>) => void
+): Effect.Effect<void, PeekError | MessageDecodeError> =>
+  // Only of a session can it be said that it is lost.
+  peeking.walk(self, visit) as Effect.Effect<void, PeekError | MessageDecodeError>
 
 const isLimit = (value: number): boolean => value === Infinity || Number.isSafeInteger(value) && value >= 1
 
@@ -339,10 +362,9 @@ const replayAll = Effect.fnUntraced(function*(
   }
   const sender: ServiceBusSender.ServiceBusSender<any> = yield* ServiceBusSender.make(to as ServiceBusEntity.Queue<any>)
   const numbers: Array<bigint> = []
-  yield* Stream.runForEach(looking(letters, walk, undefined), ({ sequenceNumber, state }) =>
-    Effect.sync(() => {
-      if (state === "active") numbers.push(sequenceNumber)
-    }))
+  yield* walk(yield* asking(letters), ({ sequenceNumber, state }) => {
+    if (state === "active") numbers.push(sequenceNumber)
+  })
   if (numbers.length === 0) return { replayed: 0, skipped: 0, failed: [] }
   // Many letters may be kept for long.
   const receiver = yield* ServiceBusReceiver.make(letters, { renewalBatch: 100 })

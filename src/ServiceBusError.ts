@@ -438,16 +438,20 @@ export class ConnectionStringError extends Schema.TaggedError<ConnectionStringEr
 }
 
 /**
- * The credential did not give a token: the provider failed, or what it gave is not usable.
+ * The credential did not give a token. `reason` is `"provider"` where its provider failed or gave none in time, which may
+ * pass, and `"token"` where what it is or gave is not usable.
  *
  * @category errors
  */
-export class CredentialError extends Schema.TaggedError<CredentialError>()("CredentialError", context) {
+export class CredentialError extends Schema.TaggedError<CredentialError>()("CredentialError", {
+  ...context,
+  reason: Schema.Literals(["provider", "token"]).pipe(Schema.withConstructorDefault(Effect.succeed("token" as const)))
+}) {
   override get message(): string {
     return line(this, "The credential gave no token", "Check the identity that the program runs as.")
   }
   get isTransient(): boolean {
-    return false
+    return this.reason === "provider"
   }
 }
 

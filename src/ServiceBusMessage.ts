@@ -200,6 +200,27 @@ export interface LockedMessage<out A> extends ReceivedMessage<A> {
   readonly lockedUntil: DateTime.Utc
 }
 
+/** How a received message is detached. @internal */
+export const detach: unique symbol = Symbol.for("effect-service-bus/ServiceBusMessage/detach") as any
+
+/**
+ * The same message on memory of its own, for one that is kept for long: in a cache, in a map, behind a queue.
+ *
+ * What is received together stands in one piece of memory, up to 64 KB of it, and each message is a view of it: one small
+ * message that is kept keeps all of it. Copying each would cost a sixth of what receiving costs, so it is done for those that are
+ * kept. The copy has the bytes of the message and nothing else; it can be settled in place of the first, and its lock is kept
+ * alike. Bytes in the body are copied where the body is a `Uint8Array`, or has some in its arrays, maps and plain objects;
+ * instances of classes stay as they are. The first message must be let go: it is still a view.
+ *
+ * A message that is not the library's own is returned as it is.
+ *
+ * @category conversions
+ */
+export const detached = <M extends ReceivedMessage<unknown>>(message: M): M =>
+  typeof message === "object" && message !== null && detach in message
+    ? (message as unknown as { readonly [detach]: () => M })[detach]()
+    : message
+
 /** What the broker says of a message, and what belongs to one delivery; the partition keys have fields of their own. */
 const annotationsLeftOut = new Set([
   "x-opt-deadletter-source",

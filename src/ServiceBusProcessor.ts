@@ -19,6 +19,7 @@ import { internalsOf } from "./internal/receivers.ts"
 import * as session from "./internal/session.ts"
 import * as sessionProcessing from "./internal/sessionProcessing.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/tally.ts"
+import { Each, type Verdict } from "./internal/verdicts.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
 import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
@@ -67,7 +68,14 @@ export interface CommonOptions<in A = never, in E = never> {
    * locks are kept while they wait.
    */
   readonly prefetch?: number | undefined
-  /** What becomes of a message whose handler failed; `Settlement.abandon()` by default, so that it comes again. */
+  /**
+   * What becomes of a message whose handler failed; `Settlement.abandon()` by default, so that it comes again. A handler that
+   * ends as interrupted has failed as well, unless the processor interrupted it: for a lock that was lost, or at the end of
+   * `drainTimeout`. So has one that gives what is no settlement, or one that can never be made: with properties that no message
+   * may have, or a retry that is not possible. The cause is then a defect, the MessageEncodeError, InvalidOptionError,
+   * NotSupportedError or MessageSizeExceededError; without `onFailure`, and where it gives such a settlement too, the message is
+   * dead-lettered with the error's name as the reason, which the log warns of.
+   */
   readonly onFailure?:
     | ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement)
     | undefined
@@ -370,7 +378,7 @@ export const makeSessions: <A, S, E, R, R2 = never>(
             ([message]) => handler(message.body, message, held),
             options
           ) as processing.Options<A, E, Needs>["handler"],
-          onFailure: options?.onFailure ?? (() => Settlement.abandon()),
+          onFailure: options?.onFailure,
           fork
         }),
         open: Effect.suspend(() => options?.open?.(held) ?? Effect.void) as Effect.Effect<unknown, unknown, Needs>,
@@ -420,11 +428,11 @@ const verdictOf = (
   entity: string,
   said: Settlement.Settlement | Iterable<Settlement.Settlement> | void,
   count: number
-): Effect.Effect<processing.Verdict, InvalidOptionError> => {
+): Effect.Effect<Verdict, InvalidOptionError> => {
   if (said === undefined || Settlement.isSettlement(said)) return Effect.succeed(said)
   const settlements: ReadonlyArray<unknown> = Symbol.iterator in Object(said) ? [...said as Iterable<unknown>] : []
   return settlements.length === count && settlements.every(Settlement.isSettlement)
-    ? Effect.succeed(settlements)
+    ? Effect.succeed(new Each(settlements))
     : Effect.fail(
       new InvalidOptionError({
         entity,
@@ -439,7 +447,7 @@ const verdictOf = (
 const start = Effect.fnUntraced(function*<A, E, R>(
   receiver: ServiceBusReceiver<A, unknown>,
   settings: processing.Settings,
-  handler: (messages: Messages<A>) => Effect.Effect<processing.Verdict, E, R>,
+  handler: (messages: Messages<A>) => Effect.Effect<Verdict, E, R>,
   onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
 ): Effect.fn.Return<Processor, InvalidOptionError, R | Scope.Scope> {
   const running = new processing.Processing<A, E, R>({
@@ -447,7 +455,7 @@ const start = Effect.fnUntraced(function*<A, E, R>(
     owner: receiver,
     settings,
     handler,
-    onFailure: onFailure ?? (() => Settlement.abandon()),
+    onFailure,
     fork: Effect.runForkWith(yield* Effect.context<R>())
   })
   yield* running.take

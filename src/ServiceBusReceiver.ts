@@ -27,6 +27,7 @@ import {
   type Undecodable
 } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
+import * as outcomes from "./internal/outcomes.ts"
 import * as reading from "./internal/reading.ts"
 import { Locked } from "./internal/receivedMessage.ts"
 import { internalsOf } from "./internal/receivers.ts"
@@ -106,7 +107,7 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * Receives up to `max` messages; gives an empty array where none came within `maxWait`.
    *
    * Fails with InvalidOptionError where an option is out of range, and with the errors of a lost link. Interrupting it
-   * loses nothing: what came meanwhile is given by the next call.
+   * loses nothing, in receive-and-delete mode either: what came meanwhile, or was about to be given, is given by the next call.
    */
   readonly receive: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<M>, ReceiveError | E | L>
   /** `receive` without decoding bodies: `body` is undefined. */
@@ -169,8 +170,9 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * renewed like others, by requests; a deferred message that is abandoned, or whose lock runs out, stays deferred.
    *
    * Fails with MessageNotFoundError (`missing`) where one is not there, not deferred or locked, with InvalidOptionError
-   * where a number is no sequence number, and with the errors of connecting. What an interruption leaves locked comes free
-   * when its lock runs out.
+   * where a number is no sequence number, and with the errors of connecting. Interrupted, it
+   * leaves them deferred; in receive-and-delete mode the broker may have forgotten them then, and this receiver gives them to
+   * the next call that asks for them.
    */
   readonly receiveDeferred: (
     sequenceNumbers: ReadonlyArray<bigint>
@@ -382,21 +384,26 @@ export const settleByToken = (
         })
       )
     }
-    const outcome = settling.outcomeOf(contract, settlement)
-    if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
+    const written = outcomes.written(contract, settlement)
+    if (Result.isFailure(written)) return Effect.fail(written.failure)
+    const said = written.success.settlement
     const request = namespace.managing(
       contract.path,
       Effect.void,
-      (node, timeout) => management.updateDisposition(node, { entity: contract.path, tokens, settlement, timeout })
+      (node, timeout) =>
+        management.updateDisposition(node, { entity: contract.path, tokens, settlement: said, timeout })
     )
-    const disposition = settling.dispositionOf(settlement)
-    return telemetry.run(disposition, () => namespace.retrying.run(request), {
+    const disposition = settling.dispositionOf(said)
+    const settle = telemetry.run(disposition, () => namespace.retrying.run(request), {
       attributes: () => ({
         "messaging.servicebus.disposition_status": disposition,
         "messaging.batch.message_count": tokens.length
       }),
       onSuccess: () => telemetry.settled(disposition, disposition, tokens.length)
     }) as Effect.Effect<void, SettleError>
+    return written.success.cut.length === 0
+      ? settle
+      : Effect.andThen(outcomes.warnOfCut(contract.path, written.success), settle)
   })
 
 /**
@@ -437,10 +444,10 @@ const tokensOf = Effect.fnUntraced(function*(
 /**
  * Handles each message of a stream and settles it: the Stream form of a processor. Emits the settlements.
  *
- * A handler that succeeds with nothing completes its message. One that fails has its message abandoned and fails the
- * stream; handle errors in the handler to keep the stream going. What is in flight when the stream is interrupted is
- * released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError where
- * `concurrency` is less than 1.
+ * A handler that succeeds with nothing completes its message. One that fails, or interrupts itself, has its message
+ * abandoned and ends the stream so; handle errors in the handler to keep the stream going. What is in flight when the stream
+ * is interrupted is released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError
+ * where `concurrency` is less than 1.
  *
  * @category streams
  */
@@ -462,9 +469,18 @@ export const settleEach = <A, E, R>(
       if (receiver === undefined) {
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
       }
-      const handled = Effect.suspend(() => handler(message.body, message)).pipe(
-        Effect.onError((cause) =>
-          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.ignore(receiver.abandon(message))
+      const abandon = Effect.ignore(receiver.abandon(message))
+      const handled = Effect.uninterruptibleMask((restore) =>
+        Effect.onError(
+          restore(Effect.suspend(() => handler(message.body, message))),
+          (cause) =>
+            // Who ends as interrupted may have done so itself: only where it is the stream that is, nothing can be restored.
+            Cause.hasInterruptsOnly(cause)
+              ? Effect.matchCauseEffect(restore(Effect.void), {
+                onFailure: () => Effect.void,
+                onSuccess: () => abandon
+              })
+              : abandon
         )
       )
       return yield* internalsOf(receiver).receiving.telemetry.processing(

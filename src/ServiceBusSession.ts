@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
+import * as keeping from "./internal/keeping.ts"
 import * as limits from "./internal/limits.ts"
 import type { Undecodable } from "./internal/limits.ts"
 import * as managementSessions from "./internal/managementSessions.ts"
@@ -157,7 +158,8 @@ export const acceptDestructive = <A, S, const U extends Undecodable = "deadLette
 /**
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
  *
- * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place.
+ * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place,
+ * and a session that nobody has got by then.
  *
  * @category constructors
  */
@@ -268,7 +270,7 @@ export const list = (
   options?: { readonly updatedSince?: DateTime.Utc | undefined }
 ): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(
-    Effect.map(ServiceBusClient.namespaceFor(entity), (namespace) =>
+    Effect.map(Effect.flatMap(ServiceBusClient.namespaceFor(entity), keeping.make), (namespace) =>
       Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
         Effect.map(
           namespace.retrying.look(namespace.managing(entity.path, Effect.void, (node, timeout) =>

@@ -5,6 +5,7 @@
  * broker and "settled twice" cannot be written down.
  */
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import type { AmqpValue } from "./AmqpValue.ts"
@@ -12,7 +13,8 @@ import type { AmqpValue } from "./AmqpValue.ts"
 /**
  * Application properties that a settlement adds to the message or overwrites on it, with their AMQP types. What may be none
  * of a message that is sent is refused with MessageEncodeError: lists, maps and arrays, more than 32 KB in one, more than
- * 64 KB in all.
+ * 64 KB in all, which reason and description of a dead letter count to. Keys are ASCII here. A message whose own properties
+ * leave no room for them is dead-lettered by the broker (`HeaderSizeExceeded`).
  *
  * @category models
  */
@@ -38,9 +40,9 @@ export interface Defer {
 /** The message moves to the dead-letter sub-queue of its entity. @category models */
 export interface DeadLetter {
   readonly _tag: "DeadLetter"
-  /** Why, as a word that a program can branch on; at most 4096 characters. */
+  /** Why, as a word that a program can branch on; cut to 4096 characters. */
   readonly reason?: string | undefined
-  /** Why, as a sentence for a person; at most 4096 characters. */
+  /** Why, as a sentence for a person; cut to 4096 characters. */
   readonly description?: string | undefined
   readonly properties?: Properties | undefined
 }
@@ -80,7 +82,11 @@ export const defer = (options?: { readonly properties?: Properties | undefined }
 
 /**
  * Moves the message to the dead-letter sub-queue. `reason` and `description` arrive there as `deadLetterReason` and
- * `deadLetterErrorDescription`.
+ * `deadLetterErrorDescription`. The service takes 4096 characters of each: what is longer, the trace of a stack say, is cut to
+ * that, between characters, and a warning in the log says so once for each settlement.
+ *
+ * In a processor a dead letter that cannot be written is dead-lettered with what can be: reason and description stay, and
+ * properties that no message may have are left out with a warning.
  *
  * @category constructors
  */
@@ -113,20 +119,23 @@ export const deadLetter = (options?: {
  * there twice; it is never lost.
  *
  * Queues only: what is sent to a topic goes to all of its subscriptions, and to a sub-queue nobody can send. There it fails
- * with NotSupportedError, and with InvalidOptionError where the delay is infinite, before anything is on the wire. The
+ * with NotSupportedError, and with InvalidOptionError where the delay is infinite or none, before anything is on the wire. The
  * credential needs the Send right.
  *
  * @category constructors
  */
 export const retryAfter = (delay: Duration.Input | Schedule.Schedule<unknown>): Settlement => ({
   _tag: "RetryAfter",
-  // `Duration` takes NaN for zero; the settlement is refused, as that of an infinite one is.
-  delay: Schedule.isSchedule(delay)
-    ? delay
-    : Number.isNaN(delay)
-    ? Duration.infinity
-    : Duration.fromInputUnsafe(delay)
+  delay: Schedule.isSchedule(delay) ? delay : durationOf(delay)
 })
+
+/** What is no duration becomes an infinite one, so that the settlement is refused. `Duration` takes `NaN` and `{}` for zero. */
+const durationOf = (input: Duration.Input): Duration.Duration => {
+  const isEmpty = typeof input === "object" && !Duration.isDuration(input) && Object.keys(input ?? {}).length === 0
+  return Number.isNaN(input) || isEmpty
+    ? Duration.infinity
+    : Option.getOrElse(Duration.fromInput(input), () => Duration.infinity)
+}
 
 const tags = new Set(["Complete", "Abandon", "Defer", "DeadLetter", "RetryAfter"])
 

@@ -9,7 +9,6 @@ import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Alarm from "../src/emulator/Alarm.ts"
 import * as Broker from "../src/emulator/Broker.ts"
-import { Line } from "../src/emulator/Line.ts"
 import * as Settlement from "../src/Settlement.ts"
 
 const message = (id: string, options?: { readonly bytes?: number; readonly ttl?: number }): Broker.IncomingMessage => ({
@@ -772,43 +771,4 @@ describe("Alarm", () => {
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(rung.slice(2), [[200, ["a"]]])
     }))
-})
-
-describe("Line", () => {
-  it("agrees with a sorted array", () => {
-    // A linear congruential generator: the same run every time.
-    let seed = 7
-    const random = (n: number) => {
-      seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff
-      return seed % n
-    }
-    const line = new Line<{ readonly sequence: number; waiting: boolean }>()
-    let model: Array<{ readonly sequence: number; waiting: boolean }> = []
-    const taken: typeof model = []
-    let sequence = 0
-    for (let i = 0; i < 50_000; i++) {
-      const choice = random(10)
-      if (choice < 4) {
-        const item = { sequence: ++sequence, waiting: false }
-        line.add(item)
-        model.push(item)
-      } else if (choice < 6) {
-        const item = line.take()
-        assert.strictEqual(item, model.shift())
-        if (item !== undefined) taken.push(item)
-      } else if (choice < 8 && taken.length > 0) {
-        const [item] = taken.splice(random(taken.length), 1)
-        line.add(item!)
-        model.push(item!)
-        model.sort((a, b) => a.sequence - b.sequence)
-      } else if (model.length > 0) {
-        const item = model[i % 1000 === 0 ? 0 : random(model.length)]!
-        line.leave(item)
-        model = model.filter((each) => each !== item)
-      }
-      assert.strictEqual(line.peek(), model[0])
-    }
-    for (const item of model) assert.strictEqual(line.take(), item)
-    assert.isUndefined(line.take())
-  })
 })

@@ -13,9 +13,9 @@ import { writeOutcome } from "../src/internal/amqp/dataPlane/Outcome.ts"
 import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
 import { type Performative, rhea } from "../src/internal/amqp/rhea.ts"
 import * as management from "../src/internal/management.ts"
+import { written as writtenOf } from "../src/internal/outcomes.ts"
 import * as outgoing from "../src/internal/outgoing.ts"
 import type { RequestResponse } from "../src/internal/requestResponse.ts"
-import { outcomeOf } from "../src/internal/settling.ts"
 import { MessageEncodeError } from "../src/ServiceBusError.ts"
 import type { OutgoingMessage } from "../src/ServiceBusMessage.ts"
 import { both, deliveriesOf, failsWith, type LayerFor, type Name, testsOf, Texts } from "./suites/harness.ts"
@@ -174,7 +174,7 @@ const settlements = (properties: Settlement.Properties): ReadonlyArray<Settlemen
 /** The bytes of a disposition's state, and of a request to $management that says the same. */
 const written = Effect.fnUntraced(function*(settlement: Settlement.Settlement) {
   const writer = new Writer()
-  writeOutcome(writer, Result.getOrThrow(outcomeOf(Texts, settlement)))
+  writeOutcome(writer, Result.getOrThrow(writtenOf(Texts, settlement)).outcome)
   const onLink = writer.take()
   const requests: Array<AmqpValue.AmqpValue> = []
   const node: RequestResponse = {
@@ -207,7 +207,7 @@ describe("properties that a settlement changes", () => {
   for (const [name, value] of refused) {
     it(`are refused as those of a message are: ${name}`, () => {
       for (const settlement of settlements({ good: 1, bad: value })) {
-        const result = outcomeOf(Texts, settlement)
+        const result = writtenOf(Texts, settlement)
         assert(Result.isFailure(result))
         assert.deepInclude(result.failure, { _tag: "MessageEncodeError", part: "properties \"bad\"", entity: "texts" })
       }
@@ -220,9 +220,9 @@ describe("properties that a settlement changes", () => {
   it("no properties at all are refused by their name", () => {
     for (const properties of [null, 5, "x"] as unknown as ReadonlyArray<never>) {
       for (const settlement of settlements(properties)) {
-        const result = outcomeOf(Texts, settlement)
+        const result = writtenOf(Texts, settlement)
         assert(Result.isFailure(result))
-        assert.strictEqual(result.failure.part, "properties")
+        assert.deepInclude(result.failure, { _tag: "MessageEncodeError", part: "properties" })
       }
     }
   })
@@ -260,8 +260,8 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
       `a settlement, ${settlement._tag}`,
       "properties",
       (properties) => {
-        const result = outcomeOf(Texts, { ...settlement, properties } as Settlement.Settlement)
-        return Result.isFailure(result) ? result.failure : undefined
+        const result = writtenOf(Texts, { ...settlement, properties } as Settlement.Settlement)
+        return Result.isFailure(result) ? result.failure as MessageEncodeError : undefined
       }
     ])
   ]

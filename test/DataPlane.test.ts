@@ -3,9 +3,9 @@ import { Effect } from "effect"
 import { MemorySocket } from "../src/emulator/amqp/memory.ts"
 import { DataPlane } from "../src/internal/amqp/dataPlane/DataPlane.ts"
 import type { IncomingDelivery, OutgoingDelivery } from "../src/internal/amqp/dataPlane/Delivery.ts"
+import type { LinkPlane } from "../src/internal/amqp/dataPlane/LinkPlane.ts"
 import { accepted, type Outcome, released } from "../src/internal/amqp/dataPlane/Outcome.ts"
 import { DecodeProblem } from "../src/internal/amqp/dataPlane/Reader.ts"
-import type { LinkPlane } from "../src/internal/amqp/dataPlane/SessionPlane.ts"
 import * as Dispatcher from "../src/internal/amqp/Dispatcher.ts"
 import { rhea, type RheaConnection, type RheaLink, type RheaSession } from "../src/internal/amqp/rhea.ts"
 
@@ -479,5 +479,96 @@ describe("DataPlane", () => {
       assert.strictEqual(pair.serverPlane.remoteIdleTimeout, 60_000)
       assert.isNotOk(pair.client.remote.open?.["idle_time_out"])
       assert.isNotOk(pair.client.local.open["idle_time_out"])
+    }))
+
+  it.effect("a turn looks at those sessions and links alone of which something was asked", () =>
+    Effect.gen(function*() {
+      const pair = yield* connected
+      const idle = 50
+      for (let i = 0; i < idle; i++) yield* sending(pair, yield* begin(pair), `idle${i}`, 10)
+      const session = yield* begin(pair)
+      const link = yield* sending(pair, session, "busy", 10)
+      // A foreign client may have many links on one session.
+      for (let i = 0; i < idle; i++) yield* sending(pair, session, `beside${i}`, 10)
+      const looked: Array<string> = []
+      for (const [end, of] of Object.entries<any>({ client: pair.clientPlane, server: pair.serverPlane })) {
+        for (const plane of of.planes.values()) {
+          for (const name of ["pump", "process"]) {
+            const look = plane[name]
+            plane[name] = () => {
+              looked.push(`${end} session ${plane.session.local.channel}`)
+              return look.call(plane)
+            }
+          }
+          for (const rheaLink of Object.values<any>(plane.session.links)) {
+            const look = rheaLink._process
+            rheaLink._process = () => {
+              looked.push(`${end} link ${rheaLink.name}`)
+              return look.call(rheaLink)
+            }
+          }
+        }
+      }
+      send(link.plane, 3, () => Buffer.from([0]))
+      yield* pair.idle
+      assert.lengthOf(link.arrived, 3)
+      for (const delivery of link.arrived) link.serverLink.session.dispose(delivery, accepted, true)
+      link.receiver.add_credit(3)
+      yield* pair.idle
+      const { channel } = session.local
+      const { channel: far } = link.receiver.session.local
+      assert.deepEqual(
+        [...new Set(looked)].toSorted(),
+        [`client session ${channel}`, `server link busy`, `server session ${far}`]
+      )
+    }))
+
+  it.effect("what is said in a turn leaves in one write, rhea's frames and ours in order", () =>
+    Effect.gen(function*() {
+      const pair = yield* connected
+      const session = yield* begin(pair)
+      const link = yield* sending(pair, session, "q", 10)
+      pair.written.length = 0
+      const other = pair.client.create_session()
+      other.begin()
+      send(link.plane, 2, () => Buffer.from([0]))
+      yield* pair.idle
+      assert.lengthOf(pair.written, 1)
+      const codes: Array<number> = []
+      const [bytes] = pair.written
+      for (let at = 0; at < bytes!.length; at += bytes!.readUInt32BE(at)) codes.push(bytes![at + 10]!)
+      // Transfers of the session that was there, and the begin of the other.
+      assert.deepEqual(codes, [0x14, 0x14, 0x11])
+      assert.lengthOf(pair.errors, 0)
+    }))
+
+  it.effect("nothing is said on a channel after its end, and a late begin is not answered by another", () =>
+    Effect.gen(function*() {
+      const pair = yield* connected
+      const session = pair.client.create_session()
+      session.begin()
+      const link = (session as any).create_sender("q", {}) as RheaLink & { attach(): void }
+      link.set_target({ address: "q" })
+      link.set_source({})
+      link.attach()
+      session.close()
+      pair.written.length = 0
+      yield* pair.idle
+      link.close()
+      session.begin()
+      yield* pair.idle
+      const codes = pair.written.flatMap((bytes) => {
+        const found: Array<number> = []
+        for (let at = 0; at < bytes.length; at += bytes.readUInt32BE(at)) found.push(bytes[at + 10]!)
+        return found
+      })
+      assert.deepEqual(codes, [0x11, 0x12, 0x17])
+      assert.lengthOf(pair.errors, 0)
+      assert.isTrue(pair.client.is_open())
+      assert.isTrue(pair.server.is_open())
+      assert.lengthOf(Object.keys(pair.client.local_channel_map), 0)
+      // The channel is free again.
+      const next = yield* begin(pair)
+      assert.strictEqual(next.local.channel, 0)
     }))
 })

@@ -12,7 +12,7 @@ import { copyOf } from "../src/internal/messageCopy.ts"
 import * as ReceivedMessage from "../src/internal/receivedMessage.ts"
 import type * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import { MessageEncodeError } from "../src/ServiceBusError.ts"
-import { fromReceived, type OutgoingMessage } from "../src/ServiceBusMessage.ts"
+import { detached, fromReceived, type OutgoingMessage } from "../src/ServiceBusMessage.ts"
 
 const rhea = createRequire(import.meta.url)("rhea")
 
@@ -634,6 +634,80 @@ describe("lock tokens", () => {
     assert.strictEqual(ReceivedMessage.Locked.deliveryOf(message, owner), delivery)
     assert.strictEqual(ReceivedMessage.Locked.deliveryOf(message, {}), undefined)
     assert.strictEqual(ReceivedMessage.Locked.deliveryOf({ ...message, _tag: "Locked" } as never, owner), undefined)
+  })
+})
+
+describe("a message that is detached", () => {
+  const chunk = Buffer.alloc(65_536)
+  const bytes = encode(
+    { messageId: "id", applicationProperties: { n: 1 }, userId: Buffer.from("user") },
+    { kind: "data", data: Buffer.from("the bytes of the body") }
+  )
+  bytes.copy(chunk, 1000)
+  const view = chunk.subarray(1000, 1000 + bytes.length)
+  const read = (sections: Sections) => (sections.readBody() as unknown as { readonly data: Buffer }).data
+
+  it("has all that it had, on memory of its own, and none of it twice", () => {
+    const sections = new Sections(chunk, 1000, 1000 + bytes.length)
+    const delivery = { tag: chunk.subarray(0, 16), payload: view } as unknown as IncomingDelivery
+    const owner = {}
+    for (
+      const message of [
+        new ReceivedMessage.Locked(sections, read(sections), delivery, owner),
+        new ReceivedMessage.Destructive(sections, read(sections)),
+        new ReceivedMessage.Peeked(sections, read(sections))
+      ]
+    ) {
+      const own = detached(message)
+      assert.deepStrictEqual(
+        [own._tag, own.messageId, own.applicationProperties, own.size, own.body.toString()],
+        [message._tag, "id", { n: 1 }, bytes.length, "the bytes of the body"]
+      )
+      assert.deepStrictEqual(own.toJSON(), message.toJSON())
+      assert.strictEqual(own.body.buffer.byteLength, bytes.length)
+      assert.strictEqual(own.userId!.buffer, own.body.buffer)
+      if (own._tag !== "Locked" || message._tag !== "Locked") continue
+      assert.strictEqual(ReceivedMessage.Locked.deliveryOf(own, owner), delivery)
+      assert.strictEqual(own.lockToken, message.lockToken)
+      assert.deepStrictEqual([delivery.payload.buffer, delivery.tag.buffer.byteLength], [own.body.buffer, 16])
+    }
+  })
+
+  it("has its body's bytes wherever they are in plain values, and the rest as it is", () => {
+    const part = chunk.subarray(1100, 1110)
+    const own = new Uint8Array([1, 2])
+    const same = { deep: [new Date(0), { text: "x" }], own: new Map([["k", 1]]) }
+    class Own {
+      readonly part = part
+    }
+    const loop: { self?: unknown; part: Uint8Array } = { part }
+    loop.self = loop
+    const body = {
+      list: [part, 1],
+      map: new Map([["k", part]]),
+      typed: typed("decimal32", part),
+      same,
+      own,
+      loop,
+      of: new Own()
+    }
+    const message = detached(new ReceivedMessage.Peeked(new Sections(chunk, 1000, 1000 + bytes.length), body))
+    const copies = [message.body.list[0], message.body.map.get("k"), message.body.typed.value, message.body.loop.part]
+    for (const copy of copies) {
+      assert.deepStrictEqual(Buffer.from(copy as Uint8Array), Buffer.from(part))
+      assert.notStrictEqual((copy as Uint8Array).buffer, chunk.buffer)
+    }
+    assert.isTrue(AmqpValue.isTyped(message.body.typed))
+    assert.strictEqual(message.body.same, same)
+    assert.notStrictEqual(message.body.own.buffer, own.buffer)
+    assert.strictEqual(message.body.of, body.of)
+    assert.strictEqual(body.list[0], part)
+  })
+
+  it("is what it was where it is not the library's", () => {
+    const message = { ...receive(bytes), _tag: "Peeked" } as never
+    assert.strictEqual(detached(message), message)
+    assert.strictEqual(detached(null as never), null)
   })
 })
 

@@ -190,7 +190,7 @@ describe("a request whose link dies", () => {
       const claims = yield* cbs.make(link.connection, {
         host: "localhost",
         timeout: 1_000,
-        credential: ServiceBusCredential.identity(emulator.tokenCredential)
+        tokens: cbs.tokensOf(ServiceBusCredential.identity(emulator.tokenCredential), 1_000)
       })
       held(link)
       const fiber = yield* start(claims.authorize("texts"))
@@ -441,13 +441,16 @@ describe("a token that says no usable end", () => {
         cbs.make(connection, {
           host: "localhost",
           timeout: 1_000,
-          credential: ServiceBusCredential.identity({
-            getToken: (scope, options) =>
-              tokenCredential.getToken(scope, options).then((token) => ({
-                token: token!.token,
-                expiresOnTimestamp: expiresOnTimestamp as number
-              }))
-          })
+          tokens: cbs.tokensOf(
+            ServiceBusCredential.identity({
+              getToken: (scope, options) =>
+                tokenCredential.getToken(scope, options).then((token) => ({
+                  token: token!.token,
+                  expiresOnTimestamp: expiresOnTimestamp as number
+                }))
+            }),
+            1_000
+          )
         })
       const bad: ReadonlyArray<readonly [unknown, string]> = [
         [NaN, "NaN"],
@@ -476,7 +479,7 @@ describe("a token that says no usable end", () => {
         const claims = yield* cbs.make(connection, {
           host: "localhost",
           timeout: 1_000,
-          credential: ServiceBusCredential.sas(Redacted.make(token))
+          tokens: cbs.tokensOf(ServiceBusCredential.sas(Redacted.make(token)), 1_000)
         })
         yield* claims.authorize("texts").pipe(failsWith("CredentialError"))
       }

@@ -51,6 +51,10 @@ export const bareOf = (address: string): string => {
 /** The path of a resource: without `$management`, in lower case. */
 const pathOf = (resource: string): string => bareOf(resource.trim()).toLowerCase().replace(/\/?\$management$/, "")
 
+/** The path above one; that of the namespace is empty and has none. */
+const above = (path: string): string | undefined =>
+  path === "" ? undefined : path.slice(0, Math.max(0, path.lastIndexOf("/")))
+
 const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
 
 /** Checks a SAS token that is put for an audience, and gives the claim. */
@@ -132,10 +136,11 @@ export class Claims {
   /** Until when a right on a path is held, in milliseconds; undefined where it is not. */
   heldUntil(path: string, right: Right): number | undefined {
     const now = this.clock.currentTimeMillisUnsafe()
-    const lower = path.toLowerCase()
     let until: number | undefined
-    for (const claim of this.claims.values()) {
-      if (claim.expiresAt <= now || !covers(claim.path, lower)) continue
+    // What covers a path is on it or above: the other entities of the connection are not looked at.
+    for (let at: string | undefined = path.toLowerCase(); at !== undefined; at = above(at)) {
+      const claim = this.claims.get(at)
+      if (claim === undefined || claim.expiresAt <= now) continue
       if (!claim.rights.includes(right) && !claim.rights.includes("Manage")) continue
       if (until === undefined || claim.expiresAt > until) until = claim.expiresAt
     }

@@ -27,6 +27,7 @@ import type {
 } from "./Queue.ts"
 import type { QueueSettings } from "./QueueOptions.ts"
 import { type Home, SessionTable } from "./Sessions.ts"
+import { Sorted } from "./Sorted.ts"
 
 /**
  * What the queues of one broker share.
@@ -114,7 +115,8 @@ class QueueState implements Queue, Home {
   /** Shared with the dead-letter queues, which count against the size of its entity. */
   private readonly stored: { bytes: number }
   readonly sessions: SessionTable | undefined
-  private readonly entries = new Map<number, Entry>()
+  /** Every message, of whatever state. */
+  private readonly entries = new Sorted(Entries.sequenceOf)
   private readonly history: History | undefined
   /** Where it requires sessions nothing stands in it. */
   private readonly lane: Lane = new Lane(this)
@@ -122,6 +124,7 @@ class QueueState implements Queue, Home {
   private readonly place: Lane | SessionTable
   private readonly locks = new Map<string, Entry>()
   private lastSequence = 0
+  private lastEnqueuedAt = 0
 
   constructor(
     room: Room,
@@ -178,8 +181,8 @@ class QueueState implements Queue, Home {
       }
       this.lastSequence += 1
       sequenceNumbers.push(BigInt(this.lastSequence))
-      const timeToLive = smaller(message.timeToLive, this.options.defaultTimeToLive)
-      const entry = Entries.make(this, this.lastSequence, message, now, timeToLive)
+      const timeToLive = Entries.smaller(message.timeToLive, this.options.defaultTimeToLive)
+      const entry = Entries.make(this, this.lastSequence, message, this.enqueuedAt(now), timeToLive)
       if (message.enqueueAt !== undefined && message.enqueueAt > now) this.schedule(entry, message.enqueueAt)
       else this.enqueue(entry, now)
     }
@@ -200,9 +203,9 @@ class QueueState implements Queue, Home {
     const now = this.now()
     const sequenceNumbers = messages.map((message) => {
       this.lastSequence += 1
-      const timeToLive = smaller(message.timeToLive, this.options.defaultTimeToLive)
-      const dead = Entries.make(target, this.lastSequence, message, now, timeToLive)
-      mergeReason(dead, reason, description)
+      const timeToLive = Entries.smaller(message.timeToLive, this.options.defaultTimeToLive)
+      const dead = Entries.make(target, this.lastSequence, message, this.enqueuedAt(now), timeToLive)
+      Entries.mergeReason(dead, reason, description)
       target.accept(dead, now)
       return BigInt(this.lastSequence)
     })
@@ -256,16 +259,16 @@ class QueueState implements Queue, Home {
     if (properties === undefined) return true
     const before = entry.properties
     Entries.merge(entry, properties)
-    if (this.room.fits(entry.message, entry.properties)) return true
+    if (this.room.fits(entry.message, Entries.propertiesOf(entry))) return true
     entry.properties = before
     return false
   }
 
   /** A settlement gave more properties than a message may have: it is dead-lettered without them. */
   private overfill(entry: Entry, now: number): Result.Result<void, Refusal> {
-    if (this.deadLetterQueue === undefined) return this.refuse("PropertiesTooLarge", headerSize.description)
+    if (this.deadLetterQueue === undefined) return this.refuse("PropertiesTooLarge", Entries.headerSize.description)
     this.unlock(entry)
-    this.deadLetter(entry, headerSize.reason, headerSize.description, now)
+    this.deadLetter(entry, Entries.headerSize.reason, Entries.headerSize.description, now)
     this.flush()
     return Result.void
   }
@@ -321,7 +324,7 @@ class QueueState implements Queue, Home {
   }
 
   messages(): ReadonlyArray<StoredMessage> {
-    return this.inOrder(() => true).map(Entries.snapshot)
+    return this.peek(0n, Infinity)
   }
 
   onDue(entry: Entry, now: number): void {
@@ -365,7 +368,7 @@ class QueueState implements Queue, Home {
       // Its session's lock is its lock.
       entry.lockedUntil = forever
       this.room.alarm.clear(entry)
-      session.locked.add(entry)
+      this.sessions!.lock(session, entry)
     }
     return { message: Entries.snapshot(entry), lockToken, lockedUntil: entry.lockedUntil }
   }
@@ -385,43 +388,67 @@ class QueueState implements Queue, Home {
   }
 
   peek(from: bigint, count: number, sessionId?: string): ReadonlyArray<StoredMessage> {
-    const first = Number(from)
-    const isMeant = (entry: Entry) =>
-      entry.sequence >= first && (sessionId === undefined || entry.message.sessionId === sessionId)
-    return this.inOrder(isMeant).slice(0, count).map(Entries.snapshot)
+    const found: Array<StoredMessage> = []
+    const all = sessionId === undefined || this.sessions === undefined
+      ? this.entries
+      : this.sessions.entriesOf(sessionId)
+    all?.forEachFrom(Number(from), (entry) => {
+      if (found.length >= count) return false
+      if (sessionId === undefined || entry.message.sessionId === sessionId) found.push(Entries.snapshot(entry))
+      return true
+    })
+    return found
   }
 
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string): Result.Result<number, Refusal> {
     if (this.room.closed) return this.closed()
-    const isMeant = (entry: Entry) =>
-      entry.waiting && entry.enqueuedAt < enqueuedBefore &&
-      (sessionId === undefined || entry.message.sessionId === sessionId)
-    const entries = this.inOrder(isMeant).slice(0, count)
-    for (const entry of entries) {
+    const found: Array<Entry> = []
+    const visit = (entry: Entry): boolean => {
+      // Whoever comes later was enqueued later.
+      if (found.length >= count || entry.enqueuedAt >= enqueuedBefore) return false
+      if (entry.waiting && (sessionId === undefined || entry.message.sessionId === sessionId)) found.push(entry)
+      return true
+    }
+    if (this.sessions === undefined) this.lane.line.forEach(visit)
+    else if (sessionId === undefined) this.entries.forEachFrom(undefined, visit)
+    else this.sessions.lineOf(sessionId)?.forEach(visit)
+    for (const entry of found) {
       this.place.leave(entry)
       this.remove(entry)
     }
-    this.counters.deleted += entries.length
-    return Result.succeed(entries.length)
+    this.counters.deleted += found.length
+    return Result.succeed(found.length)
   }
 
-  private inOrder(isMeant: (entry: Entry) => boolean): Array<Entry> {
-    return Array.from(this.entries.values()).filter(isMeant).toSorted((a, b) => a.sequence - b.sequence)
+  /** When what comes now is enqueued: never before what came before it, also where the clock was set back. */
+  private enqueuedAt(now: number): number {
+    this.lastEnqueuedAt = Math.max(this.lastEnqueuedAt, now)
+    return this.lastEnqueuedAt
+  }
+
+  private keep(entry: Entry): void {
+    this.entries.add(entry)
+    this.sessions?.keep(entry)
+  }
+
+  private drop(entry: Entry): void {
+    this.entries.delete(entry)
+    this.sessions?.drop(entry)
   }
 
   private schedule(entry: Entry, at: number): void {
     this.counters.enqueued += 1
     entry.enqueueAt = at
-    this.entries.set(entry.sequence, entry)
+    this.keep(entry)
     this.room.alarm.set(entry, at)
   }
 
   /** A scheduled message whose time has come goes to the end of the line, under a new number. */
   private activate(scheduled: Entry, now: number): void {
-    this.entries.delete(scheduled.sequence)
+    this.drop(scheduled)
     this.lastSequence += 1
     this.counters.enqueued -= 1
-    const entry = Entries.make(this, this.lastSequence, scheduled.message, now, scheduled.timeToLive)
+    const entry = Entries.make(this, this.lastSequence, scheduled.message, this.enqueuedAt(now), scheduled.timeToLive)
     entry.wasScheduled = true
     this.enqueue(entry, now)
   }
@@ -434,7 +461,7 @@ class QueueState implements Queue, Home {
 
   private accept(entry: Entry, now: number): void {
     this.counters.enqueued += 1
-    this.entries.set(entry.sequence, entry)
+    this.keep(entry)
     if (this.sessions !== undefined && entry.message.sessionId === undefined) {
       // It came through a topic, which had nobody to refuse it to.
       const text = "Session enabled entity doesn't allow a message whose session identifier is null."
@@ -500,17 +527,17 @@ class QueueState implements Queue, Home {
     dead.deliveryCount = entry.deliveryCount
     dead.wasScheduled = entry.wasScheduled
     dead.properties = entry.properties
-    mergeReason(dead, reason, description)
-    if (!this.room.fits(dead.message, dead.properties)) {
+    Entries.mergeReason(dead, reason, description)
+    if (!this.room.fits(dead.message, Entries.propertiesOf(dead))) {
       dead.properties = entry.properties
-      mergeReason(dead, headerSize.reason, headerSize.description)
+      Entries.mergeReason(dead, Entries.headerSize.reason, Entries.headerSize.description)
     }
     target.accept(dead, now)
   }
 
   private remove(entry: Entry): void {
     this.room.alarm.clear(entry)
-    this.entries.delete(entry.sequence)
+    this.drop(entry)
     this.stored.bytes -= entry.message.payload.length
   }
 
@@ -565,28 +592,6 @@ class QueueState implements Queue, Home {
   }
 }
 
-/** Why a message is dead-lettered whose properties outgrew their quota in the broker (Service Bus, dead-letter queues). */
-const headerSize = {
-  reason: "HeaderSizeExceeded",
-  description: "The size quota for this stream has been exceeded."
-}
-
-/** Says why a message was dead-lettered. */
-const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>
-  Entries.merge(dead, {
-    ...(reason === undefined ? undefined : { DeadLetterReason: reason }),
-    ...(description === undefined ? undefined : { DeadLetterErrorDescription: description })
-  })
-
 /** What the service says of a message without a session. */
 const noSession =
   "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support enabled can only receive messages that have the SessionId set to a valid value."
-
-/** `TimeSpan.MaxValue` of .NET, in milliseconds: its way of saying that a message lives without end. */
-const endless = 922_337_203_685_477
-
-/** What is no number of milliseconds is no limit: the alarm must never see it. */
-const smaller = (a = Infinity, b = Infinity): number | undefined => {
-  const least = Math.min(a, b)
-  return least < endless ? Math.max(least, 0) : undefined
-}

@@ -1,10 +1,25 @@
 /**
  * What a queue with duplicate detection remembers: the ids of the messages that came within its window.
  */
+
+/** An id and the number of the message that had it; until when it counts, in milliseconds. */
+interface Seen {
+  readonly id: string
+  readonly sequence: number
+  readonly until: number
+}
+
+/**
+ * The ids that a queue has seen.
+ *
+ * @category models
+ */
 export class History {
   private readonly window: number
-  /** In the order of their coming, so that what is over is at the front. */
-  private readonly seen = new Map<string, { readonly sequence: number; readonly until: number }>()
+  private readonly known = new Map<string, number>()
+  /** In the order of their coming, so that what is over is at `head`. An iterator of the map would pass all that is gone. */
+  private seen: Array<Seen | undefined> = []
+  private head = 0
 
   /** The window is milliseconds. */
   constructor(window: number) {
@@ -13,12 +28,26 @@ export class History {
 
   /** The number of the message that had this id within the window; where there is none, the id now stands for `sequence`. */
   recall(id: string, sequence: number, now: number): number | undefined {
-    for (const [old, { until }] of this.seen) {
-      if (until > now) break
-      this.seen.delete(old)
+    this.forget(now)
+    const known = this.known.get(id)
+    if (known === undefined) {
+      this.known.set(id, sequence)
+      this.seen.push({ id, sequence, until: now + this.window })
     }
-    const known = this.seen.get(id)
-    if (known === undefined) this.seen.set(id, { sequence, until: now + this.window })
-    return known?.sequence
+    return known
+  }
+
+  private forget(now: number): void {
+    let oldest = this.seen[this.head]
+    while (oldest !== undefined && oldest.until <= now) {
+      this.known.delete(oldest.id)
+      this.seen[this.head] = undefined
+      this.head += 1
+      oldest = this.seen[this.head]
+    }
+    if (this.head > 1024 && 2 * this.head > this.seen.length) {
+      this.seen = this.seen.slice(this.head)
+      this.head = 0
+    }
   }
 }

@@ -10,12 +10,21 @@ import type * as Settlement from "../Settlement.ts"
 import type { QueueSettings } from "./QueueOptions.ts"
 
 /**
- * A message as it comes in. The payload is opaque; `timeToLive` is milliseconds.
+ * The bytes of a message, opaque here, on memory of their own: many pass and few stay, and what stays must not keep alive what
+ * it came in. A small payload is a string of one character for each byte: that costs the heap 16 bytes beside them, and a
+ * buffer of its own 350.
+ *
+ * @category models
+ */
+export type Payload = Uint8Array | string
+
+/**
+ * A message as it comes in; `timeToLive` is milliseconds.
  *
  * @category models
  */
 export interface IncomingMessage {
-  readonly payload: Uint8Array
+  readonly payload: Payload
   readonly messageId: string | undefined
   readonly sessionId: string | undefined
   readonly timeToLive: number | undefined
@@ -53,7 +62,7 @@ export interface StoredMessage {
   readonly firstSequenceNumber: bigint | undefined
   /** When it will be enqueued, in milliseconds, while it is scheduled. */
   readonly enqueueAt: number | undefined
-  readonly payload: Uint8Array
+  readonly payload: Payload
   readonly messageId: string | undefined
   readonly sessionId: string | undefined
   readonly propertiesSize: number | undefined
@@ -174,6 +183,19 @@ export interface HeldSession {
 }
 
 /**
+ * Which sessions to list: up to `count`, after `skip` of those whose ids are greater than `after`. `updatedSince` is
+ * milliseconds.
+ *
+ * @category models
+ */
+export interface ListOptions {
+  readonly count: number
+  readonly skip?: number | undefined
+  readonly after?: string | undefined
+  readonly updatedSince?: number | undefined
+}
+
+/**
  * The sessions of an entity.
  *
  * @category models
@@ -191,8 +213,11 @@ export interface Sessions {
   state(id: string, owner: object): Result.Result<Uint8Array | undefined, Refusal>
   /** Sets its state, or clears it. Refused as `QuotaExceeded` and `MessageTooLarge` as a message would be. */
   setState(id: string, owner: object, state: Uint8Array | undefined): Result.Result<void, Refusal>
-  /** The ids of the sessions with messages or state, or of those whose state was set after a time, in order. */
-  list(updatedSince: number | undefined): ReadonlyArray<string>
+  /**
+   * A page of the ids of the sessions with messages that wait or are locked, or with state, in order; or of those alone whose
+   * state was set after a time, for which each of the others is looked at too.
+   */
+  list(options: ListOptions): ReadonlyArray<string>
 }
 
 /**

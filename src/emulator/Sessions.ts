@@ -6,9 +6,11 @@
  * them come back to their places when the session is given up, with one more failed delivery when its lock runs out.
  */
 import * as Result from "effect/Result"
-import type { Due, Entry } from "./Entry.ts"
+import { type Due, type Entry, sequenceOf } from "./Entry.ts"
 import { Lane, type Owner } from "./Lane.ts"
-import type { Attachment, HeldSession, Refusal, SessionHolder, Sessions } from "./Queue.ts"
+import type { Line } from "./Line.ts"
+import type { Attachment, HeldSession, ListOptions, Refusal, SessionHolder, Sessions } from "./Queue.ts"
+import { Sorted } from "./Sorted.ts"
 
 /**
  * The queue that the sessions belong to.
@@ -34,15 +36,29 @@ export interface Home extends Owner {
 export interface Session extends Due {
   readonly id: string
   readonly lane: Lane
-  /** What was delivered under its lock and is not settled. */
-  readonly locked: Set<Entry>
+  /** What was delivered under its lock and is not settled; nothing while there is no holder. */
+  locked: Set<Entry> | undefined
   /** Those who take its messages for the holder. */
-  readonly attached: Set<Attachment>
+  attached: Set<Attachment> | undefined
   holder: SessionHolder | undefined
   lockedUntil: number
   state: Uint8Array | undefined
   stateUpdatedAt: number
+  /** Its place among those that are available, or 0. */
+  turn: number
+  isTouched: boolean
+  /** Whether the list of sessions has it. */
+  isListed: boolean
 }
+
+/** Who waits for a session, and which turn is theirs. */
+interface Waiter {
+  readonly turn: number
+  readonly holder: SessionHolder
+}
+
+const turnOf = ({ turn }: { readonly turn: number }): number => turn
+const idOf = ({ id }: Session): string => id
 
 /**
  * All sessions of an entity.
@@ -52,10 +68,21 @@ export interface Session extends Due {
 export class SessionTable implements Sessions {
   private readonly home: Home
   private readonly sessions = new Map<string, Session>()
+  /** Every message of a session, of whatever state: one that is deferred outlives it. */
+  private readonly entries = new Map<string, Sorted<Entry, number>>()
+  /**
+   * By their ids: those with messages that wait or are locked, or with state, and some that had such before. A list that meets
+   * one of those takes it out.
+   */
+  private readonly listed = new Sorted(idOf)
+  // In their turns, and no Sets: to get at the first of a Set is to pass all that have left before it.
   /** Sessions without a holder that may have messages: the one that has been there longest first. */
-  private readonly available = new Set<Session>()
-  private readonly waiting = new Set<SessionHolder>()
-  private readonly touched = new Set<Session>()
+  private readonly available = new Sorted<Session, number>(turnOf)
+  private readonly waiting = new Sorted<Waiter, number>(turnOf)
+  private lastTurn = 0
+  private touched: Array<Session> = []
+  /** How many of them have had their turn. */
+  private done = 0
 
   constructor(home: Home) {
     this.home = home
@@ -70,12 +97,15 @@ export class SessionTable implements Sessions {
         queue: this,
         sequence: 0,
         lane: new Lane(this.home),
-        locked: new Set(),
-        attached: new Set(),
+        locked: undefined,
+        attached: undefined,
         holder: undefined,
         lockedUntil: 0,
         state: undefined,
         stateUpdatedAt: 0,
+        turn: 0,
+        isTouched: false,
+        isListed: false,
         at: 0,
         slot: -1
       }
@@ -100,12 +130,47 @@ export class SessionTable implements Sessions {
   add(entry: Entry): void {
     const session = this.of(entry.message.sessionId!)
     session.lane.add(entry)
-    this.touched.add(session)
+    this.enlist(session)
+    this.touch(session)
+  }
+
+  /** A message is there, of whatever state. */
+  keep(entry: Entry): void {
+    const { sessionId } = entry.message
+    if (sessionId === undefined) return
+    let entries = this.entries.get(sessionId)
+    if (entries === undefined) {
+      entries = new Sorted(sequenceOf)
+      this.entries.set(sessionId, entries)
+    }
+    entries.add(entry)
+  }
+
+  /** A message is gone. */
+  drop(entry: Entry): void {
+    const entries = this.entries.get(entry.message.sessionId!)
+    if (entries?.delete(entry) === true && entries.size === 0) this.entries.delete(entry.message.sessionId!)
+  }
+
+  /** The messages of a session, of whatever state. */
+  entriesOf(id: string): Sorted<Entry, number> | undefined {
+    return this.entries.get(id)
+  }
+
+  /** The messages of a session that wait. */
+  lineOf(id: string): Line<Entry> | undefined {
+    return this.sessions.get(id)?.lane.line
+  }
+
+  /** A message is locked with its session. */
+  lock(session: Session, entry: Entry): void {
+    session.locked?.add(entry)
+    this.enlist(session)
   }
 
   /** A message is not locked any more. */
   unlock(entry: Entry): void {
-    this.sessions.get(entry.message.sessionId!)?.locked.delete(entry)
+    this.sessions.get(entry.message.sessionId!)?.locked?.delete(entry)
   }
 
   /** A message leaves the line of its session. */
@@ -115,30 +180,62 @@ export class SessionTable implements Sessions {
     if (session !== undefined) this.forget(session)
   }
 
+  private touch(session: Session): void {
+    if (session.isTouched) return
+    session.isTouched = true
+    this.touched.push(session)
+  }
+
+  private enlist(session: Session): void {
+    if (session.isListed) return
+    session.isListed = true
+    this.listed.add(session)
+  }
+
+  private unlist(session: Session): void {
+    if (!session.isListed) return
+    session.isListed = false
+    this.listed.delete(session)
+  }
+
+  private makeAvailable(session: Session): void {
+    if (session.turn !== 0) return
+    session.turn = ++this.lastTurn
+    this.available.add(session)
+  }
+
+  private withhold(session: Session): void {
+    if (session.turn === 0) return
+    this.available.delete(session)
+    session.turn = 0
+  }
+
   /** Serves the holders of the sessions in which something happened, and finds holders for the others. */
   flush(): void {
-    while (this.touched.size > 0) {
-      const [session] = this.touched
-      this.touched.delete(session!)
-      if (session!.holder !== undefined) session!.lane.pump()
-      else this.offer(session!)
+    while (this.done < this.touched.length) {
+      const session = this.touched[this.done++]!
+      session.isTouched = false
+      if (session.holder !== undefined) session.lane.pump()
+      else this.offer(session)
     }
+    this.touched = []
+    this.done = 0
   }
 
   private offer(session: Session): void {
     if (this.home.isClosed()) return
     if (session.lane.first(this.home.now()) === undefined) return this.forget(session)
-    this.available.add(session)
-    const [holder] = this.waiting
-    if (holder === undefined) return
-    this.waiting.delete(holder)
-    this.grant(session, holder)
+    this.makeAvailable(session)
+    const next = this.waiting.shift()
+    if (next !== undefined) this.grant(session, next.holder)
   }
 
   private grant(session: Session, holder: SessionHolder): void {
-    this.available.delete(session)
+    this.withhold(session)
     this.home.counters.sessionsAccepted += 1
     session.holder = holder
+    session.locked = new Set()
+    session.attached = new Set()
     session.lockedUntil = this.home.now() + this.home.options.lockDuration
     this.home.alarm.set(session, session.lockedUntil)
     const held: HeldSession = {
@@ -146,7 +243,7 @@ export class SessionTable implements Sessions {
       lockedUntil: session.lockedUntil,
       attach: (consumer) => {
         const attachment = session.lane.attach(consumer)
-        if (session.holder === holder) session.attached.add(attachment)
+        if (session.holder === holder) session.attached!.add(attachment)
         else attachment.detach()
         return attachment
       },
@@ -163,15 +260,15 @@ export class SessionTable implements Sessions {
     this.home.alarm.clear(session)
     session.holder = undefined
     // Whoever was attached has no part in what comes after.
-    for (const attachment of session.attached) attachment.detach()
-    session.attached.clear()
-    const entries = [...session.locked]
-    session.locked.clear()
+    for (const attachment of session.attached ?? []) attachment.detach()
+    session.attached = undefined
+    const entries = [...session.locked ?? []]
+    session.locked = undefined
     if (isLost) {
       this.home.counters.sessionsLost += 1
       holder?.lost()
     }
-    this.touched.add(session)
+    this.touch(session)
     this.home.giveBack(entries, isLost, this.home.now())
     this.home.flush()
   }
@@ -183,7 +280,8 @@ export class SessionTable implements Sessions {
 
   private forget(session: Session): void {
     if (session.holder !== undefined || session.state !== undefined || session.lane.line.peek() !== undefined) return
-    this.available.delete(session)
+    this.withhold(session)
+    this.unlist(session)
     // Another may have its id by now.
     if (this.sessions.get(session.id) === session) this.sessions.delete(session.id)
   }
@@ -199,19 +297,22 @@ export class SessionTable implements Sessions {
       this.grant(session, holder)
       return Result.succeed(() => {})
     }
-    for (const session of this.available) {
+    let session = this.available.first()
+    while (session !== undefined) {
       if (session.lane.first(now) !== undefined) {
         this.grant(session, holder)
         return Result.succeed(() => {})
       }
       // Its messages have expired, and the alarm comes late.
-      this.available.delete(session)
-      this.touched.add(session)
+      this.withhold(session)
+      this.touch(session)
+      session = this.available.first()
     }
-    if (this.touched.size > 0) this.home.flush()
-    this.waiting.add(holder)
+    if (this.touched.length > 0) this.home.flush()
+    const waiter = { turn: ++this.lastTurn, holder }
+    this.waiting.add(waiter)
     return Result.succeed(() => {
-      this.waiting.delete(holder)
+      this.waiting.delete(waiter)
     })
   }
 
@@ -250,18 +351,27 @@ export class SessionTable implements Sessions {
       if (refusal !== undefined) return Result.fail(refusal)
       session.state = state === undefined ? undefined : Uint8Array.from(state)
       session.stateUpdatedAt = this.home.now()
+      this.enlist(session)
       return Result.void
     })
   }
 
-  list(updatedSince: number | undefined): ReadonlyArray<string> {
-    return [...this.sessions.values()]
-      .filter((session) =>
-        updatedSince === undefined
-          ? session.state !== undefined || session.locked.size > 0 || session.lane.line.peek() !== undefined
-          : session.state !== undefined && session.stateUpdatedAt > updatedSince
-      )
-      .map(({ id }) => id)
-      .toSorted()
+  list({ after, count, skip = 0, updatedSince }: ListOptions): ReadonlyArray<string> {
+    const ids: Array<string> = []
+    const idle: Array<Session> = []
+    let left = skip
+    this.listed.forEachFrom(after, (session) => {
+      if (ids.length >= count) return false
+      const { id, lane, locked, state, stateUpdatedAt } = session
+      if (id === after) return true
+      const isActive = state !== undefined || (locked?.size ?? 0) > 0 || lane.line.peek() !== undefined
+      if (!isActive) idle.push(session)
+      else if (updatedSince !== undefined && (state === undefined || stateUpdatedAt <= updatedSince)) return true
+      else if (left > 0) left -= 1
+      else ids.push(id)
+      return true
+    })
+    for (const session of idle) this.unlist(session)
+    return ids
   }
 }

@@ -234,8 +234,9 @@ const writeProperties = (
 /** Decodes a whole message. Throws a DecodeProblem where the bytes are none. */
 export const decode = (bytes: Uint8Array): AmqpAnnotatedMessage => {
   if (bytes.length === 0) throw new DecodeProblem("there are no bytes")
-  // Values are views: what becomes of the caller's bytes is not theirs to share.
-  const own = Buffer.from(bytes)
+  // Values are views: what becomes of the caller's bytes is not theirs to share, nor is a pool theirs to keep.
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  own.set(bytes)
   return ofSections(new Sections(own, 0, own.length))
 }
 

@@ -9,9 +9,9 @@ import * as RcMap from "effect/RcMap"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import type { ServiceBusCredential } from "../ServiceBusCredential.ts"
+import type { Identity, ServiceBusCredential } from "../ServiceBusCredential.ts"
 import { type AttachError, CredentialError } from "../ServiceBusError.ts"
-import type { Connection } from "./amqp/Connection.ts"
+import { type Connection, orDeath } from "./amqp/Connection.ts"
 import { whole } from "./amqp/monotonic.ts"
 import * as errorMap from "./errorMap.ts"
 import * as RequestResponse from "./requestResponse.ts"
@@ -21,8 +21,11 @@ import * as supervisor from "./supervisor.ts"
 export interface Claims {
   /** Holds a claim on an entity for as long as the scope is open. */
   readonly authorize: (entity: string) => Effect.Effect<void, AttachError, Scope.Scope>
+  /** Puts a fresh token for what is held of an entity, before its time; what is claimed next has a fresh one as well. */
+  readonly renew: (entity: string) => Effect.Effect<void, AttachError>
 }
 
+/** What a credential gives, and until when it may be used. */
 interface Token {
   readonly type: string
   readonly token: Redacted.Redacted<string>
@@ -39,14 +42,22 @@ const maxSleep = 24 * 3600_000
 /** The two slashes are meant: the resource id ends with one (Entra documentation of Service Bus). */
 const scope = "https://servicebus.azure.net//.default"
 
+/** How long before its end a token that lasts so long is replaced, in milliseconds: time to try again in. */
+const margin = (left: number): number => Math.min(900_000, left / 4)
+
+const broken = (reason: "provider" | "token", description: string, cause?: unknown): CredentialError =>
+  new CredentialError({
+    operation: "authorize",
+    reason,
+    description,
+    ...(cause === undefined ? {} : { cause })
+  })
+
 /** A provider that does not answer is one that fails. */
 const within = <A>(timeout: number, effect: Effect.Effect<A, CredentialError>): Effect.Effect<A, CredentialError> =>
   Effect.timeoutOrElse(effect, {
     duration: timeout,
-    orElse: () =>
-      Effect.fail(
-        new CredentialError({ operation: "authorize", description: `the identity gave no token within ${timeout} ms` })
-      )
+    orElse: () => Effect.fail(broken("provider", `the identity gave no token within ${timeout} ms`))
   })
 
 /** When an identity's token expires, checked: what is no time to come would have it asked for again and again. */
@@ -56,78 +67,154 @@ const expiryOf = (expiresOn: unknown): Effect.Effect<number, CredentialError> =>
     const problem = typeof expiresOn !== "number" || !Number.isFinite(expiresOn)
       ? `${typeof expiresOn === "number" ? expiresOn : `a ${typeof expiresOn}`}, which is no time`
       : `${expiresOn}, which is past`
-    return Effect.fail(
-      new CredentialError({
-        operation: "authorize",
-        description:
-          `the identity gave a token whose expiresOnTimestamp is ${problem}: it must be the milliseconds of ` +
-          "Unix time at which the token expires"
-      })
-    )
+    return Effect.fail(broken(
+      "token",
+      `the identity gave a token whose expiresOnTimestamp is ${problem}: it must be the milliseconds of ` +
+        "Unix time at which the token expires"
+    ))
   })
 
 /** Whatever the user's credential failed with. */
 const failed = (cause: unknown): CredentialError =>
-  new CredentialError({
-    operation: "authorize",
-    description: cause instanceof Error ? cause.message : String(cause),
-    cause
-  })
+  broken("provider", cause instanceof Error ? cause.message : String(cause), cause)
 
-const tokenOf = (
-  credential: ServiceBusCredential,
-  audience: string,
-  timeout: number
-): Effect.Effect<Token, CredentialError> => {
+/**
+ * The tokens of a client's credential. What a provider gave is used for every claim and on every connection, until it is
+ * time for a new one or the service refuses it; and beyond that as long as it is good, where the provider fails.
+ */
+export interface Tokens {
+  /** A token for an audience. With `isRefresh` one that the provider has given for this purpose, or later. */
+  readonly get: (audience: string, isRefresh?: boolean) => Effect.Effect<Token, CredentialError>
+  /** What was given is refused: the provider is asked next. */
+  readonly forget: () => void
+}
+
+/** What a provider gave last. Times are milliseconds of Unix time. */
+interface Given<A> {
+  readonly value: A
+  readonly renewAt: number
+  readonly expiresAt: number
+}
+
+/** Asks a provider when there is nothing that it gave before, or not for long any more. */
+class Provided<A> {
+  private last: Given<A> | undefined = undefined
+  private readonly ask: Effect.Effect<{ readonly value: A; readonly expiresAt: number }, CredentialError>
+
+  constructor(ask: Effect.Effect<{ readonly value: A; readonly expiresAt: number }, CredentialError>) {
+    this.ask = ask
+  }
+
+  get(isRefresh: boolean): Effect.Effect<A, CredentialError> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const { last } = this
+      if (last !== undefined && now < last.renewAt) return Effect.succeed(last.value)
+      return Effect.matchEffect(this.ask, {
+        onSuccess: ({ expiresAt, value }) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            this.last = { value, expiresAt, renewAt: expiresAt - margin(expiresAt - now) }
+            return value
+          }),
+        onFailure: (error) =>
+          Effect.flatMap(
+            Clock.currentTimeMillis,
+            (now) =>
+              !isRefresh && last !== undefined && last === this.last && now < last.expiresAt
+                ? Effect.succeed(last.value)
+                : Effect.fail(error)
+          )
+      })
+    })
+  }
+
+  forget(): void {
+    this.last = undefined
+  }
+}
+
+const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
+  new Provided(
+    Effect.tryPromise({
+      try: (abortSignal) => credential.getToken(scope, { abortSignal }),
+      catch: failed
+    }).pipe(
+      (token) => within(timeout, token),
+      Effect.flatMap((token) =>
+        token === null || typeof token.token !== "string" || token.token === ""
+          ? Effect.fail(broken("provider", "the identity gave no token"))
+          : Effect.map(expiryOf(token.expiresOnTimestamp), (expiresAt) => ({
+            expiresAt,
+            value: { type: "jwt", token: Redacted.make(token.token), expiresAt }
+          }))
+      )
+    )
+  )
+
+const expiryOfSas = (token: Redacted.Redacted<string>): Effect.Effect<number, CredentialError> => {
+  const parts = sas.parse(Redacted.value(token))
+  return parts === undefined
+    ? Effect.fail(broken("token", "it is not a SAS token"))
+    : Effect.succeed(parts.expiresAt * 1000)
+}
+
+/** The tokens of a credential. `timeout` is how long a provider may take, in milliseconds. */
+export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tokens => {
   switch (credential._tag) {
     case "SharedKey":
-      return Effect.map(Clock.currentTimeMillis, (now) => ({
-        type: "servicebus.windows.net:sastoken",
-        token: sas.sign({
-          resource: audience,
-          keyName: credential.name,
-          key: credential.key,
-          expiresAt: (now + lifetime) / 1000
-        }),
-        expiresAt: now + lifetime
-      }))
-    case "SharedAccessSignature": {
-      const parts = sas.parse(Redacted.value(credential.token))
-      return parts === undefined
-        ? Effect.fail(new CredentialError({ operation: "authorize", description: "it is not a SAS token" }))
-        : Effect.succeed({
-          type: "servicebus.windows.net:sastoken",
-          token: credential.token,
-          expiresAt: parts.expiresAt * 1000
-        })
+      return {
+        get: (resource) =>
+          Effect.map(Clock.currentTimeMillis, (now) => ({
+            type: "servicebus.windows.net:sastoken",
+            token: sas.sign({
+              resource,
+              keyName: credential.name,
+              key: credential.key,
+              expiresAt: (now + lifetime) / 1000
+            }),
+            expiresAt: now + lifetime
+          })),
+        forget: () => {}
+      }
+    case "SharedAccessSignature":
+      return {
+        get: () =>
+          Effect.map(expiryOfSas(credential.token), (expiresAt) => ({
+            type: "servicebus.windows.net:sastoken",
+            token: credential.token,
+            expiresAt
+          })),
+        forget: () => {}
+      }
+    case "Identity": {
+      const provided = jwt(credential, timeout)
+      return { get: (_, isRefresh = false) => provided.get(isRefresh), forget: () => provided.forget() }
     }
-    case "Rotating":
-      return within(
-        timeout,
-        Effect.mapError(credential.current, failed)
-      ).pipe(Effect.flatMap((current) => tokenOf(current, audience, timeout)))
-    case "Identity":
-      return Effect.tryPromise({
-        try: (abortSignal) => credential.credential.getToken(scope, { abortSignal }),
-        catch: failed
-      }).pipe(
-        (token) => within(timeout, token),
-        Effect.flatMap((token) =>
-          token === null || typeof token.token !== "string" || token.token === ""
-            ? Effect.fail(new CredentialError({ operation: "authorize", description: "the identity gave no token" }))
-            : Effect.map(expiryOf(token.expiresOnTimestamp), (expiresAt) => ({
-              type: "jwt",
-              token: Redacted.make(token.token),
-              expiresAt
-            }))
+    case "Rotating": {
+      // A key has no end: what is signed with it is replaced like any other token.
+      const provided = new Provided<Tokens>(
+        Effect.flatMap(
+          within(timeout, Effect.mapError(credential.current, failed)),
+          (current) =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) => {
+              const expiresAt = current._tag === "SharedAccessSignature"
+                ? expiryOfSas(current.token)
+                : Effect.succeed(now + lifetime)
+              return Effect.map(expiresAt, (expiresAt) => ({ expiresAt, value: tokensOf(current, timeout) }))
+            })
         )
       )
+      return {
+        get: (audience, isRefresh = false) =>
+          Effect.flatMap(provided.get(isRefresh), (tokens) => tokens.get(audience, isRefresh)),
+        forget: () => provided.forget()
+      }
+    }
   }
 }
 
 export const make: (connection: Connection, options: {
   readonly host: string
-  readonly credential: ServiceBusCredential
+  readonly tokens: Tokens
   readonly timeout: number
 }) => Effect.Effect<Claims, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
   // The service detaches the node like any other link that is idle for long, and the connection goes on without it.
@@ -142,41 +229,59 @@ export const make: (connection: Connection, options: {
     isLost: (node) => node.isLost()
   })
 
-  const put = Effect.fnUntraced(function*(entity: string) {
+  /** A token that is refused is replaced once: it may have been revoked, or its key rotated, before its time. */
+  const put = Effect.fnUntraced(function*(entity: string, isRefresh: boolean) {
     const audience = `sb://${options.host}/${entity}`
-    const token = yield* tokenOf(options.credential, audience, options.timeout)
-    const response = yield* (yield* node.get).request(
-      { operation: "put-token", type: token.type, name: audience },
-      Redacted.value(token.token),
-      "authorize"
-    )
-    if (response.status >= 200 && response.status < 300) return token
-    return yield* errorMap.fromCbs(response.status, response.condition, response.description, {
-      entity,
-      operation: "authorize"
-    })
+    for (let tried = 1;; tried++) {
+      const token = yield* options.tokens.get(audience, isRefresh)
+      const response = yield* (yield* node.get).request(
+        { operation: "put-token", type: token.type, name: audience },
+        Redacted.value(token.token),
+        "authorize"
+      )
+      if (response.status >= 200 && response.status < 300) return token
+      const error = errorMap.fromCbs(response.status, response.condition, response.description, {
+        entity,
+        operation: "authorize"
+      })
+      if (error._tag !== "ServiceBusAuthenticationError" || tried === 2) return yield* error
+      options.tokens.forget()
+    }
   })
 
   const claim = Effect.fnUntraced(function*(entity: string) {
-    let token: Token = yield* put(entity)
+    let token: Token = yield* put(entity, false)
     const refresh = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       const left = token.expiresAt - now
-      // A quarter of the life, at most 15 minutes, is left for trying again when the provider fails.
-      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - Math.min(900_000, left / 4)))))
+      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - margin(left)))))
       if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
-      token = yield* put(entity).pipe(
-        Effect.tapError((error) => Effect.logWarning("Refreshing a Service Bus token failed", error)),
+      token = yield* put(entity, true).pipe(
+        Effect.tapError((error) =>
+          connection.dead() === undefined
+            ? Effect.logWarning("Refreshing a Service Bus token failed", error)
+            : Effect.void
+        ),
         Effect.retry({ schedule: Schedule.spaced(Duration.seconds(10)), while: () => connection.dead() === undefined })
       )
     })
-    yield* refresh.pipe(Effect.forever, Effect.forkScoped)
+    // A connection that is over needs no token.
+    yield* orDeath(connection, Effect.forever(refresh)).pipe(Effect.ignore, Effect.forkScoped)
   })
 
   const claims = yield* RcMap.make({ lookup: claim })
   return {
     authorize: (entity) =>
       // The map keeps a failure for as long as anybody holds it.
-      Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity))
+      Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity)),
+    renew: (entity) =>
+      Effect.suspend(() => {
+        options.tokens.forget()
+        return Effect.forEach(
+          [entity, `${entity}/$management`],
+          (path) => Effect.flatMap(RcMap.has(claims, path), (isHeld) => isHeld ? put(path, true) : Effect.void),
+          { discard: true }
+        )
+      })
   }
 })

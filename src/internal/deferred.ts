@@ -4,6 +4,8 @@
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import {
   MessageDecodeError,
   MessageNotFoundError,
@@ -12,12 +14,13 @@ import {
 } from "../ServiceBusError.ts"
 import { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { monotonic } from "./amqp/monotonic.ts"
-import { isSequenceNumber, outOfRange } from "./limits.ts"
-import type { Undecodable } from "./limits.ts"
+import { handingOver } from "./handingOver.ts"
+import { isSequenceNumber, outOfRange, type Undecodable } from "./limits.ts"
 import * as management from "./management.ts"
+import { abandoned } from "./outcomes.ts"
 import { sectionsFrom } from "./peeking.ts"
-import { Peeked, tagFromToken } from "./receivedMessage.ts"
-import { abandoned, type Handed, handOut, type Receiving } from "./receiving.ts"
+import { Peeked, sectionsOf, tagFromToken } from "./receivedMessage.ts"
+import { type Handed, handOut, type Receiving } from "./receiving.ts"
 import { LinklessHolder } from "./settling.ts"
 
 /**
@@ -26,24 +29,29 @@ import { LinklessHolder } from "./settling.ts"
  */
 const fetch = Effect.fnUntraced(function*(
   self: Receiving,
-  sequenceNumbers: ReadonlyArray<bigint>
+  sequenceNumbers: ReadonlyArray<bigint>,
+  request: Request
 ): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> {
   const entity = self.entity.path
   const { isOpen, namespace } = self
-  const request = namespace.managing(
-    entity,
-    isOpen,
-    (node, timeout) =>
+  const asked = namespace.managing(entity, isOpen, (node, timeout) => {
+    request.isOut = true
+    return Effect.tapError(
       management.receiveDeferred(node, {
         entity,
         sequenceNumbers,
         destructive: self.destructive,
         sessionId: self.session?.id,
         timeout
-      })
-  )
+      }),
+      () =>
+        Effect.sync(() => {
+          request.isOut = false
+        })
+    )
+  })
   // Whoever was answered nothing may have them locked, or have had them deleted.
-  const messages = yield* namespace.retrying.run(request).pipe(
+  const messages = yield* namespace.retrying.run(asked).pipe(
     Effect.catchTag(
       "MessageNotFoundError",
       (error) =>
@@ -59,7 +67,9 @@ const fetch = Effect.fnUntraced(function*(
     const tag = self.destructive ? Buffer.alloc(0) : tagFromToken(lockToken)
     const delivery = new IncomingDelivery(undefined, 0, tag, 0, self.destructive, bytes)
     delivery.receivedAt = now
-    holder.hold(delivery)
+    // What came without a lock is settled.
+    if (self.destructive) delivery.holder = holder
+    else holder.hold(delivery)
     return delivery
   })
 })
@@ -76,32 +86,110 @@ const missing = (self: Receiving, sequenceNumbers: ReadonlyArray<bigint>): Effec
       }
     }), { concurrency: 8 })
 
+/** A request for deferred messages. */
+interface Request {
+  /** It may be with the peer, which answers it also where nobody waits any more. */
+  isOut: boolean
+}
+
+/**
+ * Messages that the broker has forgotten and whose caller was interrupted before he had them, by their sequence numbers: the
+ * next call has them.
+ */
+export type Unclaimed = Map<bigint, IncomingDelivery>
+
+/** What nobody gets: deferred again, or, where the broker has forgotten it, kept for the next call. */
+const giveBack = (self: Receiving, unclaimed: Unclaimed, deliveries: Iterable<IncomingDelivery>): void => {
+  for (const delivery of deliveries) {
+    if (!self.destructive) delivery.holder.dispose([delivery], abandoned)
+    else {
+      const number = sequenceNumberOf(delivery)
+      if (number !== undefined) unclaimed.set(number, delivery)
+    }
+  }
+}
+
+const sequenceNumberOf = (delivery: IncomingDelivery): bigint | undefined => {
+  try {
+    return new Peeked(sectionsOf(delivery), undefined).sequenceNumber
+  } catch {
+    return undefined
+  }
+}
+
+/** Fetches messages; where the caller is interrupted once the request is out, what comes is given back. */
+const fetching = (
+  self: Receiving,
+  sequenceNumbers: ReadonlyArray<bigint>,
+  unclaimed: Unclaimed
+): Effect.Effect<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> =>
+  Effect.uninterruptibleMask((restore) => {
+    const request: Request = { isOut: false }
+    return Effect.flatMap(
+      Effect.forkDetach(Effect.interruptible(fetch(self, sequenceNumbers, request)), { startImmediately: true }),
+      (fiber) =>
+        Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
+          Effect.suspend(() => {
+            fiber.addObserver((exit) => {
+              if (Exit.isSuccess(exit)) giveBack(self, unclaimed, exit.value)
+            })
+            return request.isOut ? Effect.void : Fiber.interrupt(fiber)
+          }))
+    )
+  })
+
 /** Receives deferred messages and hands them out under the undecodable policy. */
 export const receive = (
   self: Receiving,
   owner: object,
   sequenceNumbers: ReadonlyArray<bigint>,
-  policy: Undecodable
+  policy: Undecodable,
+  unclaimed: Unclaimed,
+  claim: Array<IncomingDelivery>
 ): Effect.Effect<
   ReadonlyArray<Handed<unknown>>,
   ReceiveDeferredError | SessionLockLostError | MessageDecodeError
 > => {
   const { entity } = self
-  if (!sequenceNumbers.every(isSequenceNumber)) {
+  if (!Array.isArray(sequenceNumbers) || !sequenceNumbers.every(isSequenceNumber)) {
     return Effect.fail(outOfRange(entity.path, "sequenceNumbers", "an array of bigints of 0 or more"))
   }
   if (sequenceNumbers.length === 0) return Effect.succeed([])
-  return Effect.flatMap(fetch(self, Arr.dedupe(sequenceNumbers)), (deliveries) => {
+  const wanted = Arr.dedupe(sequenceNumbers)
+  const missing = wanted.filter((number) => !unclaimed.has(number))
+  const fetched = missing.length === 0 ? Effect.succeed([]) : fetching(self, missing, unclaimed)
+  return Effect.flatMap(fetched, (deliveries) => {
+    for (const number of wanted) {
+      const delivery = unclaimed.get(number)
+      if (delivery === undefined) continue
+      unclaimed.delete(number)
+      claim.push(delivery)
+    }
+    claim.push(...deliveries)
     const messages: Array<Handed<unknown>> = []
     let failure: MessageDecodeError | undefined = undefined
-    for (const delivery of deliveries) {
+    for (const delivery of [...claim]) {
       const message = handOut(self, owner, delivery, entity.body, policy)
       if (message instanceof MessageDecodeError) failure ??= message
-      else if (message !== undefined) messages.push(message)
+      else if (message !== undefined) {
+        messages.push(message)
+        continue
+      }
+      // Its own word was said.
+      claim.splice(claim.indexOf(delivery), 1)
     }
-    if (failure === undefined) return Effect.succeed(messages)
-    // Nobody gets the others: they are deferred again.
-    for (const delivery of deliveries) delivery.holder.dispose([delivery], abandoned)
-    return Effect.fail(failure)
+    // Nobody gets the others.
+    return failure === undefined ? Effect.succeed(messages) : Effect.fail(failure)
   })
 }
+
+/** Gives deferred messages to their caller, or has them again. */
+export const handedOver = <A, E>(
+  self: Receiving,
+  unclaimed: Unclaimed,
+  receive: (claim: Array<IncomingDelivery>) => Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    const claim: Array<IncomingDelivery> = []
+    return handingOver(receive(claim), () => giveBack(self, unclaimed, claim))
+  })

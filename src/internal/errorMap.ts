@@ -336,6 +336,11 @@ const framingError = "amqp:connection:framing-error"
 export const isUnreadable = (error: E.Any): boolean =>
   error._tag === "ServiceBusError" && error.condition === framingError && error.cause instanceof Error
 
+/** Whether the peer says that there is no claim for what was asked; a refused token is another thing. */
+export const isUnauthorized = (error: E.Any): error is E.ServiceBusAuthorizationError | E.ServiceBusError =>
+  (error._tag === "ServiceBusAuthorizationError" || error._tag === "ServiceBusError") &&
+  (error.condition === "amqp:unauthorized-access" || error.condition === "com.microsoft:auth-failed")
+
 /** Whether an error says that a lock is over. */
 export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.SessionLockLostError => {
   const tag = (error as { readonly _tag?: unknown } | undefined)?._tag

@@ -19,7 +19,11 @@ export type Undecodable = "deadLetter" | "abandon" | "fail"
 export interface ReceiveOptions {
   /** The most messages to give, 1 to 5000. 1 by default. */
   readonly max?: number | undefined
-  /** How long to wait for the first message. 60 seconds by default. */
+  /**
+   * How long to wait for the first message, 60 seconds by default: whatever keeps it away, also another call of this receiver,
+   * a service that throttles the client, or a link that is attached again (which goes on, for the next call). Where tries
+   * failed until then, the last one's error is the answer.
+   */
   readonly maxWait?: Duration.Input | undefined
   /** How long to wait for more after the first one; by default not at all: what the broker has by then is given. */
   readonly maxWaitAfterFirst?: Duration.Input | undefined

@@ -9,7 +9,7 @@ import * as AmqpValue from "../AmqpValue.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import { MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage } from "../ServiceBusMessage.ts"
-import { EncodeProblem, type Writer } from "./amqp/dataPlane/Writer.ts"
+import { EncodeProblem, halfPair, type Writer } from "./amqp/dataPlane/Writer.ts"
 import * as lifetime from "./lifetime.ts"
 import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "./quotas.ts"
 import * as traceContext from "./traceContext.ts"
@@ -34,15 +34,34 @@ export const at = <A>(part: string, f: () => A): A => {
   }
 }
 
+/** What is said of a refusal. A getter or a proxy of the caller's may throw anything. */
+export const problemOf = (
+  part: string,
+  error: unknown
+): { readonly part: string; readonly description: string } => {
+  if (error instanceof MessageEncodeError) return { part: error.part, description: error.description ?? "" }
+  if (error instanceof EncodeProblem) return { part, description: error.message }
+  return { part, description: `it cannot be read: ${error instanceof Error ? error.message : typeof error}` }
+}
+
+/** What a value is that should be another, in a word. */
+export const kindOf = (value: unknown): string => {
+  if (value === null || typeof value !== "object") return typeof value === "function" ? "a function" : String(value)
+  return Array.isArray(value) ? "an array" : "an object without its fields"
+}
+
 export const limited = (part: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
-  if (typeof value !== "string") return refuse(part, "it must be a string")
+  if (text(part, value) === undefined) return undefined
   if (value.length > 128) return refuse(part, `it has ${value.length} characters, at most 128 are allowed`)
   return value
 }
 
-export const text = (part: string, value: string | undefined): string | undefined =>
-  value === undefined || typeof value === "string" ? value : refuse(part, "it must be a string")
+export const text = (part: string, value: string | undefined): string | undefined => {
+  if (value === undefined) return undefined
+  if (typeof value !== "string") return refuse(part, "it must be a string")
+  return value.isWellFormed() ? value : refuse(part, halfPair)
+}
 
 export const writeBoolean = (writer: Writer, part: string, value: boolean | undefined): void => {
   if (value === undefined) return writer.null()
@@ -70,7 +89,18 @@ export const checkKeys = (partitionKey: string | undefined, sessionId: string | 
   }
 }
 
-/** A section that is a map or a list of fields. */
+/** A section that is a map: a plain object, whose own keys are the entries. What has others would lose them in silence. */
+export const entriesOf = <A extends object>(part: string, value: A): A => {
+  const prototype = typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.getPrototypeOf(value)
+    : undefined
+  // Or that of another realm.
+  return prototype === null || prototype !== undefined && Object.getPrototypeOf(prototype) === null
+    ? value
+    : refuse(part, "it must be a plain object")
+}
+
+/** A section that is a list of fields. */
 export const fields = <A extends object>(part: string, value: A): A =>
   typeof value === "object" && value !== null ? value : refuse(part, "it must be an object")
 
@@ -82,7 +112,7 @@ export const idOf = (messageId: AmqpValue.MessageId | undefined): AmqpValue.Mess
 
 export const writeMessageId = (writer: Writer, part: string, value: AmqpValue.MessageId | undefined): void => {
   if (value === undefined) return writer.null()
-  if (typeof value === "string") return writer.string(value)
+  if (typeof value === "string") return writer.string(text(part, value)!)
   if (typeof value === "bigint") return at(part, () => writer.value(AmqpValue.typed("ulong", value)))
   if (value instanceof Uint8Array) return writer.binary(value)
   if (AmqpValue.isTyped(value) && value.type === "uuid") return at(part, () => writer.value(value))
@@ -228,7 +258,7 @@ export const writeMap = (
   writer.descriptor(code)
   const map = writer.begin(0xd1)
   let count = 0
-  for (const key of Object.keys(fields(part, entries))) {
+  for (const key of Object.keys(entriesOf(part, entries))) {
     if (entries[key] === undefined) continue
     at(`${part} "${key}"`, () => {
       writer.symbol(key)
@@ -300,17 +330,16 @@ const writeProperty = (writer: Writer, part: string, key: string, value: AmqpVal
 
 /**
  * Refuses what may not be a property of a message where a settlement is to change it. Broker and service make application
- * properties of them, so that those would not encode any more, or would be too large.
+ * properties of them, so that those would not encode any more, or would be too large. What was written before counts too.
  */
 export const checkSettlement = (writer: Writer, properties: Readonly<Record<string, AmqpValue.AmqpValue>>): void => {
-  const start = writer.length
-  for (const key of Object.keys(fields("properties", properties))) {
+  for (const key of Object.keys(properties)) {
     const value = properties[key]
     if (value === undefined) continue
     at(`properties "${key}"`, () => writer.symbol(key))
     writeProperty(writer, "properties", key, value, true)
   }
-  checkSize(writer.length - start)
+  checkSize(writer.length)
 }
 
 /** AMQP 1.0 section 3.2.5: keys are strings, values are simple. Without `isBounded` they may be as large as they are. */
@@ -323,9 +352,10 @@ export const writeApplicationProperties = (
   writer.descriptor(0x74)
   const map = writer.begin(0xd1)
   let count = 0
-  for (const key of Object.keys(fields("applicationProperties", entries))) {
+  for (const key of Object.keys(entriesOf("applicationProperties", entries))) {
     const value = entries[key]
     if (value === undefined) continue
+    if (!key.isWellFormed()) refuse(`applicationProperties "${key.toWellFormed()}"`, halfPair)
     writer.string(key)
     writeProperty(writer, "applicationProperties", key, value, isBounded)
     count += 2
@@ -363,7 +393,7 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
     case "data":
       if (typeof body.data === "string") {
         writer.descriptor(0x75)
-        return writer.utf8Binary(body.data)
+        return writer.utf8Binary(text("body", body.data)!)
       }
       if (body.data instanceof Uint8Array) {
         writer.descriptor(0x75)

@@ -14,7 +14,7 @@ import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../ServiceBusCredential.ts"
-import { type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../ServiceBusError.ts"
+import { type Any, type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../ServiceBusError.ts"
 import * as Connection from "./amqp/Connection.ts"
 import type { Line } from "./amqp/FrameTrace.ts"
 import * as Link from "./amqp/Link.ts"
@@ -108,7 +108,8 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
   function*(options) {
     const context = yield* Effect.context<never>()
     const state = yield* SubscriptionRef.make<ConnectionState>("disconnected")
-    const retrying = yield* retryPolicy.make(options.retry)
+    const tokens = cbs.tokensOf(options.credential, options.timeout)
+    const policy = yield* retryPolicy.make(options.retry)
     /** Which connection is the current one: an older one that dies late changes nothing. */
     let generation = 0
     let latest: Open | undefined
@@ -158,7 +159,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         noteDeath(death, openedAt)
         Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))
       })
-      const claims = yield* cbs.make(connection, options)
+      const claims = yield* cbs.make(connection, { host: options.host, timeout: options.timeout, tokens })
       const management = yield* RcMap.make({
         idleTimeToLive: managementIdle,
         // The service detaches a node like any other link that is idle for long.
@@ -205,6 +206,27 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         return Effect.andThen(opened === latest ? RcRef.invalidate(shared) : Effect.void, Effect.fail(dead))
       })
     )
+    /**
+     * What is refused as unauthorized is tried once more, under fresh tokens, before that is final: what the service knows of
+     * a claim may be over before its time.
+     */
+    const renewing = <A, Err extends Any, R>(operation: Effect.Effect<A, Err, R>): Effect.Effect<A, Err, R> =>
+      Effect.catch(
+        operation,
+        (error) =>
+          options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) || error.entity === undefined
+            ? Effect.fail(error)
+            : Effect.andThen(renew(error.entity), operation)
+      )
+    const renew = (entity: string) =>
+      Effect.flatMap(current, ({ claims }) => claims.renew(entity)).pipe(Effect.scoped, Effect.ignore)
+    const retrying: retryPolicy.Retrying = {
+      heeds: policy.heeds,
+      run: (operation, known) => renewing(policy.run(operation, known)),
+      look: (operation, limit) => renewing(policy.look(operation, limit)),
+      persist: (operation, limit) => renewing(policy.persist(operation, limit))
+    }
+
     /** A reference or map that is closed interrupts whoever asks: they are told why instead. */
     const told = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ServiceBusConnectionError, R> =>
       Effect.catchCause(

@@ -97,9 +97,7 @@ export const annotated = (
 /** Leaves the writer where it was before a refusal, and says of which entity that is; who refuses does not know. */
 const takeBack = (entity: string, writer: Writer, at: number, error: unknown): MessageEncodeError => {
   writer.truncate(at)
-  if (!(error instanceof MessageEncodeError)) throw error
-  const { description, part } = error
-  return new MessageEncodeError({ entity, part, ...(description === undefined ? {} : { description }) })
+  return new MessageEncodeError({ entity, ...messageCodec.problemOf("message", error) })
 }
 
 /** Writes one message at the writer's place and gives its id; a refusal leaves the writer where it was. */

@@ -50,10 +50,11 @@ export const sectionsFrom = Effect.fnUntraced(function*(
     )
     if (bytes.length === 0) break
     for (const each of bytes) {
-      const sections = yield* Effect.fromResult(sectionsOrFailure(self, each))
-      found.push(sections)
-      next = new Peeked(sections, undefined).sequenceNumber + 1n
+      const sections = sectionsOrFailure(self, each)
+      if (Result.isFailure(sections)) return yield* Effect.fail(sections.failure)
+      found.push(sections.success)
     }
+    next = new Peeked(found[found.length - 1]!, undefined).sequenceNumber + 1n
   }
   return found
 })
@@ -114,7 +115,15 @@ export const peek = (
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
   const look = Effect.flatMap(
     sectionsFrom(self, from, max, body === undefined && options?.omitBody === true),
-    Effect.forEach((sections) => Effect.fromResult(peeked(self, sections, body)))
+    (found): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, MessageDecodeError> => {
+      const messages: Array<PeekedMessage<unknown>> = []
+      for (const sections of found) {
+        const message = peeked(self, sections, body)
+        if (Result.isFailure(message)) return Effect.fail(message.failure)
+        messages.push(message.success)
+      }
+      return Effect.succeed(messages)
+    }
   )
   return self.telemetry.run("peek", () => look, hooks)
 }
@@ -136,3 +145,21 @@ export const browse = (
       peek(self, { ...options, max: options?.max ?? 100, from }, body),
       (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
     ))
+
+/** How many messages a walk asks for at a time: the broker sends as many as it likes. */
+const stride = 1000
+
+/** Looks at all messages, without their bodies. */
+export const walk = Effect.fnUntraced(function*(
+  self: Asking,
+  visit: (message: PeekedMessage<unknown>) => void
+): Effect.fn.Return<void, PeekError | SessionLockLostError | MessageDecodeError> {
+  let from = 0n
+  while (true) {
+    const page = yield* peek(self, { max: stride, omitBody: true, from }, undefined)
+    for (const message of page) visit(message)
+    // Fewer than were asked for: there was an answer with none.
+    if (page.length < stride) return
+    from = page[page.length - 1]!.sequenceNumber + 1n
+  }
+})

@@ -6,7 +6,7 @@
  * takes its message out of the work; the handler is interrupted once nothing of its work is left.
  */
 import type * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,7 +19,7 @@ import {
   ServiceBusConnectionError
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
-import * as Settlement from "../Settlement.ts"
+import type * as Settlement from "../Settlement.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { type Outcome, released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
@@ -27,10 +27,11 @@ import type * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
 import { count, most, type Undecodable } from "./limits.ts"
 import * as lockWheel from "./lockWheel.ts"
+import { abandoned } from "./outcomes.ts"
 import { Quiet } from "./quiet.ts"
 import * as receiving from "./receiving.ts"
-import * as settling from "./settling.ts"
 import * as tally from "./tally.ts"
+import { isHeld, isOpen, type Job, type Verdict, Verdicts, type Work } from "./verdicts.ts"
 
 /** Options of the engine, checked. Durations are milliseconds. */
 export interface Settings {
@@ -48,9 +49,6 @@ export interface Settings {
   readonly limit?: number | undefined
 }
 
-/** What a handler says: one settlement for all of its messages, complete where it says nothing, or one for each. */
-export type Verdict = Settlement.Settlement | ReadonlyArray<Settlement.Settlement> | void
-
 export interface Options<A, E, R> {
   readonly receiving: receiving.Receiving
   /** The public receiver or session: who its messages belong to. */
@@ -58,30 +56,9 @@ export interface Options<A, E, R> {
   readonly undecodable: Undecodable
   readonly settings: Settings
   readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<Verdict, E, R>
-  readonly onFailure: (cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement
+  readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
   readonly fork: <B, E2>(effect: Effect.Effect<B, E2, R>) => Fiber.Fiber<B, E2>
 }
-
-/** A message from its arrival to its settlement. */
-interface Job<A> {
-  readonly delivery: IncomingDelivery
-  readonly message: LockedMessage<A>
-  readonly kept: lockWheel.Kept
-  /** What it is handled in, once it is. */
-  work: Work<A> | undefined
-  /** `open` until the message is settled or given back, its lock is lost, or the broker did not confirm its settlement. */
-  state: "open" | "settled" | "released" | "lost" | "unconfirmed"
-}
-
-/** What one handler is given. */
-interface Work<A> {
-  readonly jobs: ReadonlyArray<Job<A>>
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
-}
-
-const isOpen = (job: Job<unknown>): boolean => job.state === "open"
-
-const isHeld = ({ delivery }: Job<unknown>): boolean => delivery.holder.isUnsettled(delivery)
 
 export class Processing<A, E, R> {
   private readonly options: Options<A, E, R>
@@ -90,7 +67,7 @@ export class Processing<A, E, R> {
   private readonly failed = Deferred.makeUnsafe<never, ReceiveError>()
   private concurrency: number
   private waiting: Array<Job<A>> = []
-  private readonly active = new Set<Work<A>>()
+  private readonly active = new Set<Work<A, E>>()
   /** Messages in the hands of handlers. */
   private inWork = 0
   /** Messages that have arrived and were not looked at. */
@@ -105,6 +82,7 @@ export class Processing<A, E, R> {
   private emptied: (() => void) | undefined
   private drained: Deferred.Deferred<tally.DrainReport> | undefined
   private readonly tally = tally.make()
+  private readonly verdicts: Verdicts<A, E>
 
   constructor(options: Options<A, E, R>) {
     this.options = options
@@ -113,6 +91,14 @@ export class Processing<A, E, R> {
     this.concurrency = options.settings.concurrency
     this.renewalsBefore = options.receiving.wheel.renewals()
     this.quiet = new Quiet(options.receiving.clock)
+    const { onFailure, owner, receiving } = options
+    this.verdicts = new Verdicts<A, E>({
+      receiving,
+      owner,
+      onFailure,
+      tally: this.tally,
+      release: (delivery, outcome) => this.release(delivery, outcome)
+    })
   }
 
   /** Has the receiver's messages for itself until it is drained. */
@@ -228,7 +214,9 @@ export class Processing<A, E, R> {
     const { work } = job
     if (work !== undefined) {
       // Others of its work may be well.
-      if (!work.jobs.some(isOpen)) work.fiber?.interruptUnsafe()
+      if (work.jobs.some(isOpen)) return
+      work.isStopped = true
+      work.fiber?.interruptUnsafe()
       return
     }
     this.waiting = this.waiting.filter((other) => other !== job)
@@ -305,127 +293,36 @@ export class Processing<A, E, R> {
   }
 
   private begin(jobs: ReadonlyArray<Job<A>>): void {
-    const work: Work<A> = { jobs, fiber: undefined }
+    const work: Work<A, E> = { jobs, fiber: undefined, isStopped: false, cause: undefined }
     this.active.add(work)
     this.inWork += jobs.length
     for (const job of jobs) job.work = work
     const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
-    work.fiber = this.options.fork(
-      Effect.onExitPrimitive(
-        this.behind.telemetry.processing(
-          messages,
-          Effect.suspend(() => this.options.handler(messages)),
-          (exit) => this.settle(work, exit)
-        ),
-        () => {
-          this.ended(work)
-          return undefined
-        }
+    this.run(
+      work,
+      this.behind.telemetry.processing(
+        messages,
+        Effect.suspend(() => this.options.handler(messages)),
+        (exit) => this.verdicts.settle(work, exit)
       )
     )
   }
 
-  private settle(work: Work<A>, exit: Exit.Exit<Verdict, E>): Effect.Effect<void> {
-    const { jobs } = work
-    if (!jobs.some(isOpen)) return Effect.void
-    if (Exit.isSuccess(exit)) {
-      const verdict = exit.value ?? Settlement.complete
-      if (Array.isArray(verdict)) return this.settleGroups(jobs, (_, index) => verdict[index]!)
-      const said = verdict as Settlement.Settlement
-      // One that its handler settled or handed over itself costs no other.
-      return jobs.length === 1 || jobs.every(isHeld)
-        ? this.settleAll(jobs.filter(isOpen), said)
-        : this.settleGroups(jobs, () => said)
-    }
-    const { cause } = exit
-    if (Cause.hasInterruptsOnly(cause)) return Effect.void
-    this.tally.failed++
-    return this.settleGroups(jobs, (job) => this.options.onFailure(cause, job.message))
+  private run(work: Work<A, E>, effect: Effect.Effect<void, never, R>, isLast = false): void {
+    const before = work.fiber
+    const fiber = this.options.fork(Effect.onExitPrimitive(effect, (exit) => {
+      const cause = work.cause ?? (Exit.isFailure(exit) ? exit.cause : undefined)
+      // A handler that is interrupted, and not by its processor, has failed. Its own fiber may not settle any more.
+      if (cause !== undefined && !isLast && !work.isStopped && work.jobs.some((job) => isOpen(job) && isHeld(job))) {
+        this.run(work, Effect.suspend(() => this.verdicts.fail(work, cause)), true)
+      } else this.ended(work)
+      return undefined
+    }))
+    // It may be over already, and what follows it begun.
+    if (work.fiber === before) work.fiber = fiber
   }
 
-  /** Settles each as it is decided: those of equal settlements together. */
-  private settleGroups(
-    jobs: ReadonlyArray<Job<A>>,
-    decide: (job: Job<A>, index: number) => Settlement.Settlement
-  ): Effect.Effect<void> {
-    const groups = new Map<unknown, { readonly settlement: Settlement.Settlement; readonly jobs: Array<Job<A>> }>()
-    const all: Array<Effect.Effect<void>> = []
-    jobs.forEach((job, index) => {
-      if (!isOpen(job)) return
-      try {
-        const settlement = decide(job, index)
-        const key = isHeld(job) ? settling.keyOf(settlement) : job
-        const group = groups.get(key)
-        if (group === undefined) groups.set(key, { settlement, jobs: [job] })
-        else group.jobs.push(job)
-      } catch (error) {
-        all.push(this.refused([job], Cause.die(error)))
-      }
-    })
-    for (const { jobs, settlement } of groups.values()) all.push(this.settleAll(jobs, settlement))
-    return all.length === 1 ? all[0]! : Effect.all(all, { concurrency: "unbounded", discard: true })
-  }
-
-  private settleAll(jobs: ReadonlyArray<Job<A>>, settlement: Settlement.Settlement): Effect.Effect<void> {
-    // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement. Sending a
-    // copy may take longer.
-    if (settlement?._tag !== "RetryAfter") { for (const job of jobs) this.behind.wheel.release(job.kept) }
-    const answers = jobs.length > 1 || settlement?._tag === "RetryAfter" ? this.answersOf(jobs) : undefined
-    const made = Effect.suspend(() =>
-      settling.settle(this.behind, this.options.owner, jobs.map((job) => job.message), settlement, answers)
-    )
-    return Effect.matchCauseEffect(made, {
-      onFailure: (cause) => this.refused(jobs, cause),
-      onSuccess: () => {
-        if (answers === undefined) this.settled(jobs[0]!, settlement)
-        return Effect.void
-      }
-    })
-  }
-
-  /** Hears of each message of many by itself. */
-  private answersOf(jobs: ReadonlyArray<Job<A>>): settling.OnAnswer {
-    const byDelivery = new Map(jobs.map((job) => [job.delivery, job]))
-    return (delivery, error, settlement) => {
-      const job = byDelivery.get(delivery)
-      if (job === undefined || job.state !== "open") return
-      if (error === undefined) this.settled(job, settlement)
-      else job.state = stateOf(error)
-    }
-  }
-
-  private settled(job: Job<A>, settlement: Settlement.Settlement): void {
-    const { clock, telemetry } = this.behind
-    telemetry.margin((job.kept.lock.expiresAt - monotonic(clock)) / 1000)
-    job.state = "settled"
-    this.tally[tally.nameOf(settlement)]++
-  }
-
-  /** A settlement that failed, for those that have no answer of their own: their messages come again. */
-  private refused(jobs: ReadonlyArray<Job<A>>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
-    if (Cause.hasInterruptsOnly(cause)) return Effect.void
-    const state = stateOf(Cause.squash(cause))
-    const open = jobs.filter(isOpen)
-    // Of one that stands alone, the error is its own answer.
-    if (state === "lost" && jobs.length === 1) { for (const job of open) job.state = state }
-    if (state === "lost") return Effect.void
-    for (const job of open) {
-      const isOurs = isHeld(job)
-      // What never went to the wire is still ours to give back. Its handler had it: that it comes again counts as a failed
-      // delivery, or it would do so without end.
-      this.release(job.delivery, receiving.abandoned)
-      if (!isOurs || isHeld(job)) job.state = "unconfirmed"
-      else this.returned(job)
-    }
-    return Effect.logWarning("A message could not be settled; it will be delivered again", cause).pipe(
-      Effect.annotateLogs({
-        entity: this.behind.entity.path,
-        sequenceNumber: (open[0] ?? jobs[0]!).message.sequenceNumber
-      })
-    )
-  }
-
-  private ended(work: Work<A>): void {
+  private ended(work: Work<A, E>): void {
     this.active.delete(work)
     this.inWork -= work.jobs.length
     for (const job of work.jobs) {
@@ -453,7 +350,9 @@ export class Processing<A, E, R> {
   private giveBack(job: Job<A>): void {
     if (!isHeld(job)) return this.unsettled()
     this.returned(job)
-    this.release(job.delivery)
+    // Without end it would come at once where neither its handler nor `onFailure` decides, and not count.
+    const isFailed = job.work !== undefined && !job.work.isStopped && job.work.cause !== undefined
+    this.release(job.delivery, isFailed ? abandoned : released)
   }
 
   /** Gives credit for what may be in work or waiting beyond what is. */
@@ -558,7 +457,10 @@ export class Processing<A, E, R> {
       Effect.andThen(Effect.sync(() => this.releaseWaiting())),
       Effect.andThen(Effect.timeoutOption(this.idle, this.settings.drainTimeout)),
       Effect.andThen(Effect.suspend(() => {
-        const fibers = [...this.active].flatMap((work) => work.fiber === undefined ? [] : [work.fiber])
+        const fibers = [...this.active].flatMap((work) => {
+          work.isStopped = true
+          return work.fiber === undefined ? [] : [work.fiber]
+        })
         return Fiber.interruptAll(this.filling === undefined ? fibers : [...fibers, this.filling])
       })),
       Effect.andThen(Effect.sync(() => {
@@ -587,6 +489,3 @@ export class Processing<A, E, R> {
     return Deferred.await(this.failed)
   }
 }
-
-/** What a refused settlement makes of its message. */
-const stateOf = (error: unknown): "lost" | "unconfirmed" => errorMap.isLockLost(error) ? "lost" : "unconfirmed"

@@ -8,6 +8,8 @@ import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -23,12 +25,15 @@ import {
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
+import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { released } from "./amqp/dataPlane/Outcome.ts"
 import { monotonic } from "./amqp/monotonic.ts"
+import type { Receiver } from "./amqp/Receiver.ts"
 import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
+import { handingOver } from "./handingOver.ts"
 import {
   count,
   type DeleteOptions,
@@ -69,6 +74,12 @@ export class Reader {
   private readonly maxWait: number
   /** Two calls at a time would take each other's credit. */
   private readonly turn = Semaphore.makeUnsafe(1)
+  /** Deferred messages that are here and not in anybody's hands. */
+  private readonly unclaimed: deferred.Unclaimed = new Map()
+  /** Whether a call has it. */
+  private isTurn = false
+  /** Attaches the link again, where one is lost; a call whose time is over leaves that to the next one. */
+  private attaching: Fiber.Fiber<Receiver, ReceiveError | Lost> | undefined = undefined
   /** What could not be decoded, while the messages before it are given first. */
   private failure: MessageDecodeError | undefined = undefined
 
@@ -128,16 +139,18 @@ export class Reader {
   receiveDeferred(
     sequenceNumbers: ReadonlyArray<bigint>
   ): Effect.Effect<ReadonlyArray<any>, any> {
-    return this.self.telemetry.run(
-      "receive_deferred",
-      () => deferred.receive(this.self, this, sequenceNumbers, this.undecodable),
-      {
-        onSuccess: (messages, span) => {
-          this.self.telemetry.consumed("receive_deferred", messages.length)
-          if (span !== undefined) found(span, messages)
+    const { self, undecodable, unclaimed } = this
+    return deferred.handedOver(self, unclaimed, (claim) =>
+      self.telemetry.run(
+        "receive_deferred",
+        () => deferred.receive(self, this, sequenceNumbers, undecodable, unclaimed, claim),
+        {
+          onSuccess: (messages, span) => {
+            self.telemetry.consumed("receive_deferred", messages.length)
+            if (span !== undefined) found(span, messages)
+          }
         }
-      }
-    )
+      ))
   }
 
   private collect(
@@ -151,21 +164,100 @@ export class Reader {
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
     const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
+    return Effect.suspend(() => {
+      const claim = new Claim()
+      const { clock } = this.self
+      const deadline = monotonic(clock) + maxWait.success
+      return handingOver(
+        this.inTurn(deadline, this.taking(max, deadline, afterFirst.success, body, claim)),
+        (isInterrupted) => this.unclaim(claim, isInterrupted),
+        this.given
+      )
+    })
+  }
+
+  /** One call after the other: one that waits for others has nothing when its time is over. */
+  private inTurn<E>(
+    deadline: number,
+    call: Effect.Effect<ReadonlyArray<unknown>, E>
+  ): Effect.Effect<ReadonlyArray<unknown>, E> {
+    let isBegun = false
+    const mine = this.turn.withPermits(1)(Effect.suspend(() => {
+      isBegun = this.isTurn = true
+      return Effect.ensuring(
+        call,
+        Effect.sync(() => {
+          this.isTurn = false
+        })
+      )
+    }))
+    if (!this.isTurn || deadline === Infinity) return mine
+    const left = Math.max(0, deadline - monotonic(this.self.clock))
+    return Effect.raceFirst(
+      mine,
+      Effect.andThen(Effect.sleep(left), Effect.suspend(() => isBegun ? Effect.never : Effect.succeed(none)))
+    )
+  }
+
+  /** The link, attached again where it was lost; undefined where that takes longer. */
+  private attachedBy(deadline: number): Effect.Effect<Receiver | undefined, ReceiveError | Lost> {
+    return Effect.suspend((): Effect.Effect<Receiver | undefined, ReceiveError | Lost> => {
+      const { attached, clock, link, session } = this.self
+      if (this.attaching === undefined && (session !== undefined || link.link.dead() === undefined)) return attached
+      const fiber = this.attaching ??= this.self.fork(attached)
+      const left = deadline - monotonic(clock)
+      const joined = Effect.ensuring(
+        Fiber.join(fiber),
+        Effect.sync(() => {
+          if (fiber.pollUnsafe() !== undefined && this.attaching === fiber) this.attaching = undefined
+        })
+      )
+      return left === Infinity
+        ? joined
+        : Effect.map(Effect.timeoutOption(joined, Math.max(0, left)), Option.getOrUndefined)
+    })
+  }
+
+  private taking(
+    max: number,
+    deadline: number,
+    afterFirst: number,
+    body: ServiceBusEntity.Any["body"] | undefined,
+    claim: Claim
+  ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> {
     const { self } = this
     const { namespace, prefetch } = self
-    return this.turn.withPermits(1)(receiving.taking(
+    return receiving.taking(
       self,
       "receive",
       Effect.suspend(() => {
-        // What is tried again has the time that is left.
-        const deadline = monotonic(self.clock) + maxWait.success
+        // What is tried again has the time that is left; what is held back until then gives what is here.
         const gather = self.telemetry.receiving(
-          namespace.retrying.look(this.gather(max, deadline, afterFirst.success, body))
+          namespace.retrying.look(this.gather(max, deadline, afterFirst, body, claim), {
+            until: deadline,
+            otherwise: this.decode(max, body, claim)
+          })
         )
         // Credit that nobody waits for would lock messages that nobody takes.
         return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => self.link.drain)
       })
-    ))
+    )
+  }
+
+  /** Messages that their caller has now. */
+  private readonly given = (messages: ReadonlyArray<unknown>): void =>
+    this.self.telemetry.consumed("receive", messages.length)
+
+  /** What was taken out for a caller that is interrupted before he has it is there again, for the next one. */
+  private unclaim(claim: Claim, isInterrupted: boolean): void {
+    const { deliveries, failure } = claim
+    claim.deliveries = []
+    claim.failure = undefined
+    const { destructive, link } = this.self
+    const back = deliveries.filter((delivery) => destructive || delivery.holder.isUnsettled(delivery))
+    if (back.length > 0) link.putBack(back)
+    // Else it is what the caller is told.
+    if (isInterrupted) this.failure ??= failure
   }
 
   private readonly gather = Effect.fnUntraced(
@@ -174,12 +266,14 @@ export class Reader {
       max: number,
       deadline: number,
       afterFirst: number,
-      body: ServiceBusEntity.Any["body"] | undefined
+      body: ServiceBusEntity.Any["body"] | undefined,
+      claim: Claim
     ) {
       const { prefetch } = this.self
       for (;;) {
-        if (this.failure !== undefined) return yield* this.decode(max, body)
-        const link = yield* this.self.attached
+        if (this.failure !== undefined) return yield* this.decode(max, body, claim)
+        const link = yield* this.attachedBy(deadline)
+        if (link === undefined) return yield* this.decode(max, body, claim)
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
         else this.replenish()
         const left = Math.max(0, deadline - monotonic(this.self.clock))
@@ -187,7 +281,7 @@ export class Reader {
         if (afterFirst > 0 && link.size() > 0 && link.size() < max) yield* within(link.awaitSize(max), afterFirst)
         // The broker sends what it has and takes the rest of the credit back: nothing stays on its way.
         if (prefetch === 0 && link.credit() > 0) yield* link.drain
-        const messages = yield* this.decode(max, body)
+        const messages = yield* this.decode(max, body, claim)
         // Everything that came was undecodable or expired: there is still time for more.
         if (messages.length > 0 || monotonic(this.self.clock) >= deadline) return messages
       }
@@ -234,12 +328,14 @@ export class Reader {
   private decode(
     max: number,
     body: ServiceBusEntity.Any["body"] | undefined,
+    claim: Claim,
     window = this.self.prefetch
   ): Effect.Effect<Array<any>, MessageDecodeError> {
     return Effect.suspend(() => {
       const { failure } = this
       if (failure !== undefined) {
         this.failure = undefined
+        claim.failure = failure
         return Effect.fail(failure)
       }
       const { link } = this.self
@@ -250,13 +346,17 @@ export class Reader {
         const message = receiving.handOut(this.self, this, deliveries[i]!, body, this.undecodable)
         if (message instanceof MessageDecodeError) {
           link.putBack(deliveries.slice(i + 1))
-          if (messages.length === 0) return Effect.fail(message)
+          if (messages.length === 0) {
+            claim.failure = message
+            return Effect.fail(message)
+          }
           this.failure = message
           break
         }
-        if (message !== undefined) messages.push(message)
+        if (message === undefined) continue
+        messages.push(message)
+        claim.deliveries.push(deliveries[i]!)
       }
-      this.self.telemetry.consumed("receive", messages.length)
       return Effect.succeed(messages)
     })
   }
@@ -279,7 +379,7 @@ export class Reader {
     InvalidOptionError,
     Scope.Scope
   > {
-    const { clock, destructive, namespace, prefetch, session } = this.self
+    const { clock, destructive, prefetch, session } = this.self
     const { window } = this
     const next = (
       deadline: number
@@ -287,19 +387,29 @@ export class Reader {
       Effect.suspend(() => {
         const left = deadline - monotonic(clock)
         if (left <= 0) return Effect.succeed(silence)
-        return Effect.flatMap(this.self.attached, (link) => {
+        return Effect.flatMap(this.attachedBy(deadline), (link) => {
+          if (link === undefined) return next(deadline)
           this.replenish(window)
           return Effect.flatMap(this.arrival(within(link.awaitSize(1), left)), (isThere) =>
             isThere && link.size() > 0
-              ? this.decode(size, body, window)
+              ? this.decode(size, body, claim, window)
               : next(deadline))
         })
       })
-    const pull: Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = Effect.suspend(() =>
-      // What is here already is given without more ado.
-      this.failure !== undefined || this.self.link.size() > 0
-        ? this.decode(size, body, window)
-        : namespace.retrying.persist(next(monotonic(clock) + this.maxWait))
+    // One for all pulls: there is one at a time.
+    const claim = new Claim()
+    const pull: Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = handingOver(
+      Effect.suspend(() =>
+        // What is here already is given without more ado.
+        this.failure !== undefined || this.self.link.size() > 0
+          ? this.decode(size, body, claim, window)
+          : this.persisting(next)
+      ),
+      (isInterrupted) => this.unclaim(claim, isInterrupted),
+      (messages) => {
+        claim.deliveries = []
+        this.given(messages)
+      }
     )
     // Everything that came was undecodable or expired: a chunk is not empty.
     const chunk: Pull.Pull<Arr.NonEmptyReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> = Effect
@@ -327,6 +437,15 @@ export class Reader {
     )
   }
 
+  /** Runs until it has something, or its time is over. */
+  private persisting<E extends ReceiveError | Lost | MessageDecodeError>(
+    next: (deadline: number) => Effect.Effect<ReadonlyArray<unknown>, E>
+  ): Effect.Effect<ReadonlyArray<unknown>, E> {
+    const { clock, namespace: { retrying } } = this.self
+    const until = monotonic(clock) + this.maxWait
+    return retrying.persist(next(until), until === Infinity ? undefined : { until, otherwise: Effect.succeed(silence) })
+  }
+
   private stream(
     body: ServiceBusEntity.Any["body"] | undefined
   ): Stream.Stream<unknown, ReceiveError | Lost | MessageDecodeError> {
@@ -347,8 +466,16 @@ export class Reader {
   }
 }
 
+/** What was taken out of the inbox for one caller, and is not his yet. */
+class Claim {
+  deliveries: Array<IncomingDelivery> = []
+  failure: MessageDecodeError | undefined = undefined
+}
+
 /** What a stream is given where nothing came in its time. */
 const silence: ReadonlyArray<never> = []
+
+const none: ReadonlyArray<never> = []
 
 const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<unknown, E> =>
   Number.isFinite(millis) ? Effect.timeoutOption(effect, millis) : effect

@@ -5,13 +5,14 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../AmqpValue.ts"
-import type {
-  DestructiveMessage,
-  LockedMessage,
-  LockToken,
-  MessageState,
-  PeekedMessage,
-  ReceivedMessage
+import {
+  type DestructiveMessage,
+  detach,
+  type LockedMessage,
+  type LockToken,
+  type MessageState,
+  type PeekedMessage,
+  type ReceivedMessage
 } from "../ServiceBusMessage.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { canonical, DecodeProblem, Reader } from "./amqp/dataPlane/Reader.ts"
@@ -28,8 +29,21 @@ export const tokenFromTag = (tag: Buffer): LockToken => {
   return canonical(swap(hex)) as LockToken
 }
 
-/** The delivery tag of a lock token. */
-export const tagFromToken = (token: string): Buffer => Buffer.from(swap(token.replaceAll("-", "")), "hex")
+/** Where in the text of a Guid the digits of each byte of its tag stand. */
+const places = [6, 4, 2, 0, 11, 9, 16, 14, 19, 21, 24, 26, 28, 30, 32, 34]
+
+/** The delivery tag of a lock token, which is a uuid; on memory of its own, because it stays as long as the lock. */
+export const tagFromToken = (token: string): Buffer => {
+  const tag = Buffer.allocUnsafeSlow(16)
+  for (let i = 0; i < 16; i++) {
+    const at = places[i]!
+    tag[i] = 16 * digit(token.charCodeAt(at)) + digit(token.charCodeAt(at + 1))
+  }
+  return tag
+}
+
+/** The value of a hexadecimal digit. */
+const digit = (code: number): number => code < 58 ? code - 48 : (code | 32) - 87
 
 /** Reverses the bytes of the first three groups of a Guid's 32 digits. */
 const swap = (hex: string): string =>
@@ -253,6 +267,9 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     return message instanceof Received ? message.#sections : undefined
   }
 
+  /** The message on memory of its own. */
+  abstract [detach](): Received<A>
+
   /** For logs: what identifies the message, and not its body or its properties. */
   toJSON(): unknown {
     return {
@@ -271,11 +288,21 @@ export abstract class Received<A> implements ReceivedMessage<A> {
 
 /** A message that was received destructively. */
 export class Destructive<A> extends Received<A> implements DestructiveMessage<A> {
+  [detach](): Destructive<A> {
+    const { body, sections } = moved(this.sections, this.body)
+    return new Destructive(sections, body)
+  }
+
   readonly _tag = "Destructive"
 }
 
 /** A message that was looked at. */
 export class Peeked<A> extends Received<A> implements PeekedMessage<A> {
+  [detach](): Peeked<A> {
+    const { body, sections } = moved(this.sections, this.body)
+    return new Peeked(sections, body)
+  }
+
   readonly _tag = "Peeked"
 }
 
@@ -298,6 +325,15 @@ export class Locked<A> extends Received<A> implements LockedMessage<A> {
 
   get lockedUntil(): DateTime.Utc {
     return asTime(this.messageAnnotations["x-opt-locked-until"]) ?? DateTime.makeUnsafe(0)
+  }
+
+  [detach](): Locked<A> {
+    const { body, sections } = moved(this.sections, this.body)
+    const delivery = this.#delivery
+    // Whoever settles it or keeps its lock has the delivery.
+    delivery.payload = sections.bytes
+    delivery.tag = ownBytes(delivery.tag)
+    return new Locked(sections, body, delivery, this.#owner)
   }
 
   /**
@@ -343,4 +379,65 @@ const lockTimes = (sections: Sections): { readonly lockedUntil: number; readonly
 export const sectionsOf = (delivery: IncomingDelivery): Sections => {
   if (delivery.isTooLarge) throw new DecodeProblem(`the message has ${delivery.size} bytes, more than are received`)
   return new Sections(delivery.payload, 0, delivery.payload.length)
+}
+
+const ownBytes = (bytes: Uint8Array): Buffer => {
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  own.set(bytes)
+  return own
+}
+
+/** The sections on memory of their own, and the body with its bytes in there too, as far as they are the message's. */
+const moved = <A>(
+  { bytes, end, start }: Sections,
+  body: A
+): { readonly sections: Sections; readonly body: A } => {
+  const own = ownBytes(bytes.subarray(start, end))
+  const first = bytes.byteOffset + start
+  const move: Move = (view) => {
+    const at = view.byteOffset - first
+    if (view.buffer !== bytes.buffer || at < 0 || at + view.length > own.length) {
+      return Buffer.isBuffer(view) ? ownBytes(view) : new Uint8Array(view)
+    }
+    return Buffer.isBuffer(view)
+      ? own.subarray(at, at + view.length)
+      : new Uint8Array(own.buffer, own.byteOffset + at, view.length)
+  }
+  return { sections: new Sections(own, 0, own.length), body: owned(body, move, new Map()) }
+}
+
+type Move = (view: Uint8Array) => Uint8Array
+
+/** A value whose bytes are moved. What has none is not copied. */
+const owned = <A>(value: A, move: Move, seen: Map<unknown, unknown>): A => {
+  if (typeof value !== "object" || value === null) return value
+  const known = seen.get(value)
+  if (known !== undefined) return known as A
+  // One that leads back to itself stays as it is.
+  seen.set(value, value)
+  const copy = (value instanceof Uint8Array ? move(value) : copied(value, (item) => owned(item, move, seen))) as A
+  seen.set(value, copy)
+  return copy
+}
+
+const copied = (value: object, own: <A>(item: A) => A): object => {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => own(item))
+    return items.every((item, i) => item === value[i]) ? value : items
+  }
+  if (value instanceof Map) {
+    const entries = Array.from(value, ([key, item]) => [own(key), own(item)] as const)
+    return entries.every(([key, item]) => value.get(key) === item && value.has(key)) ? value : new Map(entries)
+  }
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) return value
+  const copy: Record<PropertyKey, unknown> = Object.assign(Object.create(prototype), value)
+  let isSame = true
+  for (const key of Object.keys(copy)) {
+    const item = own(copy[key])
+    if (item === copy[key]) continue
+    copy[key] = item
+    isSame = false
+  }
+  return isSame ? value : copy
 }

@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
@@ -20,7 +21,6 @@ import {
 } from "../ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "../ServiceBusMessage.ts"
 import type { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
-import type { Outcome } from "./amqp/dataPlane/Outcome.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import type { Sections } from "./amqp/dataPlane/Sections.ts"
 import { monotonic } from "./amqp/monotonic.ts"
@@ -30,6 +30,7 @@ import type { Undecodable } from "./limits.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
 import type { Namespace } from "./namespace.ts"
+import { abandoned, cutText } from "./outcomes.ts"
 import { Destructive, Locked, sectionsOf, tokenFromTag } from "./receivedMessage.ts"
 import * as rescheduling from "./rescheduling.ts"
 import * as supervisor from "./supervisor.ts"
@@ -53,7 +54,7 @@ export interface Receiving {
   readonly clock: Clock.Clock
   readonly telemetry: Telemetry
   /** Runs what nobody waits for. */
-  readonly fork: (effect: Effect.Effect<void>) => void
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   readonly rescheduling: rescheduling.Rescheduling
   /** What a copy is being sent of: it is as good as settled. */
   readonly leaving: Set<IncomingDelivery>
@@ -74,13 +75,6 @@ export interface Session {
   readonly ended: () => SessionLockLostError | ServiceBusConnectionError | undefined
   /** Has a function called when it is lost or closed; gives what takes it back. */
   readonly onEnd: (hook: (end: SessionLockLostError | ServiceBusConnectionError) => void) => () => void
-}
-
-/** The outcome of `Settlement.abandon`. */
-export const abandoned: Extract<Outcome, { readonly _tag: "Modified" }> = {
-  _tag: "Modified",
-  deliveryFailed: true,
-  undeliverableHere: false
 }
 
 /** A link that lived for as long, in milliseconds, is attached again at once: the service ends idle ones. */
@@ -315,7 +309,10 @@ export const handOut = <A>(
       _tag: "Rejected",
       error: {
         condition: "com.microsoft:dead-letter",
-        info: { DeadLetterReason: "MessageDecodeError", DeadLetterErrorDescription: problem.description.slice(0, 4096) }
+        info: {
+          DeadLetterReason: "MessageDecodeError",
+          DeadLetterErrorDescription: cutText(problem.description.toWellFormed())
+        }
       }
     })
     return undefined

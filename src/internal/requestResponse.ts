@@ -209,6 +209,8 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
   private readonly operation: string
   private readonly complete: (effect: Effect.Effect<Response, AttachError>) => void
   private readonly off: ReadonlyArray<() => void>
+  /** What the connection had heard before. */
+  private readonly heard: number
 
   constructor(
     sender: Link.Link,
@@ -221,6 +223,7 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
     this.options = options
     this.operation = operation
     this.complete = complete
+    this.heard = sender.connection.heard()
     this.off = [sender, receiver].map((link) => link.onDeath((death) => this.lost(death)))
   }
 
@@ -246,6 +249,7 @@ class Exchange implements DeliveryOwner, Deadlines.Expiring {
   expire(): void {
     const { operation, options: { entity, timeout } } = this
     const unsent = this.takeBack()
+    if (!unsent) this.sender.connection.doubt(this.heard)
     this.end(Effect.fail(
       new OperationTimeoutError({
         entity,

@@ -103,7 +103,7 @@ export const make = Effect.fnUntraced(function*(options: {
             })
           )
         }
-        return Duration.isDuration(delay)
+        return Duration.isDuration(delay) || !Schedule.isSchedule(delay)
           ? checked(entity, delay)
           : Effect.flatMap(
             stepOf(delay, message),
@@ -146,9 +146,9 @@ const longest = 8e15
 
 const checked = (
   entity: ServiceBusEntity.Any,
-  delay: Duration.Duration
+  delay: unknown
 ): Effect.Effect<number, InvalidOptionError> => {
-  const millis = Duration.toMillis(delay)
+  const millis = Duration.isDuration(delay) ? Duration.toMillis(delay) : NaN
   return millis >= 0 && millis <= longest
     ? Effect.succeed(millis)
     : Effect.fail(

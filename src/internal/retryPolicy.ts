@@ -35,12 +35,17 @@ const longestAdvice = 300_000
 export const canPass = (error: E.Any): boolean =>
   error.isTransient || error._tag === "ServiceBusCommunicationError" && !errorMap.isUntrusted(error.cause)
 
-/** Between 0 and the backoff: full jitter keeps many clients from coming back together. */
-const backoff = (settings: Settings) =>
+/** The same for what runs until it is stopped: what is full now has room again when others leave. */
+const canPassLater = (error: E.Any): boolean => canPass(error) || error._tag === "ServiceBusQuotaExceededError"
+
+/** Between 0 and the backoff: full jitter keeps many clients from coming back together. `left` is for how long at most. */
+const backoff = (settings: Settings, left: () => number) =>
   Schedule.exponential(settings.delay).pipe(
     Schedule.modifyDelay(({ duration }) =>
       Effect.map(Random.next, (random) =>
-        Duration.millis(whole(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random)))
+        Duration.millis(
+          Math.min(left(), whole(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random))
+        ))
     )
   )
 
@@ -59,6 +64,13 @@ export interface Known<in Err> {
   readonly isFinal?: (error: Err) => boolean
 }
 
+/** A time after which nothing is waited for any more, and what is done instead of an operation that is held back until then. */
+export interface Limit<out A, out Err, out R> {
+  /** Milliseconds of the monotonic clock. */
+  readonly until: number
+  readonly otherwise: Effect.Effect<A, Err, R>
+}
+
 export interface Retrying {
   /** Has all wait as the service wishes where an error says so; false where nothing is tried again. */
   readonly heeds: (error: E.Any) => boolean
@@ -72,9 +84,15 @@ export interface Retrying {
     known?: Known<NoInfer<Err>>
   ) => Effect.Effect<A, Err, R>
   /** The same for what changes nothing: the last try's error is the answer. */
-  readonly look: <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
+  readonly look: <A, Err extends E.Any, R>(
+    operation: Effect.Effect<A, Err, R>,
+    limit?: Limit<A, Err, R>
+  ) => Effect.Effect<A, Err, R>
   /** Looks again and again until it succeeds or its error cannot pass: for what runs until it is stopped. */
-  readonly persist: <A, Err extends E.Any, R>(operation: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
+  readonly persist: <A, Err extends E.Any, R>(
+    operation: Effect.Effect<A, Err, R>,
+    limit?: Limit<A, Err, R>
+  ) => Effect.Effect<A, Err, R>
 }
 
 const isUnknown = (error: E.Any): error is E.OperationTimeoutError =>
@@ -93,10 +111,6 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
   Effect.map(Clock.Clock, (clock) => {
     /** Until when the service wishes to be left alone, in milliseconds. It passes by time, never by a caller's fiber. */
     let closedUntil = 0
-    const gate: Effect.Effect<void> = Effect.suspend(() => {
-      const left = closedUntil - monotonic(clock)
-      return left > 0 ? Effect.andThen(Effect.sleep(left), gate) : Effect.void
-    })
     const heed = (error: E.Any): void => {
       if (error._tag !== "ServiceBusServerBusyError") return
       const advice = whole(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
@@ -105,9 +119,19 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
     const under = <A, Err extends E.Any, R>(
       by: Settings,
       operation: Effect.Effect<A, Err, R>,
-      known: Known<Err> | undefined
+      known: Known<Err> | undefined,
+      limit?: Limit<A, Err, R>
     ): Effect.Effect<A, Err, R> => {
-      const attempt = Effect.suspend(() => closedUntil > monotonic(clock) ? Effect.andThen(gate, operation) : operation)
+      const passes = by === persistent ? canPassLater : canPass
+      const left = (): number => limit === undefined ? Infinity : Math.max(0, limit.until - monotonic(clock))
+      const attempt: Effect.Effect<A, Err, R> = Effect.suspend(() => {
+        const closed = closedUntil - monotonic(clock)
+        if (closed <= 0) return operation
+        const open = left()
+        return limit !== undefined && closed > open
+          ? Effect.andThen(Effect.sleep(open), limit.otherwise)
+          : Effect.andThen(Effect.sleep(closed), attempt)
+      })
       return Effect.catch(attempt, (first) => {
         let lost = known?.lost
         const note = (error: Err): void => {
@@ -120,13 +144,14 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
             ? error
             : stillUnknown(lost, error) as E.Any as Err
         note(first)
-        if (by.maxRetries === 0 || !canPass(first)) return Effect.fail(reported(first))
+        const isWorth = (error: Err): boolean => passes(error) && left() > 0
+        if (by.maxRetries === 0 || !isWorth(first)) return Effect.fail(reported(first))
         let attempts = 0
         return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
           Effect.tapError((error) => Effect.sync(() => note(error))),
           Effect.retry({
-            schedule: backoff(by),
-            while: canPass,
+            schedule: backoff(by, left),
+            while: isWorth,
             ...(Number.isFinite(by.maxRetries) ? { times: by.maxRetries } : {})
           }),
           Effect.mapError((error) => withAttempts(reported(error), attempts))
@@ -140,7 +165,7 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
         return settings.maxRetries > 0 && canPass(error)
       },
       run: (operation, known = {}) => under(settings, operation, known),
-      look: (operation) => under(settings, operation, undefined),
-      persist: (operation) => under(persistent, operation, undefined)
+      look: (operation, limit) => under(settings, operation, undefined, limit),
+      persist: (operation, limit) => under(persistent, operation, undefined, limit)
     }
   })

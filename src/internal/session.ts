@@ -26,9 +26,11 @@ import {
 import { monotonic } from "./amqp/monotonic.ts"
 import * as Receiver from "./amqp/Receiver.ts"
 import * as errorMap from "./errorMap.ts"
+import { handingOver } from "./handingOver.ts"
 import * as lockWheel from "./lockWheel.ts"
 import * as sessions from "./managementSessions.ts"
 import type { Namespace } from "./namespace.ts"
+import { ownScope } from "./ownScope.ts"
 import { durationOf, type Receiving } from "./receiving.ts"
 import type { RequestResponse } from "./requestResponse.ts"
 import * as rescheduling from "./rescheduling.ts"
@@ -70,40 +72,47 @@ const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
 export const accept = (
   options: Options
 ): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
-  options.telemetry.accepting(
-    Effect.flatMap(
-      options.namespace.retrying.look(attach(options)),
-      (attached) =>
-        attached === undefined
-          ? Effect.succeed(Option.none())
-          : attached instanceof SessionCannotBeLockedError
-          ? Effect.fail(attached)
-          : Effect.map(hold(options, attached.receiver, attached.id), Option.some)
+  Effect.clockWith((clock) => {
+    let mine: Scope.Closeable | undefined
+    const attach = attachIn(options, (scope) => {
+      mine = scope
+    })
+    // One try; what comes to nothing leaves nothing in the caller's scope.
+    const attached = ownScope(attach, (attached) => attached !== undefined && "id" in attached)
+    return handingOver(
+      options.telemetry.accepting(
+        Effect.flatMap(
+          options.namespace.retrying.look(
+            attached,
+            options.id === null
+              ? { until: monotonic(clock) + options.wait, otherwise: Effect.succeed(undefined) }
+              : undefined
+          ),
+          (attached) =>
+            attached === undefined
+              ? Effect.succeed(Option.none())
+              : attached instanceof SessionCannotBeLockedError
+              ? Effect.fail(attached)
+              : Effect.map(Scope.provide(hold(options, attached.receiver, attached.id), mine!), Option.some)
+        )
+      ),
+      // A session that nobody has would be held until the caller's scope closes.
+      () => mine && Scope.close(mine, Exit.void)
     )
-  )
+  })
 
-/** One try; what comes to nothing leaves nothing in the caller's scope. */
-const attach = (options: Options) =>
-  Effect.flatMap(
-    Scope.Scope,
-    (scope) =>
-      Effect.flatMap(Scope.fork(scope), (mine) =>
-        Effect.onExit(attachIn(options, mine), (exit) =>
-          Exit.isSuccess(exit) && exit.value !== undefined && "id" in exit.value
-            ? Effect.void
-            : Scope.close(mine, Exit.void)))
-  )
-
-const attachIn = (options: Options, mine: Scope.Scope) =>
+const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
   Effect.gen(function*() {
+    // The one of `ownScope`.
+    onScope((yield* Scope.Scope) as Scope.Closeable)
     const { destructive, entity, id, namespace, prefetch, wait } = options
-    const session = yield* namespace.session(entity.path).pipe(Scope.provide(mine))
+    const session = yield* namespace.session(entity.path)
     const receiver = yield* Receiver.make(session, {
       entity: entity.path,
       destructive,
       timeout: namespace.options.timeout,
       session: { id, wait }
-    }).pipe(Scope.provide(mine))
+    })
     const granted = receiver.granted!.id
     if (granted === undefined || id !== null && id !== granted) {
       if (id === null) return undefined

@@ -6,25 +6,22 @@
  * by its lock token, and is said to be of unknown outcome where the lock is gone by then.
  */
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
-import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
-import { MessageAlreadySettled, MessageEncodeError, OperationTimeoutError } from "../ServiceBusError.ts"
+import { MessageAlreadySettled, OperationTimeoutError } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
-import type { Properties, RetryAfter, Settlement } from "../Settlement.ts"
+import type { RetryAfter, Settlement } from "../Settlement.ts"
 import type { Holder, IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
-import { accepted, type Outcome, writeOutcome } from "./amqp/dataPlane/Outcome.ts"
-import { EncodeProblem, Writer } from "./amqp/dataPlane/Writer.ts"
+import { accepted, type Outcome } from "./amqp/dataPlane/Outcome.ts"
 import * as errorMap from "./errorMap.ts"
 import type { SettlingError } from "./errorMap.ts"
 import type * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
-import * as messageCodec from "./messageCodec.ts"
+import * as outcomes from "./outcomes.ts"
 import { tokenFromTag } from "./receivedMessage.ts"
-import { abandoned, deliveryOf, type Receiving } from "./receiving.ts"
+import { deliveryOf, type Receiving } from "./receiving.ts"
 import * as retryPolicy from "./retryPolicy.ts"
 import {
   type Attributes,
@@ -35,80 +32,6 @@ import {
   type Operation,
   type Telemetry
 } from "./telemetry.ts"
-
-const scratch = new Writer()
-
-/** The AMQP outcome of a settlement (Service Bus protocol guide), checked so that it can be written. */
-export const outcomeOf = (
-  entity: ServiceBusEntity.Any,
-  settlement: Settlement
-): Result.Result<Outcome, MessageEncodeError> => {
-  switch (settlement._tag) {
-    case "Complete":
-      return Result.succeed(accepted)
-    case "Abandon":
-      return checked(entity, settlement.properties, { ...abandoned, annotations: settlement.properties })
-    case "Defer":
-      return checked(entity, settlement.properties, {
-        _tag: "Modified",
-        undeliverableHere: true,
-        annotations: settlement.properties
-      })
-    case "DeadLetter": {
-      const { description, properties, reason } = settlement
-      for (const [part, value] of [["reason", reason], ["description", description]] as const) {
-        const problem = value === undefined
-          ? undefined
-          : typeof value !== "string"
-          ? "it must be a string"
-          : value.length > 4096
-          ? `it has ${value.length} characters, at most 4096 are allowed`
-          : undefined
-        if (problem !== undefined) {
-          return Result.fail(new MessageEncodeError({ entity: entity.path, part, description: problem }))
-        }
-      }
-      return checked(entity, properties, {
-        _tag: "Rejected",
-        error: {
-          condition: "com.microsoft:dead-letter",
-          info: {
-            ...properties,
-            ...(reason === undefined ? {} : { DeadLetterReason: reason }),
-            ...(description === undefined ? {} : { DeadLetterErrorDescription: description })
-          }
-        }
-      })
-    }
-    // Once its copy is accepted.
-    case "RetryAfter":
-      return Result.succeed(accepted)
-  }
-}
-
-const checked = (
-  entity: ServiceBusEntity.Any,
-  properties: Properties | undefined,
-  outcome: Outcome
-): Result.Result<Outcome, MessageEncodeError> => {
-  try {
-    if (properties !== undefined) messageCodec.checkSettlement(scratch, properties)
-    scratch.reset()
-    writeOutcome(scratch, outcome)
-    return Result.succeed(outcome)
-  } catch (error) {
-    if (error instanceof MessageEncodeError) {
-      const { description, part } = error
-      return Result.fail(new MessageEncodeError({ entity: entity.path, part, description: description! }))
-    }
-    if (!(error instanceof EncodeProblem)) throw error
-    return Result.fail(
-      new MessageEncodeError({ entity: entity.path, part: "properties", description: error.message })
-    )
-  } finally {
-    scratch.reset()
-  }
-}
 
 /** What a settlement is called in spans and metrics. */
 const names = {
@@ -125,23 +48,6 @@ export const dispositionOf = (settlement: Settlement): Disposition => {
   return name === "retry_after" ? "complete" : name
 }
 
-/** The same for settlements that are equal. Values of properties are not compared: those stand for themselves. */
-export const keyOf = (settlement: Settlement): unknown => {
-  switch (settlement._tag) {
-    case "Complete":
-      return settlement._tag
-    case "Abandon":
-    case "Defer":
-      return settlement.properties === undefined ? settlement._tag : settlement
-    case "DeadLetter":
-      return settlement.properties === undefined
-        ? JSON.stringify([settlement.reason ?? null, settlement.description ?? null])
-        : settlement
-    case "RetryAfter":
-      return Duration.isDuration(settlement.delay) ? Duration.toMillis(settlement.delay) : settlement.delay
-  }
-}
-
 /** Hears what the broker said to the settlement of one message, where many are settled together. */
 export type OnAnswer = (delivery: IncomingDelivery, error: SettlingError | undefined, settlement: Settlement) => void
 
@@ -153,14 +59,19 @@ export const settle = (
   settlement: Settlement,
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettlingError> => {
-  const name = names[settlement?._tag]
-  // There is nothing to tell of no messages; and what is no settlement is a defect.
-  if (messages.length === 0 || name === undefined) return settleAll(self, owner, messages, settlement, onAnswer)
   return Effect.suspend(() => {
-    const told = new Told(self.telemetry, name, dispositionOf(settlement), messages)
-    const isOne = messages.length === 1 && settlement._tag !== "RetryAfter"
-    const hear = isOne ? onAnswer : told.hearing(onAnswer)
-    return self.telemetry.run(name, () => settleAll(self, owner, messages, settlement, hear), told)
+    const written = outcomes.written(self.entity, settlement)
+    if (Result.isFailure(written)) return Effect.fail(written.failure)
+    const what = written.success
+    const settling = (hear: OnAnswer | undefined) => settleAll(self, owner, messages, what, hear)
+    // There is nothing to tell of no messages.
+    if (messages.length === 0) return settling(onAnswer)
+    const { _tag } = what.settlement
+    const name = names[_tag]
+    const told = new Told(self.telemetry, name, dispositionOf(what.settlement), messages)
+    const hear = messages.length === 1 && _tag !== "RetryAfter" ? onAnswer : told.hearing(onAnswer)
+    const run = self.telemetry.run(name, () => settling(hear), told)
+    return what.cut.length === 0 ? run : Effect.andThen(outcomes.warnOfCut(self.entity.path, what), run)
   })
 }
 
@@ -233,12 +144,10 @@ const settleAll = (
   self: Receiving,
   owner: object,
   messages: ReadonlyArray<LockedMessage<unknown>>,
-  settlement: Settlement,
+  { outcome, settlement }: outcomes.Written,
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettlingError> =>
   Effect.suspend((): Effect.Effect<void, SettlingError> => {
-    const outcome = outcomeOf(self.entity, settlement)
-    if (Result.isFailure(outcome)) return Effect.fail(outcome.failure)
     const deliveries: Array<IncomingDelivery> = []
     for (const message of messages) {
       const delivery = deliveryOf(self, owner, message, "settle")
@@ -250,7 +159,7 @@ const settleAll = (
     if (ended !== undefined) return Effect.fail(ended)
     return settlement._tag === "RetryAfter"
       ? settleLater(self, messages, deliveries, settlement, onAnswer)
-      : settleHeld(self, deliveries, settlement, outcome.success, onAnswer)
+      : settleHeld(self, deliveries, settlement, outcome, onAnswer)
   })
 
 const settleHeld = (
@@ -366,13 +275,24 @@ const settleLater = (
         settleHeld(self, [delivery], said, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, said)))
       return Effect.flatMap(self.rescheduling.plan(message, settlement), (plan) => {
         if (typeof plan !== "number") {
-          return Effect.flatMap(Effect.fromResult(outcomeOf(self.entity, plan)), (outcome) => finish(plan, outcome))
+          return Effect.flatMap(Effect.fromResult(outcomes.written(self.entity, plan)), (said) =>
+            finish(said.settlement, said.outcome))
         }
         // Once the copy is accepted, nobody keeps the original from being completed.
         return Effect.uninterruptibleMask((restore) =>
           Effect.andThen(restore(self.rescheduling.send(message, plan)), finish(settlement, accepted))
         )
-      }).pipe(Effect.ensuring(Effect.sync(() => self.leaving.delete(delivery))))
+      }).pipe(
+        Effect.ensuring(Effect.sync(() =>
+          self.leaving.delete(delivery)
+        )),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            // What was on the wire has its answer.
+            if (delivery.holder.isUnsettled(delivery)) onAnswer?.(delivery, error, settlement)
+          })
+        )
+      )
     }
     return Effect.flatMap(
       Effect.forEach(messages, (message, i) => Effect.exit(one(message, deliveries[i]!)), { concurrency: 100 }),

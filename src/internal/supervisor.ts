@@ -10,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { ServiceBusConnectionError } from "../ServiceBusError.ts"
+import { ownScope } from "./ownScope.ts"
 
 export interface Supervised<L, E> {
   /** The link of now, dead or alive. */
@@ -22,66 +23,77 @@ export interface Supervised<L, E> {
   readonly isOpen: Effect.Effect<void, ServiceBusConnectionError>
 }
 
-export const make = Effect.fnUntraced(function*<L, E>(options: {
+interface Options<L, E> {
   /** Opens the link; `lost` is the one before it. */
   readonly open: (lost: L | undefined) => Effect.Effect<L, E, Scope.Scope>
   readonly isLost: (link: L) => boolean
-}): Effect.fn.Return<Supervised<L, E>, E | ServiceBusConnectionError, Scope.Scope> {
-  const turn = Semaphore.makeUnsafe(1)
-  const closing = Deferred.makeUnsafe<never, ServiceBusConnectionError>()
-  let isClosed = false
-  let held: Scope.Closeable | undefined
-  let current: L | undefined
-  let generation = 0
+}
 
-  const giveUp = Effect.suspend(() => {
-    const scope = held
-    held = undefined
-    return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
-  })
+/** A link that cannot be opened leaves nothing in the scope. */
+export const make = <L, E>(
+  options: Options<L, E>
+): Effect.Effect<Supervised<L, E>, E | ServiceBusConnectionError, Scope.Scope> => ownScope(supervise(options))
 
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      isClosed = true
-      Deferred.doneUnsafe(closing, Effect.fail(closed()))
-      // After whoever is opening it.
-      return turn.withPermits(1)(giveUp)
+const supervise = Effect.fnUntraced(
+  function*<L, E>(
+    options: Options<L, E>
+  ): Effect.fn.Return<Supervised<L, E>, E | ServiceBusConnectionError, Scope.Scope> {
+    const turn = Semaphore.makeUnsafe(1)
+    const closing = Deferred.makeUnsafe<never, ServiceBusConnectionError>()
+    let isClosed = false
+    let held: Scope.Closeable | undefined
+    let current: L | undefined
+    let generation = 0
+
+    const giveUp = Effect.suspend(() => {
+      const scope = held
+      held = undefined
+      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
     })
-  )
 
-  const open = Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      if (isClosed) return yield* closed()
-      if (current !== undefined && !options.isLost(current)) return current
-      yield* giveUp
-      const next = Scope.makeUnsafe()
-      const link = yield* restore(
-        Effect.raceFirst(Scope.provide(options.open(current), next), Deferred.await(closing))
-      ).pipe(
-        Effect.onError(() => Scope.close(next, Exit.void))
-      )
-      held = next
-      current = link
-      generation++
-      return link
-    })
-  )
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        isClosed = true
+        Deferred.doneUnsafe(closing, Effect.fail(closed()))
+        // After whoever is opening it.
+        return turn.withPermits(1)(giveUp)
+      })
+    )
 
-  const get: Effect.Effect<L, E | ServiceBusConnectionError> = Effect.suspend(() =>
-    isClosed
-      ? Effect.fail(closed())
-      : current !== undefined && !options.isLost(current)
-      ? Effect.succeed(current)
-      : turn.withPermits(1)(open)
-  )
-  yield* get
-  return {
-    current: () => current!,
-    generation: () => generation,
-    get,
-    isOpen: Effect.suspend(() => isClosed ? Effect.fail(closed()) : Effect.void)
+    const open = Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        if (isClosed) return yield* closed()
+        if (current !== undefined && !options.isLost(current)) return current
+        yield* giveUp
+        const next = Scope.makeUnsafe()
+        const link = yield* restore(
+          Effect.raceFirst(Scope.provide(options.open(current), next), Deferred.await(closing))
+        ).pipe(
+          Effect.onError(() => Scope.close(next, Exit.void))
+        )
+        held = next
+        current = link
+        generation++
+        return link
+      })
+    )
+
+    const get: Effect.Effect<L, E | ServiceBusConnectionError> = Effect.suspend(() =>
+      isClosed
+        ? Effect.fail(closed())
+        : current !== undefined && !options.isLost(current)
+        ? Effect.succeed(current)
+        : turn.withPermits(1)(open)
+    )
+    yield* get
+    return {
+      current: () => current!,
+      generation: () => generation,
+      get,
+      isOpen: Effect.suspend(() => isClosed ? Effect.fail(closed()) : Effect.void)
+    }
   }
-})
+)
 
 const closed = (): ServiceBusConnectionError =>
   new ServiceBusConnectionError({ description: "the scope that it was made in is closed", isClosed: true })

@@ -1,10 +1,12 @@
 import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusBody,
+  ServiceBusClient,
   ServiceBusDeadLetters,
   ServiceBusEntity,
   ServiceBusReceiver,
   ServiceBusSender,
+  ServiceBusSession,
   Settlement
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -22,7 +24,8 @@ import {
   passing,
   testsWith,
   Texts,
-  texts
+  texts,
+  until
 } from "./harness.ts"
 import { Carts } from "./sessions.ts"
 
@@ -96,6 +99,44 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.lengthOf(yield* Stream.runCollect(ServiceBusDeadLetters.browse(Texts)), 3)
         assert.strictEqual((yield* ServiceBusDeadLetters.counts(Texts)).deadLetters, 3)
         assert.strictEqual(yield* ServiceBusDeadLetters.purge(Texts), 3)
+      }))
+
+    test("opens one connection for all pages, where nothing else holds one", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* bury(texts(600))
+        yield* emulator.send(Carts, Array.from({ length: 250 }, (_, i) => ({ body: "x", sessionId: String(i) })))
+        const client = yield* ServiceBusClient.ServiceBusClient
+        const seen: Array<ServiceBusClient.ConnectionState> = []
+        yield* Effect.forkScoped(Stream.runForEach(client.state, (state) => Effect.sync(() => void seen.push(state))))
+        const isOver = Effect.sync(() => seen.at(-1) === "disconnected")
+        const opened = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+          Effect.gen(function*() {
+            yield* passing(until(isOver))
+            const before = seen.length
+            const value = yield* effect
+            yield* passing(until(isOver))
+            return [value, seen.slice(before).filter((state) => state === "connecting").length] as const
+          })
+        const size = <E, R>(stream: Stream.Stream<unknown, E, R>) => Stream.runCount(stream)
+        assert.deepStrictEqual(yield* opened(size(ServiceBusDeadLetters.browse(Texts))), [600, 1])
+        assert.deepStrictEqual(yield* opened(size(ServiceBusDeadLetters.browseRaw(Texts, { max: 10 }))), [600, 1])
+        assert.deepStrictEqual(yield* opened(size(ServiceBusSession.list(Carts))), [250, 1])
+        const counts = { active: 0, deferred: 0, scheduled: 0, deadLetters: 600 }
+        assert.deepStrictEqual(yield* opened(ServiceBusDeadLetters.counts(Texts)), [counts, 1])
+        assert.deepStrictEqual(yield* opened(ServiceBusDeadLetters.purge(Texts)), [600, 1])
+      }))
+
+    test("a browse goes on where its connection is lost between two pages", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* bury(texts(30))
+        let seen = 0
+        yield* passing(Stream.runForEach(ServiceBusDeadLetters.browse(Texts, { max: 10 }), () => {
+          seen += 1
+          return seen === 10 ? emulator.dropConnections : Effect.void
+        }))
+        assert.strictEqual(seen, 30)
       }))
 
     test("a body that does not decode ends a browse with its number, and not a raw one", () =>

@@ -208,7 +208,6 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         const sender = yield* ServiceBusSender.make(Texts)
         for (
           const [condition, tag] of [
-            ["amqp:unauthorized-access", "ServiceBusAuthorizationError"],
             ["amqp:resource-limit-exceeded", "ServiceBusQuotaExceededError"],
             ["amqp:not-allowed", "ServiceBusError"]
           ] as const
@@ -216,8 +215,6 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           yield* emulator.fail({ operation: "send", error: { condition } })
           assert.strictEqual((yield* sender.send({ body: "" }).pipe(failsWith(tag))).attempts, 1)
         }
-        yield* emulator.fail({ operation: "attach", entity: Texts, error: { condition: "amqp:unauthorized-access" } })
-        yield* ServiceBusReceiver.make(Texts).pipe(failsWith("ServiceBusAuthorizationError"))
         assert.strictEqual(
           (yield* ServiceBusSender.make("missing").pipe(failsWith("MessagingEntityNotFoundError"))).attempts,
           1

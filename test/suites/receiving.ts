@@ -1,5 +1,12 @@
 import { assert, describe } from "@effect/vitest"
-import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
+import {
+  AutoLockRenewer,
+  ServiceBusEntity,
+  ServiceBusMessage,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  Settlement
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -65,6 +72,20 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 4 })), ["0", "1", "2", "3"])
         assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 4 })), ["4", "5", "6", "7"])
         assert.strictEqual((yield* emulator.counters(Texts)).delivered, 8)
+      }))
+
+    test("a message that is detached is settled, renewed and kept in place of the first", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.send(Texts, texts(3))
+        const [renewed, kept, dead] = (yield* receiver.receive({ max: 3 })).map(ServiceBusMessage.detached)
+        yield* receiver.renewLock(renewed!)
+        yield* receiver.complete(renewed!)
+        yield* receiver.complete(kept!).pipe(AutoLockRenewer.withLock(receiver, kept!))
+        yield* receiver.deadLetter(dead!, { reason: "kept for long" })
+        yield* receiver.complete(dead!).pipe(failsWith("MessageAlreadySettled"))
+        assert.deepInclude(yield* emulator.counters(Texts), { completed: 2, deadLettered: 1, lockExpired: 0 })
       }))
 
     test("gives what there is where max is more, without waiting", () =>

@@ -369,7 +369,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         yield* receiver.complete(message!)
       }))
 
-    withNews("on a subscription a processor gives the messages back", () =>
+    withNews("on a subscription a processor dead-letters the messages, and says why", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(News, texts(20))
@@ -382,8 +382,11 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         yield* until(Effect.map(emulator.counters(Archive), ({ deadLettered }) =>
           deadLettered === 20))
         const report = yield* processor.drain
-        assert.strictEqual(handled, 60)
-        assert.deepInclude(report, { received: 60, released: 60, retried: 0, unsettled: 0 })
+        assert.strictEqual(handled, 20)
+        assert.deepInclude(report, { received: 20, deadLettered: 20, failed: 20, retried: 0, unsettled: 0 })
+        const [letter] = yield* emulator.deadLetters(Archive)
+        assert.strictEqual(letter!.deadLetterReason, "NotSupportedError")
+        assert.include(letter!.deadLetterErrorDescription, "Settlement.retryAfter sends a copy")
       }))
 
     test("a processor retries what its handler or onFailure says, and counts it", () =>

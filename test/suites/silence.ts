@@ -17,9 +17,13 @@ interface Proxy {
   readonly freeze: () => void
   /** Half of what comes next from the broker passes, and then nothing any more. */
   readonly halve: () => void
+  /** From now on nothing passes in one direction: to the broker, or from it; its heartbeats are made up. */
+  readonly vanish: (direction: "up" | "down") => void
   /** New connections pass again; what was frozen stays so. */
   readonly thaw: () => void
 }
+
+const heartbeat = Buffer.from([0, 0, 0, 8, 2, 0, 0, 0])
 
 /** Stands before the broker and falls silent after so many writes of the client. */
 export const proxy = (target: number, after = Infinity) =>
@@ -27,7 +31,7 @@ export const proxy = (target: number, after = Infinity) =>
     Effect.callback<Proxy & { readonly close: () => void }>((resume) => {
       const sockets = new Set<net.Socket>()
       let writes = 0
-      let line = { frozen: false, halved: false }
+      let line = { frozen: false, halved: false, up: false, down: false }
       const server = net.createServer((near) => {
         const mine = line
         const far = net.connect({ host: "127.0.0.1", port: target })
@@ -38,10 +42,11 @@ export const proxy = (target: number, after = Infinity) =>
         }
         near.on("data", (bytes) => {
           if (++writes > after) mine.frozen = true
-          if (!mine.frozen) far.write(bytes)
+          if (!mine.frozen && !mine.up) far.write(bytes)
         })
         far.on("data", (bytes) => {
           if (mine.frozen) return
+          if (mine.down) return void near.write(heartbeat)
           near.write(mine.halved ? bytes.subarray(0, bytes.length >> 1) : bytes)
           mine.frozen = mine.halved
         })
@@ -61,7 +66,10 @@ export const proxy = (target: number, after = Infinity) =>
             line.halved = true
           },
           thaw: () => {
-            line = { frozen: false, halved: false }
+            line = { frozen: false, halved: false, up: false, down: false }
+          },
+          vanish: (direction) => {
+            line[direction] = true
           },
           close: () => {
             for (const socket of sockets) socket.destroy()
@@ -148,7 +156,7 @@ export const suite = () =>
         yield* until(Effect.map(emulator.connections, (connections) => connections === 0))
       }), { timeout: 20_000 })
 
-    it.effect("with nothing asked of it: the connection is given up in three minutes", () =>
+    it.effect("with nothing asked of it: the connection is given up in two minutes", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const silent = yield* proxy(emulator.port)
@@ -162,7 +170,7 @@ export const suite = () =>
             yield* TestClock.adjust("119 seconds")
             assert.isUndefined(link.dead())
             silent.thaw()
-            yield* TestClock.adjust("61 seconds")
+            yield* TestClock.adjust("1 second")
             assert.strictEqual(link.dead()?._tag, "ServiceBusConnectionError")
             assert.include(link.dead()?.message, "said nothing")
             // The one who waits waits on a new connection.
@@ -171,6 +179,60 @@ export const suite = () =>
             ))
             yield* emulator.send(Texts, texts(1))
             assert.lengthOf(yield* Fiber.join(fiber), 1)
+          })
+        ))
+      }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))
+
+    for (const direction of ["up", "down"] as const) {
+      it.effect(`while its heartbeats still come, ${direction}: a connection that answers nothing is given up`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const silent = yield* proxy(emulator.port)
+          yield* Effect.scoped(through(
+            silent,
+            Effect.gen(function*() {
+              const sender = yield* ServiceBusSender.make(Texts)
+              const receiver = yield* ServiceBusReceiver.make(Texts)
+              yield* sender.send({ body: "before" })
+              const link = linkOf(sender)
+              silent.vanish(direction)
+              const fiber = yield* start(sender.send({ body: "after" }))
+              yield* TestClock.adjust("1 minute")
+              assert.strictEqual((yield* failsWith("OperationTimeoutError")(Fiber.join(fiber))).outcome, "unknown")
+              assert.isUndefined(link.dead())
+              silent.thaw()
+              yield* TestClock.adjust("29 seconds")
+              assert.isUndefined(link.dead())
+              yield* TestClock.adjust("1 second")
+              assert.include(link.dead()?.message, "answered nothing")
+              // All go on, on another connection.
+              yield* until(Effect.as(sender.send({ body: "again" }), true))
+              assert.isAtLeast((yield* receiver.receive({ max: 3 })).length, 1)
+            }),
+            { operationTimeout: "1 minute", retry: { maxRetries: 0 } }
+          ))
+        }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))
+    }
+
+    it.effect("one that is slow to answer is asked, and keeps its connection", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const silent = yield* proxy(emulator.port)
+        yield* Effect.scoped(through(
+          silent,
+          Effect.gen(function*() {
+            const sender = yield* ServiceBusSender.make(Texts)
+            const link = linkOf(sender)
+            const { connection } = link
+            const sessions = Object.keys(connection.rhea.local_channel_map).length
+            const heard = connection.heard()
+            // As if something had been asked, and nothing had come since.
+            connection.doubt(heard)
+            yield* until(Effect.sync(() => connection.heard() === heard + 2))
+            // It has begun a session and ended it.
+            yield* until(Effect.sync(() => Object.keys(connection.rhea.local_channel_map).length === sessions))
+            yield* TestClock.adjust("31 seconds")
+            assert.isUndefined(link.dead())
           })
         ))
       }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))

@@ -447,17 +447,23 @@ class ServedConnection implements Served {
       : this.authorize(link, path, "Listen")
   }
 
-  private readonly replyLinks = new Map<RheaLink, string>()
+  /** The links that responses of a node go out on, of each session. */
+  private readonly replyLinks = new Map<RheaSession, Map<string, Array<RheaLink>>>()
 
   private remember(link: RheaLink, node: string): void {
-    this.replyLinks.set(link, node)
-    this.onEnd(link, () => this.replyLinks.delete(link))
+    let nodes = this.replyLinks.get(link.session)
+    if (nodes === undefined) this.replyLinks.set(link.session, nodes = new Map())
+    nodes.set(node, [...nodes.get(node) ?? [], link])
+    this.onEnd(link, () => {
+      const left = nodes.get(node)!.filter((other) => other !== link)
+      if (left.length > 0) return void nodes.set(node, left)
+      nodes.delete(node)
+      if (nodes.size === 0) this.replyLinks.delete(link.session)
+    })
   }
 
   private replies(link: RheaLink, node: string): ReadonlyArray<RheaLink> {
-    const found: Array<RheaLink> = []
-    for (const [reply, of] of this.replyLinks) if (of === node && reply.session === link.session) found.push(reply)
-    return found
+    return this.replyLinks.get(link.session)?.get(node) ?? []
   }
 
   /** Whether a claim can be on a path: the namespace's, an entity's, or one that entities lie below. */

@@ -64,7 +64,7 @@ export const attachSender = (
     // What is chosen already leaves first.
     if (target.pending > 0 && link.credit > 0 && link.is_open()) return schedule(answerDrain)
     link.issue_flow = true
-    served.rhea._register()
+    target.register()
   }
   link.on("sender_flow", () => {
     attachment.wake()

@@ -16,6 +16,8 @@ const firstToken = 20_000
 export class Idle {
   private readonly served: Served
   private readonly links = new Map<RheaLink, LinkIdle>()
+  /** A name is unique in each direction of a session only. */
+  private readonly named = new Map<string, Set<RheaLink>>()
   private readonly unlinked: Timer
   private readonly unauthorized: Timer
   private allowed = 0
@@ -43,6 +45,7 @@ export class Idle {
     const { alarm } = this.served.door.options
     for (const timer of [this.unlinked, this.unauthorized, ...this.links.values()]) alarm.clear(timer)
     this.links.clear()
+    this.named.clear()
   }
 
   /** A token was put, or the peer has signed in with a key. */
@@ -57,11 +60,17 @@ export class Idle {
     alarm.clear(this.unlinked)
     const watched = new LinkIdle(this.served, link)
     this.links.set(link, watched)
+    const { name } = link
+    const named = this.named.get(name)
+    if (named === undefined) this.named.set(name, new Set([link]))
+    else named.add(link)
     this.touch(link)
     watched.start()
     link.on(link.is_receiver() ? "receiver_flow" : "sender_flow", () => this.touch(link))
     this.served.onEnd(link, () => {
       alarm.clear(watched)
+      const named = this.named.get(name)
+      if (named?.delete(link) === true && named.size === 0) this.named.delete(name)
       if (!this.links.delete(link) || this.links.size > 0) return
       this.allowed = idle.connection
       alarm.set(this.unlinked, this.now + this.allowed)
@@ -76,7 +85,7 @@ export class Idle {
 
   /** A request has been made for a link, and names it. */
   touchNamed(name: string): void {
-    for (const link of this.links.keys()) if (link.name === name) this.touch(link)
+    for (const link of this.named.get(name) ?? []) this.touch(link)
   }
 }
 

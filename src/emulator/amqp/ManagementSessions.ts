@@ -60,9 +60,13 @@ const list = (served: Served, queue: Queue, sessions: Sessions, request: Request
   const skip = required.int(request.body, "skip", 0)
   const top = Math.min(mostListed, required.int(request.body, "top", 0))
   const last = optional.text(request.body, "last-session-id")
-  const all = sessions.list(millis === active ? undefined : millis)
-  // By the last id, where it is given: sessions come and go between two pages.
-  const page = (last === undefined ? all.slice(skip) : all.filter((id) => id > last)).slice(0, top)
+  const page = sessions.list({
+    count: top,
+    // By the last id, where it is given: sessions come and go between two pages.
+    skip: last === undefined ? skip : 0,
+    after: last,
+    updatedSince: millis === active ? undefined : millis
+  })
   if (page.length === 0) return noContent
   return ok({
     skip: AmqpValue.typed("int", skip + page.length),

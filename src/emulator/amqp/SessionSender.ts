@@ -113,9 +113,10 @@ class Waiting implements Timer {
     this.served.door.options.alarm.clear(this)
     // Nothing is said on a session that the peer has ended.
     if (!this.link.session.is_open()) return
-    this.served.plane.link(this.link).isHeld = false
+    const plane = this.served.plane.link(this.link)
+    plane.isHeld = false
     this.link.state.open_requests++
-    this.served.rhea._register()
+    plane.register()
   }
 
   ring(): void {

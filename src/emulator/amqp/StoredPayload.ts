@@ -4,14 +4,14 @@
  * properties that a settlement added are joined to the sender's.
  */
 import * as DateTime from "effect/DateTime"
-import { randomUUID } from "node:crypto"
+import { randomBytes } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
 import { Reader } from "../../internal/amqp/dataPlane/Reader.ts"
 import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
 import { copyEntries, rawItem, rawItems, rawSection } from "../../internal/amqp/dataPlane/verbatim.ts"
 import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
 import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "../../internal/quotas.ts"
-import type { Delivery, IncomingMessage, StoredMessage } from "../Queue.ts"
+import type { Delivery, IncomingMessage, Payload, StoredMessage } from "../Queue.ts"
 
 /** A message over a quota: the property that is too large, or all of them together where none is named. */
 export class QuotaProblem extends Error {
@@ -27,6 +27,28 @@ export class QuotaProblem extends Error {
   }
 }
 
+/** Payloads of up to so many bytes are strings. Larger ones would fill the heap, which has a limit, and buffers have none. */
+const small = 4096
+
+/** The bytes on memory of their own: neither the read buffer that they came in nor a pool, which are much larger. */
+const own = (bytes: Buffer): Payload => {
+  if (bytes.length <= small) return bytes.toString("latin1")
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
+}
+
+const scratch = Buffer.allocUnsafeSlow(small)
+
+/** The sections of a stored message: good until the next ones are asked for. */
+const sectionsOf = ({ payload }: { readonly payload: Payload }): Sections => {
+  if (typeof payload !== "string") return new Sections(payload as Buffer, 0, payload.length)
+  // Stored by somebody else.
+  const bytes = payload.length <= small ? scratch : Buffer.allocUnsafe(payload.length)
+  bytes.write(payload, 0, payload.length, "latin1")
+  return new Sections(bytes, 0, payload.length)
+}
+
 /**
  * What the broker needs to know of a message. Throws a DecodeProblem where the bytes are no message, and a QuotaProblem where
  * its properties are too large.
@@ -39,11 +61,10 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
   const header = sections.readList(sections.header)
   const id = properties[0]
   return {
-    // Its own bytes: the read buffer that it came in is much larger.
-    payload: Buffer.from(bytes),
+    payload: own(bytes),
     // The service names a message that has no name; there are clients that cannot settle without one.
     messageId: id === null || id === undefined
-      ? randomUUID().replaceAll("-", "")
+      ? randomBytes(16).toString("hex")
       : AmqpValue.toText(id as AmqpValue.MessageId),
     sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
     timeToLive: lifeOf(properties[9], properties[8]) ?? positive(header[2]),
@@ -121,7 +142,7 @@ export const fits = (message: IncomingMessage, properties: ReadonlyMap<string, A
     }
     added = writer.length
     if (!arePropertiesTooLarge(before + added)) return true
-    const sections = new Sections(message.payload as Buffer, 0, message.payload.length)
+    const sections = sectionsOf(message)
     writer.reset()
     copyEntries(writer, sections, sections.applicationProperties, properties)
     const kept = writer.length
@@ -166,14 +187,13 @@ const writer = new Writer()
 
 /** The message as it goes to a receiver, under a lock or without one. */
 export const outgoing = (message: StoredMessage, lock: Lock | undefined, isBodyless?: boolean): Buffer => {
-  const bytes = message.payload as Buffer
-  const sections = new Sections(bytes, 0, bytes.length)
+  const sections = sectionsOf(message)
   writeHeader(message, sections)
   writeDeliveryAnnotations(sections, lock, isBodyless === true ? sections.bodyEnd - sections.body : 0)
   writeAnnotations(message, sections, lock)
   writeProperties(message, sections)
   writeApplicationProperties(message, sections)
-  if (isBodyless !== true) writer.raw(bytes.subarray(sections.body, sections.bodyEnd))
+  if (isBodyless !== true) writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
   if (sections.footer >= 0) {
     writer.descriptor(0x78)
     writer.raw(rawSection(sections, sections.footer))

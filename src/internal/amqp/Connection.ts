@@ -4,7 +4,9 @@
  *
  * rhea keeps the state of the protocol. Waiting is on rhea's events; its Promises and timers are never used.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import type { ConnectError } from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
@@ -13,8 +15,8 @@ import { DataPlane } from "./dataPlane/DataPlane.ts"
 import * as Dispatcher from "./Dispatcher.ts"
 import * as FrameTrace from "./FrameTrace.ts"
 import * as Guard from "./Guard.ts"
-import { whole } from "./monotonic.ts"
-import { engine, type RheaConnection } from "./rhea.ts"
+import { monotonic, whole } from "./monotonic.ts"
+import { engine, type RheaConnection, type RheaSession } from "./rhea.ts"
 import * as Transport from "./Transport.ts"
 
 /** Why a connection died. */
@@ -27,6 +29,13 @@ export interface Connection {
   readonly dispatcher: Dispatcher.Dispatcher
   /** What the peer has left unanswered, if anything: see `farewell`. */
   readonly silence: Silence
+  /** How many frames have come that say something: heartbeats do not. */
+  readonly heard: () => number
+  /**
+   * Something that was on the wire had no answer in its time; `heard` is what had been heard when it left. Where nothing was
+   * heard since, the peer is asked for what it answers at once, and given up where it does not.
+   */
+  readonly doubt: (heard: number) => void
   /** Why the connection is dead; undefined while it lives. */
   readonly dead: () => Death | undefined
   /** Runs a function when the connection dies, at once if it is dead; gives the function that takes it back. */
@@ -36,6 +45,8 @@ export interface Connection {
 interface Silence {
   /** How often bytes came. */
   reads: number
+  /** When they came last, in milliseconds of the monotonic clock. */
+  lastRead: number
   /** How often they had come when the peer last left a goodbye unanswered; -1 where it never did. */
   since: number
 }
@@ -58,6 +69,9 @@ const idleTimeout = 60_000
 /** The largest frame that we take; what Service Bus takes. */
 const maxFrameSize = 65536
 
+/** How long a peer that seems to hear nothing may take to begin a session, in milliseconds. */
+const probeTimeout = 30_000
+
 /** How long closing waits for the peer before the socket is destroyed. */
 const closeTimeout = 1_000
 
@@ -77,6 +91,7 @@ export const open = Effect.fnUntraced(function*(options: Options) {
 
 const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope) {
   const dispatcher = yield* Dispatcher.get
+  const clock = yield* Clock.Clock
   const transport = yield* Transport.Transport
   const dialled = yield* transport.connect(options.endpoint).pipe(Scope.provide(scope))
   const socket = options.frameTrace === undefined ? dialled : FrameTrace.wrap(dialled, options.frameTrace)
@@ -85,13 +100,15 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   let closing = false
   const hooks = new Set<(death: Death) => void>()
   let plane: DataPlane | undefined
-  const silence: Silence = { reads: 0, since: -1 }
+  const silence: Silence = { reads: 0, lastRead: monotonic(clock), since: -1 }
+  const doubted = Latch.makeUnsafe(false)
   const guard = new Guard.Guard({
     role: "client",
     maxFrameSize,
     onViolation: (violation) => broken(violation, violation.condition),
     onBytes: () => {
       silence.reads++
+      silence.lastRead = monotonic(clock)
     }
   })
   const promised = new engine.Connection({
@@ -207,6 +224,10 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     },
     dispatcher,
     silence,
+    heard: () => guard.frames,
+    doubt: (heard) => {
+      if (death === undefined && guard.frames === heard) doubted.openUnsafe()
+    },
     dead: () => death,
     onDeath: (hook) => {
       if (death !== undefined) {
@@ -220,7 +241,8 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     }
   }
   yield* orDeath(connection, awaitEvent(rhea, "connection_open", () => rhea.connect()))
-  for (const timer of [heartbeats(connection), watchdog(silence, die)]) {
+  const doubting = Effect.forever(Effect.andThen(doubted.await, probe(connection, doubted, die)))
+  for (const timer of [heartbeats(connection), watchdog(clock, silence, die), doubting]) {
     const fiber = yield* Effect.forkIn(timer, scope, { startImmediately: true })
     // Who does not use it any more may hold a dead connection for long.
     connection.onDeath(() => fiber.interruptUnsafe())
@@ -228,23 +250,54 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   return connection
 })
 
+/** What a timer may come late by, in milliseconds: by more the process was asleep. */
+const lateness = 5_000
+
 /**
- * Ends a connection whose peer has said nothing for at least twice the time that we allow it. Looks twice, so that a
- * process that was asleep does not take its own silence for the peer's.
+ * Ends a connection whose peer has said nothing for twice the time that we allow it. A process that was asleep does not take
+ * its own silence for the peer's: what came meanwhile is read first.
  */
-const watchdog = (silence: Silence, die: (reason: Death) => void): Effect.Effect<void> =>
+const watchdog = Effect.fnUntraced(function*(clock: Clock.Clock, silence: Silence, die: (reason: Death) => void) {
+  for (;;) {
+    const due = silence.lastRead + 2 * idleTimeout
+    yield* Effect.sleep(due - monotonic(clock))
+    if (monotonic(clock) > due + lateness) yield* Effect.sleep(lateness)
+    if (silence.lastRead + 2 * idleTimeout > due) continue
+    return die(errorMap.connectionLost(`the peer said nothing for ${2 * idleTimeout / 1000} seconds`))
+  }
+})
+
+/**
+ * Asks a peer that answers nothing to begin a session, which every peer does at once, and gives the connection up where it
+ * does not: what we write may vanish on its way while its heartbeats still come.
+ */
+const probe = (
+  connection: Connection,
+  doubted: Latch.Latch,
+  die: (reason: Death) => void
+): Effect.Effect<void> =>
   Effect.suspend(() => {
-    let seen = -1
-    let quiet = 0
-    return Effect.sleep(idleTimeout).pipe(
+    doubted.closeUnsafe()
+    const { rhea } = connection
+    const heard = connection.heard()
+    const session = rhea.create_session()
+    if (session.local.channel > (rhea.remote.open?.["channel_max"] ?? 65535)) return Effect.sync(() => session.remove())
+    return awaitEvent(session, "session_open", () => session.begin()).pipe(
+      Effect.timeoutOption(probeTimeout),
       Effect.andThen(Effect.sync(() => {
-        quiet = silence.reads === seen ? quiet + 1 : 0
-        seen = silence.reads
-        if (quiet === 2) die(errorMap.connectionLost(`the peer said nothing for ${2 * idleTimeout / 1000} seconds`))
-      })),
-      Effect.forever
+        if (connection.heard() === heard) {
+          return die(errorMap.connectionLost(`the peer answered nothing for ${probeTimeout / 1000} seconds and more`))
+        }
+        giveUp(session)
+      }))
     )
   })
+
+/** Ends a session that nobody waits for any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
+export const giveUp = (session: RheaSession): void => {
+  if (session.state.remote_open) session.close()
+  else session.once("session_open", () => session.close())
+}
 
 /** An empty frame at half of the peer's idle time-out. */
 const heartbeats = (connection: Connection): Effect.Effect<void> =>

@@ -132,6 +132,8 @@ export class Guard {
   private phase: "header" | "sasl" | "amqp" | "violated" = "header"
   private pending: Array<Buffer> = []
   private size = 0
+  /** How many frames came that say something: heartbeats do not. */
+  frames = 0
   /** How many bytes must be there before it is worth looking again. */
   private needed = 8
   private opened = false
@@ -240,6 +242,7 @@ export class Guard {
     }
     // An empty frame keeps the connection alive.
     if (body === end) return
+    this.frames++
     const channel = bytes.readUInt16BE(start + 6)
     const reader = new Reader(bytes, body, end)
     const descriptor = reader.descriptor()

@@ -12,8 +12,9 @@ import { randomUUID } from "node:crypto"
 import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { awaitEvent, type Connection, farewell, orDeath } from "./Connection.ts"
-import type { LinkPlane, SessionPlane } from "./dataPlane/SessionPlane.ts"
+import { awaitEvent, type Connection, farewell, giveUp, orDeath } from "./Connection.ts"
+import type { LinkPlane } from "./dataPlane/LinkPlane.ts"
+import type { SessionPlane } from "./dataPlane/SessionPlane.ts"
 import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./rhea.ts"
 
 export interface Session {
@@ -64,13 +65,17 @@ export const session = (
       }
       const promised = new engine.Session(connection.promised, rhea)
       const onEnd = endOf(rhea)
+      const heard = connection.heard()
       return orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
         Effect.timeoutOrElse({
           duration: timeout,
-          orElse: () => Effect.fail(unanswered("begin", timeout))
+          orElse: () => {
+            connection.doubt(heard)
+            return Effect.fail(unanswered("begin", timeout))
+          }
         }),
         Effect.map(() => ({ connection, rhea, promised, plane: connection.plane.of(rhea), onEnd })),
-        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => rhea.close()))
+        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => giveUp(rhea)))
       )
     }),
     ({ rhea }) =>
@@ -128,11 +133,15 @@ export const attach = (
 
 const open = (session: Session, options: AttachOptions): Effect.Effect<OpenLink, E.AttachError> =>
   Effect.suspend(() => {
+    const heard = session.connection.heard()
     const link = new OpenLink(session, options)
     return orDeath(session.connection, link.attached).pipe(
       Effect.timeoutOrElse({
         duration: options.timeout,
-        orElse: () => Effect.fail(unanswered("attach", options.timeout, options.entity))
+        orElse: () => {
+          session.connection.doubt(heard)
+          return Effect.fail(unanswered("attach", options.timeout, options.entity))
+        }
       }),
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => link.abandon()))
     )
@@ -156,6 +165,7 @@ class OpenLink implements Link {
   readonly kind: "sender" | "receiver"
   readonly name: string
   private death: E.Any | undefined
+  private isReleased = false
   private readonly hooks = new Set<(death: E.Any) => void>()
   private readonly off: Array<() => void> = []
   private readonly abort = new AbortController()
@@ -240,16 +250,25 @@ class OpenLink implements Link {
   }
 
   dead(): E.Any | undefined {
+    if (this.isReleased) {
+      // Hardly anybody asks: an error with its stack is dear.
+      this.death ??= new ServiceBusConnectionError({
+        entity: this.entity,
+        description: "the link is closed",
+        isClosed: true
+      })
+    }
     return this.death
   }
 
   addCredit(credit: number): void {
-    if (this.death === undefined) this.rhea.add_credit(credit)
+    if (this.death === undefined && !this.isReleased) this.rhea.add_credit(credit)
   }
 
   onDeath(hook: (death: E.Any) => void): () => void {
-    if (this.death !== undefined) {
-      hook(this.death)
+    const death = this.dead()
+    if (death !== undefined) {
+      hook(death)
       return () => {}
     }
     this.hooks.add(hook)
@@ -268,9 +287,9 @@ class OpenLink implements Link {
   release(): void {
     for (const off of this.off) off()
     this.off.length = 0
-    this.dieOf(
-      new ServiceBusConnectionError({ entity: this.entity, description: "the link is closed", isClosed: true })
-    )
+    this.isReleased = true
+    for (const hook of [...this.hooks]) hook(this.dead()!)
+    this.hooks.clear()
     this.session.drop(this.plane)
   }
 }

@@ -282,7 +282,10 @@ class OpenReceiver implements Receiver {
   }
 
   putBack(deliveries: ReadonlyArray<IncomingDelivery>): void {
+    if (deliveries.length === 0) return
+    if (this.sink !== undefined) return this.sink([...deliveries])
     this.inbox.unshift(...deliveries)
+    this.wake(false)
   }
 
   consume(sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined): void {
@@ -332,6 +335,8 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
   private readonly resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void
   private readonly onAnswer: OnAnswer | undefined
   private readonly off: () => void
+  /** What the connection had heard before. */
+  private readonly heard: number
 
   constructor(
     { granted, link }: Receiver,
@@ -349,6 +354,7 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
     this.timeout = timeout
     this.resume = resume
     this.remaining = deliveries.length
+    this.heard = link.connection.heard()
     this.off = link.onDeath((death) => this.unanswered("the link was lost before the peer answered", death))
   }
 
@@ -366,6 +372,7 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
   }
 
   expire(): void {
+    this.link.connection.doubt(this.heard)
     this.unanswered(`the peer did not answer within ${this.timeout} ms`)
   }
 

@@ -95,6 +95,8 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
   private readonly resume: (effect: Effect.Effect<void, SendError>) => void
   private readonly onAccepted: ((index: number) => void) | undefined
   private readonly off: () => void
+  /** What the connection had heard before. */
+  private readonly heard: number
 
   constructor(
     link: Link.Link,
@@ -111,6 +113,7 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
     this.timeout = timeout
     this.resume = resume
     this.remaining = payloads.length
+    this.heard = link.connection.heard()
     const { plane, session } = link
     this.deliveries = payloads.map((payload, index) =>
       session.send(plane, payload, { format: formats[index]!, owner: this, index })
@@ -131,6 +134,7 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
 
   expire(): void {
     const unknown = this.cancelAll()
+    if (unknown) this.link.connection.doubt(this.heard)
     this.end(Effect.fail(
       this.failure ?? new OperationTimeoutError({
         entity: this.link.entity,

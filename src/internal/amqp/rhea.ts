@@ -61,6 +61,9 @@ interface EndpointState {
   remote_open: boolean
   open_requests: number
   close_requests: number
+  need_open(): boolean
+  need_close(): boolean
+  has_settled(): boolean
 }
 
 export interface RheaTransport {
@@ -73,6 +76,7 @@ export interface RheaTransport {
 
 export interface RheaConnection extends Emitter {
   readonly options: { id: string }
+  readonly container: unknown
   registered: boolean
   readonly state: EndpointState
   socket: { write(bytes: Uint8Array): unknown } | undefined
@@ -80,7 +84,7 @@ export interface RheaConnection extends Emitter {
   sasl_transport: any
   readonly local: { open: Performative; close: Performative }
   readonly remote: { open?: Performative; close?: { error?: RheaError } }
-  readonly local_channel_map: Record<number, RheaSession>
+  local_channel_map: Record<number, RheaSession>
   readonly remote_channel_map: Record<number, RheaSession>
   connect(): void
   open(): void
@@ -90,6 +94,7 @@ export interface RheaConnection extends Emitter {
   _register(): void
   _process(): void
   _write_open(): void
+  _write_close(): void
   _write_frame(channel: number, frame?: unknown): void
   on_open(frame: RheaFrame): void
   on_close(frame: RheaFrame): void
@@ -100,7 +105,12 @@ export interface RheaConnection extends Emitter {
 export interface RheaSession extends Emitter {
   readonly connection: RheaConnection
   readonly state: EndpointState
-  readonly local: { readonly channel: number; readonly handles: Record<number, RheaLink>; begin: Performative }
+  readonly local: {
+    channel: number
+    readonly handles: Record<number, RheaLink>
+    readonly begin: Performative
+    readonly end: Performative
+  }
   readonly remote: { channel?: number; handles: Record<number, RheaLink>; end?: { error?: RheaError } }
   readonly links: Record<string, RheaLink>
   readonly error: RheaError | undefined
@@ -113,10 +123,14 @@ export interface RheaSession extends Emitter {
   }
   readonly incoming: { next_transfer_id: number; max_transfer_id: number; readonly window: number }
   begin(): void
+  open(): void
+  end(error?: RheaError): void
   close(error?: RheaError): void
+  create_link(name: string, constructor: unknown, options: unknown): RheaLink
   remove(): void
   remove_link(link: RheaLink): void
   output(frame: unknown): void
+  _process(): void
   _write_flow(link?: RheaLink): void
   is_open(): boolean
   on_attach(frame: RheaFrame): void
@@ -128,6 +142,7 @@ export interface RheaSession extends Emitter {
 export interface RheaLink extends Emitter {
   readonly name: string
   readonly session: RheaSession
+  connection: Pick<RheaConnection, "options" | "container" | "_register">
   readonly state: EndpointState
   readonly local: { readonly handle: number; readonly attach: Performative; readonly detach: Performative }
   readonly remote: { attach?: Performative; detach?: { closed?: boolean; error?: RheaError } }
@@ -147,6 +162,8 @@ export interface RheaLink extends Emitter {
   set_drained(drained: boolean): void
   dispatch(event: string, context: unknown): boolean
   _context(): unknown
+  _process(): void
+  _get_drain(): boolean | undefined
   on_flow(frame: RheaFrame): void
 }
 
@@ -168,6 +185,7 @@ const probe = (): void => {
       "_register",
       "_process",
       "_write_open",
+      "_write_close",
       "_write_frame",
       "on_open",
       "on_close",
@@ -182,9 +200,24 @@ const probe = (): void => {
   // Registering would schedule a tick for a connection that is never used.
   connection._register = () => {}
   const session = connection.create_session()
-  for (const name of ["on_attach", "on_detach", "on_end", "on_flow", "remove_link", "output", "_write_flow"]) {
-    need(session, name, `session.${name}`)
-  }
+  for (
+    const name of [
+      "begin",
+      "open",
+      "end",
+      "close",
+      "create_link",
+      "on_attach",
+      "on_detach",
+      "on_end",
+      "on_flow",
+      "remove_link",
+      "output",
+      "_process",
+      "_write_flow"
+    ]
+  ) need(session, name, `session.${name}`)
+  for (const name of ["need_open", "need_close", "has_settled"]) need(session.state, name, `state.${name}`)
   for (const name of ["next_delivery_id", "next_pending_delivery", "next_transfer_id"]) {
     need(session.outgoing, name, `session.outgoing.${name}`)
   }
@@ -203,7 +236,10 @@ const probe = (): void => {
       "set_target",
       "on_flow",
       "dispatch",
-      "_context"
+      "connection",
+      "_context",
+      "_process",
+      "_get_drain"
     ]
   ) need(link, name, `link.${name}`)
   if (missing.length > 0) {

@@ -6,10 +6,11 @@
  * It must be installed once the connection's transport is the one that will be used: inside the `connect` of a client's
  * connection_details, before `accept` of a server.
  */
-import type { Performative, RheaConnection, RheaLink, RheaSession } from "../rhea.ts"
+import type { Performative, RheaConnection, RheaError, RheaLink, RheaSession } from "../rhea.ts"
+import type { LinkPlane } from "./LinkPlane.ts"
 import type { AmqpError } from "./Outcome.ts"
 import { DecodeProblem, Reader } from "./Reader.ts"
-import { type Attaching, distance, type LinkPlane, SessionPlane } from "./SessionPlane.ts"
+import { type Attaching, distance, SessionPlane } from "./SessionPlane.ts"
 import { Writer } from "./Writer.ts"
 
 /** Runs a task soon, known to the Scheduler. */
@@ -41,6 +42,13 @@ export class DataPlane {
   private readonly writer = new Writer()
   private readonly planes = new Map<RheaSession, SessionPlane>()
   private touched: Array<LinkPlane> = []
+  /** The sessions that may have something to write: a turn looks at no other. */
+  private dirty: Array<SessionPlane> = []
+  /** What rhea writes in a turn goes into the same bytes as ours. */
+  private isTurn = false
+  /** Channels that were given back, and the first that was never taken. */
+  private readonly free: Array<number> = []
+  private next = 0
   private readonly reader = new Reader(emptyFrame)
   private isBroken = false
   /** The peer's idle time-out in milliseconds; undefined before its open, or where it has none. */
@@ -76,8 +84,40 @@ export class DataPlane {
     }
   }
 
-  private pump(): void {
-    for (const plane of this.planes.values()) plane.pump()
+  /**
+   * Writes what there is to write. rhea would walk every session and link that there is, twice for each turn; this walks
+   * those that something was asked of.
+   */
+  private process(): void {
+    const { connection } = this
+    const { state } = connection
+    connection.registered = false
+    // A socket that rhea is about to end gets every frame at once: it would be ended before the rest.
+    this.isTurn = connection.is_open()
+    do {
+      const { dirty } = this
+      this.dirty = []
+      for (const plane of dirty) {
+        plane.isDirty = false
+        // Ours for links that are attached, rhea's frames, ours for links attached just now: no transfer leaves before its
+        // attach and no disposition after its detach.
+        plane.pump()
+      }
+      if (state.need_open()) connection._write_open()
+      for (const plane of dirty) {
+        plane.process()
+        plane.pump()
+      }
+      if (state.close_requests > 0) {
+        this.endTurn()
+        if (state.need_close()) connection._write_close()
+      }
+    } while (!state.has_settled())
+    this.endTurn()
+  }
+
+  private endTurn(): void {
+    this.isTurn = false
     this.flush()
   }
 
@@ -90,15 +130,7 @@ export class DataPlane {
       connection.registered = true
       schedule(() => connection._process())
     }
-
-    // Ours for links that are attached, rhea's frames, ours for links attached just now: no transfer leaves before its
-    // attach and no disposition after its detach.
-    const process = connection._process
-    connection._process = () => {
-      this.pump()
-      process.call(connection)
-      this.pump()
-    }
+    connection._process = () => this.process()
 
     const transport = connection.amqp_transport
     const encode = transport.encode
@@ -108,7 +140,9 @@ export class DataPlane {
       encode.call(transport, frame)
     }
     const write = transport.write
+    const turn = { write: (bytes: Buffer) => this.writer.raw(bytes) }
     transport.write = (socket) => {
+      if (this.isTurn) return write.call(transport, turn)
       this.flush()
       write.call(transport, socket)
     }
@@ -117,13 +151,20 @@ export class DataPlane {
 
     const create = connection.create_session
     connection.create_session = () => {
+      // rhea tries every channel from the first on.
+      const { local_channel_map: taken } = connection
+      connection.local_channel_map = {}
       const session = create.call(connection, sessionBuffer)
+      connection.local_channel_map = taken
+      const channel = this.free.pop() ?? this.next++
+      session.local.channel = channel
+      taken[channel] = session
       this.planes.set(session, this.adopt(session))
       return session
     }
     const removeSession = connection.remove_session
     connection.remove_session = (session) => {
-      this.planes.delete(session)
+      if (this.planes.delete(session)) this.free.push(session.local.channel)
       removeSession.call(connection, session)
     }
 
@@ -160,7 +201,13 @@ export class DataPlane {
     const plane = new SessionPlane({
       writer: this.writer,
       padded: this.options.padded,
-      register: () => this.connection._register(),
+      register: (dirty) => {
+        if (!dirty.isDirty) {
+          dirty.isDirty = true
+          this.dirty.push(dirty)
+        }
+        this.connection._register()
+      },
       maxFrameSize: () => Math.max(512, this.connection.remote.open?.["max_frame_size"] ?? 65536),
       received: (link) => {
         this.touched.push(link)
@@ -172,6 +219,34 @@ export class DataPlane {
         schedule(() => this.options.onBreach(error, session, link?.link))
       }
     }, session)
+
+    // Whatever is asked of it, it is looked at in the next turn.
+    for (const name of ["begin", "open", "end", "close"] as const) {
+      const ask = session[name]
+      session[name] = (error?: RheaError) => {
+        // A begin that is answered after its end was asked for would be repeated.
+        if (plane.isOver && (name === "begin" || name === "open")) return
+        if (name === "end" || name === "close") plane.isOver = true
+        ask.call(session, error)
+        plane.register()
+      }
+    }
+    // After its end nothing is said on a channel (AMQP 1.0 section 2.5.5); rhea would go on for its links.
+    const output = session.output
+    session.output = (frame) => {
+      if (plane.isEnded) return
+      output.call(session, frame)
+      if (frame === session.local.end) plane.isEnded = true
+    }
+    session._process = () => plane.process()
+    session._write_flow = (link) => plane.writeFlow(link)
+    const createLink = session.create_link
+    session.create_link = (name, constructor, options) => {
+      const link = createLink.call(session, name, constructor, options)
+      const of = plane.of(link)
+      link.connection = new LinkConnection(link.connection, of)
+      return link
+    }
 
     const onAttach = session.on_attach
     session.on_attach = (frame) => {
@@ -197,6 +272,7 @@ export class DataPlane {
       if (link.is_receiver()) link.delivery_count = frame.performative["initial_delivery_count"] ?? 0
       this.wrapFlow(link)
       plane.handles.set(handle, plane.of(link))
+      plane.register()
     }
     const onFlow = session.on_flow
     session.on_flow = (frame) => {
@@ -204,11 +280,14 @@ export class DataPlane {
       const link = handle === undefined || handle === null ? undefined : plane.handles.get(handle)
       if (link === undefined && handle !== undefined && handle !== null) return plane.unattached("flow", handle)
       onFlow.call(session, frame)
+      plane.register()
       if (echo !== true) return
       // The present state, of the link or of the session (AMQP 1.0 section 2.7.4).
-      if (link === undefined) session._write_flow()
-      else if (link.link.state.local_open && !link.isHeld) link.link.issue_flow = true
-      this.connection._register()
+      if (link === undefined) plane.isFlowDue = true
+      else if (link.link.state.local_open && !link.isHeld) {
+        link.link.issue_flow = true
+        link.register()
+      }
     }
     const onDetach = session.on_detach
     session.on_detach = (frame) => {
@@ -361,6 +440,23 @@ export class DataPlane {
       link.inbox = []
       if (inbox.length > 0) link.onDeliveries?.(inbox)
     }
+  }
+}
+
+/** What a link of rhea has for its connection: it says which link wants to be looked at. */
+class LinkConnection {
+  readonly options: RheaConnection["options"]
+  readonly container: unknown
+  private readonly plane: LinkPlane
+
+  constructor(connection: Pick<RheaConnection, "options" | "container">, plane: LinkPlane) {
+    this.options = connection.options
+    this.container = connection.container
+    this.plane = plane
+  }
+
+  _register(): void {
+    this.plane.register()
   }
 }
 

@@ -1,8 +1,8 @@
 /**
  * Deliveries (AMQP 1.0 section 2.6.12) as the data plane knows them, in both directions, and who hears what becomes of them.
  */
+import type { LinkPlane } from "./LinkPlane.ts"
 import type { Outcome } from "./Outcome.ts"
-import type { LinkPlane } from "./SessionPlane.ts"
 
 /** Who hears of a delivery's fate. Called inside the read of a frame: it may only complete, offer or queue. */
 export interface DeliveryOwner {
@@ -16,7 +16,8 @@ export class OutgoingDelivery {
   sent = 0
   cancelled = false
   readonly link: LinkPlane
-  readonly payload: Uint8Array
+  /** Nothing once all of it is on the wire: a delivery that stays unsettled for long keeps no bytes. */
+  payload: Uint8Array
   readonly settled: boolean
   readonly format: number
   readonly tag: Uint8Array | undefined
@@ -70,7 +71,7 @@ export class IncomingDelivery {
   /** The link that it came on; undefined for what came in a response. */
   readonly link: LinkPlane | undefined
   readonly id: number
-  readonly tag: Buffer
+  tag: Buffer
   readonly format: number
   /** Sent settled: the peer keeps no state of it. */
   readonly settled: boolean

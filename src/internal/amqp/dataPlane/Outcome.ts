@@ -81,7 +81,7 @@ const writeError = (writer: Writer, error: AmqpError): void => {
   const at = writer.begin(0xd0)
   writer.symbol(error.condition)
   if (error.description === undefined) writer.null()
-  else writer.string(error.description)
+  else writer.string(error.description.toWellFormed())
   if (error.info === undefined) writer.null()
   else writer.annotations(Object.entries(error.info))
   writer.end(at, 3)

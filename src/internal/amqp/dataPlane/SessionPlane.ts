@@ -13,6 +13,7 @@ import {
   type PartialDelivery,
   type SettlementWaiter
 } from "./Delivery.ts"
+import { LinkPlane } from "./LinkPlane.ts"
 import {
   type AmqpError,
   canShare,
@@ -24,77 +25,6 @@ import {
 } from "./Outcome.ts"
 import { DecodeProblem, type Reader } from "./Reader.ts"
 import type { Writer } from "./Writer.ts"
-
-/** The data plane's side of a link. */
-export class LinkPlane {
-  readonly link: RheaLink
-  readonly session: SessionPlane
-  /** Deliveries that wait for credit, in order; those before `head` are gone. */
-  private queue: Array<OutgoingDelivery> = []
-  private head = 0
-  /** The parts of a delivery whose transfers are not complete yet. */
-  partial: PartialDelivery | undefined = undefined
-  /** What one read of the socket brought; handed over at its end, or before a frame that is no transfer. */
-  inbox: Array<IncomingDelivery> = []
-  onDeliveries: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
-  /** The most bytes of one delivery: of one that has more nothing is kept, and it is told by its size. */
-  maxMessageSize = 100 * 1024 * 1024
-  /** The link is detached for what its peer did: what is still under way is discarded. */
-  isDiscarding = false
-  /** Its attach is held back for now: nothing may be written on it. */
-  isHeld = false
-  /** Drains that were over before their answer came: the answer may still come, or not at all. */
-  lateDrains = 0
-
-  constructor(session: SessionPlane, link: RheaLink) {
-    this.session = session
-    this.link = link
-  }
-
-  /** Deliveries that are queued and not on the wire. */
-  get pending(): number {
-    return this.queue.length - this.head
-  }
-
-  /** Whether frames of this link may be written: both ends are attached and the attach has left. */
-  get ready(): boolean {
-    const { state } = this.link
-    return state.local_open && state.open_requests === 0 && state.remote_open && !this.isHeld
-  }
-
-  enqueue(delivery: OutgoingDelivery): void {
-    if (this.pending === 0) this.session.waiting.push(this)
-    this.queue.push(delivery)
-  }
-
-  peek(): OutgoingDelivery | undefined {
-    while (this.head < this.queue.length) {
-      const delivery = this.queue[this.head]!
-      if (!delivery.cancelled || delivery.id >= 0) return delivery
-      this.advance()
-    }
-    return undefined
-  }
-
-  advance(): void {
-    this.head++
-    if (this.head > 1024 && this.head * 2 > this.queue.length) {
-      this.queue.splice(0, this.head)
-      this.head = 0
-    } else if (this.head === this.queue.length) {
-      this.queue = []
-      this.head = 0
-    }
-  }
-
-  /** Forgets what waits; the owner of the link tells those who wait. */
-  clear(): void {
-    this.queue = []
-    this.head = 0
-    this.partial = undefined
-    this.inbox = []
-  }
-}
 
 interface PendingDisposition {
   /** true: we are the receiver of the delivery. */
@@ -109,7 +39,8 @@ export interface Host {
   readonly writer: Writer
   /** Whether all fields of a performative are written, for peers that read them by position. */
   readonly padded: boolean
-  readonly register: () => void
+  /** Has the next turn look at a session. */
+  readonly register: (session: SessionPlane) => void
   readonly maxFrameSize: () => number
   readonly received: (link: LinkPlane) => void
   /** The peer broke a rule of a link, or of the session where none is given. */
@@ -138,6 +69,16 @@ export class SessionPlane {
   private dispositions: Array<PendingDisposition> = []
   /** Links with queued deliveries. */
   waiting: Array<LinkPlane> = []
+  /** The next turn looks at it. */
+  isDirty = false
+  /** Its end was asked for. */
+  isOver = false
+  /** Its end was written. */
+  isEnded = false
+  /** The peer wishes to know where the session stands. */
+  isFlowDue = false
+  /** Links of which rhea has something to say. */
+  private dirty: Array<LinkPlane> = []
   /** The session is ended for what its peer did: all that comes before its end is discarded (AMQP 1.0 section 2.5.6). */
   isDiscarding = false
   attaching: Attaching = { isCoordinator: false, problem: undefined }
@@ -179,7 +120,7 @@ export class SessionPlane {
       options.index ?? 0
     )
     link.enqueue(delivery)
-    this.host.register()
+    this.register()
     return delivery
   }
 
@@ -202,14 +143,14 @@ export class SessionPlane {
       this.received.set(delivery.id, delivery)
     }
     this.dispositions.push({ role: true, id: delivery.id, settled, outcome })
-    this.host.register()
+    this.register()
   }
 
   /** Settles a delivery that was sent: the answer to a receiver that settles second (AMQP 1.0 section 2.6.12). */
   settle(delivery: OutgoingDelivery, outcome: Outcome | undefined): void {
     this.sent.delete(delivery.id)
     this.dispositions.push({ role: false, id: delivery.id, settled: true, outcome })
-    this.host.register()
+    this.register()
   }
 
   /** Forgets a received delivery whose link is gone. */
@@ -224,8 +165,75 @@ export class SessionPlane {
     for (const [id, delivery] of this.received) if (delivery.link === link) this.received.delete(id)
   }
 
+  register(): void {
+    this.host.register(this)
+  }
+
+  registerLink(link: LinkPlane): void {
+    if (!link.isDirty) {
+      link.isDirty = true
+      this.dirty.push(link)
+    }
+    this.register()
+  }
+
+  /** Writes what rhea wants to say of the session and of its links: of those that it was asked to. */
+  process(): void {
+    const { incoming, local, state } = this.session
+    do {
+      if (state.need_open()) this.session.output(local.begin)
+      const isHalfUsed = incoming.max_transfer_id - incoming.next_transfer_id < incoming.window / 2
+      if (isHalfUsed || this.isFlowDue) this.writeFlow(undefined)
+      const { dirty } = this
+      if (dirty.length > 0) {
+        this.dirty = []
+        for (const link of dirty) {
+          link.isDirty = false
+          link.link._process()
+        }
+      }
+      if (state.need_close()) this.session.output(local.end)
+    } while (!state.has_settled())
+  }
+
+  /**
+   * A flow of the session, or of a link (AMQP 1.0 section 2.7.4): the window of what comes is renewed by every one. Before the
+   * peer has begun the session there is nothing to say of it.
+   */
+  writeFlow(link: RheaLink | undefined): void {
+    const { incoming, outgoing, state } = this.session
+    if (this.isEnded || !state.remote_open || state.open_requests > 0) return
+    this.isFlowDue = false
+    const { writer } = this.host
+    const expected = incoming.next_transfer_id >>> 0
+    incoming.max_transfer_id = expected + incoming.window
+    const at = this.beginFrame(0x13)
+    fixedUint(writer, expected)
+    writer.uint(incoming.window)
+    fixedUint(writer, outgoing.next_transfer_id >>> 0)
+    writer.uint(outgoingWindow)
+    if (link !== undefined) {
+      // First: answering a drain changes the count and the credit.
+      const isDrain = link._get_drain()
+      writer.uint(link.local.handle)
+      fixedUint(writer, link.delivery_count >>> 0)
+      writer.uint(link.credit)
+      writer.null()
+      writer.boolean(isDrain === true)
+    } else if (this.host.padded) { for (let i = 0; i < 5; i++) writer.null() }
+    let fields = link === undefined ? 4 : 9
+    if (this.host.padded) {
+      writer.boolean(false)
+      writer.null()
+      fields = 11
+    }
+    this.endPerformative(at, fields)
+    this.endFrame(at)
+  }
+
   /** Writes what may be written now. */
   pump(): void {
+    if (this.isEnded) return
     if (this.dispositions.length > 0) this.writeDispositions()
     if (this.waiting.length > 0) this.writeTransfers()
   }
@@ -302,6 +310,7 @@ export class SessionPlane {
         this.writeTransfer(link.link.local.handle, delivery, maxFrameSize)
         outgoing.next_transfer_id = (outgoing.next_transfer_id + 1) >>> 0
       } while (delivery.sent < delivery.payload.length)
+      delivery.payload = noTag
       link.link.credit--
       link.link.delivery_count = (link.link.delivery_count + 1) >>> 0
       link.advance()
@@ -397,7 +406,7 @@ export class SessionPlane {
       incoming.max_transfer_id -= 0x100000000
     } else incoming.next_transfer_id++
     // rhea renews the session's window only when it is asked to process.
-    if (incoming.max_transfer_id - incoming.next_transfer_id < incoming.window / 2) this.host.register()
+    if (incoming.max_transfer_id - incoming.next_transfer_id < incoming.window / 2) this.register()
     if (link.isDiscarding) return
     const payload = bytes.subarray(stop, end)
     const { maxMessageSize, partial } = link
@@ -517,6 +526,9 @@ export class SessionPlane {
 }
 
 const noTag = Buffer.alloc(0)
+
+/** As in our begin, which rhea writes: no limit of ours. */
+const outgoingWindow = 0xffffffff
 
 /** Ids are written in the widest form, so that frames have a predictable size. */
 const fixedUint = (writer: Writer, value: number): void => {

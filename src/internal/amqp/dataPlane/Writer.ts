@@ -11,6 +11,13 @@ export class EncodeProblem extends Error {}
 
 const defaultBlockSize = 64 * 1024
 
+export const halfPair = "it has half of a surrogate pair, which no text may have"
+
+/** UTF-8 has no form for half of a surrogate pair; it would arrive as another text. */
+const checkText = (value: string): void => {
+  if (!value.isWellFormed()) throw new EncodeProblem(halfPair)
+}
+
 /** AMQP 1.0 sets no limit; the depth keeps a cyclic value from running for ever. */
 const maxDepth = 32
 
@@ -143,6 +150,7 @@ export class Writer {
         return
       }
     }
+    checkText(value)
     const size = Buffer.byteLength(value)
     this.ensure(size + 5)
     if (size < 256) {
@@ -167,7 +175,7 @@ export class Writer {
     this.raw(value)
   }
 
-  /** A vbin32 that holds the UTF-8 of a text. */
+  /** A vbin32 that holds the UTF-8 of a text, which is well-formed. */
   utf8Binary(value: string): void {
     // Three bytes for each UTF-16 unit is the most that UTF-8 needs.
     this.ensure(5 + value.length * 3)
@@ -505,6 +513,7 @@ export class Writer {
         if (type === "symbol" && !isAscii(value)) {
           throw new EncodeProblem("a symbol may have ASCII characters only")
         }
+        checkText(value)
         const size = Buffer.byteLength(value)
         this.ensure(size + 4)
         this.u32(size)
