@@ -28,7 +28,7 @@ import { Door } from "./amqp/Door.ts"
 import * as Idle from "./amqp/Idle.ts"
 import * as Listener from "./amqp/Listener.ts"
 import * as memory from "./amqp/memory.ts"
-import type { Timer } from "./amqp/Served.ts"
+import { ring } from "./amqp/Served.ts"
 import { fits } from "./amqp/StoredPayload.ts"
 import * as Authorization from "./Authorization.ts"
 import * as Broker from "./Broker.ts"
@@ -185,10 +185,7 @@ const start: (options: Options, host: string) => Effect.Effect<Started, Emulator
       { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
       ...(options.policies ?? [])
     ]
-    const alarm = yield* Alarm.make<Timer>((due) => {
-      // One that ends a connection ends its other timers, also those that are due at the same instant.
-      for (const timer of due) if (timer.slot === Alarm.due) timer.ring()
-    })
+    const alarm = yield* Alarm.make(ring)
     const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
     const idle = {
       link: yield* positive("idle.link", options.idle?.link, Idle.limits.link),

@@ -7,7 +7,7 @@ import type { DataPlane } from "../../internal/amqp/dataPlane/DataPlane.ts"
 import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
 import type { Dispatcher } from "../../internal/amqp/Dispatcher.ts"
 import type { RheaConnection, RheaLink } from "../../internal/amqp/rhea.ts"
-import type { Alarm, Deadline } from "../Alarm.ts"
+import { type Alarm, type Deadline, due } from "../Alarm.ts"
 import type * as Authorization from "../Authorization.ts"
 import type { Broker } from "../Broker.ts"
 import type { Admission } from "./Admission.ts"
@@ -39,6 +39,11 @@ export interface Options {
 /** Something of a connection that is due at a time. */
 export interface Timer extends Deadline {
   readonly ring: () => void
+}
+
+/** What an alarm of timers does. One that ends a connection ends its other timers, also those due at the same instant. */
+export const ring = (ended: ReadonlyArray<Timer>): void => {
+  for (const timer of ended) if (timer.slot === due) timer.ring()
 }
 
 /** A timer that is not set yet. */
