@@ -194,7 +194,9 @@ describe("Waiting", () => {
       assert.strictEqual(waits, 0)
     }).pipe(
       Effect.scoped,
-      Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] })),
+      Effect.provide(
+        Emulator.layer({ entities: [Emulator.entity(Texts)], idle: { link: "10 minutes", connection: "5 minutes" } })
+      ),
       Effect.provide(Logger.layer([])),
       hearing(() => {
         waits++

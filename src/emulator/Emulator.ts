@@ -28,6 +28,7 @@ import { Door } from "./amqp/Door.ts"
 import * as Idle from "./amqp/Idle.ts"
 import * as Listener from "./amqp/Listener.ts"
 import * as memory from "./amqp/memory.ts"
+import type { Limits } from "./amqp/Served.ts"
 import { ring } from "./amqp/Served.ts"
 import { fits } from "./amqp/StoredPayload.ts"
 import * as Authorization from "./Authorization.ts"
@@ -123,8 +124,9 @@ export interface Options {
   readonly entities: ReadonlyArray<Entity>
   readonly policies?: ReadonlyArray<Policy> | undefined
   /**
-   * What the broker ends when nothing happens: a link without traffic, after 10 minutes by default, and a connection
-   * without links, after 5.
+   * What the broker ends when nothing happens: a link without traffic, and a connection without links. On ports it is the
+   * service's 10 and 5 minutes by default; in memory it is nothing, so that a test may let a month pass at once. A duration
+   * that is infinite ends nothing.
    */
   readonly idle?:
     | { readonly link?: Duration.Input | undefined; readonly connection?: Duration.Input | undefined }
@@ -175,42 +177,43 @@ const count = (option: string, value: number | undefined, otherwise: number) =>
     ? Effect.succeed(value)
     : Effect.fail(new EmulatorError({ problem: `${option} must be an integer of 1 or more` }))
 
-const start: (options: Options, host: string) => Effect.Effect<Started, EmulatorError, Scope.Scope> = Effect.fnUntraced(
-  function*(options, host) {
-    const clock = yield* Clock.Clock
-    const dispatcher = yield* Dispatcher.get
-    const broker = yield* Broker.make(options.entities, fits)
-    const key = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
-    const policies: ReadonlyArray<Authorization.Policy> = [
-      { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
-      ...(options.policies ?? [])
-    ]
-    const alarm = yield* Alarm.make(ring)
-    const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
-    const idle = {
-      link: yield* positive("idle.link", options.idle?.link, Idle.limits.link),
-      connection: yield* positive("idle.connection", options.idle?.connection, Idle.limits.connection)
-    }
-    const admission = new Admission.Admission({
-      connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
-      handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
-    })
-    const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm, idle, admission })
-    const tokenCredential: ServiceBusCredential.TokenCredential = {
-      getToken: () => {
-        const expiresOnTimestamp = clock.currentTimeMillisUnsafe() + tokenLifetime
-        const token = Authorization.mint(identityKey, ["Manage", "Send", "Listen"], expiresOnTimestamp)
-        return Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp })
+const start: (options: Options, host: string, idles: Limits) => Effect.Effect<Started, EmulatorError, Scope.Scope> =
+  Effect.fnUntraced(
+    function*(options, host, idles) {
+      const clock = yield* Clock.Clock
+      const dispatcher = yield* Dispatcher.get
+      const broker = yield* Broker.make(options.entities, fits)
+      const key = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
+      const policies: ReadonlyArray<Authorization.Policy> = [
+        { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
+        ...(options.policies ?? [])
+      ]
+      const alarm = yield* Alarm.make(ring)
+      const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
+      const idle = {
+        link: yield* positive("idle.link", options.idle?.link, idles.link),
+        connection: yield* positive("idle.connection", options.idle?.connection, idles.connection)
       }
-    }
-    yield* Effect.addFinalizer(() =>
-      Effect.sync(() => {
-        door.dropAll()
+      const admission = new Admission.Admission({
+        connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
+        handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
       })
-    )
-    return { broker, door, dispatcher, key, tokenCredential }
-  }
-)
+      const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm, idle, admission })
+      const tokenCredential: ServiceBusCredential.TokenCredential = {
+        getToken: () => {
+          const expiresOnTimestamp = clock.currentTimeMillisUnsafe() + tokenLifetime
+          const token = Authorization.mint(identityKey, ["Manage", "Send", "Listen"], expiresOnTimestamp)
+          return Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp })
+        }
+      }
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          door.dropAll()
+        })
+      )
+      return { broker, door, dispatcher, key, tokenCredential }
+    }
+  )
 
 const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: number | undefined) =>
   ConnectionString.format({
@@ -245,7 +248,7 @@ export const layer = (
 ): Layer.Layer<ServiceBusClient.ServiceBusClient | Emulator, EmulatorError> =>
   Layer.effectContext(Effect.gen(function*() {
     const dispatcher = yield* Dispatcher.make
-    const started = yield* Effect.provideService(start(options, memoryHost), Dispatcher.Shared, dispatcher)
+    const started = yield* Effect.provideService(start(options, memoryHost, Idle.never), Dispatcher.Shared, dispatcher)
     const connectionString = connectionStringOf(started.key, memoryHost, undefined)
     let isUp = true
     const transport = memory.transport(dispatcher, (socket) => {
@@ -315,7 +318,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
     Emulator,
     Effect.gen(function*() {
       const host = options.host ?? "127.0.0.1"
-      const started = yield* start(options, host)
+      const started = yield* start(options, host, Idle.limits)
       const accept = (socket: Socket) => {
         started.door.accept(socket)
       }

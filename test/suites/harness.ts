@@ -34,7 +34,9 @@ export type LayerFor = (
 
 export type Name = "in memory" | "over TCP" | "over TLS" | "over WebSocket"
 
-export const inMemory: LayerFor = (options, client) => Emulator.layer({ ...options, client })
+/** As strict with what is idle as the service is: in memory the broker is not by itself. */
+export const inMemory: LayerFor = (options, client) =>
+  Emulator.layer({ idle: { link: "10 minutes", connection: "5 minutes" }, ...options, client })
 
 export const overTcp: LayerFor = (options, client) =>
   Emulator.layerClientOver("tcp", client).pipe(Layer.provideMerge(Emulator.layerServer(options)))

@@ -241,6 +241,7 @@ class ServedConnection implements Served {
         return this.close(this.door.refusals.tooManyConnections(admission.limits.connections))
       }
       this.idle.begin()
+      if (this.socket.isLocal === true) return
       alarm.set(silence, now() + 2 * idleTimeout)
       if (this.heartbeatInterval > 0) alarm.set(heartbeat, now() + this.heartbeatInterval)
     })

@@ -7,6 +7,9 @@ import { type Limits, type Served, type Timer, timer } from "./Served.ts"
 
 export const limits: Limits = { link: 600_000, connection: 300_000 }
 
+/** Of a broker that lets whoever does nothing be. */
+export const never: Limits = { link: Infinity, connection: Infinity }
+
 /** A new connection has no longer than this for its first link. */
 const firstLink = 60_000
 
@@ -36,8 +39,7 @@ export class Idle {
   /** The connection is open. */
   begin(): void {
     const { alarm, idle } = this.served.door.options
-    this.allowed = Math.min(firstLink, idle.connection)
-    alarm.set(this.unlinked, this.now + this.allowed)
+    this.expectLink(Math.min(firstLink, idle.connection))
     if (!this.isAuthorized) alarm.set(this.unauthorized, this.now + firstToken)
   }
 
@@ -72,9 +74,14 @@ export class Idle {
       const named = this.named.get(name)
       if (named?.delete(link) === true && named.size === 0) this.named.delete(name)
       if (!this.links.delete(link) || this.links.size > 0) return
-      this.allowed = idle.connection
-      alarm.set(this.unlinked, this.now + this.allowed)
+      this.expectLink(idle.connection)
     })
+  }
+
+  /** How long the connection may go without a link. */
+  private expectLink(allowed: number): void {
+    this.allowed = allowed
+    if (allowed < Infinity) this.served.door.options.alarm.set(this.unlinked, this.now + allowed)
   }
 
   /** A link has traffic, or will not be expected to have any until a time. */
@@ -104,7 +111,7 @@ class LinkIdle implements Timer {
 
   start(): void {
     const { alarm, idle } = this.served.door.options
-    alarm.set(this, this.last + idle.link)
+    if (idle.link < Infinity) alarm.set(this, this.last + idle.link)
   }
 
   ring(): void {

@@ -13,8 +13,7 @@ type Listener = (...args: Array<any>) => void
 /** One end. `data`, `end`, `error` and `close` come as they do from a socket of Node. */
 export class MemorySocket implements Socket {
   peer!: MemorySocket
-  /** While true what is written vanishes, as on a cable that is cut without a word. */
-  blackHole = false
+  readonly isLocal = true
   private destroyed = false
   private readonly listeners = new Map<string, Array<Listener>>()
   private readonly dispatcher: Dispatcher
@@ -59,7 +58,7 @@ export class MemorySocket implements Socket {
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.destroyed || this.blackHole) return false
+    if (this.destroyed) return false
     this.dispatcher.schedule(() => {
       if (!this.peer.destroyed) this.peer.emit("data", bytes)
     })

@@ -242,7 +242,8 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   }
   yield* orDeath(connection, awaitEvent(rhea, "connection_open", () => rhea.connect()))
   const doubting = Effect.forever(Effect.andThen(doubted.await, probe(connection, doubted, die)))
-  for (const timer of [heartbeats(connection), watchdog(clock, silence, die), doubting]) {
+  const timers = socket.isLocal === true ? [] : [heartbeats(connection), watchdog(clock, silence, die)]
+  for (const timer of [...timers, doubting]) {
     const fiber = yield* Effect.forkIn(timer, scope, { startImmediately: true })
     // Who does not use it any more may hold a dead connection for long.
     connection.onDeath(() => fiber.interruptUnsafe())

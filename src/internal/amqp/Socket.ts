@@ -3,6 +3,8 @@
  * memory.
  */
 export interface Socket {
+  /** Its peer is in this process: what ends one end ends the other, and neither needs heartbeats to know. */
+  readonly isLocal?: boolean | undefined
   on(event: string, listener: (...args: Array<any>) => void): unknown
   once(event: string, listener: (...args: Array<any>) => void): unknown
   removeListener(event: string, listener: (...args: Array<any>) => void): unknown
@@ -14,6 +16,7 @@ export interface Socket {
 
 /** A socket that is another one. */
 export const passing = (socket: Socket): Socket => ({
+  isLocal: socket.isLocal,
   on: (event, listener) => socket.on(event, listener),
   once: (event, listener) => socket.once(event, listener),
   removeListener: (event, listener) => socket.removeListener(event, listener),
