@@ -50,15 +50,21 @@ describe("what is taken is given to its caller, or is there again", () => {
         const receiver = yield* ServiceBusReceiver.make(Texts, { prefetch })
         const got: Array<string> = []
         yield* interruptedEverywhere(60, () =>
-          Effect.map(receiver.receive({ max: 2 }), (messages) =>
-            got.push(...idsOf(messages))))
+          Effect.map(receiver.receive({ max: 2 }), (messages) => got.push(...idsOf(messages))))
         for (;;) {
           const rest = yield* passing(receiver.receive({ max: 1000, maxWait: "1 second" }))
-          if (rest.length === 0) break
+          if (rest.length === 0) {
+            break
+          }
           got.push(...idsOf(rest))
         }
         // In their order, each once.
-        assert.deepStrictEqual(got, texts(3000).map(({ messageId }) => messageId))
+        assert.deepStrictEqual(
+          got,
+          texts(3000).map(({ messageId }) =>
+            messageId
+          )
+        )
       }), { texts: { lockDuration: "5 minutes" } })
 
     test(`receive in receive-and-delete mode, prefetch ${prefetch}`, () =>
@@ -68,14 +74,20 @@ describe("what is taken is given to its caller, or is there again", () => {
         const receiver = yield* ServiceBusReceiver.makeDestructive(Texts, { prefetch })
         const got: Array<string> = []
         yield* interruptedEverywhere(60, () =>
-          Effect.map(receiver.receive({ max: 2 }), (messages) =>
-            got.push(...idsOf(messages))))
+          Effect.map(receiver.receive({ max: 2 }), (messages) => got.push(...idsOf(messages))))
         for (;;) {
           const rest = yield* passing(receiver.receive({ max: 1000, maxWait: "1 second" }))
-          if (rest.length === 0) break
+          if (rest.length === 0) {
+            break
+          }
           got.push(...idsOf(rest))
         }
-        assert.deepStrictEqual(got, texts(3000).map(({ messageId }) => messageId))
+        assert.deepStrictEqual(
+          got,
+          texts(3000).map(({ messageId }) =>
+            messageId
+          )
+        )
       }))
   }
 
@@ -113,7 +125,10 @@ describe("what is taken is given to its caller, or is there again", () => {
       yield* interruptedEverywhere(
         80,
         () =>
-        Stream.runForEach(Stream.take(receiver.messages, 2), ({ messageId }) => Effect.sync(() => got.push(messageId))),
+          Stream.runForEach(
+            Stream.take(receiver.messages, 2),
+            ({ messageId }) => Effect.sync(() => got.push(messageId))
+          ),
         // What a stream does between its source and its consumer.
         16
       )
@@ -173,9 +188,9 @@ describe("what is taken is given to its caller, or is there again", () => {
           for (let i = 0; i < step && fiber.pollUnsafe() === undefined; i++) yield* Effect.yieldNow
           yield* Fiber.interrupt(fiber)
           if (held !== undefined) {
- given++
- yield* Scope.close(held, Exit.void)
-}
+            given++
+            yield* Scope.close(held, Exit.void)
+          }
           // Where it is neither held nor given up, nobody gets it while the outer scope lasts.
           yield* passing(Effect.scoped(ServiceBusSession.accept(Carts, "a")))
         }
