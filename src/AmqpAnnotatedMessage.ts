@@ -15,6 +15,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { DecodeProblem } from "./internal/amqp/dataPlane/Reader.ts"
 import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as annotatedMessage from "./internal/annotatedMessage.ts"
+import * as messageCodec from "./internal/messageCodec.ts"
 import { Received } from "./internal/receivedMessage.ts"
 import { MessageDecodeError, MessageEncodeError } from "./ServiceBusError.ts"
 import type { ReceivedMessage } from "./ServiceBusMessage.ts"
@@ -68,8 +69,11 @@ export const toBytes = (message: AmqpAnnotatedMessage): Result.Result<Uint8Array
     return Result.succeed(new Uint8Array(writer.take()))
   } catch (error) {
     writer.reset()
-    if (error instanceof MessageEncodeError) return Result.fail(error)
-    throw error
+    return Result.fail(
+      error instanceof MessageEncodeError
+        ? error
+        : new MessageEncodeError(messageCodec.problemOf("message", error))
+    )
   }
 }
 
@@ -81,6 +85,9 @@ export const toBytes = (message: AmqpAnnotatedMessage): Result.Result<Uint8Array
  * @category codecs
  */
 export const fromBytes = (bytes: Uint8Array): Result.Result<AmqpAnnotatedMessage, MessageDecodeError> => {
+  if (!ArrayBuffer.isView(bytes)) {
+    return Result.fail(new MessageDecodeError({ part: "message", description: "it is no Uint8Array" }))
+  }
   try {
     return Result.succeed(annotatedMessage.decode(bytes))
   } catch (error) {

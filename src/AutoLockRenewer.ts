@@ -15,14 +15,15 @@ import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { monotonic, whole } from "./internal/amqp/monotonic.ts"
+import * as given from "./internal/given.ts"
 import { outOfRange, wait } from "./internal/limits.ts"
 import * as lockWheel from "./internal/lockWheel.ts"
-import { internalsOf } from "./internal/receivers.ts"
+import { find } from "./internal/receivers.ts"
 import * as receiving from "./internal/receiving.ts"
 import {
   AutoLockRenewFailed,
   AutoLockRenewTimeout,
-  type InvalidOptionError,
+  InvalidOptionError,
   type MessageAlreadySettled
 } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
@@ -90,7 +91,9 @@ export const withLock: {
     ...rest: ReadonlyArray<LockedMessage<unknown> | Options | undefined>
   ): Effect.Effect<any, any, R> =>
     Effect.suspend((): Effect.Effect<any, any, R> => {
-      const behind = internalsOf(holder).receiving
+      const found = find(holder)
+      if (found === undefined) return Effect.fail(noReceiver())
+      const behind = found.receiving
       const { session } = behind
       if (session !== undefined) {
         const ended = session.ended()
@@ -118,7 +121,10 @@ const keeping = <A, E, R>(
   options: Options | undefined
 ): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R> => {
   const entity = behind.entity.path
-  const maxDuration = wait(entity, "maxDuration", options?.maxDuration ?? "5 minutes")
+  const read = given.options(entity, options)
+  if (Result.isFailure(read)) return Effect.fail(read.failure)
+  if (!given.isEffect(self)) return Effect.fail(outOfRange(entity, "self", "an Effect to run"))
+  const maxDuration = wait(entity, "maxDuration", read.success.maxDuration ?? "5 minutes")
   if (Result.isFailure(maxDuration)) return Effect.fail(maxDuration.failure)
   let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
   let fiber: Fiber.Fiber<A, E> | undefined
@@ -183,7 +189,8 @@ const stateOf = (
   receiver: ServiceBusReceiver<unknown, unknown>,
   message: LockedMessage<unknown>
 ): { readonly lock: lockWheel.Lock; readonly state: LockState } | undefined => {
-  const seen = receiving.viewOf(internalsOf(receiver).receiving, receiver, message)
+  const found = find(receiver)
+  const seen = found && receiving.viewOf(found.receiving, receiver, message)
   if (seen === undefined) return undefined
   const { lock, view } = seen
   return {
@@ -194,8 +201,15 @@ const stateOf = (
   }
 }
 
-const foreign = (receiver: ServiceBusReceiver<unknown, unknown>): InvalidOptionError =>
-  outOfRange(receiver.entity, "message", "a message that this receiver received")
+const foreign = (receiver: ServiceBusReceiver<unknown, unknown>): InvalidOptionError => {
+  const found = find(receiver)
+  return found === undefined
+    ? noReceiver()
+    : outOfRange(found.receiving.entity.path, "message", "a message that this receiver received")
+}
+
+const noReceiver = (): InvalidOptionError =>
+  new InvalidOptionError({ option: "receiver", expected: "a receiver or a session that this library made" })
 
 /**
  * What is known of the lock of a message, now. Asks nobody.
@@ -226,7 +240,7 @@ export const watchLock = (
   message: LockedMessage<unknown>
 ): Stream.Stream<LockState, InvalidOptionError> =>
   Stream.fromPull(Effect.sync(() => {
-    const { wheel } = internalsOf(receiver).receiving
+    const wheel = find(receiver)?.receiving.wheel
     let last: LockState | undefined
     const next: Pull.Pull<readonly [LockState], InvalidOptionError> = Effect.suspend(() => {
       if (last !== undefined && last._tag !== "Held") return Cause.done()
@@ -237,7 +251,7 @@ export const watchLock = (
         last = state
         return Effect.succeed([state] as const)
       }
-      const change = Effect.callback<void>((resume) => Effect.sync(wheel.watch(lock, () => resume(Effect.void))))
+      const change = Effect.callback<void>((resume) => Effect.sync(wheel!.watch(lock, () => resume(Effect.void))))
       // Nobody says that a lock which is not renewed has ended.
       return Effect.flatMap(Effect.timeoutOption(change, whole(Duration.toMillis(state.remaining))), () => next)
     })
@@ -250,4 +264,4 @@ export const watchLock = (
  * @category observing
  */
 export const renewals = (receiver: ServiceBusReceiver<unknown, unknown>): Effect.Effect<number> =>
-  Effect.sync(() => internalsOf(receiver).receiving.wheel.renewals())
+  Effect.sync(() => find(receiver)?.receiving.wheel.renewals() ?? 0)

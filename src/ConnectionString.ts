@@ -52,6 +52,14 @@ const legacy = new Set([
   "stsendpoint"
 ])
 
+const textOf = (input: unknown): unknown => {
+  try {
+    return Redacted.isRedacted(input) ? Redacted.value(input) : input
+  } catch {
+    return undefined
+  }
+}
+
 const fail = (part: string, problem: string): Result.Result<never, ConnectionStringError> =>
   Result.fail(new ConnectionStringError({ part, problem }))
 
@@ -63,8 +71,9 @@ const fail = (part: string, problem: string): Result.Result<never, ConnectionStr
 export const parseResult = (
   input: string | Redacted.Redacted<string>
 ): Result.Result<ConnectionString, ConnectionStringError> => {
-  const text = Redacted.isRedacted(input) ? Redacted.value(input as Redacted.Redacted<string>) : input
+  const text = textOf(input)
   if (typeof text !== "string" || text.trim() === "") return fail("the whole string", "it is empty")
+  if (!text.isWellFormed()) return fail("the whole string", "it has half of a surrogate pair")
   if (text.length > maxLength) return fail("the whole string", `it is longer than ${maxLength} characters`)
   const parts = new Map<string, string>()
   let index = 0
@@ -131,6 +140,7 @@ export const parseResult = (
 export const parseEndpoint = (
   value: string
 ): Result.Result<{ readonly host: string; readonly port: number | undefined }, ConnectionStringError> => {
+  if (typeof value !== "string") return fail("Endpoint", "it is no text")
   const scheme = value.indexOf("://")
   if (scheme < 1) return fail("Endpoint", "it must look like sb://<namespace>.servicebus.windows.net")
   let authority = value.slice(scheme + 3)

@@ -4,12 +4,12 @@
  *
  * The client owns the connection, a sender or receiver owns its link. Closing the client's layer closes what is left.
  */
-import type * as Config from "effect/Config"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -17,9 +17,10 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
 import * as ConnectionString from "./ConnectionString.ts"
 import { toMillis } from "./internal/duration.ts"
+import * as given from "./internal/given.ts"
 import * as namespace from "./internal/namespace.ts"
 import * as retryPolicy from "./internal/retryPolicy.ts"
-import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
+import { isCredential, type ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { ConnectionStringError, type HealthCheckError, InvalidOptionError } from "./ServiceBusError.ts"
 
@@ -165,6 +166,8 @@ const endpointOf = Effect.fnUntraced(function*(
   }
 })
 
+const isText = (value: unknown): boolean => typeof value === "string" && value.isWellFormed()
+
 const open = Effect.fnUntraced(function*(
   options: CommonOptions,
   target: {
@@ -181,17 +184,28 @@ const open = Effect.fnUntraced(function*(
     3600_000,
     "a duration from 1 millisecond to 1 hour"
   )
-  const maxRetries = options.retry?.maxRetries ?? retryPolicy.defaults.maxRetries
+  if (!isCredential(target.credential)) return yield* invalid("credential", "what ServiceBusCredential makes")
+  if (options.identifier !== undefined && !isText(options.identifier)) {
+    return yield* invalid("identifier", "a well-formed string")
+  }
+  if (options.ca !== undefined && !(isText(options.ca) || Array.isArray(options.ca) && options.ca.every(isText))) {
+    return yield* invalid("ca", "a certificate in PEM, or an array of them")
+  }
+  if (options.webSocketAgent !== undefined && typeof options.webSocketAgent !== "object") {
+    return yield* invalid("webSocketAgent", "an agent of node:http")
+  }
+  const retrying = yield* Effect.fromResult(given.options(undefined, options.retry, "retry"))
+  const maxRetries = retrying.maxRetries ?? retryPolicy.defaults.maxRetries
   if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
     return yield* invalid("retry.maxRetries", "an integer from 0 to 100")
   }
   const range = "a duration from 1 millisecond to 1 hour"
   const retry = {
     maxRetries,
-    delay: yield* millis("retry.delay", options.retry?.delay ?? retryPolicy.defaults.delay, 1, 3600_000, range),
+    delay: yield* millis("retry.delay", retrying.delay ?? retryPolicy.defaults.delay, 1, 3600_000, range),
     maxDelay: yield* millis(
       "retry.maxDelay",
-      options.retry?.maxDelay ?? retryPolicy.defaults.maxDelay,
+      retrying.maxDelay ?? retryPolicy.defaults.maxDelay,
       1,
       3600_000,
       range
@@ -229,8 +243,13 @@ const open = Effect.fnUntraced(function*(
 export const make: (
   options: Options
 ) => Effect.Effect<ServiceBusClient["Service"], InvalidOptionError, Scope.Scope> = Effect.fnUntraced(
-  function*(options) {
-    const host = options.fullyQualifiedNamespace.trim().replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "").toLowerCase()
+  function*(input) {
+    const options = yield* Effect.fromResult(given.options(undefined, input))
+    const { credential, fullyQualifiedNamespace } = options
+    if (typeof fullyQualifiedNamespace !== "string") {
+      return yield* invalid("fullyQualifiedNamespace", "a host name such as contoso.servicebus.windows.net")
+    }
+    const host = fullyQualifiedNamespace.trim().replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "").toLowerCase()
     if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(host)) {
       return yield* new InvalidOptionError({
         option: "fullyQualifiedNamespace",
@@ -240,7 +259,7 @@ export const make: (
     return yield* open(options, {
       host,
       endpoint: { host, port: undefined, isPlain: false },
-      credential: options.credential,
+      credential: credential!,
       entityPath: undefined
     })
   }
@@ -267,17 +286,22 @@ export const fromConnectionString: (
   connectionString: ConnectionString.ConnectionString,
   options?: CommonOptions
 ) => Effect.Effect<ServiceBusClient["Service"], ConnectionStringError | InvalidOptionError, Scope.Scope> = Effect
-  .fnUntraced(function*(parsed, options) {
+  .fnUntraced(function*(input, options) {
+    const read = given.options(undefined, input, "connectionString")
+    const parsed = (Result.isSuccess(read) ? read.success : {}) as Partial<ConnectionString.ConnectionString>
+    if (typeof parsed.host !== "string" || typeof parsed.useDevelopmentEmulator !== "boolean") {
+      return yield* invalid("connectionString", "what ConnectionString.parse gives")
+    }
     if (parsed.useDevelopmentEmulator && !isLoopback(parsed.host)) {
       return yield* new ConnectionStringError({
         part: "UseDevelopmentEmulator",
         problem: "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1)"
       })
     }
-    return yield* open(options ?? {}, {
+    return yield* open(yield* Effect.fromResult(given.options(undefined, options)), {
       host: parsed.host,
       endpoint: { host: parsed.host, port: parsed.port, isPlain: parsed.useDevelopmentEmulator },
-      credential: parsed.credential,
+      credential: parsed.credential!,
       entityPath: parsed.entityPath
     })
   })
@@ -306,7 +330,15 @@ export const layerConnectionString: {
   Layer.effect(
     ServiceBusClient,
     Effect.gen(function*() {
-      const text = Redacted.isRedacted(connectionString) ? connectionString : yield* connectionString
+      const isConfig = yield* Effect.fromResult(given.reading(
+        undefined,
+        "connectionString",
+        "a Redacted connection string, or a Config of one",
+        () => Config.isConfig(connectionString)
+      ))
+      const text = isConfig
+        ? yield* connectionString as Config.Config<Redacted.Redacted<string>>
+        : connectionString
       const parsed = yield* ConnectionString.parse(text as Redacted.Redacted<string>)
       return yield* fromConnectionString(parsed, options)
     })

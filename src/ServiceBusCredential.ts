@@ -2,7 +2,7 @@
  * Credentials as values: who the program is, without doing anything about it yet. The client asks a credential for a
  * token when it opens a link and again before the token expires. Secrets are `Redacted` from the first line to the last.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 
 /**
@@ -46,7 +46,16 @@ export interface Rotating {
 export type ServiceBusCredential = SharedKey | SharedAccessSignature | Identity | Rotating
 
 const secret = (value: string | Redacted.Redacted<string>): Redacted.Redacted<string> =>
-  Redacted.isRedacted(value) ? value as Redacted.Redacted<string> : Redacted.make(value as string)
+  typeof value === "object" && isRedacted(value) ? value : Redacted.make(value as string)
+
+/** What cannot be asked is taken for a secret as it is, and refused where a token is made of it. */
+const isRedacted = (value: unknown): value is Redacted.Redacted<string> => {
+  try {
+    return Redacted.isRedacted(value)
+  } catch {
+    return false
+  }
+}
 
 /**
  * A shared access policy by its name and key. The key is used as UTF-8 text; it is not base64-decoded.
@@ -86,4 +95,44 @@ export const identity = (credential: TokenCredential): Identity => ({ _tag: "Ide
  */
 export const rotating = <E>(
   current: Effect.Effect<SharedKey | SharedAccessSignature | Identity, E>
-): Rotating => ({ _tag: "Rotating", current })
+): Rotating => ({
+  _tag: "Rotating",
+  current: isEffect(current)
+    ? Effect.flatMap(current, (credential) =>
+      isCredential(credential)
+        ? Effect.succeed(credential)
+        : Effect.fail(new TypeError("what it rotates to is no credential that ServiceBusCredential makes")))
+    : current
+})
+
+/** Whether a value has what one of the constructors above gives it. @internal */
+export const isCredential = (value: unknown): value is ServiceBusCredential => {
+  try {
+    const credential = value as ServiceBusCredential
+    switch (credential._tag) {
+      case "SharedKey":
+        return typeof credential.name === "string" && credential.name.isWellFormed() && isSecret(credential.key)
+      case "SharedAccessSignature":
+        return isSecret(credential.token)
+      case "Identity":
+        return typeof credential.credential.getToken === "function"
+      case "Rotating":
+        return Effect.isEffect(credential.current)
+      default:
+        return false
+    }
+  } catch {
+    return false
+  }
+}
+
+/** Whether a value is an Effect; one that cannot be asked is none, and is refused by the client. */
+const isEffect = (value: unknown): boolean => {
+  try {
+    return Effect.isEffect(value)
+  } catch {
+    return false
+  }
+}
+
+const isSecret = (value: unknown): boolean => Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as deleting from "./internal/deleting.ts"
+import * as given from "./internal/given.ts"
 import * as keeping from "./internal/keeping.ts"
 import { outOfRange } from "./internal/limits.ts"
 import * as peeking from "./internal/peeking.ts"
@@ -167,7 +168,11 @@ export const browse = <A>(
   entity: ServiceBusEntity.WithSubQueues<A>,
   options?: BrowseOptions
 ): Stream.Stream<PeekedMessage<A>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
-  looking(lettersOf(entity, options), options, entity.body)
+  Stream.unwrap(Effect.map(
+    Effect.fromResult(given.options(undefined, options)),
+    (options) =>
+      looking(lettersOf(entity, options), options, ServiceBusEntity.contractOf(entity).body as typeof entity.body)
+  ))
 
 /**
  * `browse` without bodies: `body` is undefined. Unless `omitBody` is false they are not sent either, so that it costs little.
@@ -178,7 +183,10 @@ export const browseRaw = (
   entity: ServiceBusEntity.WithSubQueues<unknown>,
   options?: BrowseRawOptions
 ): Stream.Stream<PeekedMessage<undefined>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
-  looking(lettersOf(entity, options), { ...options, omitBody: options?.omitBody ?? true }, undefined)
+  Stream.unwrap(Effect.map(
+    Effect.fromResult(given.options(undefined, options)),
+    (options) => looking(lettersOf(entity, options), { ...options, omitBody: options.omitBody ?? true }, undefined)
+  ))
 
 /**
  * How many messages an entity has, by their states, and how many dead letters; of an entity with sessions, those of all
@@ -220,9 +228,10 @@ export const purge: (
   entity: ServiceBusEntity.WithSubQueues<unknown>,
   options?: PurgeOptions
 ) => Effect.Effect<number, DeleteMessagesError, ServiceBusClient.ServiceBusClient> = Effect.fnUntraced(
-  function*(entity, options) {
+  function*(entity, input) {
+    const options = yield* Effect.fromResult(given.options(undefined, input))
     const letters = lettersOf(entity, options)
-    const { before, max = Infinity } = options ?? {}
+    const { before, max = Infinity } = options
     if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
     const self = yield* asking(letters)
     // Only of a session can it be said that it is lost.
@@ -283,8 +292,8 @@ export const replay: {
       & { readonly to: ServiceBusEntity.Sendable<B, In> }
       & Mapping<A, In, OutgoingMessage<In>>
   ): Replay
-} = (entity: ServiceBusEntity.WithSubQueues<any>, options: AnyReplayOptions = {}): Replay =>
-  Effect.scoped(replayAll(entity, options))
+} = (entity: ServiceBusEntity.WithSubQueues<any>, options?: AnyReplayOptions): Replay =>
+  given.withOptions(undefined, options, (options) => Effect.scoped(replayAll(entity, options)))
 
 /**
  * A replay that is not running yet.
@@ -300,8 +309,13 @@ interface AnyReplayOptions extends ReplayOptions<any>, Partial<MapOption<any, Ou
 const lettersOf = <A>(
   entity: ServiceBusEntity.WithSubQueues<A>,
   which: Which | undefined
-): ServiceBusEntity.SubQueue<A> =>
-  which?.transfer === true ? ServiceBusEntity.transferDeadLetter(entity) : ServiceBusEntity.deadLetter(entity)
+): ServiceBusEntity.SubQueue<A> => {
+  // What is no contract has a name that is refused.
+  const contract = ServiceBusEntity.contractOf(entity) as ServiceBusEntity.WithSubQueues<A>
+  return which?.transfer === true
+    ? ServiceBusEntity.transferDeadLetter(contract)
+    : ServiceBusEntity.deadLetter(contract)
+}
 
 /** Requests to the node of an entity, on nobody's behalf: there is no scope of a link that could be closed. */
 const asking = (
@@ -344,6 +358,8 @@ const walk = (
   // Only of a session can it be said that it is lost.
   peeking.walk(self, visit) as Effect.Effect<void, PeekError | MessageDecodeError>
 
+const isCallable = (value: unknown): boolean => value === undefined || typeof value === "function"
+
 const isLimit = (value: number): boolean => value === Infinity || Number.isSafeInteger(value) && value >= 1
 
 const replayAll = Effect.fnUntraced(function*(
@@ -352,12 +368,14 @@ const replayAll = Effect.fnUntraced(function*(
 ) {
   const { filter, map, max = Infinity, rate } = options
   const letters = lettersOf(entity, options)
-  const to: ServiceBusEntity.Any = options.to ?? entity
+  const to: ServiceBusEntity.Any = ServiceBusEntity.contractOf(options.to ?? entity)
+  if (!isCallable(filter)) return yield* outOfRange(letters.path, "filter", "a function")
+  if (!isCallable(map)) return yield* outOfRange(letters.path, "map", "a function")
   if (to._tag === "Subscription" || to._tag === "SessionSubscription") {
     return yield* outOfRange(letters.path, "to", "a queue or topic: nothing can be sent to a subscription")
   }
   if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
-  if (rate !== undefined && !(rate > 0 && Number.isFinite(rate))) {
+  if (rate !== undefined && !(typeof rate === "number" && rate > 0 && Number.isFinite(rate))) {
     return yield* outOfRange(letters.path, "rate", "a number of more than 0")
   }
   const sender: ServiceBusSender.ServiceBusSender<any> = yield* ServiceBusSender.make(to as ServiceBusEntity.Queue<any>)

@@ -181,7 +181,7 @@ export const subscription: {
   _tag: options?.sessions === true ? "SessionSubscription" : "Subscription",
   topic: topic.name,
   name,
-  path: `${topic.name}/Subscriptions/${name}`,
+  path: pathOf(topic.name, name),
   body: topic.body,
   ...stateOf(options)
 })
@@ -214,8 +214,41 @@ const subQueue = <A>(entity: WithSubQueues<A>, name: string): SubQueue<A> => ({
 export const named = (name: string): Queue<Uint8Array> => queue(name, { body: ServiceBusBody.bytes })
 
 /** The contract of what a caller named: a contract, or a plain name. What is neither has a name that is refused. @internal */
-export const contractOf = (entity: string | Any): Any =>
-  typeof entity === "object" && entity !== null ? entity : named(entity)
+export const contractOf = (entity: string | Any): Any => {
+  try {
+    if (typeof entity === "string") return named(entity)
+    return typeof entity === "object" && entity !== null && isContract(entity) ? entity : unknown
+  } catch {
+    // What cannot even be read.
+    return unknown
+  }
+}
+
+/** Stands for what is neither a name nor a contract; its name is refused. */
+const unknown: Any = Object.freeze(named(""))
+
+/** Whether a value has what a constructor of contracts gives it. */
+const isContract = (entity: Any): boolean => {
+  const { body, path } = entity
+  if (typeof body !== "object" || body === null || typeof body.decode !== "function") return false
+  switch (entity._tag) {
+    case "Queue":
+    case "SessionQueue":
+    case "Topic":
+    case "SessionTopic":
+      return path === entity.name
+    case "Subscription":
+    case "SessionSubscription":
+      return path === pathOf(entity.topic, entity.name)
+    case "SubQueue":
+      return typeof path === "string" && path.startsWith(`${entity.of}/$`)
+    default:
+      return false
+  }
+}
+
+const pathOf = (topic: string, name: string): string =>
+  typeof topic === "string" && typeof name === "string" ? `${topic}/Subscriptions/${name}` : ""
 
 /**
  * Says what is wrong with the name of an entity, or nothing. A queue or topic has at most 260 characters, a
@@ -225,7 +258,9 @@ export const contractOf = (entity: string | Any): Any =>
  */
 export const problemOf = (entity: Any): string | undefined => {
   const check = (name: string, what: string, limit: number): string | undefined => {
-    if (typeof name !== "string" || name === "") return `the ${what} has no name`
+    if (typeof name !== "string" || name === "") {
+      return `the ${what} has no name`
+    }
     if (name.length > limit) {
       return `the name of the ${what} has ${name.length} characters, at most ${limit} are allowed`
     }

@@ -13,15 +13,16 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { toMillis } from "./internal/duration.ts"
+import * as given from "./internal/given.ts"
 import { count, outOfRange, wait } from "./internal/limits.ts"
 import * as processing from "./internal/processing.ts"
-import { internalsOf } from "./internal/receivers.ts"
+import { find, internalsOf } from "./internal/receivers.ts"
 import * as session from "./internal/session.ts"
 import * as sessionProcessing from "./internal/sessionProcessing.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/tally.ts"
 import { Each, type Verdict } from "./internal/verdicts.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
-import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
+import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
@@ -164,14 +165,15 @@ export const make: <A, E, R>(
   function*<A, E, R>(
     receiver: ServiceBusReceiver<A, unknown>,
     handler: Handler<A, E, R>,
-    options?: Options<A, NoInfer<E>>
+    input?: Options<A, NoInfer<E>>
   ) {
-    const settings = yield* check(receiver.entity, options)
+    const { entity, options } = yield* read(receiver, handler, input)
+    const settings = yield* check(entity, options)
     return yield* start<A, E, Exclude<R, Scope.Scope>>(
       receiver,
       settings,
       retrying(([message]) => handler(message.body, message), options),
-      options?.onFailure
+      options.onFailure
     )
   }
 )
@@ -196,16 +198,17 @@ export const makeBatched: <A, E, R>(
   function*<A, E, R>(
     receiver: ServiceBusReceiver<A, unknown>,
     handler: BatchHandler<A, E, R>,
-    options: BatchOptions<A, NoInfer<E>>
+    input: BatchOptions<A, NoInfer<E>>
   ) {
-    const settings = yield* check(receiver.entity, options)
-    const size = yield* Effect.fromResult(count(receiver.entity, "size", options?.size))
-    const within = yield* Effect.fromResult(wait(receiver.entity, "within", options.within ?? 0))
+    const { entity, options } = yield* read(receiver, handler, input)
+    const settings = yield* check(entity, options)
+    const size = yield* Effect.fromResult(count(entity, "size", options.size as number))
+    const within = yield* Effect.fromResult(wait(entity, "within", options.within ?? 0))
     const run = retrying<A, E, R, Settlement.Settlement | Iterable<Settlement.Settlement> | void>(handler, options)
     return yield* start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>(
       receiver,
       { ...settings, size, within },
-      (messages) => Effect.flatMap(run(messages), (said) => verdictOf(receiver.entity, said, messages.length)),
+      (messages) => Effect.flatMap(run(messages), (said) => verdictOf(entity, said, messages.length)),
       options.onFailure
     )
   }
@@ -333,25 +336,34 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope> | Scope.Scope
 > = Effect.fnUntraced(function*<A, S, E, R, R2>(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  input: ServiceBusEntity.SessionReceivable<A, S>,
   handler: SessionHandler<A, S, E, R>,
-  options?: SessionOptions<A, S, NoInfer<E>, R2>
+  givenOptions?: SessionOptions<A, S, NoInfer<E>, R2>
 ) {
   type Needs = Exclude<R | R2, Scope.Scope>
-  const { callsPerSession = 1, concurrentSessions = 8, messagesPerSession, sessionIds } = options ?? {}
-  const maxLockRenewal = options?.maxLockRenewal ?? Duration.infinity
-  const checked = yield* ServiceBusSession.check(entity, { maxLockRenewal })
-  const { path } = entity
+  const { path } = ServiceBusEntity.contractOf(input)
+  const options = yield* Effect.fromResult(given.options(path, givenOptions))
+  const { callsPerSession = 1, concurrentSessions = 8, messagesPerSession, sessionIds } = options
+  const maxLockRenewal = options.maxLockRenewal ?? Duration.infinity
+  const undecodable = options.undecodable ?? "deadLetter"
+  const checked = yield* ServiceBusSession.check(input, { maxLockRenewal, undecodable })
+  const entity = checked.entity as ServiceBusEntity.SessionReceivable<A, S>
+  yield* callable(path, { handler, open: options.open, close: options.close })
   yield* Effect.fromResult(count(path, "concurrentSessions", concurrentSessions))
   yield* Effect.fromResult(count(path, "callsPerSession", callsPerSession))
   if (messagesPerSession !== undefined && !(Number.isSafeInteger(messagesPerSession) && messagesPerSession >= 1)) {
     return yield* outOfRange(path, "messagesPerSession", "an integer of 1 or more")
   }
   if (
-    sessionIds !== undefined && !(sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length &&
+    sessionIds !== undefined &&
+    !(Array.isArray(sessionIds) && sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length &&
       sessionIds.every(ServiceBusSession.isId))
   ) {
-    return yield* outOfRange(path, "sessionIds", "one id or more of at most 128 characters, each once")
+    return yield* outOfRange(
+      path,
+      "sessionIds",
+      "an array of one well-formed id or more of at most 128 characters, each once"
+    )
   }
   const idleTimeout = toMillis(options?.idleTimeout ?? "60 seconds")
   if (!(idleTimeout > 0)) return yield* outOfRange(path, "idleTimeout", "a duration of more than 0")
@@ -359,7 +371,6 @@ export const makeSessions: <A, S, E, R, R2 = never>(
     ...(yield* check(path, { ...options, concurrency: callsPerSession, prefetch: options?.prefetch ?? 0 })),
     limit: messagesPerSession
   }
-  const undecodable = options?.undecodable ?? "deadLetter"
   const fork = Effect.runForkWith(yield* Effect.context<Needs>())
   const running = new sessionProcessing.SessionProcessing<Needs>({
     entity,
@@ -381,8 +392,14 @@ export const makeSessions: <A, S, E, R, R2 = never>(
           onFailure: options?.onFailure,
           fork
         }),
-        open: Effect.suspend(() => options?.open?.(held) ?? Effect.void) as Effect.Effect<unknown, unknown, Needs>,
-        close: Effect.suspend(() => options?.close?.(held) ?? Effect.void) as Effect.Effect<unknown, unknown, Needs>
+        open: Effect.suspend(() => given.effectOf(path, "open", options.open?.(held) ?? Effect.void)) as Effect.Effect<
+          unknown,
+          unknown,
+          Needs
+        >,
+        close: Effect.suspend(() =>
+          given.effectOf(path, "close", options.close?.(held) ?? Effect.void)
+        ) as Effect.Effect<unknown, unknown, Needs>
       }
     },
     ids: sessionIds,
@@ -419,8 +436,43 @@ const retrying = <A, E, R, B>(
   options: { readonly retry?: Schedule.Schedule<unknown, E> | undefined } | undefined
 ) =>
 (messages: Messages<A>): Effect.Effect<B, E, Exclude<R, Scope.Scope>> => {
-  const once = Effect.scoped(Effect.suspend(() => handler(messages)))
+  const once = Effect.scoped(Effect.suspend(() => given.effectOf(undefined, "handler", handler(messages))))
   return options?.retry === undefined ? once : Effect.retry(once, options.retry)
+}
+
+const notCallable = (entity: string, option: string): InvalidOptionError => outOfRange(entity, option, "a function")
+
+/** Refuses what is to be called and cannot be. */
+const callable = (
+  entity: string,
+  functions: Readonly<Record<string, unknown>>
+): Effect.Effect<void, InvalidOptionError> => {
+  for (const name of Object.keys(functions)) {
+    const value = functions[name]
+    if (typeof value !== "function" && (name === "handler" || value !== undefined)) {
+      return Effect.fail(notCallable(entity, name))
+    }
+  }
+  return Effect.void
+}
+
+/** The entity of a receiver, and the options of its processor. */
+const read = <O extends object>(
+  receiver: ServiceBusReceiver<any, unknown>,
+  handler: unknown,
+  input: O | undefined
+): Effect.Effect<{ readonly entity: string; readonly options: Partial<O> }, InvalidOptionError> => {
+  const internals = find(receiver)
+  if (internals === undefined || internals.receiving.destructive || internals.receiving.session !== undefined) {
+    return Effect.fail(
+      new InvalidOptionError({ option: "receiver", expected: "a receiver that ServiceBusReceiver.make made" })
+    )
+  }
+  const { path } = internals.receiving.entity
+  return Effect.andThen(
+    callable(path, { handler }),
+    given.withOptions(path, input, (options) => Effect.succeed({ entity: path, options }))
+  )
 }
 
 /** What a handler of batches says, checked. */
@@ -469,6 +521,11 @@ const check = Effect.fnUntraced(
     processing.Settings,
     InvalidOptionError
   > {
+    yield* callable(entity, { onFailure: options?.onFailure })
+    const { retry } = (options ?? {}) as RetryOption
+    if (retry !== undefined && !given.isSchedule(retry)) {
+      return yield* outOfRange(entity, "retry", "a Schedule")
+    }
     const concurrency = yield* Effect.fromResult(count(entity, "concurrency", options?.concurrency ?? 1))
     const prefetch = options?.prefetch
     if (prefetch !== undefined) yield* Effect.fromResult(count(entity, "prefetch", prefetch, 0))

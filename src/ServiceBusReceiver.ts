@@ -16,6 +16,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
+import * as given from "./internal/given.ts"
 import {
   count,
   type DeleteOptions,
@@ -291,7 +292,7 @@ export const make: {
 } = (entity: string | ServiceBusEntity.Any, options?: Options): Effect.Effect<any, AttachError, any> =>
   Effect.map(
     open(ServiceBusEntity.contractOf(entity), options, false),
-    (self) => new ReceiverOfLocked(self, options)
+    ([self, options]) => new ReceiverOfLocked(self, options)
   )
 
 /**
@@ -316,21 +317,23 @@ export const makeDestructive: {
 } = (entity: string | ServiceBusEntity.Any, options?: Options): Effect.Effect<any, AttachError, any> =>
   Effect.map(
     open(ServiceBusEntity.contractOf(entity), options, true),
-    (self) => new reading.Reader(self, options)
+    ([self, options]) => new reading.Reader(self, options)
   )
 
 const open = Effect.fnUntraced(function*(
   entity: ServiceBusEntity.Any,
-  options: Options | undefined,
+  input: Options | undefined,
   destructive: boolean
 ) {
-  const prefetch = yield* Effect.fromResult(count(entity.path, "prefetch", options?.prefetch ?? 0, 0))
-  if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
+  const options = yield* Effect.fromResult(given.options(entity.path, input))
+  const prefetch = yield* Effect.fromResult(count(entity.path, "prefetch", options.prefetch ?? 0, 0))
+  if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
   }
+  yield* Effect.fromResult(receiving.undecodable(entity.path, options.undecodable))
   const renewal = yield* Effect.fromResult(renewalOf(entity.path, options))
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
-  return yield* receiving.make({ entity, namespace, destructive, prefetch, renewal })
+  return [yield* receiving.make({ entity, namespace, destructive, prefetch, renewal }), options] as const
 })
 
 class ReceiverOfLocked extends reading.LockedReader implements ServiceBusReceiver<any, any> {
@@ -375,7 +378,10 @@ export const settleByToken = (
   settlement: Settlement.Settlement
 ): Effect.Effect<void, SettleError, ServiceBusClient.ServiceBusClient> =>
   Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace, telemetry }) => {
-    if (settlement?._tag === "RetryAfter") {
+    const written = outcomes.written(contract, settlement)
+    if (Result.isFailure(written)) return Effect.fail(written.failure)
+    const said = written.success.settlement
+    if (said._tag === "RetryAfter") {
       return Effect.fail(
         new NotSupportedError({
           entity: contract.path,
@@ -384,9 +390,6 @@ export const settleByToken = (
         })
       )
     }
-    const written = outcomes.written(contract, settlement)
-    if (Result.isFailure(written)) return Effect.fail(written.failure)
-    const said = written.success.settlement
     const request = namespace.managing(
       contract.path,
       Effect.void,
@@ -434,7 +437,7 @@ const tokensOf = Effect.fnUntraced(function*(
 ) {
   const contract = ServiceBusEntity.contractOf(entity)
   const namespace = yield* ServiceBusClient.namespaceFor(contract)
-  if (tokens.length === 0 || !tokens.every(isLockToken)) {
+  if (!Array.isArray(tokens) || tokens.length === 0 || !tokens.every(isLockToken)) {
     return yield* outOfRange(contract.path, "tokens", "lock tokens: one GUID or more, in canonical text form")
   }
   const telemetry = new Telemetry(contract, namespace.options.endpoint, yield* Effect.context<never>())
@@ -458,8 +461,10 @@ export const settleEach = <A, E, R>(
 <E2, R2>(
   messages: Stream.Stream<LockedMessage<A>, E2, R2>
 ): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> => {
-  const concurrency = options?.concurrency ?? 1
-  if (!(concurrency >= 1)) {
+  const read = given.options(undefined, options)
+  if (Result.isFailure(read)) return Stream.fail(read.failure)
+  const { concurrency = 1 } = read.success
+  if (typeof concurrency !== "number" || !(concurrency >= 1)) {
     return Stream.fail(new InvalidOptionError({ option: "concurrency", expected: "a number of 1 or more" }))
   }
   return Stream.mapEffect(
@@ -472,7 +477,7 @@ export const settleEach = <A, E, R>(
       const abandon = Effect.ignore(receiver.abandon(message))
       const handled = Effect.uninterruptibleMask((restore) =>
         Effect.onError(
-          restore(Effect.suspend(() => handler(message.body, message))),
+          restore(Effect.suspend(() => given.effectOf(undefined, "handler", handler(message.body, message)))),
           (cause) =>
             // Who ends as interrupted may have done so itself: only where it is the stream that is, nothing can be restored.
             Cause.hasInterruptsOnly(cause)

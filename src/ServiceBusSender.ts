@@ -12,6 +12,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import type * as Tracer from "effect/Tracer"
@@ -20,6 +21,7 @@ import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
 import * as Sender from "./internal/amqp/Sender.ts"
 import { bind } from "./internal/bound.ts"
 import { toMillis } from "./internal/duration.ts"
+import * as given from "./internal/given.ts"
 import { isCount, isSequenceNumber, outOfRange } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
 import type { Namespace } from "./internal/namespace.ts"
@@ -283,15 +285,27 @@ class Sending implements ServiceBusSender<unknown> {
   sendAnnotated(messages: AmqpAnnotatedMessage | Iterable<AmqpAnnotatedMessage>): Effect.Effect<any, SendError> {
     const { annotated, telemetry } = this
     // As they are: no trace is written to them.
-    return typeof messages === "object" && messages !== null && Symbol.iterator in messages
-      ? telemetry.run("send", (_, own) => this.sendMany(annotated, messages, own), untraced)
-      : telemetry.run("send", (_, own) => this.sendOne(annotated, messages, own), { ...this.sentOne, ...untraced })
+    const many = isIterable(messages)
+    return Result.isFailure(many)
+      ? Effect.fail(many.failure)
+      : many.success
+      ? telemetry.run(
+        "send",
+        (_, own) => this.sendMany(annotated, messages as Iterable<AmqpAnnotatedMessage>, own),
+        untraced
+      )
+      : telemetry.run(
+        "send",
+        (_, own) => this.sendOne(annotated, messages as AmqpAnnotatedMessage, own),
+        { ...this.sentOne, ...untraced }
+      )
   }
 
   sink<A extends OutgoingMessage<unknown>, E, R>(
-    options: SinkOptions<A, E, R> = {}
+    options?: SinkOptions<A, E, R>
   ): Sink.Sink<SinkReport<A>, A, never, SendError | E, R> {
-    return this.sinking(options, undefined)
+    const read = given.options(this.entity, options)
+    return Result.isFailure(read) ? Sink.fail(read.failure) : this.sinking(read.success, undefined)
   }
 
   private sinking<A extends OutgoingMessage<unknown>, E, R>(
@@ -306,6 +320,8 @@ class Sending implements ServiceBusSender<unknown> {
       ? outOfRange(this.entity, "concurrency", "an integer from 1 to 100")
       : !(Number.isSafeInteger(maxWaiting) && maxWaiting >= 1)
       ? outOfRange(this.entity, "maxWaiting", "an integer of 1 or more")
+      : onRejected !== undefined && typeof onRejected !== "function"
+      ? outOfRange(this.entity, "onRejected", "a function")
       : undefined
     if (problem !== undefined) return Sink.fail(problem)
     const { encoder, telemetry } = this
@@ -359,8 +375,10 @@ class Sending implements ServiceBusSender<unknown> {
     own: Tracer.Span | undefined
   ): Effect.Effect<ReadonlyArray<string>, SendError> {
     return Effect.suspend(() => {
+      const all = given.list(this.entity, "messages", messages)
+      if (Result.isFailure(all)) return Effect.fail(all.failure)
       this.writer.reset()
-      const packed = this.pack(encoder, messages)
+      const packed = this.pack(encoder, all.success)
       if (!("batches" in packed)) return Effect.fail(packed)
       const { batches, ids } = packed
       if (own !== undefined) counted(own, ids)
@@ -408,14 +426,20 @@ class Sending implements ServiceBusSender<unknown> {
           })
         )
       }
+      const all = given.list(this.entity, "messages", messages)
+      if (Result.isFailure(all)) return Effect.fail(all.failure)
       const encoded: Array<Parameters<typeof management.schedule>[1]["messages"][number]> = []
       this.writer.reset()
-      for (const message of messages) {
-        const id = outgoing.write(
-          encoder,
-          this.writer,
-          typeof message === "object" && message !== null ? { ...message, scheduledEnqueueTime } : message
+      for (const one of all.success) {
+        const read = given.reading(
+          this.entity,
+          "message",
+          "a message whose fields can be read",
+          () => typeof one === "object" && one !== null ? { ...one, scheduledEnqueueTime } : one
         )
+        if (Result.isFailure(read)) return Effect.fail(read.failure)
+        const message = read.success
+        const id = outgoing.write(encoder, this.writer, message)
         if (typeof id !== "string") return Effect.fail(id)
         const size = this.writer.length
         if (size > this.maxMessageSize) {
@@ -440,8 +464,10 @@ class Sending implements ServiceBusSender<unknown> {
 
   cancelScheduled(sequenceNumbers: Iterable<bigint>): Effect.Effect<void, CancelScheduledError> {
     return Effect.suspend(() => {
-      const numbers = [...sequenceNumbers]
       const { entity } = this
+      const all = given.list(entity, "sequenceNumbers", sequenceNumbers)
+      if (Result.isFailure(all)) return Effect.fail(all.failure)
+      const numbers = all.success
       if (!numbers.every(isSequenceNumber)) {
         return Effect.fail(outOfRange(entity, "sequenceNumbers", "bigints of 0 or more"))
       }
@@ -466,7 +492,7 @@ class Sending implements ServiceBusSender<unknown> {
   }
 
   private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {
-    if (DateTime.isDateTime(at)) return DateTime.toUtc(at)
+    if (given.isTime(at)) return DateTime.toUtc(at)
     const delay = toMillis(at)
     // No date is so far away.
     return delay >= 0 && delay <= 8e15
@@ -492,6 +518,15 @@ class Sending implements ServiceBusSender<unknown> {
     return { ids, batches: batcher.closed }
   }
 }
+
+/** Whether many messages are given, or one. A Map is neither: its entries are no messages. */
+const isIterable = (messages: unknown): Result.Result<boolean, InvalidOptionError> =>
+  given.reading(
+    undefined,
+    "messages",
+    "a message, or an iterable of messages",
+    () => typeof messages === "object" && messages !== null && Symbol.iterator in messages
+  )
 
 /** An encoder whose messages belong to the trace of a span. */
 const traced = (

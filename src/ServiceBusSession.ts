@@ -14,15 +14,17 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
+import * as given from "./internal/given.ts"
 import * as keeping from "./internal/keeping.ts"
 import * as limits from "./internal/limits.ts"
 import type { Undecodable } from "./internal/limits.ts"
 import * as managementSessions from "./internal/managementSessions.ts"
 import * as reading from "./internal/reading.ts"
+import * as receiving from "./internal/receiving.ts"
 import * as session from "./internal/session.ts"
 import { Telemetry } from "./internal/telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
-import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
+import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
   type AcceptSessionError,
   InvalidOptionError,
@@ -141,7 +143,7 @@ export const accept = <A, S, const U extends Undecodable = "deadLetter">(
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  named(entity, sessionId, options, false, (accepted) => of(accepted, options) as any)
+  named(entity, sessionId, options, false, (accepted, options) => of(accepted, options) as any)
 
 /**
  * Accepts a session by its id in receive-and-delete mode: what the broker has sent is forgotten there.
@@ -153,7 +155,7 @@ export const acceptDestructive = <A, S, const U extends Undecodable = "deadLette
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<DestructiveSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  named(entity, sessionId, options, true, (accepted) => destructiveOf(accepted, options))
+  named(entity, sessionId, options, true, (accepted, options) => destructiveOf(accepted, options))
 
 /**
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
@@ -167,7 +169,7 @@ export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<ServiceBusSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  next(entity, options, false, (accepted) => of(accepted, options) as any)
+  next(entity, options, false, (accepted, options) => of(accepted, options) as any)
 
 /**
  * Accepts the next session in receive-and-delete mode.
@@ -178,7 +180,7 @@ export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadL
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<DestructiveSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  next(entity, options, true, (accepted) => destructiveOf(accepted, options))
+  next(entity, options, true, (accepted, options) => destructiveOf(accepted, options))
 
 /**
  * Accepts a session, runs work with it and gives it up. Work whose session is lost is interrupted, and fails with
@@ -197,7 +199,8 @@ export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
   ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>
 > =>
   Effect.scoped(
-    Effect.flatMap(accept(entity, sessionId, options), (held) => Effect.raceFirst(work(held), held.lost))
+    Effect.flatMap(accept(entity, sessionId, options), (held) =>
+      Effect.raceFirst(given.effectOf(held.entity, "work", work(held)), held.lost))
   ) as any
 
 /**
@@ -218,7 +221,8 @@ export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter
     Effect.flatMap(acceptNext(entity, options), (accepted) =>
       Option.match(accepted, {
         onNone: () => Effect.succeed(Option.none<B>()),
-        onSome: (held) => Effect.map(Effect.raceFirst(work(held), held.lost), Option.some)
+        onSome: (held) =>
+          Effect.map(Effect.raceFirst(given.effectOf(held.entity, "work", work(held)), held.lost), Option.some)
       }))
   ) as any
 
@@ -234,6 +238,7 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
   options?: NextOptions<U>
 ): Stream.Stream<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.gen(function*() {
+    const { wait } = yield* Effect.fromResult(given.options(undefined, options))
     const outer = yield* Effect.scope
     let current: Scope.Closeable | undefined
     const giveUp = Effect.suspend(() => {
@@ -246,7 +251,7 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
         yield* giveUp
         current = yield* Scope.fork(outer)
         const accepted = yield* Scope.provide(acceptNext(entity, options), current)
-        if (Option.isSome(accepted) || options?.wait !== undefined) return accepted
+        if (Option.isSome(accepted) || wait !== undefined) return accepted
       }
     })
     yield* Effect.addFinalizer(() => giveUp)
@@ -266,17 +271,23 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
  * @category streams
  */
 export const list = (
-  entity: ServiceBusEntity.SessionReceivable<any, any>,
+  input: ServiceBusEntity.SessionReceivable<any, any>,
   options?: { readonly updatedSince?: DateTime.Utc | undefined }
 ): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(
-    Effect.map(Effect.flatMap(ServiceBusClient.namespaceFor(entity), keeping.make), (namespace) =>
-      Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
+    Effect.gen(function*() {
+      const entity = ServiceBusEntity.contractOf(input)
+      const namespace = yield* Effect.flatMap(ServiceBusClient.namespaceFor(entity), keeping.make)
+      const { updatedSince } = yield* Effect.fromResult(given.options(entity.path, options))
+      if (updatedSince !== undefined && !given.isTime(updatedSince)) {
+        return yield* limits.outOfRange(entity.path, "updatedSince", "a DateTime")
+      }
+      return Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
         Effect.map(
           namespace.retrying.look(namespace.managing(entity.path, Effect.void, (node, timeout) =>
             managementSessions.list(node, {
               entity: entity.path,
-              updatedSince: options?.updatedSince,
+              updatedSince,
               skip: cursor.skip,
               lastSessionId: cursor.last,
               timeout
@@ -286,7 +297,8 @@ export const list = (
               ids,
               ids.length === 0 ? Option.none() : Option.some({ skip, last: ids[ids.length - 1] })
             ] as const
-        )))
+        ))
+    })
   )
 
 /** Milliseconds; the service waits a little longer by itself. */
@@ -294,17 +306,20 @@ const defaultWait = 60_000
 
 /** Options, checked. @internal */
 export const check = Effect.fnUntraced(function*(
-  entity: ServiceBusEntity.Any,
-  options: NextOptions | undefined
+  input: ServiceBusEntity.Any,
+  givenOptions: NextOptions | undefined
 ) {
+  const entity = ServiceBusEntity.contractOf(input)
   const { path } = entity
-  if (entity?._tag !== "SessionQueue" && entity?._tag !== "SessionSubscription") {
+  if (entity._tag !== "SessionQueue" && entity._tag !== "SessionSubscription") {
     return yield* new InvalidOptionError({
       option: "entity",
       expected: "the contract of a queue or subscription with sessions"
     })
   }
-  const prefetch = yield* Effect.fromResult(limits.count(path, "prefetch", options?.prefetch ?? 0, 0))
+  const options = yield* Effect.fromResult(given.options(path, givenOptions))
+  yield* Effect.fromResult(receiving.undecodable(path, options.undecodable))
+  const prefetch = yield* Effect.fromResult(limits.count(path, "prefetch", options.prefetch ?? 0, 0))
   if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* limits.outOfRange(path, "maxWait", "a duration of more than 0")
   }
@@ -315,26 +330,26 @@ export const check = Effect.fnUntraced(function*(
   if (!(wait > 0 && Number.isFinite(wait))) return yield* limits.outOfRange(path, "wait", "a duration of more than 0")
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
-  return { entity, namespace, prefetch, maxLockRenewal, wait, telemetry }
+  return { entity, namespace, prefetch, maxLockRenewal, wait, telemetry, options }
 })
 
 /** Whether a session can have this id (Service Bus quotas). @internal */
-export const isId = (id: unknown): boolean => typeof id === "string" && id.length <= 128
+export const isId = (id: unknown): boolean => typeof id === "string" && id.length <= 128 && id.isWellFormed()
 
 const named = Effect.fnUntraced(function*<B>(
   entity: ServiceBusEntity.Any,
   sessionId: string,
   options: Options | undefined,
   destructive: boolean,
-  as: (accepted: session.Accepted) => B
+  as: (accepted: session.Accepted, options: Options) => B
 ) {
   const checked = yield* check(entity, options)
   if (!isId(sessionId)) {
-    return yield* limits.outOfRange(entity.path, "sessionId", "a string of at most 128 characters")
+    return yield* limits.outOfRange(checked.entity.path, "sessionId", "a well-formed string of at most 128 characters")
   }
   const accepted = yield* session.accept({ ...checked, id: sessionId, destructive })
   return Option.isSome(accepted)
-    ? as(accepted.value)
+    ? as(accepted.value, checked.options)
     : yield* new SessionCannotBeLockedError({ entity: entity.path, operation: "accept", sessionId })
 })
 
@@ -342,10 +357,13 @@ const next = Effect.fnUntraced(function*<B>(
   entity: ServiceBusEntity.Any,
   options: NextOptions | undefined,
   destructive: boolean,
-  as: (accepted: session.Accepted) => B
+  as: (accepted: session.Accepted, options: Options) => B
 ) {
   const checked = yield* check(entity, options)
-  return Option.map(yield* session.accept({ ...checked, id: null, destructive }), as)
+  return Option.map(
+    yield* session.accept({ ...checked, id: null, destructive }),
+    (accepted) => as(accepted, checked.options)
+  )
 })
 
 const heldOf = <S>(accepted: session.Accepted): Held<S> => {

@@ -8,11 +8,11 @@ import * as Result from "effect/Result"
 import { Sections } from "../internal/amqp/dataPlane/Sections.ts"
 import { Writer } from "../internal/amqp/dataPlane/Writer.ts"
 import type * as Dispatcher from "../internal/amqp/Dispatcher.ts"
-import { encode } from "../internal/messageCodec.ts"
+import { encode, problemOf } from "../internal/messageCodec.ts"
 import { Destructive } from "../internal/receivedMessage.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
-import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
+import * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import type { Door } from "./amqp/Door.ts"
@@ -135,18 +135,33 @@ export interface Started {
   readonly tokenCredential: ServiceBusCredential.TokenCredential
 }
 
+/** What a test gives may be anything; what cannot be used is told by its name, not as a defect. */
+export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | EmulatorError, R> =>
+  Effect.catchDefect(
+    effect,
+    (cause) =>
+      Effect.fail(
+        new EmulatorError({
+          problem: `${what} are not usable: ${cause instanceof Error ? cause.message : typeof cause}`,
+          cause
+        })
+      )
+  )
+
 /** @internal */
 export const make = (started: Started, network: Network): Controls => {
   const { broker, dispatcher, door } = started
   const writer = new Writer()
-  const queueOf = (entity: Receivable<any>): Effect.Effect<Broker.Queue, EmulatorError> => {
-    const queue = broker.queue(entity.path)
-    return queue === undefined
-      ? Effect.fail(
-        new EmulatorError({ problem: `it has no entity "${entity.path}"; declare it with Emulator.entity` })
-      )
-      : Effect.succeed(queue)
-  }
+  const queueOf = (entity: Receivable<any>): Effect.Effect<Broker.Queue, EmulatorError> =>
+    Effect.suspend(() => {
+      const { path } = ServiceBusEntity.contractOf(entity as ServiceBusEntity.Any)
+      const queue = typeof path === "string" ? broker.queue(path) : undefined
+      return queue === undefined
+        ? Effect.fail(
+          new EmulatorError({ problem: `it has no entity "${String(path)}"; declare it with Emulator.entity` })
+        )
+        : Effect.succeed(queue)
+    })
   const list = <A>(
     queue: Broker.Queue,
     body: ServiceBusBody.ServiceBusBody<A, never>
@@ -188,8 +203,7 @@ export const make = (started: Started, network: Network): Controls => {
               stored.push(incoming(writer.take()))
             } catch (error) {
               writer.reset()
-              if (error instanceof MessageEncodeError) return Effect.fail(error)
-              throw error
+              return Effect.fail(new MessageEncodeError({ entity: path, ...problemOf("message", error) }))
             }
           }
           const sent = store(queue, stored)
@@ -204,12 +218,18 @@ export const make = (started: Started, network: Network): Controls => {
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity.body)),
     deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity.body)),
     send: (entity, messages) =>
-      put(entity as unknown as Receivable<any>, messages, (queue, stored) => queue.send(stored)),
+      usable(
+        "the messages",
+        put(entity as unknown as Receivable<any>, messages, (queue, stored) => queue.send(stored))
+      ),
     failTransfer: (entity, messages, why) =>
-      put(
-        entity as Receivable<any>,
-        messages,
-        (queue, stored) => queue.failTransfer(stored, why?.reason, why?.description)
+      usable(
+        "the messages",
+        put(
+          entity as Receivable<any>,
+          messages,
+          (queue, stored) => queue.failTransfer(stored, why?.reason, why?.description)
+        )
       ),
     counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
     connections: Effect.sync(() => door.connections.size),

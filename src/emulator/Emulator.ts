@@ -246,46 +246,53 @@ export interface MemoryOptions extends Options {
 export const layer = (
   options: MemoryOptions
 ): Layer.Layer<ServiceBusClient.ServiceBusClient | Emulator, EmulatorError> =>
-  Layer.effectContext(Effect.gen(function*() {
-    const dispatcher = yield* Dispatcher.make
-    const started = yield* Effect.provideService(start(options, memoryHost, Idle.never), Dispatcher.Shared, dispatcher)
-    const connectionString = connectionStringOf(started.key, memoryHost, undefined)
-    let isUp = true
-    const transport = memory.transport(dispatcher, (socket) => {
-      if (isUp) started.door.accept(socket)
-      return isUp
-    })
-    const client = yield* ConnectionString.parse(connectionString).pipe(
-      Effect.flatMap((parsed) => ServiceBusClient.fromConnectionString(parsed, options.client)),
-      Effect.provideService(Dispatcher.Shared, dispatcher),
-      Effect.provideService(Transport.Transport, transport),
-      // The string is our own.
-      Effect.catchTag("ConnectionStringError", Effect.die),
-      Effect.catchTag(
-        "InvalidOptionError",
-        (error) => Effect.fail(new EmulatorError({ problem: error.message, cause: error }))
+  Layer.effectContext(Controls.usable(
+    "the broker's options",
+    Effect.gen(function*() {
+      const dispatcher = yield* Dispatcher.make
+      const started = yield* Effect.provideService(
+        start(options, memoryHost, Idle.never),
+        Dispatcher.Shared,
+        dispatcher
       )
-    )
-    return Context.make(ServiceBusClient.ServiceBusClient, client).pipe(
-      Context.add(
-        Emulator,
-        Controls.make(started, {
-          port: 0,
-          tlsPort: 0,
-          webSocketPort: 0,
-          certificate: undefined,
-          connectionString,
-          stop: Effect.sync(() => {
-            isUp = false
-            started.door.dropAll()
-          }),
-          start: Effect.sync(() => {
-            isUp = true
+      const connectionString = connectionStringOf(started.key, memoryHost, undefined)
+      let isUp = true
+      const transport = memory.transport(dispatcher, (socket) => {
+        if (isUp) started.door.accept(socket)
+        return isUp
+      })
+      const client = yield* ConnectionString.parse(connectionString).pipe(
+        Effect.flatMap((parsed) => ServiceBusClient.fromConnectionString(parsed, options.client)),
+        Effect.provideService(Dispatcher.Shared, dispatcher),
+        Effect.provideService(Transport.Transport, transport),
+        // The string is our own.
+        Effect.catchTag("ConnectionStringError", Effect.die),
+        Effect.catchTag(
+          "InvalidOptionError",
+          (error) => Effect.fail(new EmulatorError({ problem: error.message, cause: error }))
+        )
+      )
+      return Context.make(ServiceBusClient.ServiceBusClient, client).pipe(
+        Context.add(
+          Emulator,
+          Controls.make(started, {
+            port: 0,
+            tlsPort: 0,
+            webSocketPort: 0,
+            certificate: undefined,
+            connectionString,
+            stop: Effect.sync(() => {
+              isUp = false
+              started.door.dropAll()
+            }),
+            start: Effect.sync(() => {
+              isUp = true
+            })
           })
-        })
+        )
       )
-    )
-  }))
+    })
+  ))
 
 /**
  * How a broker listens.
@@ -316,34 +323,39 @@ export interface ServerOptions extends Options {
 export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, EmulatorError> =>
   Layer.effect(
     Emulator,
-    Effect.gen(function*() {
-      const host = options.host ?? "127.0.0.1"
-      const started = yield* start(options, host, Idle.limits)
-      const accept = (socket: Socket) => {
-        started.door.accept(socket)
-      }
-      const isSecure = options.tlsPort !== undefined || options.webSocketPort !== undefined
-      const certificate = isSecure ? options.certificate ?? Certificate.selfSigned() : undefined
-      const listeners: Array<Listener.Listener> = []
-      const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
-        const { admission } = started.door.options
-        const listener = yield* Listener.make({ host, port, kind, certificate, accept, admission })
-        listeners.push(listener)
-        return listener.port
+    Controls.usable(
+      "the broker's options",
+      Effect.gen(function*() {
+        const host = options.host ?? "127.0.0.1"
+        const started = yield* start(options, host, Idle.limits)
+        const accept = (socket: Socket) => {
+          started.door.accept(socket)
+        }
+        const isSecure = options.tlsPort !== undefined || options.webSocketPort !== undefined
+        const certificate = isSecure ? options.certificate ?? Certificate.selfSigned() : undefined
+        const listeners: Array<Listener.Listener> = []
+        const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
+          const { admission } = started.door.options
+          const listener = yield* Listener.make({ host, port, kind, certificate, accept, admission })
+          listeners.push(listener)
+          return listener.port
+        })
+        const port = yield* listen("tcp", options.port ?? 0)
+        const tlsPort = options.tlsPort === undefined ? 0 : yield* listen("tls", options.tlsPort)
+        const webSocketPort = options.webSocketPort === undefined
+          ? 0
+          : yield* listen("webSocket", options.webSocketPort)
+        return Controls.make(started, {
+          port,
+          tlsPort,
+          webSocketPort,
+          certificate: certificate?.cert,
+          connectionString: connectionStringOf(started.key, host, port),
+          stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
+          start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
+        })
       })
-      const port = yield* listen("tcp", options.port ?? 0)
-      const tlsPort = options.tlsPort === undefined ? 0 : yield* listen("tls", options.tlsPort)
-      const webSocketPort = options.webSocketPort === undefined ? 0 : yield* listen("webSocket", options.webSocketPort)
-      return Controls.make(started, {
-        port,
-        tlsPort,
-        webSocketPort,
-        certificate: certificate?.cert,
-        connectionString: connectionStringOf(started.key, host, port),
-        stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
-        start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
-      })
-    })
+    )
   )
 
 /**

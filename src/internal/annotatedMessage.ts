@@ -133,9 +133,10 @@ export const encodeToSend = (
 export const encode = (
   writer: Writer,
   message: AmqpAnnotatedMessage,
-  messageId: AmqpValue.MessageId | undefined = message.properties?.messageId,
+  messageId: AmqpValue.MessageId | undefined = message?.properties?.messageId,
   now?: lifetime.Now
 ): void => {
+  if (typeof message !== "object" || message === null) messageCodec.refuse("message", "expected an object with a body")
   const { applicationProperties, body, deliveryAnnotations, footer, header, messageAnnotations, properties } = message
   const start = writer.length
   if (typeof body !== "object" || body === null || !kinds.has(body.kind)) {

@@ -4,6 +4,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import { type DeleteMessagesError, type OperationTimeoutError, type SessionLockLostError } from "../ServiceBusError.ts"
+import { isTime } from "./given.ts"
 import { outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
 import type { Asking } from "./receiving.ts"
@@ -57,7 +58,7 @@ const checked = (
   if (!Number.isInteger(max) || max < 1 || max > mostAsked) {
     return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${mostAsked}`))
   }
-  if (before !== undefined && !DateTime.isDateTime(before)) {
+  if (before !== undefined && !isTime(before)) {
     return Effect.fail(outOfRange(self.entity.path, "before", "a DateTime"))
   }
   return before === undefined ? DateTime.now : Effect.succeed(DateTime.toUtc(before))

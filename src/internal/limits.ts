@@ -107,7 +107,7 @@ export const renewalOf = (
   const { renewalBatch: batch = 1, renewalMargin: margin } = options ?? {}
   const counted = count(entity, "renewalBatch", batch)
   if (Result.isFailure(counted)) return Result.fail(counted.failure)
-  return margin === undefined || margin > 0 && margin < 1
+  return margin === undefined || typeof margin === "number" && margin > 0 && margin < 1
     ? Result.succeed({ batch, margin })
     : Result.fail(outOfRange(entity, "renewalMargin", "a number above 0 and below 1"))
 }

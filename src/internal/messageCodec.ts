@@ -242,7 +242,9 @@ const writeAnnotations = (writer: Writer, message: OutgoingMessage<unknown>): vo
     partitionKey === undefined && viaPartitionKey === undefined && scheduledEnqueueTime === undefined &&
     messageAnnotations === undefined
   ) return
-  const entries: Record<string, AmqpValue.AmqpValue> = { ...messageAnnotations }
+  const entries: Record<string, AmqpValue.AmqpValue> = messageAnnotations === undefined
+    ? {}
+    : { ...entriesOf("messageAnnotations", messageAnnotations) }
   if (partitionKey !== undefined) entries["x-opt-partition-key"] = partitionKey
   if (viaPartitionKey !== undefined) entries["x-opt-via-partition-key"] = viaPartitionKey
   if (scheduledEnqueueTime !== undefined) entries["x-opt-scheduled-enqueue-time"] = scheduledEnqueueTime

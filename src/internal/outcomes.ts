@@ -7,6 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { InvalidOptionError, MessageEncodeError } from "../ServiceBusError.ts"
 import * as Settlement from "../Settlement.ts"
@@ -104,7 +105,16 @@ const writtenOf = (settlement: Settlement.Settlement): Written => {
     }
     // Once its copy is accepted.
     case "RetryAfter":
-      return { settlement, outcome: accepted, cut: none }
+      return { settlement: { _tag: "RetryAfter", delay: delayOf(settlement) }, outcome: accepted, cut: none }
+  }
+}
+
+/** What is neither a duration nor a schedule is refused as an infinite duration is. */
+const delayOf = ({ delay }: Settlement.RetryAfter): Settlement.RetryAfter["delay"] => {
+  try {
+    return Duration.isDuration(delay) || Schedule.isSchedule(delay) ? delay : Duration.infinity
+  } catch {
+    return Duration.infinity
   }
 }
 

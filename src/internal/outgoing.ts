@@ -118,6 +118,10 @@ export const write = <M>(
 export const tooLarge = (entity: string, size: number, limit: number): MessageSizeExceededError =>
   new MessageSizeExceededError({ entity, operation: "send", size, limit })
 
+/** Refuses a message whose fields cannot even be read. */
+export const unreadable = <M>({ entity }: Encoder<M>, error: unknown): MessageEncodeError =>
+  new MessageEncodeError({ entity, ...messageCodec.problemOf("message", error) })
+
 /** What goes as one delivery: a batch, or a message that is alone. */
 export interface Batch {
   readonly payload: Uint8Array
@@ -155,12 +159,20 @@ export class Batcher<in M> {
    */
   add(message: M, { maxBatchSize, maxMessageSize }: Limits, key?: string): string | Refusal {
     const { encoder, writer } = this
-    const route = encoder.routeOf(message)
-    const next = key ?? keyOf(route)
+    let route: messageCodec.Route | undefined
+    let next: string
+    let isNamed: boolean
+    try {
+      route = encoder.routeOf(message)
+      next = key ?? keyOf(route)
+      isNamed = route?.messageId !== undefined
+    } catch (error) {
+      return unreadable(encoder, error)
+    }
     if (this.count > 0 && next !== this.key) this.close()
     const before = writer.length
     // The envelope has it too.
-    const name = this.count === 0 && route?.messageId === undefined ? randomUUID() : undefined
+    const name = this.count === 0 && !isNamed ? randomUUID() : undefined
     if (this.count === 0) {
       try {
         messageCodec.beginBatch(writer, route ?? {}, name)

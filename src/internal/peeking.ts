@@ -12,6 +12,7 @@ import { type AttachError, MessageDecodeError, type PeekError, type SessionLockL
 import type { PeekedMessage } from "../ServiceBusMessage.ts"
 import { DecodeProblem } from "./amqp/dataPlane/Reader.ts"
 import { Sections } from "./amqp/dataPlane/Sections.ts"
+import { options as optionsOf } from "./given.ts"
 import { count, isSequenceNumber, outOfRange } from "./limits.ts"
 import * as management from "./management.ts"
 import { Peeked } from "./receivedMessage.ts"
@@ -106,15 +107,18 @@ interface Options {
 /** Looks at up to `max` messages. */
 export const peek = (
   self: Asking,
-  options: Options | undefined,
+  given: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
 ): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | SessionLockLostError | MessageDecodeError> => {
-  const { from = 0n, max = 1 } = options ?? {}
+  const read = optionsOf(self.entity.path, given)
+  if (Result.isFailure(read)) return Effect.fail(read.failure)
+  const options = read.success
+  const { from = 0n, max = 1 } = options
   const counted = count(self.entity.path, "max", max)
   if (Result.isFailure(counted)) return Effect.fail(counted.failure)
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
   const look = Effect.flatMap(
-    sectionsFrom(self, from, max, body === undefined && options?.omitBody === true),
+    sectionsFrom(self, from, max, body === undefined && options.omitBody === true),
     (found): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, MessageDecodeError> => {
       const messages: Array<PeekedMessage<unknown>> = []
       for (const sections of found) {
@@ -137,14 +141,18 @@ const hooks: Hooks<ReadonlyArray<PeekedMessage<unknown>>> = {
 /** Looks at all messages from a number on, `max` at a time. */
 export const browse = (
   self: Asking,
-  options: Options | undefined,
+  given: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
-): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> =>
-  Stream.paginate(options?.from ?? 0n, (from) =>
+): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> => {
+  const read = optionsOf(self.entity.path, given)
+  if (Result.isFailure(read)) return Stream.fail(read.failure)
+  const options = read.success
+  return Stream.paginate(options.from ?? 0n, (from) =>
     Effect.map(
-      peek(self, { ...options, max: options?.max ?? 100, from }, body),
+      peek(self, { ...options, max: options.max ?? 100, from }, body),
       (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
     ))
+}
 
 /** How many messages a walk asks for at a time: the broker sends as many as it likes. */
 const stride = 1000

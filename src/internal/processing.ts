@@ -420,14 +420,13 @@ export class Processing<A, E, R> {
     this.dispatch()
   })
 
-  setConcurrency(concurrency: number): Effect.Effect<void, InvalidOptionError> {
-    return Effect.suspend(() =>
+  readonly setConcurrency = (concurrency: number): Effect.Effect<void, InvalidOptionError> =>
+    Effect.suspend(() =>
       Effect.map(Effect.fromResult(count(this.behind.entity.path, "concurrency", concurrency)), () => {
         this.concurrency = concurrency
         this.dispatch()
       })
     )
-  }
 
   count(): tally.Counts {
     return { ...this.tally, renewals: this.behind.wheel.renewals() - this.renewalsBefore }

@@ -33,6 +33,7 @@ import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
+import { options as optionsOf, withOptions } from "./given.ts"
 import { handingOver } from "./handingOver.ts"
 import {
   count,
@@ -129,11 +130,19 @@ export class Reader {
   }
 
   deleteMessages(options?: DeleteOptions): Effect.Effect<number, any> {
-    return this.self.telemetry.run("delete", () => deleting.deleteMessages(this.self, options ?? {}), deleted)
+    return withOptions(
+      this.entity,
+      options,
+      (options) => this.self.telemetry.run("delete", () => deleting.deleteMessages(this.self, options), deleted)
+    )
   }
 
   purge(options?: DeleteOptions): Effect.Effect<number, any> {
-    return this.self.telemetry.run("delete", () => deleting.purge(this.self, options ?? {}), deleted)
+    return withOptions(
+      this.entity,
+      options,
+      (options) => this.self.telemetry.run("delete", () => deleting.purge(this.self, options), deleted)
+    )
   }
 
   receiveDeferred(
@@ -154,15 +163,18 @@ export class Reader {
   }
 
   private collect(
-    options: ReceiveOptions | undefined,
+    given: ReceiveOptions | undefined,
     body: ServiceBusEntity.Any["body"] | undefined
   ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> {
-    const most = count(this.entity, "max", options?.max ?? 1)
+    const read = optionsOf(this.entity, given)
+    if (Result.isFailure(read)) return Effect.fail(read.failure)
+    const options = read.success
+    const most = count(this.entity, "max", options.max ?? 1)
     if (Result.isFailure(most)) return Effect.fail(most.failure)
     const max = most.success
-    const maxWait = wait(this.entity, "maxWait", options?.maxWait ?? "60 seconds")
+    const maxWait = wait(this.entity, "maxWait", options.maxWait ?? "60 seconds")
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
-    const afterFirst = wait(this.entity, "maxWaitAfterFirst", options?.maxWaitAfterFirst ?? 0)
+    const afterFirst = wait(this.entity, "maxWaitAfterFirst", options.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
     return Effect.suspend(() => {
       const claim = new Claim()
@@ -500,13 +512,13 @@ export class LockedReader extends Reader {
     message: LockedMessage<unknown>,
     options?: { readonly properties?: Settlement.Properties | undefined }
   ): Effect.Effect<void, any> {
-    return this.settle(message, Settlement.abandon(options))
+    return this.saying(message, options, Settlement.abandon)
   }
   defer(
     message: LockedMessage<unknown>,
     options?: { readonly properties?: Settlement.Properties | undefined }
   ): Effect.Effect<void, any> {
-    return this.settle(message, Settlement.defer(options))
+    return this.saying(message, options, Settlement.defer)
   }
   deadLetter(
     message: LockedMessage<unknown>,
@@ -516,7 +528,14 @@ export class LockedReader extends Reader {
       readonly properties?: Settlement.Properties | undefined
     }
   ): Effect.Effect<void, any> {
-    return this.settle(message, Settlement.deadLetter(options))
+    return this.saying(message, options, Settlement.deadLetter)
+  }
+  private saying<O extends object>(
+    message: LockedMessage<unknown>,
+    options: O | undefined,
+    settlement: (options: O) => Settlement.Settlement
+  ): Effect.Effect<void, any> {
+    return withOptions(this.entity, options, (options) => this.settle(message, settlement(options as O)))
   }
   settleAll(
     messages: ReadonlyArray<LockedMessage<unknown>>,

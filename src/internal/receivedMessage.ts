@@ -85,6 +85,9 @@ export const retryProperties = {
 
 export const retryPropertyNames: ReadonlySet<string> = new Set(Object.values(retryProperties))
 
+/** Private names are seen without asking the value itself, which may be a proxy. */
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
+
 /**
  * A received message over its bytes. `body` is filled in when the message is handed out; everything else is decoded when
  * it is first read.
@@ -265,7 +268,7 @@ export abstract class Received<A> implements ReceivedMessage<A> {
 
   /** The sections of a message; undefined for one that is not the library's. */
   static sectionsOf(message: ReceivedMessage<unknown>): Sections | undefined {
-    return message instanceof Received ? message.#sections : undefined
+    return isObject(message) && #sections in message ? message.#sections : undefined
   }
 
   /** The message on memory of its own. */
@@ -347,12 +350,12 @@ export class Locked<A> extends Received<A> implements LockedMessage<A> {
 
   /** The receiver that handed a message out. */
   static ownerOf(message: LockedMessage<unknown>): object | undefined {
-    return message instanceof Locked ? message.#owner : undefined
+    return isObject(message) && #owner in message ? message.#owner : undefined
   }
 
   /** The delivery of a message that `owner` handed out; undefined for a message of another receiver. */
   static deliveryOf(message: LockedMessage<unknown>, owner: object): IncomingDelivery | undefined {
-    return message instanceof Locked && message.#owner === owner ? message.#delivery : undefined
+    return isObject(message) && #owner in message && message.#owner === owner ? message.#delivery : undefined
   }
 }
 

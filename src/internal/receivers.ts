@@ -10,6 +10,6 @@ export interface Internals {
   readonly undecodable: Undecodable
 }
 
-export const { register, of: internalsOf } = behind.make<Internals>(
+export const { find, register, of: internalsOf } = behind.make<Internals>(
   "This receiver was not made by ServiceBusReceiver.make."
 )

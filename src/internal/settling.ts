@@ -17,6 +17,7 @@ import type { Holder, IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { accepted, type Outcome } from "./amqp/dataPlane/Outcome.ts"
 import * as errorMap from "./errorMap.ts"
 import type { SettlingError } from "./errorMap.ts"
+import { outOfRange } from "./limits.ts"
 import type * as lockWheel from "./lockWheel.ts"
 import * as management from "./management.ts"
 import * as outcomes from "./outcomes.ts"
@@ -60,6 +61,9 @@ export const settle = (
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettlingError> => {
   return Effect.suspend(() => {
+    if (!Array.isArray(messages)) {
+      return Effect.fail(outOfRange(self.entity.path, "messages", "an array of messages that this receiver received"))
+    }
     const written = outcomes.written(self.entity, settlement)
     if (Result.isFailure(written)) return Effect.fail(written.failure)
     const what = written.success

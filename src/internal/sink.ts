@@ -16,6 +16,7 @@ import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
 import { monotonic } from "./amqp/monotonic.ts"
+import { effectOf } from "./given.ts"
 import * as outgoing from "./outgoing.ts"
 
 /** The link that a sink sends on. */
@@ -126,7 +127,12 @@ class Run<M, E> {
   /** Puts a message, which is the stream's at `index`, into the open batch of its line. */
   add(message: M, index: number): outgoing.Refusal | undefined {
     const { encoder, limits } = this.outlet
-    const key = outgoing.keyOf(encoder.routeOf(message))
+    let key: string
+    try {
+      key = outgoing.keyOf(encoder.routeOf(message))
+    } catch (error) {
+      return outgoing.unreadable(encoder, error)
+    }
     let line = this.lines.get(key)
     if (line === undefined) {
       line = new Line(key, this.writers.pop() ?? new Writer(blockSize), encoder)
@@ -289,7 +295,7 @@ export const make = <M, E, E2, R>(
         if (error === undefined) continue
         // Whoever takes it may take long: what came before does not wait for that.
         if (settings.linger === 0 && settings.onRejected !== undefined) run.ripen(true)
-        yield* onRejected({ index: at, message, error })
+        yield* effectOf(undefined, "onRejected", onRejected({ index: at, message, error }))
       }
       if (settings.linger === 0) run.ripen(true)
     })

@@ -160,8 +160,8 @@ export class Verdicts<A, E> {
     // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement. Sending a
     // copy may take longer.
     if (!isLater) { for (const job of jobs) this.behind.wheel.release(job.kept) }
-    const refusals = new Map<Job<A>, unknown>()
-    const answers = jobs.length > 1 || isLater ? this.answersOf(jobs, refusals) : undefined
+    const refusals = jobs.length > 1 || isLater ? new Map<Job<A>, unknown>() : undefined
+    const answers = refusals && this.answersOf(jobs, refusals)
     const made = Effect.suspend(() =>
       settling.settle(this.behind, this.options.owner, jobs.map((job) => job.message), settlement, answers)
     )
@@ -183,11 +183,11 @@ export class Verdicts<A, E> {
     settlement: Settlement.Settlement,
     by: Speaker,
     cause: Cause.Cause<unknown>,
-    refusals: ReadonlyMap<Job<A>, unknown>
+    refusals: ReadonlyMap<Job<A>, unknown> | undefined
   ): Effect.Effect<void> {
     const error = Cause.squash(cause)
     const found = jobs.flatMap((job) => {
-      const reason = refusals.get(job) ?? error
+      const reason = refusals?.get(job) ?? error
       return by !== "processor" && isOpen(job) && isHeld(job) && isImpossible(reason) ? [{ job, reason }] : []
     })
     if (found.length === 0) return this.refused(jobs, cause)

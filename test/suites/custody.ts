@@ -83,7 +83,8 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           yield { body: "b" }
           throw new Error("no more")
         }
-        assert.isTrue(Exit.hasDies(yield* Effect.exit(sender.sendAll(broken()))))
+        const unread = yield* sender.sendAll(broken()).pipe(failsWith("InvalidOptionError"))
+        assert.strictEqual(unread.option, "messages")
         yield* sender.send({ body: "c" })
         assert.deepStrictEqual((yield* emulator.messages(Texts)).map(({ body }) => body), ["c"])
       }))
