@@ -203,7 +203,7 @@ export const counts = (
 ): Effect.Effect<Counts, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Effect.gen(function*() {
     const states = { active: 0, deferred: 0, scheduled: 0 }
-    const messages = yield* asking(entity)
+    const messages = yield* asking(ServiceBusEntity.contractOf(entity))
     yield* walk(messages, ({ state }) => {
       states[state]++
     })

@@ -25,7 +25,8 @@ import {
   type PeekRawOptions,
   type ReceiveOptions,
   renewalOf,
-  type Undecodable
+  type Undecodable,
+  undecodable
 } from "./internal/limits.ts"
 import * as management from "./internal/management.ts"
 import * as outcomes from "./internal/outcomes.ts"
@@ -330,7 +331,7 @@ const open = Effect.fnUntraced(function*(
   if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
   }
-  yield* Effect.fromResult(receiving.undecodable(entity.path, options.undecodable))
+  yield* Effect.fromResult(undecodable(entity.path, options.undecodable))
   const renewal = yield* Effect.fromResult(renewalOf(entity.path, options))
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
   return [yield* receiving.make({ entity, namespace, destructive, prefetch, renewal }), options] as const

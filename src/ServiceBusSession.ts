@@ -20,7 +20,6 @@ import * as limits from "./internal/limits.ts"
 import type { Undecodable } from "./internal/limits.ts"
 import * as managementSessions from "./internal/managementSessions.ts"
 import * as reading from "./internal/reading.ts"
-import * as receiving from "./internal/receiving.ts"
 import * as session from "./internal/session.ts"
 import { Telemetry } from "./internal/telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
@@ -318,7 +317,7 @@ export const check = Effect.fnUntraced(function*(
     })
   }
   const options = yield* Effect.fromResult(given.options(path, givenOptions))
-  yield* Effect.fromResult(receiving.undecodable(path, options.undecodable))
+  yield* Effect.fromResult(limits.undecodable(path, options.undecodable))
   const prefetch = yield* Effect.fromResult(limits.count(path, "prefetch", options.prefetch ?? 0, 0))
   if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* limits.outOfRange(path, "maxWait", "a duration of more than 0")

@@ -135,7 +135,7 @@ export interface Started {
   readonly tokenCredential: ServiceBusCredential.TokenCredential
 }
 
-/** What a test gives may be anything; what cannot be used is told by its name, not as a defect. */
+/** What a test gives may be anything; what cannot be used is told by its name, not as a defect. @internal */
 export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | EmulatorError, R> =>
   Effect.catchDefect(
     effect,

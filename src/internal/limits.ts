@@ -111,3 +111,12 @@ export const renewalOf = (
     ? Result.succeed({ batch, margin })
     : Result.fail(outOfRange(entity, "renewalMargin", "a number above 0 and below 1"))
 }
+
+/** The policy that was given, or that of nobody's choice. */
+export const undecodable = (
+  entity: string,
+  value: Undecodable | undefined
+): Result.Result<Undecodable, InvalidOptionError> =>
+  value === undefined || value === "deadLetter" || value === "abandon" || value === "fail"
+    ? Result.succeed(value ?? "deadLetter")
+    : Result.fail(outOfRange(entity, "undecodable", `"deadLetter", "abandon" or "fail"`))

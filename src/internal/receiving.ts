@@ -36,17 +36,6 @@ import * as rescheduling from "./rescheduling.ts"
 import * as supervisor from "./supervisor.ts"
 import { Telemetry } from "./telemetry.ts"
 
-/** The policy that was given, or that of nobody's choice. */
-export const undecodable = (
-  entity: string,
-  value: Undecodable | undefined
-): Result.Result<Undecodable, InvalidOptionError> =>
-  value === undefined || value === "deadLetter" || value === "abandon" || value === "fail"
-    ? Result.succeed(value ?? "deadLetter")
-    : Result.fail(
-      new InvalidOptionError({ entity, option: "undecodable", expected: `"deadLetter", "abandon" or "fail"` })
-    )
-
 export interface Receiving {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
