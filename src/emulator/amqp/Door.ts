@@ -116,10 +116,11 @@ class ServedConnection implements Served {
   private readonly closers = new Map<RheaLink, Array<() => void>>()
   /** The links that something waits for the end of, by session: a session is listened to once, not for each of its links. */
   private readonly sessions = new Map<RheaSession, Set<RheaLink>>()
+  private readonly place: Place
   private stopTimers = (): void => {}
   /** The peer is told that it broke the protocol. */
-  private readonly place: Place
   private isRefused = false
+  /** Its close was written. */
   private isClosing = false
 
   constructor(door: Door, socket: Socket, container: RheaContainer, place: Place) {
@@ -263,8 +264,9 @@ class ServedConnection implements Served {
     this.socket.destroy()
   }
 
-  /** Closes the connection with an error that the peer is told; nothing more is handed to it. */
+  /** Closes the connection with an error that the peer is told, once it is open; nothing more is handed to it. */
   close(error: AmqpError): void {
+    if (!this.rhea.state.local_open) return this.drop()
     this.isClosing = true
     this.rhea.close(error)
     for (const link of [...this.closers.keys()]) this.left(link)
