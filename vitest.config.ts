@@ -15,6 +15,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     setupFiles: ["test/setup.ts"],
     sequence: { concurrent: true },
+    // By default one core is left idle: of two that is half.
+    maxWorkers: "100%",
     typecheck: { enabled: true, checker: "tsc", include: ["test/**/*.test-d.ts"] }
   }
 })

@@ -11,11 +11,12 @@ export const ownScope = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   isKept: (value: A) => boolean = () => true
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
-  Effect.flatMap(Scope.Scope, (scope) =>
-    Effect.suspend(() => {
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.Scope, (scope) => {
       const own = Scope.forkUnsafe(scope)
       return Effect.onExit(
-        Scope.provide(effect, own),
+        restore(Scope.provide(effect, own)),
         (exit) => Exit.isSuccess(exit) && isKept(exit.value) ? Effect.void : Scope.close(own, exit)
       )
-    }))
+    })
+  )

@@ -20,6 +20,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -164,6 +165,12 @@ const interrupted = Effect.fnUntraced(function*(prepare: Case, steps: number) {
   return isOver
 })
 
+/** With how many operations a fiber yields: also between what it is answered and what it does with it. */
+const budgets = [4, 7, 12, 21]
+
+/** What attaches, where nothing else may stay of it. */
+const attaching: ReadonlyArray<string> = ["ServiceBusSender.make", "ServiceBusSession.accept", "client.health"]
+
 export const suite = (name: Name, layerFor: LayerFor) =>
   describe(`interrupted at each step, ${name}`, () => {
     const entities = Array.from({ length: most }, (_, step) => Object.values(fresh(step))).flat()
@@ -191,6 +198,26 @@ export const suite = (name: Name, layerFor: LayerFor) =>
             yield* TestClock.adjust("6 minutes")
             yield* emulator.idle
             assert.isAtMost(others.sessions(), sessions)
+          }
+          yield* others.works
+        }))
+    }
+    for (const operation of name === "in memory" ? attaching : []) {
+      test(`${operation}, by a fiber that yields often`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const others = yield* bystanders
+          yield* emulator.idle
+          const sessions = others.sessions()
+          for (const budget of budgets) {
+            for (let steps = 0, isOver = false; !isOver && steps < most; steps++) {
+              isOver = yield* Effect.scoped(interrupted(cases[operation]!, steps)).pipe(
+                Effect.provideService(Scheduler.MaxOpsBeforeYield, budget)
+              )
+              yield* emulator.idle
+              assert.isTrue(others.isWell(), `a bystander noticed an interruption after ${steps} steps of ${budget}`)
+              assert.strictEqual(others.sessions(), sessions, `${steps} steps of ${budget}`)
+            }
           }
           yield* others.works
         }))

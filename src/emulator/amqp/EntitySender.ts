@@ -51,15 +51,7 @@ export const attachSender = (
   })
   served.onEnd(link, () => attachment.detach())
 
-  // rhea's own answer to a drain has no drain flag where all credit is used up, and a client would wait for ever.
-  const draining = link as unknown as { _draining: boolean; _get_drain: () => boolean }
-  draining._get_drain = () => {
-    if (!draining._draining) return false
-    draining._draining = false
-    link.delivery_count = (link.delivery_count + link.credit) >>> 0
-    link.credit = 0
-    return true
-  }
+  const draining = link as unknown as { readonly _draining: boolean }
   const answerDrain = (): void => {
     // What is chosen already leaves first.
     if (target.pending > 0 && link.credit > 0 && link.is_open()) return schedule(answerDrain)

@@ -282,21 +282,29 @@ const probe = (
     const { rhea } = connection
     const heard = connection.heard()
     const session = rhea.create_session()
-    if (session.local.channel > (rhea.remote.open?.["channel_max"] ?? 65535)) return Effect.sync(() => session.remove())
-    return awaitEvent(session, "session_open", () => session.begin()).pipe(
+    const isAllowed = session.local.channel <= (rhea.remote.open?.["channel_max"] ?? 65535)
+    if (!isAllowed) {
+      session.remove()
+      // Every session has one that was begun before it: it is asked where it stands.
+      connection.plane.ask()
+    }
+    return awaitEvent(session, "session_open", () => isAllowed ? session.begin() : undefined).pipe(
       Effect.timeoutOption(probeTimeout),
       Effect.andThen(Effect.sync(() => {
         if (connection.heard() === heard) {
           return die(errorMap.connectionLost(`the peer answered nothing for ${probeTimeout / 1000} seconds and more`))
         }
-        giveUp(session)
+        if (isAllowed) giveUp(session)
       }))
     )
   })
 
-/** Ends a session that nobody waits for any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
+/** Ends a session that is not wanted any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
 export const giveUp = (session: RheaSession): void => {
-  if (session.state.remote_open) session.close()
+  const { local_open, remote_open } = session.state
+  if (remote_open) session.close()
+  // The peer has never heard of it.
+  else if (!local_open) session.remove()
   else session.once("session_open", () => session.close())
 }
 

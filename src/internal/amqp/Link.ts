@@ -50,40 +50,45 @@ export const session = (
   connection: Connection,
   timeout: number
 ): Effect.Effect<Session, E.ConnectError, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.suspend(() => {
-      const dead = connection.dead()
-      if (dead !== undefined) return Effect.fail(dead)
-      const rhea = connection.rhea.create_session()
-      const most = connection.rhea.remote.open?.["channel_max"] ?? 65535
-      if (rhea.local.channel > most) {
-        rhea.remove()
-        return Effect.fail(errorMap.connectError({
-          condition: "amqp:resource-limit-exceeded",
-          description: `the peer allows ${most + 1} sessions on a connection, and every link has one`
-        }))
-      }
-      const promised = new engine.Session(connection.promised, rhea)
-      const onEnd = endOf(rhea)
-      const heard = connection.heard()
-      return orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
-        Effect.timeoutOrElse({
-          duration: timeout,
-          orElse: () => {
-            connection.doubt(heard)
-            return Effect.fail(unanswered("begin", timeout))
-          }
-        }),
-        Effect.map(() => ({ connection, rhea, promised, plane: connection.plane.of(rhea), onEnd })),
-        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => giveUp(rhea)))
-      )
-    }),
-    ({ rhea }) =>
-      settleDown(
-        connection,
-        Effect.suspend(() => rhea.is_open() ? awaitEvent(rhea, "session_close", () => rhea.close()) : Effect.void)
-      ),
-    { interruptible: true }
+  // What was begun is ended, also where an interruption comes between the answer and whoever waits for it.
+  Effect.uninterruptibleMask((restore) =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        const dead = connection.dead()
+        if (dead !== undefined) return Effect.fail(dead)
+        const rhea = connection.rhea.create_session()
+        const most = connection.rhea.remote.open?.["channel_max"] ?? 65535
+        if (rhea.local.channel > most) {
+          rhea.remove()
+          return Effect.fail(errorMap.connectError({
+            condition: "amqp:resource-limit-exceeded",
+            description: `the peer allows ${most + 1} sessions on a connection, and every link has one`
+          }))
+        }
+        const promised = new engine.Session(connection.promised, rhea)
+        const onEnd = endOf(rhea)
+        const heard = connection.heard()
+        return restore(
+          orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
+            Effect.timeoutOrElse({
+              duration: timeout,
+              orElse: () => {
+                connection.doubt(heard)
+                return Effect.fail(unanswered("begin", timeout))
+              }
+            })
+          )
+        ).pipe(
+          Effect.map(() => ({ connection, rhea, promised, plane: connection.plane.of(rhea), onEnd })),
+          Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => giveUp(rhea)))
+        )
+      }),
+      ({ rhea }) =>
+        settleDown(
+          connection,
+          Effect.suspend(() => rhea.is_open() ? awaitEvent(rhea, "session_close", () => rhea.close()) : Effect.void)
+        )
+    )
   )
 
 /** Tells all links of a session of its end by one listener: how many listeners there are does not grow with the links. */
@@ -129,20 +134,27 @@ export const attach = (
   session: Session,
   options: AttachOptions
 ): Effect.Effect<Link, E.AttachError, Scope.Scope> =>
-  Effect.acquireRelease(open(session, options), close, { interruptible: true })
+  Effect.uninterruptibleMask((restore) => Effect.acquireRelease(open(session, options, restore), close))
 
-const open = (session: Session, options: AttachOptions): Effect.Effect<OpenLink, E.AttachError> =>
+const open = (
+  session: Session,
+  options: AttachOptions,
+  restore: <A, Err, R>(effect: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
+): Effect.Effect<OpenLink, E.AttachError> =>
   Effect.suspend(() => {
     const heard = session.connection.heard()
     const link = new OpenLink(session, options)
-    return orDeath(session.connection, link.attached).pipe(
-      Effect.timeoutOrElse({
-        duration: options.timeout,
-        orElse: () => {
-          session.connection.doubt(heard)
-          return Effect.fail(unanswered("attach", options.timeout, options.entity))
-        }
-      }),
+    return restore(
+      orDeath(session.connection, link.attached).pipe(
+        Effect.timeoutOrElse({
+          duration: options.timeout,
+          orElse: () => {
+            session.connection.doubt(heard)
+            return Effect.fail(unanswered("attach", options.timeout, options.entity))
+          }
+        })
+      )
+    ).pipe(
       Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => link.abandon()))
     )
   })

@@ -46,7 +46,7 @@ const secure = (endpoint: Endpoint) => ({
   minVersion: "TLSv1.2" as const
 })
 
-const openSocket = (endpoint: Endpoint): Effect.Effect<net.Socket, ConnectError> =>
+const openSocket = (endpoint: Endpoint, onOpen: (socket: Socket) => void): Effect.Effect<Socket, ConnectError> =>
   Effect.callback((resume) => {
     const isTls = endpoint.kind === "tls"
     const socket = isTls
@@ -63,6 +63,7 @@ const openSocket = (endpoint: Endpoint): Effect.Effect<net.Socket, ConnectError>
       // Between here and the engine's own listener a late error must not be unhandled.
       socket.on("error", ignore)
       socket.setNoDelay(true)
+      onOpen(socket)
       resume(Effect.succeed(socket))
     }
     const onError = (error: Error) => {
@@ -81,7 +82,10 @@ const openSocket = (endpoint: Endpoint): Effect.Effect<net.Socket, ConnectError>
 const ignore = () => {}
 
 /** The path and subprotocol of the service (Service Bus protocol guide, AMQP over WebSockets). */
-const openWebSocket = (endpoint: Endpoint): Effect.Effect<Socket, ConnectError> =>
+const openWebSocket = (
+  endpoint: Endpoint,
+  onSocket: (socket: Socket) => void
+): Effect.Effect<Socket, ConnectError> =>
   Effect.callback((resume) => {
     const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host
     const client = new WebSocket(`wss://${host}:${endpoint.port}${webSocket.path}`, webSocket.protocol, {
@@ -92,7 +96,9 @@ const openWebSocket = (endpoint: Endpoint): Effect.Effect<Socket, ConnectError> 
     })
     const onOpen = () => {
       client.removeListener("error", onError)
-      resume(Effect.succeed(webSocket.socketOf(client)))
+      const socket = webSocket.socketOf(client)
+      onSocket(socket)
+      resume(Effect.succeed(socket))
     }
     const onError = (error: Error) => {
       client.on("error", ignore)
@@ -115,16 +121,18 @@ const openWebSocket = (endpoint: Endpoint): Effect.Effect<Socket, ConnectError> 
 
 const network: Transport = {
   connect: (endpoint) =>
-    Effect.acquireRelease(
-      endpoint.kind === "webSocket"
-        ? openWebSocket(endpoint)
-        : openSocket(endpoint) as Effect.Effect<Socket, ConnectError>,
-      (socket) =>
-        Effect.sync(() => {
-          socket.destroy()
-        }),
-      { interruptible: true }
-    )
+    Effect.uninterruptibleMask((restore) => {
+      let opened: Socket | undefined
+      const note = (socket: Socket): void => {
+        opened = socket
+      }
+      const opening = endpoint.kind === "webSocket" ? openWebSocket(endpoint, note) : openSocket(endpoint, note)
+      const destroy = Effect.sync(() => {
+        opened?.destroy()
+      })
+      // One that is open when an interruption comes has nobody else to close it.
+      return Effect.acquireRelease(Effect.onError(restore(opening), () => destroy), () => destroy)
+    })
 }
 
 export const Transport: Context.Reference<Transport> = Context.Reference<Transport>(

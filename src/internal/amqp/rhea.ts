@@ -107,7 +107,7 @@ export interface RheaSession extends Emitter {
   readonly state: EndpointState
   readonly local: {
     channel: number
-    readonly handles: Record<number, RheaLink>
+    handles: Record<number, RheaLink>
     readonly begin: Performative
     readonly end: Performative
   }
@@ -144,7 +144,7 @@ export interface RheaLink extends Emitter {
   readonly session: RheaSession
   connection: Pick<RheaConnection, "options" | "container" | "_register">
   readonly state: EndpointState
-  readonly local: { readonly handle: number; readonly attach: Performative; readonly detach: Performative }
+  readonly local: { handle: number; readonly attach: Performative; readonly detach: Performative }
   readonly remote: { attach?: Performative; detach?: { closed?: boolean; error?: RheaError } }
   readonly error: RheaError | undefined
   credit: number
@@ -163,7 +163,7 @@ export interface RheaLink extends Emitter {
   dispatch(event: string, context: unknown): boolean
   _context(): unknown
   _process(): void
-  _get_drain(): boolean | undefined
+  _get_drain: () => boolean | undefined
   on_flow(frame: RheaFrame): void
 }
 

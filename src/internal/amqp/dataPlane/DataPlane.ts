@@ -94,26 +94,32 @@ export class DataPlane {
     connection.registered = false
     // A socket that rhea is about to end gets every frame at once: it would be ended before the rest.
     this.isTurn = connection.is_open()
-    do {
-      const { dirty } = this
-      this.dirty = []
-      for (const plane of dirty) {
-        plane.isDirty = false
+    try {
+      do {
+        const { dirty } = this
+        this.dirty = []
+        for (const plane of dirty) plane.isDirty = false
         // Ours for links that are attached, rhea's frames, ours for links attached just now: no transfer leaves before its
         // attach and no disposition after its detach.
-        plane.pump()
-      }
-      if (state.need_open()) connection._write_open()
-      for (const plane of dirty) {
-        plane.process()
-        plane.pump()
-      }
-      if (state.close_requests > 0) {
-        this.endTurn()
-        if (state.need_close()) connection._write_close()
-      }
-    } while (!state.has_settled())
-    this.endTurn()
+        for (const plane of dirty) plane.pump()
+        if (state.need_open()) connection._write_open()
+        for (const plane of dirty) {
+          plane.process()
+          plane.pump()
+        }
+        if (state.close_requests > 0) {
+          this.endTurn()
+          if (state.need_close()) connection._write_close()
+        }
+      } while (!state.has_settled())
+    } finally {
+      this.endTurn()
+    }
+  }
+
+  /** Has the peer say where a session stands, which it must: for whoever doubts that it hears us. */
+  ask(): void {
+    for (const plane of this.planes.values()) if (plane.session.is_open()) return plane.ask()
   }
 
   private endTurn(): void {
@@ -242,9 +248,15 @@ export class DataPlane {
     session._write_flow = (link) => plane.writeFlow(link)
     const createLink = session.create_link
     session.create_link = (name, constructor, options) => {
+      // rhea tries every handle from the first on.
+      const { handles } = session.local
+      session.local.handles = {}
       const link = createLink.call(session, name, constructor, options)
-      const of = plane.of(link)
-      link.connection = new LinkConnection(link.connection, of)
+      session.local.handles = handles
+      plane.place(link, name)
+      link.connection = new LinkConnection(link.connection, plane.of(link))
+      // rhea counts credit down one by one, and answers with no drain where none was left: some would wait for ever.
+      if (!link.is_receiver()) link._get_drain = () => giveCreditBack(link as DrainingLink)
       return link
     }
 
@@ -266,7 +278,7 @@ export class DataPlane {
       const link = session.remote.handles[handle]!
       if (isTaken) {
         session.links[name] = other
-        session.links[`${name}\u0000${handle}`] = link
+        plane.rename(link, `${name}\u0000${handle}`)
       }
       // rhea starts its count at 0; the sender says where it starts (AMQP 1.0 section 2.6.7).
       if (link.is_receiver()) link.delivery_count = frame.performative["initial_delivery_count"] ?? 0
@@ -314,11 +326,7 @@ export class DataPlane {
       schedule(() => session.remove())
     }
     // By identity: rhea goes by a handle that it never fills in, and by name.
-    session.remove_link = (link) => {
-      for (const name of Object.keys(session.links)) if (session.links[name] === link) delete session.links[name]
-      const { handle } = link.local
-      if (session.local.handles[handle] === link) delete session.local.handles[handle]
-    }
+    session.remove_link = (link) => plane.displace(link)
     return plane
   }
 
@@ -441,6 +449,17 @@ export class DataPlane {
       if (inbox.length > 0) link.onDeliveries?.(inbox)
     }
   }
+}
+
+type DrainingLink = RheaLink & { _draining: boolean }
+
+/** The answer to a drain uses up what credit is left (AMQP 1.0 section 2.6.7); true where it is one. */
+const giveCreditBack = (link: DrainingLink): boolean => {
+  if (!link._draining) return false
+  link._draining = false
+  link.delivery_count = (link.delivery_count + Math.max(0, link.credit)) >>> 0
+  link.credit = 0
+  return true
 }
 
 /** What a link of rhea has for its connection: it says which link wants to be looked at. */

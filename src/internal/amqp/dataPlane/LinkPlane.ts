@@ -22,6 +22,8 @@ export class LinkPlane {
   isDiscarding = false
   /** Its attach is held back for now: nothing may be written on it. */
   isHeld = false
+  /** The name by which rhea finds it. */
+  key: string | undefined = undefined
   /** rhea has something to write for it. */
   isDirty = false
   /** Drains that were over before their answer came: the answer may still come, or not at all. */

@@ -78,6 +78,11 @@ export class SessionPlane {
   isEnded = false
   /** The peer wishes to know where the session stands. */
   isFlowDue = false
+  /** We wish to know where the peer stands. */
+  private isEchoDue = false
+  /** Handles that were given back, and the first that was never taken. */
+  private readonly free: Array<number> = []
+  private next = 0
   /** Links of which rhea has something to say. */
   private dirty: Array<LinkPlane> = []
   /** The session is ended for what its peer did: all that comes before its end is discarded (AMQP 1.0 section 2.5.6). */
@@ -178,6 +183,38 @@ export class SessionPlane {
     this.register()
   }
 
+  /** Has the peer say where the session stands (AMQP 1.0 section 2.7.4). */
+  ask(): void {
+    this.isEchoDue = this.isFlowDue = true
+    this.register()
+  }
+
+  /** Gives a new link its handle, and remembers the name by which rhea finds it. */
+  place(link: RheaLink, name: string): void {
+    const { handles } = this.session.local
+    const handle = this.free.pop() ?? this.next++
+    link.local.handle = link.local.attach["handle"] = link.local.detach["handle"] = handle
+    handles[handle] = link
+    this.of(link).key = name
+  }
+
+  /** Has rhea find a link by another name. */
+  rename(link: RheaLink, name: string): void {
+    this.session.links[name] = link
+    this.of(link).key = name
+  }
+
+  /** A link is gone: its handle is free, if it is still its own. */
+  displace(link: RheaLink): void {
+    const { links, local: { handles } } = this.session
+    const { key } = this.of(link)
+    if (key !== undefined && links[key] === link) delete links[key]
+    const { handle } = link.local
+    if (handles[handle] !== link) return
+    delete handles[handle]
+    this.free.push(handle)
+  }
+
   /** Writes what rhea wants to say of the session and of its links: of those that it was asked to. */
   process(): void {
     const { incoming, local, state } = this.session
@@ -221,13 +258,15 @@ export class SessionPlane {
       writer.uint(link.credit)
       writer.null()
       writer.boolean(isDrain === true)
-    } else if (this.host.padded) { for (let i = 0; i < 5; i++) writer.null() }
-    let fields = link === undefined ? 4 : 9
-    if (this.host.padded) {
-      writer.boolean(false)
-      writer.null()
-      fields = 11
     }
+    const isLong = this.host.padded || this.isEchoDue
+    if (isLong) {
+      if (link === undefined) { for (let i = 0; i < 5; i++) writer.null() }
+      writer.boolean(this.isEchoDue)
+      writer.null()
+      this.isEchoDue = false
+    }
+    const fields = isLong ? 11 : link === undefined ? 4 : 9
     this.endPerformative(at, fields)
     this.endFrame(at)
   }
