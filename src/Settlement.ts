@@ -131,14 +131,24 @@ export const retryAfter = (delay: Duration.Input | Schedule.Schedule<unknown>): 
 
 /** What is no duration becomes an infinite one, so that the settlement is refused. `Duration` takes `NaN` and `{}` for zero. */
 const durationOf = (input: Duration.Input): Duration.Duration => {
-  const isEmpty = typeof input === "object" && !Duration.isDuration(input) && Object.keys(input ?? {}).length === 0
-  return Number.isNaN(input) || isEmpty
-    ? Duration.infinity
-    : Option.getOrElse(Duration.fromInput(input), () => Duration.infinity)
+  try {
+    const isEmpty = typeof input === "object" && !Duration.isDuration(input) && Object.keys(input ?? {}).length === 0
+    return Number.isNaN(input) || isEmpty
+      ? Duration.infinity
+      : Option.getOrElse(Duration.fromInput(input), () => Duration.infinity)
+  } catch {
+    return Duration.infinity
+  }
 }
 
 const tags = new Set(["Complete", "Abandon", "Defer", "DeadLetter", "RetryAfter"])
 
 /** Whether a value is a settlement. @category guards */
-export const isSettlement = (u: unknown): u is Settlement =>
-  Predicate.hasProperty(u, "_tag") && Predicate.isString(u._tag) && tags.has(u._tag)
+export const isSettlement = (u: unknown): u is Settlement => {
+  try {
+    return Predicate.hasProperty(u, "_tag") && Predicate.isString(u._tag) && tags.has(u._tag)
+  } catch {
+    // A proxy, or a getter.
+    return false
+  }
+}

@@ -110,6 +110,42 @@ describe("maxWait", () => {
   )
 
   test(
+    "bounds every call beside one that waits for long",
+    Effect.gen(function*() {
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const one = Effect.gen(function*() {
+        const before = yield* Clock.currentTimeMillis
+        yield* receiver.receive({ maxWait: "1 second" })
+        assert.isAtMost((yield* Clock.currentTimeMillis) - before, 1_100)
+      })
+      const loop = yield* start(Effect.forever(one))
+      const long = yield* start(receiver.receive({ maxWait: "10 seconds" }))
+      yield* passing(Effect.sleep("30 seconds"))
+      assert.isUndefined(loop.pollUnsafe())
+      yield* Fiber.interrupt(loop)
+      assert.deepStrictEqual(yield* passing(Fiber.join(long)), [])
+    })
+  )
+
+  test(
+    "of a call that is gone leaves no failure to a later one",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const lost = linkOf(receiver)
+      yield* emulator.detachLinks({ condition: "amqp:link:detach-forced" })
+      yield* until(Effect.sync(() => lost.dead() !== undefined))
+      yield* emulator.fail({ operation: "attach", error: { condition: "amqp:not-allowed" } })
+      const gone = yield* start(receiver.receive())
+      yield* Fiber.interrupt(gone)
+      yield* emulator.idle
+      yield* TestClock.adjust("1 hour")
+      yield* emulator.send(Texts, [{ body: "now" }])
+      assert.lengthOf(yield* passing(receiver.receive()), 1)
+    })
+  )
+
+  test(
     "ends a stream while another operation is throttled",
     Effect.gen(function*() {
       const receiver = yield* ServiceBusReceiver.make(Texts, { maxWait: "2 seconds" })

@@ -85,13 +85,16 @@ const failed = (cause: unknown): CredentialError =>
 export interface Tokens {
   /** A token for an audience. With `isRefresh` one that the provider has given for this purpose, or later. */
   readonly get: (audience: string, isRefresh?: boolean) => Effect.Effect<Token, CredentialError>
-  /** What was given is refused: the provider is asked next. */
-  readonly forget: () => void
+  /** A token is refused: it is not given again. */
+  readonly refused: (token: Token) => void
+  /** What was given may be good no longer: the provider is asked next, and it is used where that fails. */
+  readonly doubt: (now: number) => void
 }
 
 /** What a provider gave last. Times are milliseconds of Unix time. */
 interface Given<A> {
   readonly value: A
+  readonly givenAt: number
   readonly renewAt: number
   readonly expiresAt: number
 }
@@ -112,7 +115,7 @@ class Provided<A> {
       return Effect.matchEffect(this.ask, {
         onSuccess: ({ expiresAt, value }) =>
           Effect.map(Clock.currentTimeMillis, (now) => {
-            this.last = { value, expiresAt, renewAt: expiresAt - margin(expiresAt - now) }
+            this.last = { value, givenAt: now, expiresAt, renewAt: expiresAt - margin(expiresAt - now) }
             return value
           }),
         onFailure: (error) =>
@@ -127,10 +130,20 @@ class Provided<A> {
     })
   }
 
-  forget(): void {
-    this.last = undefined
+  refused(value: A): void {
+    // Another may have come meanwhile.
+    if (this.last?.value === value) this.last = undefined
+  }
+
+  /** What was given just now is as good as what would be given. */
+  doubt(now: number): void {
+    const { last } = this
+    if (last !== undefined && now - last.givenAt >= recent) this.last = { ...last, renewAt: now }
   }
 }
+
+/** A token that is not older is not asked for again because a claim was refused, in milliseconds. */
+const recent = 60_000
 
 const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
   new Provided(
@@ -173,7 +186,8 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
             }),
             expiresAt: now + lifetime
           })),
-        forget: () => {}
+        refused: () => {},
+        doubt: () => {}
       }
     case "SharedAccessSignature":
       return {
@@ -183,11 +197,16 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
             token: credential.token,
             expiresAt
           })),
-        forget: () => {}
+        refused: () => {},
+        doubt: () => {}
       }
     case "Identity": {
       const provided = jwt(credential, timeout)
-      return { get: (_, isRefresh = false) => provided.get(isRefresh), forget: () => provided.forget() }
+      return {
+        get: (_, isRefresh = false) => provided.get(isRefresh),
+        refused: (token) => provided.refused(token),
+        doubt: (now) => provided.doubt(now)
+      }
     }
     case "Rotating": {
       // A key has no end: what is signed with it is replaced like any other token.
@@ -203,10 +222,19 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
             })
         )
       )
+      const makers = new WeakMap<Token, Tokens>()
       return {
         get: (audience, isRefresh = false) =>
-          Effect.flatMap(provided.get(isRefresh), (tokens) => tokens.get(audience, isRefresh)),
-        forget: () => provided.forget()
+          Effect.flatMap(provided.get(isRefresh), (tokens) =>
+            Effect.map(tokens.get(audience, isRefresh), (token) => {
+              makers.set(token, tokens)
+              return token
+            })),
+        refused: (token) => {
+          const maker = makers.get(token)
+          if (maker !== undefined) provided.refused(maker)
+        },
+        doubt: (now) => provided.doubt(now)
       }
     }
   }
@@ -245,7 +273,7 @@ export const make: (connection: Connection, options: {
         operation: "authorize"
       })
       if (error._tag !== "ServiceBusAuthenticationError" || tried === 2) return yield* error
-      options.tokens.forget()
+      options.tokens.refused(token)
     }
   })
 
@@ -275,11 +303,11 @@ export const make: (connection: Connection, options: {
       // The map keeps a failure for as long as anybody holds it.
       Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity)),
     renew: (entity) =>
-      Effect.suspend(() => {
-        options.tokens.forget()
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        options.tokens.doubt(now)
         return Effect.forEach(
           [entity, `${entity}/$management`],
-          (path) => Effect.flatMap(RcMap.has(claims, path), (isHeld) => isHeld ? put(path, true) : Effect.void),
+          (path) => Effect.flatMap(RcMap.has(claims, path), (isHeld) => isHeld ? put(path, false) : Effect.void),
           { discard: true }
         )
       })

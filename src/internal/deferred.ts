@@ -35,6 +35,8 @@ const fetch = Effect.fnUntraced(function*(
   const entity = self.entity.path
   const { isOpen, namespace } = self
   const asked = namespace.managing(entity, isOpen, (node, timeout) => {
+    // It is not asked again for a caller who is gone.
+    if (request.isAbandoned) return Effect.interrupt
     request.isOut = true
     return Effect.tapError(
       management.receiveDeferred(node, {
@@ -90,6 +92,8 @@ const missing = (self: Receiving, sequenceNumbers: ReadonlyArray<bigint>): Effec
 interface Request {
   /** It may be with the peer, which answers it also where nobody waits any more. */
   isOut: boolean
+  /** Nobody waits for it any more. */
+  isAbandoned: boolean
 }
 
 /**
@@ -124,12 +128,13 @@ const fetching = (
   unclaimed: Unclaimed
 ): Effect.Effect<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> =>
   Effect.uninterruptibleMask((restore) => {
-    const request: Request = { isOut: false }
+    const request: Request = { isOut: false, isAbandoned: false }
     return Effect.flatMap(
       Effect.forkDetach(Effect.interruptible(fetch(self, sequenceNumbers, request)), { startImmediately: true }),
       (fiber) =>
         Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
           Effect.suspend(() => {
+            request.isAbandoned = true
             fiber.addObserver((exit) => {
               if (Exit.isSuccess(exit)) giveBack(self, unclaimed, exit.value)
             })

@@ -39,6 +39,19 @@ const refused = (
 
 const none = Object.freeze({})
 
+/** All fields that an object has, also those that its class reads for it. */
+const fieldsOf = <O extends object>(value: O): O => {
+  const fields = { ...value } as Record<string, unknown>
+  let prototype = Object.getPrototypeOf(value)
+  while (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name !== "constructor" && !(name in fields)) fields[name] = value[name as keyof O]
+    }
+    prototype = Object.getPrototypeOf(prototype)
+  }
+  return fields as O
+}
+
 /** The fields of an options object, or none where there is no such object. */
 export const options = <O extends object>(
   entity: string | undefined,
@@ -51,7 +64,7 @@ export const options = <O extends object>(
     entity,
     option,
     expected,
-    () => typeof value !== "object" || Symbol.iterator in value ? undefined : { ...value }
+    () => typeof value !== "object" || Symbol.iterator in value ? undefined : fieldsOf(value)
   )
   return Result.isSuccess(read) && read.success === undefined
     ? refused(entity, option, expected)

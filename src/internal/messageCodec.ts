@@ -46,7 +46,9 @@ export const problemOf = (
 
 /** What a value is that should be another, in a word. */
 export const kindOf = (value: unknown): string => {
-  if (value === null || typeof value !== "object") return typeof value === "function" ? "a function" : String(value)
+  if (value === null || value === undefined) return String(value)
+  // Never what it says: it may be anything.
+  if (typeof value !== "object") return `a ${typeof value}`
   return Array.isArray(value) ? "an array" : "an object without its fields"
 }
 

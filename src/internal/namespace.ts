@@ -210,21 +210,27 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
      * What is refused as unauthorized is tried once more, under fresh tokens, before that is final: what the service knows of
      * a claim may be over before its time.
      */
-    const renewing = <A, Err extends Any, R>(operation: Effect.Effect<A, Err, R>): Effect.Effect<A, Err, R> =>
-      Effect.catch(
-        operation,
-        (error) =>
-          options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) || error.entity === undefined
-            ? Effect.fail(error)
-            : Effect.andThen(renew(error.entity), operation)
-      )
+    const renewing = <A, Err extends Any, R>(
+      operation: Effect.Effect<A, Err, R>,
+      until = Infinity
+    ): Effect.Effect<A, Err, R> =>
+      Effect.catch(operation, (error) => {
+        const left = until - monotonic(clock)
+        if (
+          options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) || error.entity === undefined || left <= 0
+        ) {
+          return Effect.fail(error)
+        }
+        const renewed = renew(error.entity)
+        return Effect.andThen(left === Infinity ? renewed : Effect.timeoutOption(renewed, left), operation)
+      })
     const renew = (entity: string) =>
       Effect.flatMap(current, ({ claims }) => claims.renew(entity)).pipe(Effect.scoped, Effect.ignore)
     const retrying: retryPolicy.Retrying = {
       heeds: policy.heeds,
       run: (operation, known) => renewing(policy.run(operation, known)),
-      look: (operation, limit) => renewing(policy.look(operation, limit)),
-      persist: (operation, limit) => renewing(policy.persist(operation, limit))
+      look: (operation, limit) => renewing(policy.look(operation, limit), limit?.until),
+      persist: (operation, limit) => renewing(policy.persist(operation, limit), limit?.until)
     }
 
     /** A reference or map that is closed interrupts whoever asks: they are told why instead. */

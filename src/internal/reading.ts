@@ -77,8 +77,8 @@ export class Reader {
   private readonly turn = Semaphore.makeUnsafe(1)
   /** Deferred messages that are here and not in anybody's hands. */
   private readonly unclaimed: deferred.Unclaimed = new Map()
-  /** Whether a call has it. */
-  private isTurn = false
+  /** How many calls have it or wait for it. */
+  private calls = 0
   /** Attaches the link again, where one is lost; a call whose time is over leaves that to the next one. */
   private attaching: Fiber.Fiber<Receiver, ReceiveError | Lost> | undefined = undefined
   /** What could not be decoded, while the messages before it are given first. */
@@ -195,20 +195,18 @@ export class Reader {
   ): Effect.Effect<ReadonlyArray<unknown>, E> {
     let isBegun = false
     const mine = this.turn.withPermits(1)(Effect.suspend(() => {
-      isBegun = this.isTurn = true
-      return Effect.ensuring(
-        call,
-        Effect.sync(() => {
-          this.isTurn = false
-        })
-      )
+      isBegun = true
+      return call
     }))
-    if (!this.isTurn || deadline === Infinity) return mine
     const left = Math.max(0, deadline - monotonic(this.self.clock))
-    return Effect.raceFirst(
+    const inTime = this.calls++ === 0 || left === Infinity ? mine : Effect.raceFirst(
       mine,
-      Effect.andThen(Effect.sleep(left), Effect.suspend(() => isBegun ? Effect.never : Effect.succeed(none)))
+      Effect.andThen(Effect.sleep(left), Effect.suspend(() => isBegun ? Effect.never : Effect.succeed(silence)))
     )
+    return Effect.onExitPrimitive(inTime, () => {
+      this.calls--
+      return undefined
+    })
   }
 
   /** The link, attached again where it was lost; undefined where that takes longer. */
@@ -216,17 +214,18 @@ export class Reader {
     return Effect.suspend((): Effect.Effect<Receiver | undefined, ReceiveError | Lost> => {
       const { attached, clock, link, session } = this.self
       if (this.attaching === undefined && (session !== undefined || link.link.dead() === undefined)) return attached
-      const fiber = this.attaching ??= this.self.fork(attached)
-      const left = deadline - monotonic(clock)
-      const joined = Effect.ensuring(
-        Fiber.join(fiber),
-        Effect.sync(() => {
-          if (fiber.pollUnsafe() !== undefined && this.attaching === fiber) this.attaching = undefined
+      let fiber = this.attaching
+      if (fiber === undefined) {
+        const begun = fiber = this.attaching = this.self.fork(attached)
+        // What comes of it is told to those who wait, and not to later ones.
+        begun.addObserver(() => {
+          if (this.attaching === begun) this.attaching = undefined
         })
-      )
+      }
+      const left = deadline - monotonic(clock)
       return left === Infinity
-        ? joined
-        : Effect.map(Effect.timeoutOption(joined, Math.max(0, left)), Option.getOrUndefined)
+        ? Fiber.join(fiber)
+        : Effect.map(Effect.timeoutOption(Fiber.join(fiber), Math.max(0, left)), Option.getOrUndefined)
     })
   }
 
@@ -492,10 +491,8 @@ class Claim {
  */
 const leastPatience = 1_000
 
-/** What a stream is given where nothing came in its time. */
+/** What is given where nothing came in its time. */
 const silence: ReadonlyArray<never> = []
-
-const none: ReadonlyArray<never> = []
 
 const within = <A, E>(effect: Effect.Effect<A, E>, millis: number): Effect.Effect<unknown, E> =>
   Number.isFinite(millis) ? Effect.timeoutOption(effect, millis) : effect

@@ -129,7 +129,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(yield* Fiber.join(first), [])
         const second = yield* start(receiver.receive({ maxWait: Duration.infinity }))
         yield* emulator.idle
-        yield* TestClock.adjust("3 days")
+        yield* TestClock.adjust("12 hours")
         assert.isUndefined(second.pollUnsafe())
         yield* emulator.send(Texts, texts(1))
         assert.deepStrictEqual(idsOf(yield* Fiber.join(second)), ["0"])
