@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { idsOf, inMemory, passing, testsWith, TextBytes, Texts, texts } from "./suites/harness.ts"
+import { idsOf, inMemory, passing, start, testsWith, TextBytes, Texts, texts } from "./suites/harness.ts"
 import { Carts } from "./suites/sessions.ts"
 
 /**
@@ -162,6 +162,24 @@ describe("what is taken is given to its caller, or is there again", () => {
         ))
       got.push(...(yield* receiver.receiveDeferred(numbers.slice(got.length))).map((message) => message.sequenceNumber))
       assert.deepStrictEqual(got, numbers)
+    }))
+
+  test("receiveDeferred is not asked again for a caller who is gone", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Texts, texts(1))
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const [message] = yield* receiver.receive()
+      yield* receiver.defer(message!)
+      const destructive = yield* ServiceBusReceiver.makeDestructive(Texts)
+      // Its management node is there.
+      yield* Effect.flip(destructive.receiveDeferred([999n]))
+      const call = yield* start(destructive.receiveDeferred([message!.sequenceNumber]))
+      yield* emulator.dropConnections
+      yield* Fiber.interrupt(call)
+      yield* passing(Effect.sleep("1 minute"))
+      assert.lengthOf(yield* emulator.messages(Texts), 1)
+      assert.lengthOf(yield* passing(destructive.receiveDeferred([message!.sequenceNumber])), 1)
     }))
 
   test("a session that is accepted is held by somebody, or given up", () =>

@@ -129,6 +129,24 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual((yield* emulator.counters(Texts)).completed, 1)
       }))
 
+    test("what a handler gives by mistake is told by its kind, never by what it says", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.send(Texts, texts(1))
+        const logged = yield* warnings(Effect.scoped(Effect.gen(function*() {
+          const processor = yield* ServiceBusProcessor.make(
+            receiver,
+            () => Effect.succeed("Bearer SECRET-TOKEN" as unknown as Settlement.Settlement)
+          )
+          yield* passing(reached(processor, ({ deadLettered }) => deadLettered === 1))
+        })))
+        const [letter] = yield* emulator.deadLetters(Texts)
+        assert.include(letter!.deadLetterErrorDescription, "a string")
+        assert.notInclude(letter!.deadLetterErrorDescription, "SECRET")
+        assert.notInclude(logged.map(String).join(), "SECRET")
+      }))
+
     test("in a processor: a dead letter keeps what can be written", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
