@@ -2,9 +2,11 @@
  * Claims-based security: puts a token for each entity that a link is attached to, and puts a new one before it expires,
  * on the same connection, while links stay up (AMQP claims-based security, WD 02; Service Bus protocol guide).
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as RcMap from "effect/RcMap"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
@@ -75,8 +77,17 @@ const expiryOf = (expiresOn: unknown): Effect.Effect<number, CredentialError> =>
   })
 
 /** Whatever the user's credential failed with. */
-const failed = (cause: unknown): CredentialError =>
-  broken("provider", cause instanceof Error ? cause.message : String(cause), cause)
+const failed = (cause: unknown): CredentialError => {
+  try {
+    return broken("provider", cause instanceof Error ? cause.message : String(cause), cause)
+  } catch {
+    return broken("provider", "the identity failed with what cannot be read")
+  }
+}
+
+/** A provider is the user's: what it dies of is a failure of it. */
+const guarded = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, CredentialError> =>
+  Effect.catchDefect(Effect.mapError(effect, failed), (defect) => Effect.fail(failed(defect)))
 
 /**
  * The tokens of a client's credential. What a provider gave is used for every claim and on every connection, until it is
@@ -102,6 +113,8 @@ interface Given<A> {
 /** Asks a provider when there is nothing that it gave before, or not for long any more. */
 class Provided<A> {
   private last: Given<A> | undefined = undefined
+  private asking: Fiber.Fiber<A, CredentialError> | undefined = undefined
+  private waiting = 0
   private readonly ask: Effect.Effect<{ readonly value: A; readonly expiresAt: number }, CredentialError>
 
   constructor(ask: Effect.Effect<{ readonly value: A; readonly expiresAt: number }, CredentialError>) {
@@ -112,13 +125,13 @@ class Provided<A> {
     return Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const { last } = this
       if (last !== undefined && now < last.renewAt) return Effect.succeed(last.value)
-      return Effect.matchEffect(this.ask, {
-        onSuccess: ({ expiresAt, value }) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
-            this.last = { value, givenAt: now, expiresAt, renewAt: expiresAt - margin(expiresAt - now) }
-            return value
-          }),
-        onFailure: (error) =>
+      const asked = last === undefined || isRefresh || now >= last.expiresAt
+        ? this.shared
+        // There is another: it is not waited for as long as an operation may take.
+        : within(patience, this.shared)
+      return Effect.catch(
+        asked,
+        (error) =>
           Effect.flatMap(
             Clock.currentTimeMillis,
             (now) =>
@@ -126,8 +139,32 @@ class Provided<A> {
                 ? Effect.succeed(last.value)
                 : Effect.fail(error)
           )
-      })
+      )
     })
+  }
+
+  /** Asks once for all who wait; nobody's interruption ends it while there are others. */
+  private readonly shared: Effect.Effect<A, CredentialError> = Effect.uninterruptibleMask((restore) =>
+    Effect.gen({ self: this }, function*() {
+      const fiber = this.asking ??= yield* Effect.forkDetach(Effect.interruptible(this.noting))
+      this.waiting++
+      return yield* Effect.ensuring(
+        restore(Fiber.join(fiber)),
+        Effect.sync(() => {
+          if (--this.waiting > 0) return
+          this.asking = undefined
+          fiber.interruptUnsafe()
+        })
+      )
+    })
+  )
+
+  private get noting(): Effect.Effect<A, CredentialError> {
+    return Effect.flatMap(this.ask, ({ expiresAt, value }) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        this.last = { value, givenAt: now, expiresAt, renewAt: expiresAt - margin(expiresAt - now) }
+        return value
+      }))
   }
 
   refused(value: A): void {
@@ -142,6 +179,9 @@ class Provided<A> {
   }
 }
 
+/** How long a provider may take where the last token is good, in milliseconds. */
+const patience = 5_000
+
 /** A token that is not older is not asked for again because a claim was refused, in milliseconds. */
 const recent = 60_000
 
@@ -151,13 +191,17 @@ const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
       try: (abortSignal) => credential.getToken(scope, { abortSignal }),
       catch: failed
     }).pipe(
+      Effect.map((given) => ({ token: given?.token, expiresOn: given?.expiresOnTimestamp })),
+      guarded,
       (token) => within(timeout, token),
-      Effect.flatMap((token) =>
-        token === null || typeof token.token !== "string" || token.token === ""
+      Effect.flatMap(({ expiresOn, token }) =>
+        typeof token !== "string" || token === ""
           ? Effect.fail(broken("provider", "the identity gave no token"))
-          : Effect.map(expiryOf(token.expiresOnTimestamp), (expiresAt) => ({
+          : !token.isWellFormed()
+          ? Effect.fail(broken("token", "the identity gave a token that is no text"))
+          : Effect.map(expiryOf(expiresOn), (expiresAt) => ({
             expiresAt,
-            value: { type: "jwt", token: Redacted.make(token.token), expiresAt }
+            value: { type: "jwt", token: Redacted.make(token), expiresAt }
           }))
       )
     )
@@ -212,7 +256,7 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
       // A key has no end: what is signed with it is replaced like any other token.
       const provided = new Provided<Tokens>(
         Effect.flatMap(
-          within(timeout, Effect.mapError(credential.current, failed)),
+          within(timeout, guarded(credential.current)),
           (current) =>
             Effect.flatMap(Clock.currentTimeMillis, (now) => {
               const expiresAt = current._tag === "SharedAccessSignature"
@@ -294,7 +338,11 @@ export const make: (connection: Connection, options: {
       )
     })
     // A connection that is over needs no token.
-    yield* orDeath(connection, Effect.forever(refresh)).pipe(Effect.ignore, Effect.forkScoped)
+    const refreshing = Effect.catchCause(refresh, (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        : Effect.andThen(Effect.logWarning("Refreshing a Service Bus token failed", cause), Effect.sleep(10_000)))
+    yield* orDeath(connection, Effect.forever(refreshing)).pipe(Effect.ignore, Effect.forkScoped)
   })
 
   const claims = yield* RcMap.make({ lookup: claim })

@@ -104,8 +104,18 @@ export const effectOf = <A, E, R>(
   value: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> => {
   if (isEffect(value)) return value
+  silence(value)
   const read = refused(entity, option, "a function that gives an Effect")
   return Effect.die(Result.isFailure(read) ? read.failure : undefined)
+}
+
+/** Nobody hears what becomes of a promise that an async function gave: its failure must not end the process. */
+const silence = (value: unknown): void => {
+  try {
+    Promise.resolve(value).catch(() => {})
+  } catch {
+    // A proxy whose `then` throws.
+  }
 }
 
 /** Whether a value is an Effect, whatever it is. */

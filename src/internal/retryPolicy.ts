@@ -36,7 +36,9 @@ export const canPass = (error: E.Any): boolean =>
   error.isTransient || error._tag === "ServiceBusCommunicationError" && !errorMap.isUntrusted(error.cause)
 
 /** The same for what runs until it is stopped: what is full now has room again when others leave. */
-const canPassLater = (error: E.Any): boolean => canPass(error) || error._tag === "ServiceBusQuotaExceededError"
+const canPassLater = (error: E.Any): boolean =>
+  canPass(error) || error._tag === "ServiceBusQuotaExceededError" ||
+  error._tag === "ServiceBusError" && error.condition === "amqp:resource-limit-exceeded"
 
 /** Between 0 and the backoff: full jitter keeps many clients from coming back together. `left` is for how long at most. */
 const backoff = (settings: Settings, left: () => number) =>

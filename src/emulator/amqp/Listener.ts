@@ -91,6 +91,11 @@ const keyOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAd
 /** How long TLS, and the request for a WebSocket, may take, in milliseconds. */
 const handshakeTimeout = 10_000
 
+/** A handshake that fails, or takes too long, is the client's business; Node keeps its socket. */
+const giveUp = (_: Error, socket: net.Socket): void => {
+  socket.destroy()
+}
+
 const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.Socket) => void): net.Server => {
   switch (kind) {
     case "tcp":
@@ -101,8 +106,7 @@ const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.So
         leave(socket)
         accept(socket)
       })
-      // A handshake that fails is the client's business.
-      server.on("tlsClientError", () => {})
+      server.on("tlsClientError", giveUp)
       return server
     }
     case "webSocket": {
@@ -113,7 +117,12 @@ const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.So
         headersTimeout: handshakeTimeout,
         connectionsCheckingInterval: handshakeTimeout / 4
       })
-      server.on("tlsClientError", () => {})
+      server.on("tlsClientError", giveUp)
+      // There is nothing else here: a probe or a browser is told so, and keeps no place.
+      server.on("request", (_, response) => {
+        response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
+        response.end("AMQP over WebSocket is spoken here.\n")
+      })
       const webSockets = new WebSocketServer({
         server,
         perMessageDeflate: false,

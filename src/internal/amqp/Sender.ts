@@ -135,30 +135,34 @@ class Operation implements DeliveryOwner, Deadlines.Expiring {
   expire(): void {
     const unknown = this.cancelAll()
     if (unknown) this.link.connection.doubt(this.heard)
-    this.end(Effect.fail(
-      this.failure ?? new OperationTimeoutError({
-        entity: this.link.entity,
-        operation: "send",
-        outcome: unknown ? "unknown" : "notSent",
-        description: unknown
-          ? `the peer did not answer within ${this.timeout} ms`
-          : `the peer gave no credit within ${this.timeout} ms`
-      })
-    ))
+    this.unanswered(
+      unknown,
+      unknown
+        ? `the peer did not answer within ${this.timeout} ms`
+        : `the peer gave no credit within ${this.timeout} ms`,
+      undefined
+    )
   }
 
   private lost(death: ReturnType<Link.Link["dead"]> & {}): void {
-    const unknown = this.cancelAll()
+    if (this.cancelAll()) return this.unanswered(true, "the link was lost before the peer answered", death)
     this.end(Effect.fail(
-      this.failure ?? (unknown
-        ? new OperationTimeoutError({
-          entity: this.link.entity,
-          operation: "send",
-          outcome: "unknown",
-          description: "the link was lost before the peer answered",
-          cause: death
-        })
-        : errorMap.sendError(death, { entity: this.link.entity, operation: "send" }))
+      this.failure ?? errorMap.sendError(death, { entity: this.link.entity, operation: "send" })
+    ))
+  }
+
+  /** What may have been carried out goes before what was refused beside it: no other error says that it may. */
+  private unanswered(unknown: boolean, description: string, death: unknown): void {
+    const { failure, link: { entity } } = this
+    const cause = failure ?? death
+    this.end(Effect.fail(
+      failure !== undefined && !unknown ? failure : new OperationTimeoutError({
+        entity,
+        operation: "send",
+        outcome: unknown ? "unknown" : "notSent",
+        description: failure === undefined ? description : `${description}; of others it said: ${failure.message}`,
+        ...(cause === undefined ? {} : { cause })
+      })
     ))
   }
 
