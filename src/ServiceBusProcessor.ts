@@ -20,7 +20,7 @@ import { find, internalsOf } from "./internal/receivers.ts"
 import * as session from "./internal/session.ts"
 import * as sessionProcessing from "./internal/sessionProcessing.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/tally.ts"
-import { Each, type Verdict } from "./internal/verdicts.ts"
+import { Each, noVerdict, type Verdict } from "./internal/verdicts.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
@@ -486,13 +486,10 @@ const verdictOf = (
   return settlements.length === count && settlements.every(Settlement.isSettlement)
     ? Effect.succeed(new Each(settlements))
     : Effect.fail(
-      new InvalidOptionError({
+      noVerdict(
         entity,
-        operation: "process",
-        option: "settlements",
-        expected:
-          `one settlement for all messages or one for each of the ${count}; the handler gave ${settlements.length}`
-      })
+        `one settlement for all messages or one for each of the ${count}; the handler gave ${settlements.length}`
+      )
     )
 }
 

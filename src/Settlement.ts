@@ -129,11 +129,16 @@ export const retryAfter = (delay: Duration.Input | Schedule.Schedule<unknown>): 
   delay: Schedule.isSchedule(delay) ? delay : durationOf(delay)
 })
 
+const units = new Set(["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"])
+
 /** What is no duration becomes an infinite one, so that the settlement is refused. `Duration` takes `NaN` and `{}` for zero. */
 const durationOf = (input: Duration.Input): Duration.Duration => {
   try {
-    const isEmpty = typeof input === "object" && !Duration.isDuration(input) && Object.keys(input ?? {}).length === 0
-    return Number.isNaN(input) || isEmpty
+    const keys = typeof input === "object" && !Duration.isDuration(input) && !Array.isArray(input)
+      ? Object.keys(input ?? {})
+      : undefined
+    const isNone = keys !== undefined && (keys.length === 0 || !keys.every((key) => units.has(key)))
+    return Number.isNaN(input) || isNone
       ? Duration.infinity
       : Option.getOrElse(Duration.fromInput(input), () => Duration.infinity)
   } catch {

@@ -155,13 +155,33 @@ describe("what is taken is given to its caller, or is there again", () => {
       }
       const receiver = yield* ServiceBusReceiver.makeDestructive(Texts)
       const got: Array<bigint> = []
-      yield* interruptedEverywhere(60, () =>
+      yield* interruptedEverywhere(150, () =>
         Effect.map(
           receiver.receiveDeferred(numbers.slice(got.length, got.length + 1)),
           (messages) => got.push(...messages.map(({ sequenceNumber }) => sequenceNumber))
         ))
       got.push(...(yield* receiver.receiveDeferred(numbers.slice(got.length))).map((message) => message.sequenceNumber))
       assert.deepStrictEqual(got, numbers)
+    }))
+
+  test("receiveDeferred waits for the answer to one before it that nobody waits for any more", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const peekLock = yield* ServiceBusReceiver.make(Texts)
+      const receiver = yield* ServiceBusReceiver.makeDestructive(Texts)
+      yield* Effect.flip(receiver.receiveDeferred([999n]))
+      for (let step = 0; step < 30; step++) {
+        yield* emulator.send(Texts, texts(1, step))
+        const [message] = yield* peekLock.receive()
+        yield* peekLock.defer(message!)
+        const call = yield* start(receiver.receiveDeferred([message!.sequenceNumber]))
+        for (let i = 0; i < step && call.pollUnsafe() === undefined; i++) yield* Effect.yieldNow
+        const isDone = call.pollUnsafe() !== undefined
+        yield* Fiber.interrupt(call)
+        if (!isDone) {
+          assert.deepStrictEqual(idsOf(yield* receiver.receiveDeferred([message!.sequenceNumber])), [String(step)])
+        }
+      }
     }))
 
   test("receiveDeferred is not asked again for a caller who is gone", () =>

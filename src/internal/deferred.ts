@@ -59,7 +59,14 @@ const fetch = Effect.fnUntraced(function*(
       (error) =>
         Effect.flatMap(
           missing(self, sequenceNumbers),
-          (missing) => Effect.fail(new MessageNotFoundError({ ...error, missing }))
+          (missing) =>
+            Effect.fail(
+              new MessageNotFoundError({
+                ...error,
+                ...(error.cause === undefined ? {} : { cause: error.cause }),
+                missing
+              })
+            )
         )
     )
   )
@@ -100,7 +107,11 @@ interface Request {
  * Messages that the broker has forgotten and whose caller was interrupted before he had them, by their sequence numbers: the
  * next call has them.
  */
-export type Unclaimed = Map<bigint, IncomingDelivery>
+export class Unclaimed {
+  readonly messages = new Map<bigint, IncomingDelivery>()
+  /** Requests whose caller is gone, and which are not answered yet. */
+  readonly out = new Set<Fiber.Fiber<unknown, unknown>>()
+}
 
 /** What nobody gets: deferred again, or, where the broker has forgotten it, kept for the next call. */
 const giveBack = (self: Receiving, unclaimed: Unclaimed, deliveries: Iterable<IncomingDelivery>): void => {
@@ -108,7 +119,7 @@ const giveBack = (self: Receiving, unclaimed: Unclaimed, deliveries: Iterable<In
     if (!self.destructive) delivery.holder.dispose([delivery], abandoned)
     else {
       const number = sequenceNumberOf(delivery)
-      if (number !== undefined) unclaimed.set(number, delivery)
+      if (number !== undefined) unclaimed.messages.set(number, delivery)
     }
   }
 }
@@ -121,25 +132,31 @@ const sequenceNumberOf = (delivery: IncomingDelivery): bigint | undefined => {
   }
 }
 
-/** Fetches messages; where the caller is interrupted once the request is out, what comes is given back. */
+/** Fetches messages into a claim; where the caller is interrupted once the request is out, what comes is given back. */
 const fetching = (
   self: Receiving,
   sequenceNumbers: ReadonlyArray<bigint>,
-  unclaimed: Unclaimed
-): Effect.Effect<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> =>
+  unclaimed: Unclaimed,
+  claim: Array<IncomingDelivery>
+): Effect.Effect<void, ReceiveDeferredError | SessionLockLostError> =>
   Effect.uninterruptibleMask((restore) => {
     const request: Request = { isOut: false, isAbandoned: false }
     return Effect.flatMap(
       Effect.forkDetach(Effect.interruptible(fetch(self, sequenceNumbers, request)), { startImmediately: true }),
       (fiber) =>
-        Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
-          Effect.suspend(() => {
-            request.isAbandoned = true
-            fiber.addObserver((exit) => {
-              if (Exit.isSuccess(exit)) giveBack(self, unclaimed, exit.value)
-            })
-            return request.isOut ? Effect.void : Fiber.interrupt(fiber)
-          }))
+        Effect.map(
+          Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
+            Effect.suspend(() => {
+              request.isAbandoned = true
+              unclaimed.out.add(fiber)
+              fiber.addObserver((exit) => {
+                unclaimed.out.delete(fiber)
+                if (Exit.isSuccess(exit)) giveBack(self, unclaimed, exit.value)
+              })
+              return request.isOut ? Effect.void : Fiber.interrupt(fiber)
+            })),
+          (deliveries) => void claim.push(...deliveries)
+        )
     )
   })
 
@@ -161,16 +178,21 @@ export const receive = (
   }
   if (sequenceNumbers.length === 0) return Effect.succeed([])
   const wanted = Arr.dedupe(sequenceNumbers)
-  const missing = wanted.filter((number) => !unclaimed.has(number))
-  const fetched = missing.length === 0 ? Effect.succeed([]) : fetching(self, missing, unclaimed)
-  return Effect.flatMap(fetched, (deliveries) => {
-    for (const number of wanted) {
-      const delivery = unclaimed.get(number)
-      if (delivery === undefined) continue
-      unclaimed.delete(number)
-      claim.push(delivery)
-    }
-    claim.push(...deliveries)
+  // What an answer on its way brings is not asked for again.
+  const fetched = Effect.andThen(
+    Effect.suspend(() => unclaimed.out.size === 0 ? Effect.void : Fiber.awaitAll([...unclaimed.out])),
+    Effect.suspend(() => {
+      const missing: Array<bigint> = []
+      for (const number of wanted) {
+        const delivery = unclaimed.messages.get(number)
+        unclaimed.messages.delete(number)
+        if (delivery === undefined) missing.push(number)
+        else claim.push(delivery)
+      }
+      return missing.length === 0 ? Effect.void : fetching(self, missing, unclaimed, claim)
+    })
+  )
+  return Effect.flatMap(fetched, () => {
     const messages: Array<Handed<unknown>> = []
     let failure: MessageDecodeError | undefined = undefined
     for (const delivery of [...claim]) {

@@ -17,10 +17,14 @@ export const toMillis = (input: Duration.Input): number => {
   return millis > 0 ? whole(millis) : millis
 }
 
-/** An object that says nothing of a duration; one whose fields cannot be read is none either. */
+const units = new Set(["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"])
+
+/** An object that says nothing of a duration, or something else; one whose fields cannot be read is none either. */
 const isEmpty = (input: Duration.Input): boolean => {
   try {
-    return typeof input === "object" && !Duration.isDuration(input) && Object.keys(input ?? {}).length === 0
+    if (typeof input !== "object" || Duration.isDuration(input) || Array.isArray(input)) return false
+    const keys = Object.keys(input ?? {})
+    return keys.length === 0 || !keys.every((key) => units.has(key))
   } catch {
     return true
   }

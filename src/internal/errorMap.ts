@@ -330,6 +330,15 @@ export const protocolBroken = (
   return condition === framingError ? new E.ServiceBusError(common) : new E.ServiceBusConnectionError(common)
 }
 
+/**
+ * A peer ended a connection, or a session, that was open. Whatever for: it is lost like any other, and what is not allowed on
+ * the next one is said there. Only where there are too many is it the answer to opening it.
+ */
+export const closed = (error: AmqpError, context: Context = {}): E.ServiceBusConnectionError | E.ServiceBusError =>
+  error.condition === "amqp:resource-limit-exceeded"
+    ? connectError(error, context) as E.ServiceBusError
+    : new E.ServiceBusConnectionError(fields(context, error.condition, error.description))
+
 const framingError = "amqp:connection:framing-error"
 
 /** Whether a peer's frames cannot be read, on no connection: found here, not said by the peer of ours. */

@@ -20,7 +20,7 @@ import {
   type InvalidOptionError,
   MessageDecodeError,
   type ReceiveError,
-  type ServiceBusConnectionError,
+  ServiceBusConnectionError,
   type SessionLockLostError
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
@@ -33,6 +33,7 @@ import { bind } from "./bound.ts"
 import * as deferred from "./deferred.ts"
 import * as deleting from "./deleting.ts"
 import { toMillis } from "./duration.ts"
+import { isUnreadable } from "./errorMap.ts"
 import { options as optionsOf, withOptions } from "./given.ts"
 import { handingOver } from "./handingOver.ts"
 import {
@@ -76,7 +77,7 @@ export class Reader {
   /** Two calls at a time would take each other's credit. */
   private readonly turn = Semaphore.makeUnsafe(1)
   /** Deferred messages that are here and not in anybody's hands. */
-  private readonly unclaimed: deferred.Unclaimed = new Map()
+  private readonly unclaimed = new deferred.Unclaimed()
   /** How many calls have it or wait for it. */
   private calls = 0
   /** Attaches the link again, where one is lost; a call whose time is over leaves that to the next one. */
@@ -313,10 +314,24 @@ export class Reader {
       const since = monotonic(clock)
       return Effect.matchEffect(this.whileHeld(waiting), {
         onSuccess: () => Effect.succeed(true),
-        onFailure: (error: E | Lost | ServiceBusConnectionError) =>
-          canPass(error) && monotonic(clock) - since >= receiving.routine
-            ? Effect.succeed(false)
-            : Effect.fail(error)
+        onFailure: (error: E | Lost | ServiceBusConnectionError) => {
+          const { link, namespace, session } = this.self
+          if (canPass(error)) {
+            return monotonic(clock) - since >= receiving.routine ? Effect.succeed(false) : Effect.fail(error)
+          }
+          // A link that was attached is lost, whatever for: what is not allowed is said where it is attached again.
+          return session !== undefined || link.link.dead() === undefined || isUnreadable(error) ||
+              namespace.options.retry.maxRetries === 0
+            ? Effect.fail(error)
+            : Effect.fail(
+              new ServiceBusConnectionError({
+                entity: this.entity,
+                operation: "receive",
+                description: "the link was lost",
+                cause: error
+              })
+            )
+        }
       })
     })
   }

@@ -81,6 +81,7 @@ export const make: (
       if (!delivery.settled) receiver.session.dispose(delivery, accepted, true)
       answer(pending, delivery)
     }
+    connection.hear()
     since += deliveries.length
     if (since >= credit / 2) {
       receiver.addCredit(since)

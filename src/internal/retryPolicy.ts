@@ -55,7 +55,9 @@ const backoff = (settings: Settings, left: () => number) =>
 const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err => {
   if (attempts <= 1 || !("attempts" in error)) return error
   const { constructor } = error as unknown as { constructor: new(fields: object) => Err }
-  return new constructor({ ...error, attempts })
+  // Not among what is spread.
+  const { cause } = error as { readonly cause?: unknown }
+  return new constructor({ ...error, ...(cause === undefined ? {} : { cause }), attempts })
 }
 
 /** What is known of an operation beside what its tries say. */

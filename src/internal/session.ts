@@ -129,7 +129,13 @@ const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
         ? Effect.succeed(undefined)
         : error._tag === "SessionCannotBeLockedError" && options.id !== null
         // An answer like any other: the client does not ask again by itself.
-        ? Effect.succeed(new SessionCannotBeLockedError({ ...error, sessionId: options.id }))
+        ? Effect.succeed(
+          new SessionCannotBeLockedError({
+            ...error,
+            ...(error.cause === undefined ? {} : { cause: error.cause }),
+            sessionId: options.id
+          })
+        )
         : Effect.fail(error)
     )
   )

@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
-import type {
+import {
   InvalidOptionError,
-  MessageEncodeError,
-  MessageSizeExceededError,
-  NotSupportedError
+  type MessageEncodeError,
+  type MessageSizeExceededError,
+  type NotSupportedError
 } from "../ServiceBusError.ts"
 import type { LockedMessage } from "../ServiceBusMessage.ts"
 import * as Settlement from "../Settlement.ts"
@@ -81,6 +81,14 @@ const impossible: ReadonlySet<unknown> = new Set<Impossible["_tag"]>([
 const isImpossible = (error: unknown): error is Impossible =>
   Predicate.hasProperty(error, "_tag") && impossible.has(error._tag)
 
+/** The settlements that a handler of batches gave are too few, too many, or none. */
+export const noVerdict = (entity: string, expected: string): InvalidOptionError =>
+  new InvalidOptionError({ entity, operation: "process", option: "settlements", expected })
+
+const isNoVerdict = (error: unknown): error is InvalidOptionError =>
+  isImpossible(error) && error._tag === "InvalidOptionError" && error.option === "settlements" &&
+  error.operation === "process"
+
 /** What carries out verdicts for a processor. */
 export interface Options<A, E> {
   readonly receiving: receiving.Receiving
@@ -123,6 +131,15 @@ export class Verdicts<A, E> {
   /** A handler that failed, or that ended as interrupted though its processor did not interrupt it. */
   fail({ jobs }: Work<A, E>, cause: Cause.Cause<E>): Effect.Effect<void> {
     this.tally.failed++
+    const error = Cause.squash(cause)
+    // What it gave is no verdict: run again, it would give the same.
+    if (this.options.onFailure === undefined && isNoVerdict(error)) {
+      return Effect.forEach(
+        jobs.filter(isOpen),
+        (job) => this.otherwise(job, Settlement.complete, "processor", error),
+        { concurrency: "unbounded", discard: true }
+      )
+    }
     const { onFailure = abandon } = this.options
     return this.settleGroups(jobs, "onFailure", (job) => onFailure(cause, job.message))
   }

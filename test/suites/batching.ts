@@ -148,6 +148,27 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(yield* processor.drain, { received: 20, abandoned: 16, completed: 4, failed: 4 })
       }))
 
+    test("a wrong number of settlements is dead-lettered where there is no onFailure: it would be the same again", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(4))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        let runs = 0
+        const processor = yield* ServiceBusProcessor.makeBatched(
+          receiver,
+          () => {
+            runs++
+            return Effect.succeed(wrong({ a: 1 }))
+          },
+          { size: 4, within: "1 hour" }
+        )
+        yield* reached(processor, ({ deadLettered }) => deadLettered === 4)
+        assert.strictEqual(runs, 1)
+        const [letter] = yield* emulator.deadLetters(Texts)
+        assert.strictEqual(letter!.deadLetterReason, "InvalidOptionError")
+        assert.include(letter!.deadLetterErrorDescription, "the handler gave 0")
+      }))
+
     test("onFailure decides about every message of a batch that failed, also where it throws", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -1,5 +1,5 @@
 import { assert, describe } from "@effect/vitest"
-import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -112,6 +112,35 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           const counts = yield* processor.drain
           assert.deepInclude(counts, { received: 8, failed: 0, lockLost: 0 })
         })), long)
+    }
+
+    for (
+      const condition of ["amqp:unauthorized-access", "com.microsoft:auth-failed", "some:unknown", "amqp:not-allowed"]
+    ) {
+      for (
+        const [how, lose] of [
+          ["a close", emulated(({ closeConnections }) => closeConnections({ condition }))],
+          ["an end", emulated(({ endSessions }) => endSessions({ condition }))],
+          ["a detach", emulated(({ detachLinks }) => detachLinks({ condition }))]
+        ] as const
+      ) {
+        test(`${how} with ${condition} is a loss like any other`, () =>
+          passing(Effect.gen(function*() {
+            const emulator = yield* Emulator.Emulator
+            const streaming = yield* ServiceBusReceiver.make(Texts)
+            const receiver = yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(Texts))
+            const stream = yield* start(streaming.messages.pipe(Stream.take(1), Stream.runCollect))
+            const receive = yield* start(receiver.receive())
+            yield* emulator.idle
+            const link = linkOf(streaming)
+            yield* lose
+            yield* until(Effect.sync(() => link.dead() !== undefined))
+            yield* emulator.send(Texts, texts(1))
+            assert.lengthOf(yield* Fiber.join(stream), 1)
+            assert.isUndefined(receive.pollUnsafe())
+            yield* Fiber.interrupt(receive)
+          })))
+      }
     }
 
     test("a message settled twice, over two links, is settled once", () =>

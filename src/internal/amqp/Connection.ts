@@ -29,8 +29,10 @@ export interface Connection {
   readonly dispatcher: Dispatcher.Dispatcher
   /** What the peer has left unanswered, if anything: see `farewell`. */
   readonly silence: Silence
-  /** How many frames have come that say something: heartbeats do not. */
+  /** How many answers have come: heartbeats are none, nor deliveries, but for those that are responses. */
   readonly heard: () => number
+  /** A response has come. */
+  readonly hear: () => void
   /**
    * Something that was on the wire had no answer in its time; `heard` is what had been heard when it left. Where nothing was
    * heard since, the peer is asked for what it answers at once, and given up where it does not.
@@ -168,10 +170,13 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     rhea._process()
     die(reason)
   }
+  let isOpened = false
   const failed = (error: unknown): void =>
     die(
       isAmqp(error)
-        ? errorMap.connectError({ condition: error.condition, description: error.description })
+        ? isOpened
+          ? errorMap.closed({ condition: error.condition, description: error.description })
+          : errorMap.connectError({ condition: error.condition, description: error.description })
         : errorMap.connectionLost(error instanceof Error ? error.message : "the peer closed the socket", error)
     )
   rhea.on("connection_error", (context) => failed(context.error))
@@ -224,9 +229,12 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     },
     dispatcher,
     silence,
-    heard: () => guard.frames,
+    heard: () => guard.answers,
+    hear: () => {
+      guard.answers++
+    },
     doubt: (heard) => {
-      if (death === undefined && guard.frames === heard) doubted.openUnsafe()
+      if (death === undefined && guard.answers === heard) doubted.openUnsafe()
     },
     dead: () => death,
     onDeath: (hook) => {
@@ -241,6 +249,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     }
   }
   yield* orDeath(connection, awaitEvent(rhea, "connection_open", () => rhea.connect()))
+  isOpened = true
   const doubting = Effect.forever(Effect.andThen(doubted.await, probe(connection, doubted, die)))
   const timers = socket.isLocal === true ? [] : [heartbeats(connection), watchdog(clock, silence, die)]
   for (const timer of [...timers, doubting]) {

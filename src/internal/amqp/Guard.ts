@@ -132,8 +132,8 @@ export class Guard {
   private phase: "header" | "sasl" | "amqp" | "violated" = "header"
   private pending: Array<Buffer> = []
   private size = 0
-  /** How many frames came that say something: heartbeats do not. */
-  frames = 0
+  /** How many frames came that answer something: heartbeats do not, nor what credit of long ago lets come. */
+  answers = 0
   /** How many bytes must be there before it is worth looking again. */
   private needed = 8
   private opened = false
@@ -242,7 +242,6 @@ export class Guard {
     }
     // An empty frame keeps the connection alive.
     if (body === end) return
-    this.frames++
     const channel = bytes.readUInt16BE(start + 6)
     const reader = new Reader(bytes, body, end)
     const descriptor = reader.descriptor()
@@ -251,6 +250,7 @@ export class Guard {
       if (!this.channels.has(channel)) this.outside("transfer or disposition", channel)
       return
     }
+    if (code !== 0x14) this.answers++
     const shape = (this.phase === "sasl" ? saslShapes : shapes).get(code)
     if (shape === undefined) throw new Violation("a frame has an unknown performative", malformed)
     const list = reader.position

@@ -211,7 +211,7 @@ class OpenLink implements Link {
     this.plane = session.plane.of(this.rhea)
     this.listen(this.rhea, `${this.kind}_error`, () => this.die(this.rhea.error))
     this.listen(this.rhea, `${this.kind}_close`, () => this.die(this.rhea.error))
-    this.off.push(session.onEnd(() => this.die(session.rhea.error)))
+    this.off.push(session.onEnd(() => this.ended(session.rhea.error)))
     this.off.push(session.connection.onDeath((death) => this.dieOf(death)))
 
     this.attached = Effect.callback((resume) => {
@@ -251,6 +251,16 @@ class OpenLink implements Link {
           { condition: error.condition, description: error.description },
           { entity: this.entity }
         )
+    )
+  }
+
+  /** Its session was ended. */
+  private ended(error: RheaError | undefined): void {
+    const { condition, description } = error ?? {}
+    this.dieOf(
+      condition === undefined
+        ? new ServiceBusConnectionError({ entity: this.entity, description: "the peer ended the session" })
+        : errorMap.closed({ condition, description }, { entity: this.entity })
     )
   }
 
