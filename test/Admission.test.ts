@@ -13,6 +13,7 @@ import {
   ServiceBusSender
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as https from "node:https"
 import * as net from "node:net"
 import * as Authorization from "../src/emulator/Authorization.ts"
 import * as sas from "../src/internal/sas.ts"
@@ -111,6 +112,29 @@ describe("a limit of handshakes", { timeout: 30_000 }, () => {
 })
 
 const isOurs = (host: string) => Authorization.isLoopback(host) || host === "contoso.servicebus.windows.net"
+
+describe("the port for WebSocket", () => {
+  it.live("answers what asks for something else, which keeps no place", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      for (let i = 0; i < 3; i++) {
+        const status = yield* Effect.callback<number | undefined>((resume) => {
+          const request = https.get(
+            { host: "127.0.0.1", port: emulator.webSocketPort, ca: emulator.certificate, servername: "localhost" },
+            (response) => {
+              response.resume()
+              resume(Effect.succeed(response.statusCode))
+            }
+          )
+          request.on("error", (error) => resume(Effect.die(error)))
+          return Effect.sync(() => request.destroy())
+        })
+        assert.strictEqual(status, 426)
+      }
+      // All places are free again.
+      yield* until(Effect.map(Effect.exit(Effect.scoped(connected)), Exit.isSuccess))
+    }).pipe(Effect.scoped, Effect.provide(serverOf({ webSocketPort: 0, maxHandshakes: 2 }))))
+})
 
 describe("the host of a token", { timeout: 30_000 }, () => {
   const check = (resource: string, audience = "sb://localhost/letters") =>

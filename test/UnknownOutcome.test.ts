@@ -176,6 +176,11 @@ describe("An outcome that is unknown", () => {
               const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")!.error
               if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") {
                 seen.unknown++
+                // What the last try failed with is told.
+                assert.isTrue(
+                  error.attempts === 1 || error.cause !== undefined,
+                  `${error.attempts} tries, and no cause`
+                )
                 if (done) seen.doneButUnknown++
                 return
               }
