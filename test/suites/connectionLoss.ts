@@ -90,6 +90,8 @@ export const suite = (name: Name, layerFor: LayerFor) =>
           yield* soon(() => deliveriesOf(sender) >= 1000)
           yield* lose
           const results = yield* Fiber.join(fiber)
+          // A broker that closes still reads what was on its way.
+          yield* until(Effect.map(emulator.connections, (connections) => connections === 0))
           const sent = results.filter((result) => result._tag === "Success")
           const failures = results.flatMap((result) => result._tag === "Failure" ? [result.failure] : [])
           const unknown = failures.filter((error) =>
