@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { AmqpValue } from "./AmqpValue.ts"
+import { InvalidOptionError } from "./ServiceBusError.ts"
 
 const TypeId = "~effect-service-bus/ServiceBusBody"
 
@@ -228,6 +229,9 @@ const madeOf = <A, In>(
 export const json = <S extends Schema.ConstraintCodec<unknown, unknown> & Makeable>(
   schema: S
 ): ServiceBusBody<S["Type"], S["~type.make.in"]> => {
+  if (!Schema.isSchema(schema)) {
+    throw new InvalidOptionError({ option: "schema", expected: "a Schema" })
+  }
   const codec = Schema.toCodecJson(schema as unknown as Schema.Codec<S["Type"], unknown>)
   const makeable = schema as unknown as {
     readonly make: (input: S["~type.make.in"]) => S["Type"]

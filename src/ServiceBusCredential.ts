@@ -65,7 +65,7 @@ const isRedacted = (value: unknown): value is Redacted.Redacted<string> => {
 export const sharedKey = (options: {
   readonly name: string
   readonly key: string | Redacted.Redacted<string>
-}): SharedKey => ({ _tag: "SharedKey", name: options.name, key: secret(options.key) })
+}): SharedKey => ({ _tag: "SharedKey", name: options?.name, key: secret(options?.key) })
 
 /**
  * A ready-made SAS token (`SharedAccessSignature sr=…&sig=…&se=…&skn=…`).

@@ -114,10 +114,11 @@ export const queue: {
   readonly sessionState?: ServiceBusBody.ServiceBusBody<any> | undefined
 }): any => ({
   [TypeId]: TypeId,
-  _tag: options.sessions === true ? "SessionQueue" : "Queue",
+  // What is no contract is refused where it is used.
+  _tag: options?.sessions === true ? "SessionQueue" : "Queue",
   name,
   path: name,
-  body: options.body,
+  body: options?.body,
   ...stateOf(options)
 })
 
@@ -147,10 +148,10 @@ export const topic: {
   readonly sessions?: boolean | undefined
 }): any => ({
   [TypeId]: TypeId,
-  _tag: options.sessions === true ? "SessionTopic" : "Topic",
+  _tag: options?.sessions === true ? "SessionTopic" : "Topic",
   name,
   path: name,
-  body: options.body
+  body: options?.body
 })
 
 /**
@@ -179,10 +180,10 @@ export const subscription: {
 ): any => ({
   [TypeId]: TypeId,
   _tag: options?.sessions === true ? "SessionSubscription" : "Subscription",
-  topic: topic.name,
+  topic: topic?.name,
   name,
-  path: pathOf(topic.name, name),
-  body: topic.body,
+  path: pathOf(topic?.name, name),
+  body: topic?.body,
   ...stateOf(options)
 })
 
@@ -205,9 +206,9 @@ export const transferDeadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> =>
 const subQueue = <A>(entity: WithSubQueues<A>, name: string): SubQueue<A> => ({
   [TypeId]: TypeId,
   _tag: "SubQueue",
-  of: entity.path,
-  path: `${entity.path}/${name}`,
-  body: entity.body
+  of: entity?.path,
+  path: `${entity?.path}/${name}`,
+  body: entity?.body
 })
 
 /** The contract that a plain entity name stands for: a body of bytes, no sessions. @internal */

@@ -9,6 +9,7 @@ import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import type { AmqpValue, MessageId } from "./AmqpValue.ts"
+import { InvalidOptionError } from "./ServiceBusError.ts"
 
 /**
  * The token of a message's lock, as a GUID in canonical text form: what another process needs to settle it. A Schema, so
@@ -292,6 +293,9 @@ export const fromReceived = <
   message: M,
   overrides?: O
 ): FromReceived<M, O> => {
+  if (typeof message !== "object" || message === null || !("amqpApplicationProperties" in message)) {
+    throw new InvalidOptionError({ option: "message", expected: "a message that was received" })
+  }
   const copied: OutgoingMessage<unknown> = {
     body: message.body,
     messageId: message.amqpMessageId,

@@ -478,7 +478,7 @@ export const settleEach = <A, E, R>(
       const abandon = Effect.ignore(receiver.abandon(message))
       const handled = Effect.uninterruptibleMask((restore) =>
         Effect.onError(
-          restore(Effect.suspend(() => given.effectOf(undefined, "handler", handler(message.body, message)))),
+          restore(given.calling(undefined, "handler", handler, message.body, message)),
           (cause) =>
             // Who ends as interrupted may have done so itself: only where it is the stream that is, nothing can be restored.
             Cause.hasInterruptsOnly(cause)

@@ -199,7 +199,7 @@ export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
 > =>
   Effect.scoped(
     Effect.flatMap(accept(entity, sessionId, options), (held) =>
-      Effect.raceFirst(given.effectOf(held.entity, "work", work(held)), held.lost))
+      Effect.raceFirst(given.calling(held.entity, "work", work, held), held.lost))
   ) as any
 
 /**
@@ -221,7 +221,7 @@ export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter
       Option.match(accepted, {
         onNone: () => Effect.succeed(Option.none<B>()),
         onSome: (held) =>
-          Effect.map(Effect.raceFirst(given.effectOf(held.entity, "work", work(held)), held.lost), Option.some)
+          Effect.map(Effect.raceFirst(given.calling(held.entity, "work", work, held), held.lost), Option.some)
       }))
   ) as any
 

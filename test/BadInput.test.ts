@@ -9,6 +9,7 @@ import {
   ServiceBusCredential,
   ServiceBusDeadLetters,
   ServiceBusEntity,
+  ServiceBusMessage,
   ServiceBusProcessor,
   ServiceBusReceiver,
   ServiceBusSender,
@@ -648,3 +649,36 @@ function withField(fields: object, name: string, value: unknown): object {
 function withBody(fields: object, body: unknown = ""): object {
   return withField(fields, "body", body)
 }
+
+const Held = ServiceBusEntity.queue("held", { body: ServiceBusBody.text, sessions: true })
+
+describe("nonsense", () => {
+  it.effect("in what is to be called, and in constructors", () =>
+    Effect.gen(function*() {
+      yield* (yield* Emulator.Emulator).send(Held, [{ body: "", sessionId: "a" }])
+      const rejecting = () => Promise.reject(new Error("nobody hears it"))
+      for (const work of [5, null, () => 5, rejecting]) {
+        const given = work as unknown as () => Effect.Effect<void>
+        assert.strictEqual((yield* Effect.flip(ServiceBusSession.use(Held, "a", given)))._tag, "InvalidOptionError")
+        assert.strictEqual((yield* Effect.flip(ServiceBusSession.useNext(Held, given)))._tag, "InvalidOptionError")
+      }
+      const queue = ServiceBusEntity.queue as unknown as (...args: ReadonlyArray<unknown>) => typeof Held
+      const topic = ServiceBusEntity.topic as unknown as (...args: ReadonlyArray<unknown>) => typeof Held
+      const contracts: ReadonlyArray<unknown> = [
+        queue("q", null),
+        queue(5, undefined),
+        topic(5),
+        ServiceBusEntity.subscription(null as never, "a"),
+        ServiceBusEntity.deadLetter(null as never)
+      ]
+      for (const contract of contracts) {
+        const error = yield* Effect.flip(Effect.scoped(ServiceBusReceiver.make(contract as string)))
+        assert.strictEqual(error._tag, "InvalidOptionError")
+      }
+      for (const make of [() => ServiceBusBody.json(5 as never), () => ServiceBusMessage.fromReceived(5 as never)]) {
+        const exit = yield* Effect.exit(Effect.try({ try: make, catch: (error) => error }))
+        assert(Exit.isFailure(exit))
+        assert.strictEqual((Cause.squash(exit.cause) as { readonly _tag?: string })._tag, "InvalidOptionError")
+      }
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Held)] }))))
+})

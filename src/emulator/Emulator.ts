@@ -88,6 +88,8 @@ export const entity: {
   given: EntityOptions = {}
 ): Entity => {
   if (typeof contract === "string") return { name: contract, options: given }
+  // Its name is refused when the broker starts.
+  if (typeof contract !== "object" || contract === null) return { name: "", options: given }
   const options = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
     ? { requiresSession: true, ...given }
     : given

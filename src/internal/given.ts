@@ -109,6 +109,26 @@ export const effectOf = <A, E, R>(
   return Effect.die(Result.isFailure(read) ? read.failure : undefined)
 }
 
+/** Calls a caller's function for its Effect; what is no function, or gives none, is refused. */
+export const calling = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  entity: string | undefined,
+  option: string,
+  f: (...args: Args) => Effect.Effect<A, E, R>,
+  ...args: Args
+): Effect.Effect<A, E | InvalidOptionError, R> =>
+  Effect.suspend((): Effect.Effect<A, E | InvalidOptionError, R> => {
+    const given: unknown = typeof f === "function" ? f(...args) : undefined
+    if (isEffect(given)) return given as Effect.Effect<A, E, R>
+    silence(given)
+    return Effect.fail(
+      new InvalidOptionError({
+        ...(entity === undefined ? {} : { entity }),
+        option,
+        expected: "a function that gives an Effect"
+      })
+    )
+  })
+
 /** Nobody hears what becomes of a promise that an async function gave: its failure must not end the process. */
 const silence = (value: unknown): void => {
   try {

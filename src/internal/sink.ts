@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
 import { Writer } from "./amqp/dataPlane/Writer.ts"
 import { monotonic } from "./amqp/monotonic.ts"
-import { effectOf } from "./given.ts"
+import { calling } from "./given.ts"
 import * as outgoing from "./outgoing.ts"
 
 /** The link that a sink sends on. */
@@ -295,7 +295,12 @@ export const make = <M, E, E2, R>(
         if (error === undefined) continue
         // Whoever takes it may take long: what came before does not wait for that.
         if (settings.linger === 0 && settings.onRejected !== undefined) run.ripen(true)
-        yield* effectOf(undefined, "onRejected", onRejected({ index: at, message, error }))
+        // Who sends through it knows that error.
+        yield* calling(undefined, "onRejected", onRejected, { index: at, message, error }) as Effect.Effect<
+          unknown,
+          E2,
+          R
+        >
       }
       if (settings.linger === 0) run.ripen(true)
     })
