@@ -634,9 +634,17 @@ var checks = map[string]func(*check){
 	},
 
 	"session-none": func(c *check) {
-		ctx, cancel := context.WithTimeout(c.ctx, 4*time.Second)
-		defer cancel()
-		_, err := c.client.AcceptNextSessionForQueue(ctx, c.name, nil)
+		var err error
+		for try := 0; try < 4; try++ {
+			ctx, cancel := context.WithTimeout(c.ctx, 4*time.Second)
+			_, err = c.client.AcceptNextSessionForQueue(ctx, c.name, nil)
+			cancel()
+			// The SDK asks the broker to wait for up to 40 ms less than the context does, by chance for none at all: then
+			// its own deadline comes first.
+			if !errors.Is(err, context.DeadlineExceeded) {
+				break
+			}
+		}
 		failsWith("no session", err, sb.CodeTimeout)
 	},
 
