@@ -291,7 +291,7 @@ const probe = (
     const { rhea } = connection
     const heard = connection.heard()
     const session = rhea.create_session()
-    const isAllowed = session.local.channel <= (rhea.remote.open?.["channel_max"] ?? 65535)
+    const isAllowed = session.local.channel <= channelMax(connection)
     if (!isAllowed) {
       session.remove()
       // Every session has one that was begun before it: it is asked where it stands.
@@ -307,6 +307,9 @@ const probe = (
       }))
     )
   })
+
+/** The highest channel that the peer takes (AMQP 1.0 section 2.7.1). */
+export const channelMax = ({ rhea }: Connection): number => rhea.remote.open?.["channel_max"] ?? 65535
 
 /** Ends a session that is not wanted any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
 export const giveUp = (session: RheaSession): void => {

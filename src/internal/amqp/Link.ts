@@ -12,7 +12,7 @@ import { randomUUID } from "node:crypto"
 import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { awaitEvent, type Connection, farewell, giveUp, orDeath } from "./Connection.ts"
+import { awaitEvent, channelMax, type Connection, farewell, giveUp, orDeath } from "./Connection.ts"
 import type { LinkPlane } from "./dataPlane/LinkPlane.ts"
 import type { SessionPlane } from "./dataPlane/SessionPlane.ts"
 import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./rhea.ts"
@@ -57,7 +57,7 @@ export const session = (
         const dead = connection.dead()
         if (dead !== undefined) return Effect.fail(dead)
         const rhea = connection.rhea.create_session()
-        const most = connection.rhea.remote.open?.["channel_max"] ?? 65535
+        const most = channelMax(connection)
         if (rhea.local.channel > most) {
           rhea.remove()
           return Effect.fail(errorMap.connectError({

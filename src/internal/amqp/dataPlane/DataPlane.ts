@@ -7,6 +7,7 @@
  * connection_details, before `accept` of a server.
  */
 import type { Performative, RheaConnection, RheaError, RheaLink, RheaSession } from "../rhea.ts"
+import { FreeNumbers } from "./FreeNumbers.ts"
 import type { LinkPlane } from "./LinkPlane.ts"
 import type { AmqpError } from "./Outcome.ts"
 import { DecodeProblem, Reader } from "./Reader.ts"
@@ -46,9 +47,7 @@ export class DataPlane {
   private dirty: Array<SessionPlane> = []
   /** What rhea writes in a turn goes into the same bytes as ours. */
   private isTurn = false
-  /** Channels that were given back, and the first that was never taken. */
-  private readonly free: Array<number> = []
-  private next = 0
+  private readonly channels = new FreeNumbers()
   private readonly reader = new Reader(emptyFrame)
   private isBroken = false
   /** The peer's idle time-out in milliseconds; undefined before its open, or where it has none. */
@@ -162,7 +161,7 @@ export class DataPlane {
       connection.local_channel_map = {}
       const session = create.call(connection, sessionBuffer)
       connection.local_channel_map = taken
-      const channel = this.free.pop() ?? this.next++
+      const channel = this.channels.take()
       session.local.channel = channel
       taken[channel] = session
       this.planes.set(session, this.adopt(session))
@@ -170,7 +169,7 @@ export class DataPlane {
     }
     const removeSession = connection.remove_session
     connection.remove_session = (session) => {
-      if (this.planes.delete(session)) this.free.push(session.local.channel)
+      if (this.planes.delete(session)) this.channels.giveBack(session.local.channel)
       removeSession.call(connection, session)
     }
 

@@ -13,6 +13,7 @@ import {
   type PartialDelivery,
   type SettlementWaiter
 } from "./Delivery.ts"
+import { FreeNumbers } from "./FreeNumbers.ts"
 import { LinkPlane } from "./LinkPlane.ts"
 import {
   type AmqpError,
@@ -80,9 +81,7 @@ export class SessionPlane {
   isFlowDue = false
   /** We wish to know where the peer stands. */
   private isEchoDue = false
-  /** Handles that were given back, and the first that was never taken. */
-  private readonly free: Array<number> = []
-  private next = 0
+  private readonly free = new FreeNumbers()
   /** Links of which rhea has something to say. */
   private dirty: Array<LinkPlane> = []
   /** The session is ended for what its peer did: all that comes before its end is discarded (AMQP 1.0 section 2.5.6). */
@@ -192,7 +191,7 @@ export class SessionPlane {
   /** Gives a new link its handle, and remembers the name by which rhea finds it. */
   place(link: RheaLink, name: string): void {
     const { handles } = this.session.local
-    const handle = this.free.pop() ?? this.next++
+    const handle = this.free.take()
     link.local.handle = link.local.attach["handle"] = link.local.detach["handle"] = handle
     handles[handle] = link
     this.of(link).key = name
@@ -212,7 +211,7 @@ export class SessionPlane {
     const { handle } = link.local
     if (handles[handle] !== link) return
     delete handles[handle]
-    this.free.push(handle)
+    this.free.giveBack(handle)
   }
 
   /** Writes what rhea wants to say of the session and of its links: of those that it was asked to. */

@@ -1,0 +1,17 @@
+/**
+ * Numbers of channels and handles: one that was given back is taken again before a new one, so that they stay below the most
+ * that were in use at a time. rhea looks for one from the first on.
+ */
+export class FreeNumbers {
+  private readonly back: Array<number> = []
+  /** The first that was never taken. */
+  private next = 0
+
+  take(): number {
+    return this.back.pop() ?? this.next++
+  }
+
+  giveBack(number: number): void {
+    this.back.push(number)
+  }
+}
