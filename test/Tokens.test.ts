@@ -127,6 +127,15 @@ describe("tokens", () => {
       assert.strictEqual(yield* get(), "token 3")
     }))
 
+  it.effect("tell what their provider failed with, once", () =>
+    Effect.gen(function*() {
+      const cause = new Error("the endpoint is down")
+      const { get } = given([cause])
+      const error = yield* failsWith("CredentialError")(get())
+      assert.strictEqual(error.description, "the endpoint is down")
+      assert.strictEqual(error.cause, cause)
+    }))
+
   it.live("a provider that fails while the last token is good costs nobody anything", () =>
     Effect.gen(function*() {
       const { emulator, tokens } = yield* Effect.map(Emulator.Emulator, (emulator) => ({

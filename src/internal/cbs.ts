@@ -189,7 +189,8 @@ const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
   new Provided(
     Effect.tryPromise({
       try: (abortSignal) => credential.getToken(scope, { abortSignal }),
-      catch: failed
+      // `guarded` says it.
+      catch: (cause) => cause
     }).pipe(
       Effect.map((given) => ({ token: given?.token, expiresOn: given?.expiresOnTimestamp })),
       guarded,
