@@ -155,7 +155,7 @@ describe("what is taken is given to its caller, or is there again", () => {
       }
       const receiver = yield* ServiceBusReceiver.makeDestructive(Texts)
       const got: Array<bigint> = []
-      yield* interruptedEverywhere(150, () =>
+      yield* interruptedEverywhere(60, () =>
         Effect.map(
           receiver.receiveDeferred(numbers.slice(got.length, got.length + 1)),
           (messages) => got.push(...messages.map(({ sequenceNumber }) => sequenceNumber))

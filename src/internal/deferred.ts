@@ -6,14 +6,10 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import {
-  MessageDecodeError,
-  MessageNotFoundError,
-  type ReceiveDeferredError,
-  type SessionLockLostError
-} from "../ServiceBusError.ts"
+import { MessageDecodeError, type ReceiveDeferredError, type SessionLockLostError } from "../ServiceBusError.ts"
 import { IncomingDelivery } from "./amqp/dataPlane/Delivery.ts"
 import { monotonic } from "./amqp/monotonic.ts"
+import * as errorMap from "./errorMap.ts"
 import { handingOver } from "./handingOver.ts"
 import { isSequenceNumber, outOfRange, type Undecodable } from "./limits.ts"
 import * as management from "./management.ts"
@@ -59,14 +55,7 @@ const fetch = Effect.fnUntraced(function*(
       (error) =>
         Effect.flatMap(
           missing(self, sequenceNumbers),
-          (missing) =>
-            Effect.fail(
-              new MessageNotFoundError({
-                ...error,
-                ...(error.cause === undefined ? {} : { cause: error.cause }),
-                missing
-              })
-            )
+          (missing) => Effect.fail(errorMap.changed(error, { missing }))
         )
     )
   )

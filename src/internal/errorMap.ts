@@ -345,6 +345,14 @@ const framingError = "amqp:connection:framing-error"
 export const isUnreadable = (error: E.Any): boolean =>
   error._tag === "ServiceBusError" && error.condition === framingError && error.cause instanceof Error
 
+/** The same error with other fields. Errors are values: it is a new one. */
+export const changed = <Err extends E.Any>(error: Err, fields: object): Err => {
+  const { constructor } = error as unknown as { constructor: new(fields: object) => Err }
+  // Not among what is spread.
+  const { cause } = error as { readonly cause?: unknown }
+  return new constructor({ ...error, ...(cause === undefined ? {} : { cause }), ...fields })
+}
+
 /** Whether the peer says that there is no claim for what was asked; a refused token is another thing. */
 export const isUnauthorized = (error: E.Any): error is E.ServiceBusAuthorizationError | E.ServiceBusError =>
   (error._tag === "ServiceBusAuthorizationError" || error._tag === "ServiceBusError") &&

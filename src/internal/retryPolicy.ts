@@ -51,14 +51,9 @@ const backoff = (settings: Settings, left: () => number) =>
     )
   )
 
-/** The error with how often the operation was tried. Errors are values: it is a new one. */
-const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err => {
-  if (attempts <= 1 || !("attempts" in error)) return error
-  const { constructor } = error as unknown as { constructor: new(fields: object) => Err }
-  // Not among what is spread.
-  const { cause } = error as { readonly cause?: unknown }
-  return new constructor({ ...error, ...(cause === undefined ? {} : { cause }), attempts })
-}
+/** The error with how often the operation was tried. */
+const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err =>
+  attempts <= 1 || !("attempts" in error) ? error : errorMap.changed(error, { attempts })
 
 /** What is known of an operation beside what its tries say. */
 export interface Known<in Err> {

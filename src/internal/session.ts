@@ -130,11 +130,7 @@ const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
         : error._tag === "SessionCannotBeLockedError" && options.id !== null
         // An answer like any other: the client does not ask again by itself.
         ? Effect.succeed(
-          new SessionCannotBeLockedError({
-            ...error,
-            ...(error.cause === undefined ? {} : { cause: error.cause }),
-            sessionId: options.id
-          })
+          errorMap.changed(error, { sessionId: options.id })
         )
         : Effect.fail(error)
     )
