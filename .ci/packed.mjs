@@ -36,7 +36,7 @@ const official = Effect.gen(function*() {
 
 const ids = [await Effect.runPromise(inMemory), await Effect.runPromise(official)]
 if (ids.join() !== "1,2" || typeof rhea.connect !== "function") throw new Error("got " + ids.join())
-for (const closed of ["effect-service-bus/internal/sas", "effect-service-bus/emulator/Broker"]) {
+for (const closed of ["effect-service-bus/internal/namespace/SasToken", "effect-service-bus/emulator/broker/Broker"]) {
   if (await import(closed).then(() => true, () => false)) throw new Error(closed + " can be imported")
 }
 `

@@ -1,10 +1,10 @@
 // node benchmark/curves.ts [most]: what a page costs at a broker that holds 1,000 messages, ten times as many, and so on up
 // to `most` (1,000,000). Microseconds of CPU, the least of several runs; every curve should be flat.
 import { Effect, Result } from "effect"
-import * as Broker from "../src/emulator/Broker.ts"
+import * as Broker from "../src/emulator/broker/Broker.ts"
+import { History } from "../src/emulator/broker/DuplicateHistory.ts"
+import type { HeldSession } from "../src/emulator/broker/Queue.ts"
 import * as Emulator from "../src/emulator/Emulator.ts"
-import { History } from "../src/emulator/History.ts"
-import type { HeldSession } from "../src/emulator/Queue.ts"
 import * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import * as ServiceBusDeadLetters from "../src/ServiceBusDeadLetters.ts"
 import * as ServiceBusEntity from "../src/ServiceBusEntity.ts"

@@ -12,15 +12,15 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { DecodeProblem } from "./internal/amqp/dataPlane/Reader.ts"
-import { Writer } from "./internal/amqp/dataPlane/Writer.ts"
-import * as annotatedMessage from "./internal/annotatedMessage.ts"
-import * as messageCodec from "./internal/messageCodec.ts"
-import { Received } from "./internal/receivedMessage.ts"
+import { DecodeProblem } from "./internal/amqp/codec/Reader.ts"
+import { Writer } from "./internal/amqp/codec/Writer.ts"
+import * as annotatedMessage from "./internal/message/AnnotatedMessage.ts"
+import * as messageCodec from "./internal/message/MessageEncoder.ts"
+import { Received } from "./internal/message/ReceivedMessage.ts"
 import { MessageDecodeError, MessageEncodeError } from "./ServiceBusError.ts"
 import type { ReceivedMessage } from "./ServiceBusMessage.ts"
 
-export type { AmqpAnnotatedMessage, Header, Properties } from "./internal/annotatedMessage.ts"
+export type { AmqpAnnotatedMessage, Header, Properties } from "./internal/message/AnnotatedMessage.ts"
 
 type AmqpAnnotatedMessage = annotatedMessage.AmqpAnnotatedMessage
 

@@ -14,12 +14,12 @@ import { dual } from "effect/Function"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { monotonic, whole } from "./internal/amqp/monotonic.ts"
 import * as given from "./internal/given.ts"
-import { outOfRange, wait } from "./internal/limits.ts"
-import * as lockWheel from "./internal/lockWheel.ts"
-import { find } from "./internal/receivers.ts"
-import * as receiving from "./internal/receiving.ts"
+import { monotonic, whole } from "./internal/monotonicClock.ts"
+import { outOfRange, wait } from "./internal/options.ts"
+import * as lockWheel from "./internal/receiver/LockRenewal.ts"
+import { find } from "./internal/receiver/receivers.ts"
+import * as receiving from "./internal/receiver/ReceiverState.ts"
 import {
   AutoLockRenewFailed,
   AutoLockRenewTimeout,

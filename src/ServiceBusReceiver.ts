@@ -17,6 +17,8 @@ import * as Stream from "effect/Stream"
 import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
 import * as given from "./internal/given.ts"
+import * as management from "./internal/management/EntityManagement.ts"
+import { Locked } from "./internal/message/ReceivedMessage.ts"
 import {
   count,
   type DeleteOptions,
@@ -27,15 +29,13 @@ import {
   renewalOf,
   type Undecodable,
   undecodable
-} from "./internal/limits.ts"
-import * as management from "./internal/management.ts"
-import * as outcomes from "./internal/outcomes.ts"
-import * as reading from "./internal/reading.ts"
-import { Locked } from "./internal/receivedMessage.ts"
-import { internalsOf } from "./internal/receivers.ts"
-import * as receiving from "./internal/receiving.ts"
-import * as settling from "./internal/settling.ts"
-import { linksOf, messageAttributes, Telemetry } from "./internal/telemetry.ts"
+} from "./internal/options.ts"
+import { internalsOf } from "./internal/receiver/receivers.ts"
+import * as receiving from "./internal/receiver/ReceiverState.ts"
+import * as reading from "./internal/receiver/ReceiverSurface.ts"
+import * as outcomes from "./internal/receiver/SettlementOutcome.ts"
+import * as settling from "./internal/receiver/Settler.ts"
+import { linksOf, messageAttributes, Telemetry } from "./internal/telemetry/Telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {

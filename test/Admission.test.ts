@@ -15,8 +15,8 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import * as https from "node:https"
 import * as net from "node:net"
-import * as Authorization from "../src/emulator/Authorization.ts"
-import * as sas from "../src/internal/sas.ts"
+import * as Authorization from "../src/emulator/security/Authorization.ts"
+import * as sas from "../src/internal/namespace/SasToken.ts"
 import { failsWith, until } from "./suites/harness.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })

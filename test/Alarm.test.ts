@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
-import * as Alarm from "../src/emulator/Alarm.ts"
-import { ring, timer } from "../src/emulator/amqp/Served.ts"
+import { ring, timer } from "../src/emulator/amqp/ServedConnection.ts"
+import * as Alarm from "../src/emulator/broker/DeadlineTimer.ts"
 
 const make = Alarm.make(ring)
 

@@ -4,9 +4,9 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { createRequire } from "node:module"
 import * as AmqpValue from "../src/AmqpValue.ts"
-import { DecodeProblem, Reader } from "../src/internal/amqp/dataPlane/Reader.ts"
-import { walk } from "../src/internal/amqp/dataPlane/walk.ts"
-import { EncodeProblem, Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
+import { DecodeProblem, Reader } from "../src/internal/amqp/codec/Reader.ts"
+import { walk } from "../src/internal/amqp/codec/skipValue.ts"
+import { EncodeProblem, Writer } from "../src/internal/amqp/codec/Writer.ts"
 
 const rhea = createRequire(import.meta.url)("rhea")
 

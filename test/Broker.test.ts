@@ -7,8 +7,8 @@ import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import * as Alarm from "../src/emulator/Alarm.ts"
-import * as Broker from "../src/emulator/Broker.ts"
+import * as Broker from "../src/emulator/broker/Broker.ts"
+import * as Alarm from "../src/emulator/broker/DeadlineTimer.ts"
 import * as Settlement from "../src/Settlement.ts"
 
 const message = (id: string, options?: { readonly bytes?: number; readonly ttl?: number }): Broker.IncomingMessage => ({

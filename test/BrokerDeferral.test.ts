@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { Settlement } from "effect-service-bus"
 import { TestClock } from "effect/testing"
-import * as Broker from "../src/emulator/Broker.ts"
+import * as Broker from "../src/emulator/broker/Broker.ts"
 
 /** A queue of which messages 1 to 3 are deferred, and 4 is not. */
 const deferred = (options: Broker.QueueOptions = {}) =>

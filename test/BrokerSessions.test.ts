@@ -3,9 +3,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
-import * as Broker from "../src/emulator/Broker.ts"
-import type { HeldSession, SessionHolder, Sessions } from "../src/emulator/Queue.ts"
-import { Sorted } from "../src/emulator/Sorted.ts"
+import * as Broker from "../src/emulator/broker/Broker.ts"
+import type { HeldSession, SessionHolder, Sessions } from "../src/emulator/broker/Queue.ts"
+import { Sorted } from "../src/emulator/broker/SortedSet.ts"
 import * as Settlement from "../src/Settlement.ts"
 
 const queueOf = Effect.fnUntraced(function*(options?: Broker.QueueOptions) {

@@ -12,7 +12,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
-import * as sas from "../src/internal/sas.ts"
+import * as sas from "../src/internal/namespace/SasToken.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MemorySocket } from "../src/emulator/amqp/memory.ts"
-import { DataPlane } from "../src/internal/amqp/dataPlane/DataPlane.ts"
-import type { IncomingDelivery, OutgoingDelivery } from "../src/internal/amqp/dataPlane/Delivery.ts"
-import type { LinkPlane } from "../src/internal/amqp/dataPlane/LinkPlane.ts"
-import { accepted, type Outcome, released } from "../src/internal/amqp/dataPlane/Outcome.ts"
-import { addPart, joined } from "../src/internal/amqp/dataPlane/own.ts"
-import { DecodeProblem } from "../src/internal/amqp/dataPlane/Reader.ts"
-import * as Dispatcher from "../src/internal/amqp/Dispatcher.ts"
-import { rhea, type RheaConnection, type RheaLink, type RheaSession } from "../src/internal/amqp/rhea.ts"
+import { MemorySocket } from "../src/emulator/amqp/MemorySocket.ts"
+import { accepted, type Outcome, released } from "../src/internal/amqp/codec/Outcome.ts"
+import { addPart, joined } from "../src/internal/amqp/codec/OwnedBytes.ts"
+import { DecodeProblem } from "../src/internal/amqp/codec/Reader.ts"
+import { DataPlane } from "../src/internal/amqp/engine/DataPlane.ts"
+import type { IncomingDelivery, OutgoingDelivery } from "../src/internal/amqp/engine/Delivery.ts"
+import * as Dispatcher from "../src/internal/amqp/engine/Dispatcher.ts"
+import type { LinkPlane } from "../src/internal/amqp/engine/LinkPlane.ts"
+import { rhea, type RheaConnection, type RheaLink, type RheaSession } from "../src/internal/amqp/engine/rhea.ts"
 
 const quiet = [
   "error",

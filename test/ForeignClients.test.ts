@@ -8,7 +8,7 @@ import { ConnectionString, ServiceBusBody, ServiceBusEntity } from "effect-servi
 import * as Emulator from "effect-service-bus/emulator"
 import { once } from "node:events"
 import { create_container, type EventContext, message, type Receiver, type Sender, types } from "rhea"
-import * as sas from "../src/internal/sas.ts"
+import * as sas from "../src/internal/namespace/SasToken.ts"
 
 const Broker = Emulator.layerServer({
   entities: [

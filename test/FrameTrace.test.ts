@@ -5,9 +5,9 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { Writable } from "node:stream"
-import { Writer } from "../src/internal/amqp/dataPlane/Writer.ts"
-import * as FrameTrace from "../src/internal/amqp/FrameTrace.ts"
-import type { Socket } from "../src/internal/amqp/Socket.ts"
+import { Writer } from "../src/internal/amqp/codec/Writer.ts"
+import * as FrameTrace from "../src/internal/amqp/engine/FrameTrace.ts"
+import type { Socket } from "../src/internal/amqp/transport/Socket.ts"
 import { inMemory, Texts } from "./suites/harness.ts"
 
 /** What is logged, as lines with their annotations. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Guard, type Violation } from "../src/internal/amqp/Guard.ts"
+import { Guard, type Violation } from "../src/internal/amqp/engine/FrameGuard.ts"
 import { begin, frame, frames, header, open, probes, real, saslHeader } from "./suites/probes.ts"
 
 const guarded = (role: "client" | "server" = "server", maxFrameSize = 65536) => {

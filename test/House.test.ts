@@ -44,7 +44,7 @@ const violations = (rule: (file: string, imported: string) => boolean): Readonly
 describe("the house", () => {
   it("has modules to look at", () => {
     assert.isAbove(files.length, 30)
-    assert.include(files, "internal/amqp/dataPlane/DataPlane.ts")
+    assert.include(files, "internal/amqp/engine/DataPlane.ts")
   })
 
   it("imports go down only", () => {
@@ -72,11 +72,8 @@ describe("the house", () => {
     )
     const rooms = [
       "internal/amqp/",
-      "internal/messageCodec.ts",
-      "internal/quotas.ts",
-      "internal/receivedMessage.ts",
-      "internal/sas.ts",
-      "internal/atom.ts"
+      "internal/message/",
+      "internal/namespace/SasToken.ts"
     ]
     assert.deepStrictEqual(
       violations((file, to) =>
@@ -87,11 +84,11 @@ describe("the house", () => {
   })
 
   it("the broker knows nothing of AMQP", () => {
-    const broker = files.filter((file) => /^emulator\/[A-Z]\w+\.ts$/.test(file) && !surface.has(file))
+    const broker = files.filter((file) => /^emulator\/broker\//.test(file) && !surface.has(file))
     assert.isAbove(broker.length, 4)
     assert.deepStrictEqual(
       broker.flatMap((file) =>
-        importsOf(file).filter((to) => /amqp|messageCodec|receivedMessage/.test(to)).map((to) => `${file} -> ${to}`)
+        importsOf(file).filter((to) => /amqp|internal\/message/.test(to)).map((to) => `${file} -> ${to}`)
       ),
       []
     )
@@ -100,11 +97,12 @@ describe("the house", () => {
   it("only the AMQP rooms name rhea, and none names Azure's packages", () => {
     const engine = (to: string) => isPackage(to) && /^rhea(-promise)?(\/|$)/.test(to)
     assert.deepStrictEqual(violations((_file, to) => engine(to) || to.startsWith("@azure/")), [
-      "internal/amqp/rhea.ts -> rhea-promise"
+      "internal/amqp/engine/rhea.ts -> rhea-promise"
     ])
     assert.deepStrictEqual(
       violations((file, to) =>
-        to === "internal/amqp/rhea.ts" && !file.startsWith("internal/amqp/") && !file.startsWith("emulator/amqp/")
+        to === "internal/amqp/engine/rhea.ts" && !file.startsWith("internal/amqp/") &&
+        !file.startsWith("emulator/amqp/")
       ),
       []
     )

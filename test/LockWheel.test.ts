@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
-import { monotonic } from "../src/internal/amqp/monotonic.ts"
-import * as lockWheel from "../src/internal/lockWheel.ts"
+import { monotonic } from "../src/internal/monotonicClock.ts"
+import * as lockWheel from "../src/internal/receiver/LockRenewal.ts"
 import { type LockRenewalError, MessageLockLostError, ServiceBusConnectionError } from "../src/ServiceBusError.ts"
 
 interface Watched extends lockWheel.Kept {

@@ -6,7 +6,7 @@ import { it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
 import * as tls from "node:tls"
-import { selfSigned } from "../src/emulator/Certificate.ts"
+import { selfSigned } from "../src/emulator/security/Certificate.ts"
 import { checks, entities } from "./interop/checks.ts"
 import { lacking, runCheck } from "./interop/javascript/checklist.ts"
 

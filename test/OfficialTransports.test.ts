@@ -9,7 +9,7 @@ import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender 
 import * as Emulator from "effect-service-bus/emulator"
 import * as tls from "node:tls"
 import { WebSocket } from "ws"
-import { selfSigned } from "../src/emulator/Certificate.ts"
+import { selfSigned } from "../src/emulator/security/Certificate.ts"
 
 const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Schema.Struct({ text: Schema.String })) })
 

@@ -17,7 +17,7 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import * as cbs from "../src/internal/cbs.ts"
+import * as cbs from "../src/internal/namespace/Claims.ts"
 import { failsWith, inMemory, linkOf, passing, Texts, until } from "./suites/harness.ts"
 
 const Held = ServiceBusEntity.queue("held", { body: ServiceBusBody.text, sessions: true })

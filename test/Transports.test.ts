@@ -10,7 +10,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import { X509Certificate } from "node:crypto"
 import { WebSocket } from "ws"
-import { selfSigned } from "../src/emulator/Certificate.ts"
+import { selfSigned } from "../src/emulator/security/Certificate.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

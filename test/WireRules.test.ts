@@ -10,7 +10,7 @@ import { TestClock } from "effect/testing"
 import * as net from "node:net"
 import type { AmqpValue } from "../src/AmqpValue.ts"
 import * as AmqpValues from "../src/AmqpValue.ts"
-import { Sections } from "../src/internal/amqp/dataPlane/Sections.ts"
+import { Sections } from "../src/internal/amqp/codec/Sections.ts"
 import * as Raw from "./suites/frames.ts"
 import { until } from "./suites/harness.ts"
 

@@ -2,7 +2,7 @@
  * Durations as options: what a caller gave, as milliseconds.
  */
 import * as Duration from "effect/Duration"
-import { whole } from "./amqp/monotonic.ts"
+import { whole } from "./monotonicClock.ts"
 
 /**
  * Milliseconds of a duration, whole and rounded up, Infinity included; NaN for what is none. `Duration` itself takes NaN and

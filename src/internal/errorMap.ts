@@ -4,7 +4,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as E from "../ServiceBusError.ts"
-import type { AmqpError } from "./amqp/dataPlane/Outcome.ts"
+import type { AmqpError } from "./amqp/codec/Outcome.ts"
 
 export interface Context {
   readonly entity?: string | undefined

@@ -9,8 +9,8 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
-import type { Processing } from "../../src/internal/processing.ts"
-import { internalsOf } from "../../src/internal/receivers.ts"
+import type { Processing } from "../../src/internal/processor/MessageProcessor.ts"
+import { internalsOf } from "../../src/internal/receiver/receivers.ts"
 import {
   failsWith,
   idsOf,

@@ -8,9 +8,9 @@ import type * as Scope from "effect/Scope"
 import * as net from "node:net"
 import type { AmqpValue } from "../../src/AmqpValue.ts"
 import * as AmqpValues from "../../src/AmqpValue.ts"
-import { Reader } from "../../src/internal/amqp/dataPlane/Reader.ts"
-import { walk } from "../../src/internal/amqp/dataPlane/walk.ts"
-import { Writer } from "../../src/internal/amqp/dataPlane/Writer.ts"
+import { Reader } from "../../src/internal/amqp/codec/Reader.ts"
+import { walk } from "../../src/internal/amqp/codec/skipValue.ts"
+import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import { until } from "./harness.ts"
 
 /** The codes of performatives (AMQP 1.0 sections 2.7 and 5.3.3). */

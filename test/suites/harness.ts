@@ -18,11 +18,11 @@ import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import type { DataPlane } from "../../src/internal/amqp/dataPlane/DataPlane.ts"
+import type { DataPlane } from "../../src/internal/amqp/engine/DataPlane.ts"
+import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
-import type { RheaLink } from "../../src/internal/amqp/rhea.ts"
-import { internalsOf } from "../../src/internal/receivers.ts"
-import type { Supervised } from "../../src/internal/supervisor.ts"
+import type { Supervised } from "../../src/internal/namespace/RecoveringLink.ts"
+import { internalsOf } from "../../src/internal/receiver/receivers.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
 

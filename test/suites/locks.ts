@@ -9,8 +9,8 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import * as management from "../../src/internal/management.ts"
-import { internalsOf } from "../../src/internal/receivers.ts"
+import * as management from "../../src/internal/management/EntityManagement.ts"
+import { internalsOf } from "../../src/internal/receiver/receivers.ts"
 import { failsWith, type LayerFor, type Name, start, testsOf, Texts, texts, until } from "./harness.ts"
 
 const half = { texts: { lockDuration: "30 seconds" } } as const

@@ -8,9 +8,9 @@ import * as Emulator from "effect-service-bus/emulator"
 import { once } from "node:events"
 import { type Connection, create_container, type EventContext, type Receiver, type Sender, types } from "rhea"
 import type { AmqpValue } from "../../src/AmqpValue.ts"
-import { Sections } from "../../src/internal/amqp/dataPlane/Sections.ts"
-import { Writer } from "../../src/internal/amqp/dataPlane/Writer.ts"
-import * as sas from "../../src/internal/sas.ts"
+import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
+import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
+import * as sas from "../../src/internal/namespace/SasToken.ts"
 
 /** A transfer as it came: its tag, and its message. */
 export interface Transferred {

@@ -3,7 +3,7 @@ import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Sender from "../../src/internal/amqp/Sender.ts"
+import * as Sender from "../../src/internal/amqp/SenderLink.ts"
 import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import { failsWith, idsOf, type LayerFor, type Name, Orders, OrderTexts, testsOf, until } from "./harness.ts"
 

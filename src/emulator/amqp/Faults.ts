@@ -1,7 +1,7 @@
 /**
  * Refusals that a test asked for: each is given to the next operations that it fits, as often as was asked.
  */
-import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
+import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 
 /** What a test can have the broker refuse. */
 export type Operation = "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"

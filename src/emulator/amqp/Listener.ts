@@ -8,10 +8,10 @@ import * as https from "node:https"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { WebSocketServer } from "ws"
-import type { Socket } from "../../internal/amqp/Socket.ts"
-import * as webSocket from "../../internal/amqp/webSocket.ts"
+import type { Socket } from "../../internal/amqp/transport/Socket.ts"
+import * as webSocket from "../../internal/amqp/transport/WebSocket.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
-import type { Certificate } from "../Certificate.ts"
+import type { Certificate } from "../security/Certificate.ts"
 import type { Admission, Place } from "./Admission.ts"
 
 export interface Options {

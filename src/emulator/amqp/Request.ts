@@ -5,9 +5,9 @@
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
-import type { AmqpError } from "../../internal/amqp/dataPlane/Outcome.ts"
-import type { Refusal } from "../Queue.ts"
-import type { Served } from "./Served.ts"
+import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
+import type { Refusal } from "../broker/Queue.ts"
+import type { Served } from "./ServedConnection.ts"
 
 export interface Request {
   readonly operation: string

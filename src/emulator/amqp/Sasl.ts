@@ -7,8 +7,8 @@
  */
 import * as Redacted from "effect/Redacted"
 import { createHash, timingSafeEqual } from "node:crypto"
-import type { RheaConnection } from "../../internal/amqp/rhea.ts"
-import type * as Authorization from "../Authorization.ts"
+import type { RheaConnection } from "../../internal/amqp/engine/rhea.ts"
+import type * as Authorization from "../security/Authorization.ts"
 
 export interface Options {
   readonly policies: ReadonlyArray<Authorization.Policy>

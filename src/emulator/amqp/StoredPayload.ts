@@ -6,13 +6,18 @@
 import * as DateTime from "effect/DateTime"
 import { randomBytes } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
-import { ownBytes } from "../../internal/amqp/dataPlane/own.ts"
-import { Reader } from "../../internal/amqp/dataPlane/Reader.ts"
-import { Sections } from "../../internal/amqp/dataPlane/Sections.ts"
-import { copyEntries, rawItem, rawItems, rawSection } from "../../internal/amqp/dataPlane/verbatim.ts"
-import { Writer } from "../../internal/amqp/dataPlane/Writer.ts"
-import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "../../internal/quotas.ts"
-import type { Delivery, IncomingMessage, Payload, StoredMessage } from "../Queue.ts"
+import { ownBytes } from "../../internal/amqp/codec/OwnedBytes.ts"
+import { Reader } from "../../internal/amqp/codec/Reader.ts"
+import { Sections } from "../../internal/amqp/codec/Sections.ts"
+import { copyEntries, rawItem, rawItems, rawSection } from "../../internal/amqp/codec/verbatim.ts"
+import { Writer } from "../../internal/amqp/codec/Writer.ts"
+import {
+  arePropertiesTooLarge,
+  isPropertyTooLarge,
+  maxPropertiesSize,
+  maxPropertySize
+} from "../../internal/message/PropertyQuotas.ts"
+import type { Delivery, IncomingMessage, Payload, StoredMessage } from "../broker/Queue.ts"
 
 /** A message over a quota: the property that is too large, or all of them together where none is named. */
 export class QuotaProblem extends Error {

@@ -7,7 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
-import { monotonic } from "./monotonic.ts"
+import { monotonic } from "../monotonicClock.ts"
 
 /** Something that ends by itself or is ended when its time is over. */
 export interface Expiring {

@@ -13,9 +13,9 @@ import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
 import { awaitEvent, channelMax, type Connection, farewell, giveUp, orDeath } from "./Connection.ts"
-import type { LinkPlane } from "./dataPlane/LinkPlane.ts"
-import type { SessionPlane } from "./dataPlane/SessionPlane.ts"
-import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./rhea.ts"
+import type { LinkPlane } from "./engine/LinkPlane.ts"
+import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./engine/rhea.ts"
+import type { SessionPlane } from "./engine/SessionPlane.ts"
 
 export interface Session {
   readonly connection: Connection

@@ -1,0 +1,242 @@
+/**
+ * What the service says when it refuses: conditions and texts as they are on the wire, with the tracking suffix that ends
+ * every one of them. Tools match on these texts (Service Bus protocol guide; texts seen of the service).
+ */
+import { randomUUID } from "node:crypto"
+import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
+import { maxPropertiesSize } from "../../internal/message/PropertyQuotas.ts"
+import type { Refusal } from "../broker/Queue.ts"
+import type { Right, TokenProblem } from "../security/Authorization.ts"
+import type { QuotaProblem } from "./StoredPayload.ts"
+
+export class Refusals {
+  private readonly host: string
+  private readonly now: () => number
+
+  constructor(host: string, now: () => number) {
+    this.host = host
+    this.now = now
+  }
+
+  private error(condition: string, text: string, entity: string): AmqpError {
+    const time = new Date(this.now()).toISOString().slice(0, 19)
+    return {
+      condition,
+      description: `${text} TrackingId:${randomUUID()}_G0, SystemTracker:${this.host}:${entity}, Timestamp:${time}`
+    }
+  }
+
+  notFound(entity: string): AmqpError {
+    return this.error(
+      "amqp:not-found",
+      `The messaging entity 'sb://${this.host}/${entity}' could not be found. To know more visit https://aka.ms/sbResourceMgrExceptions. `,
+      entity
+    )
+  }
+
+  unauthorized(entity: string, right: Right): AmqpError {
+    return this.error(
+      "amqp:unauthorized-access",
+      `Unauthorized access. '${right}' claim(s) are required to perform this operation. Resource: 'sb://${this.host}/${entity}'.`,
+      entity
+    )
+  }
+
+  expired(entity: string): AmqpError {
+    return this.error("amqp:unauthorized-access", "ExpiredToken: The token is expired.", entity)
+  }
+
+  token(problem: TokenProblem, audience: string): AmqpError {
+    const texts = {
+      MalformedToken: "MalformedToken: The token is malformed.",
+      InvalidSignature: "InvalidSignature: The token has an invalid signature.",
+      ExpiredToken: "ExpiredToken: The token is expired.",
+      InvalidAudience: "InvalidAudience: The authorization header contains a token with a wrong audience."
+    }
+    return this.error("amqp:unauthorized-access", texts[problem], audience)
+  }
+
+  /** A rule of the protocol was broken. */
+  protocol(condition: string, text: string): AmqpError {
+    return this.error(condition, text, "$connection")
+  }
+
+  /** There are no transactions, yet. */
+  transactions(entity: string): AmqpError {
+    return this.error("amqp:not-implemented", "Transactions are not supported by this broker.", entity)
+  }
+
+  /** As the service declines a filter: .NET looks for these words. */
+  filterType(entity: string, link: string): AmqpError {
+    return this.notAllowed(entity, `The link '${link}' contains invalid filter type.`)
+  }
+
+  notAllowed(entity: string, text: string): AmqpError {
+    return this.error("amqp:not-allowed", text, entity)
+  }
+
+  notImplemented(entity: string, operation: string): AmqpError {
+    return this.error("amqp:not-implemented", `The operation '${operation}' is not supported.`, entity)
+  }
+
+  argument(entity: string, text: string): AmqpError {
+    return this.error("com.microsoft:argument-error", text, entity)
+  }
+
+  decode(entity: string, text: string): AmqpError {
+    return this.error("amqp:decode-error", text, entity)
+  }
+
+  tooLarge(entity: string, id: number, size: number, limit: number): AmqpError {
+    return this.error(
+      "amqp:link:message-size-exceeded",
+      `The received message (delivery-id:${id}, size:${size} bytes) exceeds the limit (${limit} bytes) currently allowed on the link.`,
+      entity
+    )
+  }
+
+  /** Properties over their quotas: both texts were seen of the service (Rebus.AzureServiceBus #35, azure-sdk-for-net #15325). */
+  properties(entity: string, problem: QuotaProblem): AmqpError {
+    return problem.property === undefined
+      ? this.error(
+        "amqp:link:message-size-exceeded",
+        `A serialization error occurred while processing the message header stream. The serialization process return the following message: The size quota for this stream (${maxPropertiesSize}) has been exceeded..`,
+        entity
+      )
+      : this.error(
+        "amqp:internal-error",
+        `The service was unable to process the request; please retry the operation. For more information on exception types and proper exception handling, please refer to http://go.microsoft.com/fwlink/?LinkId=761101 Reference:${randomUUID()}, the broker adds: ${problem.message}.`,
+        entity
+      )
+  }
+
+  lockLost(entity: string): AmqpError {
+    return this.error(
+      "com.microsoft:message-lock-lost",
+      "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue, or was received by a different receiver instance.",
+      entity
+    )
+  }
+
+  /** A receiver must ask for a session where the entity requires them, and only there. */
+  sessions(entity: string, isRequired: boolean, isAsked: boolean): AmqpError | undefined {
+    if (isRequired === isAsked) return undefined
+    return this.notAllowed(
+      entity,
+      isRequired
+        ? "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
+        : "A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure RequiresSession is set to true when creating a Queue or Subscription to enable sessionful behavior."
+    )
+  }
+
+  sessionLockLost(entity: string): AmqpError {
+    return this.error(
+      "com.microsoft:session-lock-lost",
+      "The session lock has expired on the MessageSession. Accept a new MessageSession.",
+      entity
+    )
+  }
+
+  /** Nobody gave a session in time; `millis` is how long was waited. */
+  noSession(entity: string, millis: number): AmqpError {
+    const time = new Date(millis).toISOString().slice(11, 19)
+    return this.error(
+      "com.microsoft:timeout",
+      `The operation did not complete within the allotted timeout of ${time}. The time allotted to this operation may have been a portion of a longer timeout.`,
+      entity
+    )
+  }
+
+  /** A link without traffic; `receives`: as the broker sees it. */
+  idle(link: string, receives: boolean, millis: number): AmqpError {
+    const [kind, role] = receives
+      ? ["AmqpMessagePublisher", "publisher"] as const
+      : ["AmqpMessageConsumer", "consumer"] as const
+    const time = new Date(millis).toISOString().slice(11, 19)
+    return this.error(
+      "amqp:link:detach-forced",
+      `The link '${link}' is force detached by the broker due to errors occurred in ${role}(link0). Detach origin: ${kind}.IdleTimerExpired: Idle timeout: ${time}.`,
+      link
+    )
+  }
+
+  /** A connection without links. */
+  inactive(millis: number): AmqpError {
+    return this.error(
+      "amqp:connection:forced",
+      `The connection was inactive for more than the allowed ${millis} milliseconds and is closed by container 'LinkTracker'.`,
+      "$connection"
+    )
+  }
+
+  /** More connections than the namespace takes. */
+  tooManyConnections(limit: number): AmqpError {
+    return this.error(
+      "amqp:resource-limit-exceeded",
+      `ConnectionsQuotaExceeded for namespace: ${this.host}. It takes ${limit} connections at a time.`,
+      "$connection"
+    )
+  }
+
+  /** A connection on which no token was put. */
+  anonymous(millis: number): AmqpError {
+    return this.error(
+      "amqp:connection:forced",
+      `The connection was not authorized within the allowed ${millis} milliseconds and is closed.`,
+      "$connection"
+    )
+  }
+
+  /** A fault that was asked for. */
+  injected(error: AmqpError, entity: string): AmqpError {
+    return this.error(error.condition, error.description ?? "The broker was asked to fail.", entity)
+  }
+
+  of(refusal: Refusal): AmqpError {
+    const { entity } = refusal
+    switch (refusal._tag) {
+      case "EntityNotFound":
+        return this.notFound(entity)
+      case "LockLost":
+        return this.lockLost(entity)
+      case "SessionLockLost":
+        return this.sessionLockLost(entity)
+      case "SessionCannotBeLocked":
+        return this.error(
+          "com.microsoft:session-cannot-be-locked",
+          `The requested session '${refusal.detail}' cannot be accepted. It may be locked by another receiver.`,
+          entity
+        )
+      case "MessageNotFound":
+        return this.error(
+          "com.microsoft:message-not-found",
+          "Failed to lock one or more specified messages. Either the message is already locked or does not exist.",
+          entity
+        )
+      case "QuotaExceeded":
+        return this.error(
+          "amqp:resource-limit-exceeded",
+          `The maximum entity size has been reached or exceeded for Queue: '${entity}'.${
+            refusal.detail === undefined ? "" : ` ${refusal.detail}.`
+          }`,
+          entity
+        )
+      case "MessageTooLarge":
+        return this.error(
+          "amqp:link:message-size-exceeded",
+          `The received message exceeds the limit currently allowed on the link.${
+            refusal.detail === undefined ? "" : ` ${refusal.detail}.`
+          }`,
+          entity
+        )
+      case "PropertiesTooLarge":
+        return this.error(
+          "amqp:link:message-size-exceeded",
+          `The size quota for this stream (${maxPropertiesSize}) has been exceeded.`,
+          entity
+        )
+      case "NotAllowed":
+        return this.notAllowed(entity, refusal.detail ?? "The operation is not allowed for this entity.")
+    }
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The embedded broker as a state machine: queues, topics and subscriptions, dead-letter queues, locks and expiry, without
+ * a wire.
+ *
+ * Everything on it is a plain synchronous function, because it is called from socket callbacks; time is Effect's Clock
+ * alone. Delivery is at least once in peek-lock mode and at most once in receive-and-delete mode; nothing outlives the
+ * scope in which the broker was made.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import { EmulatorError } from "../../ServiceBusError.ts"
+import * as Alarm from "./DeadlineTimer.ts"
+import * as QueueOptions from "./EntityOptions.ts"
+import * as BrokerQueue from "./MessageQueue.ts"
+import type { Queue } from "./Queue.ts"
+import type { Due } from "./StoredMessage.ts"
+import * as Topic from "./Topic.ts"
+
+export type { QueueOptions, QueueSettings, SubscriptionOptions, TopicOptions } from "./EntityOptions.ts"
+export type {
+  Attachment,
+  Consumer,
+  Counters,
+  Delivery,
+  IncomingMessage,
+  Queue,
+  Refusal,
+  StoredMessage
+} from "./Queue.ts"
+
+/**
+ * An entity to make a broker with.
+ *
+ * @category models
+ */
+export type Entity =
+  | { readonly kind?: "queue"; readonly name: string; readonly options?: QueueOptions.QueueOptions | undefined }
+  | { readonly kind: "topic"; readonly name: string; readonly options?: QueueOptions.TopicOptions | undefined }
+  | {
+    readonly kind: "subscription"
+    readonly topic: string
+    readonly name: string
+    readonly options?: QueueOptions.SubscriptionOptions | undefined
+  }
+
+/**
+ * A broker.
+ *
+ * @category models
+ */
+export interface Broker {
+  /**
+   * The queue, topic, subscription or dead-letter queue of a path such as `orders`, `orders/$DeadLetterQueue`,
+   * `orders/$Transfer/$DeadLetterQueue` or `news/Subscriptions/all`: case does not matter, nor do slashes at its ends.
+   */
+  readonly queue: (path: string) => Queue | undefined
+  /** The declared queues, topics and subscriptions; each knows its dead-letter queues. */
+  readonly queues: () => ReadonlyArray<Queue>
+}
+
+/**
+ * Makes a broker with these entities. Fails with `EmulatorError` for an option out of range, for a name that is empty,
+ * reserved or given twice, and for a subscription without its topic. When the scope closes its timer ends and every
+ * further operation is refused as `EntityNotFound`. `fits` knows the quotas of properties, which count bytes of a payload that is
+ * opaque here; without it there are none.
+ *
+ * @category constructors
+ * @internal
+ */
+export const make: (
+  entities: ReadonlyArray<Entity>,
+  fits?: BrokerQueue.Room["fits"]
+) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
+  .fnUntraced(function*(entities: ReadonlyArray<Entity>, fits: BrokerQueue.Room["fits"] = () => true) {
+    const clock = yield* Clock.Clock
+    const names = new Set<string>()
+    const topics = new Set(entities.flatMap((each) => each.kind === "topic" ? [trim(each.name).toLowerCase()] : []))
+    const declared: Array<Declared> = []
+    for (const entity of entities) {
+      const each = yield* Effect.fromResult(declaredOf(entity))
+      const problem = nameProblem(each, names) ?? (each.topic === undefined || topics.has(each.topic)
+        ? undefined
+        : `${each.title}: there is no topic "${each.topic}"; declare it too`)
+      if (problem !== undefined) return yield* new EmulatorError({ problem })
+      names.add(each.path.toLowerCase())
+      declared.push(each)
+    }
+
+    const alarm = yield* Alarm.make<Due>(BrokerQueue.onDue)
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const report = (queue: string, defect: unknown) =>
+      void fork(Effect.logError(`A consumer of "${queue}" failed and is detached`, Cause.die(defect)))
+    const room: BrokerQueue.Room = { clock, alarm, report, fits, closed: false }
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        room.closed = true
+      })
+    )
+    const queues: Array<Queue> = []
+    for (const { kind, path, settings } of declared) {
+      if (kind === "queue") queues.push(BrokerQueue.make(room, path, settings))
+      if (kind === "topic") {
+        const subscriptions = declared.filter(({ topic }) => topic === path.toLowerCase())
+        queues.push(...Topic.make(room, path, settings, subscriptions))
+      }
+    }
+    const byPath = new Map<string, Queue>()
+    for (const queue of queues) {
+      for (const each of [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue]) {
+        if (each !== undefined) byPath.set(each.path.toLowerCase(), each)
+      }
+    }
+    return {
+      queue: (path) => byPath.get(trim(path).toLowerCase()),
+      queues: () => queues
+    }
+  })
+
+/** A declaration, checked but for its name. */
+interface Declared {
+  readonly kind: "queue" | "topic" | "subscription"
+  readonly path: string
+  /** What an error calls it. */
+  readonly title: string
+  /** The names that its path is made of. */
+  readonly names: ReadonlyArray<string>
+  /** The topic of a subscription, in lower case. */
+  readonly topic: string | undefined
+  readonly settings: QueueOptions.QueueSettings
+}
+
+const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
+  const { kind = "queue" } = entity
+  const name = trim(entity.name)
+  const topic = entity.kind === "subscription" ? trim(entity.topic) : undefined
+  const title = topic === undefined ? `${kind} "${shown(name)}"` : `subscription "${shown(name)}" of "${shown(topic)}"`
+  return Result.map(QueueOptions.settings(title, entity.options ?? {}), (settings) => ({
+    kind,
+    title,
+    settings,
+    names: topic === undefined ? [name] : [topic, name],
+    path: topic === undefined ? name : `${topic}/Subscriptions/${name}`,
+    topic: topic?.toLowerCase()
+  }))
+}
+
+const shown = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
+
+const trim = (path: string): string => path.replace(/^[/\s]+|[/\s]+$/g, "")
+
+const nameProblem = ({ kind, names, path, title }: Declared, taken: ReadonlySet<string>): string | undefined => {
+  for (const name of names) {
+    if (name === "") return `a ${kind} needs a name`
+    if (name.length > 260) return `${title}: a name has at most 260 characters`
+    if (/(^|\/)(\$|\/)/.test(name)) return `${title}: no part of a name is empty or begins with "$"`
+  }
+  return taken.has(path.toLowerCase()) ? `${title} is declared twice` : undefined
+}

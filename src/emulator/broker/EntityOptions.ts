@@ -1,0 +1,117 @@
+/**
+ * What a queue of the embedded broker is declared with, and its checked form in which every duration is a number of
+ * milliseconds. The limits are those of Service Bus, except that a lock may be as short as one second.
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { EmulatorError } from "../../ServiceBusError.ts"
+
+/**
+ * Options of a queue.
+ *
+ * @category models
+ */
+export interface QueueOptions {
+  /** How long a received message is locked: 1 second to 5 minutes, 1 minute by default. */
+  readonly lockDuration?: Duration.Input | undefined
+  /**
+   * How often a message may be abandoned or deferred or lose its lock before it is dead-lettered: 1 to 2000, 10 by default.
+   */
+  readonly maxDeliveryCount?: number | undefined
+  /** Time to live of a message that has none, and ceiling for those that have one; without end by default. */
+  readonly defaultTimeToLive?: Duration.Input | undefined
+  /** Whether an expired message is dead-lettered; by default it is dropped. */
+  readonly deadLetteringOnExpiration?: boolean | undefined
+  /**
+   * Has messages dropped whose id came before within this window, 5 seconds to 7 days; none by default. They are accepted
+   * all the same.
+   */
+  readonly duplicateDetectionWindow?: Duration.Input | undefined
+  /** Whether every message belongs to a session, and is received through it; what the contract says by default. */
+  readonly requiresSession?: boolean | undefined
+  /** Bytes of payload that the queue and its dead-letter queue hold together, 1 GiB by default. */
+  readonly maxSize?: number | undefined
+  /** Bytes of the largest message, 262,144 by default. */
+  readonly maxMessageSize?: number | undefined
+}
+
+/**
+ * Options of a topic: its subscriptions have the others.
+ *
+ * @category models
+ */
+export type TopicOptions = Pick<
+  QueueOptions,
+  "defaultTimeToLive" | "duplicateDetectionWindow" | "maxSize" | "maxMessageSize"
+>
+
+/**
+ * Options of a subscription. Its size counts against the topic's, and the shorter of the two times to live holds.
+ *
+ * @category models
+ */
+export type SubscriptionOptions = Omit<QueueOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize">
+
+/**
+ * Options of a queue, checked and complete; durations are milliseconds.
+ *
+ * @category models
+ */
+export interface QueueSettings {
+  readonly lockDuration: number
+  readonly maxDeliveryCount: number
+  readonly defaultTimeToLive: number | undefined
+  readonly deadLetteringOnExpiration: boolean
+  readonly duplicateDetectionWindow: number | undefined
+  readonly requiresSession: boolean
+  readonly maxSize: number
+  readonly maxMessageSize: number
+}
+
+/**
+ * Checks options; the error names the entity (such as `queue "orders"`), the option and the range.
+ *
+ * @category constructors
+ */
+export const settings = (entity: string, options: QueueOptions): Result.Result<QueueSettings, EmulatorError> => {
+  const wrong = (option: keyof QueueOptions, range: string) =>
+    Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be ${range}` }))
+  const within = (value: number, min: number, max: number) => Number.isInteger(value) && value >= min && value <= max
+
+  const lockDuration = millis(options.lockDuration ?? "1 minute")
+  if (lockDuration === undefined || lockDuration < 1000 || lockDuration > 300_000) {
+    return wrong("lockDuration", "between 1 second and 5 minutes")
+  }
+  const maxDeliveryCount = options.maxDeliveryCount ?? 10
+  if (!within(maxDeliveryCount, 1, 2000)) return wrong("maxDeliveryCount", "an integer between 1 and 2000")
+  const timeToLive = millis(options.defaultTimeToLive ?? Duration.infinity)
+  if (timeToLive === undefined || timeToLive <= 0) return wrong("defaultTimeToLive", "a duration greater than zero")
+  const window = options.duplicateDetectionWindow === undefined ? undefined : millis(options.duplicateDetectionWindow)
+  if (options.duplicateDetectionWindow !== undefined && !within(window ?? 0, 5000, 604_800_000)) {
+    return wrong("duplicateDetectionWindow", "between 5 seconds and 7 days")
+  }
+  const maxSize = options.maxSize ?? 1024 ** 3
+  if (!within(maxSize, 1, Number.MAX_SAFE_INTEGER)) return wrong("maxSize", "a positive whole number of bytes")
+  const maxMessageSize = options.maxMessageSize ?? 262_144
+  if (!within(maxMessageSize, 1, Number.MAX_SAFE_INTEGER)) {
+    return wrong("maxMessageSize", "a positive whole number of bytes")
+  }
+  return Result.succeed({
+    lockDuration,
+    maxDeliveryCount,
+    defaultTimeToLive: timeToLive === Infinity ? undefined : timeToLive,
+    deadLetteringOnExpiration: options.deadLetteringOnExpiration ?? false,
+    duplicateDetectionWindow: window,
+    requiresSession: options.requiresSession ?? false,
+    maxSize,
+    maxMessageSize
+  })
+}
+
+const millis = (input: Duration.Input): number | undefined => {
+  const duration = Duration.fromInput(input)
+  if (Option.isNone(duration)) return undefined
+  const value = Duration.toMillis(duration.value)
+  return Number.isNaN(value) ? undefined : Math.ceil(value)
+}

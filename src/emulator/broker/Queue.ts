@@ -1,0 +1,299 @@
+/**
+ * What a queue of the embedded broker is to those who use it: the messages, the operations and the ways to refuse.
+ *
+ * Every operation is a synchronous function. Whatever a queue hands out (a message, a delivery, a refusal) is a value
+ * that does not change afterwards; only the counters are live.
+ */
+import type * as Result from "effect/Result"
+import type { AmqpValue } from "../../AmqpValue.ts"
+import type * as Settlement from "../../Settlement.ts"
+import type { QueueSettings } from "./EntityOptions.ts"
+
+/**
+ * The bytes of a message, opaque here, on memory of their own: many pass and few stay, and what stays must not keep alive what
+ * it came in. A small payload is a string of one character for each byte: that costs the heap 16 bytes beside them, and a
+ * buffer of its own 350.
+ *
+ * @category models
+ */
+export type Payload = Uint8Array | string
+
+/**
+ * A message as it comes in; `timeToLive` is milliseconds.
+ *
+ * @category models
+ */
+export interface IncomingMessage {
+  readonly payload: Payload
+  readonly messageId: string | undefined
+  readonly sessionId: string | undefined
+  readonly timeToLive: number | undefined
+  /** When it is to be enqueued, in milliseconds; at once where that is over or not given. */
+  readonly enqueueAt?: number | undefined
+  /** Bytes of all that it has but body and footer; 0 where nobody counted. */
+  readonly propertiesSize?: number | undefined
+  /** What it brings along where another entity hands it on: its numbers there, and whether it waited there for its time. */
+  readonly sequenceNumber?: bigint | undefined
+  readonly firstSequenceNumber?: bigint | undefined
+  readonly wasScheduled?: boolean | undefined
+}
+
+/**
+ * A message as the queue holds it, at the moment of asking: it does not change afterwards. Times are milliseconds.
+ *
+ * @category models
+ */
+export interface StoredMessage {
+  readonly sequenceNumber: bigint
+  readonly enqueuedAt: number
+  /** When it expires; never in a dead-letter queue. */
+  readonly expiresAt: number | undefined
+  /** The smaller of its own time to live and the queue's. */
+  readonly timeToLive: number | undefined
+  /**
+   * How often it was abandoned or deferred or its lock ended: 0 at the first delivery. In a dead-letter queue it stays as it
+   * was.
+   */
+  readonly deliveryCount: number
+  readonly state: "active" | "deferred" | "scheduled"
+  /** Whether it was scheduled before: the service goes on to say so. */
+  readonly wasScheduled: boolean
+  /** The number that it had in the entity that was the first to take it, where that is another one. */
+  readonly firstSequenceNumber: bigint | undefined
+  /** When it will be enqueued, in milliseconds, while it is scheduled. */
+  readonly enqueueAt: number | undefined
+  readonly payload: Payload
+  readonly messageId: string | undefined
+  readonly sessionId: string | undefined
+  readonly propertiesSize: number | undefined
+  /** Application properties that settlements and the broker added. */
+  readonly properties: ReadonlyMap<string, AmqpValue>
+}
+
+/**
+ * A message handed to a consumer. In receive-and-delete mode there is no lock: the token is good only as a tag, and
+ * `lockedUntil` is the time of the delivery.
+ *
+ * @category models
+ */
+export interface Delivery {
+  readonly message: StoredMessage
+  readonly lockToken: string
+  readonly lockedUntil: number
+}
+
+/**
+ * Who takes messages. `credit` is how many more it takes, without those in flight to it; it is asked before messages are
+ * chosen, has no effect and does not throw. `deliver` may call any operation of the broker; where it throws, the defect
+ * is logged and the consumer detached, because whoever caused the delivery has no part in it.
+ *
+ * @category models
+ */
+export interface Consumer {
+  readonly mode: "peekLock" | "receiveAndDelete"
+  credit(): number
+  deliver(deliveries: ReadonlyArray<Delivery>): void
+}
+
+/**
+ * The place of a consumer at a queue.
+ *
+ * @category models
+ */
+export interface Attachment {
+  /** Says that its credit grew; delivers at once what there is. */
+  wake(): void
+  /** Ends it. Locks on what it received run on until they expire. */
+  detach(): void
+}
+
+/**
+ * Why an operation was refused. Nothing was changed.
+ *
+ * @category models
+ */
+export interface Refusal {
+  readonly _tag:
+    | "EntityNotFound"
+    | "LockLost"
+    | "SessionLockLost"
+    | "SessionCannotBeLocked"
+    | "MessageNotFound"
+    | "QuotaExceeded"
+    | "MessageTooLarge"
+    | "PropertiesTooLarge"
+    | "NotAllowed"
+  readonly entity: string
+  readonly detail?: string
+}
+
+/**
+ * What happened in a queue since it was made. `enqueued` counts in a dead-letter queue what was dead-lettered to it,
+ * `deadLettered` what left for it, for whatever reason; `redelivered` is a part of `delivered`; `duplicates` were
+ * accepted and dropped.
+ *
+ * @category models
+ */
+export interface Counters {
+  enqueued: number
+  delivered: number
+  redelivered: number
+  completed: number
+  abandoned: number
+  released: number
+  deferred: number
+  deadLettered: number
+  expired: number
+  lockExpired: number
+  renewed: number
+  duplicates: number
+  /** What was removed without being received. */
+  deleted: number
+  /** Sessions that found a holder, and those whose lock ran out. */
+  sessionsAccepted: number
+  sessionsLost: number
+}
+
+/**
+ * Who holds a session, or waits for one. `owner` is whose it is: what is asked of the session must come from the same.
+ *
+ * @category models
+ */
+export interface SessionHolder {
+  readonly owner: object
+  /** The session is locked; called once, perhaps before `accept` returns. */
+  granted(session: HeldSession): void
+  /** The lock ran out. What was delivered under it is back in the session. */
+  lost(): void
+}
+
+/**
+ * A session that is locked.
+ *
+ * @category models
+ */
+export interface HeldSession {
+  readonly id: string
+  /** When its lock ends if nobody renews it, in milliseconds. */
+  readonly lockedUntil: number
+  /** Adds a consumer of its messages. */
+  attach(consumer: Consumer): Attachment
+  /** Gives it up: what was delivered and not settled goes back to its place, and is no failed delivery. */
+  release(): void
+}
+
+/**
+ * Which sessions to list: up to `count`, after `skip` of those whose ids are greater than `after`. `updatedSince` is
+ * milliseconds.
+ *
+ * @category models
+ */
+export interface ListOptions {
+  readonly count: number
+  readonly skip?: number | undefined
+  readonly after?: string | undefined
+  readonly updatedSince?: number | undefined
+}
+
+/**
+ * The sessions of an entity.
+ *
+ * @category models
+ */
+export interface Sessions {
+  /**
+   * Locks a session: a named one at once, or refused as `SessionCannotBeLocked`; without an id the next one with messages,
+   * as soon as there is one. Gives a function by which whoever still waits stops.
+   */
+  accept(id: string | undefined, holder: SessionHolder): Result.Result<() => void, Refusal>
+  /** Refused as `SessionLockLost` where the session is not held by this owner, like the next three. */
+  isHeld(id: string, owner: object): Result.Result<void, Refusal>
+  /** Starts the clock of its lock anew, and returns when it ends. */
+  renew(id: string, owner: object): Result.Result<number, Refusal>
+  state(id: string, owner: object): Result.Result<Uint8Array | undefined, Refusal>
+  /** Sets its state, or clears it. Refused as `QuotaExceeded` and `MessageTooLarge` as a message would be. */
+  setState(id: string, owner: object, state: Uint8Array | undefined): Result.Result<void, Refusal>
+  /**
+   * A page of the ids of the sessions with messages that wait or are locked, or with state, in order; or of those alone whose
+   * state was set after a time, for which each of the others is looked at too.
+   */
+  list(options: ListOptions): ReadonlyArray<string>
+}
+
+/**
+ * What a queue is to a namespace. A topic hands every message on to its subscriptions at once, and keeps only those that
+ * are scheduled.
+ *
+ * @category models
+ */
+export type Kind = "queue" | "topic" | "subscription" | "deadLetter"
+
+/**
+ * A queue, a dead-letter queue of one, a topic or a subscription.
+ *
+ * @category models
+ */
+export interface Queue {
+  readonly path: string
+  readonly kind: Kind
+  readonly options: QueueSettings
+  /** Where its dead letters go; `undefined` on a dead-letter queue and on a topic. */
+  readonly deadLetterQueue: Queue | undefined
+  /** Where what it could not forward goes; `undefined` likewise. */
+  readonly transferDeadLetterQueue: Queue | undefined
+  /** Where it requires sessions. Its consumers are attached to them, not to it. */
+  readonly sessions: Sessions | undefined
+  readonly counters: Counters
+  /**
+   * Stores all of the messages or none, and returns their sequence numbers; a duplicate is dropped, and its number is
+   * the first one's. One that is scheduled waits, and gets a new
+   * number when it is enqueued. Refused as `NotAllowed` on a dead-letter queue and, without a session id, on a queue that
+   * requires sessions; as `MessageTooLarge` and as `QuotaExceeded`.
+   */
+  send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal>
+  /**
+   * Stores messages in the transfer dead-letter queue, as what could not be forwarded, and returns their sequence numbers.
+   * Refused as `NotAllowed` where there is none, and as `QuotaExceeded`.
+   */
+  failTransfer(
+    messages: ReadonlyArray<IncomingMessage>,
+    reason: string | undefined,
+    description: string | undefined
+  ): Result.Result<ReadonlyArray<bigint>, Refusal>
+  /** Adds a consumer. Nothing is delivered before this returns: call `wake` once the consumer can take messages. */
+  attach(consumer: Consumer): Attachment
+  /**
+   * Carries out a settlement. Refused as `LockLost` where the token is unknown or its lock has ended, and as
+   * `NotAllowed` for `RetryAfter` and for a dead-lettering from a dead-letter queue. Where the message has no room for the
+   * properties it is dead-lettered as `HeaderSizeExceeded`, and in a dead-letter queue refused as `PropertiesTooLarge`.
+   */
+  settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal>
+  /** Gives a message back, as AMQP's `released` does (AMQP 1.0 section 3.4.4): its delivery count stays. */
+  release(lockToken: string): Result.Result<void, Refusal>
+  /** Starts the clock of these locks anew, of all or of none, and returns when each ends. */
+  renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal>
+  /**
+   * Gives deferred messages by their sequence numbers, all of them or none, locked or (in receive-and-delete mode) for
+   * good. Refused as `MessageNotFound` where one is not there, not deferred, or locked already. Where sessions are
+   * required they are those of one session, under its lock.
+   */
+  receiveDeferred(
+    sequenceNumbers: ReadonlyArray<bigint>,
+    mode: Consumer["mode"],
+    sessionId?: string | undefined
+  ): Result.Result<ReadonlyArray<Delivery>, Refusal>
+  /** Takes scheduled messages back, all of them or none. Refused as `MessageNotFound` where one is not scheduled. */
+  cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal>
+  /**
+   * Up to `count` messages of whatever state from a sequence number on, of one session or of all, in their order, without
+   * taking them.
+   */
+  peek(from: bigint, count: number, sessionId?: string | undefined): ReadonlyArray<StoredMessage>
+  /**
+   * Removes up to `count` messages that were enqueued before a time, oldest first, of one session or of all; locked,
+   * deferred and scheduled ones stay. Returns how many.
+   */
+  deleteBefore(enqueuedBefore: number, count: number, sessionId?: string | undefined): Result.Result<number, Refusal>
+  /** Every message, of whatever state, in the order of sequence numbers. */
+  messages(): ReadonlyArray<StoredMessage>
+}

@@ -1,0 +1,163 @@
+/**
+ * A message inside the embedded broker: what its queue, its lane and the alarm know of it.
+ *
+ * It is the alarm's deadline as well as a place in the line, so that a message costs one object.
+ */
+import * as AmqpValue from "../../AmqpValue.ts"
+import type * as Settlement from "../../Settlement.ts"
+import type { Deadline } from "./DeadlineTimer.ts"
+import type { Waiting } from "./MessageOrder.ts"
+import type { IncomingMessage, StoredMessage } from "./Queue.ts"
+
+/**
+ * What is due in a queue at a time: the lock, the life or the enqueueing of a message, or the lock of a session. What is
+ * due at one instant is ended in the order of `sequence`.
+ *
+ * @category models
+ */
+export interface Due extends Deadline {
+  readonly sequence: number
+  /** Whose it is: a queue's, or a queue's sessions'. */
+  readonly queue: {
+    onDue(due: any, now: number): void
+    flush(): void
+  }
+}
+
+/**
+ * A message. It is in one state at a time (scheduled, waiting, locked or deferred), and so has one deadline at most.
+ *
+ * @category models
+ */
+export interface Entry extends Due, Waiting {
+  readonly sequence: number
+  readonly message: IncomingMessage
+  readonly enqueuedAt: number
+  /** When it will be enqueued, while it is scheduled. */
+  enqueueAt: number | undefined
+  expiresAt: number | undefined
+  readonly timeToLive: number | undefined
+  /** How many deliveries failed: what goes back as `released` has been delivered, and nothing has failed. */
+  deliveryCount: number
+  /** Whether its queue has delivered it before. */
+  delivered: boolean
+  /** Each key and its value, one after the other: a Map of two takes 185 bytes, and dead letters stay. */
+  properties: ReadonlyArray<AmqpValue.AmqpValue>
+  deferred: boolean
+  wasScheduled: boolean
+  lockToken: string | undefined
+  lockedUntil: number
+}
+
+/** What messages are ordered by. @category accessors */
+export const sequenceOf = (entry: Entry): number => entry.sequence
+
+const none: ReadonlyArray<AmqpValue.AmqpValue> = []
+const noProperties: ReadonlyMap<string, AmqpValue.AmqpValue> = new Map()
+
+/** A message that has just come. @category constructors */
+export const make = (
+  queue: Entry["queue"],
+  sequence: number,
+  message: IncomingMessage,
+  enqueuedAt: number,
+  timeToLive: number | undefined
+): Entry => ({
+  queue,
+  sequence,
+  message,
+  enqueuedAt,
+  timeToLive,
+  enqueueAt: undefined,
+  expiresAt: undefined,
+  deliveryCount: 0,
+  delivered: false,
+  properties: none,
+  deferred: false,
+  wasScheduled: message.wasScheduled === true,
+  lockToken: undefined,
+  lockedUntil: 0,
+  waiting: false,
+  at: 0,
+  slot: -1
+})
+
+/** The message as those outside see it. @category conversions */
+export const snapshot = (entry: Entry): StoredMessage => ({
+  sequenceNumber: BigInt(entry.sequence),
+  enqueuedAt: entry.enqueuedAt,
+  expiresAt: entry.expiresAt,
+  timeToLive: entry.timeToLive,
+  deliveryCount: entry.deliveryCount,
+  state: entry.enqueueAt !== undefined ? "scheduled" : entry.deferred ? "deferred" : "active",
+  wasScheduled: entry.wasScheduled,
+  firstSequenceNumber: entry.message.firstSequenceNumber ?? entry.message.sequenceNumber,
+  enqueueAt: entry.enqueueAt,
+  payload: entry.message.payload,
+  messageId: entry.message.messageId,
+  sessionId: entry.message.sessionId,
+  propertiesSize: entry.message.propertiesSize,
+  properties: propertiesOf(entry)
+})
+
+/** What settlements and the broker added to a message. @category accessors */
+export const propertiesOf = ({ properties }: Entry): ReadonlyMap<string, AmqpValue.AmqpValue> => {
+  if (properties.length === 0) return noProperties
+  const map = new Map<string, AmqpValue.AmqpValue>()
+  for (let i = 0; i < properties.length; i += 2) map.set(properties[i] as string, properties[i + 1])
+  return map
+}
+
+/** Adds properties. @category mutations */
+export const merge = (entry: Entry, properties: Settlement.Properties | undefined): void => {
+  if (properties === undefined) return
+  const merged = new Map(propertiesOf(entry))
+  for (const key of Object.keys(properties)) merged.set(names.get(key) ?? key, owned(properties[key]))
+  const items: Array<AmqpValue.AmqpValue> = []
+  for (const [key, value] of merged) items.push(key, value)
+  // As long as it is, and no longer.
+  entry.properties = items.slice()
+}
+
+/** The names that every dead letter has, as the one string that they share. */
+const names: ReadonlyMap<string, string> = new Map(
+  ["DeadLetterReason", "DeadLetterErrorDescription"].map((name) => [name, name])
+)
+
+/** A value whose bytes, if it has any, are not a view of those that it came in. */
+const owned = (value: AmqpValue.AmqpValue): AmqpValue.AmqpValue => {
+  if (value instanceof Uint8Array) return new Uint8Array(value)
+  return AmqpValue.isTyped(value) && value.value instanceof Uint8Array
+    ? AmqpValue.typed(value.type as "decimal128", new Uint8Array(value.value))
+    : value
+}
+
+/** Says why a message was dead-lettered. @category mutations */
+export const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>
+  merge(dead, {
+    ...(reason === undefined ? undefined : { DeadLetterReason: reason }),
+    ...(description === undefined ? undefined : { DeadLetterErrorDescription: description })
+  })
+
+/** `TimeSpan.MaxValue` of .NET, in milliseconds: its way of saying that a message lives without end. */
+const endless = 922_337_203_685_477
+
+/**
+ * The smaller of two times to live. What is no number of milliseconds is no limit: the alarm must never see it.
+ *
+ * @category constructors
+ */
+export const smaller = (a = Infinity, b = Infinity): number | undefined => {
+  const least = Math.min(a, b)
+  return least < endless ? Math.max(least, 0) : undefined
+}
+
+/**
+ * Why a message is dead-lettered whose properties outgrew their quota in the broker (Service Bus, dead-letter queues).
+ *
+ * @category constants
+ */
+export const headerSize = {
+  reason: "HeaderSizeExceeded",
+  description: "The size quota for this stream has been exceeded."
+}

@@ -1,0 +1,171 @@
+/**
+ * Who may do what: checks SAS tokens against the keys of this broker, for real, and remembers the claims of a connection.
+ *
+ * A claim covers what its token's resource covers, by whole path segments, with the rights of the key that signed it,
+ * until the token expires.
+ */
+import type * as Clock from "effect/Clock"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { createHmac, timingSafeEqual } from "node:crypto"
+import * as sas from "../../internal/namespace/SasToken.ts"
+
+/** A right of Service Bus. Manage implies the other two. */
+export type Right = "Send" | "Listen" | "Manage"
+
+/** A shared access policy. */
+export interface Policy {
+  readonly name: string
+  readonly key: Redacted.Redacted<string>
+  readonly rights: ReadonlyArray<Right>
+}
+
+/** Why a token was refused: the beginning of the service's text. */
+export type TokenProblem = "MalformedToken" | "InvalidSignature" | "ExpiredToken" | "InvalidAudience"
+
+/** A claim on a resource. */
+export interface Claim {
+  /** The path that it covers, in lower case; empty for the whole namespace. */
+  readonly path: string
+  readonly rights: ReadonlyArray<Right>
+  /** Milliseconds. */
+  readonly expiresAt: number
+}
+
+/** The host of an address, in lower case and without its port; the address is a URL or begins with the host. */
+export const hostOf = (address: string): string => {
+  const [authority = ""] = address.trim().replace(/^[a-z][a-z0-9+.-]*:\/\//i, "").split(/[/?#]/)
+  const host = authority.slice(authority.lastIndexOf("@") + 1).toLowerCase()
+  const [, literal] = /^\[([^\]]*)\]/.exec(host) ?? []
+  // An address of IPv6 may stand without brackets.
+  return (literal ?? (host.split(":").length > 2 ? host : host.replace(/:\d*$/, ""))).replace(/\.$/, "")
+}
+
+/** Whether a host is this machine, by whatever name. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/** Whether a resource or audience names a host, and that is another one. One that is a bare path names none. */
+const isElsewhere = (address: string, isOurs: (host: string) => boolean): boolean =>
+  address.includes("://") && !isOurs(hostOf(address))
+
+/** An address without scheme, host and slashes at its ends: clients write it bare, with a slash, or as a URL. */
+export const bareOf = (address: string): string => {
+  let path = address
+  const scheme = path.indexOf("://")
+  if (scheme >= 0) {
+    const slash = path.indexOf("/", scheme + 3)
+    path = slash < 0 ? "" : path.slice(slash)
+  }
+  try {
+    path = decodeURIComponent(path)
+  } catch {
+    // Not percent-encoded after all.
+  }
+  return path.replace(/^\/+|\/+$/g, "")
+}
+
+/** The path of a resource: without `$management`, in lower case. */
+const pathOf = (resource: string): string => bareOf(resource.trim()).toLowerCase().replace(/\/?\$management$/, "")
+
+/** The path above one; that of the namespace is empty and has none. */
+const above = (path: string): string | undefined =>
+  path === "" ? undefined : path.slice(0, Math.max(0, path.lastIndexOf("/")))
+
+const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
+
+/**
+ * Checks a SAS token that is put for an audience, and gives the claim. Both may be URLs of any scheme, with or without a port;
+ * their host must be ours.
+ */
+export const check = (
+  policies: ReadonlyArray<Policy>,
+  token: string,
+  audience: string,
+  now: number,
+  isOurs: (host: string) => boolean
+): Result.Result<Claim, TokenProblem> => {
+  const parts = sas.parse(token)
+  if (parts === undefined) return Result.fail("MalformedToken")
+  const policy = policies.find((policy) => policy.name === parts.keyName)
+  if (policy === undefined || !sas.verify(parts, policy.key)) return Result.fail("InvalidSignature")
+  const expiresAt = parts.expiresAt * 1000
+  if (expiresAt <= now) return Result.fail("ExpiredToken")
+  const path = pathOf(audience)
+  if (isElsewhere(parts.resource, isOurs) || isElsewhere(audience, isOurs)) return Result.fail("InvalidAudience")
+  if (!covers(pathOf(parts.resource), path)) return Result.fail("InvalidAudience")
+  return Result.succeed({ path, rights: policy.rights, expiresAt })
+}
+
+/** What a token of the broker's own identity says. */
+interface Payload {
+  /** Seconds of Unix time, as in every JWT (RFC 7519). */
+  readonly exp: number
+  readonly roles: ReadonlyArray<Right>
+}
+
+const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url")
+
+const signatureOf = (key: Redacted.Redacted<string>, text: string): string =>
+  createHmac("sha256", Redacted.value(key)).update(text).digest("base64url")
+
+/** Makes a JWT (HS256) such as an identity provider would give. `expiresAt` is in milliseconds. */
+export const mint = (
+  key: Redacted.Redacted<string>,
+  roles: ReadonlyArray<Right>,
+  expiresAt: number
+): Redacted.Redacted<string> => {
+  const payload: Payload = { exp: Math.floor(expiresAt / 1000), roles }
+  const text = `${segment({ alg: "HS256", typ: "JWT" })}.${segment(payload)}`
+  return Redacted.make(`${text}.${signatureOf(key, text)}`, { label: "emulator token" })
+}
+
+/** Checks a JWT that this broker made, and gives the claim. Any other token is refused. */
+export const checkMinted = (
+  key: Redacted.Redacted<string>,
+  token: string,
+  audience: string,
+  now: number
+): Result.Result<Claim, TokenProblem> => {
+  const at = token.lastIndexOf(".")
+  const text = token.slice(0, Math.max(0, at))
+  const given = Buffer.from(token.slice(at + 1))
+  const expected = Buffer.from(signatureOf(key, text))
+  if (at < 0 || given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    return Result.fail("InvalidSignature")
+  }
+  // Signed by us: it is what `mint` wrote.
+  const payload = JSON.parse(Buffer.from(text.split(".")[1]!, "base64url").toString()) as Payload
+  const expiresAt = payload.exp * 1000
+  return expiresAt <= now
+    ? Result.fail("ExpiredToken")
+    : Result.succeed({ path: pathOf(audience), rights: payload.roles, expiresAt })
+}
+
+/** The claims of one connection. For one audience the latest token counts. */
+export class Claims {
+  private readonly claims = new Map<string, Claim>()
+  private readonly clock: Clock.Clock
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  add(claim: Claim): void {
+    this.claims.set(claim.path, claim)
+  }
+
+  /** Until when a right on a path is held, in milliseconds; undefined where it is not. */
+  heldUntil(path: string, right: Right): number | undefined {
+    const now = this.clock.currentTimeMillisUnsafe()
+    let until: number | undefined
+    // What covers a path is on it or above: the other entities of the connection are not looked at.
+    for (let at: string | undefined = path.toLowerCase(); at !== undefined; at = above(at)) {
+      const claim = this.claims.get(at)
+      if (claim === undefined || claim.expiresAt <= now) continue
+      if (!claim.rights.includes(right) && !claim.rights.includes("Manage")) continue
+      if (until === undefined || claim.expiresAt > until) until = claim.expiresAt
+    }
+    return until
+  }
+}

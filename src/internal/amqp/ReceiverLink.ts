@@ -1,0 +1,408 @@
+/**
+ * A receiving link: credit, the inbox of what has arrived, and settlement.
+ *
+ * Deliveries stay in the inbox until they are taken in one synchronous step, so that interrupting a wait loses nothing.
+ * When the scope closes, credit is withdrawn, and what nobody took or settled is released to the broker.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import {
+  type Any,
+  type AttachError,
+  MessageAlreadySettled,
+  OperationTimeoutError,
+  type ReceiveError,
+  type SessionLockLostError
+} from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import { monotonic } from "../monotonicClock.ts"
+import { type Outcome, released } from "./codec/Outcome.ts"
+import { ticksAtEpoch } from "./codec/Reader.ts"
+import { awaitEvent, farewell } from "./Connection.ts"
+import * as Deadlines from "./Deadlines.ts"
+import type { Holder, IncomingDelivery, SettlementWaiter } from "./engine/Delivery.ts"
+import { rhea } from "./engine/rhea.ts"
+import * as Link from "./Link.ts"
+
+export interface Options {
+  readonly entity: string
+  /** Receive-and-delete: the peer sends settled deliveries (AMQP 1.0 section 2.8.2). */
+  readonly destructive: boolean
+  /** Milliseconds for attaching, and for the answer to a settlement. */
+  readonly timeout: number
+  /** The session to ask for, `null` for the next one there is, and how long the peer may wait for it, in milliseconds. */
+  readonly session?: { readonly id: string | null; readonly wait: number } | undefined
+}
+
+/** The session that the peer has locked for a link. */
+export interface Granted {
+  /** Undefined where it locked none. */
+  readonly id: string | undefined
+  /** When the lock ends by the peer's clock, in milliseconds since 1970. */
+  readonly lockedUntil: number
+}
+
+export type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlingError | undefined) => void
+
+export interface Receiver extends Holder {
+  readonly link: Link.Link
+  /** The session of the link, where it asked for one. */
+  readonly granted: Granted | undefined
+  /** How many deliveries are in the inbox. */
+  readonly size: () => number
+  /** Deliveries that the peer may still send without being asked again. */
+  readonly credit: () => number
+  readonly addCredit: (credit: number) => void
+  /** Waits until the inbox has `count` deliveries; fails when the link is dead and it never will. */
+  readonly awaitSize: (count: number) => Effect.Effect<void, ReceiveError | SessionLockLostError>
+  /** Takes up to `max` deliveries, oldest first. */
+  readonly take: (max: number) => Array<IncomingDelivery>
+  /** Has the peer send what it has at once and give the rest of the credit back; waits a second at most. */
+  readonly drain: Effect.Effect<void>
+  /**
+   * Settles deliveries with one outcome and waits for the peer's answer to all of them. `onAnswer` hears of each by itself;
+   * of those that had no answer it does not.
+   */
+  readonly settle: (
+    deliveries: ReadonlyArray<IncomingDelivery>,
+    outcome: Outcome,
+    onAnswer?: OnAnswer
+  ) => Effect.Effect<void, errorMap.SettlingError>
+  /** Puts deliveries back at the head of the inbox. */
+  readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
+  /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
+  readonly consume: (sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined) => void
+}
+
+export const make: (session: Link.Session, options: Options) => Effect.Effect<Receiver, AttachError, Scope.Scope> =
+  Effect.fnUntraced(function*(session, options) {
+    const { session: wanted } = options
+    const link = yield* Link.attach(session, {
+      role: "receiver",
+      address: options.entity,
+      entity: options.entity,
+      // The peer says when it has waited long enough.
+      timeout: options.timeout + (wanted?.wait ?? 0),
+      // Service Bus tells the two modes apart by these (Service Bus protocol guide).
+      sndSettleMode: options.destructive ? 1 : 0,
+      rcvSettleMode: options.destructive ? 0 : 1,
+      ...(wanted === undefined ? {} : {
+        filter: { [sessionFilter]: wanted.id },
+        properties: { "com.microsoft:timeout": rhea.types.wrap_uint(Math.min(0xffffffff, Math.ceil(wanted.wait))) }
+      })
+    })
+    const deadlines = yield* Deadlines.make(options.timeout)
+    const receiver = new OpenReceiver(link, options, deadlines, yield* Clock.Clock)
+    yield* Effect.addFinalizer(() => receiver.close)
+    return receiver
+  })
+
+/** Service Bus protocol guide, sessions. */
+const sessionFilter = "com.microsoft:session-filter"
+
+/** What the peer's attach says of the session that it has locked. */
+const grantOf = (link: Link.Link): Granted => {
+  const { properties, source } = link.rhea.remote.attach ?? {}
+  const filter = source?.filter?.[sessionFilter]
+  const id = filter?.descriptor === undefined ? filter : filter.value
+  // A long of .NET's ticks since the year 1, which rhea gives as its eight bytes.
+  const ticks: unknown = properties?.["com.microsoft:locked-until-utc"]
+  const lockedUntil = Buffer.isBuffer(ticks)
+    ? Number((ticks.readBigInt64BE() - ticksAtEpoch) / 10_000n)
+    : 0
+  return { id: typeof id === "string" ? id : undefined, lockedUntil }
+}
+
+class OpenReceiver implements Receiver {
+  readonly link: Link.Link
+  readonly granted: Granted | undefined
+  private readonly options: Options
+  private readonly deadlines: Deadlines.Deadlines
+  private inbox: Array<IncomingDelivery> = []
+  private waiters: Array<{ readonly count: number; readonly resume: () => void }> = []
+  /** What was taken or has arrived and is not settled: released when the scope closes. */
+  private readonly unsettled = new Set<IncomingDelivery>()
+
+  private sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
+
+  constructor(link: Link.Link, options: Options, deadlines: Deadlines.Deadlines, clock: Clock.Clock) {
+    this.link = link
+    this.granted = options.session === undefined ? undefined : grantOf(link)
+    this.options = options
+    this.deadlines = deadlines
+    link.plane.onDeliveries = (deliveries) => {
+      const now = monotonic(clock)
+      for (const delivery of deliveries) {
+        delivery.receivedAt = now
+        delivery.holder = this
+        if (!options.destructive) this.unsettled.add(delivery)
+      }
+      this.noteUsedUp()
+      if (this.sink !== undefined) return this.sink(deliveries)
+      if (this.inbox.length === 0) this.inbox = deliveries
+      else for (const delivery of deliveries) this.inbox.push(delivery)
+      this.wake(false)
+    }
+    link.onDeath(() => this.wake(true))
+  }
+
+  /** Messages that were under way have used up all credit: there is nothing left to drain, whatever the peer answers. */
+  private noteUsedUp(): void {
+    const { plane, rhea } = this.link
+    if (rhea.drain !== true || rhea.credit > 0) return
+    rhea.drain = false
+    plane.lateDrains++
+    rhea.dispatch("receiver_drained", rhea._context())
+  }
+
+  private wake(all: boolean): void {
+    if (this.waiters.length === 0) return
+    const { inbox, waiters } = this
+    this.waiters = []
+    for (const waiter of waiters) {
+      if (all || inbox.length >= waiter.count) waiter.resume()
+      else this.waiters.push(waiter)
+    }
+  }
+
+  size(): number {
+    return this.inbox.length
+  }
+
+  credit(): number {
+    return this.link.dead() === undefined ? Math.max(0, this.link.rhea.credit) : 0
+  }
+
+  addCredit(credit: number): void {
+    if (credit > 0) this.link.addCredit(credit)
+  }
+
+  awaitSize(count: number): Effect.Effect<void, ReceiveError | SessionLockLostError> {
+    return Effect.suspend(() => {
+      if (this.inbox.length >= count) return Effect.void
+      const dead = this.link.dead()
+      if (dead !== undefined) return this.died(dead)
+      return Effect.flatMap(
+        Effect.callback<void>((resume) => {
+          const waiter = { count, resume: () => resume(Effect.void) }
+          this.waiters.push(waiter)
+          return Effect.sync(() => {
+            this.waiters = this.waiters.filter((other) => other !== waiter)
+          })
+        }),
+        () => this.awaitSize(count)
+      )
+    })
+  }
+
+  private died(death: Any): Effect.Effect<void, ReceiveError | SessionLockLostError> {
+    if (this.granted !== undefined) return Effect.fail(errorMap.sessionEnded(death, this.link.entity, "receive"))
+    // What came before the link died is still handed out.
+    return this.inbox.length > 0
+      ? Effect.void
+      : Effect.fail(errorMap.attachError(death, { entity: this.link.entity, operation: "receive" }))
+  }
+
+  take(max: number): Array<IncomingDelivery> {
+    if (this.inbox.length <= max) {
+      const all = this.inbox
+      this.inbox = []
+      return all
+    }
+    return this.inbox.splice(0, max)
+  }
+
+  /** A link that is lost is not drained any more. */
+  private readonly death: Effect.Effect<void> = Effect.callback((resume) => {
+    const off = this.link.onDeath(() => resume(Effect.void))
+    return Effect.sync(off)
+  })
+
+  readonly drain: Effect.Effect<void> = Effect.suspend(() => {
+    const { rhea } = this.link
+    if (this.credit() === 0) return Effect.void
+    const { connection } = this.link
+    return farewell(
+      connection,
+      Effect.raceFirst(awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit()), this.death)
+    ).pipe(
+      // The answer may be seen before the deliveries of the same read are.
+      Effect.andThen(connection.dispatcher.turn),
+      Effect.ensuring(Effect.sync(() => {
+        // rhea repeats the flag in every flow until it is taken back.
+        rhea.drain = false
+      }))
+    )
+  })
+
+  settle(
+    deliveries: ReadonlyArray<IncomingDelivery>,
+    outcome: Outcome,
+    onAnswer?: OnAnswer
+  ): Effect.Effect<void, errorMap.SettlingError> {
+    return Effect.callback((resume) => {
+      const dead = this.link.dead()
+      if (dead !== undefined) {
+        if (this.granted !== undefined) {
+          return resume(Effect.fail(errorMap.sessionEnded(dead, this.link.entity, "settle")))
+        }
+        resume(Effect.fail(errorMap.settleError(dead, { entity: this.link.entity, operation: "settle" })))
+        return
+      }
+      // Named twice is settled twice: the peer answers once.
+      const isTwice = deliveries.length > 1 && new Set(deliveries).size < deliveries.length
+      if (isTwice || deliveries.some((delivery) => !this.unsettled.has(delivery))) {
+        resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
+        return
+      }
+      const operation = new Settling(this, this.deadlines, deliveries, this.options.timeout, resume, onAnswer)
+      for (const delivery of deliveries) {
+        this.unsettled.delete(delivery)
+        this.link.session.dispose(delivery, outcome, false, operation)
+      }
+      this.deadlines.add(operation)
+      return Effect.sync(() => operation.cancel())
+    })
+  }
+
+  dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
+    if (this.link.dead() !== undefined) return
+    for (const delivery of deliveries) {
+      if (this.unsettled.delete(delivery)) this.link.session.dispose(delivery, outcome, true)
+    }
+  }
+
+  forget(delivery: IncomingDelivery): void {
+    this.unsettled.delete(delivery)
+  }
+
+  hold(delivery: IncomingDelivery): void {
+    this.unsettled.add(delivery)
+  }
+
+  putBack(deliveries: ReadonlyArray<IncomingDelivery>): void {
+    if (deliveries.length === 0) return
+    if (this.sink !== undefined) return this.sink([...deliveries])
+    this.inbox.unshift(...deliveries)
+    this.wake(false)
+  }
+
+  consume(sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined): void {
+    this.sink = sink
+    if (sink === undefined || this.inbox.length === 0) return
+    const { inbox } = this
+    this.inbox = []
+    sink(inbox)
+  }
+
+  isUnsettled(delivery: IncomingDelivery): boolean {
+    return this.unsettled.has(delivery)
+  }
+
+  /** No credit is left with the peer and nothing is kept from it. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() =>
+    this.link.dead() !== undefined
+      ? Effect.void
+      : Effect.andThen(
+        this.drain,
+        Effect.sync(() => {
+          // A session that is given up takes its messages back, and does not count that as a failed delivery.
+          if (this.granted === undefined) this.dispose([...this.unsettled], released)
+          this.inbox = []
+          // What comes after the drain goes back at once.
+          this.link.plane.onDeliveries = (late) => {
+            if (!this.options.destructive && this.granted === undefined) {
+              for (const delivery of late) this.link.session.dispose(delivery, released, true)
+            }
+          }
+        })
+      )
+  )
+}
+
+/** Waits for the peer's answers to the dispositions of one call. */
+class Settling implements SettlementWaiter, Deadlines.Expiring {
+  expiresAt = 0
+  private done = false
+  private remaining: number
+  private failure: errorMap.SettlingError | undefined
+  private readonly deliveries: ReadonlyArray<IncomingDelivery>
+  private readonly link: Link.Link
+  private readonly errorOf: typeof errorMap.settleError | typeof errorMap.sessionSettleError
+  private readonly deadlines: Deadlines.Deadlines
+  private readonly timeout: number
+  private readonly resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void
+  private readonly onAnswer: OnAnswer | undefined
+  private readonly off: () => void
+  /** What the connection had heard before. */
+  private readonly heard: number
+
+  constructor(
+    { granted, link }: Receiver,
+    deadlines: Deadlines.Deadlines,
+    deliveries: ReadonlyArray<IncomingDelivery>,
+    timeout: number,
+    resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void,
+    onAnswer: OnAnswer | undefined
+  ) {
+    this.onAnswer = onAnswer
+    this.link = link
+    this.errorOf = granted === undefined ? errorMap.settleError : errorMap.sessionSettleError
+    this.deadlines = deadlines
+    this.deliveries = deliveries
+    this.timeout = timeout
+    this.resume = resume
+    this.remaining = deliveries.length
+    this.heard = link.connection.heard()
+    this.off = link.onDeath((death) => this.unanswered("the link was lost before the peer answered", death))
+  }
+
+  onSettled(delivery: IncomingDelivery, outcome: Outcome | undefined): void {
+    if (this.done) return
+    this.remaining--
+    // A rejection without an error is the echo of our own dead-lettering.
+    const error = outcome?._tag === "Rejected" && outcome.error !== undefined
+      ? this.errorOf(outcome.error, { entity: this.link.entity, operation: "settle" })
+      : undefined
+    this.failure ??= error
+    this.onAnswer?.(delivery, error)
+    if (this.remaining > 0) return
+    this.end(this.failure === undefined ? Effect.void : Effect.fail(this.failure))
+  }
+
+  expire(): void {
+    this.link.connection.doubt(this.heard)
+    this.unanswered(`the peer did not answer within ${this.timeout} ms`)
+  }
+
+  private unanswered(description: string, cause?: unknown): void {
+    for (const delivery of this.deliveries) this.link.session.forget(delivery)
+    this.end(Effect.fail(
+      this.failure ?? new OperationTimeoutError({
+        entity: this.link.entity,
+        operation: "settle",
+        outcome: "unknown",
+        description,
+        ...(cause === undefined ? {} : { cause })
+      })
+    ))
+  }
+
+  /** Interrupted: the dispositions are on their way and stay valid; only nobody waits for the answer. */
+  cancel(): void {
+    if (!this.done) this.over()
+  }
+
+  private end(effect: Effect.Effect<void, errorMap.SettlingError>): void {
+    if (this.done) return
+    this.over()
+    this.resume(effect)
+  }
+
+  private over(): void {
+    this.done = true
+    this.off()
+    this.deadlines.remove(this)
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Deliveries (AMQP 1.0 section 2.6.12) as the data plane knows them, in both directions, and who hears what becomes of them.
+ */
+import type { Outcome } from "../codec/Outcome.ts"
+import type { LinkPlane } from "./LinkPlane.ts"
+
+/** Who hears of a delivery's fate. Called inside the read of a frame: it may only complete, offer or queue. */
+export interface DeliveryOwner {
+  readonly onOutcome: (delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean) => void
+}
+
+export class OutgoingDelivery {
+  /** The delivery id, or -1 while nothing of it is on the wire. */
+  id = -1
+  /** How many bytes of the payload are on the wire. */
+  sent = 0
+  cancelled = false
+  readonly link: LinkPlane
+  /** Nothing once all of it is on the wire: a delivery that stays unsettled for long keeps no bytes. */
+  payload: Uint8Array
+  readonly settled: boolean
+  readonly format: number
+  readonly tag: Uint8Array | undefined
+  readonly owner: DeliveryOwner | undefined
+  /** For the owner: which of its deliveries this is. */
+  readonly index: number
+
+  constructor(
+    link: LinkPlane,
+    payload: Uint8Array,
+    settled: boolean,
+    format: number,
+    tag: Uint8Array | undefined,
+    owner: DeliveryOwner | undefined,
+    index: number
+  ) {
+    this.link = link
+    this.payload = payload
+    this.settled = settled
+    this.format = format
+    this.tag = tag
+    this.owner = owner
+    this.index = index
+  }
+}
+
+/** Hears the peer's answer to a disposition that asked for one. */
+export interface SettlementWaiter {
+  readonly onSettled: (delivery: IncomingDelivery, outcome: Outcome | undefined) => void
+}
+
+/** Who holds a received delivery until it is settled. */
+export interface Holder {
+  readonly isUnsettled: (delivery: IncomingDelivery) => boolean
+  /** There is nothing left to settle. */
+  readonly forget: (delivery: IncomingDelivery) => void
+  /** It is to be settled after all. */
+  readonly hold: (delivery: IncomingDelivery) => void
+  /** Says what becomes of deliveries without waiting for an answer. */
+  readonly dispose: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => void
+}
+
+export class IncomingDelivery {
+  waiter: SettlementWaiter | undefined = undefined
+  /** When it arrived, in milliseconds of the monotonic clock; the receiver sets it. */
+  receivedAt = 0
+  /** What the receiver knows of its lock: kept here, because a map beside would keep deliveries alive for long. */
+  lock: object | undefined = undefined
+  /** Set by whoever receives it. */
+  holder!: Holder
+  /** The link that it came on; undefined for what came in a response. */
+  readonly link: LinkPlane | undefined
+  readonly id: number
+  tag: Buffer
+  readonly format: number
+  /** Sent settled: the peer keeps no state of it. */
+  readonly settled: boolean
+  payload: Buffer
+  /** The bytes that were sent: more than the payload has where they were more than its link takes. */
+  readonly size: number
+  /** Sent in a transaction (AMQP 1.0 section 4.4.1). */
+  readonly isTransactional: boolean
+
+  constructor(
+    link: LinkPlane | undefined,
+    id: number,
+    tag: Buffer,
+    format: number,
+    settled: boolean,
+    payload: Buffer,
+    size = payload.length,
+    isTransactional = false
+  ) {
+    this.link = link
+    this.id = id
+    this.tag = tag
+    this.format = format
+    this.settled = settled
+    this.payload = payload
+    this.size = size
+    this.isTransactional = isTransactional
+  }
+
+  /** Whether it was larger than its link takes: of its bytes there are none. */
+  get isTooLarge(): boolean {
+    return this.size > this.payload.length
+  }
+}
+
+/** A delivery whose transfers are not complete. */
+export interface PartialDelivery {
+  readonly id: number
+  readonly tag: Buffer
+  readonly format: number
+  settled: boolean
+  readonly isTransactional: boolean
+  parts: Array<Buffer>
+  size: number
+}

@@ -1,0 +1,85 @@
+/**
+ * The data plane's side of a link: the deliveries that wait for its credit, and those that came and are not handed over yet.
+ */
+import type { IncomingDelivery, OutgoingDelivery, PartialDelivery } from "./Delivery.ts"
+import type { RheaLink } from "./rhea.ts"
+import type { SessionPlane } from "./SessionPlane.ts"
+
+export class LinkPlane {
+  readonly link: RheaLink
+  readonly session: SessionPlane
+  /** Deliveries that wait for credit, in order; those before `head` are gone. */
+  private queue: Array<OutgoingDelivery> = []
+  private head = 0
+  /** The parts of a delivery whose transfers are not complete yet. */
+  partial: PartialDelivery | undefined = undefined
+  /** What one read of the socket brought; handed over at its end, or before a frame that is no transfer. */
+  inbox: Array<IncomingDelivery> = []
+  onDeliveries: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
+  /** The most bytes of one delivery: of one that has more nothing is kept, and it is told by its size. */
+  maxMessageSize = 100 * 1024 * 1024
+  /** The link is detached for what its peer did: what is still under way is discarded. */
+  isDiscarding = false
+  /** Its attach is held back for now: nothing may be written on it. */
+  isHeld = false
+  /** The name by which rhea finds it. */
+  key: string | undefined = undefined
+  /** rhea has something to write for it. */
+  isDirty = false
+  /** Drains that were over before their answer came: the answer may still come, or not at all. */
+  lateDrains = 0
+
+  constructor(session: SessionPlane, link: RheaLink) {
+    this.session = session
+    this.link = link
+  }
+
+  /** Deliveries that are queued and not on the wire. */
+  get pending(): number {
+    return this.queue.length - this.head
+  }
+
+  /** Whether frames of this link may be written: both ends are attached and the attach has left. */
+  get ready(): boolean {
+    const { state } = this.link
+    return state.local_open && state.open_requests === 0 && state.remote_open && !this.isHeld
+  }
+
+  /** Has the next turn write what rhea wants to say of it. */
+  register(): void {
+    this.session.registerLink(this)
+  }
+
+  enqueue(delivery: OutgoingDelivery): void {
+    if (this.pending === 0) this.session.waiting.push(this)
+    this.queue.push(delivery)
+  }
+
+  peek(): OutgoingDelivery | undefined {
+    while (this.head < this.queue.length) {
+      const delivery = this.queue[this.head]!
+      if (!delivery.cancelled || delivery.id >= 0) return delivery
+      this.advance()
+    }
+    return undefined
+  }
+
+  advance(): void {
+    this.head++
+    if (this.head > 1024 && this.head * 2 > this.queue.length) {
+      this.queue.splice(0, this.head)
+      this.head = 0
+    } else if (this.head === this.queue.length) {
+      this.queue = []
+      this.head = 0
+    }
+  }
+
+  /** Forgets what waits; the owner of the link tells those who wait. */
+  clear(): void {
+    this.queue = []
+    this.head = 0
+    this.partial = undefined
+    this.inbox = []
+  }
+}

@@ -1,0 +1,292 @@
+/**
+ * Sending dead letters again: each is received under a lock, its copy is sent, and once the broker has accepted the copy the
+ * letter is completed.
+ *
+ * At-least-once: a letter is never without one of the two. Its copy has the same message id however often it is sent, so that
+ * an entity with duplicate detection drops the second one. What stays is kept locked until the scope closes, or it would come
+ * again and again; what comes again all the same is known by its sequence number. Only letters that were there at the start
+ * are replayed, which bounds the work even where every copy is dead-lettered at once.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { createHash } from "node:crypto"
+import * as AmqpValue from "../../AmqpValue.ts"
+import type * as ServiceBusBody from "../../ServiceBusBody.ts"
+import {
+  type AttachError,
+  MessageDecodeError,
+  type MessageEncodeError,
+  type MessageSizeExceededError
+} from "../../ServiceBusError.ts"
+import { fromReceived, type LockedMessage, type OutgoingMessage } from "../../ServiceBusMessage.ts"
+import * as Settlement from "../../Settlement.ts"
+import { DecodeProblem } from "../amqp/codec/Reader.ts"
+import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
+import type { SettlingError } from "../errorMap.ts"
+import { idOf } from "../message/MessageCopy.ts"
+import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
+import { monotonic, whole } from "../monotonicClock.ts"
+import * as lockWheel from "../receiver/LockRenewal.ts"
+import { lockOf, type Receiving } from "../receiver/ReceiverState.ts"
+import * as settling from "../receiver/Settler.ts"
+
+/** Why a letter stays that was to be replayed. */
+export type Refusal = MessageEncodeError | MessageSizeExceededError | MessageDecodeError
+
+export interface Report {
+  readonly replayed: number
+  readonly skipped: number
+  readonly failed: ReadonlyArray<{ readonly sequenceNumber: bigint; readonly error: Refusal }>
+}
+
+/** The receiver of the letters. */
+export interface Source {
+  readonly receiving: Receiving
+  /** Who hands its messages out. */
+  readonly owner: object
+  readonly body: ServiceBusBody.ServiceBusBody<unknown, never>
+  /** Up to so many letters; none where none came in good time. */
+  readonly receive: (max: number) => Effect.Effect<ReadonlyArray<LockedMessage<undefined>>, AttachError>
+}
+
+/** What became of copies, by their index: all that are in neither were accepted. */
+export interface Sent {
+  /** Those that can never be sent. */
+  readonly refused: ReadonlyMap<number, MessageEncodeError | MessageSizeExceededError>
+  /** Those that were not sent, as far as is known, because of `error`. */
+  readonly unsent: ReadonlySet<number>
+  readonly error: AttachError | undefined
+}
+
+/** Sends copies in their order. */
+export type Send = (copies: ReadonlyArray<OutgoingMessage<unknown>>) => Effect.Effect<Sent, AttachError>
+
+export interface Options {
+  /** The sequence numbers of the letters that may be replayed. */
+  readonly letters: Iterable<bigint>
+  readonly filter: ((message: LockedMessage<any>) => boolean) | undefined
+  readonly map: ((message: LockedMessage<any>) => OutgoingMessage<unknown>) | undefined
+  /** Copies per second. */
+  readonly rate: number | undefined
+  readonly max: number
+}
+
+/** The most letters that are received at a time. */
+const batchSize = 100
+
+/** How long letters that were seen at the start may take to come, in milliseconds. */
+export const patience = 5_000
+
+/** With a rate, how many times in a second copies leave at most. */
+const beats = 10
+
+/** A letter that is under our lock. */
+interface Letter {
+  readonly message: LockedMessage<undefined>
+  readonly delivery: IncomingDelivery
+  readonly kept: lockWheel.Kept
+}
+
+/** The message that says the same as a letter; how often it was tried before does not count any more. */
+const afresh = (message: LockedMessage<unknown>): OutgoingMessage<unknown> => {
+  const { applicationProperties, ...copy } = fromReceived(message)
+  const kept = Object.entries(applicationProperties ?? {}).filter(([key]) => !retryPropertyNames.has(key))
+  return kept.length === 0 ? copy : { ...copy, applicationProperties: Object.fromEntries(kept) }
+}
+
+/** What copies are made for, in their ids. Letters of two subscriptions of a topic may share message id and number. */
+const purposeOf = (path: string): string =>
+  `replay-${createHash("sha256").update(path.toLowerCase()).digest("hex").slice(0, 8)}`
+
+/** An id of the caller's own is kept; that of the letter would be taken for the letter. */
+const isOwn = (id: AmqpValue.MessageId | undefined, message: LockedMessage<unknown>): boolean =>
+  id !== undefined && ((id as unknown) === null || AmqpValue.toText(id) !== message.messageId)
+
+export const run = Effect.fnUntraced(function*(
+  source: Source,
+  send: Send,
+  options: Options
+): Effect.fn.Return<Report, AttachError> {
+  const { filter, map, max, rate } = options
+  const { body, owner, receiving } = source
+  const { clock, wheel } = receiving
+  const purpose = purposeOf(receiving.entity.path)
+  /** Nothing is decided about these. */
+  const left = new Set(options.letters)
+  /** The copy was accepted, and as far as is known the letter is not completed. */
+  const sent = new Set<bigint>()
+  /** What stays, what came after the start among it. */
+  const held = new Set<bigint>()
+  const failed: Array<Report["failed"][number]> = []
+  let replayed = 0
+  let skipped = 0
+  let nextAt = monotonic(clock)
+
+  const keep = (message: LockedMessage<undefined>): Letter => {
+    const delivery = Locked.deliveryOf(message, owner)!
+    // It comes again, as another delivery.
+    const kept = lockWheel.kept(lockOf(receiving, message, delivery), Infinity, () => delivery.holder.forget(delivery))
+    wheel.keep(kept)
+    return { message, delivery, kept }
+  }
+
+  const isWanted = (): boolean => replayed < max
+
+  const stays = (sequenceNumber: bigint): void => {
+    left.delete(sequenceNumber)
+    held.add(sequenceNumber)
+  }
+
+  /** What is sent of a letter; undefined where it stays. */
+  const copyOf = (
+    { delivery, message: raw }: Letter
+  ): { readonly message: OutgoingMessage<unknown> } | undefined => {
+    const { sequenceNumber } = raw
+    const message = decoded(receiving, owner, raw, delivery, body)
+    if (message instanceof MessageDecodeError) {
+      failed.push({ sequenceNumber, error: message })
+      return undefined
+    }
+    if (filter !== undefined && !filter(message)) {
+      skipped++
+      return undefined
+    }
+    const copy = map === undefined ? afresh(message) : map(message)
+    // What is no message is refused as that by whoever encodes it.
+    const isNamed = typeof copy !== "object" || copy === null || isOwn(copy.messageId, message)
+    return { message: isNamed ? copy : { ...copy, messageId: idOf(message, purpose) } }
+  }
+
+  /** Completes letters whose copies were accepted. One whose lock is gone comes again, and is completed then. */
+  const complete = (accepted: ReadonlyArray<Letter>): Effect.Effect<void, AttachError> => {
+    // The wheel may know that already.
+    const letters = accepted.filter(({ delivery }) => delivery.holder.isUnsettled(delivery))
+    if (letters.length === 0) return Effect.void
+    const numbers = new Map(letters.map(({ delivery, message }) => [delivery, message.sequenceNumber]))
+    let fatal: SettlingError | undefined
+    const noted = (error: SettlingError): void => {
+      if (!isOpenEnded(error)) fatal ??= error
+    }
+    const messages = letters.map(({ message }) => message)
+    return settling.settle(receiving, owner, messages, Settlement.complete, (delivery, error) => {
+      if (error === undefined) sent.delete(numbers.get(delivery)!)
+      else noted(error)
+    }).pipe(
+      Effect.catch((error) => {
+        noted(error)
+        // A completion sends nothing, and what it settles is a message of its own.
+        return fatal === undefined ? Effect.void : Effect.fail(fatal as AttachError)
+      }),
+      Effect.ensuring(Effect.sync(() => {
+        for (const { kept } of accepted) wheel.release(kept)
+      }))
+    )
+  }
+
+  const replay = (
+    letters: ReadonlyArray<Letter>,
+    copies: ReadonlyArray<OutgoingMessage<unknown>>
+  ): Effect.Effect<void, AttachError> =>
+    // Once copies are accepted, nobody keeps their letters from being completed.
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(restore(send(copies)), ({ error: failure, refused, unsent }) => {
+        const accepted = letters.filter(({ message: { sequenceNumber } }, index) => {
+          if (unsent.has(index)) return false
+          const error = refused.get(index)
+          if (error === undefined) {
+            left.delete(sequenceNumber)
+            sent.add(sequenceNumber)
+            replayed++
+            return true
+          }
+          stays(sequenceNumber)
+          failed.push({ sequenceNumber, error })
+          return false
+        })
+        return failure === undefined
+          ? complete(accepted)
+          : Effect.andThen(complete(accepted), Effect.fail(failure))
+      })
+    )
+
+  const isLocked = ({ kept: { lock } }: Letter): boolean =>
+    lock.held() && lock.lost === undefined && lock.expiresAt > monotonic(clock)
+
+  /** In steps as wide as the rate allows. A letter whose lock was lost while it waited comes again. */
+  const replayAll = Effect.fnUntraced(function*(fresh: ReadonlyArray<Letter>) {
+    const width = rate === undefined ? fresh.length : Math.max(1, Math.floor(rate / beats))
+    for (let next = 0; next < fresh.length && isWanted();) {
+      const wait = rate === undefined ? 0 : nextAt - monotonic(clock)
+      if (wait > 0) yield* Effect.sleep(whole(wait))
+      const letters: Array<Letter> = []
+      const copies: Array<OutgoingMessage<unknown>> = []
+      for (const most = Math.min(width, max - replayed); next < fresh.length && letters.length < most; next++) {
+        const letter = fresh[next]!
+        if (!isLocked(letter)) continue
+        const copy = copyOf(letter)
+        if (copy === undefined) {
+          stays(letter.message.sequenceNumber)
+          continue
+        }
+        letters.push(letter)
+        copies.push(copy.message)
+      }
+      if (letters.length === 0) continue
+      if (rate !== undefined) nextAt = Math.max(nextAt, monotonic(clock)) + letters.length * 1000 / rate
+      yield* replay(letters, copies)
+    }
+  })
+
+  /** Since when, and how many of them, only letters came about which there is nothing to do. */
+  let newsAt = monotonic(clock)
+  let known = 0
+  /** Each letter that stays may come a second time; a third time it is in the way of the others. */
+  let bound = batchSize
+  while (sent.size > 0 || left.size > 0 && isWanted()) {
+    // Of those that a filter sees, nobody knows how many are replayed.
+    const most = filter === undefined ? Math.max(1, Math.min(batchSize, max - replayed)) : batchSize
+    const letters = (yield* source.receive(most)).map(keep)
+    if (letters.length === 0) break
+    const late = letters.filter(({ message }) => sent.has(message.sequenceNumber))
+    const fresh = letters.filter(({ message }) => left.has(message.sequenceNumber))
+    for (const { message: { sequenceNumber } } of letters) {
+      if (!sent.has(sequenceNumber) && !left.has(sequenceNumber)) held.add(sequenceNumber)
+    }
+    if (late.length > 0) yield* complete(late)
+    else if (!isWanted()) break
+    yield* replayAll(fresh)
+    if (late.length + fresh.length > 0) {
+      newsAt = monotonic(clock)
+      known = 0
+      bound = batchSize + 2 * held.size
+    } else known += letters.length
+    // Locks end faster than they can be renewed, or others are dead-lettered without end.
+    if (known > bound && monotonic(clock) - newsAt >= patience) break
+  }
+  return { replayed, skipped, failed }
+})
+
+/** Whether the letter may be completed or may come again: nobody knows, or its lock is over. */
+const isOpenEnded = ({ _tag }: SettlingError): boolean =>
+  _tag === "MessageLockLostError" || _tag === "OperationTimeoutError"
+
+/** A letter with its body. */
+const decoded = (
+  { entity }: Receiving,
+  owner: object,
+  message: LockedMessage<undefined>,
+  delivery: IncomingDelivery,
+  body: ServiceBusBody.ServiceBusBody<unknown, never>
+): LockedMessage<unknown> | MessageDecodeError => {
+  const { sequenceNumber } = message
+  const failure = (description: string) =>
+    new MessageDecodeError({ entity: entity.path, operation: "replay", part: "body", description, sequenceNumber })
+  const sections = Received.sectionsOf(message)!
+  try {
+    const value = body.decode(sections.readBody())
+    return Result.isSuccess(value) ? new Locked(sections, value.success, delivery, owner) : failure(value.failure)
+  } catch (error) {
+    if (!(error instanceof DecodeProblem)) throw error
+    return failure(error.message)
+  }
+}

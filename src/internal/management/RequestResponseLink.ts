@@ -1,0 +1,297 @@
+/**
+ * Requests and responses over a pair of links on one session: how `$cbs` and `$management` are spoken to (AMQP
+ * management, WD 09; Service Bus protocol guide). Requests run side by side; a response finds its request by
+ * correlation-id.
+ *
+ * A request that was on the wire when its link died has an unknown outcome, like a message that was sent; only what does
+ * no harm when it is made twice fails as the link did.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { randomUUID } from "node:crypto"
+import type { AmqpValue } from "../../AmqpValue.ts"
+import * as AmqpValues from "../../AmqpValue.ts"
+import { type Any, type AttachError, InvalidOptionError, OperationTimeoutError } from "../../ServiceBusError.ts"
+import { accepted, type AmqpError, type Outcome } from "../amqp/codec/Outcome.ts"
+import { EncodeProblem, Writer } from "../amqp/codec/Writer.ts"
+import type { Connection } from "../amqp/Connection.ts"
+import * as Deadlines from "../amqp/Deadlines.ts"
+import type { DeliveryOwner, IncomingDelivery, OutgoingDelivery } from "../amqp/engine/Delivery.ts"
+import * as Link from "../amqp/Link.ts"
+import * as errorMap from "../errorMap.ts"
+import { sectionsOf } from "../message/ReceivedMessage.ts"
+
+export interface Response {
+  readonly status: number
+  readonly condition: string | undefined
+  readonly description: string | undefined
+  readonly body: AmqpValue
+}
+
+export interface RequestResponse {
+  /** Whether its links are lost. */
+  readonly isLost: () => boolean
+  /** Sends a request and waits for its response, whatever its status. */
+  readonly request: (
+    applicationProperties: Readonly<Record<string, AmqpValue>>,
+    body: AmqpValue,
+    operation: string
+  ) => Effect.Effect<Response, AttachError>
+}
+
+export interface Options {
+  readonly address: string
+  readonly entity: string
+  /** Milliseconds for attaching, and for each request. */
+  readonly timeout: number
+  /** Whether a request does no harm when it is made twice: then one whose link dies fails as the link did. */
+  readonly repeatable?: boolean
+}
+
+/** How many responses the peer may send without new credit. */
+const credit = 100
+
+export const make: (
+  connection: Connection,
+  options: Options
+) => Effect.Effect<RequestResponse, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
+  const session = yield* Link.session(connection, options.timeout)
+  const replyTo = `reply-${randomUUID()}`
+  const sender = yield* Link.attach(session, {
+    role: "sender",
+    address: options.address,
+    local: replyTo,
+    entity: options.entity,
+    timeout: options.timeout
+  })
+  const receiver = yield* Link.attach(session, {
+    role: "receiver",
+    address: options.address,
+    local: replyTo,
+    entity: options.entity,
+    timeout: options.timeout
+  })
+  const deadlines = yield* Deadlines.make(options.timeout)
+  const writer = new Writer()
+  const pending = new Map<string, Exchange>()
+
+  let since = 0
+  receiver.plane.onDeliveries = (deliveries) => {
+    for (const delivery of deliveries) {
+      if (!delivery.settled) receiver.session.dispose(delivery, accepted, true)
+      answer(pending, delivery)
+    }
+    connection.hear()
+    since += deliveries.length
+    if (since >= credit / 2) {
+      receiver.addCredit(since)
+      since = 0
+    }
+  }
+  receiver.addCredit(credit)
+
+  return {
+    isLost: () => sender.dead() !== undefined || receiver.dead() !== undefined,
+    request: (applicationProperties, body, operation) =>
+      Effect.callback((resume) => {
+        const dead = sender.dead() ?? receiver.dead()
+        if (dead !== undefined) {
+          resume(Effect.fail(errorMap.attachError(dead, { entity: options.entity, operation })))
+          return
+        }
+        const id = randomUUID()
+        // First of all: what cannot be written leaves nothing behind.
+        const payload = encode(writer, id, replyTo, applicationProperties, body)
+        if (payload instanceof EncodeProblem) {
+          resume(Effect.fail(
+            new InvalidOptionError({
+              entity: options.entity,
+              operation,
+              option: "the request",
+              expected: "values that AMQP can carry",
+              description: payload.message
+            })
+          ))
+          return
+        }
+        const exchange: Exchange = new Exchange(sender, receiver, options, operation, (effect) => {
+          pending.delete(id)
+          deadlines.remove(exchange)
+          resume(effect)
+        })
+        pending.set(id, exchange)
+        exchange.send(payload)
+        deadlines.add(exchange)
+        return Effect.sync(() => {
+          pending.delete(id)
+          deadlines.remove(exchange)
+          exchange.cancel()
+        })
+      })
+  }
+})
+
+const encode = (
+  writer: Writer,
+  id: string,
+  replyTo: string,
+  applicationProperties: Readonly<Record<string, AmqpValue>>,
+  body: AmqpValue
+): Buffer | EncodeProblem => {
+  writer.reset()
+  writer.descriptor(0x73)
+  const list = writer.begin(0xd0)
+  writer.string(id)
+  for (let i = 0; i < 3; i++) writer.null()
+  writer.string(replyTo)
+  writer.end(list, 5)
+  try {
+    writer.descriptor(0x74)
+    writer.value(applicationProperties)
+    writer.descriptor(0x77)
+    writer.value(body)
+  } catch (error) {
+    if (error instanceof EncodeProblem) return error
+    throw error
+  }
+  return writer.take()
+}
+
+const answer = (pending: ReadonlyMap<string, Exchange>, delivery: IncomingDelivery): void => {
+  try {
+    const sections = sectionsOf(delivery)
+    const id = sections.readList(sections.properties)[5]
+    const exchange = typeof id === "string" ? pending.get(id) : undefined
+    if (exchange === undefined) return
+    const properties = sections.readRecord(sections.applicationProperties)
+    const body = sections.readBody()
+    // `$cbs` writes dashes where `$management` writes camel case.
+    const status = properties["statusCode"] ?? properties["status-code"]
+    const condition = properties["errorCondition"] ?? properties["error-condition"]
+    const description = properties["statusDescription"] ?? properties["status-description"]
+    exchange.succeed({
+      status: typeof status === "number" ? status : typeof status === "bigint" ? Number(status) : 500,
+      condition: typeof condition === "string"
+        ? condition
+        : AmqpValues.isTyped(condition) && condition.type === "symbol"
+        ? condition.value as string
+        : undefined,
+      description: typeof description === "string" ? description : undefined,
+      body: body.kind === "value" ? body.value : null
+    })
+  } catch {
+    // A response that is no message answers nobody; its request ends by its time-out.
+  }
+}
+
+/** Why the peer did not take a request, where it says that it did not. Anything else leaves the response to come. */
+const refusalOf = (outcome: Outcome | undefined): AmqpError | undefined => {
+  switch (outcome?._tag) {
+    case "Rejected":
+      return outcome.error ?? { condition: "amqp:internal-error", description: "the peer rejected the request" }
+    case "Released":
+    case "Modified":
+      return {
+        condition: "com.microsoft:operation-cancelled",
+        description: `the peer answered with ${outcome._tag.toLowerCase()}`
+      }
+    default:
+      return undefined
+  }
+}
+
+/** One request on its way. */
+class Exchange implements DeliveryOwner, Deadlines.Expiring {
+  expiresAt = 0
+  private done = false
+  private delivery: OutgoingDelivery | undefined
+  private readonly sender: Link.Link
+  private readonly options: Options
+  private readonly operation: string
+  private readonly complete: (effect: Effect.Effect<Response, AttachError>) => void
+  private readonly off: ReadonlyArray<() => void>
+  /** What the connection had heard before. */
+  private readonly heard: number
+
+  constructor(
+    sender: Link.Link,
+    receiver: Link.Link,
+    options: Options,
+    operation: string,
+    complete: (effect: Effect.Effect<Response, AttachError>) => void
+  ) {
+    this.sender = sender
+    this.options = options
+    this.operation = operation
+    this.complete = complete
+    this.heard = sender.connection.heard()
+    this.off = [sender, receiver].map((link) => link.onDeath((death) => this.lost(death)))
+  }
+
+  send(payload: Buffer): void {
+    this.delivery = this.sender.session.send(this.sender.plane, payload, { owner: this })
+  }
+
+  onOutcome(
+    delivery: OutgoingDelivery,
+    outcome: Outcome | undefined,
+    settled: boolean
+  ): void {
+    if (!settled) this.sender.session.settle(delivery, outcome)
+    const error = refusalOf(outcome)
+    if (error === undefined) return
+    this.end(Effect.fail(errorMap.attachError(error, { entity: this.options.entity, operation: this.operation })))
+  }
+
+  succeed(response: Response): void {
+    this.end(Effect.succeed(response))
+  }
+
+  expire(): void {
+    const { operation, options: { entity, timeout } } = this
+    const unsent = this.takeBack()
+    if (!unsent) this.sender.connection.doubt(this.heard)
+    this.end(Effect.fail(
+      new OperationTimeoutError({
+        entity,
+        operation,
+        outcome: unsent ? "notSent" : "unknown",
+        description: `no response within ${timeout} ms`
+      })
+    ))
+  }
+
+  cancel(): void {
+    if (this.done) return
+    this.done = true
+    for (const off of this.off) off()
+    this.takeBack()
+  }
+
+  private lost(death: Any): void {
+    const { operation, options: { entity, repeatable } } = this
+    const error = errorMap.attachError(death, { entity, operation })
+    const unsent = this.takeBack()
+    this.end(Effect.fail(
+      unsent || repeatable === true ? error : new OperationTimeoutError({
+        entity,
+        operation,
+        outcome: "unknown",
+        description: "the link was lost before the peer answered",
+        cause: error
+      })
+    ))
+  }
+
+  /** True if nothing of the request was on the wire. */
+  private takeBack(): boolean {
+    return this.delivery === undefined || this.sender.session.cancel(this.delivery)
+  }
+
+  private end(effect: Effect.Effect<Response, AttachError>): void {
+    if (this.done) return
+    this.done = true
+    for (const off of this.off) off()
+    this.complete(effect)
+  }
+}

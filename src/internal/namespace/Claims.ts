@@ -1,0 +1,364 @@
+/**
+ * Claims-based security: puts a token for each entity that a link is attached to, and puts a new one before it expires,
+ * on the same connection, while links stay up (AMQP claims-based security, WD 02; Service Bus protocol guide).
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as RcMap from "effect/RcMap"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { Identity, ServiceBusCredential } from "../../ServiceBusCredential.ts"
+import { type AttachError, CredentialError } from "../../ServiceBusError.ts"
+import { type Connection, orDeath } from "../amqp/Connection.ts"
+import * as errorMap from "../errorMap.ts"
+import * as RequestResponse from "../management/RequestResponseLink.ts"
+import { whole } from "../monotonicClock.ts"
+import * as supervisor from "./RecoveringLink.ts"
+import * as sas from "./SasToken.ts"
+
+export interface Claims {
+  /** Holds a claim on an entity for as long as the scope is open. */
+  readonly authorize: (entity: string) => Effect.Effect<void, AttachError, Scope.Scope>
+  /** Puts a fresh token for what is held of an entity, before its time; what is claimed next has a fresh one as well. */
+  readonly renew: (entity: string) => Effect.Effect<void, AttachError>
+}
+
+/** What a credential gives, and until when it may be used. */
+interface Token {
+  readonly type: string
+  readonly token: Redacted.Redacted<string>
+  /** Milliseconds of Unix time. */
+  readonly expiresAt: number
+}
+
+/** How long SAS tokens that are signed here are valid, as in the official SDKs. */
+const lifetime = 3600_000
+
+/** A timer longer than this is not set: nobody knows what the clock does until then. */
+const maxSleep = 24 * 3600_000
+
+/** The two slashes are meant: the resource id ends with one (Entra documentation of Service Bus). */
+const scope = "https://servicebus.azure.net//.default"
+
+/** How long before its end a token that lasts so long is replaced, in milliseconds: time to try again in. */
+const margin = (left: number): number => Math.min(900_000, left / 4)
+
+const broken = (reason: "provider" | "token", description: string, cause?: unknown): CredentialError =>
+  new CredentialError({
+    operation: "authorize",
+    reason,
+    description,
+    ...(cause === undefined ? {} : { cause })
+  })
+
+/** A provider that does not answer is one that fails. */
+const within = <A>(timeout: number, effect: Effect.Effect<A, CredentialError>): Effect.Effect<A, CredentialError> =>
+  Effect.timeoutOrElse(effect, {
+    duration: timeout,
+    orElse: () => Effect.fail(broken("provider", `the identity gave no token within ${timeout} ms`))
+  })
+
+/** When an identity's token expires, checked: what is no time to come would have it asked for again and again. */
+const expiryOf = (expiresOn: unknown): Effect.Effect<number, CredentialError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    if (typeof expiresOn === "number" && Number.isFinite(expiresOn) && expiresOn > now) return Effect.succeed(expiresOn)
+    const problem = typeof expiresOn !== "number" || !Number.isFinite(expiresOn)
+      ? `${typeof expiresOn === "number" ? expiresOn : `a ${typeof expiresOn}`}, which is no time`
+      : `${expiresOn}, which is past`
+    return Effect.fail(broken(
+      "token",
+      `the identity gave a token whose expiresOnTimestamp is ${problem}: it must be the milliseconds of ` +
+        "Unix time at which the token expires"
+    ))
+  })
+
+/** Whatever the user's credential failed with. */
+const failed = (cause: unknown): CredentialError => {
+  try {
+    return broken("provider", cause instanceof Error ? cause.message : String(cause), cause)
+  } catch {
+    return broken("provider", "the identity failed with what cannot be read")
+  }
+}
+
+/** A provider is the user's: what it dies of is a failure of it. */
+const guarded = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, CredentialError> =>
+  Effect.catchDefect(Effect.mapError(effect, failed), (defect) => Effect.fail(failed(defect)))
+
+/**
+ * The tokens of a client's credential. What a provider gave is used for every claim and on every connection, until it is
+ * time for a new one or the service refuses it; and beyond that as long as it is good, where the provider fails.
+ */
+export interface Tokens {
+  /** A token for an audience. With `isRefresh` one that the provider has given for this purpose, or later. */
+  readonly get: (audience: string, isRefresh?: boolean) => Effect.Effect<Token, CredentialError>
+  /** A token is refused: it is not given again. */
+  readonly refused: (token: Token) => void
+  /** What was given may be good no longer: the provider is asked next, and it is used where that fails. */
+  readonly doubt: (now: number) => void
+}
+
+/** What a provider gave last. Times are milliseconds of Unix time. */
+interface Given<A> {
+  readonly value: A
+  readonly givenAt: number
+  readonly renewAt: number
+  readonly expiresAt: number
+}
+
+/** Asks a provider when there is nothing that it gave before, or not for long any more. */
+class Provided<A> {
+  private last: Given<A> | undefined = undefined
+  private asking: Fiber.Fiber<A, CredentialError> | undefined = undefined
+  private waiting = 0
+  private readonly ask: Effect.Effect<{ readonly value: A; readonly expiresAt: number }, CredentialError>
+
+  constructor(ask: Effect.Effect<{ readonly value: A; readonly expiresAt: number }, CredentialError>) {
+    this.ask = ask
+  }
+
+  get(isRefresh: boolean): Effect.Effect<A, CredentialError> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const { last } = this
+      if (last !== undefined && now < last.renewAt) return Effect.succeed(last.value)
+      const asked = last === undefined || isRefresh || now >= last.expiresAt
+        ? this.shared
+        // There is another: it is not waited for as long as an operation may take.
+        : within(patience, this.shared)
+      return Effect.catch(
+        asked,
+        (error) =>
+          Effect.flatMap(
+            Clock.currentTimeMillis,
+            (now) =>
+              !isRefresh && last !== undefined && last === this.last && now < last.expiresAt
+                ? Effect.succeed(last.value)
+                : Effect.fail(error)
+          )
+      )
+    })
+  }
+
+  /** Asks once for all who wait; nobody's interruption ends it while there are others. */
+  private readonly shared: Effect.Effect<A, CredentialError> = Effect.uninterruptibleMask((restore) =>
+    Effect.gen({ self: this }, function*() {
+      const fiber = this.asking ??= yield* Effect.forkDetach(Effect.interruptible(this.noting))
+      this.waiting++
+      return yield* Effect.ensuring(
+        restore(Fiber.join(fiber)),
+        Effect.sync(() => {
+          if (--this.waiting > 0) return
+          this.asking = undefined
+          fiber.interruptUnsafe()
+        })
+      )
+    })
+  )
+
+  private get noting(): Effect.Effect<A, CredentialError> {
+    return Effect.flatMap(this.ask, ({ expiresAt, value }) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        this.last = { value, givenAt: now, expiresAt, renewAt: expiresAt - margin(expiresAt - now) }
+        return value
+      }))
+  }
+
+  refused(value: A): void {
+    // Another may have come meanwhile.
+    if (this.last?.value === value) this.last = undefined
+  }
+
+  /** What was given just now is as good as what would be given. */
+  doubt(now: number): void {
+    const { last } = this
+    if (last !== undefined && now - last.givenAt >= recent) this.last = { ...last, renewAt: now }
+  }
+}
+
+/** How long a provider may take where the last token is good, in milliseconds. */
+const patience = 5_000
+
+/** A token that is not older is not asked for again because a claim was refused, in milliseconds. */
+const recent = 60_000
+
+const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
+  new Provided(
+    Effect.tryPromise({
+      try: (abortSignal) => credential.getToken(scope, { abortSignal }),
+      // `guarded` says it.
+      catch: (cause) => cause
+    }).pipe(
+      Effect.map((given) => ({ token: given?.token, expiresOn: given?.expiresOnTimestamp })),
+      guarded,
+      (token) => within(timeout, token),
+      Effect.flatMap(({ expiresOn, token }) =>
+        typeof token !== "string" || token === ""
+          ? Effect.fail(broken("provider", "the identity gave no token"))
+          : !token.isWellFormed()
+          ? Effect.fail(broken("token", "the identity gave a token that is no text"))
+          : Effect.map(expiryOf(expiresOn), (expiresAt) => ({
+            expiresAt,
+            value: { type: "jwt", token: Redacted.make(token), expiresAt }
+          }))
+      )
+    )
+  )
+
+const expiryOfSas = (token: Redacted.Redacted<string>): Effect.Effect<number, CredentialError> => {
+  const parts = sas.parse(Redacted.value(token))
+  return parts === undefined
+    ? Effect.fail(broken("token", "it is not a SAS token"))
+    : Effect.succeed(parts.expiresAt * 1000)
+}
+
+/** The tokens of a credential. `timeout` is how long a provider may take, in milliseconds. */
+export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tokens => {
+  switch (credential._tag) {
+    case "SharedKey":
+      return {
+        get: (resource) =>
+          Effect.map(Clock.currentTimeMillis, (now) => ({
+            type: "servicebus.windows.net:sastoken",
+            token: sas.sign({
+              resource,
+              keyName: credential.name,
+              key: credential.key,
+              expiresAt: (now + lifetime) / 1000
+            }),
+            expiresAt: now + lifetime
+          })),
+        refused: () => {},
+        doubt: () => {}
+      }
+    case "SharedAccessSignature":
+      return {
+        get: () =>
+          Effect.map(expiryOfSas(credential.token), (expiresAt) => ({
+            type: "servicebus.windows.net:sastoken",
+            token: credential.token,
+            expiresAt
+          })),
+        refused: () => {},
+        doubt: () => {}
+      }
+    case "Identity": {
+      const provided = jwt(credential, timeout)
+      return {
+        get: (_, isRefresh = false) => provided.get(isRefresh),
+        refused: (token) => provided.refused(token),
+        doubt: (now) => provided.doubt(now)
+      }
+    }
+    case "Rotating": {
+      // A key has no end: what is signed with it is replaced like any other token.
+      const provided = new Provided<Tokens>(
+        Effect.flatMap(
+          within(timeout, guarded(credential.current)),
+          (current) =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) => {
+              const expiresAt = current._tag === "SharedAccessSignature"
+                ? expiryOfSas(current.token)
+                : Effect.succeed(now + lifetime)
+              return Effect.map(expiresAt, (expiresAt) => ({ expiresAt, value: tokensOf(current, timeout) }))
+            })
+        )
+      )
+      const makers = new WeakMap<Token, Tokens>()
+      return {
+        get: (audience, isRefresh = false) =>
+          Effect.flatMap(provided.get(isRefresh), (tokens) =>
+            Effect.map(tokens.get(audience, isRefresh), (token) => {
+              makers.set(token, tokens)
+              return token
+            })),
+        refused: (token) => {
+          const maker = makers.get(token)
+          if (maker !== undefined) provided.refused(maker)
+        },
+        doubt: (now) => provided.doubt(now)
+      }
+    }
+  }
+}
+
+export const make: (connection: Connection, options: {
+  readonly host: string
+  readonly tokens: Tokens
+  readonly timeout: number
+}) => Effect.Effect<Claims, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
+  // The service detaches the node like any other link that is idle for long, and the connection goes on without it.
+  const node = yield* supervisor.make({
+    open: () =>
+      RequestResponse.make(connection, {
+        address: "$cbs",
+        entity: "$cbs",
+        timeout: options.timeout,
+        repeatable: true
+      }),
+    isLost: (node) => node.isLost()
+  })
+
+  /** A token that is refused is replaced once: it may have been revoked, or its key rotated, before its time. */
+  const put = Effect.fnUntraced(function*(entity: string, isRefresh: boolean) {
+    const audience = `sb://${options.host}/${entity}`
+    for (let tried = 1;; tried++) {
+      const token = yield* options.tokens.get(audience, isRefresh)
+      const response = yield* (yield* node.get).request(
+        { operation: "put-token", type: token.type, name: audience },
+        Redacted.value(token.token),
+        "authorize"
+      )
+      if (response.status >= 200 && response.status < 300) return token
+      const error = errorMap.fromCbs(response.status, response.condition, response.description, {
+        entity,
+        operation: "authorize"
+      })
+      if (error._tag !== "ServiceBusAuthenticationError" || tried === 2) return yield* error
+      options.tokens.refused(token)
+    }
+  })
+
+  const claim = Effect.fnUntraced(function*(entity: string) {
+    let token: Token = yield* put(entity, false)
+    const refresh = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      const left = token.expiresAt - now
+      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - margin(left)))))
+      if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
+      token = yield* put(entity, true).pipe(
+        Effect.tapError((error) =>
+          connection.dead() === undefined
+            ? Effect.logWarning("Refreshing a Service Bus token failed", error)
+            : Effect.void
+        ),
+        Effect.retry({ schedule: Schedule.spaced(Duration.seconds(10)), while: () => connection.dead() === undefined })
+      )
+    })
+    // A connection that is over needs no token.
+    const refreshing = Effect.catchCause(refresh, (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause)
+        : Effect.andThen(Effect.logWarning("Refreshing a Service Bus token failed", cause), Effect.sleep(10_000)))
+    yield* orDeath(connection, Effect.forever(refreshing)).pipe(Effect.ignore, Effect.forkScoped)
+  })
+
+  const claims = yield* RcMap.make({ lookup: claim })
+  return {
+    authorize: (entity) =>
+      // The map keeps a failure for as long as anybody holds it.
+      Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity)),
+    renew: (entity) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        options.tokens.doubt(now)
+        return Effect.forEach(
+          [entity, `${entity}/$management`],
+          (path) => Effect.flatMap(RcMap.has(claims, path), (isHeld) => isHeld ? put(path, false) : Effect.void),
+          { discard: true }
+        )
+      })
+  }
+})

@@ -1,0 +1,170 @@
+/**
+ * How an operation is tried again: exponential backoff with full jitter, only while its error can pass, at most so often;
+ * and one gate per namespace that holds everybody back while the service throttles.
+ *
+ * An operation that succeeds at once costs nothing of this.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as E from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import { monotonic, whole } from "../monotonicClock.ts"
+
+/** Options of retrying, checked. Durations are milliseconds. */
+export interface Settings {
+  /** How often a failed operation is tried again. */
+  readonly maxRetries: number
+  /** The first delay; each one after it may be twice as long. */
+  readonly delay: number
+  readonly maxDelay: number
+}
+
+/** What .NET's SDK does by default. */
+export const defaults: Settings = { maxRetries: 3, delay: 800, maxDelay: 60_000 }
+
+/** For what runs until it is stopped: soon at first, and never more than half a minute apart, or what the settings say. */
+const untilItSucceeds: Settings = { maxRetries: Infinity, delay: 100, maxDelay: 30_000 }
+
+/** Nobody keeps a client away for longer at a time, in milliseconds; the service says ten seconds. */
+const longestAdvice = 300_000
+
+/** Whether an operation may be tried again: also where the host is away for a moment, but not where it is not trusted. */
+export const canPass = (error: E.Any): boolean =>
+  error.isTransient || error._tag === "ServiceBusCommunicationError" && !errorMap.isUntrusted(error.cause)
+
+/** The same for what runs until it is stopped: what is full now has room again when others leave. */
+const canPassLater = (error: E.Any): boolean =>
+  canPass(error) || error._tag === "ServiceBusQuotaExceededError" ||
+  error._tag === "ServiceBusError" && error.condition === "amqp:resource-limit-exceeded"
+
+/** Between 0 and the backoff: full jitter keeps many clients from coming back together. `left` is for how long at most. */
+const backoff = (settings: Settings, left: () => number) =>
+  Schedule.exponential(settings.delay).pipe(
+    Schedule.modifyDelay(({ duration }) =>
+      Effect.map(Random.next, (random) =>
+        Duration.millis(
+          Math.min(left(), whole(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random))
+        ))
+    )
+  )
+
+/** The error with how often the operation was tried. */
+const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err =>
+  attempts <= 1 || !("attempts" in error) ? error : errorMap.changed(error, { attempts })
+
+/** What is known of an operation beside what its tries say. */
+export interface Known<in Err> {
+  /** It was asked for before, and nobody knows what became of that. */
+  readonly lost?: E.OperationTimeoutError | undefined
+  /** Whether an error says how things stand, whatever an earlier try did: that a lock to be renewed is gone. */
+  readonly isFinal?: (error: Err) => boolean
+}
+
+/** A time after which nothing is waited for any more, and what is done instead of an operation that is held back until then. */
+export interface Limit<out A, out Err, out R> {
+  /** Milliseconds of the monotonic clock. */
+  readonly until: number
+  readonly otherwise: Effect.Effect<A, Err, R>
+}
+
+export interface Retrying {
+  /** Has all wait as the service wishes where an error says so; false where nothing is tried again. */
+  readonly heeds: (error: E.Any) => boolean
+  /**
+   * Runs an operation that changes something, and again while its error can pass, as often as the settings say. Once a try may
+   * have been carried out, no later failure says that it was not: it is OperationTimeoutError (`outcome: "unknown"`), and what
+   * the last try failed with is its cause.
+   */
+  readonly run: <A, Err extends E.Any, R>(
+    operation: Effect.Effect<A, Err, R>,
+    known?: Known<NoInfer<Err>>
+  ) => Effect.Effect<A, Err, R>
+  /** The same for what changes nothing: the last try's error is the answer. */
+  readonly look: <A, Err extends E.Any, R>(
+    operation: Effect.Effect<A, Err, R>,
+    limit?: Limit<A, Err, R>
+  ) => Effect.Effect<A, Err, R>
+  /** Looks again and again until it succeeds or its error cannot pass: for what runs until it is stopped. */
+  readonly persist: <A, Err extends E.Any, R>(
+    operation: Effect.Effect<A, Err, R>,
+    limit?: Limit<A, Err, R>
+  ) => Effect.Effect<A, Err, R>
+}
+
+const isUnknown = (error: E.Any): error is E.OperationTimeoutError =>
+  error._tag === "OperationTimeoutError" && error.outcome === "unknown"
+
+/** The error of an operation of which an earlier try may have been carried out, by what the last one failed with. */
+const stillUnknown = (lost: E.OperationTimeoutError, last: E.Any): E.OperationTimeoutError =>
+  new E.OperationTimeoutError({
+    ...lost,
+    outcome: "unknown",
+    description: `a try was not answered and may have been carried out, and the last one failed: ${last.message}`,
+    cause: last
+  })
+
+export const make = (settings: Settings): Effect.Effect<Retrying> =>
+  Effect.map(Clock.Clock, (clock) => {
+    /** Until when the service wishes to be left alone, in milliseconds. It passes by time, never by a caller's fiber. */
+    let closedUntil = 0
+    const heed = (error: E.Any): void => {
+      if (error._tag !== "ServiceBusServerBusyError") return
+      const advice = whole(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
+      closedUntil = Math.max(closedUntil, monotonic(clock) + advice)
+    }
+    const under = <A, Err extends E.Any, R>(
+      by: Settings,
+      operation: Effect.Effect<A, Err, R>,
+      known: Known<Err> | undefined,
+      limit?: Limit<A, Err, R>
+    ): Effect.Effect<A, Err, R> => {
+      const passes = by === persistent ? canPassLater : canPass
+      const left = (): number => limit === undefined ? Infinity : Math.max(0, limit.until - monotonic(clock))
+      const attempt: Effect.Effect<A, Err, R> = Effect.suspend(() => {
+        const closed = closedUntil - monotonic(clock)
+        if (closed <= 0) return operation
+        const open = left()
+        return limit !== undefined && closed > open
+          ? Effect.andThen(Effect.sleep(open), limit.otherwise)
+          : Effect.andThen(Effect.sleep(closed), attempt)
+      })
+      return Effect.catch(attempt, (first) => {
+        let lost = known?.lost
+        const note = (error: Err): void => {
+          heed(error)
+          if (known !== undefined && isUnknown(error)) lost ??= error
+        }
+        /** One that was lost is among the operation's own errors. */
+        const reported = (error: Err): Err =>
+          lost === undefined || isUnknown(error) || known?.isFinal?.(error) === true
+            ? error
+            : stillUnknown(lost, error) as E.Any as Err
+        note(first)
+        const isWorth = (error: Err): boolean => passes(error) && left() > 0
+        if (by.maxRetries === 0 || !isWorth(first)) return Effect.fail(reported(first))
+        let attempts = 0
+        return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
+          Effect.tapError((error) => Effect.sync(() => note(error))),
+          Effect.retry({
+            schedule: backoff(by, left),
+            while: isWorth,
+            ...(Number.isFinite(by.maxRetries) ? { times: by.maxRetries } : {})
+          }),
+          Effect.mapError((error) => withAttempts(reported(error), attempts))
+        )
+      })
+    }
+    const persistent = { ...untilItSucceeds, maxDelay: Math.min(untilItSucceeds.maxDelay, settings.maxDelay) }
+    return {
+      heeds: (error) => {
+        heed(error)
+        return settings.maxRetries > 0 && canPass(error)
+      },
+      run: (operation, known = {}) => under(settings, operation, known),
+      look: (operation, limit) => under(settings, operation, undefined, limit),
+      persist: (operation, limit) => under(persistent, operation, undefined, limit)
+    }
+  })

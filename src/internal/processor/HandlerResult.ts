@@ -1,0 +1,314 @@
+/**
+ * What handlers said of their messages, carried out: the settlement of each, `onFailure` where a handler failed, and what is
+ * to become of a message whose settlement is refused.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
+import {
+  InvalidOptionError,
+  type MessageEncodeError,
+  type MessageSizeExceededError,
+  type NotSupportedError
+} from "../../ServiceBusError.ts"
+import type { LockedMessage } from "../../ServiceBusMessage.ts"
+import * as Settlement from "../../Settlement.ts"
+import type { Outcome } from "../amqp/codec/Outcome.ts"
+import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
+import * as errorMap from "../errorMap.ts"
+import { monotonic } from "../monotonicClock.ts"
+import type * as lockWheel from "../receiver/LockRenewal.ts"
+import type * as receiving from "../receiver/ReceiverState.ts"
+import * as outcomes from "../receiver/SettlementOutcome.ts"
+import * as settling from "../receiver/Settler.ts"
+import * as tally from "./ProcessorCounts.ts"
+
+/** One settlement for each message of a batch, in their order. */
+export class Each {
+  readonly settlements: ReadonlyArray<Settlement.Settlement>
+
+  constructor(settlements: ReadonlyArray<Settlement.Settlement>) {
+    this.settlements = settlements
+  }
+}
+
+/** What a handler says: one settlement for all of its messages, complete where it says nothing, or one for each. */
+export type Verdict = Settlement.Settlement | Each | void
+
+/** A message from its arrival to its settlement. */
+export interface Job<A> {
+  readonly delivery: IncomingDelivery
+  readonly message: LockedMessage<A>
+  readonly kept: lockWheel.Kept
+  /** What it is handled in, once it is. */
+  work: Work<A, unknown> | undefined
+  /** `open` until the message is settled or given back, its lock is lost, or the broker did not confirm its settlement. */
+  state: "open" | "settled" | "released" | "lost" | "unconfirmed"
+}
+
+/** What one handler is given. */
+export interface Work<A, E> {
+  readonly jobs: ReadonlyArray<Job<A>>
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** The processor itself interrupted the handler. */
+  isStopped: boolean
+  /** Why the handler, or what it said, came to nothing: it was interrupted, and not by the processor. */
+  cause: Cause.Cause<E> | undefined
+}
+
+export const isOpen = (job: Job<unknown>): boolean => job.state === "open"
+
+export const isHeld = ({ delivery }: Job<unknown>): boolean => delivery.holder.isUnsettled(delivery)
+
+/**
+ * Who said a settlement: the handler, `onFailure`, or the processor itself, where neither said what can be written. Each is
+ * asked once for a delivery, so that none of them goes round in circles.
+ */
+type Speaker = "handler" | "onFailure" | "processor"
+
+/** A settlement that can never be made as it was said, however often it is tried. */
+type Impossible = MessageEncodeError | InvalidOptionError | NotSupportedError | MessageSizeExceededError
+
+const impossible: ReadonlySet<unknown> = new Set<Impossible["_tag"]>([
+  "MessageEncodeError",
+  "InvalidOptionError",
+  "NotSupportedError",
+  "MessageSizeExceededError"
+])
+
+const isImpossible = (error: unknown): error is Impossible =>
+  Predicate.hasProperty(error, "_tag") && impossible.has(error._tag)
+
+/** The settlements that a handler of batches gave are too few, too many, or none. */
+export const noVerdict = (entity: string, expected: string): InvalidOptionError =>
+  new InvalidOptionError({ entity, operation: "process", option: "settlements", expected })
+
+const isNoVerdict = (error: unknown): error is InvalidOptionError =>
+  isImpossible(error) && error._tag === "InvalidOptionError" && error.option === "settlements" &&
+  error.operation === "process"
+
+/** What carries out verdicts for a processor. */
+export interface Options<A, E> {
+  readonly receiving: receiving.Receiving
+  readonly owner: object
+  /** Abandons by default. */
+  readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
+  readonly tally: ReturnType<typeof tally.make>
+  /** Gives a delivery back. */
+  readonly release: (delivery: IncomingDelivery, outcome: Outcome) => void
+}
+
+export class Verdicts<A, E> {
+  private readonly options: Options<A, E>
+  private readonly behind: receiving.Receiving
+  private readonly tally: ReturnType<typeof tally.make>
+
+  constructor(options: Options<A, E>) {
+    this.options = options
+    this.behind = options.receiving
+    this.tally = options.tally
+  }
+
+  settle(work: Work<A, E>, exit: Exit.Exit<Verdict, E>): Effect.Effect<void> {
+    const { jobs } = work
+    if (!jobs.some(isOpen)) return Effect.void
+    if (Exit.isSuccess(exit)) {
+      const said = exit.value === undefined ? Settlement.complete : exit.value
+      if (said instanceof Each) return this.settleGroups(jobs, "handler", (_, index) => said.settlements[index]!)
+      // One that its handler settled or handed over itself costs no other.
+      return jobs.length === 1 || jobs.every(isHeld)
+        ? this.settleAll(jobs.filter(isOpen), said, "handler")
+        : this.settleGroups(jobs, "handler", () => said)
+    }
+    const { cause } = exit
+    if (!Cause.hasInterruptsOnly(cause)) return this.fail(work, cause)
+    work.cause = cause
+    return Effect.void
+  }
+
+  /** A handler that failed, or that ended as interrupted though its processor did not interrupt it. */
+  fail({ jobs }: Work<A, E>, cause: Cause.Cause<E>): Effect.Effect<void> {
+    this.tally.failed++
+    const error = Cause.squash(cause)
+    // What it gave is no verdict: run again, it would give the same.
+    if (this.options.onFailure === undefined && isNoVerdict(error)) {
+      return Effect.forEach(
+        jobs.filter(isOpen),
+        (job) => this.otherwise(job, Settlement.complete, "processor", error),
+        { concurrency: "unbounded", discard: true }
+      )
+    }
+    const { onFailure = abandon } = this.options
+    return this.settleGroups(jobs, "onFailure", (job) => onFailure(cause, job.message))
+  }
+
+  /** Settles each as it is decided: those of equal settlements together. */
+  private settleGroups(
+    jobs: ReadonlyArray<Job<A>>,
+    by: Speaker,
+    decide: (job: Job<A>, index: number) => Settlement.Settlement
+  ): Effect.Effect<void> {
+    const groups = new Map<unknown, { readonly settlement: Settlement.Settlement; readonly jobs: Array<Job<A>> }>()
+    const all: Array<Effect.Effect<void>> = []
+    jobs.forEach((job, index) => {
+      if (!isOpen(job)) return
+      try {
+        const settlement = decide(job, index)
+        const key = isHeld(job) ? outcomes.keyOf(settlement) : job
+        const group = groups.get(key)
+        if (group === undefined) groups.set(key, { settlement, jobs: [job] })
+        else group.jobs.push(job)
+      } catch (error) {
+        all.push(this.refused([job], Cause.die(error)))
+      }
+    })
+    for (const { jobs, settlement } of groups.values()) all.push(this.settleAll(jobs, settlement, by))
+    return all.length === 1 ? all[0]! : Effect.all(all, { concurrency: "unbounded", discard: true })
+  }
+
+  private settleAll(
+    jobs: ReadonlyArray<Job<A>>,
+    settlement: Settlement.Settlement,
+    by: Speaker
+  ): Effect.Effect<void> {
+    const isLater = isRetry(settlement)
+    // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement. Sending a
+    // copy may take longer.
+    if (!isLater) { for (const job of jobs) this.behind.wheel.release(job.kept) }
+    const refusals = jobs.length > 1 || isLater ? new Map<Job<A>, unknown>() : undefined
+    const answers = refusals && this.answersOf(jobs, refusals)
+    const made = Effect.suspend(() =>
+      settling.settle(this.behind, this.options.owner, jobs.map((job) => job.message), settlement, answers)
+    )
+    return Effect.matchCauseEffect(made, {
+      onFailure: (cause) => this.unsaid(jobs, settlement, by, cause, refusals),
+      onSuccess: () => {
+        if (answers === undefined) this.settled(jobs[0]!, settlement)
+        return Effect.void
+      }
+    })
+  }
+
+  /**
+   * A settlement that was refused. Those of its messages for which it can never be made, and which are still ours, are settled
+   * otherwise: run again, their handler would say the same.
+   */
+  private unsaid(
+    jobs: ReadonlyArray<Job<A>>,
+    settlement: Settlement.Settlement,
+    by: Speaker,
+    cause: Cause.Cause<unknown>,
+    refusals: ReadonlyMap<Job<A>, unknown> | undefined
+  ): Effect.Effect<void> {
+    const error = Cause.squash(cause)
+    const found = jobs.flatMap((job) => {
+      const reason = refusals?.get(job) ?? error
+      return by !== "processor" && isOpen(job) && isHeld(job) && isImpossible(reason) ? [{ job, reason }] : []
+    })
+    if (found.length === 0) return this.refused(jobs, cause)
+    const rest = jobs.filter((job) => !found.some((each) => each.job === job))
+    const otherwise = found.map(({ job, reason }) => this.otherwise(job, settlement, by, reason))
+    if (by === "handler") this.tally.failed++
+    return Effect.all(rest.length === 0 ? otherwise : [this.refused(rest, cause), ...otherwise], {
+      concurrency: "unbounded",
+      discard: true
+    })
+  }
+
+  private otherwise(
+    job: Job<A>,
+    settlement: Settlement.Settlement,
+    by: Speaker,
+    error: Impossible
+  ): Effect.Effect<void> {
+    const { onFailure } = this.options
+    if (isDeadLetter(settlement) && error._tag === "MessageEncodeError") {
+      const { omitted, settlement: rest } = outcomes.writable(settlement)
+      return Effect.andThen(
+        this.warn(job, `A message is dead-lettered without what could not be written: ${omitted.join(", ")}`, error),
+        this.settleAll([job], rest, "processor")
+      )
+    }
+    if (by === "handler" && onFailure !== undefined) {
+      return this.settleGroups([job], "onFailure", () => onFailure(Cause.die(error), job.message))
+    }
+    return Effect.andThen(
+      this.warn(job, "A message cannot be settled as it was to be; it is dead-lettered", error),
+      this.settleAll([job], Settlement.deadLetter({ reason: error._tag, description: error.message }), "processor")
+    )
+  }
+
+  /** Hears of each message of many by itself. */
+  private answersOf(jobs: ReadonlyArray<Job<A>>, refusals: Map<Job<A>, unknown>): settling.OnAnswer {
+    const byDelivery = new Map(jobs.map((job) => [job.delivery, job]))
+    return (delivery, error, settlement) => {
+      const job = byDelivery.get(delivery)
+      if (job === undefined || job.state !== "open") return
+      if (error === undefined) this.settled(job, settlement)
+      // Nothing of it is on the wire.
+      else if (isHeld(job)) refusals.set(job, error)
+      else job.state = stateOf(error)
+    }
+  }
+
+  private settled(job: Job<A>, settlement: Settlement.Settlement): void {
+    const { clock, telemetry } = this.behind
+    telemetry.margin((job.kept.lock.expiresAt - monotonic(clock)) / 1000)
+    job.state = "settled"
+    this.tally[tally.nameOf(settlement)]++
+  }
+
+  /** A settlement that failed, for those that have no answer of their own: their messages come again. */
+  private refused(jobs: ReadonlyArray<Job<A>>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    if (Cause.hasInterruptsOnly(cause)) {
+      // What a settlement runs may end so by itself: the schedule of a retry.
+      for (const { work } of jobs) if (work !== undefined) work.cause ??= cause
+      return Effect.void
+    }
+    const state = stateOf(Cause.squash(cause))
+    const open = jobs.filter(isOpen)
+    // Of one that stands alone, the error is its own answer.
+    if (state === "lost" && jobs.length === 1) { for (const job of open) job.state = state }
+    if (state === "lost") return Effect.void
+    for (const job of open) {
+      const isOurs = isHeld(job)
+      // What never went to the wire is still ours to give back. Its handler had it: that it comes again counts as a failed
+      // delivery, or it would do so without end.
+      this.options.release(job.delivery, outcomes.abandoned)
+      if (!isOurs || isHeld(job)) job.state = "unconfirmed"
+      else {
+        job.state = "released"
+        this.tally.released++
+      }
+    }
+    return this.warn(open[0] ?? jobs[0]!, "A message could not be settled; it will be delivered again", cause)
+  }
+
+  private warn(job: Job<A>, text: string, problem: unknown): Effect.Effect<void> {
+    return Effect.annotateLogs(Effect.logWarning(text, problem), {
+      entity: this.behind.entity.path,
+      sequenceNumber: job.message.sequenceNumber
+    })
+  }
+}
+
+const abandon = (): Settlement.Settlement => Settlement.abandon()
+
+/** What user code gives may be anything. */
+const tagOf = (settlement: Settlement.Settlement): unknown => {
+  try {
+    return settlement._tag
+  } catch {
+    return undefined
+  }
+}
+
+const isRetry = (settlement: Settlement.Settlement): boolean => tagOf(settlement) === "RetryAfter"
+
+const isDeadLetter = (settlement: Settlement.Settlement): settlement is Settlement.DeadLetter =>
+  tagOf(settlement) === "DeadLetter"
+
+/** What a refused settlement makes of its message. */
+const stateOf = (error: unknown): "lost" | "unconfirmed" => errorMap.isLockLost(error) ? "lost" : "unconfirmed"

@@ -1,0 +1,41 @@
+/**
+ * Since when there is nothing to do, by a monotonic clock, and whoever waits for that.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { monotonic } from "../monotonicClock.ts"
+
+export class Quiet {
+  /** In milliseconds; undefined while there is something to do. */
+  since: number | undefined
+  private readonly clock: Clock.Clock
+  private readonly waiting = new Set<() => void>()
+
+  constructor(clock: Clock.Clock) {
+    this.clock = clock
+  }
+
+  /** There is something to do, or nothing. */
+  note(isBusy: boolean): void {
+    if (isBusy) this.since = undefined
+    else if (this.since === undefined) {
+      this.since = monotonic(this.clock)
+      // Whoever is told may wait anew.
+      const told = [...this.waiting]
+      this.waiting.clear()
+      for (const resume of told) resume()
+    }
+  }
+
+  /** How many milliseconds are left until it was quiet for so long; undefined while it is not. */
+  left(millis: number): number | undefined {
+    return this.since === undefined ? undefined : this.since + millis - monotonic(this.clock)
+  }
+
+  /** Completes when what there was to do is done. */
+  readonly next: Effect.Effect<void> = Effect.callback((resume) => {
+    const told = () => resume(Effect.void)
+    this.waiting.add(told)
+    return Effect.sync(() => this.waiting.delete(told))
+  })
+}

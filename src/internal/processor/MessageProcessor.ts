@@ -1,0 +1,490 @@
+/**
+ * The engine of a processor: takes what comes on a receiver's link, runs a handler for one message or a batch of them at a
+ * time, up to `concurrency` of those, keeps the locks of all, and settles each message as the handler says.
+ *
+ * Every delivery has exactly one outcome in its books: settled, given back, or left to its lock. A lock that is lost
+ * takes its message out of the work; the handler is interrupted once nothing of its work is left.
+ */
+import type * as Arr from "effect/Array"
+import type * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import {
+  type AttachError,
+  type InvalidOptionError,
+  MessageDecodeError,
+  type ReceiveError,
+  ServiceBusConnectionError
+} from "../../ServiceBusError.ts"
+import type { LockedMessage } from "../../ServiceBusMessage.ts"
+import type * as Settlement from "../../Settlement.ts"
+import { type Outcome, released } from "../amqp/codec/Outcome.ts"
+import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
+import type * as Receiver from "../amqp/ReceiverLink.ts"
+import * as errorMap from "../errorMap.ts"
+import { monotonic } from "../monotonicClock.ts"
+import { count, most, type Undecodable } from "../options.ts"
+import * as lockWheel from "../receiver/LockRenewal.ts"
+import * as receiving from "../receiver/ReceiverState.ts"
+import { abandoned } from "../receiver/SettlementOutcome.ts"
+import { isHeld, isOpen, type Job, type Verdict, Verdicts, type Work } from "./HandlerResult.ts"
+import { Quiet } from "./IdleTimer.ts"
+import * as tally from "./ProcessorCounts.ts"
+
+/** Options of the engine, checked. Durations are milliseconds. */
+export interface Settings {
+  /** How many handlers run at a time. */
+  readonly concurrency: number
+  /** How many messages may wait; as many as are handled at a time where none is given. */
+  readonly prefetch: number | undefined
+  readonly maxLockRenewal: number
+  readonly drainTimeout: number
+  /** The most messages that one handler is given. */
+  readonly size: number
+  /** How long a handler's work may wait to fill after its first message arrived. */
+  readonly within: number
+  /** The most messages to take in all; no end where none is given. */
+  readonly limit?: number | undefined
+}
+
+export interface Options<A, E, R> {
+  readonly receiving: receiving.Receiving
+  /** The public receiver or session: who its messages belong to. */
+  readonly owner: object
+  readonly undecodable: Undecodable
+  readonly settings: Settings
+  readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<Verdict, E, R>
+  readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
+  readonly fork: <B, E2>(effect: Effect.Effect<B, E2, R>) => Fiber.Fiber<B, E2>
+}
+
+export class Processing<A, E, R> {
+  private readonly options: Options<A, E, R>
+  private readonly settings: Settings
+  private readonly behind: receiving.Receiving
+  private readonly failed = Deferred.makeUnsafe<never, ReceiveError>()
+  private concurrency: number
+  private waiting: Array<Job<A>> = []
+  private readonly active = new Set<Work<A, E>>()
+  /** Messages in the hands of handlers. */
+  private inWork = 0
+  /** Messages that have arrived and were not looked at. */
+  private unseen = 0
+  private readonly quiet: Quiet
+  /** Whether the session must be given up for one of its messages to come again. */
+  private isStuck = false
+  private filling: Fiber.Fiber<unknown, unknown> | undefined
+  private state: "running" | "paused" | "drained" = "running"
+  private readonly renewalsBefore: number
+  private dispatching = false
+  private emptied: (() => void) | undefined
+  private drained: Deferred.Deferred<tally.DrainReport> | undefined
+  private readonly tally = tally.make()
+  private readonly verdicts: Verdicts<A, E>
+
+  constructor(options: Options<A, E, R>) {
+    this.options = options
+    this.settings = options.settings
+    this.behind = options.receiving
+    this.concurrency = options.settings.concurrency
+    this.renewalsBefore = options.receiving.wheel.renewals()
+    this.quiet = new Quiet(options.receiving.clock)
+    const { onFailure, owner, receiving } = options
+    this.verdicts = new Verdicts<A, E>({
+      receiving,
+      owner,
+      onFailure,
+      tally: this.tally,
+      release: (delivery, outcome) => this.release(delivery, outcome)
+    })
+  }
+
+  /** Has the receiver's messages for itself until it is drained. */
+  get take(): Effect.Effect<void, InvalidOptionError> {
+    return Effect.tap(receiving.take(this.behind, "processor"), () =>
+      Effect.sync(() => {
+        // Nothing could come before.
+        this.quiet.note(false)
+      }))
+  }
+
+  /** Takes what comes on a link. */
+  private wire(link: Receiver.Receiver): void {
+    const { dispatcher } = link.link.connection
+    link.consume((deliveries) => {
+      this.tally.received += deliveries.length
+      this.unseen += deliveries.length
+      this.quiet.note(true)
+      // Decoding and handling are not done inside the read of the socket.
+      dispatcher.schedule(() => this.arrived(deliveries))
+    })
+    this.replenish()
+  }
+
+  /** Serves one link after the other: one that is lost is attached again, until that fails for good. */
+  readonly serve: Effect.Effect<void> = Effect.suspend(() => {
+    const { clock, entity, namespace } = this.behind
+    const served = Effect.suspend(() =>
+      // Drained: whoever uses the receiver next attaches it again.
+      this.state === "drained" ? Effect.never : Effect.flatMap(this.behind.attached, (link) => {
+        // Meanwhile it may be.
+        if (this.state === "drained") return Effect.never
+        const since = monotonic(clock)
+        const { received } = this.tally
+        this.wire(link)
+        return Effect.callback<void, AttachError>((resume) => {
+          const off = link.link.onDeath((cause) =>
+            resume(
+              errorMap.isUnreadable(cause)
+                ? Effect.fail(errorMap.attachError(cause))
+                : this.tally.received > received || monotonic(clock) - since >= receiving.routine
+                ? Effect.void
+                // One that comes to nothing is not attached again and again without a pause.
+                : Effect.fail(
+                  new ServiceBusConnectionError({
+                    entity: entity.path,
+                    operation: "process",
+                    description: "the link was lost soon after it was attached",
+                    cause
+                  })
+                )
+            )
+          )
+          return Effect.sync(off)
+        })
+      })
+    )
+    const next = namespace.retrying.persist(served)
+    return Effect.catch(Effect.forever(next), (error) =>
+      Effect.sync(() =>
+        Deferred.doneUnsafe(
+          this.failed,
+          Effect.fail(errorMap.attachError(error, { entity: entity.path, operation: "process" }))
+        )
+      ))
+  })
+
+  private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
+    const { behind, options } = this
+    this.unseen -= deliveries.length
+    for (const delivery of deliveries) {
+      if (this.state === "drained" || this.state === "paused" && behind.session === undefined) {
+        this.tally.released++
+        this.release(delivery)
+        continue
+      }
+      const expired = behind.expired
+      const message = receiving.handOut(
+        behind,
+        options.owner,
+        delivery,
+        behind.entity.body as never,
+        // A processor goes on: there is nobody to fail to.
+        options.undecodable === "fail" ? "abandon" : options.undecodable
+      ) as LockedMessage<A> | MessageDecodeError | undefined
+      if (message === undefined || message instanceof MessageDecodeError) {
+        if (behind.expired > expired) this.tally.lockLost++
+        else this.tally.undecodable++
+        continue
+      }
+      this.waiting.push(this.job(delivery, message))
+    }
+    this.dispatch()
+  }
+
+  private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
+    const { behind, settings } = this
+    const kept = lockWheel.kept(
+      receiving.lockOf(behind, message, delivery),
+      delivery.receivedAt + settings.maxLockRenewal,
+      () => this.lost(job)
+    )
+    const job: Job<A> = { delivery, message, kept, work: undefined, state: "open" }
+    // The lock of a session is kept as long as the session is held.
+    if (behind.session === undefined) behind.wheel.keep(kept)
+    return job
+  }
+
+  private lost(job: Job<A>): void {
+    if (job.state !== "open") return
+    job.state = "lost"
+    job.delivery.holder.forget(job.delivery)
+    const { work } = job
+    if (work !== undefined) {
+      // Others of its work may be well.
+      if (work.jobs.some(isOpen)) return
+      work.isStopped = true
+      work.fiber?.interruptUnsafe()
+      return
+    }
+    this.waiting = this.waiting.filter((other) => other !== job)
+    this.tally.lockLost++
+    this.replenish()
+    this.quieten()
+  }
+
+  /** The session whose messages these are is lost: nothing of it is ours any more. */
+  lose(): void {
+    const inWork = [...this.active].flatMap(({ jobs }) => jobs)
+    for (const job of [...this.waiting, ...inWork]) {
+      // A settlement that is on its way has an answer of its own, or none.
+      if (isHeld(job)) this.lost(job)
+    }
+  }
+
+  /**
+   * Gives a delivery back. A session takes its own back when it is given up, and does not count that as a failure; while it
+   * is held the message has to come before those behind it.
+   */
+  private release(delivery: IncomingDelivery, outcome: Outcome = released): void {
+    const { link, session } = this.behind
+    const isHeld = session !== undefined && this.state !== "drained" && session.ended() === undefined
+    // What can be given back only by a request would come after those.
+    if (isHeld && delivery.holder !== link) this.isStuck = true
+    if (session === undefined || isHeld && !this.isStuck) delivery.holder.dispose([delivery], outcome)
+    else delivery.holder.forget(delivery)
+  }
+
+  /** Starts handlers while there is room for them. */
+  private dispatch(): void {
+    // A handler that ends at once comes here from within `begin`: the loop that began it goes on.
+    if (this.dispatching) return
+    this.dispatching = true
+    const { size } = this.settings
+    const now = this.waiting.length === 0 ? 0 : monotonic(this.behind.clock)
+    let begun = 0
+    while (this.state === "running" && !this.isStuck && this.active.size < this.concurrency && this.isReady()) {
+      const jobs = size === 1 ? [this.waiting.shift()!] : this.waiting.splice(0, size)
+      const isEnded = this.behind.session?.ended() !== undefined
+      let held = jobs.length
+      for (const job of jobs) {
+        if (!isEnded && job.kept.lock.expiresAt > now) continue
+        // The wheel may be about to say so, or who holds the session.
+        this.behind.wheel.release(job.kept)
+        this.lost(job)
+        held--
+      }
+      begun += held
+      if (held > 0) this.begin(held === jobs.length ? jobs : jobs.filter(isOpen))
+    }
+    this.dispatching = false
+    this.behind.telemetry.consumed("process", begun)
+    this.replenish()
+    this.quieten()
+  }
+
+  /** Whether what waits is enough for a handler, or has waited long enough. */
+  private isReady(): boolean {
+    const { settings, waiting } = this
+    if (waiting.length >= settings.size) return true
+    if (waiting.length === 0) return false
+    const left = waiting[0]!.delivery.receivedAt + settings.within - monotonic(this.behind.clock)
+    if (left <= 0) return true
+    this.filling ??= this.options.fork(Effect.andThen(
+      Effect.sleep(left),
+      Effect.sync(() => {
+        this.filling = undefined
+        this.dispatch()
+      })
+    ))
+    return false
+  }
+
+  private begin(jobs: ReadonlyArray<Job<A>>): void {
+    const work: Work<A, E> = { jobs, fiber: undefined, isStopped: false, cause: undefined }
+    this.active.add(work)
+    this.inWork += jobs.length
+    for (const job of jobs) job.work = work
+    const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
+    this.run(
+      work,
+      this.behind.telemetry.processing(
+        messages,
+        Effect.suspend(() => this.options.handler(messages)),
+        (exit) => this.verdicts.settle(work, exit)
+      )
+    )
+  }
+
+  private run(work: Work<A, E>, effect: Effect.Effect<void, never, R>, isLast = false): void {
+    const before = work.fiber
+    const fiber = this.options.fork(Effect.onExitPrimitive(effect, (exit) => {
+      const cause = work.cause ?? (Exit.isFailure(exit) ? exit.cause : undefined)
+      // A handler that is interrupted, and not by its processor, has failed. Its own fiber may not settle any more.
+      if (cause !== undefined && !isLast && !work.isStopped && work.jobs.some((job) => isOpen(job) && isHeld(job))) {
+        this.run(work, Effect.suspend(() => this.verdicts.fail(work, cause)), true)
+      } else this.ended(work)
+      return undefined
+    }))
+    // It may be over already, and what follows it begun.
+    if (work.fiber === before) work.fiber = fiber
+  }
+
+  private ended(work: Work<A, E>): void {
+    this.active.delete(work)
+    this.inWork -= work.jobs.length
+    for (const job of work.jobs) {
+      this.behind.wheel.release(job.kept)
+      if (job.state === "lost") this.tally.lockLost++
+      else if (job.state === "unconfirmed") this.unsettled()
+      else if (job.state === "open") this.giveBack(job)
+    }
+    if (this.active.size === 0) this.emptied?.()
+    this.dispatch()
+  }
+
+  /** Its message comes when its lock ends. That of a session would not as long as the session is held, and others first. */
+  private unsettled(): void {
+    this.tally.unsettled++
+    if (this.behind.session !== undefined) this.isStuck = true
+  }
+
+  private returned(job: Job<A>): void {
+    job.state = "released"
+    this.tally.released++
+  }
+
+  /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
+  private giveBack(job: Job<A>): void {
+    if (!isHeld(job)) return this.unsettled()
+    this.returned(job)
+    // Without end it would come at once where neither its handler nor `onFailure` decides, and not count.
+    const isFailed = job.work !== undefined && !job.work.isStopped && job.work.cause !== undefined
+    this.release(job.delivery, isFailed ? abandoned : released)
+  }
+
+  /** Gives credit for what may be in work or waiting beyond what is. */
+  private replenish(): void {
+    if (this.state !== "running" || this.isStuck) return
+    const { link } = this.behind
+    const { prefetch, size } = this.settings
+    const handled = this.concurrency * size
+    const window = Math.min(most, handled + (prefetch ?? handled))
+    const credit = link.credit()
+    const left = (this.settings.limit ?? Infinity) - this.tally.received - credit
+    const missing = Math.min(left, window - this.inWork - this.waiting.length - credit)
+    if (missing > 0 && (missing >= window / 2 || credit === 0)) link.addCredit(missing)
+  }
+
+  private releaseWaiting(): void {
+    for (const job of this.waiting) {
+      this.behind.wheel.release(job.kept)
+      this.giveBack(job)
+    }
+    this.waiting = []
+    this.quieten()
+  }
+
+  /** Notes since when there is nothing to do. */
+  private quieten(): void {
+    this.quiet.note(this.active.size + (this.isStuck ? 0 : this.waiting.length + this.unseen) > 0)
+  }
+
+  /** Completes once nothing was to do for so many milliseconds on end, all that may be taken is done with, or one is stuck. */
+  over(millis: number): Effect.Effect<void> {
+    const { quiet } = this
+    return Effect.suspend(() => {
+      const left = quiet.left(millis)
+      if (left === undefined) return Effect.andThen(quiet.next, this.over(millis))
+      if (this.isStuck || this.tally.received >= (this.settings.limit ?? Infinity)) return Effect.void
+      if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), quiet.next), this.over(millis))
+      const { link } = this.behind
+      // What is on its way is not sent back, however short the time is.
+      return link.credit() === 0 ? Effect.void : Effect.andThen(
+        link.drain,
+        Effect.suspend(() => quiet.since === undefined ? this.over(millis) : Effect.void)
+      )
+    })
+  }
+
+  readonly pause: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.state !== "running") return Effect.void
+    this.state = "paused"
+    // With credit left, what is given back would come again at once.
+    return Effect.andThen(
+      this.behind.link.drain,
+      Effect.sync(() => {
+        // What a session has given waits in its order.
+        if (this.state === "paused" && this.behind.session === undefined) this.releaseWaiting()
+        // Resumed meanwhile: the credit it gave was drained as well.
+        else this.dispatch()
+      })
+    )
+  })
+
+  readonly resume: Effect.Effect<void> = Effect.sync(() => {
+    if (this.state !== "paused") return
+    this.state = "running"
+    this.dispatch()
+  })
+
+  readonly setConcurrency = (concurrency: number): Effect.Effect<void, InvalidOptionError> =>
+    Effect.suspend(() =>
+      Effect.map(Effect.fromResult(count(this.behind.entity.path, "concurrency", concurrency)), () => {
+        this.concurrency = concurrency
+        this.dispatch()
+      })
+    )
+
+  count(): tally.Counts {
+    return { ...this.tally, renewals: this.behind.wheel.renewals() - this.renewalsBefore }
+  }
+
+  readonly counts: Effect.Effect<tally.Counts> = Effect.sync(() => this.count())
+
+  private readonly report = Effect.map(this.counts, tally.reportOf)
+
+  /** One drain for all who ask: whoever is interrupted while waiting leaves it going for the others. */
+  readonly drain: Effect.Effect<tally.DrainReport> = Effect.suspend(() => {
+    if (this.drained === undefined) {
+      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport>()
+      this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
+    }
+    return Deferred.await(this.drained)
+  })
+
+  private readonly stop: Effect.Effect<tally.DrainReport> = Effect.suspend(() => {
+    const began = this.behind.telemetry.now()
+    const wasRunning = this.state === "running"
+    const { link } = this.behind
+    this.state = "drained"
+    return (wasRunning ? link.drain : Effect.void).pipe(
+      // What came last is given back, and what waits: with credit left it would come again at once.
+      Effect.andThen(link.link.connection.dispatcher.turn),
+      Effect.andThen(Effect.sync(() => this.releaseWaiting())),
+      Effect.andThen(Effect.timeoutOption(this.idle, this.settings.drainTimeout)),
+      Effect.andThen(Effect.suspend(() => {
+        const fibers = [...this.active].flatMap((work) => {
+          work.isStopped = true
+          return work.fiber === undefined ? [] : [work.fiber]
+        })
+        return Fiber.interruptAll(this.filling === undefined ? fibers : [...fibers, this.filling])
+      })),
+      Effect.andThen(Effect.sync(() => {
+        link.consume(undefined)
+        // It may be another by now.
+        this.behind.link.consume(undefined)
+      })),
+      Effect.andThen(receiving.leave(this.behind)),
+      // What is over a session ends with each of them.
+      Effect.andThen(
+        Effect.sync(() => this.behind.session === undefined ? this.behind.telemetry.drained(began) : undefined)
+      ),
+      Effect.andThen(this.report)
+    )
+  })
+
+  private readonly idle: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.active.size === 0) return resume(Effect.void)
+    this.emptied = () => resume(Effect.void)
+    return Effect.sync(() => {
+      this.emptied = undefined
+    })
+  })
+
+  get join(): Effect.Effect<never, ReceiveError> {
+    return Deferred.await(this.failed)
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * The engine of a session processor: slots, each of which holds one session at a time and runs a processor over its
+ * messages, until the session is idle, has had its share or is lost. Then the slot takes the next one at once.
+ *
+ * A session that is given up has its messages back in order; one that is lost interrupts the handlers that worked on it.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import {
+  type AcceptSessionError,
+  type AttachError,
+  type InvalidOptionError,
+  SessionCannotBeLockedError
+} from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import type { Namespace } from "../namespace/Namespace.ts"
+import { count } from "../options.ts"
+import type { Accepted } from "../session/SessionLink.ts"
+import type { Telemetry } from "../telemetry/Telemetry.ts"
+import type * as processing from "./MessageProcessor.ts"
+import * as tally from "./ProcessorCounts.ts"
+
+/** What is done with one session. */
+export interface Work<R> {
+  /** Its processor, which is not started yet. */
+  readonly engine: processing.Processing<any, any, R>
+  /** Runs before the first message, in the session's scope. */
+  readonly open: Effect.Effect<unknown, unknown, R | Scope.Scope>
+  /** Runs after the last message, while the session is still held. */
+  readonly close: Effect.Effect<unknown, unknown, R>
+}
+
+export interface Options<R> {
+  readonly entity: ServiceBusEntity.Any
+  readonly namespace: Namespace
+  readonly telemetry: Telemetry
+  /** Accepts a session by its id, or the next one where the id is null. */
+  readonly accept: (id: string | null) => Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope>
+  readonly work: (accepted: Accepted) => Work<R>
+  /** The only sessions to take, where there are such. */
+  readonly ids: ReadonlyArray<string> | undefined
+  readonly concurrentSessions: number
+  /** Milliseconds, like the next one. */
+  readonly idleTimeout: number
+  /** How long `close` may take while the processor drains. */
+  readonly drainTimeout: number
+  readonly fork: <B, E>(effect: Effect.Effect<B, E, R>) => Fiber.Fiber<B, E>
+}
+
+/** Before a session that cannot be had, or not be opened, is tried again, in milliseconds. */
+const pauseAfterFailure = 1_000
+
+export class SessionProcessing<R> {
+  private readonly options: Options<R>
+  private readonly failed = Deferred.makeUnsafe<never, AttachError>()
+  private readonly draining = Deferred.makeUnsafe<void>()
+  private readonly running = Latch.makeUnsafe(true)
+  /** Open while no session is to be taken. */
+  private readonly halted = Latch.makeUnsafe(false)
+  private readonly engines = new Set<processing.Processing<any, any, R>>()
+  private readonly total = { ...tally.make(), renewals: 0 }
+  private sessions = 0
+  private sessionsLost = 0
+  private isPaused = false
+  private slots: number
+  /** The slots whose fibers run. */
+  private readonly taken = new Map<number, Fiber.Fiber<void>>()
+  /** Ids that no slot has, in turn. */
+  private readonly free: Array<string>
+  private drained: Deferred.Deferred<tally.DrainReport & tally.SessionCounts> | undefined
+
+  constructor(options: Options<R>) {
+    this.options = options
+    this.slots = options.concurrentSessions
+    this.free = [...options.ids ?? []]
+  }
+
+  private get isDraining(): boolean {
+    return this.drained !== undefined
+  }
+
+  /** Starts the slots that there are to be and are not. */
+  start(): void {
+    const { ids } = this.options
+    const most = ids === undefined ? this.slots : Math.min(this.slots, ids.length)
+    for (let slot = 0; slot < most; slot++) {
+      if (!this.taken.has(slot)) this.taken.set(slot, this.options.fork(this.serve(slot)))
+    }
+  }
+
+  /** One session after the other. */
+  private serve(slot: number): Effect.Effect<void, never, R> {
+    const next: Effect.Effect<void, AttachError, R> = Effect.andThen(
+      this.running.await,
+      Effect.suspend(() => this.isDraining ? Effect.void : this.one)
+    )
+    const work = Effect.whileLoop({
+      while: () => !this.isDraining && slot < this.slots,
+      body: () => next,
+      step: () => {}
+    })
+    return Effect.catch(work, (error) => Effect.sync(() => Deferred.doneUnsafe(this.failed, Effect.fail(error)))).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        this.taken.delete(slot)
+        // Wanted again meanwhile.
+        if (!this.isDraining && slot < this.slots && !Deferred.isDoneUnsafe(this.failed)) this.start()
+      }))
+    )
+  }
+
+  private readonly one: Effect.Effect<void, AttachError, R> = Effect.suspend(() => {
+    const { ids } = this.options
+    const id = ids === undefined ? null : this.free.shift()!
+    return Effect.scoped(this.withSession(id)).pipe(
+      // What was acquired for a session and could not be released costs no slot.
+      Effect.catchCause((cause) =>
+        Cause.hasFails(cause)
+          ? Effect.failCause(cause)
+          : Effect.andThen(
+            Effect.logWarning("A session could not be given up as it was to be", cause).pipe(
+              Effect.annotateLogs({ entity: this.options.entity.path })
+            ),
+            this.rest
+          )
+      ),
+      Effect.ensuring(Effect.sync(() => {
+        if (id !== null) this.free.push(id)
+      }))
+    )
+  })
+
+  private readonly rest: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.raceFirst(Effect.sleep(pauseAfterFailure), Deferred.await(this.draining))
+  )
+
+  private withSession(id: string | null): Effect.Effect<void, AttachError, R | Scope.Scope> {
+    const { accept, entity, namespace } = this.options
+    const accepting = namespace.retrying.persist(
+      Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error))
+    ) as Effect.Effect<Option.Option<Accepted> | SessionCannotBeLockedError, AttachError, Scope.Scope>
+    // Whoever waits gives up his place when the processor drains or pauses.
+    return Effect.flatMap(Effect.raceFirst(accepting, this.halted.await), (accepted) => {
+      if (accepted instanceof SessionCannotBeLockedError) return this.rest
+      return accepted === undefined || Option.isNone(accepted) || this.isDraining || this.isPaused
+        ? Effect.void
+        : this.handle(accepted.value)
+    }).pipe(
+      Effect.mapError((error) => errorMap.attachError(error, { entity: entity.path, operation: "process" }))
+    )
+  }
+
+  private handle(accepted: Accepted): Effect.Effect<void, never, R | Scope.Scope> {
+    const { close, engine, open } = this.options.work(accepted)
+    const annotate = Effect.annotateLogs({ entity: this.options.entity.path, sessionId: accepted.id })
+    const warn = (message: string) => (cause: unknown) => annotate(Effect.logWarning(message, cause))
+    const lost = Effect.ignore(accepted.lost)
+    const over = Effect.raceFirst(lost, Deferred.await(this.draining))
+    const process = Effect.gen({ self: this }, function*() {
+      if (this.isPaused) yield* engine.pause
+      yield* Effect.forkScoped(engine.serve, { startImmediately: true })
+      yield* Effect.raceFirst(engine.over(this.options.idleTimeout), over)
+    })
+    const closing = Effect.suspend(() =>
+      accepted.receiving.session?.ended() === undefined
+        ? Effect.raceFirst(
+          Effect.catchCause(close, warn("A session could not be closed as it was to be")),
+          Effect.raceFirst(lost, Effect.andThen(Deferred.await(this.draining), Effect.sleep(this.options.drainTimeout)))
+        )
+        : Effect.void
+    )
+    return Effect.gen({ self: this }, function*() {
+      this.sessions++
+      this.engines.add(engine)
+      yield* Effect.forkScoped(
+        Effect.andThen(
+          lost,
+          Effect.sync(() => {
+            this.sessionsLost++
+            engine.lose()
+          })
+        ),
+        { startImmediately: true }
+      )
+      // Who opens it might have begun to read it.
+      const opened = yield* Effect.raceFirst(Effect.exit(Effect.andThen(open, engine.take)), over)
+      // Lost, or drained before there was anything to do.
+      if (opened === undefined) return
+      if (Exit.isFailure(opened)) {
+        yield* warn("A session could not be opened; it is given up")(opened.cause)
+        return yield* this.rest
+      }
+      yield* Effect.ensuring(process, engine.drain)
+      yield* closing
+    }).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        this.engines.delete(engine)
+        add(this.total, engine.count())
+      }))
+    )
+  }
+
+  readonly counts: Effect.Effect<tally.Counts & tally.SessionCounts> = Effect.sync(() => {
+    const sum = { ...this.total }
+    for (const engine of this.engines) add(sum, engine.count())
+    return { ...sum, sessions: this.sessions, sessionsLost: this.sessionsLost, held: this.engines.size }
+  })
+
+  readonly pause: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isDraining) return Effect.void
+    this.isPaused = true
+    this.running.closeUnsafe()
+    this.halted.openUnsafe()
+    return Effect.forEach([...this.engines], (engine) => engine.pause, { concurrency: "unbounded", discard: true })
+  })
+
+  readonly resume: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.isDraining) return Effect.void
+    this.isPaused = false
+    this.halted.closeUnsafe()
+    this.running.openUnsafe()
+    return Effect.forEach([...this.engines], (engine) => engine.resume, { discard: true })
+  })
+
+  /** Changes how many sessions are held at a time; those that are too many end as they would. */
+  readonly setConcurrentSessions = (slots: number): Effect.Effect<void, InvalidOptionError> =>
+    Effect.suspend(() =>
+      Effect.map(Effect.fromResult(count(this.options.entity.path, "concurrentSessions", slots)), () => {
+        this.slots = slots
+        if (!this.isDraining) this.start()
+      })
+    )
+
+  /** One drain for all who ask. */
+  readonly drain: Effect.Effect<tally.DrainReport & tally.SessionCounts> = Effect.suspend(() => {
+    if (this.drained === undefined) {
+      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport & tally.SessionCounts>()
+      this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
+    }
+    return Deferred.await(this.drained)
+  })
+
+  private readonly stop: Effect.Effect<tally.DrainReport & tally.SessionCounts> = Effect.suspend(() => {
+    const { telemetry } = this.options
+    const began = telemetry.now()
+    Deferred.doneUnsafe(this.draining, Effect.void)
+    this.halted.openUnsafe()
+    this.running.openUnsafe()
+    return Fiber.awaitAll([...this.taken.values()]).pipe(
+      Effect.andThen(Effect.suspend(() => {
+        telemetry.drained(began)
+        return this.counts
+      })),
+      Effect.map(tally.reportOf)
+    )
+  })
+
+  get join(): Effect.Effect<never, AttachError> {
+    return Deferred.await(this.failed)
+  }
+}
+
+type Sums = { -readonly [K in keyof tally.Counts]: number }
+
+const add = (sum: Sums, counts: tally.Counts): void => {
+  for (const name of Object.keys(counts) as Array<keyof Sums>) sum[name] += counts[name]
+}

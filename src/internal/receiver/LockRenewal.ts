@@ -1,0 +1,248 @@
+/**
+ * Keeps locks alive: one record per lock and one supervised fiber per receiver, which renews each lock before it ends,
+ * many with one request where it is told to, tries again within the lock's life when that fails, and says so when a lock is
+ * lost.
+ *
+ * A lock's clock starts when its message is received and is monotonic: no wall clock is trusted after that.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import type * as Scope from "effect/Scope"
+import { type LockRenewalError, OperationTimeoutError, type SessionLockRenewalError } from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import { monotonic, whole } from "../monotonicClock.ts"
+
+type RenewalError = LockRenewalError | SessionLockRenewalError
+
+/** The lock of one message or session, the same for all who keep it: each knows of what the others renewed. */
+export interface Lock {
+  readonly token: string
+  /** When the lock ends if it is not renewed: milliseconds of the monotonic clock. */
+  expiresAt: number
+  /** How long a renewal makes the lock last, in milliseconds. */
+  readonly duration: number
+  /** False once the message is settled: then there is nothing to keep. */
+  readonly held: () => boolean
+  /** How often it was renewed. */
+  renewals: number
+  /** Why it is lost, where it is: renewing failed, or it ended without being renewed. */
+  lost: "failed" | "expired" | undefined
+}
+
+/** Somebody's wish that a lock be kept. */
+export interface Kept {
+  readonly lock: Lock
+  /** When renewing stops, in milliseconds of the monotonic clock. */
+  readonly until: number
+  /** Called once when the lock is over: after the budget ended, or because renewing failed. */
+  readonly onLost: (reason: "budget" | "failed", cause: RenewalError | undefined) => void
+  /** True once nobody cares for the lock any more. */
+  done: boolean
+  /** When it is due: the wheel's own. */
+  bucket: number
+  /** Why the latest try failed; undefined once one succeeds. */
+  failure: RenewalError | undefined
+}
+
+export interface LockWheel {
+  readonly keep: (kept: Kept) => void
+  /** Nobody cares for the lock any more: the wheel forgets it, and what it holds. */
+  readonly release: (kept: Kept) => void
+  /** Renewals that the broker has confirmed. */
+  readonly renewals: () => number
+  /** Notes that a renewal which was asked for at `now` succeeded: the broker's clock for it started no earlier. */
+  readonly renewed: (lock: Lock, now: number) => void
+  /** Has a function called once, when something happens to a lock; gives what ends it. */
+  readonly watch: (lock: Lock, onChange: () => void) => () => void
+  /** Whether anybody watches any lock. */
+  readonly isWatched: () => boolean
+  /** Tells those who watch a lock. */
+  readonly changed: (lock: Lock) => void
+}
+
+/** A lock to be kept until a time by the monotonic clock. */
+export const kept = (lock: Lock, until: number, onLost: Kept["onLost"]): Kept => ({
+  lock,
+  until,
+  onLost,
+  done: false,
+  bucket: 0,
+  failure: undefined
+})
+
+export interface Options {
+  /** Renews the locks of tokens with one request: all or none. */
+  readonly renew: (tokens: ReadonlyArray<string>) => Effect.Effect<unknown, RenewalError>
+  /** Hears how many locks were renewed, or were not. */
+  readonly onResult?: ((count: number, result: "renewed" | "failed") => void) | undefined
+  /** The most locks of one request; 1 by default. */
+  readonly batch?: number | undefined
+  /** What is left of a lock's life when its renewal starts, as a fraction. */
+  readonly margin?: number | undefined
+}
+
+/** Locks become due in steps of this many milliseconds: a step late, never early, so that none is due for ever. */
+const step = 100
+
+/** A failed renewal is tried again after this many milliseconds at the earliest. */
+const pause = 1_000
+
+/** How many renewals of one step are on their way at a time. */
+const concurrency = 8
+
+/**
+ * Renewal starts this long before a lock ends: a third of its life and at most ten seconds, unless a fraction is given. What
+ * is due is seen a step late, and the request takes its time.
+ */
+const marginOf = (duration: number, fraction: number | undefined): number =>
+  fraction === undefined
+    ? Math.min(10_000, duration / 3)
+    : Math.max(duration * fraction, Math.min(2 * step, duration / 2))
+
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<LockWheel, never, Scope.Scope> {
+  const { batch = 1, margin, onResult, renew } = options
+  const clock = yield* Clock.Clock
+  const latch = Latch.makeUnsafe(false)
+  const buckets = new Map<number, Set<Kept>>()
+  const watchers = new Map<Lock, Set<() => void>>()
+  let renewals = 0
+
+  const changed = (lock: Lock): void => {
+    const told = watchers.get(lock)
+    watchers.delete(lock)
+    if (told !== undefined) { for (const onChange of told) onChange() }
+  }
+
+  const renewed = (lock: Lock, now: number): void => {
+    lock.expiresAt = Math.max(lock.expiresAt, now + lock.duration)
+    lock.renewals++
+    lock.lost = undefined
+    changed(lock)
+  }
+
+  /** What the fiber sleeps for: nothing later wakes it. */
+  let wakesAt = Infinity
+
+  const put = (kept: Kept, at: number): void => {
+    kept.bucket = Math.ceil(at / step) * step
+    const due = buckets.get(kept.bucket)
+    if (due === undefined) {
+      buckets.set(kept.bucket, new Set([kept]))
+      if (kept.bucket < wakesAt) latch.openUnsafe()
+    } else due.add(kept)
+  }
+
+  const dueAt = ({ lock, until }: Kept): number => {
+    const at = lock.expiresAt - marginOf(lock.duration, margin)
+    // Once the budget is over there is only the end of the lock to wait for.
+    return at > until ? lock.expiresAt : at
+  }
+
+  const lose = (kept: Kept): void => {
+    const { lock } = kept
+    kept.done = true
+    const failed = kept.failure !== undefined || monotonic(clock) <= kept.until
+    lock.lost ??= kept.failure === undefined ? "expired" : "failed"
+    changed(lock)
+    kept.onLost(failed ? "failed" : "budget", kept.failure)
+  }
+
+  /** Whether it is to be renewed now; one that is not is put where it belongs. */
+  const isDue = (kept: Kept, now: number): boolean => {
+    const { lock } = kept
+    if (!lock.held()) kept.done = true
+    if (kept.done) return false
+    if (now >= lock.expiresAt) lose(kept)
+    else if (now > kept.until) put(kept, lock.expiresAt)
+    else if (dueAt(kept) > now) put(kept, dueAt(kept))
+    else return true
+    return false
+  }
+
+  const failed = (kept: Kept, failure: RenewalError): void => {
+    const { lock } = kept
+    if (!lock.held()) kept.done = true
+    if (kept.done) return
+    kept.failure = failure
+    if (errorMap.isLockLost(failure)) return lose(kept)
+    // Within the lock's life there is time for a few more tries.
+    const after = monotonic(clock)
+    put(kept, Math.min(lock.expiresAt, after + Math.max(pause, (lock.expiresAt - after) / 4)))
+  }
+
+  /** Renews the locks of all with one request. */
+  const handle: (all: ReadonlyArray<Kept>) => Effect.Effect<void> = Effect.fnUntraced(function*(all) {
+    const now = monotonic(clock)
+    const live = all.filter((kept) => isDue(kept, now))
+    if (live.length === 0) return
+    const locks = new Set(live.map(({ lock }) => lock))
+    let end = Infinity
+    for (const { expiresAt } of locks) if (expiresAt < end) end = expiresAt
+    const tokens = Array.from(locks, ({ token }) => token)
+    const result = yield* Effect.result(Effect.timeoutOption(renew(tokens), whole(end - now)))
+    if (result._tag === "Success" && result.success._tag === "Some") {
+      for (const lock of locks) {
+        renewals++
+        renewed(lock, now)
+      }
+      for (const kept of live) {
+        kept.failure = undefined
+        if (!kept.done) put(kept, dueAt(kept))
+      }
+      onResult?.(locks.size, "renewed")
+      return
+    }
+    const failure = result._tag === "Failure" ? result.failure : new OperationTimeoutError({
+      operation: "renewLock",
+      outcome: "unknown",
+      description: "the peer did not answer before the lock ended"
+    })
+    // One that is gone has all refused: each by itself, it costs no other.
+    if (failure._tag === "MessageLockLostError" && locks.size > 1) {
+      return yield* Effect.forEach(live, (kept) => handle([kept]), { concurrency, discard: true })
+    }
+    onResult?.(locks.size, "failed")
+    for (const kept of live) failed(kept, failure)
+  })
+
+  const turn = Effect.gen(function*() {
+    let earliest = Infinity
+    for (const at of buckets.keys()) if (at < earliest) earliest = at
+    latch.closeUnsafe()
+    wakesAt = earliest
+    if (earliest === Infinity) return yield* latch.await
+    const now = monotonic(clock)
+    if (earliest > now) return yield* Effect.raceFirst(Effect.sleep(earliest - now), latch.await)
+    const due = buckets.get(earliest)!
+    buckets.delete(earliest)
+    const live = [...due]
+    const requests: Array<ReadonlyArray<Kept>> = []
+    for (let i = 0; i < live.length; i += batch) requests.push(live.slice(i, i + batch))
+    // Beside the wheel: a broker that is slow for one lock must not cost the others theirs.
+    yield* Effect.forkChild(Effect.forEach(requests, handle, { concurrency, discard: true }), {
+      startImmediately: true
+    })
+  })
+  yield* Effect.forkScoped(Effect.forever(turn), { startImmediately: true })
+
+  return {
+    keep: (kept) => put(kept, dueAt(kept)),
+    release: (kept) => {
+      kept.done = true
+      const due = buckets.get(kept.bucket)
+      if (due !== undefined && due.delete(kept) && due.size === 0) buckets.delete(kept.bucket)
+    },
+    renewals: () => renewals,
+    renewed,
+    watch: (lock, onChange) => {
+      const all = watchers.get(lock) ?? new Set()
+      watchers.set(lock, all.add(onChange))
+      return () => {
+        if (all.delete(onChange) && all.size === 0 && watchers.get(lock) === all) watchers.delete(lock)
+      }
+    },
+    isWatched: () => watchers.size > 0,
+    changed
+  }
+})

@@ -1,0 +1,178 @@
+/**
+ * Peeking: looking at messages without receiving them, by requests to the `$management` node of the entity.
+ */
+import * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type * as ServiceBusBody from "../../ServiceBusBody.ts"
+import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import {
+  type AttachError,
+  MessageDecodeError,
+  type PeekError,
+  type SessionLockLostError
+} from "../../ServiceBusError.ts"
+import type { PeekedMessage } from "../../ServiceBusMessage.ts"
+import { DecodeProblem } from "../amqp/codec/Reader.ts"
+import { Sections } from "../amqp/codec/Sections.ts"
+import { options as optionsOf } from "../given.ts"
+import * as management from "../management/EntityManagement.ts"
+import type { RequestResponse } from "../management/RequestResponseLink.ts"
+import { Peeked } from "../message/ReceivedMessage.ts"
+import { count, isSequenceNumber, outOfRange } from "../options.ts"
+import { found, type Hooks } from "../telemetry/Telemetry.ts"
+import type { Asking } from "./ReceiverState.ts"
+
+/** A request to the entity's node that changes nothing there, tried again while its error can pass. */
+const looking = <A, Err extends PeekError | SessionLockLostError>(
+  self: Asking,
+  request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
+): Effect.Effect<A, Err | AttachError | SessionLockLostError> =>
+  self.namespace.retrying.look(self.namespace.managing(self.entity.path, self.isOpen, request))
+
+/** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
+export const sectionsFrom = Effect.fnUntraced(function*(
+  self: Asking,
+  from: bigint,
+  count: number,
+  omitBody = false
+): Effect.fn.Return<ReadonlyArray<Sections>, PeekError | SessionLockLostError | MessageDecodeError> {
+  const found: Array<Sections> = []
+  let next = from
+  while (found.length < count) {
+    const bytes = yield* looking(
+      self,
+      (node, timeout) =>
+        management.peek(node, {
+          entity: self.entity.path,
+          from: next,
+          count: count - found.length,
+          omitBody,
+          sessionId: self.session?.id,
+          timeout
+        })
+    )
+    if (bytes.length === 0) break
+    for (const each of bytes) {
+      const sections = sectionsOrFailure(self, each)
+      if (Result.isFailure(sections)) return yield* Effect.fail(sections.failure)
+      found.push(sections.success)
+    }
+    next = new Peeked(found[found.length - 1]!, undefined).sequenceNumber + 1n
+  }
+  return found
+})
+
+const sectionsOrFailure = (self: Asking, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
+  try {
+    return Result.succeed(new Sections(bytes, 0, bytes.length))
+  } catch (error) {
+    if (!(error instanceof DecodeProblem)) throw error
+    return Result.fail(
+      new MessageDecodeError({
+        entity: self.entity.path,
+        operation: "peek",
+        part: "message",
+        description: error.message
+      })
+    )
+  }
+}
+
+/** A peeked message with its body; the body does not decode: a MessageDecodeError. */
+const peeked = <A>(
+  self: Asking,
+  sections: Sections,
+  body: ServiceBusBody.ServiceBusBody<A, never> | undefined
+): Result.Result<PeekedMessage<A>, MessageDecodeError> => {
+  const decoded: Result.Result<A, string> = body === undefined
+    ? Result.succeed(undefined as A)
+    : body.decode(sections.readBody())
+  return Result.isSuccess(decoded)
+    ? Result.succeed(new Peeked(sections, decoded.success))
+    : Result.fail(
+      new MessageDecodeError({
+        entity: self.entity.path,
+        operation: "peek",
+        part: "body",
+        description: decoded.failure,
+        sequenceNumber: new Peeked(sections, undefined).sequenceNumber
+      })
+    )
+}
+
+interface Options {
+  readonly max?: number | undefined
+  readonly from?: bigint | undefined
+  readonly omitBody?: boolean | undefined
+}
+
+/** Looks at up to `max` messages. */
+export const peek = (
+  self: Asking,
+  given: Options | undefined,
+  body: ServiceBusEntity.Any["body"] | undefined
+): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | SessionLockLostError | MessageDecodeError> => {
+  const read = optionsOf(self.entity.path, given)
+  if (Result.isFailure(read)) return Effect.fail(read.failure)
+  const options = read.success
+  const { from = 0n, max = 1 } = options
+  const counted = count(self.entity.path, "max", max)
+  if (Result.isFailure(counted)) return Effect.fail(counted.failure)
+  if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
+  const look = Effect.flatMap(
+    sectionsFrom(self, from, max, body === undefined && options.omitBody === true),
+    (found): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, MessageDecodeError> => {
+      const messages: Array<PeekedMessage<unknown>> = []
+      for (const sections of found) {
+        const message = peeked(self, sections, body)
+        if (Result.isFailure(message)) return Effect.fail(message.failure)
+        messages.push(message.success)
+      }
+      return Effect.succeed(messages)
+    }
+  )
+  return self.telemetry.run("peek", () => look, hooks)
+}
+
+const hooks: Hooks<ReadonlyArray<PeekedMessage<unknown>>> = {
+  onSuccess: (messages, span) => {
+    if (span !== undefined) found(span, messages)
+  }
+}
+
+/** Looks at all messages from a number on, `max` at a time. */
+export const browse = (
+  self: Asking,
+  given: Options | undefined,
+  body: ServiceBusEntity.Any["body"] | undefined
+): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> => {
+  const read = optionsOf(self.entity.path, given)
+  if (Result.isFailure(read)) return Stream.fail(read.failure)
+  const options = read.success
+  return Stream.paginate(options.from ?? 0n, (from) =>
+    Effect.map(
+      peek(self, { ...options, max: options.max ?? 100, from }, body),
+      (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
+    ))
+}
+
+/** How many messages a walk asks for at a time: the broker sends as many as it likes. */
+const stride = 1000
+
+/** Looks at all messages, without their bodies. */
+export const walk = Effect.fnUntraced(function*(
+  self: Asking,
+  visit: (message: PeekedMessage<unknown>) => void
+): Effect.fn.Return<void, PeekError | SessionLockLostError | MessageDecodeError> {
+  let from = 0n
+  while (true) {
+    const page = yield* peek(self, { max: stride, omitBody: true, from }, undefined)
+    for (const message of page) visit(message)
+    // Fewer than were asked for: there was an answer with none.
+    if (page.length < stride) return
+    from = page[page.length - 1]!.sequenceNumber + 1n
+  }
+})

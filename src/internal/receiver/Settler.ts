@@ -1,0 +1,424 @@
+/**
+ * From settlements to outcomes: on the link that a message came on, over `$management` where that is lost, and as a copy for
+ * later where a message is to be tried again.
+ *
+ * Settled once: a second settlement never reaches the wire. A settlement whose answer was lost with the link is tried again
+ * by its lock token, and is said to be of unknown outcome where the lock is gone by then.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type * as Tracer from "effect/Tracer"
+import { MessageAlreadySettled, OperationTimeoutError } from "../../ServiceBusError.ts"
+import type { LockedMessage } from "../../ServiceBusMessage.ts"
+import type { RetryAfter, Settlement } from "../../Settlement.ts"
+import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
+import type { Holder, IncomingDelivery } from "../amqp/engine/Delivery.ts"
+import * as errorMap from "../errorMap.ts"
+import type { SettlingError } from "../errorMap.ts"
+import * as management from "../management/EntityManagement.ts"
+import { tokenFromTag } from "../message/ReceivedMessage.ts"
+import * as retryPolicy from "../namespace/RetryPolicy.ts"
+import { outOfRange } from "../options.ts"
+import {
+  type Attributes,
+  type Disposition,
+  type Hooks,
+  linksOf,
+  messageAttributes,
+  type Operation,
+  type Telemetry
+} from "../telemetry/Telemetry.ts"
+import type * as lockWheel from "./LockRenewal.ts"
+import { deliveryOf, type Receiving } from "./ReceiverState.ts"
+import * as outcomes from "./SettlementOutcome.ts"
+
+/** What a settlement is called in spans and metrics. */
+const names = {
+  Complete: "complete",
+  Abandon: "abandon",
+  Defer: "defer",
+  DeadLetter: "dead_letter",
+  RetryAfter: "retry_after"
+} as const
+
+/** What a settlement makes of a message. */
+export const dispositionOf = (settlement: Settlement): Disposition => {
+  const name = names[settlement._tag]
+  return name === "retry_after" ? "complete" : name
+}
+
+/** Hears what the broker said to the settlement of one message, where many are settled together. */
+export type OnAnswer = (delivery: IncomingDelivery, error: SettlingError | undefined, settlement: Settlement) => void
+
+/** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
+export const settle = (
+  self: Receiving,
+  owner: object,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  settlement: Settlement,
+  onAnswer?: OnAnswer
+): Effect.Effect<void, SettlingError> => {
+  return Effect.suspend(() => {
+    if (!Array.isArray(messages)) {
+      return Effect.fail(outOfRange(self.entity.path, "messages", "an array of messages that this receiver received"))
+    }
+    const written = outcomes.written(self.entity, settlement)
+    if (Result.isFailure(written)) return Effect.fail(written.failure)
+    const what = written.success
+    const settling = (hear: OnAnswer | undefined) => settleAll(self, owner, messages, what, hear)
+    // There is nothing to tell of no messages.
+    if (messages.length === 0) return settling(onAnswer)
+    const { _tag } = what.settlement
+    const name = names[_tag]
+    const told = new Told(self.telemetry, name, dispositionOf(what.settlement), messages)
+    const hear = messages.length === 1 && _tag !== "RetryAfter" ? onAnswer : told.hearing(onAnswer)
+    const run = self.telemetry.run(name, () => settling(hear), told)
+    return what.cut.length === 0 ? run : Effect.andThen(outcomes.warnOfCut(self.entity.path, what), run)
+  })
+}
+
+/** What is told of one settlement. */
+class Told implements Hooks<void> {
+  private readonly telemetry: Telemetry
+  private readonly name: Operation
+  private readonly disposition: Disposition
+  private readonly messages: ReadonlyArray<LockedMessage<unknown>>
+  /** How many messages were settled as what, where they do not have one answer for all. */
+  private counts: Partial<Record<Disposition, number>> | undefined
+
+  constructor(
+    telemetry: Telemetry,
+    name: Operation,
+    disposition: Disposition,
+    messages: ReadonlyArray<LockedMessage<unknown>>
+  ) {
+    this.telemetry = telemetry
+    this.name = name
+    this.disposition = disposition
+    this.messages = messages
+  }
+
+  attributes(): Attributes {
+    const { disposition, messages } = this
+    return {
+      "messaging.servicebus.disposition_status": disposition,
+      ...(messages.length === 1
+        ? messageAttributes(messages[0]!)
+        : { "messaging.batch.message_count": messages.length })
+    }
+  }
+
+  links(): Array<Tracer.SpanLink> {
+    return linksOf(this.messages)
+  }
+
+  /** Counts what is answered: some may be refused, and a schedule that is done has its message dead-lettered. */
+  hearing(onAnswer: OnAnswer | undefined): OnAnswer {
+    const counts: Partial<Record<Disposition, number>> = this.counts = {}
+    return (delivery, error, said) => {
+      if (error === undefined) {
+        const disposition = dispositionOf(said)
+        counts[disposition] = (counts[disposition] ?? 0) + 1
+      }
+      onAnswer?.(delivery, error, said)
+    }
+  }
+
+  onSuccess(_: void, span: Tracer.Span | undefined): void {
+    if (this.counts === undefined) return this.telemetry.settled(this.name, this.disposition, 1)
+    this.tell()
+    if (this.counts.dead_letter === this.messages.length) {
+      span?.attribute("messaging.servicebus.disposition_status", "dead_letter")
+    }
+  }
+
+  onFailure(): void {
+    this.tell()
+  }
+
+  private tell(): void {
+    const { counts = {} } = this
+    for (const as of Object.keys(counts) as Array<Disposition>) this.telemetry.settled(this.name, as, counts[as]!)
+  }
+}
+
+const settleAll = (
+  self: Receiving,
+  owner: object,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  { outcome, settlement }: outcomes.Written,
+  onAnswer?: OnAnswer
+): Effect.Effect<void, SettlingError> =>
+  Effect.suspend((): Effect.Effect<void, SettlingError> => {
+    const deliveries: Array<IncomingDelivery> = []
+    for (const message of messages) {
+      const delivery = deliveryOf(self, owner, message, "settle")
+      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
+      deliveries.push(delivery.success)
+    }
+    if (deliveries.length === 0) return Effect.void
+    const ended = self.session?.ended()
+    if (ended !== undefined) return Effect.fail(ended)
+    return settlement._tag === "RetryAfter"
+      ? settleLater(self, messages, deliveries, settlement, onAnswer)
+      : settleHeld(self, deliveries, settlement, outcome, onAnswer)
+  })
+
+const settleHeld = (
+  self: Receiving,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settlement: Settlement,
+  outcome: Outcome,
+  onAnswer: OnAnswer | undefined
+): Effect.Effect<void, SettlingError> => {
+  const { link, session } = self
+  const isHere = deliveries.every((delivery) => delivery.holder === link)
+  // A session's lock goes with its link.
+  const isGone = session === undefined && link.link.dead() !== undefined
+  if (!isHere || isGone) {
+    return noticed(self, deliveries, settleElsewhere(self, deliveries, settlement, false, onAnswer))
+  }
+  /** What the peer was too busy for: its lock holds, and by that it can be asked again. */
+  let busy: { readonly error: SettlingError; readonly deliveries: Array<IncomingDelivery> } | undefined
+  let other: SettlingError | undefined
+  /** What needs no other answer. One that is settled alone ends with its own. */
+  const answered: Array<IncomingDelivery> = []
+  const told = (delivery: IncomingDelivery, error: SettlingError | undefined): void => {
+    if (error?._tag === "ServiceBusServerBusyError") {
+      return void (busy ??= { error, deliveries: [] }).deliveries.push(delivery)
+    }
+    if (deliveries.length > 1 || error !== undefined) answered.push(delivery)
+    other ??= error
+    onAnswer?.(delivery, error, settlement)
+  }
+  const failing = Effect.catch(link.settle(deliveries, outcome, told), (error) => {
+    const first = other ?? busy?.error
+    if (link.link.dead() === undefined) {
+      if (busy === undefined) return Effect.fail(error)
+      // A peer that is slow is not asked twice.
+      const isSilent = answered.length + busy.deliveries.length < deliveries.length
+      const left = other ?? (isSilent ? silent(self) : undefined)
+      const settled = again(self, busy.deliveries, settlement, busy.error, onAnswer)
+      return left === undefined ? settled : Effect.andThen(settled, Effect.fail(left))
+    }
+    if (session !== undefined || first === undefined && !retryPolicy.canPass(error)) return Effect.fail(error)
+    const known = new Set(answered)
+    const rest = deliveries.filter((delivery) => !known.has(delivery))
+    const settled = settleElsewhere(self, rest, settlement, true, onAnswer)
+    return other === undefined ? settled : Effect.andThen(settled, Effect.fail(other))
+  })
+  return noticed(self, deliveries, failing)
+}
+
+const silent = (self: Receiving): OperationTimeoutError =>
+  new OperationTimeoutError({
+    entity: self.entity.path,
+    operation: "settle",
+    outcome: "unknown",
+    description: "the peer refused some for being busy, and of others it said nothing in time"
+  })
+
+/** Asks a peer that was busy again, once it can be asked, as often as the client's retries allow. */
+const again = (
+  self: Receiving,
+  busy: ReadonlyArray<IncomingDelivery>,
+  settlement: Settlement,
+  error: SettlingError,
+  onAnswer: OnAnswer | undefined
+): Effect.Effect<void, SettlingError> =>
+  Effect.suspend(() => {
+    // The link has answered for them.
+    const holder = new LinklessHolder(self)
+    for (const delivery of busy) holder.hold(delivery)
+    const { retrying } = self.namespace
+    // They are still ours, and nothing is said of those.
+    if (!retrying.heeds(error)) return Effect.fail(error)
+    return settleElsewhere(self, busy, settlement, false, onAnswer)
+  })
+
+/** Has those who watch the locks of deliveries see what became of them. */
+const noticed = (
+  self: Receiving,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settling: Effect.Effect<void, SettlingError>
+): Effect.Effect<void, SettlingError> =>
+  self.wheel.isWatched()
+    ? Effect.onExit(settling, (exit) =>
+      Effect.sync(() => {
+        const isLost = Exit.isFailure(exit) && deliveries.length === 1 &&
+          exit.cause.reasons.some((reason) =>
+            Cause.isFailReason(reason) && reason.error._tag === "MessageLockLostError"
+          )
+        for (const delivery of deliveries) {
+          const lock = delivery.lock as lockWheel.Lock | undefined
+          if (lock === undefined) continue
+          if (isLost) lock.lost ??= "expired"
+          self.wheel.changed(lock)
+        }
+      }))
+    : settling
+
+/** Sends a copy of each message and completes those whose copy was accepted. Each stands for itself. */
+const settleLater = (
+  self: Receiving,
+  messages: ReadonlyArray<LockedMessage<unknown>>,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settlement: RetryAfter,
+  onAnswer: OnAnswer | undefined
+): Effect.Effect<void, SettlingError> =>
+  Effect.suspend(() => {
+    const distinct = new Set(deliveries)
+    if (distinct.size < deliveries.length) {
+      return Effect.fail(new MessageAlreadySettled({ entity: self.entity.path, operation: "settle" }))
+    }
+    for (const delivery of distinct) self.leaving.add(delivery)
+    const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
+      const finish = (said: Settlement, outcome: Outcome) =>
+        settleHeld(self, [delivery], said, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, said)))
+      return Effect.flatMap(self.rescheduling.plan(message, settlement), (plan) => {
+        if (typeof plan !== "number") {
+          return Effect.flatMap(Effect.fromResult(outcomes.written(self.entity, plan)), (said) =>
+            finish(said.settlement, said.outcome))
+        }
+        // Once the copy is accepted, nobody keeps the original from being completed.
+        return Effect.uninterruptibleMask((restore) =>
+          Effect.andThen(restore(self.rescheduling.send(message, plan)), finish(settlement, accepted))
+        )
+      }).pipe(
+        Effect.ensuring(Effect.sync(() =>
+          self.leaving.delete(delivery)
+        )),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            // What was on the wire has its answer.
+            if (delivery.holder.isUnsettled(delivery)) onAnswer?.(delivery, error, settlement)
+          })
+        )
+      )
+    }
+    return Effect.flatMap(
+      Effect.forEach(messages, (message, i) => Effect.exit(one(message, deliveries[i]!)), { concurrency: 100 }),
+      (exits) => exits.find(Exit.isFailure) ?? Effect.void
+    ).pipe(Effect.ensuring(Effect.sync(() => {
+      for (const delivery of distinct) self.leaving.delete(delivery)
+    })))
+  })
+
+/**
+ * Holds what has a lock and no link, because it came in a response, or because its link has answered for it already: so that
+ * everything that is said of it goes over `$management`.
+ */
+export class LinklessHolder implements Holder {
+  private readonly self: Receiving
+  private readonly unsettled = new Set<IncomingDelivery>()
+
+  constructor(self: Receiving) {
+    this.self = self
+  }
+
+  hold(delivery: IncomingDelivery): void {
+    delivery.holder = this
+    this.unsettled.add(delivery)
+  }
+
+  isUnsettled(delivery: IncomingDelivery): boolean {
+    return this.unsettled.has(delivery)
+  }
+
+  forget(delivery: IncomingDelivery): void {
+    this.unsettled.delete(delivery)
+  }
+
+  dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
+    const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
+    if (held.length > 0) this.self.fork(Effect.ignore(settleElsewhere(this.self, held, settlementOf(outcome), false)))
+  }
+}
+
+/** The settlement of the outcomes that are made here. */
+const settlementOf = (outcome: Outcome): Settlement => {
+  if (outcome._tag === "Accepted") return { _tag: "Complete" }
+  if (outcome._tag !== "Rejected") return { _tag: "Abandon" }
+  const { DeadLetterErrorDescription, DeadLetterReason } = outcome.error?.info ?? {}
+  return {
+    _tag: "DeadLetter",
+    reason: typeof DeadLetterReason === "string" ? DeadLetterReason : undefined,
+    description: typeof DeadLetterErrorDescription === "string" ? DeadLetterErrorDescription : undefined
+  }
+}
+
+/**
+ * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
+ * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
+ */
+export const settleElsewhere = (
+  self: Receiving,
+  deliveries: ReadonlyArray<IncomingDelivery>,
+  settlement: Settlement,
+  asked: boolean,
+  onAnswer?: OnAnswer
+): Effect.Effect<void, SettlingError> => {
+  const { entity, namespace } = self
+  if (!asked && new Set(deliveries).size < deliveries.length) {
+    return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
+  }
+  for (const delivery of deliveries) delivery.holder.forget(delivery)
+  const lost = !asked ? undefined : new OperationTimeoutError({
+    entity: entity.path,
+    operation: "settle",
+    outcome: "unknown",
+    description: "the link was lost before the peer answered"
+  })
+  /** What was not begun with. */
+  const waiting = new Set(deliveries)
+  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
+    waiting.delete(delivery)
+    let uncertain = asked
+    /** Whether a request may be with the peer that has not answered it: interrupting does not take it back. */
+    let isOut = false
+    const request = namespace.managing(entity.path, self.isOpen, (node, timeout) => {
+      isOut = true
+      return management.updateDisposition(node, {
+        entity: entity.path,
+        tokens: [tokenFromTag(delivery.tag)],
+        settlement,
+        sessionId: self.session?.id,
+        timeout
+      })
+    })
+    return namespace.retrying.run(
+      Effect.tapError(request, (error) =>
+        Effect.sync(() => {
+          isOut = false
+          if (error._tag === "OperationTimeoutError" && error.outcome === "unknown") uncertain = true
+        })),
+      { lost }
+    ).pipe(
+      Effect.onError((cause) =>
+        Effect.sync(() => {
+          const isLost = cause.reasons.some((reason) => Cause.isFailReason(reason) && errorMap.isLockLost(reason.error))
+          // As far as anybody knows it is not settled: it may be tried again.
+          if (!uncertain && !isLost && !isOut) delivery.holder.hold(delivery)
+        })
+      )
+    )
+  }
+  // One that is refused keeps no other from being settled.
+  return Effect.flatMap(
+    Effect.forEach(deliveries, (delivery) =>
+      Effect.tap(Effect.exit(settleOne(delivery)), (exit) =>
+        Effect.sync(() => {
+          if (onAnswer === undefined) return
+          if (Exit.isSuccess(exit)) return onAnswer(delivery, undefined, settlement)
+          const error = exit.cause.reasons.find(Cause.isFailReason)?.error
+          if (error !== undefined && !delivery.holder.isUnsettled(delivery)) onAnswer(delivery, error, settlement)
+        })), { concurrency: 8 }),
+    (exits) => exits.find(Exit.isFailure) ?? Effect.void
+  ).pipe(Effect.onInterrupt(() =>
+    Effect.sync(() => {
+      if (!asked) { for (const delivery of waiting) delivery.holder.hold(delivery) }
+    })
+  ))
+}

@@ -1,0 +1,321 @@
+/**
+ * The receiver behind a session: a link that the broker gave a session with, the lock on that session, and what makes it
+ * lost. It is never attached again: a session's lock goes with its link.
+ */
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as ServiceBusBody from "../../ServiceBusBody.ts"
+import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import {
+  type AcceptSessionError,
+  MessageDecodeError,
+  MessageEncodeError,
+  type OperationTimeoutError,
+  ServiceBusConnectionError,
+  SessionCannotBeLockedError,
+  SessionLockLostError,
+  type SessionLockRenewalError,
+  type SessionStateError
+} from "../../ServiceBusError.ts"
+import * as Receiver from "../amqp/ReceiverLink.ts"
+import * as errorMap from "../errorMap.ts"
+import type { RequestResponse } from "../management/RequestResponseLink.ts"
+import * as sessions from "../management/SessionManagement.ts"
+import { monotonic } from "../monotonicClock.ts"
+import type { Namespace } from "../namespace/Namespace.ts"
+import { ownScope } from "../namespace/ownScope.ts"
+import { handingOver } from "../receiver/Handover.ts"
+import * as lockWheel from "../receiver/LockRenewal.ts"
+import { durationOf, type Receiving } from "../receiver/ReceiverState.ts"
+import * as rescheduling from "../receiver/RetryAfter.ts"
+import type { Telemetry } from "../telemetry/Telemetry.ts"
+
+export interface Options {
+  readonly entity: ServiceBusEntity.Any
+  readonly namespace: Namespace
+  /** `null` for the next one there is. */
+  readonly id: string | null
+  /** How long the broker may wait for the next one, in milliseconds. */
+  readonly wait: number
+  readonly prefetch: number
+  readonly destructive: boolean
+  /** For how long its lock is renewed, in milliseconds. */
+  readonly maxLockRenewal: number
+  readonly telemetry: Telemetry
+}
+
+/** A session that was accepted. */
+export interface Accepted {
+  readonly receiving: Receiving
+  readonly id: string
+  /** When its lock ends by the broker's clock, as far as it has said. */
+  readonly lockedUntil: () => DateTime.Utc
+  readonly renew: Effect.Effect<DateTime.Utc, SessionLockRenewalError>
+  /** Fails once the session is lost. */
+  readonly lost: Effect.Effect<never, SessionLockLostError>
+}
+
+/** What the peer says where it has waited long enough, or where it has locked nothing. */
+const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
+  error._tag === "OperationTimeoutError" && error.condition === "com.microsoft:timeout"
+
+/**
+ * Accepts a session. `None` where there was none in time. A session that another receiver has is no reason to try again:
+ * whoever asked decides.
+ */
+export const accept = (
+  options: Options
+): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
+  Effect.clockWith((clock) => {
+    let mine: Scope.Closeable | undefined
+    const attach = attachIn(options, (scope) => {
+      mine = scope
+    })
+    // One try; what comes to nothing leaves nothing in the caller's scope.
+    const attached = ownScope(attach, (attached) => attached !== undefined && "id" in attached)
+    return handingOver(
+      options.telemetry.accepting(
+        Effect.flatMap(
+          options.namespace.retrying.look(
+            attached,
+            options.id === null
+              ? { until: monotonic(clock) + options.wait, otherwise: Effect.succeed(undefined) }
+              : undefined
+          ),
+          (attached) =>
+            attached === undefined
+              ? Effect.succeed(Option.none())
+              : attached instanceof SessionCannotBeLockedError
+              ? Effect.fail(attached)
+              : Effect.map(Scope.provide(hold(options, attached.receiver, attached.id), mine!), Option.some)
+        )
+      ),
+      // A session that nobody has would be held until the caller's scope closes.
+      () => mine && Scope.close(mine, Exit.void)
+    )
+  })
+
+const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
+  Effect.gen(function*() {
+    // The one of `ownScope`.
+    onScope((yield* Scope.Scope) as Scope.Closeable)
+    const { destructive, entity, id, namespace, prefetch, wait } = options
+    const session = yield* namespace.session(entity.path)
+    const receiver = yield* Receiver.make(session, {
+      entity: entity.path,
+      destructive,
+      timeout: namespace.options.timeout,
+      session: { id, wait }
+    })
+    const granted = receiver.granted!.id
+    if (granted === undefined || id !== null && id !== granted) {
+      if (id === null) return undefined
+      return yield* new SessionCannotBeLockedError({ entity: entity.path, operation: "accept", sessionId: id })
+    }
+    if (prefetch > 0) receiver.addCredit(prefetch)
+    return { receiver, id: granted }
+  }).pipe(
+    Effect.mapError((error) =>
+      errorMap.acceptSessionError(error, { entity: options.entity.path, operation: "accept" })
+    ),
+    Effect.catch((error) =>
+      isNone(error) && options.id === null
+        ? Effect.succeed(undefined)
+        : error._tag === "SessionCannotBeLockedError" && options.id !== null
+        // An answer like any other: the client does not ask again by itself.
+        ? Effect.succeed(
+          errorMap.changed(error, { sessionId: options.id })
+        )
+        : Effect.fail(error)
+    )
+  )
+
+const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiver, id: string) {
+  const { entity, namespace, telemetry } = options
+  const clock = yield* Clock.Clock
+  const context = yield* Effect.context<never>()
+  telemetry.attached("session")
+  const began = monotonic(clock)
+  const isLost = Deferred.makeUnsafe<never, SessionLockLostError>()
+  let end: SessionLockLostError | ServiceBusConnectionError | undefined
+  let until = link.granted!.lockedUntil
+  const hooks = new Set<(end: SessionLockLostError | ServiceBusConnectionError) => void>()
+  const finish = (error: SessionLockLostError | ServiceBusConnectionError): void => {
+    end = error
+    for (const hook of [...hooks]) hook(error)
+    hooks.clear()
+  }
+  const lose = (error: SessionLockLostError): void => {
+    if (end !== undefined) return
+    // Whoever waits for it goes on at once, and must find it lost.
+    finish(error)
+    Deferred.doneUnsafe(isLost, Effect.fail(error))
+  }
+  // Before the link's own: what it is told of its end is not a loss.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      if (end !== undefined) return
+      finish(
+        new ServiceBusConnectionError({
+          entity: entity.path,
+          description: "the scope of the session is closed",
+          isClosed: true
+        })
+      )
+    })
+  )
+  link.link.onDeath((cause) =>
+    lose(
+      new SessionLockLostError({
+        entity: entity.path,
+        operation: "session",
+        description: `the link of session "${id}" is lost, and its lock with it`,
+        cause
+      })
+    )
+  )
+
+  const duration = durationOf(until - clock.currentTimeMillisUnsafe())
+  const lock: lockWheel.Lock = {
+    token: id,
+    expiresAt: began + duration,
+    duration,
+    held: () => end === undefined,
+    renewals: 0,
+    lost: undefined
+  }
+  const isOpen = Effect.suspend(() => end === undefined ? Effect.void : Effect.fail(end))
+  const renew = Effect.suspend(() => {
+    const now = monotonic(clock)
+    return Effect.tap(
+      asking(receiving, id, sessions.renewLock),
+      (expiration) =>
+        Effect.sync(() => {
+          until = DateTime.toEpochMillis(expiration)
+          wheel.renewed(lock, now)
+        })
+    )
+  })
+  const wheel = yield* lockWheel.make({ renew: () => renew, onResult: telemetry.renewed })
+  const receiving: Receiving = {
+    entity,
+    namespace,
+    link,
+    attached: Effect.as(isOpen, link),
+    isOpen,
+    session: {
+      id,
+      lock,
+      ended: () => end,
+      onEnd: (hook) => {
+        hooks.add(hook)
+        return () => hooks.delete(hook)
+      }
+    },
+    destructive: options.destructive,
+    prefetch: options.prefetch,
+    wheel,
+    clock,
+    telemetry,
+    fork: Effect.runForkWith(context),
+    rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
+    leaving: new Set(),
+    taker: undefined,
+    expired: 0
+  }
+  wheel.keep(lockWheel.kept(lock, began + options.maxLockRenewal, (reason, cause) =>
+    lose(
+      new SessionLockLostError({
+        entity: entity.path,
+        operation: "session",
+        description: reason === "budget"
+          ? `the lock of session "${id}" ended after the time for which it is renewed`
+          : `the lock of session "${id}" ended`,
+        ...(cause === undefined ? {} : { cause })
+      })
+    )))
+  return {
+    receiving,
+    id,
+    lockedUntil: () => DateTime.makeUnsafe(until),
+    renew: telemetry.run("renew_session_lock", () => namespace.retrying.run(renew, { isFinal: errorMap.isLockLost })),
+    lost: Deferred.await(isLost)
+  } satisfies Accepted
+})
+
+/** A request on behalf of a session that is held. */
+const asking = <A, E>(
+  { entity, isOpen, link, namespace }: Pick<Receiving, "entity" | "isOpen" | "link" | "namespace">,
+  id: string,
+  request: (node: RequestResponse, options: {
+    readonly entity: string
+    readonly sessionId: string
+    readonly link: string
+    readonly timeout: number
+  }) => Effect.Effect<A, E>
+) =>
+  namespace.managing(
+    entity.path,
+    isOpen,
+    (node, timeout) => request(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout })
+  )
+
+/** The state of a session by its codec. */
+export const getState = <S>(
+  self: Accepted,
+  codec: ServiceBusBody.ServiceBusBody<S>
+): Effect.Effect<Option.Option<S>, SessionStateError> =>
+  Effect.flatMap(
+    self.receiving.telemetry.run(
+      "get_session_state",
+      () => self.receiving.namespace.retrying.look(asking(self.receiving, self.id, sessions.getState))
+    ),
+    (bytes) => {
+      if (bytes === undefined) return Effect.succeed(Option.none())
+      const decoded = codec.decode({ kind: "data", data: bytes })
+      return Result.isSuccess(decoded)
+        ? Effect.succeed(Option.some(decoded.success))
+        : Effect.fail(
+          new MessageDecodeError({
+            entity: self.receiving.entity.path,
+            operation: "getSessionState",
+            part: "session state",
+            description: decoded.failure
+          })
+        )
+    }
+  )
+
+/** Sets the state of a session, or clears it. */
+export const setState = <S>(
+  self: Accepted,
+  codec: ServiceBusBody.ServiceBusBody<S>,
+  state: Option.Option<S>
+): Effect.Effect<void, SessionStateError> =>
+  Effect.suspend((): Effect.Effect<void, SessionStateError> => {
+    let bytes: Uint8Array | undefined
+    if (Option.isSome(state)) {
+      const encoded = Result.flatMap(codec.encode(state.value), (sections) => ServiceBusBody.bytes.decode(sections))
+      if (Result.isFailure(encoded)) {
+        return Effect.fail(
+          new MessageEncodeError({
+            entity: self.receiving.entity.path,
+            operation: "setSessionState",
+            part: "session state",
+            description: encoded.failure
+          })
+        )
+      }
+      bytes = encoded.success
+    }
+    return self.receiving.telemetry.run("set_session_state", () =>
+      self.receiving.namespace.retrying.run(
+        asking(self.receiving, self.id, (node, options) => sessions.setState(node, { ...options, state: bytes }))
+      ))
+  })
