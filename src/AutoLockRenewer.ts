@@ -14,9 +14,8 @@ import { dual } from "effect/Function"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import * as given from "./internal/given.ts"
 import { monotonic, whole } from "./internal/monotonicClock.ts"
-import { outOfRange, wait } from "./internal/options.ts"
+import { checkedWait, isEffect, outOfRange, readOptions } from "./internal/options.ts"
 import * as lockWheel from "./internal/receiver/LockRenewal.ts"
 import { find } from "./internal/receiver/receivers.ts"
 import * as receiving from "./internal/receiver/ReceiverState.ts"
@@ -121,10 +120,10 @@ const keeping = <A, E, R>(
   options: Options | undefined
 ): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R> => {
   const entity = behind.entity.path
-  const read = given.options(entity, options)
+  const read = readOptions(entity, options)
   if (Result.isFailure(read)) return Effect.fail(read.failure)
-  if (!given.isEffect(self)) return Effect.fail(outOfRange(entity, "self", "an Effect to run"))
-  const maxDuration = wait(entity, "maxDuration", read.success.maxDuration ?? "5 minutes")
+  if (!isEffect(self)) return Effect.fail(outOfRange(entity, "self", "an Effect to run"))
+  const maxDuration = checkedWait(entity, "maxDuration", read.success.maxDuration ?? "5 minutes")
   if (Result.isFailure(maxDuration)) return Effect.fail(maxDuration.failure)
   let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
   let fiber: Fiber.Fiber<A, E> | undefined

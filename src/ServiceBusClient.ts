@@ -16,10 +16,9 @@ import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
 import * as ConnectionString from "./ConnectionString.ts"
-import { toMillis } from "./internal/duration.ts"
-import * as given from "./internal/given.ts"
 import * as namespace from "./internal/namespace/Namespace.ts"
 import * as retryPolicy from "./internal/namespace/RetryPolicy.ts"
+import { readOptions, readValue, toMillis } from "./internal/options.ts"
 import { isCredential, type ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { ConnectionStringError, type HealthCheckError, InvalidOptionError } from "./ServiceBusError.ts"
@@ -194,7 +193,7 @@ const open = Effect.fnUntraced(function*(
   if (options.webSocketAgent !== undefined && typeof options.webSocketAgent !== "object") {
     return yield* invalid("webSocketAgent", "an agent of node:http")
   }
-  const retrying = yield* Effect.fromResult(given.options(undefined, options.retry, "retry"))
+  const retrying = yield* Effect.fromResult(readOptions(undefined, options.retry, "retry"))
   const maxRetries = retrying.maxRetries ?? retryPolicy.defaults.maxRetries
   if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
     return yield* invalid("retry.maxRetries", "an integer from 0 to 100")
@@ -244,7 +243,7 @@ export const make: (
   options: Options
 ) => Effect.Effect<ServiceBusClient["Service"], InvalidOptionError, Scope.Scope> = Effect.fnUntraced(
   function*(input) {
-    const options = yield* Effect.fromResult(given.options(undefined, input))
+    const options = yield* Effect.fromResult(readOptions(undefined, input))
     const { credential, fullyQualifiedNamespace } = options
     if (typeof fullyQualifiedNamespace !== "string") {
       return yield* invalid("fullyQualifiedNamespace", "a host name such as contoso.servicebus.windows.net")
@@ -287,7 +286,7 @@ export const fromConnectionString: (
   options?: CommonOptions
 ) => Effect.Effect<ServiceBusClient["Service"], ConnectionStringError | InvalidOptionError, Scope.Scope> = Effect
   .fnUntraced(function*(input, options) {
-    const read = given.options(undefined, input, "connectionString")
+    const read = readOptions(undefined, input, "connectionString")
     const parsed = (Result.isSuccess(read) ? read.success : {}) as Partial<ConnectionString.ConnectionString>
     if (typeof parsed.host !== "string" || typeof parsed.useDevelopmentEmulator !== "boolean") {
       return yield* invalid("connectionString", "what ConnectionString.parse gives")
@@ -298,7 +297,7 @@ export const fromConnectionString: (
         problem: "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1)"
       })
     }
-    return yield* open(yield* Effect.fromResult(given.options(undefined, options)), {
+    return yield* open(yield* Effect.fromResult(readOptions(undefined, options)), {
       host: parsed.host,
       endpoint: { host: parsed.host, port: parsed.port, isPlain: parsed.useDevelopmentEmulator },
       credential: parsed.credential!,
@@ -330,7 +329,7 @@ export const layerConnectionString: {
   Layer.effect(
     ServiceBusClient,
     Effect.gen(function*() {
-      const isConfig = yield* Effect.fromResult(given.reading(
+      const isConfig = yield* Effect.fromResult(readValue(
         undefined,
         "connectionString",
         "a Redacted connection string, or a Config of one",

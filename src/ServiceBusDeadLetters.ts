@@ -10,9 +10,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as replaying from "./internal/deadLetters/DeadLetterReplay.ts"
-import * as given from "./internal/given.ts"
 import * as keeping from "./internal/namespace/keeping.ts"
-import { outOfRange } from "./internal/options.ts"
+import { outOfRange, readOptions, withOptions } from "./internal/options.ts"
 import * as deleting from "./internal/receiver/BatchDelete.ts"
 import * as peeking from "./internal/receiver/MessageBrowser.ts"
 import { internalsOf } from "./internal/receiver/receivers.ts"
@@ -169,7 +168,7 @@ export const browse = <A>(
   options?: BrowseOptions
 ): Stream.Stream<PeekedMessage<A>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.map(
-    Effect.fromResult(given.options(undefined, options)),
+    Effect.fromResult(readOptions(undefined, options)),
     (options) =>
       looking(lettersOf(entity, options), options, ServiceBusEntity.contractOf(entity).body as typeof entity.body)
   ))
@@ -184,7 +183,7 @@ export const browseRaw = (
   options?: BrowseRawOptions
 ): Stream.Stream<PeekedMessage<undefined>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.map(
-    Effect.fromResult(given.options(undefined, options)),
+    Effect.fromResult(readOptions(undefined, options)),
     (options) => looking(lettersOf(entity, options), { ...options, omitBody: options.omitBody ?? true }, undefined)
   ))
 
@@ -229,7 +228,7 @@ export const purge: (
   options?: PurgeOptions
 ) => Effect.Effect<number, DeleteMessagesError, ServiceBusClient.ServiceBusClient> = Effect.fnUntraced(
   function*(entity, input) {
-    const options = yield* Effect.fromResult(given.options(undefined, input))
+    const options = yield* Effect.fromResult(readOptions(undefined, input))
     const letters = lettersOf(entity, options)
     const { before, max = Infinity } = options
     if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
@@ -293,7 +292,7 @@ export const replay: {
       & Mapping<A, In, OutgoingMessage<In>>
   ): Replay
 } = (entity: ServiceBusEntity.WithSubQueues<any>, options?: AnyReplayOptions): Replay =>
-  given.withOptions(undefined, options, (options) => Effect.scoped(replayAll(entity, options)))
+  withOptions(undefined, options, (options) => Effect.scoped(replayAll(entity, options)))
 
 /**
  * A replay that is not running yet.

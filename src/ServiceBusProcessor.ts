@@ -12,9 +12,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { toMillis } from "./internal/duration.ts"
-import * as given from "./internal/given.ts"
-import { count, outOfRange, wait } from "./internal/options.ts"
+import {
+  checkedCount,
+  checkedWait,
+  effectOrDie,
+  isSchedule,
+  outOfRange,
+  readOptions,
+  toMillis,
+  withOptions
+} from "./internal/options.ts"
 import { Each, noVerdict, type Verdict } from "./internal/processor/HandlerResult.ts"
 import * as processing from "./internal/processor/MessageProcessor.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/processor/ProcessorCounts.ts"
@@ -202,8 +209,8 @@ export const makeBatched: <A, E, R>(
   ) {
     const { entity, options } = yield* read(receiver, handler, input)
     const settings = yield* check(entity, options)
-    const size = yield* Effect.fromResult(count(entity, "size", options.size as number))
-    const within = yield* Effect.fromResult(wait(entity, "within", options.within ?? 0))
+    const size = yield* Effect.fromResult(checkedCount(entity, "size", options.size as number))
+    const within = yield* Effect.fromResult(checkedWait(entity, "within", options.within ?? 0))
     const run = retrying<A, E, R, Settlement.Settlement | Iterable<Settlement.Settlement> | void>(handler, options)
     return yield* start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>(
       receiver,
@@ -342,15 +349,15 @@ export const makeSessions: <A, S, E, R, R2 = never>(
 ) {
   type Needs = Exclude<R | R2, Scope.Scope>
   const { path } = ServiceBusEntity.contractOf(input)
-  const options = yield* Effect.fromResult(given.options(path, givenOptions))
+  const options = yield* Effect.fromResult(readOptions(path, givenOptions))
   const { callsPerSession = 1, concurrentSessions = 8, messagesPerSession, sessionIds } = options
   const maxLockRenewal = options.maxLockRenewal ?? Duration.infinity
   const undecodable = options.undecodable ?? "deadLetter"
   const checked = yield* ServiceBusSession.check(input, { maxLockRenewal, undecodable })
   const entity = checked.entity as ServiceBusEntity.SessionReceivable<A, S>
   yield* callable(path, { handler, open: options.open, close: options.close })
-  yield* Effect.fromResult(count(path, "concurrentSessions", concurrentSessions))
-  yield* Effect.fromResult(count(path, "callsPerSession", callsPerSession))
+  yield* Effect.fromResult(checkedCount(path, "concurrentSessions", concurrentSessions))
+  yield* Effect.fromResult(checkedCount(path, "callsPerSession", callsPerSession))
   if (messagesPerSession !== undefined && !(Number.isSafeInteger(messagesPerSession) && messagesPerSession >= 1)) {
     return yield* outOfRange(path, "messagesPerSession", "an integer of 1 or more")
   }
@@ -392,14 +399,16 @@ export const makeSessions: <A, S, E, R, R2 = never>(
           onFailure: options?.onFailure,
           fork
         }),
-        open: Effect.suspend(() => given.effectOf(path, "open", options.open?.(held) ?? Effect.void)) as Effect.Effect<
+        open: Effect.suspend(() => effectOrDie(path, "open", options.open?.(held) ?? Effect.void)) as Effect.Effect<
           unknown,
           unknown,
           Needs
         >,
-        close: Effect.suspend(() =>
-          given.effectOf(path, "close", options.close?.(held) ?? Effect.void)
-        ) as Effect.Effect<unknown, unknown, Needs>
+        close: Effect.suspend(() => effectOrDie(path, "close", options.close?.(held) ?? Effect.void)) as Effect.Effect<
+          unknown,
+          unknown,
+          Needs
+        >
       }
     },
     ids: sessionIds,
@@ -436,7 +445,7 @@ const retrying = <A, E, R, B>(
   options: { readonly retry?: Schedule.Schedule<unknown, E> | undefined } | undefined
 ) =>
 (messages: Messages<A>): Effect.Effect<B, E, Exclude<R, Scope.Scope>> => {
-  const once = Effect.scoped(Effect.suspend(() => given.effectOf(undefined, "handler", handler(messages))))
+  const once = Effect.scoped(Effect.suspend(() => effectOrDie(undefined, "handler", handler(messages))))
   return options?.retry === undefined ? once : Effect.retry(once, options.retry)
 }
 
@@ -471,7 +480,7 @@ const read = <O extends object>(
   const { path } = internals.receiving.entity
   return Effect.andThen(
     callable(path, { handler }),
-    given.withOptions(path, input, (options) => Effect.succeed({ entity: path, options }))
+    withOptions(path, input, (options) => Effect.succeed({ entity: path, options }))
   )
 }
 
@@ -520,16 +529,18 @@ const check = Effect.fnUntraced(
   > {
     yield* callable(entity, { onFailure: options?.onFailure })
     const { retry } = (options ?? {}) as RetryOption
-    if (retry !== undefined && !given.isSchedule(retry)) {
+    if (retry !== undefined && !isSchedule(retry)) {
       return yield* outOfRange(entity, "retry", "a Schedule")
     }
-    const concurrency = yield* Effect.fromResult(count(entity, "concurrency", options?.concurrency ?? 1))
+    const concurrency = yield* Effect.fromResult(checkedCount(entity, "concurrency", options?.concurrency ?? 1))
     const prefetch = options?.prefetch
-    if (prefetch !== undefined) yield* Effect.fromResult(count(entity, "prefetch", prefetch, 0))
+    if (prefetch !== undefined) yield* Effect.fromResult(checkedCount(entity, "prefetch", prefetch, 0))
     const maxLockRenewal = yield* Effect.fromResult(
-      wait(entity, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
+      checkedWait(entity, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
     )
-    const drainTimeout = yield* Effect.fromResult(wait(entity, "drainTimeout", options?.drainTimeout ?? "30 seconds"))
+    const drainTimeout = yield* Effect.fromResult(
+      checkedWait(entity, "drainTimeout", options?.drainTimeout ?? "30 seconds")
+    )
     return { concurrency, prefetch, maxLockRenewal, drainTimeout, size: 1, within: 0 }
   }
 )

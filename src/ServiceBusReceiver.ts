@@ -14,21 +14,22 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { toMillis } from "./internal/duration.ts"
 import * as errorMap from "./internal/errorMap.ts"
-import * as given from "./internal/given.ts"
 import * as management from "./internal/management/EntityManagement.ts"
 import { Locked } from "./internal/message/ReceivedMessage.ts"
 import {
-  count,
+  callForEffect,
+  checkedCount,
+  checkedRenewal,
+  checkedUndecodable,
   type DeleteOptions,
   outOfRange,
   type PeekOptions,
   type PeekRawOptions,
+  readOptions,
   type ReceiveOptions,
-  renewalOf,
-  type Undecodable,
-  undecodable
+  toMillis,
+  type Undecodable
 } from "./internal/options.ts"
 import { internalsOf } from "./internal/receiver/receivers.ts"
 import * as receiving from "./internal/receiver/ReceiverState.ts"
@@ -326,13 +327,13 @@ const open = Effect.fnUntraced(function*(
   input: Options | undefined,
   destructive: boolean
 ) {
-  const options = yield* Effect.fromResult(given.options(entity.path, input))
-  const prefetch = yield* Effect.fromResult(count(entity.path, "prefetch", options.prefetch ?? 0, 0))
+  const options = yield* Effect.fromResult(readOptions(entity.path, input))
+  const prefetch = yield* Effect.fromResult(checkedCount(entity.path, "prefetch", options.prefetch ?? 0, 0))
   if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
   }
-  yield* Effect.fromResult(undecodable(entity.path, options.undecodable))
-  const renewal = yield* Effect.fromResult(renewalOf(entity.path, options))
+  yield* Effect.fromResult(checkedUndecodable(entity.path, options.undecodable))
+  const renewal = yield* Effect.fromResult(checkedRenewal(entity.path, options))
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
   return [yield* receiving.make({ entity, namespace, destructive, prefetch, renewal }), options] as const
 })
@@ -462,7 +463,7 @@ export const settleEach = <A, E, R>(
 <E2, R2>(
   messages: Stream.Stream<LockedMessage<A>, E2, R2>
 ): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> => {
-  const read = given.options(undefined, options)
+  const read = readOptions(undefined, options)
   if (Result.isFailure(read)) return Stream.fail(read.failure)
   const { concurrency = 1 } = read.success
   if (typeof concurrency !== "number" || !(concurrency >= 1)) {
@@ -478,7 +479,7 @@ export const settleEach = <A, E, R>(
       const abandon = Effect.ignore(receiver.abandon(message))
       const handled = Effect.uninterruptibleMask((restore) =>
         Effect.onError(
-          restore(given.calling(undefined, "handler", handler, message.body, message)),
+          restore(callForEffect(undefined, "handler", handler, message.body, message)),
           (cause) =>
             // Who ends as interrupted may have done so itself: only where it is the stream that is, nothing can be restored.
             Cause.hasInterruptsOnly(cause)

@@ -20,14 +20,21 @@ import type { AmqpAnnotatedMessage } from "./AmqpAnnotatedMessage.ts"
 import { Writer } from "./internal/amqp/codec/Writer.ts"
 import * as Sender from "./internal/amqp/SenderLink.ts"
 import { bind } from "./internal/bound.ts"
-import { toMillis } from "./internal/duration.ts"
-import * as given from "./internal/given.ts"
 import * as management from "./internal/management/EntityManagement.ts"
 import type { RequestResponse } from "./internal/management/RequestResponseLink.ts"
 import * as outgoing from "./internal/message/MessageBatch.ts"
 import type { Namespace } from "./internal/namespace/Namespace.ts"
 import * as supervisor from "./internal/namespace/RecoveringLink.ts"
-import { isCount, isSequenceNumber, outOfRange } from "./internal/options.ts"
+import {
+  isCount,
+  isSequenceNumber,
+  isTime,
+  outOfRange,
+  readList,
+  readOptions,
+  readValue,
+  toMillis
+} from "./internal/options.ts"
 import * as sink from "./internal/sender/SenderSink.ts"
 import * as senders from "./internal/sender/SenderState.ts"
 import { callerOf, errorTypeOf, type Hooks, Telemetry } from "./internal/telemetry/Telemetry.ts"
@@ -304,7 +311,7 @@ class Sending implements ServiceBusSender<unknown> {
   sink<A extends OutgoingMessage<unknown>, E, R>(
     options?: SinkOptions<A, E, R>
   ): Sink.Sink<SinkReport<A>, A, never, SendError | E, R> {
-    const read = given.options(this.entity, options)
+    const read = readOptions(this.entity, options)
     return Result.isFailure(read) ? Sink.fail(read.failure) : this.sinking(read.success, undefined)
   }
 
@@ -375,7 +382,7 @@ class Sending implements ServiceBusSender<unknown> {
     own: Tracer.Span | undefined
   ): Effect.Effect<ReadonlyArray<string>, SendError> {
     return Effect.suspend(() => {
-      const all = given.list(this.entity, "messages", messages)
+      const all = readList(this.entity, "messages", messages)
       if (Result.isFailure(all)) return Effect.fail(all.failure)
       this.writer.reset()
       const packed = this.pack(encoder, all.success)
@@ -426,12 +433,12 @@ class Sending implements ServiceBusSender<unknown> {
           })
         )
       }
-      const all = given.list(this.entity, "messages", messages)
+      const all = readList(this.entity, "messages", messages)
       if (Result.isFailure(all)) return Effect.fail(all.failure)
       const encoded: Array<Parameters<typeof management.schedule>[1]["messages"][number]> = []
       this.writer.reset()
       for (const one of all.success) {
-        const read = given.reading(
+        const read = readValue(
           this.entity,
           "message",
           "a message whose fields can be read",
@@ -465,7 +472,7 @@ class Sending implements ServiceBusSender<unknown> {
   cancelScheduled(sequenceNumbers: Iterable<bigint>): Effect.Effect<void, CancelScheduledError> {
     return Effect.suspend(() => {
       const { entity } = this
-      const all = given.list(entity, "sequenceNumbers", sequenceNumbers)
+      const all = readList(entity, "sequenceNumbers", sequenceNumbers)
       if (Result.isFailure(all)) return Effect.fail(all.failure)
       const numbers = all.success
       if (!numbers.every(isSequenceNumber)) {
@@ -492,7 +499,7 @@ class Sending implements ServiceBusSender<unknown> {
   }
 
   private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {
-    if (given.isTime(at)) return DateTime.toUtc(at)
+    if (isTime(at)) return DateTime.toUtc(at)
     const delay = toMillis(at)
     // No date is so far away.
     return delay >= 0 && delay <= 8e15
@@ -521,7 +528,7 @@ class Sending implements ServiceBusSender<unknown> {
 
 /** Whether many messages are given, or one. A Map is neither: its entries are no messages. */
 const isIterable = (messages: unknown): Result.Result<boolean, InvalidOptionError> =>
-  given.reading(
+  readValue(
     undefined,
     "messages",
     "a message, or an iterable of messages",

@@ -13,12 +13,19 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { toMillis } from "./internal/duration.ts"
-import * as given from "./internal/given.ts"
 import * as managementSessions from "./internal/management/SessionManagement.ts"
 import * as keeping from "./internal/namespace/keeping.ts"
-import * as limits from "./internal/options.ts"
-import type { Undecodable } from "./internal/options.ts"
+import {
+  callForEffect,
+  checkedCount,
+  checkedUndecodable,
+  checkedWait,
+  isTime,
+  outOfRange,
+  readOptions,
+  toMillis,
+  type Undecodable
+} from "./internal/options.ts"
 import * as reading from "./internal/receiver/ReceiverSurface.ts"
 import * as session from "./internal/session/SessionLink.ts"
 import { Telemetry } from "./internal/telemetry/Telemetry.ts"
@@ -199,7 +206,7 @@ export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
 > =>
   Effect.scoped(
     Effect.flatMap(accept(entity, sessionId, options), (held) =>
-      Effect.raceFirst(given.calling(held.entity, "work", work, held), held.lost))
+      Effect.raceFirst(callForEffect(held.entity, "work", work, held), held.lost))
   ) as any
 
 /**
@@ -221,7 +228,7 @@ export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter
       Option.match(accepted, {
         onNone: () => Effect.succeed(Option.none<B>()),
         onSome: (held) =>
-          Effect.map(Effect.raceFirst(given.calling(held.entity, "work", work, held), held.lost), Option.some)
+          Effect.map(Effect.raceFirst(callForEffect(held.entity, "work", work, held), held.lost), Option.some)
       }))
   ) as any
 
@@ -237,7 +244,7 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
   options?: NextOptions<U>
 ): Stream.Stream<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.gen(function*() {
-    const { wait } = yield* Effect.fromResult(given.options(undefined, options))
+    const { wait } = yield* Effect.fromResult(readOptions(undefined, options))
     const outer = yield* Effect.scope
     let current: Scope.Closeable | undefined
     const giveUp = Effect.suspend(() => {
@@ -277,9 +284,9 @@ export const list = (
     Effect.gen(function*() {
       const entity = ServiceBusEntity.contractOf(input)
       const namespace = yield* Effect.flatMap(ServiceBusClient.namespaceFor(entity), keeping.make)
-      const { updatedSince } = yield* Effect.fromResult(given.options(entity.path, options))
-      if (updatedSince !== undefined && !given.isTime(updatedSince)) {
-        return yield* limits.outOfRange(entity.path, "updatedSince", "a DateTime")
+      const { updatedSince } = yield* Effect.fromResult(readOptions(entity.path, options))
+      if (updatedSince !== undefined && !isTime(updatedSince)) {
+        return yield* outOfRange(entity.path, "updatedSince", "a DateTime")
       }
       return Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
         Effect.map(
@@ -316,17 +323,17 @@ export const check = Effect.fnUntraced(function*(
       expected: "the contract of a queue or subscription with sessions"
     })
   }
-  const options = yield* Effect.fromResult(given.options(path, givenOptions))
-  yield* Effect.fromResult(limits.undecodable(path, options.undecodable))
-  const prefetch = yield* Effect.fromResult(limits.count(path, "prefetch", options.prefetch ?? 0, 0))
+  const options = yield* Effect.fromResult(readOptions(path, givenOptions))
+  yield* Effect.fromResult(checkedUndecodable(path, options.undecodable))
+  const prefetch = yield* Effect.fromResult(checkedCount(path, "prefetch", options.prefetch ?? 0, 0))
   if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
-    return yield* limits.outOfRange(path, "maxWait", "a duration of more than 0")
+    return yield* outOfRange(path, "maxWait", "a duration of more than 0")
   }
   const maxLockRenewal = yield* Effect.fromResult(
-    limits.wait(path, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
+    checkedWait(path, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
   )
   const wait = options?.wait === undefined ? defaultWait : toMillis(options.wait)
-  if (!(wait > 0 && Number.isFinite(wait))) return yield* limits.outOfRange(path, "wait", "a duration of more than 0")
+  if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
   return { entity, namespace, prefetch, maxLockRenewal, wait, telemetry, options }
@@ -344,7 +351,7 @@ const named = Effect.fnUntraced(function*<B>(
 ) {
   const checked = yield* check(entity, options)
   if (!isId(sessionId)) {
-    return yield* limits.outOfRange(checked.entity.path, "sessionId", "a well-formed string of at most 128 characters")
+    return yield* outOfRange(checked.entity.path, "sessionId", "a well-formed string of at most 128 characters")
   }
   const accepted = yield* session.accept({ ...checked, id: sessionId, destructive })
   return Option.isSome(accepted)

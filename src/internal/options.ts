@@ -1,12 +1,18 @@
 /**
- * Options of receiving, those that are in range, and the error of those that are not. Public declarations name the types: nothing
- * is imported here whose own declarations need more than Effect's.
+ * Options, checked: the types that several public modules share, what callers give read once and without a defect, and the
+ * error of what is out of range.
+ *
+ * Options and lists may be values of any kind, and their getters and proxies may throw: what cannot be read is refused as an
+ * option that is out of range. Public declarations name the types here, so this module imports nothing whose own declarations
+ * need more than Effect's.
  */
-import type * as DateTime from "effect/DateTime"
-import type * as Duration from "effect/Duration"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import { InvalidOptionError } from "../ServiceBusError.ts"
-import { toMillis } from "./duration.ts"
+import { whole } from "./monotonicClock.ts"
 
 /** What becomes of a message whose bytes or body cannot be decoded. */
 export type Undecodable = "deadLetter" | "abandon" | "fail"
@@ -67,9 +73,10 @@ export interface DeleteOptions {
 }
 
 /** The most messages that one call gives, and the widest window (what one session may hold comfortably). */
-export const most = 5000
+export const maxCount = 5000
 
-export const isCount = (value: number, least = 1): boolean => Number.isInteger(value) && value >= least && value <= most
+export const isCount = (value: number, least = 1): boolean =>
+  Number.isInteger(value) && value >= least && value <= maxCount
 
 /** Sequence numbers are longs. */
 export const isSequenceNumber = (value: unknown): value is bigint =>
@@ -78,8 +85,8 @@ export const isSequenceNumber = (value: unknown): value is bigint =>
 export const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, option, expected })
 
-/** How many there may be. */
-export const count = (
+/** A number of things, in range. */
+export const checkedCount = (
   entity: string,
   option: string,
   value: number,
@@ -87,10 +94,10 @@ export const count = (
 ): Result.Result<number, InvalidOptionError> =>
   isCount(value, least)
     ? Result.succeed(value)
-    : Result.fail(outOfRange(entity, option, `an integer from ${least} to ${most}`))
+    : Result.fail(outOfRange(entity, option, `an integer from ${least} to ${maxCount}`))
 
-/** How long to wait, in milliseconds. */
-export const wait = (
+/** How long to wait, in milliseconds, in range. */
+export const checkedWait = (
   entity: string,
   option: string,
   input: Duration.Input
@@ -100,23 +107,206 @@ export const wait = (
 }
 
 /** How the locks of a receiver are renewed. */
-export const renewalOf = (
+export const checkedRenewal = (
   entity: string,
   options: { readonly renewalBatch?: number | undefined; readonly renewalMargin?: number | undefined } | undefined
 ): Result.Result<{ readonly batch: number; readonly margin: number | undefined }, InvalidOptionError> => {
   const { renewalBatch: batch = 1, renewalMargin: margin } = options ?? {}
-  const counted = count(entity, "renewalBatch", batch)
+  const counted = checkedCount(entity, "renewalBatch", batch)
   if (Result.isFailure(counted)) return Result.fail(counted.failure)
   return margin === undefined || typeof margin === "number" && margin > 0 && margin < 1
     ? Result.succeed({ batch, margin })
     : Result.fail(outOfRange(entity, "renewalMargin", "a number above 0 and below 1"))
 }
 
-/** The policy that was given, or that of nobody's choice. */
-export const undecodable = (
+/** The policy that was given, or the default. */
+export const checkedUndecodable = (
   entity: string,
   value: Undecodable | undefined
 ): Result.Result<Undecodable, InvalidOptionError> =>
   value === undefined || value === "deadLetter" || value === "abandon" || value === "fail"
     ? Result.succeed(value ?? "deadLetter")
     : Result.fail(outOfRange(entity, "undecodable", `"deadLetter", "abandon" or "fail"`))
+
+/**
+ * Milliseconds of a duration, whole and rounded up, Infinity included; NaN for what is none. `Duration` itself takes NaN and
+ * `{}` for zero.
+ */
+export const toMillis = (input: Duration.Input): number => {
+  if (typeof input === "number" && Number.isNaN(input) || isEmpty(input)) return NaN
+  const duration = Duration.fromInput(input)
+  if (duration._tag === "None") return NaN
+  const millis = Duration.toMillis(duration.value)
+  // Less than nothing does not become nothing.
+  return millis > 0 ? whole(millis) : millis
+}
+
+const units = new Set(["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"])
+
+/** An object that says nothing of a duration, or something else; one whose fields cannot be read is none either. */
+const isEmpty = (input: Duration.Input): boolean => {
+  try {
+    if (typeof input !== "object" || Duration.isDuration(input) || Array.isArray(input)) return false
+    const keys = Object.keys(input ?? {})
+    return keys.length === 0 || !keys.every((key) => units.has(key))
+  } catch {
+    return true
+  }
+}
+
+/** What can be read of a value; refused by its name where that throws. */
+export const readValue = <A>(
+  entity: string | undefined,
+  option: string,
+  expected: string,
+  read: () => A
+): Result.Result<A, InvalidOptionError> => {
+  try {
+    return Result.succeed(read())
+  } catch (cause) {
+    return refused(entity, option, expected, cause)
+  }
+}
+
+const refused = (
+  entity: string | undefined,
+  option: string,
+  expected: string,
+  cause?: unknown
+): Result.Result<never, InvalidOptionError> =>
+  Result.fail(
+    new InvalidOptionError({
+      option,
+      expected,
+      ...(entity === undefined ? {} : { entity }),
+      ...(cause === undefined ? {} : { cause })
+    })
+  )
+
+const none = Object.freeze({})
+
+/** All fields that an object has, also those that its class reads for it. */
+const fieldsOf = <O extends object>(value: O): O => {
+  const fields = { ...value } as Record<string, unknown>
+  let prototype = Object.getPrototypeOf(value)
+  while (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      if (name !== "constructor" && !(name in fields)) fields[name] = value[name as keyof O]
+    }
+    prototype = Object.getPrototypeOf(prototype)
+  }
+  return fields as O
+}
+
+/** The fields of an options object, or none where there is no such object. */
+export const readOptions = <O extends object>(
+  entity: string | undefined,
+  value: O | undefined | null,
+  option = "options"
+): Result.Result<Partial<O>, InvalidOptionError> => {
+  if (value === undefined || value === null) return Result.succeed(none)
+  const expected = "an object with options that can be read"
+  const read = readValue(
+    entity,
+    option,
+    expected,
+    () => typeof value !== "object" || Symbol.iterator in value ? undefined : fieldsOf(value)
+  )
+  return Result.isSuccess(read) && read.success === undefined
+    ? refused(entity, option, expected)
+    : read as Result.Result<Partial<O>, InvalidOptionError>
+}
+
+/** Runs an operation with the fields of its options. */
+export const withOptions = <O extends object, A, E, R>(
+  entity: string | undefined,
+  value: O | undefined | null,
+  run: (options: Partial<O>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | InvalidOptionError, R> => {
+  const read = readOptions(entity, value)
+  return Result.isFailure(read) ? Effect.fail(read.failure) : run(read.success)
+}
+
+/** What an iterable gives. */
+export const readList = <A>(
+  entity: string | undefined,
+  option: string,
+  value: Iterable<A>
+): Result.Result<ReadonlyArray<A>, InvalidOptionError> => {
+  if (Array.isArray(value)) return Result.succeed(value)
+  const expected = "an array, or another iterable that can be read to its end"
+  return (typeof value === "object" || typeof value === "string") && value !== null
+    ? readValue(entity, option, expected, () => [...value])
+    : refused(entity, option, expected)
+}
+
+/**
+ * The effect that a caller's function gave. What is none would end its fiber silently, finalizers included:
+ * it is a defect of that function instead.
+ */
+export const effectOrDie = <A, E, R>(
+  entity: string | undefined,
+  option: string,
+  value: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  if (isEffect(value)) return value
+  ignoreRejection(value)
+  const read = refused(entity, option, "a function that gives an Effect")
+  return Effect.die(Result.isFailure(read) ? read.failure : undefined)
+}
+
+/** Calls a caller's function for its Effect; what is no function, or gives none, is refused. */
+export const callForEffect = <Args extends ReadonlyArray<unknown>, A, E, R>(
+  entity: string | undefined,
+  option: string,
+  f: (...args: Args) => Effect.Effect<A, E, R>,
+  ...args: Args
+): Effect.Effect<A, E | InvalidOptionError, R> =>
+  Effect.suspend((): Effect.Effect<A, E | InvalidOptionError, R> => {
+    const given: unknown = typeof f === "function" ? f(...args) : undefined
+    if (isEffect(given)) return given as Effect.Effect<A, E, R>
+    ignoreRejection(given)
+    return Effect.fail(
+      new InvalidOptionError({
+        ...(entity === undefined ? {} : { entity }),
+        option,
+        expected: "a function that gives an Effect"
+      })
+    )
+  })
+
+/** A promise that an async function gave has no listener: its failure must not end the process. */
+const ignoreRejection = (value: unknown): void => {
+  try {
+    Promise.resolve(value).catch(() => {})
+  } catch {
+    // A proxy whose `then` throws.
+  }
+}
+
+/** Whether a value is an Effect, whatever it is. */
+export const isEffect = (value: unknown): boolean => {
+  try {
+    return Effect.isEffect(value)
+  } catch {
+    return false
+  }
+}
+
+/** Whether a value is a schedule, whatever it is. */
+export const isSchedule = (value: unknown): boolean => {
+  try {
+    return Schedule.isSchedule(value)
+  } catch {
+    return false
+  }
+}
+
+/** Whether a value is a time, whatever it is. */
+export const isTime = (value: unknown): value is DateTime.DateTime => {
+  try {
+    return DateTime.isDateTime(value)
+  } catch {
+    return false
+  }
+}

@@ -25,7 +25,7 @@ import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type * as Receiver from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
-import { count, most, type Undecodable } from "../options.ts"
+import { checkedCount, maxCount, type Undecodable } from "../options.ts"
 import * as lockWheel from "../receiver/LockRenewal.ts"
 import * as receiving from "../receiver/ReceiverState.ts"
 import { abandoned } from "../receiver/SettlementOutcome.ts"
@@ -361,7 +361,7 @@ export class Processing<A, E, R> {
     const { link } = this.behind
     const { prefetch, size } = this.settings
     const handled = this.concurrency * size
-    const window = Math.min(most, handled + (prefetch ?? handled))
+    const window = Math.min(maxCount, handled + (prefetch ?? handled))
     const credit = link.credit()
     const left = (this.settings.limit ?? Infinity) - this.tally.received - credit
     const missing = Math.min(left, window - this.inWork - this.waiting.length - credit)
@@ -422,7 +422,7 @@ export class Processing<A, E, R> {
 
   readonly setConcurrency = (concurrency: number): Effect.Effect<void, InvalidOptionError> =>
     Effect.suspend(() =>
-      Effect.map(Effect.fromResult(count(this.behind.entity.path, "concurrency", concurrency)), () => {
+      Effect.map(Effect.fromResult(checkedCount(this.behind.entity.path, "concurrency", concurrency)), () => {
         this.concurrency = concurrency
         this.dispatch()
       })

@@ -21,7 +21,7 @@ import {
 } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
-import { count } from "../options.ts"
+import { checkedCount } from "../options.ts"
 import type { Accepted } from "../session/SessionLink.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
 import type * as processing from "./MessageProcessor.ts"
@@ -231,7 +231,7 @@ export class SessionProcessing<R> {
   /** Changes how many sessions are held at a time; those that are too many end as they would. */
   readonly setConcurrentSessions = (slots: number): Effect.Effect<void, InvalidOptionError> =>
     Effect.suspend(() =>
-      Effect.map(Effect.fromResult(count(this.options.entity.path, "concurrentSessions", slots)), () => {
+      Effect.map(Effect.fromResult(checkedCount(this.options.entity.path, "concurrentSessions", slots)), () => {
         this.slots = slots
         if (!this.isDraining) this.start()
       })

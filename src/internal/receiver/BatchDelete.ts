@@ -8,9 +8,8 @@ import {
   type OperationTimeoutError,
   type SessionLockLostError
 } from "../../ServiceBusError.ts"
-import { isTime } from "../given.ts"
 import * as management from "../management/EntityManagement.ts"
-import { outOfRange } from "../options.ts"
+import { isTime, outOfRange } from "../options.ts"
 import type { Asking } from "./ReceiverState.ts"
 
 /** What a request can ask for: an int. How many of them one request may delete is the service's to say. */

@@ -17,11 +17,10 @@ import {
 import type { PeekedMessage } from "../../ServiceBusMessage.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
-import { options as optionsOf } from "../given.ts"
 import * as management from "../management/EntityManagement.ts"
 import type { RequestResponse } from "../management/RequestResponseLink.ts"
 import { Peeked } from "../message/ReceivedMessage.ts"
-import { count, isSequenceNumber, outOfRange } from "../options.ts"
+import { checkedCount, isSequenceNumber, outOfRange, readOptions } from "../options.ts"
 import { found, type Hooks } from "../telemetry/Telemetry.ts"
 import type { Asking } from "./ReceiverState.ts"
 
@@ -115,11 +114,11 @@ export const peek = (
   given: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
 ): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | SessionLockLostError | MessageDecodeError> => {
-  const read = optionsOf(self.entity.path, given)
+  const read = readOptions(self.entity.path, given)
   if (Result.isFailure(read)) return Effect.fail(read.failure)
   const options = read.success
   const { from = 0n, max = 1 } = options
-  const counted = count(self.entity.path, "max", max)
+  const counted = checkedCount(self.entity.path, "max", max)
   if (Result.isFailure(counted)) return Effect.fail(counted.failure)
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
   const look = Effect.flatMap(
@@ -149,7 +148,7 @@ export const browse = (
   given: Options | undefined,
   body: ServiceBusEntity.Any["body"] | undefined
 ): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> => {
-  const read = optionsOf(self.entity.path, given)
+  const read = readOptions(self.entity.path, given)
   if (Result.isFailure(read)) return Stream.fail(read.failure)
   const options = read.success
   return Stream.paginate(options.from ?? 0n, (from) =>

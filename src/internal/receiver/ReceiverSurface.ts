@@ -29,19 +29,20 @@ import { released } from "../amqp/codec/Outcome.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type { Receiver } from "../amqp/ReceiverLink.ts"
 import { bind } from "../bound.ts"
-import { toMillis } from "../duration.ts"
 import { isUnreadable } from "../errorMap.ts"
-import { options as optionsOf, withOptions } from "../given.ts"
 import { monotonic } from "../monotonicClock.ts"
 import { canPass } from "../namespace/RetryPolicy.ts"
 import {
-  count,
+  checkedCount,
+  checkedWait,
   type DeleteOptions,
   type PeekOptions,
   type PeekRawOptions,
+  readOptions,
   type ReceiveOptions,
+  toMillis,
   type Undecodable,
-  wait
+  withOptions
 } from "../options.ts"
 import { found, type Hooks } from "../telemetry/Telemetry.ts"
 import * as deleting from "./BatchDelete.ts"
@@ -167,15 +168,15 @@ export class Reader {
     given: ReceiveOptions | undefined,
     body: ServiceBusEntity.Any["body"] | undefined
   ): Effect.Effect<ReadonlyArray<unknown>, ReceiveError | Lost | MessageDecodeError> {
-    const read = optionsOf(this.entity, given)
+    const read = readOptions(this.entity, given)
     if (Result.isFailure(read)) return Effect.fail(read.failure)
     const options = read.success
-    const most = count(this.entity, "max", options.max ?? 1)
+    const most = checkedCount(this.entity, "max", options.max ?? 1)
     if (Result.isFailure(most)) return Effect.fail(most.failure)
     const max = most.success
-    const maxWait = wait(this.entity, "maxWait", options.maxWait ?? "60 seconds")
+    const maxWait = checkedWait(this.entity, "maxWait", options.maxWait ?? "60 seconds")
     if (Result.isFailure(maxWait)) return Effect.fail(maxWait.failure)
-    const afterFirst = wait(this.entity, "maxWaitAfterFirst", options.maxWaitAfterFirst ?? 0)
+    const afterFirst = checkedWait(this.entity, "maxWaitAfterFirst", options.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
     return Effect.suspend(() => {
       const claim = new Claim()

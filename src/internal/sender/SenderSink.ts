@@ -15,9 +15,9 @@ import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
 import { Writer } from "../amqp/codec/Writer.ts"
-import { calling } from "../given.ts"
 import * as outgoing from "../message/MessageBatch.ts"
 import { monotonic } from "../monotonicClock.ts"
+import { callForEffect } from "../options.ts"
 
 /** The link that a sink sends on. */
 export interface Outlet<in M, out E> {
@@ -296,7 +296,7 @@ export const make = <M, E, E2, R>(
         // Whoever takes it may take long: what came before does not wait for that.
         if (settings.linger === 0 && settings.onRejected !== undefined) run.ripen(true)
         // Who sends through it knows that error.
-        yield* calling(undefined, "onRejected", onRejected, { index: at, message, error }) as Effect.Effect<
+        yield* callForEffect(undefined, "onRejected", onRejected, { index: at, message, error }) as Effect.Effect<
           unknown,
           E2,
           R
