@@ -84,7 +84,7 @@ describe("the house", () => {
   })
 
   it("the broker knows nothing of AMQP", () => {
-    const broker = files.filter((file) => /^emulator\/broker\//.test(file) && !surface.has(file))
+    const broker = files.filter((file) => file.startsWith("emulator/broker/") && !surface.has(file))
     assert.isAbove(broker.length, 4)
     assert.deepStrictEqual(
       broker.flatMap((file) =>

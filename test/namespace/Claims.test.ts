@@ -1,0 +1,323 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  ServiceBusBody,
+  ServiceBusClient,
+  ServiceBusCredential,
+  ServiceBusEntity,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  ServiceBusSession
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as cbs from "../../src/internal/namespace/Claims.ts"
+import { failsWith, inMemory, linkOf, passing, Texts, until } from "../support/harness.ts"
+
+const Held = ServiceBusEntity.queue("held", { body: ServiceBusBody.text, sessions: true })
+
+const Server = Emulator.layerServer({
+  entities: [Emulator.entity(Texts), Emulator.entity(Held)],
+  tlsPort: 0,
+  policies: [{ name: "right", key: Redacted.make("right-key"), rights: ["Send", "Listen"] }]
+})
+
+const clientOf = (credential: ServiceBusCredential.ServiceBusCredential, maxRetries: number) =>
+  Layer.unwrap(Effect.map(Emulator.Emulator, ({ certificate, tlsPort }) =>
+    Layer.orDie(ServiceBusClient.layer({
+      fullyQualifiedNamespace: "contoso.servicebus.windows.net",
+      credential,
+      customEndpointAddress: `sb://localhost:${tlsPort}`,
+      ca: certificate,
+      retry: { maxRetries, delay: 1 }
+    }))))
+
+/** A provider that fails as often as it is told to, and how often it was asked. */
+const provider = (tokens: ServiceBusCredential.TokenCredential) => {
+  const state = { failing: 0, asked: 0 }
+  const credential = ServiceBusCredential.identity({
+    getToken: (...args) => {
+      state.asked++
+      return state.failing-- > 0 ? Promise.reject(new Error("the endpoint is down")) : tokens.getToken(...args)
+    }
+  })
+  return { state, credential }
+}
+
+/** What provider gave each token, in an order, and when it expires. */
+const given = (tokens: ReadonlyArray<number | Error>) => {
+  let at = 0
+  const asked = () => at
+  const credential = ServiceBusCredential.identity({
+    getToken: () => {
+      const next = tokens[Math.min(at++, tokens.length - 1)]!
+      return typeof next === "number"
+        ? Promise.resolve({ token: `token ${at}`, expiresOnTimestamp: next })
+        : Promise.reject(next)
+    }
+  })
+  const provided = cbs.tokensOf(credential, 1_000)
+  const get = (isRefresh?: boolean) =>
+    Effect.map(provided.get("sb://host/entity", isRefresh), ({ token }) => Redacted.value(token))
+  return { asked, get, token: provided.get("sb://host/entity"), tokens: provided }
+}
+
+const minutes = (n: number) => n * 60_000
+
+describe("tokens", () => {
+  it.effect("are used for all that is claimed until it is time for a new one", () =>
+    Effect.gen(function*() {
+      const { asked, get } = given([minutes(60), minutes(120)])
+      for (let i = 0; i < 3; i++) assert.strictEqual(yield* get(), "token 1")
+      yield* TestClock.adjust("44 minutes")
+      assert.strictEqual(yield* get(), "token 1")
+      assert.strictEqual(asked(), 1)
+      yield* TestClock.adjust("1 minute")
+      // One asks, and all have what it was given.
+      assert.strictEqual(yield* get(true), "token 2")
+      assert.strictEqual(yield* get(true), "token 2")
+      assert.strictEqual(asked(), 2)
+    }))
+
+  it.effect("that are good are used where the provider fails, and not longer", () =>
+    Effect.gen(function*() {
+      const { asked, get } = given([minutes(60), new Error("down")])
+      assert.strictEqual(yield* get(), "token 1")
+      yield* TestClock.adjust("50 minutes")
+      assert.strictEqual(yield* get(), "token 1")
+      assert.strictEqual(asked(), 2)
+      // A refresh needs a new one.
+      assert.strictEqual((yield* failsWith("CredentialError")(get(true))).reason, "provider")
+      yield* TestClock.adjust("10 minutes")
+      const error = yield* failsWith("CredentialError")(get())
+      assert.strictEqual(error.reason, "provider")
+      assert.isTrue(error.isTransient)
+    }))
+
+  it.effect("that were refused are not used again, whatever the provider does", () =>
+    Effect.gen(function*() {
+      const { get, token, tokens } = given([minutes(60), new Error("down"), minutes(60), minutes(60)])
+      const first = yield* token
+      tokens.refused(first)
+      yield* failsWith("CredentialError")(get())
+      assert.strictEqual(yield* get(), "token 3")
+      // That the first one is refused once more changes nothing.
+      tokens.refused(first)
+      assert.strictEqual(yield* get(), "token 3")
+    }))
+
+  it.effect("that are doubted are replaced, and used where the provider fails", () =>
+    Effect.gen(function*() {
+      const { asked, get, tokens } = given([minutes(60), new Error("down"), minutes(60)])
+      assert.strictEqual(yield* get(), "token 1")
+      // It was given just now.
+      tokens.doubt(0)
+      assert.strictEqual(yield* get(), "token 1")
+      assert.strictEqual(asked(), 1)
+      yield* TestClock.adjust("1 minute")
+      tokens.doubt(minutes(1))
+      assert.strictEqual(yield* get(), "token 1")
+      assert.strictEqual(asked(), 2)
+      assert.strictEqual(yield* get(), "token 3")
+    }))
+
+  it.effect("tell what their provider failed with, once", () =>
+    Effect.gen(function*() {
+      const cause = new Error("the endpoint is down")
+      const { get } = given([cause])
+      const error = yield* failsWith("CredentialError")(get())
+      assert.strictEqual(error.description, "the endpoint is down")
+      assert.strictEqual(error.cause, cause)
+    }))
+
+  it.live("a provider that fails while the last token is good costs nobody anything", () =>
+    Effect.gen(function*() {
+      const { emulator, tokens } = yield* Effect.map(Emulator.Emulator, (emulator) => ({
+        emulator,
+        tokens: provider(emulator.tokenCredential)
+      }))
+      yield* Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(Texts)
+        const seen: Array<string> = []
+        const note = (text: string) => Effect.sync(() => void seen.push(text))
+        yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), note)
+        yield* ServiceBusProcessor.makeSessions(Held, note)
+        yield* sender.send({ body: "before" })
+        yield* until(Effect.sync(() => seen.length === 1))
+        tokens.state.failing = Infinity
+        yield* emulator.dropConnections
+        yield* sender.send({ body: "after" })
+        yield* (yield* ServiceBusSender.make(Held)).send({ body: "in a session", sessionId: "a" })
+        yield* until(Effect.sync(() => seen.length === 3))
+        assert.strictEqual(tokens.state.asked, 1)
+      }).pipe(Effect.scoped, Effect.provide(clientOf(tokens.credential, 3)))
+    }).pipe(Effect.provide(Server)))
+
+  it.live("a provider that fails is asked again, as often as the retries allow", () =>
+    Effect.gen(function*() {
+      const { tokenCredential } = yield* Emulator.Emulator
+      const { credential, state } = provider(tokenCredential)
+      state.failing = 3
+      yield* Effect.scoped(ServiceBusSender.make(Texts)).pipe(Effect.provide(clientOf(credential, 3)))
+      assert.strictEqual(state.asked, 4)
+      const other = provider(tokenCredential)
+      other.state.failing = Infinity
+      const error = yield* Effect.scoped(ServiceBusSender.make(Texts)).pipe(
+        Effect.provide(clientOf(other.credential, 3)),
+        failsWith("CredentialError")
+      )
+      assert.strictEqual(error.attempts, 4)
+    }).pipe(Effect.provide(Server)))
+
+  it.live("a processor outlives its provider's failure, also where there is no token", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const state = { isDown: true, failures: 0 }
+      const credential = ServiceBusCredential.rotating(Effect.suspend(() => {
+        if (!state.isDown) return Effect.succeed(ServiceBusCredential.sharedKey({ name: "right", key: "right-key" }))
+        state.failures++
+        return Effect.fail(new Error("the vault is sealed"))
+      }))
+      yield* Effect.gen(function*() {
+        const seen: Array<string> = []
+        const sessions = yield* ServiceBusProcessor.makeSessions(
+          Held,
+          (text) => Effect.sync(() => void seen.push(text))
+        )
+        const over = yield* Effect.forkScoped(sessions.join)
+        // More often than an operation is tried again.
+        yield* until(Effect.sync(() => state.failures >= 5))
+        assert.isUndefined(over.pollUnsafe())
+        state.isDown = false
+        yield* emulator.send(Held, [{ body: "in a session", sessionId: "a" }])
+        yield* until(Effect.sync(() => seen.length === 1))
+      }).pipe(Effect.scoped, Effect.provide(clientOf(credential, 1)))
+    }).pipe(Effect.provide(Logger.layer([])), Effect.provide(Server)))
+
+  it.live("one that is refused is replaced once before that is final", () =>
+    Effect.gen(function*() {
+      const keys = ["wrong-key", "right-key"]
+      let asked = 0
+      const rotating = ServiceBusCredential.rotating(
+        Effect.sync(() => ServiceBusCredential.sharedKey({ name: "right", key: keys[Math.min(asked++, 1)]! }))
+      )
+      yield* Effect.scoped(ServiceBusSender.make(Texts)).pipe(Effect.provide(clientOf(rotating, 0)))
+      assert.strictEqual(asked, 2)
+      let others = 0
+      const wrong = ServiceBusCredential.rotating(Effect.sync(() => {
+        others++
+        return ServiceBusCredential.sharedKey({ name: "right", key: "wrong-key" })
+      }))
+      yield* Effect.scoped(ServiceBusSender.make(Texts)).pipe(
+        Effect.provide(clientOf(wrong, 3)),
+        failsWith("ServiceBusAuthenticationError")
+      )
+      assert.strictEqual(others, 2)
+    }).pipe(Effect.provide(Server)))
+})
+
+const broker = inMemory({ entities: [Emulator.entity(Texts), Emulator.entity(Held)] })
+
+describe("a refusal as unauthorized", () => {
+  for (const condition of ["amqp:unauthorized-access", "com.microsoft:auth-failed"]) {
+    const refusal = { operation: "attach", error: { condition } } as const
+
+    it.effect(`${condition}: is tried once more under a fresh token`, () =>
+      passing(Effect.scoped(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.fail({ ...refusal, times: 1 })
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* emulator.fail({ operation: "send", error: { condition }, times: 1 })
+        yield* sender.send({ body: "sent" })
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        yield* emulator.fail({ operation: "renew", error: { condition }, times: 1 })
+        yield* receiver.renewLock(message!)
+        yield* emulator.fail({ ...refusal, times: 1 })
+        yield* ServiceBusSession.accept(Held, "a")
+        yield* emulator.fail({ ...refusal, times: 2 })
+        const error = yield* failsWith("ServiceBusAuthorizationError")(ServiceBusSender.make(Texts))
+        assert.strictEqual(error.condition, condition)
+      }))).pipe(Effect.provide(broker)))
+
+    it.effect(`${condition}: ends a processor the second time only`, () =>
+      passing(Effect.scoped(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const seen: Array<string> = []
+        const processor = yield* ServiceBusProcessor.make(
+          yield* ServiceBusReceiver.make(Texts),
+          (text) => Effect.sync(() => void seen.push(text))
+        )
+        // As when its claim is over.
+        yield* emulator.fail({ ...refusal, times: 1 })
+        yield* emulator.detachLinks({ condition })
+        yield* emulator.send(Texts, [{ body: "goes on" }])
+        yield* until(Effect.sync(() => seen.length === 1))
+        yield* emulator.fail({ ...refusal, times: 2 })
+        yield* emulator.detachLinks({ condition })
+        yield* failsWith("ServiceBusAuthorizationError")(processor.join)
+      }))).pipe(Effect.provide(broker)))
+  }
+})
+
+describe("a sender that is idle", () => {
+  it.effect("warns of nothing, however long", () => {
+    const lines: Array<unknown> = []
+    return Effect.scoped(Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Texts)
+      for (let hours = 0; hours < 3; hours++) {
+        yield* TestClock.adjust("1 hour")
+        yield* emulator.idle
+      }
+      assert.isDefined(linkOf(sender).connection.dead())
+      assert.deepStrictEqual(lines, [])
+      yield* sender.send({ body: "still works" })
+      assert.lengthOf(yield* emulator.messages(Texts), 1)
+    })).pipe(
+      Effect.provide(broker),
+      Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))]))
+    )
+  })
+})
+
+describe("what fails to be made", () => {
+  const Missing = ServiceBusEntity.queue("missing", { body: ServiceBusBody.text })
+  const MissingSessions = ServiceBusEntity.queue("missing", { body: ServiceBusBody.text, sessions: true })
+  const makers: Readonly<
+    Record<string, Effect.Effect<unknown, unknown, ServiceBusClient.ServiceBusClient | Scope.Scope>>
+  > = {
+    "ServiceBusSender.make": ServiceBusSender.make(Missing),
+    "ServiceBusReceiver.make": ServiceBusReceiver.make(Missing),
+    "ServiceBusReceiver.makeDestructive": ServiceBusReceiver.makeDestructive(Missing),
+    "ServiceBusSession.accept": ServiceBusSession.accept(MissingSessions, "a"),
+    "ServiceBusSession.acceptNext": ServiceBusSession.acceptNext(MissingSessions),
+    "ServiceBusSession.acceptNext, of none": ServiceBusSession.acceptNext(Held, { wait: 1 }),
+    "ServiceBusProcessor.makeSessions": ServiceBusProcessor.makeSessions(Held, () => Effect.void, {
+      concurrentSessions: 0
+    })
+  }
+  for (const [name, make] of Object.entries(makers)) {
+    it.effect(`${name} leaves nothing in its caller's scope`, () =>
+      Effect.scoped(Effect.gen(function*() {
+        // Keeps the connection.
+        yield* ServiceBusSender.make(Texts)
+        const scope = yield* Scope.make()
+        for (let i = 0; i < 3; i++) yield* passing(Effect.exit(make.pipe(Scope.provide(scope))))
+        const state = scope.state as {
+          readonly finalizer?: unknown
+          readonly finalizers?: ReadonlyMap<unknown, unknown>
+        }
+        assert.isTrue(state.finalizer === undefined && (state.finalizers?.size ?? 0) === 0)
+        yield* Scope.close(scope, Exit.void)
+      })).pipe(Effect.provide(inMemory({ entities: [Emulator.entity(Texts), Emulator.entity(Held)] }, {
+        retry: { maxRetries: 2 }
+      }))))
+  }
+})

@@ -1,0 +1,215 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  ConnectionString,
+  ServiceBusClient,
+  ServiceBusCredential,
+  ServiceBusReceiver,
+  ServiceBusSender
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import * as Connection from "../../src/internal/amqp/Connection.ts"
+import {
+  both,
+  failsWith,
+  type LayerFor,
+  linkOf,
+  type Name,
+  overTcp,
+  passing,
+  start,
+  testsOf,
+  Texts,
+  until
+} from "../support/harness.ts"
+import { proxy, through } from "../support/silentProxy.ts"
+
+const suite = (name: Name, layerFor: LayerFor) =>
+  describe(name, () => {
+    const { test } = testsOf(name, layerFor)
+
+    const watched = Effect.gen(function*() {
+      const client = yield* ServiceBusClient.ServiceBusClient
+      const seen: Array<ServiceBusClient.ConnectionState> = []
+      yield* Effect.forkScoped(Stream.runForEach(client.state, (state) => Effect.sync(() => void seen.push(state))))
+      yield* until(Effect.sync(() => seen.length === 1))
+      return seen
+    })
+
+    test("the state is disconnected, connecting, connected, and again after a loss", () =>
+      passing(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const seen = yield* watched
+        assert.deepStrictEqual(seen, ["disconnected"])
+        const scope = yield* Scope.make()
+        const sender = yield* ServiceBusSender.make(Texts).pipe(Scope.provide(scope))
+        yield* until(Effect.sync(() => seen.length === 3))
+        yield* emulator.dropConnections
+        yield* until(Effect.sync(() => seen.length === 4))
+        yield* sender.send({ body: "" })
+        yield* until(Effect.sync(() => seen.length === 6))
+        yield* Scope.close(scope, Exit.void)
+        yield* until(Effect.sync(() => seen.length === 7))
+        const cycle = ["connecting", "connected", "disconnected"]
+        assert.deepStrictEqual(seen, ["disconnected", ...cycle, ...cycle])
+      })))
+
+    test("the state says when the broker cannot be reached", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const seen = yield* watched
+        yield* emulator.stop
+        yield* ServiceBusSender.make(Texts).pipe(failsWith("ServiceBusCommunicationError"))
+        yield* until(Effect.sync(() => seen.length === 3))
+        assert.deepStrictEqual(seen, ["disconnected", "connecting", "disconnected"])
+      }), { client: { retry: { maxRetries: 0 } } })
+
+    test("health makes a round trip, with and without a connection, and after a loss", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const { health } = yield* ServiceBusClient.ServiceBusClient
+        assert.isAtLeast(Duration.toMillis(yield* health), 0)
+        yield* until(Effect.map(emulator.connections, (connections) => connections === 0))
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* health
+        assert.strictEqual(yield* emulator.connections, 1)
+        yield* emulator.dropConnections
+        yield* until(Effect.sync(() => linkOf(sender).dead() !== undefined))
+        yield* health
+      }))
+
+    test("health fails at once where the broker cannot be reached", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const { health } = yield* ServiceBusClient.ServiceBusClient
+        yield* emulator.stop
+        const error = yield* health.pipe(failsWith("ServiceBusCommunicationError"))
+        assert.strictEqual(error.attempts, 1)
+        yield* emulator.start
+        yield* health
+      }))
+  })
+
+/** What needs a socket, or a client of one's own. */
+const networked = () =>
+  describe("over TCP", () => {
+    const { test } = testsOf("over TCP", overTcp)
+
+    test("health fails where the connection is silent", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const silent = yield* proxy(emulator.port)
+        yield* Effect.scoped(through(
+          silent,
+          Effect.gen(function*() {
+            yield* ServiceBusSender.make(Texts)
+            const { health } = yield* ServiceBusClient.ServiceBusClient
+            yield* health
+            silent.freeze()
+            yield* health.pipe(failsWith("OperationTimeoutError"))
+          })
+        ))
+      }))
+
+    for (const how of ["freeze", "halve"] as const) {
+      it.effect(`a line that falls silent (${how}) is left for a new one, and nobody is told`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const silent = yield* proxy(emulator.port)
+          yield* Effect.scoped(through(
+            silent,
+            Effect.gen(function*() {
+              const sender = yield* ServiceBusSender.make(Texts)
+              const receiver = yield* ServiceBusReceiver.make(Texts)
+              const streamed = yield* start(
+                receiver.messages.pipe(Stream.take(1), Stream.runCollect)
+              )
+              yield* emulator.idle
+              silent[how]()
+              const sent = yield* start(sender.send({ body: "", messageId: "a" }))
+              yield* TestClock.adjust("1 second")
+              silent.thaw()
+              yield* passing(Fiber.join(sent), 250)
+              const [message] = yield* passing(Fiber.join(streamed), 250)
+              assert.strictEqual(message!.messageId, "a")
+              yield* passing(receiver.complete(message!), 250)
+            }),
+            {}
+          ))
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(Logger.layer([])),
+          Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))
+        ), 20_000)
+    }
+
+    it.effect("links stay up while the identity fails for a while", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const parsed = yield* ConnectionString.parse(emulator.connectionString)
+        let failing = false
+        const asked = { given: 0, refused: 0 }
+        const credential = ServiceBusCredential.identity({
+          getToken: (scopes, options) => {
+            if (failing) {
+              asked.refused++
+              return Promise.reject(new Error("the identity is away"))
+            }
+            asked.given++
+            return emulator.tokenCredential.getToken(scopes, options)
+          }
+        })
+        const client = yield* ServiceBusClient.fromConnectionString({ ...parsed, credential })
+        yield* Effect.gen(function*() {
+          const sender = yield* ServiceBusSender.make(Texts)
+          const link = linkOf(sender)
+          assert.strictEqual(asked.given, 1)
+          yield* passing(Effect.sleep("40 minutes"), "5 seconds")
+          failing = true
+          yield* passing(Effect.sleep("15 minutes"), "5 seconds")
+          assert.isAtLeast(asked.refused, 5)
+          failing = false
+          yield* passing(Effect.sleep("30 minutes"), "5 seconds")
+          assert.strictEqual(asked.given, 2)
+          assert.isUndefined(link.dead())
+          yield* sender.send({ body: "" })
+          assert.strictEqual(linkOf(sender), link)
+        }).pipe(Effect.provideService(ServiceBusClient.ServiceBusClient, client))
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(Logger.layer([])),
+        Effect.provide(overTcp({ entities: [Emulator.entity(Texts)], idle: { link: "1 day" } }))
+      ), 20_000)
+
+    it.effect("a connection that puts no token is closed by the broker", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const connection = yield* Connection.open({
+          endpoint: { host: "127.0.0.1", port: emulator.port, kind: "tcp" },
+          hostname: "127.0.0.1",
+          containerId: "silent",
+          userAgent: "test",
+          openTimeout: 5_000
+        })
+        yield* TestClock.adjust("19 seconds")
+        assert.isUndefined(connection.dead())
+        yield* TestClock.adjust("2 seconds")
+        yield* until(Effect.sync(() =>
+          connection.dead() !== undefined
+        ))
+        assert.strictEqual(connection.dead()?.condition, "amqp:connection:forced")
+        assert.include(connection.dead()?.message, "not authorized within the allowed 20000 milliseconds")
+      }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))
+  })
+
+describe("Recovery", () => {
+  both(suite)
+  networked()
+})

@@ -1,0 +1,684 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  AmqpAnnotatedMessage,
+  AmqpValue,
+  AutoLockRenewer,
+  ConnectionString,
+  ServiceBusBody,
+  ServiceBusClient,
+  ServiceBusCredential,
+  ServiceBusDeadLetters,
+  ServiceBusEntity,
+  ServiceBusMessage,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  ServiceBusSession,
+  Settlement
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { failsWith, inMemory, passing, testsWith, Texts, texts, until } from "./support/harness.ts"
+import { Carts } from "./support/sessionEntities.ts"
+
+const thrower: never = new Proxy({}, {
+  get: () => {
+    throw new Error("thrown by a proxy")
+  },
+  has: () => {
+    throw new Error("thrown by a proxy")
+  },
+  ownKeys: () => {
+    throw new Error("thrown by a proxy")
+  },
+  getPrototypeOf: () => {
+    throw new Error("thrown by a proxy")
+  }
+}) as never
+
+/** Values that are none of what any function takes, or hardly. */
+const nonsense: ReadonlyArray<readonly [string, unknown]> = [
+  ["undefined", undefined],
+  ["null", null],
+  ["5", 5],
+  ["NaN", NaN],
+  ["-1", -1],
+  ["1e300", 1e300],
+  ["a bigint", 2n ** 70n],
+  ["an empty text", ""],
+  ["a text", "nonsense"],
+  ["half of a surrogate pair", "a\ud800"],
+  ["an object", {}],
+  ["an array", []],
+  ["an array of nothing", [undefined]],
+  ["a Map", new Map([["a", 1]])],
+  ["an invalid date", new Date(NaN)],
+  ["a symbol", Symbol("x")],
+  ["a function", () => 5],
+  ["a function that throws", () => {
+    throw new Error("thrown by a function")
+  }],
+  ["a promise", Promise.resolve(5)],
+  ["an object without a prototype", Object.create(null)],
+  ["a proxy that throws", thrower]
+]
+
+/** An object whose field is this, and one that throws when that is read. */
+const fieldsOf = (fields: ReadonlyArray<string>): ReadonlyArray<readonly [string, unknown]> =>
+  fields.flatMap((field) => [
+    ...nonsense.filter((_, i) => i % 2 === 1 || i > 16).map(([name, value]) =>
+      [`${field}: ${name}`, { [field]: value }] as const
+    ),
+    [
+      `${field}: a getter that throws`,
+      Object.defineProperty({}, field, {
+        enumerable: true,
+        get: () => {
+          throw new Error("thrown by a getter")
+        }
+      })
+    ] as const
+  ])
+
+type Call = (value: never) => Effect.Effect<unknown, unknown, never> | Stream.Stream<unknown, unknown, never>
+
+/** Calls a function with every value; what it returns may fail by a type that it has, and nothing else. */
+const never = Effect.fnUntraced(function*(
+  name: string,
+  values: ReadonlyArray<readonly [string, unknown]>,
+  call: Call
+) {
+  const problems: Array<string> = []
+  for (const [what, value] of values) {
+    let effect: Effect.Effect<unknown, unknown, never>
+    try {
+      const made = call(value as never)
+      effect = Effect.isEffect(made) ? made : Stream.runDrain(Stream.take(made, 1))
+    } catch (error) {
+      problems.push(`${name}(${what}) threw ${String(error)}`)
+      continue
+    }
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    let turns = 0
+    yield* until(Effect.sync(() => fiber.pollUnsafe() !== undefined || turns++ > 15))
+    yield* Fiber.interrupt(fiber)
+    const exit = yield* Fiber.await(fiber)
+    if (Exit.isFailure(exit) && Cause.hasDies(exit.cause)) {
+      problems.push(`${name}(${what}) died: ${String(Cause.squash(exit.cause))}`)
+    } else if (Exit.isFailure(exit) && Cause.hasFails(exit.cause)) {
+      const error = exit.cause.reasons.find(Cause.isFailReason)!.error as { readonly _tag?: string }
+      if (typeof error?._tag !== "string") problems.push(`${name}(${what}) failed with ${String(error)}`)
+    }
+  }
+  return problems
+})
+
+describe("values of every wrong kind", () => {
+  const { test } = testsWith("in memory", inMemory, [Emulator.entity(Carts)])
+
+  const all = (
+    name: string,
+    calls: Effect.Effect<
+      Record<string, readonly [ReadonlyArray<readonly [string, unknown]>, (value: never) => unknown]>,
+      unknown,
+      any
+    >
+  ) =>
+    test(name, () =>
+      passing(
+        Effect.scoped(Effect.gen(function*() {
+          const context = yield* Effect.context<never>()
+          const problems: Array<string> = []
+          for (const [called, [values, call]] of Object.entries(yield* calls)) {
+            problems.push(
+              ...(yield* never(called, values, (value) => {
+                const made = call(value)
+                return Effect.isEffect(made)
+                  ? Effect.scoped(Effect.provideContext(made as Effect.Effect<unknown>, context))
+                  : Stream.provideContext(made as Stream.Stream<unknown>, context)
+              }))
+            )
+          }
+          assert.deepStrictEqual(problems, [])
+        }) as Effect.Effect<void, unknown, any>),
+        "1 second"
+      ), { timeout: 120_000 })
+
+  const messageFields = fieldsOf([
+    "body",
+    "messageId",
+    "correlationId",
+    "sessionId",
+    "partitionKey",
+    "viaPartitionKey",
+    "subject",
+    "to",
+    "replyTo",
+    "replyToSessionId",
+    "contentType",
+    "contentEncoding",
+    "userId",
+    "timeToLive",
+    "scheduledEnqueueTime",
+    "absoluteExpiryTime",
+    "creationTime",
+    "groupSequence",
+    "durable",
+    "priority",
+    "applicationProperties",
+    "messageAnnotations",
+    "deliveryAnnotations",
+    "footer"
+  ]).map(([name, fields]) => [name, "body" in (fields as object) ? fields : withBody(fields as object)] as const)
+  const annotatedFields = fieldsOf([
+    "body",
+    "header",
+    "properties",
+    "applicationProperties",
+    "messageAnnotations",
+    "deliveryAnnotations",
+    "footer"
+  ]).map(([name, fields]) =>
+    [name, "body" in (fields as object) ? fields : withBody(fields as object, { kind: "empty" })] as const
+  )
+
+  all(
+    "of a sender",
+    Effect.gen(function*() {
+      const sender = yield* ServiceBusSender.make(Texts)
+      return {
+        make: [nonsense, (value) => ServiceBusSender.make(value)],
+        "make of a contract": [
+          fieldsOf(["_tag", "name", "path", "body"]),
+          (value) => ServiceBusSender.make(value)
+        ],
+        send: [[...nonsense, ...messageFields], sender.send],
+        sendAll: [nonsense, sender.sendAll],
+        "sendAll of one": [[...nonsense, ...messageFields], (value) => sender.sendAll([{ body: "" }, value])],
+        sendAnnotated: [[...nonsense, ...annotatedFields], sender.sendAnnotated],
+        "sendAnnotated of many": [[...nonsense, ...annotatedFields], (value) => sender.sendAnnotated([value])],
+        "schedule a message": [[...nonsense, ...messageFields], (value) => sender.schedule(value, "1 hour")],
+        "schedule at": [nonsense, (value) => sender.schedule({ body: "" }, value)],
+        scheduleAll: [nonsense, (value) => sender.scheduleAll(value, "1 hour")],
+        cancelScheduled: [nonsense, sender.cancelScheduled],
+        "sink of messages": [
+          [...nonsense, ...messageFields],
+          (value) => Stream.run(Stream.make({ body: "" }, value), sender.sink())
+        ],
+        "sink options": [
+          [...nonsense, ...fieldsOf(["linger", "concurrency", "maxWaiting", "onRejected"])],
+          (value) => Stream.run(Stream.make({ body: "" }), sender.sink(value))
+        ]
+      }
+    })
+  )
+
+  all(
+    "of a receiver",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Texts, texts(3))
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const destructive = yield* ServiceBusReceiver.makeDestructive(Texts)
+      const [message] = yield* receiver.receive()
+      const token = message!.lockToken
+      const receiving = fieldsOf(["max", "maxWait", "maxWaitAfterFirst"])
+      const making = fieldsOf(["prefetch", "maxWait", "undecodable", "renewalBatch", "renewalMargin"])
+      const settling = [...nonsense, ...fieldsOf(["reason", "description", "properties"])]
+      const settlements = [
+        ...nonsense,
+        ...fieldsOf(["_tag"]),
+        ...fieldsOf(["reason", "description", "properties", "delay"]).flatMap(([name, fields]) =>
+          ["Abandon", "Defer", "DeadLetter", "RetryAfter"].map((_tag) =>
+            [`${_tag} ${name}`, Object.defineProperty(fields, "_tag", { value: _tag, configurable: true })] as const
+          ).slice(-1)
+        )
+      ]
+      return {
+        make: [nonsense, (value) => ServiceBusReceiver.make(value)],
+        "make of a contract": [fieldsOf(["_tag", "name", "path", "body"]), (value) => ServiceBusReceiver.make(value)],
+        "make with options": [[...nonsense, ...making], (value) => ServiceBusReceiver.make(Texts, value)],
+        "makeDestructive with options": [
+          [...nonsense, ...making],
+          (value) => ServiceBusReceiver.makeDestructive(Texts, value)
+        ],
+        receive: [[...nonsense, ...receiving], receiver.receive],
+        receiveRaw: [[...nonsense, ...receiving], receiver.receiveRaw],
+        "receive destructively": [[...nonsense, ...receiving], destructive.receive],
+        peek: [[...nonsense, ...fieldsOf(["max", "from", "omitBody"])], receiver.peek],
+        peekRaw: [[...nonsense, ...fieldsOf(["max", "from", "omitBody"])], receiver.peekRaw],
+        browse: [[...nonsense, ...fieldsOf(["max", "from"])], receiver.browse],
+        browseRaw: [[...nonsense, ...fieldsOf(["max", "from", "omitBody"])], receiver.browseRaw],
+        receiveDeferred: [nonsense, receiver.receiveDeferred],
+        "receiveDeferred of one": [nonsense, (value) => receiver.receiveDeferred([value])],
+        deleteMessages: [fieldsOf(["max", "before"]), receiver.deleteMessages],
+        purge: [fieldsOf(["max", "before"]), receiver.purge],
+        settle: [settlements, (value) => receiver.settle(message!, value)],
+        settleAll: [settlements, (value) => receiver.settleAll([message!], value)],
+        "settle a message": [nonsense, (value) => receiver.settle(value, Settlement.complete)],
+        "settleAll messages": [nonsense, (value) => receiver.settleAll(value, Settlement.complete)],
+        "settleAll of one": [nonsense, (value) => receiver.settleAll([value], Settlement.retryAfter("1 hour"))],
+        complete: [nonsense, receiver.complete],
+        completeAll: [nonsense, receiver.completeAll],
+        abandon: [settling.slice(nonsense.length), (value) => receiver.abandon(message!, value)],
+        defer: [settling.slice(nonsense.length), (value) => receiver.defer(message!, value)],
+        deadLetter: [settling.slice(nonsense.length), (value) => receiver.deadLetter(message!, value)],
+        "deadLetter a message": [nonsense, (value) => receiver.deadLetter(value)],
+        renewLock: [nonsense, receiver.renewLock],
+        handOver: [nonsense, receiver.handOver],
+        settleByToken: [nonsense, (value) => ServiceBusReceiver.settleByToken(Texts, value, Settlement.complete)],
+        "settleByToken a settlement": [settlements, (value) => ServiceBusReceiver.settleByToken(Texts, [token], value)],
+        "settleByToken of an entity": [
+          nonsense,
+          (value) => ServiceBusReceiver.settleByToken(value, [token], Settlement.complete)
+        ],
+        renewByToken: [nonsense, (value) => ServiceBusReceiver.renewByToken(Texts, value)],
+        "settleEach a handler": [
+          nonsense,
+          (value) => receiver.messages.pipe(ServiceBusReceiver.settleEach(value), Stream.ignoreCause)
+        ],
+        "settleEach options": [
+          [...nonsense, ...fieldsOf(["concurrency"])],
+          (value) => receiver.messages.pipe(ServiceBusReceiver.settleEach(() => Effect.void, value))
+        ],
+        "settleEach of messages": [
+          nonsense,
+          (value) => Stream.make(value).pipe(ServiceBusReceiver.settleEach(() => Effect.void))
+        ],
+        withLock: [nonsense, (value) => AutoLockRenewer.withLock(Effect.void, value, message!)],
+        "withLock of a message": [nonsense, (value) => AutoLockRenewer.withLock(Effect.void, receiver, value)],
+        "withLock with options": [
+          [...nonsense, ...fieldsOf(["maxDuration"])],
+          (value) => AutoLockRenewer.withLock(Effect.void, receiver, message!, value)
+        ],
+        lockState: [nonsense, (value) => AutoLockRenewer.lockState(receiver, value)],
+        "lockState of a receiver": [nonsense, (value) => AutoLockRenewer.lockState(value, message!)],
+        watchLock: [nonsense, (value) => AutoLockRenewer.watchLock(receiver, value)],
+        renewals: [nonsense, (value) => AutoLockRenewer.renewals(value)]
+      }
+    })
+  )
+
+  all(
+    "of sessions",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Carts, [{ body: "", sessionId: "a" }])
+      const session = yield* ServiceBusSession.accept(Carts, "a")
+      const options = [
+        ...nonsense,
+        ...fieldsOf(["prefetch", "maxWait", "undecodable", "wait", "maxLockRenewal"])
+      ]
+      return {
+        accept: [nonsense, (value) => ServiceBusSession.accept(Carts, value)],
+        "accept of an entity": [nonsense, (value) => ServiceBusSession.accept(value, "b")],
+        "accept with options": [options, (value) => ServiceBusSession.accept(Carts, "b", value)],
+        acceptNext: [options, (value) => ServiceBusSession.acceptNext(Carts, value)],
+        "acceptNext of an entity": [nonsense, (value) => ServiceBusSession.acceptNext(value)],
+        acceptDestructive: [nonsense, (value) => ServiceBusSession.acceptDestructive(Carts, value)],
+        acceptNextDestructive: [options, (value) => ServiceBusSession.acceptNextDestructive(Carts, value)],
+        use: [nonsense, (value) => ServiceBusSession.use(Carts, value, () => Effect.void)],
+        useNext: [options, (value) => ServiceBusSession.useNext(Carts, () => Effect.void, value)],
+        sessions: [options, (value) => ServiceBusSession.sessions(Carts, value)],
+        list: [nonsense, (value) => ServiceBusSession.list(value)],
+        "list with options": [
+          [...nonsense, ...fieldsOf(["updatedSince"])],
+          (value) => ServiceBusSession.list(Carts, value)
+        ],
+        setState: [nonsense, session.setState],
+        settle: [nonsense, (value) => session.settle(value, Settlement.complete)],
+        receive: [[...nonsense, ...fieldsOf(["max", "maxWait"])], session.receive],
+        withLock: [
+          [...nonsense, ...fieldsOf(["maxDuration"])],
+          (value) => AutoLockRenewer.withLock(Effect.void, session, value)
+        ]
+      }
+    })
+  )
+
+  all(
+    "of processors and dead letters",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Texts, texts(1))
+      const common = [
+        ...nonsense,
+        ...fieldsOf(["concurrency", "prefetch", "onFailure", "maxLockRenewal", "drainTimeout", "retry"])
+      ]
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const processor = yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
+      const replaying = fieldsOf(["filter", "rate", "max", "map", "to", "transfer"])
+      return {
+        make: [nonsense, (value) => ServiceBusProcessor.make(value, () => Effect.void)],
+        "make with a handler": [nonsense, (value) => ServiceBusProcessor.make(receiver, value)],
+        "make with options": [common, (value) => ServiceBusProcessor.make(receiver, () => Effect.void, value)],
+        makeBatched: [
+          [...common, ...fieldsOf(["size", "within"])],
+          (value) => ServiceBusProcessor.makeBatched(receiver, () => Effect.void, value)
+        ],
+        makeSessions: [nonsense, (value) => ServiceBusProcessor.makeSessions(value, () => Effect.void)],
+        "makeSessions with options": [
+          [
+            ...common,
+            ...fieldsOf([
+              "concurrentSessions",
+              "callsPerSession",
+              "idleTimeout",
+              "messagesPerSession",
+              "sessionIds",
+              "undecodable",
+              "open",
+              "close"
+            ])
+          ],
+          (value) => ServiceBusProcessor.makeSessions(Carts, () => Effect.void, value)
+        ],
+        setConcurrency: [nonsense, processor.setConcurrency],
+        browse: [nonsense, (value) => ServiceBusDeadLetters.browse(value)],
+        "browse with options": [
+          [...nonsense, ...fieldsOf(["max", "from", "transfer"])],
+          (value) => ServiceBusDeadLetters.browse(Texts, value)
+        ],
+        browseRaw: [
+          [...nonsense, ...fieldsOf(["max", "from", "transfer", "omitBody"])],
+          (value) => ServiceBusDeadLetters.browseRaw(Texts, value)
+        ],
+        counts: [nonsense, (value) => ServiceBusDeadLetters.counts(value)],
+        purge: [nonsense, (value) => ServiceBusDeadLetters.purge(value)],
+        "purge with options": [
+          [...nonsense, ...fieldsOf(["before", "max", "transfer"])],
+          (value) => ServiceBusDeadLetters.purge(Texts, value)
+        ],
+        replay: [nonsense, (value) => ServiceBusDeadLetters.replay(value)],
+        "replay with options": [
+          [...nonsense, ...replaying],
+          (value) => ServiceBusDeadLetters.replay(Texts, value)
+        ]
+      }
+    })
+  )
+
+  all(
+    "of clients",
+    Effect.gen(function*() {
+      const { connectionString } = yield* Emulator.Emulator
+      const parsed = yield* ConnectionString.parse(connectionString)
+      const credential = parsed.credential
+      const common = [
+        ...nonsense,
+        ...fieldsOf([
+          "transport",
+          "customEndpointAddress",
+          "ca",
+          "webSocketAgent",
+          "retry",
+          "identifier",
+          "operationTimeout",
+          "frameTrace"
+        ]),
+        ...fieldsOf(["maxRetries", "delay", "maxDelay"]).map(([name, retry]) => [`retry ${name}`, { retry }] as const)
+      ]
+      const host = "contoso.servicebus.windows.net"
+      return {
+        make: [
+          [...nonsense, ...fieldsOf(["fullyQualifiedNamespace", "credential"])],
+          (value) => ServiceBusClient.make(value)
+        ],
+        "make a namespace": [
+          nonsense,
+          (value) => ServiceBusClient.make({ fullyQualifiedNamespace: value, credential })
+        ],
+        "make a credential": [
+          nonsense,
+          (value) => ServiceBusClient.make({ fullyQualifiedNamespace: host, credential: value })
+        ],
+        layer: [
+          nonsense,
+          (value) => Layer.build(ServiceBusClient.layer(value))
+        ],
+        fromConnectionString: [nonsense, (value) => ServiceBusClient.fromConnectionString(value)],
+        "fromConnectionString with options": [common, (value) => ServiceBusClient.fromConnectionString(parsed, value)],
+        layerConnectionString: [nonsense, (value) => Layer.build(ServiceBusClient.layerConnectionString(value))],
+        parse: [[...nonsense, ["redacted", Redacted.make(5)]], (value) => ConnectionString.parse(value)],
+        sharedKey: [nonsense, (value) => use(ServiceBusCredential.sharedKey({ name: value, key: "key" }))],
+        "sharedKey's key": [nonsense, (value) => use(ServiceBusCredential.sharedKey({ name: "name", key: value }))],
+        sas: [nonsense, (value) => use(ServiceBusCredential.sas(value))],
+        identity: [
+          [...nonsense, ...fieldsOf(["getToken"])],
+          (value) => use(ServiceBusCredential.identity(value))
+        ],
+        rotating: [nonsense, (value) => use(ServiceBusCredential.rotating(value))],
+        "rotating to": [nonsense, (value) => use(ServiceBusCredential.rotating(Effect.succeed(value)))]
+      }
+
+      /** Uses a credential. */
+      function use(credential: ServiceBusCredential.ServiceBusCredential) {
+        return Effect.gen(function*() {
+          const client = yield* ServiceBusClient.fromConnectionString({ ...parsed, credential }, {
+            retry: { maxRetries: 0 }
+          })
+          yield* Effect.provideService(ServiceBusSender.make(Texts), ServiceBusClient.ServiceBusClient, client)
+        })
+      }
+    })
+  )
+
+  all(
+    "of the broker",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      return {
+        layer: [
+          [...nonsense, ...fieldsOf(["entities", "policies", "idle", "client"])].filter(([name]) =>
+            name !== "undefined" && name !== "5"
+          ),
+          (value) => Layer.build(Emulator.layer(value))
+        ],
+        "layer of an entity": [nonsense, (value) => Layer.build(Emulator.layer({ entities: [value] }))],
+        "layer of a named entity": [
+          nonsense,
+          (value) => Layer.build(Emulator.layer({ entities: [Emulator.entity("a"), { name: value, options: {} }] }))
+        ],
+        "layer with entity options": [
+          fieldsOf([
+            "lockDuration",
+            "maxDeliveryCount",
+            "defaultTimeToLive",
+            "requiresSession",
+            "duplicateDetectionWindow",
+            "maxMessageSize",
+            "maxSize"
+          ]),
+          (value) => Layer.build(Emulator.layer({ entities: [Emulator.entity("a", value)] }))
+        ],
+        layerServer: [
+          fieldsOf(["port", "tlsPort", "webSocketPort", "certificate", "host"]).map(([name, fields]) =>
+            [name, withField(fields as object, "entities", [])] as const
+          ).filter(([name]) => !name.startsWith("host: a text")),
+          (value) => Layer.build(Emulator.layerServer(value))
+        ],
+        messages: [nonsense, emulator.messages],
+        deadLetters: [nonsense, emulator.deadLetters],
+        send: [nonsense, (value) => emulator.send(Texts, value)],
+        "send one": [[...nonsense, ...messageFields], (value) => emulator.send(Texts, [value])],
+        "send to": [nonsense, (value) => emulator.send(value, [])],
+        failTransfer: [nonsense, (value) => emulator.failTransfer(Texts, [{ body: "" }], value)],
+        counters: [nonsense, emulator.counters]
+      }
+    })
+  )
+
+  test("text with half of a surrogate pair, and maps that are no plain objects, are refused and not changed", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Texts)
+      const half = "a\ud800"
+      const fields = ["messageId", "correlationId", "partitionKey", "subject", "to", "replyTo", "replyToSessionId"]
+      const messages: Array<object> = [
+        { body: half },
+        ...fields.map((field) => ({ body: "", [field]: half })),
+        { body: "", contentType: half },
+        { body: "", contentEncoding: half },
+        { body: "", sessionId: half },
+        { body: "", applicationProperties: { [half]: 1 } },
+        { body: "", applicationProperties: { a: half } },
+        { body: "", applicationProperties: { a: AmqpValue.typed("string", half) } },
+        { body: "", messageAnnotations: { a: half } },
+        { body: "", footer: { a: [half] } },
+        { body: "", applicationProperties: new Map([["a", 1]]) },
+        { body: "", messageAnnotations: new Map([["a", 1]]) },
+        {
+          body: "",
+          applicationProperties: new (class Properties {
+            a = 1
+          })()
+        }
+      ]
+      for (const message of messages) {
+        yield* sender.send(message as never).pipe(failsWith("MessageEncodeError"))
+        yield* sender.sendAll([{ body: "" }, message as never]).pipe(failsWith("MessageEncodeError"))
+        yield* sender.schedule(message as never, "1 hour").pipe(failsWith("MessageEncodeError"))
+      }
+      const body = { kind: "empty" } as const
+      const annotated: Array<object> = [
+        { body: { kind: "value", value: half } },
+        { body, properties: { subject: half } },
+        { body, properties: { groupId: half } },
+        { body, applicationProperties: new Map([["a", 1]]) },
+        { body, applicationProperties: { [half]: 1 } },
+        { body, messageAnnotations: new Map([["a", 1]]) },
+        { body, footer: new Map([["a", 1]]) }
+      ]
+      for (const message of annotated) {
+        yield* sender.sendAnnotated(message as never).pipe(failsWith("MessageEncodeError"))
+      }
+      for (const entity of [half, new Map(), 5, Symbol("x"), { _tag: "Queue", name: "texts", path: "texts" }]) {
+        yield* ServiceBusSender.make(entity as never).pipe(failsWith("InvalidOptionError"))
+        yield* ServiceBusReceiver.make(entity as never).pipe(failsWith("InvalidOptionError"))
+      }
+      yield* ServiceBusSession.accept(Carts, half).pipe(failsWith("InvalidOptionError"))
+      yield* sender.sendAll(null as never).pipe(failsWith("InvalidOptionError"))
+      yield* sender.sendAll(5 as never).pipe(failsWith("InvalidOptionError"))
+      yield* sender.cancelScheduled(null as never).pipe(failsWith("InvalidOptionError"))
+      assert.deepStrictEqual(yield* emulator.messages(Texts), [])
+    }))
+
+  test("a handler that gives what is no Effect has failed, and costs no slot", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Texts, texts(4))
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const nothings: ReadonlyArray<unknown> = [5, undefined, Promise.resolve(), {}]
+      const processor = yield* ServiceBusProcessor.make(
+        receiver,
+        (_, { messageId }) => nothings[Number(messageId)] as Effect.Effect<void>,
+        { onFailure: (cause) => Settlement.deadLetter({ reason: String(Cause.squash(cause)) }) }
+      )
+      yield* passing(until(Effect.map(processor.counts, ({ deadLettered }) => deadLettered === 4)))
+      for (const letter of yield* emulator.deadLetters(Texts)) {
+        assert.include(letter.deadLetterReason, "Expected a function that gives an Effect")
+      }
+    }))
+
+  it("values that are made without an effect are refused where they are used, or as a value", () => {
+    const problems: Array<string> = []
+    for (const [name, value] of nonsense) {
+      const calls: Record<string, () => unknown> = {
+        "Settlement.abandon": () => Settlement.abandon(value as never),
+        "Settlement.defer": () => Settlement.defer(value as never),
+        "Settlement.deadLetter": () => Settlement.deadLetter(value as never),
+        "Settlement.retryAfter": () => Settlement.retryAfter(value as never),
+        "Settlement.isSettlement": () => Settlement.isSettlement(value),
+        "ServiceBusEntity.queue": () => ServiceBusEntity.queue(value as never, { body: ServiceBusBody.text }),
+        "ConnectionString.parseResult": () => ConnectionString.parseResult(value as never),
+        "ConnectionString.parseEndpoint": () => ConnectionString.parseEndpoint(value as never),
+        "AmqpAnnotatedMessage.toBytes": () => AmqpAnnotatedMessage.toBytes(value as never),
+        "AmqpAnnotatedMessage.fromBytes": () => AmqpAnnotatedMessage.fromBytes(value as never),
+        ...Object.fromEntries(
+          ([
+            ["text", ServiceBusBody.text],
+            ["bytes", ServiceBusBody.bytes],
+            ["amqpValue", ServiceBusBody.amqpValue],
+            ["amqpSequence", ServiceBusBody.amqpSequence],
+            ["sections", ServiceBusBody.sections],
+            ["json", ServiceBusBody.json(Schema.Struct({ a: Schema.Date }))]
+          ] as const).flatMap(([codec, { encode }]) => [
+            [`ServiceBusBody.${codec}.encode`, () => (encode as (value: unknown) => unknown)(value)]
+          ])
+        )
+      }
+      for (const [called, call] of Object.entries(calls)) {
+        try {
+          call()
+        } catch (error) {
+          if (!isThrowers(name)) problems.push(`${called}(${name}) threw ${String(error)}`)
+          else if (!called.startsWith("Settlement.")) problems.push(`${called}(${name}) threw ${String(error)}`)
+        }
+      }
+    }
+    for (const [name, message] of annotatedFields) {
+      try {
+        const written = AmqpAnnotatedMessage.toBytes(message as never)
+        if (Result.isSuccess(written)) AmqpAnnotatedMessage.fromBytes(written.success)
+      } catch (error) {
+        problems.push(`toBytes(${name}) threw ${String(error)}`)
+      }
+    }
+    assert.deepStrictEqual(problems, [])
+  })
+})
+
+/** Their own error is theirs, where a value is made of them. */
+const isThrowers = (name: string): boolean => name === "a proxy that throws"
+
+function withField(fields: object, name: string, value: unknown): object {
+  return Object.defineProperty(Object.defineProperties({}, Object.getOwnPropertyDescriptors(fields)), name, {
+    value,
+    enumerable: true
+  })
+}
+
+function withBody(fields: object, body: unknown = ""): object {
+  return withField(fields, "body", body)
+}
+
+const Held = ServiceBusEntity.queue("held", { body: ServiceBusBody.text, sessions: true })
+
+describe("nonsense", () => {
+  it.effect("in what is to be called, and in constructors", () =>
+    Effect.gen(function*() {
+      yield* (yield* Emulator.Emulator).send(Held, [{ body: "", sessionId: "a" }])
+      const rejecting = () => Promise.reject(new Error("nobody hears it"))
+      for (const work of [5, null, () => 5, rejecting]) {
+        const given = work as unknown as () => Effect.Effect<void>
+        assert.strictEqual((yield* Effect.flip(ServiceBusSession.use(Held, "a", given)))._tag, "InvalidOptionError")
+        assert.strictEqual((yield* Effect.flip(ServiceBusSession.useNext(Held, given)))._tag, "InvalidOptionError")
+      }
+      const queue = ServiceBusEntity.queue as unknown as (...args: ReadonlyArray<unknown>) => typeof Held
+      const topic = ServiceBusEntity.topic as unknown as (...args: ReadonlyArray<unknown>) => typeof Held
+      const contracts: ReadonlyArray<unknown> = [
+        queue("q", null),
+        queue(5, undefined),
+        topic(5),
+        ServiceBusEntity.subscription(null as never, "a"),
+        ServiceBusEntity.deadLetter(null as never)
+      ]
+      for (const contract of contracts) {
+        const error = yield* Effect.flip(Effect.scoped(ServiceBusReceiver.make(contract as string)))
+        assert.strictEqual(error._tag, "InvalidOptionError")
+      }
+      for (const make of [() => ServiceBusBody.json(5 as never), () => ServiceBusMessage.fromReceived(5 as never)]) {
+        const exit = yield* Effect.exit(Effect.try({ try: make, catch: (error) => error }))
+        assert(Exit.isFailure(exit))
+        assert.strictEqual((Cause.squash(exit.cause) as { readonly _tag?: string })._tag, "InvalidOptionError")
+      }
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Held)] }))))
+})

@@ -1,0 +1,135 @@
+import { assert, describe } from "@effect/vitest"
+import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Sender from "../../src/internal/amqp/SenderLink.ts"
+import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
+import {
+  both,
+  failsWith,
+  idsOf,
+  type LayerFor,
+  type Name,
+  Orders,
+  OrderTexts,
+  testsOf,
+  until
+} from "../support/harness.ts"
+
+/** What no receiver of orders can decode, by what is wrong with it. */
+const bodies = {
+  "no JSON": "{\"id\": ",
+  "a schema failure": "{\"id\": 1, \"total\": \"x\"}",
+  "nothing at all": ""
+}
+
+const good = { body: "{\"id\":\"1\",\"total\":2}", messageId: "good" }
+
+/** Sends bytes that are no AMQP message as if they were one. */
+const sendMalformed = Effect.gen(function*() {
+  const namespace = yield* ServiceBusClient.namespaceFor(Orders)
+  const session = yield* namespace.session("orders")
+  const { timeout } = namespace.options
+  const link = yield* Sender.make(session, { entity: "orders", timeout })
+  yield* link.send([Buffer.from([0x00, 0x53, 0x75, 0xb0, 0x00, 0x00, 0x10, 0x00, 0x01])], [0])
+})
+
+const suite = (name: Name, layerFor: LayerFor) =>
+  describe(name, () => {
+    const { test } = testsOf(name, layerFor)
+
+    for (const [wrong, body] of Object.entries(bodies)) {
+      test(`${wrong} is dead-lettered by default, and the good one is given`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.send(OrderTexts, [{ body, messageId: "bad" }, good])
+          const receiver = yield* ServiceBusReceiver.make(Orders)
+          assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 2 })), ["good"])
+          yield* until(Effect.map(emulator.counters(Orders), ({ deadLettered }) => deadLettered === 1))
+          const [letter] = yield* emulator.deadLetters(OrderTexts)
+          assert.strictEqual(letter!.messageId, "bad")
+          assert.strictEqual(letter!.deadLetterReason, "MessageDecodeError")
+          assert.isNotEmpty(letter!.deadLetterErrorDescription)
+        }))
+
+      test(`${wrong} is abandoned where the policy says so`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.send(OrderTexts, [{ body, messageId: "bad" }, good])
+          const receiver = yield* ServiceBusReceiver.make(Orders, { undecodable: "abandon" })
+          const messages = yield* receiver.messages.pipe(Stream.take(1), Stream.runCollect)
+          assert.deepStrictEqual(idsOf(messages), ["good"])
+          const counters = yield* emulator.counters(Orders)
+          assert.isAtLeast(counters.abandoned, 1)
+          assert.strictEqual(counters.deadLettered, counters.abandoned >= 10 ? 1 : 0)
+        }))
+
+      test(`${wrong} fails where the policy says so, after what came before it`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.send(OrderTexts, [good, { body, messageId: "bad" }, { ...good, messageId: "after" }])
+          const receiver = yield* ServiceBusReceiver.make(Orders, { undecodable: "fail", prefetch: 3 })
+          const first = yield* receiver.receive({ max: 3, maxWaitAfterFirst: "1 hour" })
+          assert.deepStrictEqual(idsOf(first), ["good"])
+          const error = yield* receiver.receive({ max: 3 }).pipe(failsWith("MessageDecodeError"))
+          assert.strictEqual(error.part, "body")
+          assert.strictEqual(error.entity, "orders")
+          assert.isNotEmpty(error.description)
+          assert.notInclude(error.message, body === "" ? "\u0000" : body)
+          // The receiver goes on with what came after it.
+          assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 1 })), ["after"])
+          yield* until(Effect.map(emulator.counters(Orders), ({ abandoned }) => abandoned === 1))
+        }))
+    }
+
+    test("the policy is applied when a message is handed out, not to those that wait", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(OrderTexts, [{ body: "{", messageId: "bad" }])
+        const receiver = yield* ServiceBusReceiver.make(Orders)
+        const [raw] = yield* receiver.receiveRaw()
+        assert.strictEqual(raw!.messageId, "bad")
+        yield* receiver.complete(raw!)
+        assert.strictEqual((yield* emulator.counters(Orders)).deadLettered, 0)
+      }))
+
+    test("an undecodable message of a destructive receiver is skipped, or fails", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(OrderTexts, [{ body: "{", messageId: "bad" }, good])
+        const skipping = yield* ServiceBusReceiver.makeDestructive(Orders)
+        assert.deepStrictEqual(idsOf(yield* skipping.receive({ max: 2 })), ["good"])
+        yield* emulator.send(OrderTexts, [{ body: "{", messageId: "bad" }])
+        const failing = yield* ServiceBusReceiver.makeDestructive(Orders, { undecodable: "fail" })
+        yield* failing.receive().pipe(failsWith("MessageDecodeError"))
+        assert.lengthOf(yield* emulator.messages(Orders), 0)
+      }))
+
+    test("a stream under the policy fail fails with MessageDecodeError", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(OrderTexts, [good, { body: "{", messageId: "bad" }])
+        const receiver = yield* ServiceBusReceiver.make(Orders, { undecodable: "fail" })
+        const seen: Array<string> = []
+        yield* receiver.messages.pipe(
+          Stream.runForEach((message) => Effect.sync(() => void seen.push(message.messageId))),
+          failsWith("MessageDecodeError")
+        )
+        assert.deepStrictEqual(seen, ["good"])
+      }))
+
+    test("bytes that are no message meet the policy as well", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sent = yield* Effect.exit(sendMalformed)
+        const sender = yield* ServiceBusSender.make(Orders)
+        yield* sender.send({ body: { id: "1", total: 2 }, messageId: "good" })
+        const receiver = yield* ServiceBusReceiver.make(Orders)
+        assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 2, maxWaitAfterFirst: 0 })), ["good"])
+        // The broker looks itself: it refuses them, or they are dead-lettered.
+        assert.strictEqual((yield* emulator.counters(Orders)).deadLettered, sent._tag === "Failure" ? 0 : 1)
+      }))
+  })
+
+describe("Undecodable messages", () => both(suite))

@@ -1,0 +1,348 @@
+import { assert, describe } from "@effect/vitest"
+import {
+  AutoLockRenewer,
+  ServiceBusBody,
+  ServiceBusEntity,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  Settlement
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import {
+  both,
+  failsWith,
+  idsOf,
+  type LayerFor,
+  linkOf,
+  type Name,
+  once,
+  passing,
+  soon,
+  start,
+  testsWith,
+  Texts,
+  texts,
+  until
+} from "../support/harness.ts"
+
+const busy = (seconds: number) => ({
+  condition: "com.microsoft:server-busy",
+  description:
+    `The request was terminated because the entity is being throttled. Please wait ${seconds} seconds and try again.`
+})
+const Rooms = ServiceBusEntity.queue("rooms", { body: ServiceBusBody.text, sessions: true })
+const gone = { condition: "com.microsoft:message-lock-lost" }
+
+/** From here on, one disposition of a receiver leaves; the others never do. */
+const onlyFirstLeaves = (receiver: object): void => {
+  const { session } = linkOf(receiver)
+  const dispose = session.dispose
+  let n = 0
+  session.dispose = function(this: typeof session, ...args: Parameters<typeof dispose>) {
+    if (n++ === 0) dispose.apply(this, args)
+  } as typeof dispose
+}
+
+const suite = (name: Name, layerFor: LayerFor) =>
+  describe(name, () => {
+    const { clock, test } = testsWith(name, layerFor, [Emulator.entity(Rooms)])
+
+    clock(
+      "what a busy peer refused is settled after the advice, also where another of the call had lost its lock",
+      () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.send(Texts, texts(3))
+          const receiver = yield* ServiceBusReceiver.make(Texts)
+          const messages = yield* receiver.receive({ max: 3 })
+          yield* emulator.fail({ operation: "settle", error: gone })
+          yield* emulator.fail({ operation: "settle", error: busy(4) })
+          yield* passing(receiver.completeAll(messages)).pipe(failsWith("MessageLockLostError"))
+          assert.isAtLeast(yield* Clock.currentTimeMillis, 4_000)
+          assert.strictEqual((yield* emulator.counters(Texts)).completed, 2)
+        })
+    )
+
+    clock("a busy peer's refusal in a batch of a processor, where nothing is tried again, gives the message back", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.fail({ operation: "settle", error: busy(4) })
+        const processor = yield* ServiceBusProcessor.makeBatched(receiver, () =>
+          Effect.void, { size: 2, within: "1 second" })
+        yield* passing(until(Effect.map(processor.counts, ({ completed }) =>
+          completed >= 2)))
+        const counts = yield* processor.drain
+        assert.deepInclude(counts, { unsettled: 0, released: 1, completed: 2, received: 3 })
+      }), once)
+
+    clock("the same where another lost its lock first", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.fail({ operation: "settle", error: gone })
+        yield* emulator.fail({ operation: "settle", error: busy(4) })
+        const processor = yield* ServiceBusProcessor.makeBatched(receiver, () =>
+          Effect.void, { size: 2, within: "1 second" })
+        yield* passing(until(Effect.map(processor.counts, ({ completed }) =>
+          completed >= 1)))
+        const counts = yield* processor.counts
+        assert.deepInclude(counts, { unsettled: 0, released: 1, lockLost: 1 })
+      }), once)
+
+    test("a message whose copy is being sent is not handed over", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        const settling = yield* start(receiver.settle(message!, Settlement.retryAfter("1 hour")))
+        yield* receiver.handOver(message!).pipe(failsWith("MessageAlreadySettled"))
+        yield* Fiber.join(settling)
+        assert.lengthOf(yield* emulator.messages(Texts), 1)
+      }))
+
+    test("a delay of a fraction of a millisecond, and one that no timestamp has", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        yield* receiver.settle(message!, Settlement.retryAfter(Duration.days(1e200))).pipe(
+          failsWith("InvalidOptionError")
+        )
+        yield* receiver.settle(message!, Settlement.retryAfter(NaN)).pipe(failsWith("InvalidOptionError"))
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* sender.schedule({ body: "" }, Duration.days(1e200)).pipe(failsWith("InvalidOptionError"))
+        yield* receiver.settle(message!, Settlement.retryAfter(3_600_000.5))
+        assert.lengthOf(yield* emulator.messages(Texts), 1)
+        assert.strictEqual((yield* emulator.counters(Texts)).completed, 1)
+      }))
+
+    test("settleEach: a handler that throws has its message abandoned", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const exit = yield* receiver.messages.pipe(
+          ServiceBusReceiver.settleEach((): Effect.Effect<void> => {
+            throw new Error("thrown")
+          }),
+          Stream.runDrain,
+          Effect.exit
+        )
+        assert.isTrue(Exit.hasDies(exit))
+        assert.strictEqual((yield* emulator.counters(Texts)).abandoned, 1)
+      }))
+
+    test("settleEach: a concurrency that is none is refused", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        for (const concurrency of [0, -1, NaN]) {
+          yield* receiver.messages.pipe(
+            ServiceBusReceiver.settleEach(() =>
+              Effect.void, { concurrency }),
+            Stream.take(1),
+            Stream.runDrain,
+            failsWith("InvalidOptionError")
+          )
+        }
+      }), { timeout: 4_000 })
+
+    test("what the broker had answered before the link was lost is not asked again", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const messages = yield* receiver.receive({ max: 2 })
+        onlyFirstLeaves(receiver)
+        const settling = yield* start(receiver.completeAll(messages))
+        yield* until(Effect.map(emulator.counters(Texts), ({ completed }) =>
+          completed === 1))
+        yield* emulator.idle
+        yield* emulator.detachLinks({ condition: "amqp:link:detach-forced" }, Texts)
+        yield* passing(Fiber.join(settling))
+        assert.strictEqual((yield* emulator.counters(Texts)).completed, 2)
+      }))
+
+    clock("interrupted while it settles by lock tokens, what never left can be settled again", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(20))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const messages = yield* receiver.receive({ max: 20 })
+        yield* emulator.detachLinks({ condition: "amqp:link:detach-forced" }, Texts)
+        yield* emulator.idle
+        const settling = yield* start(receiver.completeAll(messages))
+        yield* Fiber.interrupt(settling)
+        yield* emulator.idle
+        yield* receiver.complete(messages[19]!)
+      }))
+
+    clock("interrupted while the request by lock token is on its way: of unknown outcome, not still ours", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const messages = yield* receiver.receive({ max: 2 })
+        yield* emulator.detachLinks({ condition: "amqp:link:detach-forced" }, Texts)
+        yield* emulator.idle
+        // Opens the management link.
+        yield* receiver.complete(messages[0]!)
+        const settling = yield* start(receiver.complete(messages[1]!))
+        yield* soon(() =>
+          Effect.runSync(emulator.counters(Texts)).completed === 2
+        )
+        assert.isUndefined(settling.pollUnsafe())
+        yield* Fiber.interrupt(settling)
+        assert.strictEqual((yield* emulator.counters(Texts)).completed, 2)
+        yield* receiver.complete(messages[1]!).pipe(failsWith("MessageAlreadySettled"))
+      }))
+
+    test("one that a batch's handler settled by hand costs no other of its batch", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(3))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const seen: Array<string> = []
+        const processor = yield* ServiceBusProcessor.makeBatched(receiver, (messages) => {
+          seen.push(...idsOf(messages))
+          return Effect.ignore(receiver.complete(messages[0]))
+        }, { size: 3, within: "200 millis" })
+        yield* passing(until(Effect.map(emulator.counters(Texts), ({ completed }) =>
+          completed === 3)))
+        const counts = yield* processor.drain
+        assert.deepStrictEqual(seen.toSorted(), ["0", "1", "2"])
+        assert.deepInclude(counts, { received: 3, completed: 2, unsettled: 1 })
+      }))
+
+    clock("who watches a lock hears at once that its message was handed over", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        const watching = yield* start(Stream.runLast(AutoLockRenewer.watchLock(receiver, message!)))
+        yield* receiver.handOver(message!)
+        yield* emulator.idle
+        assert.isDefined(watching.pollUnsafe())
+      }))
+
+    test("onFailure, verdicts and iterables that throw give every message back", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        let calls = 0
+        const done = yield* Deferred.make<void>()
+        const processor = yield* ServiceBusProcessor.makeBatched(receiver, () => {
+          calls++
+          if (calls > 3) {
+            return Effect.as(Deferred.succeed(done, undefined), Settlement.complete)
+          }
+          return Effect.succeed({
+            [Symbol.iterator]: (): Iterator<Settlement.Settlement> => {
+              throw new Error("thrown")
+            }
+          })
+        }, {
+          size: 2,
+          within: "200 millis",
+          onFailure: () => {
+            throw new Error("thrown as well")
+          }
+        })
+        yield* passing(Deferred.await(done))
+        const report = yield* processor.drain
+        assert.strictEqual(report.received, report.settled + report.released + report.expired)
+        assert.strictEqual(report.unsettled, 0)
+      }))
+
+    clock("some refused for being busy and others without an answer: it does not succeed", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const messages = yield* receiver.receive({ max: 2 })
+        onlyFirstLeaves(receiver)
+        yield* emulator.fail({ operation: "settle", error: busy(4) })
+        const error = yield* passing(receiver.completeAll(messages), "1 second").pipe(
+          failsWith("OperationTimeoutError")
+        )
+        assert.strictEqual(error.outcome, "unknown")
+        assert.strictEqual((yield* emulator.counters(Texts)).completed, 1)
+      }), { texts: { lockDuration: "5 minutes" } })
+
+    test("a deferred message is not tried again later once its receiver is closed, and fails by type", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const [receiver, message] = yield* Effect.scoped(Effect.gen(function*() {
+          const receiver = yield* ServiceBusReceiver.make(Texts)
+          const [message] = yield* receiver.receive()
+          yield* receiver.defer(message!)
+          const [deferred] = yield* receiver.receiveDeferred([message!.sequenceNumber])
+          return [receiver, deferred!] as const
+        }))
+        const exit = yield* Effect.exit(receiver.settle(message, Settlement.retryAfter("1 hour")))
+        assert.isTrue(Exit.isFailure(exit) && !Exit.hasDies(exit) && !Exit.hasInterrupts(exit), String(exit))
+        assert.lengthOf(yield* emulator.messages(Texts), 1)
+      }))
+
+    clock(
+      "a session processor, where nothing is tried again, gives a message that a busy peer refused back with its session",
+      () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.send(Rooms, [{ body: "0", sessionId: "a" }, { body: "1", sessionId: "a" }])
+          yield* emulator.fail({ operation: "settle", error: busy(4) })
+          const seen: Array<string> = []
+          const processor = yield* ServiceBusProcessor.makeSessions(Rooms, (body) => {
+            seen.push(body)
+            return Effect.void
+          }, { concurrentSessions: 1 })
+          yield* passing(until(Effect.map(emulator.counters(Rooms), ({ completed }) =>
+            completed === 2)))
+          const report = yield* passing(processor.drain)
+          assert.deepStrictEqual(seen, ["0", "0", "1"])
+          assert.strictEqual(report.received, report.settled + report.released + report.expired)
+          assert.deepInclude(report, { released: 1, unsettled: 0, completed: 2 })
+        }),
+      once
+    )
+
+    test("a stream's end gives back what was not pulled; an interrupted receive loses nothing", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(10))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        for (let i = 0; i < 5; i++) {
+          const fiber = yield* start(receiver.receive({ max: 1 }))
+          for (let j = 0; j < i * 3; j++) {
+            yield* Effect.yieldNow
+          }
+          yield* Fiber.interrupt(fiber)
+        }
+        const first = yield* Stream.runCollect(Stream.take(receiver.messages, 3))
+        yield* receiver.completeAll(first)
+        const rest = yield* receiver.receive({ max: 10, maxWait: "2 seconds", maxWaitAfterFirst: "200 millis" }).pipe(
+          passing
+        )
+        assert.isAtLeast(first.length + rest.length, 5)
+        yield* receiver.completeAll(rest)
+      }))
+  })
+
+describe("Settling in trouble", () => both(suite))
