@@ -1,0 +1,28 @@
+// What the service runs on, by the environment: a connection string, a namespace with the identity of the process, or, where
+// neither is set, the embedded broker.
+import { DefaultAzureCredential } from "@azure/identity"
+import { Config, Effect, Layer, Option } from "effect"
+import { ConnectionString, ServiceBusClient, ServiceBusCredential, type ServiceBusError } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import { Orders, Shipments } from "./Contracts.ts"
+
+/** The entities as they are declared in Azure, for a local run and for the tests. */
+export const layerEmulator = Emulator.layer({
+  entities: [
+    Emulator.entity(Orders, { lockDuration: "30 seconds", maxDeliveryCount: 5 }),
+    Emulator.entity(Shipments, { lockDuration: "30 seconds", maxDeliveryCount: 5 })
+  ]
+})
+
+type Client = Layer.Layer<ServiceBusClient.ServiceBusClient, ServiceBusError.Any>
+
+export const layer = Layer.unwrap(Effect.gen(function*(): Effect.fn.Return<Client, Config.ConfigError> {
+  const connectionString = yield* Config.option(ConnectionString.config())
+  if (Option.isSome(connectionString)) return ServiceBusClient.layerConnectionString(connectionString.value)
+  const namespace = yield* Config.option(Config.String("SERVICE_BUS_NAMESPACE"))
+  if (Option.isNone(namespace)) return layerEmulator
+  return ServiceBusClient.layer({
+    fullyQualifiedNamespace: namespace.value,
+    credential: ServiceBusCredential.identity(new DefaultAzureCredential())
+  })
+}))
