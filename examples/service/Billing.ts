@@ -29,8 +29,11 @@ export const run = Effect.gen(function*() {
         yield* Effect.log(`Billed ${order.id}`)
         return Settlement.complete
       },
-      Effect.catchTag("CardDeclined", ({ limit }) =>
-        Effect.succeed(Settlement.deadLetter({ reason: "CardDeclined", description: `The limit is ${limit}` })))
+      Effect.catchTag(
+        "CardDeclined",
+        ({ limit }) =>
+          Effect.succeed(Settlement.deadLetter({ reason: "CardDeclined", description: `The limit is ${limit}` }))
+      )
     ),
     { concurrency: 16, drainTimeout: "20 seconds" }
   )
