@@ -16,7 +16,7 @@ import * as deleting from "./internal/receiver/BatchDelete.ts"
 import * as peeking from "./internal/receiver/MessageBrowser.ts"
 import { internalsOf } from "./internal/receiver/receivers.ts"
 import type { Asking } from "./internal/receiver/ReceiverState.ts"
-import { internalsOf as sendersInternals } from "./internal/sender/SenderState.ts"
+import * as SenderState from "./internal/sender/SenderState.ts"
 import { Telemetry } from "./internal/telemetry/Telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -406,7 +406,7 @@ const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send
     const left = new Set<number>()
     let fatal: AttachError | undefined
     const unsent = new Set<number>()
-    const sink = sendersInternals(sender).sink((indices, error) => {
+    const sink = SenderState.stateOf(sender).sink(undefined, (indices, error) => {
       if (!isForOne(error as SendError)) fatal ??= error as AttachError
       for (const index of indices) left.add(index)
       return true

@@ -7,6 +7,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
@@ -32,6 +33,21 @@ export interface Rejection<out M> {
   readonly error: outgoing.Refusal
 }
 
+/** How a sink batches, as a caller gives it. */
+export interface Options<in M, out E, out R> {
+  readonly linger?: Duration.Input | undefined
+  readonly concurrency?: number | undefined
+  readonly maxWaiting?: number | undefined
+  readonly onRejected?: ((rejection: Rejection<M>) => Effect.Effect<unknown, E, R>) | undefined
+}
+
+/**
+ * Takes the messages of a batch that the broker refused, and those of its key after it, by their indices in the stream;
+ * false where the sink is to fail instead.
+ */
+export type OnRefused = (indices: ReadonlyArray<number>, error: unknown) => boolean
+
+/** The same, checked. */
 export interface Settings<in M, out E, out R> {
   /** Milliseconds. */
   readonly linger: number
@@ -39,11 +55,7 @@ export interface Settings<in M, out E, out R> {
   readonly maxWaiting: number
   readonly maxWaitingBytes: number
   readonly onRejected: ((rejection: Rejection<M>) => Effect.Effect<unknown, E, R>) | undefined
-  /**
-   * Takes the messages of a batch that the broker refused, and those of its key after it, by their indices in the stream,
-   * where the sink is to go on.
-   */
-  readonly onRefused?: ((indices: ReadonlyArray<number>, error: unknown) => boolean) | undefined
+  readonly onRefused?: OnRefused | undefined
 }
 
 export interface Report<out M> {
