@@ -16,8 +16,8 @@ import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { randomUUID } from "node:crypto"
 import * as ConnectionString from "./ConnectionString.ts"
-import * as namespace from "./internal/namespace/Namespace.ts"
-import * as retryPolicy from "./internal/namespace/RetryPolicy.ts"
+import * as Namespace from "./internal/namespace/Namespace.ts"
+import * as RetryPolicy from "./internal/namespace/RetryPolicy.ts"
 import { readOptions, readValue, toMillis } from "./internal/options.ts"
 import { isCredential, type ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -194,24 +194,24 @@ const open = Effect.fnUntraced(function*(
     return yield* invalid("webSocketAgent", "an agent of node:http")
   }
   const retrying = yield* Effect.fromResult(readOptions(undefined, options.retry, "retry"))
-  const maxRetries = retrying.maxRetries ?? retryPolicy.defaults.maxRetries
+  const maxRetries = retrying.maxRetries ?? RetryPolicy.defaults.maxRetries
   if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
     return yield* invalid("retry.maxRetries", "an integer from 0 to 100")
   }
   const range = "a duration from 1 millisecond to 1 hour"
   const retry = {
     maxRetries,
-    delay: yield* millis("retry.delay", retrying.delay ?? retryPolicy.defaults.delay, 1, 3600_000, range),
+    delay: yield* millis("retry.delay", retrying.delay ?? RetryPolicy.defaults.delay, 1, 3600_000, range),
     maxDelay: yield* millis(
       "retry.maxDelay",
-      retrying.maxDelay ?? retryPolicy.defaults.maxDelay,
+      retrying.maxDelay ?? RetryPolicy.defaults.maxDelay,
       1,
       3600_000,
       range
     )
   }
   const identifier = options.identifier ?? `effect-service-bus-${randomUUID()}`
-  const opened = yield* namespace.make({
+  const opened = yield* Namespace.make({
     host: target.host,
     endpoint: yield* endpointOf(options, target.endpoint),
     credential: target.credential,
@@ -228,7 +228,7 @@ const open = Effect.fnUntraced(function*(
     state: SubscriptionRef.changes(opened.state),
     health: opened.health
   })
-  namespace.attachTo(client, opened)
+  Namespace.attachTo(client, opened)
   return client
 })
 
@@ -363,7 +363,7 @@ export const namespaceFor = Effect.fnUntraced(function*(entity: ServiceBusEntity
   if (problem !== undefined) {
     return yield* new InvalidOptionError({ option: "entity", expected: "a valid name", description: problem })
   }
-  const opened = namespace.of(yield* ServiceBusClient)
+  const opened = Namespace.of(yield* ServiceBusClient)
   const { entityPath } = opened.options
   if (entityPath !== undefined && !within(entity.path.toLowerCase(), entityPath.toLowerCase())) {
     return yield* new InvalidOptionError({

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as replaying from "./internal/deadLetters/DeadLetterReplay.ts"
-import * as keeping from "./internal/namespace/keeping.ts"
+import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
 import { outOfRange, readOptions, withOptions } from "./internal/options.ts"
 import * as deleting from "./internal/receiver/BatchDelete.ts"
 import * as peeking from "./internal/receiver/MessageBrowser.ts"
@@ -325,7 +325,7 @@ const asking = (
     Effect.zip(
       Effect.flatMap(
         ServiceBusClient.namespaceFor(entity),
-        (namespace) => kept === undefined ? keeping.make(namespace) : Effect.succeed(kept)
+        (namespace) => kept === undefined ? keepingManagementNode(namespace) : Effect.succeed(kept)
       ),
       Effect.context<never>()
     ),

@@ -392,14 +392,14 @@ export const settleByToken = (
         })
       )
     }
-    const request = namespace.managing(
+    const request = namespace.withManagementNode(
       contract.path,
       Effect.void,
       (node, timeout) =>
         management.updateDisposition(node, { entity: contract.path, tokens, settlement: said, timeout })
     )
     const disposition = settling.dispositionOf(said)
-    const settle = telemetry.run(disposition, () => namespace.retrying.run(request), {
+    const settle = telemetry.run(disposition, () => namespace.retryPolicy.run(request), {
       attributes: () => ({
         "messaging.servicebus.disposition_status": disposition,
         "messaging.batch.message_count": tokens.length
@@ -426,8 +426,8 @@ export const renewByToken = (
     tokensOf(entity, tokens),
     ({ contract, namespace, telemetry }) =>
       telemetry.run("renew_message_lock", () =>
-        namespace.retrying.run(
-          namespace.managing(contract.path, Effect.void, (node, timeout) =>
+        namespace.retryPolicy.run(
+          namespace.withManagementNode(contract.path, Effect.void, (node, timeout) =>
             management.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout })),
           { isFinal: errorMap.isLockLost }
         ), { attributes: () => ({ "messaging.batch.message_count": tokens.length }) })

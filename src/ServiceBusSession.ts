@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as managementSessions from "./internal/management/SessionManagement.ts"
-import * as keeping from "./internal/namespace/keeping.ts"
+import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
 import {
   callForEffect,
   checkedCount,
@@ -283,14 +283,14 @@ export const list = (
   Stream.unwrap(
     Effect.gen(function*() {
       const entity = ServiceBusEntity.contractOf(input)
-      const namespace = yield* Effect.flatMap(ServiceBusClient.namespaceFor(entity), keeping.make)
+      const namespace = yield* Effect.flatMap(ServiceBusClient.namespaceFor(entity), keepingManagementNode)
       const { updatedSince } = yield* Effect.fromResult(readOptions(entity.path, options))
       if (updatedSince !== undefined && !isTime(updatedSince)) {
         return yield* outOfRange(entity.path, "updatedSince", "a DateTime")
       }
       return Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
         Effect.map(
-          namespace.retrying.look(namespace.managing(entity.path, Effect.void, (node, timeout) =>
+          namespace.retryPolicy.runIdempotent(namespace.withManagementNode(entity.path, Effect.void, (node, timeout) =>
             managementSessions.list(node, {
               entity: entity.path,
               updatedSince,

@@ -4,7 +4,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as E from "../ServiceBusError.ts"
-import type { AmqpError } from "./amqp/codec/Outcome.ts"
+
+/** What is read of an AMQP error (AMQP 1.0 section 2.8.14). */
+export interface ErrorCondition {
+  readonly condition: string
+  readonly description?: string | undefined
+}
 
 export interface Context {
   readonly entity?: string | undefined
@@ -47,7 +52,7 @@ const advice = (text: string | undefined) => {
 }
 
 /** The error of an AMQP condition. */
-export const fromCondition = (error: AmqpError, context: Context): E.Any => {
+export const fromCondition = (error: ErrorCondition, context: Context): E.Any => {
   const common = fields(context, error.condition, error.description)
   switch (error.condition) {
     case "amqp:not-found":
@@ -137,7 +142,7 @@ const renewTags = [...attachTags, "MessageLockLostError"] as const
 
 const narrowing = <const Tags extends ReadonlyArray<E.Any["_tag"]>>(tags: Tags) => {
   const set = new Set<E.Any["_tag"]>(tags)
-  return (error: AmqpError | E.Any, context: Context = {}): Extract<E.Any, { _tag: Tags[number] }> =>
+  return (error: ErrorCondition | E.Any, context: Context = {}): Extract<E.Any, { _tag: Tags[number] }> =>
     within<Tags[number]>(set, "_tag" in error ? error : fromCondition(error, context))
 }
 
@@ -189,9 +194,9 @@ export const sessionEnded = (
 
 /** Where an endpoint does not know an operation, trying again or another argument does not help. */
 export const unsupportedOr = <Err extends E.Any>(
-  error: AmqpError,
+  error: ErrorCondition,
   context: Context,
-  otherwise: (error: AmqpError, context: Context) => Err
+  otherwise: (error: ErrorCondition, context: Context) => Err
 ): Err | E.NotSupportedError =>
   error.condition === "amqp:not-implemented" || error.condition === "amqp:not-allowed"
     ? new E.NotSupportedError(fields(context, error.condition, error.description))
@@ -228,7 +233,7 @@ export const fromStatus = (
   status: number,
   condition: string | undefined,
   description: string | undefined
-): AmqpError => ({
+): ErrorCondition => ({
   condition: condition ?? conditionOf(status),
   description
 })
@@ -334,7 +339,7 @@ export const protocolBroken = (
  * A peer ended a connection, or a session, that was open. Whatever for: it is lost like any other, and what is not allowed on
  * the next one is said there. Only where there are too many is it the answer to opening it.
  */
-export const closed = (error: AmqpError, context: Context = {}): E.ServiceBusConnectionError | E.ServiceBusError =>
+export const closed = (error: ErrorCondition, context: Context = {}): E.ServiceBusConnectionError | E.ServiceBusError =>
   error.condition === "amqp:resource-limit-exceeded"
     ? connectError(error, context) as E.ServiceBusError
     : new E.ServiceBusConnectionError(fields(context, error.condition, error.description))

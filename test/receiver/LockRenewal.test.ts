@@ -49,12 +49,12 @@ const suite = (name: Name, layerFor: LayerFor) =>
     const requestsOf = (receiver: ServiceBusReceiver.ServiceBusReceiver<unknown>) => {
       const { receiving } = internalsOf(receiver)
       const sizes: Array<number> = []
-      const { managing } = receiving.namespace
-      const restore = () => Object.assign(receiving.namespace, { managing })
+      const { withManagementNode } = receiving.namespace
+      const restore = () => Object.assign(receiving.namespace, { withManagementNode })
       Object.assign(receiving.namespace, {
-        managing: (...args: Parameters<typeof managing>) => {
+        withManagementNode: (...args: Parameters<typeof withManagementNode>) => {
           const [entity, isOpen, request] = args
-          return managing(entity, isOpen, (node, timeout) =>
+          return withManagementNode(entity, isOpen, (node, timeout) =>
             request({
               ...node,
               request: (properties, body, operation) => {
@@ -245,7 +245,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const lost = messages[3]!
         const other = yield* ServiceBusReceiver.make(Texts)
         const behind = internalsOf(other).receiving
-        yield* behind.namespace.managing("texts", behind.isOpen, (node, timeout) =>
+        yield* behind.namespace.withManagementNode("texts", behind.isOpen, (node, timeout) =>
           management.updateDisposition(node, {
             entity: "texts",
             tokens: [lost.lockToken],
@@ -264,7 +264,9 @@ const suite = (name: Name, layerFor: LayerFor) =>
           [3]
         )
         assert.strictEqual((yield* emulator.counters(Texts)).lockExpired, 0)
-        yield* receiver.completeAll(messages.filter((message) => message !== lost))
+        yield* receiver.completeAll(messages.filter((message) =>
+          message !== lost
+        ))
       }), half)
 
     clock("ten thousand locks on one receiver are kept", () =>
@@ -307,7 +309,11 @@ const suite = (name: Name, layerFor: LayerFor) =>
           assert.isAtLeast(times, renewed - 1, String(renewalMargin))
           assert.isAtMost(times, renewed, String(renewalMargin))
         }
-        assert.strictEqual((yield* Effect.flatMap(Emulator.Emulator, (it) => it.counters(Texts))).lockExpired, 0)
+        assert.strictEqual(
+          (yield* Effect.flatMap(Emulator.Emulator, (it) =>
+            it.counters(Texts))).lockExpired,
+          0
+        )
       }), half)
 
     test("renewal options out of range are refused", () =>
@@ -330,7 +336,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const started = yield* Latch.make()
         const processor = yield* ServiceBusProcessor.make(
           receiver,
-          () => Effect.andThen(started.open, Effect.sleep("3 hours")),
+          () =>
+            Effect.andThen(started.open, Effect.sleep("3 hours")),
           { maxLockRenewal: Duration.infinity }
         )
         yield* started.await

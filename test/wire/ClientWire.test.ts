@@ -13,7 +13,7 @@ import { writeOutcome } from "../../src/internal/amqp/codec/Outcome.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import { type Performative, rhea } from "../../src/internal/amqp/engine/rhea.ts"
 import * as management from "../../src/internal/management/EntityManagement.ts"
-import type { RequestResponse } from "../../src/internal/management/RequestResponseLink.ts"
+import type { RequestResponseLink } from "../../src/internal/management/RequestResponseLink.ts"
 import * as outgoing from "../../src/internal/message/MessageBatch.ts"
 import { written as writtenOf } from "../../src/internal/receiver/SettlementOutcome.ts"
 import { MessageEncodeError } from "../../src/ServiceBusError.ts"
@@ -177,7 +177,7 @@ const written = Effect.fnUntraced(function*(settlement: Settlement.Settlement) {
   writeOutcome(writer, Result.getOrThrow(writtenOf(Texts, settlement)).outcome)
   const onLink = writer.take()
   const requests: Array<AmqpValue.AmqpValue> = []
-  const node: RequestResponse = {
+  const node: RequestResponseLink = {
     isLost: () => false,
     request: (_properties, body) => {
       requests.push(body)

@@ -27,7 +27,7 @@ import { OutgoingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import type { SessionPlane } from "../../src/internal/amqp/engine/SessionPlane.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
 import * as management from "../../src/internal/management/EntityManagement.ts"
-import type { RequestResponse } from "../../src/internal/management/RequestResponseLink.ts"
+import type { RequestResponseLink } from "../../src/internal/management/RequestResponseLink.ts"
 import * as cbs from "../../src/internal/namespace/Claims.ts"
 import * as namespace from "../../src/internal/namespace/Namespace.ts"
 import * as sas from "../../src/internal/namespace/SasToken.ts"
@@ -78,7 +78,7 @@ const managementOf = (link: Link): SessionPlane => {
   return found!
 }
 
-const node = Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => namespace.of(client).management("texts"))
+const node = Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => namespace.of(client).managementNode("texts"))
 
 describe("what came before the end of a link, in one read with it", () => {
   const ends = {
@@ -347,7 +347,7 @@ describe("operations on $management", () => {
 
   const answering = (body: AmqpValue.AmqpValue) => {
     const asked: Array<Readonly<Record<string, AmqpValue.AmqpValue>>> = []
-    const self: RequestResponse = {
+    const self: RequestResponseLink = {
       isLost: () => false,
       request: (properties) => {
         asked.push(properties)
@@ -359,7 +359,7 @@ describe("operations on $management", () => {
 
   const message = { id: "m", bytes: Buffer.alloc(1), sessionId: undefined, partitionKey: undefined }
 
-  const all = (self: RequestResponse, timeout: number) => {
+  const all = (self: RequestResponseLink, timeout: number) => {
     const common = { entity: "texts", timeout }
     const sequenceNumbers = [1n]
     return Effect.all([

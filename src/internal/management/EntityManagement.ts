@@ -18,7 +18,7 @@ import {
 } from "../../ServiceBusError.ts"
 import type { Properties, Settlement } from "../../Settlement.ts"
 import * as errorMap from "../errorMap.ts"
-import type { RequestResponse, Response } from "./RequestResponseLink.ts"
+import type { RequestResponseLink, Response } from "./RequestResponseLink.ts"
 
 const entryOf = (map: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue => {
   if (map instanceof Map) return map.get(name)
@@ -77,7 +77,7 @@ const statusOf = (settlement: Settlement): Readonly<Record<string, AmqpValue.Amq
 
 /** Settles messages by their lock tokens: what is left where the link that they came on is lost. */
 export const updateDisposition = Effect.fnUntraced(function*(
-  node: RequestResponse,
+  node: RequestResponseLink,
   options: {
     readonly entity: string
     readonly tokens: ReadonlyArray<string>
@@ -113,7 +113,7 @@ export const updateDisposition = Effect.fnUntraced(function*(
  * clock. `link` names the receiving link, which the service then counts as in use.
  */
 export const renewLocks = Effect.fnUntraced(function*(
-  node: RequestResponse,
+  node: RequestResponseLink,
   options: {
     readonly entity: string
     readonly tokens: ReadonlyArray<string>
@@ -176,7 +176,7 @@ const longsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> =>
   )
 
 /** Looks at messages of every state from a sequence number on; fewer than asked for may come, none means the end. */
-export const peek = Effect.fnUntraced(function*(node: RequestResponse, options: {
+export const peek = Effect.fnUntraced(function*(node: RequestResponseLink, options: {
   readonly entity: string
   readonly from: bigint
   readonly count: number
@@ -204,7 +204,7 @@ export const peek = Effect.fnUntraced(function*(node: RequestResponse, options: 
 })
 
 /** Schedules encoded messages, all of them or none, and gives their sequence numbers. */
-export const schedule = Effect.fnUntraced(function*(node: RequestResponse, options: {
+export const schedule = Effect.fnUntraced(function*(node: RequestResponseLink, options: {
   readonly entity: string
   readonly messages: ReadonlyArray<{
     readonly id: string
@@ -244,7 +244,7 @@ export const schedule = Effect.fnUntraced(function*(node: RequestResponse, optio
 })
 
 /** Takes scheduled messages back, all of them or none. */
-export const cancelScheduled = Effect.fnUntraced(function*(node: RequestResponse, options: {
+export const cancelScheduled = Effect.fnUntraced(function*(node: RequestResponseLink, options: {
   readonly entity: string
   readonly sequenceNumbers: ReadonlyArray<bigint>
   readonly timeout: number
@@ -261,7 +261,7 @@ export const cancelScheduled = Effect.fnUntraced(function*(node: RequestResponse
 })
 
 /** Receives deferred messages by their sequence numbers, all of them or none. */
-export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse, options: {
+export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponseLink, options: {
   readonly entity: string
   readonly sequenceNumbers: ReadonlyArray<bigint>
   readonly destructive: boolean
@@ -288,7 +288,7 @@ export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse
 })
 
 /** Deletes messages that were enqueued before a time, oldest first, and gives how many it were. */
-export const deleteMessages = Effect.fnUntraced(function*(node: RequestResponse, options: {
+export const deleteMessages = Effect.fnUntraced(function*(node: RequestResponseLink, options: {
   readonly entity: string
   readonly count: number
   readonly before: DateTime.Utc

@@ -28,7 +28,7 @@ export interface Response {
   readonly body: AmqpValue
 }
 
-export interface RequestResponse {
+export interface RequestResponseLink {
   /** Whether its links are lost. */
   readonly isLost: () => boolean
   /** Sends a request and waits for its response, whatever its status. */
@@ -54,7 +54,7 @@ const credit = 100
 export const make: (
   connection: Connection,
   options: Options
-) => Effect.Effect<RequestResponse, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
+) => Effect.Effect<RequestResponseLink, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
   const session = yield* Link.session(connection, options.timeout)
   const replyTo = `reply-${randomUUID()}`
   const sender = yield* Link.attach(session, {

@@ -9,7 +9,7 @@ import { type ListSessionsError, type SessionLockRenewalError, type SessionState
 import { ownBytes } from "../amqp/codec/OwnedBytes.ts"
 import * as errorMap from "../errorMap.ts"
 import { errorOf, field, isSuccess, itemsOf, malformed, serverTimeout } from "./EntityManagement.ts"
-import type { RequestResponse } from "./RequestResponseLink.ts"
+import type { RequestResponseLink } from "./RequestResponseLink.ts"
 
 interface OfSession {
   readonly entity: string
@@ -19,7 +19,7 @@ interface OfSession {
   readonly timeout: number
 }
 
-const request = (node: RequestResponse, name: string, operation: string, options: OfSession, body: object = {}) =>
+const request = (node: RequestResponseLink, name: string, operation: string, options: OfSession, body: object = {}) =>
   node.request(
     { operation: name, ...serverTimeout(options.timeout), "associated-link-name": options.link },
     { "session-id": options.sessionId, ...body },
@@ -28,7 +28,7 @@ const request = (node: RequestResponse, name: string, operation: string, options
 
 /** Renews the lock of a session and gives its new end by the broker's clock. */
 export const renewLock = Effect.fnUntraced(function*(
-  node: RequestResponse,
+  node: RequestResponseLink,
   options: OfSession
 ): Effect.fn.Return<DateTime.Utc, SessionLockRenewalError> {
   const operation = "renewSessionLock"
@@ -43,7 +43,7 @@ export const renewLock = Effect.fnUntraced(function*(
 
 /** The state of a session; undefined where it has none. */
 export const getState = Effect.fnUntraced(function*(
-  node: RequestResponse,
+  node: RequestResponseLink,
   options: OfSession
 ): Effect.fn.Return<Uint8Array | undefined, SessionStateError> {
   const operation = "getSessionState"
@@ -58,7 +58,7 @@ export const getState = Effect.fnUntraced(function*(
 
 /** Sets the state of a session, or clears it. */
 export const setState = Effect.fnUntraced(function*(
-  node: RequestResponse,
+  node: RequestResponseLink,
   options: OfSession & { readonly state: Uint8Array | undefined }
 ): Effect.fn.Return<void, SessionStateError> {
   const operation = "setSessionState"
@@ -80,7 +80,7 @@ const pageSize = 100
 
 /** One page of the sessions of an entity, and the cursor of the next. */
 export const list = Effect.fnUntraced(function*(
-  node: RequestResponse,
+  node: RequestResponseLink,
   options: {
     readonly entity: string
     readonly updatedSince: DateTime.Utc | undefined

@@ -1,5 +1,8 @@
 /**
- * The quotas of a message's properties (Service Bus quotas), which client and broker hold alike, and how they are counted.
+ * The quotas of a message's properties (Service Bus quotas), and how they are counted.
+ *
+ * A file of its own because client and broker hold the same quotas: the client when it encodes a message, the broker when it
+ * stores or changes one.
  */
 
 /**

@@ -1,8 +1,10 @@
 /**
- * How long a message may wait, on the wire. The header's ttl is a uint of milliseconds, which ends after 49.7 days; beyond
+ * The time to live of a message, on the wire. The header's ttl is a uint of milliseconds, which ends after 49.7 days; beyond
  * that the truth is creation-time and absolute-expiry-time. The official SDKs write both with every time to live, and the
  * service takes the difference of the pair where both are there (.NET's and JavaScript's message converters; live tests of
  * the JavaScript SDK).
+ *
+ * A file of its own because encoders, received messages and copies must agree on it.
  */
 
 /** What tells the time when a message is written. */

@@ -15,9 +15,9 @@ import type { Identity, ServiceBusCredential } from "../../ServiceBusCredential.
 import { type AttachError, CredentialError } from "../../ServiceBusError.ts"
 import { type Connection, orDeath } from "../amqp/Connection.ts"
 import * as errorMap from "../errorMap.ts"
-import * as RequestResponse from "../management/RequestResponseLink.ts"
+import * as RequestResponseLink from "../management/RequestResponseLink.ts"
 import { whole } from "../monotonicClock.ts"
-import * as supervisor from "./RecoveringLink.ts"
+import * as RecoveringLink from "./RecoveringLink.ts"
 import * as sas from "./SasToken.ts"
 
 export interface Claims {
@@ -291,9 +291,9 @@ export const make: (connection: Connection, options: {
   readonly timeout: number
 }) => Effect.Effect<Claims, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
   // The service detaches the node like any other link that is idle for long, and the connection goes on without it.
-  const node = yield* supervisor.make({
+  const node = yield* RecoveringLink.make({
     open: () =>
-      RequestResponse.make(connection, {
+      RequestResponseLink.make(connection, {
         address: "$cbs",
         entity: "$cbs",
         timeout: options.timeout,

@@ -1,17 +1,18 @@
 /**
  * What the links of one client share: the connection, opened by the first of them and closed after the last, its claims,
- * one `$management` node per entity, and the way in which operations are tried again.
+ * one `$management` node per entity, and the policy by which operations are tried again.
  *
- * A connection that dies is given up before anybody is told of it, so that whoever tries again opens a new one.
+ * A connection that dies is given up before its links hear of it, so that an operation that is tried again opens a new one.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as RcMap from "effect/RcMap"
 import * as RcRef from "effect/RcRef"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../../ServiceBusCredential.ts"
 import { type Any, type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
@@ -19,13 +20,12 @@ import * as Connection from "../amqp/Connection.ts"
 import type { Line } from "../amqp/engine/FrameTrace.ts"
 import * as Link from "../amqp/Link.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
-import * as behind from "../behind.ts"
 import * as errorMap from "../errorMap.ts"
-import * as RequestResponse from "../management/RequestResponseLink.ts"
+import * as RequestResponseLink from "../management/RequestResponseLink.ts"
 import { monotonic } from "../monotonicClock.ts"
-import * as cbs from "./Claims.ts"
-import * as supervisor from "./RecoveringLink.ts"
-import * as retryPolicy from "./RetryPolicy.ts"
+import * as Claims from "./Claims.ts"
+import * as RecoveringLink from "./RecoveringLink.ts"
+import * as RetryPolicy from "./RetryPolicy.ts"
 
 export interface Options {
   readonly host: string
@@ -39,7 +39,7 @@ export interface Options {
   readonly entityPath: string | undefined
   /** Whether every frame is logged. */
   readonly frameTrace: boolean
-  readonly retry: retryPolicy.Settings
+  readonly retry: RetryPolicy.Settings
 }
 
 /** What the connection is doing. */
@@ -48,31 +48,42 @@ export type ConnectionState = "disconnected" | "connecting" | "connected"
 export interface Namespace {
   readonly options: Options
   readonly state: SubscriptionRef.SubscriptionRef<ConnectionState>
-  readonly retrying: retryPolicy.Retrying
+  readonly retryPolicy: RetryPolicy.RetryPolicy
   /** A session for one link of an entity, on which the client holds a claim. It ends with the scope. */
   readonly session: (entity: string) => Effect.Effect<Link.Session, AttachError, Scope.Scope>
-  /** The `$management` node of an entity, on the connection of now. */
-  readonly management: (entity: string) => Effect.Effect<RequestResponse.RequestResponse, AttachError, Scope.Scope>
-  /** One request to that node, on behalf of a link whose scope is not closed. */
-  readonly managing: <A, E, E2>(
+  /** The `$management` node of an entity, on the present connection. */
+  readonly managementNode: (
+    entity: string
+  ) => Effect.Effect<RequestResponseLink.RequestResponseLink, AttachError, Scope.Scope>
+  /** Makes one request to that node, unless `isOpen` fails: the scope of the link that it is for may be closed. */
+  readonly withManagementNode: <A, E, E2>(
     entity: string,
     isOpen: Effect.Effect<void, E2>,
-    request: (node: RequestResponse.RequestResponse, timeout: number) => Effect.Effect<A, E>
+    request: (node: RequestResponseLink.RequestResponseLink, timeout: number) => Effect.Effect<A, E>
   ) => Effect.Effect<A, E | E2 | AttachError>
   /** Opens the connection if it is not, has the peer begin and end a session, and tells how long that took. */
   readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }
 
-/** The namespace behind a client. */
-export const { register: attachTo, of } = behind.make<Namespace>(
-  "This ServiceBusClient was not made by ServiceBusClient.make."
-)
+/** Where a client holds its namespace: no part of what it shows. */
+const namespaceOf: unique symbol = Symbol("effect-service-bus/Namespace")
 
-/** A node that nobody asks for so long is detached: the service would do it after ten minutes. */
+export const attachTo = (client: object, namespace: Namespace): void => {
+  Object.defineProperty(client, namespaceOf, { value: namespace })
+}
+
+/** The namespace of a client. Throws for a client that was not made here. */
+export const of = (client: object): Namespace => {
+  const namespace = (client as { readonly [namespaceOf]?: Namespace })[namespaceOf]
+  if (namespace === undefined) throw new Error("This ServiceBusClient was not made by ServiceBusClient.make.")
+  return namespace
+}
+
+/** A node that is not asked for so long is detached: the service would do it after ten minutes. */
 const managementIdle = Duration.minutes(5)
 
 /** Logs the frames of one connection, at the level Trace. */
-const trace = (context: Context.Context<never>, connection: number) => {
+const logFrames = (context: Context.Context<never>, connection: number) => {
   const fork = Effect.runForkWith(context)
   return ({ channel, direction, link, performative, text }: Line): void => {
     fork(
@@ -85,10 +96,10 @@ const trace = (context: Context.Context<never>, connection: number) => {
 
 interface Open {
   readonly connection: Connection.Connection
-  readonly claims: cbs.Claims
+  readonly claims: Claims.Claims
   readonly management: RcMap.RcMap<
     string,
-    supervisor.Supervised<RequestResponse.RequestResponse, AttachError>,
+    RecoveringLink.RecoveringLink<RequestResponseLink.RequestResponseLink, AttachError>,
     AttachError
   >
   /** Whether its scope is closed. */
@@ -99,17 +110,17 @@ interface Open {
 const shortestPause = 100
 
 /** A connection that lived for as long has worked, in milliseconds. */
-const routine = 10_000
+const provenLifetime = 10_000
 
-const gone = (): ServiceBusConnectionError =>
+const clientClosed = (): ServiceBusConnectionError =>
   new ServiceBusConnectionError({ description: "the client is closed", isClosed: true })
 
 export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const context = yield* Effect.context<never>()
     const state = yield* SubscriptionRef.make<ConnectionState>("disconnected")
-    const tokens = cbs.tokensOf(options.credential, options.timeout)
-    const policy = yield* retryPolicy.make(options.retry)
+    const tokens = Claims.tokensOf(options.credential, options.timeout)
+    const policy = yield* RetryPolicy.make(options.retry)
     /** Which connection is the current one: an older one that dies late changes nothing. */
     let generation = 0
     let latest: Open | undefined
@@ -121,7 +132,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       const { delay, maxDelay } = options.retry
       const now = monotonic(clock)
       // One that worked for a while has nothing to do with the pauses before it.
-      const last = unreadable === undefined || now - openedAt > routine + unreadable.pause
+      const last = unreadable === undefined || now - openedAt > provenLifetime + unreadable.pause
         ? delay / 2
         : unreadable.pause
       const pause = Math.max(shortestPause, Math.min(maxDelay, 2 * last))
@@ -129,46 +140,50 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     }
 
     const open = Effect.gen(function*(): Effect.fn.Return<Open, AttachError, Scope.Scope> {
-      const mine = ++generation
+      const own = ++generation
       yield* SubscriptionRef.set(state, "connecting")
       let isOver = false
-      // Lost first and closed later, it is told once.
+      // Lost first and closed later, it is reported once.
       const died = Effect.suspend(() => {
-        if (isOver || generation !== mine) return Effect.void
+        if (isOver || generation !== own) return Effect.void
         isOver = true
         return SubscriptionRef.set(state, "disconnected")
       })
-      return latest = yield* connect(died, mine).pipe(
+      return latest = yield* connect(died, own).pipe(
         Effect.tap(() => SubscriptionRef.set(state, "connected")),
         Effect.onError(() => died)
       )
     })
 
-    const connect = Effect.fnUntraced(function*(died: Effect.Effect<void>, mine: number) {
+    const connect = Effect.fnUntraced(function*(died: Effect.Effect<void>, own: number) {
       const connection = yield* Connection.open({
         endpoint: options.endpoint,
         hostname: options.host,
         containerId: options.identifier,
         userAgent: options.userAgent,
         openTimeout: options.timeout,
-        frameTrace: options.frameTrace ? trace(context, mine) : undefined
+        frameTrace: options.frameTrace ? logFrames(context, own) : undefined
       })
       const openedAt = monotonic(clock)
-      // First of all hooks: whoever is told of the death and tries again must find a new connection.
+      // First of all hooks: what is tried again when it hears of the death must find a new connection.
       const off = connection.onDeath((death) => {
         noteDeath(death, openedAt)
         Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))
       })
-      const claims = yield* cbs.make(connection, { host: options.host, timeout: options.timeout, tokens })
+      const claims = yield* Claims.make(connection, { host: options.host, timeout: options.timeout, tokens })
       const management = yield* RcMap.make({
         idleTimeToLive: managementIdle,
         // The service detaches a node like any other link that is idle for long.
         lookup: (entity: string) =>
-          supervisor.make({
+          RecoveringLink.make({
             open: () =>
               Effect.andThen(
                 claims.authorize(`${entity}/$management`),
-                RequestResponse.make(connection, { address: `${entity}/$management`, entity, timeout: options.timeout })
+                RequestResponseLink.make(connection, {
+                  address: `${entity}/$management`,
+                  entity,
+                  timeout: options.timeout
+                })
               ),
             isLost: (node) => node.isLost()
           })
@@ -194,7 +209,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     )
     const current = Effect.suspend(() =>
       closed
-        ? Effect.fail(gone())
+        ? Effect.fail(clientClosed())
         : unreadable !== undefined && monotonic(clock) < unreadable.until
         ? Effect.fail(unreadable.death)
         : RcRef.get(shared)
@@ -210,7 +225,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
      * What is refused as unauthorized is tried once more, under fresh tokens, before that is final: what the service knows of
      * a claim may be over before its time.
      */
-    const renewing = <A, Err extends Any, R>(
+    const withFreshClaim = <A, Err extends Any, R>(
       operation: Effect.Effect<A, Err, R>,
       until = Infinity
     ): Effect.Effect<A, Err, R> =>
@@ -226,25 +241,28 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       })
     const renew = (entity: string) =>
       Effect.flatMap(current, ({ claims }) => claims.renew(entity)).pipe(Effect.scoped, Effect.ignore)
-    const retrying: retryPolicy.Retrying = {
-      heeds: policy.heeds,
-      run: (operation, known) => renewing(policy.run(operation, known)),
-      look: (operation, limit) => renewing(policy.look(operation, limit), limit?.until),
-      persist: (operation, limit) => renewing(policy.persist(operation, limit), limit?.until)
+    const retryPolicy: RetryPolicy.RetryPolicy = {
+      applyAdvice: policy.applyAdvice,
+      isRetried: policy.isRetried,
+      run: (operation, options) => withFreshClaim(policy.run(operation, options)),
+      runIdempotent: (operation, limit) => withFreshClaim(policy.runIdempotent(operation, limit), limit?.until),
+      retryUntilSuccess: (operation, limit) => withFreshClaim(policy.retryUntilSuccess(operation, limit), limit?.until)
     }
 
-    /** A reference or map that is closed interrupts whoever asks: they are told why instead. */
-    const told = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ServiceBusConnectionError, R> =>
+    /** A reference or map that is closed interrupts those who use it: they fail with the reason instead. */
+    const failingWhenClosed = <A, E, R>(
+      effect: Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E | ServiceBusConnectionError, R> =>
       Effect.catchCause(
         effect,
         (cause): Effect.Effect<never, E | ServiceBusConnectionError> =>
-          closed && Cause.hasInterruptsOnly(cause) ? Effect.fail(gone()) : Effect.failCause(cause)
+          closed && Cause.hasInterruptsOnly(cause) ? Effect.fail(clientClosed()) : Effect.failCause(cause)
       )
 
-    const management = (entity: string) =>
-      told(
+    const managementNode = (entity: string) =>
+      failingWhenClosed(
         Effect.flatMap(current, ({ connection, isClosed, management }) =>
-          isClosed() ? Effect.fail(connection.dead() ?? gone()) : RcMap.get(management, entity).pipe(
+          isClosed() ? Effect.fail(connection.dead() ?? clientClosed()) : RcMap.get(management, entity).pipe(
             // The map keeps a failure for as long as it would keep a node.
             Effect.tapError(() =>
               RcMap.invalidate(management, entity)
@@ -256,14 +274,14 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     return {
       options,
       state,
-      retrying,
-      management,
-      managing: (entity, isOpen, request) =>
+      retryPolicy,
+      managementNode,
+      withManagementNode: (entity, isOpen, request) =>
         Effect.scoped(
-          Effect.flatMap(Effect.andThen(isOpen, management(entity)), (node) => request(node, options.timeout))
+          Effect.flatMap(Effect.andThen(isOpen, managementNode(entity)), (node) => request(node, options.timeout))
         ),
       session: (entity) =>
-        told(
+        failingWhenClosed(
           Effect.flatMap(current, ({ claims, connection }) =>
             Effect.andThen(claims.authorize(entity), Link.session(connection, options.timeout)))
         ),
@@ -274,9 +292,50 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         return Duration.nanos((yield* Clock.monotonicTimeNanos) - before)
       }).pipe(
         Effect.scoped,
-        told,
+        failingWhenClosed,
         Effect.mapError((error) => errorMap.healthError(error, { operation: "health" }))
       )
+    }
+  }
+)
+
+/**
+ * The namespace for several requests one after the other, of a caller that holds no link: its last management node, and with it
+ * the connection, is kept until the next one or the end of the scope. Otherwise each request would open a connection.
+ */
+export const keepingManagementNode = Effect.fnUntraced(
+  function*(namespace: Namespace): Effect.fn.Return<Namespace, never, Scope.Scope> {
+    let kept: RequestResponseLink.RequestResponseLink | undefined
+    let held: Scope.Closeable | undefined
+    const release = Effect.suspend(() => {
+      const scope = held
+      held = undefined
+      kept = undefined
+      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+    })
+    yield* Effect.addFinalizer(() => release)
+
+    const keep = (entity: string, node: RequestResponseLink.RequestResponseLink): Effect.Effect<void> =>
+      node === kept ? Effect.void : Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function*() {
+          const scope = Scope.makeUnsafe()
+          // It is there already: nothing goes over the wire.
+          const exit = yield* Effect.exit(restore(Scope.provide(namespace.managementNode(entity), scope)))
+          if (Exit.isFailure(exit) || exit.value !== node) return yield* Scope.close(scope, Exit.void)
+          yield* release
+          held = scope
+          kept = node
+        })
+      )
+
+    return {
+      ...namespace,
+      withManagementNode: (entity, isOpen, request) =>
+        namespace.withManagementNode(
+          entity,
+          isOpen,
+          (node, timeout) => Effect.andThen(keep(entity, node), request(node, timeout))
+        )
     }
   }
 )

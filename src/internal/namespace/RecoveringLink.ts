@@ -1,8 +1,8 @@
 /**
- * Keeps one link of a sender or receiver: opened when it is made, opened again by the next use after it was lost, closed
- * with its scope. A lost link is given up before anything new is opened, so that nobody lands on it again.
+ * A link that is opened when it is made, opened again by the next use after it was lost, and closed with its scope. It owns the
+ * scope of the link of now: a lost link is closed before a new one is opened, so that no use meets it again.
  *
- * Once its scope closes it gives nothing more: what is being opened is given up, and every use fails.
+ * Once its own scope closes, a link that is being opened is given up, and every use fails.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,10 +10,9 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { ServiceBusConnectionError } from "../../ServiceBusError.ts"
-import { ownScope } from "./ownScope.ts"
 
-export interface Supervised<L, E> {
-  /** The link of now, dead or alive. */
+export interface RecoveringLink<L, E> {
+  /** The link that was opened last, dead or alive. */
   readonly current: () => L
   /** How often the link was opened. */
   readonly generation: () => number
@@ -32,22 +31,23 @@ interface Options<L, E> {
 /** A link that cannot be opened leaves nothing in the scope. */
 export const make = <L, E>(
   options: Options<L, E>
-): Effect.Effect<Supervised<L, E>, E | ServiceBusConnectionError, Scope.Scope> => ownScope(supervise(options))
+): Effect.Effect<RecoveringLink<L, E>, E | ServiceBusConnectionError, Scope.Scope> =>
+  closedOnFailure(recovering(options))
 
-const supervise = Effect.fnUntraced(
+const recovering = Effect.fnUntraced(
   function*<L, E>(
     options: Options<L, E>
-  ): Effect.fn.Return<Supervised<L, E>, E | ServiceBusConnectionError, Scope.Scope> {
-    const turn = Semaphore.makeUnsafe(1)
+  ): Effect.fn.Return<RecoveringLink<L, E>, E | ServiceBusConnectionError, Scope.Scope> {
+    const mutex = Semaphore.makeUnsafe(1)
     const closing = Deferred.makeUnsafe<never, ServiceBusConnectionError>()
     let isClosed = false
-    let held: Scope.Closeable | undefined
+    let currentScope: Scope.Closeable | undefined
     let current: L | undefined
     let generation = 0
 
-    const giveUp = Effect.suspend(() => {
-      const scope = held
-      held = undefined
+    const closeCurrent = Effect.suspend(() => {
+      const scope = currentScope
+      currentScope = undefined
       return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
     })
 
@@ -55,8 +55,8 @@ const supervise = Effect.fnUntraced(
       Effect.suspend(() => {
         isClosed = true
         Deferred.doneUnsafe(closing, Effect.fail(closed()))
-        // After whoever is opening it.
-        return turn.withPermits(1)(giveUp)
+        // After a link that is being opened.
+        return mutex.withPermits(1)(closeCurrent)
       })
     )
 
@@ -64,14 +64,14 @@ const supervise = Effect.fnUntraced(
       Effect.gen(function*() {
         if (isClosed) return yield* closed()
         if (current !== undefined && !options.isLost(current)) return current
-        yield* giveUp
+        yield* closeCurrent
         const next = Scope.makeUnsafe()
         const link = yield* restore(
           Effect.raceFirst(Scope.provide(options.open(current), next), Deferred.await(closing))
         ).pipe(
           Effect.onError(() => Scope.close(next, Exit.void))
         )
-        held = next
+        currentScope = next
         current = link
         generation++
         return link
@@ -83,7 +83,7 @@ const supervise = Effect.fnUntraced(
         ? Effect.fail(closed())
         : current !== undefined && !options.isLost(current)
         ? Effect.succeed(current)
-        : turn.withPermits(1)(open)
+        : mutex.withPermits(1)(open)
     )
     yield* get
     return {
@@ -94,6 +94,24 @@ const supervise = Effect.fnUntraced(
     }
   }
 )
+
+/**
+ * Runs an effect in a scope below the caller's, which is closed at once where it fails, is interrupted, or gives a value that is
+ * not kept: nothing stays in the caller's scope, which may be that of a program that tries again and again.
+ */
+export const closedOnFailure = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  isKept: (value: A) => boolean = () => true
+): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Scope.Scope, (scope) => {
+      const own = Scope.forkUnsafe(scope)
+      return Effect.onExit(
+        restore(Scope.provide(effect, own)),
+        (exit) => Exit.isSuccess(exit) && isKept(exit.value) ? Effect.void : Scope.close(own, exit)
+      )
+    })
+  )
 
 const closed = (): ServiceBusConnectionError =>
   new ServiceBusConnectionError({ description: "the scope that it was made in is closed", isClosed: true })

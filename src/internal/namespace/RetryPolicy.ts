@@ -1,8 +1,8 @@
 /**
- * How an operation is tried again: exponential backoff with full jitter, only while its error can pass, at most so often;
- * and one gate per namespace that holds everybody back while the service throttles.
+ * How an operation is tried again: exponential backoff with full jitter, only while its error is retryable, at most so often.
+ * Each namespace has one policy, and all its operations wait together while the service throttles.
  *
- * An operation that succeeds at once costs nothing of this.
+ * An operation that succeeds at once pays for none of this.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -28,16 +28,16 @@ export const defaults: Settings = { maxRetries: 3, delay: 800, maxDelay: 60_000 
 /** For what runs until it is stopped: soon at first, and never more than half a minute apart, or what the settings say. */
 const untilItSucceeds: Settings = { maxRetries: Infinity, delay: 100, maxDelay: 30_000 }
 
-/** Nobody keeps a client away for longer at a time, in milliseconds; the service says ten seconds. */
+/** The longest throttling advice that is followed, in milliseconds; the service advises ten seconds. */
 const longestAdvice = 300_000
 
-/** Whether an operation may be tried again: also where the host is away for a moment, but not where it is not trusted. */
-export const canPass = (error: E.Any): boolean =>
+/** Whether an operation may be tried again after an error: also where the host is unreachable, but not where it is untrusted. */
+export const isRetryable = (error: E.Any): boolean =>
   error.isTransient || error._tag === "ServiceBusCommunicationError" && !errorMap.isUntrusted(error.cause)
 
-/** The same for what runs until it is stopped: what is full now has room again when others leave. */
-const canPassLater = (error: E.Any): boolean =>
-  canPass(error) || error._tag === "ServiceBusQuotaExceededError" ||
+/** The same for what runs until it is stopped: a quota that is used up now may be free again later. */
+const isRetryableLater = (error: E.Any): boolean =>
+  isRetryable(error) || error._tag === "ServiceBusQuotaExceededError" ||
   error._tag === "ServiceBusError" && error.condition === "amqp:resource-limit-exceeded"
 
 /** Between 0 and the backoff: full jitter keeps many clients from coming back together. `left` is for how long at most. */
@@ -55,9 +55,9 @@ const backoff = (settings: Settings, left: () => number) =>
 const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err =>
   attempts <= 1 || !("attempts" in error) ? error : errorMap.changed(error, { attempts })
 
-/** What is known of an operation beside what its tries say. */
-export interface Known<in Err> {
-  /** It was asked for before, and nobody knows what became of that. */
+/** What the caller knows of an operation beside what its tries say. */
+export interface RunOptions<in Err> {
+  /** An earlier request for the same, whose outcome is unknown. */
   readonly lost?: E.OperationTimeoutError | undefined
   /** Whether an error says how things stand, whatever an earlier try did: that a lock to be renewed is gone. */
   readonly isFinal?: (error: Err) => boolean
@@ -70,25 +70,27 @@ export interface Limit<out A, out Err, out R> {
   readonly otherwise: Effect.Effect<A, Err, R>
 }
 
-export interface Retrying {
-  /** Has all wait as the service wishes where an error says so; false where nothing is tried again. */
-  readonly heeds: (error: E.Any) => boolean
+export interface RetryPolicy {
+  /** Holds all operations back for as long as a throttling error advises. */
+  readonly applyAdvice: (error: E.Any) => void
+  /** Whether an operation that failed with an error is tried again at all. */
+  readonly isRetried: (error: E.Any) => boolean
   /**
-   * Runs an operation that changes something, and again while its error can pass, as often as the settings say. Once a try may
-   * have been carried out, no later failure says that it was not: it is OperationTimeoutError (`outcome: "unknown"`), and what
-   * the last try failed with is its cause.
+   * Runs an operation that changes something, and again while its error is retryable, as often as the settings say. Once a try
+   * may have been carried out, no later failure says that it was not: it is OperationTimeoutError (`outcome: "unknown"`), and
+   * what the last try failed with is its cause.
    */
   readonly run: <A, Err extends E.Any, R>(
     operation: Effect.Effect<A, Err, R>,
-    known?: Known<NoInfer<Err>>
+    options?: RunOptions<NoInfer<Err>>
   ) => Effect.Effect<A, Err, R>
-  /** The same for what changes nothing: the last try's error is the answer. */
-  readonly look: <A, Err extends E.Any, R>(
+  /** The same for what changes nothing or may be repeated: the last try's error is the answer. */
+  readonly runIdempotent: <A, Err extends E.Any, R>(
     operation: Effect.Effect<A, Err, R>,
     limit?: Limit<A, Err, R>
   ) => Effect.Effect<A, Err, R>
-  /** Looks again and again until it succeeds or its error cannot pass: for what runs until it is stopped. */
-  readonly persist: <A, Err extends E.Any, R>(
+  /** The same without a limit of tries, until it succeeds or its error is not retryable: for what runs until it is stopped. */
+  readonly retryUntilSuccess: <A, Err extends E.Any, R>(
     operation: Effect.Effect<A, Err, R>,
     limit?: Limit<A, Err, R>
   ) => Effect.Effect<A, Err, R>
@@ -106,44 +108,44 @@ const stillUnknown = (lost: E.OperationTimeoutError, last: E.Any): E.OperationTi
     cause: last
   })
 
-export const make = (settings: Settings): Effect.Effect<Retrying> =>
+export const make = (settings: Settings): Effect.Effect<RetryPolicy> =>
   Effect.map(Clock.Clock, (clock) => {
-    /** Until when the service wishes to be left alone, in milliseconds. It passes by time, never by a caller's fiber. */
-    let closedUntil = 0
-    const heed = (error: E.Any): void => {
+    /** Until when the service throttles, in milliseconds. It passes by time, never by a caller's fiber. */
+    let throttledUntil = 0
+    const applyAdvice = (error: E.Any): void => {
       if (error._tag !== "ServiceBusServerBusyError") return
       const advice = whole(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
-      closedUntil = Math.max(closedUntil, monotonic(clock) + advice)
+      throttledUntil = Math.max(throttledUntil, monotonic(clock) + advice)
     }
-    const under = <A, Err extends E.Any, R>(
+    const retry = <A, Err extends E.Any, R>(
       by: Settings,
       operation: Effect.Effect<A, Err, R>,
-      known: Known<Err> | undefined,
+      options: RunOptions<Err> | undefined,
       limit?: Limit<A, Err, R>
     ): Effect.Effect<A, Err, R> => {
-      const passes = by === persistent ? canPassLater : canPass
+      const isRetryableHere = by === endless ? isRetryableLater : isRetryable
       const left = (): number => limit === undefined ? Infinity : Math.max(0, limit.until - monotonic(clock))
       const attempt: Effect.Effect<A, Err, R> = Effect.suspend(() => {
-        const closed = closedUntil - monotonic(clock)
-        if (closed <= 0) return operation
-        const open = left()
-        return limit !== undefined && closed > open
-          ? Effect.andThen(Effect.sleep(open), limit.otherwise)
-          : Effect.andThen(Effect.sleep(closed), attempt)
+        const throttled = throttledUntil - monotonic(clock)
+        if (throttled <= 0) return operation
+        const rest = left()
+        return limit !== undefined && throttled > rest
+          ? Effect.andThen(Effect.sleep(rest), limit.otherwise)
+          : Effect.andThen(Effect.sleep(throttled), attempt)
       })
       return Effect.catch(attempt, (first) => {
-        let lost = known?.lost
+        let lost = options?.lost
         const note = (error: Err): void => {
-          heed(error)
-          if (known !== undefined && isUnknown(error)) lost ??= error
+          applyAdvice(error)
+          if (options !== undefined && isUnknown(error)) lost ??= error
         }
         /** One that was lost is among the operation's own errors. */
         const reported = (error: Err): Err =>
-          lost === undefined || isUnknown(error) || known?.isFinal?.(error) === true
+          lost === undefined || isUnknown(error) || options?.isFinal?.(error) === true
             ? error
             : stillUnknown(lost, error) as E.Any as Err
         note(first)
-        const isWorth = (error: Err): boolean => passes(error) && left() > 0
+        const isWorth = (error: Err): boolean => isRetryableHere(error) && left() > 0
         if (by.maxRetries === 0 || !isWorth(first)) return Effect.fail(reported(first))
         let attempts = 0
         return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
@@ -157,14 +159,12 @@ export const make = (settings: Settings): Effect.Effect<Retrying> =>
         )
       })
     }
-    const persistent = { ...untilItSucceeds, maxDelay: Math.min(untilItSucceeds.maxDelay, settings.maxDelay) }
+    const endless = { ...untilItSucceeds, maxDelay: Math.min(untilItSucceeds.maxDelay, settings.maxDelay) }
     return {
-      heeds: (error) => {
-        heed(error)
-        return settings.maxRetries > 0 && canPass(error)
-      },
-      run: (operation, known = {}) => under(settings, operation, known),
-      look: (operation, limit) => under(settings, operation, undefined, limit),
-      persist: (operation, limit) => under(persistent, operation, undefined, limit)
+      applyAdvice,
+      isRetried: (error) => settings.maxRetries > 0 && isRetryable(error),
+      run: (operation, options = {}) => retry(settings, operation, options),
+      runIdempotent: (operation, limit) => retry(settings, operation, undefined, limit),
+      retryUntilSuccess: (operation, limit) => retry(endless, operation, undefined, limit)
     }
   })

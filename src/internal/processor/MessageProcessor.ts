@@ -156,7 +156,7 @@ export class Processing<A, E, R> {
         })
       })
     )
-    const next = namespace.retrying.persist(served)
+    const next = namespace.retryPolicy.retryUntilSuccess(served)
     return Effect.catch(Effect.forever(next), (error) =>
       Effect.sync(() =>
         Deferred.doneUnsafe(

@@ -142,7 +142,7 @@ export class SessionProcessing<R> {
 
   private withSession(id: string | null): Effect.Effect<void, AttachError, R | Scope.Scope> {
     const { accept, entity, namespace } = this.options
-    const accepting = namespace.retrying.persist(
+    const accepting = namespace.retryPolicy.retryUntilSuccess(
       Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error))
     ) as Effect.Effect<Option.Option<Accepted> | SessionCannotBeLockedError, AttachError, Scope.Scope>
     // Whoever waits gives up his place when the processor drains or pauses.

@@ -33,9 +33,9 @@ const request = (self: Asking, count: number, before: DateTime.Utc): Effect.Effe
   const { entity, namespace, session } = self
   let unanswered: OperationTimeoutError | undefined
   return Effect.flatMap(
-    namespace.retrying.run(
+    namespace.retryPolicy.run(
       Effect.catchTag(
-        namespace.managing(
+        namespace.withManagementNode(
           entity.path,
           self.isOpen,
           (node, timeout) =>

@@ -30,7 +30,7 @@ const fetch = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> {
   const entity = self.entity.path
   const { isOpen, namespace } = self
-  const asked = namespace.managing(entity, isOpen, (node, timeout) => {
+  const asked = namespace.withManagementNode(entity, isOpen, (node, timeout) => {
     // It is not asked again for a caller who is gone.
     if (request.isAbandoned) return Effect.interrupt
     request.isOut = true
@@ -49,7 +49,7 @@ const fetch = Effect.fnUntraced(function*(
     )
   })
   // Whoever was answered nothing may have them locked, or have had them deleted.
-  const messages = yield* namespace.retrying.run(asked).pipe(
+  const messages = yield* namespace.retryPolicy.run(asked).pipe(
     Effect.catchTag(
       "MessageNotFoundError",
       (error) =>

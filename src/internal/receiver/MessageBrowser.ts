@@ -18,7 +18,7 @@ import type { PeekedMessage } from "../../ServiceBusMessage.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
 import * as management from "../management/EntityManagement.ts"
-import type { RequestResponse } from "../management/RequestResponseLink.ts"
+import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
 import { Peeked } from "../message/ReceivedMessage.ts"
 import { checkedCount, isSequenceNumber, outOfRange, readOptions } from "../options.ts"
 import { found, type Hooks } from "../telemetry/Telemetry.ts"
@@ -27,9 +27,9 @@ import type { Asking } from "./ReceiverState.ts"
 /** A request to the entity's node that changes nothing there, tried again while its error can pass. */
 const looking = <A, Err extends PeekError | SessionLockLostError>(
   self: Asking,
-  request: (node: RequestResponse, timeout: number) => Effect.Effect<A, Err>
+  request: (node: RequestResponseLink, timeout: number) => Effect.Effect<A, Err>
 ): Effect.Effect<A, Err | AttachError | SessionLockLostError> =>
-  self.namespace.retrying.look(self.namespace.managing(self.entity.path, self.isOpen, request))
+  self.namespace.retryPolicy.runIdempotent(self.namespace.withManagementNode(self.entity.path, self.isOpen, request))
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
 export const sectionsFrom = Effect.fnUntraced(function*(

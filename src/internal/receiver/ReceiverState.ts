@@ -29,7 +29,7 @@ import * as management from "../management/EntityManagement.ts"
 import { Destructive, Locked, sectionsOf, tokenFromTag } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
-import * as supervisor from "../namespace/RecoveringLink.ts"
+import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 import type { Undecodable } from "../options.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import * as lockWheel from "./LockRenewal.ts"
@@ -105,7 +105,7 @@ export const make = Effect.fnUntraced(function*(options: {
     telemetry.attached("receiver")
     return link
   })
-  const link = yield* namespace.retrying.look(supervisor.make({
+  const link = yield* namespace.retryPolicy.runIdempotent(RecoveringLink.make({
     open,
     isLost: (receiver) => receiver.link.dead() !== undefined
   }))
@@ -140,7 +140,7 @@ export const make = Effect.fnUntraced(function*(options: {
 
 /** Renews the locks of messages with one request. */
 const renewLocks = (self: Receiving, tokens: ReadonlyArray<string>) =>
-  self.namespace.managing(
+  self.namespace.withManagementNode(
     self.entity.path,
     self.isOpen,
     (node, timeout) =>
@@ -265,7 +265,7 @@ export const renewLock = (
   Effect.suspend(() => {
     const now = monotonic(self.clock)
     return Effect.map(
-      self.namespace.retrying.run(renewLocks(self, [message.lockToken]), { isFinal: errorMap.isLockLost }),
+      self.namespace.retryPolicy.run(renewLocks(self, [message.lockToken]), { isFinal: errorMap.isLockLost }),
       (times) => {
         self.wheel.renewed(lockOf(self, message, delivery), now)
         return times[0]!

@@ -31,7 +31,7 @@ import type { Receiver } from "../amqp/ReceiverLink.ts"
 import { bind } from "../bound.ts"
 import { isUnreadable } from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
-import { canPass } from "../namespace/RetryPolicy.ts"
+import { isRetryable } from "../namespace/RetryPolicy.ts"
 import {
   checkedCount,
   checkedWait,
@@ -247,7 +247,7 @@ export class Reader {
         // What is tried again has the time that is left; what is held back until then gives what is here.
         const until = Math.max(deadline, monotonic(self.clock) + leastPatience)
         const gather = self.telemetry.receiving(
-          namespace.retrying.look(this.gather(max, deadline, until, afterFirst, body, claim), {
+          namespace.retryPolicy.runIdempotent(this.gather(max, deadline, until, afterFirst, body, claim), {
             until,
             otherwise: this.decode(max, body, claim)
           })
@@ -317,7 +317,7 @@ export class Reader {
         onSuccess: () => Effect.succeed(true),
         onFailure: (error: E | Lost | ServiceBusConnectionError) => {
           const { link, namespace, session } = this.self
-          if (canPass(error)) {
+          if (isRetryable(error)) {
             return monotonic(clock) - since >= receiving.routine ? Effect.succeed(false) : Effect.fail(error)
           }
           // A link that was attached is lost, whatever for: what is not allowed is said where it is attached again.
@@ -470,9 +470,12 @@ export class Reader {
   private persisting<E extends ReceiveError | Lost | MessageDecodeError>(
     next: (deadline: number) => Effect.Effect<ReadonlyArray<unknown>, E>
   ): Effect.Effect<ReadonlyArray<unknown>, E> {
-    const { clock, namespace: { retrying } } = this.self
+    const { clock, namespace: { retryPolicy } } = this.self
     const until = monotonic(clock) + this.maxWait
-    return retrying.persist(next(until), until === Infinity ? undefined : { until, otherwise: Effect.succeed(silence) })
+    return retryPolicy.retryUntilSuccess(
+      next(until),
+      until === Infinity ? undefined : { until, otherwise: Effect.succeed(silence) }
+    )
   }
 
   private stream(

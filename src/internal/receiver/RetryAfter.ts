@@ -30,7 +30,7 @@ import * as Sender from "../amqp/SenderLink.ts"
 import { copyOf } from "../message/MessageCopy.ts"
 import { arePropertiesTooLarge, maxPropertiesSize } from "../message/PropertyQuotas.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
-import * as supervisor from "../namespace/RecoveringLink.ts"
+import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 
 export interface Rescheduling {
   /**
@@ -64,13 +64,13 @@ export const make = Effect.fnUntraced(function*(options: {
   const { timeout } = namespace.options
   const scope = yield* Effect.scope
   const turn = Semaphore.makeUnsafe(1)
-  let link: supervisor.Supervised<Sender.Sender, AttachError> | undefined
+  let link: RecoveringLink.RecoveringLink<Sender.Sender, AttachError> | undefined
 
   const attach = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       const own = yield* Scope.fork(scope)
       link = yield* restore(Scope.provide(
-        supervisor.make({
+        RecoveringLink.make({
           open: () =>
             Effect.flatMap(
               namespace.session(entity.path),
@@ -126,7 +126,7 @@ export const make = Effect.fnUntraced(function*(options: {
             })
           )
         }
-        return namespace.retrying.run(Effect.flatMap(sender, (sender) =>
+        return namespace.retryPolicy.run(Effect.flatMap(sender, (sender) =>
           copy.length > sender.maxMessageSize
             ? Effect.fail(
               new MessageSizeExceededError({

@@ -19,7 +19,7 @@ import * as errorMap from "../errorMap.ts"
 import type { SettlingError } from "../errorMap.ts"
 import * as management from "../management/EntityManagement.ts"
 import { tokenFromTag } from "../message/ReceivedMessage.ts"
-import * as retryPolicy from "../namespace/RetryPolicy.ts"
+import * as RetryPolicy from "../namespace/RetryPolicy.ts"
 import { outOfRange } from "../options.ts"
 import {
   type Attributes,
@@ -203,7 +203,7 @@ const settleHeld = (
       const settled = again(self, busy.deliveries, settlement, busy.error, onAnswer)
       return left === undefined ? settled : Effect.andThen(settled, Effect.fail(left))
     }
-    if (session !== undefined || first === undefined && !retryPolicy.canPass(error)) return Effect.fail(error)
+    if (session !== undefined || first === undefined && !RetryPolicy.isRetryable(error)) return Effect.fail(error)
     const known = new Set(answered)
     const rest = deliveries.filter((delivery) => !known.has(delivery))
     const settled = settleElsewhere(self, rest, settlement, true, onAnswer)
@@ -232,9 +232,10 @@ const again = (
     // The link has answered for them.
     const holder = new LinklessHolder(self)
     for (const delivery of busy) holder.hold(delivery)
-    const { retrying } = self.namespace
+    const { retryPolicy } = self.namespace
+    retryPolicy.applyAdvice(error)
     // They are still ours, and nothing is said of those.
-    if (!retrying.heeds(error)) return Effect.fail(error)
+    if (!retryPolicy.isRetried(error)) return Effect.fail(error)
     return settleElsewhere(self, busy, settlement, false, onAnswer)
   })
 
@@ -378,7 +379,7 @@ export const settleElsewhere = (
     let uncertain = asked
     /** Whether a request may be with the peer that has not answered it: interrupting does not take it back. */
     let isOut = false
-    const request = namespace.managing(entity.path, self.isOpen, (node, timeout) => {
+    const request = namespace.withManagementNode(entity.path, self.isOpen, (node, timeout) => {
       isOut = true
       return management.updateDisposition(node, {
         entity: entity.path,
@@ -388,7 +389,7 @@ export const settleElsewhere = (
         timeout
       })
     })
-    return namespace.retrying.run(
+    return namespace.retryPolicy.run(
       Effect.tapError(request, (error) =>
         Effect.sync(() => {
           isOut = false

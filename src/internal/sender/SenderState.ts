@@ -27,11 +27,20 @@ import { Writer } from "../amqp/codec/Writer.ts"
 import * as SenderLink from "../amqp/SenderLink.ts"
 import * as HiddenState from "../HiddenState.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
-import type { RequestResponse } from "../management/RequestResponseLink.ts"
+import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
 import * as MessageBatch from "../message/MessageBatch.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import * as RecoveringLink from "../namespace/RecoveringLink.ts"
-import { isCount, isSequenceNumber, isTime, outOfRange, readList, readOptions, readValue, toMillis } from "../options.ts"
+import {
+  isCount,
+  isSequenceNumber,
+  isTime,
+  outOfRange,
+  readList,
+  readOptions,
+  readValue,
+  toMillis
+} from "../options.ts"
 import { callerOf, errorTypeOf, type Hooks, Telemetry } from "../telemetry/Telemetry.ts"
 import * as TraceContext from "../telemetry/TraceContext.ts"
 import * as SenderSink from "./SenderSink.ts"
@@ -45,7 +54,7 @@ export const make = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any, na
     (session) => SenderLink.make(session, { entity: entity.path, timeout: namespace.options.timeout })
   )
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
-  const link = yield* namespace.retrying.look(RecoveringLink.make({
+  const link = yield* namespace.retryPolicy.runIdempotent(RecoveringLink.make({
     open: () => Effect.tap(open, () => Effect.sync(() => telemetry.attached("sender"))),
     isLost: (sender) => sender.link.dead() !== undefined
   }))
@@ -88,7 +97,7 @@ export class SenderState {
   readonly entity: string
   private readonly encoder: MessageBatch.Encoder<Message>
   private readonly annotated: MessageBatch.Encoder<AmqpAnnotatedMessage>
-  readonly link: RecoveringLink.Supervised<SenderLink.Sender, AttachError>
+  readonly link: RecoveringLink.RecoveringLink<SenderLink.Sender, AttachError>
   private readonly namespace: Namespace
   private readonly clock: Clock.Clock
   private readonly telemetry: Telemetry
@@ -103,7 +112,7 @@ export class SenderState {
 
   constructor(
     contract: ServiceBusEntity.Any,
-    link: RecoveringLink.Supervised<SenderLink.Sender, AttachError>,
+    link: RecoveringLink.RecoveringLink<SenderLink.Sender, AttachError>,
     namespace: Namespace,
     clock: Clock.Clock,
     telemetry: Telemetry
@@ -124,7 +133,7 @@ export class SenderState {
   /** On the link of now, opened again where it was lost; what is tried again keeps its message ids. */
   private transfer(payload: Uint8Array, format: number): Effect.Effect<void, SendError> {
     const { link, namespace } = this
-    return namespace.retrying.run(Effect.flatMap(link.get, (sender) => sender.send([payload], [format])))
+    return namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => sender.send([payload], [format])))
   }
 
   private transferAll(batches: ReadonlyArray<MessageBatch.Batch>): Effect.Effect<void, SendError> {
@@ -133,7 +142,7 @@ export class SenderState {
     const accepted = new Set<MessageBatch.Batch>()
     const unsentOf = () => accepted.size === 0 ? batches : batches.filter((batch) => !accepted.has(batch))
     return Effect.onExit(
-      namespace.retrying.run(Effect.flatMap(link.get, (sender) => {
+      namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => {
         const tried = unsentOf()
         return sender.send(tried.map(({ payload }) => payload), tried.map(({ format }) => format), (index) => {
           accepted.add(tried[index]!)
@@ -346,10 +355,10 @@ export class SenderState {
 
   /** A request to the entity's node, tried again as sends are. */
   private request<A, E extends ScheduleError | CancelScheduledError>(
-    request: (node: RequestResponse, timeout: number) => Effect.Effect<A, E>
+    request: (node: RequestResponseLink, timeout: number) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | AttachError> {
     const { namespace } = this
-    return namespace.retrying.run(namespace.managing(this.entity, this.link.isOpen, request))
+    return namespace.retryPolicy.run(namespace.withManagementNode(this.entity, this.link.isOpen, request))
   }
 
   private timeOf(at: DateTime.Utc | Duration.Input): DateTime.Utc | undefined {
@@ -414,7 +423,8 @@ const countMessages = (span: Tracer.Span, ids: ReadonlyArray<string>): void => {
   if (ids.length === 1) span.attribute("messaging.message.id", ids[0])
 }
 
-const countOf = (batches: ReadonlyArray<MessageBatch.Batch>): number => batches.reduce((sum, { count }) => sum + count, 0)
+const countOf = (batches: ReadonlyArray<MessageBatch.Batch>): number =>
+  batches.reduce((sum, { count }) => sum + count, 0)
 
 /** Messages in batches. */
 interface Packed {

@@ -25,11 +25,11 @@ import {
 } from "../../ServiceBusError.ts"
 import * as Receiver from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
-import type { RequestResponse } from "../management/RequestResponseLink.ts"
+import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
 import * as sessions from "../management/SessionManagement.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
-import { ownScope } from "../namespace/ownScope.ts"
+import { closedOnFailure } from "../namespace/RecoveringLink.ts"
 import { handingOver } from "../receiver/Handover.ts"
 import * as lockWheel from "../receiver/LockRenewal.ts"
 import { durationOf, type Receiving } from "../receiver/ReceiverState.ts"
@@ -78,11 +78,11 @@ export const accept = (
       mine = scope
     })
     // One try; what comes to nothing leaves nothing in the caller's scope.
-    const attached = ownScope(attach, (attached) => attached !== undefined && "id" in attached)
+    const attached = closedOnFailure(attach, (attached) => attached !== undefined && "id" in attached)
     return handingOver(
       options.telemetry.accepting(
         Effect.flatMap(
-          options.namespace.retrying.look(
+          options.namespace.retryPolicy.runIdempotent(
             attached,
             options.id === null
               ? { until: monotonic(clock) + options.wait, otherwise: Effect.succeed(undefined) }
@@ -103,7 +103,7 @@ export const accept = (
 
 const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
   Effect.gen(function*() {
-    // The one of `ownScope`.
+    // The one of `closedOnFailure`.
     onScope((yield* Scope.Scope) as Scope.Closeable)
     const { destructive, entity, id, namespace, prefetch, wait } = options
     const session = yield* namespace.session(entity.path)
@@ -244,7 +244,10 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
     receiving,
     id,
     lockedUntil: () => DateTime.makeUnsafe(until),
-    renew: telemetry.run("renew_session_lock", () => namespace.retrying.run(renew, { isFinal: errorMap.isLockLost })),
+    renew: telemetry.run(
+      "renew_session_lock",
+      () => namespace.retryPolicy.run(renew, { isFinal: errorMap.isLockLost })
+    ),
     lost: Deferred.await(isLost)
   } satisfies Accepted
 })
@@ -253,14 +256,14 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
 const asking = <A, E>(
   { entity, isOpen, link, namespace }: Pick<Receiving, "entity" | "isOpen" | "link" | "namespace">,
   id: string,
-  request: (node: RequestResponse, options: {
+  request: (node: RequestResponseLink, options: {
     readonly entity: string
     readonly sessionId: string
     readonly link: string
     readonly timeout: number
   }) => Effect.Effect<A, E>
 ) =>
-  namespace.managing(
+  namespace.withManagementNode(
     entity.path,
     isOpen,
     (node, timeout) => request(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout })
@@ -274,7 +277,7 @@ export const getState = <S>(
   Effect.flatMap(
     self.receiving.telemetry.run(
       "get_session_state",
-      () => self.receiving.namespace.retrying.look(asking(self.receiving, self.id, sessions.getState))
+      () => self.receiving.namespace.retryPolicy.runIdempotent(asking(self.receiving, self.id, sessions.getState))
     ),
     (bytes) => {
       if (bytes === undefined) return Effect.succeed(Option.none())
@@ -315,7 +318,7 @@ export const setState = <S>(
       bytes = encoded.success
     }
     return self.receiving.telemetry.run("set_session_state", () =>
-      self.receiving.namespace.retrying.run(
+      self.receiving.namespace.retryPolicy.run(
         asking(self.receiving, self.id, (node, options) => sessions.setState(node, { ...options, state: bytes }))
       ))
   })

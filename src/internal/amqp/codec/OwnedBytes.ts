@@ -1,6 +1,8 @@
 /**
  * Bytes on memory of their own. What is read from a socket is a view of all that came with it, and small buffers of Node are
- * views of a pool: either way something small that stays keeps up to 64 KB.
+ * views of a pool: either way a few bytes that are kept would keep up to 64 KB with them.
+ *
+ * A file of its own because sessions join transfers with it, and messages, states and tags that are kept are copied with it.
  */
 
 /** A copy of just these bytes. */

@@ -1,12 +1,32 @@
 /**
- * Deliveries (AMQP 1.0 section 2.6.12) as the data plane knows them, in both directions, and who hears what becomes of them.
+ * Deliveries (AMQP 1.0 section 2.6.12) as the data plane knows them, in both directions, and the contracts of those who take
+ * part in them: the link and session of a delivery, its owner, and its holder.
  */
 import type { Outcome } from "../codec/Outcome.ts"
-import type { LinkPlane } from "./LinkPlane.ts"
 
-/** Who hears of a delivery's fate. Called inside the read of a frame: it may only complete, offer or queue. */
+/** The link of a delivery: a LinkPlane. */
+export interface DeliveryLink {
+  readonly session: DeliverySession
+}
+
+/** The session of a delivery's link: a SessionPlane. */
+export interface DeliverySession {
+  /** Settles a delivery that was sent: the answer to a receiver that settles second (AMQP 1.0 section 2.6.12). */
+  readonly settle: (delivery: OutgoingDelivery, outcome: Outcome | undefined) => void
+}
+
+/** Hears what becomes of a delivery. Called inside the read of a frame: it may only complete, offer or queue. */
 export interface DeliveryOwner {
   readonly onOutcome: (delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean) => void
+}
+
+/** How a payload is sent; unsettled, of message format 0 and with its id as its tag where nothing else is said. */
+export interface SendOptions {
+  readonly settled?: boolean
+  readonly format?: number
+  readonly tag?: Uint8Array
+  readonly owner?: DeliveryOwner
+  readonly index?: number
 }
 
 export class OutgoingDelivery {
@@ -15,7 +35,7 @@ export class OutgoingDelivery {
   /** How many bytes of the payload are on the wire. */
   sent = 0
   cancelled = false
-  readonly link: LinkPlane
+  readonly link: DeliveryLink
   /** Nothing once all of it is on the wire: a delivery that stays unsettled for long keeps no bytes. */
   payload: Uint8Array
   readonly settled: boolean
@@ -26,7 +46,7 @@ export class OutgoingDelivery {
   readonly index: number
 
   constructor(
-    link: LinkPlane,
+    link: DeliveryLink,
     payload: Uint8Array,
     settled: boolean,
     format: number,
@@ -49,7 +69,7 @@ export interface SettlementWaiter {
   readonly onSettled: (delivery: IncomingDelivery, outcome: Outcome | undefined) => void
 }
 
-/** Who holds a received delivery until it is settled. */
+/** Holds a received delivery until it is settled. */
 export interface Holder {
   readonly isUnsettled: (delivery: IncomingDelivery) => boolean
   /** There is nothing left to settle. */
@@ -66,10 +86,10 @@ export class IncomingDelivery {
   receivedAt = 0
   /** What the receiver knows of its lock: kept here, because a map beside would keep deliveries alive for long. */
   lock: object | undefined = undefined
-  /** Set by whoever receives it. */
+  /** Set by the receiver. */
   holder!: Holder
   /** The link that it came on; undefined for what came in a response. */
-  readonly link: LinkPlane | undefined
+  readonly link: DeliveryLink | undefined
   readonly id: number
   tag: Buffer
   readonly format: number
@@ -82,7 +102,7 @@ export class IncomingDelivery {
   readonly isTransactional: boolean
 
   constructor(
-    link: LinkPlane | undefined,
+    link: DeliveryLink | undefined,
     id: number,
     tag: Buffer,
     format: number,

@@ -1,13 +1,40 @@
 /**
  * The data plane's side of a link: the deliveries that wait for its credit, and those that came and are not handed over yet.
  */
-import type { IncomingDelivery, OutgoingDelivery, PartialDelivery } from "./Delivery.ts"
+import type { Outcome } from "../codec/Outcome.ts"
+import type {
+  DeliveryLink,
+  DeliverySession,
+  IncomingDelivery,
+  OutgoingDelivery,
+  PartialDelivery,
+  SendOptions,
+  SettlementWaiter
+} from "./Delivery.ts"
 import type { RheaLink } from "./rhea.ts"
-import type { SessionPlane } from "./SessionPlane.ts"
 
-export class LinkPlane {
+/** What the session of a link does for it: a SessionPlane. */
+export interface LinkSession extends DeliverySession {
+  /** Links with queued deliveries. */
+  readonly waiting: Array<LinkPlane>
+  /** Deliveries that the peer has not settled yet. */
+  readonly unsettled: number
+  /** Has the next turn write what rhea wants to say of a link. */
+  readonly registerLink: (link: LinkPlane) => void
+  /** Queues a delivery until the link has credit and the session a window. */
+  readonly send: (link: LinkPlane, payload: Uint8Array, options?: SendOptions) => OutgoingDelivery
+  /**
+   * Takes a delivery back. True if nothing of it was on the wire; otherwise its outcome is unknown and will not be
+   * reported any more.
+   */
+  readonly cancel: (delivery: OutgoingDelivery) => boolean
+  /** Says what becomes of a delivery that was received. With `settled: false` the peer's answer goes to the waiter. */
+  readonly dispose: (delivery: IncomingDelivery, outcome: Outcome, settled: boolean, waiter?: SettlementWaiter) => void
+}
+
+export class LinkPlane implements DeliveryLink {
   readonly link: RheaLink
-  readonly session: SessionPlane
+  readonly session: LinkSession
   /** Deliveries that wait for credit, in order; those before `head` are gone. */
   private queue: Array<OutgoingDelivery> = []
   private head = 0
@@ -29,7 +56,7 @@ export class LinkPlane {
   /** Drains that were over before their answer came: the answer may still come, or not at all. */
   lateDrains = 0
 
-  constructor(session: SessionPlane, link: RheaLink) {
+  constructor(session: LinkSession, link: RheaLink) {
     this.session = session
     this.link = link
   }

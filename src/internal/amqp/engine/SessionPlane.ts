@@ -18,14 +18,14 @@ import { addPart, joined, ownBytes } from "../codec/OwnedBytes.ts"
 import { DecodeProblem, type Reader } from "../codec/Reader.ts"
 import type { Writer } from "../codec/Writer.ts"
 import {
-  type DeliveryOwner,
   IncomingDelivery,
   OutgoingDelivery,
   type PartialDelivery,
+  type SendOptions,
   type SettlementWaiter
 } from "./Delivery.ts"
 import { FreeNumbers } from "./FreeNumbers.ts"
-import { LinkPlane } from "./LinkPlane.ts"
+import { LinkPlane, type LinkSession } from "./LinkPlane.ts"
 import type { RheaLink, RheaSession } from "./rhea.ts"
 
 interface PendingDisposition {
@@ -60,7 +60,7 @@ export interface Attaching {
 /** a - b in the serial number arithmetic of RFC 1982, which delivery and transfer ids follow. */
 export const distance = (a: number, b: number): number => (a - b) | 0
 
-export class SessionPlane {
+export class SessionPlane implements LinkSession {
   readonly host: Host
   readonly session: RheaSession
   /** Remote handle to link. rhea's own table keeps links that are detached. */
@@ -69,7 +69,6 @@ export class SessionPlane {
   private readonly sent = new Map<number, OutgoingDelivery>()
   private readonly received = new Map<number, IncomingDelivery>()
   private dispositions: Array<PendingDisposition> = []
-  /** Links with queued deliveries. */
   waiting: Array<LinkPlane> = []
   /** The next turn looks at it. */
   isDirty = false
@@ -99,22 +98,11 @@ export class SessionPlane {
     return plane
   }
 
-  /** Deliveries that the peer has not settled yet. */
   get unsettled(): number {
     return this.sent.size
   }
 
-  send(
-    link: LinkPlane,
-    payload: Uint8Array,
-    options: {
-      readonly settled?: boolean
-      readonly format?: number
-      readonly tag?: Uint8Array
-      readonly owner?: DeliveryOwner
-      readonly index?: number
-    } = {}
-  ): OutgoingDelivery {
+  send(link: LinkPlane, payload: Uint8Array, options: SendOptions = {}): OutgoingDelivery {
     const delivery = new OutgoingDelivery(
       link,
       payload,
@@ -129,10 +117,6 @@ export class SessionPlane {
     return delivery
   }
 
-  /**
-   * Takes a delivery back. True if nothing of it was on the wire; otherwise its outcome is unknown and will not be
-   * reported any more.
-   */
   cancel(delivery: OutgoingDelivery): boolean {
     delivery.cancelled = true
     if (delivery.id < 0) return true
@@ -140,7 +124,6 @@ export class SessionPlane {
     return false
   }
 
-  /** Says what becomes of a delivery that was received. With `settled: false` the peer's answer goes to the waiter. */
   dispose(delivery: IncomingDelivery, outcome: Outcome, settled: boolean, waiter?: SettlementWaiter): void {
     if (settled) this.received.delete(delivery.id)
     else {
@@ -151,7 +134,6 @@ export class SessionPlane {
     this.register()
   }
 
-  /** Settles a delivery that was sent: the answer to a receiver that settles second (AMQP 1.0 section 2.6.12). */
   settle(delivery: OutgoingDelivery, outcome: Outcome | undefined): void {
     this.sent.delete(delivery.id)
     this.dispositions.push({ role: false, id: delivery.id, settled: true, outcome })
