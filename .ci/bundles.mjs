@@ -22,7 +22,7 @@ const quickStart = () => {
   const readme = readFileSync(join(root, "README.md"), "utf8")
   const block = /```ts\n([^]*?)```/.exec(readme)[1]
   // A CommonJS program has no top-level await.
-  const program = block.replace(/^await (Effect\.runPromise\(.*\)) \/\/ .*$/m, "$1.then(print).then(again)")
+  const program = block.replace(/^console\.log\(await (Effect\.runPromise\(.*\))\)$/m, "$1.then(print).then(again)")
   if (program === block) throw new Error("the quick start ends otherwise than it did")
   return `import { Layer } from "effect"
 ${program}

@@ -1,10 +1,10 @@
-// Writes the README's table of operations and the errors each can fail with, out of the unions in src/ServiceBusError.ts.
-// `node .ci/errorTable.mjs --write` brings the README up to date; the tests say when it is not.
+// Writes the table of operations and the errors that each can fail with into docs/errors.md, out of the unions in
+// src/ServiceBusError.ts. `node .ci/errorTable.mjs --write` brings the page up to date; the tests say when it is not.
 import { readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
-const readme = join(root, "README.md")
+const page = join(root, "docs/errors.md")
 const [start, end] = ["<!-- errors: generated -->", "<!-- /errors -->"]
 
 /** What a user calls, and the union of its errors. */
@@ -54,10 +54,10 @@ export const table = () => {
 export const withTable = (text) => {
   const [before, rest] = text.split(start)
   const after = rest?.split(end)[1]
-  if (after === undefined) throw new Error(`the README has no ${start} … ${end}`)
+  if (after === undefined) throw new Error(`docs/errors.md has no ${start} … ${end}`)
   return `${before}${start}\n\n${table()}\n\n${end}${after}`
 }
 
-export const current = () => readFileSync(readme, "utf8")
+export const current = () => readFileSync(page, "utf8")
 
-if (process.argv.includes("--write")) writeFileSync(readme, withTable(current()))
+if (process.argv.includes("--write")) writeFileSync(page, withTable(current()))
