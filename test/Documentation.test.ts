@@ -1,5 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
 import * as CodeBlocks from "./support/codeBlocks.ts"
+import * as OptionTables from "./support/optionTables.ts"
 
 /** Proves each time that a block that is wrong is found, and where. */
 const broken: CodeBlocks.Page = {
@@ -55,12 +59,55 @@ describe("the code blocks of the documentation", () => {
   })
 })
 
-const tests = blocks.filter(CodeBlocks.isTest)
-if (tests.length > 0) {
-  describe("the tests that the documentation shows", async () => {
-    for (const { file } of tests) await import(/* @vite-ignore */ file)
+describe("the tests that the documentation shows", async () => {
+  for (const { file } of blocks.filter(CodeBlocks.isTest)) await import(/* @vite-ignore */ file)
+})
+
+describe("the links of the documentation", () => {
+  /** What is in the tarball; `dist` is not built for this. */
+  const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+    cwd: CodeBlocks.root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"]
   })
-}
+  const files = new Set(Array.from(packed.matchAll(/"path": "([^"]+)"/g), ([, path]) => path!))
+  const folders = new Set(
+    [...files].flatMap((file) => file.split("/").map((_, i, parts) => parts.slice(0, i).join("/")))
+  )
+
+  /** As GitHub makes them: lower case, spaces to hyphens, other signs left out. */
+  const anchorsOf = (text: string) =>
+    Array.from(
+      text.matchAll(/^#+ (.*)$/gm),
+      ([, heading]) => heading!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+    )
+
+  for (const { path, text } of CodeBlocks.markdown()) {
+    it(`${path}: every link leads to what is in the package`, () => {
+      const dead = Array.from(text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g), ([, to, anchor]) => {
+        const target = to === "" ? path : join(dirname(path), to!).replace(/\/$/, "")
+        if (!files.has(target)) return folders.has(target) ? undefined : target
+        if (anchor === undefined) return undefined
+        const headings = anchorsOf(readFileSync(join(CodeBlocks.root, target), "utf8"))
+        return headings.includes(anchor) ? undefined : `${target}#${anchor}`
+      }).filter((link) => link !== undefined)
+      assert.deepStrictEqual(dead, [])
+    })
+  }
+
+  it("README leads to every page", () => {
+    const readme = CodeBlocks.markdown().find(({ path }) => path === "README.md")!.text
+    assert.deepStrictEqual(
+      [...files].filter((file) => /^docs\/[^/]*\.md$/.test(file) && !readme.includes(`(${file})`)),
+      []
+    )
+  })
+
+  it("README has 200 lines at most", () => {
+    const readme = CodeBlocks.markdown().find(({ path }) => path === "README.md")!.text
+    assert.isAtMost(readme.split("\n").length, 200)
+  })
+})
 
 /** Cells may be padded by the formatter. */
 const squeezed = (text: string) => text.replace(/ +/g, " ").replace(/:?-+:?/g, "-")
@@ -71,4 +118,27 @@ it("the table of errors is the unions' own", async () => {
     readonly withTable: (text: string) => string
   }
   assert.strictEqual(squeezed(current()), squeezed(withTable(current())), "run: npm run errors")
+})
+
+describe("the tables of options", () => {
+  it("have every option that is declared, with its type, and no other", () => {
+    assert.deepStrictEqual(OptionTables.differences(OptionTables.declared(), OptionTables.documented(pages)), [])
+  })
+
+  it("miss nothing: an option without a row, a row without an option, and another type are found", () => {
+    const options = (entries: Record<string, string>) => new Map([["X.Options", new Map(Object.entries(entries))]])
+    assert.deepStrictEqual(
+      OptionTables.differences(
+        options({ kept: "number", new: "number", changed: "number" }),
+        options({ kept: "number", gone: "number", changed: "string" })
+      ),
+      [
+        "X.Options: new is declared, and no page tells of it",
+        "X.Options: changed is number, and a page says string",
+        "X.Options: a page tells of gone, which is not declared"
+      ]
+    )
+    assert.strictEqual(OptionTables.differences(options({ kept: "number" }), new Map()).length, 1)
+    assert.strictEqual(OptionTables.differences(new Map(), options({ kept: "number" })).length, 1)
+  })
 })

@@ -7,7 +7,7 @@
  *   any function, below imports of the usual modules and below the page's `<!-- given … -->` comments: declarations that
  *   a reader does not need to see.
  * - A block before a `text` block is run, and must print that text.
- * - A block that imports `@effect/vitest` is run as a test.
+ * - A block with an `it` is run as a test.
  */
 import { execFile } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -85,7 +85,8 @@ export const blocksOf = (page: Page): ReadonlyArray<Block> => {
   }))
   const fences = Array.from(text.matchAll(fence), (match) => ({
     language: match.groups!["language"]!,
-    code: match.groups!["code"]!,
+    // In a list it is indented.
+    code: match.groups!["code"]!.replaceAll(new RegExp(`^${match.groups!["indent"]}`, "gm"), ""),
     line: lineAt(text, match.index) + 1,
     start: match.index,
     end: match.index + match[0].length
@@ -107,7 +108,7 @@ export const blocksOf = (page: Page): ReadonlyArray<Block> => {
 
 const isModule = (code: string) => /^import /m.test(code)
 
-export const isTest = ({ code }: Block) => isModule(code) && code.includes("from \"@effect/vitest\"")
+export const isTest = ({ code }: Block) => /^it(\.\w+)*\(/m.test(code)
 
 /** Whether what it prints can be seen: a whole program that prints. */
 export const prints = (block: Block) => isModule(block.code) && !isTest(block) && /\b[Cc]onsole\.log\b/.test(block.code)
