@@ -14,15 +14,15 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { DecodeProblem } from "./internal/amqp/codec/Reader.ts"
 import { Writer } from "./internal/amqp/codec/Writer.ts"
-import * as annotatedMessage from "./internal/message/AnnotatedMessage.ts"
-import * as messageCodec from "./internal/message/MessageEncoder.ts"
+import * as AnnotatedMessage from "./internal/message/AnnotatedMessage.ts"
+import * as MessageEncoder from "./internal/message/MessageEncoder.ts"
 import { Received } from "./internal/message/ReceivedMessage.ts"
 import { MessageDecodeError, MessageEncodeError } from "./ServiceBusError.ts"
 import type { ReceivedMessage } from "./ServiceBusMessage.ts"
 
 export type { AmqpAnnotatedMessage, Header, Properties } from "./internal/message/AnnotatedMessage.ts"
 
-type AmqpAnnotatedMessage = annotatedMessage.AmqpAnnotatedMessage
+type AmqpAnnotatedMessage = AnnotatedMessage.AmqpAnnotatedMessage
 
 const sectionsOf = (message: ReceivedMessage<unknown>) => {
   const sections = Received.sectionsOf(message)
@@ -39,7 +39,7 @@ const sectionsOf = (message: ReceivedMessage<unknown>) => {
  * @category constructors
  */
 export const fromReceived = (message: ReceivedMessage<unknown>): AmqpAnnotatedMessage =>
-  annotatedMessage.ofSections(sectionsOf(message))
+  AnnotatedMessage.ofSections(sectionsOf(message))
 
 /**
  * The bytes of a received message as they came, in a copy: what `fromBytes` reads.
@@ -64,7 +64,7 @@ const writer = new Writer()
 export const toBytes = (message: AmqpAnnotatedMessage): Result.Result<Uint8Array, MessageEncodeError> => {
   writer.reset()
   try {
-    annotatedMessage.encode(writer, message)
+    AnnotatedMessage.encode(writer, message)
     // The writer's block is shared.
     return Result.succeed(new Uint8Array(writer.take()))
   } catch (error) {
@@ -72,7 +72,7 @@ export const toBytes = (message: AmqpAnnotatedMessage): Result.Result<Uint8Array
     return Result.fail(
       error instanceof MessageEncodeError
         ? error
-        : new MessageEncodeError(messageCodec.problemOf("message", error))
+        : new MessageEncodeError(MessageEncoder.problemOf("message", error))
     )
   }
 }
@@ -89,7 +89,7 @@ export const fromBytes = (bytes: Uint8Array): Result.Result<AmqpAnnotatedMessage
     return Result.fail(new MessageDecodeError({ part: "message", description: "it is no Uint8Array" }))
   }
   try {
-    return Result.succeed(annotatedMessage.decode(bytes))
+    return Result.succeed(AnnotatedMessage.decode(bytes))
   } catch (error) {
     if (!(error instanceof DecodeProblem)) throw error
     return Result.fail(new MessageDecodeError({ part: "message", description: error.message }))

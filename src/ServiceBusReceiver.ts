@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as errorMap from "./internal/errorMap.ts"
-import * as management from "./internal/management/EntityManagement.ts"
+import * as EntityManagement from "./internal/management/EntityManagement.ts"
 import { Locked } from "./internal/message/ReceivedMessage.ts"
 import {
   callForEffect,
@@ -396,7 +396,7 @@ export const settleByToken = (
       contract.path,
       Effect.void,
       (node, timeout) =>
-        management.updateDisposition(node, { entity: contract.path, tokens, settlement: said, timeout })
+        EntityManagement.updateDisposition(node, { entity: contract.path, tokens, settlement: said, timeout })
     )
     const disposition = settling.dispositionOf(said)
     const settle = telemetry.run(disposition, () => namespace.retryPolicy.run(request), {
@@ -404,7 +404,7 @@ export const settleByToken = (
         "messaging.servicebus.disposition_status": disposition,
         "messaging.batch.message_count": tokens.length
       }),
-      onSuccess: () => telemetry.settled(disposition, disposition, tokens.length)
+      onSuccess: () => telemetry.countSettled(disposition, disposition, tokens.length)
     }) as Effect.Effect<void, SettleError>
     return written.success.cut.length === 0
       ? settle
@@ -428,7 +428,7 @@ export const renewByToken = (
       telemetry.run("renew_message_lock", () =>
         namespace.retryPolicy.run(
           namespace.withManagementNode(contract.path, Effect.void, (node, timeout) =>
-            management.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout })),
+            EntityManagement.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout })),
           { isFinal: errorMap.isLockLost }
         ), { attributes: () => ({ "messaging.batch.message_count": tokens.length }) })
   )
@@ -490,7 +490,7 @@ export const settleEach = <A, E, R>(
               : abandon
         )
       )
-      return yield* internalsOf(receiver).receiving.telemetry.processing(
+      return yield* internalsOf(receiver).receiving.telemetry.runHandler(
         [message],
         handled,
         (exit) =>

@@ -13,7 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as managementSessions from "./internal/management/SessionManagement.ts"
+import * as SessionManagement from "./internal/management/SessionManagement.ts"
 import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
 import {
   callForEffect,
@@ -291,7 +291,7 @@ export const list = (
       return Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
         Effect.map(
           namespace.retryPolicy.runIdempotent(namespace.withManagementNode(entity.path, Effect.void, (node, timeout) =>
-            managementSessions.list(node, {
+            SessionManagement.list(node, {
               entity: entity.path,
               updatedSince,
               skip: cursor.skip,

@@ -336,7 +336,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
 
 describe("Sink", () => both(suite))
 
-const encoder = outgoing.messages(Texts, { currentTimeMillisUnsafe: () => 1 })
+const encoder = outgoing.messageEncoder(Texts, { currentTimeMillisUnsafe: () => 1 })
 
 type Text = OutgoingMessage<unknown>
 
@@ -429,10 +429,10 @@ describe("the sink by itself", () => {
     const limits = { maxMessageSize: 700, maxBatchSize: 700 }
     const ids = [undefined, "own", 7n, AmqpValue.uuid("00112233-4455-6677-8899-aabbccddeeff")] as const
     for (const messageId of ids) {
-      const ours = new outgoing.Batcher(encoder, new Writer())
+      const ours = new outgoing.BatchBuilder(encoder, new Writer())
       for (let i = 0; i < 20; i++) ours.add({ body: "x".repeat(50), messageId }, limits)
       ours.close()
-      const annotated = new outgoing.Batcher(outgoing.annotated(Texts, time), new Writer())
+      const annotated = new outgoing.BatchBuilder(outgoing.annotatedEncoder(Texts, time), new Writer())
       for (let i = 0; i < 20; i++) {
         annotated.add({ properties: { messageId }, body: { kind: "data", data: "x".repeat(50) } }, limits)
       }
@@ -451,7 +451,7 @@ describe("the sink by itself", () => {
   })
 
   it("a batch takes as many messages as fit into its bytes, and those may be fewer than one message's", () => {
-    const batcher = new outgoing.Batcher(encoder, new Writer())
+    const batcher = new outgoing.BatchBuilder(encoder, new Writer())
     const limits = { maxMessageSize: 2_000_000, maxBatchSize: 1_000_000 }
     for (let i = 0; i < 6000; i++) batcher.add({ body: "", messageId: "m" }, limits)
     assert.deepStrictEqual([batcher.closed.length, batcher.count], [0, 6000])

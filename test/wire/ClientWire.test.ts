@@ -211,8 +211,11 @@ describe("properties that a settlement changes", () => {
         assert(Result.isFailure(result))
         assert.deepInclude(result.failure, { _tag: "MessageEncodeError", part: "properties \"bad\"", entity: "texts" })
       }
-      const encoder = outgoing.messages(Texts, clock)
-      const error = outgoing.write(encoder, new Writer(), { body: "", applicationProperties: { good: 1, bad: value } })
+      const encoder = outgoing.messageEncoder(Texts, clock)
+      const error = outgoing.encodeMessage(encoder, new Writer(), {
+        body: "",
+        applicationProperties: { good: 1, bad: value }
+      })
       assert.deepInclude(error, { _tag: "MessageEncodeError", part: "applicationProperties \"bad\"" })
     })
   }
@@ -245,13 +248,13 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
       "a message",
       "applicationProperties",
       (applicationProperties) =>
-        outgoing.write(outgoing.messages(Texts, clock), new Writer(), { body: "", applicationProperties })
+        outgoing.encodeMessage(outgoing.messageEncoder(Texts, clock), new Writer(), { body: "", applicationProperties })
     ],
     [
       "an annotated message",
       "applicationProperties",
       (applicationProperties) =>
-        outgoing.write(outgoing.annotated(Texts, clock), new Writer(), {
+        outgoing.encodeMessage(outgoing.annotatedEncoder(Texts, clock), new Writer(), {
           applicationProperties,
           body: { kind: "empty" }
         })
@@ -284,9 +287,9 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
   }
 
   it("counts all that is no body", () => {
-    const encoder = outgoing.messages(Texts, clock)
+    const encoder = outgoing.messageEncoder(Texts, clock)
     const write = (message: Partial<OutgoingMessage<string>>) => {
-      const result = outgoing.write(encoder, new Writer(), { body: "", ...message })
+      const result = outgoing.encodeMessage(encoder, new Writer(), { body: "", ...message })
       return typeof result === "string" ? undefined : result.part
     }
     const annotations = { a: text(32_000), b: text(32_000) }
@@ -296,7 +299,7 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
   })
 
   it("a message that is too large by them leaves the batch as it was, and bytes of a message have no quota", () => {
-    const batcher = new outgoing.Batcher(outgoing.messages(Texts, clock), new Writer())
+    const batcher = new outgoing.BatchBuilder(outgoing.messageEncoder(Texts, clock), new Writer())
     const limits = { maxMessageSize: 262_144, maxBatchSize: 262_144 }
     assert.isString(batcher.add({ body: "a" }, limits))
     const { size } = batcher

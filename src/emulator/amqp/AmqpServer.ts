@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import type { AmqpError, Outcome } from "../../internal/amqp/codec/Outcome.ts"
 import type { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
 import * as DataPlanes from "../../internal/amqp/engine/DataPlane.ts"
-import * as Guard from "../../internal/amqp/engine/FrameGuard.ts"
+import * as FrameGuard from "../../internal/amqp/engine/FrameGuard.ts"
 import {
   rhea,
   type RheaConnection,
@@ -141,7 +141,7 @@ class ServedConnection implements Served {
       schedule: door.options.dispatcher.schedule,
       idleTimeout,
       padded: true,
-      onDecodeProblem: ({ message }) => this.violated(new Guard.Violation(message, "amqp:decode-error")),
+      onDecodeProblem: ({ message }) => this.violated(new FrameGuard.Violation(message, "amqp:decode-error")),
       onBreach: ({ condition, description }, session, link) => {
         const error = door.refusals.protocol(condition, description ?? "")
         if (link === undefined) this.endSession(session, error)
@@ -154,7 +154,7 @@ class ServedConnection implements Served {
       this.rhea.on(event, (error) => {
         // What it cannot write it cannot write a second time either.
         if (this.isRefused) return this.drop()
-        this.refuse(new Guard.Violation(error instanceof Error ? error.message : "The frame cannot be read."))
+        this.refuse(new FrameGuard.Violation(error instanceof Error ? error.message : "The frame cannot be read."))
         this.rhea._process()
       })
     }
@@ -166,7 +166,7 @@ class ServedConnection implements Served {
     this.rhea.on("receiver_open", ({ receiver }) => this.opened(receiver, () => this.receiverOpen(receiver)))
     this.rhea.on("sender_open", ({ sender }) => this.opened(sender, () => this.senderOpen(sender)))
     socket.on("close", () => this.end())
-    const guard = new Guard.Guard({
+    const guard = new FrameGuard.FrameGuard({
       role: "server",
       maxFrameSize,
       onViolation: (violation) => this.violated(violation),
@@ -174,7 +174,7 @@ class ServedConnection implements Served {
         this.lastRead = door.options.clock.currentTimeMillisUnsafe()
       }
     })
-    this.rhea.accept(Guard.wrap(socket, guard))
+    this.rhea.accept(FrameGuard.wrap(socket, guard))
     Sasl.serve(this.rhea, {
       policies: door.options.policies,
       authenticated: (policy) => {
@@ -187,12 +187,12 @@ class ServedConnection implements Served {
   }
 
   /** Answers a peer that broke the protocol, after the answers that were due. */
-  private violated(violation: Guard.Violation): void {
+  private violated(violation: FrameGuard.Violation): void {
     this.door.options.dispatcher.schedule(() => this.refuse(violation))
   }
 
   /** The answer is a header to what is no AMQP 1.0 (section 2.2), a close to a frame, and nothing while SASL goes on. */
-  private refuse(violation: Guard.Violation): void {
+  private refuse(violation: FrameGuard.Violation): void {
     this.isRefused = true
     if (violation.phase === "header") this.socket.write(amqpHeader)
     if (violation.phase === "amqp") {

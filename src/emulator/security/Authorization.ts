@@ -8,7 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createHmac, timingSafeEqual } from "node:crypto"
-import * as sas from "../../internal/namespace/SasToken.ts"
+import * as SasToken from "../../internal/namespace/SasToken.ts"
 
 /** A right of Service Bus. Manage implies the other two. */
 export type Right = "Send" | "Listen" | "Manage"
@@ -85,10 +85,10 @@ export const check = (
   now: number,
   isOurs: (host: string) => boolean
 ): Result.Result<Claim, TokenProblem> => {
-  const parts = sas.parse(token)
+  const parts = SasToken.parse(token)
   if (parts === undefined) return Result.fail("MalformedToken")
   const policy = policies.find((policy) => policy.name === parts.keyName)
-  if (policy === undefined || !sas.verify(parts, policy.key)) return Result.fail("InvalidSignature")
+  if (policy === undefined || !SasToken.verify(parts, policy.key)) return Result.fail("InvalidSignature")
   const expiresAt = parts.expiresAt * 1000
   if (expiresAt <= now) return Result.fail("ExpiredToken")
   const path = pathOf(audience)

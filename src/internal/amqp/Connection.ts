@@ -14,7 +14,7 @@ import * as errorMap from "../errorMap.ts"
 import { monotonic, whole } from "../monotonicClock.ts"
 import { DataPlane } from "./engine/DataPlane.ts"
 import * as Dispatcher from "./engine/Dispatcher.ts"
-import * as Guard from "./engine/FrameGuard.ts"
+import * as FrameGuard from "./engine/FrameGuard.ts"
 import * as FrameTrace from "./engine/FrameTrace.ts"
 import { engine, type RheaConnection, type RheaSession } from "./engine/rhea.ts"
 import * as Transport from "./transport/Transport.ts"
@@ -62,7 +62,7 @@ export interface Options {
   /** Milliseconds for connecting, SASL and open together. */
   readonly openTimeout: number
   /** Told of every frame, where somebody wants to know. */
-  readonly frameTrace?: ((line: FrameTrace.Line) => void) | undefined
+  readonly frameTrace?: ((line: FrameTrace.TracedFrame) => void) | undefined
 }
 
 /** Ours: the peer may send nothing for as long (AMQP 1.0 section 2.4.5). */
@@ -104,7 +104,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   let plane: DataPlane | undefined
   const silence: Silence = { reads: 0, lastRead: monotonic(clock), since: -1 }
   const doubted = Latch.makeUnsafe(false)
-  const guard = new Guard.Guard({
+  const guard = new FrameGuard.FrameGuard({
     role: "client",
     maxFrameSize,
     onViolation: (violation) => broken(violation, violation.condition),
@@ -142,7 +142,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
           onBreach: ({ condition, description }) => broken(new Error(description), condition)
         })
         dispatcher.schedule(connected)
-        return Guard.wrap(socket, guard)
+        return FrameGuard.wrap(socket, guard)
       }
     })
   })

@@ -45,7 +45,7 @@ export interface Granted {
 
 export type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlingError | undefined) => void
 
-export interface Receiver extends Holder {
+export interface ReceiverLink extends Holder {
   readonly link: Link.Link
   /** The session of the link, where it asked for one. */
   readonly granted: Granted | undefined
@@ -75,7 +75,7 @@ export interface Receiver extends Holder {
   readonly consume: (sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined) => void
 }
 
-export const make: (session: Link.Session, options: Options) => Effect.Effect<Receiver, AttachError, Scope.Scope> =
+export const make: (session: Link.Session, options: Options) => Effect.Effect<ReceiverLink, AttachError, Scope.Scope> =
   Effect.fnUntraced(function*(session, options) {
     const { session: wanted } = options
     const link = yield* Link.attach(session, {
@@ -93,7 +93,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
       })
     })
     const deadlines = yield* Deadlines.make(options.timeout)
-    const receiver = new OpenReceiver(link, options, deadlines, yield* Clock.Clock)
+    const receiver = new OpenReceiverLink(link, options, deadlines, yield* Clock.Clock)
     yield* Effect.addFinalizer(() => receiver.close)
     return receiver
   })
@@ -114,7 +114,7 @@ const grantOf = (link: Link.Link): Granted => {
   return { id: typeof id === "string" ? id : undefined, lockedUntil }
 }
 
-class OpenReceiver implements Receiver {
+class OpenReceiverLink implements ReceiverLink {
   readonly link: Link.Link
   readonly granted: Granted | undefined
   private readonly options: Options
@@ -256,7 +256,7 @@ class OpenReceiver implements Receiver {
         resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
         return
       }
-      const operation = new Settling(this, this.deadlines, deliveries, this.options.timeout, resume, onAnswer)
+      const operation = new PendingSettlement(this, this.deadlines, deliveries, this.options.timeout, resume, onAnswer)
       for (const delivery of deliveries) {
         this.unsettled.delete(delivery)
         this.link.session.dispose(delivery, outcome, false, operation)
@@ -322,7 +322,7 @@ class OpenReceiver implements Receiver {
 }
 
 /** Waits for the peer's answers to the dispositions of one call. */
-class Settling implements SettlementWaiter, Deadlines.Expiring {
+class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
   expiresAt = 0
   private done = false
   private remaining: number
@@ -339,7 +339,7 @@ class Settling implements SettlementWaiter, Deadlines.Expiring {
   private readonly heard: number
 
   constructor(
-    { granted, link }: Receiver,
+    { granted, link }: ReceiverLink,
     deadlines: Deadlines.Deadlines,
     deliveries: ReadonlyArray<IncomingDelivery>,
     timeout: number,

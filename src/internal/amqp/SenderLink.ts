@@ -15,7 +15,7 @@ import type { DeliveryOwner, OutgoingDelivery } from "./engine/Delivery.ts"
 import type { Performative } from "./engine/rhea.ts"
 import * as Link from "./Link.ts"
 
-export interface Sender {
+export interface SenderLink {
   readonly link: Link.Link
   /** The most bytes of one message that the peer takes. */
   readonly maxMessageSize: number
@@ -38,40 +38,41 @@ export interface Options {
   readonly timeout: number
 }
 
-export const make: (session: Link.Session, options: Options) => Effect.Effect<Sender, AttachError, Scope.Scope> = Effect
-  .fnUntraced(function*(session, options) {
-    const link = yield* Link.attach(session, {
-      role: "sender",
-      address: options.entity,
-      entity: options.entity,
-      timeout: options.timeout
+export const make: (session: Link.Session, options: Options) => Effect.Effect<SenderLink, AttachError, Scope.Scope> =
+  Effect
+    .fnUntraced(function*(session, options) {
+      const link = yield* Link.attach(session, {
+        role: "sender",
+        address: options.entity,
+        entity: options.entity,
+        timeout: options.timeout
+      })
+      const deadlines = yield* Deadlines.make(options.timeout)
+      const attach = link.rhea.remote.attach
+      const advertised = Number(attach?.["max_message_size"] ?? 0)
+      // 0 and absent mean no limit (AMQP 1.0 section 2.7.3); a peer without one gets the service's standard limit.
+      const maxMessageSize = advertised > 0 && Number.isSafeInteger(advertised)
+        ? advertised
+        : advertised > 0
+        ? 104857600
+        : 262144
+      return {
+        link,
+        maxMessageSize,
+        maxBatchSize: Math.min(maxMessageSize, batchSizeOf(attach?.["properties"]) ?? 1024 * 1024),
+        send: (payloads, formats, onAccepted) =>
+          payloads.length === 0 ? Effect.void : Effect.callback((resume) => {
+            const dead = link.dead()
+            if (dead !== undefined) {
+              resume(Effect.fail(errorMap.sendError(dead, { entity: options.entity, operation: "send" })))
+              return
+            }
+            const operation = new PendingSend(link, deadlines, payloads, formats, options.timeout, resume, onAccepted)
+            deadlines.add(operation)
+            return Effect.sync(() => operation.cancel())
+          })
+      }
     })
-    const deadlines = yield* Deadlines.make(options.timeout)
-    const attach = link.rhea.remote.attach
-    const advertised = Number(attach?.["max_message_size"] ?? 0)
-    // 0 and absent mean no limit (AMQP 1.0 section 2.7.3); a peer without one gets the service's standard limit.
-    const maxMessageSize = advertised > 0 && Number.isSafeInteger(advertised)
-      ? advertised
-      : advertised > 0
-      ? 104857600
-      : 262144
-    return {
-      link,
-      maxMessageSize,
-      maxBatchSize: Math.min(maxMessageSize, batchSizeOf(attach?.["properties"]) ?? 1024 * 1024),
-      send: (payloads, formats, onAccepted) =>
-        payloads.length === 0 ? Effect.void : Effect.callback((resume) => {
-          const dead = link.dead()
-          if (dead !== undefined) {
-            resume(Effect.fail(errorMap.sendError(dead, { entity: options.entity, operation: "send" })))
-            return
-          }
-          const operation = new Operation(link, deadlines, payloads, formats, options.timeout, resume, onAccepted)
-          deadlines.add(operation)
-          return Effect.sync(() => operation.cancel())
-        })
-    }
-  })
 
 /**
  * The most bytes of a batch by the peer's word, a ulong among the properties of its attach: the service gives it, and .NET
@@ -83,7 +84,7 @@ const batchSizeOf = (properties: Performative | undefined): number | undefined =
   return Number.isInteger(size) && size > 0 ? size : undefined
 }
 
-class Operation implements DeliveryOwner, Deadlines.Expiring {
+class PendingSend implements DeliveryOwner, Deadlines.Expiring {
   expiresAt = 0
   private done = false
   private remaining: number

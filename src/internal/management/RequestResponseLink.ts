@@ -73,7 +73,7 @@ export const make: (
   })
   const deadlines = yield* Deadlines.make(options.timeout)
   const writer = new Writer()
-  const pending = new Map<string, Exchange>()
+  const pending = new Map<string, PendingRequest>()
 
   let since = 0
   receiver.plane.onDeliveries = (deliveries) => {
@@ -114,18 +114,18 @@ export const make: (
           ))
           return
         }
-        const exchange: Exchange = new Exchange(sender, receiver, options, operation, (effect) => {
+        const request: PendingRequest = new PendingRequest(sender, receiver, options, operation, (effect) => {
           pending.delete(id)
-          deadlines.remove(exchange)
+          deadlines.remove(request)
           resume(effect)
         })
-        pending.set(id, exchange)
-        exchange.send(payload)
-        deadlines.add(exchange)
+        pending.set(id, request)
+        request.send(payload)
+        deadlines.add(request)
         return Effect.sync(() => {
           pending.delete(id)
-          deadlines.remove(exchange)
-          exchange.cancel()
+          deadlines.remove(request)
+          request.cancel()
         })
       })
   }
@@ -157,19 +157,19 @@ const encode = (
   return writer.take()
 }
 
-const answer = (pending: ReadonlyMap<string, Exchange>, delivery: IncomingDelivery): void => {
+const answer = (pending: ReadonlyMap<string, PendingRequest>, delivery: IncomingDelivery): void => {
   try {
     const sections = sectionsOf(delivery)
     const id = sections.readList(sections.properties)[5]
-    const exchange = typeof id === "string" ? pending.get(id) : undefined
-    if (exchange === undefined) return
+    const request = typeof id === "string" ? pending.get(id) : undefined
+    if (request === undefined) return
     const properties = sections.readRecord(sections.applicationProperties)
     const body = sections.readBody()
     // `$cbs` writes dashes where `$management` writes camel case.
     const status = properties["statusCode"] ?? properties["status-code"]
     const condition = properties["errorCondition"] ?? properties["error-condition"]
     const description = properties["statusDescription"] ?? properties["status-description"]
-    exchange.succeed({
+    request.succeed({
       status: typeof status === "number" ? status : typeof status === "bigint" ? Number(status) : 500,
       condition: typeof condition === "string"
         ? condition
@@ -201,7 +201,7 @@ const refusalOf = (outcome: Outcome | undefined): AmqpError | undefined => {
 }
 
 /** One request on its way. */
-class Exchange implements DeliveryOwner, Deadlines.Expiring {
+class PendingRequest implements DeliveryOwner, Deadlines.Expiring {
   expiresAt = 0
   private done = false
   private delivery: OutgoingDelivery | undefined

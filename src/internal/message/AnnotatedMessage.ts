@@ -10,9 +10,9 @@ import { ownBytes } from "../amqp/codec/OwnedBytes.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
 import type { Writer } from "../amqp/codec/Writer.ts"
-import * as messageCodec from "./MessageEncoder.ts"
-import * as receivedMessage from "./ReceivedMessage.ts"
-import * as lifetime from "./TimeToLive.ts"
+import * as MessageEncoder from "./MessageEncoder.ts"
+import * as ReceivedMessage from "./ReceivedMessage.ts"
+import * as TimeToLive from "./TimeToLive.ts"
 
 /**
  * The header of a message (AMQP 1.0 section 3.2.1).
@@ -82,11 +82,11 @@ const viaPartitionKey = "x-opt-via-partition-key"
 
 const annotation = (message: AmqpAnnotatedMessage, key: string): string | undefined => {
   const value = message.messageAnnotations?.[key]
-  return value === undefined || value === null ? undefined : receivedMessage.asString(value)
+  return value === undefined || value === null ? undefined : ReceivedMessage.asString(value)
 }
 
 /** Its id and what the broker routes by, where a message names them. @internal */
-export const routeOf = (message: AmqpAnnotatedMessage | undefined): messageCodec.Route => ({
+export const routeOf = (message: AmqpAnnotatedMessage | undefined): MessageEncoder.Route => ({
   messageId: message?.properties?.messageId,
   sessionId: message?.properties?.groupId,
   partitionKey: message === undefined ? undefined : annotation(message, partitionKey),
@@ -97,7 +97,10 @@ export const routeOf = (message: AmqpAnnotatedMessage | undefined): messageCodec
 const checked = (message: AmqpAnnotatedMessage, name: string, key: string): string | undefined => {
   const value = message.messageAnnotations?.[key]
   if (value === undefined || value === null) return undefined
-  return messageCodec.limited(name, receivedMessage.asString(value) ?? messageCodec.refuse(name, "it must be a string"))
+  return MessageEncoder.limitedText(
+    name,
+    ReceivedMessage.asString(value) ?? MessageEncoder.refuse(name, "it must be a string")
+  )
 }
 
 /**
@@ -109,16 +112,16 @@ const checked = (message: AmqpAnnotatedMessage, name: string, key: string): stri
 export const encodeToSend = (
   writer: Writer,
   message: AmqpAnnotatedMessage,
-  now: lifetime.Now,
+  now: TimeToLive.Now,
   name?: string
 ): string => {
   const { properties } = message
-  const id = messageCodec.idOf(properties?.messageId === undefined ? name : properties.messageId)
-  const sessionId = messageCodec.limited("sessionId", properties?.groupId)
-  messageCodec.limited("replyToSessionId", properties?.replyToGroupId)
+  const id = MessageEncoder.idOf(properties?.messageId === undefined ? name : properties.messageId)
+  const sessionId = MessageEncoder.limitedText("sessionId", properties?.groupId)
+  MessageEncoder.limitedText("replyToSessionId", properties?.replyToGroupId)
   const partition = checked(message, "partitionKey", partitionKey)
   checked(message, "viaPartitionKey", viaPartitionKey)
-  messageCodec.checkKeys(partition, sessionId)
+  MessageEncoder.checkKeys(partition, sessionId)
   encode(writer, message, id, now)
   return AmqpValue.toText(id)
 }
@@ -134,33 +137,35 @@ export const encode = (
   writer: Writer,
   message: AmqpAnnotatedMessage,
   messageId: AmqpValue.MessageId | undefined = message?.properties?.messageId,
-  now?: lifetime.Now
+  now?: TimeToLive.Now
 ): void => {
-  if (typeof message !== "object" || message === null) messageCodec.refuse("message", "expected an object with a body")
+  if (typeof message !== "object" || message === null) {
+    MessageEncoder.refuse("message", "expected an object with a body")
+  }
   const { applicationProperties, body, deliveryAnnotations, footer, header, messageAnnotations, properties } = message
   const start = writer.length
   if (typeof body !== "object" || body === null || !kinds.has(body.kind)) {
-    messageCodec.refuse("body", `expected sections of a kind of ${[...kinds].join(", ")}`)
+    MessageEncoder.refuse("body", `expected sections of a kind of ${[...kinds].join(", ")}`)
   }
-  const timeToLive = header === undefined ? undefined : timeToLiveOf(messageCodec.fields("header", header))
+  const timeToLive = header === undefined ? undefined : timeToLiveOf(MessageEncoder.checkedFields("header", header))
   if (header !== undefined) writeHeader(writer, header, timeToLive)
   if (deliveryAnnotations !== undefined) {
-    messageCodec.writeMap(writer, 0x71, "deliveryAnnotations", deliveryAnnotations)
+    MessageEncoder.writeMap(writer, 0x71, "deliveryAnnotations", deliveryAnnotations)
   }
   if (messageAnnotations !== undefined) {
-    messageCodec.writeMap(writer, 0x72, "messageAnnotations", messageAnnotations)
+    MessageEncoder.writeMap(writer, 0x72, "messageAnnotations", messageAnnotations)
   }
-  if (properties !== undefined) messageCodec.fields("properties", properties)
+  if (properties !== undefined) MessageEncoder.checkedFields("properties", properties)
   const pair = timeToLive === undefined ? undefined : pairOf(timeToLive, properties ?? {}, now)
   if (properties !== undefined || messageId !== undefined || pair !== undefined) {
     writeProperties(writer, properties ?? {}, messageId, pair)
   }
   if (applicationProperties !== undefined) {
-    messageCodec.writeApplicationProperties(writer, applicationProperties, undefined, now !== undefined)
+    MessageEncoder.writeApplicationProperties(writer, applicationProperties, undefined, now !== undefined)
   }
-  if (now !== undefined) messageCodec.checkSize(writer.length - start)
-  messageCodec.writeBody(writer, body)
-  if (footer !== undefined) messageCodec.writeMap(writer, 0x78, "footer", footer)
+  if (now !== undefined) MessageEncoder.checkPropertiesSize(writer.length - start)
+  MessageEncoder.writeBody(writer, body)
+  if (footer !== undefined) MessageEncoder.writeMap(writer, 0x78, "footer", footer)
 }
 
 const kinds: ReadonlySet<string> = new Set(["data", "sequence", "value", "empty"])
@@ -168,10 +173,10 @@ const kinds: ReadonlySet<string> = new Set(["data", "sequence", "value", "empty"
 /** Whole milliseconds; undefined where there is none, or one that never ends. */
 const timeToLiveOf = ({ timeToLive }: Header): number | undefined => {
   if (timeToLive === undefined) return undefined
-  if (!Duration.isDuration(timeToLive)) return messageCodec.refuse("timeToLive", "it must be a Duration")
+  if (!Duration.isDuration(timeToLive)) return MessageEncoder.refuse("timeToLive", "it must be a Duration")
   const millis = Duration.toMillis(timeToLive)
-  if (!(millis >= 0)) messageCodec.refuse("timeToLive", "it must be 0 milliseconds or more")
-  return millis >= lifetime.endless ? undefined : Math.floor(millis)
+  if (!(millis >= 0)) MessageEncoder.refuse("timeToLive", "it must be 0 milliseconds or more")
+  return millis >= TimeToLive.endless ? undefined : Math.floor(millis)
 }
 
 const millisOf = (time: DateTime.Utc | undefined): number | undefined =>
@@ -181,17 +186,17 @@ const millisOf = (time: DateTime.Utc | undefined): number | undefined =>
 const pairOf = (
   timeToLive: number,
   { absoluteExpiryTime, creationTime }: Properties,
-  now: lifetime.Now | undefined
-): lifetime.Pair | undefined => {
-  const said = lifetime.ofPair(millisOf(creationTime), millisOf(absoluteExpiryTime))
+  now: TimeToLive.Now | undefined
+): TimeToLive.Pair | undefined => {
+  const said = TimeToLive.ofPair(millisOf(creationTime), millisOf(absoluteExpiryTime))
   // As it came: one that is too long for the header stands there as the largest number.
-  if (said === timeToLive || said !== undefined && said > timeToLive && timeToLive === lifetime.longestTtl) {
+  if (said === timeToLive || said !== undefined && said > timeToLive && timeToLive === TimeToLive.longestTtl) {
     return undefined
   }
   // 0 means none to the service's clients.
-  if (now !== undefined) return timeToLive === 0 ? undefined : messageCodec.pairOf(timeToLive, creationTime, now)
-  return timeToLive > lifetime.longestTtl && said !== Infinity
-    ? messageCodec.refuse(
+  if (now !== undefined) return timeToLive === 0 ? undefined : MessageEncoder.pairOf(timeToLive, creationTime, now)
+  return timeToLive > TimeToLive.longestTtl && said !== Infinity
+    ? MessageEncoder.refuse(
       "timeToLive",
       "more than 4294967295 milliseconds need a creationTime and an absoluteExpiryTime that say the same"
     )
@@ -201,12 +206,12 @@ const pairOf = (
 const writeHeader = (writer: Writer, header: Header, timeToLive: number | undefined): void => {
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
-  messageCodec.writeBoolean(writer, "durable", header.durable)
-  messageCodec.writeNumber(writer, "priority", "ubyte", header.priority)
+  MessageEncoder.writeBoolean(writer, "durable", header.durable)
+  MessageEncoder.writeNumber(writer, "priority", "ubyte", header.priority)
   if (timeToLive === undefined) writer.null()
-  else writer.uint(Math.min(timeToLive, lifetime.longestTtl))
-  messageCodec.writeBoolean(writer, "firstAcquirer", header.firstAcquirer)
-  messageCodec.writeNumber(writer, "deliveryCount", "uint", header.deliveryCount)
+  else writer.uint(Math.min(timeToLive, TimeToLive.longestTtl))
+  MessageEncoder.writeBoolean(writer, "firstAcquirer", header.firstAcquirer)
+  MessageEncoder.writeNumber(writer, "deliveryCount", "uint", header.deliveryCount)
   writer.end(list, 5)
 }
 
@@ -214,22 +219,22 @@ const writeProperties = (
   writer: Writer,
   properties: Properties,
   messageId: AmqpValue.MessageId | undefined,
-  pair: lifetime.Pair | undefined
+  pair: TimeToLive.Pair | undefined
 ): void => {
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
-  messageCodec.writeMessageId(writer, "messageId", messageId)
-  messageCodec.writeBinary(writer, "userId", properties.userId)
+  MessageEncoder.writeMessageId(writer, "messageId", messageId)
+  MessageEncoder.writeBinary(writer, "userId", properties.userId)
   for (const part of ["to", "subject", "replyTo"] as const) {
-    messageCodec.writeText(writer, messageCodec.text(part, properties[part]))
+    MessageEncoder.writeText(writer, MessageEncoder.checkedText(part, properties[part]))
   }
-  messageCodec.writeMessageId(writer, "correlationId", properties.correlationId)
-  messageCodec.writeSymbol(writer, "contentType", properties.contentType)
-  messageCodec.writeSymbol(writer, "contentEncoding", properties.contentEncoding)
-  messageCodec.writePair(writer, pair, properties.absoluteExpiryTime, properties.creationTime)
-  messageCodec.writeText(writer, messageCodec.text("groupId", properties.groupId))
-  messageCodec.writeNumber(writer, "groupSequence", "uint", properties.groupSequence)
-  messageCodec.writeText(writer, messageCodec.text("replyToGroupId", properties.replyToGroupId))
+  MessageEncoder.writeMessageId(writer, "correlationId", properties.correlationId)
+  MessageEncoder.writeSymbol(writer, "contentType", properties.contentType)
+  MessageEncoder.writeSymbol(writer, "contentEncoding", properties.contentEncoding)
+  MessageEncoder.writePair(writer, pair, properties.absoluteExpiryTime, properties.creationTime)
+  MessageEncoder.writeText(writer, MessageEncoder.checkedText("groupId", properties.groupId))
+  MessageEncoder.writeNumber(writer, "groupSequence", "uint", properties.groupSequence)
+  MessageEncoder.writeText(writer, MessageEncoder.checkedText("replyToGroupId", properties.replyToGroupId))
   writer.end(list, 13)
 }
 
@@ -262,29 +267,29 @@ const defined = <A extends object>(fields: A): A =>
 const asBoolean = (value: AmqpValue.AmqpValue): boolean | undefined => typeof value === "boolean" ? value : undefined
 
 const headerOf = (list: ReadonlyArray<AmqpValue.AmqpValue>): Header => {
-  const millis = receivedMessage.asNumber(list[2])
+  const millis = ReceivedMessage.asNumber(list[2])
   return defined({
     durable: asBoolean(list[0]),
-    priority: receivedMessage.asNumber(list[1]),
+    priority: ReceivedMessage.asNumber(list[1]),
     timeToLive: millis === undefined ? undefined : Duration.millis(millis),
     firstAcquirer: asBoolean(list[3]),
-    deliveryCount: receivedMessage.asNumber(list[4])
+    deliveryCount: ReceivedMessage.asNumber(list[4])
   })
 }
 
 const propertiesOf = (list: ReadonlyArray<AmqpValue.AmqpValue>): Properties =>
   defined({
-    messageId: receivedMessage.asMessageId(list[0]),
+    messageId: ReceivedMessage.asMessageId(list[0]),
     userId: list[1] instanceof Uint8Array ? list[1] : undefined,
-    to: receivedMessage.asString(list[2]),
-    subject: receivedMessage.asString(list[3]),
-    replyTo: receivedMessage.asString(list[4]),
-    correlationId: receivedMessage.asMessageId(list[5]),
-    contentType: receivedMessage.asString(list[6]),
-    contentEncoding: receivedMessage.asString(list[7]),
-    absoluteExpiryTime: receivedMessage.asTime(list[8]),
-    creationTime: receivedMessage.asTime(list[9]),
-    groupId: receivedMessage.asString(list[10]),
-    groupSequence: receivedMessage.asNumber(list[11]),
-    replyToGroupId: receivedMessage.asString(list[12])
+    to: ReceivedMessage.asString(list[2]),
+    subject: ReceivedMessage.asString(list[3]),
+    replyTo: ReceivedMessage.asString(list[4]),
+    correlationId: ReceivedMessage.asMessageId(list[5]),
+    contentType: ReceivedMessage.asString(list[6]),
+    contentEncoding: ReceivedMessage.asString(list[7]),
+    absoluteExpiryTime: ReceivedMessage.asTime(list[8]),
+    creationTime: ReceivedMessage.asTime(list[9]),
+    groupId: ReceivedMessage.asString(list[10]),
+    groupSequence: ReceivedMessage.asNumber(list[11]),
+    replyToGroupId: ReceivedMessage.asString(list[12])
   })

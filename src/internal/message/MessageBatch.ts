@@ -13,9 +13,9 @@ import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { MessageEncodeError, MessageSizeExceededError } from "../../ServiceBusError.ts"
 import type { OutgoingMessage } from "../../ServiceBusMessage.ts"
 import type { Writer } from "../amqp/codec/Writer.ts"
-import * as annotatedMessage from "./AnnotatedMessage.ts"
-import * as messageCodec from "./MessageEncoder.ts"
-import type * as lifetime from "./TimeToLive.ts"
+import * as AnnotatedMessage from "./AnnotatedMessage.ts"
+import * as MessageEncoder from "./MessageEncoder.ts"
+import type * as TimeToLive from "./TimeToLive.ts"
 
 /** What a link takes, in bytes. */
 export interface Limits {
@@ -27,7 +27,7 @@ export interface Limits {
 const text = (value: string | undefined): string => typeof value === "string" ? value : ""
 
 /** What the messages of one batch must have in common. */
-export const keyOf = (route: messageCodec.Route | undefined): string =>
+export const batchKeyOf = (route: MessageEncoder.Route | undefined): string =>
   `${text(route?.sessionId)}\u0000${text(route?.partitionKey)}\u0000${text(route?.viaPartitionKey)}`
 
 export type Refusal = MessageEncodeError | MessageSizeExceededError
@@ -35,7 +35,7 @@ export type Refusal = MessageEncodeError | MessageSizeExceededError
 /** How messages of one kind are written for one entity. */
 export interface Encoder<in M> {
   readonly entity: string
-  readonly routeOf: (message: M) => messageCodec.Route | undefined
+  readonly routeOf: (message: M) => MessageEncoder.Route | undefined
   /**
    * Writes a message and gives its id. Throws a MessageEncodeError, after which something may have been written.
    * `name` is the id of a message that has none, and `traceparent` the trace that it belongs to, unless it says itself.
@@ -51,7 +51,10 @@ const needsSession = (entity: ServiceBusEntity.Any): boolean =>
 const sessionMissing = "a message to an entity with sessions must name one"
 
 /** Messages of a contract: its codec writes their bodies. */
-export const messages = (entity: ServiceBusEntity.Any, now: lifetime.Now): Encoder<OutgoingMessage<unknown>> => {
+export const messageEncoder = (
+  entity: ServiceBusEntity.Any,
+  now: TimeToLive.Now
+): Encoder<OutgoingMessage<unknown>> => {
   const { body } = entity
   const encodeBody = body.encode as (value: unknown) => Result.Result<ServiceBusBody.Sections, string>
   const withSession = needsSession(entity)
@@ -60,34 +63,36 @@ export const messages = (entity: ServiceBusEntity.Any, now: lifetime.Now): Encod
     routeOf: (message) => message,
     write: (writer, message, name, traceparent) => {
       if (typeof message !== "object" || message === null) {
-        return messageCodec.refuse("message", "expected an object with a body")
+        return MessageEncoder.refuse("message", "expected an object with a body")
       }
-      if (withSession && typeof message.sessionId !== "string") return messageCodec.refuse("sessionId", sessionMissing)
+      if (withSession && typeof message.sessionId !== "string") {
+        return MessageEncoder.refuse("sessionId", sessionMissing)
+      }
       const sections = encodeBody(message.body)
-      if (Result.isFailure(sections)) return messageCodec.refuse("body", sections.failure)
-      return messageCodec.encode(writer, message, sections.success, body.contentType, now, traceparent, name)
+      if (Result.isFailure(sections)) return MessageEncoder.refuse("body", sections.failure)
+      return MessageEncoder.encode(writer, message, sections.success, body.contentType, now, traceparent, name)
     },
     conversationOf: ({ correlationId }) => correlationId === undefined ? undefined : AmqpValue.toText(correlationId)
   }
 }
 
 /** Annotated messages, whose bodies are AMQP sections already. */
-export const annotated = (
+export const annotatedEncoder = (
   entity: ServiceBusEntity.Any,
-  now: lifetime.Now
-): Encoder<annotatedMessage.AmqpAnnotatedMessage> => {
+  now: TimeToLive.Now
+): Encoder<AnnotatedMessage.AmqpAnnotatedMessage> => {
   const withSession = needsSession(entity)
   return {
     entity: entity.path,
-    routeOf: annotatedMessage.routeOf,
+    routeOf: AnnotatedMessage.routeOf,
     write: (writer, message, name) => {
       if (typeof message !== "object" || message === null) {
-        return messageCodec.refuse("message", "expected an object with a body")
+        return MessageEncoder.refuse("message", "expected an object with a body")
       }
       if (withSession && typeof message.properties?.groupId !== "string") {
-        return messageCodec.refuse("sessionId", sessionMissing)
+        return MessageEncoder.refuse("sessionId", sessionMissing)
       }
-      return annotatedMessage.encodeToSend(writer, message, now, name)
+      return AnnotatedMessage.encodeToSend(writer, message, now, name)
     },
     conversationOf: ({ properties }) =>
       properties?.correlationId === undefined ? undefined : AmqpValue.toText(properties.correlationId)
@@ -97,11 +102,11 @@ export const annotated = (
 /** Leaves the writer where it was before a refusal, and says of which entity that is; who refuses does not know. */
 const takeBack = (entity: string, writer: Writer, at: number, error: unknown): MessageEncodeError => {
   writer.truncate(at)
-  return new MessageEncodeError({ entity, ...messageCodec.problemOf("message", error) })
+  return new MessageEncodeError({ entity, ...MessageEncoder.problemOf("message", error) })
 }
 
 /** Writes one message at the writer's place and gives its id; a refusal leaves the writer where it was. */
-export const write = <M>(
+export const encodeMessage = <M>(
   encoder: Encoder<M>,
   writer: Writer,
   message: M,
@@ -120,7 +125,7 @@ export const tooLarge = (entity: string, size: number, limit: number): MessageSi
 
 /** Refuses a message whose fields cannot even be read. */
 export const unreadable = <M>({ entity }: Encoder<M>, error: unknown): MessageEncodeError =>
-  new MessageEncodeError({ entity, ...messageCodec.problemOf("message", error) })
+  new MessageEncodeError({ entity, ...MessageEncoder.problemOf("message", error) })
 
 /** What goes as one delivery: a batch, or a message that is alone. */
 export interface Batch {
@@ -132,7 +137,7 @@ export interface Batch {
 }
 
 /** Fills batches in a writer, which is its own until the batch is closed. */
-export class Batcher<in M> {
+export class BatchBuilder<in M> {
   /** Closed batches, in order; whoever sends them takes them out. */
   readonly closed: Array<Batch> = []
   /** How many messages the open batch has. */
@@ -159,12 +164,12 @@ export class Batcher<in M> {
    */
   add(message: M, { maxBatchSize, maxMessageSize }: Limits, key?: string): string | Refusal {
     const { encoder, writer } = this
-    let route: messageCodec.Route | undefined
+    let route: MessageEncoder.Route | undefined
     let next: string
     let isNamed: boolean
     try {
       route = encoder.routeOf(message)
-      next = key ?? keyOf(route)
+      next = key ?? batchKeyOf(route)
       isNamed = route?.messageId !== undefined
     } catch (error) {
       return unreadable(encoder, error)
@@ -175,31 +180,31 @@ export class Batcher<in M> {
     const name = this.count === 0 && !isNamed ? randomUUID() : undefined
     if (this.count === 0) {
       try {
-        messageCodec.beginBatch(writer, route ?? {}, name)
+        MessageEncoder.beginBatch(writer, route ?? {}, name)
       } catch (error) {
         return takeBack(encoder.entity, writer, before, error)
       }
       this.key = next
     }
-    const at = messageCodec.beginSection(writer)
-    const id = write(encoder, writer, message, name)
+    const at = MessageEncoder.beginSection(writer)
+    const id = encodeMessage(encoder, writer, message, name)
     if (typeof id !== "string") {
       writer.truncate(before)
       return id
     }
-    const size = messageCodec.endSection(writer, at)
+    const size = MessageEncoder.endSection(writer, at)
     if (size > maxMessageSize) {
       writer.truncate(before)
       return tooLarge(encoder.entity, size, maxMessageSize)
     }
-    if (this.count === 0) this.start = at + messageCodec.sectionSize
+    if (this.count === 0) this.start = at + MessageEncoder.sectionSize
     else if (writer.length > maxBatchSize) {
       // One too many: it opens the next batch.
       const moved = Buffer.from(writer.since(at))
       writer.truncate(at)
       this.close()
-      messageCodec.beginBatch(writer, route!, id)
-      this.start = writer.length + messageCodec.sectionSize
+      MessageEncoder.beginBatch(writer, route!, id)
+      this.start = writer.length + MessageEncoder.sectionSize
       writer.raw(moved)
     }
     this.count++
@@ -216,7 +221,7 @@ export class Batcher<in M> {
     this.closed.push(
       count === 1
         ? { payload: bytes.subarray(this.start), format: 0, count, size: bytes.length }
-        : { payload: bytes, format: messageCodec.batchFormat, count, size: bytes.length }
+        : { payload: bytes, format: MessageEncoder.batchFormat, count, size: bytes.length }
     )
   }
 }

@@ -11,7 +11,7 @@ import type { Sections } from "../amqp/codec/Sections.ts"
 import { copyEntries, rawItems, rawSection } from "../amqp/codec/verbatim.ts"
 import { Writer } from "../amqp/codec/Writer.ts"
 import { asMessageId, Received, retryProperties, retryPropertyNames } from "./ReceivedMessage.ts"
-import * as lifetime from "./TimeToLive.ts"
+import * as TimeToLive from "./TimeToLive.ts"
 
 /** What the broker says of a message and its delivery (Service Bus protocol guide, message annotations). */
 const broker = new Set([
@@ -67,7 +67,7 @@ const writeHeader = (sections: Sections, timeToLive: number | undefined): void =
   rawOrNull(header[0])
   rawOrNull(header[1])
   if (timeToLive === undefined) writer.null()
-  else writer.uint(Math.min(timeToLive, lifetime.longestTtl))
+  else writer.uint(Math.min(timeToLive, TimeToLive.longestTtl))
   writer.end(list, 3)
 }
 
@@ -85,7 +85,7 @@ const writeProperties = (
   // The time to live of the copy counts anew; its pair of times says the same as that of the original.
   const pair = timeToLive === undefined
     ? undefined
-    : lifetime.pairOf(timeToLive, creationTime === undefined ? now : DateTime.toEpochMillis(creationTime))
+    : TimeToLive.pairOf(timeToLive, creationTime === undefined ? now : DateTime.toEpochMillis(creationTime))
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
   writer.string(idOf(message, `retry-${message.retryAttempt + 1}`))

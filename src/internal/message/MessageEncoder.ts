@@ -10,9 +10,9 @@ import type * as ServiceBusBody from "../../ServiceBusBody.ts"
 import { MessageEncodeError } from "../../ServiceBusError.ts"
 import type { OutgoingMessage } from "../../ServiceBusMessage.ts"
 import { EncodeProblem, halfPair, type Writer } from "../amqp/codec/Writer.ts"
-import * as traceContext from "../telemetry/TraceContext.ts"
+import * as TraceContext from "../telemetry/TraceContext.ts"
 import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "./PropertyQuotas.ts"
-import * as lifetime from "./TimeToLive.ts"
+import * as TimeToLive from "./TimeToLive.ts"
 
 /** The message format of a batch (Service Bus protocol guide): an envelope whose data sections are messages. */
 export const batchFormat = 0x80013700
@@ -25,7 +25,7 @@ export const refuse = (part: string, description: string): never => {
   throw new MessageEncodeError({ part, description })
 }
 
-export const at = <A>(part: string, f: () => A): A => {
+export const encodePart = <A>(part: string, f: () => A): A => {
   try {
     return f()
   } catch (error) {
@@ -52,14 +52,14 @@ export const kindOf = (value: unknown): string => {
   return Array.isArray(value) ? "an array" : "an object without its fields"
 }
 
-export const limited = (part: string, value: string | undefined): string | undefined => {
+export const limitedText = (part: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
-  if (text(part, value) === undefined) return undefined
+  if (checkedText(part, value) === undefined) return undefined
   if (value.length > 128) return refuse(part, `it has ${value.length} characters, at most 128 are allowed`)
   return value
 }
 
-export const text = (part: string, value: string | undefined): string | undefined => {
+export const checkedText = (part: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
   if (typeof value !== "string") return refuse(part, "it must be a string")
   return value.isWellFormed() ? value : refuse(part, halfPair)
@@ -76,7 +76,7 @@ export const writeNumber = (
   part: string,
   type: "ubyte" | "uint",
   value: number | undefined
-): void => value === undefined ? writer.null() : at(part, () => writer.value(AmqpValue.typed(type, value)))
+): void => value === undefined ? writer.null() : encodePart(part, () => writer.value(AmqpValue.typed(type, value)))
 
 export const writeBinary = (writer: Writer, part: string, value: Uint8Array | undefined): void => {
   if (value === undefined) return writer.null()
@@ -103,21 +103,21 @@ export const entriesOf = <A extends object>(part: string, value: A): A => {
 }
 
 /** A section that is a list of fields. */
-export const fields = <A extends object>(part: string, value: A): A =>
+export const checkedFields = <A extends object>(part: string, value: A): A =>
   typeof value === "object" && value !== null ? value : refuse(part, "it must be an object")
 
 /** The id that a message is sent under: its own, or a new one. */
 export const idOf = (messageId: AmqpValue.MessageId | undefined): AmqpValue.MessageId => {
   if (messageId === undefined) return randomUUID()
-  return typeof messageId === "string" ? limited("messageId", messageId)! : messageId
+  return typeof messageId === "string" ? limitedText("messageId", messageId)! : messageId
 }
 
 export const writeMessageId = (writer: Writer, part: string, value: AmqpValue.MessageId | undefined): void => {
   if (value === undefined) return writer.null()
-  if (typeof value === "string") return writer.string(text(part, value)!)
-  if (typeof value === "bigint") return at(part, () => writer.value(AmqpValue.typed("ulong", value)))
+  if (typeof value === "string") return writer.string(checkedText(part, value)!)
+  if (typeof value === "bigint") return encodePart(part, () => writer.value(AmqpValue.typed("ulong", value)))
   if (value instanceof Uint8Array) return writer.binary(value)
-  if (AmqpValue.isTyped(value) && value.type === "uuid") return at(part, () => writer.value(value))
+  if (AmqpValue.isTyped(value) && value.type === "uuid") return encodePart(part, () => writer.value(value))
   return refuse(part, "it must be a string, a bigint, a Uint8Array or a uuid")
 }
 
@@ -125,8 +125,8 @@ export const writeText = (writer: Writer, value: string | undefined): void =>
   value === undefined ? writer.null() : writer.string(value)
 
 export const writeSymbol = (writer: Writer, part: string, value: string | undefined): void => {
-  if (text(part, value) === undefined) return writer.null()
-  at(part, () => writer.symbol(value!))
+  if (checkedText(part, value) === undefined) return writer.null()
+  encodePart(part, () => writer.symbol(value!))
 }
 
 const time = (part: string, value: DateTime.Utc | undefined): DateTime.Utc | undefined =>
@@ -134,13 +134,13 @@ const time = (part: string, value: DateTime.Utc | undefined): DateTime.Utc | und
 
 const writeTime = (writer: Writer, part: string, value: DateTime.Utc | undefined): void => {
   if (time(part, value) === undefined) return writer.null()
-  at(part, () => writer.timestamp(DateTime.toEpochMillis(value!)))
+  encodePart(part, () => writer.timestamp(DateTime.toEpochMillis(value!)))
 }
 
 /** Expiry and creation: as a time to live has them, where there is one. */
 export const writePair = (
   writer: Writer,
-  pair: lifetime.Pair | undefined,
+  pair: TimeToLive.Pair | undefined,
   absoluteExpiryTime: DateTime.Utc | undefined,
   creationTime: DateTime.Utc | undefined
 ): void => {
@@ -149,8 +149,8 @@ export const writePair = (
     return writeTime(writer, "creationTime", creationTime)
   }
   time("absoluteExpiryTime", absoluteExpiryTime)
-  at("timeToLive", () => writer.timestamp(pair.expiry))
-  at("creationTime", () => writer.timestamp(pair.creation))
+  encodePart("timeToLive", () => writer.timestamp(pair.expiry))
+  encodePart("creationTime", () => writer.timestamp(pair.creation))
 }
 
 /**
@@ -163,7 +163,7 @@ export const encode = (
   message: OutgoingMessage<unknown>,
   body: ServiceBusBody.Sections,
   contentType: string | undefined,
-  now: lifetime.Now,
+  now: TimeToLive.Now,
   traceparent?: string,
   name?: string
 ): string => {
@@ -186,7 +186,7 @@ export const encode = (
   if (applicationProperties !== undefined || traceparent !== undefined) {
     writeApplicationProperties(writer, applicationProperties ?? {}, traceparent)
   }
-  checkSize(writer.length - start)
+  checkPropertiesSize(writer.length - start)
   writeBody(writer, body)
   if (message.footer !== undefined) writeMap(writer, 0x78, "footer", message.footer)
   return AmqpValue.toText(id)
@@ -198,22 +198,22 @@ const timeToLiveOf = (input: Duration.Input): number | undefined => {
   if (duration._tag === "None") return refuse("timeToLive", "it is not a duration")
   const millis = Duration.toMillis(duration.value)
   if (!(millis >= 1)) return refuse("timeToLive", "it must be at least 1 millisecond")
-  return millis >= lifetime.endless ? undefined : Math.floor(millis)
+  return millis >= TimeToLive.endless ? undefined : Math.floor(millis)
 }
 
 /** Creation and expiry of a message with a time to live: a creation time of the sender's own stays. */
 export const pairOf = (
   timeToLive: number,
   creationTime: DateTime.Utc | undefined,
-  now: lifetime.Now
-): lifetime.Pair => {
+  now: TimeToLive.Now
+): TimeToLive.Pair => {
   const given = time("creationTime", creationTime)
-  const pair = lifetime.pairOf(
+  const pair = TimeToLive.pairOf(
     timeToLive,
     given === undefined ? now.currentTimeMillisUnsafe() : DateTime.toEpochMillis(given)
   )
   // Else the pair would say less than the header, and goes before it.
-  return timeToLive <= lifetime.longestTtl && pair.expiry - pair.creation !== timeToLive
+  return timeToLive <= TimeToLive.longestTtl && pair.expiry - pair.creation !== timeToLive
     ? refuse("creationTime", "it is so late that the message would expire after 9999-12-31T07:59:59Z")
     : pair
 }
@@ -230,13 +230,13 @@ const writeHeader = (
   writeBoolean(writer, "durable", durable)
   writeNumber(writer, "priority", "ubyte", priority)
   if (timeToLive === undefined) return writer.end(list, 2)
-  writer.uint(Math.min(timeToLive, lifetime.longestTtl))
+  writer.uint(Math.min(timeToLive, TimeToLive.longestTtl))
   writer.end(list, 3)
 }
 
 const writeAnnotations = (writer: Writer, message: OutgoingMessage<unknown>): void => {
-  const partitionKey = limited("partitionKey", message.partitionKey)
-  const viaPartitionKey = limited("viaPartitionKey", message.viaPartitionKey)
+  const partitionKey = limitedText("partitionKey", message.partitionKey)
+  const viaPartitionKey = limitedText("viaPartitionKey", message.viaPartitionKey)
   const scheduledEnqueueTime = time("scheduledEnqueueTime", message.scheduledEnqueueTime)
   const { messageAnnotations, sessionId } = message
   checkKeys(partitionKey, sessionId)
@@ -264,7 +264,7 @@ export const writeMap = (
   let count = 0
   for (const key of Object.keys(entriesOf(part, entries))) {
     if (entries[key] === undefined) continue
-    at(`${part} "${key}"`, () => {
+    encodePart(`${part} "${key}"`, () => {
       writer.symbol(key)
       writer.value(entries[key])
     })
@@ -278,7 +278,7 @@ const writeProperties = (
   message: OutgoingMessage<unknown>,
   id: AmqpValue.MessageId,
   contentType: string | undefined,
-  pair: lifetime.Pair | undefined
+  pair: TimeToLive.Pair | undefined
 ): void => {
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
@@ -286,9 +286,9 @@ const writeProperties = (
   // Most messages have an id and a content type: the nulls between and after are not written one by one.
   const { absoluteExpiryTime, correlationId, creationTime, groupSequence, userId } = message
   writeBinary(writer, "userId", userId)
-  writeText(writer, text("to", message.to))
-  writeText(writer, text("subject", message.subject))
-  writeText(writer, text("replyTo", message.replyTo))
+  writeText(writer, checkedText("to", message.to))
+  writeText(writer, checkedText("subject", message.subject))
+  writeText(writer, checkedText("replyTo", message.replyTo))
   writeMessageId(writer, "correlationId", correlationId)
   writeSymbol(writer, "contentType", message.contentType ?? contentType)
   const { contentEncoding, replyToSessionId, sessionId } = message
@@ -298,14 +298,14 @@ const writeProperties = (
   ) return writer.end(list, 7)
   writeSymbol(writer, "contentEncoding", contentEncoding)
   writePair(writer, pair, absoluteExpiryTime, creationTime)
-  writeText(writer, limited("sessionId", sessionId))
+  writeText(writer, limitedText("sessionId", sessionId))
   writeNumber(writer, "groupSequence", "uint", groupSequence)
-  writeText(writer, limited("replyToSessionId", replyToSessionId))
+  writeText(writer, limitedText("replyToSessionId", replyToSessionId))
   writer.end(list, 13)
 }
 
 /** Refuses properties that the service would not take, by the length of all sections before the body. */
-export const checkSize = (length: number): void => {
+export const checkPropertiesSize = (length: number): void => {
   if (arePropertiesTooLarge(length)) {
     refuse(
       "properties",
@@ -340,10 +340,10 @@ export const checkSettlement = (writer: Writer, properties: Readonly<Record<stri
   for (const key of Object.keys(properties)) {
     const value = properties[key]
     if (value === undefined) continue
-    at(`properties "${key}"`, () => writer.symbol(key))
+    encodePart(`properties "${key}"`, () => writer.symbol(key))
     writeProperty(writer, "properties", key, value, true)
   }
-  checkSize(writer.length)
+  checkPropertiesSize(writer.length)
 }
 
 /** AMQP 1.0 section 3.2.5: keys are strings, values are simple. Without `isBounded` they may be as large as they are. */
@@ -364,8 +364,8 @@ export const writeApplicationProperties = (
     writeProperty(writer, "applicationProperties", key, value, isBounded)
     count += 2
   }
-  if (traceparent !== undefined && !traceContext.isTraced(entries)) {
-    for (const property of traceContext.properties) {
+  if (traceparent !== undefined && !TraceContext.isTraced(entries)) {
+    for (const property of TraceContext.properties) {
       writer.string(property)
       writer.string(traceparent)
       count += 2
@@ -397,7 +397,7 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
     case "data":
       if (typeof body.data === "string") {
         writer.descriptor(0x75)
-        return writer.utf8Binary(text("body", body.data)!)
+        return writer.utf8Binary(checkedText("body", body.data)!)
       }
       if (body.data instanceof Uint8Array) {
         writer.descriptor(0x75)
@@ -412,13 +412,13 @@ export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void =
       return
     case "value":
       writer.descriptor(0x77)
-      return at("body", () => writer.value(body.value))
+      return encodePart("body", () => writer.value(body.value))
     case "sequence":
       if (!Array.isArray(body.sequences)) return refuse("body", "sequences must be an array of arrays")
       for (const sequence of body.sequences) {
         if (!Array.isArray(sequence)) return refuse("body", "sequences must be an array of arrays")
         writer.descriptor(0x76)
-        at("body", () => writer.value(sequence))
+        encodePart("body", () => writer.value(sequence))
       }
   }
 }
@@ -433,7 +433,7 @@ export const beginBatch = (writer: Writer, first: Route, name?: string): void =>
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
   writeMessageId(writer, "messageId", idOf(first.messageId === undefined ? name : first.messageId))
-  if (limited("sessionId", sessionId) === undefined) return writer.end(list, 1)
+  if (limitedText("sessionId", sessionId) === undefined) return writer.end(list, 1)
   for (let i = 1; i < 10; i++) writer.null()
   writer.string(sessionId!)
   writer.end(list, 11)

@@ -18,7 +18,7 @@ import { ownBytes } from "../amqp/codec/OwnedBytes.ts"
 import { canonical, DecodeProblem, Reader } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
-import * as lifetime from "./TimeToLive.ts"
+import * as TimeToLive from "./TimeToLive.ts"
 
 /**
  * A delivery tag as a lock token: the bytes of a .NET Guid, whose first three groups are little-endian (Service Bus
@@ -148,7 +148,7 @@ export abstract class Received<A> implements ReceivedMessage<A> {
   }
   /** How long the message may wait, in milliseconds: what its pair of times says goes before the header. */
   private lifetime(): number | undefined {
-    return lifetime.ofPair(millisOf(this.properties[9]), millisOf(this.properties[8])) ?? asNumber(this.header[2])
+    return TimeToLive.ofPair(millisOf(this.properties[9]), millisOf(this.properties[8])) ?? asNumber(this.header[2])
   }
   get firstAcquirer(): boolean {
     return this.header[3] === true
@@ -226,8 +226,8 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     const { absoluteExpiryTime, enqueuedTime } = this
     const expiry = millisOf(absoluteExpiryTime)
     // A pair may be as the sender wrote it, by his own clock: only what it says together is sure.
-    const isPaired = lifetime.ofPair(millisOf(this.properties[9]), expiry) !== undefined
-    if (expiry !== undefined && expiry < lifetime.latestExpiry && (!isPaired || enqueuedTime === undefined)) {
+    const isPaired = TimeToLive.ofPair(millisOf(this.properties[9]), expiry) !== undefined
+    if (expiry !== undefined && expiry < TimeToLive.latestExpiry && (!isPaired || enqueuedTime === undefined)) {
       return absoluteExpiryTime
     }
     const timeToLive = this.lifetime()

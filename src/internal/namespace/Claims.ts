@@ -18,7 +18,7 @@ import * as errorMap from "../errorMap.ts"
 import * as RequestResponseLink from "../management/RequestResponseLink.ts"
 import { whole } from "../monotonicClock.ts"
 import * as RecoveringLink from "./RecoveringLink.ts"
-import * as sas from "./SasToken.ts"
+import * as SasToken from "./SasToken.ts"
 
 export interface Claims {
   /** Holds a claim on an entity for as long as the scope is open. */
@@ -209,7 +209,7 @@ const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
   )
 
 const expiryOfSas = (token: Redacted.Redacted<string>): Effect.Effect<number, CredentialError> => {
-  const parts = sas.parse(Redacted.value(token))
+  const parts = SasToken.parse(Redacted.value(token))
   return parts === undefined
     ? Effect.fail(broken("token", "it is not a SAS token"))
     : Effect.succeed(parts.expiresAt * 1000)
@@ -223,7 +223,7 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
         get: (resource) =>
           Effect.map(Clock.currentTimeMillis, (now) => ({
             type: "servicebus.windows.net:sastoken",
-            token: sas.sign({
+            token: SasToken.sign({
               resource,
               keyName: credential.name,
               key: credential.key,

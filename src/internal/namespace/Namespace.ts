@@ -17,7 +17,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../../ServiceBusCredential.ts"
 import { type Any, type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as Connection from "../amqp/Connection.ts"
-import type { Line } from "../amqp/engine/FrameTrace.ts"
+import type { TracedFrame } from "../amqp/engine/FrameTrace.ts"
 import * as Link from "../amqp/Link.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
 import * as errorMap from "../errorMap.ts"
@@ -85,7 +85,7 @@ const managementIdle = Duration.minutes(5)
 /** Logs the frames of one connection, at the level Trace. */
 const logFrames = (context: Context.Context<never>, connection: number) => {
   const fork = Effect.runForkWith(context)
-  return ({ channel, direction, link, performative, text }: Line): void => {
+  return ({ channel, direction, link, performative, text }: TracedFrame): void => {
     fork(
       Effect.logTrace(`${direction} ${performative}${text === "" ? "" : ` ${text}`}`).pipe(
         Effect.annotateLogs({ connection, channel, ...(link === undefined ? {} : { link }) })

@@ -255,7 +255,7 @@ export class Verdicts<A, E> {
 
   private settled(job: Job<A>, settlement: Settlement.Settlement): void {
     const { clock, telemetry } = this.behind
-    telemetry.margin((job.kept.lock.expiresAt - monotonic(clock)) / 1000)
+    telemetry.recordLockMargin((job.kept.lock.expiresAt - monotonic(clock)) / 1000)
     job.state = "settled"
     this.tally[tally.nameOf(settlement)]++
   }

@@ -22,7 +22,7 @@ import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type * as Settlement from "../../Settlement.ts"
 import { type Outcome, released } from "../amqp/codec/Outcome.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
-import type * as Receiver from "../amqp/ReceiverLink.ts"
+import type * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
 import { checkedCount, maxCount, type Undecodable } from "../options.ts"
@@ -111,7 +111,7 @@ export class Processing<A, E, R> {
   }
 
   /** Takes what comes on a link. */
-  private wire(link: Receiver.Receiver): void {
+  private wire(link: ReceiverLink.ReceiverLink): void {
     const { dispatcher } = link.link.connection
     link.consume((deliveries) => {
       this.tally.received += deliveries.length
@@ -270,7 +270,7 @@ export class Processing<A, E, R> {
       if (held > 0) this.begin(held === jobs.length ? jobs : jobs.filter(isOpen))
     }
     this.dispatching = false
-    this.behind.telemetry.consumed("process", begun)
+    this.behind.telemetry.countConsumed("process", begun)
     this.replenish()
     this.quieten()
   }
@@ -300,7 +300,7 @@ export class Processing<A, E, R> {
     const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
     this.run(
       work,
-      this.behind.telemetry.processing(
+      this.behind.telemetry.runHandler(
         messages,
         Effect.suspend(() => this.options.handler(messages)),
         (exit) => this.verdicts.settle(work, exit)
@@ -470,7 +470,7 @@ export class Processing<A, E, R> {
       Effect.andThen(receiving.leave(this.behind)),
       // What is over a session ends with each of them.
       Effect.andThen(
-        Effect.sync(() => this.behind.session === undefined ? this.behind.telemetry.drained(began) : undefined)
+        Effect.sync(() => this.behind.session === undefined ? this.behind.telemetry.recordDrain(began) : undefined)
       ),
       Effect.andThen(this.report)
     )

@@ -254,7 +254,7 @@ export class SessionProcessing<R> {
     this.running.openUnsafe()
     return Fiber.awaitAll([...this.taken.values()]).pipe(
       Effect.andThen(Effect.suspend(() => {
-        telemetry.drained(began)
+        telemetry.recordDrain(began)
         return this.counts
       })),
       Effect.map(tally.reportOf)

@@ -8,7 +8,7 @@ import {
   type OperationTimeoutError,
   type SessionLockLostError
 } from "../../ServiceBusError.ts"
-import * as management from "../management/EntityManagement.ts"
+import * as EntityManagement from "../management/EntityManagement.ts"
 import { isTime, outOfRange } from "../options.ts"
 import type { Asking } from "./ReceiverState.ts"
 
@@ -39,7 +39,13 @@ const request = (self: Asking, count: number, before: DateTime.Utc): Effect.Effe
           entity.path,
           self.isOpen,
           (node, timeout) =>
-            management.deleteMessages(node, { entity: entity.path, count, before, sessionId: session?.id, timeout })
+            EntityManagement.deleteMessages(node, {
+              entity: entity.path,
+              count,
+              before,
+              sessionId: session?.id,
+              timeout
+            })
         ),
         "OperationTimeoutError",
         (error) => {

@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import { MessageDecodeError, type ReceiveDeferredError, type SessionLockLostError } from "../../ServiceBusError.ts"
 import { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as errorMap from "../errorMap.ts"
-import * as management from "../management/EntityManagement.ts"
+import * as EntityManagement from "../management/EntityManagement.ts"
 import { Peeked, sectionsOf, tagFromToken } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
 import { isSequenceNumber, outOfRange, type Undecodable } from "../options.ts"
@@ -35,7 +35,7 @@ const fetch = Effect.fnUntraced(function*(
     if (request.isAbandoned) return Effect.interrupt
     request.isOut = true
     return Effect.tapError(
-      management.receiveDeferred(node, {
+      EntityManagement.receiveDeferred(node, {
         entity,
         sequenceNumbers,
         destructive: self.destructive,

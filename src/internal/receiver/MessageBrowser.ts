@@ -17,11 +17,11 @@ import {
 import type { PeekedMessage } from "../../ServiceBusMessage.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
-import * as management from "../management/EntityManagement.ts"
+import * as EntityManagement from "../management/EntityManagement.ts"
 import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
 import { Peeked } from "../message/ReceivedMessage.ts"
 import { checkedCount, isSequenceNumber, outOfRange, readOptions } from "../options.ts"
-import { found, type Hooks } from "../telemetry/Telemetry.ts"
+import { annotateMessages, type Hooks } from "../telemetry/Telemetry.ts"
 import type { Asking } from "./ReceiverState.ts"
 
 /** A request to the entity's node that changes nothing there, tried again while its error can pass. */
@@ -44,7 +44,7 @@ export const sectionsFrom = Effect.fnUntraced(function*(
     const bytes = yield* looking(
       self,
       (node, timeout) =>
-        management.peek(node, {
+        EntityManagement.peek(node, {
           entity: self.entity.path,
           from: next,
           count: count - found.length,
@@ -138,7 +138,7 @@ export const peek = (
 
 const hooks: Hooks<ReadonlyArray<PeekedMessage<unknown>>> = {
   onSuccess: (messages, span) => {
-    if (span !== undefined) found(span, messages)
+    if (span !== undefined) annotateMessages(span, messages)
   }
 }
 

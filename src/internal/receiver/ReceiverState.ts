@@ -23,9 +23,9 @@ import type { DestructiveMessage, LockedMessage } from "../../ServiceBusMessage.
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import type { Sections } from "../amqp/codec/Sections.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
-import * as Receiver from "../amqp/ReceiverLink.ts"
+import * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
-import * as management from "../management/EntityManagement.ts"
+import * as EntityManagement from "../management/EntityManagement.ts"
 import { Destructive, Locked, sectionsOf, tokenFromTag } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
@@ -40,9 +40,9 @@ export interface Receiving {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
   /** The link of now, dead or alive. */
-  readonly link: Receiver.Receiver
+  readonly link: ReceiverLink.ReceiverLink
   /** The link, attached again where it was lost; what came before it was lost is in its inbox. That of a session is not. */
-  readonly attached: Effect.Effect<Receiver.Receiver, AttachError | SessionLockLostError>
+  readonly attached: Effect.Effect<ReceiverLink.ReceiverLink, AttachError | SessionLockLostError>
   /** Fails once its scope is closed, or its session lost. */
   readonly isOpen: Effect.Effect<void, AttachError | SessionLockLostError>
   /** The session whose messages these are. */
@@ -96,21 +96,21 @@ export const make = Effect.fnUntraced(function*(options: {
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const telemetry = new Telemetry(entity, namespace.options.endpoint, context)
-  const open = Effect.fnUntraced(function*(lost: Receiver.Receiver | undefined) {
+  const open = Effect.fnUntraced(function*(lost: ReceiverLink.ReceiverLink | undefined) {
     const session = yield* namespace.session(entity.path)
-    const link = yield* Receiver.make(session, { entity: entity.path, destructive, timeout })
+    const link = yield* ReceiverLink.make(session, { entity: entity.path, destructive, timeout })
     // Their locks outlive the link that they came on.
     if (lost !== undefined) link.putBack(lost.take(Infinity))
     if (prefetch > 0) link.addCredit(prefetch - link.size())
-    telemetry.attached("receiver")
+    telemetry.countAttached("receiver")
     return link
   })
   const link = yield* namespace.retryPolicy.runIdempotent(RecoveringLink.make({
     open,
     isLost: (receiver) => receiver.link.dead() !== undefined
   }))
-  yield* telemetry.watching("servicebus.receiver.credit", () => link.current().credit())
-  yield* telemetry.watching("servicebus.receiver.waiting", () => link.current().size())
+  yield* telemetry.registerGauge("servicebus.receiver.credit", () => link.current().credit())
+  yield* telemetry.registerGauge("servicebus.receiver.waiting", () => link.current().size())
   const self: Receiving = {
     entity,
     namespace,
@@ -125,7 +125,7 @@ export const make = Effect.fnUntraced(function*(options: {
     wheel: yield* lockWheel.make({
       ...options.renewal,
       renew: (tokens) => renewLocks(self, tokens),
-      onResult: telemetry.renewed
+      onResult: telemetry.countRenewed
     }),
     clock,
     telemetry,
@@ -144,7 +144,7 @@ const renewLocks = (self: Receiving, tokens: ReadonlyArray<string>) =>
     self.entity.path,
     self.isOpen,
     (node, timeout) =>
-      management.renewLocks(node, { entity: self.entity.path, tokens, link: self.link.link.name, timeout })
+      EntityManagement.renewLocks(node, { entity: self.entity.path, tokens, link: self.link.link.name, timeout })
   )
 
 /** Takes the messages of a receiver: nobody else does until `leave`. */

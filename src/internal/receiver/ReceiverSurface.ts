@@ -27,7 +27,7 @@ import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import { released } from "../amqp/codec/Outcome.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
-import type { Receiver } from "../amqp/ReceiverLink.ts"
+import type { ReceiverLink } from "../amqp/ReceiverLink.ts"
 import { bind } from "../bound.ts"
 import { isUnreadable } from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
@@ -44,7 +44,7 @@ import {
   type Undecodable,
   withOptions
 } from "../options.ts"
-import { found, type Hooks } from "../telemetry/Telemetry.ts"
+import { annotateMessages, type Hooks } from "../telemetry/Telemetry.ts"
 import * as deleting from "./BatchDelete.ts"
 import * as deferred from "./DeferredMessages.ts"
 import { handingOver } from "./Handover.ts"
@@ -82,7 +82,7 @@ export class Reader {
   /** How many calls have it or wait for it. */
   private calls = 0
   /** Attaches the link again, where one is lost; a call whose time is over leaves that to the next one. */
-  private attaching: Fiber.Fiber<Receiver, ReceiveError | Lost> | undefined = undefined
+  private attaching: Fiber.Fiber<ReceiverLink, ReceiveError | Lost> | undefined = undefined
   /** What could not be decoded, while the messages before it are given first. */
   private failure: MessageDecodeError | undefined = undefined
 
@@ -157,8 +157,8 @@ export class Reader {
         () => deferred.receive(self, this, sequenceNumbers, undecodable, unclaimed, claim),
         {
           onSuccess: (messages, span) => {
-            self.telemetry.consumed("receive_deferred", messages.length)
-            if (span !== undefined) found(span, messages)
+            self.telemetry.countConsumed("receive_deferred", messages.length)
+            if (span !== undefined) annotateMessages(span, messages)
           }
         }
       ))
@@ -212,8 +212,8 @@ export class Reader {
   }
 
   /** The link, attached again where it was lost; undefined where that takes longer. */
-  private attachedBy(deadline: number): Effect.Effect<Receiver | undefined, ReceiveError | Lost> {
-    return Effect.suspend((): Effect.Effect<Receiver | undefined, ReceiveError | Lost> => {
+  private attachedBy(deadline: number): Effect.Effect<ReceiverLink | undefined, ReceiveError | Lost> {
+    return Effect.suspend((): Effect.Effect<ReceiverLink | undefined, ReceiveError | Lost> => {
       const { attached, clock, link, session } = this.self
       if (this.attaching === undefined && (session !== undefined || link.link.dead() === undefined)) return attached
       let fiber = this.attaching
@@ -246,7 +246,7 @@ export class Reader {
       Effect.suspend(() => {
         // What is tried again has the time that is left; what is held back until then gives what is here.
         const until = Math.max(deadline, monotonic(self.clock) + leastPatience)
-        const gather = self.telemetry.receiving(
+        const gather = self.telemetry.runReceive(
           namespace.retryPolicy.runIdempotent(this.gather(max, deadline, until, afterFirst, body, claim), {
             until,
             otherwise: this.decode(max, body, claim)
@@ -260,7 +260,7 @@ export class Reader {
 
   /** Messages that their caller has now. */
   private readonly given = (messages: ReadonlyArray<unknown>): void =>
-    this.self.telemetry.consumed("receive", messages.length)
+    this.self.telemetry.countConsumed("receive", messages.length)
 
   /** What was taken out for a caller that is interrupted before he has it is there again, for the next one. */
   private unclaim(claim: Claim, isInterrupted: boolean): void {

@@ -26,7 +26,7 @@ import {
 } from "../../ServiceBusError.ts"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type { RetryAfter, Settlement } from "../../Settlement.ts"
-import * as Sender from "../amqp/SenderLink.ts"
+import * as SenderLink from "../amqp/SenderLink.ts"
 import { copyOf } from "../message/MessageCopy.ts"
 import { arePropertiesTooLarge, maxPropertiesSize } from "../message/PropertyQuotas.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
@@ -64,7 +64,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const { timeout } = namespace.options
   const scope = yield* Effect.scope
   const turn = Semaphore.makeUnsafe(1)
-  let link: RecoveringLink.RecoveringLink<Sender.Sender, AttachError> | undefined
+  let link: RecoveringLink.RecoveringLink<SenderLink.SenderLink, AttachError> | undefined
 
   const attach = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
@@ -74,7 +74,7 @@ export const make = Effect.fnUntraced(function*(options: {
           open: () =>
             Effect.flatMap(
               namespace.session(entity.path),
-              (session) => Sender.make(session, { entity: entity.path, timeout })
+              (session) => SenderLink.make(session, { entity: entity.path, timeout })
             ),
           isLost: (sender) => sender.link.dead() !== undefined
         }),

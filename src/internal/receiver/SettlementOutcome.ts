@@ -13,7 +13,7 @@ import { InvalidOptionError, MessageEncodeError } from "../../ServiceBusError.ts
 import * as Settlement from "../../Settlement.ts"
 import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
 import { Writer } from "../amqp/codec/Writer.ts"
-import * as messageCodec from "../message/MessageEncoder.ts"
+import * as MessageEncoder from "../message/MessageEncoder.ts"
 
 /** The outcome of `Settlement.abandon`. */
 export const abandoned: Extract<Outcome, { readonly _tag: "Modified" }> = {
@@ -54,11 +54,11 @@ export const written = (
           entity: entity.path,
           operation: "settle",
           option: "settlement",
-          expected: `a value that Settlement makes; it is ${messageCodec.kindOf(settlement)}`
+          expected: `a value that Settlement makes; it is ${MessageEncoder.kindOf(settlement)}`
         })
       )
   } catch (error) {
-    const { description, part } = messageCodec.problemOf("settlement", error)
+    const { description, part } = MessageEncoder.problemOf("settlement", error)
     return Result.fail(new MessageEncodeError({ entity: entity.path, operation: "settle", part, description }))
   } finally {
     scratch.reset()
@@ -125,10 +125,10 @@ const textOf = <const Part extends string>(
   cut: Array<Part>
 ): string | undefined => {
   if (value === undefined) return undefined
-  if (typeof value !== "string") return messageCodec.refuse(part, "it must be a string")
+  if (typeof value !== "string") return MessageEncoder.refuse(part, "it must be a string")
   const text = cutText(value)
   if (text.length < value.length) cut.push(part)
-  messageCodec.at(part, () => scratch.string(text))
+  MessageEncoder.encodePart(part, () => scratch.string(text))
   return text
 }
 
@@ -141,8 +141,8 @@ export const cutText = (text: string): string => {
 
 const propertiesOf = (properties: Settlement.Properties | undefined): Settlement.Properties | undefined => {
   if (properties === undefined) return undefined
-  const own: Settlement.Properties = { ...messageCodec.entriesOf("properties", properties) }
-  messageCodec.checkSettlement(scratch, own)
+  const own: Settlement.Properties = { ...MessageEncoder.entriesOf("properties", properties) }
+  MessageEncoder.checkSettlement(scratch, own)
   return own
 }
 
@@ -162,11 +162,11 @@ export const writable = (
   scratch.reset()
   const texts = { reason: textual("reason", reason), description: textual("description", description) }
   try {
-    for (const key of Object.keys(properties === undefined ? {} : messageCodec.entriesOf("properties", properties))) {
+    for (const key of Object.keys(properties === undefined ? {} : MessageEncoder.entriesOf("properties", properties))) {
       const before = scratch.length
       try {
         const value = properties![key]
-        messageCodec.checkSettlement(scratch, { [key]: value })
+        MessageEncoder.checkSettlement(scratch, { [key]: value })
         kept[key] = value
       } catch {
         scratch.truncate(before)

@@ -17,7 +17,7 @@ import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
 import type { Holder, IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as errorMap from "../errorMap.ts"
 import type { SettlingError } from "../errorMap.ts"
-import * as management from "../management/EntityManagement.ts"
+import * as EntityManagement from "../management/EntityManagement.ts"
 import { tokenFromTag } from "../message/ReceivedMessage.ts"
 import * as RetryPolicy from "../namespace/RetryPolicy.ts"
 import { outOfRange } from "../options.ts"
@@ -127,7 +127,7 @@ class Told implements Hooks<void> {
   }
 
   onSuccess(_: void, span: Tracer.Span | undefined): void {
-    if (this.counts === undefined) return this.telemetry.settled(this.name, this.disposition, 1)
+    if (this.counts === undefined) return this.telemetry.countSettled(this.name, this.disposition, 1)
     this.tell()
     if (this.counts.dead_letter === this.messages.length) {
       span?.attribute("messaging.servicebus.disposition_status", "dead_letter")
@@ -140,7 +140,7 @@ class Told implements Hooks<void> {
 
   private tell(): void {
     const { counts = {} } = this
-    for (const as of Object.keys(counts) as Array<Disposition>) this.telemetry.settled(this.name, as, counts[as]!)
+    for (const as of Object.keys(counts) as Array<Disposition>) this.telemetry.countSettled(this.name, as, counts[as]!)
   }
 }
 
@@ -381,7 +381,7 @@ export const settleElsewhere = (
     let isOut = false
     const request = namespace.withManagementNode(entity.path, self.isOpen, (node, timeout) => {
       isOut = true
-      return management.updateDisposition(node, {
+      return EntityManagement.updateDisposition(node, {
         entity: entity.path,
         tokens: [tokenFromTag(delivery.tag)],
         settlement,

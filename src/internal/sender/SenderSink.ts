@@ -16,21 +16,21 @@ import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Sink from "effect/Sink"
 import { Writer } from "../amqp/codec/Writer.ts"
-import * as outgoing from "../message/MessageBatch.ts"
+import * as MessageBatch from "../message/MessageBatch.ts"
 import { monotonic } from "../monotonicClock.ts"
 import { callForEffect } from "../options.ts"
 
 /** The link that a sink sends on. */
 export interface Outlet<in M, out E> {
-  readonly encoder: outgoing.Encoder<M>
-  readonly limits: () => outgoing.Limits
-  readonly send: (batch: outgoing.Batch) => Effect.Effect<unknown, E>
+  readonly encoder: MessageBatch.Encoder<M>
+  readonly limits: () => MessageBatch.Limits
+  readonly send: (batch: MessageBatch.Batch) => Effect.Effect<unknown, E>
 }
 
 export interface Rejection<out M> {
   readonly index: number
   readonly message: M
-  readonly error: outgoing.Refusal
+  readonly error: MessageBatch.Refusal
 }
 
 /** How a sink batches, as a caller gives it. */
@@ -73,7 +73,7 @@ const spares = 16
 class Line<in M> {
   readonly key: string
   readonly writer: Writer
-  readonly batcher: outgoing.Batcher<M>
+  readonly batcher: MessageBatch.BatchBuilder<M>
   /** The indices of what waits and is in flight, in order, where somebody takes what is refused. */
   readonly indices: Array<number> = []
   /** A fiber sends a batch of it, or is about to. */
@@ -81,10 +81,10 @@ class Line<in M> {
   /** The open batch has waited long enough. */
   isDue = false
 
-  constructor(key: string, writer: Writer, encoder: outgoing.Encoder<M>) {
+  constructor(key: string, writer: Writer, encoder: MessageBatch.Encoder<M>) {
     this.key = key
     this.writer = writer
-    this.batcher = new outgoing.Batcher(encoder, writer)
+    this.batcher = new MessageBatch.BatchBuilder(encoder, writer)
   }
 
   get isReady(): boolean {
@@ -137,13 +137,13 @@ class Run<M, E> {
   }
 
   /** Puts a message, which is the stream's at `index`, into the open batch of its line. */
-  add(message: M, index: number): outgoing.Refusal | undefined {
+  add(message: M, index: number): MessageBatch.Refusal | undefined {
     const { encoder, limits } = this.outlet
     let key: string
     try {
-      key = outgoing.keyOf(encoder.routeOf(message))
+      key = MessageBatch.batchKeyOf(encoder.routeOf(message))
     } catch (error) {
-      return outgoing.unreadable(encoder, error)
+      return MessageBatch.unreadable(encoder, error)
     }
     let line = this.lines.get(key)
     if (line === undefined) {
@@ -198,7 +198,7 @@ class Run<M, E> {
   }
 
   /** The next batch of a line. */
-  take(line: Line<M>): outgoing.Batch {
+  take(line: Line<M>): MessageBatch.Batch {
     const { batcher } = line
     if (batcher.closed.length === 0) {
       batcher.close()
@@ -213,7 +213,7 @@ class Run<M, E> {
   }
 
   /** The batch of a line was accepted. */
-  done(line: Line<M>, batch: outgoing.Batch): void {
+  done(line: Line<M>, batch: MessageBatch.Batch): void {
     if (this.settings.onRefused !== undefined) line.indices.splice(0, batch.count)
     this.sent += batch.count
     this.next(line)

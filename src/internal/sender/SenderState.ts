@@ -55,7 +55,7 @@ export const make = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any, na
   )
   const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
   const link = yield* namespace.retryPolicy.runIdempotent(RecoveringLink.make({
-    open: () => Effect.tap(open, () => Effect.sync(() => telemetry.attached("sender"))),
+    open: () => Effect.tap(open, () => Effect.sync(() => telemetry.countAttached("sender"))),
     isLost: (sender) => sender.link.dead() !== undefined
   }))
   return operationsOf(new SenderState(entity, link, namespace, yield* Clock.Clock, telemetry))
@@ -97,30 +97,30 @@ export class SenderState {
   readonly entity: string
   private readonly encoder: MessageBatch.Encoder<Message>
   private readonly annotated: MessageBatch.Encoder<AmqpAnnotatedMessage>
-  readonly link: RecoveringLink.RecoveringLink<SenderLink.Sender, AttachError>
+  readonly link: RecoveringLink.RecoveringLink<SenderLink.SenderLink, AttachError>
   private readonly namespace: Namespace
   private readonly clock: Clock.Clock
   private readonly telemetry: Telemetry
   private readonly writer = new Writer()
   private readonly sentOne: Hooks<string> = {
-    onSuccess: () => this.telemetry.sent("send", 1),
+    onSuccess: () => this.telemetry.countSent("send", 1),
     // What was refused here was not sent.
     onFailure: (error) => {
-      if (!notSent.has(error)) this.telemetry.sent("send", 1, error)
+      if (!notSent.has(error)) this.telemetry.countSent("send", 1, error)
     }
   }
 
   constructor(
     contract: ServiceBusEntity.Any,
-    link: RecoveringLink.RecoveringLink<SenderLink.Sender, AttachError>,
+    link: RecoveringLink.RecoveringLink<SenderLink.SenderLink, AttachError>,
     namespace: Namespace,
     clock: Clock.Clock,
     telemetry: Telemetry
   ) {
     this.entity = contract.path
     this.telemetry = telemetry
-    this.encoder = MessageBatch.messages(contract, clock)
-    this.annotated = MessageBatch.annotated(contract, clock)
+    this.encoder = MessageBatch.messageEncoder(contract, clock)
+    this.annotated = MessageBatch.annotatedEncoder(contract, clock)
     this.link = link
     this.namespace = namespace
     this.clock = clock
@@ -150,8 +150,8 @@ export class SenderState {
       })),
       (exit) => {
         const unsent = Exit.isSuccess(exit) ? 0 : countOf(unsentOf())
-        telemetry.sent("send", countOf(batches) - unsent)
-        telemetry.sent("send", unsent, errorTypeOf(exit))
+        telemetry.countSent("send", countOf(batches) - unsent)
+        telemetry.countSent("send", unsent, errorTypeOf(exit))
         return Effect.void
       }
     )
@@ -218,8 +218,8 @@ export class SenderState {
           telemetry.run("send", () => this.transfer(payload, format), {
             ...untraced,
             attributes: () => ({ "messaging.batch.message_count": count }),
-            onSuccess: () => telemetry.sent("send", count),
-            onFailure: (error) => telemetry.sent("send", count, error)
+            onSuccess: () => telemetry.countSent("send", count),
+            onFailure: (error) => telemetry.countSent("send", count, error)
           })
       }, {
         linger,
@@ -239,7 +239,7 @@ export class SenderState {
     return Effect.suspend(() => {
       const { maxMessageSize, writer } = this
       writer.reset()
-      const id = MessageBatch.write(encoder, writer, message)
+      const id = MessageBatch.encodeMessage(encoder, writer, message)
       if (typeof id !== "string") return Effect.fail(id)
       if (own !== undefined) {
         own.attribute("messaging.message.id", id)
@@ -309,7 +309,7 @@ export class SenderState {
         )
         if (Result.isFailure(read)) return Effect.fail(read.failure)
         const message = read.success
-        const id = MessageBatch.write(encoder, this.writer, message)
+        const id = MessageBatch.encodeMessage(encoder, this.writer, message)
         if (typeof id !== "string") return Effect.fail(id)
         const size = this.writer.length
         if (size > this.maxMessageSize) {
@@ -325,7 +325,7 @@ export class SenderState {
       return Effect.onExit(
         this.request((node, timeout) => EntityManagement.schedule(node, { entity, messages: encoded, timeout })),
         (exit) => {
-          telemetry.sent("schedule", encoded.length, errorTypeOf(exit))
+          telemetry.countSent("schedule", encoded.length, errorTypeOf(exit))
           return Effect.void
         }
       )
@@ -374,7 +374,7 @@ export class SenderState {
   private batchesOf<M>(encoder: MessageBatch.Encoder<M>, messages: Iterable<M>): Packed | MessageBatch.Refusal {
     const { writer } = this
     const limits = this.link.current()
-    const batcher = new MessageBatch.Batcher(encoder, writer)
+    const batcher = new MessageBatch.BatchBuilder(encoder, writer)
     const ids: Array<string> = []
     for (const message of messages) {
       const id = batcher.add(message, limits)

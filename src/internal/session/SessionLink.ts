@@ -23,10 +23,10 @@ import {
   type SessionLockRenewalError,
   type SessionStateError
 } from "../../ServiceBusError.ts"
-import * as Receiver from "../amqp/ReceiverLink.ts"
+import * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
-import * as sessions from "../management/SessionManagement.ts"
+import * as SessionManagement from "../management/SessionManagement.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import { closedOnFailure } from "../namespace/RecoveringLink.ts"
@@ -80,7 +80,7 @@ export const accept = (
     // One try; what comes to nothing leaves nothing in the caller's scope.
     const attached = closedOnFailure(attach, (attached) => attached !== undefined && "id" in attached)
     return handingOver(
-      options.telemetry.accepting(
+      options.telemetry.runAccept(
         Effect.flatMap(
           options.namespace.retryPolicy.runIdempotent(
             attached,
@@ -107,7 +107,7 @@ const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
     onScope((yield* Scope.Scope) as Scope.Closeable)
     const { destructive, entity, id, namespace, prefetch, wait } = options
     const session = yield* namespace.session(entity.path)
-    const receiver = yield* Receiver.make(session, {
+    const receiver = yield* ReceiverLink.make(session, {
       entity: entity.path,
       destructive,
       timeout: namespace.options.timeout,
@@ -136,11 +136,11 @@ const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
     )
   )
 
-const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiver, id: string) {
+const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.ReceiverLink, id: string) {
   const { entity, namespace, telemetry } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  telemetry.attached("session")
+  telemetry.countAttached("session")
   const began = monotonic(clock)
   const isLost = Deferred.makeUnsafe<never, SessionLockLostError>()
   let end: SessionLockLostError | ServiceBusConnectionError | undefined
@@ -194,7 +194,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
   const renew = Effect.suspend(() => {
     const now = monotonic(clock)
     return Effect.tap(
-      asking(receiving, id, sessions.renewLock),
+      asking(receiving, id, SessionManagement.renewLock),
       (expiration) =>
         Effect.sync(() => {
           until = DateTime.toEpochMillis(expiration)
@@ -202,7 +202,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: Receiver.Receiv
         })
     )
   })
-  const wheel = yield* lockWheel.make({ renew: () => renew, onResult: telemetry.renewed })
+  const wheel = yield* lockWheel.make({ renew: () => renew, onResult: telemetry.countRenewed })
   const receiving: Receiving = {
     entity,
     namespace,
@@ -277,7 +277,8 @@ export const getState = <S>(
   Effect.flatMap(
     self.receiving.telemetry.run(
       "get_session_state",
-      () => self.receiving.namespace.retryPolicy.runIdempotent(asking(self.receiving, self.id, sessions.getState))
+      () =>
+        self.receiving.namespace.retryPolicy.runIdempotent(asking(self.receiving, self.id, SessionManagement.getState))
     ),
     (bytes) => {
       if (bytes === undefined) return Effect.succeed(Option.none())
@@ -319,6 +320,10 @@ export const setState = <S>(
     }
     return self.receiving.telemetry.run("set_session_state", () =>
       self.receiving.namespace.retryPolicy.run(
-        asking(self.receiving, self.id, (node, options) => sessions.setState(node, { ...options, state: bytes }))
+        asking(
+          self.receiving,
+          self.id,
+          (node, options) => SessionManagement.setState(node, { ...options, state: bytes })
+        )
       ))
   })

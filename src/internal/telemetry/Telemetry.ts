@@ -1,9 +1,9 @@
 /**
- * What a sender, a receiver or a session tells of itself: spans with OpenTelemetry's names for messaging and for Service Bus,
- * and metrics of Effect.
+ * Spans and metrics of the senders, receivers and sessions of an entity, by OpenTelemetry's names for messaging and for Service
+ * Bus. Each of them has a Telemetry of its own; metrics of one entity share a registry.
  *
- * A span is for a call, not for a message of a chunk, and is made only where a tracer other than Effect's own is installed,
- * which keeps nothing: what nobody sees costs nothing. Metrics are counted per call as well.
+ * A span is for a call, not for a message of a chunk, and is made only where a tracer is installed other than Effect's own, which
+ * keeps nothing. Metrics are counted per call as well.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -19,7 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import type { ReceivedMessage } from "../../ServiceBusMessage.ts"
-import * as traceContext from "./TraceContext.ts"
+import * as TraceContext from "./TraceContext.ts"
 
 /**
  * The operations by OpenTelemetry's names, with the kind of their spans and, where it has one of those that OpenTelemetry
@@ -85,7 +85,7 @@ const none = {}
 type MetricName = keyof typeof descriptions
 type AnyMetric = Metric.Metric<number, unknown>
 
-/** A gauge that is read when somebody looks, and those whose values it adds up. */
+/** A gauge that adds up the values of its readers when the registry is read. */
 interface Gauge {
   readonly reads: Set<() => number>
   readonly remove: () => void
@@ -96,7 +96,7 @@ const gauges = new WeakMap<Metric.MetricRegistry, Map<string, Gauge>>()
 
 const nothing = (): void => {}
 
-/** What is heard of an operation beside its end. */
+/** What an operation adds to its span and its metrics. */
 export interface Hooks<in A> {
   /** Instead of the operation's own. */
   readonly kind?: Tracer.SpanKind | undefined
@@ -110,9 +110,9 @@ export interface Hooks<in A> {
 export class Telemetry {
   private readonly context: Context.Context<never>
   private readonly clock: Clock.Clock
-  /** What every metric of the entity says. */
+  /** The attributes of every metric of the entity. */
   private readonly base: Readonly<Record<string, string>>
-  /** What every span of the entity says. */
+  /** The attributes of every span of the entity. */
   private readonly spanBase: Attributes
   private readonly destination: string
   /** Metrics by their name and their attributes, and those without an error by name and operation. */
@@ -139,7 +139,7 @@ export class Telemetry {
     this.spanBase = { ...base, "server.port": server.port, "az.namespace": "Microsoft.ServiceBus" }
   }
 
-  /** The metric of an operation: nothing is built for it but the first time. */
+  /** The metric of an operation: it is built the first time only. */
   private of(name: MetricName, operation: Operation): AnyMetric {
     const byOperation = this.known[name] ??= {}
     return byOperation[operation] ??= this.metric(name, { "messaging.operation.name": operation })
@@ -168,17 +168,17 @@ export class Telemetry {
   }
 
   /** Counts messages that were sent, or that an error kept from it. */
-  sent(operation: "send" | "schedule", count: number, error?: string): void {
+  countSent(operation: "send" | "schedule", count: number, error?: string): void {
     if (count > 0) this.add("messaging.client.sent.messages", operation, count, error)
   }
 
   /** Counts messages that were handed out. */
-  consumed(operation: "receive" | "receive_deferred" | "process", count: number): void {
+  countConsumed(operation: "receive" | "receive_deferred" | "process", count: number): void {
     if (count > 0) this.add("messaging.client.consumed.messages", operation, count)
   }
 
   /** Counts messages that were settled. */
-  settled(operation: Operation, disposition: Disposition, count: number): void {
+  countSettled(operation: Operation, disposition: Disposition, count: number): void {
     const byOperation = this.dispositions[operation] ??= {}
     const metric = byOperation[disposition] ??= this.metric("servicebus.settled.messages", {
       "messaging.operation.name": operation,
@@ -187,28 +187,28 @@ export class Telemetry {
     metric.updateUnsafe(count, this.context)
   }
 
-  /** What a lock had left when its message was settled. */
-  margin(seconds: number): void {
+  /** Records what a lock had left when its message was settled. */
+  recordLockMargin(seconds: number): void {
     this.metric("servicebus.lock.margin", none).updateUnsafe(seconds, this.context)
   }
 
   /** Counts locks by what came of their renewal. */
-  readonly renewed = (count: number, result: "renewed" | "failed"): void => {
+  readonly countRenewed = (count: number, result: "renewed" | "failed"): void => {
     this.metric("servicebus.lock.renewals", { result }).updateUnsafe(count, this.context)
   }
 
   /** Counts a link. */
-  attached(role: "sender" | "receiver" | "session"): void {
+  countAttached(role: "sender" | "receiver" | "session"): void {
     this.metric("servicebus.link.attached", { role }).updateUnsafe(1, this.context)
   }
 
-  /** A processor has drained. */
-  drained(began: bigint): void {
+  /** Records that a processor has drained. */
+  recordDrain(began: bigint): void {
     this.metric("servicebus.drain.duration", none).updateUnsafe(this.since(began), this.context)
   }
 
-  /** Has a gauge read a value for as long as the scope lasts, when somebody looks; what others of the entity say is added. */
-  watching(
+  /** Registers a value of a gauge for as long as the scope lasts; the gauge gives the sum of those of the entity. */
+  registerGauge(
     name: "servicebus.receiver.credit" | "servicebus.receiver.waiting",
     read: () => number
   ): Effect.Effect<void, never, Scope.Scope> {
@@ -246,7 +246,7 @@ export class Telemetry {
     ))
   }
 
-  /** Nanoseconds, for what follows. */
+  /** Nanoseconds, for `recordDrain`. */
   now(): bigint {
     return this.clock.monotonicTimeNanosUnsafe()
   }
@@ -255,7 +255,7 @@ export class Telemetry {
     return Number(this.now() - began) / 1e9
   }
 
-  private took(name: MetricName, operation: Operation, began: bigint, error: string | undefined): void {
+  private recordDuration(name: MetricName, operation: Operation, began: bigint, error: string | undefined): void {
     this.add(name, operation, this.since(began), error)
   }
 
@@ -285,7 +285,7 @@ export class Telemetry {
         const error = errorTypeOf(exit)
         if (Exit.isSuccess(exit)) hooks?.onSuccess?.(exit.value, own)
         else hooks?.onFailure?.(error!)
-        this.took("messaging.client.operation.duration", operation, began, error)
+        this.recordDuration("messaging.client.operation.duration", operation, began, error)
         if (own !== undefined) this.finish(fiber, own, exit, error)
         return undefined
       })
@@ -312,7 +312,7 @@ export class Telemetry {
       parent: Option.fromUndefinedOr(parent),
       annotations: Context.empty(),
       links: all.length === 0 ? links : [...all, ...links],
-      // A span is told by the wall clock, which costs more and is not asked where nobody traces.
+      // Spans have times of the wall clock, which costs more and is not read where there is no tracer.
       startTime: fiber.getRef(References.TracerTimingEnabled)
         ? this.clock.currentTimeNanosUnsafe() - (this.now() - began)
         : 0n,
@@ -340,8 +340,8 @@ export class Telemetry {
     span.end(fiber.getRef(References.TracerTimingEnabled) ? this.clock.currentTimeNanosUnsafe() : 0n, exit)
   }
 
-  /** Tells of an operation once it is over, where only then it is known whether there is something to tell. */
-  private told(
+  /** Reports an operation once it is over, where only then it is known whether there is something to report. */
+  private report(
     fiber: Fiber.Fiber<unknown, unknown>,
     operation: Operation,
     began: bigint,
@@ -349,7 +349,7 @@ export class Telemetry {
     messages: ReadonlyArray<ReceivedMessage<unknown>> | undefined
   ): void {
     const error = errorTypeOf(exit)
-    this.took("messaging.client.operation.duration", operation, began, error)
+    this.recordDuration("messaging.client.operation.duration", operation, began, error)
     if (!isTraced(fiber)) return
     const span = this.start(fiber, operation, began, {
       attributes: messages && attributesOf(messages),
@@ -359,18 +359,18 @@ export class Telemetry {
   }
 
   /** Runs what receives messages. There is no span for nothing; that of messages is linked to the spans that sent them. */
-  receiving<E, R>(
-    receive: Effect.Effect<ReadonlyArray<any>, E, R>
-  ): Effect.Effect<ReadonlyArray<any>, E, R> {
-    return this.telling("receive", receive, (messages) => messages.length === 0 ? undefined : messages)
+  runReceive<M extends ReceivedMessage<unknown>, E, R>(
+    receive: Effect.Effect<ReadonlyArray<M>, E, R>
+  ): Effect.Effect<ReadonlyArray<M>, E, R> {
+    return this.reportAfter("receive", receive, (messages) => messages.length === 0 ? undefined : messages)
   }
 
   /** Runs what accepts a session. There is no span for none. */
-  accepting<A, E, R>(accept: Effect.Effect<Option.Option<A>, E, R>): Effect.Effect<Option.Option<A>, E, R> {
-    return this.telling("accept_session", accept, (accepted) => Option.isNone(accepted) ? undefined : [])
+  runAccept<A, E, R>(accept: Effect.Effect<Option.Option<A>, E, R>): Effect.Effect<Option.Option<A>, E, R> {
+    return this.reportAfter("accept_session", accept, (accepted) => Option.isNone(accepted) ? undefined : [])
   }
 
-  private telling<A, E, R>(
+  private reportAfter<A, E, R>(
     operation: "receive" | "accept_session",
     self: Effect.Effect<A, E, R>,
     found: (value: A) => ReadonlyArray<ReceivedMessage<unknown>> | undefined
@@ -379,9 +379,9 @@ export class Telemetry {
       const began = this.now()
       return Effect.onExit(self, (exit) => {
         const messages = Exit.isSuccess(exit) ? found(exit.value) : undefined
-        // Whoever stops waiting has found nothing.
+        // A caller that stops waiting has received nothing.
         const isNothing = Exit.isSuccess(exit) ? messages === undefined : Cause.hasInterruptsOnly(exit.cause)
-        if (!isNothing) this.told(fiber, operation, began, exit, operation === "receive" ? messages : undefined)
+        if (!isNothing) this.report(fiber, operation, began, exit, operation === "receive" ? messages : undefined)
         return Effect.void
       })
     })
@@ -391,7 +391,7 @@ export class Telemetry {
    * Runs a handler in a span, and what is done with its exit under the same. The span of one message goes on with the trace
    * in which it was sent; that of many is linked to theirs.
    */
-  processing<A, E, R, B, E2, R2>(
+  runHandler<A, E, R, B, E2, R2>(
     messages: ReadonlyArray<ReceivedMessage<unknown>>,
     handler: Effect.Effect<A, E, R>,
     then: (exit: Exit.Exit<A, E>) => Effect.Effect<B, E2, R2>
@@ -409,7 +409,7 @@ export class Telemetry {
       const handled = Effect.exit(
         Effect.onExitPrimitive(span === undefined ? handler : inSpan(handler, span), (exit) => {
           const error = errorTypeOf(exit)
-          this.took("messaging.process.duration", "process", began, error)
+          this.recordDuration("messaging.process.duration", "process", began, error)
           if (span !== undefined) this.finish(fiber, span, exit, error)
           return undefined
         })
@@ -422,7 +422,7 @@ export class Telemetry {
 const inSpan = <A, E, R>(effect: Effect.Effect<A, E, R>, span: Tracer.Span): Effect.Effect<A, E, R> =>
   Effect.withParentSpan(effect, span, { captureStackTrace: false }) as Effect.Effect<A, E, R>
 
-/** Whether somebody sees spans: Effect's own tracer keeps none. */
+/** Whether a tracer keeps spans: Effect's own keeps none. */
 const isTraced = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   cache.tracerEnabled && cache.tracer !== undefined && cache.tracer !== Tracer.nativeTracer
 
@@ -435,7 +435,7 @@ const propagated = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefine
   return nearest
 }
 
-/** The span of whoever asks, where there is one that others may know of. */
+/** The span of the calling fiber, where there is one that may be propagated. */
 export const callerOf = ({ cache }: Fiber.Fiber<unknown, unknown>): Tracer.AnySpan | undefined =>
   cache.tracerEnabled ? propagated(cache.span) : undefined
 
@@ -455,8 +455,8 @@ const annotate = (span: Tracer.Span, attributes: Attributes): void => {
   for (const name in attributes) span.attribute(name, attributes[name])
 }
 
-/** What a span says of messages that were found by one call: how many, and of one what it is. */
-export const found = (span: Tracer.Span, messages: ReadonlyArray<ReceivedMessage<unknown>>): void => {
+/** Annotates a span with the messages that one call received: how many, and of a single one its ids. */
+export const annotateMessages = (span: Tracer.Span, messages: ReadonlyArray<ReceivedMessage<unknown>>): void => {
   annotate(span, attributesOf(messages))
   const links = linksOf(messages)
   if (links.length > 0) span.addLinks(links)
@@ -467,17 +467,17 @@ const attributesOf = (messages: ReadonlyArray<ReceivedMessage<unknown>>): Attrib
   ...(messages.length === 1 ? messageAttributes(messages[0]!) : {})
 })
 
-/** The spans that sent messages, each once, as far as they say. */
+/** The spans that sent messages, each once, as far as the messages name them. */
 export const linksOf = (messages: ReadonlyArray<ReceivedMessage<unknown>>): Array<Tracer.SpanLink> => {
   const links = new Map<string, Tracer.SpanLink>()
   for (const message of messages) {
-    const span = legibly(() => traceContext.read(message.applicationProperties))
+    const span = legibly(() => TraceContext.read(message.applicationProperties))
     if (span !== undefined) links.set(`${span.traceId}${span.spanId}`, { span, attributes: {} })
   }
   return [...links.values()]
 }
 
-/** What a span of one message says of it. */
+/** The attributes of a span of one message. */
 export const messageAttributes = (message: ReceivedMessage<unknown>): Attributes =>
   legibly(() => ({
     ...(message.messageId === "" ? {} : { "messaging.message.id": message.messageId }),

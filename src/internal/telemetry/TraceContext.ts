@@ -12,7 +12,7 @@ export const properties = ["traceparent", "Diagnostic-Id"] as const
 /** Version, trace, span and flags. Version ff is none, zeros are no ids, and after the flags only a later version has more. */
 const pattern = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
 
-/** What messages say that belong to the trace of a span; undefined for a span whose ids are none of W3C's. */
+/** The `traceparent` of messages that belong to the trace of a span; undefined for a span whose ids are none of W3C's. */
 export const traceparentOf = (span: Tracer.AnySpan): string | undefined => {
   const traceparent = `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
   return parse(traceparent) === undefined ? undefined : traceparent
@@ -23,7 +23,7 @@ const parse = (text: string): RegExpExecArray | undefined => {
   return found === null || text.startsWith("00") && text.length > 55 ? undefined : found
 }
 
-/** The span that sent a message, as far as its application properties say. */
+/** The span that sent a message, where its application properties name one. */
 export const read = (from: Readonly<Record<string, AmqpValue>>): Tracer.ExternalSpan | undefined => {
   for (const property of properties) {
     const value = from[property]

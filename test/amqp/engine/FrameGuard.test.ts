@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Guard, type Violation } from "../../../src/internal/amqp/engine/FrameGuard.ts"
+import { FrameGuard, type Violation } from "../../../src/internal/amqp/engine/FrameGuard.ts"
 import { begin, frame, frames, header, open, probes, real, saslHeader } from "../../support/probes.ts"
 
 const guarded = (role: "client" | "server" = "server", maxFrameSize = 65536) => {
   const violations: Array<string> = []
   let reads = 0
-  const guard = new Guard({
+  const guard = new FrameGuard({
     role,
     maxFrameSize,
     onViolation: (violation: Violation) => violations.push(violation.message),
@@ -66,7 +66,7 @@ describe("Guard", () => {
 
   it("passes on what came before a violation, and tells of it then", () => {
     const order: Array<string> = []
-    const guard = new Guard({ role: "server", maxFrameSize: 65536, onViolation: () => order.push("violation") })
+    const guard = new FrameGuard({ role: "server", maxFrameSize: 65536, onViolation: () => order.push("violation") })
     guard.push(Buffer.concat([header, open, begin(0), begin(0)]), (vetted) => order.push(`${vetted.length} bytes`))
     assert.deepStrictEqual(order, [`${header.length + open.length + begin(0).length} bytes`, "violation"])
   })

@@ -30,7 +30,7 @@ const traced = (name: "attach" | "close", fields: ReadonlyArray<AmqpValue.AmqpVa
   writer.descriptor({ attach: 0x12, close: 0x18 }[name])
   writer.value(fields)
   writer.patch(0, writer.length)
-  const lines: Array<FrameTrace.Line> = []
+  const lines: Array<FrameTrace.TracedFrame> = []
   const socket = new Writable({ write: (_chunk, _encoding, done) => done() }) as unknown as Socket
   FrameTrace.wrap(socket, (line) => lines.push(line)).write(writer.take())
   assert.deepStrictEqual(lines.map(({ performative }) => performative), [name])

@@ -127,7 +127,7 @@ export const codes: ReadonlyMap<string, number> = new Map([
 ])
 
 /** Splits a stream of bytes into what has been vetted. */
-export class Guard {
+export class FrameGuard {
   private readonly options: Options
   private phase: "header" | "sasl" | "amqp" | "violated" = "header"
   private pending: Array<Buffer> = []
@@ -321,7 +321,7 @@ export class Guard {
 }
 
 /** A socket whose data has been vetted. */
-export const wrap = (socket: Socket, guard: Guard): Socket => ({
+export const wrap = (socket: Socket, guard: FrameGuard): Socket => ({
   ...passing(socket),
   on: (event, listener) =>
     socket.on(

@@ -13,7 +13,7 @@ import { passing, type Socket } from "../transport/Socket.ts"
 import { codes } from "./FrameGuard.ts"
 
 /** A line of the trace. */
-export interface Line {
+export interface TracedFrame {
   readonly direction: "sent" | "received"
   readonly channel: number
   /** `open`, `attach`, `transfer`, …; `header` for a protocol header, `heartbeat` for an empty frame. */
@@ -115,13 +115,13 @@ const handleAt: Readonly<Record<string, number>> = { attach: 1, flow: 4, transfe
 
 /** Tells one direction's frames from its bytes. */
 class Splitter {
-  private readonly direction: Line["direction"]
+  private readonly direction: TracedFrame["direction"]
   private readonly links: Map<string, string>
-  private readonly tell: (line: Line) => void
+  private readonly tell: (line: TracedFrame) => void
   private pending: Buffer = Buffer.alloc(0)
   private broken = false
 
-  constructor(direction: Line["direction"], links: Map<string, string>, tell: (line: Line) => void) {
+  constructor(direction: TracedFrame["direction"], links: Map<string, string>, tell: (line: TracedFrame) => void) {
     this.direction = direction
     this.links = links
     this.tell = tell
@@ -304,7 +304,7 @@ const bytes = (value: Uint8Array): string => {
 }
 
 /** A socket whose frames are told, in both directions. */
-export const wrap = (socket: Socket, tell: (line: Line) => void): Socket => {
+export const wrap = (socket: Socket, tell: (line: TracedFrame) => void): Socket => {
   const links = new Map<string, string>()
   const received = new Splitter("received", links, tell)
   const sent = new Splitter("sent", links, tell)
