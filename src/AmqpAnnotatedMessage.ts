@@ -6,6 +6,9 @@
  * interpreted on the way: a body stays the sections that it is, and no codec is asked.
  *
  * Source: AMQP 1.0 section 3.2.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -22,6 +25,7 @@ import type { ReceivedMessage } from "./ServiceBusMessage.ts"
 
 export type { AmqpAnnotatedMessage, Header, Properties } from "./internal/message/AnnotatedMessage.ts"
 
+/** @inline */
 type AmqpAnnotatedMessage = AnnotatedMessage.AmqpAnnotatedMessage
 
 const sectionsOf = (message: ReceivedMessage<unknown>) => {

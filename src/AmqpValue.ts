@@ -7,6 +7,9 @@
  * (uuid, symbol, char, decimals, arrays), so that nothing is lost and no 64-bit number is rounded.
  *
  * Source: AMQP 1.0 part 1 (types); Service Bus protocol guide (timespan, uri and datetime-offset).
+ *
+ * @module
+ * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"

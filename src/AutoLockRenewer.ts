@@ -4,6 +4,9 @@
  *
  * Each receiver supervises one renewing fiber for all its locks; it ends with the receiver's scope. A lock that is lost
  * interrupts the work that held it.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"

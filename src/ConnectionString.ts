@@ -4,6 +4,9 @@
  *
  * Source: Service Bus documentation; the behaviours of the official SDKs where they disagree: keys are matched without
  * regard to case, legacy keys are ignored, unknown keys are refused, as they are usually a misspelling.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"

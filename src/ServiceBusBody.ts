@@ -5,6 +5,9 @@
  * Codecs are synchronous and pure. A body that does not encode fails the send with `MessageEncodeError` before anything
  * is on the wire; one that does not decode is handled by the receiver's undecodable policy. The broker never changes a
  * body.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

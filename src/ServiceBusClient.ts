@@ -3,6 +3,9 @@
  * the connection, which all of them share, and the last one to close closes it.
  *
  * The client owns the connection, a sender or receiver owns its link. Closing the client's layer closes what is left.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"

@@ -1,6 +1,9 @@
 /**
  * Credentials as values: who the program is, without doing anything about it yet. The client asks a credential for a
  * token when it opens a link and again before the token expires. Secrets are `Redacted` from the first line to the last.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"

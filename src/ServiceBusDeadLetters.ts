@@ -4,6 +4,9 @@
  * Looking, counting and deleting are requests: no link is attached and nothing is locked. Replaying receives each letter under
  * a lock, sends a copy, and completes the letter once the copy is accepted: at-least-once, and effectively once on an entity
  * with duplicate detection, because a letter's copy always has the same message id.
+ *
+ * @module
+ * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"

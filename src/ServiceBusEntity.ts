@@ -5,6 +5,9 @@
  * The kind of a contract is part of its type: a topic has no receivers, a subscription no senders, a queue with
  * sessions is received through a session and every message sent to it names one. A plain entity name stands for a
  * contract with a body of bytes.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as ServiceBusBody from "./ServiceBusBody.ts"
 

@@ -5,6 +5,9 @@
  * A class exists where a caller would branch on it; what has no class of its own is a `ServiceBusError`, which keeps
  * the AMQP condition of the service. The unions are as small as the truth: catching a tag that an operation cannot meet
  * does not compile.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

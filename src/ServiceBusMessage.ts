@@ -4,6 +4,9 @@
  * Messages have no methods; what becomes of one is a `Settlement`. Only a `LockedMessage` carries a lock, so that settling
  * a peeked or a destructively received message does not compile. Every field of the AMQP header, properties, annotations
  * and application properties is here under Service Bus's name for it (AMQP 1.0 section 3.2; Service Bus protocol guide).
+ *
+ * @module
+ * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"

@@ -5,6 +5,9 @@
  * At-least-once. A handler's failure never ends the loop: `onFailure` decides about the message. A lock that is lost
  * interrupts the handler that held it and is counted. Closing the scope drains: no new messages, handlers finish within
  * `drainTimeout`, the rest is released.
+ *
+ * @module
+ * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"

@@ -5,6 +5,9 @@
  * A receiver is a link, attached when it is made and closed with its scope. Peek-lock is at-least-once: a message comes
  * again unless it is completed in time. What was received and not settled when the scope closes is released to the
  * broker. Receive-and-delete is at-most-once: the broker forgets a message when it sends it.
+ *
+ * @module
+ * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -266,6 +269,7 @@ export interface DestructiveReceiver<out A, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E>
 {}
 
+/** A body that does not decode is an error where the receiver is told to fail. @inline */
 type Failure<U> = "fail" extends U ? MessageDecodeError : never
 
 /**

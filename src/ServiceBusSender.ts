@@ -5,6 +5,9 @@
  * message, and is tried again under the same message id, as the client's `retry` says, while its error can pass. A
  * message whose answer was lost may so be enqueued twice, except on an entity with duplicate detection; with
  * `maxRetries: 0` the send fails instead, with OperationTimeoutError and `outcome: "unknown"`.
+ *
+ * @module
+ * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"

@@ -5,6 +5,9 @@
  * is then back in its place, in order. Inside it there is the surface of a receiver. Its lock covers all its messages and is
  * renewed while the scope is open; once it is lost, everything fails with SessionLockLostError and the session must be
  * accepted again.
+ *
+ * @module
+ * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
@@ -132,8 +135,10 @@ export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E, SessionLockLostError>, Held<S>
 {}
 
+/** A body that does not decode is an error where the receiver is told to fail. @inline */
 type Failure<U> = "fail" extends U ? MessageDecodeError : never
 
+/** @inline */
 type Needs = ServiceBusClient.ServiceBusClient | Scope.Scope
 
 /**

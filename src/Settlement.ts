@@ -3,6 +3,9 @@
  *
  * A settlement is decided by the handler and carried out by the receiver, so that deciding can be tested without a
  * broker and "settled twice" cannot be written down.
+ *
+ * @module
+ * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"

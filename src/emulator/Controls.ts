@@ -22,6 +22,7 @@ import type * as Broker from "./broker/Broker.ts"
 /**
  * What happened in an entity since the broker started.
  *
+ * @interface
  * @category models
  */
 export type Counters = Readonly<Broker.Counters>
@@ -50,7 +51,7 @@ export interface Fault {
   readonly times?: number | undefined
 }
 
-/** A queue, a subscription, or a dead-letter sub-queue of one, with sessions or without. */
+/** A queue, a subscription, or a dead-letter sub-queue of one, with sessions or without. @inline */
 export type Receivable<A> = ServiceBusEntity.Receivable<A> | ServiceBusEntity.SessionReceivable<A, any>
 
 /**

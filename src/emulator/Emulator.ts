@@ -4,6 +4,9 @@
  *
  * Its time is Effect's Clock, so that TestClock drives locks, renewals and expiry. What it holds is gone with its scope.
  * Loopback only, unless told otherwise; SAS tokens are checked for real against a random key.
+ *
+ * @module emulator
+ * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -39,6 +42,7 @@ import * as Certificate from "./security/Certificate.ts"
 /**
  * The options of a queue of the broker.
  *
+ * @interface
  * @category models
  */
 export type EntityOptions = Broker.QueueOptions
@@ -46,6 +50,7 @@ export type EntityOptions = Broker.QueueOptions
 /**
  * The options of a topic of the broker.
  *
+ * @interface
  * @category models
  */
 export type TopicOptions = Broker.TopicOptions
@@ -53,6 +58,7 @@ export type TopicOptions = Broker.TopicOptions
 /**
  * The options of a subscription of the broker.
  *
+ * @interface
  * @category models
  */
 export type SubscriptionOptions = Broker.SubscriptionOptions

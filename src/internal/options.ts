@@ -14,7 +14,7 @@ import * as Schedule from "effect/Schedule"
 import { InvalidOptionError } from "../ServiceBusError.ts"
 import { whole } from "./monotonicClock.ts"
 
-/** What becomes of a message whose bytes or body cannot be decoded. */
+/** What becomes of a message whose bytes or body cannot be decoded. @inline */
 export type Undecodable = "deadLetter" | "abandon" | "fail"
 
 /**

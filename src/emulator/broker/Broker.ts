@@ -34,6 +34,7 @@ export type {
 /**
  * An entity to make a broker with.
  *
+ * @inline
  * @category models
  */
 export type Entity =
