@@ -2,7 +2,7 @@
 // to `most` (1,000,000). Microseconds of CPU, the least of several runs; every curve should be flat.
 import { Effect, Result } from "effect"
 import * as Broker from "../src/emulator/broker/Broker.ts"
-import { History } from "../src/emulator/broker/DuplicateHistory.ts"
+import { DuplicateHistory } from "../src/emulator/broker/DuplicateHistory.ts"
 import type { HeldSession } from "../src/emulator/broker/Queue.ts"
 import * as Emulator from "../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../src/ServiceBusBody.ts"
@@ -40,7 +40,7 @@ const leastOf = (times: number, run: (i: number) => void): number => {
   return least
 }
 
-const filled = Effect.fnUntraced(function*(count: number, options?: Broker.QueueOptions, sessions = false) {
+const filled = Effect.fnUntraced(function*(count: number, options?: Broker.EntityOptions, sessions = false) {
   const broker = yield* Broker.make([{ name: "q", options: { maxSize: Number.MAX_SAFE_INTEGER, ...options } }])
   const queue = broker.queue("q")!
   for (let from = 0; from < count; from += 1000) {
@@ -105,10 +105,10 @@ const curves: ReadonlyArray<readonly [string, (count: number) => Effect.Effect<n
   ],
   ["duplicate detection, an id while another expires", (count) =>
     Effect.sync(() => {
-      const history = new History(count)
+      const history = new DuplicateHistory(count)
       // What has expired must not count either.
-      for (let i = 0; i < 2 * count; i++) history.recall(`${i}`, i, i)
-      return leastOf(1000, (i) => void history.recall(`${2 * count + i}`, i, 2 * count + i))
+      for (let i = 0; i < 2 * count; i++) history.findOrRemember(`${i}`, i, i)
+      return leastOf(1000, (i) => void history.findOrRemember(`${2 * count + i}`, i, 2 * count + i))
     })]
 ]
 

@@ -15,7 +15,7 @@ import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
-import type { Door } from "./amqp/AmqpServer.ts"
+import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
 
@@ -131,7 +131,7 @@ export type Network = Pick<
 /** What is to be controlled. @internal */
 export interface Started {
   readonly broker: Broker.Broker
-  readonly door: Door
+  readonly server: AmqpServer
   readonly dispatcher: Dispatcher.Dispatcher
   readonly tokenCredential: ServiceBusCredential.TokenCredential
 }
@@ -151,7 +151,7 @@ export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
 
 /** @internal */
 export const make = (started: Started, network: Network): Controls => {
-  const { broker, dispatcher, door } = started
+  const { broker, dispatcher, server } = started
   const writer = new Writer()
   const queueOf = (entity: Receivable<any>): Effect.Effect<Broker.Queue, EmulatorError> =>
     Effect.suspend(() => {
@@ -233,31 +233,31 @@ export const make = (started: Started, network: Network): Controls => {
         )
       ),
     counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
-    connections: Effect.sync(() => door.connections.size),
-    dropConnections: Effect.sync(() => door.dropAll()),
+    connections: Effect.sync(() => server.connections.size),
+    dropConnections: Effect.sync(() => server.dropAll()),
     closeConnections: (error) =>
       Effect.sync(() => {
-        for (const served of [...door.connections]) served.close(error)
+        for (const connection of [...server.connections]) connection.close(error)
       }),
     detachLinks: (error, entity) =>
       Effect.sync(() => {
         const path = pathOf(entity)
-        for (const served of [...door.connections]) {
-          for (const [link, address] of [...served.links]) {
-            if (path === undefined || address.toLowerCase() === path) served.detach(link, error)
+        for (const connection of [...server.connections]) {
+          for (const [link, address] of [...connection.links]) {
+            if (path === undefined || address.toLowerCase() === path) connection.detach(link, error)
           }
         }
       }),
     endSessions: (error) =>
       Effect.sync(() => {
-        for (const served of [...door.connections]) {
-          for (const session of new Set([...served.links.keys()].map((link) => link.session))) {
-            served.endSession(session, error)
+        for (const connection of [...server.connections]) {
+          for (const session of new Set([...connection.links.keys()].map((link) => link.session))) {
+            connection.endSession(session, error)
           }
         }
       }),
     fail: ({ entity, error, operation, times }) =>
-      Effect.sync(() => door.faults.add({ entity: pathOf(entity), operation, error, times: times ?? 1 })),
+      Effect.sync(() => server.faults.add({ entity: pathOf(entity), operation, error, times: times ?? 1 })),
     idle: dispatcher.idle
   }
 }

@@ -26,15 +26,14 @@ import * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as Admission from "./amqp/Admission.ts"
-import { Door } from "./amqp/AmqpServer.ts"
-import * as Idle from "./amqp/IdleDetach.ts"
+import { AmqpServer } from "./amqp/AmqpServer.ts"
+import * as IdleDetach from "./amqp/IdleDetach.ts"
 import * as Listener from "./amqp/Listener.ts"
-import * as memory from "./amqp/MemorySocket.ts"
-import type { Limits } from "./amqp/ServedConnection.ts"
-import { ring } from "./amqp/ServedConnection.ts"
+import * as MemorySocket from "./amqp/MemorySocket.ts"
+import type { IdleLimits } from "./amqp/ServedConnection.ts"
 import { fits } from "./amqp/StoredPayload.ts"
 import * as Broker from "./broker/Broker.ts"
-import * as Alarm from "./broker/DeadlineTimer.ts"
+import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import * as Controls from "./Controls.ts"
 import * as Authorization from "./security/Authorization.ts"
 import * as Certificate from "./security/Certificate.ts"
@@ -45,7 +44,7 @@ import * as Certificate from "./security/Certificate.ts"
  * @interface
  * @category models
  */
-export type EntityOptions = Broker.QueueOptions
+export type EntityOptions = Broker.EntityOptions
 
 /**
  * The options of a topic of the broker.
@@ -185,7 +184,7 @@ const count = (option: string, value: number | undefined, otherwise: number) =>
     ? Effect.succeed(value)
     : Effect.fail(new EmulatorError({ problem: `${option} must be an integer of 1 or more` }))
 
-const start: (options: Options, host: string, idles: Limits) => Effect.Effect<Started, EmulatorError, Scope.Scope> =
+const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effect<Started, EmulatorError, Scope.Scope> =
   Effect.fnUntraced(
     function*(options, host, idles) {
       const clock = yield* Clock.Clock
@@ -196,7 +195,7 @@ const start: (options: Options, host: string, idles: Limits) => Effect.Effect<St
         { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
         ...(options.policies ?? [])
       ]
-      const alarm = yield* Alarm.make(ring)
+      const deadlines = yield* DeadlineTimer.make(DeadlineTimer.fireAll)
       const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
       const idle = {
         link: yield* positive("idle.link", options.idle?.link, idles.link),
@@ -206,7 +205,17 @@ const start: (options: Options, host: string, idles: Limits) => Effect.Effect<St
         connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
         handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
       })
-      const door = new Door({ broker, dispatcher, clock, policies, identityKey, host, alarm, idle, admission })
+      const server = new AmqpServer({
+        broker,
+        dispatcher,
+        clock,
+        policies,
+        identityKey,
+        host,
+        deadlines,
+        idle,
+        admission
+      })
       const tokenCredential: ServiceBusCredential.TokenCredential = {
         getToken: () => {
           const expiresOnTimestamp = clock.currentTimeMillisUnsafe() + tokenLifetime
@@ -216,10 +225,10 @@ const start: (options: Options, host: string, idles: Limits) => Effect.Effect<St
       }
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
-          door.dropAll()
+          server.dropAll()
         })
       )
-      return { broker, door, dispatcher, key, tokenCredential }
+      return { broker, server, dispatcher, key, tokenCredential }
     }
   )
 
@@ -259,14 +268,14 @@ export const layer = (
     Effect.gen(function*() {
       const dispatcher = yield* Dispatcher.make
       const started = yield* Effect.provideService(
-        start(options, memoryHost, Idle.never),
+        start(options, memoryHost, IdleDetach.never),
         Dispatcher.Shared,
         dispatcher
       )
       const connectionString = connectionStringOf(started.key, memoryHost, undefined)
       let isUp = true
-      const transport = memory.transport(dispatcher, (socket) => {
-        if (isUp) started.door.accept(socket)
+      const transport = MemorySocket.transport(dispatcher, (socket) => {
+        if (isUp) started.server.accept(socket)
         return isUp
       })
       const client = yield* ConnectionString.parse(connectionString).pipe(
@@ -291,7 +300,7 @@ export const layer = (
             connectionString,
             stop: Effect.sync(() => {
               isUp = false
-              started.door.dropAll()
+              started.server.dropAll()
             }),
             start: Effect.sync(() => {
               isUp = true
@@ -335,15 +344,15 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
       "the broker's options",
       Effect.gen(function*() {
         const host = options.host ?? "127.0.0.1"
-        const started = yield* start(options, host, Idle.limits)
+        const started = yield* start(options, host, IdleDetach.limits)
         const accept = (socket: Socket) => {
-          started.door.accept(socket)
+          started.server.accept(socket)
         }
         const isSecure = options.tlsPort !== undefined || options.webSocketPort !== undefined
         const certificate = isSecure ? options.certificate ?? Certificate.selfSigned() : undefined
         const listeners: Array<Listener.Listener> = []
         const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
-          const { admission } = started.door.options
+          const { admission } = started.server.options
           const listener = yield* Listener.make({ host, port, kind, certificate, accept, admission })
           listeners.push(listener)
           return listener.port

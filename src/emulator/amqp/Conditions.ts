@@ -1,6 +1,7 @@
 /**
  * What the service says when it refuses: conditions and texts as they are on the wire, with the tracking suffix that ends
- * every one of them. Tools match on these texts (Service Bus protocol guide; texts seen of the service).
+ * every one of them. Tools match on these texts (Service Bus protocol guide; texts seen of the service). Each refusal of the
+ * broker has one condition, given by `of`.
  */
 import { randomUUID } from "node:crypto"
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
@@ -9,7 +10,8 @@ import type { Refusal } from "../broker/Queue.ts"
 import type { Right, TokenProblem } from "../security/Authorization.ts"
 import type { QuotaProblem } from "./StoredPayload.ts"
 
-export class Refusals {
+/** Makes the errors of one broker. */
+export class Conditions {
   private readonly host: string
   private readonly now: () => number
 
@@ -137,7 +139,7 @@ export class Refusals {
     )
   }
 
-  /** Nobody gave a session in time; `millis` is how long was waited. */
+  /** There was no session in time; `millis` is how long was waited. */
   noSession(entity: string, millis: number): AmqpError {
     const time = new Date(millis).toISOString().slice(11, 19)
     return this.error(

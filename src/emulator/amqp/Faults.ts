@@ -1,19 +1,22 @@
 /**
- * Refusals that a test asked for: each is given to the next operations that it fits, as often as was asked.
+ * Errors that a test asked for: each is given to the next operations that it fits, as often as was asked. They belong to the
+ * server, and apply to all of its connections.
  */
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 
 /** What a test can have the broker refuse. */
-export type Operation = "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
+export type FaultOperation = "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
 
+/** An error that operations are to be refused with. */
 export interface Fault {
   /** In lower case; undefined for every entity. */
   readonly entity: string | undefined
-  readonly operation: Operation
+  readonly operation: FaultOperation
   readonly error: AmqpError
   times: number
 }
 
+/** The faults that are still to be given. */
 export class Faults {
   private pending: Array<Fault> = []
 
@@ -22,7 +25,7 @@ export class Faults {
   }
 
   /** The error that an operation is to be refused with, if any. */
-  take(operation: Operation, entity: string): AmqpError | undefined {
+  take(operation: FaultOperation, entity: string): AmqpError | undefined {
     if (this.pending.length === 0) return undefined
     const path = entity.toLowerCase()
     const fault = this.pending.find((each) =>

@@ -1,51 +1,55 @@
 /**
- * What the service does to those who do nothing (Service Bus protocol guide, idle and forced-close rules): a link without
- * traffic is detached, and a connection without links, or without a token, is closed. Heartbeats are no traffic.
+ * The idle rules of the service (Service Bus protocol guide, idle and forced-close rules): a link without traffic is
+ * detached, and a connection without links, or without a token, is closed. Heartbeats are no traffic.
+ *
+ * Each connection has its own; it owns one time-out for each link and two for the connection, and ends them with it.
  */
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
-import { type Limits, type Served, type Timer, timer } from "./ServedConnection.ts"
+import { type Timeout, timeout } from "../broker/DeadlineTimer.ts"
+import type { Activity, IdleLimits, ServedConnection } from "./ServedConnection.ts"
 
-export const limits: Limits = { link: 600_000, connection: 300_000 }
+/** The limits of the service. */
+export const limits: IdleLimits = { link: 600_000, connection: 300_000 }
 
-/** Of a broker that lets whoever does nothing be. */
-export const never: Limits = { link: Infinity, connection: Infinity }
+/** The limits of a broker that ends nothing for being idle. */
+export const never: IdleLimits = { link: Infinity, connection: Infinity }
 
 /** A new connection has no longer than this for its first link. */
 const firstLink = 60_000
 
-/** From the open on. */
+/** A new connection has no longer than this, from its open on, for its first token. */
 const firstToken = 20_000
 
-export class Idle {
-  private readonly served: Served
-  private readonly links = new Map<RheaLink, LinkIdle>()
-  /** A name is unique in each direction of a session only. */
+export class IdleDetach implements Activity {
+  private readonly connection: ServedConnection
+  private readonly links = new Map<RheaLink, IdleLink>()
+  /** By name, which is unique in each direction of a session only. */
   private readonly named = new Map<string, Set<RheaLink>>()
-  private readonly unlinked: Timer
-  private readonly unauthorized: Timer
+  private readonly unlinked: Timeout
+  private readonly unauthorized: Timeout
   private allowed = 0
   private isAuthorized = false
 
-  constructor(served: Served) {
-    this.served = served
-    this.unlinked = timer(() => served.close(served.door.refusals.inactive(this.allowed)))
-    this.unauthorized = timer(() => served.close(served.door.refusals.anonymous(firstToken)))
+  constructor(connection: ServedConnection) {
+    this.connection = connection
+    this.unlinked = timeout(() => connection.close(connection.server.conditions.inactive(this.allowed)))
+    this.unauthorized = timeout(() => connection.close(connection.server.conditions.anonymous(firstToken)))
   }
 
   private get now(): number {
-    return this.served.door.options.clock.currentTimeMillisUnsafe()
+    return this.connection.server.options.clock.currentTimeMillisUnsafe()
   }
 
   /** The connection is open. */
   begin(): void {
-    const { alarm, idle } = this.served.door.options
+    const { deadlines, idle } = this.connection.server.options
     this.expectLink(Math.min(firstLink, idle.connection))
-    if (!this.isAuthorized) alarm.set(this.unauthorized, this.now + firstToken)
+    if (!this.isAuthorized) deadlines.set(this.unauthorized, this.now + firstToken)
   }
 
   end(): void {
-    const { alarm } = this.served.door.options
-    for (const timer of [this.unlinked, this.unauthorized, ...this.links.values()]) alarm.clear(timer)
+    const { deadlines } = this.connection.server.options
+    for (const timer of [this.unlinked, this.unauthorized, ...this.links.values()]) deadlines.clear(timer)
     this.links.clear()
     this.named.clear()
   }
@@ -53,14 +57,14 @@ export class Idle {
   /** A token was put, or the peer has signed in with a key. */
   authorized(): void {
     this.isAuthorized = true
-    this.served.door.options.alarm.clear(this.unauthorized)
+    this.connection.server.options.deadlines.clear(this.unauthorized)
   }
 
   /** A link was attached. */
   watch(link: RheaLink): void {
-    const { alarm, idle } = this.served.door.options
-    alarm.clear(this.unlinked)
-    const watched = new LinkIdle(this.served, link)
+    const { deadlines, idle } = this.connection.server.options
+    deadlines.clear(this.unlinked)
+    const watched = new IdleLink(this.connection, link)
     this.links.set(link, watched)
     const { name } = link
     const named = this.named.get(name)
@@ -69,8 +73,8 @@ export class Idle {
     this.touch(link)
     watched.start()
     link.on(link.is_receiver() ? "receiver_flow" : "sender_flow", () => this.touch(link))
-    this.served.onEnd(link, () => {
-      alarm.clear(watched)
+    this.connection.onEnd(link, () => {
+      deadlines.clear(watched)
       const named = this.named.get(name)
       if (named?.delete(link) === true && named.size === 0) this.named.delete(name)
       if (!this.links.delete(link) || this.links.size > 0) return
@@ -81,7 +85,7 @@ export class Idle {
   /** How long the connection may go without a link. */
   private expectLink(allowed: number): void {
     this.allowed = allowed
-    if (allowed < Infinity) this.served.door.options.alarm.set(this.unlinked, this.now + allowed)
+    if (allowed < Infinity) this.connection.server.options.deadlines.set(this.unlinked, this.now + allowed)
   }
 
   /** A link has traffic, or will not be expected to have any until a time. */
@@ -96,28 +100,28 @@ export class Idle {
   }
 }
 
-/** Set once, and moved only when it rings: traffic costs a field. */
-class LinkIdle implements Timer {
+/** The time-out of a link: set once, and moved only when it fires, so that traffic costs the write of a field. */
+class IdleLink implements Timeout {
   at = 0
   slot = -1
   last = 0
-  private readonly served: Served
+  private readonly connection: ServedConnection
   private readonly link: RheaLink
 
-  constructor(served: Served, link: RheaLink) {
-    this.served = served
+  constructor(connection: ServedConnection, link: RheaLink) {
+    this.connection = connection
     this.link = link
   }
 
   start(): void {
-    const { alarm, idle } = this.served.door.options
-    if (idle.link < Infinity) alarm.set(this, this.last + idle.link)
+    const { deadlines, idle } = this.connection.server.options
+    if (idle.link < Infinity) deadlines.set(this, this.last + idle.link)
   }
 
-  ring(): void {
-    const { clock, idle } = this.served.door.options
+  fire(): void {
+    const { clock, idle } = this.connection.server.options
     if (this.last + idle.link > clock.currentTimeMillisUnsafe()) return this.start()
-    const { link, served } = this
-    served.detach(link, served.door.refusals.idle(link.name, link.is_receiver(), idle.link))
+    const { link, connection } = this
+    connection.detach(link, connection.server.conditions.idle(link.name, link.is_receiver(), idle.link))
   }
 }

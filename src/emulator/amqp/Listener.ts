@@ -1,6 +1,9 @@
 /**
  * Ports of the broker: plain TCP, TLS, and WebSocket over TLS on one more. A listener can be closed and opened again, on
  * the port that it had.
+ *
+ * The listener owns its sockets until they are served: what is in a handshake counts in the admission, and the end of the
+ * listener cuts all of its sockets.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -9,11 +12,12 @@ import * as net from "node:net"
 import * as tls from "node:tls"
 import { WebSocketServer } from "ws"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
-import * as webSocket from "../../internal/amqp/transport/WebSocket.ts"
+import * as WebSocket from "../../internal/amqp/transport/WebSocket.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import type { Certificate } from "../security/Certificate.ts"
-import type { Admission, Place } from "./Admission.ts"
+import type { Admission, Admitted } from "./Admission.ts"
 
+/** How a port is opened. */
 export interface Options {
   readonly host: string
   readonly port: number
@@ -24,6 +28,7 @@ export interface Options {
   readonly admission: Admission
 }
 
+/** A port that can be closed and opened again. */
 export interface Listener {
   readonly port: number
   /** Closes the port and cuts its connections. */
@@ -37,7 +42,7 @@ interface Running {
   readonly sockets: Set<net.Socket>
 }
 
-const listening = (options: Options, port: number): Effect.Effect<Running, EmulatorError> =>
+const listen = (options: Options, port: number): Effect.Effect<Running, EmulatorError> =>
   Effect.callback((resume) => {
     if (!Number.isInteger(port) || port < 0 || port > 65535) {
       resume(Effect.fail(new EmulatorError({ problem: "the port must be an integer from 0 to 65535" })))
@@ -49,26 +54,26 @@ const listening = (options: Options, port: number): Effect.Effect<Running, Emula
       return
     }
     const sockets = new Set<net.Socket>()
-    // Who shakes hands before there is AMQP, by where it comes from: the socket that TLS makes is another one.
-    const places = new Map<string, Place>()
-    const leave = (socket: net.Socket) => {
+    // Handshakes before there is AMQP, by the address of the peer: the socket that TLS makes is another one.
+    const handshakes = new Map<string, Admitted>()
+    const endHandshake = (socket: net.Socket) => {
       const key = keyOf(socket)
-      places.get(key)?.end()
-      places.delete(key)
+      handshakes.get(key)?.end()
+      handshakes.delete(key)
     }
-    const server = serverOf(options, leave)
+    const server = serverOf(options, endHandshake)
     server.on("connection", (socket: net.Socket) => {
-      // The door destroys the socket; a late error of it is nobody's.
+      // The AMQP server destroys the socket; an error of it after that has no other listener.
       socket.on("error", () => {})
       if (options.kind !== "tcp") {
-        const place = options.admission.begin()
-        if (place === undefined) return void socket.destroy()
+        const admitted = options.admission.begin()
+        if (admitted === undefined) return void socket.destroy()
         const key = keyOf(socket)
-        places.set(key, place)
-        // By then it tells no more where it came from.
+        handshakes.set(key, admitted)
+        // A closed socket no longer knows the address of its peer.
         socket.on("close", () => {
-          place.end()
-          if (places.get(key) === place) places.delete(key)
+          admitted.end()
+          if (handshakes.get(key) === admitted) handshakes.delete(key)
         })
       }
       sockets.add(socket)
@@ -91,22 +96,22 @@ const keyOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAd
 /** How long TLS, and the request for a WebSocket, may take, in milliseconds. */
 const handshakeTimeout = 10_000
 
-/** A handshake that fails, or takes too long, is the client's business; Node keeps its socket. */
-const giveUp = (_: Error, socket: net.Socket): void => {
+/** A handshake that fails or takes too long concerns the client alone; Node would keep its socket. */
+const destroyFailed = (_: Error, socket: net.Socket): void => {
   socket.destroy()
 }
 
-const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.Socket) => void): net.Server => {
+const serverOf = ({ accept, certificate, kind }: Options, endHandshake: (socket: net.Socket) => void): net.Server => {
   switch (kind) {
     case "tcp":
       return net.createServer({ noDelay: true }, accept)
     case "tls": {
       const server = tls.createServer({ ...certificate, noDelay: true, handshakeTimeout }, (socket) => {
         socket.on("error", () => {})
-        leave(socket)
+        endHandshake(socket)
         accept(socket)
       })
-      server.on("tlsClientError", giveUp)
+      server.on("tlsClientError", destroyFailed)
       return server
     }
     case "webSocket": {
@@ -117,8 +122,8 @@ const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.So
         headersTimeout: handshakeTimeout,
         connectionsCheckingInterval: handshakeTimeout / 4
       })
-      server.on("tlsClientError", giveUp)
-      // There is nothing else here: a probe or a browser is told so, and keeps no place.
+      server.on("tlsClientError", destroyFailed)
+      // There is nothing else here: a probe or a browser is told so, and its socket does not stay admitted.
       server.on("request", (_, response) => {
         response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
         response.end("AMQP over WebSocket is spoken here.\n")
@@ -128,12 +133,12 @@ const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.So
         perMessageDeflate: false,
         maxPayload: 1024 * 1024,
         // The one that was asked for: .NET asks for "amqp", the others for "AMQPWSB10".
-        handleProtocols: (offered) => [...offered].find((each) => webSocket.protocols.includes(each)) ?? false
+        handleProtocols: (offered) => [...offered].find((each) => WebSocket.protocols.includes(each)) ?? false
       })
-      webSockets.shouldHandle = ({ url }) => webSocket.isPath(url ?? "")
+      webSockets.shouldHandle = ({ url }) => WebSocket.isPath(url ?? "")
       webSockets.on("connection", (client, request) => {
-        leave(request.socket)
-        accept(webSocket.socketOf(client))
+        endHandshake(request.socket)
+        accept(WebSocket.socketOf(client))
       })
       webSockets.on("error", () => {})
       return server
@@ -141,28 +146,29 @@ const serverOf = ({ accept, certificate, kind }: Options, leave: (socket: net.So
   }
 }
 
-const closed = ({ server, sockets }: Running): Effect.Effect<void> =>
+const close = ({ server, sockets }: Running): Effect.Effect<void> =>
   Effect.callback((resume) => {
     server.close(() => resume(Effect.void))
     // A server is closed once its connections are, and clients keep theirs.
     for (const socket of sockets) socket.destroy()
   })
 
+/** Opens a port until the scope closes. */
 export const make: (options: Options) => Effect.Effect<Listener, EmulatorError, Scope.Scope> = Effect.fnUntraced(
   function*(options) {
-    let running: Running | undefined = yield* listening(options, options.port)
+    let running: Running | undefined = yield* listen(options, options.port)
     const { port } = running.server.address() as net.AddressInfo
     const stop = Effect.suspend(() => {
       const open = running
       running = undefined
-      return open === undefined ? Effect.void : closed(open)
+      return open === undefined ? Effect.void : close(open)
     })
     yield* Effect.addFinalizer(() => stop)
     return {
       port,
       stop,
       start: Effect.suspend(() =>
-        running !== undefined ? Effect.void : Effect.map(listening(options, port), (open) => {
+        running !== undefined ? Effect.void : Effect.map(listen(options, port), (open) => {
           running = open
         })
       )

@@ -1,16 +1,19 @@
 /**
- * A request/response node (`$cbs`, `<entity>/$management`): answers each request on the receiving link of the same
- * session that asked for it (AMQP management, WD 09; Service Bus protocol guide).
+ * A request/response node (`$cbs`, `<entity>/$management`): answers each request on a receiving link to the same node in the
+ * same session (AMQP management, WD 09; Service Bus AMQP request-response guide).
+ *
+ * A node knows how a request and its answer are written, not what is asked: `$cbs` is answered by ClaimsNode, `$management` by
+ * the operations. Each request that is a message is answered once, in the turn in which it came.
  */
 import * as AmqpValue from "../../AmqpValue.ts"
 import { accepted, type Outcome } from "../../internal/amqp/codec/Outcome.ts"
 import { Sections } from "../../internal/amqp/codec/Sections.ts"
 import { rawItem } from "../../internal/amqp/codec/verbatim.ts"
 import { Writer } from "../../internal/amqp/codec/Writer.ts"
-import type { IncomingDelivery, OutgoingDelivery } from "../../internal/amqp/engine/Delivery.ts"
-import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
-import { type Answer, refuse, type Request } from "./Request.ts"
-import type { Served } from "./ServedConnection.ts"
+import type { DeliveryOwner, IncomingDelivery } from "../../internal/amqp/engine/Delivery.ts"
+import type { RheaLink, RheaSession } from "../../internal/amqp/engine/rhea.ts"
+import { type Answer, refuse, type Request } from "./operations/Operation.ts"
+import type { ServedConnection } from "./ServedConnection.ts"
 
 /** `$cbs` writes its keys with dashes, `$management` in camel case. */
 export type Keys = "dashed" | "camel"
@@ -22,15 +25,43 @@ const names = {
 
 const writer = new Writer()
 
+/** The links of a connection that the responses of a node go out on, of each session. */
+export class ReplyLinks {
+  private readonly sessions = new Map<RheaSession, Map<string, Array<RheaLink>>>()
+  private readonly connection: Pick<ServedConnection, "onEnd">
+
+  constructor(connection: Pick<ServedConnection, "onEnd">) {
+    this.connection = connection
+  }
+
+  /** Adds a link, until it ends. */
+  add(link: RheaLink, node: string): void {
+    let nodes = this.sessions.get(link.session)
+    if (nodes === undefined) this.sessions.set(link.session, nodes = new Map())
+    nodes.set(node, [...nodes.get(node) ?? [], link])
+    this.connection.onEnd(link, () => {
+      const left = nodes.get(node)!.filter((other) => other !== link)
+      if (left.length > 0) return void nodes.set(node, left)
+      nodes.delete(node)
+      if (nodes.size === 0) this.sessions.delete(link.session)
+    })
+  }
+
+  /** The links of a node in the session of a link. */
+  of(link: RheaLink, node: string): ReadonlyArray<RheaLink> {
+    return this.sessions.get(link.session)?.get(node) ?? []
+  }
+}
+
 /** Serves the requests that come on `link`; `replies` are the links of its session on which answers can go. */
 export const serve = (
-  served: Served,
+  connection: ServedConnection,
   link: RheaLink,
   keys: Keys,
   replies: () => ReadonlyArray<RheaLink>,
   answer: (request: Request) => Answer
 ): void => {
-  const { idle, plane } = served
+  const { idle, plane } = connection
   const incoming = plane.link(link)
   incoming.onDeliveries = (deliveries) => {
     for (const delivery of deliveries) {
@@ -42,7 +73,7 @@ export const serve = (
   }
 
   const tooLarge = ({ id, size }: IncomingDelivery) =>
-    served.door.refusals.tooLarge(
+    connection.server.conditions.tooLarge(
       String(link.remote.attach!["target"]?.address ?? ""),
       id,
       size,
@@ -69,7 +100,7 @@ export const serve = (
         }
       }
     } catch {
-      // Not a message: there is nobody to answer.
+      // Not a message: there is no caller to answer.
       return
     }
     const links = replies()
@@ -80,22 +111,21 @@ export const serve = (
     if (reply === undefined) return
     idle.touch(reply)
     const answered = delivery.isTransactional
-      ? refuse(served.door.refusals.transactions(String(link.remote.attach!["target"]?.address ?? "")))
+      ? refuse(connection.server.conditions.transactions(String(link.remote.attach!["target"]?.address ?? "")))
       : answer(request)
     const payload = encode(names[keys], rawItem(message, message.properties, 0), answered)
     const target = plane.link(reply)
-    target.session.send(target, payload, { settled: reply.remote.attach?.["snd_settle_mode"] === 1, owner: unsettled })
+    target.session.send(target, payload, {
+      settled: reply.remote.attach?.["snd_settle_mode"] === 1,
+      owner: settlesSecond
+    })
   }
 }
 
 /** A receiver of answers that settles second is answered, and nothing else is done. */
-const unsettled = {
-  onOutcome: (
-    delivery: OutgoingDelivery,
-    outcome: any,
-    settled: boolean
-  ) => {
-    if (!settled) delivery.link.session.settle(delivery, outcome)
+const settlesSecond: DeliveryOwner = {
+  onOutcome: (delivery, outcome, settled) => {
+    if (!settled) delivery.link.session.settle(delivery, outcome!)
   }
 }
 

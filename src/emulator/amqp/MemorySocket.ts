@@ -1,6 +1,6 @@
 /**
- * A transport without a socket: two ends that hand bytes to each other as tasks of the Scheduler, so that every hop
- * between a client and the broker is known to TestClock.
+ * A transport without a network: two ends that hand bytes to each other as tasks of the Scheduler, so that every hop
+ * between a client and the broker is known to TestClock. Bytes arrive in order; destroying one end ends both.
  */
 import * as Effect from "effect/Effect"
 import type { Dispatcher } from "../../internal/amqp/engine/Dispatcher.ts"
@@ -8,7 +8,8 @@ import type { Socket } from "../../internal/amqp/transport/Socket.ts"
 import type { Transport } from "../../internal/amqp/transport/Transport.ts"
 import { ServiceBusCommunicationError } from "../../ServiceBusError.ts"
 
-type Listener = (...args: Array<any>) => void
+/** Each event has arguments of its own; those of `emit` are what its listeners take. */
+type Listener = (...args: Array<never>) => void
 
 /** One end. `data`, `end`, `error` and `close` come as they do from a socket of Node. */
 export class MemorySocket implements Socket {
@@ -50,7 +51,7 @@ export class MemorySocket implements Socket {
   }
 
   private emit(event: string, ...args: Array<unknown>): void {
-    for (const listener of [...(this.listeners.get(event) ?? [])]) listener(...args)
+    for (const listener of [...(this.listeners.get(event) ?? [])]) listener(...args as Array<never>)
   }
 
   setNoDelay(): this {
@@ -96,7 +97,7 @@ const pair = (dispatcher: Dispatcher): readonly [MemorySocket, MemorySocket] => 
   return [near, far]
 }
 
-/** Connects to whoever accepts here, whatever the endpoint; refuses where nobody does. */
+/** Connects to this broker, whatever the endpoint; refuses where `accept` does not take the socket. */
 export const transport = (dispatcher: Dispatcher, accept: (socket: MemorySocket) => boolean): Transport => ({
   connect: (endpoint) =>
     Effect.acquireRelease(

@@ -10,6 +10,7 @@ import { createHash, timingSafeEqual } from "node:crypto"
 import type { RheaConnection } from "../../internal/amqp/engine/rhea.ts"
 import type * as Authorization from "../security/Authorization.ts"
 
+/** What a connection that signs in is checked against, and what is told of it. */
 export interface Options {
   readonly policies: ReadonlyArray<Authorization.Policy>
   /** The peer has signed in with a key. */

@@ -1,5 +1,6 @@
 /**
- * A connection that the door serves, as its nodes, links and idle rules know it.
+ * What the links, nodes and idle rules of the broker know of the connection that they belong to, and of its server: the
+ * contracts that AmqpConnection and AmqpServer fulfil.
  */
 import type * as Clock from "effect/Clock"
 import type * as Redacted from "effect/Redacted"
@@ -8,65 +9,70 @@ import type { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
 import type { Dispatcher } from "../../internal/amqp/engine/Dispatcher.ts"
 import type { RheaConnection, RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import type { Broker } from "../broker/Broker.ts"
-import { type Alarm, type Deadline, due } from "../broker/DeadlineTimer.ts"
+import type { DeadlineTimer, Timeout } from "../broker/DeadlineTimer.ts"
 import type * as Authorization from "../security/Authorization.ts"
 import type { Admission } from "./Admission.ts"
-import type { Refusals } from "./Conditions.ts"
-import type { Operation } from "./Faults.ts"
+import type { Conditions } from "./Conditions.ts"
+import type { FaultOperation } from "./Faults.ts"
 
 /** What the broker ends when nothing happens, in milliseconds. */
-export interface Limits {
+export interface IdleLimits {
   /** How long a link may go without a transfer, flow or disposition. */
   readonly link: number
   /** How long a connection may go without links. */
   readonly connection: number
 }
 
-export interface Options {
+/** What a server is made of. */
+export interface ServerOptions {
   readonly broker: Broker
   readonly dispatcher: Dispatcher
   readonly clock: Clock.Clock
   readonly policies: ReadonlyArray<Authorization.Policy>
   /** Signs the tokens of the broker's own identity. */
   readonly identityKey: Redacted.Redacted<string>
-  /** Under which name the namespace speaks of itself. */
+  /** The name by which the namespace speaks of itself. */
   readonly host: string
-  readonly alarm: Alarm<Timer>
-  readonly idle: Limits
+  readonly deadlines: DeadlineTimer<Timeout>
+  readonly idle: IdleLimits
   readonly admission: Admission
 }
 
-/** Something of a connection that is due at a time. */
-export interface Timer extends Deadline {
-  readonly ring: () => void
+/** What the connections of a server share. */
+export interface Server {
+  readonly options: ServerOptions
+  readonly conditions: Conditions
+  /** The error that a test asked for, if any. */
+  fault(operation: FaultOperation, entity: string): AmqpError | undefined
 }
 
-/** What an alarm of timers does. One that ends a connection ends its other timers, also those due at the same instant. */
-export const ring = (ended: ReadonlyArray<Timer>): void => {
-  for (const timer of ended) if (timer.slot === due) timer.ring()
+/** Takes note of traffic, for the idle rules. */
+export interface Activity {
+  /** A token was put, or the peer has signed in with a key. */
+  authorized(): void
+  /** A link was attached. */
+  watch(link: RheaLink): void
+  /** A link has traffic, or will not be expected to have any until a time. */
+  touch(link: RheaLink, at?: number): void
+  /** A request has been made for a link, and names it. */
+  touchNamed(name: string): void
 }
 
-/** A timer that is not set yet. */
-export const timer = (ring: () => void): Timer => ({ at: 0, slot: -1, ring })
-
-export interface Served {
-  readonly door: {
-    readonly options: Options
-    readonly refusals: Refusals
-    /** The refusal that a test asked for, if any. */
-    fault(operation: Operation, entity: string): AmqpError | undefined
-  }
+/** A connection that the broker serves. */
+export interface ServedConnection {
+  readonly server: Server
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
+  readonly idle: Activity
   /** The sessions that are held, by the names of the links that hold them. */
   readonly heldSessions: Map<string, string>
-  /** Something was done on a link, given as itself or by its name. */
-  readonly idle: { touch(link: RheaLink, at?: number): void; touchNamed(name: string): void }
+  /** The links that are attached, by the address of their node as the peer wrote it. */
+  readonly links: Map<RheaLink, string>
   /** Closes the connection with an error that the peer is told; nothing more is handed to it. */
   close(error: AmqpError): void
   /** Detaches a link with an error that the peer is told; nothing more is handed to it. */
   detach(link: RheaLink, error: AmqpError): void
-  /** Runs a function when the link or its connection ends. */
-  onEnd(link: RheaLink, closer: () => void): void
+  /** Runs a function when the link, its session or its connection ends. */
+  onEnd(link: RheaLink, finalizer: () => void): void
 }

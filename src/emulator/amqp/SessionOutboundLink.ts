@@ -1,14 +1,17 @@
 /**
- * The broker's end of a receiving link for a session: the attach is answered only when the session is locked for it, and
- * names it (Service Bus protocol guide, sessions). The link's end gives the session up.
+ * The broker's end of a link on which a peer receives from one session: the attach is answered only when the session is
+ * locked for it, and names it (Service Bus protocol guide, sessions).
+ *
+ * The link holds the session: its end gives the session up, and the end of the session's lock detaches the link.
  */
 import * as Result from "effect/Result"
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import { ticksAtEpoch } from "../../internal/amqp/codec/Reader.ts"
 import { rhea, type RheaLink } from "../../internal/amqp/engine/rhea.ts"
+import type { Timeout } from "../broker/DeadlineTimer.ts"
 import type { Queue } from "../broker/Queue.ts"
-import { attachSender } from "./OutboundLink.ts"
-import type { Served, Timer } from "./ServedConnection.ts"
+import * as OutboundLink from "./OutboundLink.ts"
+import type { ServedConnection } from "./ServedConnection.ts"
 
 const filterName = "com.microsoft:session-filter"
 const sharedFilterName = "com.microsoft:non-exclusive-session-filter"
@@ -33,7 +36,7 @@ export const asksForSharedSession = (link: RheaLink): boolean => {
 }
 
 /** The session of an answer in the form in which it was asked for: go-amqp reads a described value alone, and JavaScript's client a plain one. */
-const named = (link: RheaLink, id: string): unknown => {
+const filterValue = (link: RheaLink, id: string): unknown => {
   const descriptor = link.remote.attach!["source"].filter[filterName]?.descriptor
   return descriptor === undefined ? id : rhea.types.described_nc(descriptor, rhea.types.wrap_string(id))
 }
@@ -46,80 +49,80 @@ const ticks = (millis: number): unknown => {
 }
 
 /** Serves a session on a link; `answer` sets the termini of the attach that goes back. */
-export const attachSession = (
-  served: Served,
+export const attach = (
+  connection: ServedConnection,
   queue: Queue,
   link: RheaLink,
   id: string | null,
   answer: (filter: object) => void
 ): AmqpError | undefined => {
-  const { refusals } = served.door
-  let waiting: Waiting | undefined
+  const { conditions } = connection.server
+  let waiting: PendingAttach | undefined
   const accepted = queue.sessions!.accept(id ?? undefined, {
-    owner: served,
+    owner: connection,
     granted: (session) => {
-      answer({ [filterName]: named(link, session.id) })
+      answer({ [filterName]: filterValue(link, session.id) })
       link.local.attach["properties"] = { "com.microsoft:locked-until-utc": ticks(session.lockedUntil) }
-      attachSender(served, queue, link, (consumer) => session.attach(consumer))
-      served.heldSessions.set(link.name, session.id)
-      served.onEnd(link, () => {
-        if (served.heldSessions.get(link.name) === session.id) served.heldSessions.delete(link.name)
+      OutboundLink.attach(connection, queue, link, (consumer) => session.attach(consumer))
+      connection.heldSessions.set(link.name, session.id)
+      connection.onEnd(link, () => {
+        if (connection.heldSessions.get(link.name) === session.id) connection.heldSessions.delete(link.name)
         session.release()
       })
-      waiting?.over()
+      waiting?.answer()
     },
-    lost: () => served.detach(link, refusals.sessionLockLost(queue.path))
+    lost: () => connection.detach(link, conditions.sessionLockLost(queue.path))
   })
-  if (Result.isFailure(accepted)) return refusals.of(accepted.failure)
-  if (link.local.attach["source"] === undefined) waiting = new Waiting(served, queue, link, accepted.success)
+  if (Result.isFailure(accepted)) return conditions.of(accepted.failure)
+  if (link.local.attach["source"] === undefined) waiting = new PendingAttach(connection, queue, link, accepted.success)
   return undefined
 }
 
 /** A link whose attach is not answered yet. */
-class Waiting implements Timer {
+class PendingAttach implements Timeout {
   at = 0
   slot = -1
-  private readonly served: Served
+  private readonly connection: ServedConnection
   private readonly queue: Queue
   private readonly link: RheaLink
-  private readonly wait: number
+  private readonly patience: number
   private readonly cancel: () => void
-  private isOver = false
+  private isAnswered = false
 
-  constructor(served: Served, queue: Queue, link: RheaLink, cancel: () => void) {
-    this.served = served
+  constructor(connection: ServedConnection, queue: Queue, link: RheaLink, cancel: () => void) {
+    this.connection = connection
     this.queue = queue
     this.link = link
     this.cancel = cancel
-    const { alarm, clock, dispatcher } = served.door.options
+    const { deadlines, clock, dispatcher } = connection.server.options
     const timeout = Number(link.remote.attach!["properties"]?.["com.microsoft:timeout"])
-    this.wait = timeout > 0 ? timeout : defaultWait
+    this.patience = timeout > 0 ? timeout : defaultWait
     // rhea has asked for its attach to be written already.
     link.state.open_requests = 0
-    served.plane.link(link).isHeld = true
-    const until = clock.currentTimeMillisUnsafe() + this.wait
-    alarm.set(this, until)
-    // Waiting is no idleness.
-    dispatcher.schedule(() => served.idle.touch(link, until))
+    connection.plane.link(link).isHeld = true
+    const until = clock.currentTimeMillisUnsafe() + this.patience
+    deadlines.set(this, until)
+    // A link that waits for its session is not idle.
+    dispatcher.schedule(() => connection.idle.touch(link, until))
     // A detach of either side comes after the attach.
-    served.onEnd(link, () => this.over())
+    connection.onEnd(link, () => this.answer())
   }
 
-  /** The attach goes out, whatever it says by now. */
-  over(): void {
-    if (this.isOver) return
-    this.isOver = true
+  /** The attach goes out: with the session, or without a terminus where a detach follows. */
+  answer(): void {
+    if (this.isAnswered) return
+    this.isAnswered = true
     this.cancel()
-    this.served.door.options.alarm.clear(this)
+    this.connection.server.options.deadlines.clear(this)
     // Nothing is said on a session that the peer has ended.
     if (!this.link.session.is_open()) return
-    const plane = this.served.plane.link(this.link)
+    const plane = this.connection.plane.link(this.link)
     plane.isHeld = false
     this.link.state.open_requests++
     plane.register()
   }
 
-  ring(): void {
-    this.served.detach(this.link, this.served.door.refusals.noSession(this.queue.path, this.wait))
+  fire(): void {
+    this.connection.detach(this.link, this.connection.server.conditions.noSession(this.queue.path, this.patience))
   }
 }

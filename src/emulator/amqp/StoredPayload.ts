@@ -17,7 +17,7 @@ import {
   maxPropertiesSize,
   maxPropertySize
 } from "../../internal/message/PropertyQuotas.ts"
-import type { Delivery, IncomingMessage, Payload, StoredMessage } from "../broker/Queue.ts"
+import type { Delivery, IncomingMessage, MessageSnapshot, Payload } from "../broker/Queue.ts"
 
 /** A message over a quota: the property that is too large, or all of them together where none is named. */
 export class QuotaProblem extends Error {
@@ -37,14 +37,14 @@ export class QuotaProblem extends Error {
 const small = 4096
 
 /** The bytes on memory of their own: neither the read buffer that they came in nor a pool, which are much larger. */
-const own = (bytes: Buffer): Payload => bytes.length <= small ? bytes.toString("latin1") : ownBytes(bytes)
+const owned = (bytes: Buffer): Payload => bytes.length <= small ? bytes.toString("latin1") : ownBytes(bytes)
 
 const scratch = Buffer.allocUnsafeSlow(small)
 
 /** The sections of a stored message: good until the next ones are asked for. */
 const sectionsOf = ({ payload }: { readonly payload: Payload }): Sections => {
   if (typeof payload !== "string") return new Sections(payload as Buffer, 0, payload.length)
-  // Stored by somebody else.
+  // Not stored by `incoming`.
   const bytes = payload.length <= small ? scratch : Buffer.allocUnsafe(payload.length)
   bytes.write(payload, 0, payload.length, "latin1")
   return new Sections(bytes, 0, payload.length)
@@ -62,7 +62,7 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
   const header = sections.readList(sections.header)
   const id = properties[0]
   return {
-    payload: own(bytes),
+    payload: owned(bytes),
     // The service names a message that has no name; there are clients that cannot settle without one.
     messageId: id === null || id === undefined
       ? randomBytes(16).toString("hex")
@@ -165,8 +165,8 @@ export const unpack = (bytes: Buffer): ReadonlyArray<IncomingMessage> => {
   return parts.map((part) => incoming(part as Buffer))
 }
 
-/** What the broker says itself; a sender's values under these names are not passed on. */
-const broker = new Set([
+/** The annotations of the broker; a sender's values under these names are not passed on. */
+const brokerAnnotations = new Set([
   "x-opt-enqueued-time",
   "x-opt-sequence-number",
   "x-opt-enqueue-sequence-number",
@@ -177,7 +177,7 @@ const broker = new Set([
 const lockTokenName = "x-opt-lock-token"
 /** How many bytes were left out of a message that is peeked without its body (live tests of Microsoft's JavaScript client). */
 const omittedName = "omitted-message-body-size"
-const brokerDelivery = new Set([lockTokenName, omittedName])
+const brokerDeliveryAnnotations = new Set([lockTokenName, omittedName])
 
 const states = { deferred: 1, scheduled: 2 }
 
@@ -187,7 +187,7 @@ const lastTime = 253_402_300_799_999
 const writer = new Writer()
 
 /** The message as it goes to a receiver, under a lock or without one. */
-export const outgoing = (message: StoredMessage, lock: Lock | undefined, isBodyless?: boolean): Buffer => {
+export const outgoing = (message: MessageSnapshot, lock: Lock | undefined, isBodyless?: boolean): Buffer => {
   const sections = sectionsOf(message)
   writeHeader(message, sections)
   writeDeliveryAnnotations(sections, lock, isBodyless === true ? sections.bodyEnd - sections.body : 0)
@@ -207,7 +207,7 @@ type Lock = Pick<Delivery, "lockToken" | "lockedUntil">
 
 const rawOrNull = (bytes: Buffer | undefined): void => bytes === undefined ? writer.null() : writer.raw(bytes)
 
-const writeHeader = (message: StoredMessage, sections: Sections): void => {
+const writeHeader = (message: MessageSnapshot, sections: Sections): void => {
   const items = rawItems(sections, sections.header)
   writer.descriptor(0x70)
   const list = writer.begin(0xd0)
@@ -225,7 +225,7 @@ const writeHeader = (message: StoredMessage, sections: Sections): void => {
 const writeDeliveryAnnotations = (sections: Sections, lock: Lock | undefined, omitted: number): void => {
   writer.descriptor(0x71)
   const map = writer.begin(0xd1)
-  let count = copyEntries(writer, sections, sections.deliveryAnnotations, brokerDelivery)
+  let count = copyEntries(writer, sections, sections.deliveryAnnotations, brokerDeliveryAnnotations)
   if (lock !== undefined) {
     // For clients that do not read the delivery tag, which carries it too.
     writer.symbol(lockTokenName)
@@ -241,10 +241,10 @@ const writeDeliveryAnnotations = (sections: Sections, lock: Lock | undefined, om
 }
 
 /** What is not on this message is left out: clients count what there is (tests of azure-servicebus). */
-const writeAnnotations = (message: StoredMessage, sections: Sections, lock: Lock | undefined): void => {
+const writeAnnotations = (message: MessageSnapshot, sections: Sections, lock: Lock | undefined): void => {
   writer.descriptor(0x72)
   const map = writer.begin(0xd1)
-  let count = copyEntries(writer, sections, sections.messageAnnotations, broker)
+  let count = copyEntries(writer, sections, sections.messageAnnotations, brokerAnnotations)
   const put = (key: string, value: AmqpValue.AmqpValue) => {
     writer.symbol(key)
     writer.value(value)
@@ -264,7 +264,7 @@ const writeAnnotations = (message: StoredMessage, sections: Sections, lock: Lock
  * clients take their difference. As the sender wrote them where that is what they say; otherwise they count from its creation-time
  * or, where it gave none, from when the message was enqueued.
  */
-const writeProperties = (message: StoredMessage, sections: Sections): void => {
+const writeProperties = (message: MessageSnapshot, sections: Sections): void => {
   const life = message.timeToLive === undefined ? undefined : Math.floor(message.timeToLive)
   const named = rawItem(sections, sections.properties, 0) !== undefined
   writer.descriptor(0x73)
@@ -293,7 +293,7 @@ const timeIn = (item: Buffer | undefined): number | undefined => {
   return Math.abs(millis) <= lastTime + 1 ? millis : undefined
 }
 
-const writeApplicationProperties = (message: StoredMessage, sections: Sections): void => {
+const writeApplicationProperties = (message: MessageSnapshot, sections: Sections): void => {
   if (sections.applicationProperties < 0 && message.properties.size === 0) return
   writer.descriptor(0x74)
   const map = writer.begin(0xd1)

@@ -12,23 +12,24 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { EmulatorError } from "../../ServiceBusError.ts"
-import * as Alarm from "./DeadlineTimer.ts"
-import * as QueueOptions from "./EntityOptions.ts"
-import * as BrokerQueue from "./MessageQueue.ts"
+import * as DeadlineTimer from "./DeadlineTimer.ts"
+import * as EntityOptions from "./EntityOptions.ts"
+import * as MessageQueue from "./MessageQueue.ts"
 import type { Queue } from "./Queue.ts"
+import type { SharedState } from "./SharedState.ts"
 import type { Due } from "./StoredMessage.ts"
 import * as Topic from "./Topic.ts"
 
-export type { QueueOptions, QueueSettings, SubscriptionOptions, TopicOptions } from "./EntityOptions.ts"
+export type { EntityOptions, EntitySettings, SubscriptionOptions, TopicOptions } from "./EntityOptions.ts"
 export type {
   Attachment,
   Consumer,
   Counters,
   Delivery,
   IncomingMessage,
+  MessageSnapshot,
   Queue,
-  Refusal,
-  StoredMessage
+  Refusal
 } from "./Queue.ts"
 
 /**
@@ -38,13 +39,13 @@ export type {
  * @category models
  */
 export type Entity =
-  | { readonly kind?: "queue"; readonly name: string; readonly options?: QueueOptions.QueueOptions | undefined }
-  | { readonly kind: "topic"; readonly name: string; readonly options?: QueueOptions.TopicOptions | undefined }
+  | { readonly kind?: "queue"; readonly name: string; readonly options?: EntityOptions.EntityOptions | undefined }
+  | { readonly kind: "topic"; readonly name: string; readonly options?: EntityOptions.TopicOptions | undefined }
   | {
     readonly kind: "subscription"
     readonly topic: string
     readonly name: string
-    readonly options?: QueueOptions.SubscriptionOptions | undefined
+    readonly options?: EntityOptions.SubscriptionOptions | undefined
   }
 
 /**
@@ -73,9 +74,9 @@ export interface Broker {
  */
 export const make: (
   entities: ReadonlyArray<Entity>,
-  fits?: BrokerQueue.Room["fits"]
+  fits?: SharedState["fits"]
 ) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
-  .fnUntraced(function*(entities: ReadonlyArray<Entity>, fits: BrokerQueue.Room["fits"] = () => true) {
+  .fnUntraced(function*(entities: ReadonlyArray<Entity>, fits: SharedState["fits"] = () => true) {
     const clock = yield* Clock.Clock
     const names = new Set<string>()
     const topics = new Set(entities.flatMap((each) => each.kind === "topic" ? [trim(each.name).toLowerCase()] : []))
@@ -90,22 +91,22 @@ export const make: (
       declared.push(each)
     }
 
-    const alarm = yield* Alarm.make<Due>(BrokerQueue.onDue)
+    const deadlines = yield* DeadlineTimer.make<Due>(MessageQueue.onDue)
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (queue: string, defect: unknown) =>
       void fork(Effect.logError(`A consumer of "${queue}" failed and is detached`, Cause.die(defect)))
-    const room: BrokerQueue.Room = { clock, alarm, report, fits, closed: false }
+    const shared: SharedState = { clock, deadlines, report, fits, isClosed: false }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        room.closed = true
+        shared.isClosed = true
       })
     )
     const queues: Array<Queue> = []
     for (const { kind, path, settings } of declared) {
-      if (kind === "queue") queues.push(BrokerQueue.make(room, path, settings))
+      if (kind === "queue") queues.push(MessageQueue.make(shared, path, settings))
       if (kind === "topic") {
         const subscriptions = declared.filter(({ topic }) => topic === path.toLowerCase())
-        queues.push(...Topic.make(room, path, settings, subscriptions))
+        queues.push(...Topic.make(shared, path, settings, subscriptions))
       }
     }
     const byPath = new Map<string, Queue>()
@@ -130,15 +131,17 @@ interface Declared {
   readonly names: ReadonlyArray<string>
   /** The topic of a subscription, in lower case. */
   readonly topic: string | undefined
-  readonly settings: QueueOptions.QueueSettings
+  readonly settings: EntityOptions.EntitySettings
 }
 
 const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
   const { kind = "queue" } = entity
   const name = trim(entity.name)
   const topic = entity.kind === "subscription" ? trim(entity.topic) : undefined
-  const title = topic === undefined ? `${kind} "${shown(name)}"` : `subscription "${shown(name)}" of "${shown(topic)}"`
-  return Result.map(QueueOptions.settings(title, entity.options ?? {}), (settings) => ({
+  const title = topic === undefined
+    ? `${kind} "${abbreviated(name)}"`
+    : `subscription "${abbreviated(name)}" of "${abbreviated(topic)}"`
+  return Result.map(EntityOptions.settings(title, entity.options ?? {}), (settings) => ({
     kind,
     title,
     settings,
@@ -148,7 +151,7 @@ const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
   }))
 }
 
-const shown = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
+const abbreviated = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
 
 const trim = (path: string): string => path.replace(/^[/\s]+|[/\s]+$/g, "")
 

@@ -1,179 +1,186 @@
 /**
- * The line of messages that consumers are served from, and the consumers in their places: one for a queue, one for each
- * session of a queue that has them.
+ * The messages that wait, and the consumers that they are delivered to: one of these for a queue, one for each session of
+ * a queue that has them.
  *
- * A consumer owns its credit, an attachment only its place among the consumers. Whoever waits is served in turn, message
- * by message.
+ * A consumer owns its credit, an attachment only its position among the consumers. Messages go to the consumers with credit
+ * in turn, one by one, and never to a consumer that is still being called.
  */
-import { Line } from "./MessageOrder.ts"
+import { MessageOrder } from "./MessageOrder.ts"
 import type { Attachment, Consumer, Delivery } from "./Queue.ts"
-import type { Entry } from "./StoredMessage.ts"
+import type { StoredMessage } from "./StoredMessage.ts"
 
 /**
- * The queue that a lane belongs to.
+ * What consumers need of the queue that they belong to.
  *
  * @category models
  */
-export interface Owner {
+export interface OwningQueue {
   now(): number
   isClosed(): boolean
-  /** Ends the life of a message that has left the line. */
-  expire(entry: Entry, now: number): void
-  /** Locks or removes a message that has left the line. */
-  take(entry: Entry, mode: Consumer["mode"], now: number): Delivery
-  /** Takes note of what a consumer threw. */
+  /** Ends the life of a message that waits no longer. */
+  expire(message: StoredMessage, now: number): void
+  /** Locks or removes a message that waits no longer. */
+  take(message: StoredMessage, mode: Consumer["mode"], now: number): Delivery
+  /** Logs what a consumer threw. */
   report(defect: unknown): void
-  /** Delivers what there is, first in this lane if one is given, and wherever a message may have moved to. */
-  flush(lane?: Lane): void
+  /** Delivers what there is, first to these consumers if they are given, and wherever a message may have moved to. */
+  flush(consumers?: Consumers): void
 }
 
-/** A consumer in its place; `batch` is there while a pass of the pump chooses messages for it. */
-interface Seat {
+/** A consumer that is attached; `batch` is there while messages are chosen for it. */
+interface Attached {
   readonly consumer: Consumer
-  ready: boolean
-  detached: boolean
+  isReady: boolean
+  isDetached: boolean
   remaining: number
-  batch: Array<Entry> | undefined
+  batch: Array<StoredMessage> | undefined
 }
 
-const nobody: ReadonlyArray<Seat> = []
+const none: ReadonlyArray<Attached> = []
 
 /**
- * A line and its consumers.
+ * Waiting messages and their consumers.
  *
  * @category models
  */
-export class Lane {
-  readonly line = new Line<Entry>()
-  private readonly owner: Owner
-  private readonly ready: Array<Seat> = []
-  private pumping = false
+export class Consumers {
+  readonly waiting = new MessageOrder<StoredMessage>()
+  private readonly queue: OwningQueue
+  /** The consumers that may have credit, in their turns. */
+  private readonly ready: Array<Attached> = []
+  private isDelivering = false
   private again = false
 
-  constructor(owner: Owner) {
-    this.owner = owner
+  constructor(queue: OwningQueue) {
+    this.queue = queue
   }
 
   /** Adds a consumer. Nothing is delivered before this returns. */
   attach(consumer: Consumer): Attachment {
-    const seat: Seat = { consumer, ready: false, detached: this.owner.isClosed(), remaining: 0, batch: undefined }
-    this.enlist(seat)
+    const attached: Attached = {
+      consumer,
+      isReady: false,
+      isDetached: this.queue.isClosed(),
+      remaining: 0,
+      batch: undefined
+    }
+    this.addReady(attached)
     return {
       wake: () => {
-        this.enlist(seat)
-        this.owner.flush(this)
+        this.addReady(attached)
+        this.queue.flush(this)
       },
-      detach: () => this.dismiss(seat)
+      detach: () => this.detach(attached)
     }
   }
 
   /** A message waits. */
-  add(entry: Entry): void {
-    this.line.add(entry)
+  add(message: StoredMessage): void {
+    this.waiting.add(message)
   }
 
-  /** A message leaves the line, wherever it stands. */
-  leave(entry: Entry): void {
-    this.line.leave(entry)
+  /** A message waits no longer. */
+  remove(message: StoredMessage): void {
+    this.waiting.remove(message)
   }
 
   /** The first message that has not expired; those before it are ended. */
-  first(now: number): Entry | undefined {
-    let entry = this.line.peek()
-    while (entry !== undefined && entry.expiresAt !== undefined && entry.expiresAt <= now) {
-      this.line.take()
-      this.owner.expire(entry, now)
-      entry = this.line.peek()
+  first(now: number): StoredMessage | undefined {
+    let message = this.waiting.peek()
+    while (message !== undefined && message.expiresAt !== undefined && message.expiresAt <= now) {
+      this.waiting.take()
+      this.queue.expire(message, now)
+      message = this.waiting.peek()
     }
-    return entry
+    return message
   }
 
-  /** Serving again what a consumer did while it was served, in a loop: a consumer never meets itself on the stack. */
-  pump(): void {
+  /** Delivers what waits. What consumers do meanwhile is delivered in a loop: a consumer never meets itself on the stack. */
+  deliver(): void {
     this.again = true
-    if (this.pumping) return
-    this.pumping = true
-    while (this.again && !this.owner.isClosed()) {
+    if (this.isDelivering) return
+    this.isDelivering = true
+    while (this.again && !this.queue.isClosed()) {
       this.again = false
-      for (const seat of this.choose()) this.serve(seat)
+      for (const attached of this.choose()) this.deliverTo(attached)
     }
-    this.pumping = false
+    this.isDelivering = false
   }
 
   /** Gives the first messages in turn to the consumers with credit, and returns those that have got one. */
-  private choose(): ReadonlyArray<Seat> {
-    if (this.ready.length === 0) return nobody
-    const now = this.owner.now()
-    const chosen: Array<Seat> = []
-    let seat = this.ready[0]
-    while (seat !== undefined) {
-      const entry = this.first(now)
-      if (entry === undefined) break
-      if (seat.batch === undefined) seat.remaining = this.credit(seat)
-      if (seat.remaining > 0) {
-        if (seat.batch === undefined) {
-          seat.batch = []
-          chosen.push(seat)
+  private choose(): ReadonlyArray<Attached> {
+    if (this.ready.length === 0) return none
+    const now = this.queue.now()
+    const chosen: Array<Attached> = []
+    let attached = this.ready[0]
+    while (attached !== undefined) {
+      const message = this.first(now)
+      if (message === undefined) break
+      if (attached.batch === undefined) attached.remaining = this.credit(attached)
+      if (attached.remaining > 0) {
+        if (attached.batch === undefined) {
+          attached.batch = []
+          chosen.push(attached)
         }
-        this.line.take()
-        seat.batch.push(entry)
-        seat.remaining -= 1
+        this.waiting.take()
+        attached.batch.push(message)
+        attached.remaining -= 1
       }
-      if (seat.remaining === 0) {
-        this.unlist(seat)
+      if (attached.remaining === 0) {
+        this.removeReady(attached)
       } else if (this.ready.length > 1) {
         this.ready.shift()
-        this.ready.push(seat)
+        this.ready.push(attached)
       }
-      seat = this.ready[0]
+      attached = this.ready[0]
     }
     return chosen
   }
 
-  private serve(seat: Seat): void {
-    const batch = seat.batch!
-    seat.batch = undefined
-    if (seat.detached) {
-      // Someone served before it has detached it: these were never delivered, so nothing has failed.
-      for (const entry of batch) this.line.add(entry)
+  private deliverTo(attached: Attached): void {
+    const batch = attached.batch!
+    attached.batch = undefined
+    if (attached.isDetached) {
+      // A consumer before it in this loop has detached it: these were never delivered, so nothing has failed.
+      for (const message of batch) this.waiting.add(message)
       this.again = true
       return
     }
-    const now = this.owner.now()
+    const now = this.queue.now()
     try {
-      seat.consumer.deliver(batch.map((entry) => this.owner.take(entry, seat.consumer.mode, now)))
+      attached.consumer.deliver(batch.map((message) => this.queue.take(message, attached.consumer.mode, now)))
     } catch (defect) {
-      this.dismiss(seat)
-      this.owner.report(defect)
+      this.detach(attached)
+      this.queue.report(defect)
     }
-    if (!seat.ready && !seat.detached && this.credit(seat) > 0) this.enlist(seat)
+    if (!attached.isReady && !attached.isDetached && this.credit(attached) > 0) this.addReady(attached)
   }
 
-  private credit(seat: Seat): number {
+  private credit(attached: Attached): number {
     try {
-      return Math.max(0, Math.floor(seat.consumer.credit()) || 0)
+      return Math.max(0, Math.floor(attached.consumer.credit()) || 0)
     } catch (defect) {
-      this.dismiss(seat)
-      this.owner.report(defect)
+      this.detach(attached)
+      this.queue.report(defect)
       return 0
     }
   }
 
-  private enlist(seat: Seat): void {
-    if (seat.ready || seat.detached) return
-    seat.ready = true
-    this.ready.push(seat)
+  private addReady(attached: Attached): void {
+    if (attached.isReady || attached.isDetached) return
+    attached.isReady = true
+    this.ready.push(attached)
     this.again = true
   }
 
-  private unlist(seat: Seat): void {
-    seat.ready = false
-    const index = this.ready.indexOf(seat)
+  private removeReady(attached: Attached): void {
+    attached.isReady = false
+    const index = this.ready.indexOf(attached)
     if (index !== -1) this.ready.splice(index, 1)
   }
 
-  private dismiss(seat: Seat): void {
-    seat.detached = true
-    this.unlist(seat)
+  private detach(attached: Attached): void {
+    attached.isDetached = true
+    this.removeReady(attached)
   }
 }

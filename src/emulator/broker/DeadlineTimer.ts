@@ -1,8 +1,8 @@
 /**
  * The one timer of the broker: any number of deadlines, at most one sleeping fiber.
  *
- * A deadline is a field of the thing that has it, so that setting it again moves it and clearing it leaves nothing
- * behind: a lock renewed ten thousand times stays one entry. The alarm is driven by synchronous code and runs on the
+ * A deadline is a field of the thing that has it, so that setting it again moves it and nothing is left of
+ * it once it is cleared: a lock renewed ten thousand times stays one item. The timer is driven by synchronous code and runs on the
  * Clock and Scheduler of the fiber that made it; the scope in which it was made ends it, with its fiber.
  */
 import * as Clock from "effect/Clock"
@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import { Heap } from "./Heap.ts"
 
 /**
- * What can be due. Both fields belong to the alarm: `at` is the time in milliseconds, `slot` where the alarm keeps it
+ * What can be due. Both fields are written by the timer: `at` is the time in milliseconds, `slot` where the timer keeps it
  * (-1: not set, `due`: handed over as due).
  *
  * @category models
@@ -26,11 +26,33 @@ export interface Deadline {
 export const due = -2
 
 /**
+ * A deadline that runs a function.
+ *
+ * @category models
+ */
+export interface Timeout extends Deadline {
+  readonly fire: () => void
+}
+
+/** A time-out that is not set yet. @category constructors */
+export const timeout = (fire: () => void): Timeout => ({ at: 0, slot: -1, fire })
+
+/**
+ * Runs the functions of time-outs that are due. One of them may clear or move others that are due at the same instant: those
+ * do not run.
+ *
+ * @category mutations
+ */
+export const fireAll = (ended: ReadonlyArray<Timeout>): void => {
+  for (const each of ended) if (each.slot === due) each.fire()
+}
+
+/**
  * Deadlines that can be set, moved and cleared; after its scope has closed it does nothing.
  *
  * @category models
  */
-export interface Alarm<in D extends Deadline> {
+export interface DeadlineTimer<in D extends Deadline> {
   /** Sets the deadline of `d`, or moves it. */
   set(d: D, at: number): void
   /** Forgets the deadline of `d`. */
@@ -40,14 +62,14 @@ export interface Alarm<in D extends Deadline> {
 }
 
 /**
- * Makes an alarm. `onDue` gets all that is due at one time in one array, never from within `set`; it may set and clear
+ * Makes a timer. `onDue` gets all that is due at one time in one array, never from within `set`; it may set and clear
  * deadlines itself.
  *
  * @category constructors
  */
 export const make: <D extends Deadline>(
   onDue: (due: ReadonlyArray<D>, now: number) => void
-) => Effect.Effect<Alarm<D>, never, Scope.Scope> = Effect.fnUntraced(
+) => Effect.Effect<DeadlineTimer<D>, never, Scope.Scope> = Effect.fnUntraced(
   function*<D extends Deadline>(onDue: (due: ReadonlyArray<D>, now: number) => void) {
     const clock = yield* Clock.Clock
     const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -55,11 +77,11 @@ export const make: <D extends Deadline>(
       d.slot = slot
     })
     let fiber: Fiber.Fiber<void> | undefined
-    let armedAt = Infinity
-    let ringing = false
+    let scheduledAt = Infinity
+    let isFiring = false
     let closed = false
 
-    const ring = Effect.sync(() => {
+    const fire = Effect.sync(() => {
       const now = clock.currentTimeMillisUnsafe()
       const ended: Array<D> = []
       let next = heap.peek()
@@ -70,15 +92,15 @@ export const make: <D extends Deadline>(
         next = heap.peek()
       }
       if (ended.length === 0) return
-      ringing = true
+      isFiring = true
       try {
         onDue(ended, now)
       } finally {
-        ringing = false
+        isFiring = false
         for (const each of ended) if (each.slot === due) each.slot = -1
       }
     }).pipe(
-      // One defect must not end the deadlines of everyone else.
+      // One defect must not end the other deadlines.
       Effect.ignoreCause({ log: "Error", message: "A deadline of the embedded broker failed" })
     )
 
@@ -87,18 +109,18 @@ export const make: <D extends Deadline>(
         const next = heap.peek()
         if (next === undefined) {
           fiber = undefined
-          armedAt = Infinity
+          scheduledAt = Infinity
           return
         }
-        armedAt = next.at
+        scheduledAt = next.at
         const delay = Math.ceil(next.at - clock.currentTimeMillisUnsafe())
         // The first turn runs inside `set`: even what is due already must wait until its caller has returned.
         yield* delay > 0 ? Effect.sleep(delay) : Effect.yieldNow
-        yield* ring
+        yield* fire
       }
     })
 
-    const arm = () => {
+    const reschedule = () => {
       fiber?.interruptUnsafe()
       fiber = fork(watch)
     }
@@ -117,7 +139,7 @@ export const make: <D extends Deadline>(
         d.at = at
         if (d.slot < 0) heap.push(d)
         else heap.moveAt(d.slot)
-        if (at < armedAt && !ringing) arm()
+        if (at < scheduledAt && !isFiring) reschedule()
       },
       clear: (d) => {
         if (d.slot === -1 || closed) return
@@ -125,6 +147,6 @@ export const make: <D extends Deadline>(
         d.slot = -1
       },
       size: () => heap.size
-    } satisfies Alarm<D>
+    } satisfies DeadlineTimer<D>
   }
 )

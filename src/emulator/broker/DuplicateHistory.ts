@@ -1,5 +1,6 @@
 /**
- * What a queue with duplicate detection remembers: the ids of the messages that came within its window.
+ * What a queue with duplicate detection remembers: the ids of the messages that arrived within its window. It belongs to the queue,
+ * and forgets in the order of arrival, at a constant cost for each message.
  */
 
 /** An id and the number of the message that had it; until when it counts, in milliseconds. */
@@ -14,10 +15,10 @@ interface Seen {
  *
  * @category models
  */
-export class History {
+export class DuplicateHistory {
   private readonly window: number
   private readonly known = new Map<string, number>()
-  /** In the order of their coming, so that what is over is at `head`. An iterator of the map would pass all that is gone. */
+  /** In the order of arrival, so that what is over is at `head`. An iterator of the map would pass over all deleted slots. */
   private seen: Array<Seen | undefined> = []
   private head = 0
 
@@ -27,7 +28,7 @@ export class History {
   }
 
   /** The number of the message that had this id within the window; where there is none, the id now stands for `sequence`. */
-  recall(id: string, sequence: number, now: number): number | undefined {
+  findOrRemember(id: string, sequence: number, now: number): number | undefined {
     this.forget(now)
     const known = this.known.get(id)
     if (known === undefined) {

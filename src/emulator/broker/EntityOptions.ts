@@ -1,5 +1,5 @@
 /**
- * What a queue of the embedded broker is declared with, and its checked form in which every duration is a number of
+ * What an entity of the embedded broker is declared with, and its checked form in which every duration is a number of
  * milliseconds. The limits are those of Service Bus, except that a lock may be as short as one second.
  */
 import * as Duration from "effect/Duration"
@@ -12,7 +12,7 @@ import { EmulatorError } from "../../ServiceBusError.ts"
  *
  * @category models
  */
-export interface QueueOptions {
+export interface EntityOptions {
   /** How long a received message is locked: 1 second to 5 minutes, 1 minute by default. */
   readonly lockDuration?: Duration.Input | undefined
   /**
@@ -42,7 +42,7 @@ export interface QueueOptions {
  * @category models
  */
 export type TopicOptions = Pick<
-  QueueOptions,
+  EntityOptions,
   "defaultTimeToLive" | "duplicateDetectionWindow" | "maxSize" | "maxMessageSize"
 >
 
@@ -51,14 +51,14 @@ export type TopicOptions = Pick<
  *
  * @category models
  */
-export type SubscriptionOptions = Omit<QueueOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize">
+export type SubscriptionOptions = Omit<EntityOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize">
 
 /**
  * Options of a queue, checked and complete; durations are milliseconds.
  *
  * @category models
  */
-export interface QueueSettings {
+export interface EntitySettings {
   readonly lockDuration: number
   readonly maxDeliveryCount: number
   readonly defaultTimeToLive: number | undefined
@@ -74,8 +74,8 @@ export interface QueueSettings {
  *
  * @category constructors
  */
-export const settings = (entity: string, options: QueueOptions): Result.Result<QueueSettings, EmulatorError> => {
-  const wrong = (option: keyof QueueOptions, range: string) =>
+export const settings = (entity: string, options: EntityOptions): Result.Result<EntitySettings, EmulatorError> => {
+  const wrong = (option: keyof EntityOptions, range: string) =>
     Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be ${range}` }))
   const within = (value: number, min: number, max: number) => Number.isInteger(value) && value >= min && value <= max
 

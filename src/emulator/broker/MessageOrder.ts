@@ -2,10 +2,10 @@
  * The messages of a queue that wait for a consumer, in the order of their sequence numbers. Nothing is kept of a message
  * that has left, from wherever it left.
  */
-import { Sorted } from "./SortedSet.ts"
+import { SortedSet } from "./SortedSet.ts"
 
 /**
- * What can stand in a line. `waiting` belongs to the line.
+ * What can be ordered. `waiting` is written by the order alone.
  *
  * @category models
  */
@@ -17,14 +17,14 @@ export interface Waiting {
 const sequenceOf = (item: Waiting): number => item.sequence
 
 /**
- * A line ordered by sequence number; no operation costs more than the logarithm of its length.
+ * Items ordered by sequence number; no operation costs more than the logarithm of their number.
  *
  * @category models
  */
-export class Line<A extends Waiting> {
-  private readonly items = new Sorted<A, number>(sequenceOf)
+export class MessageOrder<A extends Waiting> {
+  private readonly items = new SortedSet<A, number>(sequenceOf)
 
-  /** Puts an item in its place. */
+  /** Adds an item at its place in the order. */
   add(item: A): void {
     item.waiting = true
     this.items.add(item)
@@ -42,14 +42,14 @@ export class Line<A extends Waiting> {
     return item
   }
 
-  /** Removes an item wherever it stands. */
-  leave(item: A): void {
+  /** Removes an item wherever it is in the order. */
+  remove(item: A): void {
     if (!item.waiting) return
     item.waiting = false
     this.items.delete(item)
   }
 
-  /** Hands out the items in their order until `visit` returns false. None may come or leave meanwhile. */
+  /** Passes the items on in their order until `visit` returns false. None may come or leave meanwhile. */
   forEach(visit: (item: A) => boolean): void {
     this.items.forEachFrom(undefined, visit)
   }

@@ -1,18 +1,17 @@
 /**
- * One queue of the embedded broker (or a subscription), and its two dead-letter queues: who waits, who holds which lock,
- * what has expired.
+ * One queue of the embedded broker (or a subscription), and its two dead-letter queues: which messages wait, which are
+ * locked, deferred or scheduled, and which have expired.
  *
- * The queue owns its messages and the locks on them; a consumer owns its credit, an attachment only its place among the
- * consumers. A peek-locked message is delivered at least once: it comes back to its place when its lock ends without
- * success. A message is in one state at a time (scheduled, waiting, locked or deferred), and so has one deadline at most.
+ * The queue owns its messages and the locks on them; a consumer owns its credit, an attachment only its position among
+ * the consumers. A peek-locked message is delivered at least once: it waits again, in its order, when its lock ends
+ * without success. A message is in one state at a time (scheduled, waiting, locked or deferred), and so has one deadline at most.
  */
-import type * as Clock from "effect/Clock"
 import * as Result from "effect/Result"
 import type * as Settlement from "../../Settlement.ts"
-import { Lane } from "./Consumers.ts"
-import type { Alarm } from "./DeadlineTimer.ts"
-import { History } from "./DuplicateHistory.ts"
-import type { QueueSettings } from "./EntityOptions.ts"
+import { Consumers } from "./Consumers.ts"
+import type { DeadlineTimer } from "./DeadlineTimer.ts"
+import { DuplicateHistory } from "./DuplicateHistory.ts"
+import type { EntitySettings } from "./EntityOptions.ts"
 import type {
   Attachment,
   Consumer,
@@ -20,29 +19,25 @@ import type {
   Delivery,
   IncomingMessage,
   Kind,
+  MessageSnapshot,
   Queue,
-  Refusal,
-  StoredMessage
+  Refusal
 } from "./Queue.ts"
-import { type Home, SessionTable } from "./SessionTable.ts"
-import { Sorted } from "./SortedSet.ts"
-import * as Entries from "./StoredMessage.ts"
-import type { Due, Entry } from "./StoredMessage.ts"
-
-/**
- * What the queues of one broker share.
- *
- * @category models
- */
-export interface Room {
-  readonly clock: Clock.Clock
-  readonly alarm: Alarm<Due>
-  /** Takes note of what a consumer threw. */
-  readonly report: (queue: string, defect: unknown) => void
-  /** Whether a message keeps to the quotas of properties with those that were added to it. */
-  readonly fits: (message: IncomingMessage, properties: StoredMessage["properties"]) => boolean
-  closed: boolean
-}
+import { type SessionOwningQueue, SessionTable } from "./SessionTable.ts"
+import type { SharedState } from "./SharedState.ts"
+import { SortedSet } from "./SortedSet.ts"
+import {
+  addProperties,
+  addReason,
+  type Due,
+  headerSizeExceeded,
+  newMessage,
+  propertiesOf,
+  sequenceOf,
+  shorterTimeToLive,
+  snapshotOf,
+  type StoredMessage
+} from "./StoredMessage.ts"
 
 const deadLetterPath = "$DeadLetterQueue"
 const transferDeadLetterPath = `$Transfer/${deadLetterPath}`
@@ -50,50 +45,50 @@ const transferDeadLetterPath = `$Transfer/${deadLetterPath}`
 const forever = 253_402_300_799_999
 
 /**
- * Makes a queue with its dead-letter queues, which a topic does not have. `store` counts bytes: a topic and its
+ * Makes a queue with its dead-letter queues, which a topic does not have. `size` counts the bytes that are stored: a topic and its
  * subscriptions share one.
  *
  * @category constructors
  */
 export const make = (
-  room: Room,
+  shared: SharedState,
   path: string,
-  settings: QueueSettings,
+  settings: EntitySettings,
   kind: "queue" | "topic" | "subscription" = "queue",
-  store = { bytes: 0 }
+  size = { bytes: 0 }
 ): Queue => {
-  const kept = {
+  const subQueueSettings = {
     ...settings,
     defaultTimeToLive: undefined,
     deadLetteringOnExpiration: false,
     requiresSession: false
   }
-  const subQueue = (name: string) => new QueueState(room, store, "deadLetter", `${path}/${name}`, kept)
+  const subQueue = (name: string) => new MessageQueue(shared, size, "deadLetter", `${path}/${name}`, subQueueSettings)
   return kind === "topic"
-    ? new QueueState(room, store, kind, path, settings)
-    : new QueueState(room, store, kind, path, settings, subQueue(deadLetterPath), subQueue(transferDeadLetterPath))
+    ? new MessageQueue(shared, size, kind, path, settings)
+    : new MessageQueue(shared, size, kind, path, settings, subQueue(deadLetterPath), subQueue(transferDeadLetterPath))
 }
 
 /**
- * Ends what is due: locks, and lives of waiting messages. All of it is back in line before anything is delivered, so
- * that locks that end together come back in order.
+ * Ends what is due: locks, and lives of waiting messages. All of it waits again before anything is delivered, so
+ * that messages whose locks end together are delivered in their order.
  */
 export const onDue = (due: ReadonlyArray<Due>, now: number): void => {
-  const queues = new Set<Due["queue"]>()
+  const queues = new Set<Due["owner"]>()
   // What is due at one instant keeps its order.
-  for (const entry of due.toSorted((a, b) => a.at - b.at || a.sequence - b.sequence)) {
-    queues.add(entry.queue)
-    entry.queue.onDue(entry, now)
+  for (const each of due.toSorted((a, b) => a.at - b.at || a.sequence - b.sequence)) {
+    queues.add(each.owner)
+    each.owner.onDue(each, now)
   }
   for (const queue of queues) queue.flush()
 }
 
-class QueueState implements Queue, Home {
+class MessageQueue implements Queue, SessionOwningQueue {
   readonly kind: Kind
   readonly path: string
-  readonly options: QueueSettings
-  readonly deadLetterQueue: QueueState | undefined
-  readonly transferDeadLetterQueue: QueueState | undefined
+  readonly options: EntitySettings
+  readonly deadLetterQueue: MessageQueue | undefined
+  readonly transferDeadLetterQueue: MessageQueue | undefined
   readonly counters: Counters = {
     enqueued: 0,
     delivered: 0,
@@ -111,49 +106,49 @@ class QueueState implements Queue, Home {
     sessionsAccepted: 0,
     sessionsLost: 0
   }
-  private readonly room: Room
+  private readonly shared: SharedState
   /** Shared with the dead-letter queues, which count against the size of its entity. */
-  private readonly stored: { bytes: number }
+  private readonly size: { bytes: number }
   readonly sessions: SessionTable | undefined
   /** Every message, of whatever state. */
-  private readonly entries = new Sorted(Entries.sequenceOf)
-  private readonly history: History | undefined
-  /** Where it requires sessions nothing stands in it. */
-  private readonly lane: Lane = new Lane(this)
+  private readonly stored = new SortedSet(sequenceOf)
+  private readonly history: DuplicateHistory | undefined
+  /** Without messages where it requires sessions. */
+  private readonly consumers: Consumers = new Consumers(this)
   /** Where its messages wait. */
-  private readonly place: Lane | SessionTable
-  private readonly locks = new Map<string, Entry>()
+  private readonly waiting: Consumers | SessionTable
+  private readonly locks = new Map<string, StoredMessage>()
   private lastSequence = 0
   private lastEnqueuedAt = 0
 
   constructor(
-    room: Room,
-    store: { bytes: number },
+    shared: SharedState,
+    size: { bytes: number },
     kind: Kind,
     path: string,
-    options: QueueSettings,
-    deadLetterQueue?: QueueState,
-    transferDeadLetterQueue?: QueueState
+    options: EntitySettings,
+    deadLetterQueue?: MessageQueue,
+    transferDeadLetterQueue?: MessageQueue
   ) {
-    this.room = room
-    this.stored = store
+    this.shared = shared
+    this.size = size
     this.kind = kind
     this.path = path
     this.options = options
     this.deadLetterQueue = deadLetterQueue
     this.transferDeadLetterQueue = transferDeadLetterQueue
     const { duplicateDetectionWindow } = options
-    this.history = duplicateDetectionWindow === undefined ? undefined : new History(duplicateDetectionWindow)
+    this.history = duplicateDetectionWindow === undefined ? undefined : new DuplicateHistory(duplicateDetectionWindow)
     this.sessions = options.requiresSession ? new SessionTable(this) : undefined
-    this.place = this.sessions ?? this.lane
+    this.waiting = this.sessions ?? this.consumers
   }
 
-  get alarm(): Alarm<Due> {
-    return this.room.alarm
+  get deadlines(): DeadlineTimer<Due> {
+    return this.shared.deadlines
   }
 
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal> {
-    if (this.room.closed) return this.closed()
+    if (this.shared.isClosed) return this.closed()
     if (this.kind === "deadLetter") return this.refuse("NotAllowed", "nothing can be sent to a dead-letter queue")
     let bytes = 0
     for (const { payload, sessionId } of messages) {
@@ -165,26 +160,26 @@ class QueueState implements Queue, Home {
       }
       bytes += payload.length
     }
-    const full = this.store(bytes)
-    if (full !== undefined) return Result.fail(full)
+    const refusal = this.reserve(bytes)
+    if (refusal !== undefined) return Result.fail(refusal)
     const now = this.now()
     const sequenceNumbers: Array<bigint> = []
-    for (const message of messages) {
-      const known = message.messageId === undefined
+    for (const incoming of messages) {
+      const known = incoming.messageId === undefined
         ? undefined
-        : this.history?.recall(message.messageId, this.lastSequence + 1, now)
+        : this.history?.findOrRemember(incoming.messageId, this.lastSequence + 1, now)
       if (known !== undefined) {
         this.counters.duplicates += 1
-        this.stored.bytes -= message.payload.length
+        this.size.bytes -= incoming.payload.length
         sequenceNumbers.push(BigInt(known))
         continue
       }
       this.lastSequence += 1
       sequenceNumbers.push(BigInt(this.lastSequence))
-      const timeToLive = Entries.smaller(message.timeToLive, this.options.defaultTimeToLive)
-      const entry = Entries.make(this, this.lastSequence, message, this.enqueuedAt(now), timeToLive)
-      if (message.enqueueAt !== undefined && message.enqueueAt > now) this.schedule(entry, message.enqueueAt)
-      else this.enqueue(entry, now)
+      const timeToLive = shorterTimeToLive(incoming.timeToLive, this.options.defaultTimeToLive)
+      const message = newMessage(this, this.lastSequence, incoming, this.enqueuedAt(now), timeToLive)
+      if (incoming.enqueueAt !== undefined && incoming.enqueueAt > now) this.schedule(message, incoming.enqueueAt)
+      else this.enqueue(message, now)
     }
     this.flush()
     return Result.succeed(sequenceNumbers)
@@ -196,16 +191,16 @@ class QueueState implements Queue, Home {
     description: string | undefined
   ): Result.Result<ReadonlyArray<bigint>, Refusal> {
     const target = this.transferDeadLetterQueue
-    if (this.room.closed) return this.closed()
+    if (this.shared.isClosed) return this.closed()
     if (target === undefined) return this.refuse("NotAllowed", "it forwards nothing")
-    const full = this.store(messages.reduce((bytes, { payload }) => bytes + payload.length, 0))
-    if (full !== undefined) return Result.fail(full)
+    const refusal = this.reserve(messages.reduce((bytes, { payload }) => bytes + payload.length, 0))
+    if (refusal !== undefined) return Result.fail(refusal)
     const now = this.now()
-    const sequenceNumbers = messages.map((message) => {
+    const sequenceNumbers = messages.map((incoming) => {
       this.lastSequence += 1
-      const timeToLive = Entries.smaller(message.timeToLive, this.options.defaultTimeToLive)
-      const dead = Entries.make(target, this.lastSequence, message, this.enqueuedAt(now), timeToLive)
-      Entries.mergeReason(dead, reason, description)
+      const timeToLive = shorterTimeToLive(incoming.timeToLive, this.options.defaultTimeToLive)
+      const dead = newMessage(target, this.lastSequence, incoming, this.enqueuedAt(now), timeToLive)
+      addReason(dead, reason, description)
       target.accept(dead, now)
       return BigInt(this.lastSequence)
     })
@@ -214,38 +209,38 @@ class QueueState implements Queue, Home {
   }
 
   attach(consumer: Consumer): Attachment {
-    return this.lane.attach(consumer)
+    return this.consumers.attach(consumer)
   }
 
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal> {
-    if (this.room.closed) return this.closed()
+    if (this.shared.isClosed) return this.closed()
     const now = this.now()
-    const entry = this.locked(lockToken, now)
-    if (entry === undefined) return this.lockLost(lockToken)
+    const message = this.findLocked(lockToken, now)
+    if (message === undefined) return this.lockLost(lockToken)
     switch (settlement._tag) {
       case "Complete":
         this.counters.completed += 1
-        this.unlock(entry)
-        this.remove(entry)
+        this.unlock(message)
+        this.remove(message)
         return Result.void
       case "Abandon":
-        if (!this.merge(entry, settlement.properties)) return this.overfill(entry, now)
+        if (!this.addProperties(message, settlement.properties)) return this.deadLetterOversized(message, now)
         this.counters.abandoned += 1
-        this.fail(entry, now)
+        this.fail(message, now)
         break
       case "Defer":
-        if (!this.merge(entry, settlement.properties)) return this.overfill(entry, now)
+        if (!this.addProperties(message, settlement.properties)) return this.deadLetterOversized(message, now)
         this.counters.deferred += 1
-        entry.deferred = true
-        this.fail(entry, now)
+        message.deferred = true
+        this.fail(message, now)
         break
       case "DeadLetter":
         if (this.deadLetterQueue === undefined) {
           return this.refuse("NotAllowed", "a dead letter cannot be dead-lettered")
         }
-        if (!this.merge(entry, settlement.properties)) return this.overfill(entry, now)
-        this.unlock(entry)
-        this.deadLetter(entry, settlement.reason, settlement.description, now)
+        if (!this.addProperties(message, settlement.properties)) return this.deadLetterOversized(message, now)
+        this.unlock(message)
+        this.deadLetter(message, settlement.reason, settlement.description, now)
         break
       case "RetryAfter":
         return this.refuse("NotAllowed", "a retry is a copy that the client schedules")
@@ -254,53 +249,53 @@ class QueueState implements Queue, Home {
     return Result.void
   }
 
-  /** Adds what a settlement gives, where the message has room for it. */
-  private merge(entry: Entry, properties: Settlement.Properties | undefined): boolean {
+  /** Adds what a settlement gives, where the message has shared for it. */
+  private addProperties(message: StoredMessage, properties: Settlement.Properties | undefined): boolean {
     if (properties === undefined) return true
-    const before = entry.properties
-    Entries.merge(entry, properties)
-    if (this.room.fits(entry.message, Entries.propertiesOf(entry))) return true
-    entry.properties = before
+    const before = message.properties
+    addProperties(message, properties)
+    if (this.shared.fits(message.incoming, propertiesOf(message))) return true
+    message.properties = before
     return false
   }
 
-  /** A settlement gave more properties than a message may have: it is dead-lettered without them. */
-  private overfill(entry: Entry, now: number): Result.Result<void, Refusal> {
-    if (this.deadLetterQueue === undefined) return this.refuse("PropertiesTooLarge", Entries.headerSize.description)
-    this.unlock(entry)
-    this.deadLetter(entry, Entries.headerSize.reason, Entries.headerSize.description, now)
+  /** A settlement gave more properties than a message may have: the message is dead-lettered without them. */
+  private deadLetterOversized(message: StoredMessage, now: number): Result.Result<void, Refusal> {
+    if (this.deadLetterQueue === undefined) return this.refuse("PropertiesTooLarge", headerSizeExceeded.description)
+    this.unlock(message)
+    this.deadLetter(message, headerSizeExceeded.reason, headerSizeExceeded.description, now)
     this.flush()
     return Result.void
   }
 
   release(lockToken: string): Result.Result<void, Refusal> {
-    if (this.room.closed) return this.closed()
+    if (this.shared.isClosed) return this.closed()
     const now = this.now()
-    const entry = this.locked(lockToken, now)
-    if (entry === undefined) return this.lockLost(lockToken)
+    const message = this.findLocked(lockToken, now)
+    if (message === undefined) return this.lockLost(lockToken)
     this.counters.released += 1
-    this.restore(entry, now)
+    this.restore(message, now)
     this.flush()
     return Result.void
   }
 
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal> {
-    if (this.room.closed) return this.closed()
+    if (this.shared.isClosed) return this.closed()
     if (this.sessions !== undefined) {
       return this.refuse("NotAllowed", "the messages of a session have no locks of their own: renew the session's")
     }
     const now = this.now()
-    const entries: Array<Entry> = []
+    const messages: Array<StoredMessage> = []
     for (const lockToken of lockTokens) {
-      const entry = this.locked(lockToken, now)
-      if (entry === undefined) return this.lockLost(lockToken)
-      entries.push(entry)
+      const message = this.findLocked(lockToken, now)
+      if (message === undefined) return this.lockLost(lockToken)
+      messages.push(message)
     }
-    this.counters.renewed += entries.length
-    return Result.succeed(entries.map((entry) => {
-      entry.lockedUntil = now + this.options.lockDuration
-      this.room.alarm.set(entry, entry.lockedUntil)
-      return entry.lockedUntil
+    this.counters.renewed += messages.length
+    return Result.succeed(messages.map((message) => {
+      message.lockedUntil = now + this.options.lockDuration
+      this.shared.deadlines.set(message, message.lockedUntil)
+      return message.lockedUntil
     }))
   }
 
@@ -309,112 +304,112 @@ class QueueState implements Queue, Home {
     mode: Consumer["mode"],
     sessionId?: string
   ): Result.Result<ReadonlyArray<Delivery>, Refusal> {
-    if (this.room.closed) return this.closed()
+    if (this.shared.isClosed) return this.closed()
     const now = this.now()
-    const entries: Array<Entry> = []
+    const messages: Array<StoredMessage> = []
     for (const sequenceNumber of new Set(sequenceNumbers)) {
-      const entry = this.entries.get(Number(sequenceNumber))
-      const isThere = entry !== undefined && entry.deferred && entry.lockToken === undefined
-      if (!isThere || this.sessions !== undefined && entry.message.sessionId !== sessionId) {
+      const message = this.stored.get(Number(sequenceNumber))
+      const isThere = message !== undefined && message.deferred && message.lockToken === undefined
+      if (!isThere || this.sessions !== undefined && message.incoming.sessionId !== sessionId) {
         return this.refuse("MessageNotFound", `there is no deferred message ${sequenceNumber}, or it is locked`)
       }
-      entries.push(entry)
+      messages.push(message)
     }
-    return Result.succeed(entries.map((entry) => this.take(entry, mode, now)))
+    return Result.succeed(messages.map((message) => this.take(message, mode, now)))
   }
 
-  messages(): ReadonlyArray<StoredMessage> {
+  messages(): ReadonlyArray<MessageSnapshot> {
     return this.peek(0n, Infinity)
   }
 
-  onDue(entry: Entry, now: number): void {
-    if (entry.enqueueAt !== undefined) {
-      this.activate(entry, now)
-    } else if (entry.lockToken !== undefined) {
+  onDue(message: StoredMessage, now: number): void {
+    if (message.enqueueAt !== undefined) {
+      this.activate(message, now)
+    } else if (message.lockToken !== undefined) {
       this.counters.lockExpired += 1
-      this.fail(entry, now)
-    } else if (entry.waiting) {
-      this.place.leave(entry)
-      this.expire(entry, now)
+      this.fail(message, now)
+    } else if (message.waiting) {
+      this.waiting.remove(message)
+      this.expire(message, now)
     }
   }
 
   /**
-   * Delivers what there is to whoever can take it: in a lane, in the sessions and, since messages may have moved there,
-   * among the dead.
+   * Delivers what there is to the consumers with credit: to these, to those of the sessions and, since messages may have
+   * moved there, to those of the dead-letter queue.
    */
-  flush(lane: Lane = this.lane): void {
-    lane.pump()
+  flush(consumers: Consumers = this.consumers): void {
+    consumers.deliver()
     this.sessions?.flush()
-    this.deadLetterQueue?.lane.pump()
+    this.deadLetterQueue?.consumers.deliver()
   }
 
-  take(entry: Entry, mode: Consumer["mode"], now: number): Delivery {
+  take(message: StoredMessage, mode: Consumer["mode"], now: number): Delivery {
     this.counters.delivered += 1
-    if (entry.delivered) this.counters.redelivered += 1
-    entry.delivered = true
+    if (message.delivered) this.counters.redelivered += 1
+    message.delivered = true
     const lockToken = crypto.randomUUID()
     if (mode === "receiveAndDelete") {
-      this.remove(entry)
-      return { message: Entries.snapshot(entry), lockToken, lockedUntil: now }
+      this.remove(message)
+      return { message: snapshotOf(message), lockToken, lockedUntil: now }
     }
-    const session = this.sessions?.heldNow(entry.message.sessionId)
-    entry.lockToken = lockToken
-    this.locks.set(lockToken, entry)
+    const session = this.sessions?.heldNow(message.incoming.sessionId)
+    message.lockToken = lockToken
+    this.locks.set(lockToken, message)
     if (session === undefined) {
-      entry.lockedUntil = now + this.options.lockDuration
-      this.room.alarm.set(entry, entry.lockedUntil)
+      message.lockedUntil = now + this.options.lockDuration
+      this.shared.deadlines.set(message, message.lockedUntil)
     } else {
-      // Its session's lock is its lock.
-      entry.lockedUntil = forever
-      this.room.alarm.clear(entry)
-      this.sessions!.lock(session, entry)
+      // The lock of its session is its lock.
+      message.lockedUntil = forever
+      this.shared.deadlines.clear(message)
+      this.sessions!.lock(session, message)
     }
-    return { message: Entries.snapshot(entry), lockToken, lockedUntil: entry.lockedUntil }
+    return { message: snapshotOf(message), lockToken, lockedUntil: message.lockedUntil }
   }
 
   cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal> {
-    if (this.room.closed) return this.closed()
-    const entries: Array<Entry> = []
+    if (this.shared.isClosed) return this.closed()
+    const messages: Array<StoredMessage> = []
     for (const sequenceNumber of new Set(sequenceNumbers)) {
-      const entry = this.entries.get(Number(sequenceNumber))
-      if (entry?.enqueueAt === undefined) {
+      const message = this.stored.get(Number(sequenceNumber))
+      if (message?.enqueueAt === undefined) {
         return this.refuse("MessageNotFound", `there is no scheduled message ${sequenceNumber}`)
       }
-      entries.push(entry)
+      messages.push(message)
     }
-    for (const entry of entries) this.remove(entry)
+    for (const message of messages) this.remove(message)
     return Result.void
   }
 
-  peek(from: bigint, count: number, sessionId?: string): ReadonlyArray<StoredMessage> {
-    const found: Array<StoredMessage> = []
+  peek(from: bigint, count: number, sessionId?: string): ReadonlyArray<MessageSnapshot> {
+    const found: Array<MessageSnapshot> = []
     const all = sessionId === undefined || this.sessions === undefined
-      ? this.entries
-      : this.sessions.entriesOf(sessionId)
-    all?.forEachFrom(Number(from), (entry) => {
+      ? this.stored
+      : this.sessions.messagesOf(sessionId)
+    all?.forEachFrom(Number(from), (message) => {
       if (found.length >= count) return false
-      if (sessionId === undefined || entry.message.sessionId === sessionId) found.push(Entries.snapshot(entry))
+      if (sessionId === undefined || message.incoming.sessionId === sessionId) found.push(snapshotOf(message))
       return true
     })
     return found
   }
 
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string): Result.Result<number, Refusal> {
-    if (this.room.closed) return this.closed()
-    const found: Array<Entry> = []
-    const visit = (entry: Entry): boolean => {
-      // Whoever comes later was enqueued later.
-      if (found.length >= count || entry.enqueuedAt >= enqueuedBefore) return false
-      if (entry.waiting && (sessionId === undefined || entry.message.sessionId === sessionId)) found.push(entry)
+    if (this.shared.isClosed) return this.closed()
+    const found: Array<StoredMessage> = []
+    const visit = (message: StoredMessage): boolean => {
+      // What follows was enqueued later.
+      if (found.length >= count || message.enqueuedAt >= enqueuedBefore) return false
+      if (message.waiting && (sessionId === undefined || message.incoming.sessionId === sessionId)) found.push(message)
       return true
     }
-    if (this.sessions === undefined) this.lane.line.forEach(visit)
-    else if (sessionId === undefined) this.entries.forEachFrom(undefined, visit)
-    else this.sessions.lineOf(sessionId)?.forEach(visit)
-    for (const entry of found) {
-      this.place.leave(entry)
-      this.remove(entry)
+    if (this.sessions === undefined) this.consumers.waiting.forEach(visit)
+    else if (sessionId === undefined) this.stored.forEachFrom(undefined, visit)
+    else this.sessions.waitingOf(sessionId)?.forEach(visit)
+    for (const message of found) {
+      this.waiting.remove(message)
+      this.remove(message)
     }
     this.counters.deleted += found.length
     return Result.succeed(found.length)
@@ -426,64 +421,64 @@ class QueueState implements Queue, Home {
     return this.lastEnqueuedAt
   }
 
-  private keep(entry: Entry): void {
-    this.entries.add(entry)
-    this.sessions?.keep(entry)
+  private add(message: StoredMessage): void {
+    this.stored.add(message)
+    this.sessions?.keep(message)
   }
 
-  private drop(entry: Entry): void {
-    this.entries.delete(entry)
-    this.sessions?.drop(entry)
+  private drop(message: StoredMessage): void {
+    this.stored.delete(message)
+    this.sessions?.drop(message)
   }
 
-  private schedule(entry: Entry, at: number): void {
+  private schedule(message: StoredMessage, at: number): void {
     this.counters.enqueued += 1
-    entry.enqueueAt = at
-    this.keep(entry)
-    this.room.alarm.set(entry, at)
+    message.enqueueAt = at
+    this.add(message)
+    this.shared.deadlines.set(message, at)
   }
 
-  /** A scheduled message whose time has come goes to the end of the line, under a new number. */
-  private activate(scheduled: Entry, now: number): void {
+  /** A scheduled message whose time has come comes after all others, under a new number. */
+  private activate(scheduled: StoredMessage, now: number): void {
     this.drop(scheduled)
     this.lastSequence += 1
     this.counters.enqueued -= 1
-    const entry = Entries.make(this, this.lastSequence, scheduled.message, this.enqueuedAt(now), scheduled.timeToLive)
-    entry.wasScheduled = true
-    this.enqueue(entry, now)
+    const message = newMessage(this, this.lastSequence, scheduled.incoming, this.enqueuedAt(now), scheduled.timeToLive)
+    message.wasScheduled = true
+    this.enqueue(message, now)
   }
 
   /** Its life counts from here. */
-  private enqueue(entry: Entry, now: number): void {
-    entry.expiresAt = entry.timeToLive === undefined ? undefined : now + entry.timeToLive
-    this.accept(entry, now)
+  private enqueue(message: StoredMessage, now: number): void {
+    message.expiresAt = message.timeToLive === undefined ? undefined : now + message.timeToLive
+    this.accept(message, now)
   }
 
-  private accept(entry: Entry, now: number): void {
+  private accept(message: StoredMessage, now: number): void {
     this.counters.enqueued += 1
-    this.keep(entry)
-    if (this.sessions !== undefined && entry.message.sessionId === undefined) {
-      // It came through a topic, which had nobody to refuse it to.
+    this.add(message)
+    if (this.sessions !== undefined && message.incoming.sessionId === undefined) {
+      // It came through a topic, which cannot refuse it.
       const text = "Session enabled entity doesn't allow a message whose session identifier is null."
-      return this.deadLetter(entry, "Session ID is null.", text, now)
+      return this.deadLetter(message, "Session ID is null.", text, now)
     }
-    this.wait(entry, now)
+    this.wait(message, now)
   }
 
-  /** Back in line, unless its time is over: nothing expires while it is locked, so it may be over for long. */
-  private wait(entry: Entry, now: number): void {
-    if (entry.expiresAt !== undefined && entry.expiresAt <= now) return this.expire(entry, now)
-    this.place.add(entry)
-    if (entry.expiresAt !== undefined) this.room.alarm.set(entry, entry.expiresAt)
+  /** It waits again, unless its time is over: nothing expires while it is locked, so it may be over for long. */
+  private wait(message: StoredMessage, now: number): void {
+    if (message.expiresAt !== undefined && message.expiresAt <= now) return this.expire(message, now)
+    this.waiting.add(message)
+    if (message.expiresAt !== undefined) this.shared.deadlines.set(message, message.expiresAt)
   }
 
-  giveBack(entries: ReadonlyArray<Entry>, failed: boolean, now: number): void {
-    for (const entry of entries) {
+  returnMessages(messages: ReadonlyArray<StoredMessage>, failed: boolean, now: number): void {
+    for (const message of messages) {
       if (failed) {
         this.counters.lockExpired += 1
-        this.fail(entry, now)
+        this.fail(message, now)
       } else {
-        this.restore(entry, now)
+        this.restore(message, now)
       }
     }
   }
@@ -492,90 +487,95 @@ class QueueState implements Queue, Home {
    * A delivery is over without success: its message was abandoned or deferred, or its lock has ended. A dead letter keeps the
    * count that it came with, and has no limit of them (azure-sdk-for-net #53437).
    */
-  private fail(entry: Entry, now: number): void {
-    if (this.kind === "deadLetter") return this.restore(entry, now)
-    entry.deliveryCount += 1
-    if (this.deadLetterQueue === undefined || entry.deliveryCount < this.options.maxDeliveryCount) {
-      return this.restore(entry, now)
+  private fail(message: StoredMessage, now: number): void {
+    if (this.kind === "deadLetter") return this.restore(message, now)
+    message.deliveryCount += 1
+    if (this.deadLetterQueue === undefined || message.deliveryCount < this.options.maxDeliveryCount) {
+      return this.restore(message, now)
     }
-    this.unlock(entry)
-    const description = `Message could not be consumed after ${entry.deliveryCount} delivery attempts.`
-    this.deadLetter(entry, "MaxDeliveryCountExceeded", description, now)
+    this.unlock(message)
+    const description = `Message could not be consumed after ${message.deliveryCount} delivery attempts.`
+    this.deadLetter(message, "MaxDeliveryCountExceeded", description, now)
   }
 
-  /** Back to its place: in line or, if it was set aside, aside. */
-  private restore(entry: Entry, now: number): void {
-    this.unlock(entry)
-    if (!entry.deferred) this.wait(entry, now)
+  /** It waits again or, if it was deferred, is deferred again. */
+  private restore(message: StoredMessage, now: number): void {
+    this.unlock(message)
+    if (!message.deferred) this.wait(message, now)
   }
 
-  expire(entry: Entry, now: number): void {
+  expire(message: StoredMessage, now: number): void {
     this.counters.expired += 1
     if (this.options.deadLetteringOnExpiration) {
-      this.deadLetter(entry, "TTLExpiredException", "The message expired and was dead lettered.", now)
+      this.deadLetter(message, "TTLExpiredException", "The message expired and was dead lettered.", now)
     } else {
-      this.remove(entry)
+      this.remove(message)
     }
   }
 
-  private deadLetter(entry: Entry, reason: string | undefined, description: string | undefined, now: number): void {
+  private deadLetter(
+    message: StoredMessage,
+    reason: string | undefined,
+    description: string | undefined,
+    now: number
+  ): void {
     const target = this.deadLetterQueue!
     this.counters.deadLettered += 1
-    this.remove(entry)
-    this.stored.bytes += entry.message.payload.length
-    const dead = Entries.make(target, entry.sequence, entry.message, entry.enqueuedAt, entry.timeToLive)
-    dead.deliveryCount = entry.deliveryCount
-    dead.wasScheduled = entry.wasScheduled
-    dead.properties = entry.properties
-    Entries.mergeReason(dead, reason, description)
-    if (!this.room.fits(dead.message, Entries.propertiesOf(dead))) {
-      dead.properties = entry.properties
-      Entries.mergeReason(dead, Entries.headerSize.reason, Entries.headerSize.description)
+    this.remove(message)
+    this.size.bytes += message.incoming.payload.length
+    const dead = newMessage(target, message.sequence, message.incoming, message.enqueuedAt, message.timeToLive)
+    dead.deliveryCount = message.deliveryCount
+    dead.wasScheduled = message.wasScheduled
+    dead.properties = message.properties
+    addReason(dead, reason, description)
+    if (!this.shared.fits(dead.incoming, propertiesOf(dead))) {
+      dead.properties = message.properties
+      addReason(dead, headerSizeExceeded.reason, headerSizeExceeded.description)
     }
     target.accept(dead, now)
   }
 
-  private remove(entry: Entry): void {
-    this.room.alarm.clear(entry)
-    this.drop(entry)
-    this.stored.bytes -= entry.message.payload.length
+  private remove(message: StoredMessage): void {
+    this.shared.deadlines.clear(message)
+    this.drop(message)
+    this.size.bytes -= message.incoming.payload.length
   }
 
-  private locked(lockToken: string, now: number): Entry | undefined {
-    const entry = this.locks.get(lockToken)
-    if (entry === undefined) return undefined
-    // The alarm may come late; a lock that ended is lost all the same.
-    if (entry.lockedUntil < forever) return entry.lockedUntil <= now ? undefined : entry
-    return this.sessions?.holding(entry.message.sessionId, now) === undefined ? undefined : entry
+  private findLocked(lockToken: string, now: number): StoredMessage | undefined {
+    const message = this.locks.get(lockToken)
+    if (message === undefined) return undefined
+    // The timer may come late; a lock that ended is lost all the same.
+    if (message.lockedUntil < forever) return message.lockedUntil <= now ? undefined : message
+    return this.sessions?.holding(message.incoming.sessionId, now) === undefined ? undefined : message
   }
 
-  private unlock(entry: Entry): void {
-    this.room.alarm.clear(entry)
-    this.locks.delete(entry.lockToken!)
-    if (entry.lockedUntil === forever) this.sessions?.unlock(entry)
-    entry.lockToken = undefined
-    entry.lockedUntil = 0
+  private unlock(message: StoredMessage): void {
+    this.shared.deadlines.clear(message)
+    this.locks.delete(message.lockToken!)
+    if (message.lockedUntil === forever) this.sessions?.unlock(message)
+    message.lockToken = undefined
+    message.lockedUntil = 0
   }
 
   now(): number {
-    return this.room.clock.currentTimeMillisUnsafe()
+    return this.shared.clock.currentTimeMillisUnsafe()
   }
 
   isClosed(): boolean {
-    return this.room.closed
+    return this.shared.isClosed
   }
 
   report(defect: unknown): void {
-    this.room.report(this.path, defect)
+    this.shared.report(this.path, defect)
   }
 
-  store(bytes: number): Refusal | undefined {
-    const total = this.stored.bytes + bytes
+  reserve(bytes: number): Refusal | undefined {
+    const total = this.size.bytes + bytes
     if (bytes > 0 && total > this.options.maxSize) {
       const detail = `${total} bytes would be stored and the limit is ${this.options.maxSize}`
       return { _tag: "QuotaExceeded", entity: this.path, detail }
     }
-    this.stored.bytes = total
+    this.size.bytes = total
     return undefined
   }
 

@@ -7,7 +7,7 @@
 import type * as Result from "effect/Result"
 import type { AmqpValue } from "../../AmqpValue.ts"
 import type * as Settlement from "../../Settlement.ts"
-import type { QueueSettings } from "./EntityOptions.ts"
+import type { EntitySettings } from "./EntityOptions.ts"
 
 /**
  * The bytes of a message, opaque here, on memory of their own: many pass and few stay, and what stays must not keep alive what
@@ -43,7 +43,7 @@ export interface IncomingMessage {
  *
  * @category models
  */
-export interface StoredMessage {
+export interface MessageSnapshot {
   readonly sequenceNumber: bigint
   readonly enqueuedAt: number
   /** When it expires; never in a dead-letter queue. */
@@ -77,7 +77,7 @@ export interface StoredMessage {
  * @category models
  */
 export interface Delivery {
-  readonly message: StoredMessage
+  readonly message: MessageSnapshot
   readonly lockToken: string
   readonly lockedUntil: number
 }
@@ -236,7 +236,7 @@ export type Kind = "queue" | "topic" | "subscription" | "deadLetter"
 export interface Queue {
   readonly path: string
   readonly kind: Kind
-  readonly options: QueueSettings
+  readonly options: EntitySettings
   /** Where its dead letters go; `undefined` on a dead-letter queue and on a topic. */
   readonly deadLetterQueue: Queue | undefined
   /** Where what it could not forward goes; `undefined` likewise. */
@@ -288,12 +288,12 @@ export interface Queue {
    * Up to `count` messages of whatever state from a sequence number on, of one session or of all, in their order, without
    * taking them.
    */
-  peek(from: bigint, count: number, sessionId?: string | undefined): ReadonlyArray<StoredMessage>
+  peek(from: bigint, count: number, sessionId?: string | undefined): ReadonlyArray<MessageSnapshot>
   /**
    * Removes up to `count` messages that were enqueued before a time, oldest first, of one session or of all; locked,
    * deferred and scheduled ones stay. Returns how many.
    */
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string | undefined): Result.Result<number, Refusal>
   /** Every message, of whatever state, in the order of sequence numbers. */
-  messages(): ReadonlyArray<StoredMessage>
+  messages(): ReadonlyArray<MessageSnapshot>
 }

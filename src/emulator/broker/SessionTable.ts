@@ -1,30 +1,30 @@
 /**
- * The sessions of one entity: which of them has a holder, who waits for the next one, and what state each keeps.
+ * The sessions of one entity: which of them has a holder, which holders wait for the next one, and what state each keeps.
  *
- * A session is there as soon as somebody sends to it or asks for it, and is forgotten when it has no holder, no state and
+ * A session is there as soon as a message is sent to it or it is asked for, and is forgotten when it has no holder, no state and
  * no message that waits. Its lock covers every message delivered under it: those have no deadline of their own, and all of
- * them come back to their places when the session is given up, with one more failed delivery when its lock runs out.
+ * them wait again when the session is given up, with one more failed delivery when its lock runs out.
  */
 import * as Result from "effect/Result"
-import { Lane, type Owner } from "./Consumers.ts"
-import type { Line } from "./MessageOrder.ts"
+import { Consumers, type OwningQueue } from "./Consumers.ts"
+import type { MessageOrder } from "./MessageOrder.ts"
 import type { Attachment, HeldSession, ListOptions, Refusal, SessionHolder, Sessions } from "./Queue.ts"
-import { Sorted } from "./SortedSet.ts"
-import { type Due, type Entry, sequenceOf } from "./StoredMessage.ts"
+import { SortedSet } from "./SortedSet.ts"
+import { type Due, sequenceOf, type StoredMessage } from "./StoredMessage.ts"
 
 /**
- * The queue that the sessions belong to.
+ * What sessions need of the queue that they belong to.
  *
  * @category models
  */
-export interface Home extends Owner {
+export interface SessionOwningQueue extends OwningQueue {
   readonly path: string
   readonly options: { readonly lockDuration: number; readonly maxMessageSize: number }
-  readonly alarm: { set(due: Due, at: number): void; clear(due: Due): void }
-  /** A session's lock is over: its messages go back, as failed deliveries or as if nothing had been. */
-  giveBack(entries: ReadonlyArray<Entry>, failed: boolean, now: number): void
-  /** Whether so many bytes more can be stored; notes them where they can. */
-  store(bytes: number): Refusal | undefined
+  readonly deadlines: { set(due: Due, at: number): void; clear(due: Due): void }
+  /** A session's lock is over: its messages wait again, as failed deliveries or as if they had not been delivered. */
+  returnMessages(messages: ReadonlyArray<StoredMessage>, failed: boolean, now: number): void
+  /** Reserves so many bytes more; refuses where the size of the entity does not allow them. */
+  reserve(bytes: number): Refusal | undefined
   readonly counters: { renewed: number; sessionsAccepted: number; sessionsLost: number }
 }
 
@@ -35,23 +35,23 @@ export interface Home extends Owner {
  */
 export interface Session extends Due {
   readonly id: string
-  readonly lane: Lane
+  readonly consumers: Consumers
   /** What was delivered under its lock and is not settled; nothing while there is no holder. */
-  locked: Set<Entry> | undefined
-  /** Those who take its messages for the holder. */
+  locked: Set<StoredMessage> | undefined
+  /** The consumers that take its messages for the holder. */
   attached: Set<Attachment> | undefined
   holder: SessionHolder | undefined
   lockedUntil: number
   state: Uint8Array | undefined
   stateUpdatedAt: number
-  /** Its place among those that are available, or 0. */
+  /** Its turn among those that are available, or 0. */
   turn: number
-  isTouched: boolean
+  isChanged: boolean
   /** Whether the list of sessions has it. */
   isListed: boolean
 }
 
-/** Who waits for a session, and which turn is theirs. */
+/** A holder that waits for a session, and its turn. */
 interface Waiter {
   readonly turn: number
   readonly holder: SessionHolder
@@ -66,26 +66,26 @@ const idOf = ({ id }: Session): string => id
  * @category models
  */
 export class SessionTable implements Sessions {
-  private readonly home: Home
+  private readonly queue: SessionOwningQueue
   private readonly sessions = new Map<string, Session>()
   /** Every message of a session, of whatever state: one that is deferred outlives it. */
-  private readonly entries = new Map<string, Sorted<Entry, number>>()
+  private readonly messages = new Map<string, SortedSet<StoredMessage, number>>()
   /**
-   * By their ids: those with messages that wait or are locked, or with state, and some that had such before. A list that meets
-   * one of those takes it out.
+   * Ordered by their ids: those with messages that wait or are locked, or with state, and some that had such before. Listing
+   * takes out one of those that it meets.
    */
-  private readonly listed = new Sorted(idOf)
-  // In their turns, and no Sets: to get at the first of a Set is to pass all that have left before it.
+  private readonly listed = new SortedSet(idOf)
+  // Ordered by turn, and no Sets: to get at the first of a Set is to pass over all that have been deleted before it.
   /** Sessions without a holder that may have messages: the one that has been there longest first. */
-  private readonly available = new Sorted<Session, number>(turnOf)
-  private readonly waiting = new Sorted<Waiter, number>(turnOf)
+  private readonly available = new SortedSet<Session, number>(turnOf)
+  private readonly waiting = new SortedSet<Waiter, number>(turnOf)
   private lastTurn = 0
-  private touched: Array<Session> = []
-  /** How many of them have had their turn. */
-  private done = 0
+  private changed: Array<Session> = []
+  /** How many of them `flush` has dealt with. */
+  private flushed = 0
 
-  constructor(home: Home) {
-    this.home = home
+  constructor(queue: SessionOwningQueue) {
+    this.queue = queue
   }
 
   /** The session of an id, which may be new. */
@@ -94,9 +94,9 @@ export class SessionTable implements Sessions {
     if (session === undefined) {
       session = {
         id,
-        queue: this,
+        owner: this,
         sequence: 0,
-        lane: new Lane(this.home),
+        consumers: new Consumers(this.queue),
         locked: undefined,
         attached: undefined,
         holder: undefined,
@@ -104,7 +104,7 @@ export class SessionTable implements Sessions {
         state: undefined,
         stateUpdatedAt: 0,
         turn: 0,
-        isTouched: false,
+        isChanged: false,
         isListed: false,
         at: 0,
         slot: -1
@@ -120,70 +120,70 @@ export class SessionTable implements Sessions {
     return session !== undefined && session.lockedUntil > now ? session : undefined
   }
 
-  /** The session that somebody holds, also where its lock has run out and the alarm comes late: it will end all of it. */
+  /** The session if it has a holder, also where its lock has run out and the timer comes late: that will end it. */
   heldNow(id: string | undefined): Session | undefined {
     const session = id === undefined ? undefined : this.sessions.get(id)
     return session?.holder === undefined ? undefined : session
   }
 
   /** A message waits in its session. */
-  add(entry: Entry): void {
-    const session = this.of(entry.message.sessionId!)
-    session.lane.add(entry)
+  add(message: StoredMessage): void {
+    const session = this.of(message.incoming.sessionId!)
+    session.consumers.add(message)
     this.enlist(session)
-    this.touch(session)
+    this.markChanged(session)
   }
 
   /** A message is there, of whatever state. */
-  keep(entry: Entry): void {
-    const { sessionId } = entry.message
+  keep(message: StoredMessage): void {
+    const { sessionId } = message.incoming
     if (sessionId === undefined) return
-    let entries = this.entries.get(sessionId)
-    if (entries === undefined) {
-      entries = new Sorted(sequenceOf)
-      this.entries.set(sessionId, entries)
+    let messages = this.messages.get(sessionId)
+    if (messages === undefined) {
+      messages = new SortedSet(sequenceOf)
+      this.messages.set(sessionId, messages)
     }
-    entries.add(entry)
+    messages.add(message)
   }
 
   /** A message is gone. */
-  drop(entry: Entry): void {
-    const entries = this.entries.get(entry.message.sessionId!)
-    if (entries?.delete(entry) === true && entries.size === 0) this.entries.delete(entry.message.sessionId!)
+  drop(message: StoredMessage): void {
+    const messages = this.messages.get(message.incoming.sessionId!)
+    if (messages?.delete(message) === true && messages.size === 0) this.messages.delete(message.incoming.sessionId!)
   }
 
   /** The messages of a session, of whatever state. */
-  entriesOf(id: string): Sorted<Entry, number> | undefined {
-    return this.entries.get(id)
+  messagesOf(id: string): SortedSet<StoredMessage, number> | undefined {
+    return this.messages.get(id)
   }
 
   /** The messages of a session that wait. */
-  lineOf(id: string): Line<Entry> | undefined {
-    return this.sessions.get(id)?.lane.line
+  waitingOf(id: string): MessageOrder<StoredMessage> | undefined {
+    return this.sessions.get(id)?.consumers.waiting
   }
 
   /** A message is locked with its session. */
-  lock(session: Session, entry: Entry): void {
-    session.locked?.add(entry)
+  lock(session: Session, message: StoredMessage): void {
+    session.locked?.add(message)
     this.enlist(session)
   }
 
   /** A message is not locked any more. */
-  unlock(entry: Entry): void {
-    this.sessions.get(entry.message.sessionId!)?.locked?.delete(entry)
+  unlock(message: StoredMessage): void {
+    this.sessions.get(message.incoming.sessionId!)?.locked?.delete(message)
   }
 
-  /** A message leaves the line of its session. */
-  leave(entry: Entry): void {
-    const session = this.sessions.get(entry.message.sessionId!)
-    session?.lane.leave(entry)
+  /** A message waits no longer in its session. */
+  remove(message: StoredMessage): void {
+    const session = this.sessions.get(message.incoming.sessionId!)
+    session?.consumers.remove(message)
     if (session !== undefined) this.forget(session)
   }
 
-  private touch(session: Session): void {
-    if (session.isTouched) return
-    session.isTouched = true
-    this.touched.push(session)
+  private markChanged(session: Session): void {
+    if (session.isChanged) return
+    session.isChanged = true
+    this.changed.push(session)
   }
 
   private enlist(session: Session): void {
@@ -204,45 +204,45 @@ export class SessionTable implements Sessions {
     this.available.add(session)
   }
 
-  private withhold(session: Session): void {
+  private makeUnavailable(session: Session): void {
     if (session.turn === 0) return
     this.available.delete(session)
     session.turn = 0
   }
 
-  /** Serves the holders of the sessions in which something happened, and finds holders for the others. */
+  /** Delivers to the holders of the sessions that have changed, and finds holders for the others. */
   flush(): void {
-    while (this.done < this.touched.length) {
-      const session = this.touched[this.done++]!
-      session.isTouched = false
-      if (session.holder !== undefined) session.lane.pump()
+    while (this.flushed < this.changed.length) {
+      const session = this.changed[this.flushed++]!
+      session.isChanged = false
+      if (session.holder !== undefined) session.consumers.deliver()
       else this.offer(session)
     }
-    this.touched = []
-    this.done = 0
+    this.changed = []
+    this.flushed = 0
   }
 
   private offer(session: Session): void {
-    if (this.home.isClosed()) return
-    if (session.lane.first(this.home.now()) === undefined) return this.forget(session)
+    if (this.queue.isClosed()) return
+    if (session.consumers.first(this.queue.now()) === undefined) return this.forget(session)
     this.makeAvailable(session)
     const next = this.waiting.shift()
     if (next !== undefined) this.grant(session, next.holder)
   }
 
   private grant(session: Session, holder: SessionHolder): void {
-    this.withhold(session)
-    this.home.counters.sessionsAccepted += 1
+    this.makeUnavailable(session)
+    this.queue.counters.sessionsAccepted += 1
     session.holder = holder
     session.locked = new Set()
     session.attached = new Set()
-    session.lockedUntil = this.home.now() + this.home.options.lockDuration
-    this.home.alarm.set(session, session.lockedUntil)
+    session.lockedUntil = this.queue.now() + this.queue.options.lockDuration
+    this.queue.deadlines.set(session, session.lockedUntil)
     const held: HeldSession = {
       id: session.id,
       lockedUntil: session.lockedUntil,
       attach: (consumer) => {
-        const attachment = session.lane.attach(consumer)
+        const attachment = session.consumers.attach(consumer)
         if (session.holder === holder) session.attached!.add(attachment)
         else attachment.detach()
         return attachment
@@ -257,58 +257,60 @@ export class SessionTable implements Sessions {
   /** The lock of a session is over. */
   private end(session: Session, isLost: boolean): void {
     const { holder } = session
-    this.home.alarm.clear(session)
+    this.queue.deadlines.clear(session)
     session.holder = undefined
-    // Whoever was attached has no part in what comes after.
+    // The consumers of the former holder get nothing of what comes after.
     for (const attachment of session.attached ?? []) attachment.detach()
     session.attached = undefined
-    const entries = [...session.locked ?? []]
+    const messages = [...session.locked ?? []]
     session.locked = undefined
     if (isLost) {
-      this.home.counters.sessionsLost += 1
+      this.queue.counters.sessionsLost += 1
       holder?.lost()
     }
-    this.touch(session)
-    this.home.giveBack(entries, isLost, this.home.now())
-    this.home.flush()
+    this.markChanged(session)
+    this.queue.returnMessages(messages, isLost, this.queue.now())
+    this.queue.flush()
   }
 
-  /** The alarm of a session's lock. */
+  /** The lock of a session has run out. */
   onDue(session: Session): void {
     this.end(session, true)
   }
 
   private forget(session: Session): void {
-    if (session.holder !== undefined || session.state !== undefined || session.lane.line.peek() !== undefined) return
-    this.withhold(session)
+    if (session.holder !== undefined || session.state !== undefined || session.consumers.waiting.peek() !== undefined) {
+      return
+    }
+    this.makeUnavailable(session)
     this.unlist(session)
-    // Another may have its id by now.
+    // Another session may have its id by now.
     if (this.sessions.get(session.id) === session) this.sessions.delete(session.id)
   }
 
   accept(id: string | undefined, holder: SessionHolder): Result.Result<() => void, Refusal> {
-    const now = this.home.now()
-    if (this.home.isClosed()) return Result.fail({ _tag: "EntityNotFound", entity: this.home.path })
+    const now = this.queue.now()
+    if (this.queue.isClosed()) return Result.fail({ _tag: "EntityNotFound", entity: this.queue.path })
     if (id !== undefined) {
       const session = this.of(id)
       if (session.holder !== undefined) {
-        return Result.fail({ _tag: "SessionCannotBeLocked", entity: this.home.path, detail: id })
+        return Result.fail({ _tag: "SessionCannotBeLocked", entity: this.queue.path, detail: id })
       }
       this.grant(session, holder)
       return Result.succeed(() => {})
     }
     let session = this.available.first()
     while (session !== undefined) {
-      if (session.lane.first(now) !== undefined) {
+      if (session.consumers.first(now) !== undefined) {
         this.grant(session, holder)
         return Result.succeed(() => {})
       }
-      // Its messages have expired, and the alarm comes late.
-      this.withhold(session)
-      this.touch(session)
+      // Its messages have expired, and the timer comes late.
+      this.makeUnavailable(session)
+      this.markChanged(session)
       session = this.available.first()
     }
-    if (this.touched.length > 0) this.home.flush()
+    if (this.changed.length > 0) this.queue.flush()
     const waiter = { turn: ++this.lastTurn, holder }
     this.waiting.add(waiter)
     return Result.succeed(() => {
@@ -317,9 +319,9 @@ export class SessionTable implements Sessions {
   }
 
   private held(id: string, owner: object): Result.Result<Session, Refusal> {
-    const session = this.holding(id, this.home.now())
+    const session = this.holding(id, this.queue.now())
     return session === undefined || session.holder?.owner !== owner
-      ? Result.fail({ _tag: "SessionLockLost", entity: this.home.path, detail: id })
+      ? Result.fail({ _tag: "SessionLockLost", entity: this.queue.path, detail: id })
       : Result.succeed(session)
   }
 
@@ -329,9 +331,9 @@ export class SessionTable implements Sessions {
 
   renew(id: string, owner: object): Result.Result<number, Refusal> {
     return Result.map(this.held(id, owner), (session) => {
-      session.lockedUntil = this.home.now() + this.home.options.lockDuration
-      this.home.alarm.set(session, session.lockedUntil)
-      this.home.counters.renewed += 1
+      session.lockedUntil = this.queue.now() + this.queue.options.lockDuration
+      this.queue.deadlines.set(session, session.lockedUntil)
+      this.queue.counters.renewed += 1
       return session.lockedUntil
     })
   }
@@ -342,15 +344,15 @@ export class SessionTable implements Sessions {
 
   setState(id: string, owner: object, state: Uint8Array | undefined): Result.Result<void, Refusal> {
     return Result.flatMap(this.held(id, owner), (session) => {
-      const { maxMessageSize } = this.home.options
+      const { maxMessageSize } = this.queue.options
       if ((state?.length ?? 0) > maxMessageSize) {
         const detail = `the state has ${state!.length} of ${maxMessageSize} bytes`
-        return Result.fail({ _tag: "MessageTooLarge", entity: this.home.path, detail })
+        return Result.fail({ _tag: "MessageTooLarge", entity: this.queue.path, detail })
       }
-      const refusal = this.home.store((state?.length ?? 0) - (session.state?.length ?? 0))
+      const refusal = this.queue.reserve((state?.length ?? 0) - (session.state?.length ?? 0))
       if (refusal !== undefined) return Result.fail(refusal)
       session.state = state === undefined ? undefined : Uint8Array.from(state)
-      session.stateUpdatedAt = this.home.now()
+      session.stateUpdatedAt = this.queue.now()
       this.enlist(session)
       return Result.void
     })
@@ -358,20 +360,20 @@ export class SessionTable implements Sessions {
 
   list({ after, count, skip = 0, updatedSince }: ListOptions): ReadonlyArray<string> {
     const ids: Array<string> = []
-    const idle: Array<Session> = []
+    const inactive: Array<Session> = []
     let left = skip
     this.listed.forEachFrom(after, (session) => {
       if (ids.length >= count) return false
-      const { id, lane, locked, state, stateUpdatedAt } = session
+      const { id, consumers, locked, state, stateUpdatedAt } = session
       if (id === after) return true
-      const isActive = state !== undefined || (locked?.size ?? 0) > 0 || lane.line.peek() !== undefined
-      if (!isActive) idle.push(session)
+      const isActive = state !== undefined || (locked?.size ?? 0) > 0 || consumers.waiting.peek() !== undefined
+      if (!isActive) inactive.push(session)
       else if (updatedSince !== undefined && (state === undefined || stateUpdatedAt <= updatedSince)) return true
       else if (left > 0) left -= 1
       else ids.push(id)
       return true
     })
-    for (const session of idle) this.unlist(session)
+    for (const session of inactive) this.unlist(session)
     return ids
   }
 }

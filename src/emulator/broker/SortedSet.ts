@@ -9,7 +9,7 @@
 /** The most items of a page. */
 const full = 256
 
-/** Items of which the first has left some slots free: the slots before `head` are empty, and none behind. */
+/** Items of which the first has left some slots free: the slots before `head` are empty, and none after. */
 interface Page<A> {
   items: Array<A | undefined>
   head: number
@@ -20,7 +20,7 @@ interface Page<A> {
  *
  * @category models
  */
-export class Sorted<A, K extends number | string> {
+export class SortedSet<A, K extends number | string> {
   private readonly keyOf: (item: A) => K
   /** None of them is empty. */
   private readonly pages: Array<Page<A>> = []
@@ -162,7 +162,7 @@ export class Sorted<A, K extends number | string> {
     return low
   }
 
-  /** Pages that hold little are joined, so that their number, and the room that they take, keeps to that of the items. */
+  /** Pages that hold little are joined, so that their number, and the memory that they take, keeps to that of the items. */
   private join(at: number): void {
     const { pages } = this
     const size = sizeOf(pages[at]!)

@@ -1,13 +1,13 @@
 /**
- * A message inside the embedded broker: what its queue, its lane and the alarm know of it.
+ * A message as its queue stores it, with what the queue, the order of waiting messages and the deadline timer know of it.
  *
- * It is the alarm's deadline as well as a place in the line, so that a message costs one object.
+ * It is itself the deadline of the timer and the item of the order, so that a message costs one object.
  */
 import * as AmqpValue from "../../AmqpValue.ts"
 import type * as Settlement from "../../Settlement.ts"
 import type { Deadline } from "./DeadlineTimer.ts"
 import type { Waiting } from "./MessageOrder.ts"
-import type { IncomingMessage, StoredMessage } from "./Queue.ts"
+import type { IncomingMessage, MessageSnapshot } from "./Queue.ts"
 
 /**
  * What is due in a queue at a time: the lock, the life or the enqueueing of a message, or the lock of a session. What is
@@ -17,9 +17,9 @@ import type { IncomingMessage, StoredMessage } from "./Queue.ts"
  */
 export interface Due extends Deadline {
   readonly sequence: number
-  /** Whose it is: a queue's, or a queue's sessions'. */
-  readonly queue: {
-    onDue(due: any, now: number): void
+  /** The queue, or the session table of one, that set the deadline. It gets its own deadlines alone. */
+  readonly owner: {
+    onDue(due: Due, now: number): void
     flush(): void
   }
 }
@@ -29,9 +29,9 @@ export interface Due extends Deadline {
  *
  * @category models
  */
-export interface Entry extends Due, Waiting {
+export interface StoredMessage extends Due, Waiting {
   readonly sequence: number
-  readonly message: IncomingMessage
+  readonly incoming: IncomingMessage
   readonly enqueuedAt: number
   /** When it will be enqueued, while it is scheduled. */
   enqueueAt: number | undefined
@@ -50,22 +50,22 @@ export interface Entry extends Due, Waiting {
 }
 
 /** What messages are ordered by. @category accessors */
-export const sequenceOf = (entry: Entry): number => entry.sequence
+export const sequenceOf = (message: StoredMessage): number => message.sequence
 
 const none: ReadonlyArray<AmqpValue.AmqpValue> = []
 const noProperties: ReadonlyMap<string, AmqpValue.AmqpValue> = new Map()
 
-/** A message that has just come. @category constructors */
-export const make = (
-  queue: Entry["queue"],
+/** A message that has just arrived. @category constructors */
+export const newMessage = (
+  owner: StoredMessage["owner"],
   sequence: number,
-  message: IncomingMessage,
+  incoming: IncomingMessage,
   enqueuedAt: number,
   timeToLive: number | undefined
-): Entry => ({
-  queue,
+): StoredMessage => ({
+  owner,
   sequence,
-  message,
+  incoming,
   enqueuedAt,
   timeToLive,
   enqueueAt: undefined,
@@ -74,7 +74,7 @@ export const make = (
   delivered: false,
   properties: none,
   deferred: false,
-  wasScheduled: message.wasScheduled === true,
+  wasScheduled: incoming.wasScheduled === true,
   lockToken: undefined,
   lockedUntil: 0,
   waiting: false,
@@ -83,25 +83,25 @@ export const make = (
 })
 
 /** The message as those outside see it. @category conversions */
-export const snapshot = (entry: Entry): StoredMessage => ({
-  sequenceNumber: BigInt(entry.sequence),
-  enqueuedAt: entry.enqueuedAt,
-  expiresAt: entry.expiresAt,
-  timeToLive: entry.timeToLive,
-  deliveryCount: entry.deliveryCount,
-  state: entry.enqueueAt !== undefined ? "scheduled" : entry.deferred ? "deferred" : "active",
-  wasScheduled: entry.wasScheduled,
-  firstSequenceNumber: entry.message.firstSequenceNumber ?? entry.message.sequenceNumber,
-  enqueueAt: entry.enqueueAt,
-  payload: entry.message.payload,
-  messageId: entry.message.messageId,
-  sessionId: entry.message.sessionId,
-  propertiesSize: entry.message.propertiesSize,
-  properties: propertiesOf(entry)
+export const snapshotOf = (message: StoredMessage): MessageSnapshot => ({
+  sequenceNumber: BigInt(message.sequence),
+  enqueuedAt: message.enqueuedAt,
+  expiresAt: message.expiresAt,
+  timeToLive: message.timeToLive,
+  deliveryCount: message.deliveryCount,
+  state: message.enqueueAt !== undefined ? "scheduled" : message.deferred ? "deferred" : "active",
+  wasScheduled: message.wasScheduled,
+  firstSequenceNumber: message.incoming.firstSequenceNumber ?? message.incoming.sequenceNumber,
+  enqueueAt: message.enqueueAt,
+  payload: message.incoming.payload,
+  messageId: message.incoming.messageId,
+  sessionId: message.incoming.sessionId,
+  propertiesSize: message.incoming.propertiesSize,
+  properties: propertiesOf(message)
 })
 
 /** What settlements and the broker added to a message. @category accessors */
-export const propertiesOf = ({ properties }: Entry): ReadonlyMap<string, AmqpValue.AmqpValue> => {
+export const propertiesOf = ({ properties }: StoredMessage): ReadonlyMap<string, AmqpValue.AmqpValue> => {
   if (properties.length === 0) return noProperties
   const map = new Map<string, AmqpValue.AmqpValue>()
   for (let i = 0; i < properties.length; i += 2) map.set(properties[i] as string, properties[i + 1])
@@ -109,14 +109,14 @@ export const propertiesOf = ({ properties }: Entry): ReadonlyMap<string, AmqpVal
 }
 
 /** Adds properties. @category mutations */
-export const merge = (entry: Entry, properties: Settlement.Properties | undefined): void => {
+export const addProperties = (message: StoredMessage, properties: Settlement.Properties | undefined): void => {
   if (properties === undefined) return
-  const merged = new Map(propertiesOf(entry))
+  const merged = new Map(propertiesOf(message))
   for (const key of Object.keys(properties)) merged.set(names.get(key) ?? key, owned(properties[key]))
   const items: Array<AmqpValue.AmqpValue> = []
   for (const [key, value] of merged) items.push(key, value)
   // As long as it is, and no longer.
-  entry.properties = items.slice()
+  message.properties = items.slice()
 }
 
 /** The names that every dead letter has, as the one string that they share. */
@@ -133,8 +133,8 @@ const owned = (value: AmqpValue.AmqpValue): AmqpValue.AmqpValue => {
 }
 
 /** Says why a message was dead-lettered. @category mutations */
-export const mergeReason = (dead: Entry, reason: string | undefined, description: string | undefined): void =>
-  merge(dead, {
+export const addReason = (dead: StoredMessage, reason: string | undefined, description: string | undefined): void =>
+  addProperties(dead, {
     ...(reason === undefined ? undefined : { DeadLetterReason: reason }),
     ...(description === undefined ? undefined : { DeadLetterErrorDescription: description })
   })
@@ -143,11 +143,11 @@ export const mergeReason = (dead: Entry, reason: string | undefined, description
 const endless = 922_337_203_685_477
 
 /**
- * The smaller of two times to live. What is no number of milliseconds is no limit: the alarm must never see it.
+ * The shorter of two times to live. What is no number of milliseconds is no limit: the deadline timer must never see it.
  *
  * @category constructors
  */
-export const smaller = (a = Infinity, b = Infinity): number | undefined => {
+export const shorterTimeToLive = (a = Infinity, b = Infinity): number | undefined => {
   const least = Math.min(a, b)
   return least < endless ? Math.max(least, 0) : undefined
 }
@@ -157,7 +157,7 @@ export const smaller = (a = Infinity, b = Infinity): number | undefined => {
  *
  * @category constants
  */
-export const headerSize = {
+export const headerSizeExceeded = {
   reason: "HeaderSizeExceeded",
   description: "The size quota for this stream has been exceeded."
 }

@@ -2,9 +2,10 @@
  * A topic of the embedded broker: a queue that keeps what is scheduled until its time, and whose one consumer copies every
  * message to the subscriptions.
  */
-import type { QueueSettings } from "./EntityOptions.ts"
-import * as BrokerQueue from "./MessageQueue.ts"
+import type { EntitySettings } from "./EntityOptions.ts"
+import * as MessageQueue from "./MessageQueue.ts"
 import type { Queue } from "./Queue.ts"
+import type { SharedState } from "./SharedState.ts"
 
 /**
  * A subscription to be.
@@ -13,7 +14,7 @@ import type { Queue } from "./Queue.ts"
  */
 export interface Subscription {
   readonly path: string
-  readonly settings: QueueSettings
+  readonly settings: EntitySettings
 }
 
 /**
@@ -22,18 +23,18 @@ export interface Subscription {
  * @category constructors
  */
 export const make = (
-  room: BrokerQueue.Room,
+  shared: SharedState,
   path: string,
-  settings: QueueSettings,
+  settings: EntitySettings,
   declared: ReadonlyArray<Subscription>
 ): ReadonlyArray<Queue> => {
-  const store = { bytes: 0 }
-  // What the topic has taken they take: the quota is its own.
+  const size = { bytes: 0 }
+  // What the topic has taken its subscriptions take: the quota is that of the topic.
   const limits = { maxMessageSize: settings.maxMessageSize, maxSize: Number.MAX_SAFE_INTEGER }
   const subscriptions = declared.map((each) =>
-    BrokerQueue.make(room, each.path, { ...each.settings, ...limits }, "subscription", store)
+    MessageQueue.make(shared, each.path, { ...each.settings, ...limits }, "subscription", size)
   )
-  const topic = BrokerQueue.make(room, path, settings, "topic", store)
+  const topic = MessageQueue.make(shared, path, settings, "topic", size)
   topic.attach({
     mode: "receiveAndDelete",
     credit: () => Infinity,

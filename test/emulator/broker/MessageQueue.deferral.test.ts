@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
 
 /** A queue of which messages 1 to 3 are deferred, and 4 is not. */
-const deferred = (options: Broker.QueueOptions = {}) =>
+const deferred = (options: Broker.EntityOptions = {}) =>
   Effect.gen(function*() {
     const broker = yield* Broker.make([{ name: "q", options: { lockDuration: "30 seconds", ...options } }])
     const queue = broker.queue("q")!

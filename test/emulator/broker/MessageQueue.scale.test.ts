@@ -8,10 +8,10 @@ import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import { Session } from "node:inspector"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
-import { History } from "../../../src/emulator/broker/DuplicateHistory.ts"
-import { Line } from "../../../src/emulator/broker/MessageOrder.ts"
+import { DuplicateHistory } from "../../../src/emulator/broker/DuplicateHistory.ts"
+import { MessageOrder } from "../../../src/emulator/broker/MessageOrder.ts"
 import type { SessionHolder, Sessions } from "../../../src/emulator/broker/Queue.ts"
-import { Sorted } from "../../../src/emulator/broker/SortedSet.ts"
+import { SortedSet } from "../../../src/emulator/broker/SortedSet.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 
 interface Coverage {
@@ -62,14 +62,14 @@ const messageOf = (i: number, options?: Partial<Broker.IncomingMessage>): Broker
   ...options
 })
 
-const queueOf = Effect.fnUntraced(function*(options?: Broker.QueueOptions) {
+const queueOf = Effect.fnUntraced(function*(options?: Broker.EntityOptions) {
   const broker = yield* Broker.make([{ name: "orders", options }])
   return broker.queue("orders")!
 })
 
 const filled = Effect.fnUntraced(function*(
   count: number,
-  options?: Broker.QueueOptions,
+  options?: Broker.EntityOptions,
   message?: (i: number) => Partial<Broker.IncomingMessage>
 ) {
   const queue = yield* queueOf(options)
@@ -242,22 +242,22 @@ const walks = (run: () => void): number => {
 describe("What is gone", { timeout: 60_000 }, () => {
   // Whoever looks for the first of a Map or Set steps over all that was removed since it was last made anew.
   it("no id that duplicate detection has forgotten is passed again", () => {
-    const history = new History(1000)
-    for (let i = 0; i < 1000; i++) history.recall(`${i}`, i, i)
+    const history = new DuplicateHistory(1000)
+    for (let i = 0; i < 1000; i++) history.findOrRemember(`${i}`, i, i)
     assert.strictEqual(
       walks(() => {
-        for (let i = 1000; i < 2000; i++) assert.isUndefined(history.recall(`${i}`, i, i))
+        for (let i = 1000; i < 2000; i++) assert.isUndefined(history.findOrRemember(`${i}`, i, i))
       }),
       0
     )
-    assert.strictEqual(history.recall("1001", 9999, 1999), 1001)
-    assert.isUndefined(history.recall("1001", 9999, 2001))
-    assert.strictEqual(history.recall("1001", 10_000, 3000), 9999)
+    assert.strictEqual(history.findOrRemember("1001", 9999, 1999), 1001)
+    assert.isUndefined(history.findOrRemember("1001", 9999, 2001))
+    assert.strictEqual(history.findOrRemember("1001", 10_000, 3000), 9999)
   })
 
   it("duplicate detection keeps nothing of the ids whose window is over", () => {
-    const history = new History(10)
-    for (let i = 0; i < 10_000; i++) history.recall(`${i}`, i, i)
+    const history = new DuplicateHistory(10)
+    for (let i = 0; i < 10_000; i++) history.findOrRemember(`${i}`, i, i)
     const { known, seen } = history as unknown as { known: Map<string, number>; seen: Array<unknown> }
     assert.strictEqual(known.size, 10)
     assert.isBelow(seen.length, 2100)
@@ -272,7 +272,7 @@ describe("What is gone", { timeout: 60_000 }, () => {
       const passed = walks(() => {
         for (let i = 0; i < 1000; i++) accepted.push(...accept(sessions).ids)
       })
-      // Effect has walks of its own where the alarm is set.
+      // Effect has walks of its own where the deadline is set.
       assert.isBelow(passed, 10)
       assert.deepStrictEqual([accepted.length, new Set(accepted).size], [1000, 1000])
       const waiting = Array.from({ length: 1000 }, () => accept(sessions))
@@ -285,11 +285,11 @@ describe("What is gone", { timeout: 60_000 }, () => {
 const pagesOf = (items: unknown) =>
   (items as { readonly pages: ReadonlyArray<{ readonly items: ReadonlyArray<unknown> }> }).pages
 
-describe("Sorted", { timeout: 60_000 }, () => {
+describe("SortedSet", { timeout: 60_000 }, () => {
   it("agrees with a sorted array, whatever comes and goes", () => {
     const random = generator(7)
     for (const longest of [10, 2000]) {
-      const items = new Sorted<{ readonly key: number }, number>(({ key }) => key)
+      const items = new SortedSet<{ readonly key: number }, number>(({ key }) => key)
       const model: Array<{ readonly key: number }> = []
       const gone: typeof model = []
       let last = 0
@@ -334,13 +334,13 @@ describe("Sorted", { timeout: 60_000 }, () => {
   })
 
   it("keeps nothing of what is gone", () => {
-    const line = new Line<{ readonly sequence: number; waiting: boolean }>()
+    const order = new MessageOrder<{ readonly sequence: number; waiting: boolean }>()
     const all = Array.from({ length: 10_000 }, (_, i) => ({ sequence: i, waiting: false }))
-    for (const item of all) line.add(item)
+    for (const item of all) order.add(item)
     const random = generator(11)
-    for (const item of all) if (random(50) !== 0) line.leave(item)
-    for (let i = 0; i < 20; i++) line.take()
-    const kept = pagesOf((line as unknown as { items: unknown }).items).flatMap(({ items }) => items)
+    for (const item of all) if (random(50) !== 0) order.remove(item)
+    for (let i = 0; i < 20; i++) order.take()
+    const kept = pagesOf((order as unknown as { items: unknown }).items).flatMap(({ items }) => items)
     assert.deepStrictEqual(
       kept.filter((item) => item !== undefined),
       all.filter(({ waiting }) => waiting)

@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
-import * as Alarm from "../../../src/emulator/broker/DeadlineTimer.ts"
+import * as DeadlineTimer from "../../../src/emulator/broker/DeadlineTimer.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 
 const message = (id: string, options?: { readonly bytes?: number; readonly ttl?: number }): Broker.IncomingMessage => ({
@@ -20,7 +20,7 @@ const message = (id: string, options?: { readonly bytes?: number; readonly ttl?:
 
 const messages = (...ids: ReadonlyArray<string>) => ids.map((id) => message(id))
 
-const queueOf = Effect.fnUntraced(function*(options?: Broker.QueueOptions) {
+const queueOf = Effect.fnUntraced(function*(options?: Broker.EntityOptions) {
   const broker = yield* Broker.make([{ name: "orders", options }])
   return broker.queue("orders")!
 })
@@ -738,37 +738,37 @@ describe("Broker", () => {
   })
 })
 
-describe("Alarm", () => {
+describe("DeadlineTimer", () => {
   it.effect("rings in one go what is due together, and keeps one entry for each", () =>
     Effect.gen(function*() {
-      const rung: Array<readonly [number, ReadonlyArray<string>]> = []
-      const alarm = yield* Alarm.make<Alarm.Deadline & { readonly name: string }>((due, now) => {
-        rung.push([now, due.map((each) => each.name).toSorted()])
+      const fired: Array<readonly [number, ReadonlyArray<string>]> = []
+      const deadlines = yield* DeadlineTimer.make<DeadlineTimer.Deadline & { readonly name: string }>((due, now) => {
+        fired.push([now, due.map((each) => each.name).toSorted()])
       })
       const [a, b, c] = ["a", "b", "c"].map((name) => ({ name, at: 0, slot: -1 })) as [
-        Alarm.Deadline & { name: string },
-        Alarm.Deadline & { name: string },
-        Alarm.Deadline & { name: string }
+        DeadlineTimer.Deadline & { name: string },
+        DeadlineTimer.Deadline & { name: string },
+        DeadlineTimer.Deadline & { name: string }
       ]
-      alarm.set(a, 100)
-      alarm.set(b, 50)
-      alarm.set(c, 100)
-      for (let i = 0; i < 10_000; i++) alarm.set(b, 50 + i)
-      assert.strictEqual(alarm.size(), 3)
+      deadlines.set(a, 100)
+      deadlines.set(b, 50)
+      deadlines.set(c, 100)
+      for (let i = 0; i < 10_000; i++) deadlines.set(b, 50 + i)
+      assert.strictEqual(deadlines.size(), 3)
       yield* TestClock.adjust(150)
-      assert.deepStrictEqual(rung, [[100, ["a", "c"]]])
-      alarm.set(a, 160)
-      alarm.set(c, 170)
-      alarm.clear(a)
-      alarm.clear(a)
+      assert.deepStrictEqual(fired, [[100, ["a", "c"]]])
+      deadlines.set(a, 160)
+      deadlines.set(c, 170)
+      deadlines.clear(a)
+      deadlines.clear(a)
       yield* TestClock.adjust(50)
-      assert.deepStrictEqual(rung.slice(1), [[170, ["c"]]])
-      alarm.clear(b)
-      assert.strictEqual(alarm.size(), 0)
+      assert.deepStrictEqual(fired.slice(1), [[170, ["c"]]])
+      deadlines.clear(b)
+      assert.strictEqual(deadlines.size(), 0)
       // What is due already rings later, never within `set`.
-      alarm.set(a, 0)
-      assert.strictEqual(rung.length, 2)
+      deadlines.set(a, 0)
+      assert.strictEqual(fired.length, 2)
       yield* TestClock.adjust(0)
-      assert.deepStrictEqual(rung.slice(2), [[200, ["a"]]])
+      assert.deepStrictEqual(fired.slice(2), [[200, ["a"]]])
     }))
 })

@@ -5,10 +5,10 @@ import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
 import type { HeldSession, SessionHolder, Sessions } from "../../../src/emulator/broker/Queue.ts"
-import { Sorted } from "../../../src/emulator/broker/SortedSet.ts"
+import { SortedSet } from "../../../src/emulator/broker/SortedSet.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 
-const queueOf = Effect.fnUntraced(function*(options?: Broker.QueueOptions) {
+const queueOf = Effect.fnUntraced(function*(options?: Broker.EntityOptions) {
   const broker = yield* Broker.make([
     { name: "carts", options: { requiresSession: true, lockDuration: "30 seconds", maxDeliveryCount: 3, ...options } }
   ])
@@ -65,7 +65,7 @@ const accept = (sessions: Sessions, id?: string): Holder => {
 const kept = (sessions: Sessions): Record<string, number> =>
   Object.fromEntries(
     Object.entries(sessions as unknown as Record<string, unknown>).flatMap(([name, value]) => {
-      const size = value instanceof Map || value instanceof Sorted
+      const size = value instanceof Map || value instanceof SortedSet
         ? value.size
         : Array.isArray(value)
         ? value.length
@@ -182,7 +182,7 @@ describe("The sessions of the broker", { timeout: 60_000 }, () => {
       assert.isTrue(Result.isSuccess(sessions.isHeld("a", second)))
     }).pipe(Effect.scoped))
 
-  it.effect("an alarm that comes late gives nobody a lock of his own", () =>
+  it.effect("a timer that comes late gives no holder a lock of its own", () =>
     Effect.gen(function*() {
       const time = yield* Clock.Clock
       let late = 0
@@ -235,7 +235,7 @@ describe("The sessions of the broker", { timeout: 60_000 }, () => {
       yield* TestClock.adjust("1 minute")
       const messages = queue.messages()
       assert.isTrue(messages.every(({ state }) => state === "deferred"))
-      assert.deepStrictEqual(kept(sessions), { entries: messages.length })
+      assert.deepStrictEqual(kept(sessions), { messages: messages.length })
     }).pipe(Effect.scoped))
 
   it.effect("a broker that is closed gives no session", () =>

@@ -1,14 +1,30 @@
 /**
- * A request to a node and the answer to it, and how the fields of a request are read: clients write them as maps or
- * objects, arrays or lists.
+ * What an operation of a `$management` node is: its name, the right that it needs, a request and the answer to it. How the
+ * fields of a request are read is here too: clients write them as maps or objects, arrays or lists.
+ *
+ * An operation owns nothing. It is called with a connection whose claim on the entity has been checked, answers in the same
+ * turn, and either does all that was asked or refuses; a FieldProblem that it throws is answered as a wrong argument.
  */
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
-import * as AmqpValue from "../../AmqpValue.ts"
-import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
-import type { Refusal } from "../broker/Queue.ts"
-import type { Served } from "./ServedConnection.ts"
+import * as AmqpValue from "../../../AmqpValue.ts"
+import type { AmqpError } from "../../../internal/amqp/codec/Outcome.ts"
+import type { Queue, Refusal } from "../../broker/Queue.ts"
+import type { Right } from "../../security/Authorization.ts"
+import type { ServedConnection } from "../ServedConnection.ts"
 
+/** An operation of a `$management` node. */
+export interface Operation {
+  /** As it is in a request, such as `com.microsoft:renew-lock`. */
+  readonly name: string
+  /** The right on the entity that it needs. */
+  readonly right: Right
+  /** Whether a topic has it, though it is not for senders. */
+  readonly isForTopics?: boolean
+  readonly run: (connection: ServedConnection, queue: Queue, request: Request) => Answer
+}
+
+/** A request to a node. */
 export interface Request {
   readonly operation: string
   readonly properties: Readonly<Record<string, AmqpValue.AmqpValue>>
@@ -17,11 +33,12 @@ export interface Request {
   readonly exactBody: () => AmqpValue.AmqpValue
 }
 
+/** What a node answers. */
 export type Answer =
   | { readonly status: number; readonly description: string; readonly body?: AmqpValue.AmqpValue }
   | { readonly status: number; readonly error: AmqpError }
 
-/** The status of a refusal. */
+/** The status that goes with a condition (AMQP request-response guide; protocol of the SDKs). */
 const statusOf = (error: AmqpError): number => {
   switch (error.condition) {
     case "amqp:not-found":
@@ -49,21 +66,26 @@ const statusOf = (error: AmqpError): number => {
   }
 }
 
+/** The answer of a node that does not do what was asked. */
 export const refuse = (error: AmqpError): Answer => ({ status: statusOf(error), error })
 
+/** The answer of a node that has done what was asked. */
 export const ok = (body?: AmqpValue.AmqpValue): Answer => ({ status: 200, description: "OK", body })
 
+/** The answer where there is nothing to give. */
 export const noContent: Answer = { status: 204, description: "NoContent" }
 
 /** The answer to what the queue has done, or why it has not. */
 export const result = <A>(
-  served: Served,
+  connection: ServedConnection,
   done: Result.Result<A, Refusal>,
   body?: (value: A) => AmqpValue.AmqpValue
-): Answer => Result.isFailure(done) ? refuse(served.door.refusals.of(done.failure)) : ok(body?.(done.success))
+): Answer => Result.isFailure(done) ? refuse(connection.server.conditions.of(done.failure)) : ok(body?.(done.success))
 
+/** A value, if it is a string. */
 export const text = (value: AmqpValue.AmqpValue): string | undefined => typeof value === "string" ? value : undefined
 
+/** A field of a map, as whatever it was decoded. */
 export const field = (body: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue =>
   body instanceof Map
     ? body.get(name)

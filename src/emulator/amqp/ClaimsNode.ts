@@ -1,0 +1,60 @@
+/**
+ * The `$cbs` node: `put-token` checks a token for real and adds the claim that it proves to the connection (AMQP claims-based
+ * security; Service Bus protocol guide, claims-based authorization).
+ *
+ * For one audience the latest token counts. An audience that no entity has is refused as not found, as the service does.
+ */
+import * as Result from "effect/Result"
+import * as Authorization from "../security/Authorization.ts"
+import * as NodeAddress from "./NodeAddress.ts"
+import type { Answer, Request } from "./operations/Operation.ts"
+import type { ServedConnection } from "./ServedConnection.ts"
+
+/** The most bytes of a request. */
+export const maxRequestSize = 1024 * 1024
+
+/** Answers a request. */
+export const answer = (connection: ServedConnection, request: Request): Answer => {
+  const { conditions, options } = connection.server
+  const { clock, identityKey, policies } = options
+  const { name: audience, type } = request.properties
+  const token = request.body
+  if (request.operation !== "put-token") {
+    return { status: 501, error: conditions.notImplemented("$cbs", request.operation) }
+  }
+  if (typeof audience !== "string" || typeof token !== "string") {
+    return { status: 400, error: conditions.argument("$cbs", "name and token must be strings.") }
+  }
+  const now = clock.currentTimeMillisUnsafe()
+  const isOurs = (host: string) => isOurHost(connection, host)
+  let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
+  if (type === "jwt" || type === "amqp:jwt") {
+    // Some clients call a SAS token that as well.
+    checked = token.startsWith("SharedAccessSignature ")
+      ? Authorization.check(policies, token, audience, now, isOurs)
+      : Authorization.checkMinted(identityKey, token, audience, now)
+  } else if (type === "servicebus.windows.net:sastoken" || type === "amqp:swt") {
+    checked = Authorization.check(policies, token, audience, now, isOurs)
+  } else return { status: 400, error: conditions.argument("$cbs", "Unknown token type.") }
+  if (Result.isFailure(checked)) return { status: 401, error: conditions.token(checked.failure, audience) }
+  const { path } = NodeAddress.parse(audience)
+  if (!isKnown(connection, path)) return { status: 404, error: conditions.notFound(path) }
+  connection.claims.add(checked.success)
+  connection.idle.authorized()
+  return { status: 202, description: "Accepted" }
+}
+
+/** Whether a claim can be on a path: the namespace's, an entity's, or one that entities lie below. */
+const isKnown = ({ server }: ServedConnection, path: string): boolean => {
+  const { broker } = server.options
+  if (path === "" || path.toLowerCase() === "$cbs" || broker.queue(path) !== undefined) return true
+  const below = `${path.toLowerCase()}/`
+  return broker.queues().some((queue) => queue.path.toLowerCase().startsWith(below))
+}
+
+/** Whether a host is this broker: by its own name, as this machine, or as the peer called it when it opened the connection. */
+const isOurHost = ({ rhea, server }: ServedConnection, host: string): boolean => {
+  const called = rhea.remote.open?.["hostname"]
+  return Authorization.isLoopback(host) || host === Authorization.hostOf(server.options.host) ||
+    typeof called === "string" && host === Authorization.hostOf(called)
+}

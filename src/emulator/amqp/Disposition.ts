@@ -1,0 +1,87 @@
+/**
+ * Settlement on a link: what a peer's outcome means for the message, and the outcome that it is answered with (Service Bus
+ * protocol guide, AMQP 1.0 section 3.4). Accepted completes, modified abandons or defers, rejected dead-letters, and released
+ * gives the message back.
+ *
+ * A disposition that the peer has not settled is answered once: with the same kind of outcome where it was carried out, and
+ * rejected with the reason where it was not. The message is then as it was.
+ */
+import * as Result from "effect/Result"
+import type { AmqpValue } from "../../AmqpValue.ts"
+import { accepted, type Outcome, released, transactional } from "../../internal/amqp/codec/Outcome.ts"
+import type { OutgoingDelivery } from "../../internal/amqp/engine/Delivery.ts"
+import { tokenFromTag } from "../../internal/message/ReceivedMessage.ts"
+import * as Settlement from "../../Settlement.ts"
+import type { Queue, Refusal } from "../broker/Queue.ts"
+import type { ServedConnection } from "./ServedConnection.ts"
+
+/** Carries out what the peer says of a delivery. An outcome that is missing or unknown gives the message back. */
+export const settle = (
+  connection: ServedConnection,
+  queue: Queue,
+  delivery: OutgoingDelivery,
+  outcome: Outcome | undefined,
+  settled: boolean
+): void => {
+  const token = tokenFromTag(delivery.tag as Buffer)
+  const { session } = delivery.link
+  if (outcome === transactional) {
+    // Nothing is settled: the lock stays.
+    const error = connection.server.conditions.transactions(queue.path)
+    return settled ? undefined : session.settle(delivery, { _tag: "Rejected", error })
+  }
+  // What is given back is not refused.
+  const fault = settled || outcome === undefined || outcome._tag === "Released"
+    ? undefined
+    : connection.server.fault("settle", queue.path)
+  if (fault !== undefined) return session.settle(delivery, { _tag: "Rejected", error: fault })
+  const refusal = applyOutcome(queue, token, outcome)
+  if (settled) return
+  if (refusal === undefined) return session.settle(delivery, answerTo(outcome))
+  session.settle(delivery, { _tag: "Rejected", error: connection.server.conditions.of(refusal) })
+}
+
+const applyOutcome = (queue: Queue, token: string, outcome: Outcome | undefined): Refusal | undefined => {
+  const result = outcome?._tag === "Released" || outcome === undefined || outcome._tag === "Other"
+    ? queue.release(token)
+    : queue.settle(token, settlementOf(outcome))
+  return Result.isFailure(result) ? result.failure : undefined
+}
+
+const settlementOf = (outcome: Exclude<Outcome, { readonly _tag: "Released" | "Other" }>): Settlement.Settlement => {
+  switch (outcome._tag) {
+    case "Accepted":
+      return Settlement.complete
+    case "Modified":
+      return outcome.undeliverableHere === true
+        ? Settlement.defer({ properties: outcome.annotations })
+        : Settlement.abandon({ properties: outcome.annotations })
+    case "Rejected": {
+      // What is no text stays what it is: a property (live tests of .NET).
+      const properties = outcome.error?.info ?? {}
+      const description = "DeadLetterErrorDescription" in properties
+        ? textOf(properties["DeadLetterErrorDescription"])
+        : outcome.error?.description
+      return Settlement.deadLetter({ reason: textOf(properties["DeadLetterReason"]), description, properties })
+    }
+  }
+}
+
+const textOf = (value: AmqpValue | undefined): string | undefined => typeof value === "string" ? value : undefined
+
+const rejected: Outcome = Object.freeze({ _tag: "Rejected" })
+const modified: Outcome = Object.freeze({ _tag: "Modified" })
+
+/** The same outcome, without content: a client takes an error in it for a refusal. */
+const answerTo = (outcome: Outcome | undefined): Outcome => {
+  switch (outcome?._tag) {
+    case "Rejected":
+      return rejected
+    case "Modified":
+      return modified
+    case "Released":
+      return released
+    default:
+      return accepted
+  }
+}

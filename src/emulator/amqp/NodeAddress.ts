@@ -1,0 +1,21 @@
+/**
+ * Which node an address means: `$cbs`, the `$management` node of an entity, or an entity (Service Bus protocol guide). A file
+ * of its own because links and claims both name nodes.
+ */
+import * as Authorization from "../security/Authorization.ts"
+
+/** A node of the broker; `path` is that of the entity, as the peer wrote it. */
+export interface NodeAddress {
+  readonly kind: "cbs" | "management" | "entity"
+  readonly path: string
+}
+
+/** The node that an address names. */
+export const parse = (address: string): NodeAddress => {
+  const path = Authorization.bareOf(address)
+  const lower = path.toLowerCase()
+  if (lower === "$cbs") return { kind: "cbs", path }
+  return lower.endsWith("/$management")
+    ? { kind: "management", path: path.slice(0, -"/$management".length) }
+    : { kind: "entity", path }
+}

@@ -1,0 +1,38 @@
+/**
+ * `com.microsoft:schedule-message`: stores encoded messages, all of them or none, each for the time in its annotation
+ * `x-opt-scheduled-enqueue-time`, and answers their sequence numbers. Refused as a transfer of them would be.
+ *
+ * Source: "Schedule message" of the Service Bus AMQP request-response guide.
+ */
+import * as AmqpValue from "../../../AmqpValue.ts"
+import type { IncomingMessage } from "../../broker/Queue.ts"
+import { incoming, QuotaProblem } from "../StoredPayload.ts"
+import { field, type Operation, optional, refuse, result } from "./Operation.ts"
+
+export const ScheduleMessage: Operation = {
+  name: "com.microsoft:schedule-message",
+  right: "Send",
+  run: (connection, queue, request) => {
+    const { conditions } = connection.server
+    const items = field(request.body, "messages")
+    if (!Array.isArray(items)) return refuse(conditions.argument(queue.path, "messages must be a list of maps."))
+    const messages: Array<IncomingMessage> = []
+    for (const item of items) {
+      optional.text(item, "message-id")
+      const message = field(item, "message")
+      if (!Buffer.isBuffer(message)) return refuse(conditions.argument(queue.path, "A message must be binary."))
+      try {
+        messages.push(incoming(message))
+      } catch (error) {
+        return refuse(
+          error instanceof QuotaProblem
+            ? conditions.properties(queue.path, error)
+            : conditions.decode(queue.path, "The message is malformed.")
+        )
+      }
+    }
+    return result(connection, queue.send(messages), (numbers) => ({
+      "sequence-numbers": AmqpValue.array("long", numbers)
+    }))
+  }
+}

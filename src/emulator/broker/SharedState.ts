@@ -1,0 +1,23 @@
+/**
+ * What the queues, topics and dead-letter queues of one broker share. A file of its own because the broker makes it, and
+ * topics and queues are made with it.
+ */
+import type * as Clock from "effect/Clock"
+import type { DeadlineTimer } from "./DeadlineTimer.ts"
+import type { IncomingMessage, MessageSnapshot } from "./Queue.ts"
+import type { Due } from "./StoredMessage.ts"
+
+/**
+ * The state of a broker; `isClosed` once its scope is.
+ *
+ * @category models
+ */
+export interface SharedState {
+  readonly clock: Clock.Clock
+  readonly deadlines: DeadlineTimer<Due>
+  /** Logs what a consumer threw. */
+  readonly report: (queue: string, defect: unknown) => void
+  /** Whether a message keeps to the quotas of properties with those that were added to it. */
+  readonly fits: (message: IncomingMessage, properties: MessageSnapshot["properties"]) => boolean
+  isClosed: boolean
+}
