@@ -150,7 +150,7 @@ const programOf = (block: Block): { readonly text: string; readonly lines: Reado
 
 const node = (args: ReadonlyArray<string>): Promise<string> =>
   new Promise((done, fail) => {
-    execFile(process.execPath, args, { cwd: root, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { cwd: root, maxBuffer: 1 << 26, timeout: 110_000 }, (error, stdout, stderr) => {
       // The compiler says by its exit code that it found something.
       if (error === null || typeof error.code === "number" && stdout !== "") done(stdout)
       else fail(new Error(`${error.message}\n${stdout}${stderr}`))
