@@ -1,3 +1,4 @@
+/** What client and broker ask of the clock: how often, how exactly, and nothing for what is closed. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   AutoLockRenewer,
@@ -20,8 +21,8 @@ import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { linkOf, start, Texts } from "./support/harness.ts"
 
-const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
 const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
 
 const busy = { condition: "com.microsoft:server-busy", description: "wait" }
@@ -203,4 +204,59 @@ describe("Waiting", () => {
       })
     )
   })
+})
+
+/** How often an effect's clock is asked for a wake. */
+const counting = <A, E, R>(effect: (waits: () => number) => Effect.Effect<A, E, R>) =>
+  Effect.clockWith((clock) => {
+    let waits = 0
+    const counted = Object.create(clock, {
+      sleep: {
+        value: (duration: Duration.Duration) => {
+          waits++
+          return clock.sleep(duration)
+        }
+      }
+    }) as Clock.Clock
+    return Effect.provideService(effect(() => waits), Clock.Clock, counted)
+  })
+
+describe("a month of virtual time", () => {
+  it.effect("costs a waiting receiver no more than its tokens", () =>
+    counting((waits) =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const worker = yield* ServiceBusReceiver.make(Texts)
+        const sender = yield* ServiceBusSender.make(Texts)
+        const link = linkOf(receiver)
+        const processor = yield* ServiceBusProcessor.make(worker, () => Effect.void)
+        yield* sender.schedule({ body: "a reminder" }, "30 days")
+        yield* processor.pause
+        const receiving = yield* start(receiver.receive({ maxWait: Duration.infinity }))
+        yield* emulator.idle
+        const before = waits()
+        yield* TestClock.adjust("30 days")
+        yield* emulator.idle
+        const [message] = yield* Fiber.join(receiving)
+        assert.strictEqual(message?.body, "a reminder")
+        assert.strictEqual(linkOf(receiver), link)
+        // A token lasts an hour and is replaced after 45 minutes: 960 times for each of the entity and its node. Heartbeats alone
+        // would be 86,400.
+        assert.isBelow(waits() - before, 8_000)
+      }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] })))
+    ))
+
+  it.effect("of a broker that ends what is idle is that of the service, where it is asked to", () =>
+    Effect.gen(function*() {
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const link = linkOf(receiver)
+      yield* TestClock.adjust("9 minutes")
+      assert.isUndefined(link.dead())
+      yield* TestClock.adjust("1 minute")
+      assert.include(link.dead()?.message, "IdleTimerExpired")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)], idle: { link: "10 minutes" } }))
+    ))
 })

@@ -1,6 +1,5 @@
 /**
- * The suite of telemetry: what each operation tells, as one golden structure, so that a change shows. Run by
- * Telemetry.test.ts.
+ * Spans, metrics and logs: what each operation tells, as one golden structure, so that a change shows.
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
@@ -17,7 +16,6 @@ import {
   Settlement
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
-import { type ReceivedMessage } from "effect-service-bus/ServiceBusMessage"
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as DateTime from "effect/DateTime"
@@ -30,12 +28,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
-import { linksOf, messageAttributes } from "../../src/internal/telemetry/Telemetry.ts"
-import * as traceContext from "../../src/internal/telemetry/TraceContext.ts"
 import {
   both,
   failsWith,
@@ -785,65 +780,6 @@ const snapshot = (
     ))
 
 both((name, layerFor) => describe(`Telemetry, ${name}`, () => suite(name, layerFor)))
-
-describe("Trace context", () => {
-  const traceId = "0af7651916cd43dd8448eb211c80319c"
-  const spanId = "b7ad6b7169203331"
-  const good = `00-${traceId}-${spanId}-01`
-  const idsOf = (properties: Parameters<typeof traceContext.read>[0]) => {
-    const found = traceContext.read(properties)
-    return found && [found.traceId, found.spanId, found.sampled]
-  }
-
-  it("is read from traceparent first, then from Diagnostic-Id", () => {
-    const other = `00-${traceId.replaceAll("0", "1")}-${spanId}-00`
-    assert.deepStrictEqual(idsOf({ traceparent: good, "Diagnostic-Id": other }), [traceId, spanId, true])
-    assert.deepStrictEqual(idsOf({ "Diagnostic-Id": good }), [traceId, spanId, true])
-    assert.deepStrictEqual(idsOf({ traceparent: "nonsense", "Diagnostic-Id": good }), [traceId, spanId, true])
-    assert.deepStrictEqual(idsOf({ traceparent: 7, "Diagnostic-Id": good }), [traceId, spanId, true])
-    // A later version may say more.
-    assert.deepStrictEqual(idsOf({ traceparent: `cc-${traceId}-${spanId}-00-more` }), [traceId, spanId, false])
-  })
-
-  it("is ignored where it is malformed", () => {
-    for (
-      const traceparent of [
-        "",
-        good.slice(1),
-        good.toUpperCase(),
-        `ff-${traceId}-${spanId}-01`,
-        `00-${"0".repeat(32)}-${spanId}-01`,
-        `00-${traceId}-${"0".repeat(16)}-01`,
-        `${good}-more`,
-        `${good}7`,
-        ` ${good}`,
-        "|abc.1."
-      ]
-    ) assert.isUndefined(idsOf({ traceparent }), traceparent)
-  })
-
-  it("is not made of ids that are none of W3C's", () => {
-    assert.strictEqual(traceContext.traceparentOf(Tracer.externalSpan({ traceId, spanId, sampled: true })), good)
-    assert.isUndefined(traceContext.traceparentOf(Tracer.externalSpan({ traceId: "noop", spanId: "noop" })))
-  })
-
-  it("sections that cannot be read cost a span its links and attributes, and nobody a failure", () => {
-    const unreadable = new Proxy({}, {
-      get: () => {
-        throw new Error("not well-formed")
-      }
-    }) as ReceivedMessage<unknown>
-    assert.deepStrictEqual(linksOf([unreadable]), [])
-    assert.deepStrictEqual(messageAttributes(unreadable), {})
-  })
-
-  it.prop("reading never throws", [Schema.Unknown, Schema.String], ([value, text]) => {
-    for (const traceparent of [value, text, `00-${text}`, good.replace("b7", text)]) {
-      const found = traceContext.read({ traceparent: traceparent as never, "Diagnostic-Id": traceparent as never })
-      if (found !== undefined) assert.match(`${found.traceId}-${found.spanId}`, /^[0-9a-f]{32}-[0-9a-f]{16}$/)
-    }
-  })
-})
 
 describe("Telemetry", () => {
   it.live("has no token, no key and no body in it, also where a credential fails", () => {

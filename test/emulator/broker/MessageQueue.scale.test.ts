@@ -9,10 +9,9 @@ import { TestClock } from "effect/testing"
 import { Session } from "node:inspector"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
 import { DuplicateHistory } from "../../../src/emulator/broker/DuplicateHistory.ts"
-import { MessageOrder } from "../../../src/emulator/broker/MessageOrder.ts"
-import type { SessionHolder, Sessions } from "../../../src/emulator/broker/Queue.ts"
-import { SortedSet } from "../../../src/emulator/broker/SortedSet.ts"
+import { type SessionHolder, type Sessions } from "../../../src/emulator/broker/Queue.ts"
 import * as Settlement from "../../../src/Settlement.ts"
+import { generator } from "../../support/random.ts"
 
 interface Coverage {
   readonly result: ReadonlyArray<{
@@ -46,12 +45,6 @@ const work = (run: () => void): number => {
     ask("Profiler.stopPreciseCoverage")
     session.disconnect()
   }
-}
-
-/** A linear congruential generator: the same run every time. */
-const generator = (seed: number) => (n: number) => {
-  seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff
-  return seed % n
 }
 
 const messageOf = (i: number, options?: Partial<Broker.IncomingMessage>): Broker.IncomingMessage => ({
@@ -280,72 +273,4 @@ describe("What is gone", { timeout: 60_000 }, () => {
       assert.isBelow(walks(() => void queue.send(sent)), 10)
       assert.deepStrictEqual(waiting.map(({ ids }) => ids[0]), sent.map(({ sessionId }) => sessionId))
     })))
-})
-
-const pagesOf = (items: unknown) =>
-  (items as { readonly pages: ReadonlyArray<{ readonly items: ReadonlyArray<unknown> }> }).pages
-
-describe("SortedSet", { timeout: 60_000 }, () => {
-  it("agrees with a sorted array, whatever comes and goes", () => {
-    const random = generator(7)
-    for (const longest of [10, 2000]) {
-      const items = new SortedSet<{ readonly key: number }, number>(({ key }) => key)
-      const model: Array<{ readonly key: number }> = []
-      const gone: typeof model = []
-      let last = 0
-      const place = (key: number) => {
-        const at = model.findIndex((item) => item.key >= key)
-        return at === -1 ? model.length : at
-      }
-      for (let i = 0; i < 30_000; i++) {
-        // It grows and shrinks in turn.
-        const isGrowing = model.length < longest && Math.floor(i / (2 * longest)) % 2 === 0
-        const choice = random(10)
-        if (choice < (isGrowing ? 5 : 2)) {
-          const item = { key: last += 1 + random(3) }
-          items.add(item)
-          model.push(item)
-        } else if (choice < (isGrowing ? 7 : 3) && gone.length > 0) {
-          const [item] = gone.splice(random(gone.length), 1)
-          items.add(item!)
-          model.splice(place(item!.key), 0, item!)
-        } else if (choice < 8) {
-          const item = items.shift()
-          assert.strictEqual(item, model.shift())
-          if (item !== undefined) gone.push(item)
-        } else if (model.length > 0) {
-          const [item] = model.splice(random(model.length), 1)
-          assert.isTrue(items.delete(item!))
-          assert.isFalse(items.delete(item!))
-          gone.push(item!)
-        }
-        assert.strictEqual(items.size, model.length)
-        assert.strictEqual(items.first(), model[0])
-        if (i % 50 !== 0) continue
-        const from = random(last + 2)
-        const expected = model.slice(place(from), place(from) + 300)
-        assert.strictEqual(items.get(from), expected[0]?.key === from ? expected[0] : undefined)
-        const found: typeof model = []
-        items.forEachFrom(from, (item) => found.length < 300 && found.push(item) > 0)
-        assert.deepStrictEqual(found, expected)
-      }
-      assert.isBelow(pagesOf(items).length, 2 + items.size / 32)
-    }
-  })
-
-  it("keeps nothing of what is gone", () => {
-    const order = new MessageOrder<{ readonly sequence: number; waiting: boolean }>()
-    const all = Array.from({ length: 10_000 }, (_, i) => ({ sequence: i, waiting: false }))
-    for (const item of all) order.add(item)
-    const random = generator(11)
-    for (const item of all) if (random(50) !== 0) order.remove(item)
-    for (let i = 0; i < 20; i++) order.take()
-    const kept = pagesOf((order as unknown as { items: unknown }).items).flatMap(({ items }) => items)
-    assert.deepStrictEqual(
-      kept.filter((item) => item !== undefined),
-      all.filter(({ waiting }) => waiting)
-    )
-    // Neither does an empty place.
-    assert.isBelow(kept.length, 1000)
-  })
 })

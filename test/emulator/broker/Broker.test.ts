@@ -1,0 +1,130 @@
+/** A broker by itself: the entities that it is made of, and what its scope ends. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as Broker from "../../../src/emulator/broker/Broker.ts"
+import * as Settlement from "../../../src/Settlement.ts"
+import { message, messages, ok, queueOf, refused, stored, Taker } from "../../support/broker.ts"
+
+describe("Broker", () => {
+  describe("make", () => {
+    it.effect("finds queues by their path", () =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.make([{ name: "Orders" }, { name: "a/b" }])
+        const orders = broker.queue("orders")!
+        assert.strictEqual(orders.path, "Orders")
+        assert.strictEqual(orders.kind, "queue")
+        assert.strictEqual(broker.queue("/ORDERS/"), orders)
+        assert.strictEqual(broker.queue("a/b")!.path, "a/b")
+        const dead = broker.queue("orders/$deadletterqueue")!
+        assert.strictEqual(dead, orders.deadLetterQueue)
+        assert.strictEqual(dead.path, "Orders/$DeadLetterQueue")
+        assert.strictEqual(dead.kind, "deadLetter")
+        assert.isUndefined(broker.queue("other"))
+        assert.isUndefined(broker.queue("orders/$DeadLetterQueue/$DeadLetterQueue"))
+        assert.deepStrictEqual(broker.queues().map((queue) => queue.path), ["Orders", "a/b"])
+      }))
+
+    it.effect("normalizes options", () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual((yield* queueOf()).options, {
+          lockDuration: 60_000,
+          maxDeliveryCount: 10,
+          defaultTimeToLive: undefined,
+          deadLetteringOnExpiration: false,
+          duplicateDetectionWindow: undefined,
+          requiresSession: false,
+          maxSize: 1_073_741_824,
+          maxMessageSize: 262_144
+        })
+        const queue = yield* queueOf({ lockDuration: "30 seconds", defaultTimeToLive: "1 day" })
+        assert.strictEqual(queue.options.lockDuration, 30_000)
+        assert.strictEqual(queue.options.defaultTimeToLive, 86_400_000)
+      }))
+
+    const wrong: ReadonlyArray<readonly [string, ReadonlyArray<Broker.Entity>, RegExp]> = [
+      ["a lock too short", [{ name: "q", options: { lockDuration: 999 } }], /"q": lockDuration .* 1 second/],
+      ["a lock too long", [{ name: "q", options: { lockDuration: 300_001 } }], /"q": lockDuration .* 5 minutes/],
+      ["no duration", [{ name: "q", options: { lockDuration: "x" as never } }], /"q": lockDuration/],
+      ["no delivery", [{ name: "q", options: { maxDeliveryCount: 0 } }], /"q": maxDeliveryCount/],
+      ["half a delivery", [{ name: "q", options: { maxDeliveryCount: 1.5 } }], /"q": maxDeliveryCount/],
+      ["too many deliveries", [{ name: "q", options: { maxDeliveryCount: 2001 } }], /"q": maxDeliveryCount/],
+      ["no time to live", [{ name: "q", options: { defaultTimeToLive: 0 } }], /"q": defaultTimeToLive/],
+      ["no size", [{ name: "q", options: { maxSize: 0 } }], /"q": maxSize/],
+      ["no message size", [{ name: "q", options: { maxMessageSize: -1 } }], /"q": maxMessageSize/],
+      ["an empty name", [{ name: "/" }], /needs a name/],
+      ["a name twice", [{ name: "q" }, { name: "Q/" }], /"Q" is declared twice/],
+      ["a reserved name", [{ name: "q/$management" }], /begins with "\$"/]
+    ]
+    for (const [name, entities, pattern] of wrong) {
+      it.effect(`refuses ${name}`, () =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(Broker.make(entities))
+          assert.strictEqual(error._tag, "EmulatorError")
+          assert.match(error.problem, pattern)
+        }))
+    }
+  })
+
+  describe("scope", () => {
+    it.effect("closing ends the timer and every operation", () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const queue = yield* queueOf({ defaultTimeToLive: "2 minutes" }).pipe(Scope.provide(scope))
+        const taker = new Taker(queue, 1)
+        ok(queue.send(messages("1", "2")))
+        yield* Scope.close(scope, Exit.void)
+        const counters = { ...queue.counters }
+        yield* TestClock.adjust("1 hour")
+        taker.grant(5)
+        refused(queue.send(messages("3")), "EntityNotFound")
+        refused(queue.settle(taker.last.lockToken, Settlement.complete), "EntityNotFound")
+        refused(queue.release(taker.last.lockToken), "EntityNotFound")
+        refused(queue.renew([taker.last.lockToken]), "EntityNotFound")
+        assert.deepStrictEqual(new Taker(queue, 5).ids, [])
+        assert.deepStrictEqual(taker.ids, ["1"])
+        assert.deepStrictEqual(stored(queue), ["1", "2"])
+        assert.deepStrictEqual({ ...queue.counters }, counters)
+      }))
+
+    it.effect("has one sleeper at most, and none after it closed", () =>
+      Effect.gen(function*() {
+        const clock = yield* Clock.Clock
+        let sleepers = 0
+        const counting: Clock.Clock = {
+          currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+          currentTimeMillis: clock.currentTimeMillis,
+          currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+          currentTimeNanos: clock.currentTimeNanos,
+          monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+          monotonicTimeNanos: clock.monotonicTimeNanos,
+          sleep: (duration) =>
+            Effect.acquireUseRelease(
+              Effect.sync(() => sleepers++),
+              () => clock.sleep(duration),
+              () => Effect.sync(() => sleepers--)
+            )
+        }
+        const scope = yield* Scope.make()
+        const queue = yield* queueOf().pipe(Scope.provide(scope), Effect.provideService(Clock.Clock, counting))
+        assert.strictEqual(sleepers, 0)
+        const taker = new Taker(queue, 20)
+        for (let i = 20; i > 0; i--) {
+          ok(queue.send([message(`${i}`, { ttl: i * 10_000 })]))
+          assert.strictEqual(sleepers, 1)
+          if (i % 2 === 0) ok(queue.settle(taker.last.lockToken, Settlement.complete))
+          yield* TestClock.adjust("1 second")
+        }
+        assert.strictEqual(sleepers, 1)
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual(sleepers, 0)
+        ok(queue.send([message("last", { ttl: 1_000 })]))
+        assert.strictEqual(sleepers, 1)
+        yield* Scope.close(scope, Exit.void)
+        assert.strictEqual(sleepers, 0)
+      }))
+  })
+})
