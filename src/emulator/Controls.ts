@@ -1,5 +1,7 @@
 /**
- * The broker's controls: what a test needs to see and to do behind the client's back.
+ * The broker's controls: what a test sees and does at the broker itself, without a client.
+ *
+ * They own nothing: each reads or changes the broker and its server when its Effect runs.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -46,13 +48,13 @@ export interface Fault {
   readonly operation: "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
   readonly error: BrokerError
   /** Every entity where none is given. */
-  readonly entity?: Receivable<any> | string | undefined
+  readonly entity?: Receivable<unknown> | string | undefined
   /** 1 by default. */
   readonly times?: number | undefined
 }
 
 /** A queue, a subscription, or a dead-letter sub-queue of one, with sessions or without. @inline */
-export type Receivable<A> = ServiceBusEntity.Receivable<A> | ServiceBusEntity.SessionReceivable<A, any>
+export type Receivable<A> = ServiceBusEntity.SubQueue<A> | ServiceBusEntity.WithSubQueues<A>
 
 /**
  * What the service `Emulator` has.
@@ -98,7 +100,7 @@ export interface Controls {
     why?: { readonly reason?: string | undefined; readonly description?: string | undefined }
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /** What happened in an entity. */
-  readonly counters: (entity: Receivable<any>) => Effect.Effect<Counters, EmulatorError>
+  readonly counters: (entity: Receivable<unknown>) => Effect.Effect<Counters, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -109,7 +111,7 @@ export interface Controls {
    * Detaches links with an error that the clients are told: those of one entity, given as a contract or as the address of
    * a node (`"orders/$management"`, `"$cbs"`), or all of them.
    */
-  readonly detachLinks: (error: BrokerError, entity?: Receivable<any> | string) => Effect.Effect<void>
+  readonly detachLinks: (error: BrokerError, entity?: Receivable<unknown> | string) => Effect.Effect<void>
   /** Ends every session with an error that the clients are told. */
   readonly endSessions: (error: BrokerError) => Effect.Effect<void>
   /** Has the broker refuse operations: the next one that fits, or the next `times`, of one entity or of any. */
@@ -153,9 +155,9 @@ export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
 export const make = (started: Started, network: Network): Controls => {
   const { broker, dispatcher, server } = started
   const writer = new Writer()
-  const queueOf = (entity: Receivable<any>): Effect.Effect<Broker.Queue, EmulatorError> =>
+  const queueOf = (entity: ServiceBusEntity.Any): Effect.Effect<Broker.Queue, EmulatorError> =>
     Effect.suspend(() => {
-      const { path } = ServiceBusEntity.contractOf(entity as ServiceBusEntity.Any)
+      const { path } = ServiceBusEntity.contractOf(entity)
       const queue = typeof path === "string" ? broker.queue(path) : undefined
       return queue === undefined
         ? Effect.fail(
@@ -174,10 +176,11 @@ export const make = (started: Started, network: Network): Controls => {
       // A body that does not decode is there all the same; a test looks at the other fields.
       return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as A)
     })
-  /** Encodes messages as the entity's contract says, and has its queue store them. */
-  const put = (
-    entity: Receivable<any>,
-    messages: ReadonlyArray<OutgoingMessage<any>>,
+  /** Encodes messages with a codec, and has the queue of an entity store them. */
+  const put = <In>(
+    entity: ServiceBusEntity.Any,
+    codec: ServiceBusBody.ServiceBusBody<unknown, In>,
+    messages: ReadonlyArray<OutgoingMessage<In>>,
     store: (
       queue: Broker.Queue,
       messages: ReadonlyArray<Broker.IncomingMessage>
@@ -188,7 +191,6 @@ export const make = (started: Started, network: Network): Controls => {
       (queue) =>
         Clock.clockWith((clock): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
           const { path } = entity
-          const codec = entity.body as ServiceBusBody.ServiceBusBody<any>
           const stored: Array<Broker.IncomingMessage> = []
           for (const message of messages) {
             if (typeof message !== "object" || message === null) {
@@ -221,13 +223,15 @@ export const make = (started: Started, network: Network): Controls => {
     send: (entity, messages) =>
       usable(
         "the messages",
-        put(entity as unknown as Receivable<any>, messages, (queue, stored) => queue.send(stored))
+        put(entity, entity?.body, messages, (queue, stored) => queue.send(stored))
       ),
     failTransfer: (entity, messages, why) =>
       usable(
         "the messages",
         put(
-          entity as Receivable<any>,
+          entity,
+          // Codecs encode what they decode.
+          entity?.body as ServiceBusBody.ServiceBusBody<unknown, typeof messages[number]["body"]>,
           messages,
           (queue, stored) => queue.failTransfer(stored, why?.reason, why?.description)
         )
@@ -262,5 +266,5 @@ export const make = (started: Started, network: Network): Controls => {
   }
 }
 
-const pathOf = (entity: Receivable<any> | string | undefined): string | undefined =>
+const pathOf = (entity: Receivable<unknown> | string | undefined): string | undefined =>
   (typeof entity === "string" ? entity : entity?.path)?.toLowerCase()

@@ -77,15 +77,15 @@ export type Entity = Broker.Entity
  */
 export const entity: {
   (
-    contract: ServiceBusEntity.Topic<any, never> | ServiceBusEntity.SessionTopic<any, never>,
+    contract: Extract<ServiceBusEntity.Any, { readonly _tag: "Topic" | "SessionTopic" }>,
     options?: TopicOptions
   ): Entity
   (
-    contract: ServiceBusEntity.Subscription<any> | ServiceBusEntity.SessionSubscription<any, any>,
+    contract: Extract<ServiceBusEntity.Any, { readonly _tag: "Subscription" | "SessionSubscription" }>,
     options?: SubscriptionOptions
   ): Entity
   (
-    contract: ServiceBusEntity.Queue<any, never> | ServiceBusEntity.SessionQueue<any, never, any> | string,
+    contract: Extract<ServiceBusEntity.Any, { readonly _tag: "Queue" | "SessionQueue" }> | string,
     options?: EntityOptions
   ): Entity
 } = (
@@ -151,7 +151,7 @@ export interface Options {
 }
 
 /**
- * The broker's controls: what a test needs to see and to do behind the client's back.
+ * The broker's controls: what a test sees and does at the broker itself, without a client.
  *
  * @category services
  */
