@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import * as CodeBlocks from "./support/codeBlocks.ts"
@@ -64,16 +63,7 @@ describe("the tests that the documentation shows", async () => {
 })
 
 describe("the links of the documentation", () => {
-  /** What is in the tarball; `dist` is not built for this. */
-  const packed = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
-    cwd: CodeBlocks.root,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"]
-  })
-  const files = new Set(Array.from(packed.matchAll(/"path": "([^"]+)"/g), ([, path]) => path!))
-  const folders = new Set(
-    [...files].flatMap((file) => file.split("/").map((_, i, parts) => parts.slice(0, i).join("/")))
-  )
+  const packed = CodeBlocks.packed()
 
   /** As GitHub makes them: lower case, spaces to hyphens, other signs left out. */
   const anchorsOf = (text: string) =>
@@ -83,7 +73,11 @@ describe("the links of the documentation", () => {
     )
 
   for (const { path, text } of CodeBlocks.markdown()) {
-    it(`${path}: every link leads to what is in the package`, () => {
+    it(`${path}: every link leads to what is in the package`, async () => {
+      const files = await packed
+      const folders = new Set(
+        [...files].flatMap((file) => file.split("/").map((_, i, parts) => parts.slice(0, i).join("/")))
+      )
       const dead = Array.from(text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g), ([, to, anchor]) => {
         const target = to === "" ? path : join(dirname(path), to!).replace(/\/$/, "")
         if (!files.has(target)) return folders.has(target) ? undefined : target
@@ -92,10 +86,11 @@ describe("the links of the documentation", () => {
         return headings.includes(anchor) ? undefined : `${target}#${anchor}`
       }).filter((link) => link !== undefined)
       assert.deepStrictEqual(dead, [])
-    })
+    }, 120_000)
   }
 
-  it("README leads to every page", () => {
+  it("README leads to every page", async () => {
+    const files = await packed
     const readme = CodeBlocks.markdown().find(({ path }) => path === "README.md")!.text
     assert.deepStrictEqual(
       [...files].filter((file) => /^docs\/[^/]*\.md$/.test(file) && !readme.includes(`(${file})`)),

@@ -148,9 +148,9 @@ const programOf = (block: Block): { readonly text: string; readonly lines: Reado
   return { text: `${texts.join("\n")}\n`, lines }
 }
 
-const node = (args: ReadonlyArray<string>): Promise<string> =>
+const output = (command: string, args: ReadonlyArray<string>): Promise<string> =>
   new Promise((done, fail) => {
-    execFile(process.execPath, args, { cwd: root, maxBuffer: 1 << 26, timeout: 110_000 }, (error, stdout, stderr) => {
+    execFile(command, args, { cwd: root, maxBuffer: 1 << 26, timeout: 110_000 }, (error, stdout, stderr) => {
       // The compiler says by its exit code that it found something.
       if (error === null || typeof error.code === "number" && stdout !== "") done(stdout)
       else fail(new Error(`${error.message}\n${stdout}${stderr}`))
@@ -180,11 +180,17 @@ export const write = (blocks: ReadonlyArray<Block>): void => {
 
 /** What the compiler says of the blocks that were written, at the lines of their pages. */
 export const check = async (blocks: ReadonlyArray<Block>): Promise<ReadonlyArray<Problem>> => {
-  const output = await node([join(root, "node_modules/typescript/bin/tsc"), "-p", folder, "--pretty", "false"])
+  const text = await output(process.execPath, [
+    join(root, "node_modules/typescript/bin/tsc"),
+    "-p",
+    folder,
+    "--pretty",
+    "false"
+  ])
   const byFile = new Map(blocks.map((block) => [block.file, { block, lines: programOf(block).lines }]))
   // What is given is compiled with each fragment of its page: its errors are told once.
   const problems = new Map<string, Problem>()
-  for (const [, file, line, error] of output.matchAll(/^(\S.*?)\((\d+),\d+\): (error .*(?:\n .*)*)/gm)) {
+  for (const [, file, line, error] of text.matchAll(/^(\S.*?)\((\d+),\d+\): (error .*(?:\n .*)*)/gm)) {
     const found = byFile.get(resolve(root, file!))
     const problem = found === undefined
       ? { page: file!, line: Number(line), error: error! }
@@ -197,5 +203,11 @@ export const check = async (blocks: ReadonlyArray<Block>): Promise<ReadonlyArray
 /** Runs the blocks that were written, one after the other, and gives what each printed. */
 export const run = async (blocks: ReadonlyArray<Block>): Promise<ReadonlyArray<string>> =>
   JSON.parse(
-    await node([join(import.meta.dirname, "runBlocks.ts"), ...blocks.map(({ file }) => file)])
+    await output(process.execPath, [join(import.meta.dirname, "runBlocks.ts"), ...blocks.map(({ file }) => file)])
   ) as ReadonlyArray<string>
+
+/** The paths of the files in the tarball; `dist` is not built for this. */
+export const packed = async (): Promise<ReadonlySet<string>> => {
+  const list = await output("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"])
+  return new Set(Array.from(list.matchAll(/"path": "([^"]+)"/g), ([, path]) => path!))
+}
