@@ -196,25 +196,25 @@ const open = Effect.fnUntraced(function*(
   if (options.webSocketAgent !== undefined && typeof options.webSocketAgent !== "object") {
     return yield* invalid("webSocketAgent", "an agent of node:http")
   }
-  const retrying = yield* Effect.fromResult(readOptions(undefined, options.retry, "retry"))
-  const maxRetries = retrying.maxRetries ?? RetryPolicy.defaults.maxRetries
+  const given = yield* Effect.fromResult(readOptions(undefined, options.retry, "retry"))
+  const maxRetries = given.maxRetries ?? RetryPolicy.defaults.maxRetries
   if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
     return yield* invalid("retry.maxRetries", "an integer from 0 to 100")
   }
   const range = "a duration from 1 millisecond to 1 hour"
   const retry = {
     maxRetries,
-    delay: yield* millis("retry.delay", retrying.delay ?? RetryPolicy.defaults.delay, 1, 3600_000, range),
+    delay: yield* millis("retry.delay", given.delay ?? RetryPolicy.defaults.delay, 1, 3600_000, range),
     maxDelay: yield* millis(
       "retry.maxDelay",
-      retrying.maxDelay ?? RetryPolicy.defaults.maxDelay,
+      given.maxDelay ?? RetryPolicy.defaults.maxDelay,
       1,
       3600_000,
       range
     )
   }
   const identifier = options.identifier ?? `effect-service-bus-${randomUUID()}`
-  const opened = yield* Namespace.make({
+  const namespace = yield* Namespace.make({
     host: target.host,
     endpoint: yield* endpointOf(options, target.endpoint),
     credential: target.credential,
@@ -228,10 +228,10 @@ const open = Effect.fnUntraced(function*(
   const client = ServiceBusClient.of({
     fullyQualifiedNamespace: target.host,
     identifier,
-    state: SubscriptionRef.changes(opened.state),
-    health: opened.health
+    state: SubscriptionRef.changes(namespace.state),
+    health: namespace.health
   })
-  Namespace.attachTo(client, opened)
+  Namespace.attachTo(client, namespace)
   return client
 })
 
@@ -325,11 +325,22 @@ export const layerConnectionString: {
     connectionString: Config.Config<Redacted.Redacted<string>>,
     options?: CommonOptions
   ): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError>
-} = (
+} = layerOfString
+
+// Overloads of a function are checked against its body together, those of a constant each alone.
+function layerOfString(
+  connectionString: Redacted.Redacted<string>,
+  options?: CommonOptions
+): Layer.Layer<ServiceBusClient, ConnectionStringError | InvalidOptionError>
+function layerOfString(
+  connectionString: Config.Config<Redacted.Redacted<string>>,
+  options?: CommonOptions
+): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError>
+function layerOfString(
   connectionString: Redacted.Redacted<string> | Config.Config<Redacted.Redacted<string>>,
   options?: CommonOptions
-): Layer.Layer<ServiceBusClient, any> =>
-  Layer.effect(
+): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError> {
+  return Layer.effect(
     ServiceBusClient,
     Effect.gen(function*() {
       const isConfig = yield* Effect.fromResult(readValue(
@@ -345,6 +356,7 @@ export const layerConnectionString: {
       return yield* fromConnectionString(parsed, options)
     })
   )
+}
 
 /**
  * The layer of a client from the environment, under the name of the official samples: `SERVICE_BUS_CONNECTION_STR`.
@@ -366,8 +378,8 @@ export const namespaceFor = Effect.fnUntraced(function*(entity: ServiceBusEntity
   if (problem !== undefined) {
     return yield* new InvalidOptionError({ option: "entity", expected: "a valid name", description: problem })
   }
-  const opened = Namespace.of(yield* ServiceBusClient)
-  const { entityPath } = opened.options
+  const namespace = Namespace.of(yield* ServiceBusClient)
+  const { entityPath } = namespace.options
   if (entityPath !== undefined && !within(entity.path.toLowerCase(), entityPath.toLowerCase())) {
     return yield* new InvalidOptionError({
       option: "entity",
@@ -375,7 +387,7 @@ export const namespaceFor = Effect.fnUntraced(function*(entity: ServiceBusEntity
       entity: entity.path
     })
   }
-  return opened
+  return namespace
 })
 
 const within = (path: string, entityPath: string): boolean => path === entityPath || path.startsWith(`${entityPath}/`)

@@ -147,10 +147,10 @@ const suite = () =>
             const link = linkOf(sender)
             const { connection } = link
             const sessions = Object.keys(connection.rhea.local_channel_map).length
-            const heard = connection.heard()
+            const answers = connection.answers()
             // As if something had been asked, and nothing had come since.
-            connection.doubt(heard)
-            yield* until(Effect.sync(() => connection.heard() === heard + 2))
+            connection.probeUnlessAnswered(answers)
+            yield* until(Effect.sync(() => connection.answers() === answers + 2))
             // It has begun a session and ended it.
             yield* until(Effect.sync(() => Object.keys(connection.rhea.local_channel_map).length === sessions))
             yield* TestClock.adjust("31 seconds")

@@ -1,9 +1,9 @@
 /**
  * AMQP sessions and links as scoped resources. Every link of the client has a session of its own, so that no link waits
- * for another's window; only a request and its response share one.
+ * for another's window; only the two links of requests and responses share one.
  *
  * A link dies once: by a detach of the peer, with its session or with its connection. Attaching succeeds only when the
- * peer has really taken the link: a refusal is an attach without terminus, followed by a detach that says why.
+ * peer has accepted the link: a refusal is an attach without terminus, followed by a detach that says why.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,17 +12,18 @@ import { randomUUID } from "node:crypto"
 import type * as E from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { awaitEvent, channelMax, type Connection, farewell, giveUp, orDeath } from "./Connection.ts"
+import { awaitClose, type Connection, orDeath } from "./Connection.ts"
+import * as ClientEndpoints from "./engine/ClientEndpoints.ts"
 import type { LinkPlane } from "./engine/LinkPlane.ts"
-import { engine, type Performative, type RheaError, type RheaLink, type RheaSession } from "./engine/rhea.ts"
+import type { Performative, RheaError, RheaLink, RheaSession } from "./engine/rhea.ts"
 import type { SessionPlane } from "./engine/SessionPlane.ts"
 
 export interface Session {
   readonly connection: Connection
   readonly rhea: RheaSession
   readonly plane: SessionPlane
-  readonly promised: InstanceType<typeof engine.Session>
-  /** Runs a function when the session ends; gives the function that takes it back. */
+  readonly linkMaker: ClientEndpoints.LinkMaker
+  /** Runs a function when the session ends; gives the function that removes it. */
   readonly onEnd: (hook: () => void) => () => void
 }
 
@@ -41,57 +42,61 @@ export interface Link {
   readonly addCredit: (credit: number) => void
 }
 
-/** Ends what is open on the peer's side, for as long as closing may take. */
-const settleDown = (connection: Connection, effect: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.suspend(() => connection.dead() === undefined ? farewell(connection, effect) : Effect.void)
+/** Closes what is open on the peer's side, unless the connection is dead. */
+const closeWithPeer = (connection: Connection, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.suspend(() => connection.dead() === undefined ? awaitClose(connection, effect) : Effect.void)
 
 /** Begins a session; `timeout` is in milliseconds. */
 export const session = (
   connection: Connection,
   timeout: number
 ): Effect.Effect<Session, E.ConnectError, Scope.Scope> =>
-  // What was begun is ended, also where an interruption comes between the answer and whoever waits for it.
+  // What was begun is ended, also where an interruption comes between the answer and its reception.
   Effect.uninterruptibleMask((restore) =>
     Effect.acquireRelease(
       Effect.suspend(() => {
         const dead = connection.dead()
         if (dead !== undefined) return Effect.fail(dead)
         const rhea = connection.rhea.create_session()
-        const most = channelMax(connection)
-        if (rhea.local.channel > most) {
+        const { channelMax } = connection.plane
+        if (rhea.local.channel > channelMax) {
           rhea.remove()
           return Effect.fail(errorMap.connectError({
             condition: "amqp:resource-limit-exceeded",
-            description: `the peer allows ${most + 1} sessions on a connection, and every link has one`
+            description: `the peer allows ${channelMax + 1} sessions on a connection, and every link has one`
           }))
         }
-        const promised = new engine.Session(connection.promised, rhea)
+        const linkMaker = ClientEndpoints.linkMakerOf(connection.promised, rhea)
         const onEnd = endOf(rhea)
-        const heard = connection.heard()
+        const answersBefore = connection.answers()
         return restore(
-          orDeath(connection, awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
+          orDeath(connection, ClientEndpoints.awaitEvent(rhea, "session_open", () => rhea.begin())).pipe(
             Effect.timeoutOrElse({
               duration: timeout,
               orElse: () => {
-                connection.doubt(heard)
+                connection.probeUnlessAnswered(answersBefore)
                 return Effect.fail(unanswered("begin", timeout))
               }
             })
           )
         ).pipe(
-          Effect.map(() => ({ connection, rhea, promised, plane: connection.plane.of(rhea), onEnd })),
-          Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => giveUp(rhea)))
+          Effect.map(() => ({ connection, rhea, linkMaker, plane: connection.plane.of(rhea), onEnd })),
+          Effect.onExit((exit) =>
+            Exit.isSuccess(exit) ? Effect.void : Effect.sync(() => ClientEndpoints.abandonSession(rhea))
+          )
         )
       }),
       ({ rhea }) =>
-        settleDown(
+        closeWithPeer(
           connection,
-          Effect.suspend(() => rhea.is_open() ? awaitEvent(rhea, "session_close", () => rhea.close()) : Effect.void)
+          Effect.suspend(() =>
+            rhea.is_open() ? ClientEndpoints.awaitEvent(rhea, "session_close", () => rhea.close()) : Effect.void
+          )
         )
     )
   )
 
-/** Tells all links of a session of its end by one listener: how many listeners there are does not grow with the links. */
+/** Informs all links of a session of its end by one listener: the number of listeners does not grow with the links. */
 const endOf = (rhea: RheaSession): Session["onEnd"] => {
   const hooks = new Set<() => void>()
   const ended = () => {
@@ -115,16 +120,7 @@ const unanswered = (operation: string, timeout: number, entity?: string): Operat
     ...(entity === undefined ? {} : { entity })
   })
 
-export interface AttachOptions {
-  readonly role: "sender" | "receiver"
-  /** The node: target of a sender, source of a receiver. */
-  readonly address: string
-  /** The other terminus. */
-  readonly local?: string | undefined
-  readonly filter?: object | undefined
-  readonly properties?: Record<string, unknown> | undefined
-  readonly sndSettleMode?: 0 | 1 | 2
-  readonly rcvSettleMode?: 0 | 1
+export interface AttachOptions extends Omit<ClientEndpoints.LinkOptions, "name"> {
   /** Milliseconds. */
   readonly timeout: number
   readonly entity: string
@@ -142,14 +138,14 @@ const open = (
   restore: <A, Err, R>(effect: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>
 ): Effect.Effect<OpenLink, E.AttachError> =>
   Effect.suspend(() => {
-    const heard = session.connection.heard()
+    const answersBefore = session.connection.answers()
     const link = new OpenLink(session, options)
     return restore(
       orDeath(session.connection, link.attached).pipe(
         Effect.timeoutOrElse({
           duration: options.timeout,
           orElse: () => {
-            session.connection.doubt(heard)
+            session.connection.probeUnlessAnswered(answersBefore)
             return Effect.fail(unanswered("attach", options.timeout, options.entity))
           }
         })
@@ -160,11 +156,11 @@ const open = (
   })
 
 const close = (link: OpenLink): Effect.Effect<void> =>
-  settleDown(
+  closeWithPeer(
     link.connection,
     Effect.suspend(() => {
       if (!link.rhea.is_open()) return Effect.void
-      return awaitEvent(link.rhea, `${link.kind}_close`, () => link.rhea.close())
+      return ClientEndpoints.awaitEvent(link.rhea, `${link.kind}_close`, () => link.rhea.close())
     })
   ).pipe(Effect.andThen(Effect.sync(() => link.release())))
 
@@ -190,24 +186,12 @@ class OpenLink implements Link {
     this.entity = options.entity
     this.kind = options.role
     this.name = `${options.entity}-${randomUUID()}`
-    const node = { address: options.address, ...(options.filter === undefined ? {} : { filter: options.filter }) }
-    const other = options.local === undefined ? {} : { address: options.local }
-    const create = options.role === "sender" ? "createSender" : "createReceiver"
-    // The Promise is never looked at: it resolves also for a link that is refused.
-    session.promised[create]({
-      name: this.name,
-      ...(options.role === "sender"
-        ? { target: node, source: other }
-        : { source: node, target: other, credit_window: 0 }),
-      autoaccept: false,
-      autosettle: false,
-      ...(options.sndSettleMode === undefined ? {} : { snd_settle_mode: options.sndSettleMode }),
-      ...(options.rcvSettleMode === undefined ? {} : { rcv_settle_mode: options.rcvSettleMode }),
-      ...(options.properties === undefined ? {} : { properties: options.properties }),
-      onError: () => {},
-      abortSignal: this.abort.signal
-    }).catch(() => {})
-    this.rhea = session.rhea.links[this.name]!
+    this.rhea = ClientEndpoints.makeLink(
+      session.linkMaker,
+      session.rhea,
+      { ...options, name: this.name },
+      this.abort.signal
+    )
     this.plane = session.plane.of(this.rhea)
     this.listen(this.rhea, `${this.kind}_error`, () => this.die(this.rhea.error))
     this.listen(this.rhea, `${this.kind}_close`, () => this.die(this.rhea.error))
@@ -273,7 +257,7 @@ class OpenLink implements Link {
 
   dead(): E.Any | undefined {
     if (this.isReleased) {
-      // Hardly anybody asks: an error with its stack is dear.
+      // Made on demand: it is rarely asked for, and an error with its stack is expensive.
       this.death ??= new ServiceBusConnectionError({
         entity: this.entity,
         description: "the link is closed",

@@ -1,8 +1,8 @@
 /**
- * A receiving link: credit, the inbox of what has arrived, and settlement.
+ * A receiving link: it gives the peer credit, holds what has arrived in an inbox, and settles it.
  *
  * Deliveries stay in the inbox until they are taken in one synchronous step, so that interrupting a wait loses nothing.
- * When the scope closes, credit is withdrawn, and what nobody took or settled is released to the broker.
+ * When the scope closes, credit is withdrawn, and deliveries that are not settled are released to the broker.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -19,8 +19,9 @@ import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
 import { type Outcome, released } from "./codec/Outcome.ts"
 import { ticksAtEpoch } from "./codec/Reader.ts"
-import { awaitEvent, farewell } from "./Connection.ts"
+import { awaitClose } from "./Connection.ts"
 import * as Deadlines from "./Deadlines.ts"
+import { awaitEvent } from "./engine/ClientEndpoints.ts"
 import type { Holder, IncomingDelivery, SettlementWaiter } from "./engine/Delivery.ts"
 import { rhea } from "./engine/rhea.ts"
 import * as Link from "./Link.ts"
@@ -58,11 +59,11 @@ export interface ReceiverLink extends Holder {
   readonly awaitSize: (count: number) => Effect.Effect<void, ReceiveError | SessionLockLostError>
   /** Takes up to `max` deliveries, oldest first. */
   readonly take: (max: number) => Array<IncomingDelivery>
-  /** Has the peer send what it has at once and give the rest of the credit back; waits a second at most. */
+  /** Drains the link: the peer sends what it has at once and gives the rest of the credit back. Waits a second at most. */
   readonly drain: Effect.Effect<void>
   /**
-   * Settles deliveries with one outcome and waits for the peer's answer to all of them. `onAnswer` hears of each by itself;
-   * of those that had no answer it does not.
+   * Settles deliveries with one outcome and waits for the peer's answer to all of them. `onAnswer` is called for each that is
+   * answered.
    */
   readonly settle: (
     deliveries: ReadonlyArray<IncomingDelivery>,
@@ -71,7 +72,7 @@ export interface ReceiverLink extends Holder {
   ) => Effect.Effect<void, errorMap.SettlingError>
   /** Puts deliveries back at the head of the inbox. */
   readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
-  /** Has deliveries go to a function instead of the inbox; it must only queue them. `undefined` takes it back. */
+  /** Passes deliveries to a function instead of the inbox; it must only queue them. `undefined` goes back to the inbox. */
   readonly consume: (sink: ((deliveries: Array<IncomingDelivery>) => void) | undefined) => void
 }
 
@@ -138,22 +139,13 @@ class OpenReceiverLink implements ReceiverLink {
         delivery.holder = this
         if (!options.destructive) this.unsettled.add(delivery)
       }
-      this.noteUsedUp()
+      link.plane.endUsedUpDrain()
       if (this.sink !== undefined) return this.sink(deliveries)
       if (this.inbox.length === 0) this.inbox = deliveries
       else for (const delivery of deliveries) this.inbox.push(delivery)
       this.wake(false)
     }
     link.onDeath(() => this.wake(true))
-  }
-
-  /** Messages that were under way have used up all credit: there is nothing left to drain, whatever the peer answers. */
-  private noteUsedUp(): void {
-    const { plane, rhea } = this.link
-    if (rhea.drain !== true || rhea.credit > 0) return
-    rhea.drain = false
-    plane.lateDrains++
-    rhea.dispatch("receiver_drained", rhea._context())
   }
 
   private wake(all: boolean): void {
@@ -223,7 +215,7 @@ class OpenReceiverLink implements ReceiverLink {
     const { rhea } = this.link
     if (this.credit() === 0) return Effect.void
     const { connection } = this.link
-    return farewell(
+    return awaitClose(
       connection,
       Effect.raceFirst(awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit()), this.death)
     ).pipe(
@@ -250,7 +242,7 @@ class OpenReceiverLink implements ReceiverLink {
         resume(Effect.fail(errorMap.settleError(dead, { entity: this.link.entity, operation: "settle" })))
         return
       }
-      // Named twice is settled twice: the peer answers once.
+      // A delivery that is named twice would be settled twice, and answered once.
       const isTwice = deliveries.length > 1 && new Set(deliveries).size < deliveries.length
       if (isTwice || deliveries.some((delivery) => !this.unsettled.has(delivery))) {
         resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
@@ -335,8 +327,8 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
   private readonly resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void
   private readonly onAnswer: OnAnswer | undefined
   private readonly off: () => void
-  /** What the connection had heard before. */
-  private readonly heard: number
+  /** How many answers the connection had before. */
+  private readonly answersBefore: number
 
   constructor(
     { granted, link }: ReceiverLink,
@@ -354,7 +346,7 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
     this.timeout = timeout
     this.resume = resume
     this.remaining = deliveries.length
-    this.heard = link.connection.heard()
+    this.answersBefore = link.connection.answers()
     this.off = link.onDeath((death) => this.unanswered("the link was lost before the peer answered", death))
   }
 
@@ -372,7 +364,7 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
   }
 
   expire(): void {
-    this.link.connection.doubt(this.heard)
+    this.link.connection.probeUnlessAnswered(this.answersBefore)
     this.unanswered(`the peer did not answer within ${this.timeout} ms`)
   }
 
@@ -389,7 +381,7 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
     ))
   }
 
-  /** Interrupted: the dispositions are on their way and stay valid; only nobody waits for the answer. */
+  /** Interrupted: the dispositions are on their way and stay valid; only their answer is not waited for. */
   cancel(): void {
     if (!this.done) this.over()
   }

@@ -23,7 +23,7 @@ export interface SenderLink {
   readonly maxBatchSize: number
   /**
    * Sends encoded messages and waits until the peer has decided on each of them. `formats` are their message formats;
-   * `onAccepted` hears of each that is accepted.
+   * `onAccepted` is called with the index of each that is accepted.
    */
   readonly send: (
     payloads: ReadonlyArray<Uint8Array>,
@@ -75,7 +75,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
     })
 
 /**
- * The most bytes of a batch by the peer's word, a ulong among the properties of its attach: the service gives it, and .NET
+ * The most bytes of a batch that the peer advertises, a ulong among the properties of its attach: the service gives it, and .NET
  * fills its batches to it. Without it 1 MiB holds, also where messages may be larger (Service Bus quotas).
  */
 const batchSizeOf = (properties: Performative | undefined): number | undefined => {
@@ -96,8 +96,8 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
   private readonly resume: (effect: Effect.Effect<void, SendError>) => void
   private readonly onAccepted: ((index: number) => void) | undefined
   private readonly off: () => void
-  /** What the connection had heard before. */
-  private readonly heard: number
+  /** How many answers the connection had before. */
+  private readonly answersBefore: number
 
   constructor(
     link: Link.Link,
@@ -114,7 +114,7 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
     this.timeout = timeout
     this.resume = resume
     this.remaining = payloads.length
-    this.heard = link.connection.heard()
+    this.answersBefore = link.connection.answers()
     const { plane, session } = link
     this.deliveries = payloads.map((payload, index) =>
       session.send(plane, payload, { format: formats[index]!, owner: this, index })
@@ -123,7 +123,7 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
   }
 
   onOutcome(delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean): void {
-    // A peer that only wishes to hear of our settling (mode second) has decided as well.
+    // A peer that waits for our settlement (mode second) has decided as well.
     if (!settled) this.link.session.settle(delivery, outcome)
     if (this.done) return
     this.remaining--
@@ -135,7 +135,7 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
 
   expire(): void {
     const unknown = this.cancelAll()
-    if (unknown) this.link.connection.doubt(this.heard)
+    if (unknown) this.link.connection.probeUnlessAnswered(this.answersBefore)
     this.unanswered(
       unknown,
       unknown

@@ -75,17 +75,17 @@ export const make: (
   const writer = new Writer()
   const pending = new Map<string, PendingRequest>()
 
-  let since = 0
+  let answeredSinceCredit = 0
   receiver.plane.onDeliveries = (deliveries) => {
     for (const delivery of deliveries) {
       if (!delivery.settled) receiver.session.dispose(delivery, accepted, true)
       answer(pending, delivery)
     }
-    connection.hear()
-    since += deliveries.length
-    if (since >= credit / 2) {
-      receiver.addCredit(since)
-      since = 0
+    connection.countAnswer()
+    answeredSinceCredit += deliveries.length
+    if (answeredSinceCredit >= credit / 2) {
+      receiver.addCredit(answeredSinceCredit)
+      answeredSinceCredit = 0
     }
   }
   receiver.addCredit(credit)
@@ -100,7 +100,7 @@ export const make: (
           return
         }
         const id = randomUUID()
-        // First of all: what cannot be written leaves nothing behind.
+        // First of all: a request that cannot be encoded registers nothing.
         const payload = encode(writer, id, replyTo, applicationProperties, body)
         if (payload instanceof EncodeProblem) {
           resume(Effect.fail(
@@ -180,7 +180,7 @@ const answer = (pending: ReadonlyMap<string, PendingRequest>, delivery: Incoming
       body: body.kind === "value" ? body.value : null
     })
   } catch {
-    // A response that is no message answers nobody; its request ends by its time-out.
+    // A response that is no message answers no request, which ends by its time-out.
   }
 }
 
@@ -210,8 +210,8 @@ class PendingRequest implements DeliveryOwner, Deadlines.Expiring {
   private readonly operation: string
   private readonly complete: (effect: Effect.Effect<Response, AttachError>) => void
   private readonly off: ReadonlyArray<() => void>
-  /** What the connection had heard before. */
-  private readonly heard: number
+  /** How many answers the connection had before. */
+  private readonly answersBefore: number
 
   constructor(
     sender: Link.Link,
@@ -224,7 +224,7 @@ class PendingRequest implements DeliveryOwner, Deadlines.Expiring {
     this.options = options
     this.operation = operation
     this.complete = complete
-    this.heard = sender.connection.heard()
+    this.answersBefore = sender.connection.answers()
     this.off = [sender, receiver].map((link) => link.onDeath((death) => this.lost(death)))
   }
 
@@ -250,7 +250,7 @@ class PendingRequest implements DeliveryOwner, Deadlines.Expiring {
   expire(): void {
     const { operation, options: { entity, timeout } } = this
     const unsent = this.takeBack()
-    if (!unsent) this.sender.connection.doubt(this.heard)
+    if (!unsent) this.sender.connection.probeUnlessAnswered(this.answersBefore)
     this.end(Effect.fail(
       new OperationTimeoutError({
         entity,

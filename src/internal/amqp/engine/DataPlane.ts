@@ -116,9 +116,14 @@ export class DataPlane {
     }
   }
 
-  /** Has the peer say where a session stands, which it must: for whoever doubts that it hears us. */
-  ask(): void {
-    for (const plane of this.planes.values()) if (plane.session.is_open()) return plane.ask()
+  /** The highest channel that the peer takes (AMQP 1.0 section 2.7.1). */
+  get channelMax(): number {
+    return this.connection.remote.open?.["channel_max"] ?? 65535
+  }
+
+  /** Requests a flow of the peer, which it must send: where it is unknown whether what we write arrives. */
+  requestFlow(): void {
+    for (const plane of this.planes.values()) if (plane.session.is_open()) return plane.requestFlow()
   }
 
   private endTurn(): void {

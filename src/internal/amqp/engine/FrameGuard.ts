@@ -8,7 +8,7 @@
  */
 import { Reader } from "../codec/Reader.ts"
 import { walk } from "../codec/skipValue.ts"
-import { passing, type Socket } from "../transport/Socket.ts"
+import { passing, type Socket, type SocketEvents } from "../transport/Socket.ts"
 
 /**
  * What a peer did that no peer may, and the condition that tells it so (AMQP 1.0 sections 2.8.15 and 2.8.16). `phase` says
@@ -324,8 +324,7 @@ export class FrameGuard {
 export const wrap = (socket: Socket, guard: FrameGuard): Socket => ({
   ...passing(socket),
   on: (event, listener) =>
-    socket.on(
-      event,
-      event === "data" ? (bytes: Buffer) => guard.push(bytes, listener) : listener
-    )
+    event === "data"
+      ? socket.on("data", (bytes) => guard.push(bytes, listener as SocketEvents["data"]))
+      : socket.on(event, listener)
 })

@@ -102,7 +102,16 @@ export class LinkPlane implements DeliveryLink {
     }
   }
 
-  /** Forgets what waits; the owner of the link tells those who wait. */
+  /** Ends a drain where deliveries that were under way have used up all credit, whatever the peer still answers. */
+  endUsedUpDrain(): void {
+    const { link } = this
+    if (link.drain !== true || link.credit > 0) return
+    link.drain = false
+    this.lateDrains++
+    link.dispatch("receiver_drained", link._context())
+  }
+
+  /** Forgets what waits; the owner of the link informs those who wait. */
   clear(): void {
     this.queue = []
     this.head = 0

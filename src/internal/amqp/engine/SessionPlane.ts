@@ -164,8 +164,8 @@ export class SessionPlane implements LinkSession {
     this.register()
   }
 
-  /** Has the peer say where the session stands (AMQP 1.0 section 2.7.4). */
-  ask(): void {
+  /** Requests a flow of the peer (AMQP 1.0 section 2.7.4). */
+  requestFlow(): void {
     this.isEchoDue = this.isFlowDue = true
     this.register()
   }

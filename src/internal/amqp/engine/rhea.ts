@@ -6,13 +6,20 @@
 // Named imports: what a default import of CommonJS gives differs between Node and bundlers.
 import { Connection, Container, Session, types } from "rhea-promise"
 
+/** A connection of rhea-promise. */
+export interface PromisedConnection {
+  readonly _connection: RheaConnection
+  on(event: string, listener: () => void): unknown
+}
+
 /** rhea-promise. */
 export const engine: {
-  readonly Connection: new(options: object) => { readonly _connection: RheaConnection }
+  readonly Connection: new(options: object) => PromisedConnection
   readonly Session: new(connection: unknown, session: RheaSession) => {
     createSender(options: object): Promise<unknown>
     createReceiver(options: object): Promise<unknown>
   }
+  // any: rhea-promise's own types leave out what is used here (`_connection`, a session over one of rhea's).
 } = { Connection, Session } as any
 
 /** The rhea of rhea-promise. */
@@ -27,6 +34,7 @@ export const rhea: {
     wrap_string(value: string): unknown
     described_nc(descriptor: unknown, value: unknown): unknown
   }
+  // any: `_container` is private in rhea-promise's types, and the types of `types` do not say how its functions are called.
 } = { create_container: (options) => (new Container(options) as any)._container, types: types as any }
 
 /** An error as it stands in a detach, an end or a close. */
@@ -36,6 +44,7 @@ export interface RheaError {
   readonly info?: unknown
 }
 
+// any: rhea passes a context of another shape with each event, and no type of rhea's tells them apart by name.
 export interface Emitter {
   setMaxListeners(count: number): unknown
   on(event: string, listener: (context: any) => void): unknown
@@ -47,7 +56,9 @@ export interface RheaContainer extends Emitter {
   create_connection(options: object): RheaConnection
 }
 
+/** The fields of a performative or a terminus, as rhea has decoded them. */
 export interface Performative {
+  // any: each field has a type of its own, which rhea does not declare; what is read is checked by the FrameGuard before.
   [field: string]: any
 }
 
@@ -81,6 +92,7 @@ export interface RheaConnection extends Emitter {
   readonly state: EndpointState
   socket: { write(bytes: Uint8Array): unknown } | undefined
   amqp_transport: RheaTransport
+  // any: rhea has no type for it; the broker sets one of its own there.
   sasl_transport: any
   readonly local: { open: Performative; close: Performative }
   readonly remote: { open?: Performative; close?: { error?: RheaError } }
@@ -173,10 +185,12 @@ export interface RheaLink extends Emitter {
  */
 const probe = (): void => {
   const container = rhea.create_container({ id: "probe" })
+  // any: it is looked at for what its type says, and its methods are replaced.
   const connection = container.create_connection({ reconnect: false }) as any
   const missing: Array<string> = []
   const promised = new engine.Connection({ reconnect: false })._connection
   if (promised?.constructor !== connection.constructor) missing.push("the connections of rhea-promise")
+  // any: what is missing is missing from its type too.
   const need = (holder: any, name: string, path: string) => {
     if (holder?.[name] === undefined) missing.push(path)
   }

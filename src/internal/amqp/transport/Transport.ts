@@ -1,6 +1,6 @@
 /**
- * The seam below AMQP: something that connects to an endpoint and gives a socket. TCP, TLS and WebSocket are here; the
- * in-memory broker sets another one.
+ * What connects to an endpoint and gives a socket. TCP, TLS and WebSocket are here; the broker in memory sets a transport of its
+ * own. A socket belongs to the scope in which it was connected.
  *
  * Certificates are always verified, against the host that is dialled; there is no switch for it.
  */
@@ -10,16 +10,16 @@ import type * as Scope from "effect/Scope"
 import type { Agent } from "node:http"
 import * as net from "node:net"
 import * as tls from "node:tls"
-import { WebSocket } from "ws"
+import { WebSocket as WebSocketClient } from "ws"
 import type { ServiceBusCommunicationError, ServiceBusConnectionError } from "../../../ServiceBusError.ts"
 import * as errorMap from "../../errorMap.ts"
 import type { Socket } from "./Socket.ts"
-import * as webSocket from "./WebSocket.ts"
+import * as WebSocket from "./WebSocket.ts"
 
 export interface Endpoint {
   readonly host: string
   readonly port: number
-  /** Plain TCP is for an emulator on this machine only; whoever makes the endpoint sees to that. */
+  /** Plain TCP is for an emulator on this machine only, which the maker of the endpoint checks. */
   readonly kind: "tcp" | "tls" | "webSocket"
   /** Certificate authorities, in PEM, that are trusted beside the system's. */
   readonly ca?: string | ReadonlyArray<string> | undefined
@@ -88,7 +88,7 @@ const openWebSocket = (
 ): Effect.Effect<Socket, ConnectError> =>
   Effect.callback((resume) => {
     const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host
-    const client = new WebSocket(`wss://${host}:${endpoint.port}${webSocket.path}`, webSocket.protocol, {
+    const client = new WebSocketClient(`wss://${host}:${endpoint.port}${WebSocket.path}`, WebSocket.protocol, {
       ...secure(endpoint),
       perMessageDeflate: false,
       followRedirects: false,
@@ -96,7 +96,7 @@ const openWebSocket = (
     })
     const onOpen = () => {
       client.removeListener("error", onError)
-      const socket = webSocket.socketOf(client)
+      const socket = WebSocket.socketOf(client)
       onSocket(socket)
       resume(Effect.succeed(socket))
     }
@@ -107,7 +107,7 @@ const openWebSocket = (
     }
     client.once("open", onOpen)
     client.once("error", onError)
-    // A proxy that refuses, or something else than a namespace.
+    // A proxy that refuses, or an endpoint that is no namespace.
     client.once("unexpected-response", (_request, { statusCode }) =>
       onError(
         Object.assign(new Error(`it answers HTTP ${statusCode} and opens no WebSocket`), { code: "ERR_NO_WEBSOCKET" })
@@ -123,14 +123,14 @@ const network: Transport = {
   connect: (endpoint) =>
     Effect.uninterruptibleMask((restore) => {
       let opened: Socket | undefined
-      const note = (socket: Socket): void => {
+      const onSocket = (socket: Socket): void => {
         opened = socket
       }
-      const opening = endpoint.kind === "webSocket" ? openWebSocket(endpoint, note) : openSocket(endpoint, note)
+      const opening = endpoint.kind === "webSocket" ? openWebSocket(endpoint, onSocket) : openSocket(endpoint, onSocket)
       const destroy = Effect.sync(() => {
         opened?.destroy()
       })
-      // One that is open when an interruption comes has nobody else to close it.
+      // A socket that is open when an interruption comes is not the scope's yet.
       return Effect.acquireRelease(Effect.onError(restore(opening), () => destroy), () => destroy)
     })
 }

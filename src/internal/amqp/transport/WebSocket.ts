@@ -3,13 +3,13 @@
  * knows. The stream's bytes go in binary messages, whose limits mean nothing.
  */
 import type { RawData, WebSocket } from "ws"
-import type { Socket } from "./Socket.ts"
+import type { Socket, SocketEvents } from "./Socket.ts"
 
 export const path = "/$servicebus/websocket"
 
 export const protocol = "AMQPWSB10"
 
-/** What clients ask for (.NET 7.21: the second). */
+/** The subprotocols that clients offer (.NET 7.21: the second). */
 export const protocols: ReadonlyArray<string> = [protocol, "amqp"]
 
 /** Whether a request is for the path: .NET, Rust and Python's uamqp write a slash at its end. */
@@ -18,38 +18,40 @@ export const isPath = (url: string): boolean => {
   return asked === path || asked === `${path}/`
 }
 
-/** A peer may bound its messages; none bounds them below a frame. */
+/** A peer may limit its messages; none limits them below a frame. */
 const largestMessage = 65536
 
 const bytesOf = (data: RawData): Buffer =>
   Buffer.isBuffer(data) ? data : Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data)
 
+type Listener = (argument: unknown) => void
+
+/** The event of a WebSocket for each of a socket's, and its listener. */
+const events: {
+  readonly [E in keyof SocketEvents]: readonly [name: string, adapt: (listener: SocketEvents[E]) => Listener]
+} = {
+  data: ["message", (listener) => (data) => listener(bytesOf(data as RawData))],
+  end: ["close", (listener) => () => listener()],
+  close: ["close", (listener) => () => listener()],
+  error: ["error", (listener) => (error) => listener(error as Error)]
+}
+
 export const socketOf = (socket: WebSocket): Socket => {
-  const listeners = new Map<string, Array<readonly [(...args: Array<any>) => void, (...args: Array<any>) => void]>>()
-  /** What the engine listens for, by the names that WebSocket has for it. */
-  const events: Record<
-    string,
-    readonly [string, (listener: (...args: Array<any>) => void) => (...args: Array<any>) => void]
-  > = {
-    data: ["message", (listener) => (data: RawData) => listener(bytesOf(data))],
-    end: ["close", (listener) => () => listener()],
-    close: ["close", (listener) => () => listener()],
-    error: ["error", (listener) => listener]
-  }
-  const on = (event: string, listener: (...args: Array<any>) => void, once: boolean): void => {
-    const known = events[event]
-    if (known === undefined) return
-    const [name, wrap] = known
-    const wrapped = wrap(listener)
+  const listeners = new Map<string, Array<readonly [given: unknown, adapted: Listener]>>()
+  const on = <E extends keyof SocketEvents>(event: E, listener: SocketEvents[E], once: boolean): void => {
+    // The engine listens for other events too, which no WebSocket has.
+    if (!(event in events)) return
+    const [name, adapt] = events[event]
+    const adapted = adapt(listener)
     const all = listeners.get(event) ?? []
-    all.push([listener, wrapped])
+    all.push([listener, adapted])
     listeners.set(event, all)
-    if (once) socket.once(name, wrapped)
-    else socket.on(name, wrapped)
+    if (once) socket.once(name, adapted)
+    else socket.on(name, adapted)
   }
-  const remove = (event: string, listener: (...args: Array<any>) => void): void => {
-    for (const [given, wrapped] of listeners.get(event) ?? []) {
-      if (given === listener) socket.removeListener(events[event]![0], wrapped)
+  const remove = (event: keyof SocketEvents, listener: unknown): void => {
+    for (const [given, adapted] of listeners.get(event) ?? []) {
+      if (given === listener) socket.removeListener(events[event][0], adapted)
     }
   }
   // An error without a listener would end the process.
@@ -60,7 +62,7 @@ export const socketOf = (socket: WebSocket): Socket => {
     removeListener: remove,
     removeAllListeners: (event) => {
       if (event === undefined) return
-      for (const [, wrapped] of listeners.get(event) ?? []) socket.removeListener(events[event]![0], wrapped)
+      for (const [, adapted] of listeners.get(event) ?? []) socket.removeListener(events[event][0], adapted)
       listeners.delete(event)
     },
     write: (bytes) => {

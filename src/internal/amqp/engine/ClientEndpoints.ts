@@ -1,0 +1,123 @@
+/**
+ * The connection, session and link endpoints of a client, as rhea-promise makes them: with the options under which it neither
+ * reconnects, nor settles, nor gives credit, nor runs a timer by itself. Its Promises are never looked at; the client waits for
+ * rhea's events.
+ *
+ * An endpoint belongs to the connection, session or link that asked for it, which closes or abandons it.
+ */
+import * as Effect from "effect/Effect"
+import type { Socket } from "../transport/Socket.ts"
+import { type Emitter, engine, type PromisedConnection, type RheaLink, type RheaSession } from "./rhea.ts"
+
+export interface ConnectionOptions {
+  readonly host: string
+  readonly port: number
+  /** The name in the open frame. */
+  readonly hostname: string
+  readonly containerId: string
+  readonly userAgent: string
+  readonly maxFrameSize: number
+  /** Called when rhea connects, which happens once; `connected` is to be called when the socket it gives is open. */
+  readonly connect: (connected: () => void) => Socket
+}
+
+/** A connection that is not open yet; its `_connection` is rhea's. */
+export const makeConnection = (options: ConnectionOptions): PromisedConnection => {
+  const { host, port } = options
+  const promised = new engine.Connection({
+    host,
+    hostname: options.hostname,
+    port,
+    username: "anonymous",
+    reconnect: false,
+    container_id: options.containerId,
+    max_frame_size: options.maxFrameSize,
+    channel_max: 4999,
+    // Longer than any time-out of ours: rhea-promise's own timers never win.
+    operationTimeoutInSeconds: 3600,
+    properties: {
+      product: "effect-service-bus",
+      "user-agent": options.userAgent,
+      platform: `Node/${process.version}`
+    },
+    connection_details: () => ({
+      host,
+      port,
+      options: {},
+      connect: (_port: number, _host: string, _options: object, connected: () => void) => options.connect(connected)
+    })
+  })
+  const rhea = promised._connection
+  // rhea-promise listens here for each link that is being attached: as many as a peer allows, and no leak.
+  rhea.setMaxListeners(0)
+  // rhea-promise repeats rhea's events, and an `error` without a listener would be thrown.
+  promised.on("error", () => {})
+  return promised
+}
+
+/** What rhea-promise attaches the links of a session with. */
+export type LinkMaker = InstanceType<typeof engine.Session>
+
+export const linkMakerOf = (connection: PromisedConnection, session: RheaSession): LinkMaker =>
+  new engine.Session(connection, session)
+
+export interface LinkOptions {
+  readonly role: "sender" | "receiver"
+  readonly name: string
+  /** The node: target of a sender, source of a receiver. */
+  readonly address: string
+  /** The other terminus. */
+  readonly local?: string | undefined
+  readonly filter?: object | undefined
+  readonly properties?: Record<string, unknown> | undefined
+  readonly sndSettleMode?: 0 | 1 | 2
+  readonly rcvSettleMode?: 0 | 1
+}
+
+/** Attaches a link; it is there at once, and open once the peer has answered. An abort gives it up before that. */
+export const makeLink = (
+  maker: LinkMaker,
+  session: RheaSession,
+  options: LinkOptions,
+  abortSignal: AbortSignal
+): RheaLink => {
+  const node = { address: options.address, ...(options.filter === undefined ? {} : { filter: options.filter }) }
+  const other = options.local === undefined ? {} : { address: options.local }
+  const isSender = options.role === "sender"
+  // The Promise resolves also for a link that is refused.
+  maker[isSender ? "createSender" : "createReceiver"]({
+    name: options.name,
+    ...(isSender ? { target: node, source: other } : { source: node, target: other, credit_window: 0 }),
+    autoaccept: false,
+    autosettle: false,
+    ...(options.sndSettleMode === undefined ? {} : { snd_settle_mode: options.sndSettleMode }),
+    ...(options.rcvSettleMode === undefined ? {} : { rcv_settle_mode: options.rcvSettleMode }),
+    ...(options.properties === undefined ? {} : { properties: options.properties }),
+    onError: () => {},
+    abortSignal
+  }).catch(() => {})
+  return session.links[options.name]!
+}
+
+/** Ends a session that is not wanted any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
+export const abandonSession = (session: RheaSession): void => {
+  const { local_open, remote_open } = session.state
+  if (remote_open) session.close()
+  // The peer has never heard of it.
+  else if (!local_open) session.remove()
+  else session.once("session_open", () => session.close())
+}
+
+/** Waits for an event of an object of rhea. The action runs once the listener is there. */
+export const awaitEvent = (emitter: Emitter, event: string, action: () => void): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const listener = () => {
+      emitter.removeListener(event, listener)
+      resume(Effect.void)
+    }
+    emitter.on(event, listener)
+    action()
+    return Effect.sync(() => {
+      emitter.removeListener(event, listener)
+    })
+  })
