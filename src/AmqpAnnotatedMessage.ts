@@ -40,7 +40,16 @@ const sectionsOf = (message: ReceivedMessage<unknown>) => {
  *
  * Throws a TypeError for an object that no receiver handed out.
  *
+ * @example
+ * ```ts
+ * import { AmqpAnnotatedMessage, type ServiceBusMessage } from "effect-service-bus"
+ *
+ * export const priorityOf = (message: ServiceBusMessage.ReceivedMessage<unknown>) =>
+ *   AmqpAnnotatedMessage.fromReceived(message).header?.priority
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const fromReceived = (message: ReceivedMessage<unknown>): AmqpAnnotatedMessage =>
   AnnotatedMessage.ofSections(sectionsOf(message))
@@ -50,7 +59,17 @@ export const fromReceived = (message: ReceivedMessage<unknown>): AmqpAnnotatedMe
  *
  * Throws a TypeError for an object that no receiver handed out.
  *
+ * @example
+ * ```ts
+ * import { AmqpAnnotatedMessage, type ServiceBusMessage } from "effect-service-bus"
+ * import { writeFileSync } from "node:fs"
+ *
+ * export const keep = (message: ServiceBusMessage.ReceivedMessage<unknown>) =>
+ *   writeFileSync(`${message.sequenceNumber}.amqp`, AmqpAnnotatedMessage.bytesOfReceived(message))
+ * ```
+ *
  * @category destructors
+ * @since 0.1.0
  */
 export const bytesOfReceived = (message: ReceivedMessage<unknown>): Uint8Array => {
   const { bytes, end, start } = sectionsOf(message)
@@ -63,7 +82,18 @@ const writer = new Writer()
  * Encodes a message as AMQP. Fails with MessageEncodeError where a value has no AMQP form, or stands where its type may
  * not. Service Bus's limits are not checked here.
  *
+ * @example
+ * ```ts
+ * import { AmqpAnnotatedMessage } from "effect-service-bus"
+ *
+ * export const bytes = AmqpAnnotatedMessage.toBytes({
+ *   properties: { subject: "greeting" },
+ *   body: { kind: "value", value: "hello" }
+ * })
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const toBytes = (message: AmqpAnnotatedMessage): Result.Result<Uint8Array, MessageEncodeError> => {
   writer.reset()
@@ -86,7 +116,17 @@ export const toBytes = (message: AmqpAnnotatedMessage): Result.Result<Uint8Array
  * structure, nested more than 34 deep. Keys of annotations that are neither symbols nor strings come as text, and a field
  * of the header or the properties that has another type than AMQP gives it is left out.
  *
+ * @example
+ * ```ts
+ * import { Result } from "effect"
+ * import { AmqpAnnotatedMessage } from "effect-service-bus"
+ *
+ * export const subjectOf = (bytes: Uint8Array) =>
+ *   Result.map(AmqpAnnotatedMessage.fromBytes(bytes), (message) => message.properties?.subject)
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const fromBytes = (bytes: Uint8Array): Result.Result<AmqpAnnotatedMessage, MessageDecodeError> => {
   if (!ArrayBuffer.isView(bytes)) {
@@ -106,7 +146,19 @@ const isAnnotated = (value: unknown): value is AmqpAnnotatedMessage =>
 /**
  * A Schema between the bytes of an AMQP message and the message; as JSON (`Schema.toCodecJson`) the bytes are base64.
  *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { AmqpAnnotatedMessage } from "effect-service-bus"
+ *
+ * // A message that is kept in a file of JSON, with when it was kept.
+ * export const Kept = Schema.toCodecJson(
+ *   Schema.Struct({ at: Schema.DateTimeUtcFromString, message: AmqpAnnotatedMessage.Wire })
+ * )
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const Wire: Schema.Codec<AmqpAnnotatedMessage, Uint8Array> = Schema.Uint8Array.pipe(
   Schema.decodeTo(

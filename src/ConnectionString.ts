@@ -22,6 +22,7 @@ import { ConnectionStringError } from "./ServiceBusError.ts"
  * A parsed connection string.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ConnectionString {
   /** The fully qualified namespace, for example `contoso.servicebus.windows.net`. */
@@ -69,7 +70,20 @@ const fail = (part: string, problem: string): Result.Result<never, ConnectionStr
 /**
  * Parses a connection string; time is linear in its length, which may be at most 8192 characters.
  *
+ * Fails with ConnectionStringError, whose `part` names the part that is malformed; its value is in no error.
+ *
+ * @example
+ * ```ts
+ * import { Result } from "effect"
+ * import { ConnectionString } from "effect-service-bus"
+ *
+ * const text = "Endpoint=sb://contoso.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey=c2VjcmV0"
+ *
+ * export const host = Result.map(ConnectionString.parseResult(text), (parsed) => parsed.host)
+ * ```
+ *
  * @category parsing
+ * @since 0.1.0
  */
 export const parseResult = (
   input: string | Redacted.Redacted<string>
@@ -168,18 +182,43 @@ export const parseEndpoint = (
 }
 
 /**
- * Parses a connection string.
+ * Parses a connection string, as an Effect. Fails as `parseResult` does.
+ *
+ * @example
+ * ```ts
+ * import { Config, Effect } from "effect"
+ * import { ConnectionString } from "effect-service-bus"
+ *
+ * export const host = Effect.gen(function*() {
+ *   const text = yield* Config.Redacted("SERVICE_BUS_CONNECTION_STR")
+ *   return (yield* ConnectionString.parse(text)).host
+ * })
+ * ```
  *
  * @category parsing
+ * @since 0.1.0
  */
 export const parse = (
   input: string | Redacted.Redacted<string>
 ): Effect.Effect<ConnectionString, ConnectionStringError> => Effect.fromResult(parseResult(input))
 
 /**
- * The text of a connection string. It holds the secret and is therefore Redacted.
+ * The text of a connection string. It holds the secret and is therefore Redacted. An identity and a rotating credential have
+ * no text form: they are left out.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ConnectionString, ServiceBusCredential } from "effect-service-bus"
+ *
+ * // The same namespace with another policy.
+ * export const withPolicy = (text: string, name: string, key: string) =>
+ *   Effect.map(ConnectionString.parse(text), (parsed) =>
+ *     ConnectionString.format({ ...parsed, credential: ServiceBusCredential.sharedKey({ name, key }) }))
+ * ```
  *
  * @category formatting
+ * @since 0.1.0
  */
 export const format = (self: ConnectionString): Redacted.Redacted<string> => {
   const host = self.host.includes(":") ? `[${self.host}]` : self.host
@@ -209,7 +248,16 @@ const Parsed = Schema.declare(
 /**
  * A connection string as a Schema: text on the encoded side, parsed on the decoded side.
  *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ConnectionString } from "effect-service-bus"
+ *
+ * export const Settings = Schema.Struct({ bus: ConnectionString.ConnectionStringFromString })
+ * ```
+ *
  * @category schemas
+ * @since 0.1.0
  */
 export const ConnectionStringFromString: Schema.Codec<ConnectionString, string> = Schema.String.pipe(
   Schema.decodeTo(
@@ -228,7 +276,17 @@ export const ConnectionStringFromString: Schema.Codec<ConnectionString, string> 
  * A connection string from configuration. Without a name it reads `SERVICE_BUS_CONNECTION_STR`, as the official samples
  * do.
  *
+ * Reads the text alone: it is parsed, and refused with ConnectionStringError, by what takes it.
+ *
+ * @example
+ * ```ts
+ * import { ConnectionString, ServiceBusClient } from "effect-service-bus"
+ *
+ * export const Live = ServiceBusClient.layerConnectionString(ConnectionString.config("ORDERS_BUS"))
+ * ```
+ *
  * @category configuration
+ * @since 0.1.0
  */
 export const config = (name = "SERVICE_BUS_CONNECTION_STR"): Config.Config<Redacted.Redacted<string>> =>
   Config.Redacted(name)

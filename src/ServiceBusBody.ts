@@ -26,6 +26,7 @@ const TypeId = "~effect-service-bus/ServiceBusBody"
  * body section is `empty`.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Sections =
   | { readonly kind: "data"; readonly data: Uint8Array | string | ReadonlyArray<Uint8Array> }
@@ -39,12 +40,15 @@ export type Sections =
  * `encode` and `decode` fail with one line that says what is wrong with the value; it does not repeat the value.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ServiceBusBody<out A, in In = A> {
   readonly [TypeId]: typeof TypeId
   /** Written as the message's content type where the message names none. */
   readonly contentType: string | undefined
+  /** Gives the body sections of a value, or says what is wrong with it. */
   readonly encode: (value: In) => Result.Result<Sections, string>
+  /** Gives the value of body sections, or says what is wrong with them. */
   readonly decode: (sections: Sections) => Result.Result<A, string>
 }
 
@@ -52,7 +56,21 @@ export interface ServiceBusBody<out A, in In = A> {
  * A codec of your own, for a format that this module does not know. What it throws is taken for a body that cannot be
  * encoded or decoded.
  *
+ * @example
+ * ```ts
+ * import { Result } from "effect"
+ * import { ServiceBusBody } from "effect-service-bus"
+ *
+ * export const csv = ServiceBusBody.make<ReadonlyArray<string>>({
+ *   contentType: "text/csv",
+ *   encode: (cells) => Result.succeed({ kind: "data", data: cells.join(",") }),
+ *   decode: (sections) =>
+ *     Result.map(ServiceBusBody.text.decode(sections), (line) => line.split(","))
+ * })
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const make = <A, In = A>(codec: {
   readonly contentType?: string | undefined
@@ -105,7 +123,16 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
  * The bytes of the data section, as they are. Several data sections are concatenated; a message without a body gives no
  * bytes.
  *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * // The same as the plain name "images" where an entity is asked for.
+ * export const Images = ServiceBusEntity.queue("images", { body: ServiceBusBody.bytes })
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const bytes: ServiceBusBody<Uint8Array> = make({
   encode: (value) =>
@@ -119,7 +146,15 @@ const isWellFormed = (value: string): boolean => (value as string & { isWellForm
  * UTF-8 text in a data section, content type `text/plain; charset=utf-8`. A byte order mark is part of the text; half of
  * a surrogate pair, which UTF-8 cannot carry, does not encode.
  *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const text: ServiceBusBody<string> = make({
   contentType: "text/plain; charset=utf-8",
@@ -135,7 +170,15 @@ export const text: ServiceBusBody<string> = make({
 /**
  * An AMQP value section, for peers that speak AMQP types.
  *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const Readings = ServiceBusEntity.queue("readings", { body: ServiceBusBody.amqpValue })
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const amqpValue: ServiceBusBody<AmqpValue> = make({
   encode: (value) => Result.succeed({ kind: "value", value }),
@@ -148,7 +191,15 @@ export const amqpValue: ServiceBusBody<AmqpValue> = make({
 /**
  * AMQP sequence sections: a list of lists.
  *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const Rows = ServiceBusEntity.queue("rows", { body: ServiceBusBody.amqpSequence })
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const amqpSequence: ServiceBusBody<ReadonlyArray<ReadonlyArray<AmqpValue>>> = make({
   encode: (sequences) => Result.succeed({ kind: "sequence", sequences }),
@@ -161,7 +212,16 @@ export const amqpSequence: ServiceBusBody<ReadonlyArray<ReadonlyArray<AmqpValue>
 /**
  * The body sections as they are on the wire, whatever kind they are.
  *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * // Whatever its senders write: `body.kind` says what came.
+ * export const Mixed = ServiceBusEntity.queue("mixed", { body: ServiceBusBody.sections })
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const sections: ServiceBusBody<Sections> = make({
   encode: Result.succeed,
@@ -227,7 +287,21 @@ const madeOf = <A, In>(
  * decodes to. Values that JSON does not know (dates, durations, bigint, bytes) are written in the JSON form that
  * `Schema.toCodecJson` derives. The schema must not need services.
  *
+ * Throws an InvalidOptionError for what is no Schema. Sending what the schema refuses fails with MessageEncodeError; a
+ * received body that it refuses, or that is no JSON, is what the receiver's `undecodable` is about.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Finite }) {}
+ *
+ * export const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+ * ```
+ *
  * @category codecs
+ * @since 0.1.0
  */
 export const json = <S extends Schema.ConstraintCodec<unknown, unknown> & Makeable>(
   schema: S
@@ -281,7 +355,12 @@ export const json = <S extends Schema.ConstraintCodec<unknown, unknown> & Makeab
   })
 }
 
-/** A schema that can build its value. @category models */
+/**
+ * A schema that can build its value.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Makeable {
   readonly makeEffect: (input: never) => unknown
   readonly "~type.make.in": unknown

@@ -29,7 +29,19 @@ import { ConnectionStringError, type HealthCheckError, InvalidOptionError } from
 /**
  * The connection to a Service Bus namespace, as a service.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusClient } from "effect-service-bus"
+ *
+ * export const namespace = Effect.gen(function*() {
+ *   const client = yield* ServiceBusClient.ServiceBusClient
+ *   return client.fullyQualifiedNamespace
+ * })
+ * ```
+ *
  * @category services
+ * @since 0.1.0
  */
 export class ServiceBusClient extends Context.Service<ServiceBusClient, {
   /** The namespace's host name, for example `contoso.servicebus.windows.net`. */
@@ -49,6 +61,7 @@ export class ServiceBusClient extends Context.Service<ServiceBusClient, {
  * What a client's connection is doing. It is disconnected while no sender or receiver needs it.
  *
  * @category models
+ * @since 0.1.0
  */
 export type ConnectionState = "disconnected" | "connecting" | "connected"
 
@@ -56,6 +69,7 @@ export type ConnectionState = "disconnected" | "connecting" | "connected"
  * An `Agent` of `node:http` or `node:https`, told by what it has, so that these types need no `@types/node`.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface WebSocketAgent {
   readonly maxSockets: number
@@ -66,6 +80,7 @@ export interface WebSocketAgent {
  * What every way of making a client takes.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface CommonOptions {
   /**
@@ -100,6 +115,7 @@ export interface CommonOptions {
  * Exponential backoff with full jitter. Each try has the client's `operationTimeout`.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface RetryOptions {
   /** 0 to 100; 3 by default. 0: never again. */
@@ -114,10 +130,12 @@ export interface RetryOptions {
  * What `make` and `layer` take.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Options extends CommonOptions {
   /** For example `contoso.servicebus.windows.net`; `sb://` before it and a slash after it are taken off. */
   readonly fullyQualifiedNamespace: string
+  /** What one of the constructors of `ServiceBusCredential` gives. */
   readonly credential: ServiceBusCredential
 }
 
@@ -236,11 +254,28 @@ const open = Effect.fnUntraced(function*(
 })
 
 /**
- * Makes a client over TLS (port 5671). No I/O happens here.
+ * Makes a client over TLS (port 5671), or WebSocket where `transport` says so. No I/O happens here: it connects when a
+ * sender or receiver first needs it, and closes with its scope.
  *
  * Fails with InvalidOptionError where an option is out of range or the namespace is not a fully qualified host name.
  *
+ * @example
+ * ```ts
+ * import { DefaultAzureCredential } from "@azure/identity"
+ * import { Effect } from "effect"
+ * import { ServiceBusClient, ServiceBusCredential } from "effect-service-bus"
+ *
+ * export const latency = Effect.gen(function*() {
+ *   const client = yield* ServiceBusClient.make({
+ *     fullyQualifiedNamespace: "contoso.servicebus.windows.net",
+ *     credential: ServiceBusCredential.identity(new DefaultAzureCredential())
+ *   })
+ *   return yield* client.health
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const make: (
   options: Options
@@ -270,7 +305,22 @@ export const make: (
 /**
  * The layer of a client over TLS. No I/O happens when it is built: a sender or receiver built on it connects.
  *
+ * Fails as `make` does.
+ *
+ * @example
+ * ```ts
+ * import { DefaultAzureCredential } from "@azure/identity"
+ * import { ServiceBusClient, ServiceBusCredential } from "effect-service-bus"
+ *
+ * export const Live = ServiceBusClient.layer({
+ *   fullyQualifiedNamespace: "contoso.servicebus.windows.net",
+ *   credential: ServiceBusCredential.identity(new DefaultAzureCredential()),
+ *   transport: "amqpWebSockets"
+ * })
+ * ```
+ *
  * @category layers
+ * @since 0.1.0
  */
 export const layer = (options: Options): Layer.Layer<ServiceBusClient, InvalidOptionError> =>
   Layer.effect(ServiceBusClient, make(options))
@@ -282,7 +332,21 @@ const isLoopback = (host: string): boolean =>
  * Makes a client from a parsed connection string: TLS on 5671, or plain TCP on 5672 where the string says
  * `UseDevelopmentEmulator=true` and names this machine. A port of the endpoint goes before both.
  *
+ * Fails with ConnectionStringError where `UseDevelopmentEmulator=true` stands beside the name of another machine, and with
+ * InvalidOptionError where an option is out of range. No I/O happens here.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ConnectionString, ServiceBusClient } from "effect-service-bus"
+ *
+ * export const client = (text: string) =>
+ *   Effect.flatMap(ConnectionString.parse(text), (parsed) =>
+ *     ServiceBusClient.fromConnectionString(parsed, { operationTimeout: "20 seconds" }))
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const fromConnectionString: (
   connectionString: ConnectionString.ConnectionString,
@@ -309,12 +373,21 @@ export const fromConnectionString: (
   })
 
 /**
- * The layer of a client from a connection string, given as a value or as configuration:
- * `ServiceBusClient.layerConnectionString(Config.Redacted("SERVICE_BUS_CONNECTION_STR"))`.
+ * The layer of a client from a connection string, given as a value or as configuration.
  *
- * Fails with ConnectionStringError where it is malformed, naming the part and never the secret.
+ * Fails with ConnectionStringError where it is malformed, naming the part and never the secret, with InvalidOptionError
+ * where an option is out of range, and with ConfigError where the configuration has no such string.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { ServiceBusClient } from "effect-service-bus"
+ *
+ * export const Live = ServiceBusClient.layerConnectionString(Config.Redacted("SERVICE_BUS_CONNECTION_STR"))
+ * ```
  *
  * @category layers
+ * @since 0.1.0
  */
 export const layerConnectionString: {
   (
@@ -361,7 +434,17 @@ function layerOfString(
 /**
  * The layer of a client from the environment, under the name of the official samples: `SERVICE_BUS_CONNECTION_STR`.
  *
+ * Fails as `layerConnectionString` does.
+ *
+ * @example
+ * ```ts
+ * import { ServiceBusClient } from "effect-service-bus"
+ *
+ * export const Live = ServiceBusClient.layerConfig({ retry: { maxRetries: 5 } })
+ * ```
+ *
  * @category layers
+ * @since 0.1.0
  */
 export const layerConfig = (
   options?: CommonOptions

@@ -17,75 +17,146 @@ const TypeId = "~effect-service-bus/ServiceBusEntity"
  * What all contracts have: `path` is the entity's address in the namespace.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Contract<out A, in In = A> {
   readonly [TypeId]: typeof TypeId
+  /** The address in the namespace: `orders`, `news/Subscriptions/sport`, `orders/$DeadLetterQueue`. */
   readonly path: string
+  /** How bodies are encoded and decoded. */
   readonly body: ServiceBusBody.ServiceBusBody<A, In>
 }
 
-/** A queue without sessions. @category models */
+/**
+ * A queue without sessions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Queue<out A, in In = A> extends Contract<A, In> {
   readonly _tag: "Queue"
   readonly name: string
 }
 
-/** A queue whose messages belong to sessions; `S` is the state of a session. @category models */
+/**
+ * A queue whose messages belong to sessions; `S` is the state of a session.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface SessionQueue<out A, in In = A, in out S = Uint8Array> extends Contract<A, In> {
   readonly _tag: "SessionQueue"
   readonly name: string
+  /** How the state of a session is encoded and decoded. */
   readonly sessionState: ServiceBusBody.ServiceBusBody<S>
 }
 
-/** A topic: send only. @category models */
+/**
+ * A topic: send only.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Topic<out A, in In = A> extends Contract<A, In> {
   readonly _tag: "Topic"
   readonly name: string
 }
 
-/** A topic with a subscription that has sessions: every message names a session. @category models */
+/**
+ * A topic with a subscription that has sessions: every message names a session.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface SessionTopic<out A, in In = A> extends Contract<A, In> {
   readonly _tag: "SessionTopic"
   readonly name: string
 }
 
-/** A subscription without sessions: receive only. @category models */
+/**
+ * A subscription without sessions: receive only.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Subscription<out A> extends Contract<A, never> {
   readonly _tag: "Subscription"
   readonly topic: string
   readonly name: string
 }
 
-/** A subscription with sessions: receive only; `S` is the state of a session. @category models */
+/**
+ * A subscription with sessions: receive only; `S` is the state of a session.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface SessionSubscription<out A, in out S = Uint8Array> extends Contract<A, never> {
   readonly _tag: "SessionSubscription"
   readonly topic: string
   readonly name: string
+  /** How the state of a session is encoded and decoded. */
   readonly sessionState: ServiceBusBody.ServiceBusBody<S>
 }
 
-/** The dead-letter sub-queue of a queue or subscription: receive only, never with sessions. @category models */
+/**
+ * The dead-letter sub-queue of a queue or subscription: receive only, never with sessions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface SubQueue<out A> extends Contract<A, never> {
   readonly _tag: "SubQueue"
+  /** The path of the entity that it belongs to. */
   readonly of: string
 }
 
-/** What can be sent to without a session. @category models */
+/**
+ * What can be sent to without a session.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Sendable<A, In = A> = Queue<A, In> | Topic<A, In>
 
-/** What can only be sent to with a session id. @category models */
+/**
+ * What can only be sent to with a session id.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type SessionSendable<A, In = A> = SessionQueue<A, In, any> | SessionTopic<A, In>
 
-/** What can be received from without accepting a session. @category models */
+/**
+ * What can be received from without accepting a session.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Receivable<A> = Queue<A, never> | Subscription<A> | SubQueue<A>
 
-/** What is received from through sessions. @category models */
+/**
+ * What is received from through sessions.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type SessionReceivable<A, S> = SessionQueue<A, never, S> | SessionSubscription<A, S>
 
-/** What has sub-queues: whatever is received from, but no sub-queue itself. @category models */
+/**
+ * What has sub-queues: whatever is received from, but no sub-queue itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type WithSubQueues<A> = Queue<A, never> | Subscription<A> | SessionReceivable<A, any>
 
-/** Any contract. @category models */
+/**
+ * Any contract.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Any =
   | Queue<unknown, never>
   | SessionQueue<unknown, never, any>
@@ -99,7 +170,26 @@ export type Any =
  * A queue. `sessions: true` says that the entity requires sessions; `sessionState` is how the state of a session is
  * encoded, bytes by default.
  *
+ * The name is checked where the contract is used, with InvalidOptionError: at most 260 characters, letters, digits, `.`,
+ * `-`, `_`, `~` and inner `/` (Service Bus naming rules).
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
+ *
+ * export const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+ * export const Carts = ServiceBusEntity.queue("carts", {
+ *   body: ServiceBusBody.json(Order),
+ *   sessions: true,
+ *   sessionState: ServiceBusBody.json(Schema.Int)
+ * })
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const queue: {
   <A, In = A, S = Uint8Array>(name: string, options: {
@@ -135,7 +225,17 @@ const stateOf = (
 /**
  * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one.
  *
+ * Its name is checked as a queue's is.
+ *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const topic: {
   <A, In = A>(name: string, options: {
@@ -160,7 +260,19 @@ export const topic: {
 /**
  * A subscription of a topic: its bodies are the topic's.
  *
+ * Its name is checked where the contract is used, with InvalidOptionError: at most 50 characters, and no `/`.
+ *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+ *
+ * export const Sport = ServiceBusEntity.subscription(News, "sport")
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const subscription: {
   <A, S = Uint8Array>(
@@ -194,14 +306,38 @@ export const subscription: {
  * The dead-letter sub-queue of a queue or subscription: messages that could not be delivered, that expired, or that a
  * handler rejected.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const first = Effect.gen(function*() {
+ *   const receiver = yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(Orders))
+ *   return yield* receiver.receive()
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const deadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> => subQueue(entity, "$DeadLetterQueue")
 
 /**
  * The transfer dead-letter sub-queue: messages that could not be forwarded to another entity.
  *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const receiver = ServiceBusReceiver.make(ServiceBusEntity.transferDeadLetter(Orders))
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const transferDeadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> =>
   subQueue(entity, "$Transfer/$DeadLetterQueue")

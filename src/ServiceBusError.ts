@@ -60,6 +60,7 @@ const oneLine = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f\u202
  * forced close. Usually transient.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ServiceBusConnectionError
   extends Schema.TaggedError<ServiceBusConnectionError>()("ServiceBusConnectionError", {
@@ -83,6 +84,7 @@ export class ServiceBusConnectionError
  * its TLS certificate is not trusted.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ServiceBusCommunicationError
   extends Schema.TaggedError<ServiceBusCommunicationError>()("ServiceBusCommunicationError", context)
@@ -103,6 +105,7 @@ export class ServiceBusCommunicationError
  * The credential was refused: a wrong key, a bad signature, an expired token, a wrong audience.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ServiceBusAuthenticationError
   extends Schema.TaggedError<ServiceBusAuthenticationError>()("ServiceBusAuthenticationError", context)
@@ -119,6 +122,7 @@ export class ServiceBusAuthenticationError
  * The credential is valid but lacks the right for this operation (Send, Listen or Manage).
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ServiceBusAuthorizationError
   extends Schema.TaggedError<ServiceBusAuthorizationError>()("ServiceBusAuthorizationError", context)
@@ -137,6 +141,7 @@ export class ServiceBusAuthorizationError
  * last try failed with.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class OperationTimeoutError extends Schema.TaggedError<OperationTimeoutError>()("OperationTimeoutError", {
   ...context,
@@ -160,6 +165,7 @@ export class OperationTimeoutError extends Schema.TaggedError<OperationTimeoutEr
  * A message, or a batch, is larger than the link allows. `size` and `limit` are bytes of the encoded message.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessageSizeExceededError
   extends Schema.TaggedError<MessageSizeExceededError>()("MessageSizeExceededError", {
@@ -184,6 +190,7 @@ export class MessageSizeExceededError
  * The message was settled before, or was received in receive-and-delete mode. Nothing went to the wire.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessageAlreadySettled extends Schema.TaggedError<MessageAlreadySettled>()("MessageAlreadySettled", {
   ...context,
@@ -202,6 +209,7 @@ export class MessageAlreadySettled extends Schema.TaggedError<MessageAlreadySett
  * receiver. The message will be, or was, delivered again.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessageLockLostError extends Schema.TaggedError<MessageLockLostError>()("MessageLockLostError", {
   ...context,
@@ -223,6 +231,7 @@ export class MessageLockLostError extends Schema.TaggedError<MessageLockLostErro
  * The lock on the session is gone. Nothing that was received in it can be settled any more.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class SessionLockLostError extends Schema.TaggedError<SessionLockLostError>()("SessionLockLostError", context) {
   override get message(): string {
@@ -237,6 +246,7 @@ export class SessionLockLostError extends Schema.TaggedError<SessionLockLostErro
  * The session is locked by another receiver.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class SessionCannotBeLockedError
   extends Schema.TaggedError<SessionCannotBeLockedError>()("SessionCannotBeLockedError", {
@@ -260,6 +270,7 @@ export class SessionCannotBeLockedError
  * No message, or no scheduled message, has the sequence number that was asked for. `missing` names them where known.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessageNotFoundError extends Schema.TaggedError<MessageNotFoundError>()("MessageNotFoundError", {
   ...context,
@@ -282,6 +293,7 @@ export class MessageNotFoundError extends Schema.TaggedError<MessageNotFoundErro
  * The queue, topic or subscription does not exist, or was deleted.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessagingEntityNotFoundError
   extends Schema.TaggedError<MessagingEntityNotFoundError>()("MessagingEntityNotFoundError", context)
@@ -298,6 +310,7 @@ export class MessagingEntityNotFoundError
  * The entity is disabled for this operation.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessagingEntityDisabledError
   extends Schema.TaggedError<MessagingEntityDisabledError>()("MessagingEntityDisabledError", context)
@@ -314,6 +327,7 @@ export class MessagingEntityDisabledError
  * An entity or a rule of this name exists already.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessagingEntityAlreadyExistsError
   extends Schema.TaggedError<MessagingEntityAlreadyExistsError>()("MessagingEntityAlreadyExistsError", context)
@@ -330,6 +344,7 @@ export class MessagingEntityAlreadyExistsError
  * A quota is used up: the entity is full, or there are too many connections, links or sessions.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ServiceBusQuotaExceededError
   extends Schema.TaggedError<ServiceBusQuotaExceededError>()("ServiceBusQuotaExceededError", context)
@@ -346,6 +361,7 @@ export class ServiceBusQuotaExceededError
  * The service is throttling. `retryAfter` is its advice, or 10 seconds where it gives none.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ServiceBusServerBusyError
   extends Schema.TaggedError<ServiceBusServerBusyError>()("ServiceBusServerBusyError", {
@@ -365,6 +381,7 @@ export class ServiceBusServerBusyError
  * Renewing a lock in the background failed, and with it the lock was lost.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class AutoLockRenewFailed extends Schema.TaggedError<AutoLockRenewFailed>()("AutoLockRenewFailed", context) {
   override get message(): string {
@@ -379,6 +396,7 @@ export class AutoLockRenewFailed extends Schema.TaggedError<AutoLockRenewFailed>
  * The time for which a lock was to be renewed ended, and the lock was lost before the work was done.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class AutoLockRenewTimeout extends Schema.TaggedError<AutoLockRenewTimeout>()("AutoLockRenewTimeout", context) {
   override get message(): string {
@@ -409,6 +427,7 @@ const transientConditions = new Set([
  * What has no class of its own; `condition` keeps the AMQP condition of the service.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ServiceBusError extends Schema.TaggedError<ServiceBusError>()("ServiceBusError", context) {
   override get message(): string {
@@ -427,6 +446,7 @@ export class ServiceBusError extends Schema.TaggedError<ServiceBusError>()("Serv
  * A connection string is malformed. `part` names the part; the message never repeats a value.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class ConnectionStringError extends Schema.TaggedError<ConnectionStringError>()("ConnectionStringError", {
   part: Schema.String,
@@ -445,6 +465,7 @@ export class ConnectionStringError extends Schema.TaggedError<ConnectionStringEr
  * pass, and `"token"` where what it is or gave is not usable.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class CredentialError extends Schema.TaggedError<CredentialError>()("CredentialError", {
   ...context,
@@ -463,6 +484,7 @@ export class CredentialError extends Schema.TaggedError<CredentialError>()("Cred
  * does not allow. Nothing was sent. `part` names what was wrong.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()("MessageEncodeError", {
   ...context,
@@ -480,6 +502,7 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
  * A received message cannot be decoded: its bytes are not AMQP, or its body does not satisfy its schema.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()("MessageDecodeError", {
   ...context,
@@ -498,6 +521,7 @@ export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()
  * An option or an argument is out of range. Nothing was sent. `option` names it, `expected` says what is allowed.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class InvalidOptionError extends Schema.TaggedError<InvalidOptionError>()("InvalidOptionError", {
   ...context,
@@ -516,6 +540,7 @@ export class InvalidOptionError extends Schema.TaggedError<InvalidOptionError>()
  * The endpoint, or this version of the library, does not support the operation.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class NotSupportedError extends Schema.TaggedError<NotSupportedError>()("NotSupportedError", context) {
   override get message(): string {
@@ -530,6 +555,7 @@ export class NotSupportedError extends Schema.TaggedError<NotSupportedError>()("
  * The embedded broker cannot start: a port is taken, an entity is declared twice, an option is out of range.
  *
  * @category errors
+ * @since 0.1.0
  */
 export class EmulatorError extends Schema.TaggedError<EmulatorError>()("EmulatorError", {
   problem: Schema.String,
@@ -547,6 +573,7 @@ export class EmulatorError extends Schema.TaggedError<EmulatorError>()("Emulator
  * Opening the connection: reaching the host, TLS, SASL, the open of AMQP.
  *
  * @category unions
+ * @since 0.1.0
  */
 export type ConnectError =
   | ServiceBusConnectionError
@@ -560,6 +587,7 @@ export type ConnectError =
  * Attaching a sender or a receiver to an entity.
  *
  * @category unions
+ * @since 0.1.0
  */
 export type AttachError =
   | ConnectError
@@ -570,34 +598,84 @@ export type AttachError =
   | ServiceBusServerBusyError
   | InvalidOptionError
 
-/** A round trip that proves the namespace to be reachable. @category unions */
+/**
+ * A round trip that proves the namespace to be reachable.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type HealthCheckError = ConnectError | ServiceBusServerBusyError
 
-/** Sending one or many messages. @category unions */
+/**
+ * Sending one or many messages.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type SendError = AttachError | MessageSizeExceededError | MessageEncodeError
 
-/** Filling a batch. @category unions */
+/**
+ * Filling a batch.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type BatchError = MessageSizeExceededError | MessageEncodeError
 
-/** Scheduling messages. @category unions */
+/**
+ * Scheduling messages.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type ScheduleError = SendError
 
-/** Cancelling scheduled messages. @category unions */
+/**
+ * Cancelling scheduled messages.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type CancelScheduledError = AttachError | MessageNotFoundError
 
-/** Receiving from a queue, a subscription or a sub-queue. @category unions */
+/**
+ * Receiving from a queue, a subscription or a sub-queue.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type ReceiveError = AttachError
 
-/** Peeking. @category unions */
+/**
+ * Peeking.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type PeekError = AttachError
 
-/** Receiving deferred messages by sequence number. @category unions */
+/**
+ * Receiving deferred messages by sequence number.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type ReceiveDeferredError = AttachError | MessageNotFoundError
 
-/** Deleting messages without receiving them. @category unions */
+/**
+ * Deleting messages without receiving them.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type DeleteMessagesError = AttachError | NotSupportedError
 
-/** Sending dead letters again. What keeps a single letter from it is in the report. @category unions */
+/**
+ * Sending dead letters again. What keeps a single letter from it is in the report.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type ReplayError = AttachError | MessageDecodeError
 
 /**
@@ -605,6 +683,7 @@ export type ReplayError = AttachError | MessageDecodeError
  * `Settlement.retryAfter`, which sends.
  *
  * @category unions
+ * @since 0.1.0
  */
 export type SettleError =
   | AttachError
@@ -614,7 +693,12 @@ export type SettleError =
   | MessageSizeExceededError
   | NotSupportedError
 
-/** Settling a message of a session. @category unions */
+/**
+ * Settling a message of a session.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type SessionSettleError =
   | AttachError
   | SessionLockLostError
@@ -623,25 +707,60 @@ export type SessionSettleError =
   | MessageSizeExceededError
   | NotSupportedError
 
-/** Renewing the lock of a message. @category unions */
+/**
+ * Renewing the lock of a message.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type LockRenewalError = AttachError | MessageLockLostError
 
-/** Renewing the lock of a session. @category unions */
+/**
+ * Renewing the lock of a session.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type SessionLockRenewalError = AttachError | SessionLockLostError
 
-/** Listing the sessions of an entity. @category unions */
+/**
+ * Listing the sessions of an entity.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type ListSessionsError = AttachError | NotSupportedError
 
-/** Accepting a session. @category unions */
+/**
+ * Accepting a session.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type AcceptSessionError = AttachError | SessionCannotBeLockedError
 
-/** Reading and writing the state of a session. @category unions */
+/**
+ * Reading and writing the state of a session.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type SessionStateError = AttachError | SessionLockLostError | MessageEncodeError | MessageDecodeError
 
-/** Changing the rules of a subscription. @category unions */
+/**
+ * Changing the rules of a subscription.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type RuleError = AttachError | MessagingEntityAlreadyExistsError
 
-/** Managing entities over HTTP. @category unions */
+/**
+ * Managing entities over HTTP.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
 export type AdministrationError =
   | ServiceBusCommunicationError
   | ServiceBusAuthenticationError
@@ -660,6 +779,7 @@ export type AdministrationError =
  * Every error of the library.
  *
  * @category unions
+ * @since 0.1.0
  */
 export type Any =
   | AttachError
@@ -710,7 +830,18 @@ const tags: ReadonlySet<string> = new Set<Any["_tag"]>([
 /**
  * Whether a value is an error of this library.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusError } from "effect-service-bus"
+ *
+ * export const told = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+ *   Effect.tapError(effect, (error) =>
+ *     ServiceBusError.isServiceBusError(error) ? Effect.logWarning(error.message) : Effect.void)
+ * ```
+ *
  * @category guards
+ * @since 0.1.0
  */
 export const isServiceBusError = (u: unknown): u is Any =>
   Predicate.hasProperty(u, "_tag") && Predicate.isString(u._tag) && tags.has(u._tag) && u instanceof Error
@@ -719,7 +850,17 @@ export const isServiceBusError = (u: unknown): u is Any =>
  * Whether trying the same operation again, unchanged and later, can succeed. `false` for what is not an error of this
  * library.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusError, type ServiceBusSender } from "effect-service-bus"
+ *
+ * export const send = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+ *   sender.send({ body: "hello" }).pipe(Effect.retry({ while: ServiceBusError.isTransient, times: 5 }))
+ * ```
+ *
  * @category guards
+ * @since 0.1.0
  */
 export const isTransient = (u: unknown): boolean => isServiceBusError(u) && u.isTransient
 
@@ -728,7 +869,20 @@ export const isTransient = (u: unknown): boolean => isServiceBusError(u) && u.is
  * three times, and only while the error is transient. For `ServiceBusServerBusyError` it waits at least its
  * `retryAfter`. Delays are whole milliseconds.
  *
+ * The client tries operations again by itself (`retry` of its options): this is for what is still to be tried when the
+ * client has given up.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusError, type ServiceBusSender } from "effect-service-bus"
+ *
+ * export const send = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+ *   sender.send({ body: "hello" }).pipe(Effect.retry(ServiceBusError.retrySchedule))
+ * ```
+ *
  * @category schedules
+ * @since 0.1.0
  */
 export const retrySchedule: Schedule.Schedule<unknown, unknown> = Schedule.min([
   Schedule.exponential("800 millis"),

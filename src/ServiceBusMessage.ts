@@ -18,21 +18,43 @@ import { InvalidOptionError } from "./ServiceBusError.ts"
  * The token of a message's lock, as a GUID in canonical text form: what another process needs to settle it. A Schema, so
  * that it can travel.
  *
- * @category models
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusMessage } from "effect-service-bus"
+ *
+ * // What one process hands to another, for it to settle the message.
+ * export class Task extends Schema.Class<Task>("Task")({ lockToken: ServiceBusMessage.LockToken }) {}
+ * ```
+ *
+ * @category schemas
+ * @since 0.1.0
  */
 export const LockToken = Schema.String.check(
   Schema.isPattern(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i)
 ).pipe(Schema.brand("effect-service-bus/LockToken"))
 
+/**
+ * The token of a message's lock.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type LockToken = typeof LockToken.Type
 
-/** Whether a value is a lock token. @category guards */
+/**
+ * Whether a value is a lock token.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
 export const isLockToken: (u: unknown) => u is LockToken = Schema.is(LockToken)
 
 /**
  * A message to be sent.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface OutgoingMessage<out A> {
   readonly body: A
@@ -89,6 +111,7 @@ export interface OutgoingMessage<out A> {
  * A message to be sent to an entity with sessions.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface SessionMessage<out A> extends OutgoingMessage<A> {
   readonly sessionId: string
@@ -98,6 +121,7 @@ export interface SessionMessage<out A> extends OutgoingMessage<A> {
  * The state of a message in the broker.
  *
  * @category models
+ * @since 0.1.0
  */
 export type MessageState = "active" | "deferred" | "scheduled"
 
@@ -105,6 +129,7 @@ export type MessageState = "active" | "deferred" | "scheduled"
  * What every received message has. Sections are decoded when they are first read.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ReceivedMessage<out A> {
   readonly body: A
@@ -178,6 +203,7 @@ export interface ReceivedMessage<out A> {
  * A message that was looked at without taking it: it cannot be settled.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface PeekedMessage<out A> extends ReceivedMessage<A> {
   readonly _tag: "Peeked"
@@ -187,6 +213,7 @@ export interface PeekedMessage<out A> extends ReceivedMessage<A> {
  * A message that the broker removed when it sent it (receive-and-delete): it cannot be settled.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface DestructiveMessage<out A> extends ReceivedMessage<A> {
   readonly _tag: "Destructive"
@@ -196,6 +223,7 @@ export interface DestructiveMessage<out A> extends ReceivedMessage<A> {
  * A message that is locked for one receiver until it is settled or the lock ends.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface LockedMessage<out A> extends ReceivedMessage<A> {
   readonly _tag: "Locked"
@@ -208,7 +236,7 @@ export interface LockedMessage<out A> extends ReceivedMessage<A> {
 export const detach: unique symbol = Symbol.for("effect-service-bus/ServiceBusMessage/detach") as any
 
 /**
- * The same message on memory of its own, for one that is kept for long: in a cache, in a map, behind a queue.
+ * The same message on memory of its own, for one that is kept for long: in a cache, in a map, in a queue of the program.
  *
  * What is received together stands in one piece of memory, up to 64 KB of it, and each message is a view of it: one small
  * message that is kept keeps all of it. Copying each would cost a sixth of what receiving costs, so it is done for those that are
@@ -218,7 +246,19 @@ export const detach: unique symbol = Symbol.for("effect-service-bus/ServiceBusMe
  *
  * A message that is not the library's own is returned as it is.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusMessage, type ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const recent: Array<ServiceBusMessage.LockedMessage<string>> = []
+ *
+ * export const keep = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   Effect.map(receiver.receive(), (messages) => recent.push(...messages.map(ServiceBusMessage.detached)))
+ * ```
+ *
  * @category conversions
+ * @since 0.1.0
  */
 export const detached = <M extends ReceivedMessage<unknown>>(message: M): M =>
   typeof message === "object" && message !== null && detach in message
@@ -264,6 +304,7 @@ const without = (
  * and a session id that is known by its type stays known.
  *
  * @category models
+ * @since 0.1.0
  */
 export type FromReceived<M extends ReceivedMessage<unknown>, O> =
   & OutgoingMessage<O extends { readonly body: infer B } ? B : M["body"]>
@@ -287,7 +328,26 @@ export type FromReceived<M extends ReceivedMessage<unknown>, O> =
  * came. Keeping the message id means that duplicate detection takes the copy for the original where both went to one
  * entity.
  *
+ * Throws an InvalidOptionError for what is no received message.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusMessage, type ServiceBusReceiver, type ServiceBusSender } from "effect-service-bus"
+ *
+ * export const forward = Effect.fn(function*(
+ *   from: ServiceBusReceiver.ServiceBusReceiver<string>,
+ *   to: ServiceBusSender.ServiceBusSender<string>
+ * ) {
+ *   for (const message of yield* from.receive()) {
+ *     yield* to.send(ServiceBusMessage.fromReceived(message, { subject: "forwarded" }))
+ *     yield* from.complete(message)
+ *   }
+ * })
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const fromReceived = <
   M extends ReceivedMessage<unknown>,

@@ -20,27 +20,48 @@ import type { AmqpValue } from "./AmqpValue.ts"
  * leave no room for them is dead-lettered by the broker (`HeaderSizeExceeded`).
  *
  * @category models
+ * @since 0.1.0
  */
 export type Properties = Readonly<Record<string, AmqpValue>>
 
-/** The message is done; the broker removes it. @category models */
+/**
+ * The message is done; the broker removes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Complete {
   readonly _tag: "Complete"
 }
 
-/** The message goes back at once, to any receiver; its delivery count grows by one. @category models */
+/**
+ * The message goes back at once, to any receiver; its delivery count grows by one.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Abandon {
   readonly _tag: "Abandon"
   readonly properties?: Properties | undefined
 }
 
-/** The message is set aside: only its sequence number finds it again. @category models */
+/**
+ * The message is set aside: only its sequence number finds it again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Defer {
   readonly _tag: "Defer"
   readonly properties?: Properties | undefined
 }
 
-/** The message moves to the dead-letter sub-queue of its entity. @category models */
+/**
+ * The message moves to the dead-letter sub-queue of its entity.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface DeadLetter {
   readonly _tag: "DeadLetter"
   /** Why, as a word that a program can branch on; cut to 4096 characters. */
@@ -50,22 +71,56 @@ export interface DeadLetter {
   readonly properties?: Properties | undefined
 }
 
-/** A copy of the message is scheduled for later and the message is completed. @category models */
+/**
+ * A copy of the message is scheduled for later and the message is completed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface RetryAfter {
   readonly _tag: "RetryAfter"
   readonly delay: Duration.Duration | Schedule.Schedule<unknown>
 }
 
-/** What becomes of a message. @category models */
+/**
+ * What becomes of a message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Settlement = Complete | Abandon | Defer | DeadLetter | RetryAfter
 
-/** The message is done. @category constructors */
+/**
+ * The message is done: the broker removes it.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Settlement } from "effect-service-bus"
+ *
+ * // What a handler that gives nothing says, too.
+ * export const handler = (order: string) => Effect.as(Effect.log(order), Settlement.complete)
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
 export const complete: Settlement = Object.freeze({ _tag: "Complete" })
 
 /**
  * Gives the message back; when its delivery count reaches the entity's maximum the broker dead-letters it instead.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Settlement } from "effect-service-bus"
+ *
+ * export const handler = (order: string) =>
+ *   Effect.succeed(order === "" ? Settlement.abandon({ properties: { why: "empty" } }) : Settlement.complete)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const abandon = (options?: { readonly properties?: Properties | undefined }): Settlement => ({
   _tag: "Abandon",
@@ -76,7 +131,17 @@ export const abandon = (options?: { readonly properties?: Properties | undefined
  * Sets the message aside. Keep its sequence number: it is the only way back to it. The service counts it as a delivery, and
  * dead-letters the message where it was the last one of its entity's `maxDeliveryCount`.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { type ServiceBusMessage, Settlement } from "effect-service-bus"
+ *
+ * export const handler = (_order: string, message: ServiceBusMessage.LockedMessage<string>) =>
+ *   Effect.as(Effect.log(`later: ${message.sequenceNumber}`), Settlement.defer())
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const defer = (options?: { readonly properties?: Properties | undefined }): Settlement => ({
   _tag: "Defer",
@@ -91,7 +156,21 @@ export const defer = (options?: { readonly properties?: Properties | undefined }
  * In a processor a dead letter that cannot be written is dead-lettered with what can be: reason and description stay, and
  * properties that no message may have are left out with a warning.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Settlement } from "effect-service-bus"
+ *
+ * export const handler = (order: { readonly total: number }) =>
+ *   Effect.succeed(
+ *     order.total < 0
+ *       ? Settlement.deadLetter({ reason: "NegativeTotal", description: `The total is ${order.total}` })
+ *       : Settlement.complete
+ *   )
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const deadLetter = (options?: {
   readonly reason?: string | undefined
@@ -121,11 +200,27 @@ export const deadLetter = (options?: {
  * comes again and its second copy has the same id, which an entity with duplicate detection drops. On others it is then
  * there twice; it is never lost.
  *
- * Queues only: what is sent to a topic goes to all of its subscriptions, and to a sub-queue nobody can send. There it fails
+ * Queues only: what is sent to a topic goes to all of its subscriptions, and nothing can be sent to a sub-queue. There it fails
  * with NotSupportedError, and with InvalidOptionError where the delay is infinite or none, before anything is on the wire. The
  * credential needs the Send right.
  *
+ * @example
+ * ```ts
+ * import { Effect, Schedule } from "effect"
+ * import { Settlement } from "effect-service-bus"
+ *
+ * // A minute, two, four and so on; after ten times the message is a dead letter.
+ * const backoff = Schedule.exponential("1 minute").pipe(Schedule.upTo({ times: 10 }))
+ *
+ * export const handler = (url: string) =>
+ *   Effect.tryPromise(() => fetch(url)).pipe(
+ *     Effect.as(Settlement.complete),
+ *     Effect.catch(() => Effect.succeed(Settlement.retryAfter(backoff)))
+ *   )
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const retryAfter = (delay: Duration.Input | Schedule.Schedule<unknown>): Settlement => ({
   _tag: "RetryAfter",
@@ -151,7 +246,12 @@ const durationOf = (input: Duration.Input): Duration.Duration => {
 
 const tags = new Set(["Complete", "Abandon", "Defer", "DeadLetter", "RetryAfter"])
 
-/** Whether a value is a settlement. @category guards */
+/**
+ * Whether a value is a settlement.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
 export const isSettlement = (u: unknown): u is Settlement => {
   try {
     return Predicate.hasProperty(u, "_tag") && Predicate.isString(u._tag) && tags.has(u._tag)

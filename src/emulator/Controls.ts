@@ -26,6 +26,7 @@ import type * as Broker from "./broker/Broker.ts"
  *
  * @interface
  * @category models
+ * @since 0.1.0
  */
 export type Counters = Readonly<Broker.Counters>
 
@@ -33,8 +34,10 @@ export type Counters = Readonly<Broker.Counters>
  * What the broker says when it refuses: an AMQP condition such as `com.microsoft:server-busy`, and a text.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface BrokerError {
+  /** The AMQP condition: `com.microsoft:server-busy`, `amqp:not-found` and so on. */
   readonly condition: string
   readonly description?: string | undefined
 }
@@ -43,9 +46,12 @@ export interface BrokerError {
  * Operations that the broker is to refuse. `attach` is a link to the entity; a batch is one `send`.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Fault {
+  /** What is to fail; `attach` is a link to the entity, and a batch is one `send`. */
   readonly operation: "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
+  /** What the client is told. */
   readonly error: BrokerError
   /** Every entity where none is given. */
   readonly entity?: Receivable<unknown> | string | undefined
@@ -53,13 +59,36 @@ export interface Fault {
   readonly times?: number | undefined
 }
 
-/** A queue, a subscription, or a dead-letter sub-queue of one, with sessions or without. @inline */
+/**
+ * A queue, a subscription, or a dead-letter sub-queue of one, with sessions or without.
+ *
+ * @inline
+ * @category models
+ * @since 0.1.0
+ */
 export type Receivable<A> = ServiceBusEntity.SubQueue<A> | ServiceBusEntity.WithSubQueues<A>
 
 /**
- * What the service `Emulator` has.
+ * What the service `Emulator` has: the broker, looked at and interfered with from a test. What reads fails with
+ * EmulatorError where the entity is not declared; nothing here goes over the wire.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const left = Effect.gen(function*() {
+ *   const emulator = yield* Emulator.Emulator
+ *   yield* emulator.idle
+ *   return yield* emulator.messages(Orders)
+ * })
+ * ```
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Controls {
   /** The connection string of the root policy. */
@@ -81,11 +110,30 @@ export interface Controls {
   readonly messages: <A>(
     entity: Receivable<A>
   ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
-  /** Every message in the dead-letter sub-queue of an entity. */
+  /** Every message in the dead-letter sub-queue of an entity. Fails with EmulatorError where the entity does not exist. */
   readonly deadLetters: <A>(
     entity: ServiceBusEntity.WithSubQueues<A>
   ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
-  /** Puts messages into a queue or topic without a client. */
+  /**
+   * Puts messages into a queue or topic without a client.
+   *
+   * Fails with EmulatorError where it does not exist or refuses them, and with MessageEncodeError where a message cannot be
+   * encoded; then none of them is stored.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+   *
+   * export const given = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   yield* emulator.send(Orders, [{ body: "one" }, { body: "two", subject: "rush" }])
+   * })
+   * ```
+   */
   readonly send: <A, In>(
     entity: ServiceBusEntity.Sendable<A, In> | ServiceBusEntity.SessionSendable<A, In>,
     messages: ReadonlyArray<OutgoingMessage<In>>
@@ -99,7 +147,24 @@ export interface Controls {
     messages: ReadonlyArray<OutgoingMessage<NoInfer<A>>>,
     why?: { readonly reason?: string | undefined; readonly description?: string | undefined }
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
-  /** What happened in an entity. */
+  /**
+   * What happened in an entity since the broker started. Fails with EmulatorError where it does not exist.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+   *
+   * export const done = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   const { completed, renewed } = yield* emulator.counters(Orders)
+   *   return { completed, renewed }
+   * })
+   * ```
+   */
   readonly counters: (entity: Receivable<unknown>) => Effect.Effect<Counters, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
@@ -114,17 +179,71 @@ export interface Controls {
   readonly detachLinks: (error: BrokerError, entity?: Receivable<unknown> | string) => Effect.Effect<void>
   /** Ends every session with an error that the clients are told. */
   readonly endSessions: (error: BrokerError) => Effect.Effect<void>
-  /** Has the broker refuse operations: the next one that fits, or the next `times`, of one entity or of any. */
+  /**
+   * Has the broker refuse operations: the next one that fits, or the next `times`, of one entity or of any.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const throttled = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   yield* emulator.fail({
+   *     operation: "send",
+   *     entity: "orders",
+   *     error: { condition: "com.microsoft:server-busy", description: "try again later" },
+   *     times: 2
+   *   })
+   * })
+   * ```
+   */
   readonly fail: (fault: Fault) => Effect.Effect<void>
-  /** Takes the broker off the network: connections are cut and new ones refused, what it holds stays. */
+  /**
+   * Takes the broker off the network: connections are cut and new ones refused, what it holds stays.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const outage = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   yield* emulator.stop
+   *   yield* Effect.sleep("10 seconds")
+   *   yield* emulator.start
+   * })
+   * ```
+   */
   readonly stop: Effect.Effect<void>
-  /** Brings it back, on the ports that it had. */
+  /** Brings it back, on the ports that it had. Fails with EmulatorError where another program has taken one of them. */
   readonly start: Effect.Effect<void, EmulatorError>
-  /** Completes when nothing is on its way between the broker and its in-memory clients. */
+  /**
+   * Completes when nothing is on its way between the broker and its in-memory clients: under TestClock, everything that can
+   * happen without time passing has happened.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   * import { TestClock } from "effect/testing"
+   *
+   * export const aMinuteLater = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   yield* TestClock.adjust("1 minute")
+   *   yield* emulator.idle
+   * })
+   * ```
+   */
   readonly idle: Effect.Effect<void>
 }
 
-/** What a way of listening adds. */
+/**
+ * What a way of listening adds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Network = Pick<
   Controls,
   "port" | "tlsPort" | "webSocketPort" | "certificate" | "connectionString" | "stop" | "start"

@@ -1,6 +1,6 @@
 /**
  * The embedded broker: Service Bus in this process, for tests and for running without Azure. It speaks the real protocol
- * (AMQP 1.0 with claims and management), in memory under the client's own code, or on a TCP port for anybody's SDK.
+ * (AMQP 1.0 with claims and management), in memory under the client's own code, or on a TCP port for any SDK.
  *
  * Its time is Effect's Clock, so that TestClock drives locks, renewals and expiry. What it holds is gone with its scope.
  * Loopback only, unless told otherwise; SAS tokens are checked for real against a random key.
@@ -43,6 +43,7 @@ import * as Certificate from "./security/Certificate.ts"
  *
  * @interface
  * @category models
+ * @since 0.1.0
  */
 export type EntityOptions = Broker.EntityOptions
 
@@ -51,6 +52,7 @@ export type EntityOptions = Broker.EntityOptions
  *
  * @interface
  * @category models
+ * @since 0.1.0
  */
 export type TopicOptions = Broker.TopicOptions
 
@@ -59,6 +61,7 @@ export type TopicOptions = Broker.TopicOptions
  *
  * @interface
  * @category models
+ * @since 0.1.0
  */
 export type SubscriptionOptions = Broker.SubscriptionOptions
 
@@ -66,6 +69,7 @@ export type SubscriptionOptions = Broker.SubscriptionOptions
  * An entity that the broker starts with.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Entity = Broker.Entity
 
@@ -73,7 +77,24 @@ export type Entity = Broker.Entity
  * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. One whose
  * contract has sessions requires them. A subscription gets a copy of every message that is sent to its topic, which is declared beside it.
  *
+ * Names and options are checked when the broker starts, with EmulatorError.
+ *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+ *
+ * export const entities = [
+ *   Emulator.entity("orders", { lockDuration: "30 seconds", maxDeliveryCount: 3 }),
+ *   Emulator.entity(News),
+ *   Emulator.entity(ServiceBusEntity.subscription(News, "sport"))
+ * ]
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const entity: {
   (
@@ -115,6 +136,7 @@ export const entity: {
  * A shared access policy of the broker beside its root policy, to try what happens without a right.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Policy {
   readonly name: string
@@ -126,9 +148,12 @@ export interface Policy {
  * How a broker is made.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Options {
+  /** The entities that it starts with; what `entity` makes. */
   readonly entities: ReadonlyArray<Entity>
+  /** Shared access policies beside `RootManageSharedAccessKey`, which has all rights; none by default. */
   readonly policies?: ReadonlyArray<Policy> | undefined
   /**
    * What the broker ends when nothing happens: a link without traffic, and a connection without links. On ports it is the
@@ -151,9 +176,24 @@ export interface Options {
 }
 
 /**
- * The broker's controls: what a test sees and does at the broker itself, without a client.
+ * The broker's controls: what a test needs to see and to do without the client's knowledge.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const left = Effect.gen(function*() {
+ *   const emulator = yield* Emulator.Emulator
+ *   return yield* emulator.messages(Orders)
+ * })
+ * ```
  *
  * @category services
+ * @since 0.1.0
  */
 export class Emulator extends Context.Service<Emulator, Controls.Controls>()("effect-service-bus/Emulator") {}
 
@@ -247,6 +287,7 @@ const memoryHost = "emulator.localhost"
  * How a broker in memory is made.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface MemoryOptions extends Options {
   /** Options of its client. */
@@ -258,7 +299,25 @@ export interface MemoryOptions extends Options {
  *
  * Fails with EmulatorError where an entity or an option is not usable.
  *
+ * Its clock is Effect's: under TestClock, locks, schedules and times to live pass when the test says so. When the layer is
+ * released, what it holds is gone.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const program = Effect.gen(function*() {
+ *   const sender = yield* ServiceBusSender.make(Orders)
+ *   yield* sender.send({ body: "one" })
+ * }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Orders)] })))
+ * ```
+ *
  * @category layers
+ * @since 0.1.0
  */
 export const layer = (
   options: MemoryOptions
@@ -315,6 +374,7 @@ export const layer = (
  * How a broker listens.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ServerOptions extends Options {
   /** The port for AMQP without TLS. 0 by default: any free port; `Emulator.port` tells which. */
@@ -335,7 +395,23 @@ export interface ServerOptions extends Options {
  *
  * Fails with EmulatorError where a port is taken, or an entity or option is not usable.
  *
+ * Ports are closed and connections cut when the layer is released.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Redacted } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * // Prints what another program connects with, and listens until it is interrupted.
+ * export const program = Effect.gen(function*() {
+ *   const { connectionString } = yield* Emulator.Emulator
+ *   yield* Effect.log(Redacted.value(connectionString))
+ *   yield* Effect.never
+ * }).pipe(Effect.provide(Emulator.layerServer({ entities: [Emulator.entity("orders")], port: 5672 })))
+ * ```
+ *
  * @category layers
+ * @since 0.1.0
  */
 export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, EmulatorError> =>
   Layer.effect(
@@ -376,9 +452,20 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
   )
 
 /**
- * A client of a broker that listens: `Emulator.layerClient.pipe(Layer.provideMerge(Emulator.layerServer({ … })))`.
+ * A client of a broker that listens, over plain TCP.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * export const Test = Emulator.layerClient.pipe(
+ *   Layer.provideMerge(Emulator.layerServer({ entities: [Emulator.entity("orders")] }))
+ * )
+ * ```
  *
  * @category layers
+ * @since 0.1.0
  */
 export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> = Layer.unwrap(
   Effect.map(Emulator, ({ connectionString }) => Layer.orDie(ServiceBusClient.layerConnectionString(connectionString)))
@@ -388,7 +475,20 @@ export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, 
  * A client of a broker that listens, over the transport of choice: `"tcp"`, `"tls"` or `"webSocket"`. It trusts the
  * broker's certificate.
  *
+ * The broker must have a port for that transport (`tlsPort`, `webSocketPort`): without one it connects to nothing.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * export const Test = Emulator.layerClientOver("tls").pipe(
+ *   Layer.provideMerge(Emulator.layerServer({ entities: [Emulator.entity("orders")], tlsPort: 0 }))
+ * )
+ * ```
+ *
  * @category layers
+ * @since 0.1.0
  */
 export const layerClientOver = (
   transport: "tcp" | "tls" | "webSocket",
@@ -412,5 +512,18 @@ export const layerClientOver = (
     )))
   }))
 
-/** The time of the broker, for messages that a test prepares. @category accessors */
+/**
+ * The time of the broker, for messages that a test prepares: Effect's clock, under TestClock too.
+ *
+ * @example
+ * ```ts
+ * import { DateTime, Effect } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * export const tomorrow = Effect.map(Emulator.now, DateTime.add({ days: 1 }))
+ * ```
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
 export const now: Effect.Effect<DateTime.Utc> = DateTime.now

@@ -18,6 +18,7 @@ import * as TimeToLive from "./TimeToLive.ts"
  * The header of a message (AMQP 1.0 section 3.2.1).
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Header {
   readonly durable?: boolean | undefined
@@ -37,6 +38,7 @@ export interface Header {
  * The properties of a message (AMQP 1.0 section 3.2.4).
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Properties {
   readonly messageId?: AmqpValue.MessageId | undefined
@@ -64,6 +66,7 @@ export interface Properties {
  * symbols, those of application properties strings.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface AmqpAnnotatedMessage {
   readonly header?: Header | undefined
@@ -238,7 +241,11 @@ const writeProperties = (
   writer.end(list, 13)
 }
 
-/** Decodes a whole message. Throws a DecodeProblem where the bytes are none. */
+/**
+ * Decodes a whole message. Throws a DecodeProblem where the bytes are none.
+ *
+ * @since 0.1.0
+ */
 export const decode = (bytes: Uint8Array): AmqpAnnotatedMessage => {
   if (bytes.length === 0) throw new DecodeProblem("there are no bytes")
   // Values are views: what becomes of the caller's bytes is not theirs to share, nor is a pool theirs to keep.

@@ -1,0 +1,132 @@
+import { assert, describe, it } from "@effect/vitest"
+import { existsSync, readFileSync } from "node:fs"
+import { dirname, join, normalize } from "node:path"
+import * as CodeBlocks from "./support/codeBlocks.ts"
+
+/** A declaration that users can name, with what is written above it. */
+interface Export {
+  readonly name: string
+  readonly isValue: boolean
+  readonly doc: string
+}
+
+const declaration =
+  /^(?:(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\n)?export (?:declare )?(const|function|class|interface|type) (\w+)/gm
+
+const declared = (text: string): ReadonlyArray<Export> =>
+  Array.from(text.matchAll(declaration), ([, doc, kind, name]) => ({
+    name: name!,
+    isValue: kind === "const" || kind === "function",
+    doc: doc ?? ""
+  })).filter(({ doc }) => !doc.includes("@internal"))
+
+/** What a module exports: its own declarations, and those that it takes from others. */
+const exportsOf = ({ path, text }: CodeBlocks.Page): ReadonlyArray<Export> => {
+  const imported = new Map<string, string>()
+  for (const [, names, from] of text.matchAll(/import (?:type )?\{([^}]*)\} from "(\.[^"]+)"/g)) {
+    for (const name of names!.match(/\w+/g) ?? []) imported.set(name, from!)
+  }
+  const passedOn = Array.from(
+    text.matchAll(/^export (?:type )?\{([^}]*)\}(?: from "([^"]+)")?/gm),
+    ([, names, from]) =>
+      (names!.match(/\w+/g) ?? []).flatMap((name) => {
+        const file = join(CodeBlocks.root, normalize(join(dirname(path), from ?? imported.get(name) ?? "")))
+        assert.isTrue(existsSync(file), `${path} passes on ${name}, which is found nowhere`)
+        const found = declared(readFileSync(file, "utf8")).filter((one) => one.name === name)
+        return found.length > 0 ? found : [{ name, isValue: false, doc: "" }]
+      })
+  ).flat()
+  return [...declared(text), ...passedOn]
+}
+
+/** What stands in the groups of the reference. */
+const categories = new Set([
+  "accessors",
+  "codecs",
+  "combinators",
+  "configuration",
+  "constructors",
+  "conversions",
+  "destructors",
+  "errors",
+  "formatting",
+  "guards",
+  "layers",
+  "models",
+  "observing",
+  "operations",
+  "parsing",
+  "running",
+  "schedules",
+  "schemas",
+  "services",
+  "settlement",
+  "streams",
+  "unions"
+])
+
+const problemsOf = (module: CodeBlocks.Page): ReadonlyArray<string> =>
+  exportsOf(module).flatMap(({ doc, isValue, name }) => {
+    const category = /@category (.*?)(?: \*\/|\n)/.exec(doc)?.[1]
+    const problems = []
+    if (!/^\/\*\*\n \* [^@\s]/.test(doc)) problems.push("says nothing of itself")
+    if (!/\n \* @since \d+\.\d+\.\d+\n/.test(doc)) problems.push("has no @since")
+    if (category === undefined || !categories.has(category)) {
+      problems.push(`has no @category that is known: ${category}`)
+    }
+    if (isValue && category !== "guards" && !/\n \* @example\n \* ```ts\n/.test(doc)) problems.push("has no @example")
+    return problems.map((problem) => `${module.path}: ${name} ${problem}`)
+  })
+
+/** What is written anew at present. */
+const open = new Set(
+  [
+    "AutoLockRenewer",
+    "ServiceBusDeadLetters",
+    "ServiceBusProcessor",
+    "ServiceBusReceiver",
+    "ServiceBusSender",
+    "ServiceBusSession"
+  ]
+    .map((name) => `src/${name}.ts`)
+)
+
+describe("the docstrings of the public modules", () => {
+  for (const module of CodeBlocks.modules()) {
+    if (module.path === "src/index.ts" || open.has(module.path)) continue
+    it(module.path, () => {
+      assert.isAbove(exportsOf(module).length, 0)
+      assert.deepStrictEqual(problemsOf(module), [])
+      if (module.path !== "src/emulator/Controls.ts") {
+        assert.match(module.text, /^\/\*\*\n(?: \*.*\n)* \* @module.*\n \* @since \d/)
+      }
+    })
+  }
+
+  it("a docstring that lacks something is found", () => {
+    const text = [
+      "/** Makes one. @category constructors */",
+      "export const make = 1",
+      "/**",
+      " * Makes another.",
+      " *",
+      " * @category makers",
+      " * @since 0.1.0",
+      " */",
+      "export const other = 1",
+      "export interface Options {}",
+      "/** Ours. @internal */",
+      "export const hidden = 1"
+    ].join("\n")
+    assert.deepStrictEqual(problemsOf({ path: "wrong", text }), [
+      "wrong: make says nothing of itself",
+      "wrong: make has no @since",
+      "wrong: make has no @example",
+      "wrong: other has no @category that is known: makers",
+      "wrong: other has no @example",
+      "wrong: Options says nothing of itself",
+      "wrong: Options has no @since",
+      "wrong: Options has no @category that is known: undefined"
+    ])
+  })
+})
