@@ -4,8 +4,8 @@ import { dirname, join } from "node:path"
 import * as CodeBlocks from "./support/codeBlocks.ts"
 import * as OptionTables from "./support/optionTables.ts"
 
-/** Proves each time that a block that is wrong is found, and where. */
-const broken: CodeBlocks.Page = {
+/** Prove each time that a block that is wrong is found, and where: in a page, and in a docstring. */
+const wrong: ReadonlyArray<CodeBlocks.Page> = [{
   path: "a page that is wrong",
   text: [
     "<!-- given",
@@ -16,10 +16,25 @@ const broken: CodeBlocks.Page = {
     "const wrong: number = yield* sender.send({ body: id })",
     "```"
   ].join("\n")
-}
+}, {
+  path: "a module that is wrong.ts",
+  text: [
+    "/**",
+    " * Sends.",
+    " *",
+    " * @example",
+    " * ```ts",
+    " * import { Settlement } from \"effect-service-bus\"",
+    " *",
+    " * export const wrong: number = Settlement.complete",
+    " * ```",
+    " */",
+    "export const send = () => undefined"
+  ].join("\n")
+}]
 
 const pages = [...CodeBlocks.markdown(), ...CodeBlocks.modules()]
-const blocks = [...pages, broken].flatMap(CodeBlocks.blocksOf)
+const blocks = [...pages, ...wrong].flatMap(CodeBlocks.blocksOf)
 CodeBlocks.write(blocks)
 
 describe("the code blocks of the documentation", () => {
@@ -33,14 +48,10 @@ describe("the code blocks of the documentation", () => {
   }
 
   it("a block that does not compile is found, with its line", async () => {
-    const problems = await checked
+    const found = (await checked).filter(({ page }) => !pages.some(({ path }) => path === page))
     assert.deepStrictEqual(
-      problems.filter(({ page }) => !pages.some(({ path }) => path === page)).map(({ error, line, page }) => ({
-        page,
-        line,
-        code: error.slice(0, "error TS2322".length)
-      })),
-      [{ page: broken.path, line: 6, code: "error TS2322" }]
+      found.map(({ error, line, page }) => `${page}:${line}: ${error.slice(0, "error TS2322".length)}`).toSorted(),
+      ["a module that is wrong.ts:8: error TS2322", "a page that is wrong:6: error TS2322"]
     )
   }, 120_000)
 
