@@ -1,3 +1,6 @@
+/**
+ * `withLock` keeps the lock of a message for as long as its work takes or was said, and ends the work when the lock is lost.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import {

@@ -1,3 +1,4 @@
+/** Connection strings: parsed, refused without showing a secret, formatted, and read from the configuration. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"

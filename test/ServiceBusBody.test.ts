@@ -1,3 +1,4 @@
+/** Body codecs: what each writes, what it reads, and what it says of a body that it cannot. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"

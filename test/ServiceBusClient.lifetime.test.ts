@@ -1,3 +1,4 @@
+/** What a scope opens is closed with it, in whatever moment it ends: links, connections, fibers, timers and sockets. */
 import { assert, describe, it } from "@effect/vitest"
 import { AutoLockRenewer, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -86,7 +87,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(yield* emulator.connections, 0)
       }))
 
-    test("interrupting make at any moment leaves nothing behind", () =>
+    test("interrupting make at any moment leaves nothing open", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         for (let turns = 0; turns < 60; turns++) {
@@ -161,7 +162,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* receiver.renewLock(message).pipe(failsWith("ServiceBusConnectionError"))
       }))
 
-    test("a client that is closed fails whoever makes something of it", () =>
+    test("a client that is closed fails what is made of it", () =>
       Effect.gen(function*() {
         const context = yield* Effect.scoped(
           Effect.flatMap(
@@ -205,7 +206,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* Scope.close(scope, Exit.void)
       })))
 
-    test("a hundred losses leave no timer behind", () =>
+    test("a hundred losses leave no timer", () =>
       counted(Effect.fnUntraced(function*(sleeping) {
         const emulator = yield* Emulator.Emulator
         const sender = yield* ServiceBusSender.make(Texts)

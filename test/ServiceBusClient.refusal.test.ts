@@ -1,3 +1,4 @@
+/** What a client is refused, and by which error: entities, credentials, options and hosts. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ConnectionString,
@@ -42,7 +43,7 @@ const policies: ReadonlyArray<Emulator.Policy> = [
   { name: "send", key: Redacted.make(keys.send), rights: ["Send"] }
 ]
 
-/** What every variant refuses, whoever asks. */
+/** What every variant refuses, for any credential. */
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { test } = testsOf(name, layerFor)

@@ -1,3 +1,6 @@
+/**
+ * Each kind of credential is accepted, refused with a reason and without its secret, and rotated while links stay up.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Redacted, Ref } from "effect"
 import {

@@ -1,3 +1,4 @@
+/** Dead letters are browsed, counted and purged over `$management`, without a link of their own. */
 import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusBody,
@@ -192,7 +193,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(originals(yield* emulator.messages(Texts)), ["1", "2"])
         yield* passing(Effect.sleep("10 millis"))
         assert.strictEqual(yield* ServiceBusDeadLetters.purge(Texts, { transfer: true }), 3)
-        // A subscription has one, with or without anything in it; a topic has none, and nobody sends to one.
+        // A subscription has one, with or without anything in it; a topic has none, and none is sent to.
         assert.strictEqual(yield* ServiceBusDeadLetters.purge(Alpha, { transfer: true }), 0)
         assert.lengthOf(yield* emulator.messages(ServiceBusEntity.transferDeadLetter(Alpha)), 0)
         yield* ServiceBusSender.make(`${Texts.path}/$Transfer/$DeadLetterQueue`).pipe(failsWith("InvalidOptionError"))

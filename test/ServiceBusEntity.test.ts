@@ -1,3 +1,4 @@
+/** Contracts of entities: their constructors, their sub-queues, and which names are refused. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as ServiceBusBody from "../src/ServiceBusBody.ts"

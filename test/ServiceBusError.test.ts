@@ -1,3 +1,4 @@
+/** Every class of error says what happened and what to do, and `retrySchedule` follows its advice. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

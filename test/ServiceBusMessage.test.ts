@@ -1,3 +1,4 @@
+/** A received message sent on: what its copy keeps to the AMQP type, what it leaves out, and what stands over it. */
 import { assert, describe } from "@effect/vitest"
 import {
   AmqpValue,

@@ -1,3 +1,4 @@
+/** Settlements are plain values. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Schedule from "effect/Schedule"
@@ -14,7 +15,7 @@ const all: ReadonlyArray<Settlement.Settlement> = [
 ]
 
 describe("Settlement", () => {
-  it("complete is a value that nobody changes", () => {
+  it("complete is a value that cannot be changed", () => {
     assert.deepStrictEqual(Settlement.complete, { _tag: "Complete" })
     assert.isTrue(Object.isFrozen(Settlement.complete))
   })

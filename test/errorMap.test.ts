@@ -1,3 +1,4 @@
+/** Each condition, status and failure of a socket becomes its error, with the text of the peer made safe. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as errorMap from "../src/internal/errorMap.ts"

@@ -1,3 +1,4 @@
+/** Values of every wrong kind are typed errors before anything is on the wire, in every function that takes options. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   AmqpAnnotatedMessage,
@@ -656,7 +657,7 @@ describe("nonsense", () => {
   it.effect("in what is to be called, and in constructors", () =>
     Effect.gen(function*() {
       yield* (yield* Emulator.Emulator).send(Held, [{ body: "", sessionId: "a" }])
-      const rejecting = () => Promise.reject(new Error("nobody hears it"))
+      const rejecting = () => Promise.reject(new Error("it is not heard"))
       for (const work of [5, null, () => 5, rejecting]) {
         const given = work as unknown as () => Effect.Effect<void>
         assert.strictEqual((yield* Effect.flip(ServiceBusSession.use(Held, "a", given)))._tag, "InvalidOptionError")

@@ -1,3 +1,4 @@
+/** A peer that falls silent or answers nothing is given up in time, and one that is only slow is not. */
 import { assert, describe, it } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -70,7 +71,7 @@ const suite = () =>
             assert.deepStrictEqual(yield* receiver.receive({ maxWait: "20 millis" }), [])
           })
         ))
-        // And the broker is left by everybody.
+        // And the broker has no connection left.
         yield* until(Effect.map(emulator.connections, (connections) => connections === 0))
       }), { timeout: 20_000 })
 

@@ -1,3 +1,4 @@
+/** What a lock and a message that is kept cost of the heap. */
 import { assert, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"

@@ -1,3 +1,4 @@
+/** Dead letters sent again: which, where to, once each, and what is left where it fails on the way. */
 import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusDeadLetters,

@@ -1,3 +1,4 @@
+/** The main job on small files of its own: every line is accounted for, and what goes wrong is found. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Result, Stream } from "effect"

@@ -186,7 +186,7 @@ it.layer(NamespaceLive, { excludeTestServices: true })("the official client", (i
         const [message] = await waiting
         assert.strictEqual(message!.body, "late")
         await receiver.completeMessage(message!)
-        // Drained: what is sent while nobody asks stays in the queue.
+        // Drained: what is sent while no receiver asks stays in the queue.
         await client.createSender("nothing").sendMessages({ body: "later" })
         const other = client.createReceiver("nothing", { receiveMode: "receiveAndDelete" })
         assert.strictEqual((await other.receiveMessages(1))[0]!.body, "later")

@@ -1,3 +1,6 @@
+/**
+ * Tokens: used while they are good, replaced in time or where they are doubted, and what a provider that fails costs.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
@@ -136,7 +139,7 @@ describe("tokens", () => {
       assert.strictEqual(error.cause, cause)
     }))
 
-  it.live("a provider that fails while the last token is good costs nobody anything", () =>
+  it.live("a provider that fails while the last token is good costs no caller anything", () =>
     Effect.gen(function*() {
       const { emulator, tokens } = yield* Effect.map(Emulator.Emulator, (emulator) => ({
         emulator,

@@ -1,3 +1,4 @@
+/** What a client knows of its connection: its state, its health, and how it is given up and opened again. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ConnectionString,
@@ -119,7 +120,7 @@ const networked = () =>
       }))
 
     for (const how of ["freeze", "halve"] as const) {
-      it.effect(`a line that falls silent (${how}) is left for a new one, and nobody is told`, () =>
+      it.effect(`a connection that falls silent (${how}) is left for a new one, and no caller is told`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const silent = yield* proxy(emulator.port)
@@ -209,7 +210,7 @@ const networked = () =>
       }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))
   })
 
-describe("Recovery", () => {
+describe("Connection state", () => {
   both(suite)
   networked()
 })

@@ -1,3 +1,4 @@
+/** What each operation that is under way says when its connection is lost, and how the next one goes on. */
 import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
@@ -202,7 +203,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           yield* receiver.renewLock(message!).pipe(AutoLockRenewer.withLock(receiver, message!))
         }), once)
 
-      test(`whoever tries again after the connection is ${how} finds a new one`, () =>
+      test(`what is tried again after the connection is ${how} finds a new one`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const sender = yield* ServiceBusSender.make(Texts)
@@ -223,7 +224,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           assert.strictEqual(yield* emulator.connections, 1)
         }), once)
 
-      test(`making many at once while the connection is ${how} neither hangs nor leaves one behind`, () =>
+      test(`making many at once while the connection is ${how} neither hangs nor leaves one open`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const attach = (i: number): Effect.Effect<unknown, ServiceBusError.AttachError, Services | Scope.Scope> =>

@@ -1,3 +1,4 @@
+/** Links and connections that are idle are ended by the broker, and opened again by the next use. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -45,7 +46,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isUndefined(sending.dead())
         yield* passes("9 minutes")
         assert.include(sending.dead()?.message, "AmqpMessagePublisher.IdleTimerExpired")
-        // And nobody who uses them notices.
+        // And no caller notices.
         yield* sender.send({ body: "", messageId: "late" })
         assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 2 })).slice(1), ["late"])
       }))
@@ -156,6 +157,6 @@ const suite = (name: Name, layerFor: LayerFor) =>
       }))
   })
 
-describe("Recovery", () => {
+describe("Idle links", () => {
   suite("in memory", inMemory)
 })

@@ -1,3 +1,4 @@
+/** Senders, receivers, streams and processors go on after their link or their connection was lost. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

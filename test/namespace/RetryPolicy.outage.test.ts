@@ -1,3 +1,4 @@
+/** What is tried again while the broker is away loses nothing, counts its attempts, and ends with its scope. */
 import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
@@ -309,7 +310,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         }
       }), { timeout: 20_000 })
 
-    test("a hundred losses leave no fiber, link or listener behind", () =>
+    test("a hundred losses leave no fiber, link or listener", () =>
       passing(Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const sender = yield* ServiceBusSender.make(Texts)
@@ -332,4 +333,4 @@ const suite = (name: Name, layerFor: LayerFor) =>
       })), client)
   })
 
-describe("Recovery", () => both(suite))
+describe("Outages", () => both(suite))

@@ -1,3 +1,4 @@
+/** While the service throttles, every operation of the namespace waits for as long as it advises. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -48,7 +49,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(Duration.toMillis(plain.retryAfter), 10_000)
       }), once)
 
-    clock("everybody of the namespace waits for as long, and no longer", () =>
+    clock("every caller of the namespace waits for as long, and no longer", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Texts, texts(1))
@@ -100,7 +101,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(yield* emulator.messages(Texts), [])
       }), once)
 
-    clock("it opens by time alone: interrupting who was throttled changes nothing", () =>
+    clock("it opens by time alone: interrupting a caller that was throttled changes nothing", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const sender = yield* ServiceBusSender.make(Texts)
@@ -144,6 +145,6 @@ const suite = (name: Name, layerFor: LayerFor) =>
       }))
   })
 
-describe("Recovery", () => {
+describe("Throttling", () => {
   suite("in memory", inMemory)
 })

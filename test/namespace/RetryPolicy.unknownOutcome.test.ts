@@ -1,3 +1,4 @@
+/** An operation whose outcome is unknown never says that it failed, whatever its next try meets. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
@@ -137,7 +138,7 @@ const onLinks = new Set(["send", "sendAll", "sink", "retryAfter"])
 
 /** One that may pass and never does, and one that is final: neither reaches the broker. */
 const endings = {
-  "finds nobody": (emulator: Emulator.Controls) => emulator.stop,
+  "finds no broker": (emulator: Emulator.Controls) => emulator.stop,
   "is refused": (emulator: Emulator.Controls) =>
     Effect.andThen(
       emulator.fail({

@@ -1,3 +1,4 @@
+/** A handler that ends as interrupted without having been interrupted is a handler that fails. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -23,7 +24,7 @@ import {
 } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
 
-/** The ways in which user code ends as interrupted though nobody of this library interrupted it. */
+/** The ways in which user code ends as interrupted though this library did not interrupt it. */
 const ways: ReadonlyArray<readonly [string, Effect.Effect<never>]> = [
   ["fails as interrupted", Effect.interrupt],
   [

@@ -1,3 +1,4 @@
+/** A processor of batches, and a handler that is tried again in place. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -256,7 +257,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
               Effect.onInterrupt(() => Effect.sync(() => interrupted = true))
             ), { size: 3, within: "1 second", prefetch: 1 })
         yield* started.await
-        // Settled behind the processor's back: the broker refuses to renew what it does not hold.
+        // Settled without the processor: the broker refuses to renew what it does not hold.
         yield* emulator.fail({ operation: "renew", error: { condition: "com.microsoft:message-lock-lost" } })
         yield* emulator.idle
         yield* TestClock.adjust("21 seconds")

@@ -1,3 +1,4 @@
+/** A processor over messages: concurrency, settlement by result and failure, pause, drain and interruption. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -147,7 +148,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           }
         })
         yield* reached(processor, ({ completed }) => completed === 2)
-        // Nobody says what becomes of it: it is given back, again and again, until the broker has enough.
+        // It has no settlement: it is given back, again and again, until it has failed as often as it may.
         yield* until(Effect.map(emulator.counters(Texts), ({ deadLettered }) => deadLettered === 1))
         const counts = yield* processor.drain
         assert.deepInclude(counts, { completed: 2, abandoned: 1, failed: 11, released: 10, unsettled: 0 })

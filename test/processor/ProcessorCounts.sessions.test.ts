@@ -1,3 +1,4 @@
+/** The counts of a session processor add up, whatever its handlers and its sessions do. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
@@ -95,7 +96,7 @@ const act = Effect.fnUntraced(function*(behaviour: typeof Behaviour.Type) {
 const entities = [Emulator.entity(Carts, { lockDuration: "10 seconds", maxDeliveryCount: 2000 })]
 const broker = Layer.merge(inMemory({ entities }), Logger.layer([]))
 
-describe("The books of a session processor", () => {
+describe("The counts of a session processor", () => {
   it.effect.prop(
     "every delivery has one outcome, sessions and handlers are never too many, order holds, and nothing stays locked",
     {

@@ -1,3 +1,4 @@
+/** The counts of a processor add up, whatever its handlers do. */
 import { assert, describe, it } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -70,7 +71,7 @@ const act = Effect.fnUntraced(function*(behaviour: typeof Behaviour.Type, state:
 const entities = [Emulator.entity(Texts, { lockDuration: "10 seconds", maxDeliveryCount: 2000 })]
 const broker = Layer.merge(inMemory({ entities }), Logger.layer([]))
 
-describe("The books of a processor", () => {
+describe("The counts of a processor", () => {
   it.effect.prop(
     "every delivery has one outcome, the broker says the same, and handlers are never too many",
     {

@@ -1,3 +1,4 @@
+/** What a session processor calls when the work on a session begins and ends, and what it is told meanwhile. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -202,7 +203,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         }
       }))
 
-    test("interrupted at any point of its start, a processor leaves nothing behind", () =>
+    test("interrupted at any point of its start, a processor leaves nothing open", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Carts, ["a", "b", "c"].flatMap((id) => of(id, "1")))

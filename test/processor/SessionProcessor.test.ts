@@ -1,3 +1,4 @@
+/** A processor over sessions: one after the other in each slot, messages in order, given up when they are idle. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusEntity, ServiceBusProcessor, ServiceBusSession, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -64,7 +65,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(yield* processor.counts, { completed: 1, deadLettered: 2, failed: 1 })
       }))
 
-    test("an abandoned message comes before those behind it", () =>
+    test("an abandoned message comes before those after it", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Carts, of("a", "1", "2", "3"))

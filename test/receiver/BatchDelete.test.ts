@@ -1,3 +1,4 @@
+/** Messages deleted at the broker without receiving them: up to a number, oldest first, older than a time. */
 import { assert, describe, it } from "@effect/vitest"
 import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

@@ -1,3 +1,4 @@
+/** Deferred messages are received by their sequence numbers. */
 import { assert, describe } from "@effect/vitest"
 import { AutoLockRenewer, ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

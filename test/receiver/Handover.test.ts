@@ -1,3 +1,4 @@
+/** What is taken is given to its caller, or is there again, at whichever step the caller is interrupted. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -91,7 +92,7 @@ describe("what is taken is given to its caller, or is there again", () => {
       }))
   }
 
-  test("receive in receive-and-delete mode, of what cannot be decoded: the failure is told to somebody", () =>
+  test("receive in receive-and-delete mode, of what cannot be decoded: the failure is told to a caller", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       const total = 2000
@@ -164,7 +165,7 @@ describe("what is taken is given to its caller, or is there again", () => {
       assert.deepStrictEqual(got, numbers)
     }))
 
-  test("receiveDeferred waits for the answer to one before it that nobody waits for any more", () =>
+  test("receiveDeferred waits for the answer to one before it that has no caller any more", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       const peekLock = yield* ServiceBusReceiver.make(Texts)
@@ -184,7 +185,7 @@ describe("what is taken is given to its caller, or is there again", () => {
       }
     }))
 
-  test("receiveDeferred is not asked again for a caller who is gone", () =>
+  test("receiveDeferred is not asked again for a caller that is gone", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       yield* emulator.send(Texts, texts(1))
@@ -202,7 +203,7 @@ describe("what is taken is given to its caller, or is there again", () => {
       assert.lengthOf(yield* passing(destructive.receiveDeferred([message!.sequenceNumber])), 1)
     }))
 
-  test("a session that is accepted is held by somebody, or given up", () =>
+  test("a session that is accepted is held by a caller, or given up", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       yield* emulator.send(Carts, [{ body: "", sessionId: "a" }])
@@ -229,7 +230,7 @@ describe("what is taken is given to its caller, or is there again", () => {
             given++
             yield* Scope.close(held, Exit.void)
           }
-          // Where it is neither held nor given up, nobody gets it while the outer scope lasts.
+          // Where it is neither held nor given up, no other gets it while the outer scope lasts.
           yield* passing(Effect.scoped(ServiceBusSession.accept(Carts, "a")))
         }
       }

@@ -72,7 +72,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
       return { sizes, restore }
     }
 
-    test("lockState says what is known of a lock, and asks nobody", () =>
+    test("lockState says what is known of a lock, and asks for nothing", () =>
       Effect.gen(function*() {
         const { message, receiver } = yield* locked()
         const state = yield* AutoLockRenewer.lockState(receiver, message)
@@ -114,7 +114,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         )
       }), half)
 
-    test("whoever stops watching leaves nothing behind", () =>
+    test("a watch that stops leaves nothing", () =>
       Effect.gen(function*() {
         const { message, receiver } = yield* locked()
         const { wheel } = internalsOf(receiver).receiving
@@ -146,7 +146,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(yield* AutoLockRenewer.renewals(receiver), 3)
       }), half)
 
-    clock("watchLock sees a lock that nobody keeps end", () =>
+    clock("watchLock sees a lock that is not kept end", () =>
       Effect.gen(function*() {
         const { emulator, message, receiver } = yield* locked()
         const watching = yield* start(Stream.runCollect(AutoLockRenewer.watchLock(receiver, message)))
@@ -248,8 +248,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
         // Settled where the client does not see it.
         const lost = messages[3]!
         const other = yield* ServiceBusReceiver.make(Texts)
-        const behind = internalsOf(other).receiving
-        yield* behind.namespace.withManagementNode("texts", behind.isOpen, (node, timeout) =>
+        const state = internalsOf(other).receiving
+        yield* state.namespace.withManagementNode("texts", state.isOpen, (node, timeout) =>
           management.updateDisposition(node, {
             entity: "texts",
             tokens: [lost.lockToken],
@@ -398,7 +398,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           assert.strictEqual((yield* emulator.counters(Texts)).lockExpired, 0)
         }), half)
 
-      clock(`a buffered message whose lock ran out reaches nobody, with a wall clock ${title}`, () =>
+      clock(`a buffered message whose lock ran out reaches no caller, with a wall clock ${title}`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           yield* emulator.send(Texts, texts(3))
@@ -556,7 +556,7 @@ describe("LockRenewal", () => {
       }))
   }
 
-  it.effect("keeps nothing that is settled or that nobody cares for", () =>
+  it.effect("keeps nothing that is settled or has no keeper any more", () =>
     Effect.gen(function*() {
       const { clock, ...self } = yield* renewing(() => Effect.void)
       let held = true
@@ -610,7 +610,7 @@ describe("LockRenewal", () => {
       }))
   }
 
-  it.effect("two who keep one lock renew it once", () =>
+  it.effect("two keepers of one lock renew it once", () =>
     Effect.gen(function*() {
       const { clock, ...self } = yield* renewing(() => Effect.void)
       const first = keep(clock, "a", { duration: 30_000 })

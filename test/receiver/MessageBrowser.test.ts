@@ -1,3 +1,4 @@
+/** Messages are peeked in every state, and none is locked. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

@@ -1,3 +1,4 @@
+/** `maxWait` bounds a receive whatever else the client waits for. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
@@ -80,7 +81,7 @@ describe("maxWait", () => {
       const lost = linkOf(receiver)
       yield* emulator.stop
       yield* until(Effect.sync(() => lost.dead() !== undefined))
-      // Nobody is there: each try fails, and the last one's error is told.
+      // No broker is there: each try fails, and the last one's error is told.
       const { millis } = yield* lasting(
         receiver.receive({ maxWait: "1 second" }).pipe(failsWith("ServiceBusCommunicationError"))
       )

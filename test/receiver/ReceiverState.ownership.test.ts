@@ -1,4 +1,4 @@
-/** Who has a message when something goes wrong: sent once, taken by one, and settled by whoever still has it. */
+/** Who has a message when something goes wrong: sent once, taken by one, and settled by the one that still has it. */
 import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusBody,
@@ -283,4 +283,4 @@ const suite = (name: Name, layerFor: LayerFor) =>
       }))
   })
 
-describe("Custody", () => both(suite))
+describe("Ownership of messages", () => both(suite))

@@ -1,3 +1,4 @@
+/** Receiving messages: how many, for how long, in which mode, and what stays with the broker. */
 import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
@@ -174,7 +175,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(idsOf(yield* Fiber.join(fiber)), ["0", "1"])
       }))
 
-    test("an interrupted receive loses nothing and leaves no credit behind", () =>
+    test("an interrupted receive loses nothing and leaves no credit", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const receiver = yield* ServiceBusReceiver.make(Texts)
@@ -182,7 +183,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.send(Texts, texts(2))
         yield* until(Effect.map(emulator.counters(Texts), ({ delivered }) => delivered === 2))
         yield* Fiber.interrupt(fiber)
-        // Nobody takes these: they stay with the broker, unlocked.
+        // No receiver takes these: they stay with the broker, unlocked.
         yield* emulator.send(Texts, texts(2, 2))
         assert.strictEqual((yield* emulator.counters(Texts)).delivered, 2)
         assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 10 })), ["0", "1", "2", "3"])
@@ -210,7 +211,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           receivers,
           (receiver) => start(receiver.receive({ max: 100, maxWaitAfterFirst: name === "in memory" ? 0 : "20 millis" }))
         )
-        // On the same connection, behind the credit of all three.
+        // On the same connection, after the credit of all three.
         yield* emulator.idle
         yield* sender.sendAll(texts(90))
         const taken = yield* Effect.forEach(fibers, (fiber) => Fiber.join(fiber))

@@ -1,3 +1,4 @@
+/** A body that does not decode is dead-lettered, abandoned or told, as was chosen. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

@@ -1,3 +1,4 @@
+/** The messages of a receiver as a stream, and `settleEach` over it. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -51,7 +52,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const seen: Array<string> = []
         const fiber = yield* start(
           Stream.runForEach(receiver.messages, (message) =>
-            // Longer than the wait: time in which nobody pulls does not count.
+            // Longer than the wait: time in which nothing is pulled does not count.
             Effect.andThen(
               Effect.sleep("40 seconds"),
               Effect.andThen(
@@ -72,7 +73,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isUndefined(fiber.pollUnsafe())
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(fiber)
-        // Over is over: the next stream waits anew, and no credit is left behind.
+        // Over is over: the next stream waits anew, and no credit is left.
         yield* emulator.send(Texts, [{ body: "next" }])
         yield* emulator.idle
         assert.strictEqual((yield* emulator.counters(Texts)).delivered, 3)
@@ -146,7 +147,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const receiver = yield* ServiceBusReceiver.make(Texts)
         const taken = yield* receiver.messages.pipe(Stream.take(3), Stream.runCollect)
         assert.deepStrictEqual(idsOf(taken), ["0", "1", "2"])
-        // The stream left no credit with the broker, and nothing locked that nobody has.
+        // The stream left no credit with the broker, and nothing locked that no caller has.
         assert.strictEqual(wireOf(receiver).rhea.credit, 0)
         yield* emulator.idle
         yield* until(Effect.map(
@@ -184,7 +185,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(idsOf(yield* receiver.receive()), ["2"])
       }))
 
-    test("interrupting a stream gives back what nobody pulled", () =>
+    test("interrupting a stream gives back what was not pulled", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const receiver = yield* ServiceBusReceiver.make(Texts)

@@ -1,3 +1,4 @@
+/** `Settlement.retryAfter` sends a copy for later and completes the message. */
 import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,

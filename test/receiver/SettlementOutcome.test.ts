@@ -1,3 +1,6 @@
+/**
+ * Settlements that cannot be written as they were said: cut where that is harmless, refused or dead-lettered otherwise.
+ */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -320,7 +323,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
       }))
 
     clock(
-      "the copy of a retry whose properties have no room for what it adds: dead-lettered, and the others go on",
+      "the copy of a retry whose properties have no space for what it adds: dead-lettered, and the others go on",
       () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
@@ -355,9 +358,9 @@ const suite = (name: Name, layerFor: LayerFor) =>
           assert.deepInclude(yield* processor.counts, { received: 4, deadLettered: 1, retried: 3, failed: 1 })
           yield* processor.drain
           const [letter] = yield* emulator.deadLetters(Texts)
-          // There is no room for our reason either.
+          // There is no space for our reason either.
           assert.deepInclude(letter, { messageId: "3", deadLetterReason: "HeaderSizeExceeded" })
-          // What has less room is put off or refused here, never by the broker.
+          // What has less space is put off or refused here, never by the broker.
           const seen = new Set<string>()
           for (let length = 1_000; length < 1_500; length += 7) {
             const exit = yield* Effect.exit(sender.send({ body: "", applicationProperties: properties(length) }))

@@ -1,3 +1,6 @@
+/**
+ * Settlements that are refused, interrupted or without an answer: each message is given back, settled again, or of unknown outcome.
+ */
 import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
@@ -38,7 +41,7 @@ const busy = (seconds: number) => ({
   description:
     `The request was terminated because the entity is being throttled. Please wait ${seconds} seconds and try again.`
 })
-const Rooms = ServiceBusEntity.queue("rooms", { body: ServiceBusBody.text, sessions: true })
+const Tables = ServiceBusEntity.queue("tables", { body: ServiceBusBody.text, sessions: true })
 const gone = { condition: "com.microsoft:message-lock-lost" }
 
 /** From here on, one disposition of a receiver leaves; the others never do. */
@@ -53,7 +56,7 @@ const onlyFirstLeaves = (receiver: object): void => {
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
-    const { clock, test } = testsWith(name, layerFor, [Emulator.entity(Rooms)])
+    const { clock, test } = testsWith(name, layerFor, [Emulator.entity(Tables)])
 
     clock(
       "what a busy peer refused is settled after the advice, also where another of the call had lost its lock",
@@ -228,7 +231,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(counts, { received: 3, completed: 2, unsettled: 1 })
       }))
 
-    clock("who watches a lock hears at once that its message was handed over", () =>
+    clock("a watch of a lock is told at once that its message was handed over", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Texts, texts(1))
@@ -240,7 +243,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isDefined(watching.pollUnsafe())
       }))
 
-    test("onFailure, verdicts and iterables that throw give every message back", () =>
+    test("onFailure, results of handlers and iterables that throw give every message back", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Texts, texts(2))
@@ -306,14 +309,14 @@ const suite = (name: Name, layerFor: LayerFor) =>
       () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
-          yield* emulator.send(Rooms, [{ body: "0", sessionId: "a" }, { body: "1", sessionId: "a" }])
+          yield* emulator.send(Tables, [{ body: "0", sessionId: "a" }, { body: "1", sessionId: "a" }])
           yield* emulator.fail({ operation: "settle", error: busy(4) })
           const seen: Array<string> = []
-          const processor = yield* ServiceBusProcessor.makeSessions(Rooms, (body) => {
+          const processor = yield* ServiceBusProcessor.makeSessions(Tables, (body) => {
             seen.push(body)
             return Effect.void
           }, { concurrentSessions: 1 })
-          yield* passing(until(Effect.map(emulator.counters(Rooms), ({ completed }) =>
+          yield* passing(until(Effect.map(emulator.counters(Tables), ({ completed }) =>
             completed === 2)))
           const report = yield* passing(processor.drain)
           assert.deepStrictEqual(seen, ["0", "0", "1"])
@@ -345,4 +348,4 @@ const suite = (name: Name, layerFor: LayerFor) =>
       }))
   })
 
-describe("Settling in trouble", () => both(suite))
+describe("Settlements that fail", () => both(suite))

@@ -1,3 +1,4 @@
+/** Every settlement, of one message and of many, on the link and by lock token. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusMessage, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

@@ -275,7 +275,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.lengthOf(yield* stored, 3)
         yield* TestClock.adjust("1 millis")
         assert.lengthOf(yield* stored, 4)
-        // The end of the stream waits for nobody.
+        // The end of the stream does not wait for the answer.
         yield* Queue.offerAll(source, texts(1, 4))
         yield* Queue.end(source)
         assert.deepStrictEqual(yield* Fiber.join(fiber), { sent: 5, rejected: [] })

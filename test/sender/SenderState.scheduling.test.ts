@@ -1,3 +1,4 @@
+/** Messages are scheduled for a time and cancelled before it. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

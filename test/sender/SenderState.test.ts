@@ -1,3 +1,4 @@
+/** Sending messages: alone, in batches up to the limits of the link, and what is refused before the wire. */
 import { assert, describe } from "@effect/vitest"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

@@ -1,3 +1,4 @@
+/** Sessions that are lost, and waits for a session whose connection or scope ends. */
 import { assert, describe } from "@effect/vitest"
 import { AutoLockRenewer, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -25,7 +26,7 @@ const messagesOf = (sessionId: string, n: number) =>
 
 const lost = { condition: "com.microsoft:session-lock-lost" }
 
-/** How sessions end that nobody gave up, and how accepting them ends. */
+/** How sessions end that were not given up, and how accepting them ends. */
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { clock, test } = testsWith(name, layerFor, [
@@ -132,7 +133,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         }))
     }
 
-    test("whoever waits for a session when its scope or its connection ends has none, and no place", () =>
+    test("a caller that waits for a session when its scope or its connection ends has none, and no place", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const waiting = yield* start(Effect.scoped(ServiceBusSession.acceptNext(Carts, { wait: "5 minutes" })))
@@ -165,7 +166,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         ]
       ] as const
     ) {
-      test(`whoever waits for a session while ${how} waits on`, () =>
+      test(`a caller that waits for a session while ${how} waits on`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const waiting = yield* start(ServiceBusSession.acceptNext(Carts, { wait: "5 minutes" }))

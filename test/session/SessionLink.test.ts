@@ -1,3 +1,4 @@
+/** A session is held by one receiver: accepted, received from in order, its lock renewed, its state kept. */
 import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
@@ -87,7 +88,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isTrue(Option.isNone(none))
       }))
 
-    test("whoever waits for a session gets the next one", () =>
+    test("a caller that waits for a session gets the next one", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const waiting = yield* start(ServiceBusSession.acceptNext(Carts))
@@ -105,7 +106,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const other = yield* ServiceBusSession.accept(Carts, "other")
         yield* Fiber.interrupt(waiting)
         yield* emulator.idle
-        // Nobody else on the connection notices.
+        // No other link of the connection notices.
         yield* other.renewLock
         yield* emulator.send(Carts, messagesOf("a", 1))
         const session = Option.getOrThrow(yield* ServiceBusSession.acceptNext(Carts))

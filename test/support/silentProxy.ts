@@ -8,7 +8,7 @@ interface Proxy {
   readonly port: number
   /** How often the client has written. */
   readonly writes: () => number
-  /** From now on nothing passes, in either direction, and nobody is told. */
+  /** From now on nothing passes, in either direction, and neither end is told. */
   readonly freeze: () => void
   /** Half of what comes next from the broker passes, and then nothing any more. */
   readonly halve: () => void
@@ -26,9 +26,9 @@ export const proxy = (target: number, after = Infinity) =>
     Effect.callback<Proxy & { readonly close: () => void }>((resume) => {
       const sockets = new Set<net.Socket>()
       let writes = 0
-      let line = { frozen: false, halved: false, up: false, down: false }
+      let wire = { frozen: false, halved: false, up: false, down: false }
       const server = net.createServer((near) => {
-        const mine = line
+        const mine = wire
         const far = net.connect({ host: "127.0.0.1", port: target })
         for (const socket of [near, far]) {
           sockets.add(socket)
@@ -55,16 +55,16 @@ export const proxy = (target: number, after = Infinity) =>
           port: (server.address() as net.AddressInfo).port,
           writes: () => writes,
           freeze: () => {
-            line.frozen = true
+            wire.frozen = true
           },
           halve: () => {
-            line.halved = true
+            wire.halved = true
           },
           thaw: () => {
-            line = { frozen: false, halved: false, up: false, down: false }
+            wire = { frozen: false, halved: false, up: false, down: false }
           },
           vanish: (direction) => {
-            line[direction] = true
+            wire[direction] = true
           },
           close: () => {
             for (const socket of sockets) socket.destroy()

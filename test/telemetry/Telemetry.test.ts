@@ -192,7 +192,7 @@ const suite = (variant: Name, layerFor: LayerFor): void => {
       })
     ))
 
-  test("a sink: a span for each batch, in the trace of whoever runs it", () =>
+  test("a sink: a span for each batch, in the trace of its caller", () =>
     traced((recording) =>
       Effect.gen(function*() {
         const sender = yield* ServiceBusSender.make(Texts)
@@ -440,7 +440,7 @@ const suite = (variant: Name, layerFor: LayerFor): void => {
       })
     ))
 
-  test("where nobody traces nothing is written; where the caller has a span, it is", () =>
+  test("without a trace nothing is written; where the caller has a span, it is", () =>
     Effect.gen(function*() {
       const recording = recorder()
       const sender = yield* ServiceBusSender.make(Texts)
@@ -791,7 +791,7 @@ describe("Telemetry", () => {
         depth: 20
       }))
     })
-    const body = "a body that nobody else may read"
+    const body = "a body that no other may read"
     const program = Effect.gen(function*() {
       const sender = yield* ServiceBusSender.make(Texts)
       yield* sender.sendAll([{ body }, { body }])
@@ -854,7 +854,7 @@ describe("Telemetry", () => {
     )
   })
 
-  it.effect("costs no span and writes nothing where nobody traces", () =>
+  it.effect("costs no span and writes nothing without a trace", () =>
     Effect.gen(function*() {
       const sender = yield* ServiceBusSender.make(Texts)
       const receiver = yield* ServiceBusReceiver.make(Texts)

@@ -47,7 +47,7 @@ describe("Trace context", () => {
     assert.isUndefined(traceContext.traceparentOf(Tracer.externalSpan({ traceId: "noop", spanId: "noop" })))
   })
 
-  it("sections that cannot be read cost a span its links and attributes, and nobody a failure", () => {
+  it("sections that cannot be read cost a span its links and attributes, and no caller a failure", () => {
     const unreadable = new Proxy({}, {
       get: () => {
         throw new Error("not well-formed")

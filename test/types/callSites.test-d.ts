@@ -1,3 +1,4 @@
+/** Call sites of every kind compile, with exactly the errors and services that they have. */
 import {
   type Array as Arr,
   type Cause,

@@ -1,3 +1,4 @@
+/** The types of contracts and errors. */
 import type { DefaultAzureCredential, TokenCredential } from "@azure/identity"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

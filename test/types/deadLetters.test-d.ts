@@ -1,3 +1,4 @@
+/** The types of what is done with dead letters. */
 import { type Effect, Schema, type Stream } from "effect"
 import {
   ServiceBusBody,

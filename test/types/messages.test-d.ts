@@ -1,3 +1,4 @@
+/** The types of the messages that a sender and its sink take, and of what the sink fails with. */
 import { Effect, type Sink, Stream } from "effect"
 import {
   AmqpAnnotatedMessage,

@@ -1,3 +1,4 @@
+/** The types of sessions and of their processors. */
 import { Effect, type Option, Schema, type Scope, type Stream } from "effect"
 import {
   AutoLockRenewer,

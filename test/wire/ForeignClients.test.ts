@@ -63,7 +63,7 @@ const peer = Effect.gen(function*() {
       key: credential.key,
       expiresAt: Date.now() / 1000 + 600
     }))
-  /** As uamqp does it: addresses are URLs, the id is a ulong, nobody says where the answer goes, and it is a "jwt". */
+  /** As uamqp does it: addresses are URLs, the id is a ulong, no address is given for the answer, and it is a "jwt". */
   const authorize = (path: string) =>
     Effect.promise(async () => {
       const session = connection.create_session()
@@ -215,7 +215,7 @@ it.layer(Broker.pipe(Layer.orDie), { excludeTestServices: true })("other clients
       })
     }))
 
-  it.effect("whoever settles second: gets each of its answers, of different outcomes in one tick", () =>
+  it.effect("a receiver that settles second: gets each of its answers, of different outcomes in one tick", () =>
     Effect.gen(function*() {
       const { authorize, connection, url } = yield* peer
       yield* authorize("second")

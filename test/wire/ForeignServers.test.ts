@@ -217,7 +217,7 @@ describe("frames that are larger than was agreed", () => {
         assert.match(error.message, /larger than the 65536 that were agreed/)
         assert.isFalse(error.isTransient)
         assert.strictEqual(proxy.connections(), 1)
-        // Whoever asks again at once is told the same, and nobody connects until a pause is over; each is longer.
+        // A caller that asks again at once is told the same, and none connects until a pause is over; each is longer.
         for (const pause of [1000, 2000, 4000]) {
           const before = proxy.connections()
           for (let i = 0; i < 5; i++) yield* failsWith("ServiceBusError")(receiver.receive({ max: 1 }))

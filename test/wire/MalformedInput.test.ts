@@ -1,3 +1,4 @@
+/** Bytes that lie about themselves are refused by codec and messages, and never more than that. */
 import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -472,7 +473,7 @@ describe("mutations", () => {
   it("100000 mutated messages: what is taken can be read", () => {
     const random = randomOf(1)
     const taken = each(100_000, (i) => mutate(random, seeds[i % seeds.length]!), readMessage)
-    // The mutations must reach what lies behind the first check.
+    // The mutations must reach what lies after the first check.
     assert.isAbove(taken, 10_000)
     assert.isBelow(taken, 90_000)
   })

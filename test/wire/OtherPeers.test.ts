@@ -382,10 +382,10 @@ describe("annotations", () => {
       })).body
       const { delivery, message } = seen(messageIn(deferred))
       assert.deepStrictEqual(message, [...locked, "x-opt-message-state"].toSorted())
-      const entry = deferred.messages[0]["lock-token"] as Buffer
+      const received = deferred.messages[0]["lock-token"] as Buffer
       assert.strictEqual(
         String((delivery!["x-opt-lock-token"] as any).value).replaceAll("-", ""),
-        entry.toString("hex")
+        received.toString("hex")
       )
     }),
     lock
@@ -466,7 +466,7 @@ describe("the quotas of properties", () => {
       const send = yield* sends("texts")
       const { next } = yield* receives("texts")
       const dead = yield* receives("texts/$DeadLetterQueue")
-      const room = messageOf({ applicationProperties: { ...many(40), big: "y".repeat(20_000) } })
+      const withProperties = messageOf({ applicationProperties: { ...many(40), big: "y".repeat(20_000) } })
       const large = "z".repeat(20_000)
       const outcomes: ReadonlyArray<readonly [string, (delivery: any) => void]> = [
         ["abandon", (delivery) => delivery.modified({ delivery_failed: true, message_annotations: { large } })],
@@ -482,7 +482,7 @@ describe("the quotas of properties", () => {
         ]
       ]
       for (const [title, settle] of outcomes) {
-        yield* send(title.startsWith("a ") ? messageOf({}) : room)
+        yield* send(title.startsWith("a ") ? messageOf({}) : withProperties)
         settle((yield* next).delivery)
         const letter = yield* dead.next
         const properties = letter.sections.readRecord(letter.sections.applicationProperties)
@@ -494,7 +494,7 @@ describe("the quotas of properties", () => {
         letter.delivery.accept()
       }
       // What takes the place of the sender's own counts once.
-      yield* send(room)
+      yield* send(withProperties)
       const first = yield* next
       first.delivery.modified({ delivery_failed: true, message_annotations: { big: large } })
       const again = yield* next

@@ -40,7 +40,7 @@ const poke = (port: number, parts: ReadonlyArray<Buffer>) =>
   })
 
 describe("the broker", () => {
-  it.live("closes on whoever sends what no peer may, and serves everybody else", () =>
+  it.live("closes on a peer that sends what no peer may, and serves all others", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       for (const [what, parts] of Object.entries(probes)) {

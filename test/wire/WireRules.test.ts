@@ -299,7 +299,7 @@ describe("the broker", () => {
         yield* write(Raw.flow({ handle: 1, credit: 5, echo: true }))
         const ofReceiver = yield* next("flow")
         assert.deepStrictEqual(ofReceiver.fields.slice(5, 7), [0, 5])
-        // Nobody asks back.
+        // The peer does not ask back.
         for (const { fields } of [ofSession, ofSender, ofReceiver]) assert.notStrictEqual(fields[9], true)
       })
     )
@@ -568,7 +568,7 @@ describe("the broker", () => {
           Raw.transfer({ id: 1, payload: Buffer.alloc(0) })
         )
         assert.deepStrictEqual(Raw.stateOf((yield* next("disposition")).fields[4]!), refused)
-        // Nobody waits for an answer here: it is heard of all the same.
+        // Nothing waits for an answer here: it is heard of all the same.
         yield* write(Raw.transfer({ id: 2, settled: true, state: state() }))
         endedWith(yield* next("detach"), "amqp:not-implemented")
         yield* bystander
@@ -743,7 +743,7 @@ describe("conversations in any order, and mutated", () => {
     })
 
   test(
-    "no peer is noticed by another, and none is left behind",
+    "no peer is noticed by another, and none is left",
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       const { bystander } = yield* peer

@@ -1,3 +1,4 @@
+/** Two ends of a connection under the data plane: transfers, dispositions, credit and windows. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MemorySocket } from "../../../src/emulator/amqp/MemorySocket.ts"
@@ -10,7 +11,7 @@ import * as Dispatcher from "../../../src/internal/amqp/engine/Dispatcher.ts"
 import type { LinkPlane } from "../../../src/internal/amqp/engine/LinkPlane.ts"
 import { rhea, type RheaConnection, type RheaLink, type RheaSession } from "../../../src/internal/amqp/engine/rhea.ts"
 
-const quiet = [
+const ignored = [
   "error",
   "protocol_error",
   "connection_error",
@@ -39,7 +40,7 @@ const connected = Effect.gen(function*() {
   const errors: Array<unknown> = []
   const make = (id: string) => {
     const container = rhea.create_container({ id })
-    for (const event of quiet) container.on(event, () => {})
+    for (const event of ignored) container.on(event, () => {})
     for (const event of ["error", "protocol_error"]) container.on(event, (error) => errors.push(error?.error ?? error))
     return container
   }

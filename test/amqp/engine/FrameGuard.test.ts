@@ -1,3 +1,4 @@
+/** What a peer may send passes whole, wherever it is cut, and what it may not never reaches the engine. */
 import { assert, describe, it } from "@effect/vitest"
 import { FrameGuard, type Violation } from "../../../src/internal/amqp/engine/FrameGuard.ts"
 import { begin, frame, frames, header, open, probes, real, saslHeader } from "../../support/probes.ts"
@@ -35,7 +36,7 @@ const conversation = Buffer.concat([
   real(frames.close({}))
 ])
 
-describe("Guard", () => {
+describe("FrameGuard", () => {
   it("passes on what holds, however it is cut", () => {
     for (const size of [1, 2, 3, 7, 8, 9, 50, 1000]) {
       const { push, reads, violations } = guarded()

@@ -1,3 +1,4 @@
+/** Every frame is told in text that can be read, without tokens and bodies, and only where it is asked for. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted, References } from "effect"
 import { AmqpValue, ConnectionString, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
@@ -40,7 +41,7 @@ const traced = (name: "attach" | "close", fields: ReadonlyArray<AmqpValue.AmqpVa
 const program = Effect.gen(function*() {
   const emulator = yield* Emulator.Emulator
   const sender = yield* ServiceBusSender.make(Texts)
-  yield* sender.send({ body: "a body that nobody else may read" })
+  yield* sender.send({ body: "a body that no other may read" })
   const receiver = yield* ServiceBusReceiver.make(Texts)
   const [message] = yield* receiver.receive()
   yield* receiver.complete(message!)
@@ -98,7 +99,7 @@ describe("The frame trace", () => {
       assert.notInclude(all, Redacted.value(credential.key))
       assert.notInclude(all, "SharedAccessSignature")
       assert.notInclude(all, "sig=")
-      assert.notInclude(all, "nobody else may read")
+      assert.notInclude(all, "no other may read")
     }).pipe(
       Effect.provide(inMemory({ entities: [Emulator.entity(Texts)] }, { frameTrace: true })),
       Effect.provide(layer)

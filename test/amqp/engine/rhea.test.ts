@@ -1,6 +1,6 @@
 /**
  * Nothing is on a user's console that is not the library's own log: no word of rhea's, and no warning of Node's, however many
- * links there are and whatever a peer says. One after the other: the console is everybody's.
+ * links there are and whatever a peer says. One after the other: all tests of a process share its console.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Redacted, type Scope } from "effect"
@@ -112,7 +112,7 @@ const foreign = (title: string, effect: Effect.Effect<void, unknown, Emulator.Em
       assert.deepStrictEqual(words, [])
     }), 30_000)
 
-describe("Quiet", { concurrent: false }, () => {
+describe("The console", { concurrent: false }, () => {
   both(suite)
 
   foreign(

@@ -50,7 +50,7 @@ describe("transports", () => {
       ))))
 
   for (const kind of ["tlsPort", "webSocketPort"] as const) {
-    it.live(`${kind}: a certificate that nobody vouches for is refused`, () =>
+    it.live(`${kind}: a certificate that no authority vouches for is refused`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(roundTrip)
         assert.strictEqual(error._tag, "ServiceBusCommunicationError")

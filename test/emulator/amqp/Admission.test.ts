@@ -67,7 +67,7 @@ describe("a limit of connections", { timeout: 30_000 }, () => {
       yield* Scope.close(scope, Exit.void)
       yield* until(Effect.map(emulator.connections, (count) => count === 1))
       const next = yield* connected
-      yield* next.send({ body: "there is room" })
+      yield* next.send({ body: "there is space" })
       yield* bystander.send({ body: "still here" })
       assert.lengthOf(yield* emulator.messages(Letters), 3)
     }).pipe(Effect.scoped, Effect.provide(serverOf({ maxConnections: 2 }))))
@@ -75,7 +75,7 @@ describe("a limit of connections", { timeout: 30_000 }, () => {
 
 describe("a limit of handshakes", { timeout: 30_000 }, () => {
   for (const port of ["port", "tlsPort", "webSocketPort"] as const) {
-    it.live(`sockets that say nothing at the ${port}: one more is closed, and who is there notices nothing`, () =>
+    it.live(`sockets that say nothing at the ${port}: one more is closed, and the others notice nothing`, () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const bystander = yield* connected

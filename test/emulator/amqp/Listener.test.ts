@@ -6,7 +6,7 @@ import { WebSocket } from "ws"
 
 const Server = Emulator.layerServer({ entities: [Emulator.entity("letters")], webSocketPort: 0 })
 
-describe("a WebSocket of somebody else's", () => {
+describe("a WebSocket of another client", () => {
   const path = "/$servicebus/websocket"
 
   /** The sub-protocol that was agreed, what came first, or why there is no WebSocket. */

@@ -7,7 +7,7 @@ import * as DeadlineTimer from "../../../src/emulator/broker/DeadlineTimer.ts"
 const make = DeadlineTimer.make(DeadlineTimer.fireAll)
 
 describe("DeadlineTimer", () => {
-  it.effect("one that is cleared by what is due at the same instant does not ring, nor set itself again", () =>
+  it.effect("one that is cleared by what is due at the same instant does not fire, nor set itself again", () =>
     Effect.gen(function*() {
       const deadlines = yield* make
       const fired: Array<string> = []
@@ -26,7 +26,7 @@ describe("DeadlineTimer", () => {
       assert.strictEqual(deadlines.size(), 0)
     }))
 
-  it.effect("one that is moved by what is due at the same instant rings at its new time alone", () =>
+  it.effect("one that is moved by what is due at the same instant fires at its new time alone", () =>
     Effect.gen(function*() {
       const deadlines = yield* make
       const fired: Array<string> = []
@@ -43,7 +43,7 @@ describe("DeadlineTimer", () => {
       assert.deepStrictEqual(fired, ["read", "silence"])
     }))
 
-  it.effect("rings in one go what is due together, and keeps one entry for each", () =>
+  it.effect("fires in one go what is due together, and keeps one deadline for each", () =>
     Effect.gen(function*() {
       const fired: Array<readonly [number, ReadonlyArray<string>]> = []
       const deadlines = yield* DeadlineTimer.make<DeadlineTimer.Deadline & { readonly name: string }>((due, now) => {

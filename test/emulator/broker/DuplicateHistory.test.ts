@@ -1,3 +1,4 @@
+/** Duplicate detection: a message whose id was seen within the window is accepted and dropped. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"

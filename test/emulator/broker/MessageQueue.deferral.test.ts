@@ -1,3 +1,4 @@
+/** Deferred messages of a queue by itself: taken by their numbers, given back, failed too often, and gone. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { Settlement } from "effect-service-bus"

@@ -1,5 +1,5 @@
 /**
- * What a page costs at a broker that holds much: counted in calls of its functions, so that no clock decides. Whoever looks at
+ * What a page costs at a broker that holds much: counted in calls of its functions, so that no clock decides. A page of
  * a hundred of a hundred thousand messages must not pay for the others.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -162,7 +162,7 @@ describe("The cost of a page", { concurrent: false, timeout: 60_000 }, () => {
       return () => assert.lengthOf(queue.peek(0n, 100, "7"), 50)
     }))))
 
-  it.effect("deleted, behind what is set aside, and where nothing is old enough", () =>
+  it.effect("deleted, after what is set aside, and where nothing is old enough", () =>
     Effect.scoped(flat(Effect.fnUntraced(function*(count) {
       const queue = yield* filled(count)
       settleAll(queue, (sequence) => sequence <= count / 2 ? Settlement.defer() : undefined)
@@ -233,7 +233,7 @@ const walks = (run: () => void): number => {
 }
 
 describe("What is gone", { timeout: 60_000 }, () => {
-  // Whoever looks for the first of a Map or Set steps over all that was removed since it was last made anew.
+  // A search for the first of a Map or Set steps over all that was removed since it was last made anew.
   it("no id that duplicate detection has forgotten is passed again", () => {
     const history = new DuplicateHistory(1000)
     for (let i = 0; i < 1000; i++) history.findOrRemember(`${i}`, i, i)
@@ -257,7 +257,7 @@ describe("What is gone", { timeout: 60_000 }, () => {
     assert.lengthOf(seen.filter((one) => one !== undefined), 10)
   })
 
-  it.effect("no session that was accepted is passed by who accepts the next, and nobody who was served", () =>
+  it.effect("no session that was accepted is passed by one who accepts the next, and no holder that has one", () =>
     Effect.scoped(Effect.gen(function*() {
       const queue = yield* filled(1000, { requiresSession: true }, (i) => ({ sessionId: `s${i}` }))
       const sessions = queue.sessions!

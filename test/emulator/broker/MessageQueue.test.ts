@@ -127,7 +127,7 @@ describe("MessageQueue", () => {
         assert.strictEqual(queue.counters.lockExpired, 0)
       }))
 
-    it.effect("that throw are detached; the others are served", () =>
+    it.effect("that throw are detached; the others get their messages", () =>
       Effect.gen(function*() {
         const logged: Array<unknown> = []
         const queue = yield* queueOf().pipe(
@@ -241,7 +241,7 @@ describe("MessageQueue", () => {
         assert.strictEqual(queue.counters.abandoned, 3)
       }))
 
-    // AMQP 1.0 section 3.4.4; azure-sdk-for-net #27163: clients give back by themselves what nobody has seen.
+    // AMQP 1.0 section 3.4.4; azure-sdk-for-net #27163: clients give back by themselves what no caller has seen.
     it.effect("release is no failed delivery, however often", () =>
       Effect.gen(function*() {
         const queue = yield* queueOf({ maxDeliveryCount: 2 })
@@ -471,7 +471,7 @@ describe("MessageQueue", () => {
   })
 
   describe("re-entrancy", () => {
-    it.effect("a consumer may settle, send and wake while it is served", () =>
+    it.effect("a consumer may settle, send and wake while it is delivered to", () =>
       Effect.gen(function*() {
         const queue = yield* queueOf()
         const taker = new Taker(queue)

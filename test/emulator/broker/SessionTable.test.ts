@@ -1,3 +1,4 @@
+/** Sessions of a queue by itself: who gets which, in which order, and what is kept of them. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -75,14 +76,14 @@ const kept = (sessions: Sessions): Record<string, number> =>
   )
 
 describe("The sessions of the broker", { timeout: 60_000 }, () => {
-  it.effect("who waits is served in the order of his coming, by the sessions in the order of theirs", () =>
+  it.effect("what waits is given sessions in the order of its coming, and the sessions in the order of theirs", () =>
     Effect.gen(function*() {
       const { queue, sessions } = yield* queueOf()
       const first = accept(sessions)
       const second = accept(sessions)
       queue.send([messageOf("b", "1"), messageOf("a", "2"), messageOf("c", "3")])
       assert.deepStrictEqual([first.held?.id, second.held?.id], ["b", "a"])
-      // A session that is given up goes behind the others.
+      // A session that is given up goes after the others.
       first.held!.release()
       assert.strictEqual(accept(sessions).held?.id, "c")
       assert.strictEqual(accept(sessions).held?.id, "b")
@@ -218,7 +219,7 @@ describe("The sessions of the broker", { timeout: 60_000 }, () => {
       assert.isTrue(Result.isSuccess(queue.send(Array.from({ length: 98 }, (_, i) => messageOf("a", `x${i}`)))))
     }).pipe(Effect.scoped))
 
-  it.effect("a hundred thousand sessions come and go, and leave nothing behind", () =>
+  it.effect("a hundred thousand sessions come and go, and leave nothing", () =>
     Effect.gen(function*() {
       const { queue, sessions } = yield* queueOf()
       for (let i = 0; i < 100_000; i++) {

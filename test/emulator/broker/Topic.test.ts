@@ -1,3 +1,4 @@
+/** A topic copies what it gets to each of its subscriptions, which are queues of their own. */
 import { assert, describe, it } from "@effect/vitest"
 import { Layer } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
