@@ -2,8 +2,8 @@
  * The AMQP server of the embedded broker: a socket becomes a connection of rhea's server side under the same data plane as
  * the client's, and its links become consumers and senders of the broker's queues.
  *
- * The server owns its connections and the faults that a test asked for. Who may do what is decided by claims alone: LinkAttach
- * checks them for links, Operations for requests.
+ * The server owns its connections and the faults that a test asked for. Claims alone decide what a peer may do: LinkAttach checks
+ * them for links, Operations for requests.
  */
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import { rhea, type RheaContainer } from "../../internal/amqp/engine/rhea.ts"
@@ -13,6 +13,7 @@ import { Conditions } from "./Conditions.ts"
 import { type FaultOperation, Faults } from "./Faults.ts"
 import type { Server, ServerOptions } from "./ServedConnection.ts"
 
+/** Accepts sockets and serves them. */
 export class AmqpServer implements Server {
   readonly options: ServerOptions
   readonly conditions: Conditions
@@ -52,7 +53,7 @@ export class AmqpServer implements Server {
     for (const connection of [...this.connections]) connection.drop()
   }
 
-  /** Serves a socket until it closes; closes it at once where too many others are in their handshakes. */
+  /** Serves a socket until it closes; closes it at once where too many sockets are in their handshakes. */
   accept(socket: Socket): void {
     const admitted = this.options.admission.begin()
     if (admitted === undefined) return void socket.destroy()

@@ -20,6 +20,7 @@ const firstLink = 60_000
 /** A new connection has no longer than this, from its open on, for its first token. */
 const firstToken = 20_000
 
+/** The idle rules of one connection. */
 export class IdleDetach implements Activity {
   private readonly connection: ServedConnection
   private readonly links = new Map<RheaLink, IdleLink>()
@@ -47,6 +48,7 @@ export class IdleDetach implements Activity {
     if (!this.isAuthorized) deadlines.set(this.unauthorized, this.now + firstToken)
   }
 
+  /** The connection is over, or being closed. */
   end(): void {
     const { deadlines } = this.connection.server.options
     for (const timer of [this.unlinked, this.unauthorized, ...this.links.values()]) deadlines.clear(timer)

@@ -46,7 +46,7 @@ export interface Server {
   fault(operation: FaultOperation, entity: string): AmqpError | undefined
 }
 
-/** Takes note of traffic, for the idle rules. */
+/** What is told of traffic, for the idle rules. */
 export interface Activity {
   /** A token was put, or the peer has signed in with a key. */
   authorized(): void

@@ -17,7 +17,7 @@ const filterName = "com.microsoft:session-filter"
 const sharedFilterName = "com.microsoft:non-exclusive-session-filter"
 
 /** How long the service waits for a free session where the client does not say, in milliseconds. */
-const defaultWait = 65_000
+const defaultTimeout = 65_000
 
 /** The session that an attach asks for: `null` is the next one there is; `undefined` where it asks for none. */
 export const sessionOf = (link: RheaLink): string | null | undefined => {
@@ -29,7 +29,7 @@ export const sessionOf = (link: RheaLink): string | null | undefined => {
   return typeof id === "string" ? id : null
 }
 
-/** Whether an attach asks for a session that others may hold too: of .NET 7.21, and not of this broker. */
+/** Whether an attach asks for a session that other links may hold too: .NET 7.21 knows such sessions, this broker does not. */
 export const asksForSharedSession = (link: RheaLink): boolean => {
   const filter = link.remote.attach!["source"]?.filter
   return filter !== undefined && filter !== null && sharedFilterName in filter
@@ -57,7 +57,7 @@ export const attach = (
   answer: (filter: object) => void
 ): AmqpError | undefined => {
   const { conditions } = connection.server
-  let waiting: PendingAttach | undefined
+  let pending: PendingAttach | undefined
   const accepted = queue.sessions!.accept(id ?? undefined, {
     owner: connection,
     granted: (session) => {
@@ -69,12 +69,12 @@ export const attach = (
         if (connection.heldSessions.get(link.name) === session.id) connection.heldSessions.delete(link.name)
         session.release()
       })
-      waiting?.answer()
+      pending?.answer()
     },
     lost: () => connection.detach(link, conditions.sessionLockLost(queue.path))
   })
   if (Result.isFailure(accepted)) return conditions.of(accepted.failure)
-  if (link.local.attach["source"] === undefined) waiting = new PendingAttach(connection, queue, link, accepted.success)
+  if (link.local.attach["source"] === undefined) pending = new PendingAttach(connection, queue, link, accepted.success)
   return undefined
 }
 
@@ -85,7 +85,7 @@ class PendingAttach implements Timeout {
   private readonly connection: ServedConnection
   private readonly queue: Queue
   private readonly link: RheaLink
-  private readonly patience: number
+  private readonly timeout: number
   private readonly cancel: () => void
   private isAnswered = false
 
@@ -95,12 +95,12 @@ class PendingAttach implements Timeout {
     this.link = link
     this.cancel = cancel
     const { deadlines, clock, dispatcher } = connection.server.options
-    const timeout = Number(link.remote.attach!["properties"]?.["com.microsoft:timeout"])
-    this.patience = timeout > 0 ? timeout : defaultWait
+    const asked = Number(link.remote.attach!["properties"]?.["com.microsoft:timeout"])
+    this.timeout = asked > 0 ? asked : defaultTimeout
     // rhea has asked for its attach to be written already.
     link.state.open_requests = 0
     connection.plane.link(link).isHeld = true
-    const until = clock.currentTimeMillisUnsafe() + this.patience
+    const until = clock.currentTimeMillisUnsafe() + this.timeout
     deadlines.set(this, until)
     // A link that waits for its session is not idle.
     dispatcher.schedule(() => connection.idle.touch(link, until))
@@ -123,6 +123,6 @@ class PendingAttach implements Timeout {
   }
 
   fire(): void {
-    this.connection.detach(this.link, this.connection.server.conditions.noSession(this.queue.path, this.patience))
+    this.connection.detach(this.link, this.connection.server.conditions.noSession(this.queue.path, this.timeout))
   }
 }

@@ -2,6 +2,9 @@
  * Between what a client sent and what the broker delivers: the message's own sections are kept byte for byte, so that no
  * AMQP type is lost on the way; only the header and the broker's annotations are written anew, and the application
  * properties that a settlement added are joined to the sender's.
+ *
+ * A stored payload is on memory of its own. What is written for a delivery is a buffer of that delivery alone, however often
+ * the message is delivered.
  */
 import * as DateTime from "effect/DateTime"
 import { randomBytes } from "node:crypto"

@@ -1,8 +1,8 @@
 /**
  * A binary min-heap of which any element can be removed or moved, not only the least.
  *
- * The heap tells where each element stands through `moved`; who wants to remove an element from the middle remembers
- * that slot. The heap owns nothing but the order.
+ * The heap tells where each element stands through `moved`; to remove an element from the middle its owner
+ * remembers that slot. The heap owns nothing but the order.
  */
 
 /**

@@ -1,6 +1,6 @@
 /**
- * The messages of a queue that wait for a consumer, in the order of their sequence numbers. Nothing is kept of a message
- * that has left, from wherever it left.
+ * The order of the messages that wait for a consumer: by their sequence numbers. Nothing is kept of a message that was removed,
+ * from wherever in the order.
  */
 import { SortedSet } from "./SortedSet.ts"
 

@@ -226,13 +226,13 @@ class MessageQueue implements Queue, SessionOwningQueue {
       case "Abandon":
         if (!this.addProperties(message, settlement.properties)) return this.deadLetterOversized(message, now)
         this.counters.abandoned += 1
-        this.fail(message, now)
+        this.failDelivery(message, now)
         break
       case "Defer":
         if (!this.addProperties(message, settlement.properties)) return this.deadLetterOversized(message, now)
         this.counters.deferred += 1
         message.deferred = true
-        this.fail(message, now)
+        this.failDelivery(message, now)
         break
       case "DeadLetter":
         if (this.deadLetterQueue === undefined) {
@@ -249,7 +249,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
     return Result.void
   }
 
-  /** Adds what a settlement gives, where the message has shared for it. */
+  /** Adds what a settlement gives, where the message keeps to its quotas with it. */
   private addProperties(message: StoredMessage, properties: Settlement.Properties | undefined): boolean {
     if (properties === undefined) return true
     const before = message.properties
@@ -327,7 +327,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
       this.activate(message, now)
     } else if (message.lockToken !== undefined) {
       this.counters.lockExpired += 1
-      this.fail(message, now)
+      this.failDelivery(message, now)
     } else if (message.waiting) {
       this.waiting.remove(message)
       this.expire(message, now)
@@ -415,7 +415,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
     return Result.succeed(found.length)
   }
 
-  /** When what comes now is enqueued: never before what came before it, also where the clock was set back. */
+  /** When a message that arrives now is enqueued: never before an earlier one, also where the clock was set back. */
   private enqueuedAt(now: number): number {
     this.lastEnqueuedAt = Math.max(this.lastEnqueuedAt, now)
     return this.lastEnqueuedAt
@@ -438,7 +438,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
     this.shared.deadlines.set(message, at)
   }
 
-  /** A scheduled message whose time has come comes after all others, under a new number. */
+  /** A scheduled message whose time has come is enqueued as the last one, under a new number. */
   private activate(scheduled: StoredMessage, now: number): void {
     this.drop(scheduled)
     this.lastSequence += 1
@@ -448,7 +448,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
     this.enqueue(message, now)
   }
 
-  /** Its life counts from here. */
+  /** It becomes a message that is received; its time to live counts from here. */
   private enqueue(message: StoredMessage, now: number): void {
     message.expiresAt = message.timeToLive === undefined ? undefined : now + message.timeToLive
     this.accept(message, now)
@@ -462,11 +462,11 @@ class MessageQueue implements Queue, SessionOwningQueue {
       const text = "Session enabled entity doesn't allow a message whose session identifier is null."
       return this.deadLetter(message, "Session ID is null.", text, now)
     }
-    this.wait(message, now)
+    this.addWaiting(message, now)
   }
 
-  /** It waits again, unless its time is over: nothing expires while it is locked, so it may be over for long. */
-  private wait(message: StoredMessage, now: number): void {
+  /** It waits, unless its time is over: nothing expires while it is locked, so it may be over for long. */
+  private addWaiting(message: StoredMessage, now: number): void {
     if (message.expiresAt !== undefined && message.expiresAt <= now) return this.expire(message, now)
     this.waiting.add(message)
     if (message.expiresAt !== undefined) this.shared.deadlines.set(message, message.expiresAt)
@@ -476,7 +476,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
     for (const message of messages) {
       if (failed) {
         this.counters.lockExpired += 1
-        this.fail(message, now)
+        this.failDelivery(message, now)
       } else {
         this.restore(message, now)
       }
@@ -487,7 +487,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
    * A delivery is over without success: its message was abandoned or deferred, or its lock has ended. A dead letter keeps the
    * count that it came with, and has no limit of them (azure-sdk-for-net #53437).
    */
-  private fail(message: StoredMessage, now: number): void {
+  private failDelivery(message: StoredMessage, now: number): void {
     if (this.kind === "deadLetter") return this.restore(message, now)
     message.deliveryCount += 1
     if (this.deadLetterQueue === undefined || message.deliveryCount < this.options.maxDeliveryCount) {
@@ -501,7 +501,7 @@ class MessageQueue implements Queue, SessionOwningQueue {
   /** It waits again or, if it was deferred, is deferred again. */
   private restore(message: StoredMessage, now: number): void {
     this.unlock(message)
-    if (!message.deferred) this.wait(message, now)
+    if (!message.deferred) this.addWaiting(message, now)
   }
 
   expire(message: StoredMessage, now: number): void {

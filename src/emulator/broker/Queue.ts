@@ -1,8 +1,9 @@
 /**
- * What a queue of the embedded broker is to those who use it: the messages, the operations and the ways to refuse.
+ * The contract between the broker's queues and what serves them to peers: the messages, the operations, and the reasons to
+ * refuse one.
  *
- * Every operation is a synchronous function. Whatever a queue hands out (a message, a delivery, a refusal) is a value
- * that does not change afterwards; only the counters are live.
+ * Every operation is a synchronous function. What a queue returns or delivers (a message, a delivery, a refusal) is a value
+ * that does not change afterwards; only the counters are live. A refused operation has changed nothing.
  */
 import type * as Result from "effect/Result"
 import type { AmqpValue } from "../../AmqpValue.ts"
@@ -19,7 +20,7 @@ import type { EntitySettings } from "./EntityOptions.ts"
 export type Payload = Uint8Array | string
 
 /**
- * A message as it comes in; `timeToLive` is milliseconds.
+ * A message as it arrives; `timeToLive` is milliseconds.
  *
  * @category models
  */
@@ -30,9 +31,9 @@ export interface IncomingMessage {
   readonly timeToLive: number | undefined
   /** When it is to be enqueued, in milliseconds; at once where that is over or not given. */
   readonly enqueueAt?: number | undefined
-  /** Bytes of all that it has but body and footer; 0 where nobody counted. */
+  /** Bytes of all that it has but body and footer; 0 where they were not counted. */
   readonly propertiesSize?: number | undefined
-  /** What it brings along where another entity hands it on: its numbers there, and whether it waited there for its time. */
+  /** Where it comes from another entity: its numbers there, and whether it was scheduled there. */
   readonly sequenceNumber?: bigint | undefined
   readonly firstSequenceNumber?: bigint | undefined
   readonly wasScheduled?: boolean | undefined
@@ -71,7 +72,7 @@ export interface MessageSnapshot {
 }
 
 /**
- * A message handed to a consumer. In receive-and-delete mode there is no lock: the token is good only as a tag, and
+ * A message that is delivered to a consumer. In receive-and-delete mode there is no lock: the token is good only as a tag, and
  * `lockedUntil` is the time of the delivery.
  *
  * @category models
@@ -83,9 +84,9 @@ export interface Delivery {
 }
 
 /**
- * Who takes messages. `credit` is how many more it takes, without those in flight to it; it is asked before messages are
- * chosen, has no effect and does not throw. `deliver` may call any operation of the broker; where it throws, the defect
- * is logged and the consumer detached, because whoever caused the delivery has no part in it.
+ * What messages are delivered to. `credit` is how many more it takes, without those in flight to it; it is asked before
+ * messages are chosen, has no effect and does not throw. `deliver` may call any operation of the broker; where it throws, the
+ * defect is logged and the consumer detached, because the caller that caused the delivery has no part in it.
  *
  * @category models
  */
@@ -96,7 +97,7 @@ export interface Consumer {
 }
 
 /**
- * The place of a consumer at a queue.
+ * A consumer that is attached to a queue or a session.
  *
  * @category models
  */
@@ -155,7 +156,7 @@ export interface Counters {
 }
 
 /**
- * Who holds a session, or waits for one. `owner` is whose it is: what is asked of the session must come from the same.
+ * What holds a session, or waits for one. `owner` identifies it: operations on the session must name the same.
  *
  * @category models
  */
@@ -174,11 +175,11 @@ export interface SessionHolder {
  */
 export interface HeldSession {
   readonly id: string
-  /** When its lock ends if nobody renews it, in milliseconds. */
+  /** When its lock ends if it is not renewed, in milliseconds. */
   readonly lockedUntil: number
   /** Adds a consumer of its messages. */
   attach(consumer: Consumer): Attachment
-  /** Gives it up: what was delivered and not settled goes back to its place, and is no failed delivery. */
+  /** Gives it up: what was delivered and not settled waits again, and is no failed delivery. */
   release(): void
 }
 
@@ -203,7 +204,7 @@ export interface ListOptions {
 export interface Sessions {
   /**
    * Locks a session: a named one at once, or refused as `SessionCannotBeLocked`; without an id the next one with messages,
-   * as soon as there is one. Gives a function by which whoever still waits stops.
+   * as soon as there is one. Returns a function that ends the waiting.
    */
   accept(id: string | undefined, holder: SessionHolder): Result.Result<() => void, Refusal>
   /** Refused as `SessionLockLost` where the session is not held by this owner, like the next three. */
@@ -221,8 +222,8 @@ export interface Sessions {
 }
 
 /**
- * What a queue is to a namespace. A topic hands every message on to its subscriptions at once, and keeps only those that
- * are scheduled.
+ * What a queue is in a namespace. A topic copies every message to its subscriptions at once, and keeps only those that are
+ * scheduled.
  *
  * @category models
  */
@@ -264,8 +265,8 @@ export interface Queue {
   attach(consumer: Consumer): Attachment
   /**
    * Carries out a settlement. Refused as `LockLost` where the token is unknown or its lock has ended, and as
-   * `NotAllowed` for `RetryAfter` and for a dead-lettering from a dead-letter queue. Where the message has no room for the
-   * properties it is dead-lettered as `HeaderSizeExceeded`, and in a dead-letter queue refused as `PropertiesTooLarge`.
+   * `NotAllowed` for `RetryAfter` and for a dead-lettering from a dead-letter queue. Where the properties exceed
+   * the quotas the message is dead-lettered as `HeaderSizeExceeded`, and in a dead-letter queue refused as `PropertiesTooLarge`.
    */
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal>
   /** Gives a message back, as AMQP's `released` does (AMQP 1.0 section 3.4.4): its delivery count stays. */

@@ -72,7 +72,7 @@ export class SessionTable implements Sessions {
   private readonly messages = new Map<string, SortedSet<StoredMessage, number>>()
   /**
    * Ordered by their ids: those with messages that wait or are locked, or with state, and some that had such before. Listing
-   * takes out one of those that it meets.
+   * takes out those of the last kind that it meets.
    */
   private readonly listed = new SortedSet(idOf)
   // Ordered by turn, and no Sets: to get at the first of a Set is to pass over all that have been deleted before it.
@@ -134,7 +134,7 @@ export class SessionTable implements Sessions {
     this.markChanged(session)
   }
 
-  /** A message is there, of whatever state. */
+  /** A message was stored, of whatever state. */
   keep(message: StoredMessage): void {
     const { sessionId } = message.incoming
     if (sessionId === undefined) return
@@ -146,7 +146,7 @@ export class SessionTable implements Sessions {
     messages.add(message)
   }
 
-  /** A message is gone. */
+  /** A message was removed. */
   drop(message: StoredMessage): void {
     const messages = this.messages.get(message.incoming.sessionId!)
     if (messages?.delete(message) === true && messages.size === 0) this.messages.delete(message.incoming.sessionId!)
@@ -254,7 +254,7 @@ export class SessionTable implements Sessions {
     holder.granted(held)
   }
 
-  /** The lock of a session is over. */
+  /** The lock of a session is over: it was given up or, if `isLost`, ran out. */
   private end(session: Session, isLost: boolean): void {
     const { holder } = session
     this.queue.deadlines.clear(session)

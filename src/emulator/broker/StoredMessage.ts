@@ -1,7 +1,8 @@
 /**
  * A message as its queue stores it, with what the queue, the order of waiting messages and the deadline timer know of it.
  *
- * It is itself the deadline of the timer and the item of the order, so that a message costs one object.
+ * It is itself the deadline of the timer and the item of the order, so that a message costs one object. Its queue alone writes
+ * to it; what leaves the queue is a snapshot.
  */
 import * as AmqpValue from "../../AmqpValue.ts"
 import type * as Settlement from "../../Settlement.ts"

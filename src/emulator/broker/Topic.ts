@@ -1,6 +1,6 @@
 /**
  * A topic of the embedded broker: a queue that keeps what is scheduled until its time, and whose one consumer copies every
- * message to the subscriptions.
+ * message to the subscriptions. The topic owns the limits of size: its subscriptions take whatever it has taken.
  */
 import type { EntitySettings } from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
@@ -40,7 +40,7 @@ export const make = (
     credit: () => Infinity,
     deliver: (deliveries) => {
       const messages = deliveries.map(({ message }) => message)
-      // What they would refuse, the topic has refused.
+      // What a subscription would refuse, the topic has refused.
       for (const subscription of subscriptions) subscription.send(messages)
     }
   }).wake()

@@ -1,5 +1,5 @@
 /**
- * Who may do what: checks SAS tokens against the keys of this broker, for real, and remembers the claims of a connection.
+ * Tokens, claims and rights: checks SAS tokens against the keys of this broker, for real, and holds the claims of a connection.
  *
  * A claim covers what its token's resource covers, by whole path segments, with the rights of the key that signed it,
  * until the token expires.
