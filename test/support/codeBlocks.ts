@@ -157,25 +157,30 @@ const output = (command: string, args: ReadonlyArray<string>): Promise<string> =
     })
   })
 
-/** Writes the programs of all blocks, and a configuration that resolves the package to its source. */
+/** What the compiler is told; the package resolves to its source. */
+const configuration = {
+  extends: "../../tsconfig.json",
+  compilerOptions: {
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+    declaration: false,
+    declarationMap: false,
+    sourceMap: false
+  },
+  include: ["*.ts"]
+}
+
+/** Writes the programs of all blocks. One that has not changed is not written again: vitest may be watching. */
 export const write = (blocks: ReadonlyArray<Block>): void => {
-  rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  for (const block of blocks) writeFileSync(block.file, programOf(block).text)
-  writeFileSync(
-    join(folder, "tsconfig.json"),
-    JSON.stringify({
-      extends: "../../tsconfig.json",
-      compilerOptions: {
-        noUnusedLocals: false,
-        noUnusedParameters: false,
-        declaration: false,
-        declarationMap: false,
-        sourceMap: false
-      },
-      include: ["*.ts"]
-    })
-  )
+  const programs = new Map(blocks.map((block) => [block.file, programOf(block).text]))
+  programs.set(join(folder, "tsconfig.json"), JSON.stringify(configuration))
+  for (const name of readdirSync(folder)) {
+    const file = join(folder, name)
+    if (programs.get(file) === readFileSync(file, "utf8")) programs.delete(file)
+    else rmSync(file)
+  }
+  for (const [file, text] of programs) writeFileSync(file, text)
 }
 
 /** What the compiler says of the blocks that were written, at the lines of their pages. */
