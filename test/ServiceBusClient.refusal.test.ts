@@ -20,7 +20,7 @@ import * as Redacted from "effect/Redacted"
 import { TestClock } from "effect/testing"
 import * as net from "node:net"
 import { inspect } from "node:util"
-import * as sas from "../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../src/internal/namespace/SasToken.ts"
 import {
   both,
   failsWith,
@@ -110,7 +110,7 @@ const shared = (name: string, key: string) => ({ credential: ServiceBusCredentia
 /** A SAS token of the policy `listen`. */
 const token = (resource: string, expiresAt: number, key = keys.listen) => ({
   credential: ServiceBusCredential.sas(
-    sas.sign({ resource, keyName: "listen", key: Redacted.make(key), expiresAt })
+    SasToken.sign({ resource, keyName: "listen", key: Redacted.make(key), expiresAt })
   )
 })
 
@@ -274,8 +274,8 @@ const credentials = () =>
           keys.listen,
           "wrong-key-5d",
           signature,
-          sas.parse(signature)!.signature,
-          encodeURIComponent(sas.parse(signature)!.signature)
+          SasToken.parse(signature)!.signature,
+          encodeURIComponent(SasToken.parse(signature)!.signature)
         ]
         const printed: Array<string> = []
         const print = (value: unknown) =>

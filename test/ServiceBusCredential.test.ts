@@ -15,7 +15,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
-import * as sas from "../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../src/internal/namespace/SasToken.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 
@@ -56,7 +56,7 @@ describe("credentials", () => {
   it.live("a shared key, a SAS token and an identity are accepted", () =>
     Effect.gen(function*() {
       const { tokenCredential } = yield* Emulator.Emulator
-      const token = sas.sign({
+      const token = SasToken.sign({
         resource: "sb://contoso.servicebus.windows.net/letters",
         keyName: "first",
         key: Redacted.make("first-key"),
@@ -141,7 +141,7 @@ describe("credentials", () => {
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       const parsed = yield* ConnectionString.parse(emulator.connectionString)
-      const token = sas.sign({
+      const token = SasToken.sign({
         resource: `sb://${parsed.host}/`,
         keyName: "second",
         key: Redacted.make("second-key"),

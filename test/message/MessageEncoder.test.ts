@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import { createRequire } from "node:module"
 import * as AmqpValue from "../../src/AmqpValue.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
-import * as Codec from "../../src/internal/message/MessageEncoder.ts"
+import * as MessageEncoder from "../../src/internal/message/MessageEncoder.ts"
 import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
 import type * as ServiceBusBody from "../../src/ServiceBusBody.ts"
 import { fromReceived } from "../../src/ServiceBusMessage.ts"
@@ -210,9 +210,9 @@ describe("every field survives", () => {
 
   it("encode gives the id, and a new uuid where there is none", () => {
     const writer = new Writer()
-    assert.strictEqual(Codec.encode(writer, { body: undefined, messageId: 7n }, empty, undefined, clock), "7")
+    assert.strictEqual(MessageEncoder.encode(writer, { body: undefined, messageId: 7n }, empty, undefined, clock), "7")
     writer.take()
-    const id = Codec.encode(writer, { body: undefined }, empty, undefined, clock)
+    const id = MessageEncoder.encode(writer, { body: undefined }, empty, undefined, clock)
     assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
     assert.strictEqual(receive(writer.take()).messageId, id)
     assert.notStrictEqual(send({}).messageId, send({}).messageId)
@@ -260,8 +260,8 @@ describe("every field survives", () => {
   it("the clock is not asked for a message without a time to live", () => {
     const writer = new Writer()
     const unasked = { currentTimeMillisUnsafe: () => assert.fail("asked") }
-    Codec.encode(writer, { body: undefined, creationTime: time(1) }, empty, undefined, unasked)
-    Codec.encode(writer, { body: undefined, timeToLive: 5, creationTime: time(1) }, empty, undefined, unasked)
+    MessageEncoder.encode(writer, { body: undefined, creationTime: time(1) }, empty, undefined, unasked)
+    MessageEncoder.encode(writer, { body: undefined, timeToLive: 5, creationTime: time(1) }, empty, undefined, unasked)
   })
 
   it("a creation time of the sender's own stays, and the expiry is counted from it", () => {
@@ -483,11 +483,11 @@ describe("what cannot be encoded names its part", () => {
 describe("batches", () => {
   const batch = (first: Fields, messages: ReadonlyArray<Uint8Array>) => {
     const writer = new Writer()
-    Codec.beginBatch(writer, first, "made")
+    MessageEncoder.beginBatch(writer, first, "made")
     for (const message of messages) {
-      const at = Codec.beginSection(writer)
+      const at = MessageEncoder.beginSection(writer)
       writer.raw(message)
-      assert.strictEqual(Codec.endSection(writer, at), message.length)
+      assert.strictEqual(MessageEncoder.endSection(writer, at), message.length)
     }
     return writer.take()
   }
@@ -497,7 +497,7 @@ describe("batches", () => {
     const sizes = [0, 1, 254, 255, 256, 257, 70_000, 70_000]
     const messages = sizes.map((size) => new Uint8Array(size).fill(size % 251))
     const bytes = batch({}, messages)
-    assert.strictEqual(bytes.length - envelope, sizes.reduce((sum, size) => sum + size + Codec.sectionSize, 0))
+    assert.strictEqual(bytes.length - envelope, sizes.reduce((sum, size) => sum + size + MessageEncoder.sectionSize, 0))
     const body = sections(bytes).readBody()
     assert(body.kind === "data")
     assert.deepStrictEqual(

@@ -20,7 +20,7 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import * as cbs from "../../src/internal/namespace/Claims.ts"
+import * as Claims from "../../src/internal/namespace/Claims.ts"
 import { failsWith, inMemory, linkOf, passing, Texts, until } from "../support/harness.ts"
 
 const Held = ServiceBusEntity.queue("held", { body: ServiceBusBody.text, sessions: true })
@@ -65,7 +65,7 @@ const given = (tokens: ReadonlyArray<number | Error>) => {
         : Promise.reject(next)
     }
   })
-  const provided = cbs.tokensOf(credential, 1_000)
+  const provided = Claims.tokensOf(credential, 1_000)
   const get = (isRefresh?: boolean) =>
     Effect.map(provided.get("sb://host/entity", isRefresh), ({ token }) => Redacted.value(token))
   return { asked, get, token: provided.get("sb://host/entity"), tokens: provided }

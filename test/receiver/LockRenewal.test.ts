@@ -10,7 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import * as management from "../../src/internal/management/EntityManagement.ts"
+import * as EntityManagement from "../../src/internal/management/EntityManagement.ts"
 import { monotonic } from "../../src/internal/monotonicClock.ts"
 import * as LockRenewal from "../../src/internal/receiver/LockRenewal.ts"
 import { internalsOf } from "../../src/internal/receiver/receivers.ts"
@@ -250,7 +250,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const other = yield* ServiceBusReceiver.make(Texts)
         const state = internalsOf(other).receiving
         yield* state.namespace.withManagementNode("texts", state.isOpen, (node, timeout) =>
-          management.updateDisposition(node, {
+          EntityManagement.updateDisposition(node, {
             entity: "texts",
             tokens: [lost.lockToken],
             settlement: Settlement.complete,

@@ -4,7 +4,7 @@ import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import * as Sender from "../../src/internal/amqp/SenderLink.ts"
+import * as SenderLink from "../../src/internal/amqp/SenderLink.ts"
 import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import {
   both,
@@ -32,7 +32,7 @@ const sendMalformed = Effect.gen(function*() {
   const namespace = yield* ServiceBusClient.namespaceFor(Orders)
   const session = yield* namespace.session("orders")
   const { timeout } = namespace.options
-  const link = yield* Sender.make(session, { entity: "orders", timeout })
+  const link = yield* SenderLink.make(session, { entity: "orders", timeout })
   yield* link.send([Buffer.from([0x00, 0x53, 0x75, 0xb0, 0x00, 0x00, 0x10, 0x00, 0x01])], [0])
 })
 

@@ -17,10 +17,10 @@ import { TestClock } from "effect/testing"
 import * as AmqpValue from "../../src/AmqpValue.ts"
 import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
-import * as outgoing from "../../src/internal/message/MessageBatch.ts"
-import * as messageCodec from "../../src/internal/message/MessageEncoder.ts"
-import * as receivedMessage from "../../src/internal/message/ReceivedMessage.ts"
-import * as sink from "../../src/internal/sender/SenderSink.ts"
+import * as MessageBatch from "../../src/internal/message/MessageBatch.ts"
+import * as MessageEncoder from "../../src/internal/message/MessageEncoder.ts"
+import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
+import * as SenderSink from "../../src/internal/sender/SenderSink.ts"
 import { type OutgoingMessage } from "../../src/ServiceBusMessage.ts"
 import {
   both,
@@ -336,18 +336,18 @@ const suite = (name: Name, layerFor: LayerFor) =>
 
 describe("Sink", () => both(suite))
 
-const encoder = outgoing.messageEncoder(Texts, { currentTimeMillisUnsafe: () => 1 })
+const encoder = MessageBatch.messageEncoder(Texts, { currentTimeMillisUnsafe: () => 1 })
 
 type Text = OutgoingMessage<unknown>
 
 /** The messages of a delivery. */
-const messagesOf = ({ format, payload }: outgoing.Batch): ReadonlyArray<receivedMessage.Peeked<undefined>> => {
+const messagesOf = ({ format, payload }: MessageBatch.Batch): ReadonlyArray<ReceivedMessage.Peeked<undefined>> => {
   const sections = new Sections(Buffer.from(payload), 0, payload.length)
-  if (format === 0) return [new receivedMessage.Peeked(sections, undefined)]
+  if (format === 0) return [new ReceivedMessage.Peeked(sections, undefined)]
   const body = sections.readBody()
   if (body.kind !== "data" || typeof body.data === "string") throw new Error("a batch has data sections")
   return (body.data instanceof Uint8Array ? [body.data] : body.data).map((bytes) =>
-    new receivedMessage.Peeked(new Sections(bytes as Buffer, 0, bytes.length), undefined)
+    new ReceivedMessage.Peeked(new Sections(bytes as Buffer, 0, bytes.length), undefined)
   )
 }
 
@@ -355,9 +355,9 @@ const keyOf = (message: { readonly sessionId?: string | undefined }) => message.
 
 /** A link whose answers are given by hand, and what was sent on it. */
 const heldLink = (maxMessageSize = 10_000) => {
-  const batches: Array<outgoing.Batch> = []
+  const batches: Array<MessageBatch.Batch> = []
   const answers: Array<Deferred.Deferred<void, string>> = []
-  const outlet: sink.Outlet<Text, string> = {
+  const outlet: SenderSink.Outlet<Text, string> = {
     encoder,
     limits: () => ({ maxMessageSize, maxBatchSize: maxMessageSize }),
     send: (batch) =>
@@ -371,7 +371,7 @@ const heldLink = (maxMessageSize = 10_000) => {
   return { answers, batches, outlet }
 }
 
-const settings: sink.Settings<Text, never, never> = {
+const settings: SenderSink.Settings<Text, never, never> = {
   linger: 0,
   concurrency: 2,
   maxWaiting: 10,
@@ -388,7 +388,7 @@ describe("the sink by itself", () => {
         Stream.rechunk(1),
         Stream.tap(() => Effect.sync(() => pulled++))
       )
-      const fiber = yield* start(Stream.run(source, sink.make(outlet, settings)))
+      const fiber = yield* start(Stream.run(source, SenderSink.make(outlet, settings)))
       yield* soon(() => batches.length === 1 && pulled === 12)
       // One is in flight, ten wait and one was asked for; nothing more comes however long the answer takes.
       for (let i = 0; i < 100; i++) yield* Effect.yieldNow
@@ -416,7 +416,7 @@ describe("the sink by itself", () => {
         Stream.rechunk(1),
         Stream.tap(() => Effect.sync(() => pulled++))
       )
-      const fiber = yield* start(Stream.run(source, sink.make(outlet, { ...settings, maxWaiting: 5000 })))
+      const fiber = yield* start(Stream.run(source, SenderSink.make(outlet, { ...settings, maxWaiting: 5000 })))
       yield* soon(() => batches.length === 1)
       for (let i = 0; i < 100; i++) yield* Effect.yieldNow
       // Two batches' bytes: four messages.
@@ -429,10 +429,10 @@ describe("the sink by itself", () => {
     const limits = { maxMessageSize: 700, maxBatchSize: 700 }
     const ids = [undefined, "own", 7n, AmqpValue.uuid("00112233-4455-6677-8899-aabbccddeeff")] as const
     for (const messageId of ids) {
-      const ours = new outgoing.BatchBuilder(encoder, new Writer())
+      const ours = new MessageBatch.BatchBuilder(encoder, new Writer())
       for (let i = 0; i < 20; i++) ours.add({ body: "x".repeat(50), messageId }, limits)
       ours.close()
-      const annotated = new outgoing.BatchBuilder(outgoing.annotatedEncoder(Texts, time), new Writer())
+      const annotated = new MessageBatch.BatchBuilder(MessageBatch.annotatedEncoder(Texts, time), new Writer())
       for (let i = 0; i < 20; i++) {
         annotated.add({ properties: { messageId }, body: { kind: "data", data: "x".repeat(50) } }, limits)
       }
@@ -443,7 +443,7 @@ describe("the sink by itself", () => {
           assert.isAtMost(batch.payload.length, 700)
           const [first] = messagesOf(batch)
           assert.notStrictEqual(first!.messageId, "")
-          const envelope = receivedMessage.Peeked.sectionsOf(messagesOf({ ...batch, format: 0 })[0]!)!
+          const envelope = ReceivedMessage.Peeked.sectionsOf(messagesOf({ ...batch, format: 0 })[0]!)!
           assert.deepStrictEqual(envelope.readList(envelope.properties)[0], first!.amqpMessageId)
         }
       }
@@ -451,7 +451,7 @@ describe("the sink by itself", () => {
   })
 
   it("a batch takes as many messages as fit into its bytes, and those may be fewer than one message's", () => {
-    const batcher = new outgoing.BatchBuilder(encoder, new Writer())
+    const batcher = new MessageBatch.BatchBuilder(encoder, new Writer())
     const limits = { maxMessageSize: 2_000_000, maxBatchSize: 1_000_000 }
     for (let i = 0; i < 6000; i++) batcher.add({ body: "", messageId: "m" }, limits)
     assert.deepStrictEqual([batcher.closed.length, batcher.count], [0, 6000])
@@ -459,7 +459,7 @@ describe("the sink by itself", () => {
     batcher.add({ body: "", messageId: "m" }, limits)
     batcher.close()
     assert.deepStrictEqual(batcher.closed.map(({ count, format }) => [count, format]), [
-      [6000, messageCodec.batchFormat],
+      [6000, MessageEncoder.batchFormat],
       [1, 0],
       [1, 0]
     ])
@@ -467,7 +467,7 @@ describe("the sink by itself", () => {
 
   it.effect("gives back what a message that went alone took", () =>
     Effect.gen(function*() {
-      const outlet: sink.Outlet<Text, never> = {
+      const outlet: SenderSink.Outlet<Text, never> = {
         encoder,
         limits: () => ({ maxMessageSize: 10_000, maxBatchSize: 10_000 }),
         send: () => Effect.yieldNow
@@ -475,7 +475,7 @@ describe("the sink by itself", () => {
       const source = Stream.fromIterable(Array.from({ length: 3000 }, (_, i) => ({ body: "", sessionId: String(i) })))
       const report = yield* Stream.run(
         Stream.rechunk(source, 1),
-        sink.make(outlet, { ...settings, maxWaitingBytes: 2000 })
+        SenderSink.make(outlet, { ...settings, maxWaitingBytes: 2000 })
       )
       assert.deepStrictEqual(report, { sent: 3000, rejected: [] })
     }))
@@ -485,7 +485,7 @@ describe("the sink by itself", () => {
       const { answers, batches, outlet } = heldLink()
       const messages = ["a", "a", "b", "c", "a"].map((sessionId, i) => ({ body: "", messageId: String(i), sessionId }))
       const source = Stream.fromIterable(messages).pipe(Stream.rechunk(1))
-      const fiber = yield* start(Stream.run(source, sink.make(outlet, settings)))
+      const fiber = yield* start(Stream.run(source, SenderSink.make(outlet, settings)))
       const sent = () => batches.map((batch) => messagesOf(batch).map(({ messageId }) => messageId))
       yield* soon(() => batches.length === 2)
       for (let i = 0; i < 50; i++) yield* Effect.yieldNow
@@ -505,7 +505,7 @@ describe("the sink by itself", () => {
     Effect.gen(function*() {
       const { answers, batches, outlet } = heldLink()
       let interrupted = 0
-      const watched: sink.Outlet<Text, string> = {
+      const watched: SenderSink.Outlet<Text, string> = {
         ...outlet,
         send: (batch) => Effect.onInterrupt(outlet.send(batch), () => Effect.sync(() => interrupted++))
       }
@@ -513,7 +513,7 @@ describe("the sink by itself", () => {
         Stream.make({ body: "", sessionId: "a" }, { body: "", sessionId: "b" }),
         Stream.never
       )
-      const fiber = yield* start(Stream.run(source, sink.make(watched, settings)))
+      const fiber = yield* start(Stream.run(source, SenderSink.make(watched, settings)))
       yield* soon(() => batches.length === 2)
       yield* Deferred.fail(answers[1]!, "refused")
       assert.strictEqual(yield* Effect.flip(Fiber.join(fiber)), "refused")
@@ -539,10 +539,10 @@ describe("the sink by itself", () => {
         messageId: String(i),
         ...(key === "" ? {} : { sessionId: key })
       }))
-      const batches: Array<outgoing.Batch> = []
+      const batches: Array<MessageBatch.Batch> = []
       const inFlight = new Set<string>()
       let turn = 0
-      const outlet: sink.Outlet<Text, never> = {
+      const outlet: SenderSink.Outlet<Text, never> = {
         encoder,
         limits: () => ({ maxMessageSize: limit, maxBatchSize: limit }),
         send: (batch) =>
@@ -558,7 +558,7 @@ describe("the sink by itself", () => {
       }
       const report = yield* Stream.fromIterable(all).pipe(
         Stream.rechunk(chunk),
-        Stream.run(sink.make(outlet, {
+        Stream.run(SenderSink.make(outlet, {
           ...settings,
           linger: lingers ? 3_600_000 : 0,
           concurrency,
@@ -573,7 +573,7 @@ describe("the sink by itself", () => {
       }
       const envelope = (key: string, messageId: string): number => {
         writer.reset()
-        messageCodec.beginBatch(writer, key === "" ? {} : { sessionId: key }, messageId)
+        MessageEncoder.beginBatch(writer, key === "" ? {} : { sessionId: key }, messageId)
         return writer.length
       }
       const fits = all.filter((message) => sizeOf(message) <= limit)
@@ -592,10 +592,10 @@ describe("the sink by itself", () => {
         if (!lingers) continue
         for (let i = 1; i < ofKey.length; i++) {
           const full = ofKey[i - 1]!.reduce(
-            (sum, { size }) => sum + size + messageCodec.sectionSize,
+            (sum, { size }) => sum + size + MessageEncoder.sectionSize,
             envelope(key, ofKey[i - 1]![0]!.messageId)
           )
-          assert.isAbove(full + messageCodec.sectionSize + ofKey[i]![0]!.size, limit)
+          assert.isAbove(full + MessageEncoder.sectionSize + ofKey[i]![0]!.size, limit)
         }
       }
       for (const { payload } of batches) assert.isAtMost(payload.length, limit)

@@ -5,7 +5,7 @@ import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import { type IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import { copyOf } from "../../src/internal/message/MessageCopy.ts"
-import * as Codec from "../../src/internal/message/MessageEncoder.ts"
+import * as MessageEncoder from "../../src/internal/message/MessageEncoder.ts"
 import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
 import type * as ServiceBusBody from "../../src/ServiceBusBody.ts"
 import { MessageEncodeError } from "../../src/ServiceBusError.ts"
@@ -24,7 +24,7 @@ export const clock = { currentTimeMillisUnsafe: () => now }
 
 export const encode = (fields: Fields, body: ServiceBusBody.Sections = empty, contentType?: string): Buffer => {
   const writer = new Writer()
-  Codec.encode(writer, { body: undefined, ...fields }, body, contentType, clock)
+  MessageEncoder.encode(writer, { body: undefined, ...fields }, body, contentType, clock)
   return writer.take()
 }
 
@@ -45,13 +45,13 @@ export const refused = (fields: Fields, body: ServiceBusBody.Sections = empty): 
   const before = writer.take()
   let error: unknown
   try {
-    Codec.encode(writer, { body: undefined, ...fields }, body, undefined, clock)
+    MessageEncoder.encode(writer, { body: undefined, ...fields }, body, undefined, clock)
   } catch (thrown) {
     error = thrown
   }
   assert.instanceOf(error, MessageEncodeError)
   writer.reset()
-  Codec.encode(writer, { body: undefined, messageId: "after" }, empty, undefined, clock)
+  MessageEncoder.encode(writer, { body: undefined, messageId: "after" }, empty, undefined, clock)
   assert.strictEqual(writer.take().toString("hex"), encode({ messageId: "after" }).toString("hex"))
   assert.strictEqual(before.toString("hex"), "a1066265666f7265")
   return error as MessageEncodeError

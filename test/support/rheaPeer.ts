@@ -10,7 +10,7 @@ import { type Connection, create_container, type EventContext, type Receiver, ty
 import type { AmqpValue } from "../../src/AmqpValue.ts"
 import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
-import * as sas from "../../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../../src/internal/namespace/SasToken.ts"
 
 /** A transfer as it came: its tag, and its message. */
 export interface Transferred {
@@ -60,7 +60,7 @@ export const peer = Effect.gen(function*() {
   }
 
   const tokenOf = (path: string, key = credential.key) =>
-    Redacted.value(sas.sign({
+    Redacted.value(SasToken.sign({
       resource: `sb://127.0.0.1/${path}`,
       keyName: credential.name,
       key,

@@ -4,14 +4,14 @@ import { type ReceivedMessage } from "effect-service-bus/ServiceBusMessage"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { linksOf, messageAttributes } from "../../src/internal/telemetry/Telemetry.ts"
-import * as traceContext from "../../src/internal/telemetry/TraceContext.ts"
+import * as TraceContext from "../../src/internal/telemetry/TraceContext.ts"
 
 describe("Trace context", () => {
   const traceId = "0af7651916cd43dd8448eb211c80319c"
   const spanId = "b7ad6b7169203331"
   const good = `00-${traceId}-${spanId}-01`
-  const idsOf = (properties: Parameters<typeof traceContext.read>[0]) => {
-    const found = traceContext.read(properties)
+  const idsOf = (properties: Parameters<typeof TraceContext.read>[0]) => {
+    const found = TraceContext.read(properties)
     return found && [found.traceId, found.spanId, found.sampled]
   }
 
@@ -43,8 +43,8 @@ describe("Trace context", () => {
   })
 
   it("is not made of ids that are none of W3C's", () => {
-    assert.strictEqual(traceContext.traceparentOf(Tracer.externalSpan({ traceId, spanId, sampled: true })), good)
-    assert.isUndefined(traceContext.traceparentOf(Tracer.externalSpan({ traceId: "noop", spanId: "noop" })))
+    assert.strictEqual(TraceContext.traceparentOf(Tracer.externalSpan({ traceId, spanId, sampled: true })), good)
+    assert.isUndefined(TraceContext.traceparentOf(Tracer.externalSpan({ traceId: "noop", spanId: "noop" })))
   })
 
   it("sections that cannot be read cost a span its links and attributes, and no caller a failure", () => {
@@ -59,7 +59,7 @@ describe("Trace context", () => {
 
   it.prop("reading never throws", [Schema.Unknown, Schema.String], ([value, text]) => {
     for (const traceparent of [value, text, `00-${text}`, good.replace("b7", text)]) {
-      const found = traceContext.read({ traceparent: traceparent as never, "Diagnostic-Id": traceparent as never })
+      const found = TraceContext.read({ traceparent: traceparent as never, "Diagnostic-Id": traceparent as never })
       if (found !== undefined) assert.match(`${found.traceId}-${found.spanId}`, /^[0-9a-f]{32}-[0-9a-f]{16}$/)
     }
   })

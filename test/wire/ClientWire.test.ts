@@ -12,9 +12,9 @@ import * as Stream from "effect/Stream"
 import { writeOutcome } from "../../src/internal/amqp/codec/Outcome.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import { type Performative, rhea } from "../../src/internal/amqp/engine/rhea.ts"
-import * as management from "../../src/internal/management/EntityManagement.ts"
+import * as EntityManagement from "../../src/internal/management/EntityManagement.ts"
 import type { RequestResponseLink } from "../../src/internal/management/RequestResponseLink.ts"
-import * as outgoing from "../../src/internal/message/MessageBatch.ts"
+import * as MessageBatch from "../../src/internal/message/MessageBatch.ts"
 import { written as writtenOf } from "../../src/internal/receiver/SettlementOutcome.ts"
 import { MessageEncodeError } from "../../src/ServiceBusError.ts"
 import type { OutgoingMessage } from "../../src/ServiceBusMessage.ts"
@@ -184,7 +184,7 @@ const written = Effect.fnUntraced(function*(settlement: Settlement.Settlement) {
       return Effect.succeed({ status: 200, condition: undefined, description: undefined, body: null })
     }
   }
-  yield* management.updateDisposition(node, { entity: "texts", tokens: [], settlement, timeout: 1000 })
+  yield* EntityManagement.updateDisposition(node, { entity: "texts", tokens: [], settlement, timeout: 1000 })
   writer.value(requests[0])
   return [["the link", onLink], ["$management", writer.take()]] as const
 })
@@ -211,8 +211,8 @@ describe("properties that a settlement changes", () => {
         assert(Result.isFailure(result))
         assert.deepInclude(result.failure, { _tag: "MessageEncodeError", part: "properties \"bad\"", entity: "texts" })
       }
-      const encoder = outgoing.messageEncoder(Texts, clock)
-      const error = outgoing.encodeMessage(encoder, new Writer(), {
+      const encoder = MessageBatch.messageEncoder(Texts, clock)
+      const error = MessageBatch.encodeMessage(encoder, new Writer(), {
         body: "",
         applicationProperties: { good: 1, bad: value }
       })
@@ -248,13 +248,16 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
       "a message",
       "applicationProperties",
       (applicationProperties) =>
-        outgoing.encodeMessage(outgoing.messageEncoder(Texts, clock), new Writer(), { body: "", applicationProperties })
+        MessageBatch.encodeMessage(MessageBatch.messageEncoder(Texts, clock), new Writer(), {
+          body: "",
+          applicationProperties
+        })
     ],
     [
       "an annotated message",
       "applicationProperties",
       (applicationProperties) =>
-        outgoing.encodeMessage(outgoing.annotatedEncoder(Texts, clock), new Writer(), {
+        MessageBatch.encodeMessage(MessageBatch.annotatedEncoder(Texts, clock), new Writer(), {
           applicationProperties,
           body: { kind: "empty" }
         })
@@ -287,9 +290,9 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
   }
 
   it("counts all that is no body", () => {
-    const encoder = outgoing.messageEncoder(Texts, clock)
+    const encoder = MessageBatch.messageEncoder(Texts, clock)
     const write = (message: Partial<OutgoingMessage<string>>) => {
-      const result = outgoing.encodeMessage(encoder, new Writer(), { body: "", ...message })
+      const result = MessageBatch.encodeMessage(encoder, new Writer(), { body: "", ...message })
       return typeof result === "string" ? undefined : result.part
     }
     const annotations = { a: text(32_000), b: text(32_000) }
@@ -299,7 +302,7 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
   })
 
   it("a message that is too large by them leaves the batch as it was, and bytes of a message have no quota", () => {
-    const batcher = new outgoing.BatchBuilder(outgoing.messageEncoder(Texts, clock), new Writer())
+    const batcher = new MessageBatch.BatchBuilder(MessageBatch.messageEncoder(Texts, clock), new Writer())
     const limits = { maxMessageSize: 262_144, maxBatchSize: 262_144 }
     assert.isString(batcher.add({ body: "a" }, limits))
     const { size } = batcher

@@ -8,7 +8,7 @@ import { ConnectionString, ServiceBusBody, ServiceBusEntity } from "effect-servi
 import * as Emulator from "effect-service-bus/emulator"
 import { once } from "node:events"
 import { create_container, type EventContext, message, type Receiver, type Sender, types } from "rhea"
-import * as sas from "../../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../../src/internal/namespace/SasToken.ts"
 
 const Broker = Emulator.layerServer({
   entities: [
@@ -57,7 +57,7 @@ const peer = Effect.gen(function*() {
   assert(credential._tag === "SharedKey")
   const url = (path: string) => `amqps://127.0.0.1:${port}/${path}`
   const token = (path: string) =>
-    Redacted.value(sas.sign({
+    Redacted.value(SasToken.sign({
       resource: url(path),
       keyName: credential.name,
       key: credential.key,

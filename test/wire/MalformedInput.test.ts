@@ -9,7 +9,7 @@ import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import { walk } from "../../src/internal/amqp/codec/skipValue.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import type { IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
-import * as Codec from "../../src/internal/message/MessageEncoder.ts"
+import * as MessageEncoder from "../../src/internal/message/MessageEncoder.ts"
 import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
 import type * as ServiceBusBody from "../../src/ServiceBusBody.ts"
 import type { OutgoingMessage } from "../../src/ServiceBusMessage.ts"
@@ -370,7 +370,9 @@ const randomOf = (seed: number) => {
 
 const encode = (fields: Omit<OutgoingMessage<unknown>, "body">, body: ServiceBusBody.Sections): Buffer => {
   const writer = new Writer()
-  Codec.encode(writer, { body: undefined, ...fields }, body, "application/json", { currentTimeMillisUnsafe: () => 1 })
+  MessageEncoder.encode(writer, { body: undefined, ...fields }, body, "application/json", {
+    currentTimeMillisUnsafe: () => 1
+  })
   return writer.take()
 }
 

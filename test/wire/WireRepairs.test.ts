@@ -26,11 +26,11 @@ import * as Deadlines from "../../src/internal/amqp/Deadlines.ts"
 import { OutgoingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import type { SessionPlane } from "../../src/internal/amqp/engine/SessionPlane.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
-import * as management from "../../src/internal/management/EntityManagement.ts"
+import * as EntityManagement from "../../src/internal/management/EntityManagement.ts"
 import type { RequestResponseLink } from "../../src/internal/management/RequestResponseLink.ts"
-import * as cbs from "../../src/internal/namespace/Claims.ts"
-import * as namespace from "../../src/internal/namespace/Namespace.ts"
-import * as sas from "../../src/internal/namespace/SasToken.ts"
+import * as Claims from "../../src/internal/namespace/Claims.ts"
+import * as Namespace from "../../src/internal/namespace/Namespace.ts"
+import * as SasToken from "../../src/internal/namespace/SasToken.ts"
 import {
   failsWith,
   idsOf,
@@ -78,7 +78,7 @@ const managementOf = (link: Link): SessionPlane => {
   return found!
 }
 
-const node = Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => namespace.of(client).managementNode("texts"))
+const node = Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => Namespace.of(client).managementNode("texts"))
 
 describe("what came before the end of a link, in one read with it", () => {
   const ends = {
@@ -187,10 +187,10 @@ describe("a request whose link dies", () => {
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       const link = linkOf(yield* ServiceBusSender.make(Texts))
-      const claims = yield* cbs.make(link.connection, {
+      const claims = yield* Claims.make(link.connection, {
         host: "localhost",
         timeout: 1_000,
-        tokens: cbs.tokensOf(ServiceBusCredential.identity(emulator.tokenCredential), 1_000)
+        tokens: Claims.tokensOf(ServiceBusCredential.identity(emulator.tokenCredential), 1_000)
       })
       held(link)
       const fiber = yield* start(claims.authorize("texts"))
@@ -244,7 +244,7 @@ describe("a request", () => {
         assert.include(error.message, "uint")
         assert.strictEqual(hooks, 0)
         // The next one is written as if nothing had been.
-        yield* management.peek(self, { entity: "texts", from: 0n, count: 1, timeout: 1000 })
+        yield* EntityManagement.peek(self, { entity: "texts", from: 0n, count: 1, timeout: 1000 })
         assert.strictEqual(hooks, 0)
       }).pipe(Effect.ensuring(Effect.sync(() => {
         ;(prototype as { onDeath: Link["onDeath"] }).onDeath = onDeath
@@ -363,12 +363,12 @@ describe("operations on $management", () => {
     const common = { entity: "texts", timeout }
     const sequenceNumbers = [1n]
     return Effect.all([
-      management.updateDisposition(self, { ...common, tokens: [token], settlement: { _tag: "Complete" } }),
-      management.renewLocks(self, { ...common, tokens: [token], link: "link" }),
-      management.peek(self, { ...common, from: 0n, count: 1 }),
-      management.schedule(self, { ...common, messages: [{ ...message, viaPartitionKey: undefined }] }),
-      management.cancelScheduled(self, { ...common, sequenceNumbers }),
-      management.receiveDeferred(self, { ...common, sequenceNumbers, destructive: false })
+      EntityManagement.updateDisposition(self, { ...common, tokens: [token], settlement: { _tag: "Complete" } }),
+      EntityManagement.renewLocks(self, { ...common, tokens: [token], link: "link" }),
+      EntityManagement.peek(self, { ...common, from: 0n, count: 1 }),
+      EntityManagement.schedule(self, { ...common, messages: [{ ...message, viaPartitionKey: undefined }] }),
+      EntityManagement.cancelScheduled(self, { ...common, sequenceNumbers }),
+      EntityManagement.receiveDeferred(self, { ...common, sequenceNumbers, destructive: false })
     ])
   }
 
@@ -411,7 +411,7 @@ describe("operations on $management", () => {
     it.effect(`sequence numbers that are malformed are an error: ${what}`, () =>
       Effect.gen(function*() {
         const { self } = answering(value === undefined ? null : { "sequence-numbers": value })
-        const error = yield* management.schedule(self, {
+        const error = yield* EntityManagement.schedule(self, {
           entity: "texts",
           timeout: 1000,
           messages: [{ ...message, viaPartitionKey: undefined }]
@@ -426,7 +426,9 @@ describe("operations on $management", () => {
       for (const value of [[7n], [7], AmqpValue.array("long", [7n])]) {
         const { self } = answering({ "sequence-numbers": value })
         const messages = [{ ...message, viaPartitionKey: undefined }]
-        assert.deepStrictEqual(yield* management.schedule(self, { entity: "texts", timeout: 1000, messages }), [7n])
+        assert.deepStrictEqual(yield* EntityManagement.schedule(self, { entity: "texts", timeout: 1000, messages }), [
+          7n
+        ])
       }
     }))
 })
@@ -438,10 +440,10 @@ describe("a token that says no usable end", () => {
       const { connection } = linkOf(yield* ServiceBusSender.make(Texts))
       yield* TestClock.adjust("10 seconds")
       const claimsFor = (expiresOnTimestamp: unknown) =>
-        cbs.make(connection, {
+        Claims.make(connection, {
           host: "localhost",
           timeout: 1_000,
-          tokens: cbs.tokensOf(
+          tokens: Claims.tokensOf(
             ServiceBusCredential.identity({
               getToken: (scope, options) =>
                 tokenCredential.getToken(scope, options).then((token) => ({
@@ -475,11 +477,11 @@ describe("a token that says no usable end", () => {
       const { connection } = linkOf(yield* ServiceBusSender.make(Texts))
       for (const se of ["", "soon", "NaN", "1e3", "-1", "Infinity"]) {
         const token = `SharedAccessSignature sr=x&sig=y&se=${se}&skn=z`
-        assert.isUndefined(sas.parse(token))
-        const claims = yield* cbs.make(connection, {
+        assert.isUndefined(SasToken.parse(token))
+        const claims = yield* Claims.make(connection, {
           host: "localhost",
           timeout: 1_000,
-          tokens: cbs.tokensOf(ServiceBusCredential.sas(Redacted.make(token)), 1_000)
+          tokens: Claims.tokensOf(ServiceBusCredential.sas(Redacted.make(token)), 1_000)
         })
         yield* claims.authorize("texts").pipe(failsWith("CredentialError"))
       }

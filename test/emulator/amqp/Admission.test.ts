@@ -16,7 +16,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as Authorization from "../../../src/emulator/security/Authorization.ts"
-import * as sas from "../../../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../../../src/internal/namespace/SasToken.ts"
 import { failsWith, until } from "../../support/harness.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
@@ -140,7 +140,7 @@ describe("the host of a token", { timeout: 30_000 }, () => {
   const check = (resource: string, audience = "sb://localhost/letters") =>
     Authorization.check(
       [{ name: "mine", key: Redacted.make("my-key"), rights: ["Send"] }],
-      Redacted.value(sas.sign({ resource, keyName: "mine", key: Redacted.make("my-key"), expiresAt: 1000 })),
+      Redacted.value(SasToken.sign({ resource, keyName: "mine", key: Redacted.make("my-key"), expiresAt: 1000 })),
       audience,
       0,
       isOurs
@@ -192,7 +192,7 @@ describe("the host of a token", { timeout: 30_000 }, () => {
       const attach = (resource: string) =>
         Effect.scoped(ServiceBusReceiver.make(Letters)).pipe(Effect.provide(Layer.orDie(ServiceBusClient.layer({
           fullyQualifiedNamespace: "contoso.servicebus.windows.net",
-          credential: ServiceBusCredential.sas(sas.sign({
+          credential: ServiceBusCredential.sas(SasToken.sign({
             resource,
             keyName: "mine",
             key: Redacted.make("my-key"),
