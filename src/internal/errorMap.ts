@@ -1,6 +1,7 @@
 /**
- * The one place that makes errors out of what comes over the wire: AMQP conditions, status codes of `$cbs` and
- * `$management`, errors of sockets. Source: Service Bus documentation (AMQP errors) and the tables of the official SDKs.
+ * The one place that makes errors out of what comes over the wire: AMQP conditions, status codes of `$cbs` and `$management`,
+ * errors of sockets; and that narrows them to the union of an operation. Source: Service Bus documentation (AMQP errors) and
+ * the tables of the official SDKs.
  */
 import * as Duration from "effect/Duration"
 import * as E from "../ServiceBusError.ts"
@@ -92,8 +93,8 @@ export const fromCondition = (error: ErrorCondition, context: Context): E.Any =>
   }
 }
 
-/** Keeps an error that the operation's union has; what is outside becomes a ServiceBusError with the same condition. */
-const within = <T extends E.Any["_tag"]>(
+/** Keeps an error that the operation's union has; any other becomes a ServiceBusError with the same condition. */
+const narrow = <T extends E.Any["_tag"]>(
   tags: ReadonlySet<E.Any["_tag"]>,
   error: E.Any
 ): Extract<E.Any, { _tag: T }> => {
@@ -140,36 +141,36 @@ const settleTags = [
 ] as const
 const renewTags = [...attachTags, "MessageLockLostError"] as const
 
-const narrowing = <const Tags extends ReadonlyArray<E.Any["_tag"]>>(tags: Tags) => {
+const narrowedTo = <const Tags extends ReadonlyArray<E.Any["_tag"]>>(tags: Tags) => {
   const set = new Set<E.Any["_tag"]>(tags)
   return (error: ErrorCondition | E.Any, context: Context = {}): Extract<E.Any, { _tag: Tags[number] }> =>
-    within<Tags[number]>(set, "_tag" in error ? error : fromCondition(error, context))
+    narrow<Tags[number]>(set, "_tag" in error ? error : fromCondition(error, context))
 }
 
-export const connectError = narrowing(connectTags)
-export const healthError = narrowing(healthTags)
-export const attachError = narrowing(attachTags)
-export const sendError = narrowing(sendTags)
-export const settleError = narrowing(settleTags)
-export const renewError = narrowing(renewTags)
+export const connectError = narrowedTo(connectTags)
+export const healthError = narrowedTo(healthTags)
+export const attachError = narrowedTo(attachTags)
+export const sendError = narrowedTo(sendTags)
+export const settleError = narrowedTo(settleTags)
+export const renewError = narrowedTo(renewTags)
 
-export const notFoundError = narrowing([...attachTags, "MessageNotFoundError"])
+export const notFoundError = narrowedTo([...attachTags, "MessageNotFoundError"])
 
-const withSession = "SessionLockLostError"
-export const sessionSettleError = narrowing([
+const sessionTag = "SessionLockLostError"
+export const sessionSettleError = narrowedTo([
   ...attachTags,
-  withSession,
+  sessionTag,
   "MessageAlreadySettled",
   "MessageEncodeError",
   "NotSupportedError"
 ])
-export const sessionRenewError = narrowing([...attachTags, withSession])
-export const sessionStateError = narrowing([...attachTags, withSession, "MessageEncodeError", "MessageDecodeError"])
-export const sessionDeferredError = narrowing([...attachTags, withSession, "MessageNotFoundError"])
+export const sessionRenewError = narrowedTo([...attachTags, sessionTag])
+export const sessionStateError = narrowedTo([...attachTags, sessionTag, "MessageEncodeError", "MessageDecodeError"])
+export const sessionDeferredError = narrowedTo([...attachTags, sessionTag, "MessageNotFoundError"])
 /** Of a message with a lock of its own, or of a session's. */
-export type SettlingError = E.SettleError | E.SessionSettleError
+export type SettlementError = E.SettleError | E.SessionSettleError
 
-const acceptError = narrowing([...attachTags, "SessionCannotBeLockedError"])
+const acceptError = narrowedTo([...attachTags, "SessionCannotBeLockedError"])
 
 /** The error of an attach that asked for a session: what an attach has no name for is looked at again. */
 export const acceptSessionError = (error: E.Any, context: Context): E.AcceptSessionError =>
@@ -228,7 +229,7 @@ const conditionOf = (status: number): string => {
   }
 }
 
-/** What a status that is not a success says, as an AMQP error. */
+/** A status that is not a success, as an AMQP error. */
 export const fromStatus = (
   status: number,
   condition: string | undefined,
@@ -290,7 +291,7 @@ const explained: Record<string, string> = {
   ERR_SSL_PACKET_LENGTH_TOO_LONG: "the port does not speak TLS"
 }
 
-/** Whether an error of a socket says that the certificate is not trusted: trying again does not change that. */
+/** Whether an error of a socket means that the certificate is not trusted: trying again does not change that. */
 export const isUntrusted = (error: unknown): boolean => {
   const code = (error as { readonly code?: unknown } | undefined)?.code
   return typeof code === "string" &&
@@ -319,7 +320,7 @@ export const fromSocket = (
     : new E.ServiceBusConnectionError(common)
 }
 
-/** The connection is gone, for a reason that this library saw itself. */
+/** The connection is lost, for a reason that was found here and not sent by the peer. */
 export const connectionLost = (description: string, cause?: unknown): E.ServiceBusConnectionError =>
   new E.ServiceBusConnectionError({ ...clean(description), ...(cause === undefined ? {} : { cause }) })
 
@@ -336,34 +337,37 @@ export const protocolBroken = (
 }
 
 /**
- * A peer ended a connection, or a session, that was open. Whatever for: it is lost like any other, and what is not allowed on
- * the next one is said there. Only where there are too many is it the answer to opening it.
+ * A peer ended a connection, or a session, that was open. Whatever its reason, it is lost like any other, and what is not
+ * allowed on the next one is refused there. Only where there are too many is it the answer to opening it.
  */
-export const closed = (error: ErrorCondition, context: Context = {}): E.ServiceBusConnectionError | E.ServiceBusError =>
+export const endedByPeer = (
+  error: ErrorCondition,
+  context: Context = {}
+): E.ServiceBusConnectionError | E.ServiceBusError =>
   error.condition === "amqp:resource-limit-exceeded"
     ? connectError(error, context) as E.ServiceBusError
     : new E.ServiceBusConnectionError(fields(context, error.condition, error.description))
 
 const framingError = "amqp:connection:framing-error"
 
-/** Whether a peer's frames cannot be read, on no connection: found here, not said by the peer of ours. */
+/** Whether a peer's frames cannot be read, on any connection: found here, not sent by the peer about ours. */
 export const isUnreadable = (error: E.Any): boolean =>
   error._tag === "ServiceBusError" && error.condition === framingError && error.cause instanceof Error
 
 /** The same error with other fields. Errors are values: it is a new one. */
-export const changed = <Err extends E.Any>(error: Err, fields: object): Err => {
+export const withFields = <Err extends E.Any>(error: Err, fields: object): Err => {
   const { constructor } = error as unknown as { constructor: new(fields: object) => Err }
   // Not among what is spread.
   const { cause } = error as { readonly cause?: unknown }
   return new constructor({ ...error, ...(cause === undefined ? {} : { cause }), ...fields })
 }
 
-/** Whether the peer says that there is no claim for what was asked; a refused token is another thing. */
+/** Whether the peer has no claim for what was asked of it; a refused token is another error. */
 export const isUnauthorized = (error: E.Any): error is E.ServiceBusAuthorizationError | E.ServiceBusError =>
   (error._tag === "ServiceBusAuthorizationError" || error._tag === "ServiceBusError") &&
   (error.condition === "amqp:unauthorized-access" || error.condition === "com.microsoft:auth-failed")
 
-/** Whether an error says that a lock is over. */
+/** Whether an error means that a lock is lost. */
 export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.SessionLockLostError => {
   const tag = (error as { readonly _tag?: unknown } | undefined)?._tag
   return tag === "MessageLockLostError" || tag === "SessionLockLostError"

@@ -4,7 +4,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../src/AmqpValue.ts"
 import { Reader } from "../../src/internal/amqp/codec/Reader.ts"
-import { walk } from "../../src/internal/amqp/codec/skipValue.ts"
+import { skipValue } from "../../src/internal/amqp/codec/skipValue.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 
 /** A value in one line, so that two of them can be compared whatever represents them. */
@@ -47,7 +47,7 @@ export const bytesOf = (hex: string) => Buffer.from(hex.replaceAll(" ", ""), "he
 
 /** Decodes one value and checks that the reader and the walk agree about where it ends. */
 export const decode = (bytes: Buffer): AmqpValue.AmqpValue => {
-  assert.strictEqual(walk(bytes, 0, bytes.length), bytes.length, "the walk refuses or ends elsewhere")
+  assert.strictEqual(skipValue(bytes, 0, bytes.length), bytes.length, "the walk refuses or ends elsewhere")
   const reader = new Reader(bytes)
   const value = reader.value()
   assert.strictEqual(reader.position, bytes.length, "the reader ends elsewhere")

@@ -9,7 +9,7 @@ import * as net from "node:net"
 import type { AmqpValue } from "../../src/AmqpValue.ts"
 import * as AmqpValues from "../../src/AmqpValue.ts"
 import { Reader } from "../../src/internal/amqp/codec/Reader.ts"
-import { walk } from "../../src/internal/amqp/codec/skipValue.ts"
+import { skipValue } from "../../src/internal/amqp/codec/skipValue.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import { until } from "./harness.ts"
 
@@ -101,7 +101,7 @@ const read = (bytes: Buffer, isHeader: boolean): Frame => {
   if (start >= bytes.length) return { ...none, performative: "heartbeat" }
   const reader = new Reader(bytes, start)
   const performative = names.get(Number(reader.descriptor())) ?? "unknown"
-  const end = walk(bytes, reader.position, bytes.length)
+  const end = skipValue(bytes, reader.position, bytes.length)
   const count = reader.list()
   const fields: Array<AmqpValue> = []
   for (let i = 0; i < count; i++) fields.push(reader.value())

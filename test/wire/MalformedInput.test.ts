@@ -6,7 +6,7 @@ import { inspect } from "node:util"
 import * as AmqpValue from "../../src/AmqpValue.ts"
 import { DecodeProblem, Reader } from "../../src/internal/amqp/codec/Reader.ts"
 import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
-import { walk } from "../../src/internal/amqp/codec/skipValue.ts"
+import { skipValue } from "../../src/internal/amqp/codec/skipValue.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import type { IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import * as MessageEncoder from "../../src/internal/message/MessageEncoder.ts"
@@ -28,7 +28,7 @@ const attempt = <A>(f: () => A): A | undefined => {
 
 /** Every way to read bytes as a value. Whatever the walk takes, the reader must decode, up to the same place. */
 const readEveryWay = (bytes: Buffer): { readonly walked: number; readonly value: AmqpValue.AmqpValue } => {
-  const walked = walk(bytes, 0, bytes.length)
+  const walked = skipValue(bytes, 0, bytes.length)
   if (walked > bytes.length) assert.fail("the walk went beyond the end")
   let value: AmqpValue.AmqpValue
   if (walked >= 0) {
@@ -279,9 +279,9 @@ describe("constructors", () => {
 
   it("bytes before and after the value are not looked at", () => {
     const bytes = bytesOf("ff ff c0 02 01 40 ff ff")
-    assert.strictEqual(walk(bytes, 2, 6), 6)
-    assert.strictEqual(walk(bytes, 2, 5), -1)
-    assert.strictEqual(walk(bytes, 6, 6), -1)
+    assert.strictEqual(skipValue(bytes, 2, 6), 6)
+    assert.strictEqual(skipValue(bytes, 2, 5), -1)
+    assert.strictEqual(skipValue(bytes, 6, 6), -1)
   })
 })
 

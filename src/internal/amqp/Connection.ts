@@ -1,7 +1,7 @@
 /**
  * One AMQP connection as a scoped resource: it is open when the effect succeeds and closed when the scope closes. It owns its
- * socket, heartbeats and idle time-out. It dies once, for one reason, of which all its sessions and links hear; it never comes
- * back to life.
+ * socket, heartbeats and idle time-out. It dies once, for one reason, of which all its sessions and links are informed; it
+ * never comes back to life.
  *
  * rhea keeps the state of the protocol. Waiting is on rhea's events; its Promises and timers are never used.
  */
@@ -35,8 +35,8 @@ export interface Connection {
   /** Counts a delivery that is a response. */
   readonly countAnswer: () => void
   /**
-   * Something that was on the wire had no answer in its time; `answersBefore` is how many answers there were when it left. Where
-   * none came since, the peer is asked for what it answers at once, and given up where it does not answer.
+   * Something that was on the wire had no answer in its time; `answersBefore` is how many answers there were when it left.
+   * Where none came since, the peer is asked for what it answers at once, and given up where it does not answer.
    */
   readonly probeUnlessAnswered: (answersBefore: number) => void
   /** Why the connection is dead; undefined while it lives. */
@@ -158,7 +158,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     die(
       isAmqp(error)
         ? isOpened
-          ? errorMap.closed({ condition: error.condition, description: error.description })
+          ? errorMap.endedByPeer({ condition: error.condition, description: error.description })
           : errorMap.connectError({ condition: error.condition, description: error.description })
         : errorMap.connectionLost(error instanceof Error ? error.message : "the peer closed the socket", error)
     )
@@ -247,7 +247,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
 const lateness = 5_000
 
 /**
- * Ends a connection whose peer has said nothing for twice the time that we allow it. A process that was asleep does not take
+ * Ends a connection whose peer has sent nothing for twice the time that we allow it. A process that was asleep does not take
  * its own silence for the peer's: what came meanwhile is read first.
  */
 const watchdog = Effect.fnUntraced(function*(clock: Clock.Clock, activity: PeerActivity, die: (reason: Death) => void) {

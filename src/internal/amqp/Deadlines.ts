@@ -1,6 +1,6 @@
 /**
- * Time-outs for many operations with one timer: operations of one kind have the same time-out, so the oldest is the next
- * to expire. One fiber sleeps until then; none runs while nothing is pending, and nothing is kept of what is over.
+ * Time-outs for many operations with one timer: operations of one kind have the same time-out, so the oldest is the next to
+ * expire. One fiber of the scope sleeps until then; none runs while nothing is pending, and no operation is kept that is over.
  *
  * Time is the monotonic clock's: a wall clock that is set changes no time-out.
  */
@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import { monotonic } from "../monotonicClock.ts"
 
-/** Something that ends by itself or is ended when its time is over. */
+/** An operation that ends by itself, or expires when its time is over. */
 export interface Expiring {
   /** When its time is over, in milliseconds of the monotonic clock; set by `add`. */
   expiresAt: number
@@ -18,7 +18,7 @@ export interface Expiring {
 
 export interface Deadlines {
   readonly add: (operation: Expiring) => void
-  /** Whoever ends by itself says so. */
+  /** Removes an operation that has ended by itself. */
   readonly remove: (operation: Expiring) => void
 }
 

@@ -244,7 +244,7 @@ class OpenLink implements Link {
     this.dieOf(
       condition === undefined
         ? new ServiceBusConnectionError({ entity: this.entity, description: "the peer ended the session" })
-        : errorMap.closed({ condition, description }, { entity: this.entity })
+        : errorMap.endedByPeer({ condition, description }, { entity: this.entity })
     )
   }
 
@@ -296,6 +296,6 @@ class OpenLink implements Link {
     this.isReleased = true
     for (const hook of [...this.hooks]) hook(this.dead()!)
     this.hooks.clear()
-    this.session.drop(this.plane)
+    this.session.forgetLink(this.plane)
   }
 }

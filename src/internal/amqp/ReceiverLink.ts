@@ -44,7 +44,7 @@ export interface Granted {
   readonly lockedUntil: number
 }
 
-export type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlingError | undefined) => void
+export type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlementError | undefined) => void
 
 export interface ReceiverLink extends Holder {
   readonly link: Link.Link
@@ -69,7 +69,7 @@ export interface ReceiverLink extends Holder {
     deliveries: ReadonlyArray<IncomingDelivery>,
     outcome: Outcome,
     onAnswer?: OnAnswer
-  ) => Effect.Effect<void, errorMap.SettlingError>
+  ) => Effect.Effect<void, errorMap.SettlementError>
   /** Puts deliveries back at the head of the inbox. */
   readonly putBack: (deliveries: ReadonlyArray<IncomingDelivery>) => void
   /** Passes deliveries to a function instead of the inbox; it must only queue them. `undefined` goes back to the inbox. */
@@ -83,9 +83,9 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
       role: "receiver",
       address: options.entity,
       entity: options.entity,
-      // The peer says when it has waited long enough.
+      // The peer ends the wait itself.
       timeout: options.timeout + (wanted?.wait ?? 0),
-      // Service Bus tells the two modes apart by these (Service Bus protocol guide).
+      // Service Bus distinguishes the two modes by these (Service Bus protocol guide).
       sndSettleMode: options.destructive ? 1 : 0,
       rcvSettleMode: options.destructive ? 0 : 1,
       ...(wanted === undefined ? {} : {
@@ -102,7 +102,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
 /** Service Bus protocol guide, sessions. */
 const sessionFilter = "com.microsoft:session-filter"
 
-/** What the peer's attach says of the session that it has locked. */
+/** The session that the peer has locked, by its attach. */
 const grantOf = (link: Link.Link): Granted => {
   const { properties, source } = link.rhea.remote.attach ?? {}
   const filter = source?.filter?.[sessionFilter]
@@ -232,7 +232,7 @@ class OpenReceiverLink implements ReceiverLink {
     deliveries: ReadonlyArray<IncomingDelivery>,
     outcome: Outcome,
     onAnswer?: OnAnswer
-  ): Effect.Effect<void, errorMap.SettlingError> {
+  ): Effect.Effect<void, errorMap.SettlementError> {
     return Effect.callback((resume) => {
       const dead = this.link.dead()
       if (dead !== undefined) {
@@ -318,13 +318,13 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
   expiresAt = 0
   private done = false
   private remaining: number
-  private failure: errorMap.SettlingError | undefined
+  private failure: errorMap.SettlementError | undefined
   private readonly deliveries: ReadonlyArray<IncomingDelivery>
   private readonly link: Link.Link
   private readonly errorOf: typeof errorMap.settleError | typeof errorMap.sessionSettleError
   private readonly deadlines: Deadlines.Deadlines
   private readonly timeout: number
-  private readonly resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void
+  private readonly resume: (effect: Effect.Effect<void, errorMap.SettlementError>) => void
   private readonly onAnswer: OnAnswer | undefined
   private readonly off: () => void
   /** How many answers the connection had before. */
@@ -335,7 +335,7 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
     deadlines: Deadlines.Deadlines,
     deliveries: ReadonlyArray<IncomingDelivery>,
     timeout: number,
-    resume: (effect: Effect.Effect<void, errorMap.SettlingError>) => void,
+    resume: (effect: Effect.Effect<void, errorMap.SettlementError>) => void,
     onAnswer: OnAnswer | undefined
   ) {
     this.onAnswer = onAnswer
@@ -386,7 +386,7 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
     if (!this.done) this.over()
   }
 
-  private end(effect: Effect.Effect<void, errorMap.SettlingError>): void {
+  private end(effect: Effect.Effect<void, errorMap.SettlementError>): void {
     if (this.done) return
     this.over()
     this.resume(effect)

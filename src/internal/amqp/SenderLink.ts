@@ -75,8 +75,8 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
     })
 
 /**
- * The most bytes of a batch that the peer advertises, a ulong among the properties of its attach: the service gives it, and .NET
- * fills its batches to it. Without it 1 MiB holds, also where messages may be larger (Service Bus quotas).
+ * The most bytes of a batch that the peer advertises, a ulong among the properties of its attach: the service gives it, and
+ * .NET fills its batches to it. Without it 1 MiB holds, also where messages may be larger (Service Bus quotas).
  */
 const batchSizeOf = (properties: Performative | undefined): number | undefined => {
   const size = properties?.["com.microsoft:max-message-batch-size"]
@@ -152,7 +152,9 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
     ))
   }
 
-  /** What may have been carried out goes before what was refused beside it: no other error says that it may. */
+  /**
+   * An unknown outcome takes precedence over a refusal of other deliveries: no other error says that something may be stored.
+   */
   private unanswered(unknown: boolean, description: string, death: unknown): void {
     const { failure, link: { entity } } = this
     const cause = failure ?? death

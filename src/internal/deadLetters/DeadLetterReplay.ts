@@ -22,7 +22,7 @@ import { fromReceived, type LockedMessage, type OutgoingMessage } from "../../Se
 import * as Settlement from "../../Settlement.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
-import type { SettlingError } from "../errorMap.ts"
+import type { SettlementError } from "../errorMap.ts"
 import { idOf } from "../message/MessageCopy.ts"
 import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
 import { monotonic, whole } from "../monotonicClock.ts"
@@ -163,8 +163,8 @@ export const run = Effect.fnUntraced(function*(
     const letters = accepted.filter(({ delivery }) => delivery.holder.isUnsettled(delivery))
     if (letters.length === 0) return Effect.void
     const numbers = new Map(letters.map(({ delivery, message }) => [delivery, message.sequenceNumber]))
-    let fatal: SettlingError | undefined
-    const noted = (error: SettlingError): void => {
+    let fatal: SettlementError | undefined
+    const noted = (error: SettlementError): void => {
       if (!isOpenEnded(error)) fatal ??= error
     }
     const messages = letters.map(({ message }) => message)
@@ -267,7 +267,7 @@ export const run = Effect.fnUntraced(function*(
 })
 
 /** Whether the letter may be completed or may come again: nobody knows, or its lock is over. */
-const isOpenEnded = ({ _tag }: SettlingError): boolean =>
+const isOpenEnded = ({ _tag }: SettlementError): boolean =>
   _tag === "MessageLockLostError" || _tag === "OperationTimeoutError"
 
 /** A letter with its body. */

@@ -1,5 +1,6 @@
 /**
- * Operations on the `$management` node of an entity (Service Bus protocol guide, request/response operations).
+ * Operations on the `$management` node of an entity (Service Bus protocol guide, request/response operations): one request
+ * each, on a node that the caller holds, with the errors of its operation. None is tried again here.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -33,7 +34,7 @@ export const isSuccess = (response: Response): boolean => response.status >= 200
 
 /**
  * How long the service may work at a request, in whole milliseconds: a twentieth less than its answer is awaited, one second
- * at most, so that it comes while somebody waits and says why. (The SDKs take something off too.)
+ * at most, so that it comes while it is awaited, and has the reason. (The SDKs take something off too.)
  */
 export const serverTimeout = (timeout: number) => ({
   "com.microsoft:server-timeout": AmqpValue.typed(
@@ -42,7 +43,7 @@ export const serverTimeout = (timeout: number) => ({
   )
 })
 
-/** The peer says that it succeeded, and its answer is not what the protocol guide says. */
+/** An answer with a status of success that is not as the protocol guide has it. */
 export const malformed = (entity: string, operation: string, problem: string): ServiceBusError =>
   new ServiceBusError({ entity, operation, description: `the peer answered with ${problem}` })
 
@@ -195,7 +196,7 @@ export const peek = Effect.fnUntraced(function*(node: RequestResponseLink, optio
     },
     operation
   )
-  // Some say that there is nothing as an error.
+  // Some peers answer that there is nothing with an error.
   if (response.status === 204 || response.condition === "com.microsoft:message-not-found") return []
   if (!isSuccess(response)) {
     return yield* errorMap.attachError(errorOf(response), { entity: options.entity, operation })

@@ -184,7 +184,7 @@ const answer = (pending: ReadonlyMap<string, PendingRequest>, delivery: Incoming
   }
 }
 
-/** Why the peer did not take a request, where it says that it did not. Anything else leaves the response to come. */
+/** Why the peer refused a request, by the outcome of its delivery. After any other outcome the response is still to come. */
 const refusalOf = (outcome: Outcome | undefined): AmqpError | undefined => {
   switch (outcome?._tag) {
     case "Rejected":

@@ -100,7 +100,7 @@ export const list = Effect.fnUntraced(function*(
     },
     operation
   )
-  // Some say that there is nothing as an error.
+  // Some peers answer that there is nothing with an error.
   if (response.status === 204 || response.condition === "com.microsoft:session-not-found") {
     return { ids: [], skip: options.skip }
   }

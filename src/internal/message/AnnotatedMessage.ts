@@ -130,8 +130,8 @@ export const encodeToSend = (
 }
 
 /**
- * Encodes a message as it is, under another id where one is given. With `now` the pair of creation and expiry is made to say
- * what the header's time to live says, and Service Bus's quotas of properties hold; without it that is left as it is. Throws
+ * Encodes a message as it is, under another id where one is given. With `now` the pair of creation and expiry is written anew
+ * for the header's time to live, and Service Bus's quotas of properties hold; without it that is left as it is. Throws
  * a MessageEncodeError.
  *
  * @internal
@@ -191,14 +191,14 @@ const pairOf = (
   { absoluteExpiryTime, creationTime }: Properties,
   now: TimeToLive.Now | undefined
 ): TimeToLive.Pair | undefined => {
-  const said = TimeToLive.ofPair(millisOf(creationTime), millisOf(absoluteExpiryTime))
+  const paired = TimeToLive.ofPair(millisOf(creationTime), millisOf(absoluteExpiryTime))
   // As it came: one that is too long for the header stands there as the largest number.
-  if (said === timeToLive || said !== undefined && said > timeToLive && timeToLive === TimeToLive.longestTtl) {
+  if (paired === timeToLive || paired !== undefined && paired > timeToLive && timeToLive === TimeToLive.longestTtl) {
     return undefined
   }
   // 0 means none to the service's clients.
   if (now !== undefined) return timeToLive === 0 ? undefined : MessageEncoder.pairOf(timeToLive, creationTime, now)
-  return timeToLive > TimeToLive.longestTtl && said !== Infinity
+  return timeToLive > TimeToLive.longestTtl && paired !== Infinity
     ? MessageEncoder.refuse(
       "timeToLive",
       "more than 4294967295 milliseconds need a creationTime and an absoluteExpiryTime that say the same"

@@ -1,9 +1,9 @@
 /**
- * From messages to what a sending link carries: an encoder for each kind of message, and batches that are filled up to the
- * limits of the link and of Service Bus.
+ * Batches of encoded messages, filled up to the limits of the link and of Service Bus, and the encoder for each kind of
+ * message.
  *
- * A batch is accepted or refused as a whole, and its messages must share their session and partition keys (Service Bus
- * protocol guide, batches). A message that does not encode leaves the batch that it was to join as it was.
+ * A batch is accepted or refused as a whole, and its messages must share their session and partition keys (Service Bus protocol
+ * guide, batches). A message that does not encode leaves the batch that it was to join as it was.
  */
 import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
@@ -23,7 +23,7 @@ export interface Limits {
   readonly maxBatchSize: number
 }
 
-/** What is no string is refused where the message is encoded. */
+/** A key that is no string is refused later, where the message is encoded. */
 const text = (value: string | undefined): string => typeof value === "string" ? value : ""
 
 /** What the messages of one batch must have in common. */
@@ -38,7 +38,7 @@ export interface Encoder<in M> {
   readonly routeOf: (message: M) => MessageEncoder.Route | undefined
   /**
    * Writes a message and gives its id. Throws a MessageEncodeError, after which something may have been written.
-   * `name` is the id of a message that has none, and `traceparent` the trace that it belongs to, unless it says itself.
+   * `name` is the id of a message that has none, and `traceparent` the trace that it belongs to, unless it names one.
    */
   readonly write: (writer: Writer, message: M, name?: string, traceparent?: string) => string
   /** The id of the conversation that a message belongs to, as text. */
@@ -99,7 +99,7 @@ export const annotatedEncoder = (
   }
 }
 
-/** Leaves the writer where it was before a refusal, and says of which entity that is; who refuses does not know. */
+/** Takes back what was written of a refused message, and adds the entity to the refusal. */
 const takeBack = (entity: string, writer: Writer, at: number, error: unknown): MessageEncodeError => {
   writer.truncate(at)
   return new MessageEncodeError({ entity, ...MessageEncoder.problemOf("message", error) })
@@ -132,13 +132,13 @@ export interface Batch {
   readonly payload: Uint8Array
   readonly format: number
   readonly count: number
-  /** The bytes that the batch took while it was filled: one that is alone leaves the envelope behind. */
+  /** The bytes that the batch took while it was filled; the payload of a single message has no envelope. */
   readonly size: number
 }
 
 /** Fills batches in a writer, which is its own until the batch is closed. */
 export class BatchBuilder<in M> {
-  /** Closed batches, in order; whoever sends them takes them out. */
+  /** Closed batches, in order; their sender takes them out. */
   readonly closed: Array<Batch> = []
   /** How many messages the open batch has. */
   count = 0

@@ -1,6 +1,6 @@
 /**
  * The copy of a received message that is sent to be tried again later, and the ids of copies. Body, footer, properties and
- * application properties are taken over byte for byte; what the broker said of the delivery is left behind.
+ * application properties are taken over byte for byte; what the broker has added to the delivery is left out.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -13,8 +13,8 @@ import { Writer } from "../amqp/codec/Writer.ts"
 import { asMessageId, Received, retryProperties, retryPropertyNames } from "./ReceivedMessage.ts"
 import * as TimeToLive from "./TimeToLive.ts"
 
-/** What the broker says of a message and its delivery (Service Bus protocol guide, message annotations). */
-const broker = new Set([
+/** The annotations that the broker adds to a message (Service Bus protocol guide, message annotations). */
+const brokerAnnotations = new Set([
   "x-opt-sequence-number",
   "x-opt-enqueue-sequence-number",
   "x-opt-enqueued-time",
@@ -28,7 +28,7 @@ const broker = new Set([
 const writer = new Writer()
 
 /**
- * Encodes the copy of a message that was received, and says how large all of it is but body and footer. Times are
+ * Encodes the copy of a message that was received, and gives the size of all of it but body and footer. Times are
  * milliseconds by the wall clock.
  */
 export const copyOf = (
@@ -41,7 +41,7 @@ export const copyOf = (
   writeHeader(sections, timeToLive)
   writer.descriptor(0x72)
   const annotations = writer.begin(0xd1)
-  const kept = copyEntries(writer, sections, sections.messageAnnotations, broker)
+  const kept = copyEntries(writer, sections, sections.messageAnnotations, brokerAnnotations)
   writer.symbol("x-opt-scheduled-enqueue-time")
   writer.timestamp(times.enqueueAt)
   writer.end(annotations, kept + 2)
@@ -82,7 +82,7 @@ const writeProperties = (
   now: number
 ): void => {
   const { creationTime } = message
-  // The time to live of the copy counts anew; its pair of times says the same as that of the original.
+  // The time to live of the copy counts anew; its pair of times is as long as that of the original.
   const pair = timeToLive === undefined
     ? undefined
     : TimeToLive.pairOf(timeToLive, creationTime === undefined ? now : DateTime.toEpochMillis(creationTime))

@@ -34,7 +34,7 @@ export const encodePart = <A>(part: string, f: () => A): A => {
   }
 }
 
-/** What is said of a refusal. A getter or a proxy of the caller's may throw anything. */
+/** Part and description of a refusal. A getter or a proxy of the caller's may throw anything. */
 export const problemOf = (
   part: string,
   error: unknown
@@ -47,7 +47,7 @@ export const problemOf = (
 /** What a value is that should be another, in a word. */
 export const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value)
-  // Never what it says: it may be anything.
+  // Never its content, which may be secret.
   if (typeof value !== "object") return `a ${typeof value}`
   return Array.isArray(value) ? "an array" : "an object without its fields"
 }
@@ -155,7 +155,7 @@ export const writePair = (
 
 /**
  * Encodes a message and gives its id as text. Throws a MessageEncodeError; the writer is then to be reset. `now` is asked
- * for messages with a time to live only. `traceparent` is the trace that it belongs to, where it says of none itself, and
+ * for messages with a time to live only. `traceparent` is the trace that it belongs to, where it names none itself, and
  * `name` its id in that case.
  */
 export const encode = (
@@ -212,7 +212,7 @@ export const pairOf = (
     timeToLive,
     given === undefined ? now.currentTimeMillisUnsafe() : DateTime.toEpochMillis(given)
   )
-  // Else the pair would say less than the header, and goes before it.
+  // Else the pair, which goes before the header, would be shorter.
   return timeToLive <= TimeToLive.longestTtl && pair.expiry - pair.creation !== timeToLive
     ? refuse("creationTime", "it is so late that the message would expire after 9999-12-31T07:59:59Z")
     : pair

@@ -1,6 +1,6 @@
 /**
- * Messages as they are received: the sections of a delivery behind the fields that Service Bus has for them, each decoded
- * when it is first read (AMQP 1.0 section 3.2; Service Bus protocol guide).
+ * Messages as they are received: the fields of Service Bus over the sections of a delivery, each decoded when it is first
+ * read (AMQP 1.0 section 3.2; Service Bus protocol guide).
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -146,7 +146,7 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     const millis = this.lifetime()
     return millis === undefined || millis === Infinity ? undefined : Duration.millis(millis)
   }
-  /** How long the message may wait, in milliseconds: what its pair of times says goes before the header. */
+  /** How long the message may wait, in milliseconds: its pair of times goes before the header. */
   private lifetime(): number | undefined {
     return TimeToLive.ofPair(millisOf(this.properties[9]), millisOf(this.properties[8])) ?? asNumber(this.header[2])
   }
@@ -225,7 +225,7 @@ export abstract class Received<A> implements ReceivedMessage<A> {
   get expiresAt(): DateTime.Utc | undefined {
     const { absoluteExpiryTime, enqueuedTime } = this
     const expiry = millisOf(absoluteExpiryTime)
-    // A pair may be as the sender wrote it, by his own clock: only what it says together is sure.
+    // A pair may be as the sender wrote it, by its own clock: only its difference is certain.
     const isPaired = TimeToLive.ofPair(millisOf(this.properties[9]), expiry) !== undefined
     if (expiry !== undefined && expiry < TimeToLive.latestExpiry && (!isPaired || enqueuedTime === undefined)) {
       return absoluteExpiryTime
@@ -334,14 +334,14 @@ export class Locked<A> extends Received<A> implements LockedMessage<A> {
   [detach](): Locked<A> {
     const { body, sections } = moved(this.sections, this.body)
     const delivery = this.#delivery
-    // Whoever settles it or keeps its lock has the delivery.
+    // Settlement and lock renewal hold the delivery itself.
     delivery.payload = sections.bytes
     delivery.tag = ownBytes(delivery.tag)
     return new Locked(sections, body, delivery, this.#owner)
   }
 
   /**
-   * When the lock ends and when the message was enqueued, in milliseconds by the broker's clock; NaN where it does not say.
+   * When the lock ends and when the message was enqueued, in milliseconds by the broker's clock; NaN where it has none.
    * For what is done with every message: nothing else is decoded, and nothing is kept.
    */
   lockTimes(): { readonly lockedUntil: number; readonly enqueued: number } {

@@ -7,7 +7,7 @@
  * A file of its own because encoders, received messages and copies must agree on it.
  */
 
-/** What tells the time when a message is written. */
+/** The clock by which a message is written. */
 export interface Now {
   readonly currentTimeMillisUnsafe: () => number
 }
@@ -21,7 +21,7 @@ export const latestExpiry = 253402243199000
 /** `TimeSpan.MaxValue` of .NET in milliseconds: a time to live as long means none, and is not written. */
 export const endless = 922337203685477
 
-/** The pair that says a time to live; times are milliseconds by the wall clock. */
+/** The pair of times of a time to live; they are milliseconds by the wall clock. */
 export interface Pair {
   readonly creation: number
   readonly expiry: number
@@ -33,7 +33,7 @@ export const pairOf = (timeToLive: number, creation: number): Pair => {
   return { creation: from, expiry: Math.min(from + timeToLive, latestExpiry) }
 }
 
-/** What a pair says: milliseconds, Infinity where it never ends; undefined where it says nothing. */
+/** The time to live of a pair in milliseconds, Infinity where it never ends; undefined where there is no such pair. */
 export const ofPair = (creation: number | undefined, expiry: number | undefined): number | undefined => {
   if (creation === undefined || expiry === undefined || !(expiry >= creation)) return undefined
   return expiry >= latestExpiry ? Infinity : expiry - creation

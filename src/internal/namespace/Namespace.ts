@@ -61,7 +61,7 @@ export interface Namespace {
     isOpen: Effect.Effect<void, E2>,
     request: (node: RequestResponseLink.RequestResponseLink, timeout: number) => Effect.Effect<A, E>
   ) => Effect.Effect<A, E | E2 | AttachError>
-  /** Opens the connection if it is not, has the peer begin and end a session, and tells how long that took. */
+  /** Opens the connection if it is not, has the peer begin and end a session, and gives how long that took. */
   readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }
 
@@ -165,7 +165,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         frameTrace: options.frameTrace ? logFrames(context, own) : undefined
       })
       const openedAt = monotonic(clock)
-      // First of all hooks: what is tried again when it hears of the death must find a new connection.
+      // First of all hooks: an operation that is tried again after the death must find a new connection.
       const off = connection.onDeath((death) => {
         noteDeath(death, openedAt)
         Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))

@@ -31,7 +31,9 @@ const untilItSucceeds: Settings = { maxRetries: Infinity, delay: 100, maxDelay: 
 /** The longest throttling advice that is followed, in milliseconds; the service advises ten seconds. */
 const longestAdvice = 300_000
 
-/** Whether an operation may be tried again after an error: also where the host is unreachable, but not where it is untrusted. */
+/**
+ * Whether an operation may be tried again after an error: also where the host is unreachable, but not where it is untrusted.
+ */
 export const isRetryable = (error: E.Any): boolean =>
   error.isTransient || error._tag === "ServiceBusCommunicationError" && !errorMap.isUntrusted(error.cause)
 
@@ -53,13 +55,13 @@ const backoff = (settings: Settings, left: () => number) =>
 
 /** The error with how often the operation was tried. */
 const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err =>
-  attempts <= 1 || !("attempts" in error) ? error : errorMap.changed(error, { attempts })
+  attempts <= 1 || !("attempts" in error) ? error : errorMap.withFields(error, { attempts })
 
-/** What the caller knows of an operation beside what its tries say. */
+/** What the caller knows of an operation before its first try. */
 export interface RunOptions<in Err> {
   /** An earlier request for the same, whose outcome is unknown. */
   readonly lost?: E.OperationTimeoutError | undefined
-  /** Whether an error says how things stand, whatever an earlier try did: that a lock to be renewed is gone. */
+  /** Whether an error is the answer whatever an earlier try did: for example that the lock to be renewed is lost. */
   readonly isFinal?: (error: Err) => boolean
 }
 

@@ -55,7 +55,7 @@ const fetch = Effect.fnUntraced(function*(
       (error) =>
         Effect.flatMap(
           missing(self, sequenceNumbers),
-          (missing) => Effect.fail(errorMap.changed(error, { missing }))
+          (missing) => Effect.fail(errorMap.withFields(error, { missing }))
         )
     )
   )

@@ -16,7 +16,7 @@ import type { RetryAfter, Settlement } from "../../Settlement.ts"
 import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
 import type { Holder, IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as errorMap from "../errorMap.ts"
-import type { SettlingError } from "../errorMap.ts"
+import type { SettlementError } from "../errorMap.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
 import { tokenFromTag } from "../message/ReceivedMessage.ts"
 import * as RetryPolicy from "../namespace/RetryPolicy.ts"
@@ -50,7 +50,7 @@ export const dispositionOf = (settlement: Settlement): Disposition => {
 }
 
 /** Hears what the broker said to the settlement of one message, where many are settled together. */
-export type OnAnswer = (delivery: IncomingDelivery, error: SettlingError | undefined, settlement: Settlement) => void
+export type OnAnswer = (delivery: IncomingDelivery, error: SettlementError | undefined, settlement: Settlement) => void
 
 /** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
 export const settle = (
@@ -59,7 +59,7 @@ export const settle = (
   messages: ReadonlyArray<LockedMessage<unknown>>,
   settlement: Settlement,
   onAnswer?: OnAnswer
-): Effect.Effect<void, SettlingError> => {
+): Effect.Effect<void, SettlementError> => {
   return Effect.suspend(() => {
     if (!Array.isArray(messages)) {
       return Effect.fail(outOfRange(self.entity.path, "messages", "an array of messages that this receiver received"))
@@ -150,8 +150,8 @@ const settleAll = (
   messages: ReadonlyArray<LockedMessage<unknown>>,
   { outcome, settlement }: outcomes.Written,
   onAnswer?: OnAnswer
-): Effect.Effect<void, SettlingError> =>
-  Effect.suspend((): Effect.Effect<void, SettlingError> => {
+): Effect.Effect<void, SettlementError> =>
+  Effect.suspend((): Effect.Effect<void, SettlementError> => {
     const deliveries: Array<IncomingDelivery> = []
     for (const message of messages) {
       const delivery = deliveryOf(self, owner, message, "settle")
@@ -172,7 +172,7 @@ const settleHeld = (
   settlement: Settlement,
   outcome: Outcome,
   onAnswer: OnAnswer | undefined
-): Effect.Effect<void, SettlingError> => {
+): Effect.Effect<void, SettlementError> => {
   const { link, session } = self
   const isHere = deliveries.every((delivery) => delivery.holder === link)
   // A session's lock goes with its link.
@@ -181,11 +181,11 @@ const settleHeld = (
     return noticed(self, deliveries, settleElsewhere(self, deliveries, settlement, false, onAnswer))
   }
   /** What the peer was too busy for: its lock holds, and by that it can be asked again. */
-  let busy: { readonly error: SettlingError; readonly deliveries: Array<IncomingDelivery> } | undefined
-  let other: SettlingError | undefined
+  let busy: { readonly error: SettlementError; readonly deliveries: Array<IncomingDelivery> } | undefined
+  let other: SettlementError | undefined
   /** What needs no other answer. One that is settled alone ends with its own. */
   const answered: Array<IncomingDelivery> = []
-  const told = (delivery: IncomingDelivery, error: SettlingError | undefined): void => {
+  const told = (delivery: IncomingDelivery, error: SettlementError | undefined): void => {
     if (error?._tag === "ServiceBusServerBusyError") {
       return void (busy ??= { error, deliveries: [] }).deliveries.push(delivery)
     }
@@ -225,9 +225,9 @@ const again = (
   self: Receiving,
   busy: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
-  error: SettlingError,
+  error: SettlementError,
   onAnswer: OnAnswer | undefined
-): Effect.Effect<void, SettlingError> =>
+): Effect.Effect<void, SettlementError> =>
   Effect.suspend(() => {
     // The link has answered for them.
     const holder = new LinklessHolder(self)
@@ -243,8 +243,8 @@ const again = (
 const noticed = (
   self: Receiving,
   deliveries: ReadonlyArray<IncomingDelivery>,
-  settling: Effect.Effect<void, SettlingError>
-): Effect.Effect<void, SettlingError> =>
+  settling: Effect.Effect<void, SettlementError>
+): Effect.Effect<void, SettlementError> =>
   self.wheel.isWatched()
     ? Effect.onExit(settling, (exit) =>
       Effect.sync(() => {
@@ -268,14 +268,14 @@ const settleLater = (
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: RetryAfter,
   onAnswer: OnAnswer | undefined
-): Effect.Effect<void, SettlingError> =>
+): Effect.Effect<void, SettlementError> =>
   Effect.suspend(() => {
     const distinct = new Set(deliveries)
     if (distinct.size < deliveries.length) {
       return Effect.fail(new MessageAlreadySettled({ entity: self.entity.path, operation: "settle" }))
     }
     for (const delivery of distinct) self.leaving.add(delivery)
-    const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
+    const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlementError> => {
       const finish = (said: Settlement, outcome: Outcome) =>
         settleHeld(self, [delivery], said, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, said)))
       return Effect.flatMap(self.rescheduling.plan(message, settlement), (plan) => {
@@ -360,7 +360,7 @@ export const settleElsewhere = (
   settlement: Settlement,
   asked: boolean,
   onAnswer?: OnAnswer
-): Effect.Effect<void, SettlingError> => {
+): Effect.Effect<void, SettlementError> => {
   const { entity, namespace } = self
   if (!asked && new Set(deliveries).size < deliveries.length) {
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
@@ -374,7 +374,7 @@ export const settleElsewhere = (
   })
   /** What was not begun with. */
   const waiting = new Set(deliveries)
-  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettlingError> => {
+  const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettlementError> => {
     waiting.delete(delivery)
     let uncertain = asked
     /** Whether a request may be with the peer that has not answered it: interrupting does not take it back. */

@@ -130,7 +130,7 @@ const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
         : error._tag === "SessionCannotBeLockedError" && options.id !== null
         // An answer like any other: the client does not ask again by itself.
         ? Effect.succeed(
-          errorMap.changed(error, { sessionId: options.id })
+          errorMap.withFields(error, { sessionId: options.id })
         )
         : Effect.fail(error)
     )

@@ -2,8 +2,8 @@
  * Spans and metrics of the senders, receivers and sessions of an entity, by OpenTelemetry's names for messaging and for Service
  * Bus. Each of them has a Telemetry of its own; metrics of one entity share a registry.
  *
- * A span is for a call, not for a message of a chunk, and is made only where a tracer is installed other than Effect's own, which
- * keeps nothing. Metrics are counted per call as well.
+ * A span is for a call, not for a message of a chunk, and is made only where a tracer is installed other than Effect's own,
+ * which keeps nothing. Metrics are counted per call as well.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -439,7 +439,7 @@ const propagated = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefine
 export const callerOf = ({ cache }: Fiber.Fiber<unknown, unknown>): Tracer.AnySpan | undefined =>
   cache.tracerEnabled ? propagated(cache.span) : undefined
 
-/** What kind of error it was: never what it says. */
+/** The kind of an error: never its text. */
 export const errorTypeOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
   if (Exit.isSuccess(exit)) return undefined
   for (const reason of exit.cause.reasons) {

@@ -34,6 +34,6 @@ export const read = (from: Readonly<Record<string, AmqpValue>>): Tracer.External
   return undefined
 }
 
-/** Whether a message says itself which trace it belongs to. */
+/** Whether application properties name a trace already. */
 export const isTraced = (own: Readonly<Record<string, AmqpValue>>): boolean =>
   properties.some((property) => own[property] !== undefined)

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../../src/AmqpValue.ts"
 import { DecodeProblem, Reader } from "../../../src/internal/amqp/codec/Reader.ts"
-import { walk } from "../../../src/internal/amqp/codec/skipValue.ts"
+import { skipValue } from "../../../src/internal/amqp/codec/skipValue.ts"
 import { bytesOf, decode, guid, hexOf, newYear, same, time } from "../../support/amqpValues.ts"
 
 const { array, described, symbol, typed, uuid } = AmqpValue
@@ -116,7 +116,7 @@ describe("golden bytes, decoded (AMQP 1.0 section 1.6)", () => {
     for (const [name, hex] of cases) {
       const bytes = bytesOf(hex)
       for (let end = 0; end < bytes.length; end++) {
-        assert.strictEqual(walk(bytes, 0, end), -1, `${name} cut at ${end}`)
+        assert.strictEqual(skipValue(bytes, 0, end), -1, `${name} cut at ${end}`)
         assert.throws(() => new Reader(bytes, 0, end).value(), DecodeProblem)
       }
     }

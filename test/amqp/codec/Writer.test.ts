@@ -4,7 +4,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../../src/AmqpValue.ts"
 import { Reader } from "../../../src/internal/amqp/codec/Reader.ts"
-import { walk } from "../../../src/internal/amqp/codec/skipValue.ts"
+import { skipValue } from "../../../src/internal/amqp/codec/skipValue.ts"
 import { EncodeProblem, Writer } from "../../../src/internal/amqp/codec/Writer.ts"
 import { bytesOf, decode, guid, hex, hexOf, newYear, same, time } from "../../support/amqpValues.ts"
 
@@ -247,7 +247,7 @@ describe("what has no AMQP form", () => {
     const writer = new Writer()
     writer.annotations([["deep", value]])
     const bytes = writer.take()
-    assert.strictEqual(walk(bytes, 0, bytes.length), bytes.length)
+    assert.strictEqual(skipValue(bytes, 0, bytes.length), bytes.length)
     same(new Reader(bytes).record(), { deep: value })
   })
 })

@@ -1,5 +1,5 @@
 /**
- * Delivery states (AMQP 1.0 section 3.4): what a receiver says about a delivery.
+ * Delivery states and outcomes (AMQP 1.0 section 3.4), written and read in dispositions and transfers.
  */
 import type { AmqpValue } from "../../../AmqpValue.ts"
 import type { Reader } from "./Reader.ts"
@@ -30,7 +30,7 @@ export const released: Outcome = Object.freeze({ _tag: "Released" })
 /** A state that belongs to a transaction (AMQP 1.0 section 4.4), whatever its outcome. */
 export const transactional: Outcome = Object.freeze({ _tag: "Other", descriptor: 0x34 })
 
-/** Whether a state says only how much of a delivery was received (AMQP 1.0 section 3.4.1). */
+/** Whether a state is `received`, which tells how much of a delivery has come and is no outcome (AMQP 1.0 section 3.4.1). */
 export const isReceived = (outcome: Outcome | undefined): boolean =>
   outcome?._tag === "Other" && (outcome.descriptor === 0x23 || outcome.descriptor === "amqp:received:list")
 

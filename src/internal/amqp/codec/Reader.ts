@@ -1,6 +1,7 @@
 /**
- * Decodes AMQP values (AMQP 1.0 part 1) out of bytes that came from the network. Every length, count and depth is
- * checked against what is really there before anything is allocated; what does not hold is a `DecodeProblem`.
+ * Decodes AMQP values (AMQP 1.0 part 1) out of bytes that came from the network. Every length, count and depth is checked
+ * against what is really there before anything is allocated; what does not hold is a `DecodeProblem`. Binaries are views of the
+ * bytes that were given.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -9,12 +10,15 @@ import * as AmqpValue from "../../../AmqpValue.ts"
 /** Why bytes are not the AMQP that was expected. */
 export class DecodeProblem extends Error {}
 
-/** One more than the walk allows, so that what was walked can be decoded. */
+/** What `skipValue` allows, so that what it has checked can be decoded. */
 const maxDepth = 34
 
 const descriptors = new Set([0x44, 0x53, 0x80, 0xa3, 0xb3])
 
-/** Elements of an array may have no width at all (null): their number, over all arrays that one reader meets, is bounded by this. */
+/**
+ * Elements of an array may have no width at all (null): their number, over all arrays that one reader meets, is bounded by
+ * this.
+ */
 const maxZeroWidth = 65536
 
 /** .NET's ticks, of which a millisecond has 10,000, from the year 1 to 1970. */
@@ -281,7 +285,7 @@ export class Reader {
     }
   }
 
-  /** A descriptor or a key says by itself what it is: it is given plainly. */
+  /** The type of a descriptor or a key is known by its place: it is given in its plain form. */
   private plainly(code: number, depth: number): AmqpValue.AmqpValue {
     const { exact } = this
     this.exact = false
@@ -404,7 +408,7 @@ export class Reader {
       : AmqpValue.array(type, items.map(untyped))
   }
 
-  /** Steps over one value without looking into it; a compound is taken at its word. */
+  /** Steps over one value without looking into it; the size of a compound is trusted. */
   skip(): void {
     let code = this.u8()
     if (code === 0x00) {

@@ -5,7 +5,7 @@
 import type { AmqpValue } from "../../../AmqpValue.ts"
 import type * as ServiceBusBody from "../../../ServiceBusBody.ts"
 import { DecodeProblem, Reader } from "./Reader.ts"
-import { walk, zeroWidth } from "./skipValue.ts"
+import { skipValue, zeroWidth } from "./skipValue.ts"
 
 const header = 0x70
 const deliveryAnnotations = 0x71
@@ -54,7 +54,7 @@ export class Sections {
         code = sectionCode(reader.descriptor())
         at = reader.position
       }
-      const next = walk(bytes, at, end, spent)
+      const next = skipValue(bytes, at, end, spent)
       if (next < 0) throw new DecodeProblem("a section of the message is not well-formed")
       spent = zeroWidth
       const constructor = bytes[at]!

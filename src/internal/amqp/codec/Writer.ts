@@ -1,6 +1,6 @@
 /**
- * Encodes AMQP values (AMQP 1.0 part 1) into a block of bytes that grows. One writer serves many messages: `take` hands
- * out what was written since the last one without copying it.
+ * Encodes AMQP values (AMQP 1.0 part 1) into a block of bytes that grows. One writer serves many messages: `take` gives what
+ * was written since the last one, without a copy, and the writer never writes there again.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -371,7 +371,7 @@ export class Writer {
     if (inner === null || inner === undefined) return this.null()
     // Rhea, and Microsoft's client with it, reads a boolean of one byte as a number.
     if (type === "boolean" && typeof inner === "boolean") return this.boolean(inner)
-    // Small ones are short, as everybody writes them.
+    // Small ones are short, as all peers write them.
     if (type === "ulong" && (typeof inner === "bigint" || typeof inner === "number") && inner >= 0 && inner < 256) {
       return this.smallUlong(integer(type, inner, 0, 255))
     }

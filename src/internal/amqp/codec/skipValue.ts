@@ -1,13 +1,13 @@
 /**
  * Checks the structure of AMQP values without building them: bounds, counts, depth, constructors. What passes can be
- * decoded later, lazily, without a surprise. Iterative, so that no input can overflow the stack.
+ * decoded later, when it is first read. Iterative, so that no input can overflow the stack.
  */
 
 /** The writer's 32 levels and the map or list that they stand in. */
 const maxDepth = 34
 const maxZeroWidth = 65536
 
-/** How many array items without a width the walks of one message met, this one included. */
+/** How many array items without a width were skipped in one message, the last value included. */
 export let zeroWidth = 0
 
 const counts = new Uint32Array(maxDepth + 1)
@@ -85,9 +85,9 @@ const width = (code: number): number => {
 
 /**
  * The position after the value that starts at `position`, or -1 where it is not well-formed within `end`. `zeroWidthBefore`
- * is what the walks of the same message met before.
+ * is how many were skipped in the same message before.
  */
-export const walk = (bytes: Buffer, position: number, end: number, zeroWidthBefore = 0): number => {
+export const skipValue = (bytes: Buffer, position: number, end: number, zeroWidthBefore = 0): number => {
   let p = position
   let depth = 0
   zeroWidth = zeroWidthBefore

@@ -1,6 +1,6 @@
 /**
- * Parts of an encoded message as they are, byte for byte, so that no AMQP type is lost where a message is written anew: by
- * the broker that delivers it, and by a client that sends a copy.
+ * Parts of an encoded message, byte for byte, so that no AMQP type is lost where a message is written anew: by the broker that
+ * delivers it, and by a client that sends a copy. They are views of the message's bytes.
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
 import { Reader } from "./Reader.ts"

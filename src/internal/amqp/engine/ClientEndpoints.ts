@@ -103,7 +103,7 @@ export const makeLink = (
 export const abandonSession = (session: RheaSession): void => {
   const { local_open, remote_open } = session.state
   if (remote_open) session.close()
-  // The peer has never heard of it.
+  // No begin was written.
   else if (!local_open) session.remove()
   else session.once("session_open", () => session.close())
 }

@@ -1,6 +1,6 @@
 /**
- * Stands between a connection of rhea and its socket: transfers and dispositions, on every session, are ours; all other
- * frames pass to rhea. It owns the order of what is written, the moment when it is written (a task of the Scheduler, so
+ * Stands between a connection of rhea and its socket: transfers and dispositions of all sessions are handled here, all other
+ * frames are rhea's. It owns the order of what is written, the moment when it is written (a task of the Scheduler, so
  * that TestClock knows of it), and the idle time-outs of the open frame, which it hides from rhea's own timers.
  *
  * It must be installed once the connection's transport is the one that will be used: inside the `connect` of a client's
@@ -42,7 +42,8 @@ export class DataPlane {
   private readonly options: Options
   private readonly writer = new Writer()
   private readonly planes = new Map<RheaSession, SessionPlane>()
-  private touched: Array<LinkPlane> = []
+  /** The links that got deliveries in the present read. */
+  private receiving: Array<LinkPlane> = []
   /** The sessions that may have something to write: a turn looks at no other. */
   private dirty: Array<SessionPlane> = []
   /** What rhea writes in a turn goes into the same bytes as ours. */
@@ -169,7 +170,7 @@ export class DataPlane {
       const channel = this.channels.take()
       session.local.channel = channel
       taken[channel] = session
-      this.planes.set(session, this.adopt(session))
+      this.planes.set(session, this.adoptSession(session))
       return session
     }
     const removeSession = connection.remove_session
@@ -206,7 +207,7 @@ export class DataPlane {
     }
   }
 
-  private adopt(session: RheaSession): SessionPlane {
+  private adoptSession(session: RheaSession): SessionPlane {
     const { schedule } = this.options
     const plane = new SessionPlane({
       writer: this.writer,
@@ -220,7 +221,7 @@ export class DataPlane {
       },
       maxFrameSize: () => Math.max(512, this.connection.remote.open?.["max_frame_size"] ?? 65536),
       received: (link) => {
-        this.touched.push(link)
+        this.receiving.push(link)
       },
       breach: (from, link, error) => {
         if (link === undefined) from.isDiscarding = true
@@ -235,18 +236,18 @@ export class DataPlane {
       const ask = session[name]
       session[name] = (error?: RheaError) => {
         // A begin that is answered after its end was asked for would be repeated.
-        if (plane.isOver && (name === "begin" || name === "open")) return
-        if (name === "end" || name === "close") plane.isOver = true
+        if (plane.isEndRequested && (name === "begin" || name === "open")) return
+        if (name === "end" || name === "close") plane.isEndRequested = true
         ask.call(session, error)
         plane.register()
       }
     }
-    // After its end nothing is said on a channel (AMQP 1.0 section 2.5.5); rhea would go on for its links.
+    // After its end nothing is written on a channel (AMQP 1.0 section 2.5.5); rhea would go on for its links.
     const output = session.output
     session.output = (frame) => {
-      if (plane.isEnded) return
+      if (plane.isEndWritten) return
       output.call(session, frame)
-      if (frame === session.local.end) plane.isEnded = true
+      if (frame === session.local.end) plane.isEndWritten = true
     }
     session._process = () => plane.process()
     session._write_flow = (link) => plane.writeFlow(link)
@@ -257,7 +258,7 @@ export class DataPlane {
       session.local.handles = {}
       const link = createLink.call(session, name, constructor, options)
       session.local.handles = handles
-      plane.place(link, name)
+      plane.assignHandle(link, name)
       link.connection = new LinkConnection(link.connection, plane.of(link))
       // rhea counts credit down one by one, and answers with no drain where none was left: some would wait for ever.
       if (!link.is_receiver()) link._get_drain = () => giveCreditBack(link as DrainingLink)
@@ -284,7 +285,7 @@ export class DataPlane {
         session.links[name] = other
         plane.rename(link, `${name}\u0000${handle}`)
       }
-      // rhea starts its count at 0; the sender says where it starts (AMQP 1.0 section 2.6.7).
+      // rhea starts its count at 0; the sender's attach has the first one (AMQP 1.0 section 2.6.7).
       if (link.is_receiver()) link.delivery_count = frame.performative["initial_delivery_count"] ?? 0
       this.wrapFlow(link)
       plane.handles.set(handle, plane.of(link))
@@ -314,7 +315,7 @@ export class DataPlane {
       const { link } = known
       onDetach.call(session, frame)
       plane.handles.delete(handle)
-      plane.drop(known)
+      plane.forgetLink(known)
       link.close()
       schedule(() => {
         if (session.remote.handles[handle] === link) delete session.remote.handles[handle]
@@ -330,7 +331,7 @@ export class DataPlane {
       schedule(() => session.remove())
     }
     // By identity: rhea goes by a handle that it never fills in, and by name.
-    session.remove_link = (link) => plane.displace(link)
+    session.remove_link = (link) => plane.removeLink(link)
     return plane
   }
 
@@ -351,9 +352,9 @@ export class DataPlane {
   }
 
   /**
-   * What a sender says of a link that we receive on. Its count may be ahead of ours, which has all transfers that came
-   * before: it has used up credit without a transfer, as the answer to a drain. Credit itself is ours to say, and what it
-   * repeats of it may be older than what we have said since (AMQP 1.0 section 2.6.7).
+   * A sender's flow on a link that we receive on. Its count may be ahead of ours, which has all transfers that came
+   * before: it has used up credit without a transfer, as the answer to a drain. Credit itself is the receiver's, and what
+   * the sender repeats of it may be older than what was given since (AMQP 1.0 section 2.6.7).
    */
   private wrapSendersFlow(link: RheaLink): void {
     const plane = this.link(link)
@@ -444,10 +445,10 @@ export class DataPlane {
 
   /** Hands each link what this read brought, as one array where no frame of rhea's came between. */
   private deliver(): void {
-    if (this.touched.length === 0) return
-    const { touched } = this
-    this.touched = []
-    for (const link of touched) {
+    if (this.receiving.length === 0) return
+    const { receiving } = this
+    this.receiving = []
+    for (const link of receiving) {
       const { inbox } = link
       link.inbox = []
       if (inbox.length > 0) link.onDeliveries?.(inbox)
@@ -466,7 +467,7 @@ const giveCreditBack = (link: DrainingLink): boolean => {
   return true
 }
 
-/** What a link of rhea has for its connection: it says which link wants to be looked at. */
+/** The connection of a link of rhea: it registers the link, where rhea would register the connection. */
 class LinkConnection {
   readonly options: RheaConnection["options"]
   readonly container: unknown
@@ -504,14 +505,14 @@ const pad = (performative: Performative | undefined): void => {
   const { descriptor } = performative.constructor as { readonly descriptor?: { readonly numeric: number } }
   const count = fields[descriptor?.numeric ?? -1]
   if (count === undefined) return
-  // The default, said aloud: pyamqp compares with it.
+  // The default, written out: pyamqp compares with it.
   if (descriptor!.numeric === 0x11) performative["handle_max"] ??= 4294967295
   const { value } = performative
   while (value.length < count) value.push(undefined)
 }
 
 /**
- * Errors in detach, end and close have all their fields too, whoever the peer is: azure-servicebus 7.10 to 7.14 for Python
+ * Errors in detach, end and close have all their fields too, for every peer: azure-servicebus 7.10 to 7.14 for Python
  * reads the third without asking whether it is there.
  */
 const padError = (performative: Performative | undefined): void => {

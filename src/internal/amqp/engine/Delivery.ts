@@ -15,12 +15,12 @@ export interface DeliverySession {
   readonly settle: (delivery: OutgoingDelivery, outcome: Outcome | undefined) => void
 }
 
-/** Hears what becomes of a delivery. Called inside the read of a frame: it may only complete, offer or queue. */
+/** Is informed of the outcome of a delivery. Called inside the read of a frame: it may only complete, offer or queue. */
 export interface DeliveryOwner {
   readonly onOutcome: (delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean) => void
 }
 
-/** How a payload is sent; unsettled, of message format 0 and with its id as its tag where nothing else is said. */
+/** How a payload is sent; unsettled, of message format 0 and with its id as its tag unless given otherwise. */
 export interface SendOptions {
   readonly settled?: boolean
   readonly format?: number
@@ -64,7 +64,7 @@ export class OutgoingDelivery {
   }
 }
 
-/** Hears the peer's answer to a disposition that asked for one. */
+/** Is informed of the peer's answer to a disposition that asked for one. */
 export interface SettlementWaiter {
   readonly onSettled: (delivery: IncomingDelivery, outcome: Outcome | undefined) => void
 }
@@ -72,11 +72,11 @@ export interface SettlementWaiter {
 /** Holds a received delivery until it is settled. */
 export interface Holder {
   readonly isUnsettled: (delivery: IncomingDelivery) => boolean
-  /** There is nothing left to settle. */
+  /** Drops a delivery of which nothing is left to settle. */
   readonly forget: (delivery: IncomingDelivery) => void
-  /** It is to be settled after all. */
+  /** Takes a delivery that is to be settled after all. */
   readonly hold: (delivery: IncomingDelivery) => void
-  /** Says what becomes of deliveries without waiting for an answer. */
+  /** Settles deliveries with an outcome, without an answer of the peer. */
   readonly dispose: (deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome) => void
 }
 

@@ -1,6 +1,6 @@
 /**
- * Runs what a frame or an event sets off, as tasks of Effect's Scheduler, so that TestClock knows of every hop between a
- * fiber and the bytes. Never `process.nextTick`, never a Promise.
+ * Runs what a frame or an event sets off, as tasks of Effect's Scheduler, so that TestClock knows of every step between a fiber
+ * and the bytes. Never `process.nextTick`, never a Promise. Each connection has one, or shares one with its peer in memory.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -30,11 +30,11 @@ export const make: Effect.Effect<Dispatcher> = Effect.gen(function*() {
     schedule,
     turn: Effect.callback<void>((resume) => schedule(() => resume(Effect.void))),
     idle: Effect.gen(function*() {
-      let seen = -1
-      for (let quiet = 0; quiet < 3;) {
+      let ranBefore = -1
+      for (let idleRounds = 0; idleRounds < 3;) {
         yield* Effect.yieldNow
-        quiet = pending === 0 && ran === seen ? quiet + 1 : 0
-        seen = ran
+        idleRounds = pending === 0 && ran === ranBefore ? idleRounds + 1 : 0
+        ranBefore = ran
       }
     })
   }

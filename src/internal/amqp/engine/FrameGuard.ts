@@ -1,18 +1,18 @@
 /**
- * Vets what comes from the network before the engine sees it: whole frames only, of a size that was agreed, with a
- * structure that holds and performatives whose fields have their types. What does not hold ends the connection; nothing
- * of it reaches rhea, which would hang, crash or wait for ever on some of it.
+ * Checks what comes from the network before the engine sees it: whole frames only, of a size that was agreed, well-formed, with
+ * performatives whose fields have their types. A violation ends the connection, and nothing of it reaches rhea, which would
+ * hang, crash or wait for ever on some of it. Each connection has one guard, on client and broker alike.
  *
- * Transfers and dispositions are checked by the data plane that reads them, and payloads by the section walk, so that
- * nothing is walked twice.
+ * Transfers and dispositions are checked by the data plane that reads them, and payloads when their sections are found, so that
+ * nothing is checked twice.
  */
 import { Reader } from "../codec/Reader.ts"
-import { walk } from "../codec/skipValue.ts"
+import { skipValue } from "../codec/skipValue.ts"
 import { passing, type Socket, type SocketEvents } from "../transport/Socket.ts"
 
 /**
- * What a peer did that no peer may, and the condition that tells it so (AMQP 1.0 sections 2.8.15 and 2.8.16). `phase` says
- * how it can be told: by a protocol header, not at all, or by a close.
+ * What a peer did that no peer may, and the condition to close with (AMQP 1.0 sections 2.8.15 and 2.8.16). `phase` decides how
+ * the peer can be answered: by a protocol header, not at all, or by a close.
  */
 export class Violation extends Error {
   readonly condition: string
@@ -25,7 +25,7 @@ export class Violation extends Error {
 }
 
 export interface Options {
-  /** The largest frame that we said we take. */
+  /** The largest frame that our open advertises. */
   readonly maxFrameSize: number
   /** `client`: the peer is a server, and opens nothing by itself. */
   readonly role: "client" | "server"
@@ -126,13 +126,13 @@ export const codes: ReadonlyMap<string, number> = new Map([
   ["amqp:disposition:list", 0x15]
 ])
 
-/** Splits a stream of bytes into what has been vetted. */
+/** Splits a stream of bytes into whole headers and frames that have been checked. */
 export class FrameGuard {
   private readonly options: Options
   private phase: "header" | "sasl" | "amqp" | "violated" = "header"
   private pending: Array<Buffer> = []
   private size = 0
-  /** How many frames came that answer something: heartbeats do not, nor what credit of long ago lets come. */
+  /** How many frames came that answer something: heartbeats do not, nor transfers, for which credit was given before. */
   answers = 0
   /** How many bytes must be there before it is worth looking again. */
   private needed = 8
@@ -148,7 +148,7 @@ export class FrameGuard {
    * begins a piece of its own: a peer may write on without waiting (AMQP 1.0 sections 2.4.1 and 5.3.2), and rhea takes
    * what follows the last SASL frame of a piece for the size of another one.
    */
-  push(bytes: Buffer, pass: (vetted: Buffer) => void): void {
+  push(bytes: Buffer, pass: (checked: Buffer) => void): void {
     if (this.phase === "violated") return
     this.options.onBytes?.()
     let chunk = bytes
@@ -187,12 +187,12 @@ export class FrameGuard {
     if (violation !== undefined) this.options.onViolation(violation)
   }
 
-  /** Vets the header or frame at `start`; gives its end, or -1 where it is not all there. */
+  /** Checks the header or frame at `start`; gives its end, or -1 where it is not all there. */
   private next(bytes: Buffer, start: number): number {
     const left = bytes.length - start
     if (left < 8) {
       this.needed = 8
-      // Garbage is told by its first bytes.
+      // Another protocol is recognized by its first bytes.
       if (this.phase === "header" && left > 0) this.header(bytes, start, left)
       return -1
     }
@@ -254,11 +254,11 @@ export class FrameGuard {
     const shape = (this.phase === "sasl" ? saslShapes : shapes).get(code)
     if (shape === undefined) throw new Violation("a frame has an unknown performative", malformed)
     const list = reader.position
-    if (walk(bytes, list, end) !== end) {
+    if (skipValue(bytes, list, end) !== end) {
       throw new Violation(`a frame of ${shape.name} is not well-formed`, malformed)
     }
     const values = this.fields(reader, shape)
-    if (this.phase === "amqp") this.semantics(code, channel, shape, values)
+    if (this.phase === "amqp") this.checkOrder(code, channel, shape, values)
   }
 
   /** The fields of a performative, checked by type; null is undefined. */
@@ -280,10 +280,10 @@ export class FrameGuard {
     return values
   }
 
-  private semantics(code: number, channel: number, shape: Shape, values: ReadonlyArray<unknown>): void {
+  private checkOrder(code: number, channel: number, shape: Shape, values: ReadonlyArray<unknown>): void {
     if (code === 0x10) {
       if (this.opened) throw new Violation("the peer opened the connection twice", "amqp:illegal-state")
-      // Below AMQP's minimum there is no room for a payload, and a sender would split for ever.
+      // Below AMQP's minimum no payload fits into a frame, and a sender would split for ever.
       if (values[2] !== undefined && (values[2] as number) < 512) {
         throw new Violation("the peer's frames are below 512 bytes")
       }
@@ -320,7 +320,7 @@ export class FrameGuard {
   }
 }
 
-/** A socket whose data has been vetted. */
+/** A socket whose data passes a guard. */
 export const wrap = (socket: Socket, guard: FrameGuard): Socket => ({
   ...passing(socket),
   on: (event, listener) =>

@@ -1,18 +1,18 @@
 /**
- * A trace of the frames of one connection, for a person who looks for what went wrong: one line for each frame, in both
- * directions, with the fields of its performative.
+ * A trace of the frames of one connection, for diagnosis: one record for each frame, in both directions, with the fields of its
+ * performative.
  *
- * Of payloads only the size is told, so that neither bodies nor tokens are in it; what SASL carries is left out.
+ * Of payloads it has the size alone, so that neither bodies nor tokens are in it; what SASL carries is left out.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../../AmqpValue.ts"
 import { Reader } from "../codec/Reader.ts"
-import { walk } from "../codec/skipValue.ts"
+import { skipValue } from "../codec/skipValue.ts"
 import { passing, type Socket } from "../transport/Socket.ts"
 import { codes } from "./FrameGuard.ts"
 
-/** A line of the trace. */
+/** A frame as it is traced. */
 export interface TracedFrame {
   readonly direction: "sent" | "received"
   readonly channel: number
@@ -113,18 +113,18 @@ const shapes: ReadonlyMap<number, Shape> = new Map([
 /** The field of a performative that is a link's handle. */
 const handleAt: Readonly<Record<string, number>> = { attach: 1, flow: 4, transfer: 0, detach: 0 }
 
-/** Tells one direction's frames from its bytes. */
+/** Splits the bytes of one direction into frames, and traces each. */
 class Splitter {
   private readonly direction: TracedFrame["direction"]
   private readonly links: Map<string, string>
-  private readonly tell: (line: TracedFrame) => void
+  private readonly onFrame: (frame: TracedFrame) => void
   private pending: Buffer = Buffer.alloc(0)
   private broken = false
 
-  constructor(direction: TracedFrame["direction"], links: Map<string, string>, tell: (line: TracedFrame) => void) {
+  constructor(direction: TracedFrame["direction"], links: Map<string, string>, onFrame: (frame: TracedFrame) => void) {
     this.direction = direction
     this.links = links
-    this.tell = tell
+    this.onFrame = onFrame
   }
 
   push(bytes: Buffer): void {
@@ -139,29 +139,29 @@ class Splitter {
         chunk = chunk.subarray(size)
       }
     } catch {
-      // A trace that cannot read on is over; the connection is not its business.
+      // A trace that cannot be continued ends; the connection goes on.
       this.broken = true
-      this.line(0, "unreadable", undefined, "a frame could not be read; the trace of this direction ends here")
+      this.trace(0, "unreadable", undefined, "a frame could not be read; the trace of this direction ends here")
     }
     // Copied: the engine reuses its buffers.
     this.pending = Buffer.from(chunk)
   }
 
-  private line(channel: number, performative: string, link: string | undefined, text: string): void {
-    this.tell({ direction: this.direction, channel, performative, link, text })
+  private trace(channel: number, performative: string, link: string | undefined, text: string): void {
+    this.onFrame({ direction: this.direction, channel, performative, link, text })
   }
 
   private frame(frame: Buffer, isHeader: boolean): void {
-    if (isHeader) return this.line(0, "header", undefined, `protocol ${frame[4]} ${frame[5]}.${frame[6]}.${frame[7]}`)
+    if (isHeader) return this.trace(0, "header", undefined, `protocol ${frame[4]} ${frame[5]}.${frame[6]}.${frame[7]}`)
     const channel = frame.readUInt16BE(6)
     const start = 4 * frame[4]!
-    if (start >= frame.length) return this.line(channel, "heartbeat", undefined, "")
+    if (start >= frame.length) return this.trace(channel, "heartbeat", undefined, "")
     const reader = new Reader(frame, start, frame.length)
     const descriptor = reader.descriptor()
     const code = typeof descriptor === "number" ? descriptor : codes.get(descriptor) ?? -1
     const shape = shapes.get(code)
-    if (shape === undefined) return this.line(channel, `0x${code.toString(16)}`, undefined, "")
-    const end = walk(frame, reader.position, frame.length)
+    if (shape === undefined) return this.trace(channel, `0x${code.toString(16)}`, undefined, "")
+    const end = skipValue(frame, reader.position, frame.length)
     const count = reader.list()
     const values: Array<unknown> = []
     for (let i = 0; i < count; i++) values.push(reader.value() ?? undefined)
@@ -169,7 +169,7 @@ class Splitter {
       values[i] === undefined ? [] : [`${name}=${shown(name, values[i])}`]
     )
     if (shape.name === "transfer") fields.push(`payload=${frame.length - end} bytes`)
-    this.line(channel, shape.name, this.linkOf(channel, shape.name, values), fields.join(" "))
+    this.trace(channel, shape.name, this.linkOf(channel, shape.name, values), fields.join(" "))
   }
 
   /** Handles are each direction's own. */
@@ -197,7 +197,7 @@ const shown = (name: string, value: unknown): string => {
   return printer.text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ").replace(secrets, "$1<redacted>")
 }
 
-/** Signatures of shared access tokens, and JSON Web Tokens: a peer may repeat them in what it says. */
+/** Signatures of shared access tokens, and JSON Web Tokens: a peer may repeat them in a description. */
 const secrets = /(\bsig=)[^&\s"']+|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?/gi
 
 /** The described types of performatives that are not performatives themselves (AMQP 1.0 parts 2 to 4). */
@@ -221,7 +221,7 @@ const types: ReadonlyMap<string, string> = new Map([
   [0x34, "transactional-state"]
 ].map(([code, name]) => [String(code), String(name)]))
 
-/** Writes AMQP values as text, as far as there is room; what has no more is cut, and says so. */
+/** Writes AMQP values as text of limited length; what is longer ends with an ellipsis. */
 class Printer {
   text = ""
 
@@ -303,11 +303,11 @@ const bytes = (value: Uint8Array): string => {
   return length > 32 ? `0x${hex}… (${length} bytes)` : `0x${hex}`
 }
 
-/** A socket whose frames are told, in both directions. */
-export const wrap = (socket: Socket, tell: (line: TracedFrame) => void): Socket => {
+/** A socket whose frames are traced, in both directions. */
+export const wrap = (socket: Socket, onFrame: (frame: TracedFrame) => void): Socket => {
   const links = new Map<string, string>()
-  const received = new Splitter("received", links, tell)
-  const sent = new Splitter("sent", links, tell)
+  const received = new Splitter("received", links, onFrame)
+  const sent = new Splitter("sent", links, onFrame)
   socket.on("data", (bytes: Buffer) => received.push(bytes))
   return {
     ...passing(socket),

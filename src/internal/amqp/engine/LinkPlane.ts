@@ -1,5 +1,6 @@
 /**
- * The data plane's side of a link: the deliveries that wait for its credit, and those that came and are not handed over yet.
+ * The data plane's side of a link: the deliveries that wait for its credit, and those that came and are not passed on yet. Its
+ * session owns it; credit and delivery-count are rhea's link's.
  */
 import type { Outcome } from "../codec/Outcome.ts"
 import type {
@@ -28,22 +29,22 @@ export interface LinkSession extends DeliverySession {
    * reported any more.
    */
   readonly cancel: (delivery: OutgoingDelivery) => boolean
-  /** Says what becomes of a delivery that was received. With `settled: false` the peer's answer goes to the waiter. */
+  /** Disposes of a delivery that was received. With `settled: false` the peer's answer goes to the waiter. */
   readonly dispose: (delivery: IncomingDelivery, outcome: Outcome, settled: boolean, waiter?: SettlementWaiter) => void
 }
 
 export class LinkPlane implements DeliveryLink {
   readonly link: RheaLink
   readonly session: LinkSession
-  /** Deliveries that wait for credit, in order; those before `head` are gone. */
+  /** Deliveries that wait for credit, in order; those before `head` are on the wire. */
   private queue: Array<OutgoingDelivery> = []
   private head = 0
   /** The parts of a delivery whose transfers are not complete yet. */
   partial: PartialDelivery | undefined = undefined
-  /** What one read of the socket brought; handed over at its end, or before a frame that is no transfer. */
+  /** What one read of the socket brought; passed on at its end, or before a frame that is no transfer. */
   inbox: Array<IncomingDelivery> = []
   onDeliveries: ((deliveries: Array<IncomingDelivery>) => void) | undefined = undefined
-  /** The most bytes of one delivery: of one that has more nothing is kept, and it is told by its size. */
+  /** The most bytes of one delivery: of one that has more only the size is kept. */
   maxMessageSize = 100 * 1024 * 1024
   /** The link is detached for what its peer did: what is still under way is discarded. */
   isDiscarding = false

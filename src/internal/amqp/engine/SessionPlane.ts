@@ -1,6 +1,6 @@
 /**
- * Transfers and dispositions of one AMQP session (AMQP 1.0 sections 2.6 and 2.7.5, 2.7.6), over the windows, credits and
- * handles that rhea keeps. rhea itself never sees a transfer or a disposition.
+ * Transfers, dispositions and flows of one AMQP session (AMQP 1.0 sections 2.6 and 2.7.4 to 2.7.6), over the windows, credits
+ * and handles that rhea keeps. rhea itself never sees a transfer or a disposition.
  *
  * Sent deliveries wait in a queue per link for credit and for the session's window; each outcome of the peer finds its
  * delivery by id. Dispositions of one tick leave in one write, one range for each run of equal outcomes.
@@ -49,7 +49,7 @@ export interface Host {
   readonly breach: (session: SessionPlane, link: LinkPlane | undefined, error: AmqpError) => void
 }
 
-/** What an attach says that rhea does not keep, while it is read. */
+/** What rhea does not keep of an attach, while it is read. */
 export interface Attaching {
   /** Its target is a coordinator of transactions (AMQP 1.0 section 4.5.1). */
   readonly isCoordinator: boolean
@@ -72,16 +72,16 @@ export class SessionPlane implements LinkSession {
   waiting: Array<LinkPlane> = []
   /** The next turn looks at it. */
   isDirty = false
-  /** Its end was asked for. */
-  isOver = false
+  /** Its end was asked for: no begin is written any more. */
+  isEndRequested = false
   /** Its end was written. */
-  isEnded = false
-  /** The peer wishes to know where the session stands. */
+  isEndWritten = false
+  /** The peer asked for a flow of the session. */
   isFlowDue = false
-  /** We wish to know where the peer stands. */
+  /** The next flow asks the peer for one. */
   private isEchoDue = false
-  private readonly free = new FreeNumbers()
-  /** Links of which rhea has something to say. */
+  private readonly freeHandles = new FreeNumbers()
+  /** Links for which rhea has frames to write. */
   private dirty: Array<LinkPlane> = []
   /** The session is ended for what its peer did: all that comes before its end is discarded (AMQP 1.0 section 2.5.6). */
   isDiscarding = false
@@ -140,13 +140,13 @@ export class SessionPlane implements LinkSession {
     this.register()
   }
 
-  /** Forgets a received delivery whose link is gone. */
+  /** Forgets a received delivery whose link was lost. */
   forget(delivery: IncomingDelivery): void {
     this.received.delete(delivery.id)
   }
 
   /** Forgets the deliveries of a link that was detached. */
-  drop(link: LinkPlane): void {
+  forgetLink(link: LinkPlane): void {
     link.clear()
     for (const [id, delivery] of this.sent) if (delivery.link === link) this.sent.delete(id)
     for (const [id, delivery] of this.received) if (delivery.link === link) this.received.delete(id)
@@ -171,9 +171,9 @@ export class SessionPlane implements LinkSession {
   }
 
   /** Gives a new link its handle, and remembers the name by which rhea finds it. */
-  place(link: RheaLink, name: string): void {
+  assignHandle(link: RheaLink, name: string): void {
     const { handles } = this.session.local
-    const handle = this.free.take()
+    const handle = this.freeHandles.take()
     link.local.handle = link.local.attach["handle"] = link.local.detach["handle"] = handle
     handles[handle] = link
     this.of(link).key = name
@@ -185,18 +185,18 @@ export class SessionPlane implements LinkSession {
     this.of(link).key = name
   }
 
-  /** A link is gone: its handle is free, if it is still its own. */
-  displace(link: RheaLink): void {
+  /** Removes a link that was detached: its handle is free, if it is still its own. */
+  removeLink(link: RheaLink): void {
     const { links, local: { handles } } = this.session
     const { key } = this.of(link)
     if (key !== undefined && links[key] === link) delete links[key]
     const { handle } = link.local
     if (handles[handle] !== link) return
     delete handles[handle]
-    this.free.giveBack(handle)
+    this.freeHandles.giveBack(handle)
   }
 
-  /** Writes what rhea wants to say of the session and of its links: of those that it was asked to. */
+  /** Has rhea write the frames of the session, and of those links that were registered. */
   process(): void {
     const { incoming, local, state } = this.session
     do {
@@ -217,11 +217,11 @@ export class SessionPlane implements LinkSession {
 
   /**
    * A flow of the session, or of a link (AMQP 1.0 section 2.7.4): the window of what comes is renewed by every one. Before the
-   * peer has begun the session there is nothing to say of it.
+   * peer has begun the session there is none.
    */
   writeFlow(link: RheaLink | undefined): void {
     const { incoming, outgoing, state } = this.session
-    if (this.isEnded || !state.remote_open || state.open_requests > 0) return
+    if (this.isEndWritten || !state.remote_open || state.open_requests > 0) return
     this.isFlowDue = false
     const { writer } = this.host
     const expected = incoming.next_transfer_id >>> 0
@@ -254,7 +254,7 @@ export class SessionPlane implements LinkSession {
 
   /** Writes what may be written now. */
   pump(): void {
-    if (this.isEnded) return
+    if (this.isEndWritten) return
     if (this.dispositions.length > 0) this.writeDispositions()
     if (this.waiting.length > 0) this.writeTransfers()
   }
@@ -353,8 +353,8 @@ export class SessionPlane implements LinkSession {
     writer.uint(delivery.format)
     writer.boolean(delivery.settled)
     // The head is at most this long once `more` and the padding are written.
-    const room = maxFrameSize - (writer.length - at) - 8
-    const size = Math.min(room, delivery.payload.length - delivery.sent)
+    const available = maxFrameSize - (writer.length - at) - 8
+    const size = Math.min(available, delivery.payload.length - delivery.sent)
     const from = delivery.sent
     delivery.sent += size
     writer.boolean(delivery.sent < delivery.payload.length)
@@ -449,7 +449,7 @@ export class SessionPlane implements LinkSession {
         parts: [],
         size: 0
       }
-      return this.continued(link, begun, payload, more)
+      return this.addTransfer(link, begun, payload, more)
     }
     if (id !== undefined && id !== partial.id) {
       const description = `Delivery ${partial.id} is not complete, and a transfer of ${id} came.`
@@ -460,7 +460,7 @@ export class SessionPlane implements LinkSession {
       return
     }
     partial.settled ||= settled
-    this.continued(link, partial, payload, more)
+    this.addTransfer(link, partial, payload, more)
   }
 
   /** A frame came for a link that is not there. */
@@ -472,7 +472,7 @@ export class SessionPlane implements LinkSession {
   }
 
   /** A part of a delivery. One that grows beyond what its link takes is counted and not kept. */
-  private continued(link: LinkPlane, partial: PartialDelivery, payload: Buffer, more: boolean): void {
+  private addTransfer(link: LinkPlane, partial: PartialDelivery, payload: Buffer, more: boolean): void {
     partial.size += payload.length
     if (partial.size > link.maxMessageSize) partial.parts = []
     else addPart(partial.parts, payload, more)
@@ -515,7 +515,7 @@ export class SessionPlane implements LinkSession {
     const span = distance(last, first)
     // No delivery is in a range that ends before it starts.
     if (span < 0) return
-    // How much was received is no outcome: its receiver will still say what becomes of the delivery (AMQP 1.0 section 3.4.1).
+    // How much was received is no outcome: the receiver will still settle the delivery (AMQP 1.0 section 3.4.1).
     if (!settled && isReceived(outcome)) return
     const table: Map<number, OutgoingDelivery | IncomingDelivery> = role ? this.sent : this.received
     if (span + 1 > table.size) {

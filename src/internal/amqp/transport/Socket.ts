@@ -5,7 +5,7 @@
  * A file of its own because it stands below all of these and below what wraps one.
  */
 
-/** What is heard of a socket. */
+/** The events of a socket, and their listeners. */
 export interface SocketEvents {
   readonly data: (bytes: Buffer) => void
   /** The peer sends nothing more. */
