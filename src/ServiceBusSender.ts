@@ -32,6 +32,7 @@ import type { OutgoingMessage, SessionMessage } from "./ServiceBusMessage.ts"
  * A sender of one entity. `M` is the message it takes: one with a session id where the entity has sessions.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
   /** The entity's path. */
@@ -45,6 +46,15 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * ServiceBusQuotaExceededError where the entity is full; with ServiceBusServerBusyError where the service throttles;
    * with OperationTimeoutError where no answer came within the client's operationTimeout. Interrupting it takes the
    * message back if it has not left yet; otherwise it may still be enqueued.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   *
+   * export const hello = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   sender.send({ body: "hello", messageId: "greeting-1", timeToLive: "1 hour" })
+   * ```
    */
   readonly send: (message: M) => Effect.Effect<string, SendError>
   /**
@@ -53,6 +63,17 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    *
    * All messages are encoded before the first one leaves. It fails with the first error once every batch has its answer:
    * batches beside a refused one may have been accepted.
+   *
+   * Fails as `send` does.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   *
+   * export const numbers = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   sender.sendAll(Array.from({ length: 1000 }, (_, i) => ({ body: `${i}` })))
+   * ```
    */
   readonly sendAll: (messages: Iterable<M>) => Effect.Effect<ReadonlyArray<string>, SendError>
   /**
@@ -69,6 +90,19 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    *
    * When the stream ends, or fails, what waits is sent first. Interrupting it drops what waits; what is in flight may be
    * sent or not.
+   *
+   * @example
+   * ```ts
+   * import { Stream } from "effect"
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   *
+   * export const words = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   Stream.make("one", "two", "three").pipe(
+   *     Stream.map((body) => ({ body })),
+   *     Stream.run(sender.sink({ linger: "20 millis" }))
+   *   )
+   * ```
    */
   readonly sink: <A extends M = M, E = never, R = never>(
     options?: SinkOptions<A, E, R>
@@ -79,6 +113,15 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    *
    * Fails as `send` does: the limits of ids, keys and size are checked before anything is on the wire, and that a message
    * to an entity with sessions has a `groupId`.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   *
+   * export const plain = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   sender.sendAnnotated({ header: { priority: 7 }, body: { kind: "value", value: 42 } })
+   * ```
    */
   readonly sendAnnotated: {
     (message: AmqpAnnotatedMessage): Effect.Effect<string, SendError>
@@ -90,9 +133,29 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    *
    * Fails as `send` does. Interrupting it may leave the message scheduled; where an answer was lost and it is tried again,
    * it may be scheduled twice, except on an entity with duplicate detection.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   *
+   * export const later = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   sender.schedule({ body: "wake up" }, "8 hours")
+   * ```
    */
   readonly schedule: (message: M, at: DateTime.Utc | Duration.Input) => Effect.Effect<bigint, ScheduleError>
-  /** Schedules many messages, all of them or none, and gives their sequence numbers in order. */
+  /**
+   * Schedules many messages, all of them or none, and gives their sequence numbers in order. Fails as `schedule` does.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   *
+   * export const reminders = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   sender.scheduleAll([{ body: "first" }, { body: "second" }], "1 day")
+   * ```
+   */
   readonly scheduleAll: (
     messages: Iterable<M>,
     at: DateTime.Utc | Duration.Input
@@ -101,6 +164,19 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * Cancels scheduled messages by their sequence numbers, all of them or none. Fails with MessageNotFoundError where one
    * is enqueued already, cancelled, or never was, and with OperationTimeoutError (`outcome: "unknown"`) where an answer was
    * lost and nothing is left to cancel.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   *
+   * export const changedMind = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   Effect.gen(function*() {
+   *     const sequenceNumber = yield* sender.schedule({ body: "wake up" }, "8 hours")
+   *     yield* sender.cancelScheduled([sequenceNumber])
+   *   })
+   * ```
    */
   readonly cancelScheduled: (sequenceNumbers: Iterable<bigint>) => Effect.Effect<void, CancelScheduledError>
 }
@@ -109,6 +185,7 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
  * A message that a sink could not send, and never can.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Rejected<out M> {
   /** Its place in the stream, from 0. */
@@ -121,6 +198,7 @@ export interface Rejected<out M> {
  * What a sink did, once its stream has ended.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface SinkReport<out M> {
   /** How many messages the broker has accepted. */
@@ -133,6 +211,7 @@ export interface SinkReport<out M> {
  * How a sink batches.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface SinkOptions<in M, out E = never, out R = never> {
   /**
@@ -156,7 +235,23 @@ export interface SinkOptions<in M, out E = never, out R = never> {
  * Fails with MessagingEntityNotFoundError where the entity is missing, with ServiceBusAuthorizationError where the
  * credential lacks the Send right, and with the errors of connecting.
  *
+ * It attaches its link at once. When the scope closes, what is on its way is given a short time and the link is closed.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
+ *
+ * const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+ *
+ * export const program = Effect.gen(function*() {
+ *   const sender = yield* ServiceBusSender.make(Letters)
+ *   yield* sender.send({ body: "hello", subject: "greeting" })
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const make: {
   (

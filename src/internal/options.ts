@@ -21,6 +21,7 @@ export type Undecodable = "deadLetter" | "abandon" | "fail"
  * How much to receive, and how long to wait for it.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ReceiveOptions {
   /** The most messages to give, 1 to 5000. 1 by default. */
@@ -39,6 +40,7 @@ export interface ReceiveOptions {
  * What to look at.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface PeekOptions {
   /** The most messages to give, 1 to 5000. 1 by default, for `browse` 100 per request. */
@@ -51,6 +53,7 @@ export interface PeekOptions {
  * What to look at, without decoding bodies.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface PeekRawOptions extends PeekOptions {
   /** Has the broker leave the bodies out, where it knows how; it sends them otherwise. They are sent by default. */
@@ -61,6 +64,7 @@ export interface PeekRawOptions extends PeekOptions {
  * What to delete.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface DeleteOptions {
   /** Only messages that were enqueued before this time; before now by default. */
