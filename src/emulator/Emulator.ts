@@ -98,7 +98,7 @@ export type Entity = Broker.Entity
  */
 export const entity: {
   (
-    contract: Extract<ServiceBusEntity.Any, { readonly _tag: "Topic" | "SessionTopic" }>,
+    contract: ServiceBusEntity.Topic<unknown, never> | ServiceBusEntity.SessionTopic<unknown, never>,
     options?: TopicOptions
   ): Entity
   (

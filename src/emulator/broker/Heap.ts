@@ -1,12 +1,12 @@
 /**
  * A binary min-heap of which any element can be removed or moved, not only the least.
  *
- * The heap tells where each element stands through `moved`; to remove an element from the middle its owner
+ * The heap reports the slot of each element through `moved`; to remove an element from the middle its owner
  * remembers that slot. The heap owns nothing but the order.
  */
 
 /**
- * A min-heap ordered by `before`; `moved` hears the slot of an element whenever it changes.
+ * A min-heap ordered by `before`; `moved` is called with the slot of an element whenever it changes.
  *
  * @category models
  */

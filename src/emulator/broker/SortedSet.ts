@@ -2,7 +2,7 @@
  * A set of items in the order of their keys, of which any can be found, added and removed for the logarithm of their
  * number, and of which nothing is kept once it is removed.
  *
- * Items stand in pages, as in the leaves of a B-tree. What comes at the end and what leaves at the front, as in a queue,
+ * Items are kept in pages, as in the leaves of a B-tree. What comes at the end and what leaves at the front, as in a queue,
  * costs a push and a shift.
  */
 
@@ -149,7 +149,7 @@ export class SortedSet<A, K extends number | string> {
     return low
   }
 
-  /** Where in a page a key stands, or would. */
+  /** The slot in a page of a key, or where it would be inserted. */
   private slotIn({ head, items }: Page<A>, key: K): number {
     const { keyOf } = this
     let low = head
