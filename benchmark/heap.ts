@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url"
 import * as AutoLockRenewer from "../src/AutoLockRenewer.ts"
 import * as Emulator from "../src/emulator/Emulator.ts"
 import { Locked } from "../src/internal/message/ReceivedMessage.ts"
-import { internalsOf } from "../src/internal/receiver/receivers.ts"
-import { lockOf } from "../src/internal/receiver/ReceiverState.ts"
+import * as MessageLock from "../src/internal/receiver/MessageLock.ts"
+import * as ReceiverState from "../src/internal/receiver/ReceiverState.ts"
 import * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../src/ServiceBusProcessor.ts"
@@ -56,22 +56,22 @@ const received = (locks: number) =>
 const bare = (locks: number) =>
   Effect.gen(function*() {
     const { message, messages, receiver } = yield* received(locks)
-    const { receiving } = internalsOf(receiver)
+    const state = ReceiverState.stateOf(receiver)
     const before = yield* heap
     const kept = messages.map((locked) => {
       const kept = {
-        lock: lockOf(receiving, locked, Locked.deliveryOf(locked, receiver)!),
+        lock: MessageLock.of(state, locked, Locked.deliveryOf(locked, state)!),
         until: Infinity,
         done: false,
         bucket: 0,
         failure: undefined,
         onLost: () => void kept.done
       }
-      receiving.wheel.keep(kept)
+      state.renewal.keep(kept)
       return kept
     })
     const after = yield* heap
-    for (const one of kept) receiving.wheel.release(one)
+    for (const one of kept) state.renewal.release(one)
     yield* receiver.completeAll(messages)
     return { message, kept: (after - before) / locks }
   })

@@ -8,25 +8,17 @@
  * @module
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
-import type * as Pull from "effect/Pull"
-import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
-import { monotonic, whole } from "./internal/monotonicClock.ts"
-import { checkedWait, isEffect, outOfRange, readOptions } from "./internal/options.ts"
-import * as lockWheel from "./internal/receiver/LockRenewal.ts"
-import { find } from "./internal/receiver/receivers.ts"
-import * as receiving from "./internal/receiver/ReceiverState.ts"
-import {
+import type * as Stream from "effect/Stream"
+import * as LockedWork from "./internal/receiver/LockedWork.ts"
+import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
+import type {
   AutoLockRenewFailed,
   AutoLockRenewTimeout,
   InvalidOptionError,
-  type MessageAlreadySettled
+  MessageAlreadySettled
 } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
@@ -85,78 +77,7 @@ export const withLock: {
     message: LockedMessage<unknown>,
     options?: Options
   ): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | MessageAlreadySettled | InvalidOptionError, R>
-} = dual(
-  (args) => Effect.isEffect(args[0]),
-  <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    holder: ServiceBusReceiver<unknown, unknown> | ServiceBusSession<any, any, unknown>,
-    ...rest: ReadonlyArray<LockedMessage<unknown> | Options | undefined>
-  ): Effect.Effect<any, any, R> =>
-    Effect.suspend((): Effect.Effect<any, any, R> => {
-      const found = find(holder)
-      if (found === undefined) return Effect.fail(noReceiver())
-      const behind = found.receiving
-      const { session } = behind
-      if (session !== undefined) {
-        const ended = session.ended()
-        if (ended !== undefined) {
-          return Effect.fail(
-            new AutoLockRenewFailed({ entity: holder.entity, operation: "withLock", cause: ended })
-          )
-        }
-        return keeping(self, behind, session.lock, `the lock of session "${session.id}" ended`, rest[0] as Options)
-      }
-      const message = rest[0] as LockedMessage<unknown>
-      const delivery = receiving.deliveryOf(behind, holder, message, "withLock")
-      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
-      const lock = receiving.lockOf(behind, message, delivery.success)
-      return keeping(self, behind, lock, `the lock of message ${message.sequenceNumber} ended`, rest[1] as Options)
-    })
-)
-
-/** Runs work while a lock is kept. */
-const keeping = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  behind: receiving.Receiving,
-  lock: lockWheel.Lock,
-  description: string,
-  options: Options | undefined
-): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R> => {
-  const entity = behind.entity.path
-  const read = readOptions(entity, options)
-  if (Result.isFailure(read)) return Effect.fail(read.failure)
-  if (!isEffect(self)) return Effect.fail(outOfRange(entity, "self", "an Effect to run"))
-  const maxDuration = checkedWait(entity, "maxDuration", read.success.maxDuration ?? "5 minutes")
-  if (Result.isFailure(maxDuration)) return Effect.fail(maxDuration.failure)
-  let lost: AutoLockRenewFailed | AutoLockRenewTimeout | undefined
-  let fiber: Fiber.Fiber<A, E> | undefined
-  const kept = lockWheel.kept(lock, monotonic(behind.clock) + maxDuration.success, (reason, cause) => {
-    const fields = { entity, operation: "withLock", description, ...(cause === undefined ? {} : { cause }) }
-    lost = reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields)
-    fiber?.interruptUnsafe()
-  })
-  // One fiber for the work and nothing beside it that waits for the lock: there may be many thousands.
-  return Effect.contextWith((context: Context.Context<R>) =>
-    Effect.callback<A, E | AutoLockRenewFailed | AutoLockRenewTimeout>((resume) => {
-      behind.wheel.keep(kept)
-      // A session is lost with its link, of which the wheel knows nothing.
-      const off = behind.session?.onEnd((ended) => {
-        if (kept.done) return
-        const isBudgetOver = monotonic(behind.clock) > kept.until
-        kept.onLost(isBudgetOver ? "budget" : "failed", ended._tag === "SessionLockLostError" ? ended : undefined)
-      })
-      const forked = fiber = Effect.runForkWith(context)(self)
-      forked.addObserver((exit) => {
-        behind.wheel.release(kept)
-        off?.()
-        // Also where the work was done in spite of it.
-        resume(lost === undefined ? exit : Effect.fail(lost))
-      })
-      if (lost !== undefined) forked.interruptUnsafe()
-      return Fiber.interrupt(forked)
-    })
-  )
-}
+} = dual((args) => Effect.isEffect(args[0]), LockedWork.withLock)
 
 /**
  * The lock of a message as this program knows it: by a monotonic clock that starts when the message is received, and by what
@@ -177,7 +98,7 @@ export interface Held {
 /** The lock is over and its message not settled: it comes again. @category models */
 export interface Lost {
   readonly _tag: "Lost"
-  /** `failed` where the lock was to be renewed and could not be, `expired` where nobody wished to any more. */
+  /** `failed` where the lock was to be renewed and could not be, `expired` where it was not to be renewed any more. */
   readonly reason: "failed" | "expired"
   readonly renewals: number
 }
@@ -187,34 +108,8 @@ export interface Settled {
   readonly _tag: "Settled"
 }
 
-const stateOf = (
-  receiver: ServiceBusReceiver<unknown, unknown>,
-  message: LockedMessage<unknown>
-): { readonly lock: lockWheel.Lock; readonly state: LockState } | undefined => {
-  const found = find(receiver)
-  const seen = found && receiving.viewOf(found.receiving, receiver, message)
-  if (seen === undefined) return undefined
-  const { lock, view } = seen
-  return {
-    lock,
-    state: view._tag === "Held"
-      ? { _tag: "Held", remaining: Duration.millis(view.remaining), renewals: view.renewals }
-      : view
-  }
-}
-
-const foreign = (receiver: ServiceBusReceiver<unknown, unknown>): InvalidOptionError => {
-  const found = find(receiver)
-  return found === undefined
-    ? noReceiver()
-    : outOfRange(found.receiving.entity.path, "message", "a message that this receiver received")
-}
-
-const noReceiver = (): InvalidOptionError =>
-  new InvalidOptionError({ option: "receiver", expected: "a receiver or a session that this library made" })
-
 /**
- * What is known of the lock of a message, now. Asks nobody.
+ * What is known of the lock of a message, now. No request is made.
  *
  * Fails with InvalidOptionError where another receiver received the message.
  *
@@ -224,14 +119,11 @@ export const lockState = (
   receiver: ServiceBusReceiver<unknown, unknown>,
   message: LockedMessage<unknown>
 ): Effect.Effect<LockState, InvalidOptionError> =>
-  Effect.suspend(() => {
-    const seen = stateOf(receiver, message)
-    return seen === undefined ? Effect.fail(foreign(receiver)) : Effect.succeed(seen.state)
-  })
+  Effect.suspend(() => Effect.map(Effect.fromResult(LockedWork.viewOf(receiver, message)), ({ view }) => view))
 
 /**
  * The lock of a message as it changes: its state now, then each renewal, and the end of it, with which the stream ends. Where
- * renewals come faster than the stream is pulled it gives the latest state. Locks that nobody watches cost nothing.
+ * renewals come faster than the stream is pulled it gives the latest state. Locks that are not watched cost nothing.
  *
  * Fails with InvalidOptionError where another receiver received the message.
  *
@@ -240,25 +132,7 @@ export const lockState = (
 export const watchLock = (
   receiver: ServiceBusReceiver<unknown, unknown>,
   message: LockedMessage<unknown>
-): Stream.Stream<LockState, InvalidOptionError> =>
-  Stream.fromPull(Effect.sync(() => {
-    const wheel = find(receiver)?.receiving.wheel
-    let last: LockState | undefined
-    const next: Pull.Pull<readonly [LockState], InvalidOptionError> = Effect.suspend(() => {
-      if (last !== undefined && last._tag !== "Held") return Cause.done()
-      const seen = stateOf(receiver, message)
-      if (seen === undefined) return Effect.fail(foreign(receiver))
-      const { lock, state } = seen
-      if (last === undefined || state._tag !== "Held" || state.renewals > last.renewals) {
-        last = state
-        return Effect.succeed([state] as const)
-      }
-      const change = Effect.callback<void>((resume) => Effect.sync(wheel!.watch(lock, () => resume(Effect.void))))
-      // Nobody says that a lock which is not renewed has ended.
-      return Effect.flatMap(Effect.timeoutOption(change, whole(Duration.toMillis(state.remaining))), () => next)
-    })
-    return next
-  }))
+): Stream.Stream<LockState, InvalidOptionError> => LockedWork.watch(receiver, message)
 
 /**
  * How many renewals of a receiver's locks the broker has confirmed, those by `renewLock` aside.
@@ -266,4 +140,4 @@ export const watchLock = (
  * @category observing
  */
 export const renewals = (receiver: ServiceBusReceiver<unknown, unknown>): Effect.Effect<number> =>
-  Effect.sync(() => find(receiver)?.receiving.wheel.renewals() ?? 0)
+  Effect.sync(() => ReceiverState.find(receiver)?.renewal.renewals() ?? 0)

@@ -12,15 +12,15 @@ import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as replaying from "./internal/deadLetters/DeadLetterReplay.ts"
+import * as DeadLetterReplay from "./internal/deadLetters/DeadLetterReplay.ts"
 import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
 import { outOfRange, readOptions, withOptions } from "./internal/options.ts"
-import * as deleting from "./internal/receiver/BatchDelete.ts"
-import * as peeking from "./internal/receiver/MessageBrowser.ts"
-import { internalsOf } from "./internal/receiver/receivers.ts"
-import type { Asking } from "./internal/receiver/ReceiverState.ts"
+import * as BatchDelete from "./internal/receiver/BatchDelete.ts"
+import * as MessageBrowser from "./internal/receiver/MessageBrowser.ts"
+import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
 import * as SenderState from "./internal/sender/SenderState.ts"
 import { Telemetry } from "./internal/telemetry/Telemetry.ts"
+import type { ServiceBusBody } from "./ServiceBusBody.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import type {
@@ -42,7 +42,7 @@ import type {
   SessionMessage
 } from "./ServiceBusMessage.ts"
 import * as ServiceBusReceiver from "./ServiceBusReceiver.ts"
-import * as ServiceBusSender from "./ServiceBusSender.ts"
+import type * as ServiceBusSender from "./ServiceBusSender.ts"
 
 /**
  * Which dead letters are meant.
@@ -187,7 +187,7 @@ export const browseRaw = (
 ): Stream.Stream<PeekedMessage<undefined>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.map(
     Effect.fromResult(readOptions(undefined, options)),
-    (options) => looking(lettersOf(entity, options), { ...options, omitBody: options.omitBody ?? true }, undefined)
+    (options) => looking(lettersOf(entity, options), { ...options, omitBody: options.omitBody ?? true })
   ))
 
 /**
@@ -205,12 +205,12 @@ export const counts = (
 ): Effect.Effect<Counts, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Effect.gen(function*() {
     const states = { active: 0, deferred: 0, scheduled: 0 }
-    const messages = yield* asking(ServiceBusEntity.contractOf(entity))
-    yield* walk(messages, ({ state }) => {
+    const messages = yield* requester(ServiceBusEntity.contractOf(entity))
+    yield* MessageBrowser.forEachMessage(messages, ({ state }) => {
       states[state]++
     })
     let deadLetters = 0
-    yield* walk(yield* asking(lettersOf(entity, undefined), messages.namespace), () => {
+    yield* MessageBrowser.forEachMessage(yield* requester(lettersOf(entity, undefined), messages.namespace), () => {
       deadLetters++
     })
     return { ...states, deadLetters }
@@ -221,7 +221,7 @@ export const counts = (
  * how many it were. Best effort: what is locked or deferred stays.
  *
  * Fails with NotSupportedError where the endpoint refuses (a partitioned entity, say), with InvalidOptionError where an option
- * is out of range, and with OperationTimeoutError where no answer came: then nobody knows how many were deleted. What was
+ * is out of range, and with OperationTimeoutError where no answer came: then it is not known how many were deleted. What was
  * deleted before an error or an interruption stays deleted.
  *
  * @category operations
@@ -235,10 +235,8 @@ export const purge: (
     const letters = lettersOf(entity, options)
     const { before, max = Infinity } = options
     if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
-    const self = yield* asking(letters)
-    // Only of a session can it be said that it is lost.
-    const deleted = deleting.purge(self, { before }, max) as Effect.Effect<number, DeleteMessagesError>
-    return yield* self.telemetry.run("delete", () => deleted)
+    const self = yield* requester(letters)
+    return yield* self.telemetry.run("delete", () => BatchDelete.purge(self, { before }, max))
   },
   Effect.scoped
 )
@@ -294,7 +292,7 @@ export const replay: {
       & { readonly to: ServiceBusEntity.Sendable<B, In> }
       & Mapping<A, In, OutgoingMessage<In>>
   ): Replay
-} = (entity: ServiceBusEntity.WithSubQueues<any>, options?: AnyReplayOptions): Replay =>
+} = <A, In>(entity: ServiceBusEntity.WithSubQueues<A>, options?: AnyReplayOptions<A, In>): Replay =>
   withOptions(undefined, options, (options) => Effect.scoped(replayAll(entity, options)))
 
 /**
@@ -304,8 +302,8 @@ export const replay: {
  */
 export type Replay = Effect.Effect<ReplayReport, ReplayError, ServiceBusClient.ServiceBusClient>
 
-interface AnyReplayOptions extends ReplayOptions<any>, Partial<MapOption<any, OutgoingMessage<any>>> {
-  readonly to?: ServiceBusEntity.Sendable<any, any> | ServiceBusEntity.SessionSendable<any, any> | undefined
+interface AnyReplayOptions<A, In> extends ReplayOptions<A>, Partial<MapOption<A, OutgoingMessage<In>>> {
+  readonly to?: ServiceBusEntity.Sendable<unknown, In> | ServiceBusEntity.SessionSendable<unknown, In> | undefined
 }
 
 const lettersOf = <A>(
@@ -319,11 +317,11 @@ const lettersOf = <A>(
     : ServiceBusEntity.deadLetter(contract)
 }
 
-/** Requests to the node of an entity, on nobody's behalf: there is no scope of a link that could be closed. */
-const asking = (
+/** What asks the node of an entity without a link: there is no scope of one that could be closed, and no session to lose. */
+const requester = (
   entity: ServiceBusEntity.Any,
-  kept?: Asking["namespace"]
-): Effect.Effect<Asking, InvalidOptionError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
+  kept?: ReceiverState.Requester["namespace"]
+): Effect.Effect<ReceiverState.Requester<never>, InvalidOptionError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(
     Effect.zip(
       Effect.flatMap(
@@ -341,32 +339,20 @@ const asking = (
     })
   )
 
-const looking = (
+const looking = <B = undefined>(
   entity: ServiceBusEntity.Any,
   options: BrowseRawOptions | undefined,
-  body: ServiceBusEntity.Any["body"] | undefined
-): Stream.Stream<PeekedMessage<any>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
-  Stream.unwrap(Effect.map(
-    asking(entity),
-    // Only of a session can it be said that it is lost.
-    (self) => peeking.browse(self, options, body) as Stream.Stream<PeekedMessage<any>, PeekError | MessageDecodeError>
-  ))
-
-/** Looks at all messages, without their bodies. */
-const walk = (
-  self: Asking,
-  visit: (message: PeekedMessage<unknown>) => void
-): Effect.Effect<void, PeekError | MessageDecodeError> =>
-  // Only of a session can it be said that it is lost.
-  peeking.walk(self, visit) as Effect.Effect<void, PeekError | MessageDecodeError>
+  body?: ServiceBusBody<B, never>
+): Stream.Stream<PeekedMessage<B>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
+  Stream.unwrap(Effect.map(requester(entity), (self) => MessageBrowser.browse(self, options, body)))
 
 const isCallable = (value: unknown): boolean => value === undefined || typeof value === "function"
 
 const isLimit = (value: number): boolean => value === Infinity || Number.isSafeInteger(value) && value >= 1
 
-const replayAll = Effect.fnUntraced(function*(
-  entity: ServiceBusEntity.WithSubQueues<any>,
-  options: AnyReplayOptions
+const replayAll = Effect.fnUntraced(function*<A, In>(
+  entity: ServiceBusEntity.WithSubQueues<A>,
+  options: AnyReplayOptions<A, In>
 ) {
   const { filter, map, max = Infinity, rate } = options
   const letters = lettersOf(entity, options)
@@ -380,20 +366,18 @@ const replayAll = Effect.fnUntraced(function*(
   if (rate !== undefined && !(typeof rate === "number" && rate > 0 && Number.isFinite(rate))) {
     return yield* outOfRange(letters.path, "rate", "a number of more than 0")
   }
-  const sender: ServiceBusSender.ServiceBusSender<any> = yield* ServiceBusSender.make(to as ServiceBusEntity.Queue<any>)
+  const sender = yield* SenderState.make(to, yield* ServiceBusClient.namespaceFor(to))
   const numbers: Array<bigint> = []
-  yield* walk(yield* asking(letters), ({ sequenceNumber, state }) => {
+  yield* MessageBrowser.forEachMessage(yield* requester(letters), ({ sequenceNumber, state }) => {
     if (state === "active") numbers.push(sequenceNumber)
   })
   if (numbers.length === 0) return { replayed: 0, skipped: 0, failed: [] }
   // Many letters may be kept for long.
   const receiver = yield* ServiceBusReceiver.make(letters, { renewalBatch: 100 })
-  return yield* replaying.run(
+  return yield* DeadLetterReplay.run(
     {
-      receiving: internalsOf(receiver).receiving,
-      owner: receiver,
-      body: letters.body,
-      receive: (max) => receiver.receiveRaw({ max, maxWait: replaying.patience })
+      state: ReceiverState.stateOf(receiver) as ReceiverState.ReceiverState<A, "locked", never, never>,
+      receive: (max) => receiver.receiveRaw({ max, maxWait: DeadLetterReplay.patience })
     },
     sending(sender),
     { letters: numbers, filter, map, rate, max }
@@ -404,7 +388,7 @@ const replayAll = Effect.fnUntraced(function*(
  * Sends in batches; one by one where the broker refuses a batch for what a single message may be to blame for. What is
  * accepted is not sent again, and each session keeps its order.
  */
-const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send => (copies) =>
+const sending = (sender: Sender): DeadLetterReplay.Send => (copies) =>
   Effect.suspend(() => {
     const left = new Set<number>()
     let fatal: AttachError | undefined
@@ -439,6 +423,8 @@ const sending = (sender: ServiceBusSender.ServiceBusSender<any>): replaying.Send
       )
     })
   })
+
+type Sender = Effect.Success<ReturnType<typeof SenderState.make>>
 
 const isForOne = (error: SendError): error is MessageEncodeError | MessageSizeExceededError =>
   error._tag === "MessageEncodeError" || error._tag === "MessageSizeExceededError"

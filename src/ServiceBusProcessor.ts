@@ -25,12 +25,13 @@ import {
   toMillis,
   withOptions
 } from "./internal/options.ts"
-import { Each, noVerdict, type Verdict } from "./internal/processor/HandlerResult.ts"
-import * as processing from "./internal/processor/MessageProcessor.ts"
+import { Each, type HandlerResult, wrongSettlements } from "./internal/processor/HandlerResult.ts"
+import * as MessageProcessor from "./internal/processor/MessageProcessor.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/processor/ProcessorCounts.ts"
-import * as sessionProcessing from "./internal/processor/SessionProcessor.ts"
-import { find, internalsOf } from "./internal/receiver/receivers.ts"
-import * as session from "./internal/session/SessionLink.ts"
+import * as Sessions from "./internal/processor/SessionProcessor.ts"
+import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
+import * as SessionLink from "./internal/session/SessionLink.ts"
+import * as SessionSurface from "./internal/session/SessionSurface.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
@@ -177,10 +178,10 @@ export const make: <A, E, R>(
     handler: Handler<A, E, R>,
     input?: Options<A, NoInfer<E>>
   ) {
-    const { entity, options } = yield* read(receiver, handler, input)
+    const { entity, options, state } = yield* read(receiver, handler, input)
     const settings = yield* check(entity, options)
     return yield* start<A, E, Exclude<R, Scope.Scope>>(
-      receiver,
+      state,
       settings,
       retrying(([message]) => handler(message.body, message), options),
       options.onFailure
@@ -210,15 +211,15 @@ export const makeBatched: <A, E, R>(
     handler: BatchHandler<A, E, R>,
     input: BatchOptions<A, NoInfer<E>>
   ) {
-    const { entity, options } = yield* read(receiver, handler, input)
+    const { entity, options, state } = yield* read(receiver, handler, input)
     const settings = yield* check(entity, options)
     const size = yield* Effect.fromResult(checkedCount(entity, "size", options.size as number))
     const within = yield* Effect.fromResult(checkedWait(entity, "within", options.within ?? 0))
     const run = retrying<A, E, R, Settlement.Settlement | Iterable<Settlement.Settlement> | void>(handler, options)
     return yield* start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>(
-      receiver,
+      state,
       { ...settings, size, within },
-      (messages) => Effect.flatMap(run(messages), (said) => verdictOf(entity, said, messages.length)),
+      (messages) => Effect.flatMap(run(messages), (said) => resultOf(entity, said, messages.length)),
       options.onFailure
     )
   }
@@ -234,7 +235,7 @@ export const process = <A, E, R>(
   handler: Handler<A, E, R>,
   options?: Options<A, NoInfer<E>>
 ): Effect.Effect<never, ReceiveError, Exclude<R, Scope.Scope>> =>
-  Effect.scoped(Effect.flatMap(make(receiver, handler, options), (processor) => processor.join)) as any
+  Effect.scoped(Effect.flatMap(make(receiver, handler, options), (processor) => processor.join))
 
 /**
  * Runs a processor of batches until it is interrupted: `makeBatched` and `join`. Interrupting it drains.
@@ -246,7 +247,7 @@ export const processBatched = <A, E, R>(
   handler: BatchHandler<A, E, R>,
   options: BatchOptions<A, NoInfer<E>>
 ): Effect.Effect<never, ReceiveError, Exclude<R, Scope.Scope>> =>
-  Effect.scoped(Effect.flatMap(makeBatched(receiver, handler, options), (processor) => processor.join)) as any
+  Effect.scoped(Effect.flatMap(makeBatched(receiver, handler, options), (processor) => processor.join))
 
 /**
  * What a handler of a session's messages is given, and what it says.
@@ -357,7 +358,7 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   const maxLockRenewal = options.maxLockRenewal ?? Duration.infinity
   const undecodable = options.undecodable ?? "deadLetter"
   const checked = yield* ServiceBusSession.check(input, { maxLockRenewal, undecodable })
-  const entity = checked.entity as ServiceBusEntity.SessionReceivable<A, S>
+  const { entity } = checked
   yield* callable(path, { handler, open: options.open, close: options.close })
   yield* Effect.fromResult(checkedCount(path, "concurrentSessions", concurrentSessions))
   yield* Effect.fromResult(checkedCount(path, "callsPerSession", callsPerSession))
@@ -367,7 +368,7 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   if (
     sessionIds !== undefined &&
     !(Array.isArray(sessionIds) && sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length &&
-      sessionIds.every(ServiceBusSession.isId))
+      sessionIds.every(SessionSurface.isId))
   ) {
     return yield* outOfRange(
       path,
@@ -382,23 +383,21 @@ export const makeSessions: <A, S, E, R, R2 = never>(
     limit: messagesPerSession
   }
   const fork = Effect.runForkWith(yield* Effect.context<Needs>())
-  const running = new sessionProcessing.SessionProcessing<Needs>({
+  const running = new Sessions.SessionProcessor<SessionLink.Accepted<A, "locked", never>, Needs>({
     entity,
     namespace: checked.namespace,
     telemetry: checked.telemetry,
-    accept: (id) => session.accept({ ...checked, id, prefetch: 0, destructive: false }),
+    accept: (id) => SessionLink.accept({ ...checked, id, prefetch: 0, mode: "locked" }),
     work: (accepted) => {
-      const held = ServiceBusSession.of(accepted, { undecodable })
+      const held: ServiceBusSession.ServiceBusSession<A, S> = SessionSurface.make(accepted, entity.sessionState, {})
       return {
-        engine: new processing.Processing<A, E, Needs>({
-          receiving: accepted.receiving,
-          owner: held,
-          undecodable,
+        processor: new MessageProcessor.MessageProcessor<A, E, Needs>({
+          state: accepted.state,
           settings,
           handler: retrying<A, E, R, Settlement.Settlement | void>(
             ([message]) => handler(message.body, message, held),
             options
-          ) as processing.Options<A, E, Needs>["handler"],
+          ) as MessageProcessor.Options<A, E, Needs>["handler"],
           onFailure: options?.onFailure,
           fork
         }),
@@ -438,7 +437,7 @@ export const processSessions = <A, S, E, R, R2 = never>(
   never,
   AttachError | InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
-> => Effect.scoped(Effect.flatMap(makeSessions(entity, handler, options), (processor) => processor.join)) as any
+> => Effect.scoped(Effect.flatMap(makeSessions(entity, handler, options), (processor) => processor.join))
 
 type Messages<A> = Arr.NonEmptyReadonlyArray<LockedMessage<A>>
 
@@ -469,36 +468,43 @@ const callable = (
 }
 
 /** The entity of a receiver, and the options of its processor. */
-const read = <O extends object>(
-  receiver: ServiceBusReceiver<any, unknown>,
+const read = <A, O extends object>(
+  receiver: ServiceBusReceiver<A, unknown>,
   handler: unknown,
   input: O | undefined
-): Effect.Effect<{ readonly entity: string; readonly options: Partial<O> }, InvalidOptionError> => {
-  const internals = find(receiver)
-  if (internals === undefined || internals.receiving.destructive || internals.receiving.session !== undefined) {
+): Effect.Effect<
+  { readonly entity: string; readonly state: ReceiverState.ReceiverState<A, "locked">; readonly options: Partial<O> },
+  InvalidOptionError
+> => {
+  const state = ReceiverState.find(receiver)
+  if (state === undefined || state.mode === "destructive" || state.session !== undefined) {
     return Effect.fail(
       new InvalidOptionError({ option: "receiver", expected: "a receiver that ServiceBusReceiver.make made" })
     )
   }
-  const { path } = internals.receiving.entity
+  const { path } = state.entity
   return Effect.andThen(
     callable(path, { handler }),
-    withOptions(path, input, (options) => Effect.succeed({ entity: path, options }))
+    withOptions(
+      path,
+      input,
+      (options) => Effect.succeed({ entity: path, state: state as ReceiverState.ReceiverState<A, "locked">, options })
+    )
   )
 }
 
 /** What a handler of batches says, checked. */
-const verdictOf = (
+const resultOf = (
   entity: string,
   said: Settlement.Settlement | Iterable<Settlement.Settlement> | void,
   count: number
-): Effect.Effect<Verdict, InvalidOptionError> => {
+): Effect.Effect<HandlerResult, InvalidOptionError> => {
   if (said === undefined || Settlement.isSettlement(said)) return Effect.succeed(said)
   const settlements: ReadonlyArray<unknown> = Symbol.iterator in Object(said) ? [...said as Iterable<unknown>] : []
   return settlements.length === count && settlements.every(Settlement.isSettlement)
     ? Effect.succeed(new Each(settlements))
     : Effect.fail(
-      noVerdict(
+      wrongSettlements(
         entity,
         `one settlement for all messages or one for each of the ${count}; the handler gave ${settlements.length}`
       )
@@ -506,14 +512,13 @@ const verdictOf = (
 }
 
 const start = Effect.fnUntraced(function*<A, E, R>(
-  receiver: ServiceBusReceiver<A, unknown>,
-  settings: processing.Settings,
-  handler: (messages: Messages<A>) => Effect.Effect<Verdict, E, R>,
+  state: ReceiverState.ReceiverState<A, "locked">,
+  settings: MessageProcessor.Settings,
+  handler: (messages: Messages<A>) => Effect.Effect<HandlerResult, E, R>,
   onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
 ): Effect.fn.Return<Processor, InvalidOptionError, R | Scope.Scope> {
-  const running = new processing.Processing<A, E, R>({
-    ...internalsOf(receiver),
-    owner: receiver,
+  const running = new MessageProcessor.MessageProcessor<A, E, R>({
+    state,
     settings,
     handler,
     onFailure,
@@ -527,7 +532,7 @@ const start = Effect.fnUntraced(function*<A, E, R>(
 
 const check = Effect.fnUntraced(
   function*(entity: string, options: CommonOptions<never, never> | undefined): Effect.fn.Return<
-    processing.Settings,
+    MessageProcessor.Settings,
     InvalidOptionError
   > {
     yield* callable(entity, { onFailure: options?.onFailure })

@@ -34,12 +34,11 @@ import {
   toMillis,
   type Undecodable
 } from "./internal/options.ts"
-import { internalsOf } from "./internal/receiver/receivers.ts"
-import * as receiving from "./internal/receiver/ReceiverState.ts"
-import * as reading from "./internal/receiver/ReceiverSurface.ts"
-import * as outcomes from "./internal/receiver/SettlementOutcome.ts"
-import * as settling from "./internal/receiver/Settler.ts"
-import { linksOf, messageAttributes, Telemetry } from "./internal/telemetry/Telemetry.ts"
+import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
+import * as ReceiverSurface from "./internal/receiver/ReceiverSurface.ts"
+import * as SettlementOutcome from "./internal/receiver/SettlementOutcome.ts"
+import * as Settler from "./internal/receiver/Settler.ts"
+import { Telemetry } from "./internal/telemetry/Telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -295,11 +294,16 @@ export const make: {
     entity: ServiceBusEntity.Receivable<A>,
     options?: Options<U>
   ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
-} = (entity: string | ServiceBusEntity.Any, options?: Options): Effect.Effect<any, AttachError, any> =>
-  Effect.map(
-    open(ServiceBusEntity.contractOf(entity), options, false),
-    ([self, options]) => new ReceiverOfLocked(self, options)
-  )
+} = <A, const U extends Undecodable>(
+  entity: string | ServiceBusEntity.Receivable<A>,
+  options?: Options<U>
+): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
+  Effect.map(open(entity, options, "locked"), ({ options, state }) =>
+    ReceiverState.attachTo({
+      ...ReceiverSurface.reading(state, options),
+      ...ReceiverSurface.settling(state),
+      ...ReceiverSurface.locking(state)
+    }, state))
 
 /**
  * Attaches a receiver in receive-and-delete mode. What the broker has sent and this program has not processed when it
@@ -320,18 +324,22 @@ export const makeDestructive: {
     entity: ServiceBusEntity.Receivable<A>,
     options?: Options<U>
   ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
-} = (entity: string | ServiceBusEntity.Any, options?: Options): Effect.Effect<any, AttachError, any> =>
+} = <A, const U extends Undecodable>(
+  entity: string | ServiceBusEntity.Receivable<A>,
+  options?: Options<U>
+): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(
-    open(ServiceBusEntity.contractOf(entity), options, true),
-    ([self, options]) => new reading.Reader(self, options)
+    open(entity, options, "destructive"),
+    ({ options, state }) => ReceiverState.attachTo(ReceiverSurface.reading(state, options), state)
   )
 
-const open = Effect.fnUntraced(function*(
-  entity: ServiceBusEntity.Any,
-  input: Options | undefined,
-  destructive: boolean
+const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D extends ReceiverState.Mode>(
+  input: string | ServiceBusEntity.Receivable<A>,
+  givenOptions: Options<U> | undefined,
+  mode: D
 ) {
-  const options = yield* Effect.fromResult(readOptions(entity.path, input))
+  const entity = ServiceBusEntity.contractOf(input)
+  const options = yield* Effect.fromResult(readOptions(entity.path, givenOptions))
   const prefetch = yield* Effect.fromResult(checkedCount(entity.path, "prefetch", options.prefetch ?? 0, 0))
   if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
     return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
@@ -339,34 +347,18 @@ const open = Effect.fnUntraced(function*(
   yield* Effect.fromResult(checkedUndecodable(entity.path, options.undecodable))
   const renewal = yield* Effect.fromResult(checkedRenewal(entity.path, options))
   const namespace = yield* ServiceBusClient.namespaceFor(entity)
-  return [yield* receiving.make({ entity, namespace, destructive, prefetch, renewal }), options] as const
+  const state = yield* ReceiverState.make({
+    entity,
+    // That of the contract; a plain name has one of bytes.
+    body: entity.body as ServiceBusEntity.Receivable<A>["body"],
+    namespace,
+    mode,
+    undecodable: ReceiverState.policyOf<Failure<U>>(options.undecodable),
+    prefetch,
+    renewal
+  })
+  return { state, options }
 })
-
-class ReceiverOfLocked extends reading.LockedReader implements ServiceBusReceiver<any, any> {
-  handOver(message: LockedMessage<unknown>): Effect.Effect<LockToken, MessageAlreadySettled | InvalidOptionError> {
-    return Effect.suspend(() => {
-      const delivery = receiving.deliveryOf(this.self, this, message, "handOver")
-      if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
-      delivery.success.holder.forget(delivery.success)
-      this.self.wheel.changed(receiving.lockOf(this.self, message, delivery.success))
-      return Effect.succeed(message.lockToken)
-    })
-  }
-  renewLock(message: LockedMessage<unknown>): Effect.Effect<DateTime.Utc, LockRenewalError> {
-    return Effect.suspend(() => {
-      const delivery = Locked.deliveryOf(message, this)
-      if (delivery === undefined) {
-        return Effect.fail(outOfRange(this.entity, "message", "a message that this receiver received"))
-      }
-      // It has no session that could be lost.
-      const renewed = receiving.renewLock(this.self, message, delivery) as Effect.Effect<DateTime.Utc, LockRenewalError>
-      return this.self.telemetry.run("renew_message_lock", () => renewed, {
-        attributes: () => messageAttributes(message),
-        links: () => linksOf([message])
-      })
-    })
-  }
-}
 
 /**
  * Settles messages by their lock tokens, without the receiver that received them, all with one settlement and in one
@@ -384,9 +376,9 @@ export const settleByToken = (
   settlement: Settlement.Settlement
 ): Effect.Effect<void, SettleError, ServiceBusClient.ServiceBusClient> =>
   Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace, telemetry }) => {
-    const written = outcomes.written(contract, settlement)
-    if (Result.isFailure(written)) return Effect.fail(written.failure)
-    const said = written.success.settlement
+    const made = SettlementOutcome.make(contract, settlement)
+    if (Result.isFailure(made)) return Effect.fail(made.failure)
+    const said = made.success.settlement
     if (said._tag === "RetryAfter") {
       return Effect.fail(
         new NotSupportedError({
@@ -402,7 +394,7 @@ export const settleByToken = (
       (node, timeout) =>
         EntityManagement.updateDisposition(node, { entity: contract.path, tokens, settlement: said, timeout })
     )
-    const disposition = settling.dispositionOf(said)
+    const disposition = Settler.dispositionOf(said)
     const settle = telemetry.run(disposition, () => namespace.retryPolicy.run(request), {
       attributes: () => ({
         "messaging.servicebus.disposition_status": disposition,
@@ -410,9 +402,9 @@ export const settleByToken = (
       }),
       onSuccess: () => telemetry.countSettled(disposition, disposition, tokens.length)
     }) as Effect.Effect<void, SettleError>
-    return written.success.cut.length === 0
+    return made.success.truncated.length === 0
       ? settle
-      : Effect.andThen(outcomes.warnOfCut(contract.path, written.success), settle)
+      : Effect.andThen(SettlementOutcome.warnOfTruncation(contract.path, made.success), settle)
   })
 
 /**
@@ -476,16 +468,16 @@ export const settleEach = <A, E, R>(
   return Stream.mapEffect(
     messages,
     Effect.fnUntraced(function*(message: LockedMessage<A>) {
-      const receiver = Locked.ownerOf(message) as ServiceBusReceiver<A> | undefined
-      if (receiver === undefined) {
+      const state = Locked.ownerOf(message) as ReceiverState.WithoutSession | undefined
+      if (state === undefined) {
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
       }
-      const abandon = Effect.ignore(receiver.abandon(message))
+      const abandon = Effect.ignore(Settler.settle(state, [message], Settlement.abandon()))
       const handled = Effect.uninterruptibleMask((restore) =>
         Effect.onError(
           restore(callForEffect(undefined, "handler", handler, message.body, message)),
           (cause) =>
-            // Who ends as interrupted may have done so itself: only where it is the stream that is, nothing can be restored.
+            // A handler that ends as interrupted may have done so itself: only where the stream is, nothing can be restored.
             Cause.hasInterruptsOnly(cause)
               ? Effect.matchCauseEffect(restore(Effect.void), {
                 onFailure: () => Effect.void,
@@ -494,13 +486,13 @@ export const settleEach = <A, E, R>(
               : abandon
         )
       )
-      return yield* internalsOf(receiver).receiving.telemetry.runHandler(
+      return yield* state.telemetry.runHandler(
         [message],
         handled,
         (exit) =>
           Effect.flatMap(exit, (said) => {
             const settlement = said ?? Settlement.complete
-            return Effect.as(receiver.settle(message, settlement), settlement)
+            return Effect.as(Settler.settle(state, [message], settlement), settlement)
           })
       )
     }),

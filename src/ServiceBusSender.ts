@@ -51,7 +51,6 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * ```ts
    * import type { ServiceBusSender } from "effect-service-bus"
    *
-   *
    * export const hello = (sender: ServiceBusSender.ServiceBusSender<string>) =>
    *   sender.send({ body: "hello", messageId: "greeting-1", timeToLive: "1 hour" })
    * ```
@@ -69,7 +68,6 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * @example
    * ```ts
    * import type { ServiceBusSender } from "effect-service-bus"
-   *
    *
    * export const numbers = (sender: ServiceBusSender.ServiceBusSender<string>) =>
    *   sender.sendAll(Array.from({ length: 1000 }, (_, i) => ({ body: `${i}` })))
@@ -96,7 +94,6 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * import { Stream } from "effect"
    * import type { ServiceBusSender } from "effect-service-bus"
    *
-   *
    * export const words = (sender: ServiceBusSender.ServiceBusSender<string>) =>
    *   Stream.make("one", "two", "three").pipe(
    *     Stream.map((body) => ({ body })),
@@ -118,7 +115,6 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * ```ts
    * import type { ServiceBusSender } from "effect-service-bus"
    *
-   *
    * export const plain = (sender: ServiceBusSender.ServiceBusSender<string>) =>
    *   sender.sendAnnotated({ header: { priority: 7 }, body: { kind: "value", value: 42 } })
    * ```
@@ -138,7 +134,6 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * ```ts
    * import type { ServiceBusSender } from "effect-service-bus"
    *
-   *
    * export const later = (sender: ServiceBusSender.ServiceBusSender<string>) =>
    *   sender.schedule({ body: "wake up" }, "8 hours")
    * ```
@@ -150,7 +145,6 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * @example
    * ```ts
    * import type { ServiceBusSender } from "effect-service-bus"
-   *
    *
    * export const reminders = (sender: ServiceBusSender.ServiceBusSender<string>) =>
    *   sender.scheduleAll([{ body: "first" }, { body: "second" }], "1 day")
@@ -169,7 +163,6 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * ```ts
    * import { Effect } from "effect"
    * import type { ServiceBusSender } from "effect-service-bus"
-   *
    *
    * export const changedMind = (sender: ServiceBusSender.ServiceBusSender<string>) =>
    *   Effect.gen(function*() {

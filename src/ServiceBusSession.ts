@@ -18,25 +18,15 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SessionManagement from "./internal/management/SessionManagement.ts"
 import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
-import {
-  callForEffect,
-  checkedCount,
-  checkedUndecodable,
-  checkedWait,
-  isTime,
-  outOfRange,
-  readOptions,
-  toMillis,
-  type Undecodable
-} from "./internal/options.ts"
-import * as reading from "./internal/receiver/ReceiverSurface.ts"
-import * as session from "./internal/session/SessionLink.ts"
+import { callForEffect, isTime, outOfRange, readOptions, type Undecodable } from "./internal/options.ts"
+import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
+import * as SessionLink from "./internal/session/SessionLink.ts"
+import * as SessionSurface from "./internal/session/SessionSurface.ts"
 import { Telemetry } from "./internal/telemetry/Telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
   type AcceptSessionError,
-  InvalidOptionError,
   type ListSessionsError,
   type MessageDecodeError,
   SessionCannotBeLockedError,
@@ -154,7 +144,10 @@ export const accept = <A, S, const U extends Undecodable = "deadLetter">(
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  named(entity, sessionId, options, false, (accepted, options) => of(accepted, options) as any)
+  Effect.map(
+    acceptNamed(entity, sessionId, options, "locked"),
+    ({ accepted, entity, options }) => SessionSurface.make(accepted, entity.sessionState, options)
+  )
 
 /**
  * Accepts a session by its id in receive-and-delete mode: what the broker has sent is forgotten there.
@@ -166,7 +159,10 @@ export const acceptDestructive = <A, S, const U extends Undecodable = "deadLette
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<DestructiveSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  named(entity, sessionId, options, true, (accepted, options) => destructiveOf(accepted, options))
+  Effect.map(
+    acceptNamed(entity, sessionId, options, "destructive"),
+    ({ accepted, entity, options }) => SessionSurface.makeDestructive(accepted, entity.sessionState, options)
+  )
 
 /**
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
@@ -180,7 +176,10 @@ export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<ServiceBusSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  next(entity, options, false, (accepted, options) => of(accepted, options) as any)
+  Effect.map(
+    acceptAny(entity, options, "locked"),
+    Option.map(({ accepted, entity, options }) => SessionSurface.make(accepted, entity.sessionState, options))
+  )
 
 /**
  * Accepts the next session in receive-and-delete mode.
@@ -191,7 +190,12 @@ export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadL
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<DestructiveSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  next(entity, options, true, (accepted, options) => destructiveOf(accepted, options))
+  Effect.map(
+    acceptAny(entity, options, "destructive"),
+    Option.map(({ accepted, entity, options }) =>
+      SessionSurface.makeDestructive(accepted, entity.sessionState, options)
+    )
+  )
 
 /**
  * Accepts a session, runs work with it and gives it up. Work whose session is lost is interrupted, and fails with
@@ -212,7 +216,7 @@ export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
   Effect.scoped(
     Effect.flatMap(accept(entity, sessionId, options), (held) =>
       Effect.raceFirst(callForEffect(held.entity, "work", work, held), held.lost))
-  ) as any
+  )
 
 /**
  * Accepts the next session, runs work with it and gives it up, as `use` does; None where there was none within `wait`.
@@ -235,7 +239,7 @@ export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter
         onSome: (held) =>
           Effect.map(Effect.raceFirst(callForEffect(held.entity, "work", work, held), held.lost), Option.some)
       }))
-  ) as any
+  )
 
 /**
  * One session after the other, as there are any: each is given up when the next one is pulled, and the last one when the
@@ -312,87 +316,42 @@ export const list = (
     })
   )
 
-/** Milliseconds; the service waits a little longer by itself. */
-const defaultWait = 60_000
-
-/** Options, checked. @internal */
-export const check = Effect.fnUntraced(function*(
-  input: ServiceBusEntity.Any,
-  givenOptions: NextOptions | undefined
+/** The options of a session, checked, and what its links share. @internal */
+export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable>(
+  input: ServiceBusEntity.SessionReceivable<A, S>,
+  options: NextOptions<U> | undefined
 ) {
-  const entity = ServiceBusEntity.contractOf(input)
-  const { path } = entity
-  if (entity._tag !== "SessionQueue" && entity._tag !== "SessionSubscription") {
-    return yield* new InvalidOptionError({
-      option: "entity",
-      expected: "the contract of a queue or subscription with sessions"
-    })
-  }
-  const options = yield* Effect.fromResult(readOptions(path, givenOptions))
-  yield* Effect.fromResult(checkedUndecodable(path, options.undecodable))
-  const prefetch = yield* Effect.fromResult(checkedCount(path, "prefetch", options.prefetch ?? 0, 0))
-  if (options?.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
-    return yield* outOfRange(path, "maxWait", "a duration of more than 0")
-  }
-  const maxLockRenewal = yield* Effect.fromResult(
-    checkedWait(path, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
-  )
-  const wait = options?.wait === undefined ? defaultWait : toMillis(options.wait)
-  if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
-  const namespace = yield* ServiceBusClient.namespaceFor(entity)
-  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
-  return { entity, namespace, prefetch, maxLockRenewal, wait, telemetry, options }
+  const checked = yield* SessionSurface.check<A, S, U>(ServiceBusEntity.contractOf(input), options)
+  const { body, path } = checked.entity
+  const namespace = yield* ServiceBusClient.namespaceFor(checked.entity)
+  const telemetry = new Telemetry(checked.entity, namespace.options.endpoint, yield* Effect.context<never>())
+  const undecodable = ReceiverState.policyOf<Failure<U>>(checked.options.undecodable)
+  return { ...checked, path, body, namespace, telemetry, undecodable }
 })
 
-/** Whether a session can have this id (Service Bus quotas). @internal */
-export const isId = (id: unknown): boolean => typeof id === "string" && id.length <= 128 && id.isWellFormed()
-
-const named = Effect.fnUntraced(function*<B>(
-  entity: ServiceBusEntity.Any,
+const acceptNamed = Effect.fnUntraced(function*<A, S, U extends Undecodable, D extends ReceiverState.Mode>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
   sessionId: string,
-  options: Options | undefined,
-  destructive: boolean,
-  as: (accepted: session.Accepted, options: Options) => B
+  options: Options<U> | undefined,
+  mode: D
 ) {
   const checked = yield* check(entity, options)
-  if (!isId(sessionId)) {
-    return yield* outOfRange(checked.entity.path, "sessionId", "a well-formed string of at most 128 characters")
+  if (!SessionSurface.isId(sessionId)) {
+    return yield* outOfRange(checked.path, "sessionId", "a well-formed string of at most 128 characters")
   }
-  const accepted = yield* session.accept({ ...checked, id: sessionId, destructive })
-  return Option.isSome(accepted)
-    ? as(accepted.value, checked.options)
-    : yield* new SessionCannotBeLockedError({ entity: entity.path, operation: "accept", sessionId })
+  const accepted = yield* SessionLink.accept({ ...checked, id: sessionId, mode })
+  if (Option.isSome(accepted)) return { ...checked, accepted: accepted.value }
+  return yield* new SessionCannotBeLockedError({ entity: checked.path, operation: "accept", sessionId })
 })
 
-const next = Effect.fnUntraced(function*<B>(
-  entity: ServiceBusEntity.Any,
-  options: NextOptions | undefined,
-  destructive: boolean,
-  as: (accepted: session.Accepted, options: Options) => B
+const acceptAny = Effect.fnUntraced(function*<A, S, U extends Undecodable, D extends ReceiverState.Mode>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  options: NextOptions<U> | undefined,
+  mode: D
 ) {
   const checked = yield* check(entity, options)
   return Option.map(
-    yield* session.accept({ ...checked, id: null, destructive }),
-    (accepted) => as(accepted, checked.options)
+    yield* SessionLink.accept({ ...checked, id: null, mode }),
+    (accepted) => ({ ...checked, accepted })
   )
 })
-
-const heldOf = <S>(accepted: session.Accepted): Held<S> => {
-  const { sessionState } = accepted.receiving.entity as ServiceBusEntity.SessionReceivable<unknown, S>
-  return {
-    sessionId: accepted.id,
-    lockedUntil: Effect.sync(accepted.lockedUntil),
-    renewLock: accepted.renew,
-    state: session.getState(accepted, sessionState),
-    setState: (state) => session.setState(accepted, sessionState, Option.some(state)),
-    clearState: session.setState(accepted, sessionState, Option.none()),
-    lost: accepted.lost
-  }
-}
-
-/** The session that users hold, over an accepted one. @internal */
-export const of = (accepted: session.Accepted, options: Options | undefined): ServiceBusSession<any, any> =>
-  Object.assign(new reading.LockedReader(accepted.receiving, options), heldOf(accepted)) as any
-
-const destructiveOf = (accepted: session.Accepted, options: Options | undefined): any =>
-  Object.assign(new reading.Reader(accepted.receiving, options), heldOf(accepted))

@@ -10,8 +10,8 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
-import type { Processing } from "../../src/internal/processor/MessageProcessor.ts"
-import { internalsOf } from "../../src/internal/receiver/receivers.ts"
+import type { MessageProcessor } from "../../src/internal/processor/MessageProcessor.ts"
+import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import {
   both,
   failsWith,
@@ -86,7 +86,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Texts, texts(60))
         const receiver = yield* ServiceBusReceiver.make(Texts)
-        const { link } = internalsOf(receiver).receiving
+        const { link } = ReceiverState.stateOf(receiver)
         const calls: Array<number> = []
         const settle = link.settle.bind(link)
         Object.assign(link, {
@@ -346,8 +346,12 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const emulator = yield* Emulator.Emulator
         const receiver = yield* ServiceBusReceiver.make(Texts)
         const engine = (yield* ServiceBusProcessor.make(receiver, (body) =>
-          body === "body 0" ? Effect.sleep("5 seconds") : Effect.void)) as unknown as Processing<string, never, never>
-        const over = yield* start(engine.over(10_000))
+          body === "body 0" ? Effect.sleep("5 seconds") : Effect.void)) as unknown as MessageProcessor<
+            string,
+            never,
+            never
+          >
+        const over = yield* start(engine.idleFor(10_000))
         yield* TestClock.adjust("9 seconds")
         assert.isUndefined(over.pollUnsafe())
         yield* emulator.send(Texts, texts(3))
@@ -362,7 +366,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isUndefined(over.pollUnsafe())
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(over)
-        yield* engine.over(10_000)
+        yield* engine.idleFor(10_000)
       }))
 
     test("options of batches out of range are refused", () =>

@@ -13,7 +13,7 @@ import { TestClock } from "effect/testing"
 import * as EntityManagement from "../../src/internal/management/EntityManagement.ts"
 import { monotonic } from "../../src/internal/monotonicClock.ts"
 import * as LockRenewal from "../../src/internal/receiver/LockRenewal.ts"
-import { internalsOf } from "../../src/internal/receiver/receivers.ts"
+import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import { type LockRenewalError, MessageLockLostError, ServiceBusConnectionError } from "../../src/ServiceBusError.ts"
 import { both, failsWith, type LayerFor, type Name, start, testsOf, Texts, texts, until } from "../support/harness.ts"
 
@@ -51,11 +51,11 @@ const suite = (name: Name, layerFor: LayerFor) =>
 
     /** How many requests to renew went out. */
     const requestsOf = (receiver: ServiceBusReceiver.ServiceBusReceiver<unknown>) => {
-      const { receiving } = internalsOf(receiver)
+      const state = ReceiverState.stateOf(receiver)
       const sizes: Array<number> = []
-      const { withManagementNode } = receiving.namespace
-      const restore = () => Object.assign(receiving.namespace, { withManagementNode })
-      Object.assign(receiving.namespace, {
+      const { withManagementNode } = state.namespace
+      const restore = () => Object.assign(state.namespace, { withManagementNode })
+      Object.assign(state.namespace, {
         withManagementNode: (...args: Parameters<typeof withManagementNode>) => {
           const [entity, isOpen, request] = args
           return withManagementNode(entity, isOpen, (node, timeout) =>
@@ -107,7 +107,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* receiver.complete(message)
         yield* Fiber.join(fiber)
         assert.deepStrictEqual(tagsOf(seen), ["Held 0", "Held 1", "Settled"])
-        assert.isFalse(internalsOf(receiver).receiving.wheel.isWatched())
+        assert.isFalse(ReceiverState.stateOf(receiver).renewal.isWatched())
         assert.deepStrictEqual(
           tagsOf(yield* Stream.runCollect(AutoLockRenewer.watchLock(receiver, message))),
           ["Settled"]
@@ -117,11 +117,11 @@ const suite = (name: Name, layerFor: LayerFor) =>
     test("a watch that stops leaves nothing", () =>
       Effect.gen(function*() {
         const { message, receiver } = yield* locked()
-        const { wheel } = internalsOf(receiver).receiving
+        const { renewal } = ReceiverState.stateOf(receiver)
         const fiber = yield* start(Stream.runDrain(AutoLockRenewer.watchLock(receiver, message)))
-        yield* until(Effect.sync(() => wheel.isWatched()))
+        yield* until(Effect.sync(() => renewal.isWatched()))
         yield* Fiber.interrupt(fiber)
-        assert.isFalse(wheel.isWatched())
+        assert.isFalse(renewal.isWatched())
       }), half)
 
     clock("watchLock sees every renewal, and the end of a lock that is kept no longer", () =>
@@ -201,7 +201,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.idle
         assert.deepInclude(yield* processor.counts, { completed: 1, renewals: 2 })
         assert.deepStrictEqual(tagsOf(seen), ["Held 0", "Held 1", "Held 2"])
-        assert.isFalse(internalsOf(receiver).receiving.wheel.isWatched())
+        assert.isFalse(ReceiverState.stateOf(receiver).renewal.isWatched())
       }), half)
 
     for (const [renewalBatch, requests] of [[undefined, 250], [100, 3], [5000, 1]] as const) {
@@ -248,7 +248,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         // Settled where the client does not see it.
         const lost = messages[3]!
         const other = yield* ServiceBusReceiver.make(Texts)
-        const state = internalsOf(other).receiving
+        const state = ReceiverState.stateOf(other)
         yield* state.namespace.withManagementNode("texts", state.isOpen, (node, timeout) =>
           EntityManagement.updateDisposition(node, {
             entity: "texts",
@@ -445,7 +445,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
 
 describe("Locks", () => both(suite))
 
-interface Watched extends LockRenewal.Kept {
+interface Watched extends LockRenewal.KeptLock {
   lost: readonly [reason: string, cause: string | undefined, at: number] | undefined
 }
 

@@ -21,7 +21,7 @@ import { TestClock } from "effect/testing"
 import type { DataPlane } from "../../src/internal/amqp/engine/DataPlane.ts"
 import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
-import { internalsOf } from "../../src/internal/receiver/receivers.ts"
+import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import * as SenderState from "../../src/internal/sender/SenderState.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
@@ -121,7 +121,7 @@ export const failsWith = <const T extends ServiceBusError.Any["_tag"]>(tag: T) =
 
 /** The link of now under a receiver, or under a sender, whose link is private. */
 export const linkOf = (holder: object): Link =>
-  (SenderState.find(holder)?.link.current() ?? internalsOf(holder).receiving.link).link
+  (SenderState.find(holder)?.link.current() ?? ReceiverState.stateOf(holder).link).link
 
 /** The data plane under it. */
 export const wireOf = (holder: object): { readonly plane: DataPlane; readonly rhea: RheaLink } => {

@@ -15,7 +15,7 @@ import { type Performative, rhea } from "../../src/internal/amqp/engine/rhea.ts"
 import * as EntityManagement from "../../src/internal/management/EntityManagement.ts"
 import type { RequestResponseLink } from "../../src/internal/management/RequestResponseLink.ts"
 import * as MessageBatch from "../../src/internal/message/MessageBatch.ts"
-import { written as writtenOf } from "../../src/internal/receiver/SettlementOutcome.ts"
+import * as SettlementOutcome from "../../src/internal/receiver/SettlementOutcome.ts"
 import { MessageEncodeError } from "../../src/ServiceBusError.ts"
 import type { OutgoingMessage } from "../../src/ServiceBusMessage.ts"
 import { both, deliveriesOf, failsWith, type LayerFor, type Name, testsOf, Texts } from "../support/harness.ts"
@@ -174,7 +174,7 @@ const settlements = (properties: Settlement.Properties): ReadonlyArray<Settlemen
 /** The bytes of a disposition's state, and of a request to $management that says the same. */
 const written = Effect.fnUntraced(function*(settlement: Settlement.Settlement) {
   const writer = new Writer()
-  writeOutcome(writer, Result.getOrThrow(writtenOf(Texts, settlement)).outcome)
+  writeOutcome(writer, Result.getOrThrow(SettlementOutcome.make(Texts, settlement)).outcome)
   const onLink = writer.take()
   const requests: Array<AmqpValue.AmqpValue> = []
   const node: RequestResponseLink = {
@@ -207,7 +207,7 @@ describe("properties that a settlement changes", () => {
   for (const [name, value] of refused) {
     it(`are refused as those of a message are: ${name}`, () => {
       for (const settlement of settlements({ good: 1, bad: value })) {
-        const result = writtenOf(Texts, settlement)
+        const result = SettlementOutcome.make(Texts, settlement)
         assert(Result.isFailure(result))
         assert.deepInclude(result.failure, { _tag: "MessageEncodeError", part: "properties \"bad\"", entity: "texts" })
       }
@@ -223,7 +223,7 @@ describe("properties that a settlement changes", () => {
   it("no properties at all are refused by their name", () => {
     for (const properties of [null, 5, "x"] as unknown as ReadonlyArray<never>) {
       for (const settlement of settlements(properties)) {
-        const result = writtenOf(Texts, settlement)
+        const result = SettlementOutcome.make(Texts, settlement)
         assert(Result.isFailure(result))
         assert.deepInclude(result.failure, { _tag: "MessageEncodeError", part: "properties" })
       }
@@ -266,7 +266,7 @@ describe("the quotas of properties, 32 KB for one and 64 KB for all", () => {
       `a settlement, ${settlement._tag}`,
       "properties",
       (properties) => {
-        const result = writtenOf(Texts, { ...settlement, properties } as Settlement.Settlement)
+        const result = SettlementOutcome.make(Texts, { ...settlement, properties } as Settlement.Settlement)
         return Result.isFailure(result) ? result.failure as MessageEncodeError : undefined
       }
     ])

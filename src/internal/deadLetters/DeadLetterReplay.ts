@@ -11,7 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { createHash } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
-import type * as ServiceBusBody from "../../ServiceBusBody.ts"
 import {
   type AttachError,
   MessageDecodeError,
@@ -26,9 +25,10 @@ import type { SettlementError } from "../errorMap.ts"
 import { idOf } from "../message/MessageCopy.ts"
 import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
 import { monotonic, whole } from "../monotonicClock.ts"
-import * as lockWheel from "../receiver/LockRenewal.ts"
-import { lockOf, type Receiving } from "../receiver/ReceiverState.ts"
-import * as settling from "../receiver/Settler.ts"
+import * as LockRenewal from "../receiver/LockRenewal.ts"
+import * as MessageLock from "../receiver/MessageLock.ts"
+import type { ReceiverState } from "../receiver/ReceiverState.ts"
+import * as Settler from "../receiver/Settler.ts"
 
 /** Why a letter stays that was to be replayed. */
 export type Refusal = MessageEncodeError | MessageSizeExceededError | MessageDecodeError
@@ -40,11 +40,8 @@ export interface Report {
 }
 
 /** The receiver of the letters. */
-export interface Source {
-  readonly receiving: Receiving
-  /** Who hands its messages out. */
-  readonly owner: object
-  readonly body: ServiceBusBody.ServiceBusBody<unknown, never>
+export interface Source<out A> {
+  readonly state: ReceiverState<A, "locked", never, never>
   /** Up to so many letters; none where none came in good time. */
   readonly receive: (max: number) => Effect.Effect<ReadonlyArray<LockedMessage<undefined>>, AttachError>
 }
@@ -61,11 +58,11 @@ export interface Sent {
 /** Sends copies in their order. */
 export type Send = (copies: ReadonlyArray<OutgoingMessage<unknown>>) => Effect.Effect<Sent, AttachError>
 
-export interface Options {
+export interface Options<in A> {
   /** The sequence numbers of the letters that may be replayed. */
   readonly letters: Iterable<bigint>
-  readonly filter: ((message: LockedMessage<any>) => boolean) | undefined
-  readonly map: ((message: LockedMessage<any>) => OutgoingMessage<unknown>) | undefined
+  readonly filter: ((message: LockedMessage<A>) => boolean) | undefined
+  readonly map: ((message: LockedMessage<A>) => OutgoingMessage<unknown>) | undefined
   /** Copies per second. */
   readonly rate: number | undefined
   readonly max: number
@@ -84,11 +81,11 @@ const beats = 10
 interface Letter {
   readonly message: LockedMessage<undefined>
   readonly delivery: IncomingDelivery
-  readonly kept: lockWheel.Kept
+  readonly kept: LockRenewal.KeptLock
 }
 
 /** The message that says the same as a letter; how often it was tried before does not count any more. */
-const afresh = (message: LockedMessage<unknown>): OutgoingMessage<unknown> => {
+const copyWithoutRetries = (message: LockedMessage<unknown>): OutgoingMessage<unknown> => {
   const { applicationProperties, ...copy } = fromReceived(message)
   const kept = Object.entries(applicationProperties ?? {}).filter(([key]) => !retryPropertyNames.has(key))
   return kept.length === 0 ? copy : { ...copy, applicationProperties: Object.fromEntries(kept) }
@@ -102,15 +99,15 @@ const purposeOf = (path: string): string =>
 const isOwn = (id: AmqpValue.MessageId | undefined, message: LockedMessage<unknown>): boolean =>
   id !== undefined && ((id as unknown) === null || AmqpValue.toText(id) !== message.messageId)
 
-export const run = Effect.fnUntraced(function*(
-  source: Source,
+export const run = Effect.fnUntraced(function*<A>(
+  source: Source<A>,
   send: Send,
-  options: Options
+  options: Options<A>
 ): Effect.fn.Return<Report, AttachError> {
   const { filter, map, max, rate } = options
-  const { body, owner, receiving } = source
-  const { clock, wheel } = receiving
-  const purpose = purposeOf(receiving.entity.path)
+  const { state } = source
+  const { clock, renewal } = state
+  const purpose = purposeOf(state.entity.path)
   /** Nothing is decided about these. */
   const left = new Set(options.letters)
   /** The copy was accepted, and as far as is known the letter is not completed. */
@@ -123,10 +120,14 @@ export const run = Effect.fnUntraced(function*(
   let nextAt = monotonic(clock)
 
   const keep = (message: LockedMessage<undefined>): Letter => {
-    const delivery = Locked.deliveryOf(message, owner)!
+    const delivery = Locked.deliveryOf(message, state)!
     // It comes again, as another delivery.
-    const kept = lockWheel.kept(lockOf(receiving, message, delivery), Infinity, () => delivery.holder.forget(delivery))
-    wheel.keep(kept)
+    const kept = LockRenewal.keptLock(
+      MessageLock.of(state, message, delivery),
+      Infinity,
+      () => delivery.holder.forget(delivery)
+    )
+    renewal.keep(kept)
     return { message, delivery, kept }
   }
 
@@ -142,7 +143,7 @@ export const run = Effect.fnUntraced(function*(
     { delivery, message: raw }: Letter
   ): { readonly message: OutgoingMessage<unknown> } | undefined => {
     const { sequenceNumber } = raw
-    const message = decoded(receiving, owner, raw, delivery, body)
+    const message = decoded(state, raw, delivery)
     if (message instanceof MessageDecodeError) {
       failed.push({ sequenceNumber, error: message })
       return undefined
@@ -151,7 +152,7 @@ export const run = Effect.fnUntraced(function*(
       skipped++
       return undefined
     }
-    const copy = map === undefined ? afresh(message) : map(message)
+    const copy = map === undefined ? copyWithoutRetries(message) : map(message)
     // What is no message is refused as that by whoever encodes it.
     const isNamed = typeof copy !== "object" || copy === null || isOwn(copy.messageId, message)
     return { message: isNamed ? copy : { ...copy, messageId: idOf(message, purpose) } }
@@ -159,7 +160,7 @@ export const run = Effect.fnUntraced(function*(
 
   /** Completes letters whose copies were accepted. One whose lock is gone comes again, and is completed then. */
   const complete = (accepted: ReadonlyArray<Letter>): Effect.Effect<void, AttachError> => {
-    // The wheel may know that already.
+    // Its renewal may know that already.
     const letters = accepted.filter(({ delivery }) => delivery.holder.isUnsettled(delivery))
     if (letters.length === 0) return Effect.void
     const numbers = new Map(letters.map(({ delivery, message }) => [delivery, message.sequenceNumber]))
@@ -168,7 +169,7 @@ export const run = Effect.fnUntraced(function*(
       if (!isOpenEnded(error)) fatal ??= error
     }
     const messages = letters.map(({ message }) => message)
-    return settling.settle(receiving, owner, messages, Settlement.complete, (delivery, error) => {
+    return Settler.settle(state, messages, Settlement.complete, (delivery, error) => {
       if (error === undefined) sent.delete(numbers.get(delivery)!)
       else noted(error)
     }).pipe(
@@ -178,7 +179,7 @@ export const run = Effect.fnUntraced(function*(
         return fatal === undefined ? Effect.void : Effect.fail(fatal as AttachError)
       }),
       Effect.ensuring(Effect.sync(() => {
-        for (const { kept } of accepted) wheel.release(kept)
+        for (const { kept } of accepted) renewal.release(kept)
       }))
     )
   }
@@ -271,20 +272,19 @@ const isOpenEnded = ({ _tag }: SettlementError): boolean =>
   _tag === "MessageLockLostError" || _tag === "OperationTimeoutError"
 
 /** A letter with its body. */
-const decoded = (
-  { entity }: Receiving,
-  owner: object,
+const decoded = <A>(
+  state: ReceiverState<A>,
   message: LockedMessage<undefined>,
-  delivery: IncomingDelivery,
-  body: ServiceBusBody.ServiceBusBody<unknown, never>
-): LockedMessage<unknown> | MessageDecodeError => {
+  delivery: IncomingDelivery
+): LockedMessage<A> | MessageDecodeError => {
+  const { body, entity } = state
   const { sequenceNumber } = message
   const failure = (description: string) =>
     new MessageDecodeError({ entity: entity.path, operation: "replay", part: "body", description, sequenceNumber })
   const sections = Received.sectionsOf(message)!
   try {
     const value = body.decode(sections.readBody())
-    return Result.isSuccess(value) ? new Locked(sections, value.success, delivery, owner) : failure(value.failure)
+    return Result.isSuccess(value) ? new Locked(sections, value.success, delivery, state) : failure(value.failure)
   } catch (error) {
     if (!(error instanceof DecodeProblem)) throw error
     return failure(error.message)

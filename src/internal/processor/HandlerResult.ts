@@ -1,5 +1,5 @@
 /**
- * What handlers said of their messages, carried out: the settlement of each, `onFailure` where a handler failed, and what is
+ * The result of a handler, carried out: the settlement of each, `onFailure` where a handler failed, and what is
  * to become of a message whose settlement is refused.
  */
 import * as Cause from "effect/Cause"
@@ -19,11 +19,11 @@ import type { Outcome } from "../amqp/codec/Outcome.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
-import type * as lockWheel from "../receiver/LockRenewal.ts"
-import type * as receiving from "../receiver/ReceiverState.ts"
-import * as outcomes from "../receiver/SettlementOutcome.ts"
-import * as settling from "../receiver/Settler.ts"
-import * as tally from "./ProcessorCounts.ts"
+import type * as LockRenewal from "../receiver/LockRenewal.ts"
+import type { ReceiverState } from "../receiver/ReceiverState.ts"
+import * as SettlementOutcome from "../receiver/SettlementOutcome.ts"
+import * as Settler from "../receiver/Settler.ts"
+import * as ProcessorCounts from "./ProcessorCounts.ts"
 
 /** One settlement for each message of a batch, in their order. */
 export class Each {
@@ -34,14 +34,14 @@ export class Each {
   }
 }
 
-/** What a handler says: one settlement for all of its messages, complete where it says nothing, or one for each. */
-export type Verdict = Settlement.Settlement | Each | void
+/** One settlement for all messages of a handler, complete where it gives none, or one for each. */
+export type HandlerResult = Settlement.Settlement | Each | void
 
 /** A message from its arrival to its settlement. */
 export interface Job<A> {
   readonly delivery: IncomingDelivery
   readonly message: LockedMessage<A>
-  readonly kept: lockWheel.Kept
+  readonly kept: LockRenewal.KeptLock
   /** What it is handled in, once it is. */
   work: Work<A, unknown> | undefined
   /** `open` until the message is settled or given back, its lock is lost, or the broker did not confirm its settlement. */
@@ -63,10 +63,10 @@ export const isOpen = (job: Job<unknown>): boolean => job.state === "open"
 export const isHeld = ({ delivery }: Job<unknown>): boolean => delivery.holder.isUnsettled(delivery)
 
 /**
- * Who said a settlement: the handler, `onFailure`, or the processor itself, where neither said what can be written. Each is
- * asked once for a delivery, so that none of them goes round in circles.
+ * Where a settlement comes from: the handler, `onFailure`, or the processor itself, where neither gave one that can be made. Each
+ * is asked once for a delivery, so that none is asked without end.
  */
-type Speaker = "handler" | "onFailure" | "processor"
+type Source = "handler" | "onFailure" | "processor"
 
 /** A settlement that can never be made as it was said, however often it is tried. */
 type Impossible = MessageEncodeError | InvalidOptionError | NotSupportedError | MessageSizeExceededError
@@ -82,36 +82,36 @@ const isImpossible = (error: unknown): error is Impossible =>
   Predicate.hasProperty(error, "_tag") && impossible.has(error._tag)
 
 /** The settlements that a handler of batches gave are too few, too many, or none. */
-export const noVerdict = (entity: string, expected: string): InvalidOptionError =>
+export const wrongSettlements = (entity: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, operation: "process", option: "settlements", expected })
 
-const isNoVerdict = (error: unknown): error is InvalidOptionError =>
+const isWrongSettlements = (error: unknown): error is InvalidOptionError =>
   isImpossible(error) && error._tag === "InvalidOptionError" && error.option === "settlements" &&
   error.operation === "process"
 
-/** What carries out verdicts for a processor. */
+/** What settles messages for a processor. */
 export interface Options<A, E> {
-  readonly receiving: receiving.Receiving
-  readonly owner: object
+  readonly state: ReceiverState
   /** Abandons by default. */
   readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
-  readonly tally: ReturnType<typeof tally.make>
+  readonly counts: ProcessorCounts.MutableCounts
   /** Gives a delivery back. */
   readonly release: (delivery: IncomingDelivery, outcome: Outcome) => void
 }
 
-export class Verdicts<A, E> {
+/** Settles the messages of handlers. */
+export class ResultSettler<A, E> {
   private readonly options: Options<A, E>
-  private readonly behind: receiving.Receiving
-  private readonly tally: ReturnType<typeof tally.make>
+  private readonly state: ReceiverState
+  private readonly counts: ProcessorCounts.MutableCounts
 
   constructor(options: Options<A, E>) {
     this.options = options
-    this.behind = options.receiving
-    this.tally = options.tally
+    this.state = options.state
+    this.counts = options.counts
   }
 
-  settle(work: Work<A, E>, exit: Exit.Exit<Verdict, E>): Effect.Effect<void> {
+  settle(work: Work<A, E>, exit: Exit.Exit<HandlerResult, E>): Effect.Effect<void> {
     const { jobs } = work
     if (!jobs.some(isOpen)) return Effect.void
     if (Exit.isSuccess(exit)) {
@@ -130,13 +130,13 @@ export class Verdicts<A, E> {
 
   /** A handler that failed, or that ended as interrupted though its processor did not interrupt it. */
   fail({ jobs }: Work<A, E>, cause: Cause.Cause<E>): Effect.Effect<void> {
-    this.tally.failed++
+    this.counts.failed++
     const error = Cause.squash(cause)
-    // What it gave is no verdict: run again, it would give the same.
-    if (this.options.onFailure === undefined && isNoVerdict(error)) {
+    // Run again, it would give the same number of settlements.
+    if (this.options.onFailure === undefined && isWrongSettlements(error)) {
       return Effect.forEach(
         jobs.filter(isOpen),
-        (job) => this.otherwise(job, Settlement.complete, "processor", error),
+        (job) => this.settleInstead(job, Settlement.complete, "processor", error),
         { concurrency: "unbounded", discard: true }
       )
     }
@@ -147,7 +147,7 @@ export class Verdicts<A, E> {
   /** Settles each as it is decided: those of equal settlements together. */
   private settleGroups(
     jobs: ReadonlyArray<Job<A>>,
-    by: Speaker,
+    by: Source,
     decide: (job: Job<A>, index: number) => Settlement.Settlement
   ): Effect.Effect<void> {
     const groups = new Map<unknown, { readonly settlement: Settlement.Settlement; readonly jobs: Array<Job<A>> }>()
@@ -156,7 +156,7 @@ export class Verdicts<A, E> {
       if (!isOpen(job)) return
       try {
         const settlement = decide(job, index)
-        const key = isHeld(job) ? outcomes.keyOf(settlement) : job
+        const key = isHeld(job) ? SettlementOutcome.groupKeyOf(settlement) : job
         const group = groups.get(key)
         if (group === undefined) groups.set(key, { settlement, jobs: [job] })
         else group.jobs.push(job)
@@ -171,19 +171,17 @@ export class Verdicts<A, E> {
   private settleAll(
     jobs: ReadonlyArray<Job<A>>,
     settlement: Settlement.Settlement,
-    by: Speaker
+    by: Source
   ): Effect.Effect<void> {
     const isLater = isRetry(settlement)
     // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement. Sending a
     // copy may take longer.
-    if (!isLater) { for (const job of jobs) this.behind.wheel.release(job.kept) }
+    if (!isLater) { for (const job of jobs) this.state.renewal.release(job.kept) }
     const refusals = jobs.length > 1 || isLater ? new Map<Job<A>, unknown>() : undefined
     const answers = refusals && this.answersOf(jobs, refusals)
-    const made = Effect.suspend(() =>
-      settling.settle(this.behind, this.options.owner, jobs.map((job) => job.message), settlement, answers)
-    )
+    const made = Effect.suspend(() => Settler.settle(this.state, jobs.map((job) => job.message), settlement, answers))
     return Effect.matchCauseEffect(made, {
-      onFailure: (cause) => this.unsaid(jobs, settlement, by, cause, refusals),
+      onFailure: (cause) => this.settleImpossible(jobs, settlement, by, cause, refusals),
       onSuccess: () => {
         if (answers === undefined) this.settled(jobs[0]!, settlement)
         return Effect.void
@@ -195,10 +193,10 @@ export class Verdicts<A, E> {
    * A settlement that was refused. Those of its messages for which it can never be made, and which are still ours, are settled
    * otherwise: run again, their handler would say the same.
    */
-  private unsaid(
+  private settleImpossible(
     jobs: ReadonlyArray<Job<A>>,
     settlement: Settlement.Settlement,
-    by: Speaker,
+    by: Source,
     cause: Cause.Cause<unknown>,
     refusals: ReadonlyMap<Job<A>, unknown> | undefined
   ): Effect.Effect<void> {
@@ -209,23 +207,23 @@ export class Verdicts<A, E> {
     })
     if (found.length === 0) return this.refused(jobs, cause)
     const rest = jobs.filter((job) => !found.some((each) => each.job === job))
-    const otherwise = found.map(({ job, reason }) => this.otherwise(job, settlement, by, reason))
-    if (by === "handler") this.tally.failed++
-    return Effect.all(rest.length === 0 ? otherwise : [this.refused(rest, cause), ...otherwise], {
+    const instead = found.map(({ job, reason }) => this.settleInstead(job, settlement, by, reason))
+    if (by === "handler") this.counts.failed++
+    return Effect.all(rest.length === 0 ? instead : [this.refused(rest, cause), ...instead], {
       concurrency: "unbounded",
       discard: true
     })
   }
 
-  private otherwise(
+  private settleInstead(
     job: Job<A>,
     settlement: Settlement.Settlement,
-    by: Speaker,
+    by: Source,
     error: Impossible
   ): Effect.Effect<void> {
     const { onFailure } = this.options
     if (isDeadLetter(settlement) && error._tag === "MessageEncodeError") {
-      const { omitted, settlement: rest } = outcomes.writable(settlement)
+      const { omitted, settlement: rest } = SettlementOutcome.withoutUnencodable(settlement)
       return Effect.andThen(
         this.warn(job, `A message is dead-lettered without what could not be written: ${omitted.join(", ")}`, error),
         this.settleAll([job], rest, "processor")
@@ -241,7 +239,7 @@ export class Verdicts<A, E> {
   }
 
   /** Hears of each message of many by itself. */
-  private answersOf(jobs: ReadonlyArray<Job<A>>, refusals: Map<Job<A>, unknown>): settling.OnAnswer {
+  private answersOf(jobs: ReadonlyArray<Job<A>>, refusals: Map<Job<A>, unknown>): Settler.OnAnswer {
     const byDelivery = new Map(jobs.map((job) => [job.delivery, job]))
     return (delivery, error, settlement) => {
       const job = byDelivery.get(delivery)
@@ -254,10 +252,10 @@ export class Verdicts<A, E> {
   }
 
   private settled(job: Job<A>, settlement: Settlement.Settlement): void {
-    const { clock, telemetry } = this.behind
+    const { clock, telemetry } = this.state
     telemetry.recordLockMargin((job.kept.lock.expiresAt - monotonic(clock)) / 1000)
     job.state = "settled"
-    this.tally[tally.nameOf(settlement)]++
+    this.counts[ProcessorCounts.nameOf(settlement)]++
   }
 
   /** A settlement that failed, for those that have no answer of their own: their messages come again. */
@@ -276,11 +274,11 @@ export class Verdicts<A, E> {
       const isOurs = isHeld(job)
       // What never went to the wire is still ours to give back. Its handler had it: that it comes again counts as a failed
       // delivery, or it would do so without end.
-      this.options.release(job.delivery, outcomes.abandoned)
+      this.options.release(job.delivery, SettlementOutcome.abandoned)
       if (!isOurs || isHeld(job)) job.state = "unconfirmed"
       else {
         job.state = "released"
-        this.tally.released++
+        this.counts.released++
       }
     }
     return this.warn(open[0] ?? jobs[0]!, "A message could not be settled; it will be delivered again", cause)
@@ -288,7 +286,7 @@ export class Verdicts<A, E> {
 
   private warn(job: Job<A>, text: string, problem: unknown): Effect.Effect<void> {
     return Effect.annotateLogs(Effect.logWarning(text, problem), {
-      entity: this.behind.entity.path,
+      entity: this.state.entity.path,
       sequenceNumber: job.message.sequenceNumber
     })
   }

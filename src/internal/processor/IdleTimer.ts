@@ -1,11 +1,11 @@
 /**
- * Since when there is nothing to do, by a monotonic clock, and whoever waits for that.
+ * Since when a processor has nothing to do, by the monotonic clock, and the fibers that wait for that.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { monotonic } from "../monotonicClock.ts"
 
-export class Quiet {
+export class IdleTimer {
   /** In milliseconds; undefined while there is something to do. */
   since: number | undefined
   private readonly clock: Clock.Clock
@@ -20,20 +20,20 @@ export class Quiet {
     if (isBusy) this.since = undefined
     else if (this.since === undefined) {
       this.since = monotonic(this.clock)
-      // Whoever is told may wait anew.
+      // A fiber that is told may wait anew.
       const told = [...this.waiting]
       this.waiting.clear()
       for (const resume of told) resume()
     }
   }
 
-  /** How many milliseconds are left until it was quiet for so long; undefined while it is not. */
+  /** How many milliseconds are left until it was idle for so long; undefined while it is not idle. */
   left(millis: number): number | undefined {
     return this.since === undefined ? undefined : this.since + millis - monotonic(this.clock)
   }
 
-  /** Completes when what there was to do is done. */
-  readonly next: Effect.Effect<void> = Effect.callback((resume) => {
+  /** Completes when it is idle next. */
+  readonly nextIdle: Effect.Effect<void> = Effect.callback((resume) => {
     const told = () => resume(Effect.void)
     this.waiting.add(told)
     return Effect.sync(() => this.waiting.delete(told))

@@ -1,8 +1,8 @@
 /**
- * The engine of a processor: takes what comes on a receiver's link, runs a handler for one message or a batch of them at a
+ * A processor: takes what comes on a receiver's link, runs a handler for one message or a batch of them at a
  * time, up to `concurrency` of those, keeps the locks of all, and settles each message as the handler says.
  *
- * Every delivery has exactly one outcome in its books: settled, given back, or left to its lock. A lock that is lost
+ * Every delivery is counted under exactly one outcome: settled, given back, or left to its lock. A lock that is lost
  * takes its message out of the work; the handler is interrupted once nothing of its work is left.
  */
 import type * as Arr from "effect/Array"
@@ -25,15 +25,16 @@ import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
-import { checkedCount, maxCount, type Undecodable } from "../options.ts"
-import * as lockWheel from "../receiver/LockRenewal.ts"
-import * as receiving from "../receiver/ReceiverState.ts"
+import { checkedCount, maxCount } from "../options.ts"
+import * as LockRenewal from "../receiver/LockRenewal.ts"
+import * as MessageLock from "../receiver/MessageLock.ts"
+import * as ReceiverState from "../receiver/ReceiverState.ts"
 import { abandoned } from "../receiver/SettlementOutcome.ts"
-import { isHeld, isOpen, type Job, type Verdict, Verdicts, type Work } from "./HandlerResult.ts"
-import { Quiet } from "./IdleTimer.ts"
-import * as tally from "./ProcessorCounts.ts"
+import { type HandlerResult, isHeld, isOpen, type Job, ResultSettler, type Work } from "./HandlerResult.ts"
+import { IdleTimer } from "./IdleTimer.ts"
+import * as ProcessorCounts from "./ProcessorCounts.ts"
 
-/** Options of the engine, checked. Durations are milliseconds. */
+/** Options of a processor, checked. Durations are milliseconds. */
 export interface Settings {
   /** How many handlers run at a time. */
   readonly concurrency: number
@@ -50,20 +51,29 @@ export interface Settings {
 }
 
 export interface Options<A, E, R> {
-  readonly receiving: receiving.Receiving
-  /** The public receiver or session: who its messages belong to. */
-  readonly owner: object
-  readonly undecodable: Undecodable
+  readonly state: ReceiverState.ReceiverState<A, "locked">
   readonly settings: Settings
-  readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<Verdict, E, R>
+  readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<HandlerResult, E, R>
   readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
   readonly fork: <B, E2>(effect: Effect.Effect<B, E2, R>) => Fiber.Fiber<B, E2>
 }
 
-export class Processing<A, E, R> {
+/** What others see of a processor, whatever its messages are. */
+export interface Running {
+  readonly take: Effect.Effect<void, InvalidOptionError>
+  readonly serve: Effect.Effect<void>
+  readonly pause: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
+  readonly drain: Effect.Effect<ProcessorCounts.DrainReport>
+  readonly idleFor: (millis: number) => Effect.Effect<void>
+  readonly lose: () => void
+  readonly count: () => ProcessorCounts.Counts
+}
+
+export class MessageProcessor<A, E, R> implements Running {
   private readonly options: Options<A, E, R>
   private readonly settings: Settings
-  private readonly behind: receiving.Receiving
+  private readonly source: ReceiverState.ReceiverState<A, "locked">
   private readonly failed = Deferred.makeUnsafe<never, ReceiveError>()
   private concurrency: number
   private waiting: Array<Job<A>> = []
@@ -72,7 +82,7 @@ export class Processing<A, E, R> {
   private inWork = 0
   /** Messages that have arrived and were not looked at. */
   private unseen = 0
-  private readonly quiet: Quiet
+  private readonly idle: IdleTimer
   /** Whether the session must be given up for one of its messages to come again. */
   private isStuck = false
   private filling: Fiber.Fiber<unknown, unknown> | undefined
@@ -80,33 +90,32 @@ export class Processing<A, E, R> {
   private readonly renewalsBefore: number
   private dispatching = false
   private emptied: (() => void) | undefined
-  private drained: Deferred.Deferred<tally.DrainReport> | undefined
-  private readonly tally = tally.make()
-  private readonly verdicts: Verdicts<A, E>
+  private drained: Deferred.Deferred<ProcessorCounts.DrainReport> | undefined
+  private readonly tallied = ProcessorCounts.make()
+  private readonly results: ResultSettler<A, E>
 
   constructor(options: Options<A, E, R>) {
     this.options = options
     this.settings = options.settings
-    this.behind = options.receiving
+    this.source = options.state
     this.concurrency = options.settings.concurrency
-    this.renewalsBefore = options.receiving.wheel.renewals()
-    this.quiet = new Quiet(options.receiving.clock)
-    const { onFailure, owner, receiving } = options
-    this.verdicts = new Verdicts<A, E>({
-      receiving,
-      owner,
+    this.renewalsBefore = options.state.renewal.renewals()
+    this.idle = new IdleTimer(options.state.clock)
+    const { onFailure, state } = options
+    this.results = new ResultSettler<A, E>({
+      state,
       onFailure,
-      tally: this.tally,
+      counts: this.tallied,
       release: (delivery, outcome) => this.release(delivery, outcome)
     })
   }
 
   /** Has the receiver's messages for itself until it is drained. */
   get take(): Effect.Effect<void, InvalidOptionError> {
-    return Effect.tap(receiving.take(this.behind, "processor"), () =>
+    return Effect.tap(ReceiverState.startConsuming(this.source, "processor"), () =>
       Effect.sync(() => {
         // Nothing could come before.
-        this.quiet.note(false)
+        this.idle.note(false)
       }))
   }
 
@@ -114,9 +123,9 @@ export class Processing<A, E, R> {
   private wire(link: ReceiverLink.ReceiverLink): void {
     const { dispatcher } = link.link.connection
     link.consume((deliveries) => {
-      this.tally.received += deliveries.length
+      this.tallied.received += deliveries.length
       this.unseen += deliveries.length
-      this.quiet.note(true)
+      this.idle.note(true)
       // Decoding and handling are not done inside the read of the socket.
       dispatcher.schedule(() => this.arrived(deliveries))
     })
@@ -125,21 +134,21 @@ export class Processing<A, E, R> {
 
   /** Serves one link after the other: one that is lost is attached again, until that fails for good. */
   readonly serve: Effect.Effect<void> = Effect.suspend(() => {
-    const { clock, entity, namespace } = this.behind
+    const { clock, entity, namespace } = this.source
     const served = Effect.suspend(() =>
-      // Drained: whoever uses the receiver next attaches it again.
-      this.state === "drained" ? Effect.never : Effect.flatMap(this.behind.attached, (link) => {
+      // Drained: what uses the receiver next attaches it again.
+      this.state === "drained" ? Effect.never : Effect.flatMap(this.source.attached, (link) => {
         // Meanwhile it may be.
         if (this.state === "drained") return Effect.never
         const since = monotonic(clock)
-        const { received } = this.tally
+        const { received } = this.tallied
         this.wire(link)
         return Effect.callback<void, AttachError>((resume) => {
           const off = link.link.onDeath((cause) =>
             resume(
               errorMap.isUnreadable(cause)
                 ? Effect.fail(errorMap.attachError(cause))
-                : this.tally.received > received || monotonic(clock) - since >= receiving.routine
+                : this.tallied.received > received || monotonic(clock) - since >= ReceiverState.stableAfter
                 ? Effect.void
                 // One that comes to nothing is not attached again and again without a pause.
                 : Effect.fail(
@@ -167,26 +176,20 @@ export class Processing<A, E, R> {
   })
 
   private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
-    const { behind, options } = this
+    const { source } = this
     this.unseen -= deliveries.length
     for (const delivery of deliveries) {
-      if (this.state === "drained" || this.state === "paused" && behind.session === undefined) {
-        this.tally.released++
+      if (this.state === "drained" || this.state === "paused" && source.session === undefined) {
+        this.tallied.released++
         this.release(delivery)
         continue
       }
-      const expired = behind.expired
-      const message = receiving.handOut(
-        behind,
-        options.owner,
-        delivery,
-        behind.entity.body as never,
-        // A processor goes on: there is nobody to fail to.
-        options.undecodable === "fail" ? "abandon" : options.undecodable
-      ) as LockedMessage<A> | MessageDecodeError | undefined
+      const expired = source.expired
+      const message = ReceiverState.decodeOrDispose(source, delivery, source.body)
+      // Where the policy is to fail the message is abandoned, and the processor goes on.
       if (message === undefined || message instanceof MessageDecodeError) {
-        if (behind.expired > expired) this.tally.lockLost++
-        else this.tally.undecodable++
+        if (source.expired > expired) this.tallied.lockLost++
+        else this.tallied.undecodable++
         continue
       }
       this.waiting.push(this.job(delivery, message))
@@ -195,15 +198,15 @@ export class Processing<A, E, R> {
   }
 
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
-    const { behind, settings } = this
-    const kept = lockWheel.kept(
-      receiving.lockOf(behind, message, delivery),
+    const { settings, source } = this
+    const kept = LockRenewal.keptLock(
+      MessageLock.of(source, message, delivery),
       delivery.receivedAt + settings.maxLockRenewal,
       () => this.lost(job)
     )
     const job: Job<A> = { delivery, message, kept, work: undefined, state: "open" }
     // The lock of a session is kept as long as the session is held.
-    if (behind.session === undefined) behind.wheel.keep(kept)
+    if (source.session === undefined) source.renewal.keep(kept)
     return job
   }
 
@@ -220,9 +223,9 @@ export class Processing<A, E, R> {
       return
     }
     this.waiting = this.waiting.filter((other) => other !== job)
-    this.tally.lockLost++
+    this.tallied.lockLost++
     this.replenish()
-    this.quieten()
+    this.noteIdle()
   }
 
   /** The session whose messages these are is lost: nothing of it is ours any more. */
@@ -236,10 +239,10 @@ export class Processing<A, E, R> {
 
   /**
    * Gives a delivery back. A session takes its own back when it is given up, and does not count that as a failure; while it
-   * is held the message has to come before those behind it.
+   * is held the message has to come before those source it.
    */
   private release(delivery: IncomingDelivery, outcome: Outcome = released): void {
-    const { link, session } = this.behind
+    const { link, session } = this.source
     const isHeld = session !== undefined && this.state !== "drained" && session.ended() === undefined
     // What can be given back only by a request would come after those.
     if (isHeld && delivery.holder !== link) this.isStuck = true
@@ -247,22 +250,22 @@ export class Processing<A, E, R> {
     else delivery.holder.forget(delivery)
   }
 
-  /** Starts handlers while there is room for them. */
+  /** Starts handlers while fewer run than may. */
   private dispatch(): void {
     // A handler that ends at once comes here from within `begin`: the loop that began it goes on.
     if (this.dispatching) return
     this.dispatching = true
     const { size } = this.settings
-    const now = this.waiting.length === 0 ? 0 : monotonic(this.behind.clock)
+    const now = this.waiting.length === 0 ? 0 : monotonic(this.source.clock)
     let begun = 0
     while (this.state === "running" && !this.isStuck && this.active.size < this.concurrency && this.isReady()) {
       const jobs = size === 1 ? [this.waiting.shift()!] : this.waiting.splice(0, size)
-      const isEnded = this.behind.session?.ended() !== undefined
+      const isEnded = this.source.session?.ended() !== undefined
       let held = jobs.length
       for (const job of jobs) {
         if (!isEnded && job.kept.lock.expiresAt > now) continue
-        // The wheel may be about to say so, or who holds the session.
-        this.behind.wheel.release(job.kept)
+        // Its renewal or its session may be about to say so.
+        this.source.renewal.release(job.kept)
         this.lost(job)
         held--
       }
@@ -270,9 +273,9 @@ export class Processing<A, E, R> {
       if (held > 0) this.begin(held === jobs.length ? jobs : jobs.filter(isOpen))
     }
     this.dispatching = false
-    this.behind.telemetry.countConsumed("process", begun)
+    this.source.telemetry.countConsumed("process", begun)
     this.replenish()
-    this.quieten()
+    this.noteIdle()
   }
 
   /** Whether what waits is enough for a handler, or has waited long enough. */
@@ -280,7 +283,7 @@ export class Processing<A, E, R> {
     const { settings, waiting } = this
     if (waiting.length >= settings.size) return true
     if (waiting.length === 0) return false
-    const left = waiting[0]!.delivery.receivedAt + settings.within - monotonic(this.behind.clock)
+    const left = waiting[0]!.delivery.receivedAt + settings.within - monotonic(this.source.clock)
     if (left <= 0) return true
     this.filling ??= this.options.fork(Effect.andThen(
       Effect.sleep(left),
@@ -300,10 +303,10 @@ export class Processing<A, E, R> {
     const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
     this.run(
       work,
-      this.behind.telemetry.runHandler(
+      this.source.telemetry.runHandler(
         messages,
         Effect.suspend(() => this.options.handler(messages)),
-        (exit) => this.verdicts.settle(work, exit)
+        (exit) => this.results.settle(work, exit)
       )
     )
   }
@@ -314,7 +317,7 @@ export class Processing<A, E, R> {
       const cause = work.cause ?? (Exit.isFailure(exit) ? exit.cause : undefined)
       // A handler that is interrupted, and not by its processor, has failed. Its own fiber may not settle any more.
       if (cause !== undefined && !isLast && !work.isStopped && work.jobs.some((job) => isOpen(job) && isHeld(job))) {
-        this.run(work, Effect.suspend(() => this.verdicts.fail(work, cause)), true)
+        this.run(work, Effect.suspend(() => this.results.fail(work, cause)), true)
       } else this.ended(work)
       return undefined
     }))
@@ -326,8 +329,8 @@ export class Processing<A, E, R> {
     this.active.delete(work)
     this.inWork -= work.jobs.length
     for (const job of work.jobs) {
-      this.behind.wheel.release(job.kept)
-      if (job.state === "lost") this.tally.lockLost++
+      this.source.renewal.release(job.kept)
+      if (job.state === "lost") this.tallied.lockLost++
       else if (job.state === "unconfirmed") this.unsettled()
       else if (job.state === "open") this.giveBack(job)
     }
@@ -337,13 +340,13 @@ export class Processing<A, E, R> {
 
   /** Its message comes when its lock ends. That of a session would not as long as the session is held, and others first. */
   private unsettled(): void {
-    this.tally.unsettled++
-    if (this.behind.session !== undefined) this.isStuck = true
+    this.tallied.unsettled++
+    if (this.source.session !== undefined) this.isStuck = true
   }
 
   private returned(job: Job<A>): void {
     job.state = "released"
-    this.tally.released++
+    this.tallied.released++
   }
 
   /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
@@ -358,43 +361,43 @@ export class Processing<A, E, R> {
   /** Gives credit for what may be in work or waiting beyond what is. */
   private replenish(): void {
     if (this.state !== "running" || this.isStuck) return
-    const { link } = this.behind
+    const { link } = this.source
     const { prefetch, size } = this.settings
     const handled = this.concurrency * size
     const window = Math.min(maxCount, handled + (prefetch ?? handled))
     const credit = link.credit()
-    const left = (this.settings.limit ?? Infinity) - this.tally.received - credit
+    const left = (this.settings.limit ?? Infinity) - this.tallied.received - credit
     const missing = Math.min(left, window - this.inWork - this.waiting.length - credit)
     if (missing > 0 && (missing >= window / 2 || credit === 0)) link.addCredit(missing)
   }
 
   private releaseWaiting(): void {
     for (const job of this.waiting) {
-      this.behind.wheel.release(job.kept)
+      this.source.renewal.release(job.kept)
       this.giveBack(job)
     }
     this.waiting = []
-    this.quieten()
+    this.noteIdle()
   }
 
   /** Notes since when there is nothing to do. */
-  private quieten(): void {
-    this.quiet.note(this.active.size + (this.isStuck ? 0 : this.waiting.length + this.unseen) > 0)
+  private noteIdle(): void {
+    this.idle.note(this.active.size + (this.isStuck ? 0 : this.waiting.length + this.unseen) > 0)
   }
 
   /** Completes once nothing was to do for so many milliseconds on end, all that may be taken is done with, or one is stuck. */
-  over(millis: number): Effect.Effect<void> {
-    const { quiet } = this
+  idleFor(millis: number): Effect.Effect<void> {
+    const { idle } = this
     return Effect.suspend(() => {
-      const left = quiet.left(millis)
-      if (left === undefined) return Effect.andThen(quiet.next, this.over(millis))
-      if (this.isStuck || this.tally.received >= (this.settings.limit ?? Infinity)) return Effect.void
-      if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), quiet.next), this.over(millis))
-      const { link } = this.behind
+      const left = idle.left(millis)
+      if (left === undefined) return Effect.andThen(idle.nextIdle, this.idleFor(millis))
+      if (this.isStuck || this.tallied.received >= (this.settings.limit ?? Infinity)) return Effect.void
+      if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), idle.nextIdle), this.idleFor(millis))
+      const { link } = this.source
       // What is on its way is not sent back, however short the time is.
       return link.credit() === 0 ? Effect.void : Effect.andThen(
         link.drain,
-        Effect.suspend(() => quiet.since === undefined ? this.over(millis) : Effect.void)
+        Effect.suspend(() => idle.since === undefined ? this.idleFor(millis) : Effect.void)
       )
     })
   }
@@ -404,10 +407,10 @@ export class Processing<A, E, R> {
     this.state = "paused"
     // With credit left, what is given back would come again at once.
     return Effect.andThen(
-      this.behind.link.drain,
+      this.source.link.drain,
       Effect.sync(() => {
         // What a session has given waits in its order.
-        if (this.state === "paused" && this.behind.session === undefined) this.releaseWaiting()
+        if (this.state === "paused" && this.source.session === undefined) this.releaseWaiting()
         // Resumed meanwhile: the credit it gave was drained as well.
         else this.dispatch()
       })
@@ -422,39 +425,39 @@ export class Processing<A, E, R> {
 
   readonly setConcurrency = (concurrency: number): Effect.Effect<void, InvalidOptionError> =>
     Effect.suspend(() =>
-      Effect.map(Effect.fromResult(checkedCount(this.behind.entity.path, "concurrency", concurrency)), () => {
+      Effect.map(Effect.fromResult(checkedCount(this.source.entity.path, "concurrency", concurrency)), () => {
         this.concurrency = concurrency
         this.dispatch()
       })
     )
 
-  count(): tally.Counts {
-    return { ...this.tally, renewals: this.behind.wheel.renewals() - this.renewalsBefore }
+  count(): ProcessorCounts.Counts {
+    return { ...this.tallied, renewals: this.source.renewal.renewals() - this.renewalsBefore }
   }
 
-  readonly counts: Effect.Effect<tally.Counts> = Effect.sync(() => this.count())
+  readonly counts: Effect.Effect<ProcessorCounts.Counts> = Effect.sync(() => this.count())
 
-  private readonly report = Effect.map(this.counts, tally.reportOf)
+  private readonly report = Effect.map(this.counts, ProcessorCounts.reportOf)
 
-  /** One drain for all who ask: whoever is interrupted while waiting leaves it going for the others. */
-  readonly drain: Effect.Effect<tally.DrainReport> = Effect.suspend(() => {
+  /** One drain for all callers: one that is interrupted while it waits leaves it going for the others. */
+  readonly drain: Effect.Effect<ProcessorCounts.DrainReport> = Effect.suspend(() => {
     if (this.drained === undefined) {
-      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport>()
+      const drained = this.drained = Deferred.makeUnsafe<ProcessorCounts.DrainReport>()
       this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
     }
     return Deferred.await(this.drained)
   })
 
-  private readonly stop: Effect.Effect<tally.DrainReport> = Effect.suspend(() => {
-    const began = this.behind.telemetry.now()
+  private readonly stop: Effect.Effect<ProcessorCounts.DrainReport> = Effect.suspend(() => {
+    const began = this.source.telemetry.now()
     const wasRunning = this.state === "running"
-    const { link } = this.behind
+    const { link } = this.source
     this.state = "drained"
     return (wasRunning ? link.drain : Effect.void).pipe(
       // What came last is given back, and what waits: with credit left it would come again at once.
       Effect.andThen(link.link.connection.dispatcher.turn),
       Effect.andThen(Effect.sync(() => this.releaseWaiting())),
-      Effect.andThen(Effect.timeoutOption(this.idle, this.settings.drainTimeout)),
+      Effect.andThen(Effect.timeoutOption(this.whenEmpty, this.settings.drainTimeout)),
       Effect.andThen(Effect.suspend(() => {
         const fibers = [...this.active].flatMap((work) => {
           work.isStopped = true
@@ -465,18 +468,18 @@ export class Processing<A, E, R> {
       Effect.andThen(Effect.sync(() => {
         link.consume(undefined)
         // It may be another by now.
-        this.behind.link.consume(undefined)
+        this.source.link.consume(undefined)
       })),
-      Effect.andThen(receiving.leave(this.behind)),
+      Effect.andThen(ReceiverState.stopConsuming(this.source)),
       // What is over a session ends with each of them.
       Effect.andThen(
-        Effect.sync(() => this.behind.session === undefined ? this.behind.telemetry.recordDrain(began) : undefined)
+        Effect.sync(() => this.source.session === undefined ? this.source.telemetry.recordDrain(began) : undefined)
       ),
       Effect.andThen(this.report)
     )
   })
 
-  private readonly idle: Effect.Effect<void> = Effect.callback((resume) => {
+  private readonly whenEmpty: Effect.Effect<void> = Effect.callback((resume) => {
     if (this.active.size === 0) return resume(Effect.void)
     this.emptied = () => resume(Effect.void)
     return Effect.sync(() => {

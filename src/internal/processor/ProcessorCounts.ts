@@ -1,5 +1,5 @@
 /**
- * The books of a processor: how many messages came, and what became of each. What is received is settled, given back, or
+ * What a processor counts: how many messages came, and what became of each. What is received is settled, given back, or
  * left to its lock, once nothing is in work any more.
  */
 import type { Settlement } from "../../Settlement.ts"
@@ -66,6 +66,9 @@ export interface SessionCounts {
   /** Sessions that it has now. */
   readonly held: number
 }
+
+/** The counts of messages, which change as they are handled. */
+export type MutableCounts = ReturnType<typeof make>
 
 export const make = () => ({
   received: 0,

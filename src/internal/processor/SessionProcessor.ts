@@ -1,5 +1,5 @@
 /**
- * The engine of a session processor: slots, each of which holds one session at a time and runs a processor over its
+ * A session processor: slots, each of which holds one session at a time and runs a processor over its
  * messages, until the session is idle, has had its share or is lost. Then the slot takes the next one at once.
  *
  * A session that is given up has its messages back in order; one that is lost interrupts the handlers that worked on it.
@@ -24,26 +24,26 @@ import type { Namespace } from "../namespace/Namespace.ts"
 import { checkedCount } from "../options.ts"
 import type { Accepted } from "../session/SessionLink.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
-import type * as processing from "./MessageProcessor.ts"
-import * as tally from "./ProcessorCounts.ts"
+import type { Running } from "./MessageProcessor.ts"
+import * as ProcessorCounts from "./ProcessorCounts.ts"
 
 /** What is done with one session. */
 export interface Work<R> {
   /** Its processor, which is not started yet. */
-  readonly engine: processing.Processing<any, any, R>
+  readonly processor: Running
   /** Runs before the first message, in the session's scope. */
   readonly open: Effect.Effect<unknown, unknown, R | Scope.Scope>
   /** Runs after the last message, while the session is still held. */
   readonly close: Effect.Effect<unknown, unknown, R>
 }
 
-export interface Options<R> {
+export interface Options<H extends Accepted, R> {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
   readonly telemetry: Telemetry
   /** Accepts a session by its id, or the next one where the id is null. */
-  readonly accept: (id: string | null) => Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope>
-  readonly work: (accepted: Accepted) => Work<R>
+  readonly accept: (id: string | null) => Effect.Effect<Option.Option<H>, AcceptSessionError, Scope.Scope>
+  readonly work: (accepted: H) => Work<R>
   /** The only sessions to take, where there are such. */
   readonly ids: ReadonlyArray<string> | undefined
   readonly concurrentSessions: number
@@ -57,15 +57,15 @@ export interface Options<R> {
 /** Before a session that cannot be had, or not be opened, is tried again, in milliseconds. */
 const pauseAfterFailure = 1_000
 
-export class SessionProcessing<R> {
-  private readonly options: Options<R>
+export class SessionProcessor<H extends Accepted, R> {
+  private readonly options: Options<H, R>
   private readonly failed = Deferred.makeUnsafe<never, AttachError>()
   private readonly draining = Deferred.makeUnsafe<void>()
   private readonly running = Latch.makeUnsafe(true)
   /** Open while no session is to be taken. */
   private readonly halted = Latch.makeUnsafe(false)
-  private readonly engines = new Set<processing.Processing<any, any, R>>()
-  private readonly total = { ...tally.make(), renewals: 0 }
+  private readonly processors = new Set<Running>()
+  private readonly total = { ...ProcessorCounts.make(), renewals: 0 }
   private sessions = 0
   private sessionsLost = 0
   private isPaused = false
@@ -74,9 +74,9 @@ export class SessionProcessing<R> {
   private readonly taken = new Map<number, Fiber.Fiber<void>>()
   /** Ids that no slot has, in turn. */
   private readonly free: Array<string>
-  private drained: Deferred.Deferred<tally.DrainReport & tally.SessionCounts> | undefined
+  private drained: Deferred.Deferred<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> | undefined
 
-  constructor(options: Options<R>) {
+  constructor(options: Options<H, R>) {
     this.options = options
     this.slots = options.concurrentSessions
     this.free = [...options.ids ?? []]
@@ -144,8 +144,8 @@ export class SessionProcessing<R> {
     const { accept, entity, namespace } = this.options
     const accepting = namespace.retryPolicy.retryUntilSuccess(
       Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error))
-    ) as Effect.Effect<Option.Option<Accepted> | SessionCannotBeLockedError, AttachError, Scope.Scope>
-    // Whoever waits gives up his place when the processor drains or pauses.
+    ) as Effect.Effect<Option.Option<H> | SessionCannotBeLockedError, AttachError, Scope.Scope>
+    // An accept that waits is given up when the processor drains or pauses.
     return Effect.flatMap(Effect.raceFirst(accepting, this.halted.await), (accepted) => {
       if (accepted instanceof SessionCannotBeLockedError) return this.rest
       return accepted === undefined || Option.isNone(accepted) || this.isDraining || this.isPaused
@@ -156,19 +156,19 @@ export class SessionProcessing<R> {
     )
   }
 
-  private handle(accepted: Accepted): Effect.Effect<void, never, R | Scope.Scope> {
-    const { close, engine, open } = this.options.work(accepted)
+  private handle(accepted: H): Effect.Effect<void, never, R | Scope.Scope> {
+    const { close, processor, open } = this.options.work(accepted)
     const annotate = Effect.annotateLogs({ entity: this.options.entity.path, sessionId: accepted.id })
     const warn = (message: string) => (cause: unknown) => annotate(Effect.logWarning(message, cause))
     const lost = Effect.ignore(accepted.lost)
     const over = Effect.raceFirst(lost, Deferred.await(this.draining))
     const process = Effect.gen({ self: this }, function*() {
-      if (this.isPaused) yield* engine.pause
-      yield* Effect.forkScoped(engine.serve, { startImmediately: true })
-      yield* Effect.raceFirst(engine.over(this.options.idleTimeout), over)
+      if (this.isPaused) yield* processor.pause
+      yield* Effect.forkScoped(processor.serve, { startImmediately: true })
+      yield* Effect.raceFirst(processor.idleFor(this.options.idleTimeout), over)
     })
     const closing = Effect.suspend(() =>
-      accepted.receiving.session?.ended() === undefined
+      accepted.state.session?.ended() === undefined
         ? Effect.raceFirst(
           Effect.catchCause(close, warn("A session could not be closed as it was to be")),
           Effect.raceFirst(lost, Effect.andThen(Deferred.await(this.draining), Effect.sleep(this.options.drainTimeout)))
@@ -177,39 +177,39 @@ export class SessionProcessing<R> {
     )
     return Effect.gen({ self: this }, function*() {
       this.sessions++
-      this.engines.add(engine)
+      this.processors.add(processor)
       yield* Effect.forkScoped(
         Effect.andThen(
           lost,
           Effect.sync(() => {
             this.sessionsLost++
-            engine.lose()
+            processor.lose()
           })
         ),
         { startImmediately: true }
       )
-      // Who opens it might have begun to read it.
-      const opened = yield* Effect.raceFirst(Effect.exit(Effect.andThen(open, engine.take)), over)
+      // Its `open` might have begun to receive from it.
+      const opened = yield* Effect.raceFirst(Effect.exit(Effect.andThen(open, processor.take)), over)
       // Lost, or drained before there was anything to do.
       if (opened === undefined) return
       if (Exit.isFailure(opened)) {
         yield* warn("A session could not be opened; it is given up")(opened.cause)
         return yield* this.rest
       }
-      yield* Effect.ensuring(process, engine.drain)
+      yield* Effect.ensuring(process, processor.drain)
       yield* closing
     }).pipe(
       Effect.ensuring(Effect.sync(() => {
-        this.engines.delete(engine)
-        add(this.total, engine.count())
+        this.processors.delete(processor)
+        add(this.total, processor.count())
       }))
     )
   }
 
-  readonly counts: Effect.Effect<tally.Counts & tally.SessionCounts> = Effect.sync(() => {
+  readonly counts: Effect.Effect<ProcessorCounts.Counts & ProcessorCounts.SessionCounts> = Effect.sync(() => {
     const sum = { ...this.total }
-    for (const engine of this.engines) add(sum, engine.count())
-    return { ...sum, sessions: this.sessions, sessionsLost: this.sessionsLost, held: this.engines.size }
+    for (const processor of this.processors) add(sum, processor.count())
+    return { ...sum, sessions: this.sessions, sessionsLost: this.sessionsLost, held: this.processors.size }
   })
 
   readonly pause: Effect.Effect<void> = Effect.suspend(() => {
@@ -217,7 +217,10 @@ export class SessionProcessing<R> {
     this.isPaused = true
     this.running.closeUnsafe()
     this.halted.openUnsafe()
-    return Effect.forEach([...this.engines], (engine) => engine.pause, { concurrency: "unbounded", discard: true })
+    return Effect.forEach([...this.processors], (processor) => processor.pause, {
+      concurrency: "unbounded",
+      discard: true
+    })
   })
 
   readonly resume: Effect.Effect<void> = Effect.suspend(() => {
@@ -225,7 +228,7 @@ export class SessionProcessing<R> {
     this.isPaused = false
     this.halted.closeUnsafe()
     this.running.openUnsafe()
-    return Effect.forEach([...this.engines], (engine) => engine.resume, { discard: true })
+    return Effect.forEach([...this.processors], (processor) => processor.resume, { discard: true })
   })
 
   /** Changes how many sessions are held at a time; those that are too many end as they would. */
@@ -237,37 +240,39 @@ export class SessionProcessing<R> {
       })
     )
 
-  /** One drain for all who ask. */
-  readonly drain: Effect.Effect<tally.DrainReport & tally.SessionCounts> = Effect.suspend(() => {
+  /** One drain for all callers. */
+  readonly drain: Effect.Effect<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> = Effect.suspend(() => {
     if (this.drained === undefined) {
-      const drained = this.drained = Deferred.makeUnsafe<tally.DrainReport & tally.SessionCounts>()
+      const drained = this.drained = Deferred.makeUnsafe<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts>()
       this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
     }
     return Deferred.await(this.drained)
   })
 
-  private readonly stop: Effect.Effect<tally.DrainReport & tally.SessionCounts> = Effect.suspend(() => {
-    const { telemetry } = this.options
-    const began = telemetry.now()
-    Deferred.doneUnsafe(this.draining, Effect.void)
-    this.halted.openUnsafe()
-    this.running.openUnsafe()
-    return Fiber.awaitAll([...this.taken.values()]).pipe(
-      Effect.andThen(Effect.suspend(() => {
-        telemetry.recordDrain(began)
-        return this.counts
-      })),
-      Effect.map(tally.reportOf)
-    )
-  })
+  private readonly stop: Effect.Effect<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> = Effect.suspend(
+    () => {
+      const { telemetry } = this.options
+      const began = telemetry.now()
+      Deferred.doneUnsafe(this.draining, Effect.void)
+      this.halted.openUnsafe()
+      this.running.openUnsafe()
+      return Fiber.awaitAll([...this.taken.values()]).pipe(
+        Effect.andThen(Effect.suspend(() => {
+          telemetry.recordDrain(began)
+          return this.counts
+        })),
+        Effect.map(ProcessorCounts.reportOf)
+      )
+    }
+  )
 
   get join(): Effect.Effect<never, AttachError> {
     return Deferred.await(this.failed)
   }
 }
 
-type Sums = { -readonly [K in keyof tally.Counts]: number }
+type Sums = { -readonly [K in keyof ProcessorCounts.Counts]: number }
 
-const add = (sum: Sums, counts: tally.Counts): void => {
+const add = (sum: Sums, counts: ProcessorCounts.Counts): void => {
   for (const name of Object.keys(counts) as Array<keyof Sums>) sum[name] += counts[name]
 }

@@ -3,14 +3,15 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import {
-  type DeleteMessagesError,
-  type OperationTimeoutError,
-  type SessionLockLostError
+import type {
+  DeleteMessagesError,
+  InvalidOptionError,
+  OperationTimeoutError,
+  SessionLockLostError
 } from "../../ServiceBusError.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
 import { isTime, outOfRange } from "../options.ts"
-import type { Asking } from "./ReceiverState.ts"
+import type { Requester } from "./ReceiverState.ts"
 
 /** What a request can ask for: an int. How many of them one request may delete is the service's to say. */
 const mostAsked = 0x7fffffff
@@ -18,7 +19,7 @@ const mostAsked = 0x7fffffff
 /** What one request of a purge asks for: as many as the Standard tier allows. */
 const purgeSize = 500
 
-type Failure = DeleteMessagesError | SessionLockLostError
+type Lost = SessionLockLostError
 
 interface Options {
   readonly before?: DateTime.Utc | undefined
@@ -29,12 +30,16 @@ interface Options {
  * One request. It is tried again only while nothing has left: where an answer is lost, so is the count, and another request
  * deletes others.
  */
-const request = (self: Asking, count: number, before: DateTime.Utc): Effect.Effect<number, Failure> => {
+const request = <L extends Lost>(
+  self: Requester<L>,
+  count: number,
+  before: DateTime.Utc
+): Effect.Effect<number, DeleteMessagesError | L> => {
   const { entity, namespace, session } = self
   let unanswered: OperationTimeoutError | undefined
   return Effect.flatMap(
     namespace.retryPolicy.run(
-      Effect.catchTag(
+      Effect.catch(
         namespace.withManagementNode(
           entity.path,
           self.isOpen,
@@ -47,9 +52,8 @@ const request = (self: Asking, count: number, before: DateTime.Utc): Effect.Effe
               timeout
             })
         ),
-        "OperationTimeoutError",
         (error) => {
-          if (error.outcome === "notSent") return Effect.fail(error)
+          if (!isTimeout(error) || error.outcome === "notSent") return Effect.fail(error)
           unanswered = error
           return Effect.succeed(0)
         }
@@ -59,11 +63,14 @@ const request = (self: Asking, count: number, before: DateTime.Utc): Effect.Effe
   )
 }
 
-const checked = (
-  self: Asking,
+const isTimeout = (error: DeleteMessagesError | Lost): error is OperationTimeoutError =>
+  error._tag === "OperationTimeoutError"
+
+const checkedTime = (
+  self: Requester,
   max: number,
   before: DateTime.Utc | undefined
-): Effect.Effect<DateTime.Utc, Failure> => {
+): Effect.Effect<DateTime.Utc, InvalidOptionError> => {
   if (!Number.isInteger(max) || max < 1 || max > mostAsked) {
     return Effect.fail(outOfRange(self.entity.path, "max", `an integer from 1 to ${mostAsked}`))
   }
@@ -74,19 +81,22 @@ const checked = (
 }
 
 /** Deletes up to `max` messages, and gives how many it were. */
-export const deleteMessages = (self: Asking, options: Options): Effect.Effect<number, Failure> => {
+export const deleteMessages = <L extends Lost>(
+  self: Requester<L>,
+  options: Options
+): Effect.Effect<number, DeleteMessagesError | L> => {
   const { before, max = 1 } = options
-  return Effect.flatMap(checked(self, max, before), (time) => request(self, max, time))
+  return Effect.flatMap(checkedTime(self, max, before), (time) => request(self, max, time))
 }
 
 /** Deletes until there is nothing left that may be, or `limit` are, and gives how many it were. */
-export const purge = Effect.fnUntraced(function*(
-  self: Asking,
+export const purge = Effect.fnUntraced(function*<L extends Lost>(
+  self: Requester<L>,
   options: Options,
   limit = Infinity
-): Effect.fn.Return<number, Failure> {
+): Effect.fn.Return<number, DeleteMessagesError | L> {
   const { before, max = purgeSize } = options
-  const time = yield* checked(self, max, before)
+  const time = yield* checkedTime(self, max, before)
   let total = 0
   while (total < limit) {
     const deleted = yield* request(self, Math.min(max, limit - total), time)

@@ -12,10 +12,11 @@ import * as errorMap from "../errorMap.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
 import { Peeked, sectionsOf, tagFromToken } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
-import { isSequenceNumber, outOfRange, type Undecodable } from "../options.ts"
-import { handingOver } from "./Handover.ts"
+import { isSequenceNumber, outOfRange } from "../options.ts"
+import { annotateMessages } from "../telemetry/Telemetry.ts"
+import * as Handover from "./Handover.ts"
 import { sectionsFrom } from "./MessageBrowser.ts"
-import { type Handed, handOut, type Receiving } from "./ReceiverState.ts"
+import { decodeOrDispose, lossOf, type MessageOf, type Mode, type ReceiverState } from "./ReceiverState.ts"
 import { abandoned } from "./SettlementOutcome.ts"
 import { LinklessHolder } from "./Settler.ts"
 
@@ -23,13 +24,14 @@ import { LinklessHolder } from "./Settler.ts"
  * Receives deferred messages, all of them or none. Where that fails for want of one, it looks which: the service does not
  * say.
  */
-const fetch = Effect.fnUntraced(function*(
-  self: Receiving,
+const fetch = Effect.fnUntraced(function*<L extends SessionLockLostError>(
+  self: ReceiverState<unknown, Mode, MessageDecodeError, L>,
   sequenceNumbers: ReadonlyArray<bigint>,
   request: Request
-): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | SessionLockLostError> {
+): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | L> {
   const entity = self.entity.path
   const { isOpen, namespace } = self
+  const destructive = self.mode === "destructive"
   const asked = namespace.withManagementNode(entity, isOpen, (node, timeout) => {
     // It is not asked again for a caller who is gone.
     if (request.isAbandoned) return Effect.interrupt
@@ -38,7 +40,7 @@ const fetch = Effect.fnUntraced(function*(
       EntityManagement.receiveDeferred(node, {
         entity,
         sequenceNumbers,
-        destructive: self.destructive,
+        destructive,
         sessionId: self.session?.id,
         timeout
       }),
@@ -48,13 +50,13 @@ const fetch = Effect.fnUntraced(function*(
         })
     )
   })
-  // Whoever was answered nothing may have them locked, or have had them deleted.
-  const messages = yield* namespace.retryPolicy.run(asked).pipe(
+  // A caller whose answer was lost may have them locked, or have had them deleted.
+  const messages = yield* lossOf(self, namespace.retryPolicy.run(asked)).pipe(
     Effect.catchTag(
       "MessageNotFoundError",
       (error) =>
         Effect.flatMap(
-          missing(self, sequenceNumbers),
+          findMissing(self, sequenceNumbers),
           (missing) => Effect.fail(errorMap.withFields(error, { missing }))
         )
     )
@@ -62,18 +64,21 @@ const fetch = Effect.fnUntraced(function*(
   const holder = new LinklessHolder(self)
   const now = monotonic(self.clock)
   return messages.map(({ bytes, lockToken }) => {
-    const tag = self.destructive ? Buffer.alloc(0) : tagFromToken(lockToken)
-    const delivery = new IncomingDelivery(undefined, 0, tag, 0, self.destructive, bytes)
+    const tag = destructive ? Buffer.alloc(0) : tagFromToken(lockToken)
+    const delivery = new IncomingDelivery(undefined, 0, tag, 0, destructive, bytes)
     delivery.receivedAt = now
     // What came without a lock is settled.
-    if (self.destructive) delivery.holder = holder
+    if (destructive) delivery.holder = holder
     else holder.hold(delivery)
     return delivery
   })
 })
 
 /** Which of these numbers is no deferred message. */
-const missing = (self: Receiving, sequenceNumbers: ReadonlyArray<bigint>): Effect.Effect<ReadonlyArray<bigint>> =>
+const findMissing = (
+  self: ReceiverState,
+  sequenceNumbers: ReadonlyArray<bigint>
+): Effect.Effect<ReadonlyArray<bigint>> =>
   Effect.filter(sequenceNumbers, (number) =>
     Effect.match(sectionsFrom(self, number, 1), {
       onFailure: () => false,
@@ -86,26 +91,26 @@ const missing = (self: Receiving, sequenceNumbers: ReadonlyArray<bigint>): Effec
 
 /** A request for deferred messages. */
 interface Request {
-  /** It may be with the peer, which answers it also where nobody waits any more. */
+  /** It may be with the peer, which answers it also where no caller waits any more. */
   isOut: boolean
-  /** Nobody waits for it any more. */
+  /** No caller waits for it any more. */
   isAbandoned: boolean
 }
 
 /**
- * Messages that the broker has forgotten and whose caller was interrupted before he had them, by their sequence numbers: the
+ * Messages that the broker has forgotten and whose caller was interrupted before it had them, by their sequence numbers: the
  * next call has them.
  */
-export class Unclaimed {
+export class UnclaimedMessages {
   readonly messages = new Map<bigint, IncomingDelivery>()
   /** Requests whose caller is gone, and which are not answered yet. */
   readonly out = new Set<Fiber.Fiber<unknown, unknown>>()
 }
 
-/** What nobody gets: deferred again, or, where the broker has forgotten it, kept for the next call. */
-const giveBack = (self: Receiving, unclaimed: Unclaimed, deliveries: Iterable<IncomingDelivery>): void => {
+/** Messages that have no caller: deferred again, or, where the broker has forgotten it, kept for the next call. */
+const giveBack = (self: ReceiverState, unclaimed: UnclaimedMessages, deliveries: Iterable<IncomingDelivery>): void => {
   for (const delivery of deliveries) {
-    if (!self.destructive) delivery.holder.dispose([delivery], abandoned)
+    if (self.mode === "locked") delivery.holder.dispose([delivery], abandoned)
     else {
       const number = sequenceNumberOf(delivery)
       if (number !== undefined) unclaimed.messages.set(number, delivery)
@@ -122,12 +127,12 @@ const sequenceNumberOf = (delivery: IncomingDelivery): bigint | undefined => {
 }
 
 /** Fetches messages into a claim; where the caller is interrupted once the request is out, what comes is given back. */
-const fetching = (
-  self: Receiving,
+const fetchInto = <L extends SessionLockLostError>(
+  self: ReceiverState<unknown, Mode, MessageDecodeError, L>,
   sequenceNumbers: ReadonlyArray<bigint>,
-  unclaimed: Unclaimed,
+  unclaimed: UnclaimedMessages,
   claim: Array<IncomingDelivery>
-): Effect.Effect<void, ReceiveDeferredError | SessionLockLostError> =>
+): Effect.Effect<void, ReceiveDeferredError | L> =>
   Effect.uninterruptibleMask((restore) => {
     const request: Request = { isOut: false, isAbandoned: false }
     return Effect.flatMap(
@@ -149,21 +154,36 @@ const fetching = (
     )
   })
 
-/** Receives deferred messages and hands them out under the undecodable policy. */
-export const receive = (
-  self: Receiving,
-  owner: object,
+/**
+ * Receives deferred messages, and decodes them under the undecodable policy. Where their caller is interrupted before it has
+ * them, they are given back.
+ */
+export const receive = <A, D extends Mode, E extends MessageDecodeError, L extends SessionLockLostError>(
+  self: ReceiverState<A, D, E, L>,
+  unclaimed: UnclaimedMessages,
+  sequenceNumbers: ReadonlyArray<bigint>
+): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, ReceiveDeferredError | E | L> =>
+  Effect.suspend(() => {
+    const claim: Array<IncomingDelivery> = []
+    return Handover.run(
+      self.telemetry.run("receive_deferred", () => receiveInto(self, unclaimed, sequenceNumbers, claim), {
+        onSuccess: (messages: ReadonlyArray<MessageOf<D, A>>, span) => {
+          self.telemetry.countConsumed("receive_deferred", messages.length)
+          if (span !== undefined) annotateMessages(span, messages)
+        }
+      }),
+      () => giveBack(self, unclaimed, claim)
+    )
+  })
+
+const receiveInto = <A, D extends Mode, E extends MessageDecodeError, L extends SessionLockLostError>(
+  self: ReceiverState<A, D, E, L>,
+  unclaimed: UnclaimedMessages,
   sequenceNumbers: ReadonlyArray<bigint>,
-  policy: Undecodable,
-  unclaimed: Unclaimed,
   claim: Array<IncomingDelivery>
-): Effect.Effect<
-  ReadonlyArray<Handed<unknown>>,
-  ReceiveDeferredError | SessionLockLostError | MessageDecodeError
-> => {
-  const { entity } = self
+): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, ReceiveDeferredError | E | L> => {
   if (!Array.isArray(sequenceNumbers) || !sequenceNumbers.every(isSequenceNumber)) {
-    return Effect.fail(outOfRange(entity.path, "sequenceNumbers", "an array of bigints of 0 or more"))
+    return Effect.fail(outOfRange(self.entity.path, "sequenceNumbers", "an array of bigints of 0 or more"))
   }
   if (sequenceNumbers.length === 0) return Effect.succeed([])
   const wanted = Arr.dedupe(sequenceNumbers)
@@ -178,34 +198,23 @@ export const receive = (
         if (delivery === undefined) missing.push(number)
         else claim.push(delivery)
       }
-      return missing.length === 0 ? Effect.void : fetching(self, missing, unclaimed, claim)
+      return missing.length === 0 ? Effect.void : fetchInto(self, missing, unclaimed, claim)
     })
   )
-  return Effect.flatMap(fetched, () => {
-    const messages: Array<Handed<unknown>> = []
-    let failure: MessageDecodeError | undefined = undefined
+  return Effect.flatMap(fetched, (): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, E> => {
+    const messages: Array<MessageOf<D, A>> = []
+    let failure: E | undefined = undefined
     for (const delivery of [...claim]) {
-      const message = handOut(self, owner, delivery, entity.body, policy)
+      const message = decodeOrDispose(self, delivery, self.body)
       if (message instanceof MessageDecodeError) failure ??= message
       else if (message !== undefined) {
         messages.push(message)
         continue
       }
-      // Its own word was said.
+      // It has its outcome.
       claim.splice(claim.indexOf(delivery), 1)
     }
-    // Nobody gets the others.
+    // The others have no caller.
     return failure === undefined ? Effect.succeed(messages) : Effect.fail(failure)
   })
 }
-
-/** Gives deferred messages to their caller, or has them again. */
-export const handedOver = <A, E>(
-  self: Receiving,
-  unclaimed: Unclaimed,
-  receive: (claim: Array<IncomingDelivery>) => Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
-  Effect.suspend(() => {
-    const claim: Array<IncomingDelivery> = []
-    return handingOver(receive(claim), () => giveBack(self, unclaimed, claim))
-  })

@@ -1,6 +1,7 @@
 /**
- * The last step of what takes something for its caller. A fiber yields after so many operations, and one that is interrupted
- * there drops what it was about to return.
+ * The last step of an operation that takes something for its caller: what was taken is handed to the caller, or is put back where
+ * the caller's fiber is interrupted before it has it. A fiber yields after so many operations, and one that is interrupted there
+ * drops what it was about to return.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -14,11 +15,11 @@ const isNearYield = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
   fiber.currentOpCount + few >= fiber.cache.maxOpsBeforeYield
 
 /**
- * Gives what was taken to the caller, or has `giveBack` have it again where that fails: where the fiber is interrupted before.
- * A fiber that is about to yield does so first, while what it took can still go back; from then on none is due up to the
- * caller. To be what an operation ends with.
+ * Gives what was taken to the caller, or calls `giveBack` where taking fails, or the fiber is interrupted before. A fiber that is
+ * about to yield does so first, while what it took can still go back; from then on none is due up to the caller. An operation
+ * must end with it.
  */
-export const handingOver = <A, E, R>(
+export const run = <A, E, R>(
   take: Effect.Effect<A, E, R>,
   giveBack: (isInterrupted: boolean) => Effect.Effect<void> | void,
   onGiven?: (value: A) => void

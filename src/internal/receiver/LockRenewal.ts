@@ -30,39 +30,39 @@ export interface Lock {
   lost: "failed" | "expired" | undefined
 }
 
-/** Somebody's wish that a lock be kept. */
-export interface Kept {
+/** A lock that is to be kept until a time; each wish to keep the same lock is one of its own. */
+export interface KeptLock {
   readonly lock: Lock
   /** When renewing stops, in milliseconds of the monotonic clock. */
   readonly until: number
   /** Called once when the lock is over: after the budget ended, or because renewing failed. */
   readonly onLost: (reason: "budget" | "failed", cause: RenewalError | undefined) => void
-  /** True once nobody cares for the lock any more. */
+  /** True once the lock is not to be kept any longer. */
   done: boolean
-  /** When it is due: the wheel's own. */
+  /** When it is due: set here. */
   bucket: number
   /** Why the latest try failed; undefined once one succeeds. */
   failure: RenewalError | undefined
 }
 
-export interface LockWheel {
-  readonly keep: (kept: Kept) => void
-  /** Nobody cares for the lock any more: the wheel forgets it, and what it holds. */
-  readonly release: (kept: Kept) => void
+export interface LockRenewal {
+  readonly keep: (kept: KeptLock) => void
+  /** The lock is not to be kept any longer: it is forgotten, with what it holds. */
+  readonly release: (kept: KeptLock) => void
   /** Renewals that the broker has confirmed. */
   readonly renewals: () => number
   /** Notes that a renewal which was asked for at `now` succeeded: the broker's clock for it started no earlier. */
   readonly renewed: (lock: Lock, now: number) => void
   /** Has a function called once, when something happens to a lock; gives what ends it. */
   readonly watch: (lock: Lock, onChange: () => void) => () => void
-  /** Whether anybody watches any lock. */
+  /** Whether any lock is watched. */
   readonly isWatched: () => boolean
   /** Tells those who watch a lock. */
   readonly changed: (lock: Lock) => void
 }
 
 /** A lock to be kept until a time by the monotonic clock. */
-export const kept = (lock: Lock, until: number, onLost: Kept["onLost"]): Kept => ({
+export const keptLock = (lock: Lock, until: number, onLost: KeptLock["onLost"]): KeptLock => ({
   lock,
   until,
   onLost,
@@ -100,11 +100,11 @@ const marginOf = (duration: number, fraction: number | undefined): number =>
     ? Math.min(10_000, duration / 3)
     : Math.max(duration * fraction, Math.min(2 * step, duration / 2))
 
-export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<LockWheel, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<LockRenewal, never, Scope.Scope> {
   const { batch = 1, margin, onResult, renew } = options
   const clock = yield* Clock.Clock
   const latch = Latch.makeUnsafe(false)
-  const buckets = new Map<number, Set<Kept>>()
+  const buckets = new Map<number, Set<KeptLock>>()
   const watchers = new Map<Lock, Set<() => void>>()
   let renewals = 0
 
@@ -124,7 +124,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** What the fiber sleeps for: nothing later wakes it. */
   let wakesAt = Infinity
 
-  const put = (kept: Kept, at: number): void => {
+  const put = (kept: KeptLock, at: number): void => {
     kept.bucket = Math.ceil(at / step) * step
     const due = buckets.get(kept.bucket)
     if (due === undefined) {
@@ -133,13 +133,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     } else due.add(kept)
   }
 
-  const dueAt = ({ lock, until }: Kept): number => {
+  const dueAt = ({ lock, until }: KeptLock): number => {
     const at = lock.expiresAt - marginOf(lock.duration, margin)
     // Once the budget is over there is only the end of the lock to wait for.
     return at > until ? lock.expiresAt : at
   }
 
-  const lose = (kept: Kept): void => {
+  const lose = (kept: KeptLock): void => {
     const { lock } = kept
     kept.done = true
     const failed = kept.failure !== undefined || monotonic(clock) <= kept.until
@@ -149,7 +149,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   /** Whether it is to be renewed now; one that is not is put where it belongs. */
-  const isDue = (kept: Kept, now: number): boolean => {
+  const isDue = (kept: KeptLock, now: number): boolean => {
     const { lock } = kept
     if (!lock.held()) kept.done = true
     if (kept.done) return false
@@ -160,7 +160,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     return false
   }
 
-  const failed = (kept: Kept, failure: RenewalError): void => {
+  const failed = (kept: KeptLock, failure: RenewalError): void => {
     const { lock } = kept
     if (!lock.held()) kept.done = true
     if (kept.done) return
@@ -172,7 +172,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   /** Renews the locks of all with one request. */
-  const handle: (all: ReadonlyArray<Kept>) => Effect.Effect<void> = Effect.fnUntraced(function*(all) {
+  const renewAll: (all: ReadonlyArray<KeptLock>) => Effect.Effect<void> = Effect.fnUntraced(function*(all) {
     const now = monotonic(clock)
     const live = all.filter((kept) => isDue(kept, now))
     if (live.length === 0) return
@@ -200,13 +200,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
     // One that is gone has all refused: each by itself, it costs no other.
     if (failure._tag === "MessageLockLostError" && locks.size > 1) {
-      return yield* Effect.forEach(live, (kept) => handle([kept]), { concurrency, discard: true })
+      return yield* Effect.forEach(live, (kept) => renewAll([kept]), { concurrency, discard: true })
     }
     onResult?.(locks.size, "failed")
     for (const kept of live) failed(kept, failure)
   })
 
-  const turn = Effect.gen(function*() {
+  const renewNextDue = Effect.gen(function*() {
     let earliest = Infinity
     for (const at of buckets.keys()) if (at < earliest) earliest = at
     latch.closeUnsafe()
@@ -217,14 +217,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const due = buckets.get(earliest)!
     buckets.delete(earliest)
     const live = [...due]
-    const requests: Array<ReadonlyArray<Kept>> = []
+    const requests: Array<ReadonlyArray<KeptLock>> = []
     for (let i = 0; i < live.length; i += batch) requests.push(live.slice(i, i + batch))
-    // Beside the wheel: a broker that is slow for one lock must not cost the others theirs.
-    yield* Effect.forkChild(Effect.forEach(requests, handle, { concurrency, discard: true }), {
+    // In a fiber of their own: a broker that is slow for one lock must not cost the others theirs.
+    yield* Effect.forkChild(Effect.forEach(requests, renewAll, { concurrency, discard: true }), {
       startImmediately: true
     })
   })
-  yield* Effect.forkScoped(Effect.forever(turn), { startImmediately: true })
+  yield* Effect.forkScoped(Effect.forever(renewNextDue), { startImmediately: true })
 
   return {
     keep: (kept) => put(kept, dueAt(kept)),

@@ -1,5 +1,5 @@
 /**
- * Peeking: looking at messages without receiving them, by requests to the `$management` node of the entity.
+ * Browsing: looking at messages without receiving them, by requests to the `$management` node of the entity.
  */
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -7,7 +7,6 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as ServiceBusBody from "../../ServiceBusBody.ts"
-import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
   MessageDecodeError,
@@ -22,26 +21,26 @@ import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
 import { Peeked } from "../message/ReceivedMessage.ts"
 import { checkedCount, isSequenceNumber, outOfRange, readOptions } from "../options.ts"
 import { annotateMessages, type Hooks } from "../telemetry/Telemetry.ts"
-import type { Asking } from "./ReceiverState.ts"
+import type { Requester } from "./ReceiverState.ts"
 
 /** A request to the entity's node that changes nothing there, tried again while its error can pass. */
-const looking = <A, Err extends PeekError | SessionLockLostError>(
-  self: Asking,
+const request = <A, Err extends PeekError, L extends SessionLockLostError>(
+  self: Requester<L>,
   request: (node: RequestResponseLink, timeout: number) => Effect.Effect<A, Err>
-): Effect.Effect<A, Err | AttachError | SessionLockLostError> =>
+): Effect.Effect<A, Err | AttachError | L> =>
   self.namespace.retryPolicy.runIdempotent(self.namespace.withManagementNode(self.entity.path, self.isOpen, request))
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
-export const sectionsFrom = Effect.fnUntraced(function*(
-  self: Asking,
+export const sectionsFrom = Effect.fnUntraced(function*<L extends SessionLockLostError>(
+  self: Requester<L>,
   from: bigint,
   count: number,
   omitBody = false
-): Effect.fn.Return<ReadonlyArray<Sections>, PeekError | SessionLockLostError | MessageDecodeError> {
+): Effect.fn.Return<ReadonlyArray<Sections>, PeekError | L | MessageDecodeError> {
   const found: Array<Sections> = []
   let next = from
   while (found.length < count) {
-    const bytes = yield* looking(
+    const bytes = yield* request(
       self,
       (node, timeout) =>
         EntityManagement.peek(node, {
@@ -64,7 +63,7 @@ export const sectionsFrom = Effect.fnUntraced(function*(
   return found
 })
 
-const sectionsOrFailure = (self: Asking, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
+const sectionsOrFailure = (self: Requester, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
   try {
     return Result.succeed(new Sections(bytes, 0, bytes.length))
   } catch (error) {
@@ -80,9 +79,9 @@ const sectionsOrFailure = (self: Asking, bytes: Buffer): Result.Result<Sections,
   }
 }
 
-/** A peeked message with its body; the body does not decode: a MessageDecodeError. */
+/** A peeked message with its body; a MessageDecodeError where that does not decode. Without a codec the body is undefined. */
 const peeked = <A>(
-  self: Asking,
+  self: Requester,
   sections: Sections,
   body: ServiceBusBody.ServiceBusBody<A, never> | undefined
 ): Result.Result<PeekedMessage<A>, MessageDecodeError> => {
@@ -109,12 +108,12 @@ interface Options {
 }
 
 /** Looks at up to `max` messages. */
-export const peek = (
-  self: Asking,
-  given: Options | undefined,
-  body: ServiceBusEntity.Any["body"] | undefined
-): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, PeekError | SessionLockLostError | MessageDecodeError> => {
-  const read = readOptions(self.entity.path, given)
+export const peek = <L extends SessionLockLostError, B = undefined>(
+  self: Requester<L>,
+  input: Options | undefined,
+  body?: ServiceBusBody.ServiceBusBody<B, never>
+): Effect.Effect<ReadonlyArray<PeekedMessage<B>>, PeekError | L | MessageDecodeError> => {
+  const read = readOptions(self.entity.path, input)
   if (Result.isFailure(read)) return Effect.fail(read.failure)
   const options = read.success
   const { from = 0n, max = 1 } = options
@@ -123,8 +122,8 @@ export const peek = (
   if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
   const look = Effect.flatMap(
     sectionsFrom(self, from, max, body === undefined && options.omitBody === true),
-    (found): Effect.Effect<ReadonlyArray<PeekedMessage<unknown>>, MessageDecodeError> => {
-      const messages: Array<PeekedMessage<unknown>> = []
+    (found): Effect.Effect<ReadonlyArray<PeekedMessage<B>>, MessageDecodeError> => {
+      const messages: Array<PeekedMessage<B>> = []
       for (const sections of found) {
         const message = peeked(self, sections, body)
         if (Result.isFailure(message)) return Effect.fail(message.failure)
@@ -143,12 +142,12 @@ const hooks: Hooks<ReadonlyArray<PeekedMessage<unknown>>> = {
 }
 
 /** Looks at all messages from a number on, `max` at a time. */
-export const browse = (
-  self: Asking,
-  given: Options | undefined,
-  body: ServiceBusEntity.Any["body"] | undefined
-): Stream.Stream<PeekedMessage<unknown>, PeekError | SessionLockLostError | MessageDecodeError> => {
-  const read = readOptions(self.entity.path, given)
+export const browse = <L extends SessionLockLostError, B = undefined>(
+  self: Requester<L>,
+  input: Options | undefined,
+  body?: ServiceBusBody.ServiceBusBody<B, never>
+): Stream.Stream<PeekedMessage<B>, PeekError | L | MessageDecodeError> => {
+  const read = readOptions(self.entity.path, input)
   if (Result.isFailure(read)) return Stream.fail(read.failure)
   const options = read.success
   return Stream.paginate(options.from ?? 0n, (from) =>
@@ -158,20 +157,20 @@ export const browse = (
     ))
 }
 
-/** How many messages a walk asks for at a time: the broker sends as many as it likes. */
-const stride = 1000
+/** How many messages are asked for at a time: the broker sends as many as it likes. */
+const pageSize = 1000
 
 /** Looks at all messages, without their bodies. */
-export const walk = Effect.fnUntraced(function*(
-  self: Asking,
+export const forEachMessage = Effect.fnUntraced(function*<L extends SessionLockLostError>(
+  self: Requester<L>,
   visit: (message: PeekedMessage<unknown>) => void
-): Effect.fn.Return<void, PeekError | SessionLockLostError | MessageDecodeError> {
+): Effect.fn.Return<void, PeekError | L | MessageDecodeError> {
   let from = 0n
   while (true) {
-    const page = yield* peek(self, { max: stride, omitBody: true, from }, undefined)
+    const page = yield* peek(self, { max: pageSize, omitBody: true, from })
     for (const message of page) visit(message)
     // Fewer than were asked for: there was an answer with none.
-    if (page.length < stride) return
+    if (page.length < pageSize) return
     from = page[page.length - 1]!.sequenceNumber + 1n
   }
 })

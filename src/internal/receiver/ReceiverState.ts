@@ -1,6 +1,8 @@
 /**
- * The receiver behind `ServiceBusReceiver`: from deliveries to messages, with the undecodable policy, and from settlements
- * to outcomes. Stream, processor and renewer stand on it.
+ * A receiver: its link, which is attached again by the next use after it was lost, the locks of its messages, and what becomes
+ * of a delivery: a message for a consumer, or an outcome by the undecodable policy.
+ *
+ * The same for a receiver and for a session, which makes its own: streams, processors, settlement and lock renewal work on it.
  */
 import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
@@ -25,80 +27,142 @@ import type { Sections } from "../amqp/codec/Sections.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
+import * as HiddenState from "../HiddenState.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
-import { Destructive, Locked, sectionsOf, tokenFromTag } from "../message/ReceivedMessage.ts"
+import { Destructive, Locked, sectionsOf } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 import type { Undecodable } from "../options.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
-import * as lockWheel from "./LockRenewal.ts"
-import * as rescheduling from "./RetryAfter.ts"
-import { abandoned, cutText } from "./SettlementOutcome.ts"
+import * as LockRenewal from "./LockRenewal.ts"
+import * as MessageLock from "./MessageLock.ts"
+import * as RetryAfter from "./RetryAfter.ts"
+import { abandoned, truncateText } from "./SettlementOutcome.ts"
 
-export interface Receiving {
+/** How a receiver gets its messages: under locks, or settled by the broker (receive-and-delete). */
+export type Mode = "locked" | "destructive"
+
+/** The message that a receiver of a mode gives, with the body `B`. */
+export type MessageOf<D extends Mode, B> = D extends "destructive" ? DestructiveMessage<B> : LockedMessage<B>
+
+/**
+ * A receiver. `A` is the body of its messages, `D` its mode, `E` what it fails with where a body does not decode and its policy
+ * is to fail, and `L` that its session is lost, where it is that of a session.
+ */
+export interface ReceiverState<
+  out A = unknown,
+  out D extends Mode = Mode,
+  out E extends MessageDecodeError = MessageDecodeError,
+  out L extends SessionLockLostError = SessionLockLostError
+> {
   readonly entity: ServiceBusEntity.Any
+  readonly body: ServiceBusBody.ServiceBusBody<A, never>
   readonly namespace: Namespace
   /** The link of now, dead or alive. */
   readonly link: ReceiverLink.ReceiverLink
   /** The link, attached again where it was lost; what came before it was lost is in its inbox. That of a session is not. */
-  readonly attached: Effect.Effect<ReceiverLink.ReceiverLink, AttachError | SessionLockLostError>
+  readonly attached: Effect.Effect<ReceiverLink.ReceiverLink, AttachError | L>
   /** Fails once its scope is closed, or its session lost. */
-  readonly isOpen: Effect.Effect<void, AttachError | SessionLockLostError>
+  readonly isOpen: Effect.Effect<void, AttachError | L>
   /** The session whose messages these are. */
-  readonly session: Session | undefined
-  readonly destructive: boolean
+  readonly session: HeldSession<L> | undefined
+  readonly mode: D
+  readonly undecodable: UndecodablePolicy<E>
   /** How many deliveries the peer may send ahead of what was asked for. */
   readonly prefetch: number
-  readonly wheel: lockWheel.LockWheel
+  readonly renewal: LockRenewal.LockRenewal
   readonly clock: Clock.Clock
   readonly telemetry: Telemetry
-  /** Runs what nobody waits for. */
-  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  readonly rescheduling: rescheduling.Rescheduling
-  /** What a copy is being sent of: it is as good as settled. */
-  readonly leaving: Set<IncomingDelivery>
-  /** Who takes its messages: they would take each other's credit. */
-  taker: "receive" | "stream" | "processor" | undefined
+  /** Runs what no caller waits for. */
+  readonly fork: <B, Err>(effect: Effect.Effect<B, Err>) => Fiber.Fiber<B, Err>
+  readonly retryAfter: RetryAfter.RetryAfterSender
+  /** Deliveries of which a copy is being sent: they are as good as settled. */
+  readonly copying: Set<IncomingDelivery>
+  /** The one consumer of its messages: two would take each other's credit. */
+  consumer: Consumer | undefined
   /** Messages whose lock ran out before they could be handed out. */
   expired: number
 }
 
-/** What asks the `$management` node of an entity: a receiver, or something that has no link. */
-export type Asking = Pick<Receiving, "entity" | "namespace" | "isOpen" | "session" | "telemetry">
+export type Consumer = "receive" | "stream" | "processor"
 
-/** A session that is held. */
-export interface Session {
-  readonly id: string
-  readonly lock: lockWheel.Lock
-  /** Why it is lost or closed; undefined while it is held. */
-  readonly ended: () => SessionLockLostError | ServiceBusConnectionError | undefined
-  /** Has a function called when it is lost or closed; gives what takes it back. */
-  readonly onEnd: (hook: (end: SessionLockLostError | ServiceBusConnectionError) => void) => () => void
+/** What becomes of a message that does not decode, and the error of it where the policy is to fail. */
+export interface UndecodablePolicy<out E extends MessageDecodeError> {
+  readonly disposal: "deadLetter" | "abandon"
+  readonly errorOf: (problem: ConstructorParameters<typeof MessageDecodeError>[0]) => E | undefined
 }
 
+/** The policy of an option, whose type says whether it is to fail. */
+export const policyOf = <E extends MessageDecodeError>(
+  undecodable: Undecodable = "deadLetter"
+): UndecodablePolicy<E> => ({
+  disposal: undecodable === "deadLetter" ? "deadLetter" : "abandon",
+  errorOf: undecodable === "fail" ? (problem) => new MessageDecodeError(problem) as E : () => undefined
+})
+
+/** What asks the `$management` node of an entity: a receiver, or something that has no link. */
+export type Requester<L extends SessionLockLostError = SessionLockLostError> = Pick<
+  ReceiverState<unknown, Mode, MessageDecodeError, L>,
+  "entity" | "namespace" | "isOpen" | "session" | "telemetry"
+>
+
+/** A session that is held. */
+export interface HeldSession<out L> {
+  readonly id: string
+  readonly lock: LockRenewal.Lock
+  /** Why it is lost or closed; undefined while it is held. */
+  readonly ended: () => L | ServiceBusConnectionError | undefined
+  /** Has a function called when it is lost or closed; gives what takes it back. */
+  readonly onEnd: (hook: (end: L | ServiceBusConnectionError) => void) => () => void
+}
+
+/**
+ * The errors that a receiver can have. Links and nodes serve sessions as well, and their types say so: that a session is lost is
+ * said of sessions only.
+ */
+export const lossOf = <L extends SessionLockLostError, B, Err, R>(
+  _self: Requester<L>,
+  effect: Effect.Effect<B, Err | SessionLockLostError, R>
+): Effect.Effect<B, Err | L, R> => effect as Effect.Effect<B, Err | L, R>
+
+const states = HiddenState.make<ReceiverState>("This receiver was not made by ServiceBusReceiver.make.")
+
+/** Gives a public receiver or session its state. */
+export const attachTo: <V extends object>(receiver: V, state: ReceiverState) => V = states.attach
+
+/** The state of a receiver or session; throws for any other value. */
+export const stateOf: (receiver: object) => ReceiverState = states.of
+
+/** The same; undefined for any other value. */
+export const find: (value: unknown) => ReceiverState | undefined = states.find
+
 /** A link that lived for as long, in milliseconds, is attached again at once: the service ends idle ones. */
-export const routine = 10_000
+export const stableAfter = 10_000
 
-/** The longest lock that Service Bus gives, in milliseconds. */
-const longestLock = 300_000
-
-export const make = Effect.fnUntraced(function*(options: {
+/** Attaches a receiver. */
+export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDecodeError>(options: {
   readonly entity: ServiceBusEntity.Any
+  readonly body: ServiceBusBody.ServiceBusBody<A, never>
   readonly namespace: Namespace
-  readonly destructive: boolean
+  readonly mode: D
+  readonly undecodable: UndecodablePolicy<E>
   readonly prefetch: number
-  /** How locks are renewed: see the wheel. */
-  readonly renewal?: Pick<lockWheel.Options, "batch" | "margin"> | undefined
-}): Effect.fn.Return<Receiving, AttachError, Scope.Scope> {
-  const { destructive, entity, namespace, prefetch } = options
+  /** How its locks are renewed. */
+  readonly renewal?: Pick<LockRenewal.Options, "batch" | "margin"> | undefined
+}): Effect.fn.Return<ReceiverState<A, D, E, never>, AttachError, Scope.Scope> {
+  const { entity, mode, namespace, prefetch } = options
   const { timeout } = namespace.options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const telemetry = new Telemetry(entity, namespace.options.endpoint, context)
   const open = Effect.fnUntraced(function*(lost: ReceiverLink.ReceiverLink | undefined) {
     const session = yield* namespace.session(entity.path)
-    const link = yield* ReceiverLink.make(session, { entity: entity.path, destructive, timeout })
+    const link = yield* ReceiverLink.make(session, {
+      entity: entity.path,
+      destructive: mode === "destructive",
+      timeout
+    })
     // Their locks outlive the link that they came on.
     if (lost !== undefined) link.putBack(lost.take(Infinity))
     if (prefetch > 0) link.addCredit(prefetch - link.size())
@@ -111,8 +175,9 @@ export const make = Effect.fnUntraced(function*(options: {
   }))
   yield* telemetry.registerGauge("servicebus.receiver.credit", () => link.current().credit())
   yield* telemetry.registerGauge("servicebus.receiver.waiting", () => link.current().size())
-  const self: Receiving = {
+  const self: ReceiverState<A, D, E, never> = {
     entity,
+    body: options.body,
     namespace,
     get link() {
       return link.current()
@@ -120,9 +185,10 @@ export const make = Effect.fnUntraced(function*(options: {
     attached: link.get,
     isOpen: link.isOpen,
     session: undefined,
-    destructive,
+    mode,
+    undecodable: options.undecodable,
     prefetch,
-    wheel: yield* lockWheel.make({
+    renewal: yield* LockRenewal.make({
       ...options.renewal,
       renew: (tokens) => renewLocks(self, tokens),
       onResult: telemetry.countRenewed
@@ -130,16 +196,19 @@ export const make = Effect.fnUntraced(function*(options: {
     clock,
     telemetry,
     fork: Effect.runForkWith(context),
-    rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
-    leaving: new Set(),
-    taker: undefined,
+    retryAfter: yield* RetryAfter.make({ entity, namespace, clock }),
+    copying: new Set(),
+    consumer: undefined,
     expired: 0
   }
   return self
 })
 
+/** A receiver that is not that of a session. */
+export type WithoutSession = ReceiverState<unknown, Mode, MessageDecodeError, never>
+
 /** Renews the locks of messages with one request. */
-const renewLocks = (self: Receiving, tokens: ReadonlyArray<string>) =>
+const renewLocks = (self: WithoutSession, tokens: ReadonlyArray<string>) =>
   self.namespace.withManagementNode(
     self.entity.path,
     self.isOpen,
@@ -147,187 +216,104 @@ const renewLocks = (self: Receiving, tokens: ReadonlyArray<string>) =>
       EntityManagement.renewLocks(node, { entity: self.entity.path, tokens, link: self.link.link.name, timeout })
   )
 
-/** Takes the messages of a receiver: nobody else does until `leave`. */
-export const take = (self: Receiving, taker: Receiving["taker"] & string): Effect.Effect<void, InvalidOptionError> =>
+/** Makes a consumer the only one of a receiver's messages, until it stops. */
+export const startConsuming = (self: ReceiverState, consumer: Consumer): Effect.Effect<void, InvalidOptionError> =>
   Effect.suspend(() => {
-    if (self.taker !== undefined) {
+    if (self.consumer !== undefined) {
       return Effect.fail(
         new InvalidOptionError({
           entity: self.entity.path,
           option: "receiver",
-          expected: `one whose messages nobody takes: a ${self.taker} has them; make another receiver`
+          expected: `one whose messages nobody takes: a ${self.consumer} has them; make another receiver`
         })
       )
     }
-    self.taker = taker
+    self.consumer = consumer
     return Effect.void
   })
 
-export const leave = (self: Receiving): Effect.Effect<void> =>
+export const stopConsuming = (self: ReceiverState): Effect.Effect<void> =>
   Effect.sync(() => {
-    self.taker = undefined
+    self.consumer = undefined
   })
 
-/** Runs what takes the messages of a receiver. */
-export const taking = <A, E>(
-  self: Receiving,
-  taker: Receiving["taker"] & string,
-  effect: Effect.Effect<A, E>
-): Effect.Effect<A, E | InvalidOptionError> =>
-  Effect.acquireUseRelease(take(self, taker), () => effect, () => leave(self))
-
-/** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
-export const lockDuration = (self: Receiving, message: LockedMessage<unknown>, delivery: IncomingDelivery): number => {
-  const age = monotonic(self.clock) - delivery.receivedAt
-  const { enqueued, lockedUntil } = (message as Locked<unknown>).lockTimes()
-  const byOurs = lockedUntil - (self.clock.currentTimeMillisUnsafe() - age)
-  // By the broker's clock alone: it locked the message after it had enqueued it.
-  const most = lockedUntil - enqueued
-  return durationOf(most >= 500 ? Math.min(byOurs, most) : byOurs)
-}
-
-/** A duration of a lock that can be. */
-export const durationOf = (duration: number): number => {
-  // A wall clock that is off gives nonsense; then the lock is taken for the shortest that the service allows. The
-  // embedded broker allows one second, of which the way here has taken some.
-  return duration >= 500 && duration <= longestLock ? duration : 5_000
-}
-
-/** There may be many thousands of them: it keeps what it cannot do without. */
-class DeliveryLock implements lockWheel.Lock {
-  expiresAt: number
-  renewals = 0
-  lost: "failed" | "expired" | undefined = undefined
-  readonly duration: number
-  private readonly delivery: IncomingDelivery
-
-  constructor(delivery: IncomingDelivery, duration: number) {
-    this.delivery = delivery
-    this.duration = duration
-    this.expiresAt = delivery.receivedAt + duration
-  }
-
-  get token(): string {
-    return tokenFromTag(this.delivery.tag)
-  }
-
-  held(): boolean {
-    return this.delivery.holder.isUnsettled(this.delivery)
-  }
-}
-
-/** The lock of a message, as far as this program knows of it. */
-export const lockOf = (
-  self: Receiving,
-  message: LockedMessage<unknown>,
-  delivery: IncomingDelivery
-): lockWheel.Lock => {
-  if (self.session !== undefined) return self.session.lock
-  let lock = delivery.lock as lockWheel.Lock | undefined
-  if (lock === undefined) {
-    const duration = lockDuration(self, message, delivery)
-    lock = new DeliveryLock(delivery, duration)
-    delivery.lock = lock
-  }
-  return lock
-}
-
-/** What a program knows of the lock of a message. Times are milliseconds. */
-export type LockView =
-  | { readonly _tag: "Held"; readonly remaining: number; readonly renewals: number }
-  | { readonly _tag: "Lost"; readonly reason: "failed" | "expired"; readonly renewals: number }
-  | { readonly _tag: "Settled" }
-
-/** The lock of a message that `owner` handed out, and how it is seen now; undefined for a message of another receiver. */
-export const viewOf = (
-  self: Receiving,
-  owner: object,
-  message: LockedMessage<unknown>
-): { readonly lock: lockWheel.Lock; readonly view: LockView } | undefined => {
-  const delivery = Locked.deliveryOf(message, owner)
-  if (delivery === undefined) return undefined
-  const lock = lockOf(self, message, delivery)
-  const { lost, renewals } = lock
-  const remaining = lock.expiresAt - monotonic(self.clock)
-  if (lost !== undefined) return { lock, view: { _tag: "Lost", reason: lost, renewals } }
-  if (!lock.held()) return { lock, view: { _tag: "Settled" } }
-  return remaining > 0
-    ? { lock, view: { _tag: "Held", remaining, renewals } }
-    : { lock, view: { _tag: "Lost", reason: "expired", renewals } }
-}
+/** Runs the only consumer of a receiver's messages. */
+export const consuming = <B, Err>(
+  self: ReceiverState,
+  consumer: Consumer,
+  effect: Effect.Effect<B, Err>
+): Effect.Effect<B, Err | InvalidOptionError> =>
+  Effect.acquireUseRelease(startConsuming(self, consumer), () => effect, () => stopConsuming(self))
 
 /** Renews the lock of a message once. */
 export const renewLock = (
-  self: Receiving,
+  self: WithoutSession,
   message: LockedMessage<unknown>,
   delivery: IncomingDelivery
-): Effect.Effect<DateTime.Utc, LockRenewalError | SessionLockLostError> =>
+): Effect.Effect<DateTime.Utc, LockRenewalError> =>
   Effect.suspend(() => {
     const now = monotonic(self.clock)
     return Effect.map(
       self.namespace.retryPolicy.run(renewLocks(self, [message.lockToken]), { isFinal: errorMap.isLockLost }),
       (times) => {
-        self.wheel.renewed(lockOf(self, message, delivery), now)
+        self.renewal.renewed(MessageLock.of(self, message, delivery), now)
         return times[0]!
       }
     )
   })
 
-export type Handed<A> = LockedMessage<A> | DestructiveMessage<A>
-
 /**
- * The message of a delivery. `undefined` where its lock ran out while it waited, and where it is undecodable and the
- * policy disposed of it; a MessageDecodeError where the policy is to fail.
+ * The message of a delivery, or what the undecodable policy makes of it: `undefined` where it was disposed of, and where the
+ * lock ran out while the delivery waited; the error where the policy is to fail. Without a codec the body is undefined.
  */
-export const handOut = <A>(
-  self: Receiving,
-  owner: object,
+export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>(
+  self: ReceiverState<unknown, D, E>,
   delivery: IncomingDelivery,
-  body: ServiceBusBody.ServiceBusBody<A, never> | undefined,
-  policy: Undecodable
-): Handed<A> | undefined | MessageDecodeError => {
+  body: ServiceBusBody.ServiceBusBody<B, never> | undefined
+): MessageOf<D, B> | E | undefined => {
   let sections: Sections
   let problem: { readonly part: string; readonly description: string }
   try {
     sections = sectionsOf(delivery)
-    const decoded: Result.Result<A | undefined, string> = body === undefined
-      ? Result.succeed(undefined)
+    const decoded: Result.Result<B, string> = body === undefined
+      ? Result.succeed(undefined as B)
       : body.decode(sections.readBody())
     if (Result.isSuccess(decoded)) {
-      const value = decoded.success as A
-      if (self.destructive) return new Destructive(sections, value)
-      const message = new Locked(sections, value, delivery, owner)
-      return isOver(self, message, delivery) ? undefined : message
+      const value = decoded.success
+      if (self.mode === "destructive") return ofMode<D, B>(new Destructive(sections, value))
+      const message = new Locked(sections, value, delivery, self)
+      return isOver(self, message, delivery) ? undefined : ofMode<D, B>(message)
     }
     problem = { part: "body", description: decoded.failure }
   } catch (error) {
     if (!(error instanceof DecodeProblem)) throw error
     problem = { part: "message", description: error.message }
   }
-  if (policy === "deadLetter") {
+  const { disposal, errorOf } = self.undecodable
+  if (disposal === "deadLetter") {
     delivery.holder.dispose([delivery], {
       _tag: "Rejected",
       error: {
         condition: "com.microsoft:dead-letter",
         info: {
           DeadLetterReason: "MessageDecodeError",
-          DeadLetterErrorDescription: cutText(problem.description.toWellFormed())
+          DeadLetterErrorDescription: truncateText(problem.description.toWellFormed())
         }
       }
     })
-    return undefined
-  }
-  delivery.holder.dispose([delivery], abandoned)
-  return policy === "abandon"
-    ? undefined
-    : new MessageDecodeError({ entity: self.entity.path, operation: "receive", ...problem })
+  } else delivery.holder.dispose([delivery], abandoned)
+  return errorOf({ entity: self.entity.path, operation: "receive", ...problem })
 }
 
-/** Whether the lock of a message ended while it waited to be handed out. */
-const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
+/** The mode says which of both it is. */
+const ofMode = <D extends Mode, B>(message: LockedMessage<B> | DestructiveMessage<B>): MessageOf<D, B> =>
+  message as MessageOf<D, B>
+
+/** Whether the lock of a message ended while it waited for its consumer. */
+const isOver = (self: ReceiverState, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
   if (self.session === undefined) {
     const age = monotonic(self.clock) - delivery.receivedAt
-    if (age < 1_000 || age < lockDuration(self, message, delivery)) return false
+    if (age < 1_000 || age < MessageLock.durationOf(self, message, delivery)) return false
   } else if (self.session.ended() === undefined) return false
   delivery.holder.forget(delivery)
   self.expired++
@@ -336,12 +322,11 @@ const isOver = (self: Receiving, message: Locked<unknown>, delivery: IncomingDel
 
 /** The delivery of a message that this receiver handed out and that is not settled. */
 export const deliveryOf = (
-  self: Receiving,
-  owner: object,
+  self: ReceiverState,
   message: LockedMessage<unknown>,
   operation: string
 ): Result.Result<IncomingDelivery, InvalidOptionError | MessageAlreadySettled> => {
-  const delivery = Locked.deliveryOf(message, owner)
+  const delivery = Locked.deliveryOf(message, self)
   if (delivery === undefined) {
     return Result.fail(
       new InvalidOptionError({
@@ -352,7 +337,7 @@ export const deliveryOf = (
       })
     )
   }
-  return delivery.holder.isUnsettled(delivery) && (operation === "withLock" || !self.leaving.has(delivery))
+  return delivery.holder.isUnsettled(delivery) && (operation === "withLock" || !self.copying.has(delivery))
     ? Result.succeed(delivery)
     : Result.fail(
       new MessageAlreadySettled({ entity: self.entity.path, operation, sequenceNumber: message.sequenceNumber })

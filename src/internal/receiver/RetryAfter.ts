@@ -1,5 +1,5 @@
 /**
- * Trying a message again later: a copy of it goes to its own queue, to be enqueued after a delay, and once the broker has
+ * `Settlement.retryAfter`, trying a message again later: a copy of it goes to its own queue, to be enqueued after a delay, and once the broker has
  * accepted the copy the original is completed.
  *
  * At-least-once: a message is never without one of the two. If the program dies between the steps, the original comes again
@@ -32,7 +32,8 @@ import { arePropertiesTooLarge, maxPropertiesSize } from "../message/PropertyQuo
 import type { Namespace } from "../namespace/Namespace.ts"
 import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 
-export interface Rescheduling {
+/** Sends the copies of a receiver's messages. */
+export interface RetryAfterSender {
   /**
    * What a retry comes to: a delay in milliseconds, or the settlement of a message whose schedule is done. Fails before
    * anything is on the wire where the entity or the delay does not allow it.
@@ -48,10 +49,10 @@ export interface Rescheduling {
   ) => Effect.Effect<void, SendError>
 }
 
-/** Nobody waits for so many retries; a sender cannot have a receiver count for longer either. */
+/** More retries than any schedule is followed for: a sender cannot make a receiver count for longer. */
 const mostSteps = 10_000
 
-/** Whether what is sent to the entity comes to its receivers, and to nobody else. A plain name may be any address. */
+/** Whether what is sent to the entity comes to its receivers, and to no others. A plain name may be any address. */
 const isQueue = (entity: ServiceBusEntity.Any): boolean =>
   (entity._tag === "Queue" || entity._tag === "SessionQueue") && !/\/subscriptions\/|\/\$/i.test(entity.path)
 
@@ -59,11 +60,11 @@ export const make = Effect.fnUntraced(function*(options: {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
   readonly clock: Clock.Clock
-}): Effect.fn.Return<Rescheduling, never, Scope.Scope> {
+}): Effect.fn.Return<RetryAfterSender, never, Scope.Scope> {
   const { clock, entity, namespace } = options
   const { timeout } = namespace.options
   const scope = yield* Effect.scope
-  const turn = Semaphore.makeUnsafe(1)
+  const attaching = Semaphore.makeUnsafe(1)
   let link: RecoveringLink.RecoveringLink<SenderLink.SenderLink, AttachError> | undefined
 
   const attach = Effect.uninterruptibleMask((restore) =>
@@ -85,7 +86,7 @@ export const make = Effect.fnUntraced(function*(options: {
   )
   const sender = Effect.suspend(() =>
     link?.get ?? Effect.flatMap(
-      turn.withPermits(1)(Effect.suspend(() => link === undefined ? attach : Effect.succeed(link))),
+      attaching.withPermits(1)(Effect.suspend(() => link === undefined ? attach : Effect.succeed(link))),
       (attached) => attached.get
     )
   )
@@ -104,11 +105,11 @@ export const make = Effect.fnUntraced(function*(options: {
           )
         }
         return Duration.isDuration(delay) || !Schedule.isSchedule(delay)
-          ? checked(entity, delay)
+          ? checkedDelay(entity, delay)
           : Effect.flatMap(
             stepOf(delay, message),
             (step): Effect.Effect<number | Settlement, InvalidOptionError> =>
-              Option.isSome(step) ? checked(entity, step.value) : Effect.succeed(exhausted(message))
+              Option.isSome(step) ? checkedDelay(entity, step.value) : Effect.succeed(exhausted(message))
           )
       }),
     send: (message, delay) =>
@@ -144,7 +145,7 @@ export const make = Effect.fnUntraced(function*(options: {
 /** More than any timestamp has left, in milliseconds: 250,000 years. */
 const longest = 8e15
 
-const checked = (
+const checkedDelay = (
   entity: ServiceBusEntity.Any,
   delay: unknown
 ): Effect.Effect<number, InvalidOptionError> => {

@@ -1,8 +1,8 @@
 /**
- * From settlements as data to what is written: checked as messages are, before anything is on the wire.
+ * The AMQP outcome of a settlement, checked as messages are, before anything is on the wire.
  *
- * Reason and description of a dead letter are cut to what the service takes, for whoever dead-letters with a stack trace wants
- * the message out of the way, not an error.
+ * Reason and description of a dead letter are truncated to what the service takes: a caller that dead-letters with a stack trace
+ * wants the message out of the way, not an error.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -25,30 +25,30 @@ export const abandoned: Extract<Outcome, { readonly _tag: "Modified" }> = {
 /** The most characters of a dead letter's reason, and of its description (.NET's client holds it too). */
 export const maxTextLength = 4096
 
-/** A settlement as it is written. */
-export interface Written {
-  /** With the texts that are written; its properties are a copy, which nobody changes meanwhile. */
+/** A settlement and its outcome. */
+export interface SettlementOutcome {
+  /** With the texts that are written; its properties are a copy, which cannot change meanwhile. */
   readonly settlement: Settlement.Settlement
   readonly outcome: Outcome
-  /** What was cut. */
-  readonly cut: ReadonlyArray<"reason" | "description">
+  /** Which texts were truncated. */
+  readonly truncated: ReadonlyArray<"reason" | "description">
 }
 
 const scratch = new Writer()
 
 const none: ReadonlyArray<never> = []
 
-const completed: Written = { settlement: Settlement.complete, outcome: accepted, cut: none }
+const completed: SettlementOutcome = { settlement: Settlement.complete, outcome: accepted, truncated: none }
 
 /** The AMQP outcome of a settlement (Service Bus protocol guide). What is no settlement is refused too. */
-export const written = (
+export const make = (
   entity: ServiceBusEntity.Any,
   settlement: Settlement.Settlement
-): Result.Result<Written, MessageEncodeError | InvalidOptionError> => {
+): Result.Result<SettlementOutcome, MessageEncodeError | InvalidOptionError> => {
   if (settlement === Settlement.complete) return Result.succeed(completed)
   try {
     return Settlement.isSettlement(settlement)
-      ? Result.succeed(writtenOf(settlement))
+      ? Result.succeed(outcomeOf(settlement))
       : Result.fail(
         new InvalidOptionError({
           entity: entity.path,
@@ -65,27 +65,27 @@ export const written = (
   }
 }
 
-const writtenOf = (settlement: Settlement.Settlement): Written => {
+const outcomeOf = (settlement: Settlement.Settlement): SettlementOutcome => {
   switch (settlement._tag) {
     case "Complete":
       return completed
     case "Abandon": {
       const annotations = propertiesOf(settlement.properties)
       const outcome: Outcome = annotations === undefined ? abandoned : { ...abandoned, annotations }
-      return { settlement: { _tag: "Abandon", properties: annotations }, outcome, cut: none }
+      return { settlement: { _tag: "Abandon", properties: annotations }, outcome, truncated: none }
     }
     case "Defer": {
       const annotations = propertiesOf(settlement.properties)
       return {
         settlement: { _tag: "Defer", properties: annotations },
         outcome: { _tag: "Modified", undeliverableHere: true, annotations },
-        cut: none
+        truncated: none
       }
     }
     case "DeadLetter": {
-      const cut: Array<"reason" | "description"> = []
-      const reason = textOf("reason", settlement.reason, cut)
-      const description = textOf("description", settlement.description, cut)
+      const truncated: Array<"reason" | "description"> = []
+      const reason = textOf("reason", settlement.reason, truncated)
+      const description = textOf("description", settlement.description, truncated)
       const properties = propertiesOf(settlement.properties)
       return {
         settlement: { _tag: "DeadLetter", reason, description, properties },
@@ -100,12 +100,12 @@ const writtenOf = (settlement: Settlement.Settlement): Written => {
             }
           }
         },
-        cut
+        truncated
       }
     }
     // Once its copy is accepted.
     case "RetryAfter":
-      return { settlement: { _tag: "RetryAfter", delay: delayOf(settlement) }, outcome: accepted, cut: none }
+      return { settlement: { _tag: "RetryAfter", delay: delayOf(settlement) }, outcome: accepted, truncated: none }
   }
 }
 
@@ -122,18 +122,18 @@ const delayOf = ({ delay }: Settlement.RetryAfter): Settlement.RetryAfter["delay
 const textOf = <const Part extends string>(
   part: Part,
   value: string | undefined,
-  cut: Array<Part>
+  truncated: Array<Part>
 ): string | undefined => {
   if (value === undefined) return undefined
   if (typeof value !== "string") return MessageEncoder.refuse(part, "it must be a string")
-  const text = cutText(value)
-  if (text.length < value.length) cut.push(part)
+  const text = truncateText(value)
+  if (text.length < value.length) truncated.push(part)
   MessageEncoder.encodePart(part, () => scratch.string(text))
   return text
 }
 
 /** As much of a text as the service takes, and no half of a surrogate pair at its end. */
-export const cutText = (text: string): string => {
+export const truncateText = (text: string): string => {
   if (text.length <= maxTextLength) return text
   const last = text.charCodeAt(maxTextLength - 1)
   return text.slice(0, last >= 0xd800 && last < 0xdc00 ? maxTextLength - 1 : maxTextLength)
@@ -147,14 +147,14 @@ const propertiesOf = (properties: Settlement.Properties | undefined): Settlement
 }
 
 /** What can be written of a dead letter that cannot be written as it is, and the names of what is left out or changed. */
-export const writable = (
+export const withoutUnencodable = (
   { description, properties, reason }: Settlement.DeadLetter
 ): { readonly settlement: Settlement.Settlement; readonly omitted: ReadonlyArray<string> } => {
   const omitted: Array<string> = []
   const kept: Record<string, Settlement.Properties[string]> = {}
   const textual = (part: string, value: unknown): string | undefined => {
     if (value === undefined) return undefined
-    const text = typeof value === "string" ? cutText(value.toWellFormed()) : undefined
+    const text = typeof value === "string" ? truncateText(value.toWellFormed()) : undefined
     if (text !== value) omitted.push(part)
     if (text !== undefined) scratch.string(text)
     return text
@@ -180,17 +180,19 @@ export const writable = (
   return { settlement: Settlement.deadLetter({ ...texts, properties: kept }), omitted }
 }
 
-/** Says what was cut of a settlement, once for all of its messages. */
-export const warnOfCut = (entity: string, { cut }: Written): Effect.Effect<void> =>
+/** Warns of what was truncated, once for all messages of a settlement. */
+export const warnOfTruncation = (entity: string, { truncated }: SettlementOutcome): Effect.Effect<void> =>
   Effect.annotateLogs(
     Effect.logWarning(
-      `The ${cut.join(" and the ")} of a dead letter had more than ${maxTextLength} characters and was cut to that`
+      `The ${
+        truncated.join(" and the ")
+      } of a dead letter had more than ${maxTextLength} characters and was cut to that`
     ),
     { entity }
   )
 
 /** The same for settlements that are equal. Values of properties are not compared: those stand for themselves. */
-export const keyOf = (settlement: Settlement.Settlement): unknown => {
+export const groupKeyOf = (settlement: Settlement.Settlement): unknown => {
   try {
     return keyOfSettlement(settlement)
   } catch {

@@ -10,7 +10,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
-import { MessageAlreadySettled, OperationTimeoutError } from "../../ServiceBusError.ts"
+import {
+  MessageAlreadySettled,
+  type MessageDecodeError,
+  OperationTimeoutError,
+  type SessionLockLostError,
+  type SessionSettleError,
+  type SettleError
+} from "../../ServiceBusError.ts"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type { RetryAfter, Settlement } from "../../Settlement.ts"
 import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
@@ -30,12 +37,12 @@ import {
   type Operation,
   type Telemetry
 } from "../telemetry/Telemetry.ts"
-import type * as lockWheel from "./LockRenewal.ts"
-import { deliveryOf, type Receiving } from "./ReceiverState.ts"
-import * as outcomes from "./SettlementOutcome.ts"
+import type * as LockRenewal from "./LockRenewal.ts"
+import { deliveryOf, type Mode, type ReceiverState } from "./ReceiverState.ts"
+import * as SettlementOutcome from "./SettlementOutcome.ts"
 
-/** What a settlement is called in spans and metrics. */
-const names = {
+/** The operation of a settlement, in spans and metrics. */
+const operations = {
   Complete: "complete",
   Abandon: "abandon",
   Defer: "defer",
@@ -45,44 +52,50 @@ const names = {
 
 /** What a settlement makes of a message. */
 export const dispositionOf = (settlement: Settlement): Disposition => {
-  const name = names[settlement._tag]
+  const name = operations[settlement._tag]
   return name === "retry_after" ? "complete" : name
 }
 
 /** Hears what the broker said to the settlement of one message, where many are settled together. */
 export type OnAnswer = (delivery: IncomingDelivery, error: SettlementError | undefined, settlement: Settlement) => void
 
+/** The errors of settling: of a session it is the session's lock that is lost, of other receivers the message's. */
+export type SettleErrorOf<L> = [L] extends [never] ? SettleError : SessionSettleError
+
 /** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
-export const settle = (
-  self: Receiving,
-  owner: object,
+export const settle = <L extends SessionLockLostError>(
+  self: ReceiverState<unknown, Mode, MessageDecodeError, L>,
   messages: ReadonlyArray<LockedMessage<unknown>>,
   settlement: Settlement,
   onAnswer?: OnAnswer
-): Effect.Effect<void, SettlementError> => {
-  return Effect.suspend(() => {
+): Effect.Effect<void, SettleErrorOf<L>> => {
+  const settling: Effect.Effect<void, SettlementError> = Effect.suspend(() => {
     if (!Array.isArray(messages)) {
       return Effect.fail(outOfRange(self.entity.path, "messages", "an array of messages that this receiver received"))
     }
-    const written = outcomes.written(self.entity, settlement)
-    if (Result.isFailure(written)) return Effect.fail(written.failure)
-    const what = written.success
-    const settling = (hear: OnAnswer | undefined) => settleAll(self, owner, messages, what, hear)
+    const checked = SettlementOutcome.make(self.entity, settlement)
+    if (Result.isFailure(checked)) return Effect.fail(checked.failure)
+    const made = checked.success
+    const settle = (onAnswer: OnAnswer | undefined) => settleAll(self, messages, made, onAnswer)
     // There is nothing to tell of no messages.
-    if (messages.length === 0) return settling(onAnswer)
-    const { _tag } = what.settlement
-    const name = names[_tag]
-    const told = new Told(self.telemetry, name, dispositionOf(what.settlement), messages)
-    const hear = messages.length === 1 && _tag !== "RetryAfter" ? onAnswer : told.hearing(onAnswer)
-    const run = self.telemetry.run(name, () => settling(hear), told)
-    return what.cut.length === 0 ? run : Effect.andThen(outcomes.warnOfCut(self.entity.path, what), run)
+    if (messages.length === 0) return settle(onAnswer)
+    const { _tag } = made.settlement
+    const operation = operations[_tag]
+    const telemetry = new SettlementTelemetry(self.telemetry, operation, dispositionOf(made.settlement), messages)
+    const answered = messages.length === 1 && _tag !== "RetryAfter" ? onAnswer : telemetry.counting(onAnswer)
+    const run = self.telemetry.run(operation, () => settle(answered), telemetry)
+    return made.truncated.length === 0
+      ? run
+      : Effect.andThen(SettlementOutcome.warnOfTruncation(self.entity.path, made), run)
   })
+  // Links and nodes serve both, and their types say so; the answers of each are told apart where they are made.
+  return settling as Effect.Effect<void, SettleErrorOf<L>>
 }
 
-/** What is told of one settlement. */
-class Told implements Hooks<void> {
+/** The telemetry of one settlement. */
+class SettlementTelemetry implements Hooks<void> {
   private readonly telemetry: Telemetry
-  private readonly name: Operation
+  private readonly operation: Operation
   private readonly disposition: Disposition
   private readonly messages: ReadonlyArray<LockedMessage<unknown>>
   /** How many messages were settled as what, where they do not have one answer for all. */
@@ -90,12 +103,12 @@ class Told implements Hooks<void> {
 
   constructor(
     telemetry: Telemetry,
-    name: Operation,
+    operation: Operation,
     disposition: Disposition,
     messages: ReadonlyArray<LockedMessage<unknown>>
   ) {
     this.telemetry = telemetry
-    this.name = name
+    this.operation = operation
     this.disposition = disposition
     this.messages = messages
   }
@@ -115,7 +128,7 @@ class Told implements Hooks<void> {
   }
 
   /** Counts what is answered: some may be refused, and a schedule that is done has its message dead-lettered. */
-  hearing(onAnswer: OnAnswer | undefined): OnAnswer {
+  counting(onAnswer: OnAnswer | undefined): OnAnswer {
     const counts: Partial<Record<Disposition, number>> = this.counts = {}
     return (delivery, error, said) => {
       if (error === undefined) {
@@ -127,34 +140,35 @@ class Told implements Hooks<void> {
   }
 
   onSuccess(_: void, span: Tracer.Span | undefined): void {
-    if (this.counts === undefined) return this.telemetry.countSettled(this.name, this.disposition, 1)
-    this.tell()
+    if (this.counts === undefined) return this.telemetry.countSettled(this.operation, this.disposition, 1)
+    this.report()
     if (this.counts.dead_letter === this.messages.length) {
       span?.attribute("messaging.servicebus.disposition_status", "dead_letter")
     }
   }
 
   onFailure(): void {
-    this.tell()
+    this.report()
   }
 
-  private tell(): void {
+  private report(): void {
     const { counts = {} } = this
-    for (const as of Object.keys(counts) as Array<Disposition>) this.telemetry.countSettled(this.name, as, counts[as]!)
+    for (const as of Object.keys(counts) as Array<Disposition>) {
+      this.telemetry.countSettled(this.operation, as, counts[as]!)
+    }
   }
 }
 
 const settleAll = (
-  self: Receiving,
-  owner: object,
+  self: ReceiverState,
   messages: ReadonlyArray<LockedMessage<unknown>>,
-  { outcome, settlement }: outcomes.Written,
+  { outcome, settlement }: SettlementOutcome.SettlementOutcome,
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettlementError> =>
   Effect.suspend((): Effect.Effect<void, SettlementError> => {
     const deliveries: Array<IncomingDelivery> = []
     for (const message of messages) {
-      const delivery = deliveryOf(self, owner, message, "settle")
+      const delivery = deliveryOf(self, message, "settle")
       if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
       deliveries.push(delivery.success)
     }
@@ -162,12 +176,12 @@ const settleAll = (
     const ended = self.session?.ended()
     if (ended !== undefined) return Effect.fail(ended)
     return settlement._tag === "RetryAfter"
-      ? settleLater(self, messages, deliveries, settlement, onAnswer)
-      : settleHeld(self, deliveries, settlement, outcome, onAnswer)
+      ? settleByCopy(self, messages, deliveries, settlement, onAnswer)
+      : settleOnLink(self, deliveries, settlement, outcome, onAnswer)
   })
 
-const settleHeld = (
-  self: Receiving,
+const settleOnLink = (
+  self: ReceiverState,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
   outcome: Outcome,
@@ -178,14 +192,14 @@ const settleHeld = (
   // A session's lock goes with its link.
   const isGone = session === undefined && link.link.dead() !== undefined
   if (!isHere || isGone) {
-    return noticed(self, deliveries, settleElsewhere(self, deliveries, settlement, false, onAnswer))
+    return notifyingWatchers(self, deliveries, settleByToken(self, deliveries, settlement, false, onAnswer))
   }
   /** What the peer was too busy for: its lock holds, and by that it can be asked again. */
   let busy: { readonly error: SettlementError; readonly deliveries: Array<IncomingDelivery> } | undefined
   let other: SettlementError | undefined
   /** What needs no other answer. One that is settled alone ends with its own. */
   const answered: Array<IncomingDelivery> = []
-  const told = (delivery: IncomingDelivery, error: SettlementError | undefined): void => {
+  const onEach = (delivery: IncomingDelivery, error: SettlementError | undefined): void => {
     if (error?._tag === "ServiceBusServerBusyError") {
       return void (busy ??= { error, deliveries: [] }).deliveries.push(delivery)
     }
@@ -193,26 +207,26 @@ const settleHeld = (
     other ??= error
     onAnswer?.(delivery, error, settlement)
   }
-  const failing = Effect.catch(link.settle(deliveries, outcome, told), (error) => {
+  const failing = Effect.catch(link.settle(deliveries, outcome, onEach), (error) => {
     const first = other ?? busy?.error
     if (link.link.dead() === undefined) {
       if (busy === undefined) return Effect.fail(error)
       // A peer that is slow is not asked twice.
-      const isSilent = answered.length + busy.deliveries.length < deliveries.length
-      const left = other ?? (isSilent ? silent(self) : undefined)
-      const settled = again(self, busy.deliveries, settlement, busy.error, onAnswer)
+      const isUnanswered = answered.length + busy.deliveries.length < deliveries.length
+      const left = other ?? (isUnanswered ? unanswered(self) : undefined)
+      const settled = settleAgain(self, busy.deliveries, settlement, busy.error, onAnswer)
       return left === undefined ? settled : Effect.andThen(settled, Effect.fail(left))
     }
     if (session !== undefined || first === undefined && !RetryPolicy.isRetryable(error)) return Effect.fail(error)
     const known = new Set(answered)
     const rest = deliveries.filter((delivery) => !known.has(delivery))
-    const settled = settleElsewhere(self, rest, settlement, true, onAnswer)
+    const settled = settleByToken(self, rest, settlement, true, onAnswer)
     return other === undefined ? settled : Effect.andThen(settled, Effect.fail(other))
   })
-  return noticed(self, deliveries, failing)
+  return notifyingWatchers(self, deliveries, failing)
 }
 
-const silent = (self: Receiving): OperationTimeoutError =>
+const unanswered = (self: ReceiverState): OperationTimeoutError =>
   new OperationTimeoutError({
     entity: self.entity.path,
     operation: "settle",
@@ -221,8 +235,8 @@ const silent = (self: Receiving): OperationTimeoutError =>
   })
 
 /** Asks a peer that was busy again, once it can be asked, as often as the client's retries allow. */
-const again = (
-  self: Receiving,
+const settleAgain = (
+  self: ReceiverState,
   busy: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
   error: SettlementError,
@@ -236,16 +250,16 @@ const again = (
     retryPolicy.applyAdvice(error)
     // They are still ours, and nothing is said of those.
     if (!retryPolicy.isRetried(error)) return Effect.fail(error)
-    return settleElsewhere(self, busy, settlement, false, onAnswer)
+    return settleByToken(self, busy, settlement, false, onAnswer)
   })
 
 /** Has those who watch the locks of deliveries see what became of them. */
-const noticed = (
-  self: Receiving,
+const notifyingWatchers = (
+  self: ReceiverState,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settling: Effect.Effect<void, SettlementError>
 ): Effect.Effect<void, SettlementError> =>
-  self.wheel.isWatched()
+  self.renewal.isWatched()
     ? Effect.onExit(settling, (exit) =>
       Effect.sync(() => {
         const isLost = Exit.isFailure(exit) && deliveries.length === 1 &&
@@ -253,17 +267,17 @@ const noticed = (
             Cause.isFailReason(reason) && reason.error._tag === "MessageLockLostError"
           )
         for (const delivery of deliveries) {
-          const lock = delivery.lock as lockWheel.Lock | undefined
+          const lock = delivery.lock as LockRenewal.Lock | undefined
           if (lock === undefined) continue
           if (isLost) lock.lost ??= "expired"
-          self.wheel.changed(lock)
+          self.renewal.changed(lock)
         }
       }))
     : settling
 
-/** Sends a copy of each message and completes those whose copy was accepted. Each stands for itself. */
-const settleLater = (
-  self: Receiving,
+/** `Settlement.retryAfter`: sends a copy of each message and completes those whose copy was accepted, each by itself. */
+const settleByCopy = (
+  self: ReceiverState,
   messages: ReadonlyArray<LockedMessage<unknown>>,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: RetryAfter,
@@ -274,22 +288,22 @@ const settleLater = (
     if (distinct.size < deliveries.length) {
       return Effect.fail(new MessageAlreadySettled({ entity: self.entity.path, operation: "settle" }))
     }
-    for (const delivery of distinct) self.leaving.add(delivery)
+    for (const delivery of distinct) self.copying.add(delivery)
     const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlementError> => {
       const finish = (said: Settlement, outcome: Outcome) =>
-        settleHeld(self, [delivery], said, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, said)))
-      return Effect.flatMap(self.rescheduling.plan(message, settlement), (plan) => {
+        settleOnLink(self, [delivery], said, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, said)))
+      return Effect.flatMap(self.retryAfter.plan(message, settlement), (plan) => {
         if (typeof plan !== "number") {
-          return Effect.flatMap(Effect.fromResult(outcomes.written(self.entity, plan)), (said) =>
+          return Effect.flatMap(Effect.fromResult(SettlementOutcome.make(self.entity, plan)), (said) =>
             finish(said.settlement, said.outcome))
         }
-        // Once the copy is accepted, nobody keeps the original from being completed.
+        // Once the copy is accepted, no interruption keeps the original from being completed.
         return Effect.uninterruptibleMask((restore) =>
-          Effect.andThen(restore(self.rescheduling.send(message, plan)), finish(settlement, accepted))
+          Effect.andThen(restore(self.retryAfter.send(message, plan)), finish(settlement, accepted))
         )
       }).pipe(
         Effect.ensuring(Effect.sync(() =>
-          self.leaving.delete(delivery)
+          self.copying.delete(delivery)
         )),
         Effect.tapError((error) =>
           Effect.sync(() => {
@@ -303,7 +317,7 @@ const settleLater = (
       Effect.forEach(messages, (message, i) => Effect.exit(one(message, deliveries[i]!)), { concurrency: 100 }),
       (exits) => exits.find(Exit.isFailure) ?? Effect.void
     ).pipe(Effect.ensuring(Effect.sync(() => {
-      for (const delivery of distinct) self.leaving.delete(delivery)
+      for (const delivery of distinct) self.copying.delete(delivery)
     })))
   })
 
@@ -312,10 +326,10 @@ const settleLater = (
  * everything that is said of it goes over `$management`.
  */
 export class LinklessHolder implements Holder {
-  private readonly self: Receiving
+  private readonly self: ReceiverState
   private readonly unsettled = new Set<IncomingDelivery>()
 
-  constructor(self: Receiving) {
+  constructor(self: ReceiverState) {
     this.self = self
   }
 
@@ -334,7 +348,7 @@ export class LinklessHolder implements Holder {
 
   dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
     const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
-    if (held.length > 0) this.self.fork(Effect.ignore(settleElsewhere(this.self, held, settlementOf(outcome), false)))
+    if (held.length > 0) this.self.fork(Effect.ignore(settleByToken(this.self, held, settlementOf(outcome), false)))
   }
 }
 
@@ -351,22 +365,22 @@ const settlementOf = (outcome: Outcome): Settlement => {
 }
 
 /**
- * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `asked` says that the link
+ * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `mayBeSettled` says that the link
  * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
  */
-export const settleElsewhere = (
-  self: Receiving,
+export const settleByToken = (
+  self: ReceiverState,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
-  asked: boolean,
+  mayBeSettled: boolean,
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettlementError> => {
   const { entity, namespace } = self
-  if (!asked && new Set(deliveries).size < deliveries.length) {
+  if (!mayBeSettled && new Set(deliveries).size < deliveries.length) {
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
   }
   for (const delivery of deliveries) delivery.holder.forget(delivery)
-  const lost = !asked ? undefined : new OperationTimeoutError({
+  const lost = !mayBeSettled ? undefined : new OperationTimeoutError({
     entity: entity.path,
     operation: "settle",
     outcome: "unknown",
@@ -376,7 +390,7 @@ export const settleElsewhere = (
   const waiting = new Set(deliveries)
   const settleOne = (delivery: IncomingDelivery): Effect.Effect<void, SettlementError> => {
     waiting.delete(delivery)
-    let uncertain = asked
+    let uncertain = mayBeSettled
     /** Whether a request may be with the peer that has not answered it: interrupting does not take it back. */
     let isOut = false
     const request = namespace.withManagementNode(entity.path, self.isOpen, (node, timeout) => {
@@ -400,7 +414,7 @@ export const settleElsewhere = (
       Effect.onError((cause) =>
         Effect.sync(() => {
           const isLost = cause.reasons.some((reason) => Cause.isFailReason(reason) && errorMap.isLockLost(reason.error))
-          // As far as anybody knows it is not settled: it may be tried again.
+          // As far as is known it is not settled: it may be tried again.
           if (!uncertain && !isLost && !isOut) delivery.holder.hold(delivery)
         })
       )
@@ -419,7 +433,7 @@ export const settleElsewhere = (
     (exits) => exits.find(Exit.isFailure) ?? Effect.void
   ).pipe(Effect.onInterrupt(() =>
     Effect.sync(() => {
-      if (!asked) { for (const delivery of waiting) delivery.holder.hold(delivery) }
+      if (!mayBeSettled) { for (const delivery of waiting) delivery.holder.hold(delivery) }
     })
   ))
 }

@@ -1,5 +1,5 @@
 /**
- * The receiver behind a session: a link that the broker gave a session with, the lock on that session, and what makes it
+ * A session that is held: a link that the broker gave a session with, the lock on that session, and what makes it
  * lost. It is never attached again: a session's lock goes with its link.
  */
 import * as Clock from "effect/Clock"
@@ -30,29 +30,36 @@ import * as SessionManagement from "../management/SessionManagement.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import { closedOnFailure } from "../namespace/RecoveringLink.ts"
-import { handingOver } from "../receiver/Handover.ts"
-import * as lockWheel from "../receiver/LockRenewal.ts"
-import { durationOf, type Receiving } from "../receiver/ReceiverState.ts"
-import * as rescheduling from "../receiver/RetryAfter.ts"
+import * as Handover from "../receiver/Handover.ts"
+import * as LockRenewal from "../receiver/LockRenewal.ts"
+import * as MessageLock from "../receiver/MessageLock.ts"
+import type { Mode, ReceiverState, UndecodablePolicy } from "../receiver/ReceiverState.ts"
+import * as RetryAfter from "../receiver/RetryAfter.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
 
-export interface Options {
+export interface Options<out A, out D extends Mode, out E extends MessageDecodeError> {
   readonly entity: ServiceBusEntity.Any
+  readonly body: ServiceBusBody.ServiceBusBody<A, never>
   readonly namespace: Namespace
   /** `null` for the next one there is. */
   readonly id: string | null
   /** How long the broker may wait for the next one, in milliseconds. */
   readonly wait: number
   readonly prefetch: number
-  readonly destructive: boolean
+  readonly mode: D
+  readonly undecodable: UndecodablePolicy<E>
   /** For how long its lock is renewed, in milliseconds. */
   readonly maxLockRenewal: number
   readonly telemetry: Telemetry
 }
 
 /** A session that was accepted. */
-export interface Accepted {
-  readonly receiving: Receiving
+export interface Accepted<
+  out A = unknown,
+  out D extends Mode = Mode,
+  out E extends MessageDecodeError = MessageDecodeError
+> {
+  readonly state: ReceiverState<A, D, E, SessionLockLostError>
   readonly id: string
   /** When its lock ends by the broker's clock, as far as it has said. */
   readonly lockedUntil: () => DateTime.Utc
@@ -66,12 +73,12 @@ const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
   error._tag === "OperationTimeoutError" && error.condition === "com.microsoft:timeout"
 
 /**
- * Accepts a session. `None` where there was none in time. A session that another receiver has is no reason to try again:
- * whoever asked decides.
+ * Accepts a session. `None` where there was none in time. A session that another receiver has is no reason to try again: the
+ * caller decides.
  */
-export const accept = (
-  options: Options
-): Effect.Effect<Option.Option<Accepted>, AcceptSessionError, Scope.Scope> =>
+export const accept = <A, D extends Mode, E extends MessageDecodeError>(
+  options: Options<A, D, E>
+): Effect.Effect<Option.Option<Accepted<A, D, E>>, AcceptSessionError, Scope.Scope> =>
   Effect.clockWith((clock) => {
     let mine: Scope.Closeable | undefined
     const attach = attachIn(options, (scope) => {
@@ -79,7 +86,7 @@ export const accept = (
     })
     // One try; what comes to nothing leaves nothing in the caller's scope.
     const attached = closedOnFailure(attach, (attached) => attached !== undefined && "id" in attached)
-    return handingOver(
+    return Handover.run(
       options.telemetry.runAccept(
         Effect.flatMap(
           options.namespace.retryPolicy.runIdempotent(
@@ -96,20 +103,20 @@ export const accept = (
               : Effect.map(Scope.provide(hold(options, attached.receiver, attached.id), mine!), Option.some)
         )
       ),
-      // A session that nobody has would be held until the caller's scope closes.
+      // A session without a caller would be held until the caller's scope closes.
       () => mine && Scope.close(mine, Exit.void)
     )
   })
 
-const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
+const attachIn = (options: Options<unknown, Mode, MessageDecodeError>, onScope: (own: Scope.Closeable) => void) =>
   Effect.gen(function*() {
     // The one of `closedOnFailure`.
     onScope((yield* Scope.Scope) as Scope.Closeable)
-    const { destructive, entity, id, namespace, prefetch, wait } = options
+    const { entity, id, mode, namespace, prefetch, wait } = options
     const session = yield* namespace.session(entity.path)
     const receiver = yield* ReceiverLink.make(session, {
       entity: entity.path,
-      destructive,
+      destructive: mode === "destructive",
       timeout: namespace.options.timeout,
       session: { id, wait }
     })
@@ -136,7 +143,11 @@ const attachIn = (options: Options, onScope: (own: Scope.Closeable) => void) =>
     )
   )
 
-const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.ReceiverLink, id: string) {
+const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDecodeError>(
+  options: Options<A, D, E>,
+  link: ReceiverLink.ReceiverLink,
+  id: string
+) {
   const { entity, namespace, telemetry } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
@@ -153,7 +164,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.Re
   }
   const lose = (error: SessionLockLostError): void => {
     if (end !== undefined) return
-    // Whoever waits for it goes on at once, and must find it lost.
+    // A fiber that waits for it goes on at once, and must find it lost.
     finish(error)
     Deferred.doneUnsafe(isLost, Effect.fail(error))
   }
@@ -181,8 +192,8 @@ const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.Re
     )
   )
 
-  const duration = durationOf(until - clock.currentTimeMillisUnsafe())
-  const lock: lockWheel.Lock = {
+  const duration = MessageLock.plausible(until - clock.currentTimeMillisUnsafe())
+  const lock: LockRenewal.Lock = {
     token: id,
     expiresAt: began + duration,
     duration,
@@ -194,17 +205,18 @@ const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.Re
   const renew = Effect.suspend(() => {
     const now = monotonic(clock)
     return Effect.tap(
-      asking(receiving, id, SessionManagement.renewLock),
+      request(state, id, SessionManagement.renewLock),
       (expiration) =>
         Effect.sync(() => {
           until = DateTime.toEpochMillis(expiration)
-          wheel.renewed(lock, now)
+          renewal.renewed(lock, now)
         })
     )
   })
-  const wheel = yield* lockWheel.make({ renew: () => renew, onResult: telemetry.countRenewed })
-  const receiving: Receiving = {
+  const renewal = yield* LockRenewal.make({ renew: () => renew, onResult: telemetry.countRenewed })
+  const state: ReceiverState<A, D, E, SessionLockLostError> = {
     entity,
+    body: options.body,
     namespace,
     link,
     attached: Effect.as(isOpen, link),
@@ -218,18 +230,19 @@ const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.Re
         return () => hooks.delete(hook)
       }
     },
-    destructive: options.destructive,
+    mode: options.mode,
+    undecodable: options.undecodable,
     prefetch: options.prefetch,
-    wheel,
+    renewal,
     clock,
     telemetry,
     fork: Effect.runForkWith(context),
-    rescheduling: yield* rescheduling.make({ entity, namespace, clock }),
-    leaving: new Set(),
-    taker: undefined,
+    retryAfter: yield* RetryAfter.make({ entity, namespace, clock }),
+    copying: new Set(),
+    consumer: undefined,
     expired: 0
   }
-  wheel.keep(lockWheel.kept(lock, began + options.maxLockRenewal, (reason, cause) =>
+  renewal.keep(LockRenewal.keptLock(lock, began + options.maxLockRenewal, (reason, cause) =>
     lose(
       new SessionLockLostError({
         entity: entity.path,
@@ -241,7 +254,7 @@ const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.Re
       })
     )))
   return {
-    receiving,
+    state,
     id,
     lockedUntil: () => DateTime.makeUnsafe(until),
     renew: telemetry.run(
@@ -249,14 +262,14 @@ const hold = Effect.fnUntraced(function*(options: Options, link: ReceiverLink.Re
       () => namespace.retryPolicy.run(renew, { isFinal: errorMap.isLockLost })
     ),
     lost: Deferred.await(isLost)
-  } satisfies Accepted
+  } satisfies Accepted<A, D, E>
 })
 
 /** A request on behalf of a session that is held. */
-const asking = <A, E>(
-  { entity, isOpen, link, namespace }: Pick<Receiving, "entity" | "isOpen" | "link" | "namespace">,
+const request = <A, E>(
+  { entity, isOpen, link, namespace }: Pick<ReceiverState, "entity" | "isOpen" | "link" | "namespace">,
   id: string,
-  request: (node: RequestResponseLink, options: {
+  send: (node: RequestResponseLink, options: {
     readonly entity: string
     readonly sessionId: string
     readonly link: string
@@ -266,7 +279,7 @@ const asking = <A, E>(
   namespace.withManagementNode(
     entity.path,
     isOpen,
-    (node, timeout) => request(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout })
+    (node, timeout) => send(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout })
   )
 
 /** The state of a session by its codec. */
@@ -275,10 +288,9 @@ export const getState = <S>(
   codec: ServiceBusBody.ServiceBusBody<S>
 ): Effect.Effect<Option.Option<S>, SessionStateError> =>
   Effect.flatMap(
-    self.receiving.telemetry.run(
+    self.state.telemetry.run(
       "get_session_state",
-      () =>
-        self.receiving.namespace.retryPolicy.runIdempotent(asking(self.receiving, self.id, SessionManagement.getState))
+      () => self.state.namespace.retryPolicy.runIdempotent(request(self.state, self.id, SessionManagement.getState))
     ),
     (bytes) => {
       if (bytes === undefined) return Effect.succeed(Option.none())
@@ -287,7 +299,7 @@ export const getState = <S>(
         ? Effect.succeed(Option.some(decoded.success))
         : Effect.fail(
           new MessageDecodeError({
-            entity: self.receiving.entity.path,
+            entity: self.state.entity.path,
             operation: "getSessionState",
             part: "session state",
             description: decoded.failure
@@ -309,7 +321,7 @@ export const setState = <S>(
       if (Result.isFailure(encoded)) {
         return Effect.fail(
           new MessageEncodeError({
-            entity: self.receiving.entity.path,
+            entity: self.state.entity.path,
             operation: "setSessionState",
             part: "session state",
             description: encoded.failure
@@ -318,12 +330,8 @@ export const setState = <S>(
       }
       bytes = encoded.success
     }
-    return self.receiving.telemetry.run("set_session_state", () =>
-      self.receiving.namespace.retryPolicy.run(
-        asking(
-          self.receiving,
-          self.id,
-          (node, options) => SessionManagement.setState(node, { ...options, state: bytes })
-        )
+    return self.state.telemetry.run("set_session_state", () =>
+      self.state.namespace.retryPolicy.run(
+        request(self.state, self.id, (node, options) => SessionManagement.setState(node, { ...options, state: bytes }))
       ))
   })
