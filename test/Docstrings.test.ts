@@ -78,6 +78,29 @@ const problemsOf = (module: CodeBlocks.Page): ReadonlyArray<string> =>
     return problems.map((problem) => `${module.path}: ${name} ${problem}`)
   })
 
+/** The interfaces of what users hold: each function, Effect and Stream in them is an operation. */
+const operations: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "src/ServiceBusSender.ts": ["ServiceBusSender"],
+  "src/ServiceBusReceiver.ts": ["Reading", "Settling", "ServiceBusReceiver"],
+  "src/ServiceBusSession.ts": ["Held"],
+  "src/ServiceBusProcessor.ts": ["Processor", "SessionProcessor"]
+}
+
+/** A variant says what it is a variant of, and has no example of its own. */
+const isVariant = (doc: string) => /\/\*\*\s+(?:\* )?(?:`\w+` |Settles with `|As `)/.test(doc)
+
+const undocumentedMembers = ({ path, text }: CodeBlocks.Page): ReadonlyArray<string> =>
+  (operations[path] ?? []).flatMap((name) => {
+    const body = new RegExp(`^export interface ${name}\\b[\\s\\S]*?^\\}`, "m").exec(text)?.[0] ?? ""
+    const members = Array.from(
+      body.matchAll(/^ {2}(?:(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\n {2})?readonly (\w+): (?=[<({]|Effect\.|Stream\.)/gm)
+    )
+    assert.isAbove(members.length, 0, `${path}: ${name} has no operations`)
+    return members.filter(([, doc = ""]) => !doc.includes("@example") && !isVariant(doc)).map(([, , member]) =>
+      `${path}: ${name}.${member} has no @example`
+    )
+  })
+
 /** What is written anew at present. */
 const open = new Set(
   [
@@ -96,12 +119,34 @@ describe("the docstrings of the public modules", () => {
     if (module.path === "src/index.ts" || open.has(module.path)) continue
     it(module.path, () => {
       assert.isAbove(exportsOf(module).length, 0)
-      assert.deepStrictEqual(problemsOf(module), [])
+      assert.deepStrictEqual([...problemsOf(module), ...undocumentedMembers(module)], [])
       if (module.path !== "src/emulator/Controls.ts") {
         assert.match(module.text, /^\/\*\*\n(?: \*.*\n)* \* @module.*\n \* @since \d/)
       }
     })
   }
+
+  it("an operation without an example is found", () => {
+    const text = [
+      "export interface ServiceBusSender {",
+      "  /**",
+      "   * Sends.",
+      "   *",
+      "   * @example",
+      "   */",
+      "  readonly send: () => void",
+      "  /** `send` without waiting. */",
+      "  readonly sendLater: () => void",
+      "  /** Cancels. */",
+      "  readonly cancel: Effect.Effect<void>",
+      "  /** The path. */",
+      "  readonly entity: string",
+      "}"
+    ].join("\n")
+    assert.deepStrictEqual(undocumentedMembers({ path: "src/ServiceBusSender.ts", text }), [
+      "src/ServiceBusSender.ts: ServiceBusSender.cancel has no @example"
+    ])
+  })
 
   it("a docstring that lacks something is found", () => {
     const text = [
