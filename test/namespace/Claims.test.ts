@@ -107,11 +107,11 @@ describe("tokens", () => {
     Effect.gen(function*() {
       const { get, token, tokens } = given([minutes(60), new Error("down"), minutes(60), minutes(60)])
       const first = yield* token
-      tokens.refused(first)
+      tokens.drop(first)
       yield* failsWith("CredentialError")(get())
       assert.strictEqual(yield* get(), "token 3")
       // That the first one is refused once more changes nothing.
-      tokens.refused(first)
+      tokens.drop(first)
       assert.strictEqual(yield* get(), "token 3")
     }))
 
@@ -120,11 +120,11 @@ describe("tokens", () => {
       const { asked, get, tokens } = given([minutes(60), new Error("down"), minutes(60)])
       assert.strictEqual(yield* get(), "token 1")
       // It was given just now.
-      tokens.doubt(0)
+      tokens.refreshNext(0)
       assert.strictEqual(yield* get(), "token 1")
       assert.strictEqual(asked(), 1)
       yield* TestClock.adjust("1 minute")
-      tokens.doubt(minutes(1))
+      tokens.refreshNext(minutes(1))
       assert.strictEqual(yield* get(), "token 1")
       assert.strictEqual(asked(), 2)
       assert.strictEqual(yield* get(), "token 3")

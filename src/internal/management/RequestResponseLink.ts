@@ -1,10 +1,10 @@
 /**
- * Requests and responses over a pair of links on one session: how `$cbs` and `$management` are spoken to (AMQP
- * management, WD 09; Service Bus protocol guide). Requests run side by side; a response finds its request by
- * correlation-id.
+ * Requests and responses over a pair of links on one session, for the nodes `$cbs` and `$management` (AMQP management, WD 09;
+ * Service Bus protocol guide). Requests run side by side, and a response finds its request by its correlation-id. The links
+ * belong to the scope; each request has its time-out.
  *
- * A request that was on the wire when its link died has an unknown outcome, like a message that was sent; only what does
- * no harm when it is made twice fails as the link did.
+ * A request that was on the wire when its link died has an unknown outcome, like a message that was sent; only one that
+ * may be repeated fails as the link did.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -44,7 +44,7 @@ export interface Options {
   readonly entity: string
   /** Milliseconds for attaching, and for each request. */
   readonly timeout: number
-  /** Whether a request does no harm when it is made twice: then one whose link dies fails as the link did. */
+  /** Whether requests may be repeated: then one whose link dies fails as the link did. */
   readonly repeatable?: boolean
 }
 
@@ -200,7 +200,7 @@ const refusalOf = (outcome: Outcome | undefined): AmqpError | undefined => {
   }
 }
 
-/** One request on its way. */
+/** A request that was sent and is not answered. */
 class PendingRequest implements DeliveryOwner, Deadlines.Expiring {
   expiresAt = 0
   private done = false

@@ -1,6 +1,6 @@
 /**
- * A message by its AMQP sections (AMQP 1.0 section 3.2), with the AMQP type of every value, and its bytes: nothing is
- * interpreted, no codec is asked. What is received can so be sent, kept or inspected exactly as it is.
+ * A message by its AMQP sections (AMQP 1.0 section 3.2), with the AMQP type of every value, to bytes and back. Nothing is
+ * interpreted and no codec of a contract is used, so that what was received can be sent, kept or inspected exactly as it is.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"

@@ -1,5 +1,5 @@
 /**
- * The copy of a received message that is sent to be tried again later, and the ids of copies. Body, footer, properties and
+ * The copy of a received message that `Settlement.retryAfter` sends, and the ids of copies. Body, footer, properties and
  * application properties are taken over byte for byte; what the broker has added to the delivery is left out.
  */
 import * as DateTime from "effect/DateTime"

@@ -1,6 +1,7 @@
 /**
- * From messages as data to the bytes of an AMQP message (AMQP 1.0 section 3.2), with every check that can be made before
- * anything is on the wire.
+ * Encodes messages as AMQP messages (AMQP 1.0 section 3.2) and the envelopes of batches, with every check that can be made
+ * before anything is on the wire. A value that cannot be sent is a MessageEncodeError, thrown, which names the part of the
+ * message where it stands; the caller owns the writer and takes back what was written.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -25,6 +26,7 @@ export const refuse = (part: string, description: string): never => {
   throw new MessageEncodeError({ part, description })
 }
 
+/** Encodes a part of a message; what has no AMQP form is refused by the name of the part. */
 export const encodePart = <A>(part: string, f: () => A): A => {
   try {
     return f()
@@ -44,7 +46,7 @@ export const problemOf = (
   return { part, description: `it cannot be read: ${error instanceof Error ? error.message : typeof error}` }
 }
 
-/** What a value is that should be another, in a word. */
+/** The kind of a value that should be another one, in a word. */
 export const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return String(value)
   // Never its content, which may be secret.
@@ -52,6 +54,7 @@ export const kindOf = (value: unknown): string => {
   return Array.isArray(value) ? "an array" : "an object without its fields"
 }
 
+/** A text of at most 128 characters, which Service Bus takes for ids and keys. */
 export const limitedText = (part: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
   if (checkedText(part, value) === undefined) return undefined
@@ -59,6 +62,7 @@ export const limitedText = (part: string, value: string | undefined): string | u
   return value
 }
 
+/** A text that UTF-8 can carry. */
 export const checkedText = (part: string, value: string | undefined): string | undefined => {
   if (value === undefined) return undefined
   if (typeof value !== "string") return refuse(part, "it must be a string")
@@ -84,14 +88,14 @@ export const writeBinary = (writer: Writer, part: string, value: Uint8Array | un
   writer.binary(value)
 }
 
-/** What the broker routes by must be one thing (Service Bus: partitioning). */
+/** The keys that the broker routes by must agree (Service Bus: partitioning). */
 export const checkKeys = (partitionKey: string | undefined, sessionId: string | undefined): void => {
   if (partitionKey !== undefined && sessionId !== undefined && partitionKey !== sessionId) {
     refuse("partitionKey", "it must equal the session id where both are given")
   }
 }
 
-/** A section that is a map: a plain object, whose own keys are the entries. What has others would lose them in silence. */
+/** A section that is a map: a plain object, whose own keys are the entries. Other keys would be lost without an error. */
 export const entriesOf = <A extends object>(part: string, value: A): A => {
   const prototype = typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.getPrototypeOf(value)
@@ -137,7 +141,7 @@ const writeTime = (writer: Writer, part: string, value: DateTime.Utc | undefined
   encodePart(part, () => writer.timestamp(DateTime.toEpochMillis(value!)))
 }
 
-/** Expiry and creation: as a time to live has them, where there is one. */
+/** Expiry and creation time: those of the time to live, where there is one. */
 export const writePair = (
   writer: Writer,
   pair: TimeToLive.Pair | undefined,

@@ -1,6 +1,7 @@
 /**
- * Messages as they are received: the fields of Service Bus over the sections of a delivery, each decoded when it is first
- * read (AMQP 1.0 section 3.2; Service Bus protocol guide).
+ * Messages as they are received: the fields of Service Bus over the sections of a delivery, each decoded when it is first read
+ * (AMQP 1.0 section 3.2; Service Bus protocol guide). A message under a lock holds its delivery, and the receiver that gave it
+ * to the caller; neither is visible.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -89,8 +90,7 @@ export const retryPropertyNames: ReadonlySet<string> = new Set(Object.values(ret
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
 /**
- * A received message over its bytes. `body` is filled in when the message is handed out; everything else is decoded when
- * it is first read.
+ * A received message over its bytes. `body` is there from the start; everything else is decoded when it is first read.
  */
 export abstract class Received<A> implements ReceivedMessage<A> {
   abstract readonly _tag: string
@@ -300,7 +300,7 @@ export class Destructive<A> extends Received<A> implements DestructiveMessage<A>
   readonly _tag = "Destructive"
 }
 
-/** A message that was looked at. */
+/** A message that was peeked. */
 export class Peeked<A> extends Received<A> implements PeekedMessage<A> {
   [detach](): Peeked<A> {
     const { body, sections } = moved(this.sections, this.body)
@@ -310,7 +310,7 @@ export class Peeked<A> extends Received<A> implements PeekedMessage<A> {
   readonly _tag = "Peeked"
 }
 
-/** A message under a lock. The delivery and its owner stay with it, out of sight. */
+/** A message under a lock. The delivery and its owner are private to it. */
 export class Locked<A> extends Received<A> implements LockedMessage<A> {
   readonly _tag = "Locked"
   readonly #delivery: IncomingDelivery
@@ -342,18 +342,18 @@ export class Locked<A> extends Received<A> implements LockedMessage<A> {
 
   /**
    * When the lock ends and when the message was enqueued, in milliseconds by the broker's clock; NaN where it has none.
-   * For what is done with every message: nothing else is decoded, and nothing is kept.
+   * Cheap enough for every message: nothing else is decoded, and nothing is kept.
    */
   lockTimes(): { readonly lockedUntil: number; readonly enqueued: number } {
     return lockTimes(this.sections)
   }
 
-  /** The receiver that handed a message out. */
+  /** The receiver that gave a message to the caller. */
   static ownerOf(message: LockedMessage<unknown>): object | undefined {
     return isObject(message) && #owner in message ? message.#owner : undefined
   }
 
-  /** The delivery of a message that `owner` handed out; undefined for a message of another receiver. */
+  /** The delivery of a message that came from `owner`; undefined for a message of another receiver. */
   static deliveryOf(message: LockedMessage<unknown>, owner: object): IncomingDelivery | undefined {
     return isObject(message) && #owner in message && message.#owner === owner ? message.#delivery : undefined
   }

@@ -1,6 +1,8 @@
 /**
  * Claims-based security: puts a token for each entity that a link is attached to, and puts a new one before it expires,
  * on the same connection, while links stay up (AMQP claims-based security, WD 02; Service Bus protocol guide).
+ *
+ * The claims of a connection end with it. The tokens that a provider gave belong to the client and outlive its connections.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -23,7 +25,7 @@ import * as SasToken from "./SasToken.ts"
 export interface Claims {
   /** Holds a claim on an entity for as long as the scope is open. */
   readonly authorize: (entity: string) => Effect.Effect<void, AttachError, Scope.Scope>
-  /** Puts a fresh token for what is held of an entity, before its time; what is claimed next has a fresh one as well. */
+  /** Puts fresh tokens for the claims on an entity before their time; later claims have a fresh one as well. */
   readonly renew: (entity: string) => Effect.Effect<void, AttachError>
 }
 
@@ -38,16 +40,16 @@ interface Token {
 /** How long SAS tokens that are signed here are valid, as in the official SDKs. */
 const lifetime = 3600_000
 
-/** A timer longer than this is not set: nobody knows what the clock does until then. */
+/** The longest sleep: the wall clock may be set meanwhile, and tokens expire by it. */
 const maxSleep = 24 * 3600_000
 
 /** The two slashes are meant: the resource id ends with one (Entra documentation of Service Bus). */
 const scope = "https://servicebus.azure.net//.default"
 
 /** How long before its end a token that lasts so long is replaced, in milliseconds: time to try again in. */
-const margin = (left: number): number => Math.min(900_000, left / 4)
+const refreshMargin = (left: number): number => Math.min(900_000, left / 4)
 
-const broken = (reason: "provider" | "token", description: string, cause?: unknown): CredentialError =>
+const credentialError = (reason: "provider" | "token", description: string, cause?: unknown): CredentialError =>
   new CredentialError({
     operation: "authorize",
     reason,
@@ -55,11 +57,14 @@ const broken = (reason: "provider" | "token", description: string, cause?: unkno
     ...(cause === undefined ? {} : { cause })
   })
 
-/** A provider that does not answer is one that fails. */
-const within = <A>(timeout: number, effect: Effect.Effect<A, CredentialError>): Effect.Effect<A, CredentialError> =>
+/** A provider that does not answer in time has failed. */
+const withTimeout = <A>(
+  timeout: number,
+  effect: Effect.Effect<A, CredentialError>
+): Effect.Effect<A, CredentialError> =>
   Effect.timeoutOrElse(effect, {
     duration: timeout,
-    orElse: () => Effect.fail(broken("provider", `the identity gave no token within ${timeout} ms`))
+    orElse: () => Effect.fail(credentialError("provider", `the identity gave no token within ${timeout} ms`))
   })
 
 /** When an identity's token expires, checked: what is no time to come would have it asked for again and again. */
@@ -69,25 +74,25 @@ const expiryOf = (expiresOn: unknown): Effect.Effect<number, CredentialError> =>
     const problem = typeof expiresOn !== "number" || !Number.isFinite(expiresOn)
       ? `${typeof expiresOn === "number" ? expiresOn : `a ${typeof expiresOn}`}, which is no time`
       : `${expiresOn}, which is past`
-    return Effect.fail(broken(
+    return Effect.fail(credentialError(
       "token",
       `the identity gave a token whose expiresOnTimestamp is ${problem}: it must be the milliseconds of ` +
         "Unix time at which the token expires"
     ))
   })
 
-/** Whatever the user's credential failed with. */
-const failed = (cause: unknown): CredentialError => {
+/** The error of a credential of the user's that failed with any value. */
+const providerError = (cause: unknown): CredentialError => {
   try {
-    return broken("provider", cause instanceof Error ? cause.message : String(cause), cause)
+    return credentialError("provider", cause instanceof Error ? cause.message : String(cause), cause)
   } catch {
-    return broken("provider", "the identity failed with what cannot be read")
+    return credentialError("provider", "the identity failed with what cannot be read")
   }
 }
 
-/** A provider is the user's: what it dies of is a failure of it. */
-const guarded = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, CredentialError> =>
-  Effect.catchDefect(Effect.mapError(effect, failed), (defect) => Effect.fail(failed(defect)))
+/** A provider is the user's: its defects are failures of it. */
+const withProviderErrors = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, CredentialError> =>
+  Effect.catchDefect(Effect.mapError(effect, providerError), (defect) => Effect.fail(providerError(defect)))
 
 /**
  * The tokens of a client's credential. What a provider gave is used for every claim and on every connection, until it is
@@ -96,23 +101,23 @@ const guarded = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect<A, Credent
 export interface Tokens {
   /** A token for an audience. With `isRefresh` one that the provider has given for this purpose, or later. */
   readonly get: (audience: string, isRefresh?: boolean) => Effect.Effect<Token, CredentialError>
-  /** A token is refused: it is not given again. */
-  readonly refused: (token: Token) => void
-  /** What was given may be good no longer: the provider is asked next, and it is used where that fails. */
-  readonly doubt: (now: number) => void
+  /** Drops a token that the service has refused. */
+  readonly drop: (token: Token) => void
+  /** The last token may be invalid: the provider is asked next time, and the token is still used where that fails. */
+  readonly refreshNext: (now: number) => void
 }
 
 /** What a provider gave last. Times are milliseconds of Unix time. */
-interface Given<A> {
+interface Cached<A> {
   readonly value: A
   readonly givenAt: number
   readonly renewAt: number
   readonly expiresAt: number
 }
 
-/** Asks a provider when there is nothing that it gave before, or not for long any more. */
-class Provided<A> {
-  private last: Given<A> | undefined = undefined
+/** What a provider gave last, and asks it again before that expires. */
+class ProviderCache<A> {
+  private last: Cached<A> | undefined = undefined
   private asking: Fiber.Fiber<A, CredentialError> | undefined = undefined
   private waiting = 0
   private readonly ask: Effect.Effect<{ readonly value: A; readonly expiresAt: number }, CredentialError>
@@ -127,8 +132,8 @@ class Provided<A> {
       if (last !== undefined && now < last.renewAt) return Effect.succeed(last.value)
       const asked = last === undefined || isRefresh || now >= last.expiresAt
         ? this.shared
-        // There is another: it is not waited for as long as an operation may take.
-        : within(patience, this.shared)
+        // The last one is still valid: the next is not waited for as long as an operation may take.
+        : withTimeout(refreshTimeout, this.shared)
       return Effect.catch(
         asked,
         (error) =>
@@ -143,10 +148,10 @@ class Provided<A> {
     })
   }
 
-  /** Asks once for all who wait; nobody's interruption ends it while there are others. */
+  /** Asks once for all that wait; it is interrupted with the last of them. */
   private readonly shared: Effect.Effect<A, CredentialError> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function*() {
-      const fiber = this.asking ??= yield* Effect.forkDetach(Effect.interruptible(this.noting))
+      const fiber = this.asking ??= yield* Effect.forkDetach(Effect.interruptible(this.askAndCache))
       this.waiting++
       return yield* Effect.ensuring(
         restore(Fiber.join(fiber)),
@@ -159,47 +164,47 @@ class Provided<A> {
     })
   )
 
-  private get noting(): Effect.Effect<A, CredentialError> {
+  private get askAndCache(): Effect.Effect<A, CredentialError> {
     return Effect.flatMap(this.ask, ({ expiresAt, value }) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        this.last = { value, givenAt: now, expiresAt, renewAt: expiresAt - margin(expiresAt - now) }
+        this.last = { value, givenAt: now, expiresAt, renewAt: expiresAt - refreshMargin(expiresAt - now) }
         return value
       }))
   }
 
-  refused(value: A): void {
+  drop(value: A): void {
     // Another may have come meanwhile.
     if (this.last?.value === value) this.last = undefined
   }
 
-  /** What was given just now is as good as what would be given. */
-  doubt(now: number): void {
+  /** A token that was given just now is as good as the next one would be. */
+  refreshNext(now: number): void {
     const { last } = this
-    if (last !== undefined && now - last.givenAt >= recent) this.last = { ...last, renewAt: now }
+    if (last !== undefined && now - last.givenAt >= minRefreshAge) this.last = { ...last, renewAt: now }
   }
 }
 
 /** How long a provider may take where the last token is good, in milliseconds. */
-const patience = 5_000
+const refreshTimeout = 5_000
 
 /** A token that is not older is not asked for again because a claim was refused, in milliseconds. */
-const recent = 60_000
+const minRefreshAge = 60_000
 
-const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
-  new Provided(
+const jwt = ({ credential }: Identity, timeout: number): ProviderCache<Token> =>
+  new ProviderCache(
     Effect.tryPromise({
       try: (abortSignal) => credential.getToken(scope, { abortSignal }),
-      // `guarded` says it.
+      // Made an error below.
       catch: (cause) => cause
     }).pipe(
       Effect.map((given) => ({ token: given?.token, expiresOn: given?.expiresOnTimestamp })),
-      guarded,
-      (token) => within(timeout, token),
+      withProviderErrors,
+      (token) => withTimeout(timeout, token),
       Effect.flatMap(({ expiresOn, token }) =>
         typeof token !== "string" || token === ""
-          ? Effect.fail(broken("provider", "the identity gave no token"))
+          ? Effect.fail(credentialError("provider", "the identity gave no token"))
           : !token.isWellFormed()
-          ? Effect.fail(broken("token", "the identity gave a token that is no text"))
+          ? Effect.fail(credentialError("token", "the identity gave a token that is no text"))
           : Effect.map(expiryOf(expiresOn), (expiresAt) => ({
             expiresAt,
             value: { type: "jwt", token: Redacted.make(token), expiresAt }
@@ -211,7 +216,7 @@ const jwt = ({ credential }: Identity, timeout: number): Provided<Token> =>
 const expiryOfSas = (token: Redacted.Redacted<string>): Effect.Effect<number, CredentialError> => {
   const parts = SasToken.parse(Redacted.value(token))
   return parts === undefined
-    ? Effect.fail(broken("token", "it is not a SAS token"))
+    ? Effect.fail(credentialError("token", "it is not a SAS token"))
     : Effect.succeed(parts.expiresAt * 1000)
 }
 
@@ -231,8 +236,8 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
             }),
             expiresAt: now + lifetime
           })),
-        refused: () => {},
-        doubt: () => {}
+        drop: () => {},
+        refreshNext: () => {}
       }
     case "SharedAccessSignature":
       return {
@@ -242,22 +247,22 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
             token: credential.token,
             expiresAt
           })),
-        refused: () => {},
-        doubt: () => {}
+        drop: () => {},
+        refreshNext: () => {}
       }
     case "Identity": {
       const provided = jwt(credential, timeout)
       return {
         get: (_, isRefresh = false) => provided.get(isRefresh),
-        refused: (token) => provided.refused(token),
-        doubt: (now) => provided.doubt(now)
+        drop: (token) => provided.drop(token),
+        refreshNext: (now) => provided.refreshNext(now)
       }
     }
     case "Rotating": {
       // A key has no end: what is signed with it is replaced like any other token.
-      const provided = new Provided<Tokens>(
+      const provided = new ProviderCache<Tokens>(
         Effect.flatMap(
-          within(timeout, guarded(credential.current)),
+          withTimeout(timeout, withProviderErrors(credential.current)),
           (current) =>
             Effect.flatMap(Clock.currentTimeMillis, (now) => {
               const expiresAt = current._tag === "SharedAccessSignature"
@@ -275,11 +280,11 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
               makers.set(token, tokens)
               return token
             })),
-        refused: (token) => {
+        drop: (token) => {
           const maker = makers.get(token)
-          if (maker !== undefined) provided.refused(maker)
+          if (maker !== undefined) provided.drop(maker)
         },
-        doubt: (now) => provided.doubt(now)
+        refreshNext: (now) => provided.refreshNext(now)
       }
     }
   }
@@ -318,7 +323,7 @@ export const make: (connection: Connection, options: {
         operation: "authorize"
       })
       if (error._tag !== "ServiceBusAuthenticationError" || tried === 2) return yield* error
-      options.tokens.refused(token)
+      options.tokens.drop(token)
     }
   })
 
@@ -327,7 +332,7 @@ export const make: (connection: Connection, options: {
     const refresh = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       const left = token.expiresAt - now
-      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - margin(left)))))
+      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - refreshMargin(left)))))
       if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
       token = yield* put(entity, true).pipe(
         Effect.tapError((error) =>
@@ -349,11 +354,11 @@ export const make: (connection: Connection, options: {
   const claims = yield* RcMap.make({ lookup: claim })
   return {
     authorize: (entity) =>
-      // The map keeps a failure for as long as anybody holds it.
+      // The map keeps a failure for as long as it is held.
       Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity)),
     renew: (entity) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        options.tokens.doubt(now)
+        options.tokens.refreshNext(now)
         return Effect.forEach(
           [entity, `${entity}/$management`],
           (path) => Effect.flatMap(RcMap.has(claims, path), (isHeld) => isHeld ? put(path, false) : Effect.void),

@@ -1,6 +1,6 @@
 /**
- * SAS tokens: signing and checking (Service Bus documentation, shared access signatures). Signing is synchronous, so that
- * it takes no turn of the event loop that a test's clock would not know of.
+ * SAS tokens, signed by clients and verified by the broker (Service Bus documentation, shared access signatures). Signing is
+ * synchronous, so that it takes no turn of the event loop that a test's clock would not know of.
  */
 import * as Redacted from "effect/Redacted"
 import { createHmac, timingSafeEqual } from "node:crypto"
