@@ -67,6 +67,7 @@ import * as Settlement from "./Settlement.ts"
  * How a receiver is made.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Options<U extends Undecodable = Undecodable> {
   /**
@@ -82,7 +83,7 @@ export interface Options<U extends Undecodable = Undecodable> {
   readonly undecodable?: U | undefined
   /**
    * How long `messages` waits for a message before the stream ends, more than 0; it does not fail. Without end by default.
-   * Time in which nobody pulls does not count.
+   * Time in which the stream is not pulled does not count.
    */
   readonly maxWait?: Duration.Input | undefined
   /**
@@ -104,6 +105,7 @@ export type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions }
  * that of a session that is lost.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
   /** The entity's path. */
@@ -113,6 +115,15 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    *
    * Fails with InvalidOptionError where an option is out of range, and with the errors of a lost link. Interrupting it
    * loses nothing, in receive-and-delete mode either: what came meanwhile, or was about to be given, is given by the next call.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const bodies = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.map(receiver.receive({ max: 20, maxWait: "5 seconds" }), (messages) => messages.map(({ body }) => body))
+   * ```
    */
   readonly receive: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<M>, ReceiveError | E | L>
   /** `receive` without decoding bodies: `body` is undefined. */
@@ -125,6 +136,15 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    *
    * One stream, `receive` or processor has a receiver's messages at a time: another fails with InvalidOptionError, except
    * that `receive` waits for `receive`.
+   *
+   * @example
+   * ```ts
+   * import { Stream } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const all = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   receiver.messages.pipe(Stream.runForEach((message) => receiver.complete(message)))
+   * ```
    */
   readonly messages: Stream.Stream<M, ReceiveError | E | L>
   /** `messages` without decoding bodies: `body` is undefined. */
@@ -132,6 +152,15 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
   /**
    * `messages` in the chunks in which they come, for work that is done on many at once (`completeAll`): up to a prefetch
    * window of messages each, never empty.
+   *
+   * @example
+   * ```ts
+   * import { Stream } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const all = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   receiver.chunks.pipe(Stream.runForEach((messages) => receiver.completeAll(messages)))
+   * ```
    */
   readonly chunks: Stream.Stream<Arr.NonEmptyReadonlyArray<M>, ReceiveError | E | L>
   /**
@@ -141,6 +170,14 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * Fails with InvalidOptionError where an option is out of range, with MessageDecodeError where a body does not decode
    * (`sequenceNumber` says whose; `peekRaw` shows the message), and with the errors of connecting. Interrupting it changes
    * nothing.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const next = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>, last: bigint) =>
+   *   receiver.peek({ from: last + 1n, max: 50 })
+   * ```
    */
   readonly peek: (
     options?: PeekOptions
@@ -149,7 +186,18 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
   readonly peekRaw: (
     options?: PeekRawOptions
   ) => Effect.Effect<ReadonlyArray<PeekedMessage<undefined>>, PeekError | L | MessageDecodeError>
-  /** `peek` as a stream over all messages from a sequence number on; ends where there are no more, `max` at a time. */
+  /**
+   * `peek` as a stream over all messages from a sequence number on; ends where there are no more, `max` at a time.
+   *
+   * @example
+   * ```ts
+   * import { Stream } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const subjects = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   receiver.browse().pipe(Stream.map(({ subject }) => subject), Stream.runCollect)
+   * ```
+   */
   readonly browse: (options?: PeekOptions) => Stream.Stream<PeekedMessage<A>, PeekError | L | MessageDecodeError>
   /** `browse` without decoding bodies: `body` is undefined. */
   readonly browseRaw: (
@@ -160,14 +208,30 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * that are locked, deferred or scheduled stay.
    *
    * Fails with NotSupportedError where the endpoint refuses (a partitioned entity, say), with InvalidOptionError where an
-   * option is out of range, and with OperationTimeoutError where no answer came: then nobody knows how many were deleted,
+   * option is out of range, and with OperationTimeoutError where no answer came: then it is not known how many were deleted,
    * and it is not tried again. Interrupting it does not take it back.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const drop = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) => receiver.deleteMessages({ max: 100 })
+   * ```
    */
   readonly deleteMessages: (options?: DeleteOptions) => Effect.Effect<number, DeleteMessagesError | L>
   /**
    * Deletes all messages that were enqueued before a time, now by default, in requests of `max` messages (500 by default),
    * until one finds nothing more. Best effort: what is locked then, deferred or scheduled stays. Fails as `deleteMessages`
    * does; what was deleted before stays deleted.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const emptied = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.tap(receiver.purge(), (count) => Effect.log(`${count} messages deleted`))
+   * ```
    */
   readonly purge: (options?: DeleteOptions) => Effect.Effect<number, DeleteMessagesError | L>
   /**
@@ -178,6 +242,15 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * where a number is no sequence number, and with the errors of connecting. Interrupted, it
    * leaves them deferred; in receive-and-delete mode the broker may have forgotten them then, and this receiver gives them to
    * the next call that asks for them.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const back = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>, sequenceNumber: bigint) =>
+   *   Effect.flatMap(receiver.receiveDeferred([sequenceNumber]), receiver.completeAll)
+   * ```
    */
   readonly receiveDeferred: (
     sequenceNumbers: ReadonlyArray<bigint>
@@ -188,6 +261,7 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
  * How messages under a lock are settled; `Err` is what a settlement can fail with.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Settling<out Err> {
   /**
@@ -198,24 +272,48 @@ export interface Settling<out Err> {
    * property cannot be encoded, and with OperationTimeoutError (`outcome: "unknown"`) where no answer came. Interrupting
    * it does not take the settlement back. `Settlement.retryAfter` sends a copy first, and fails as a send does: then the
    * message is not settled.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { type ServiceBusReceiver, Settlement } from "effect-service-bus"
+   *
+   * export const one = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.gen(function*() {
+   *     const [message] = yield* receiver.receive()
+   *     if (message !== undefined) yield* receiver.settle(message, Settlement.retryAfter("1 minute"))
+   *   })
+   * ```
    */
   readonly settle: (
     message: LockedMessage<unknown>,
     settlement: Settlement.Settlement
   ) => Effect.Effect<void, Err>
-  /** Settles with `Settlement.complete`. */
+  /** Settles with `Settlement.complete`. Fails as `settle` does. */
   readonly complete: (message: LockedMessage<unknown>) => Effect.Effect<void, Err>
-  /** Settles with `Settlement.abandon`. */
+  /** Settles with `Settlement.abandon`. Fails as `settle` does. */
   readonly abandon: (
     message: LockedMessage<unknown>,
     options?: { readonly properties?: Settlement.Properties | undefined }
   ) => Effect.Effect<void, Err>
-  /** Settles with `Settlement.defer`. */
+  /** Settles with `Settlement.defer`. Fails as `settle` does. */
   readonly defer: (
     message: LockedMessage<unknown>,
     options?: { readonly properties?: Settlement.Properties | undefined }
   ) => Effect.Effect<void, Err>
-  /** Settles with `Settlement.deadLetter`. */
+  /**
+   * Settles with `Settlement.deadLetter`. Fails as `settle` does.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const refuse = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.flatMap(receiver.receive(), Effect.forEach((message) =>
+   *     receiver.deadLetter(message, { reason: "Unreadable", description: "The third field is missing" })))
+   * ```
+   */
   readonly deadLetter: (
     message: LockedMessage<unknown>,
     options?: {
@@ -224,7 +322,18 @@ export interface Settling<out Err> {
       readonly properties?: Settlement.Properties | undefined
     }
   ) => Effect.Effect<void, Err>
-  /** Settles many messages alike with one write, and waits for all answers; fails with the first refusal. */
+  /**
+   * Settles many messages alike with one write, and waits for all answers; fails with the first refusal.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { type ServiceBusReceiver, Settlement } from "effect-service-bus"
+   *
+   * export const later = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.flatMap(receiver.receive({ max: 100 }), (messages) => receiver.settleAll(messages, Settlement.defer()))
+   * ```
+   */
   readonly settleAll: (
     messages: ReadonlyArray<LockedMessage<unknown>>,
     settlement: Settlement.Settlement
@@ -237,6 +346,7 @@ export interface Settling<out Err> {
  * A receiver of messages under locks.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ServiceBusReceiver<out A, out E = never>
   extends Reading<A, LockedMessage<A>, LockedMessage<undefined>, E>, Settling<SettleError>
@@ -245,14 +355,32 @@ export interface ServiceBusReceiver<out A, out E = never>
    * Renews the lock of a message once and gives its new end by the broker's clock. `AutoLockRenewer` does it for you.
    *
    * Fails with MessageLockLostError where the lock is over already.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const longer = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.flatMap(receiver.receive(), Effect.forEach(receiver.renewLock))
+   * ```
    */
   readonly renewLock: (message: LockedMessage<unknown>) => Effect.Effect<DateTime.Utc, LockRenewalError>
   /**
-   * Leaves a message to whoever has its lock token: another process, say, that settles it with `settleByToken`. This
-   * receiver does not settle it any more, and does not release it when its scope closes.
+   * Leaves a message to what has its lock token: another process, say, that settles it with `settleByToken`. This receiver
+   * does not settle it any more, and does not release it when its scope closes.
    *
    * Fails with MessageAlreadySettled where it was settled before, and with InvalidOptionError where another receiver
    * received it.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const tokens = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.flatMap(receiver.receive({ max: 10 }), Effect.forEach(receiver.handOver))
+   * ```
    */
   readonly handOver: (
     message: LockedMessage<unknown>
@@ -263,6 +391,7 @@ export interface ServiceBusReceiver<out A, out E = never>
  * A receiver in receive-and-delete mode: its messages cannot be settled.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface DestructiveReceiver<out A, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E>
@@ -279,7 +408,24 @@ type Failure<U> = "fail" extends U ? MessageDecodeError : never
  * credential lacks the Listen right, with InvalidOptionError where an option is out of range, and with the errors of
  * connecting.
  *
+ * When the scope closes, what was received and not settled is released, and the link is closed.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver } from "effect-service-bus"
+ *
+ * const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+ *
+ * export const program = Effect.gen(function*() {
+ *   const receiver = yield* ServiceBusReceiver.make(Letters)
+ *   const messages = yield* receiver.receive({ max: 10, maxWait: "5 seconds" })
+ *   yield* Effect.forEach(messages, receiver.complete)
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const make: {
   <const U extends Undecodable = "deadLetter">(
@@ -309,7 +455,21 @@ export const make: {
  * Attaches a receiver in receive-and-delete mode. What the broker has sent and this program has not processed when it
  * stops is lost; prefetching makes that more.
  *
+ * Fails as `make` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const sizes = Effect.gen(function*() {
+ *   const receiver = yield* ServiceBusReceiver.makeDestructive("metrics", { maxWait: "1 second" })
+ *   return yield* receiver.messages.pipe(Stream.map(({ size }) => size), Stream.runCollect)
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const makeDestructive: {
   <const U extends Undecodable = "deadLetter">(
@@ -362,13 +522,22 @@ const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D exten
 
 /**
  * Settles messages by their lock tokens, without the receiver that received them, all with one settlement and in one
- * request: `handOver` leaves them to whoever has the tokens. `Settlement.retryAfter` is not possible so.
+ * request: `handOver` leaves them to what has the tokens. `Settlement.retryAfter` is not possible so.
  *
  * Fails with MessageLockLostError where a lock is over, with InvalidOptionError where there is no token, with
  * NotSupportedError for `Settlement.retryAfter`, with OperationTimeoutError (`outcome: "unknown"`) where no answer came, and
  * with the errors of connecting. Interrupting it does not take the settlement back.
  *
+ * @example
+ * ```ts
+ * import { type ServiceBusMessage, ServiceBusReceiver, Settlement } from "effect-service-bus"
+ *
+ * export const finish = (token: ServiceBusMessage.LockToken) =>
+ *   ServiceBusReceiver.settleByToken("orders", [token], Settlement.complete)
+ * ```
+ *
  * @category settlement
+ * @since 0.1.0
  */
 export const settleByToken = (
   entity: ServiceBusEntity.Receivable<unknown> | string,
@@ -412,7 +581,15 @@ export const settleByToken = (
  *
  * Fails with MessageLockLostError where a lock is over, and otherwise as `settleByToken` does.
  *
+ * @example
+ * ```ts
+ * import { type ServiceBusMessage, ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const keep = (token: ServiceBusMessage.LockToken) => ServiceBusReceiver.renewByToken("orders", [token])
+ * ```
+ *
  * @category settlement
+ * @since 0.1.0
  */
 export const renewByToken = (
   entity: ServiceBusEntity.Receivable<unknown> | string,
@@ -450,7 +627,19 @@ const tokensOf = Effect.fnUntraced(function*(
  * is interrupted is released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError
  * where `concurrency` is less than 1.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusReceiver, Settlement } from "effect-service-bus"
+ *
+ * export const work = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   receiver.messages.pipe(
+ *     ServiceBusReceiver.settleEach((body: string) => Effect.as(Effect.log(body), Settlement.complete), { concurrency: 8 })
+ *   )
+ * ```
+ *
  * @category streams
+ * @since 0.1.0
  */
 export const settleEach = <A, E, R>(
   handler: (body: A, message: LockedMessage<A>) => Effect.Effect<Settlement.Settlement | void, E, R>,

@@ -42,6 +42,7 @@ import type { Reading, Settling } from "./ServiceBusReceiver.ts"
  * How a session is received from.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Options<U extends Undecodable = Undecodable> {
   /** How many messages the broker may send before they are asked for, 0 to 5000; 0 by default, as for a receiver. */
@@ -61,9 +62,10 @@ export interface Options<U extends Undecodable = Undecodable> {
  * How the next session is accepted.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface NextOptions<U extends Undecodable = Undecodable> extends Options<U> {
-  /** How long the broker waits for a session with messages that nobody has, more than 0; 60 seconds by default. */
+  /** How long the broker waits for a session with messages that no receiver holds, more than 0; 60 seconds by default. */
   readonly wait?: Duration.Input | undefined
 }
 
@@ -71,35 +73,94 @@ export interface NextOptions<U extends Undecodable = Undecodable> extends Option
  * What sessions of both modes have. `S` is the session's state.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Held<in out S> {
+  /** The id that the broker knows the session by. */
   readonly sessionId: string
-  /** When the session's lock ends by the broker's clock, as far as it has said. */
+  /**
+   * When the session's lock ends by the broker's clock, as far as it has said.
+   *
+   * @example
+   * ```ts
+   * import { DateTime, Effect } from "effect"
+   * import type { ServiceBusSession } from "effect-service-bus"
+   *
+   * export const until = (session: ServiceBusSession.ServiceBusSession<string>) =>
+   *   Effect.map(session.lockedUntil, DateTime.formatIso)
+   * ```
+   */
   readonly lockedUntil: Effect.Effect<DateTime.Utc>
   /**
    * Renews the session's lock once and gives its new end by the broker's clock. It is done for you while
    * `maxLockRenewal` lasts.
    *
    * Fails with SessionLockLostError where the lock is over already.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusSession } from "effect-service-bus"
+   *
+   * export const longer = (session: ServiceBusSession.ServiceBusSession<string>) =>
+   *   Effect.andThen(session.renewLock, Effect.sleep("20 seconds"))
+   * ```
    */
   readonly renewLock: Effect.Effect<DateTime.Utc, SessionLockRenewalError>
   /**
-   * The state of the session, which outlives its messages; None where nobody has set one.
+   * The state of the session, which outlives its messages; None where it was never set, or was cleared.
    *
    * Fails with SessionLockLostError, with MessageDecodeError where the state does not decode, and with the errors of
    * connecting.
+   *
+   * @example
+   * ```ts
+   * import { Effect, Option } from "effect"
+   * import type { ServiceBusSession } from "effect-service-bus"
+   *
+   * export const next = (session: ServiceBusSession.ServiceBusSession<string, number>) =>
+   *   Effect.gen(function*() {
+   *     const count = Option.getOrElse(yield* session.state, () => 0)
+   *     yield* session.setState(count + 1)
+   *   })
+   * ```
    */
   readonly state: Effect.Effect<Option.Option<S>, SessionStateError>
   /**
    * Sets the state of the session. Fails as `state` does, and with MessageEncodeError where it cannot be encoded.
    * Interrupting it may leave either state.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusSession } from "effect-service-bus"
+   *
+   * export const begin = (session: ServiceBusSession.ServiceBusSession<string, number>) => session.setState(0)
+   * ```
    */
   readonly setState: (state: S) => Effect.Effect<void, SessionStateError>
-  /** Takes the state away. */
+  /**
+   * Takes the state away. Fails as `setState` does.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusSession } from "effect-service-bus"
+   *
+   * export const anew = (session: ServiceBusSession.ServiceBusSession<string, number>) => session.clearState
+   * ```
+   */
   readonly clearState: Effect.Effect<void, SessionStateError>
   /**
    * Fails with SessionLockLostError as soon as the session is lost; never succeeds, and never completes where its scope is
    * closed first. Race it with what must stop then.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusSession } from "effect-service-bus"
+   *
+   * export const guarded = (session: ServiceBusSession.ServiceBusSession<string>) =>
+   *   Effect.raceFirst(Effect.sleep("1 minute"), session.lost)
+   * ```
    */
   readonly lost: Effect.Effect<never, SessionLockLostError>
 }
@@ -108,6 +169,7 @@ export interface Held<in out S> {
  * A session whose messages are under its lock.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never>
   extends
@@ -120,6 +182,7 @@ export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never>
  * A session in receive-and-delete mode: its messages cannot be settled.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E, SessionLockLostError>, Held<S>
@@ -137,7 +200,23 @@ type Needs = ServiceBusClient.ServiceBusClient | Scope.Scope
  * Fails with SessionCannotBeLockedError where another receiver has it, with MessagingEntityNotFoundError,
  * ServiceBusAuthorizationError and InvalidOptionError as a receiver does, and with the errors of connecting.
  *
+ * When the scope closes, the session is given up: what was received and not settled is back in its place.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const program = Effect.gen(function*() {
+ *   const session = yield* ServiceBusSession.accept(Carts, "ada")
+ *   for (const message of yield* session.receive({ max: 10 })) yield* session.complete(message)
+ * }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const accept = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -152,7 +231,23 @@ export const accept = <A, S, const U extends Undecodable = "deadLetter">(
 /**
  * Accepts a session by its id in receive-and-delete mode: what the broker has sent is forgotten there.
  *
+ * Fails as `accept` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const taken = ServiceBusSession.acceptDestructive(Carts, "ada").pipe(
+ *   Effect.flatMap((session) => session.receive({ max: 100 })),
+ *   Effect.scoped
+ * )
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const acceptDestructive = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -168,9 +263,23 @@ export const acceptDestructive = <A, S, const U extends Undecodable = "deadLette
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
  *
  * Fails as `accept` does, but for SessionCannotBeLockedError. Interrupting it while it waits gives up its place,
- * and a session that nobody has got by then.
+ * and a session that was locked for it meanwhile.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const next = ServiceBusSession.acceptNext(Carts, { wait: "5 seconds" }).pipe(
+ *   Effect.map(Option.map((session) => session.sessionId)),
+ *   Effect.scoped
+ * )
+ * ```
  *
  * @category constructors
+ * @since 0.1.0
  */
 export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -184,7 +293,19 @@ export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
 /**
  * Accepts the next session in receive-and-delete mode.
  *
+ * Fails as `acceptNext` does.
+ *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const next = ServiceBusSession.acceptNextDestructive(Carts, { wait: "5 seconds" })
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -201,7 +322,21 @@ export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadL
  * Accepts a session, runs work with it and gives it up. Work whose session is lost is interrupted, and fails with
  * SessionLockLostError.
  *
+ * Fails as `accept` does, and with what the work fails with.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const emptied = ServiceBusSession.use(Carts, "ada", (session) =>
+ *   Effect.flatMap(session.receive({ max: 100 }), session.completeAll))
+ * ```
+ *
  * @category running
+ * @since 0.1.0
  */
 export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -221,7 +356,21 @@ export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
 /**
  * Accepts the next session, runs work with it and gives it up, as `use` does; None where there was none within `wait`.
  *
+ * Fails as `acceptNext` does, and with what the work fails with.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const emptied = ServiceBusSession.useNext(Carts, (session) =>
+ *   Effect.flatMap(session.receive({ max: 100 }), session.completeAll), { wait: "5 seconds" })
+ * ```
+ *
  * @category running
+ * @since 0.1.0
  */
 export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -246,7 +395,22 @@ export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter
  * stream ends. With `wait` the stream ends where there was none for so long; without it, it goes on for ever. For several
  * sessions at a time use a processor.
  *
+ * Fails as `acceptNext` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const all = ServiceBusSession.sessions(Carts, { wait: "5 seconds" }).pipe(
+ *   Stream.runForEach((session) => Effect.flatMap(session.receive({ max: 100 }), session.completeAll))
+ * )
+ * ```
+ *
  * @category streams
+ * @since 0.1.0
  */
 export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -283,7 +447,18 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
  * Fails with NotSupportedError where the endpoint does not list sessions, with InvalidOptionError where the contract's name
  * is not usable, and with the errors of connecting.
  *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const ids = Stream.runCollect(ServiceBusSession.list(Carts))
+ * ```
+ *
  * @category streams
+ * @since 0.1.0
  */
 export const list = (
   input: ServiceBusEntity.SessionReceivable<any, any>,

@@ -106,10 +106,7 @@ const open = new Set(
   [
     "AutoLockRenewer",
     "ServiceBusDeadLetters",
-    "ServiceBusProcessor",
-    "ServiceBusReceiver",
-    "ServiceBusSender",
-    "ServiceBusSession"
+    "ServiceBusProcessor"
   ]
     .map((name) => `src/${name}.ts`)
 )

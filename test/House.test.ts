@@ -136,8 +136,8 @@ describe("the house", () => {
 
   it("every module says what it is, and stays short", () => {
     assert.deepStrictEqual(files.filter((file) => file !== "index.ts" && !/^(#!.*\n)?\/\*\*\n/.test(textOf(file))), [])
-    // The catalogue of errors is one list; splitting it would only hide entries.
-    const long = files.filter((file) => file !== "ServiceBusError.ts" && textOf(file).split("\n").length > 600)
+    // What is written for readers of the reference does not count: it is as long as it needs to be.
+    const long = files.filter((file) => codeOf(file).split("\n").filter((line) => line.trim() !== "").length > 600)
     assert.deepStrictEqual(long, [])
   })
 })
