@@ -1,6 +1,12 @@
 /** What a scope opens is closed with it, in whatever moment it ends: links, connections, fibers, timers and sockets. */
 import { assert, describe, it } from "@effect/vitest"
-import { AutoLockRenewer, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import {
+  AutoLockRenewer,
+  type ServiceBusError,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -248,6 +254,29 @@ const suite = (name: Name, layerFor: LayerFor) =>
           yield* receiver.complete(messages[0]!)
         }
         assert.strictEqual(yield* emulator.connections, 1)
+      }))
+
+    test("nothing is asked for on behalf of a sender or receiver whose scope is closed", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const scope = yield* Scope.make()
+        const sender = yield* Scope.provide(ServiceBusSender.make(Texts), scope)
+        const receiver = yield* Scope.provide(ServiceBusReceiver.make(Texts), scope)
+        const [message] = yield* receiver.receive()
+        yield* receiver.defer(message!)
+        yield* Scope.close(scope, Exit.void)
+        const late: ReadonlyArray<Effect.Effect<unknown, ServiceBusError.Any>> = [
+          receiver.peek(),
+          receiver.receiveDeferred([1n]),
+          sender.schedule({ body: "" }, "1 hour"),
+          sender.cancelScheduled([1n])
+        ]
+        for (const each of late) {
+          const error = yield* each.pipe(failsWith("ServiceBusConnectionError"))
+          assert.isTrue(error.isClosed)
+        }
+        assert.lengthOf(yield* emulator.messages(Texts), 1)
       }))
   })
 

@@ -16,7 +16,19 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { idsOf, inMemory, linkOf, passing, type Services, start, Texts, until } from "../support/harness.ts"
+import {
+  failsWith,
+  idsOf,
+  inMemory,
+  linkOf,
+  passing,
+  type Services,
+  start,
+  testsOf,
+  Texts,
+  texts,
+  until
+} from "../support/harness.ts"
 
 const Carts = ServiceBusEntity.queue("carts", {
   body: ServiceBusBody.text,
@@ -201,4 +213,37 @@ describe("An outcome that is unknown", () => {
         }), 30_000)
     }
   }
+
+  const { clock } = testsOf("in memory", inMemory)
+  clock(
+    "where an answer was lost and nothing is found the next time, the outcome is unknown",
+    () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Texts)
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.send(Texts, texts(1))
+        const [message] = yield* receiver.receive()
+        yield* receiver.defer(message!)
+        const number = yield* sender.schedule({ body: "x" }, "1 hour")
+        const delivered = Effect.map(emulator.counters(Texts), (counters) => counters.delivered)
+        const tries = [
+          [
+            sender.cancelScheduled([number]),
+            Effect.map(emulator.messages(Texts), (left) => left.length === 1)
+          ],
+          [
+            receiver.receiveDeferred([message!.sequenceNumber]),
+            Effect.map(delivered, (count) => count === 2)
+          ]
+        ] as const
+        for (const [request, isDone] of tries) {
+          const fiber = yield* start(Effect.asVoid<unknown, ServiceBusError.Any, never>(request))
+          while (!(yield* isDone)) yield* Effect.yieldNow
+          yield* emulator.dropConnections
+          const error = yield* passing(Fiber.join(fiber)).pipe(failsWith("OperationTimeoutError"))
+          assert.strictEqual(error.outcome, "unknown")
+        }
+      })
+  )
 })

@@ -469,6 +469,23 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isTrue(Exit.isSuccess(exit))
         assert.deepInclude(yield* processor.drain, { received: 1, released: 1, failed: 0, settled: 0 })
       }))
+
+    test("one that a batch's handler settled by hand costs no other of its batch", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(3))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const seen: Array<string> = []
+        const processor = yield* ServiceBusProcessor.makeBatched(receiver, (messages) => {
+          seen.push(...idsOf(messages))
+          return Effect.ignore(receiver.complete(messages[0]))
+        }, { size: 3, within: "200 millis" })
+        yield* passing(until(Effect.map(emulator.counters(Texts), ({ completed }) =>
+          completed === 3)))
+        const counts = yield* processor.drain
+        assert.deepStrictEqual(seen.toSorted(), ["0", "1", "2"])
+        assert.deepInclude(counts, { received: 3, completed: 2, unsettled: 1 })
+      }))
   })
 
 describe("Batches and retries in place", () => both(suite))

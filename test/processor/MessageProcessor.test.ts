@@ -13,9 +13,11 @@ import {
   both,
   failsWith,
   type LayerFor,
+  linkOf,
   type Name,
   Orders,
   OrderTexts,
+  passing,
   reached,
   start,
   testsOf,
@@ -471,6 +473,35 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(yield* processor.counts, { received: 5, completed: 5, lockLost: 0 })
         assert.strictEqual((yield* emulator.counters(Texts)).lockExpired, 0)
       }), { texts: { lockDuration: "30 seconds" } })
+
+    test("with a prefetch window, the first receive after a processor gets what there is", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts, { prefetch: 10 })
+        const processor = yield* ServiceBusProcessor.make(receiver, () => Effect.void)
+        yield* processor.drain
+        yield* emulator.send(Texts, texts(3))
+        const messages = yield* receiver.receive({ max: 3, maxWait: "5 seconds", maxWaitAfterFirst: "5 seconds" })
+        assert.lengthOf(messages, 3)
+      }))
+
+    test("a processor drained while its link is attached again keeps nothing of the receiver", () =>
+      passing(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const processor = yield* ServiceBusProcessor.make(receiver, () => Effect.void)
+        for (const turns of [2, 5, 10, 15]) {
+          const link = linkOf(receiver)
+          yield* emulator.dropConnections
+          yield* until(Effect.sync(() => link.dead() !== undefined))
+          for (let i = 0; i < turns; i++) yield* Effect.yieldNow
+          yield* processor.drain
+          yield* emulator.send(Texts, texts(3))
+          const messages = yield* receiver.receive({ max: 3, maxWait: "5 seconds", maxWaitAfterFirst: "5 seconds" })
+          assert.lengthOf(messages, 3)
+          yield* receiver.completeAll(messages)
+        }
+      })))
   })
 
 describe("Processing", () => both(suite))

@@ -441,6 +441,18 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isTrue(handled.slice(1).every((seen) => seen.endsWith(".1")), handled.join())
         assert.isAtLeast((yield* processor.counts).lockLost, 2)
       }), half)
+
+    clock("a watch of a lock is told at once that its message was handed over", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        const watching = yield* start(Stream.runLast(AutoLockRenewer.watchLock(receiver, message!)))
+        yield* receiver.handOver(message!)
+        yield* emulator.idle
+        assert.isDefined(watching.pollUnsafe())
+      }))
   })
 
 describe("Locks", () => both(suite))

@@ -1,6 +1,6 @@
 /** A body that does not decode is dead-lettered, abandoned or told, as was chosen. */
 import { assert, describe } from "@effect/vitest"
-import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -15,8 +15,10 @@ import {
   Orders,
   OrderTexts,
   testsOf,
+  Texts,
   until
 } from "../support/harness.ts"
+import { Throwing } from "../support/throwingBody.ts"
 
 /** What no receiver of orders can decode, by what is wrong with it. */
 const bodies = {
@@ -130,6 +132,30 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 2, maxWaitAfterFirst: 0 })), ["good"])
         // The broker looks itself: it refuses them, or they are dead-lettered.
         assert.strictEqual((yield* emulator.counters(Orders)).deadLettered, sent._tag === "Failure" ? 0 : 1)
+      }))
+
+    test("a codec that throws is a body that does not decode, for receive and for a processor", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, [{ body: "a" }, { body: "poison" }, { body: "b" }])
+        const receiver = yield* ServiceBusReceiver.make(Throwing)
+        const messages = yield* receiver.receive({ max: 3 })
+        assert.deepStrictEqual(messages.map(({ body }) => body), ["a", "b"])
+        yield* receiver.completeAll(messages)
+        yield* emulator.send(Texts, [{ body: "poison" }, { body: "c" }])
+        const handled: Array<string> = []
+        const processor = yield* ServiceBusProcessor.make(
+          receiver,
+          (body) => Effect.sync(() => void handled.push(body))
+        )
+        yield* until(Effect.map(emulator.counters(Texts), ({ completed }) => completed === 3))
+        assert.deepStrictEqual(handled, ["c"])
+        assert.deepInclude(yield* processor.drain, { undecodable: 1, completed: 1 })
+        const letters = yield* emulator.deadLetters(Texts)
+        assert.deepStrictEqual(letters.map((letter) => letter.deadLetterErrorDescription), [
+          "bad wire type",
+          "bad wire type"
+        ])
       }))
   })
 

@@ -1,9 +1,10 @@
 /** The messages of a receiver as a stream, and `settleEach` over it. */
 import { assert, describe } from "@effect/vitest"
-import { ServiceBusReceiver, Settlement } from "effect-service-bus"
+import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
@@ -13,6 +14,7 @@ import {
   idsOf,
   type LayerFor,
   type Name,
+  passing,
   start,
   testsOf,
   Texts,
@@ -266,6 +268,106 @@ const suite = (name: Name, layerFor: LayerFor) =>
           failsWith("InvalidOptionError")
         )
         assert.strictEqual(error.option, "messages")
+      }))
+
+    test("one stream, processor or receive has a receiver's messages at a time", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const seen: Array<string> = []
+        const stream = yield* start(
+          Stream.runForEach(receiver.messages, (message) => Effect.sync(() => void seen.push(message.body)))
+        )
+        const refused = yield* receiver.receive({ maxWait: 0 }).pipe(failsWith("InvalidOptionError"))
+        assert.include(refused.message, "a stream has them")
+        yield* Stream.runDrain(receiver.messages).pipe(failsWith("InvalidOptionError"))
+        yield* ServiceBusProcessor.make(receiver, () => Effect.void).pipe(failsWith("InvalidOptionError"))
+        yield* emulator.send(Texts, texts(2))
+        yield* until(Effect.sync(() => seen.length === 2))
+        yield* Fiber.interrupt(stream)
+
+        const processor = yield* ServiceBusProcessor.make(receiver, () => Effect.void)
+        yield* receiver.receive({ maxWait: 0 }).pipe(failsWith("InvalidOptionError"))
+        yield* processor.drain
+        yield* emulator.send(Texts, texts(1))
+        assert.lengthOf(yield* receiver.receive(), 1)
+      }))
+
+    test("a destructive stream that ends early loses nothing", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(10))
+        const receiver = yield* ServiceBusReceiver.makeDestructive(Texts)
+        const first = yield* receiver.messages.pipe(Stream.take(1), Stream.runCollect)
+        const second = yield* receiver.messages.pipe(Stream.take(2), Stream.runCollect)
+        const rest = yield* receiver.receive({ max: 20 })
+        assert.deepStrictEqual(idsOf([...first, ...second, ...rest]), idsOf(texts(10)))
+      }))
+
+    test("a handler of settleEach that dies gives its message back", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const exit = yield* receiver.messages.pipe(
+          ServiceBusReceiver.settleEach(() => Effect.die("bug")),
+          Stream.runDrain,
+          Effect.exit
+        )
+        assert.isTrue(Exit.hasDies(exit))
+        assert.strictEqual((yield* emulator.counters(Texts)).abandoned, 1)
+      }))
+
+    test("settleEach: a handler that throws has its message abandoned", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const exit = yield* receiver.messages.pipe(
+          ServiceBusReceiver.settleEach((): Effect.Effect<void> => {
+            throw new Error("thrown")
+          }),
+          Stream.runDrain,
+          Effect.exit
+        )
+        assert.isTrue(Exit.hasDies(exit))
+        assert.strictEqual((yield* emulator.counters(Texts)).abandoned, 1)
+      }))
+
+    test("settleEach: a concurrency that is none is refused", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        for (const concurrency of [0, -1, NaN]) {
+          yield* receiver.messages.pipe(
+            ServiceBusReceiver.settleEach(() => Effect.void, { concurrency }),
+            Stream.take(1),
+            Stream.runDrain,
+            failsWith("InvalidOptionError")
+          )
+        }
+      }), { timeout: 4_000 })
+
+    test("a stream's end gives back what was not pulled; an interrupted receive loses nothing", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(10))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        for (let i = 0; i < 5; i++) {
+          const fiber = yield* start(receiver.receive({ max: 1 }))
+          for (let j = 0; j < i * 3; j++) {
+            yield* Effect.yieldNow
+          }
+          yield* Fiber.interrupt(fiber)
+        }
+        const first = yield* Stream.runCollect(Stream.take(receiver.messages, 3))
+        yield* receiver.completeAll(first)
+        const rest = yield* receiver.receive({ max: 10, maxWait: "2 seconds", maxWaitAfterFirst: "200 millis" }).pipe(
+          passing
+        )
+        assert.isAtLeast(first.length + rest.length, 5)
+        yield* receiver.completeAll(rest)
       }))
   })
 

@@ -13,6 +13,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -590,6 +591,35 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const [message] = yield* receiver.receive()
         yield* receiver.settle(message!, Settlement.retryAfter("1 hour"))
         assert.deepInclude((yield* emulator.messages(Texts))[0]!, { sessionId: "s", partitionKey: "s" })
+      }))
+
+    test("a message whose copy is being sent is not handed over", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        const settling = yield* start(receiver.settle(message!, Settlement.retryAfter("1 hour")))
+        yield* receiver.handOver(message!).pipe(failsWith("MessageAlreadySettled"))
+        yield* Fiber.join(settling)
+        assert.lengthOf(yield* emulator.messages(Texts), 1)
+      }))
+
+    test("a delay of a fraction of a millisecond, and one that no timestamp has", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const [message] = yield* receiver.receive()
+        yield* receiver.settle(message!, Settlement.retryAfter(Duration.days(1e200))).pipe(
+          failsWith("InvalidOptionError")
+        )
+        yield* receiver.settle(message!, Settlement.retryAfter(NaN)).pipe(failsWith("InvalidOptionError"))
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* sender.schedule({ body: "" }, Duration.days(1e200)).pipe(failsWith("InvalidOptionError"))
+        yield* receiver.settle(message!, Settlement.retryAfter(3_600_000.5))
+        assert.lengthOf(yield* emulator.messages(Texts), 1)
+        assert.strictEqual((yield* emulator.counters(Texts)).completed, 1)
       }))
   })
 

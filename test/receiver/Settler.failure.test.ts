@@ -3,26 +3,21 @@
  */
 import { assert, describe } from "@effect/vitest"
 import {
-  AutoLockRenewer,
   ServiceBusBody,
   ServiceBusEntity,
   ServiceBusProcessor,
   ServiceBusReceiver,
-  ServiceBusSender,
   Settlement
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Stream from "effect/Stream"
 import {
   both,
   failsWith,
-  idsOf,
   type LayerFor,
   linkOf,
   type Name,
@@ -103,67 +98,6 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(counts, { unsettled: 0, released: 1, lockLost: 1 })
       }), once)
 
-    test("a message whose copy is being sent is not handed over", () =>
-      Effect.gen(function*() {
-        const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(1))
-        const receiver = yield* ServiceBusReceiver.make(Texts)
-        const [message] = yield* receiver.receive()
-        const settling = yield* start(receiver.settle(message!, Settlement.retryAfter("1 hour")))
-        yield* receiver.handOver(message!).pipe(failsWith("MessageAlreadySettled"))
-        yield* Fiber.join(settling)
-        assert.lengthOf(yield* emulator.messages(Texts), 1)
-      }))
-
-    test("a delay of a fraction of a millisecond, and one that no timestamp has", () =>
-      Effect.gen(function*() {
-        const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(1))
-        const receiver = yield* ServiceBusReceiver.make(Texts)
-        const [message] = yield* receiver.receive()
-        yield* receiver.settle(message!, Settlement.retryAfter(Duration.days(1e200))).pipe(
-          failsWith("InvalidOptionError")
-        )
-        yield* receiver.settle(message!, Settlement.retryAfter(NaN)).pipe(failsWith("InvalidOptionError"))
-        const sender = yield* ServiceBusSender.make(Texts)
-        yield* sender.schedule({ body: "" }, Duration.days(1e200)).pipe(failsWith("InvalidOptionError"))
-        yield* receiver.settle(message!, Settlement.retryAfter(3_600_000.5))
-        assert.lengthOf(yield* emulator.messages(Texts), 1)
-        assert.strictEqual((yield* emulator.counters(Texts)).completed, 1)
-      }))
-
-    test("settleEach: a handler that throws has its message abandoned", () =>
-      Effect.gen(function*() {
-        const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(1))
-        const receiver = yield* ServiceBusReceiver.make(Texts)
-        const exit = yield* receiver.messages.pipe(
-          ServiceBusReceiver.settleEach((): Effect.Effect<void> => {
-            throw new Error("thrown")
-          }),
-          Stream.runDrain,
-          Effect.exit
-        )
-        assert.isTrue(Exit.hasDies(exit))
-        assert.strictEqual((yield* emulator.counters(Texts)).abandoned, 1)
-      }))
-
-    test("settleEach: a concurrency that is none is refused", () =>
-      Effect.gen(function*() {
-        const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(1))
-        const receiver = yield* ServiceBusReceiver.make(Texts)
-        for (const concurrency of [0, -1, NaN]) {
-          yield* receiver.messages.pipe(
-            ServiceBusReceiver.settleEach(() =>
-              Effect.void, { concurrency }),
-            Stream.take(1),
-            Stream.runDrain,
-            failsWith("InvalidOptionError")
-          )
-        }
-      }), { timeout: 4_000 })
-
     test("what the broker had answered before the link was lost is not asked again", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
@@ -212,35 +146,6 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* Fiber.interrupt(settling)
         assert.strictEqual((yield* emulator.counters(Texts)).completed, 2)
         yield* receiver.complete(messages[1]!).pipe(failsWith("MessageAlreadySettled"))
-      }))
-
-    test("one that a batch's handler settled by hand costs no other of its batch", () =>
-      Effect.gen(function*() {
-        const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(3))
-        const receiver = yield* ServiceBusReceiver.make(Texts)
-        const seen: Array<string> = []
-        const processor = yield* ServiceBusProcessor.makeBatched(receiver, (messages) => {
-          seen.push(...idsOf(messages))
-          return Effect.ignore(receiver.complete(messages[0]))
-        }, { size: 3, within: "200 millis" })
-        yield* passing(until(Effect.map(emulator.counters(Texts), ({ completed }) =>
-          completed === 3)))
-        const counts = yield* processor.drain
-        assert.deepStrictEqual(seen.toSorted(), ["0", "1", "2"])
-        assert.deepInclude(counts, { received: 3, completed: 2, unsettled: 1 })
-      }))
-
-    clock("a watch of a lock is told at once that its message was handed over", () =>
-      Effect.gen(function*() {
-        const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(1))
-        const receiver = yield* ServiceBusReceiver.make(Texts)
-        const [message] = yield* receiver.receive()
-        const watching = yield* start(Stream.runLast(AutoLockRenewer.watchLock(receiver, message!)))
-        yield* receiver.handOver(message!)
-        yield* emulator.idle
-        assert.isDefined(watching.pollUnsafe())
       }))
 
     test("onFailure, results of handlers and iterables that throw give every message back", () =>
@@ -326,26 +231,47 @@ const suite = (name: Name, layerFor: LayerFor) =>
       once
     )
 
-    test("a stream's end gives back what was not pulled; an interrupted receive loses nothing", () =>
+    clock("after the link was lost, one lock that is over keeps no other message from being completed", () =>
+      passing(
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.send(Texts, texts(40))
+          const receiver = yield* ServiceBusReceiver.make(Texts)
+          const [first] = yield* receiver.receive()
+          yield* Effect.sleep("20 seconds")
+          const others = yield* receiver.receive({ max: 39 })
+          const link = linkOf(receiver)
+          yield* emulator.dropConnections
+          yield* until(Effect.sync(() =>
+            link.dead() !== undefined
+          ))
+          yield* Effect.sleep("15 seconds")
+          yield* receiver.completeAll([first!, ...others]).pipe(failsWith("MessageLockLostError"))
+          assert.strictEqual((yield* emulator.counters(Texts)).completed, 39)
+        }),
+        "1 second"
+      ), { texts: { lockDuration: "30 seconds" } })
+
+    test("a settlement that never reached the broker can be made again, also one that was interrupted", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
-        yield* emulator.send(Texts, texts(10))
+        yield* emulator.send(Texts, texts(2))
         const receiver = yield* ServiceBusReceiver.make(Texts)
-        for (let i = 0; i < 5; i++) {
-          const fiber = yield* start(receiver.receive({ max: 1 }))
-          for (let j = 0; j < i * 3; j++) {
-            yield* Effect.yieldNow
-          }
-          yield* Fiber.interrupt(fiber)
-        }
-        const first = yield* Stream.runCollect(Stream.take(receiver.messages, 3))
-        yield* receiver.completeAll(first)
-        const rest = yield* receiver.receive({ max: 10, maxWait: "2 seconds", maxWaitAfterFirst: "200 millis" }).pipe(
-          passing
-        )
-        assert.isAtLeast(first.length + rest.length, 5)
-        yield* receiver.completeAll(rest)
-      }))
+        const [a, b] = yield* receiver.receive({ max: 2 })
+        const link = linkOf(receiver)
+        yield* emulator.stop
+        yield* until(Effect.sync(() =>
+          link.dead() !== undefined
+        ))
+        yield* receiver.complete(a!).pipe(failsWith("ServiceBusCommunicationError"))
+        yield* emulator.start
+        const interrupted = yield* start(receiver.complete(b!))
+        yield* Fiber.interrupt(interrupted)
+        yield* receiver.complete(a!)
+        yield* receiver.complete(b!)
+        assert.lengthOf(yield* emulator.messages(Texts), 0)
+        yield* receiver.complete(a!).pipe(failsWith("MessageAlreadySettled"))
+      }), once)
   })
 
 describe("Settlements that fail", () => both(suite))

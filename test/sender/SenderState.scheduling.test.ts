@@ -97,6 +97,13 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* sender.cancelScheduled([])
         assert.lengthOf(yield* emulator.messages(Texts), 0)
       }))
+
+    test("what is no sequence number is not cancelled", () =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* sender.cancelScheduled([2n ** 63n]).pipe(failsWith("InvalidOptionError"))
+        yield* sender.cancelScheduled([1 as never]).pipe(failsWith("InvalidOptionError"))
+      }))
   })
 
 describe("Scheduling", () => both(suite))

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as AmqpValue from "../../src/AmqpValue.ts"
-import type { OutgoingMessage } from "../../src/ServiceBusMessage.ts"
+import { type OutgoingMessage } from "../../src/ServiceBusMessage.ts"
 import {
   both,
   deliveriesOf,
@@ -17,6 +17,7 @@ import {
   type Name,
   Orders,
   OrderTexts,
+  passing,
   start,
   testsOf,
   Texts,
@@ -24,6 +25,7 @@ import {
   until,
   wireOf
 } from "../support/harness.ts"
+import { Throwing } from "../support/throwingBody.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
@@ -369,6 +371,33 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(yield* emulator.connections, 1)
         yield* until(Effect.map(emulator.messages(Texts), (messages) => messages.length === 1))
       }))
+
+    test("a codec that throws is a message that cannot be encoded, and spoils no other", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Throwing)
+        const error = yield* sender.sendAll([{ body: "a" }, { body: "poison" }]).pipe(failsWith("MessageEncodeError"))
+        assert.include(error.message, "cannot write that")
+        const broken = function*() {
+          yield { body: "b" }
+          throw new Error("no more")
+        }
+        const unread = yield* sender.sendAll(broken()).pipe(failsWith("InvalidOptionError"))
+        assert.strictEqual(unread.option, "messages")
+        yield* sender.send({ body: "c" })
+        assert.deepStrictEqual((yield* emulator.messages(Texts)).map(({ body }) => body), ["c"])
+      }))
+
+    test("what was accepted of many batches is not sent again", () =>
+      passing(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* emulator.fail({ operation: "send", entity: Texts, error: { condition: "com.microsoft:timeout" } })
+        yield* sender.sendAll(
+          texts(5).map(({ body, messageId }) => ({ body, messageId, partitionKey: messageId }))
+        )
+        assert.deepStrictEqual(idsOf(yield* emulator.messages(Texts)).toSorted(), ["0", "1", "2", "3", "4"])
+      })))
   })
 
 describe("Sending", () => both(suite))
