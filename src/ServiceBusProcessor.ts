@@ -15,30 +15,19 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import {
-  checkedCount,
-  checkedWait,
-  effectOrDie,
-  isSchedule,
-  outOfRange,
-  readOptions,
-  toMillis,
-  withOptions
-} from "./internal/options.ts"
-import { Each, type HandlerResult, wrongSettlements } from "./internal/processor/HandlerResult.ts"
+import { checkedCount, checkedWait, readOptions } from "./internal/options.ts"
+import * as HandlerResult from "./internal/processor/HandlerResult.ts"
 import * as MessageProcessor from "./internal/processor/MessageProcessor.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/processor/ProcessorCounts.ts"
-import * as Sessions from "./internal/processor/SessionProcessor.ts"
-import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
-import * as SessionLink from "./internal/session/SessionLink.ts"
-import * as SessionSurface from "./internal/session/SessionSurface.ts"
+import * as ProcessorOptions from "./internal/processor/ProcessorOptions.ts"
+import * as SessionSlots from "./internal/processor/SessionProcessor.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
-import { type AttachError, InvalidOptionError, type ReceiveError } from "./ServiceBusError.ts"
+import type { AttachError, InvalidOptionError, ReceiveError } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
 import * as ServiceBusSession from "./ServiceBusSession.ts"
-import * as Settlement from "./Settlement.ts"
+import type * as Settlement from "./Settlement.ts"
 
 /**
  * What a handler is given, and what it says.
@@ -178,14 +167,14 @@ export const make: <A, E, R>(
     handler: Handler<A, E, R>,
     input?: Options<A, NoInfer<E>>
   ) {
-    const { entity, options, state } = yield* read(receiver, handler, input)
-    const settings = yield* check(entity, options)
-    return yield* start<A, E, Exclude<R, Scope.Scope>>(
+    const { entity, options, state } = yield* ProcessorOptions.checkReceiver<A, Options<A, E>>(receiver, handler, input)
+    const settings = yield* ProcessorOptions.check(entity, options)
+    return yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
       state,
       settings,
-      retrying(([message]) => handler(message.body, message), options),
-      options.onFailure
-    )
+      handler: MessageProcessor.withRetry(([message]) => handler(message.body, message), options.retry),
+      onFailure: options.onFailure
+    })
   }
 )
 
@@ -211,17 +200,22 @@ export const makeBatched: <A, E, R>(
     handler: BatchHandler<A, E, R>,
     input: BatchOptions<A, NoInfer<E>>
   ) {
-    const { entity, options, state } = yield* read(receiver, handler, input)
-    const settings = yield* check(entity, options)
+    const { entity, options, state } = yield* ProcessorOptions.checkReceiver<A, BatchOptions<A, E>>(
+      receiver,
+      handler,
+      input
+    )
+    const settings = yield* ProcessorOptions.check(entity, options)
     const size = yield* Effect.fromResult(checkedCount(entity, "size", options.size as number))
     const within = yield* Effect.fromResult(checkedWait(entity, "within", options.within ?? 0))
-    const run = retrying<A, E, R, Settlement.Settlement | Iterable<Settlement.Settlement> | void>(handler, options)
-    return yield* start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>(
+    const run = MessageProcessor.withRetry(handler, options.retry)
+    return yield* MessageProcessor.start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>({
       state,
-      { ...settings, size, within },
-      (messages) => Effect.flatMap(run(messages), (said) => resultOf(entity, said, messages.length)),
-      options.onFailure
-    )
+      settings: { ...settings, size, within },
+      handler: (messages) =>
+        Effect.flatMap(run(messages), (settlements) => HandlerResult.ofBatch(entity, settlements, messages.length)),
+      onFailure: options.onFailure
+    })
   }
 )
 
@@ -351,77 +345,13 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   handler: SessionHandler<A, S, E, R>,
   givenOptions?: SessionOptions<A, S, NoInfer<E>, R2>
 ) {
-  type Needs = Exclude<R | R2, Scope.Scope>
   const { path } = ServiceBusEntity.contractOf(input)
   const options = yield* Effect.fromResult(readOptions(path, givenOptions))
-  const { callsPerSession = 1, concurrentSessions = 8, messagesPerSession, sessionIds } = options
-  const maxLockRenewal = options.maxLockRenewal ?? Duration.infinity
-  const undecodable = options.undecodable ?? "deadLetter"
-  const checked = yield* ServiceBusSession.check(input, { maxLockRenewal, undecodable })
-  const { entity } = checked
-  yield* callable(path, { handler, open: options.open, close: options.close })
-  yield* Effect.fromResult(checkedCount(path, "concurrentSessions", concurrentSessions))
-  yield* Effect.fromResult(checkedCount(path, "callsPerSession", callsPerSession))
-  if (messagesPerSession !== undefined && !(Number.isSafeInteger(messagesPerSession) && messagesPerSession >= 1)) {
-    return yield* outOfRange(path, "messagesPerSession", "an integer of 1 or more")
-  }
-  if (
-    sessionIds !== undefined &&
-    !(Array.isArray(sessionIds) && sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length &&
-      sessionIds.every(SessionSurface.isId))
-  ) {
-    return yield* outOfRange(
-      path,
-      "sessionIds",
-      "an array of one well-formed id or more of at most 128 characters, each once"
-    )
-  }
-  const idleTimeout = toMillis(options?.idleTimeout ?? "60 seconds")
-  if (!(idleTimeout > 0)) return yield* outOfRange(path, "idleTimeout", "a duration of more than 0")
-  const settings = {
-    ...(yield* check(path, { ...options, concurrency: callsPerSession, prefetch: options?.prefetch ?? 0 })),
-    limit: messagesPerSession
-  }
-  const fork = Effect.runForkWith(yield* Effect.context<Needs>())
-  const running = new Sessions.SessionProcessor<SessionLink.Accepted<A, "locked", never>, Needs>({
-    entity,
-    namespace: checked.namespace,
-    telemetry: checked.telemetry,
-    accept: (id) => SessionLink.accept({ ...checked, id, prefetch: 0, mode: "locked" }),
-    work: (accepted) => {
-      const held: ServiceBusSession.ServiceBusSession<A, S> = SessionSurface.make(accepted, entity.sessionState, {})
-      return {
-        processor: new MessageProcessor.MessageProcessor<A, E, Needs>({
-          state: accepted.state,
-          settings,
-          handler: retrying<A, E, R, Settlement.Settlement | void>(
-            ([message]) => handler(message.body, message, held),
-            options
-          ) as MessageProcessor.Options<A, E, Needs>["handler"],
-          onFailure: options?.onFailure,
-          fork
-        }),
-        open: Effect.suspend(() => effectOrDie(path, "open", options.open?.(held) ?? Effect.void)) as Effect.Effect<
-          unknown,
-          unknown,
-          Needs
-        >,
-        close: Effect.suspend(() => effectOrDie(path, "close", options.close?.(held) ?? Effect.void)) as Effect.Effect<
-          unknown,
-          unknown,
-          Needs
-        >
-      }
-    },
-    ids: sessionIds,
-    concurrentSessions,
-    idleTimeout,
-    drainTimeout: settings.drainTimeout,
-    fork
-  })
-  yield* Effect.addFinalizer(() => running.drain)
-  running.start()
-  return running
+  // A session is held as long as its slot has it.
+  const { maxLockRenewal = Duration.infinity, undecodable } = options
+  const session = yield* ServiceBusSession.check(input, { maxLockRenewal, undecodable })
+  const checked = yield* ProcessorOptions.checkSessions(path, handler, options)
+  return yield* SessionSlots.start(session, checked, handler, options)
 })
 
 /**
@@ -438,117 +368,3 @@ export const processSessions = <A, S, E, R, R2 = never>(
   AttachError | InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
 > => Effect.scoped(Effect.flatMap(makeSessions(entity, handler, options), (processor) => processor.join))
-
-type Messages<A> = Arr.NonEmptyReadonlyArray<LockedMessage<A>>
-
-/** Runs a handler in a scope of its own, and again as the schedule says. */
-const retrying = <A, E, R, B>(
-  handler: (messages: Messages<A>) => Effect.Effect<B, E, R>,
-  options: { readonly retry?: Schedule.Schedule<unknown, E> | undefined } | undefined
-) =>
-(messages: Messages<A>): Effect.Effect<B, E, Exclude<R, Scope.Scope>> => {
-  const once = Effect.scoped(Effect.suspend(() => effectOrDie(undefined, "handler", handler(messages))))
-  return options?.retry === undefined ? once : Effect.retry(once, options.retry)
-}
-
-const notCallable = (entity: string, option: string): InvalidOptionError => outOfRange(entity, option, "a function")
-
-/** Refuses what is to be called and cannot be. */
-const callable = (
-  entity: string,
-  functions: Readonly<Record<string, unknown>>
-): Effect.Effect<void, InvalidOptionError> => {
-  for (const name of Object.keys(functions)) {
-    const value = functions[name]
-    if (typeof value !== "function" && (name === "handler" || value !== undefined)) {
-      return Effect.fail(notCallable(entity, name))
-    }
-  }
-  return Effect.void
-}
-
-/** The entity of a receiver, and the options of its processor. */
-const read = <A, O extends object>(
-  receiver: ServiceBusReceiver<A, unknown>,
-  handler: unknown,
-  input: O | undefined
-): Effect.Effect<
-  { readonly entity: string; readonly state: ReceiverState.ReceiverState<A, "locked">; readonly options: Partial<O> },
-  InvalidOptionError
-> => {
-  const state = ReceiverState.find(receiver)
-  if (state === undefined || state.mode === "destructive" || state.session !== undefined) {
-    return Effect.fail(
-      new InvalidOptionError({ option: "receiver", expected: "a receiver that ServiceBusReceiver.make made" })
-    )
-  }
-  const { path } = state.entity
-  return Effect.andThen(
-    callable(path, { handler }),
-    withOptions(
-      path,
-      input,
-      (options) => Effect.succeed({ entity: path, state: state as ReceiverState.ReceiverState<A, "locked">, options })
-    )
-  )
-}
-
-/** What a handler of batches says, checked. */
-const resultOf = (
-  entity: string,
-  said: Settlement.Settlement | Iterable<Settlement.Settlement> | void,
-  count: number
-): Effect.Effect<HandlerResult, InvalidOptionError> => {
-  if (said === undefined || Settlement.isSettlement(said)) return Effect.succeed(said)
-  const settlements: ReadonlyArray<unknown> = Symbol.iterator in Object(said) ? [...said as Iterable<unknown>] : []
-  return settlements.length === count && settlements.every(Settlement.isSettlement)
-    ? Effect.succeed(new Each(settlements))
-    : Effect.fail(
-      wrongSettlements(
-        entity,
-        `one settlement for all messages or one for each of the ${count}; the handler gave ${settlements.length}`
-      )
-    )
-}
-
-const start = Effect.fnUntraced(function*<A, E, R>(
-  state: ReceiverState.ReceiverState<A, "locked">,
-  settings: MessageProcessor.Settings,
-  handler: (messages: Messages<A>) => Effect.Effect<HandlerResult, E, R>,
-  onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
-): Effect.fn.Return<Processor, InvalidOptionError, R | Scope.Scope> {
-  const running = new MessageProcessor.MessageProcessor<A, E, R>({
-    state,
-    settings,
-    handler,
-    onFailure,
-    fork: Effect.runForkWith(yield* Effect.context<R>())
-  })
-  yield* running.take
-  yield* Effect.forkScoped(running.serve, { startImmediately: true })
-  yield* Effect.addFinalizer(() => running.drain)
-  return running
-})
-
-const check = Effect.fnUntraced(
-  function*(entity: string, options: CommonOptions<never, never> | undefined): Effect.fn.Return<
-    MessageProcessor.Settings,
-    InvalidOptionError
-  > {
-    yield* callable(entity, { onFailure: options?.onFailure })
-    const { retry } = (options ?? {}) as RetryOption
-    if (retry !== undefined && !isSchedule(retry)) {
-      return yield* outOfRange(entity, "retry", "a Schedule")
-    }
-    const concurrency = yield* Effect.fromResult(checkedCount(entity, "concurrency", options?.concurrency ?? 1))
-    const prefetch = options?.prefetch
-    if (prefetch !== undefined) yield* Effect.fromResult(checkedCount(entity, "prefetch", prefetch, 0))
-    const maxLockRenewal = yield* Effect.fromResult(
-      checkedWait(entity, "maxLockRenewal", options?.maxLockRenewal ?? "5 minutes")
-    )
-    const drainTimeout = yield* Effect.fromResult(
-      checkedWait(entity, "drainTimeout", options?.drainTimeout ?? "30 seconds")
-    )
-    return { concurrency, prefetch, maxLockRenewal, drainTimeout, size: 1, within: 0 }
-  }
-)

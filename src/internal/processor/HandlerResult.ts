@@ -82,8 +82,26 @@ const isImpossible = (error: unknown): error is Impossible =>
   Predicate.hasProperty(error, "_tag") && impossible.has(error._tag)
 
 /** The settlements that a handler of batches gave are too few, too many, or none. */
-export const wrongSettlements = (entity: string, expected: string): InvalidOptionError =>
+const wrongSettlements = (entity: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, operation: "process", option: "settlements", expected })
+
+/** What a handler of batches gave, checked: it must be for all of its messages, or for each of them. */
+export const ofBatch = (
+  entity: string,
+  given: Settlement.Settlement | Iterable<Settlement.Settlement> | void,
+  count: number
+): Effect.Effect<HandlerResult, InvalidOptionError> => {
+  if (given === undefined || Settlement.isSettlement(given)) return Effect.succeed(given)
+  const settlements: ReadonlyArray<unknown> = Symbol.iterator in Object(given) ? [...given as Iterable<unknown>] : []
+  return settlements.length === count && settlements.every(Settlement.isSettlement)
+    ? Effect.succeed(new Each(settlements))
+    : Effect.fail(
+      wrongSettlements(
+        entity,
+        `one settlement for all messages or one for each of the ${count}; the handler gave ${settlements.length}`
+      )
+    )
+}
 
 const isWrongSettlements = (error: unknown): error is InvalidOptionError =>
   isImpossible(error) && error._tag === "InvalidOptionError" && error.option === "settlements" &&

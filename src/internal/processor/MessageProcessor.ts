@@ -11,6 +11,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import {
   type AttachError,
   type InvalidOptionError,
@@ -25,7 +27,7 @@ import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
-import { checkedCount, maxCount } from "../options.ts"
+import { checkedCount, effectOrDie, maxCount } from "../options.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
@@ -490,4 +492,26 @@ export class MessageProcessor<A, E, R> implements Running {
   get join(): Effect.Effect<never, ReceiveError> {
     return Deferred.await(this.failed)
   }
+}
+
+/** Starts a processor of a receiver; it drains when the scope closes. */
+export const start = Effect.fnUntraced(function*<A, E, R>(
+  options: Omit<Options<A, E, R>, "fork">
+): Effect.fn.Return<MessageProcessor<A, E, R>, InvalidOptionError, R | Scope.Scope> {
+  const fork = Effect.runForkWith(yield* Effect.context<R>())
+  const processor = new MessageProcessor<A, E, R>({ ...options, fork })
+  yield* processor.take
+  yield* Effect.forkScoped(processor.serve, { startImmediately: true })
+  yield* Effect.addFinalizer(() => processor.drain)
+  return processor
+})
+
+/** A handler that runs in a scope of its own, and again as a schedule says where it fails. */
+export const withRetry = <A, E, R, B>(
+  handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<B, E, R>,
+  retry: Schedule.Schedule<unknown, E> | undefined
+) =>
+(messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>): Effect.Effect<B, E, Exclude<R, Scope.Scope>> => {
+  const once = Effect.scoped(Effect.suspend(() => effectOrDie(undefined, "handler", handler(messages))))
+  return retry === undefined ? once : Effect.retry(once, retry)
 }

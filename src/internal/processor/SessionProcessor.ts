@@ -4,6 +4,7 @@
  *
  * A session that is given up has its messages back in order; one that is lost interrupts the handlers that worked on it.
  */
+import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -11,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
@@ -19,25 +21,29 @@ import {
   type InvalidOptionError,
   SessionCannotBeLockedError
 } from "../../ServiceBusError.ts"
+import type { LockedMessage } from "../../ServiceBusMessage.ts"
+import type { Settlement } from "../../Settlement.ts"
 import * as errorMap from "../errorMap.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
-import { checkedCount } from "../options.ts"
-import type { Accepted } from "../session/SessionLink.ts"
+import { checkedCount, effectOrDie } from "../options.ts"
+import * as SessionLink from "../session/SessionLink.ts"
+import * as SessionSurface from "../session/SessionSurface.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
-import type { Running } from "./MessageProcessor.ts"
+import * as MessageProcessor from "./MessageProcessor.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
+import type { SessionSettings } from "./ProcessorOptions.ts"
 
 /** What is done with one session. */
 export interface Work<R> {
   /** Its processor, which is not started yet. */
-  readonly processor: Running
+  readonly processor: MessageProcessor.Running
   /** Runs before the first message, in the session's scope. */
   readonly open: Effect.Effect<unknown, unknown, R | Scope.Scope>
   /** Runs after the last message, while the session is still held. */
   readonly close: Effect.Effect<unknown, unknown, R>
 }
 
-export interface Options<H extends Accepted, R> {
+export interface Options<H extends SessionLink.Accepted, R> {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
   readonly telemetry: Telemetry
@@ -57,14 +63,14 @@ export interface Options<H extends Accepted, R> {
 /** Before a session that cannot be had, or not be opened, is tried again, in milliseconds. */
 const pauseAfterFailure = 1_000
 
-export class SessionProcessor<H extends Accepted, R> {
+export class SessionProcessor<H extends SessionLink.Accepted, R> {
   private readonly options: Options<H, R>
   private readonly failed = Deferred.makeUnsafe<never, AttachError>()
   private readonly draining = Deferred.makeUnsafe<void>()
   private readonly running = Latch.makeUnsafe(true)
   /** Open while no session is to be taken. */
   private readonly halted = Latch.makeUnsafe(false)
-  private readonly processors = new Set<Running>()
+  private readonly processors = new Set<MessageProcessor.Running>()
   private readonly total = { ...ProcessorCounts.make(), renewals: 0 }
   private sessions = 0
   private sessionsLost = 0
@@ -276,3 +282,68 @@ type Sums = { -readonly [K in keyof ProcessorCounts.Counts]: number }
 const add = (sum: Sums, counts: ProcessorCounts.Counts): void => {
   for (const name of Object.keys(counts) as Array<keyof Sums>) sum[name] += counts[name]
 }
+
+/** What runs for a session, as a caller gives it. */
+export interface Hooks<in out A, in out S, in E, out R> {
+  readonly retry?: Schedule.Schedule<unknown, E> | undefined
+  readonly onFailure?: MessageProcessor.Options<A, E, R>["onFailure"]
+  readonly open?: ((session: Session<A, S>) => Effect.Effect<unknown, unknown, R>) | undefined
+  readonly close?: ((session: Session<A, S>) => Effect.Effect<unknown, unknown, R>) | undefined
+}
+
+type Session<A, S> = ReturnType<typeof SessionSurface.make<A, S, never>>
+
+/** Starts a processor of sessions; it drains when the scope closes. */
+export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
+  session: Omit<SessionLink.Options<A, "locked", never>, "id" | "mode" | "entity"> & {
+    readonly entity: ServiceBusEntity.SessionReceivable<A, S>
+  },
+  { concurrentSessions, idleTimeout, sessionIds, settings }: SessionSettings,
+  handler: (
+    body: A,
+    message: LockedMessage<A>,
+    session: Session<A, S>
+  ) => Effect.Effect<Settlement | void, E, R>,
+  hooks: Hooks<A, S, E, R2>
+) {
+  type Needs = Exclude<R | R2, Scope.Scope>
+  const { entity } = session
+  const { path } = entity
+  const fork = Effect.runForkWith(yield* Effect.context<Needs>())
+  const runHook = (
+    name: "open" | "close",
+    held: Session<A, S>
+  ) => Effect.suspend(() => effectOrDie(path, name, hooks[name]?.(held) ?? Effect.void))
+  const processor = new SessionProcessor<SessionLink.Accepted<A, "locked", never>, Needs>({
+    entity,
+    namespace: session.namespace,
+    telemetry: session.telemetry,
+    accept: (id) => SessionLink.accept({ ...session, id, prefetch: 0, mode: "locked" }),
+    work: (accepted) => {
+      const held = SessionSurface.make(accepted, entity.sessionState, {})
+      const run = MessageProcessor.withRetry(
+        ([message]: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => handler(message.body, message, held),
+        hooks.retry
+      )
+      return {
+        processor: new MessageProcessor.MessageProcessor<A, E, Needs>({
+          state: accepted.state,
+          settings,
+          handler: run as MessageProcessor.Options<A, E, Needs>["handler"],
+          onFailure: hooks.onFailure,
+          fork
+        }),
+        open: runHook("open", held) as Effect.Effect<unknown, unknown, Needs>,
+        close: runHook("close", held) as Effect.Effect<unknown, unknown, Needs>
+      }
+    },
+    ids: sessionIds,
+    concurrentSessions,
+    idleTimeout,
+    drainTimeout: settings.drainTimeout,
+    fork
+  })
+  yield* Effect.addFinalizer(() => processor.drain)
+  processor.start()
+  return processor
+})

@@ -1,0 +1,132 @@
+/**
+ * The options of processors, checked, and what they need to be started: a receiver, and functions to call.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { InvalidOptionError } from "../../ServiceBusError.ts"
+import { checkedCount, checkedWait, isSchedule, outOfRange, toMillis, withOptions } from "../options.ts"
+import * as ReceiverState from "../receiver/ReceiverState.ts"
+import { isId } from "../session/SessionSurface.ts"
+import type { Settings } from "./MessageProcessor.ts"
+
+/** Options of a processor as a caller gives them. */
+export interface Options {
+  readonly concurrency?: number | undefined
+  readonly prefetch?: number | undefined
+  readonly maxLockRenewal?: Duration.Input | undefined
+  readonly drainTimeout?: Duration.Input | undefined
+  readonly onFailure?: unknown
+  readonly retry?: unknown
+}
+
+/** Those of a processor of sessions. */
+export interface SessionOptions extends Omit<Options, "concurrency"> {
+  readonly concurrentSessions?: number | undefined
+  readonly callsPerSession?: number | undefined
+  readonly idleTimeout?: Duration.Input | undefined
+  readonly messagesPerSession?: number | undefined
+  readonly sessionIds?: ReadonlyArray<string> | undefined
+  readonly open?: unknown
+  readonly close?: unknown
+}
+
+/** Refuses what is to be called and is no function; all but the handler may be left out. */
+const checkFunctions = (
+  entity: string,
+  functions: Readonly<Record<string, unknown>>
+): Effect.Effect<void, InvalidOptionError> => {
+  for (const name of Object.keys(functions)) {
+    const value = functions[name]
+    if (typeof value !== "function" && (name === "handler" || value !== undefined)) {
+      return Effect.fail(outOfRange(entity, name, "a function"))
+    }
+  }
+  return Effect.void
+}
+
+/** The state of a receiver, and the options of its processor. `A` is the body of the receiver's messages. */
+export const checkReceiver = <A, O extends object>(
+  receiver: object,
+  handler: unknown,
+  input: O | undefined
+): Effect.Effect<
+  { readonly entity: string; readonly state: ReceiverState.ReceiverState<A, "locked">; readonly options: Partial<O> },
+  InvalidOptionError
+> => {
+  const state = ReceiverState.find(receiver)
+  if (state === undefined || state.mode === "destructive" || state.session !== undefined) {
+    return Effect.fail(
+      new InvalidOptionError({ option: "receiver", expected: "a receiver that ServiceBusReceiver.make made" })
+    )
+  }
+  const { path } = state.entity
+  return Effect.andThen(
+    checkFunctions(path, { handler }),
+    withOptions(
+      path,
+      input,
+      (options) => Effect.succeed({ entity: path, state: state as ReceiverState.ReceiverState<A, "locked">, options })
+    )
+  )
+}
+
+/** The options of a processor of single messages. */
+export const check = Effect.fnUntraced(
+  function*(entity: string, options: Options): Effect.fn.Return<Settings, InvalidOptionError> {
+    const { onFailure, prefetch, retry } = options
+    yield* checkFunctions(entity, { onFailure })
+    if (retry !== undefined && !isSchedule(retry)) return yield* outOfRange(entity, "retry", "a Schedule")
+    const concurrency = yield* Effect.fromResult(checkedCount(entity, "concurrency", options.concurrency ?? 1))
+    if (prefetch !== undefined) yield* Effect.fromResult(checkedCount(entity, "prefetch", prefetch, 0))
+    const maxLockRenewal = yield* Effect.fromResult(
+      checkedWait(entity, "maxLockRenewal", options.maxLockRenewal ?? "5 minutes")
+    )
+    const drainTimeout = yield* Effect.fromResult(
+      checkedWait(entity, "drainTimeout", options.drainTimeout ?? "30 seconds")
+    )
+    return { concurrency, prefetch, maxLockRenewal, drainTimeout, size: 1, within: 0 }
+  }
+)
+
+/** The options of a processor of sessions, checked. Durations are milliseconds. */
+export interface SessionSettings {
+  readonly settings: Settings
+  readonly sessionIds: ReadonlyArray<string> | undefined
+  readonly concurrentSessions: number
+  readonly idleTimeout: number
+}
+
+export const checkSessions = Effect.fnUntraced(
+  function*(
+    entity: string,
+    handler: unknown,
+    options: SessionOptions
+  ): Effect.fn.Return<SessionSettings, InvalidOptionError> {
+    const { callsPerSession = 1, concurrentSessions = 8, messagesPerSession, sessionIds } = options
+    yield* checkFunctions(entity, { handler, open: options.open, close: options.close })
+    yield* Effect.fromResult(checkedCount(entity, "concurrentSessions", concurrentSessions))
+    yield* Effect.fromResult(checkedCount(entity, "callsPerSession", callsPerSession))
+    if (messagesPerSession !== undefined && !(Number.isSafeInteger(messagesPerSession) && messagesPerSession >= 1)) {
+      return yield* outOfRange(entity, "messagesPerSession", "an integer of 1 or more")
+    }
+    if (
+      sessionIds !== undefined &&
+      !(Array.isArray(sessionIds) && sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length &&
+        sessionIds.every(isId))
+    ) {
+      return yield* outOfRange(
+        entity,
+        "sessionIds",
+        "an array of one well-formed id or more of at most 128 characters, each once"
+      )
+    }
+    const idleTimeout = toMillis(options.idleTimeout ?? "60 seconds")
+    if (!(idleTimeout > 0)) return yield* outOfRange(entity, "idleTimeout", "a duration of more than 0")
+    const settings = yield* check(entity, {
+      ...options,
+      concurrency: callsPerSession,
+      prefetch: options.prefetch ?? 0
+    })
+    return { settings: { ...settings, limit: messagesPerSession }, sessionIds, concurrentSessions, idleTimeout }
+  }
+)
