@@ -28,6 +28,7 @@ import type { ServiceBusSession } from "./ServiceBusSession.ts"
  * How long a lock is kept.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Options {
   /**
@@ -46,7 +47,24 @@ export interface Options {
  * is interrupted or not started. The lock is kept until the work ends, not longer: settle the message inside, or at once
  * after it. A session's lock is renewed by itself as long as `maxLockRenewal` says; this goes on where that is over.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { AutoLockRenewer, type ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const slow = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   Effect.gen(function*() {
+ *     const [message] = yield* receiver.receive()
+ *     if (message === undefined) return
+ *     yield* Effect.sleep("3 minutes").pipe(
+ *       AutoLockRenewer.withLock(receiver, message, { maxDuration: "10 minutes" })
+ *     )
+ *     yield* receiver.complete(message)
+ *   })
+ * ```
+ *
  * @category combinators
+ * @since 0.1.0
  */
 export const withLock: {
   (
@@ -84,10 +102,16 @@ export const withLock: {
  * the broker said to renewals and settlements.
  *
  * @category models
+ * @since 0.1.0
  */
 export type LockState = Held | Lost | Settled
 
-/** The lock is held for so much longer, unless it is renewed. @category models */
+/**
+ * The lock is held for so much longer, unless it is renewed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Held {
   readonly _tag: "Held"
   readonly remaining: Duration.Duration
@@ -95,7 +119,12 @@ export interface Held {
   readonly renewals: number
 }
 
-/** The lock is over and its message not settled: it comes again. @category models */
+/**
+ * The lock is over and its message not settled: it comes again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Lost {
   readonly _tag: "Lost"
   /** `failed` where the lock was to be renewed and could not be, `expired` where it was not to be renewed any more. */
@@ -103,17 +132,32 @@ export interface Lost {
   readonly renewals: number
 }
 
-/** The message is settled, or given back. @category models */
+/**
+ * The message is settled, or given back.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface Settled {
   readonly _tag: "Settled"
 }
 
 /**
- * What is known of the lock of a message, now. No request is made.
+ * What is known of the lock of a message, now, without a request.
  *
  * Fails with InvalidOptionError where another receiver received the message.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { AutoLockRenewer, type ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const states = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   Effect.flatMap(receiver.receive(), Effect.forEach((message) => AutoLockRenewer.lockState(receiver, message)))
+ * ```
+ *
  * @category observing
+ * @since 0.1.0
  */
 export const lockState = (
   receiver: ServiceBusReceiver<unknown, unknown>,
@@ -122,12 +166,24 @@ export const lockState = (
   Effect.suspend(() => Effect.map(Effect.fromResult(LockedWork.viewOf(receiver, message)), ({ view }) => view))
 
 /**
- * The lock of a message as it changes: its state now, then each renewal, and the end of it, with which the stream ends. Where
- * renewals come faster than the stream is pulled it gives the latest state. Locks that are not watched cost nothing.
+ * The lock of a message as it changes: its state now, then each renewal, and the end of it, with which the stream ends.
+ * Where renewals come faster than the stream is pulled it gives the latest state. Locks that are not watched cost nothing.
  *
  * Fails with InvalidOptionError where another receiver received the message.
  *
+ * @example
+ * ```ts
+ * import { Effect, Stream } from "effect"
+ * import { AutoLockRenewer, type ServiceBusMessage, type ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const told = (
+ *   receiver: ServiceBusReceiver.ServiceBusReceiver<string>,
+ *   message: ServiceBusMessage.LockedMessage<string>
+ * ) => AutoLockRenewer.watchLock(receiver, message).pipe(Stream.runForEach((state) => Effect.log(state._tag)))
+ * ```
+ *
  * @category observing
+ * @since 0.1.0
  */
 export const watchLock = (
   receiver: ServiceBusReceiver<unknown, unknown>,
@@ -137,7 +193,15 @@ export const watchLock = (
 /**
  * How many renewals of a receiver's locks the broker has confirmed, those by `renewLock` aside.
  *
+ * @example
+ * ```ts
+ * import { AutoLockRenewer, type ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const count = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) => AutoLockRenewer.renewals(receiver)
+ * ```
+ *
  * @category observing
+ * @since 0.1.0
  */
 export const renewals = (receiver: ServiceBusReceiver<unknown, unknown>): Effect.Effect<number> =>
   Effect.sync(() => ReceiverState.find(receiver)?.renewal.renewals() ?? 0)

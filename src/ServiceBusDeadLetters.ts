@@ -48,6 +48,7 @@ import type * as ServiceBusSender from "./ServiceBusSender.ts"
  * Which dead letters are meant.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Which {
   /** Those of the transfer dead-letter queue: messages that the entity could not forward. False by default. */
@@ -58,6 +59,7 @@ export interface Which {
  * Which dead letters to look at.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface BrowseOptions extends ServiceBusReceiver.PeekOptions, Which {}
 
@@ -65,6 +67,7 @@ export interface BrowseOptions extends ServiceBusReceiver.PeekOptions, Which {}
  * Which dead letters to look at, without decoding bodies.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface BrowseRawOptions extends ServiceBusReceiver.PeekOptions, Which {
   /** Has the broker leave the bodies out, where it knows how; it sends them otherwise. True by default. */
@@ -75,6 +78,7 @@ export interface BrowseRawOptions extends ServiceBusReceiver.PeekOptions, Which 
  * Which dead letters to delete.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface PurgeOptions extends Which {
   /**
@@ -90,6 +94,7 @@ export interface PurgeOptions extends Which {
  * How many messages an entity has.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Counts extends Readonly<Record<MessageState, number>> {
   /** Those in the dead-letter queue, of whatever state; those in the transfer dead-letter queue are not among them. */
@@ -100,6 +105,7 @@ export interface Counts extends Readonly<Record<MessageState, number>> {
  * How dead letters are replayed. `A` is the body of the letters.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ReplayOptions<in out A> extends Which {
   /** Which letters to replay; all by default. The others stay. */
@@ -114,6 +120,7 @@ export interface ReplayOptions<in out A> extends Which {
  * What is sent of a letter.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface MapOption<in out A, out M> {
   /**
@@ -130,6 +137,7 @@ export interface MapOption<in out A, out M> {
  * `map` where the target takes other bodies than those of the letters; optional where it takes the same.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Mapping<A, In, M> = [A] extends [In] ? Partial<MapOption<A, M>> : MapOption<A, M>
 
@@ -137,9 +145,12 @@ export type Mapping<A, In, M> = [A] extends [In] ? Partial<MapOption<A, M>> : Ma
  * A letter that stays because its body does not decode, or because its copy can never be sent.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Failed {
+  /** Which letter it is. */
   readonly sequenceNumber: bigint
+  /** Why its copy cannot be sent. */
   readonly error: MessageEncodeError | MessageSizeExceededError | MessageDecodeError
 }
 
@@ -147,12 +158,14 @@ export interface Failed {
  * What a replay did.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface ReplayReport {
   /** How many copies were accepted. */
   readonly replayed: number
   /** How many letters `filter` rejected. */
   readonly skipped: number
+  /** Letters that stay, because they cannot be replayed. */
   readonly failed: ReadonlyArray<Failed>
 }
 
@@ -164,7 +177,21 @@ export interface ReplayReport {
  * InvalidOptionError where an option is out of range, with MessagingEntityNotFoundError where the entity is missing, and with
  * the errors of connecting. Interrupting it changes nothing.
  *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { ServiceBusBody, ServiceBusDeadLetters, ServiceBusEntity } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const reasons = ServiceBusDeadLetters.browse(Orders).pipe(
+ *   Stream.map((letter) => letter.deadLetterReason),
+ *   Stream.runCollect
+ * )
+ * ```
+ *
  * @category streams
+ * @since 0.1.0
  */
 export const browse = <A>(
   entity: ServiceBusEntity.WithSubQueues<A>,
@@ -179,7 +206,23 @@ export const browse = <A>(
 /**
  * `browse` without bodies: `body` is undefined. Unless `omitBody` is false they are not sent either, so that it costs little.
  *
+ * Fails as `browse` does, except that no body is decoded.
+ *
+ * @example
+ * ```ts
+ * import { Stream } from "effect"
+ * import { ServiceBusBody, ServiceBusDeadLetters, ServiceBusEntity } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const sizes = ServiceBusDeadLetters.browseRaw(Orders).pipe(
+ *   Stream.map((letter) => letter.sequenceNumber),
+ *   Stream.runCollect
+ * )
+ * ```
+ *
  * @category streams
+ * @since 0.1.0
  */
 export const browseRaw = (
   entity: ServiceBusEntity.WithSubQueues<unknown>,
@@ -198,7 +241,18 @@ export const browseRaw = (
  *
  * Fails as `browseRaw` does. Interrupting it changes nothing.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusDeadLetters, ServiceBusEntity } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const waiting = Effect.map(ServiceBusDeadLetters.counts(Orders), ({ active }) => active)
+ * ```
+ *
  * @category accessors
+ * @since 0.1.0
  */
 export const counts = (
   entity: ServiceBusEntity.WithSubQueues<unknown>
@@ -224,7 +278,21 @@ export const counts = (
  * is out of range, and with OperationTimeoutError where no answer came: then it is not known how many were deleted. What was
  * deleted before an error or an interruption stays deleted.
  *
+ * @example
+ * ```ts
+ * import { DateTime, Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusDeadLetters, ServiceBusEntity } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const old = Effect.gen(function*() {
+ *   const before = DateTime.subtract(yield* DateTime.now, { days: 30 })
+ *   return yield* ServiceBusDeadLetters.purge(Orders, { before })
+ * })
+ * ```
+ *
  * @category operations
+ * @since 0.1.0
  */
 export const purge: (
   entity: ServiceBusEntity.WithSubQueues<unknown>,
@@ -252,7 +320,7 @@ export const purge: (
  * Only letters that are there at the start are replayed: it looks at them first, without bodies. Those that `filter` rejects,
  * and those that cannot be replayed (a body that does not decode, a copy that cannot be encoded or is too large: `failed`), are
  * kept locked, in memory, until it ends, and are then given back; their delivery count grows, which a dead-letter queue does
- * not mind. What is deferred, or locked by somebody else for longer than 5 seconds once nothing else is left, is not waited for.
+ * not mind. What is deferred, or locked elsewhere for longer than 5 seconds once nothing else is left, is not waited for.
  *
  * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
  * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of connecting,
@@ -260,7 +328,21 @@ export const purge: (
  * before an error or an interruption stays replayed, and what was not is given back, as far as the broker has said; a letter whose completion was refused comes
  * free when its lock runs out. A copy on its way when it is interrupted may be sent, and its letter stay.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusDeadLetters, ServiceBusEntity } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+ *
+ * export const again = ServiceBusDeadLetters.replay(Orders, {
+ *   filter: (letter) => letter.deadLetterReason === "CardDeclined",
+ *   rate: 50
+ * }).pipe(Effect.tap(({ failed, replayed }) => Effect.log(`${replayed} sent again, ${failed.length} stay`)))
+ * ```
+ *
  * @category operations
+ * @since 0.1.0
  */
 export const replay: {
   <A, In>(
@@ -299,6 +381,7 @@ export const replay: {
  * A replay that is not running yet.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Replay = Effect.Effect<ReplayReport, ReplayError, ServiceBusClient.ServiceBusClient>
 

@@ -104,8 +104,6 @@ const undocumentedMembers = ({ path, text }: CodeBlocks.Page): ReadonlyArray<str
 /** What is written anew at present. */
 const open = new Set(
   [
-    "AutoLockRenewer",
-    "ServiceBusDeadLetters",
     "ServiceBusProcessor"
   ]
     .map((name) => `src/${name}.ts`)

@@ -11,6 +11,7 @@ import type { Settlement } from "../../Settlement.ts"
  * `unsettled`, `released` and what is still in work.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Counts {
   /** Messages that came from the broker. */
@@ -42,6 +43,7 @@ export interface Counts {
  * What a processor has done in all, once it is drained: `received` is the sum of `settled`, `released` and `expired`.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface DrainReport extends Counts {
   /** The sum of `completed`, `abandoned`, `deferred`, `deadLettered`, `retried` and `undecodable`. */
@@ -57,6 +59,7 @@ export interface DrainReport extends Counts {
  * What a session processor has done with sessions.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface SessionCounts {
   /** Sessions that it has accepted. */
