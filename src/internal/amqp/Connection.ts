@@ -162,27 +162,15 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
           : errorMap.connectError({ condition: error.condition, description: error.description })
         : errorMap.connectionLost(error instanceof Error ? error.message : "the peer closed the socket", error)
     )
-  rhea.on("connection_error", (context) => failed(context.error))
-  rhea.on("connection_close", (context) => {
-    if (!closing) failed(context.connection.error ?? new Error("the peer closed the connection"))
+  // After an error rhea only half-closes; the socket is destroyed by `die`.
+  ClientEndpoints.onConnectionEnd(rhea, {
+    failed,
+    closed: (error) => {
+      if (!closing) failed(error ?? new Error("the peer closed the connection"))
+    },
+    disconnected: (error) =>
+      die(error === undefined ? errorMap.connectionLost("the peer closed the socket") : errorMap.fromSocket(error))
   })
-  rhea.on(
-    "disconnected",
-    (context) =>
-      die(
-        context.error === undefined
-          ? errorMap.connectionLost("the peer closed the socket")
-          : errorMap.fromSocket(context.error)
-      )
-  )
-  // After these rhea only half-closes; the socket is destroyed by `die`.
-  rhea.on("protocol_error", failed)
-  rhea.on("error", (error) => failed(error?.error ?? error))
-  for (
-    const name of ["session_error", "session_close", "sender_error", "sender_close", "receiver_error", "receiver_close"]
-  ) {
-    rhea.on(name, () => {})
-  }
   // A socket that closes without an end or an error.
   socket.once("close", () => die(errorMap.connectionLost("the socket was closed")))
 

@@ -37,7 +37,7 @@ export interface Options {
 }
 
 /** The session that the peer has locked for a link. */
-export interface Granted {
+export interface GrantedSession {
   /** Undefined where it locked none. */
   readonly id: string | undefined
   /** When the lock ends by the peer's clock, in milliseconds since 1970. */
@@ -49,7 +49,7 @@ export type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlementEr
 export interface ReceiverLink extends Holder {
   readonly link: Link.Link
   /** The session of the link, where it asked for one. */
-  readonly granted: Granted | undefined
+  readonly granted: GrantedSession | undefined
   /** How many deliveries are in the inbox. */
   readonly size: () => number
   /** Deliveries that the peer may still send without being asked again. */
@@ -103,7 +103,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
 const sessionFilter = "com.microsoft:session-filter"
 
 /** The session that the peer has locked, by its attach. */
-const grantOf = (link: Link.Link): Granted => {
+const grantedSessionOf = (link: Link.Link): GrantedSession => {
   const { properties, source } = link.rhea.remote.attach ?? {}
   const filter = source?.filter?.[sessionFilter]
   const id = filter?.descriptor === undefined ? filter : filter.value
@@ -117,7 +117,7 @@ const grantOf = (link: Link.Link): Granted => {
 
 class OpenReceiverLink implements ReceiverLink {
   readonly link: Link.Link
-  readonly granted: Granted | undefined
+  readonly granted: GrantedSession | undefined
   private readonly options: Options
   private readonly deadlines: Deadlines.Deadlines
   private inbox: Array<IncomingDelivery> = []
@@ -129,7 +129,7 @@ class OpenReceiverLink implements ReceiverLink {
 
   constructor(link: Link.Link, options: Options, deadlines: Deadlines.Deadlines, clock: Clock.Clock) {
     this.link = link
-    this.granted = options.session === undefined ? undefined : grantOf(link)
+    this.granted = options.session === undefined ? undefined : grantedSessionOf(link)
     this.options = options
     this.deadlines = deadlines
     link.plane.onDeliveries = (deliveries) => {

@@ -305,7 +305,7 @@ export class Telemetry {
     }
   ): Tracer.Span {
     const [kind, type] = operations[operation]
-    const { attributes, links = [], parent = propagated(fiber.cache.span) } = options
+    const { attributes, links = [], parent = nearestPropagated(fiber.cache.span) } = options
     const all = fiber.getRef(References.TracerSpanLinks)
     const span = fiber.cache.tracer!.span({
       name: `${operation} ${this.destination}`,
@@ -427,7 +427,7 @@ const isTraced = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   cache.tracerEnabled && cache.tracer !== undefined && cache.tracer !== Tracer.nativeTracer
 
 /** The nearest span that is to be a parent. */
-const propagated = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined => {
+const nearestPropagated = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined => {
   let nearest = span
   while (nearest !== undefined && Context.get(nearest.annotations, Tracer.DisablePropagation)) {
     nearest = nearest._tag === "Span" ? Option.getOrUndefined(nearest.parent) : undefined
@@ -435,9 +435,9 @@ const propagated = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefine
   return nearest
 }
 
-/** The span of the calling fiber, where there is one that may be propagated. */
+/** The span of the calling fiber, where there is one that may be nearestPropagated. */
 export const callerOf = ({ cache }: Fiber.Fiber<unknown, unknown>): Tracer.AnySpan | undefined =>
-  cache.tracerEnabled ? propagated(cache.span) : undefined
+  cache.tracerEnabled ? nearestPropagated(cache.span) : undefined
 
 /** The kind of an error: never its text. */
 export const errorTypeOf = (exit: Exit.Exit<unknown, unknown>): string | undefined => {
@@ -471,7 +471,7 @@ const attributesOf = (messages: ReadonlyArray<ReceivedMessage<unknown>>): Attrib
 export const linksOf = (messages: ReadonlyArray<ReceivedMessage<unknown>>): Array<Tracer.SpanLink> => {
   const links = new Map<string, Tracer.SpanLink>()
   for (const message of messages) {
-    const span = legibly(() => TraceContext.read(message.applicationProperties))
+    const span = readOrUndefined(() => TraceContext.read(message.applicationProperties))
     if (span !== undefined) links.set(`${span.traceId}${span.spanId}`, { span, attributes: {} })
   }
   return [...links.values()]
@@ -479,7 +479,7 @@ export const linksOf = (messages: ReadonlyArray<ReceivedMessage<unknown>>): Arra
 
 /** The attributes of a span of one message. */
 export const messageAttributes = (message: ReceivedMessage<unknown>): Attributes =>
-  legibly(() => ({
+  readOrUndefined(() => ({
     ...(message.messageId === "" ? {} : { "messaging.message.id": message.messageId }),
     ...(message.correlationId === undefined ? {} : { "messaging.message.conversation_id": message.correlationId }),
     // OpenTelemetry counts this delivery as well.
@@ -490,7 +490,7 @@ export const messageAttributes = (message: ReceivedMessage<unknown>): Attributes
   })) ?? {}
 
 /** Sections are decoded when they are read; one that cannot be is no reason for an operation to fail. */
-const legibly = <A>(read: () => A): A | undefined => {
+const readOrUndefined = <A>(read: () => A): A | undefined => {
   try {
     return read()
   } catch {

@@ -171,7 +171,7 @@ export class Reader {
   }
 
   value(depth = 0): AmqpValue.AmqpValue {
-    return this.of(this.u8(), depth)
+    return this.valueOfType(this.u8(), depth)
   }
 
   /** The entries of a map as `record` gives them, with the exact type of every value. */
@@ -185,11 +185,11 @@ export class Reader {
     }
   }
 
-  private as(type: AmqpValue.TypeName, value: number | bigint): AmqpValue.AmqpValue {
+  private typedIfExact(type: AmqpValue.TypeName, value: number | bigint): AmqpValue.AmqpValue {
     return this.exact ? AmqpValue.typed(type, value) : value
   }
 
-  private of(code: number, depth: number): AmqpValue.AmqpValue {
+  private valueOfType(code: number, depth: number): AmqpValue.AmqpValue {
     switch (code) {
       case 0x00:
         return this.described(depth)
@@ -202,27 +202,27 @@ export class Reader {
       case 0x56:
         return this.u8() === 1
       case 0x43:
-        return this.as("uint", 0)
+        return this.typedIfExact("uint", 0)
       case 0x50:
-        return this.as("ubyte", this.u8())
+        return this.typedIfExact("ubyte", this.u8())
       case 0x52:
-        return this.as("uint", this.u8())
+        return this.typedIfExact("uint", this.u8())
       case 0x60:
-        return this.as("ushort", this.bytes.readUInt16BE(this.need(2)))
+        return this.typedIfExact("ushort", this.bytes.readUInt16BE(this.need(2)))
       case 0x70:
-        return this.as("uint", this.u32())
+        return this.typedIfExact("uint", this.u32())
       case 0x44:
-        return this.as("ulong", 0n)
+        return this.typedIfExact("ulong", 0n)
       case 0x53:
-        return this.as("ulong", BigInt(this.u8()))
+        return this.typedIfExact("ulong", BigInt(this.u8()))
       case 0x80:
-        return this.as("ulong", this.bytes.readBigUInt64BE(this.need(8)))
+        return this.typedIfExact("ulong", this.bytes.readBigUInt64BE(this.need(8)))
       case 0x51:
-        return this.as("byte", this.bytes.readInt8(this.need(1)))
+        return this.typedIfExact("byte", this.bytes.readInt8(this.need(1)))
       case 0x54:
         return this.bytes.readInt8(this.need(1))
       case 0x61:
-        return this.as("short", this.bytes.readInt16BE(this.need(2)))
+        return this.typedIfExact("short", this.bytes.readInt16BE(this.need(2)))
       case 0x71:
         return this.bytes.readInt32BE(this.need(4))
       case 0x55:
@@ -230,11 +230,11 @@ export class Reader {
       case 0x81:
         return this.bytes.readBigInt64BE(this.need(8))
       case 0x72:
-        return this.as("float", this.bytes.readFloatBE(this.need(4)))
+        return this.typedIfExact("float", this.bytes.readFloatBE(this.need(4)))
       case 0x82: {
         const number = this.bytes.readDoubleBE(this.need(8))
         // A whole number is written as an int or a long.
-        return Number.isSafeInteger(number) && !Object.is(number, -0) ? this.as("double", number) : number
+        return Number.isSafeInteger(number) && !Object.is(number, -0) ? this.typedIfExact("double", number) : number
       }
       case 0x74:
         return AmqpValue.typed("decimal32", this.view(4))
@@ -269,7 +269,7 @@ export class Reader {
       case 0xc0:
       case 0xd0: {
         const count = this.compound(code === 0xd0)
-        this.deeper(depth)
+        this.checkDepth(depth)
         const items: Array<AmqpValue.AmqpValue> = []
         for (let i = 0; i < count; i++) items.push(this.value(depth + 1))
         return items
@@ -286,15 +286,15 @@ export class Reader {
   }
 
   /** The type of a descriptor or a key is known by its place: it is given in its plain form. */
-  private plainly(code: number, depth: number): AmqpValue.AmqpValue {
+  private plainValue(code: number, depth: number): AmqpValue.AmqpValue {
     const { exact } = this
     this.exact = false
-    const value = this.of(code, depth)
+    const value = this.valueOfType(code, depth)
     this.exact = exact
     return value
   }
 
-  private deeper(depth: number): void {
+  private checkDepth(depth: number): void {
     if (depth >= maxDepth) throw new DecodeProblem(`values are nested more than ${maxDepth} deep`)
   }
 
@@ -314,10 +314,10 @@ export class Reader {
   private described(depth: number): AmqpValue.AmqpValue {
     const constructor = this.u8()
     if (!descriptors.has(constructor)) throw new DecodeProblem("a descriptor is neither a ulong nor a symbol")
-    const descriptor = this.plainly(constructor, depth)
+    const descriptor = this.plainValue(constructor, depth)
     const code = this.u8()
     if (code === 0x00) throw new DecodeProblem("a described value is described again")
-    const value = this.of(code, depth)
+    const value = this.valueOfType(code, depth)
     if (AmqpValue.isTyped(descriptor) && descriptor.type === "symbol") {
       if (descriptor.value === "com.microsoft:timespan" && typeof value === "bigint") {
         return Duration.nanos(value * 100n)
@@ -338,7 +338,7 @@ export class Reader {
   /** A plain object where all keys are strings, a Map otherwise. */
   private entries(count: number, depth: number): AmqpValue.AmqpValue {
     if (count % 2 === 1) throw new DecodeProblem("a map has a key without a value")
-    this.deeper(depth)
+    this.checkDepth(depth)
     const keys: Array<AmqpValue.AmqpValue> = []
     const values: Array<AmqpValue.AmqpValue> = []
     for (let i = 0; i < count; i += 2) {
@@ -363,7 +363,7 @@ export class Reader {
     const record: Record<string, AmqpValue.AmqpValue> = {}
     for (let i = 0; i < count; i += 2) {
       const at = this.position
-      const key = this.plainly(this.u8(), 1)
+      const key = this.plainValue(this.u8(), 1)
       const after = this.position
       const value = this.value(1)
       if (typeof key === "string") put(record, key, value)
@@ -375,7 +375,7 @@ export class Reader {
   }
 
   private array(wide: boolean, depth: number): AmqpValue.AmqpValue {
-    this.deeper(depth)
+    this.checkDepth(depth)
     const size = wide ? this.u32() : this.u8()
     if (this.position + size > this.end) throw new DecodeProblem("an array is longer than the bytes that are there")
     const count = wide ? this.u32() : this.u8()
@@ -385,7 +385,7 @@ export class Reader {
     if (isDescribed) {
       const constructor = this.u8()
       if (!descriptors.has(constructor)) throw new DecodeProblem("a descriptor is neither a ulong nor a symbol")
-      descriptor = this.plainly(constructor, depth)
+      descriptor = this.plainValue(constructor, depth)
       code = this.u8()
       if (code === 0x00) throw new DecodeProblem("a described value is described again")
     }
@@ -395,7 +395,7 @@ export class Reader {
     } else if (count > size) throw new DecodeProblem("an array has more items than bytes")
     const items: Array<AmqpValue.AmqpValue> = []
     for (let i = 0; i < count; i++) {
-      const value = this.of(code, depth + 1)
+      const value = this.valueOfType(code, depth + 1)
       items.push(isDescribed && !this.exact ? AmqpValue.described(descriptor, value) : value)
     }
     const type = typeNames[code]

@@ -41,7 +41,7 @@ export class Sections {
     this.body = end
     this.bodyEnd = end
     let at = start
-    let spent = 0
+    let zeroWidthItems = 0
     while (at < end) {
       const section = at
       if (end - at < 4 || bytes[at] !== 0x00) throw new DecodeProblem("expected a section of a message")
@@ -54,9 +54,9 @@ export class Sections {
         code = sectionCode(reader.descriptor())
         at = reader.position
       }
-      const next = skipValue(bytes, at, end, spent)
+      const next = skipValue(bytes, at, end, zeroWidthItems)
       if (next < 0) throw new DecodeProblem("a section of the message is not well-formed")
-      spent = zeroWidth
+      zeroWidthItems = zeroWidth
       const constructor = bytes[at]!
       switch (code) {
         case header:

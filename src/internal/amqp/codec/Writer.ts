@@ -303,13 +303,13 @@ export class Writer {
     if (Duration.isDuration(value)) {
       const nanos = Duration.toNanos(value)
       if (nanos._tag === "None") throw new EncodeProblem("an infinite duration has no AMQP form")
-      this.microsoft("com.microsoft:timespan")
+      this.microsoftDescriptor("com.microsoft:timespan")
       this.ensure(9)
       this.u8(0x81)
       return this.i64(long("long", nanos.value / 100n, -9223372036854775808n, 9223372036854775807n))
     }
     if (value instanceof URL) {
-      this.microsoft("com.microsoft:uri")
+      this.microsoftDescriptor("com.microsoft:uri")
       return this.string(value.href)
     }
     if (isTyped(value)) return this.typed(value, depth)
@@ -343,7 +343,7 @@ export class Writer {
     this.end(at, count)
   }
 
-  private microsoft(name: string): void {
+  private microsoftDescriptor(name: string): void {
     this.ensure(1)
     this.u8(0x00)
     this.symbol(name)
@@ -354,7 +354,7 @@ export class Writer {
       const { descriptor, value: inner } = value as { descriptor: AmqpValue; value: AmqpValue }
       this.ensure(1)
       this.u8(0x00)
-      this.describing(descriptor)
+      this.anyDescriptor(descriptor)
       if (Duration.isDuration(inner) || inner instanceof URL || (isTyped(inner) && inner.type === "described")) {
         throw new EncodeProblem("a described value may not be described again")
       }
@@ -398,7 +398,7 @@ export class Writer {
     if (descriptor !== undefined) {
       this.ensure(1)
       this.u8(0x00)
-      this.describing(descriptor)
+      this.anyDescriptor(descriptor)
     }
     this.ensure(1)
     this.u8(constructor)
@@ -431,7 +431,7 @@ export class Writer {
   }
 
   /** AMQP 1.0 section 1.2 reserves descriptors other than ulongs and symbols. */
-  private describing(descriptor: AmqpValue): void {
+  private anyDescriptor(descriptor: AmqpValue): void {
     const known = isTyped(descriptor) && (descriptor.type === "ulong" || descriptor.type === "symbol")
     const value = known ? descriptor.value : descriptor
     if (typeof value === "string") return this.symbol(value)

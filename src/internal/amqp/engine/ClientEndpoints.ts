@@ -7,7 +7,14 @@
  */
 import * as Effect from "effect/Effect"
 import type { Socket } from "../transport/Socket.ts"
-import { type Emitter, engine, type PromisedConnection, type RheaLink, type RheaSession } from "./rhea.ts"
+import {
+  type Emitter,
+  engine,
+  type PromisedConnection,
+  type RheaConnection,
+  type RheaLink,
+  type RheaSession
+} from "./rhea.ts"
 
 export interface ConnectionOptions {
   readonly host: string
@@ -53,6 +60,30 @@ export const makeConnection = (options: ConnectionOptions): PromisedConnection =
   // rhea-promise repeats rhea's events, and an `error` without a listener would be thrown.
   promised.on("error", () => {})
   return promised
+}
+
+/** How a connection ends. */
+export interface ConnectionEnd {
+  /** With an error of the peer, of the engine, or of the protocol. */
+  readonly failed: (error: unknown) => void
+  /** By a close of the peer, with its error if it gave one. */
+  readonly closed: (error: unknown) => void
+  /** With its socket. */
+  readonly disconnected: (error: unknown) => void
+}
+
+export const onConnectionEnd = (rhea: RheaConnection, end: ConnectionEnd): void => {
+  rhea.on("connection_error", (context) => end.failed(context.error))
+  rhea.on("connection_close", (context) => end.closed(context.connection.error))
+  rhea.on("disconnected", (context) => end.disconnected(context.error))
+  rhea.on("protocol_error", end.failed)
+  rhea.on("error", (error) => end.failed(error?.error ?? error))
+  // Sessions and links listen for their own; what has no listener becomes an `error` of the connection.
+  for (
+    const name of ["session_error", "session_close", "sender_error", "sender_close", "receiver_error", "receiver_close"]
+  ) {
+    rhea.on(name, () => {})
+  }
 }
 
 /** What rhea-promise attaches the links of a session with. */

@@ -261,7 +261,7 @@ export class DataPlane {
       plane.assignHandle(link, name)
       link.connection = new LinkConnection(link.connection, plane.of(link))
       // rhea counts credit down one by one, and answers with no drain where none was left: some would wait for ever.
-      if (!link.is_receiver()) link._get_drain = () => giveCreditBack(link as DrainingLink)
+      if (!link.is_receiver()) link._get_drain = () => answerDrain(link as DrainingLink)
       return link
     }
 
@@ -287,7 +287,7 @@ export class DataPlane {
       }
       // rhea starts its count at 0; the sender's attach has the first one (AMQP 1.0 section 2.6.7).
       if (link.is_receiver()) link.delivery_count = frame.performative["initial_delivery_count"] ?? 0
-      this.wrapFlow(link)
+      this.overrideSenderFlow(link)
       plane.handles.set(handle, plane.of(link))
       plane.register()
     }
@@ -335,9 +335,12 @@ export class DataPlane {
     return plane
   }
 
-  /** Credit by serial arithmetic: delivery-counts wrap at 2^32 (AMQP 1.0 section 2.6.7). */
-  private wrapFlow(link: RheaLink): void {
-    if (link.is_receiver()) return this.wrapSendersFlow(link)
+  /**
+   * Flows by which a receiver gives us credit: by serial arithmetic, since delivery-counts wrap at 2^32 (AMQP 1.0 section
+   * 2.6.7).
+   */
+  private overrideSenderFlow(link: RheaLink): void {
+    if (link.is_receiver()) return this.overrideReceiverFlow(link)
     const onFlow = link.on_flow
     link.on_flow = (frame) => {
       const flow = frame.performative
@@ -356,7 +359,7 @@ export class DataPlane {
    * before: it has used up credit without a transfer, as the answer to a drain. Credit itself is the receiver's, and what
    * the sender repeats of it may be older than what was given since (AMQP 1.0 section 2.6.7).
    */
-  private wrapSendersFlow(link: RheaLink): void {
+  private overrideReceiverFlow(link: RheaLink): void {
     const plane = this.link(link)
     link.on_flow = (frame) => {
       const { delivery_count: count, drain, link_credit: credit } = frame.performative
@@ -459,7 +462,7 @@ export class DataPlane {
 type DrainingLink = RheaLink & { _draining: boolean }
 
 /** The answer to a drain uses up what credit is left (AMQP 1.0 section 2.6.7); true where it is one. */
-const giveCreditBack = (link: DrainingLink): boolean => {
+const answerDrain = (link: DrainingLink): boolean => {
   if (!link._draining) return false
   link._draining = false
   link.delivery_count = (link.delivery_count + Math.max(0, link.credit)) >>> 0

@@ -247,7 +247,7 @@ export class FrameGuard {
     const descriptor = reader.descriptor()
     const code = typeof descriptor === "number" ? descriptor : codes.get(descriptor) ?? -1
     if (this.phase === "amqp" && (code === 0x14 || code === 0x15)) {
-      if (!this.channels.has(channel)) this.outside("transfer or disposition", channel)
+      if (!this.channels.has(channel)) this.failUnknownChannel("transfer or disposition", channel)
       return
     }
     if (code !== 0x14) this.answers++
@@ -311,11 +311,11 @@ export class FrameGuard {
       this.channels.add(channel)
       return
     }
-    if (!this.channels.has(channel)) this.outside(shape.name, channel)
+    if (!this.channels.has(channel)) this.failUnknownChannel(shape.name, channel)
     if (code === 0x17) this.channels.delete(channel)
   }
 
-  private outside(what: string, channel: number): never {
+  private failUnknownChannel(what: string, channel: number): never {
     throw new Violation(`a frame of ${what} came on channel ${channel}, where there is no session`, "amqp:not-found")
   }
 }
