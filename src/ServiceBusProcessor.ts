@@ -33,6 +33,7 @@ import type * as Settlement from "./Settlement.ts"
  * What a handler is given, and what it says.
  *
  * @category models
+ * @since 0.1.0
  */
 export type Handler<in A, out E = never, out R = never> = (
   body: A,
@@ -44,6 +45,7 @@ export type Handler<in A, out E = never, out R = never> = (
  * their order, or nothing, which completes all.
  *
  * @category models
+ * @since 0.1.0
  */
 export type BatchHandler<in A, out E = never, out R = never> = (
   messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>
@@ -53,6 +55,7 @@ export type BatchHandler<in A, out E = never, out R = never> = (
  * How a processor works.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Options<in A = never, in E = never> extends CommonOptions<A, E>, RetryOption<E> {}
 
@@ -60,6 +63,7 @@ export interface Options<in A = never, in E = never> extends CommonOptions<A, E>
  * How a processor of single messages or of batches works.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface CommonOptions<in A = never, in E = never> {
   /** How many handlers run at a time, 1 to 5000. 1 by default. */
@@ -94,6 +98,7 @@ export interface CommonOptions<in A = never, in E = never> {
  * When a handler that failed is run again.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface RetryOption<in E = never> {
   /**
@@ -108,6 +113,7 @@ export interface RetryOption<in E = never> {
  * How a processor of batches works.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface BatchOptions<in A = never, in E = never>
   extends CommonOptions<A, E | InvalidOptionError>, RetryOption<E>
@@ -127,24 +133,82 @@ export type { Counts, DrainReport, SessionCounts }
  * A running processor.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface Processor {
-  /** What has been done so far. */
+  /**
+   * What has been done so far.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const soFar = (processor: ServiceBusProcessor.Processor) => processor.counts
+   * ```
+   */
   readonly counts: Effect.Effect<Counts>
-  /** Takes no new messages; those in work go on, those that wait are released. */
+  /**
+   * Takes no new messages; those in work go on, those that wait are released.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const rest = (processor: ServiceBusProcessor.Processor) =>
+   *   Effect.andThen(processor.pause, Effect.sleep("1 minute")).pipe(Effect.ensuring(processor.resume))
+   * ```
+   */
   readonly pause: Effect.Effect<void>
-  /** Goes on after a pause. */
+  /**
+   * Goes on after a pause.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const again = (processor: ServiceBusProcessor.Processor) => processor.resume
+   * ```
+   */
   readonly resume: Effect.Effect<void>
-  /** Changes how many handlers run at a time, from now on. */
+  /**
+   * Changes how many handlers run at a time, from now on; those that are too many finish. Fails with InvalidOptionError for
+   * what is not 1 to 5000.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const faster = (processor: ServiceBusProcessor.Processor) => processor.setConcurrency(64)
+   * ```
+   */
   readonly setConcurrency: (concurrency: number) => Effect.Effect<void, InvalidOptionError>
   /**
    * Stops: takes no new messages, lets handlers finish within `drainTimeout`, interrupts the rest and releases their
    * messages. Gives what the processor has done in all.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const stop = (processor: ServiceBusProcessor.Processor) =>
+   *   Effect.tap(processor.drain, ({ received, settled }) => Effect.log(`${settled} of ${received} settled`))
+   * ```
    */
   readonly drain: Effect.Effect<DrainReport>
   /**
    * Never succeeds. A link that is lost is attached again; `join` fails where that cannot succeed any more, because the
    * entity is gone, say, or the right to receive from it.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const run = (processor: ServiceBusProcessor.Processor) =>
+   *   processor.join.pipe(Effect.catchTag("MessagingEntityNotFoundError", () => Effect.logError("the queue is gone")))
+   * ```
    */
   readonly join: Effect.Effect<never, ReceiveError>
 }
@@ -155,7 +219,25 @@ export interface Processor {
  * Fails with InvalidOptionError where an option is out of range, or a stream or another processor has the receiver's
  * messages.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusProcessor, type ServiceBusReceiver, Settlement } from "effect-service-bus"
+ *
+ * export const program = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   Effect.gen(function*() {
+ *     const processor = yield* ServiceBusProcessor.make(
+ *       receiver,
+ *       (body) => Effect.as(Effect.log(body), Settlement.complete),
+ *       { concurrency: 16 }
+ *     )
+ *     yield* Effect.sleep("1 minute")
+ *     return yield* processor.drain
+ *   }).pipe(Effect.scoped)
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const make: <A, E, R>(
   receiver: ServiceBusReceiver<A, unknown>,
@@ -188,7 +270,21 @@ export const make: <A, E, R>(
  *
  * Fails as `make` does.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusProcessor, type ServiceBusReceiver } from "effect-service-bus"
+ *
+ * export const program = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   ServiceBusProcessor.makeBatched(
+ *     receiver,
+ *     (messages) => Effect.log(`${messages.length} rows`),
+ *     { size: 100, within: "1 second" }
+ *   )
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const makeBatched: <A, E, R>(
   receiver: ServiceBusReceiver<A, unknown>,
@@ -222,7 +318,23 @@ export const makeBatched: <A, E, R>(
 /**
  * Runs a processor until it is interrupted: `make` and `join`. Interrupting it drains.
  *
+ * Fails as `make` and `Processor.join` do.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusProcessor, type ServiceBusReceiver, Settlement } from "effect-service-bus"
+ *
+ * export const program = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   ServiceBusProcessor.process(
+ *     receiver,
+ *     (body) => Effect.succeed(body === "" ? Settlement.deadLetter({ reason: "Empty" }) : Settlement.complete),
+ *     { concurrency: 16, onFailure: () => Settlement.retryAfter("1 minute") }
+ *   )
+ * ```
+ *
  * @category running
+ * @since 0.1.0
  */
 export const process = <A, E, R>(
   receiver: ServiceBusReceiver<A, unknown>,
@@ -234,7 +346,24 @@ export const process = <A, E, R>(
 /**
  * Runs a processor of batches until it is interrupted: `makeBatched` and `join`. Interrupting it drains.
  *
+ * Fails as `makeBatched` and `Processor.join` do.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusProcessor, type ServiceBusReceiver, Settlement } from "effect-service-bus"
+ *
+ * export const program = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+ *   ServiceBusProcessor.processBatched(
+ *     receiver,
+ *     (messages) =>
+ *       Effect.succeed(messages.map(({ body }) => body === "" ? Settlement.abandon() : Settlement.complete)),
+ *     { size: 100 }
+ *   )
+ * ```
+ *
  * @category running
+ * @since 0.1.0
  */
 export const processBatched = <A, E, R>(
   receiver: ServiceBusReceiver<A, unknown>,
@@ -247,6 +376,7 @@ export const processBatched = <A, E, R>(
  * What a handler of a session's messages is given, and what it says.
  *
  * @category models
+ * @since 0.1.0
  */
 export type SessionHandler<in A, in out S, out E = never, out R = never> = (
   body: A,
@@ -258,6 +388,7 @@ export type SessionHandler<in A, in out S, out E = never, out R = never> = (
  * How a session processor works.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface SessionOptions<A = never, S = never, in E = never, out R = never>
   extends Omit<CommonOptions<A, E>, "concurrency">, RetryOption<E>
@@ -301,22 +432,82 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
  * A running session processor.
  *
  * @category models
+ * @since 0.1.0
  */
 export interface SessionProcessor {
-  /** What has been done so far, over all sessions. */
+  /**
+   * What has been done so far, over all sessions.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const soFar = (processor: ServiceBusProcessor.SessionProcessor) => processor.counts
+   * ```
+   */
   readonly counts: Effect.Effect<Counts & SessionCounts>
-  /** Takes no new sessions, and no new messages of those that are held; what waits stays where it is. */
+  /**
+   * Takes no new sessions, and no new messages of those that are held; what waits stays where it is.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const rest = (processor: ServiceBusProcessor.SessionProcessor) =>
+   *   Effect.andThen(processor.pause, Effect.sleep("1 minute")).pipe(Effect.ensuring(processor.resume))
+   * ```
+   */
   readonly pause: Effect.Effect<void>
-  /** Goes on after a pause. */
+  /**
+   * Goes on after a pause.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const again = (processor: ServiceBusProcessor.SessionProcessor) => processor.resume
+   * ```
+   */
   readonly resume: Effect.Effect<void>
-  /** Changes how many sessions are held at a time; those that are too many end as they would have. */
+  /**
+   * Changes how many sessions are held at a time; those that are too many end as they would have. Fails with
+   * InvalidOptionError for what is not 1 to 5000.
+   *
+   * @example
+   * ```ts
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const more = (processor: ServiceBusProcessor.SessionProcessor) => processor.setConcurrentSessions(64)
+   * ```
+   */
   readonly setConcurrentSessions: (concurrentSessions: number) => Effect.Effect<void, InvalidOptionError>
   /**
    * Stops: takes nothing new, lets handlers finish within `drainTimeout`, and then `close` within the same time, interrupts
    * the rest and gives all sessions up. Gives what the processor has done in all.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const stop = (processor: ServiceBusProcessor.SessionProcessor) =>
+   *   Effect.tap(processor.drain, ({ sessions, settled }) => Effect.log(`${settled} messages of ${sessions} sessions`))
+   * ```
    */
   readonly drain: Effect.Effect<DrainReport & SessionCounts>
-  /** Never succeeds; fails where no session can be accepted any more, because the entity is gone, say. */
+  /**
+   * Never succeeds; fails where no session can be accepted any more, because the entity is gone, say.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const run = (processor: ServiceBusProcessor.SessionProcessor) =>
+   *   processor.join.pipe(Effect.catchTag("MessagingEntityNotFoundError", () => Effect.logError("the queue is gone")))
+   * ```
+   */
   readonly join: Effect.Effect<never, AttachError>
 }
 
@@ -330,7 +521,22 @@ export interface SessionProcessor {
  *
  * Fails with InvalidOptionError where an option is out of range.
  *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const program = ServiceBusProcessor.makeSessions(
+ *   Carts,
+ *   (body, _message, session) => Effect.log(`${session.sessionId}: ${body}`),
+ *   { concurrentSessions: 32 }
+ * )
+ * ```
+ *
  * @category constructors
+ * @since 0.1.0
  */
 export const makeSessions: <A, S, E, R, R2 = never>(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
@@ -357,7 +563,24 @@ export const makeSessions: <A, S, E, R, R2 = never>(
 /**
  * Runs a processor of sessions until it is interrupted: `makeSessions` and `join`. Interrupting it drains.
  *
+ * Fails as `makeSessions` and `SessionProcessor.join` do.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const program = ServiceBusProcessor.processSessions(
+ *   Carts,
+ *   (body) => Effect.log(body),
+ *   { close: (session) => session.clearState }
+ * )
+ * ```
+ *
  * @category running
+ * @since 0.1.0
  */
 export const processSessions = <A, S, E, R, R2 = never>(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
