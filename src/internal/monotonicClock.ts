@@ -12,4 +12,4 @@ export const monotonic = (clock: Clock.Clock): number => Number(clock.monotonicT
  * A time to wait, as a whole number of milliseconds, so that a wait never ends early. A fraction would leave a rest too small
  * for a clock to pass, and a wait in steps would repeat it for ever.
  */
-export const whole = (millis: number): number => Math.ceil(millis)
+export const wholeMillis = (millis: number): number => Math.ceil(millis)

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { InvalidOptionError } from "../ServiceBusError.ts"
-import { whole } from "./monotonicClock.ts"
+import { wholeMillis } from "./monotonicClock.ts"
 
 /** What becomes of a message whose bytes or body cannot be decoded. @inline */
 export type Undecodable = "deadLetter" | "abandon" | "fail"
@@ -142,7 +142,7 @@ export const toMillis = (input: Duration.Input): number => {
   if (duration._tag === "None") return NaN
   const millis = Duration.toMillis(duration.value)
   // Less than nothing does not become nothing.
-  return millis > 0 ? whole(millis) : millis
+  return millis > 0 ? wholeMillis(millis) : millis
 }
 
 const units = new Set(["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"])

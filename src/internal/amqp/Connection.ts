@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import type { ConnectError } from "../../ServiceBusError.ts"
 import { OperationTimeoutError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { monotonic, whole } from "../monotonicClock.ts"
+import { monotonic, wholeMillis } from "../monotonicClock.ts"
 import * as ClientEndpoints from "./engine/ClientEndpoints.ts"
 import { DataPlane } from "./engine/DataPlane.ts"
 import * as Dispatcher from "./engine/Dispatcher.ts"
@@ -285,7 +285,7 @@ const heartbeats = (connection: Connection): Effect.Effect<void> =>
     const timeout = connection.plane.remoteIdleTimeout
     if (timeout === undefined || timeout <= 0) return Effect.void
     // At most two frames a second, whatever the peer asks for: it could keep us busy with nothing.
-    return Effect.sleep(whole(Math.max(500, timeout / 2))).pipe(
+    return Effect.sleep(wholeMillis(Math.max(500, timeout / 2))).pipe(
       Effect.andThen(Effect.sync(() => {
         if (connection.dead() === undefined) connection.plane.heartbeat()
       })),

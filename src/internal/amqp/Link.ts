@@ -15,7 +15,7 @@ import * as errorMap from "../errorMap.ts"
 import { awaitClose, type Connection, orDeath } from "./Connection.ts"
 import * as ClientEndpoints from "./engine/ClientEndpoints.ts"
 import type { LinkPlane } from "./engine/LinkPlane.ts"
-import type { Performative, RheaError, RheaLink, RheaSession } from "./engine/rhea.ts"
+import type { RheaError, RheaLink, RheaSession } from "./engine/rhea.ts"
 import type { SessionPlane } from "./engine/SessionPlane.ts"
 
 export interface Session {
@@ -203,12 +203,7 @@ class OpenLink implements Link {
       const opened = () => {
         // A refusal's detach comes in the same read as its attach: look once the read is over.
         this.connection.dispatcher.schedule(() => {
-          const attach = this.rhea.remote.attach
-          const terminus = (this.kind === "sender" ? attach?.["target"] : attach?.["source"]) as
-            | Performative
-            | undefined
-          if (terminus?.["address"] === undefined || terminus["address"] === null) return
-          if (this.death === undefined) resume(Effect.succeed(this))
+          if (this.death === undefined && ClientEndpoints.isAccepted(this.rhea)) resume(Effect.succeed(this))
         })
       }
       this.rhea.once(`${this.kind}_open`, opened)

@@ -190,7 +190,7 @@ class OpenReceiverLink implements ReceiverLink {
 
   private died(death: Any): Effect.Effect<void, ReceiveError | SessionLockLostError> {
     if (this.granted !== undefined) return Effect.fail(errorMap.sessionEnded(death, this.link.entity, "receive"))
-    // What came before the link died is still handed out.
+    // What came before the link died is still received.
     return this.inbox.length > 0
       ? Effect.void
       : Effect.fail(errorMap.attachError(death, { entity: this.link.entity, operation: "receive" }))

@@ -24,7 +24,7 @@ import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type { SettlementError } from "../errorMap.ts"
 import { idOf } from "../message/MessageCopy.ts"
 import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
-import { monotonic, whole } from "../monotonicClock.ts"
+import { monotonic, wholeMillis } from "../monotonicClock.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
 import type { ReceiverState } from "../receiver/ReceiverState.ts"
@@ -218,7 +218,7 @@ export const run = Effect.fnUntraced(function*<A>(
     const width = rate === undefined ? fresh.length : Math.max(1, Math.floor(rate / beats))
     for (let next = 0; next < fresh.length && isWanted();) {
       const wait = rate === undefined ? 0 : nextAt - monotonic(clock)
-      if (wait > 0) yield* Effect.sleep(whole(wait))
+      if (wait > 0) yield* Effect.sleep(wholeMillis(wait))
       const letters: Array<Letter> = []
       const copies: Array<OutgoingMessage<unknown>> = []
       for (const most = Math.min(width, max - replayed); next < fresh.length && letters.length < most; next++) {

@@ -18,7 +18,7 @@ import { type AttachError, CredentialError } from "../../ServiceBusError.ts"
 import { type Connection, orDeath } from "../amqp/Connection.ts"
 import * as errorMap from "../errorMap.ts"
 import * as RequestResponseLink from "../management/RequestResponseLink.ts"
-import { whole } from "../monotonicClock.ts"
+import { wholeMillis } from "../monotonicClock.ts"
 import * as RecoveringLink from "./RecoveringLink.ts"
 import * as SasToken from "./SasToken.ts"
 
@@ -332,7 +332,7 @@ export const make: (connection: Connection, options: {
     const refresh = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       const left = token.expiresAt - now
-      yield* Effect.sleep(whole(Math.min(maxSleep, Math.max(1_000, left - refreshMargin(left)))))
+      yield* Effect.sleep(wholeMillis(Math.min(maxSleep, Math.max(1_000, left - refreshMargin(left)))))
       if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
       token = yield* put(entity, true).pipe(
         Effect.tapError((error) =>

@@ -11,7 +11,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as E from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { monotonic, whole } from "../monotonicClock.ts"
+import { monotonic, wholeMillis } from "../monotonicClock.ts"
 
 /** Options of retrying, checked. Durations are milliseconds. */
 export interface Settings {
@@ -48,7 +48,7 @@ const backoff = (settings: Settings, left: () => number) =>
     Schedule.modifyDelay(({ duration }) =>
       Effect.map(Random.next, (random) =>
         Duration.millis(
-          Math.min(left(), whole(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random))
+          Math.min(left(), wholeMillis(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random))
         ))
     )
   )
@@ -116,7 +116,7 @@ export const make = (settings: Settings): Effect.Effect<RetryPolicy> =>
     let throttledUntil = 0
     const applyAdvice = (error: E.Any): void => {
       if (error._tag !== "ServiceBusServerBusyError") return
-      const advice = whole(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
+      const advice = wholeMillis(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
       throttledUntil = Math.max(throttledUntil, monotonic(clock) + advice)
     }
     const retry = <A, Err extends E.Any, R>(

@@ -11,7 +11,7 @@ import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type LockRenewalError, OperationTimeoutError, type SessionLockRenewalError } from "../../ServiceBusError.ts"
 import * as errorMap from "../errorMap.ts"
-import { monotonic, whole } from "../monotonicClock.ts"
+import { monotonic, wholeMillis } from "../monotonicClock.ts"
 
 type RenewalError = LockRenewalError | SessionLockRenewalError
 
@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     let end = Infinity
     for (const { expiresAt } of locks) if (expiresAt < end) end = expiresAt
     const tokens = Array.from(locks, ({ token }) => token)
-    const result = yield* Effect.result(Effect.timeoutOption(renew(tokens), whole(end - now)))
+    const result = yield* Effect.result(Effect.timeoutOption(renew(tokens), wholeMillis(end - now)))
     if (result._tag === "Success" && result.success._tag === "Some") {
       for (const lock of locks) {
         renewals++

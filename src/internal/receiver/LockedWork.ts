@@ -17,7 +17,7 @@ import {
   type MessageAlreadySettled
 } from "../../ServiceBusError.ts"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
-import { monotonic, whole } from "../monotonicClock.ts"
+import { monotonic, wholeMillis } from "../monotonicClock.ts"
 import { checkedWait, isEffect, outOfRange, readOptions } from "../options.ts"
 import * as LockRenewal from "./LockRenewal.ts"
 import * as MessageLock from "./MessageLock.ts"
@@ -156,7 +156,7 @@ export const watch = (
       }
       const change = Effect.callback<void>((resume) => Effect.sync(renewal!.watch(lock, () => resume(Effect.void))))
       // A lock that is not renewed ends without a change that is told.
-      return Effect.flatMap(Effect.timeoutOption(change, whole(Duration.toMillis(view.remaining))), () => next)
+      return Effect.flatMap(Effect.timeoutOption(change, wholeMillis(Duration.toMillis(view.remaining))), () => next)
     })
     return next
   }))

@@ -130,6 +130,13 @@ export const makeLink = (
   return session.links[options.name]!
 }
 
+/** Whether the peer's attach has the node as a terminus: without one it refuses the link, and detaches it next. */
+export const isAccepted = (link: RheaLink): boolean => {
+  const { attach } = link.remote
+  const terminus = link.is_receiver() ? attach?.["source"] : attach?.["target"]
+  return terminus?.address !== undefined && terminus.address !== null
+}
+
 /** Ends a session that is not wanted any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
 export const abandonSession = (session: RheaSession): void => {
   const { local_open, remote_open } = session.state
