@@ -508,7 +508,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isAtMost(copies.length, 1100)
       }))
 
-    test("a letter that somebody else holds is not waited for for ever", () =>
+    test("a letter that another receiver holds is not waited for for ever", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* bury(texts(3))
