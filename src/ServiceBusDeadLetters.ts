@@ -19,20 +19,17 @@ import * as BatchDelete from "./internal/receiver/BatchDelete.ts"
 import * as MessageBrowser from "./internal/receiver/MessageBrowser.ts"
 import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
 import * as SenderState from "./internal/sender/SenderState.ts"
-import { Telemetry } from "./internal/telemetry/Telemetry.ts"
 import type { ServiceBusBody } from "./ServiceBusBody.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import type {
-  AttachError,
   DeleteMessagesError,
   InvalidOptionError,
   MessageDecodeError,
   MessageEncodeError,
   MessageSizeExceededError,
   PeekError,
-  ReplayError,
-  SendError
+  ReplayError
 } from "./ServiceBusError.ts"
 import type {
   LockedMessage,
@@ -41,8 +38,7 @@ import type {
   PeekedMessage,
   SessionMessage
 } from "./ServiceBusMessage.ts"
-import * as ServiceBusReceiver from "./ServiceBusReceiver.ts"
-import type * as ServiceBusSender from "./ServiceBusSender.ts"
+import type * as ServiceBusReceiver from "./ServiceBusReceiver.ts"
 
 /**
  * Which dead letters are meant.
@@ -400,26 +396,17 @@ const lettersOf = <A>(
     : ServiceBusEntity.deadLetter(contract)
 }
 
-/** What asks the node of an entity without a link: there is no scope of one that could be closed, and no session to lose. */
+/** Requests to the node of an entity, on one connection: that of `kept`, or one that is kept for as long as the scope. */
 const requester = (
   entity: ServiceBusEntity.Any,
   kept?: ReceiverState.Requester["namespace"]
 ): Effect.Effect<ReceiverState.Requester<never>, InvalidOptionError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
-  Effect.map(
-    Effect.zip(
-      Effect.flatMap(
-        ServiceBusClient.namespaceFor(entity),
-        (namespace) => kept === undefined ? keepingManagementNode(namespace) : Effect.succeed(kept)
-      ),
-      Effect.context<never>()
+  Effect.flatMap(
+    Effect.flatMap(
+      ServiceBusClient.namespaceFor(entity),
+      (namespace) => kept === undefined ? keepingManagementNode(namespace) : Effect.succeed(kept)
     ),
-    ([namespace, context]) => ({
-      entity,
-      namespace,
-      isOpen: Effect.void,
-      session: undefined,
-      telemetry: new Telemetry(entity, namespace.options.endpoint, context)
-    })
+    (namespace) => ReceiverState.withoutLink(entity, namespace)
   )
 
 const looking = <B = undefined>(
@@ -450,64 +437,9 @@ const replayAll = Effect.fnUntraced(function*<A, In>(
     return yield* outOfRange(letters.path, "rate", "a number of more than 0")
   }
   const sender = yield* SenderState.make(to, yield* ServiceBusClient.namespaceFor(to))
-  const numbers: Array<bigint> = []
-  yield* MessageBrowser.forEachMessage(yield* requester(letters), ({ sequenceNumber, state }) => {
-    if (state === "active") numbers.push(sequenceNumber)
-  })
-  if (numbers.length === 0) return { replayed: 0, skipped: 0, failed: [] }
-  // Many letters may be kept for long.
-  const receiver = yield* ServiceBusReceiver.make(letters, { renewalBatch: 100 })
-  return yield* DeadLetterReplay.run(
-    {
-      state: ReceiverState.stateOf(receiver) as ReceiverState.ReceiverState<A, "locked", never, never>,
-      receive: (max) => receiver.receiveRaw({ max, maxWait: DeadLetterReplay.patience })
-    },
-    sending(sender),
-    { letters: numbers, filter, map, rate, max }
+  const namespace = yield* ServiceBusClient.namespaceFor(letters)
+  return yield* DeadLetterReplay.replay(
+    { letters, namespace, requester: yield* requester(letters), sender },
+    { filter, map, rate, max }
   )
 })
-
-/**
- * Sends in batches; one by one where the broker refuses a batch for what a single message may be to blame for. What is
- * accepted is not sent again, and each session keeps its order.
- */
-const sending = (sender: Sender): DeadLetterReplay.Send => (copies) =>
-  Effect.suspend(() => {
-    const left = new Set<number>()
-    let fatal: AttachError | undefined
-    const unsent = new Set<number>()
-    const sink = SenderState.stateOf(sender).sink(undefined, (indices, error) => {
-      if (!isForOne(error as SendError)) fatal ??= error as AttachError
-      for (const index of indices) left.add(index)
-      return true
-    })
-    // What is taken there does not fail it.
-    const sent = Stream.run(Stream.fromIterable(copies), sink) as Effect.Effect<
-      ServiceBusSender.SinkReport<OutgoingMessage<unknown>>,
-      AttachError
-    >
-    return Effect.flatMap(sent, ({ rejected }) => {
-      const refused = new Map(rejected.map(({ error, index }) => [index, error]))
-      return Effect.map(
-        Effect.forEach(copies, (copy, index) => {
-          if (!left.has(index)) return Effect.void
-          if (fatal === undefined) {
-            return Effect.catch(sender.send(copy), (error) =>
-              Effect.sync(() => {
-                if (isForOne(error)) return void refused.set(index, error)
-                fatal = error
-                unsent.add(index)
-              }))
-          }
-          unsent.add(index)
-          return Effect.void
-        }, { discard: true }),
-        () => ({ refused, unsent, error: fatal })
-      )
-    })
-  })
-
-type Sender = Effect.Success<ReturnType<typeof SenderState.make>>
-
-const isForOne = (error: SendError): error is MessageEncodeError | MessageSizeExceededError =>
-  error._tag === "MessageEncodeError" || error._tag === "MessageSizeExceededError"

@@ -10,58 +10,32 @@
  * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as errorMap from "./internal/errorMap.ts"
-import * as EntityManagement from "./internal/management/EntityManagement.ts"
-import { Locked } from "./internal/message/ReceivedMessage.ts"
-import {
-  callForEffect,
-  checkedCount,
-  checkedRenewal,
-  checkedUndecodable,
-  type DeleteOptions,
-  outOfRange,
-  type PeekOptions,
-  type PeekRawOptions,
-  readOptions,
-  type ReceiveOptions,
-  toMillis,
-  type Undecodable
-} from "./internal/options.ts"
+import type * as Stream from "effect/Stream"
+import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions, Undecodable } from "./internal/options.ts"
+import * as LockTokens from "./internal/receiver/LockTokens.ts"
 import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
 import * as ReceiverSurface from "./internal/receiver/ReceiverSurface.ts"
-import * as SettlementOutcome from "./internal/receiver/SettlementOutcome.ts"
-import * as Settler from "./internal/receiver/Settler.ts"
-import { Telemetry } from "./internal/telemetry/Telemetry.ts"
+import * as StreamHandler from "./internal/receiver/StreamHandler.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
-import {
-  type AttachError,
-  type DeleteMessagesError,
+import type {
+  AttachError,
+  DeleteMessagesError,
   InvalidOptionError,
-  type LockRenewalError,
-  type MessageAlreadySettled,
-  type MessageDecodeError,
-  NotSupportedError,
-  type PeekError,
-  type ReceiveDeferredError,
-  type ReceiveError,
-  type SettleError
+  LockRenewalError,
+  MessageAlreadySettled,
+  MessageDecodeError,
+  PeekError,
+  ReceiveDeferredError,
+  ReceiveError,
+  SettleError
 } from "./ServiceBusError.ts"
-import {
-  type DestructiveMessage,
-  isLockToken,
-  type LockedMessage,
-  type LockToken,
-  type PeekedMessage
-} from "./ServiceBusMessage.ts"
-import * as Settlement from "./Settlement.ts"
+import type { DestructiveMessage, LockedMessage, LockToken, PeekedMessage } from "./ServiceBusMessage.ts"
+import type * as Settlement from "./Settlement.ts"
 
 /**
  * How a receiver is made.
@@ -499,23 +473,15 @@ const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D exten
   mode: D
 ) {
   const entity = ServiceBusEntity.contractOf(input)
-  const options = yield* Effect.fromResult(readOptions(entity.path, givenOptions))
-  const prefetch = yield* Effect.fromResult(checkedCount(entity.path, "prefetch", options.prefetch ?? 0, 0))
-  if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
-    return yield* outOfRange(entity.path, "maxWait", "a duration of more than 0")
-  }
-  yield* Effect.fromResult(checkedUndecodable(entity.path, options.undecodable))
-  const renewal = yield* Effect.fromResult(checkedRenewal(entity.path, options))
-  const namespace = yield* ServiceBusClient.namespaceFor(entity)
+  const { options, ...checked } = yield* ReceiverSurface.check(entity.path, givenOptions)
   const state = yield* ReceiverState.make({
+    ...checked,
     entity,
     // That of the contract; a plain name has one of bytes.
     body: entity.body as ServiceBusEntity.Receivable<A>["body"],
-    namespace,
+    namespace: yield* ServiceBusClient.namespaceFor(entity),
     mode,
-    undecodable: ReceiverState.policyOf<Failure<U>>(options.undecodable),
-    prefetch,
-    renewal
+    undecodable: ReceiverState.policyOf<Failure<U>>(options.undecodable)
   })
   return { state, options }
 })
@@ -544,37 +510,7 @@ export const settleByToken = (
   tokens: ReadonlyArray<LockToken>,
   settlement: Settlement.Settlement
 ): Effect.Effect<void, SettleError, ServiceBusClient.ServiceBusClient> =>
-  Effect.flatMap(tokensOf(entity, tokens), ({ contract, namespace, telemetry }) => {
-    const made = SettlementOutcome.make(contract, settlement)
-    if (Result.isFailure(made)) return Effect.fail(made.failure)
-    const said = made.success.settlement
-    if (said._tag === "RetryAfter") {
-      return Effect.fail(
-        new NotSupportedError({
-          entity: contract.path,
-          operation: "settleByToken",
-          description: "a retry sends a copy of the message, and by its token alone nobody has it"
-        })
-      )
-    }
-    const request = namespace.withManagementNode(
-      contract.path,
-      Effect.void,
-      (node, timeout) =>
-        EntityManagement.updateDisposition(node, { entity: contract.path, tokens, settlement: said, timeout })
-    )
-    const disposition = Settler.dispositionOf(said)
-    const settle = telemetry.run(disposition, () => namespace.retryPolicy.run(request), {
-      attributes: () => ({
-        "messaging.servicebus.disposition_status": disposition,
-        "messaging.batch.message_count": tokens.length
-      }),
-      onSuccess: () => telemetry.countSettled(disposition, disposition, tokens.length)
-    }) as Effect.Effect<void, SettleError>
-    return made.success.truncated.length === 0
-      ? settle
-      : Effect.andThen(SettlementOutcome.warnOfTruncation(contract.path, made.success), settle)
-  })
+  Effect.flatMap(requester(entity), (self) => LockTokens.settle(self, tokens, settlement))
 
 /**
  * Renews locks by their tokens, all or none, and gives their new ends by the broker's clock, in order.
@@ -595,29 +531,15 @@ export const renewByToken = (
   entity: ServiceBusEntity.Receivable<unknown> | string,
   tokens: ReadonlyArray<LockToken>
 ): Effect.Effect<ReadonlyArray<DateTime.Utc>, LockRenewalError, ServiceBusClient.ServiceBusClient> =>
-  Effect.flatMap(
-    tokensOf(entity, tokens),
-    ({ contract, namespace, telemetry }) =>
-      telemetry.run("renew_message_lock", () =>
-        namespace.retryPolicy.run(
-          namespace.withManagementNode(contract.path, Effect.void, (node, timeout) =>
-            EntityManagement.renewLocks(node, { entity: contract.path, tokens, link: undefined, timeout })),
-          { isFinal: errorMap.isLockLost }
-        ), { attributes: () => ({ "messaging.batch.message_count": tokens.length }) })
-  )
+  Effect.flatMap(requester(entity), (self) => LockTokens.renew(self, tokens))
 
-const tokensOf = Effect.fnUntraced(function*(
-  entity: ServiceBusEntity.Receivable<unknown> | string,
-  tokens: ReadonlyArray<LockToken>
-) {
-  const contract = ServiceBusEntity.contractOf(entity)
-  const namespace = yield* ServiceBusClient.namespaceFor(contract)
-  if (!Array.isArray(tokens) || tokens.length === 0 || !tokens.every(isLockToken)) {
-    return yield* outOfRange(contract.path, "tokens", "lock tokens: one GUID or more, in canonical text form")
-  }
-  const telemetry = new Telemetry(contract, namespace.options.endpoint, yield* Effect.context<never>())
-  return { contract, namespace, telemetry }
-})
+const requester = (input: ServiceBusEntity.Receivable<unknown> | string) => {
+  const entity = ServiceBusEntity.contractOf(input)
+  return Effect.flatMap(
+    ServiceBusClient.namespaceFor(entity),
+    (namespace) => ReceiverState.withoutLink(entity, namespace)
+  )
+}
 
 /**
  * Handles each message of a stream and settles it: the Stream form of a processor. Emits the settlements.
@@ -647,44 +569,5 @@ export const settleEach = <A, E, R>(
 ) =>
 <E2, R2>(
   messages: Stream.Stream<LockedMessage<A>, E2, R2>
-): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> => {
-  const read = readOptions(undefined, options)
-  if (Result.isFailure(read)) return Stream.fail(read.failure)
-  const { concurrency = 1 } = read.success
-  if (typeof concurrency !== "number" || !(concurrency >= 1)) {
-    return Stream.fail(new InvalidOptionError({ option: "concurrency", expected: "a number of 1 or more" }))
-  }
-  return Stream.mapEffect(
-    messages,
-    Effect.fnUntraced(function*(message: LockedMessage<A>) {
-      const state = Locked.ownerOf(message) as ReceiverState.WithoutSession | undefined
-      if (state === undefined) {
-        return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
-      }
-      const abandon = Effect.ignore(Settler.settle(state, [message], Settlement.abandon()))
-      const handled = Effect.uninterruptibleMask((restore) =>
-        Effect.onError(
-          restore(callForEffect(undefined, "handler", handler, message.body, message)),
-          (cause) =>
-            // A handler that ends as interrupted may have done so itself: only where the stream is, nothing can be restored.
-            Cause.hasInterruptsOnly(cause)
-              ? Effect.matchCauseEffect(restore(Effect.void), {
-                onFailure: () => Effect.void,
-                onSuccess: () => abandon
-              })
-              : abandon
-        )
-      )
-      return yield* state.telemetry.runHandler(
-        [message],
-        handled,
-        (exit) =>
-          Effect.flatMap(exit, (said) => {
-            const settlement = said ?? Settlement.complete
-            return Effect.as(Settler.settle(state, [message], settlement), settlement)
-          })
-      )
-    }),
-    { concurrency, unordered: true }
-  )
-}
+): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> =>
+  StreamHandler.settleEach(messages, handler, options)

@@ -9,13 +9,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
+import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
   MessageDecodeError,
   type MessageEncodeError,
-  type MessageSizeExceededError
+  type MessageSizeExceededError,
+  type SendError
 } from "../../ServiceBusError.ts"
 import { fromReceived, type LockedMessage, type OutgoingMessage } from "../../ServiceBusMessage.ts"
 import * as Settlement from "../../Settlement.ts"
@@ -25,10 +29,15 @@ import type { SettlementError } from "../errorMap.ts"
 import { idOf } from "../message/MessageCopy.ts"
 import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
 import { monotonic, wholeMillis } from "../monotonicClock.ts"
+import type { Namespace } from "../namespace/Namespace.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
+import * as MessageBrowser from "../receiver/MessageBrowser.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
-import type { ReceiverState } from "../receiver/ReceiverState.ts"
+import { MessageReader } from "../receiver/MessageReader.ts"
+import * as ReceiverState from "../receiver/ReceiverState.ts"
 import * as Settler from "../receiver/Settler.ts"
+import type * as SenderSink from "../sender/SenderSink.ts"
+import * as SenderState from "../sender/SenderState.ts"
 
 /** Why a letter stays that was to be replayed. */
 export type Refusal = MessageEncodeError | MessageSizeExceededError | MessageDecodeError
@@ -41,7 +50,7 @@ export interface Report {
 
 /** The receiver of the letters. */
 export interface Source<out A> {
-  readonly state: ReceiverState<A, "locked", never, never>
+  readonly state: ReceiverState.ReceiverState<A, "locked", never, never>
   /** Up to so many letters; none where none came in good time. */
   readonly receive: (max: number) => Effect.Effect<ReadonlyArray<LockedMessage<undefined>>, AttachError>
 }
@@ -72,7 +81,7 @@ export interface Options<in A> {
 const batchSize = 100
 
 /** How long letters that were seen at the start may take to come, in milliseconds. */
-export const patience = 5_000
+const patience = 5_000
 
 /** With a rate, how many times in a second copies leave at most. */
 const beats = 10
@@ -99,7 +108,40 @@ const purposeOf = (path: string): string =>
 const isOwn = (id: AmqpValue.MessageId | undefined, message: LockedMessage<unknown>): boolean =>
   id !== undefined && ((id as unknown) === null || AmqpValue.toText(id) !== message.messageId)
 
-export const run = Effect.fnUntraced(function*<A>(
+/** Replays the letters of an entity that are there now; a link to each side is attached only where there are such. */
+export const replay = Effect.fnUntraced(function*<A>(
+  { letters, namespace, requester, sender }: {
+    readonly letters: ServiceBusEntity.SubQueue<A>
+    readonly namespace: Namespace
+    readonly requester: ReceiverState.Requester<never>
+    readonly sender: Sender
+  },
+  options: Omit<Options<A>, "letters">
+): Effect.fn.Return<Report, AttachError | MessageDecodeError, Scope.Scope> {
+  const numbers: Array<bigint> = []
+  yield* MessageBrowser.forEachMessage(requester, ({ sequenceNumber, state }) => {
+    if (state === "active") numbers.push(sequenceNumber)
+  })
+  if (numbers.length === 0) return { replayed: 0, skipped: 0, failed: [] }
+  const state = yield* ReceiverState.make({
+    entity: letters,
+    body: letters.body,
+    namespace,
+    mode: "locked",
+    undecodable: ReceiverState.policyOf<never>(),
+    prefetch: 0,
+    // Many letters may be kept for long.
+    renewal: { batch: 100, margin: undefined }
+  })
+  const reader = new MessageReader(state, Infinity)
+  return yield* run(
+    { state, receive: (max) => reader.receive<undefined>({ max, maxWait: patience }, undefined) },
+    sendCopies(sender),
+    { ...options, letters: numbers }
+  )
+})
+
+const run = Effect.fnUntraced(function*<A>(
   source: Source<A>,
   send: Send,
   options: Options<A>
@@ -273,7 +315,7 @@ const isOpenEnded = ({ _tag }: SettlementError): boolean =>
 
 /** A letter with its body. */
 const decoded = <A>(
-  state: ReceiverState<A>,
+  state: ReceiverState.ReceiverState<A>,
   message: LockedMessage<undefined>,
   delivery: IncomingDelivery
 ): LockedMessage<A> | MessageDecodeError => {
@@ -290,3 +332,48 @@ const decoded = <A>(
     return failure(error.message)
   }
 }
+
+/**
+ * Sends in batches; one by one where the broker refuses a batch for what a single message may be to blame for. What is
+ * accepted is not sent again, and each session keeps its order.
+ */
+const sendCopies = (sender: Sender): Send => (copies) =>
+  Effect.suspend(() => {
+    const left = new Set<number>()
+    let fatal: AttachError | undefined
+    const unsent = new Set<number>()
+    const sink = SenderState.stateOf(sender).sink(undefined, (indices, error) => {
+      if (!isForOne(error as SendError)) fatal ??= error as AttachError
+      for (const index of indices) left.add(index)
+      return true
+    })
+    // What is taken there does not fail it.
+    const sent = Stream.run(Stream.fromIterable(copies), sink) as Effect.Effect<
+      SenderSink.Report<OutgoingMessage<unknown>>,
+      AttachError
+    >
+    return Effect.flatMap(sent, ({ rejected }) => {
+      const refused = new Map(rejected.map(({ error, index }) => [index, error]))
+      return Effect.map(
+        Effect.forEach(copies, (copy, index) => {
+          if (!left.has(index)) return Effect.void
+          if (fatal === undefined) {
+            return Effect.catch(sender.send(copy), (error) =>
+              Effect.sync(() => {
+                if (isForOne(error)) return void refused.set(index, error)
+                fatal = error
+                unsent.add(index)
+              }))
+          }
+          unsent.add(index)
+          return Effect.void
+        }, { discard: true }),
+        () => ({ refused, unsent, error: fatal })
+      )
+    })
+  })
+
+type Sender = Effect.Success<ReturnType<typeof SenderState.make>>
+
+const isForOne = (error: SendError): error is MessageEncodeError | MessageSizeExceededError =>
+  error._tag === "MessageEncodeError" || error._tag === "MessageSizeExceededError"

@@ -5,6 +5,7 @@
  * The same for a receiver and for a session, which makes its own: streams, processors, settlement and lock renewal work on it.
  */
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
@@ -106,6 +107,18 @@ export type Requester<L extends SessionLockLostError = SessionLockLostError> = P
   ReceiverState<unknown, Mode, MessageDecodeError, L>,
   "entity" | "namespace" | "isOpen" | "session" | "telemetry"
 >
+
+/** A requester without a link: there is no scope of one that could be closed, and no session to lose. */
+export const withoutLink = (entity: ServiceBusEntity.Any, namespace: Namespace): Effect.Effect<Requester<never>> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.succeed({
+      entity,
+      namespace,
+      isOpen: Effect.void,
+      session: undefined,
+      telemetry: new Telemetry(entity, namespace.options.endpoint, context)
+    })
+  )
 
 /** A session that is held. */
 export interface HeldSession<out L> {

@@ -13,12 +13,17 @@ import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import { Locked } from "../message/ReceivedMessage.ts"
 import {
+  checkedCount,
+  checkedRenewal,
+  checkedUndecodable,
   type DeleteOptions,
   outOfRange,
   type PeekOptions,
   type PeekRawOptions,
+  readOptions,
   type ReceiveOptions,
   toMillis,
+  type Undecodable,
   withOptions
 } from "../options.ts"
 import { type Hooks, linksOf, messageAttributes } from "../telemetry/Telemetry.ts"
@@ -33,6 +38,30 @@ import * as Settler from "./Settler.ts"
 const deleted: Hooks<number> = {
   onSuccess: (count, span) => span?.attribute("messaging.batch.message_count", count)
 }
+
+/** Options of a receiver as a caller gives them. */
+interface Options<out U extends Undecodable> {
+  readonly prefetch?: number | undefined
+  readonly undecodable?: U | undefined
+  readonly maxWait?: Duration.Input | undefined
+  readonly renewalBatch?: number | undefined
+  readonly renewalMargin?: number | undefined
+}
+
+/** The options of a receiver, checked. */
+export const check = Effect.fnUntraced(function*<U extends Undecodable>(
+  entity: string,
+  input: Options<U> | undefined
+) {
+  const options = yield* Effect.fromResult(readOptions(entity, input))
+  const prefetch = yield* Effect.fromResult(checkedCount(entity, "prefetch", options.prefetch ?? 0, 0))
+  if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
+    return yield* outOfRange(entity, "maxWait", "a duration of more than 0")
+  }
+  yield* Effect.fromResult(checkedUndecodable(entity, options.undecodable))
+  const renewal = yield* Effect.fromResult(checkedRenewal(entity, options))
+  return { options, prefetch, renewal }
+})
 
 type Raw<D extends ReceiverState.Mode> = ReceiverState.MessageOf<D, undefined>
 
