@@ -204,7 +204,7 @@ export const array = (of: ElementType, value: ReadonlyArray<unknown>, descriptor
 })
 
 /**
- * A described value (AMQP 1.0 section 1.2): it keeps its descriptor, whether this library knows it or not.
+ * A described value (AMQP 1.0 section 1.1.2): it keeps its descriptor, whether this library knows it or not.
  *
  * @example
  * ```ts

@@ -127,7 +127,7 @@ export const sas = (token: string | Redacted.Redacted<string>): SharedAccessSign
 
 /**
  * A credential of `@azure/identity`, for example `new DefaultAzureCredential()`. It is asked for the scope
- * `https://servicebus.azure.net/.default`. Where it fails, the operation is tried again as the client's `retry` says and
+ * `https://servicebus.azure.net//.default`. Where it fails, the operation is tried again as the client's `retry` says and
  * fails with CredentialError.
  *
  * @example

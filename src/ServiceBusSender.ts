@@ -228,7 +228,7 @@ export interface SinkOptions<in M, out E = never, out R = never> {
  * Fails with MessagingEntityNotFoundError where the entity is missing, with ServiceBusAuthorizationError where the
  * credential lacks the Send right, and with the errors of connecting.
  *
- * It attaches its link at once. When the scope closes, what is on its way is given a short time and the link is closed.
+ * It attaches its link at once; the link is closed with its scope.
  *
  * @example
  * ```ts
