@@ -64,7 +64,7 @@ export interface Options {
   /** Milliseconds for connecting, SASL and open together. */
   readonly openTimeout: number
   /** Called for every frame. */
-  readonly frameTrace?: ((line: FrameTrace.TracedFrame) => void) | undefined
+  readonly frameTrace?: ((frame: FrameTrace.TracedFrame) => void) | undefined
 }
 
 /** Ours: the peer may send nothing for as long (AMQP 1.0 section 2.4.5). */

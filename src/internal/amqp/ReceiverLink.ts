@@ -1,5 +1,6 @@
 /**
- * A receiving link: it gives the peer credit, holds what has arrived in an inbox, and settles it.
+ * A receiving link: it gives the peer credit, holds what has arrived in an inbox, and settles it. When credit is replenished
+ * its user decides, by `addCredit`.
  *
  * Deliveries stay in the inbox until they are taken in one synchronous step, so that interrupting a wait loses nothing.
  * When the scope closes, credit is withdrawn, and deliveries that are not settled are released to the broker.

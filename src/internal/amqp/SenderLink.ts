@@ -1,6 +1,6 @@
 /**
  * A sending link: deliveries go out as the peer's credit allows, and each call waits for the outcomes of all of its
- * deliveries. One callback per call, not per message.
+ * deliveries. One callback per call, not per message. The queue, and what credit is left, are the LinkPlane's.
  *
  * At-least-once: a call succeeds only when the peer has accepted everything. A delivery that was on the wire when the link
  * died has an unknown outcome.

@@ -1,6 +1,7 @@
 /**
  * Operations on the `$management` node of an entity with sessions: the lock of a session, its state, and the list of
- * sessions (Service Bus protocol guide, session operations).
+ * sessions (Service Bus protocol guide, session operations). Like those of EntityManagement, each is one request, and none is
+ * tried again here.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
  * A link that is opened when it is made, opened again by the next use after it was lost, and closed with its scope. It owns the
- * scope of the link of now: a lost link is closed before a new one is opened, so that no use meets it again.
+ * scope of the present link: a lost link is closed before a new one is opened, so that no use meets it again.
  *
  * Once its own scope closes, a link that is being opened is given up, and every use fails.
  */
@@ -96,8 +96,8 @@ const recovering = Effect.fnUntraced(
 )
 
 /**
- * Runs an effect in a scope below the caller's, which is closed at once where it fails, is interrupted, or gives a value that is
- * not kept: nothing stays in the caller's scope, which may be that of a program that tries again and again.
+ * Runs an effect in a scope below the caller's, which is closed at once where it fails, is interrupted, or gives a value that
+ * is not kept: nothing stays in the caller's scope, which may be that of a program that tries again and again.
  */
 export const closedOnFailure = <A, E, R>(
   effect: Effect.Effect<A, E, R>,

@@ -1,6 +1,6 @@
 /**
  * Where the sections of an encoded message stand (AMQP 1.0 section 3.2), found in one pass that checks their structure
- * and decodes nothing.
+ * and decodes nothing. What a section holds is decoded when it is asked for, as views of the message's bytes.
  */
 import type { AmqpValue } from "../../../AmqpValue.ts"
 import type * as ServiceBusBody from "../../../ServiceBusBody.ts"

@@ -1,5 +1,5 @@
 /**
- * Runs what a frame or an event sets off, as tasks of Effect's Scheduler, so that TestClock knows of every step between a fiber
+ * Runs what a frame or an event causes, as tasks of Effect's Scheduler, so that TestClock knows of every step between a fiber
  * and the bytes. Never `process.nextTick`, never a Promise. Each connection has one, or shares one with its peer in memory.
  */
 import * as Context from "effect/Context"

@@ -1,6 +1,6 @@
 /**
  * AMQP over WebSocket (AMQP WebSocket binding; Service Bus protocol guide): a WebSocket as the socket that the engine
- * knows. The stream's bytes go in binary messages, whose limits mean nothing.
+ * knows. The stream's bytes go in binary messages, whose boundaries mean nothing.
  */
 import type { RawData, WebSocket } from "ws"
 import type { Socket, SocketEvents } from "./Socket.ts"
