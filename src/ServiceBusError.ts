@@ -4,7 +4,7 @@
  *
  * A class exists where a caller would branch on it; what has no class of its own is a `ServiceBusError`, which keeps
  * the AMQP condition of the service. The unions are as small as the truth: catching a tag that an operation cannot meet
- * does not compile. They stand in one file, long as it is: a catalogue is read as a whole.
+ * does not compile. One file because a catalogue is read as a whole.
  *
  * @module
  * @since 0.1.0

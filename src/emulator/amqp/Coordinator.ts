@@ -1,7 +1,7 @@
 /**
  * A link to a coordinator of transactions (AMQP 1.0 section 4.5.1), which there are none of. It is attached and every declare
  * refused, because a client with transactions across entities switched on opens one before all else, also where it never
- * uses it (.NET 7.21). It needs no claim.
+ * uses it (.NET 7.21). It needs no claim. A file of its own because a coordinator is a node of AMQP like the others.
  */
 import type { Outcome } from "../../internal/amqp/codec/Outcome.ts"
 import { rhea, type RheaLink } from "../../internal/amqp/engine/rhea.ts"

@@ -1,0 +1,255 @@
+/**
+ * The order of the layers: which folder may import which, what only some may name, and how a file is called. CONTRIBUTING
+ * tells the same in prose; here is what holds it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { dirname, join, relative, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+
+/** Modules that are layers by themselves, each above those before it. Names without folder stand in src. */
+const contracts = [
+  "AmqpValue",
+  "ServiceBusError",
+  "Settlement",
+  "ServiceBusMessage",
+  "ServiceBusBody",
+  "ServiceBusEntity",
+  "ServiceBusRule",
+  "ServiceBusCredential",
+  "ConnectionString"
+]
+
+const base = ["internal/monotonicClock", "internal/errorMap", "internal/options", "internal/HiddenState"]
+
+/** Folders of the client, from the bottom: a file imports its own folder and those before it. One line is one rank. */
+const folders = [
+  ["internal/telemetry"],
+  ["internal/amqp/codec"],
+  ["internal/amqp/transport"],
+  ["internal/amqp/engine"],
+  ["internal/amqp"],
+  ["internal/message"],
+  ["internal/management"],
+  ["internal/namespace"],
+  ["internal/administration"],
+  ["internal/transaction"],
+  ["internal/sender", "internal/receiver"],
+  ["internal/session"],
+  ["internal/processor"],
+  ["internal/deadLetters"]
+]
+
+const surface = [
+  "ServiceBusClient",
+  "AmqpAnnotatedMessage",
+  "ServiceBusSender",
+  "ServiceBusReceiver",
+  "ServiceBusSession",
+  "AutoLockRenewer",
+  "ServiceBusProcessor",
+  "ServiceBusDeadLetters",
+  "ServiceBusAdministration",
+  "ServiceBusTransaction",
+  "index"
+]
+
+const emulator = [
+  ["emulator/broker"],
+  ["emulator/security"],
+  ["emulator/amqp"],
+  ["emulator/http"],
+  ["emulator/Controls"],
+  ["emulator/Emulator"],
+  ["emulator/cli"]
+]
+
+const ranks: ReadonlyArray<ReadonlyArray<string>> = [
+  ...[...contracts, ...base].map((name) => [name]),
+  ...folders,
+  ...surface.map((name) => [name]),
+  ...emulator
+]
+
+const src = fileURLToPath(new URL("../src", import.meta.url))
+
+/** All modules, by their path in src without ".ts". */
+const modules: ReadonlyArray<string> = readdirSync(src, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+  .map((entry) => relative(src, join(entry.parentPath, entry.name)).slice(0, -".ts".length))
+  .toSorted()
+
+const textOf = (module: string) => readFileSync(join(src, `${module}.ts`), "utf8")
+
+const codeOf = (module: string) => textOf(module).replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "")
+
+/** What a module imports, types too: modules by their path in src, packages by their name with "package " before it. */
+const importsOf = (module: string): ReadonlyArray<string> =>
+  [...codeOf(module).matchAll(/(?:\bfrom|\bimport) "([^"]+)"/g)].map(([, specifier]) =>
+    specifier!.startsWith(".")
+      ? relative(src, resolve(dirname(join(src, module)), specifier!)).replace(/\.ts$/, "")
+      : `package ${specifier}`
+  )
+
+const imports = new Map(modules.map((module) => [module, importsOf(module)]))
+
+/** The layer of a module: the module itself, or its folder. The operations of the broker's nodes are a part of its AMQP. */
+const layerOf = (module: string): string =>
+  ranks.flat().includes(module) ? module : dirname(module).replace(/^emulator\/amqp\/operations$/, "emulator/amqp")
+
+const rankOf = (module: string): number => ranks.findIndex((layers) => layers.includes(layerOf(module)))
+
+/** All imports that break a rule, each with the rule and both files. */
+const broken = (rule: string, breaks: (module: string, imported: string) => boolean): ReadonlyArray<string> =>
+  modules.flatMap((module) =>
+    imports.get(module)!.filter((imported) => breaks(module, imported)).map((imported) =>
+      `${rule}: src/${module}.ts imports ${imported.startsWith("package ") ? imported : `src/${imported}.ts`}`
+    )
+  )
+
+const isPackage = (imported: string) => imported.startsWith("package ")
+
+const isIn = (folder: string) => (module: string) => module.startsWith(`${folder}/`)
+
+const none = (violations: ReadonlyArray<string>) => assert.strictEqual(violations.join("\n"), "")
+
+describe("the layers", () => {
+  it("each module stands in one of them", () => {
+    assert.isAbove(modules.length, 90)
+    assert.include(imports.get("internal/amqp/SenderLink")!, "internal/amqp/Link")
+    none(
+      modules.filter((module) => rankOf(module) === -1).map((module) =>
+        `src/${module}.ts stands in no layer: put it into a folder of the list, or add its folder where it belongs`
+      )
+    )
+  })
+
+  it("imports go down, never up or sideways", () => {
+    none([
+      ...broken(
+        "an import goes up",
+        (module, imported) => !isPackage(imported) && rankOf(imported) > rankOf(module)
+      ),
+      ...broken(
+        "an import goes sideways",
+        (module, imported) =>
+          !isPackage(imported) && rankOf(imported) === rankOf(module) && layerOf(imported) !== layerOf(module)
+      )
+    ])
+  })
+
+  it("and never in a circle, types included", () => {
+    const state = new Map<string, "open" | "done">()
+    const circles: Array<string> = []
+    const visit = (module: string, path: ReadonlyArray<string>): void => {
+      if (state.get(module) === "done") return
+      if (state.get(module) === "open") {
+        circles.push([...path.slice(path.indexOf(module)), module].map((name) => `src/${name}.ts`).join(" -> "))
+        return
+      }
+      state.set(module, "open")
+      for (const imported of imports.get(module) ?? []) visit(imported, [...path, module])
+      state.set(module, "done")
+    }
+    for (const module of modules) visit(module, [])
+    none(circles.map((circle) => `modules import each other: ${circle}`))
+  })
+
+  it("only the emulator imports the emulator", () => {
+    none(
+      broken(
+        "the client knows no broker",
+        (module, imported) => isIn("emulator")(imported) && !isIn("emulator")(module)
+      )
+    )
+  })
+
+  it("the emulator shares the codec, the engine and the encoders with the client, and nothing else", () => {
+    const shared = (imported: string) =>
+      contracts.includes(imported) || isIn("internal/amqp")(imported) || isIn("internal/message")(imported) ||
+      imported === "internal/namespace/SasToken" || imported === "internal/administration/AtomXml"
+    const forUsers = new Set(["emulator/Emulator", "emulator/Controls"])
+    none(broken(
+      "the emulator may import contracts, internal/amqp, internal/message, AtomXml and SasToken (Emulator and Controls the surface too)",
+      (module, imported) =>
+        isIn("emulator")(module) && !isPackage(imported) && !isIn("emulator")(imported) && !shared(imported) &&
+        !(forUsers.has(module) && surface.includes(imported))
+    ))
+  })
+
+  it("the broker knows nothing of AMQP", () => {
+    none(
+      broken(
+        "the broker keeps messages, whatever protocol brings them",
+        (module, imported) => isIn("emulator/broker")(module) && isIn("internal")(imported)
+      )
+    )
+  })
+
+  it("rhea is imported in one place, and known in the AMQP folders alone; no module names Azure's packages", () => {
+    const engine = "internal/amqp/engine/rhea"
+    const isRhea = (imported: string) => /^package rhea(-promise)?(\/|$)/.test(imported)
+    assert.isTrue(imports.get(engine)!.some(isRhea))
+    none([
+      ...broken("only engine/rhea imports rhea", (module, imported) => isRhea(imported) && module !== engine),
+      ...broken("no module imports Azure's packages", (_, imported) => imported.startsWith("package @azure/")),
+      ...broken(
+        "rhea is known in internal/amqp and emulator/amqp alone",
+        (module, imported) => imported === engine && !isIn("internal/amqp")(module) && !isIn("emulator/amqp")(module)
+      ),
+      ...modules.filter((module) =>
+        /\.rhea\b/.test(codeOf(module)) && !isIn("internal/amqp")(module) && !isIn("emulator/amqp")(module)
+      ).map((module) => `rhea is known in internal/amqp and emulator/amqp alone: src/${module}.ts uses an object of it`)
+    ])
+  })
+})
+
+describe("what only some may do", () => {
+  it("everything is loaded by static import: what is found at run time is in no bundle", () => {
+    none(modules.filter((module) => /createRequire|\brequire\(|\bimport\(|import\.meta/.test(codeOf(module))))
+  })
+
+  it("only errorMap makes errors out of conditions", () => {
+    // Names of AMQP's own types end with the kind of value they describe.
+    const condition = /case "(amqp|com\.microsoft):(?![a-z:-]+:(list|map|binary|\*)")/
+    assert.deepStrictEqual(
+      modules.filter((module) => condition.test(textOf(module)) && !isIn("emulator")(module)),
+      ["internal/errorMap"]
+    )
+  })
+
+  it("time and tasks are Effect's", () => {
+    const forbidden = /\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bsetImmediate\(|process\.nextTick\(|\basync\b[ (]/
+    none(modules.filter((module) => forbidden.test(codeOf(module))))
+  })
+})
+
+describe("a file", () => {
+  it("says at its top what it is", () => {
+    none(modules.filter((module) => module !== "index" && !/^(#!.*\n)?\/\*\*\n/.test(textOf(module))))
+  })
+
+  /** Its head may give the reason for a name or a length that is unusual: a sentence that begins so. */
+  const headOf = (module: string) => /\/\*\*[\s\S]*?\*\//.exec(textOf(module))?.[0].replace(/\s*\n \* ?/g, " ") ?? ""
+  const saysWhy = (module: string) => /A file of its own because|Named so because|One file because/.test(headOf(module))
+
+  it("is one noun, neither a fragment nor everything: or its head says why", () => {
+    const hint = (module: string): string | undefined => {
+      const name = module.slice(module.lastIndexOf("/") + 1)
+      const lines = textOf(module).split("\n").length - 1
+      if (/[a-z]ing$/.test(name) && !name.endsWith("String")) {
+        return `a gerund: name it by what it models, as AMQP, Azure or Effect call it, or say "Named so because …"`
+      }
+      // An operation that is short is one nevertheless.
+      if (lines < 30 && module !== "index" && !isIn("emulator/amqp/operations")(module)) {
+        return `a fragment of ${lines} lines: put it where it is used, or say "A file of its own because …"`
+      }
+      if (lines > 600) return `${lines} lines: take out a noun of its own, or say "One file because …"`
+      return undefined
+    }
+    none(modules.flatMap((module) => {
+      const said = hint(module)
+      return said === undefined || saysWhy(module) ? [] : [`src/${module}.ts is ${said} in its head`]
+    }))
+  })
+})
