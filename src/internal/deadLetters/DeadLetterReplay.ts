@@ -84,7 +84,7 @@ const batchSize = 100
 const patience = 5_000
 
 /** With a rate, how many times in a second copies leave at most. */
-const beats = 10
+const stepsPerSecond = 10
 
 /** A letter that is under our lock. */
 interface Letter {
@@ -195,7 +195,7 @@ const run = Effect.fnUntraced(function*<A>(
       return undefined
     }
     const copy = map === undefined ? copyWithoutRetries(message) : map(message)
-    // What is no message is refused as that by whoever encodes it.
+    // What is no message is refused as that where it is encoded.
     const isNamed = typeof copy !== "object" || copy === null || isOwn(copy.messageId, message)
     return { message: isNamed ? copy : { ...copy, messageId: idOf(message, purpose) } }
   }
@@ -230,7 +230,7 @@ const run = Effect.fnUntraced(function*<A>(
     letters: ReadonlyArray<Letter>,
     copies: ReadonlyArray<OutgoingMessage<unknown>>
   ): Effect.Effect<void, AttachError> =>
-    // Once copies are accepted, nobody keeps their letters from being completed.
+    // Once copies are accepted, no interruption keeps their letters from being completed.
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(restore(send(copies)), ({ error: failure, refused, unsent }) => {
         const accepted = letters.filter(({ message: { sequenceNumber } }, index) => {
@@ -257,7 +257,7 @@ const run = Effect.fnUntraced(function*<A>(
 
   /** In steps as wide as the rate allows. A letter whose lock was lost while it waited comes again. */
   const replayAll = Effect.fnUntraced(function*(fresh: ReadonlyArray<Letter>) {
-    const width = rate === undefined ? fresh.length : Math.max(1, Math.floor(rate / beats))
+    const width = rate === undefined ? fresh.length : Math.max(1, Math.floor(rate / stepsPerSecond))
     for (let next = 0; next < fresh.length && isWanted();) {
       const wait = rate === undefined ? 0 : nextAt - monotonic(clock)
       if (wait > 0) yield* Effect.sleep(wholeMillis(wait))
@@ -286,7 +286,7 @@ const run = Effect.fnUntraced(function*<A>(
   /** Each letter that stays may come a second time; a third time it is in the way of the others. */
   let bound = batchSize
   while (sent.size > 0 || left.size > 0 && isWanted()) {
-    // Of those that a filter sees, nobody knows how many are replayed.
+    // Of those that a filter sees, it is not known how many are replayed.
     const most = filter === undefined ? Math.max(1, Math.min(batchSize, max - replayed)) : batchSize
     const letters = (yield* source.receive(most)).map(keep)
     if (letters.length === 0) break
@@ -309,7 +309,7 @@ const run = Effect.fnUntraced(function*<A>(
   return { replayed, skipped, failed }
 })
 
-/** Whether the letter may be completed or may come again: nobody knows, or its lock is over. */
+/** Whether the letter may be completed or may come again: that is not known, or its lock is over. */
 const isOpenEnded = ({ _tag }: SettlementError): boolean =>
   _tag === "MessageLockLostError" || _tag === "OperationTimeoutError"
 

@@ -93,7 +93,7 @@ export class MessageProcessor<A, E, R> implements Running {
   private dispatching = false
   private emptied: (() => void) | undefined
   private drained: Deferred.Deferred<ProcessorCounts.DrainReport> | undefined
-  private readonly tallied = ProcessorCounts.make()
+  private readonly totals = ProcessorCounts.make()
   private readonly results: ResultSettler<A, E>
 
   constructor(options: Options<A, E, R>) {
@@ -107,7 +107,7 @@ export class MessageProcessor<A, E, R> implements Running {
     this.results = new ResultSettler<A, E>({
       state,
       onFailure,
-      counts: this.tallied,
+      counts: this.totals,
       release: (delivery, outcome) => this.release(delivery, outcome)
     })
   }
@@ -125,7 +125,7 @@ export class MessageProcessor<A, E, R> implements Running {
   private wire(link: ReceiverLink.ReceiverLink): void {
     const { dispatcher } = link.link.connection
     link.consume((deliveries) => {
-      this.tallied.received += deliveries.length
+      this.totals.received += deliveries.length
       this.unseen += deliveries.length
       this.idle.note(true)
       // Decoding and handling are not done inside the read of the socket.
@@ -143,14 +143,14 @@ export class MessageProcessor<A, E, R> implements Running {
         // Meanwhile it may be.
         if (this.state === "drained") return Effect.never
         const since = monotonic(clock)
-        const { received } = this.tallied
+        const { received } = this.totals
         this.wire(link)
         return Effect.callback<void, AttachError>((resume) => {
           const off = link.link.onDeath((cause) =>
             resume(
               errorMap.isUnreadable(cause)
                 ? Effect.fail(errorMap.attachError(cause))
-                : this.tallied.received > received || monotonic(clock) - since >= ReceiverState.stableAfter
+                : this.totals.received > received || monotonic(clock) - since >= ReceiverState.stableAfter
                 ? Effect.void
                 // One that comes to nothing is not attached again and again without a pause.
                 : Effect.fail(
@@ -182,7 +182,7 @@ export class MessageProcessor<A, E, R> implements Running {
     this.unseen -= deliveries.length
     for (const delivery of deliveries) {
       if (this.state === "drained" || this.state === "paused" && source.session === undefined) {
-        this.tallied.released++
+        this.totals.released++
         this.release(delivery)
         continue
       }
@@ -190,8 +190,8 @@ export class MessageProcessor<A, E, R> implements Running {
       const message = ReceiverState.decodeOrDispose(source, delivery, source.body)
       // Where the policy is to fail the message is abandoned, and the processor goes on.
       if (message === undefined || message instanceof MessageDecodeError) {
-        if (source.expired > expired) this.tallied.lockLost++
-        else this.tallied.undecodable++
+        if (source.expired > expired) this.totals.lockLost++
+        else this.totals.undecodable++
         continue
       }
       this.waiting.push(this.job(delivery, message))
@@ -225,7 +225,7 @@ export class MessageProcessor<A, E, R> implements Running {
       return
     }
     this.waiting = this.waiting.filter((other) => other !== job)
-    this.tallied.lockLost++
+    this.totals.lockLost++
     this.replenish()
     this.noteIdle()
   }
@@ -332,7 +332,7 @@ export class MessageProcessor<A, E, R> implements Running {
     this.inWork -= work.jobs.length
     for (const job of work.jobs) {
       this.source.renewal.release(job.kept)
-      if (job.state === "lost") this.tallied.lockLost++
+      if (job.state === "lost") this.totals.lockLost++
       else if (job.state === "unconfirmed") this.unsettled()
       else if (job.state === "open") this.giveBack(job)
     }
@@ -342,13 +342,13 @@ export class MessageProcessor<A, E, R> implements Running {
 
   /** Its message comes when its lock ends. That of a session would not as long as the session is held, and others first. */
   private unsettled(): void {
-    this.tallied.unsettled++
+    this.totals.unsettled++
     if (this.source.session !== undefined) this.isStuck = true
   }
 
   private returned(job: Job<A>): void {
     job.state = "released"
-    this.tallied.released++
+    this.totals.released++
   }
 
   /** Interrupted or never started. A settlement that was cut off is on its way and has no answer. */
@@ -368,7 +368,7 @@ export class MessageProcessor<A, E, R> implements Running {
     const handled = this.concurrency * size
     const window = Math.min(maxCount, handled + (prefetch ?? handled))
     const credit = link.credit()
-    const left = (this.settings.limit ?? Infinity) - this.tallied.received - credit
+    const left = (this.settings.limit ?? Infinity) - this.totals.received - credit
     const missing = Math.min(left, window - this.inWork - this.waiting.length - credit)
     if (missing > 0 && (missing >= window / 2 || credit === 0)) link.addCredit(missing)
   }
@@ -393,7 +393,7 @@ export class MessageProcessor<A, E, R> implements Running {
     return Effect.suspend(() => {
       const left = idle.left(millis)
       if (left === undefined) return Effect.andThen(idle.nextIdle, this.idleFor(millis))
-      if (this.isStuck || this.tallied.received >= (this.settings.limit ?? Infinity)) return Effect.void
+      if (this.isStuck || this.totals.received >= (this.settings.limit ?? Infinity)) return Effect.void
       if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), idle.nextIdle), this.idleFor(millis))
       const { link } = this.source
       // What is on its way is not sent back, however short the time is.
@@ -434,7 +434,7 @@ export class MessageProcessor<A, E, R> implements Running {
     )
 
   count(): ProcessorCounts.Counts {
-    return { ...this.tallied, renewals: this.source.renewal.renewals() - this.renewalsBefore }
+    return { ...this.totals, renewals: this.source.renewal.renewals() - this.renewalsBefore }
   }
 
   readonly counts: Effect.Effect<ProcessorCounts.Counts> = Effect.sync(() => this.count())

@@ -1,8 +1,8 @@
 /**
- * Sending what a stream gives, in batches: lines of messages that share a session and partition key, each filling a batch
+ * Sending what a stream gives, in batches: queues of messages that share a session and partition key, each filling a batch
  * while the one before it is in flight, and a fixed number of fibers that send them.
  *
- * A line has one batch in flight at most, so that its messages arrive in order. What waits is bounded by number and bytes;
+ * A queue has one batch in flight at most, so that its messages arrive in order. What waits is bounded by number and bytes;
  * beyond that the stream is held back. There is a fiber per batch that may be in flight, and none per message.
  */
 import * as Clock from "effect/Clock"
@@ -63,21 +63,21 @@ export interface Report<out M> {
   readonly rejected: ReadonlyArray<Rejection<M>>
 }
 
-/** Batches of a line start small: there may be as many lines as messages wait. */
+/** Batches of a queue start small: there may be as many queues as messages wait. */
 const blockSize = 4096
 
-/** How many writers are kept for lines to come. */
-const spares = 16
+/** How many writers are kept for queues to come. */
+const spareWriters = 16
 
 /** The messages of one key. */
-class Line<in M> {
+class KeyQueue<in M> {
   readonly key: string
   readonly writer: Writer
   readonly batcher: MessageBatch.BatchBuilder<M>
-  /** The indices of what waits and is in flight, in order, where somebody takes what is refused. */
+  /** The indices of what waits and is in flight, in order, where `onRefused` takes what is refused. */
   readonly indices: Array<number> = []
   /** A fiber sends a batch of it, or is about to. */
-  isTaken = false
+  isSending = false
   /** The open batch has waited long enough. */
   isDue = false
 
@@ -97,19 +97,19 @@ class Line<in M> {
 }
 
 /** One run of a sink. */
-class Run<M, E> {
+class SinkRun<M, E> {
   sent = 0
-  /** Wakes whoever waits for something to be sent. */
-  readonly moved = Latch.makeUnsafe(false)
+  /** Wakes what waits for something to be sent. */
+  readonly progressed = Latch.makeUnsafe(false)
   /** Wakes the timer when a batch is opened. */
   readonly opened = Latch.makeUnsafe(false)
-  /** Lines that may send, each once. */
-  readonly ready: Queue.Queue<Line<M>>
+  /** Queues that may send, each once. */
+  readonly ready: Queue.Queue<KeyQueue<M>>
   private waiting = 0
   private waitingBytes = 0
-  private readonly lines = new Map<string, Line<M>>()
+  private readonly queues = new Map<string, KeyQueue<M>>()
   /** When the open batches are due, in the order in which they were opened. */
-  private readonly due = new Map<Line<M>, number>()
+  private readonly due = new Map<KeyQueue<M>, number>()
   private readonly writers: Array<Writer> = []
   private readonly outlet: Outlet<M, E>
   private readonly settings: Settings<M, unknown, unknown>
@@ -119,7 +119,7 @@ class Run<M, E> {
     outlet: Outlet<M, E>,
     settings: Settings<M, unknown, unknown>,
     clock: Clock.Clock,
-    ready: Queue.Queue<Line<M>>
+    ready: Queue.Queue<KeyQueue<M>>
   ) {
     this.outlet = outlet
     this.settings = settings
@@ -133,10 +133,10 @@ class Run<M, E> {
   }
 
   get isIdle(): boolean {
-    return this.lines.size === 0
+    return this.queues.size === 0
   }
 
-  /** Puts a message, which is the stream's at `index`, into the open batch of its line. */
+  /** Puts a message, which is the stream's at `index`, into the open batch of its queue. */
   add(message: M, index: number): MessageBatch.Refusal | undefined {
     const { encoder, limits } = this.outlet
     let key: string
@@ -145,43 +145,43 @@ class Run<M, E> {
     } catch (error) {
       return MessageBatch.unreadable(encoder, error)
     }
-    let line = this.lines.get(key)
-    if (line === undefined) {
-      line = new Line(key, this.writers.pop() ?? new Writer(blockSize), encoder)
-      this.lines.set(key, line)
+    let queue = this.queues.get(key)
+    if (queue === undefined) {
+      queue = new KeyQueue(key, this.writers.pop() ?? new Writer(blockSize), encoder)
+      this.queues.set(key, queue)
     }
-    const { batcher } = line
+    const { batcher } = queue
     const closed = batcher.closed.length
     const size = batcher.size
     const id = batcher.add(message, limits(), key)
     if (typeof id !== "string") {
-      this.leave(line)
+      this.leave(queue)
       return id
     }
-    if (this.settings.onRefused !== undefined) line.indices.push(index)
+    if (this.settings.onRefused !== undefined) queue.indices.push(index)
     this.waiting++
     // A batch that this message did not fit in has its size counted already.
     this.waitingBytes += batcher.closed.length > closed ? batcher.size : batcher.size - size
-    if (batcher.count === 1) this.open(line)
-    if (batcher.closed.length > closed) this.offer(line)
+    if (batcher.count === 1) this.open(queue)
+    if (batcher.closed.length > closed) this.offer(queue)
     return undefined
   }
 
-  private open(line: Line<M>): void {
-    line.isDue = false
-    this.due.delete(line)
-    this.due.set(line, monotonic(this.clock) + this.settings.linger)
+  private open(queue: KeyQueue<M>): void {
+    queue.isDue = false
+    this.due.delete(queue)
+    this.due.set(queue, monotonic(this.clock) + this.settings.linger)
     this.opened.openUnsafe()
   }
 
   /** Lets go what has waited long enough, or all of it. */
-  ripen(all: boolean): void {
+  makeDue(all: boolean): void {
     const now = monotonic(this.clock)
-    for (const [line, at] of this.due) {
+    for (const [queue, at] of this.due) {
       if (!all && at > now) return
-      this.due.delete(line)
-      line.isDue = true
-      this.offer(line)
+      this.due.delete(queue)
+      queue.isDue = true
+      this.offer(queue)
     }
   }
 
@@ -191,142 +191,147 @@ class Run<M, E> {
     return next.done === true ? undefined : next.value - monotonic(this.clock)
   }
 
-  private offer(line: Line<M>): void {
-    if (line.isTaken || !line.isReady) return
-    line.isTaken = true
-    Queue.offerUnsafe(this.ready, line)
+  private offer(queue: KeyQueue<M>): void {
+    if (queue.isSending || !queue.isReady) return
+    queue.isSending = true
+    Queue.offerUnsafe(this.ready, queue)
   }
 
-  /** The next batch of a line. */
-  take(line: Line<M>): MessageBatch.Batch {
-    const { batcher } = line
+  /** The next batch of a queue. */
+  take(queue: KeyQueue<M>): MessageBatch.Batch {
+    const { batcher } = queue
     if (batcher.closed.length === 0) {
       batcher.close()
-      this.due.delete(line)
-      line.isDue = false
+      this.due.delete(queue)
+      queue.isDue = false
     }
     const batch = batcher.closed.shift()!
     this.waiting -= batch.count
     this.waitingBytes -= batch.size
-    this.moved.openUnsafe()
+    this.progressed.openUnsafe()
     return batch
   }
 
-  /** The batch of a line was accepted. */
-  done(line: Line<M>, batch: MessageBatch.Batch): void {
-    if (this.settings.onRefused !== undefined) line.indices.splice(0, batch.count)
+  /** The batch of a queue was accepted. */
+  accepted(queue: KeyQueue<M>, batch: MessageBatch.Batch): void {
+    if (this.settings.onRefused !== undefined) queue.indices.splice(0, batch.count)
     this.sent += batch.count
-    this.next(line)
+    this.next(queue)
   }
 
-  /** A batch of a line was refused. True where somebody takes its messages, and all that wait behind them. */
-  refused(line: Line<M>, error: unknown): boolean {
+  /** A batch of a queue was refused. True where `onRefused` takes its messages and all that wait after them. */
+  refused(queue: KeyQueue<M>, error: unknown): boolean {
     const { onRefused } = this.settings
-    if (onRefused === undefined || !onRefused(line.indices.slice(), error)) return false
-    line.indices.length = 0
-    while (!line.isEmpty) this.take(line)
-    this.next(line)
+    if (onRefused === undefined || !onRefused(queue.indices.slice(), error)) return false
+    queue.indices.length = 0
+    while (!queue.isEmpty) this.take(queue)
+    this.next(queue)
     return true
   }
 
-  private next(line: Line<M>): void {
-    line.isTaken = false
-    this.offer(line)
-    this.leave(line)
-    this.moved.openUnsafe()
+  private next(queue: KeyQueue<M>): void {
+    queue.isSending = false
+    this.offer(queue)
+    this.leave(queue)
+    this.progressed.openUnsafe()
   }
 
-  /** Forgets a line that has nothing more. */
-  private leave(line: Line<M>): void {
-    if (line.isTaken || !line.isEmpty) return
-    this.lines.delete(line.key)
-    if (this.writers.length < spares) this.writers.push(line.writer)
+  /** Forgets a queue that has nothing more. */
+  private leave(queue: KeyQueue<M>): void {
+    if (queue.isSending || !queue.isEmpty) return
+    this.queues.delete(queue.key)
+    if (this.writers.length < spareWriters) this.writers.push(queue.writer)
   }
 }
 
 /** Sends what is ready, for ever. */
-const sending = Effect.fnUntraced(function*<M, E>(run: Run<M, E>, outlet: Outlet<M, E>) {
+const sendReady = Effect.fnUntraced(function*<M, E>(run: SinkRun<M, E>, outlet: Outlet<M, E>) {
   while (true) {
-    const line = yield* Queue.take(run.ready)
-    const batch = run.take(line)
+    const queue = yield* Queue.take(run.ready)
+    const batch = run.take(queue)
     const result = yield* Effect.result(outlet.send(batch))
-    if (Result.isSuccess(result)) run.done(line, batch)
-    else if (!run.refused(line, result.failure)) return yield* Effect.fail(result.failure)
+    if (Result.isSuccess(result)) run.accepted(queue, batch)
+    else if (!run.refused(queue, result.failure)) return yield* Effect.fail(result.failure)
   }
 })
 
 /** Lets batches go when they are due, for ever. */
-const lingering = Effect.fnUntraced(function*<M, E>(run: Run<M, E>) {
+const makeDueInTime = Effect.fnUntraced(function*<M, E>(run: SinkRun<M, E>) {
   while (true) {
     const wait = run.untilDue
     if (wait === undefined) {
       run.opened.closeUnsafe()
       yield* run.opened.await
     } else if (wait > 0) yield* Effect.sleep(wait)
-    else run.ripen(false)
+    else run.makeDue(false)
   }
 })
 
 /** Waits until something holds that sending brings about. */
-const awaiting = <M, E>(run: Run<M, E>, condition: () => boolean): Effect.Effect<void> =>
+const waitUntil = <M, E>(run: SinkRun<M, E>, condition: () => boolean): Effect.Effect<void> =>
   Effect.whileLoop({
     while: () => !condition(),
     body: () => {
-      run.moved.closeUnsafe()
-      return run.moved.await
+      run.progressed.closeUnsafe()
+      return run.progressed.await
     },
     step: () => {}
   })
 
-/** A sink of messages. Each time it is run it has lines of its own. */
+/** A sink of messages. Each time it is run it has queues of its own. */
 export const make = <M, E, E2, R>(
   outlet: Outlet<M, E>,
   settings: Settings<M, E2, R>
 ): Sink.Sink<Report<M>, M, never, E | E2, R> =>
   Sink.fromTransform(Effect.fnUntraced(function*(upstream) {
     const clock = yield* Clock.Clock
-    const run = new Run(outlet, settings as Settings<M, unknown, unknown>, clock, yield* Queue.unbounded<Line<M>>())
+    const run = new SinkRun(
+      outlet,
+      settings as Settings<M, unknown, unknown>,
+      clock,
+      yield* Queue.unbounded<KeyQueue<M>>()
+    )
     const failed = Deferred.makeUnsafe<never, E>()
     const rejected: Array<Rejection<M>> = []
     const onRejected = settings.onRejected ?? ((rejection) => Effect.sync(() => void rejected.push(rejection)))
-    const failing = <A>(effect: Effect.Effect<A, E>) =>
+    const failingAll = <A>(effect: Effect.Effect<A, E>) =>
       Effect.onExit(effect, (exit) => Exit.isFailure(exit) ? Deferred.failCause(failed, exit.cause) : Effect.void)
-    for (let i = 0; i < settings.concurrency; i++) yield* Effect.forkScoped(failing(sending(run, outlet)))
-    if (settings.linger > 0) yield* Effect.forkScoped(lingering(run))
+    for (let i = 0; i < settings.concurrency; i++) yield* Effect.forkScoped(failingAll(sendReady(run, outlet)))
+    if (settings.linger > 0) yield* Effect.forkScoped(makeDueInTime(run))
 
     let index = 0
-    const taking = Effect.fnUntraced(function*(messages: ReadonlyArray<M>) {
+    const addAll = Effect.fnUntraced(function*(messages: ReadonlyArray<M>) {
       for (const message of messages) {
         if (run.isFull) {
-          // More would not fit: nobody waits for it.
-          run.ripen(true)
-          yield* awaiting(run, () => !run.isFull)
+          // More would not fit: there is nothing to wait for.
+          run.makeDue(true)
+          yield* waitUntil(run, () => !run.isFull)
         }
         const at = index++
         const error = run.add(message, at)
         if (error === undefined) continue
-        // Whoever takes it may take long: what came before does not wait for that.
-        if (settings.linger === 0 && settings.onRejected !== undefined) run.ripen(true)
-        // Who sends through it knows that error.
+        // `onRejected` may take long: what came before does not wait for that.
+        if (settings.linger === 0 && settings.onRejected !== undefined) run.makeDue(true)
+        // The error is in the type of the sink.
         yield* callForEffect(undefined, "onRejected", onRejected, { index: at, message, error }) as Effect.Effect<
           unknown,
           E2,
           R
         >
       }
-      if (settings.linger === 0) run.ripen(true)
+      if (settings.linger === 0) run.makeDue(true)
     })
 
     const flush = Effect.suspend(() => {
-      run.ripen(true)
-      return awaiting(run, () => run.isIdle)
+      run.makeDue(true)
+      return waitUntil(run, () => run.isIdle)
     })
 
     // What the stream gave is sent also where it fails; its error is in no type here, and passes through.
     const pull = Effect.catchCause(upstream, (cause) => Effect.andThen(flush, Effect.failCause(cause)))
 
     yield* Effect.raceFirst(
-      Effect.forever(Effect.flatMap(pull, taking)).pipe(Pull.catchDone(() => Effect.void)),
+      Effect.forever(Effect.flatMap(pull, addAll)).pipe(Pull.catchDone(() => Effect.void)),
       Deferred.await(failed)
     )
     return [{ sent: run.sent, rejected }] as const
