@@ -48,11 +48,38 @@ export class ServiceBusClient extends Context.Service<ServiceBusClient, {
   readonly fullyQualifiedNamespace: string
   /** The name by which this client is seen in the service's logs (the AMQP container id). */
   readonly identifier: string
-  /** What the connection is doing, from now on: the present state first, then each change. It never ends by itself. */
+  /**
+   * What the connection is doing, from now on: the present state first, then each change. It never ends by itself.
+   *
+   * @example
+   * ```ts
+   * import { Effect, Stream } from "effect"
+   * import { ServiceBusClient } from "effect-service-bus"
+   *
+   * export const told = Effect.gen(function*() {
+   *   const client = yield* ServiceBusClient.ServiceBusClient
+   *   yield* Stream.runForEach(client.state, (state) => Effect.log(`the connection is ${state}`))
+   * })
+   * ```
+   */
   readonly state: Stream.Stream<ConnectionState>
   /**
    * Proves that the namespace answers: opens the connection if it is not open, has the peer begin and end a session, and
    * gives the time that took. It needs no right on any entity. It is not tried again.
+   *
+   * Fails with the errors of connecting, with OperationTimeoutError where no answer came within the client's
+   * `operationTimeout`, and with ServiceBusServerBusyError where the service throttles.
+   *
+   * @example
+   * ```ts
+   * import { Duration, Effect } from "effect"
+   * import { ServiceBusClient } from "effect-service-bus"
+   *
+   * export const latency = Effect.gen(function*() {
+   *   const client = yield* ServiceBusClient.ServiceBusClient
+   *   return Duration.toMillis(yield* client.health)
+   * })
+   * ```
    */
   readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }>()("effect-service-bus/ServiceBusClient") {}

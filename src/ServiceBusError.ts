@@ -28,6 +28,7 @@ const context = {
   trackingId: Schema.optionalKey(Schema.String),
   /** How often the operation was tried. */
   attempts: Schema.Int.pipe(Schema.withConstructorDefault(Effect.succeed(1))),
+  /** What it came of: an error of Node's or of the peer, or that of the last try. */
   cause: Schema.optionalKey(Schema.Defect())
 }
 
@@ -145,6 +146,7 @@ export class ServiceBusAuthorizationError
  */
 export class OperationTimeoutError extends Schema.TaggedError<OperationTimeoutError>()("OperationTimeoutError", {
   ...context,
+  /** `"notSent"`: nothing left this process. `"unknown"`: it may have been carried out. */
   outcome: Schema.Literals(["unknown", "notSent"])
 }) {
   override get message(): string {
@@ -170,7 +172,9 @@ export class OperationTimeoutError extends Schema.TaggedError<OperationTimeoutEr
 export class MessageSizeExceededError
   extends Schema.TaggedError<MessageSizeExceededError>()("MessageSizeExceededError", {
     ...context,
+    /** Bytes of the encoded message, or of the batch. */
     size: Schema.Int,
+    /** Bytes that the link takes at most. */
     limit: Schema.Int
   })
 {
@@ -194,6 +198,7 @@ export class MessageSizeExceededError
  */
 export class MessageAlreadySettled extends Schema.TaggedError<MessageAlreadySettled>()("MessageAlreadySettled", {
   ...context,
+  /** The broker's number of the message, where it is known. */
   sequenceNumber: Schema.optionalKey(Schema.BigInt)
 }) {
   override get message(): string {
@@ -213,6 +218,7 @@ export class MessageAlreadySettled extends Schema.TaggedError<MessageAlreadySett
  */
 export class MessageLockLostError extends Schema.TaggedError<MessageLockLostError>()("MessageLockLostError", {
   ...context,
+  /** The broker's number of the message, where it is known. */
   sequenceNumber: Schema.optionalKey(Schema.BigInt)
 }) {
   override get message(): string {
@@ -251,6 +257,7 @@ export class SessionLockLostError extends Schema.TaggedError<SessionLockLostErro
 export class SessionCannotBeLockedError
   extends Schema.TaggedError<SessionCannotBeLockedError>()("SessionCannotBeLockedError", {
     ...context,
+    /** The session that was asked for. */
     sessionId: Schema.optionalKey(Schema.String)
   })
 {
@@ -274,6 +281,7 @@ export class SessionCannotBeLockedError
  */
 export class MessageNotFoundError extends Schema.TaggedError<MessageNotFoundError>()("MessageNotFoundError", {
   ...context,
+  /** The sequence numbers that were not found, where they are known. */
   missing: Schema.optionalKey(Schema.Array(Schema.BigInt))
 }) {
   override get message(): string {
@@ -366,6 +374,7 @@ export class ServiceBusQuotaExceededError
 export class ServiceBusServerBusyError
   extends Schema.TaggedError<ServiceBusServerBusyError>()("ServiceBusServerBusyError", {
     ...context,
+    /** How long to wait before the next try. */
     retryAfter: Schema.Duration.pipe(Schema.withConstructorDefault(Effect.succeed(Duration.seconds(10))))
   })
 {
@@ -449,7 +458,9 @@ export class ServiceBusError extends Schema.TaggedError<ServiceBusError>()("Serv
  * @since 0.1.0
  */
 export class ConnectionStringError extends Schema.TaggedError<ConnectionStringError>()("ConnectionStringError", {
+  /** The part that is malformed: `Endpoint`, `SharedAccessKey` and so on, or its place. */
   part: Schema.String,
+  /** What is wrong with it; never its value. */
   problem: Schema.String
 }) {
   override get message(): string {
@@ -469,6 +480,7 @@ export class ConnectionStringError extends Schema.TaggedError<ConnectionStringEr
  */
 export class CredentialError extends Schema.TaggedError<CredentialError>()("CredentialError", {
   ...context,
+  /** `"provider"`: what gives the credential failed. `"token"`: what it gave cannot be used. */
   reason: Schema.Literals(["provider", "token"]).pipe(Schema.withConstructorDefault(Effect.succeed("token" as const)))
 }) {
   override get message(): string {
@@ -488,6 +500,7 @@ export class CredentialError extends Schema.TaggedError<CredentialError>()("Cred
  */
 export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()("MessageEncodeError", {
   ...context,
+  /** What cannot be encoded: `body`, `properties`, `session state` and so on. */
   part: Schema.String
 }) {
   override get message(): string {
@@ -506,7 +519,9 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
  */
 export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()("MessageDecodeError", {
   ...context,
+  /** What cannot be decoded: `body`, `message`, `session state` and so on. */
   part: Schema.String,
+  /** The broker's number of the message, where it has one. */
   sequenceNumber: Schema.optionalKey(Schema.BigInt)
 }) {
   override get message(): string {
@@ -525,7 +540,9 @@ export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()
  */
 export class InvalidOptionError extends Schema.TaggedError<InvalidOptionError>()("InvalidOptionError", {
   ...context,
+  /** The option or argument, by its name. */
   option: Schema.String,
+  /** What is allowed. */
   expected: Schema.String
 }) {
   override get message(): string {
@@ -558,6 +575,7 @@ export class NotSupportedError extends Schema.TaggedError<NotSupportedError>()("
  * @since 0.1.0
  */
 export class EmulatorError extends Schema.TaggedError<EmulatorError>()("EmulatorError", {
+  /** What is in the way. */
   problem: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())
 }) {
