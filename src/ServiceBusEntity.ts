@@ -201,26 +201,36 @@ export const queue: {
     readonly body: ServiceBusBody.ServiceBusBody<A, In>
     readonly sessions?: false | undefined
   }): Queue<A, In>
-} = <A, In>(name: string, options: {
-  readonly body: ServiceBusBody.ServiceBusBody<A, In>
-  readonly sessions?: boolean | undefined
-  readonly sessionState?: ServiceBusBody.ServiceBusBody<any> | undefined
-}): any => ({
-  [TypeId]: TypeId,
-  // What is no contract is refused where it is used.
-  _tag: options?.sessions === true ? "SessionQueue" : "Queue",
-  name,
-  path: name,
-  body: options?.body,
-  ...stateOf(options)
-})
+} = queueOf
 
-const stateOf = (
-  options: {
-    readonly sessions?: boolean | undefined
-    readonly sessionState?: ServiceBusBody.ServiceBusBody<any> | undefined
-  } | undefined
-) => options?.sessions === true ? { sessionState: options.sessionState ?? ServiceBusBody.bytes } : {}
+interface SessionOptions<in out S> {
+  readonly sessions?: boolean | undefined
+  readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
+}
+
+function queueOf<A, In, S>(name: string, options: {
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+  readonly sessions: true
+  readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
+}): SessionQueue<A, In, S>
+function queueOf<A, In>(name: string, options: {
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+  readonly sessions?: false | undefined
+}): Queue<A, In>
+function queueOf<A, In, S>(
+  name: string,
+  options: SessionOptions<S> & { readonly body: ServiceBusBody.ServiceBusBody<A, In> }
+): Queue<A, In> | SessionQueue<A, In, S> {
+  // What is no contract is refused where it is used.
+  const contract = { [TypeId]: TypeId, name, path: name, body: options?.body } as const
+  return options?.sessions === true
+    ? { ...contract, _tag: "SessionQueue", sessionState: stateOf(options) }
+    : { ...contract, _tag: "Queue" }
+}
+
+/** Where no codec is given a state is bytes, as the default of its type says. */
+const stateOf = <S>({ sessionState }: SessionOptions<S>): ServiceBusBody.ServiceBusBody<S> =>
+  sessionState ?? ServiceBusBody.bytes as ServiceBusBody.ServiceBusBody<unknown> as ServiceBusBody.ServiceBusBody<S>
 
 /**
  * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one.
@@ -246,16 +256,23 @@ export const topic: {
     readonly body: ServiceBusBody.ServiceBusBody<A, In>
     readonly sessions?: false | undefined
   }): Topic<A, In>
-} = <A, In>(name: string, options: {
+} = topicOf
+
+function topicOf<A, In>(name: string, options: {
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+  readonly sessions: true
+}): SessionTopic<A, In>
+function topicOf<A, In>(name: string, options: {
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+  readonly sessions?: false | undefined
+}): Topic<A, In>
+function topicOf<A, In>(name: string, options: {
   readonly body: ServiceBusBody.ServiceBusBody<A, In>
   readonly sessions?: boolean | undefined
-}): any => ({
-  [TypeId]: TypeId,
-  _tag: options?.sessions === true ? "SessionTopic" : "Topic",
-  name,
-  path: name,
-  body: options?.body
-})
+}): Topic<A, In> | SessionTopic<A, In> {
+  const contract = { [TypeId]: TypeId, name, path: name, body: options?.body } as const
+  return options?.sessions === true ? { ...contract, _tag: "SessionTopic" } : { ...contract, _tag: "Topic" }
+}
 
 /**
  * A subscription of a topic: its bodies are the topic's.
@@ -285,22 +302,34 @@ export const subscription: {
     name: string,
     options?: { readonly sessions?: false | undefined }
   ): Subscription<A>
-} = <A>(
+} = subscriptionOf
+
+function subscriptionOf<A, S>(
   topic: Topic<A, never> | SessionTopic<A, never>,
   name: string,
-  options?: {
-    readonly sessions?: boolean | undefined
-    readonly sessionState?: ServiceBusBody.ServiceBusBody<any> | undefined
-  }
-): any => ({
-  [TypeId]: TypeId,
-  _tag: options?.sessions === true ? "SessionSubscription" : "Subscription",
-  topic: topic?.name,
-  name,
-  path: pathOf(topic?.name, name),
-  body: topic?.body,
-  ...stateOf(options)
-})
+  options: { readonly sessions: true; readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined }
+): SessionSubscription<A, S>
+function subscriptionOf<A>(
+  topic: Topic<A, never> | SessionTopic<A, never>,
+  name: string,
+  options?: { readonly sessions?: false | undefined }
+): Subscription<A>
+function subscriptionOf<A, S>(
+  topic: Topic<A, never> | SessionTopic<A, never>,
+  name: string,
+  options?: SessionOptions<S>
+): Subscription<A> | SessionSubscription<A, S> {
+  const contract = {
+    [TypeId]: TypeId,
+    topic: topic?.name,
+    name,
+    path: pathOf(topic?.name, name),
+    body: topic?.body
+  } as const
+  return options?.sessions === true
+    ? { ...contract, _tag: "SessionSubscription", sessionState: stateOf(options) }
+    : { ...contract, _tag: "Subscription" }
+}
 
 /**
  * The dead-letter sub-queue of a queue or subscription: messages that could not be delivered, that expired, or that a

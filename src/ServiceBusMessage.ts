@@ -233,7 +233,7 @@ export interface LockedMessage<out A> extends ReceivedMessage<A> {
 }
 
 /** How a received message is detached. @internal */
-export const detach: unique symbol = Symbol.for("effect-service-bus/ServiceBusMessage/detach") as any
+export const detach: unique symbol = Symbol.for("effect-service-bus/ServiceBusMessage/detach")
 
 /**
  * The same message on memory of its own, for one that is kept for long: in a cache, in a map, in a queue of the program.
