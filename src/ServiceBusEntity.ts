@@ -38,18 +38,30 @@ export interface Queue<out A, in In = A> extends Contract<A, In> {
   readonly name: string
 }
 
+/** A queue with sessions whose state is decoded to `S` and encoded from `SIn`; that of unknown and never is wider than all. */
+interface SessionQueueOf<out A, in In, out S, in SIn> extends Contract<A, In> {
+  readonly _tag: "SessionQueue"
+  readonly name: string
+  /** How the state of a session is encoded and decoded. */
+  readonly sessionState: ServiceBusBody.ServiceBusBody<S, SIn>
+}
+
+/** The same for a subscription. */
+interface SessionSubscriptionOf<out A, out S, in SIn> extends Contract<A, never> {
+  readonly _tag: "SessionSubscription"
+  readonly topic: string
+  readonly name: string
+  /** How the state of a session is encoded and decoded. */
+  readonly sessionState: ServiceBusBody.ServiceBusBody<S, SIn>
+}
+
 /**
  * A queue whose messages belong to sessions; `S` is the state of a session.
  *
  * @category models
  * @since 0.1.0
  */
-export interface SessionQueue<out A, in In = A, in out S = Uint8Array> extends Contract<A, In> {
-  readonly _tag: "SessionQueue"
-  readonly name: string
-  /** How the state of a session is encoded and decoded. */
-  readonly sessionState: ServiceBusBody.ServiceBusBody<S>
-}
+export interface SessionQueue<out A, in In = A, in out S = Uint8Array> extends SessionQueueOf<A, In, S, S> {}
 
 /**
  * A topic: send only.
@@ -91,13 +103,7 @@ export interface Subscription<out A> extends Contract<A, never> {
  * @category models
  * @since 0.1.0
  */
-export interface SessionSubscription<out A, in out S = Uint8Array> extends Contract<A, never> {
-  readonly _tag: "SessionSubscription"
-  readonly topic: string
-  readonly name: string
-  /** How the state of a session is encoded and decoded. */
-  readonly sessionState: ServiceBusBody.ServiceBusBody<S>
-}
+export interface SessionSubscription<out A, in out S = Uint8Array> extends SessionSubscriptionOf<A, S, S> {}
 
 /**
  * The dead-letter sub-queue of a queue or subscription: receive only, never with sessions.
@@ -125,7 +131,7 @@ export type Sendable<A, In = A> = Queue<A, In> | Topic<A, In>
  * @category models
  * @since 0.1.0
  */
-export type SessionSendable<A, In = A> = SessionQueue<A, In, any> | SessionTopic<A, In>
+export type SessionSendable<A, In = A> = SessionQueueOf<A, In, unknown, never> | SessionTopic<A, In>
 
 /**
  * What can be received from without accepting a session.
@@ -149,7 +155,11 @@ export type SessionReceivable<A, S> = SessionQueue<A, never, S> | SessionSubscri
  * @category models
  * @since 0.1.0
  */
-export type WithSubQueues<A> = Queue<A, never> | Subscription<A> | SessionReceivable<A, any>
+export type WithSubQueues<A> =
+  | Queue<A, never>
+  | Subscription<A>
+  | SessionQueueOf<A, never, unknown, never>
+  | SessionSubscriptionOf<A, unknown, never>
 
 /**
  * Any contract.
@@ -159,11 +169,11 @@ export type WithSubQueues<A> = Queue<A, never> | Subscription<A> | SessionReceiv
  */
 export type Any =
   | Queue<unknown, never>
-  | SessionQueue<unknown, never, any>
+  | SessionQueueOf<unknown, never, unknown, never>
   | Topic<unknown, never>
   | SessionTopic<unknown, never>
   | Subscription<unknown>
-  | SessionSubscription<unknown, any>
+  | SessionSubscriptionOf<unknown, unknown, never>
   | SubQueue<unknown>
 
 /**
@@ -201,36 +211,7 @@ export const queue: {
     readonly body: ServiceBusBody.ServiceBusBody<A, In>
     readonly sessions?: false | undefined
   }): Queue<A, In>
-} = queueOf
-
-interface SessionOptions<in out S> {
-  readonly sessions?: boolean | undefined
-  readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
-}
-
-function queueOf<A, In, S>(name: string, options: {
-  readonly body: ServiceBusBody.ServiceBusBody<A, In>
-  readonly sessions: true
-  readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
-}): SessionQueue<A, In, S>
-function queueOf<A, In>(name: string, options: {
-  readonly body: ServiceBusBody.ServiceBusBody<A, In>
-  readonly sessions?: false | undefined
-}): Queue<A, In>
-function queueOf<A, In, S>(
-  name: string,
-  options: SessionOptions<S> & { readonly body: ServiceBusBody.ServiceBusBody<A, In> }
-): Queue<A, In> | SessionQueue<A, In, S> {
-  // What is no contract is refused where it is used.
-  const contract = { [TypeId]: TypeId, name, path: name, body: options?.body } as const
-  return options?.sessions === true
-    ? { ...contract, _tag: "SessionQueue", sessionState: stateOf(options) }
-    : { ...contract, _tag: "Queue" }
-}
-
-/** Where no codec is given a state is bytes, as the default of its type says. */
-const stateOf = <S>({ sessionState }: SessionOptions<S>): ServiceBusBody.ServiceBusBody<S> =>
-  sessionState ?? ServiceBusBody.bytes as ServiceBusBody.ServiceBusBody<unknown> as ServiceBusBody.ServiceBusBody<S>
+} = makeQueue
 
 /**
  * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one.
@@ -256,23 +237,7 @@ export const topic: {
     readonly body: ServiceBusBody.ServiceBusBody<A, In>
     readonly sessions?: false | undefined
   }): Topic<A, In>
-} = topicOf
-
-function topicOf<A, In>(name: string, options: {
-  readonly body: ServiceBusBody.ServiceBusBody<A, In>
-  readonly sessions: true
-}): SessionTopic<A, In>
-function topicOf<A, In>(name: string, options: {
-  readonly body: ServiceBusBody.ServiceBusBody<A, In>
-  readonly sessions?: false | undefined
-}): Topic<A, In>
-function topicOf<A, In>(name: string, options: {
-  readonly body: ServiceBusBody.ServiceBusBody<A, In>
-  readonly sessions?: boolean | undefined
-}): Topic<A, In> | SessionTopic<A, In> {
-  const contract = { [TypeId]: TypeId, name, path: name, body: options?.body } as const
-  return options?.sessions === true ? { ...contract, _tag: "SessionTopic" } : { ...contract, _tag: "Topic" }
-}
+} = makeTopic
 
 /**
  * A subscription of a topic: its bodies are the topic's.
@@ -302,34 +267,7 @@ export const subscription: {
     name: string,
     options?: { readonly sessions?: false | undefined }
   ): Subscription<A>
-} = subscriptionOf
-
-function subscriptionOf<A, S>(
-  topic: Topic<A, never> | SessionTopic<A, never>,
-  name: string,
-  options: { readonly sessions: true; readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined }
-): SessionSubscription<A, S>
-function subscriptionOf<A>(
-  topic: Topic<A, never> | SessionTopic<A, never>,
-  name: string,
-  options?: { readonly sessions?: false | undefined }
-): Subscription<A>
-function subscriptionOf<A, S>(
-  topic: Topic<A, never> | SessionTopic<A, never>,
-  name: string,
-  options?: SessionOptions<S>
-): Subscription<A> | SessionSubscription<A, S> {
-  const contract = {
-    [TypeId]: TypeId,
-    topic: topic?.name,
-    name,
-    path: pathOf(topic?.name, name),
-    body: topic?.body
-  } as const
-  return options?.sessions === true
-    ? { ...contract, _tag: "SessionSubscription", sessionState: stateOf(options) }
-    : { ...contract, _tag: "Subscription" }
-}
+} = makeSubscription
 
 /**
  * The dead-letter sub-queue of a queue or subscription: messages that could not be delivered, that expired, or that a
@@ -451,4 +389,63 @@ export const problemOf = (entity: Any): string | undefined => {
     case "SubQueue":
       return check(entity.of, "entity", 330)
   }
+}
+
+// What is no contract, or has no options, is refused where it is used.
+
+interface WithoutSessions {
+  readonly sessions?: false | undefined
+}
+
+interface WithSessions<S> {
+  readonly sessions: true
+  readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
+}
+
+interface WithBody<A, In> {
+  readonly body: ServiceBusBody.ServiceBusBody<A, In>
+}
+
+/** Bytes where nothing else is said: `S` is that by default. */
+const stateOf = <S>(options: WithSessions<S>): ServiceBusBody.ServiceBusBody<S> =>
+  options.sessionState ??
+    ServiceBusBody.bytes as ServiceBusBody.ServiceBusBody<unknown, never> as ServiceBusBody.ServiceBusBody<S>
+
+function makeQueue<A, In, S>(name: string, options: WithBody<A, In> & WithSessions<S>): SessionQueue<A, In, S>
+function makeQueue<A, In>(name: string, options: WithBody<A, In> & WithoutSessions): Queue<A, In>
+function makeQueue<A, In, S>(
+  name: string,
+  options: WithBody<A, In> & (WithSessions<S> | WithoutSessions)
+): SessionQueue<A, In, S> | Queue<A, In> {
+  const body = options?.body
+  return options?.sessions === true
+    ? { [TypeId]: TypeId, _tag: "SessionQueue", name, path: name, body, sessionState: stateOf(options) }
+    : { [TypeId]: TypeId, _tag: "Queue", name, path: name, body }
+}
+
+function makeTopic<A, In>(name: string, options: WithBody<A, In> & { readonly sessions: true }): SessionTopic<A, In>
+function makeTopic<A, In>(name: string, options: WithBody<A, In> & WithoutSessions): Topic<A, In>
+function makeTopic<A, In>(
+  name: string,
+  options: WithBody<A, In> & { readonly sessions?: boolean | undefined }
+): SessionTopic<A, In> | Topic<A, In> {
+  const body = options?.body
+  return options?.sessions === true
+    ? { [TypeId]: TypeId, _tag: "SessionTopic", name, path: name, body }
+    : { [TypeId]: TypeId, _tag: "Topic", name, path: name, body }
+}
+
+type AnyTopic<A> = Topic<A, never> | SessionTopic<A, never>
+
+function makeSubscription<A, S>(topic: AnyTopic<A>, name: string, options: WithSessions<S>): SessionSubscription<A, S>
+function makeSubscription<A>(topic: AnyTopic<A>, name: string, options?: WithoutSessions): Subscription<A>
+function makeSubscription<A, S>(
+  topic: AnyTopic<A>,
+  name: string,
+  options?: WithSessions<S> | WithoutSessions
+): SessionSubscription<A, S> | Subscription<A> {
+  const contract = { topic: topic?.name, name, path: pathOf(topic?.name, name), body: topic?.body }
+  return options?.sessions === true
+    ? { [TypeId]: TypeId, _tag: "SessionSubscription", ...contract, sessionState: stateOf(options) }
+    : { [TypeId]: TypeId, _tag: "Subscription", ...contract }
 }

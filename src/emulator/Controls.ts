@@ -298,7 +298,7 @@ export const make = (started: Started, network: Network): Controls => {
   /** Encodes messages with a codec, and has the queue of an entity store them. */
   const put = <In>(
     entity: ServiceBusEntity.Any,
-    codec: ServiceBusBody.ServiceBusBody<unknown, In>,
+    codecOf: () => ServiceBusBody.ServiceBusBody<unknown, In>,
     messages: ReadonlyArray<OutgoingMessage<In>>,
     store: (
       queue: Broker.Queue,
@@ -310,6 +310,7 @@ export const make = (started: Started, network: Network): Controls => {
       (queue) =>
         Clock.clockWith((clock): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
           const { path } = entity
+          const codec = codecOf()
           const stored: Array<Broker.IncomingMessage> = []
           for (const message of messages) {
             if (typeof message !== "object" || message === null) {
@@ -342,7 +343,7 @@ export const make = (started: Started, network: Network): Controls => {
     send: (entity, messages) =>
       usable(
         "the messages",
-        put(entity, entity?.body, messages, (queue, stored) => queue.send(stored))
+        put(entity, () => entity.body, messages, (queue, stored) => queue.send(stored))
       ),
     failTransfer: (entity, messages, why) =>
       usable(
@@ -350,7 +351,7 @@ export const make = (started: Started, network: Network): Controls => {
         put(
           entity,
           // Codecs encode what they decode.
-          entity?.body as ServiceBusBody.ServiceBusBody<unknown, typeof messages[number]["body"]>,
+          () => entity.body as ServiceBusBody.ServiceBusBody<unknown, typeof messages[number]["body"]>,
           messages,
           (queue, stored) => queue.failTransfer(stored, why?.reason, why?.description)
         )
