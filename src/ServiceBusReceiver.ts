@@ -420,9 +420,9 @@ export const make: {
 ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(open(entity, options, "locked"), ({ options, state }) =>
     ReceiverState.attachTo({
-      ...ReceiverSurface.reading(state, options),
-      ...ReceiverSurface.settling(state),
-      ...ReceiverSurface.locking(state)
+      ...ReceiverSurface.readOperations(state, options),
+      ...ReceiverSurface.settleOperations(state),
+      ...ReceiverSurface.lockOperations(state)
     }, state))
 
 /**
@@ -464,7 +464,7 @@ export const makeDestructive: {
 ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(
     open(entity, options, "destructive"),
-    ({ options, state }) => ReceiverState.attachTo(ReceiverSurface.reading(state, options), state)
+    ({ options, state }) => ReceiverState.attachTo(ReceiverSurface.readOperations(state, options), state)
   )
 
 const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D extends ReceiverState.Mode>(

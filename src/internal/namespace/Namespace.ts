@@ -21,6 +21,7 @@ import type { TracedFrame } from "../amqp/engine/FrameTrace.ts"
 import * as Link from "../amqp/Link.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
 import * as errorMap from "../errorMap.ts"
+import * as HiddenState from "../HiddenState.ts"
 import * as RequestResponseLink from "../management/RequestResponseLink.ts"
 import { monotonic } from "../monotonicClock.ts"
 import * as Claims from "./Claims.ts"
@@ -65,19 +66,13 @@ export interface Namespace {
   readonly health: Effect.Effect<Duration.Duration, HealthCheckError>
 }
 
-/** Where a client holds its namespace: no part of what it shows. */
-const namespaceOf: unique symbol = Symbol("effect-service-bus/Namespace")
+const clients = HiddenState.make<Namespace>("This ServiceBusClient was not made by ServiceBusClient.make.")
 
-export const attachTo = (client: object, namespace: Namespace): void => {
-  Object.defineProperty(client, namespaceOf, { value: namespace })
-}
+/** Gives a client its namespace. */
+export const attachTo: (client: object, namespace: Namespace) => void = clients.attach
 
 /** The namespace of a client. Throws for a client that was not made here. */
-export const of = (client: object): Namespace => {
-  const namespace = (client as { readonly [namespaceOf]?: Namespace })[namespaceOf]
-  if (namespace === undefined) throw new Error("This ServiceBusClient was not made by ServiceBusClient.make.")
-  return namespace
-}
+export const of: (client: object) => Namespace = clients.of
 
 /** A node that is not asked for so long is detached: the service would do it after ten minutes. */
 const managementIdle = Duration.minutes(5)

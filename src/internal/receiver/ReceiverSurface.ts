@@ -66,7 +66,7 @@ export const check = Effect.fnUntraced(function*<U extends Undecodable>(
 type Raw<D extends ReceiverState.Mode> = ReceiverState.MessageOf<D, undefined>
 
 /** What receivers and sessions of both modes do. */
-export const reading = <
+export const readOperations = <
   A,
   D extends ReceiverState.Mode,
   E extends MessageDecodeError,
@@ -112,7 +112,7 @@ export const reading = <
 type LockedState<L extends SessionLockLostError> = ReceiverState.ReceiverState<unknown, "locked", MessageDecodeError, L>
 
 /** What settles messages under locks. */
-export const settling = <L extends SessionLockLostError>(state: LockedState<L>) => {
+export const settleOperations = <L extends SessionLockLostError>(state: LockedState<L>) => {
   const entity = state.entity.path
   const settle = (message: LockedMessage<unknown>, settlement: Settlement.Settlement) =>
     Settler.settle(state, [message], settlement)
@@ -148,7 +148,7 @@ export const settling = <L extends SessionLockLostError>(state: LockedState<L>) 
 }
 
 /** What is done with the locks of messages: of a receiver only, since a session has one lock for all. */
-export const locking = (state: LockedState<never>) => ({
+export const lockOperations = (state: LockedState<never>) => ({
   handOver: (message: LockedMessage<unknown>) =>
     Effect.suspend(() => {
       const delivery = ReceiverState.deliveryOf(state, message, "handOver")

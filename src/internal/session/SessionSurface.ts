@@ -74,9 +74,9 @@ export const make = <A, S, E extends MessageDecodeError>(
   options: StreamOptions
 ) =>
   ReceiverState.attachTo({
-    ...ReceiverSurface.reading(accepted.state, options),
-    ...ReceiverSurface.settling(accepted.state),
-    ...holding(accepted, codec)
+    ...ReceiverSurface.readOperations(accepted.state, options),
+    ...ReceiverSurface.settleOperations(accepted.state),
+    ...sessionOperations(accepted, codec)
   }, accepted.state)
 
 /** A session in receive-and-delete mode. */
@@ -86,12 +86,12 @@ export const makeDestructive = <A, S, E extends MessageDecodeError>(
   options: StreamOptions
 ) =>
   ReceiverState.attachTo(
-    { ...ReceiverSurface.reading(accepted.state, options), ...holding(accepted, codec) },
+    { ...ReceiverSurface.readOperations(accepted.state, options), ...sessionOperations(accepted, codec) },
     accepted.state
   )
 
 /** What sessions of both modes have beyond a receiver. */
-const holding = <S>(accepted: SessionLink.Accepted, codec: ServiceBusBody<S>) => ({
+const sessionOperations = <S>(accepted: SessionLink.Accepted, codec: ServiceBusBody<S>) => ({
   sessionId: accepted.id,
   lockedUntil: Effect.sync(accepted.lockedUntil),
   renewLock: accepted.renew,
