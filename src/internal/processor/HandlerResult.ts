@@ -54,7 +54,7 @@ export interface Work<A, E> {
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** The processor itself interrupted the handler. */
   isStopped: boolean
-  /** Why the handler, or what it said, came to nothing: it was interrupted, and not by the processor. */
+  /** Why the handler, or its settlement, came to nothing: it was interrupted, and not by the processor. */
   cause: Cause.Cause<E> | undefined
 }
 
@@ -68,7 +68,7 @@ export const isHeld = ({ delivery }: Job<unknown>): boolean => delivery.holder.i
  */
 type Source = "handler" | "onFailure" | "processor"
 
-/** A settlement that can never be made as it was said, however often it is tried. */
+/** A settlement that can never be made as it was given, however often it is tried. */
 type Impossible = MessageEncodeError | InvalidOptionError | NotSupportedError | MessageSizeExceededError
 
 const impossible: ReadonlySet<unknown> = new Set<Impossible["_tag"]>([
@@ -133,12 +133,12 @@ export class ResultSettler<A, E> {
     const { jobs } = work
     if (!jobs.some(isOpen)) return Effect.void
     if (Exit.isSuccess(exit)) {
-      const said = exit.value === undefined ? Settlement.complete : exit.value
-      if (said instanceof Each) return this.settleGroups(jobs, "handler", (_, index) => said.settlements[index]!)
+      const result = exit.value === undefined ? Settlement.complete : exit.value
+      if (result instanceof Each) return this.settleGroups(jobs, "handler", (_, index) => result.settlements[index]!)
       // One that its handler settled or handed over itself costs no other.
       return jobs.length === 1 || jobs.every(isHeld)
-        ? this.settleAll(jobs.filter(isOpen), said, "handler")
-        : this.settleGroups(jobs, "handler", () => said)
+        ? this.settleAll(jobs.filter(isOpen), result, "handler")
+        : this.settleGroups(jobs, "handler", () => result)
     }
     const { cause } = exit
     if (!Cause.hasInterruptsOnly(cause)) return this.fail(work, cause)

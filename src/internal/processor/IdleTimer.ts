@@ -20,10 +20,10 @@ export class IdleTimer {
     if (isBusy) this.since = undefined
     else if (this.since === undefined) {
       this.since = monotonic(this.clock)
-      // A fiber that is told may wait anew.
-      const told = [...this.waiting]
+      // A fiber that is woken may wait anew.
+      const waiting = [...this.waiting]
       this.waiting.clear()
-      for (const resume of told) resume()
+      for (const resume of waiting) resume()
     }
   }
 
@@ -34,8 +34,8 @@ export class IdleTimer {
 
   /** Completes when it is idle next. */
   readonly nextIdle: Effect.Effect<void> = Effect.callback((resume) => {
-    const told = () => resume(Effect.void)
-    this.waiting.add(told)
-    return Effect.sync(() => this.waiting.delete(told))
+    const wake = () => resume(Effect.void)
+    this.waiting.add(wake)
+    return Effect.sync(() => this.waiting.delete(wake))
   })
 }

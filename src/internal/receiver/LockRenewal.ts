@@ -109,9 +109,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   let renewals = 0
 
   const changed = (lock: Lock): void => {
-    const told = watchers.get(lock)
+    const listeners = watchers.get(lock)
     watchers.delete(lock)
-    if (told !== undefined) { for (const onChange of told) onChange() }
+    if (listeners !== undefined) { for (const onChange of listeners) onChange() }
   }
 
   const renewed = (lock: Lock, now: number): void => {

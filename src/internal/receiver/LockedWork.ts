@@ -155,7 +155,7 @@ export const watch = (
         return Effect.succeed([view] as const)
       }
       const change = Effect.callback<void>((resume) => Effect.sync(renewal!.watch(lock, () => resume(Effect.void))))
-      // A lock that is not renewed ends without a change that is told.
+      // The end of a lock that is not renewed calls no watcher.
       return Effect.flatMap(Effect.timeoutOption(change, wholeMillis(Duration.toMillis(view.remaining))), () => next)
     })
     return next

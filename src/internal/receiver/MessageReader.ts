@@ -130,7 +130,7 @@ export class MessageReader<
       let fiber = this.attaching
       if (fiber === undefined) {
         const begun = fiber = this.attaching = this.state.fork(attached)
-        // What comes of it is told to those who wait, and not to later ones.
+        // Its exit is that of the calls that wait for it, and not of later ones.
         begun.addObserver(() => {
           if (this.attaching === begun) this.attaching = undefined
         })

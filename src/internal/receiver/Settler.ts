@@ -130,12 +130,12 @@ class SettlementTelemetry implements Hooks<void> {
   /** Counts what is answered: some may be refused, and a schedule that is done has its message dead-lettered. */
   counting(onAnswer: OnAnswer | undefined): OnAnswer {
     const counts: Partial<Record<Disposition, number>> = this.counts = {}
-    return (delivery, error, said) => {
+    return (delivery, error, settlement) => {
       if (error === undefined) {
-        const disposition = dispositionOf(said)
+        const disposition = dispositionOf(settlement)
         counts[disposition] = (counts[disposition] ?? 0) + 1
       }
-      onAnswer?.(delivery, error, said)
+      onAnswer?.(delivery, error, settlement)
     }
   }
 
@@ -248,7 +248,7 @@ const settleAgain = (
     for (const delivery of busy) holder.hold(delivery)
     const { retryPolicy } = self.namespace
     retryPolicy.applyAdvice(error)
-    // They are still ours, and nothing is said of those.
+    // They are still ours: nothing is known of their settlement.
     if (!retryPolicy.isRetried(error)) return Effect.fail(error)
     return settleByToken(self, busy, settlement, false, onAnswer)
   })
@@ -290,12 +290,12 @@ const settleByCopy = (
     }
     for (const delivery of distinct) self.copying.add(delivery)
     const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlementError> => {
-      const finish = (said: Settlement, outcome: Outcome) =>
-        settleOnLink(self, [delivery], said, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, said)))
+      const finish = (made: Settlement, outcome: Outcome) =>
+        settleOnLink(self, [delivery], made, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, made)))
       return Effect.flatMap(self.retryAfter.plan(message, settlement), (plan) => {
         if (typeof plan !== "number") {
-          return Effect.flatMap(Effect.fromResult(SettlementOutcome.make(self.entity, plan)), (said) =>
-            finish(said.settlement, said.outcome))
+          return Effect.flatMap(Effect.fromResult(SettlementOutcome.make(self.entity, plan)), (made) =>
+            finish(made.settlement, made.outcome))
         }
         // Once the copy is accepted, no interruption keeps the original from being completed.
         return Effect.uninterruptibleMask((restore) =>
@@ -323,7 +323,7 @@ const settleByCopy = (
 
 /**
  * Holds what has a lock and no link, because it came in a response, or because its link has answered for it already: so that
- * everything that is said of it goes over `$management`.
+ * all of its settlements go over `$management`.
  */
 export class LinklessHolder implements Holder {
   private readonly self: ReceiverState
