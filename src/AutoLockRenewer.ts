@@ -67,8 +67,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const withLock: {
-  (
-    session: ServiceBusSession<any, any, unknown>,
+  <S>(
+    session: ServiceBusSession<unknown, S, unknown>,
     options?: Options
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
@@ -84,9 +84,9 @@ export const withLock: {
     E | AutoLockRenewFailed | AutoLockRenewTimeout | MessageAlreadySettled | InvalidOptionError,
     R
   >
-  <A, E, R>(
+  <A, E, R, S>(
     self: Effect.Effect<A, E, R>,
-    session: ServiceBusSession<any, any, unknown>,
+    session: ServiceBusSession<unknown, S, unknown>,
     options?: Options
   ): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R>
   <A, E, R>(

@@ -460,8 +460,8 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
  * @category streams
  * @since 0.1.0
  */
-export const list = (
-  input: ServiceBusEntity.SessionReceivable<any, any>,
+export const list = <S>(
+  input: ServiceBusEntity.SessionReceivable<unknown, S>,
   options?: { readonly updatedSince?: DateTime.Utc | undefined }
 ): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(

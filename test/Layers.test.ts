@@ -218,6 +218,26 @@ describe("what only some may do", () => {
     )
   })
 
+  it("only the engine says any, with a reason", () => {
+    const types = (module: string) => codeOf(module).replace(/"[^"\n]*"|`[^`]*`/g, "\"\"")
+    const isAny = /(?<![\w.])any(?![\w:(-])/
+    const engine = modules.filter(isIn("internal/amqp/engine"))
+    assert.isTrue(engine.some((module) => isAny.test(types(module))))
+    none([
+      ...modules.filter((module) => !engine.includes(module) && isAny.test(types(module)))
+        .map((module) => `a wider type is expressed by generics, unknown or never: src/${module}.ts says any`),
+      ...engine.flatMap((module) => {
+        const lines = textOf(module).split("\n")
+        return lines.flatMap((line, at) =>
+          isAny.test(line.replace(/(^|\s)(\/\/|\*|\/\*).*$/, "").replace(/"[^"\n]*"/g, "\"\"")) &&
+            !/\/\/|\*/.test(`${lines[at - 1] ?? ""}${line}`)
+            ? [`any has its reason beside it: src/${module}.ts:${at + 1} ${line.trim()}`]
+            : []
+        )
+      })
+    ])
+  })
+
   it("time and tasks are Effect's", () => {
     const forbidden = /\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bsetImmediate\(|process\.nextTick\(|\basync\b[ (]/
     none(modules.filter((module) => forbidden.test(codeOf(module))))

@@ -45,11 +45,13 @@ export interface RheaError {
 }
 
 // any: rhea passes a context of another shape with each event, and no type of rhea's tells them apart by name.
+type Listener = (context: any) => void
+
 export interface Emitter {
   setMaxListeners(count: number): unknown
-  on(event: string, listener: (context: any) => void): unknown
-  once(event: string, listener: (context: any) => void): unknown
-  removeListener(event: string, listener: (context: any) => void): unknown
+  on(event: string, listener: Listener): unknown
+  once(event: string, listener: Listener): unknown
+  removeListener(event: string, listener: Listener): unknown
 }
 
 export interface RheaContainer extends Emitter {
