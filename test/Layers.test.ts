@@ -3,8 +3,8 @@
  * tells the same in prose; here is what holds it.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { readdirSync, readFileSync } from "node:fs"
-import { dirname, join, relative, resolve } from "node:path"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { basename, dirname, join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 
 /** Modules that are layers by themselves, each above those before it. Names without folder stand in src. */
@@ -71,7 +71,8 @@ const ranks: ReadonlyArray<ReadonlyArray<string>> = [
   ...emulator
 ]
 
-const src = fileURLToPath(new URL("../src", import.meta.url))
+const root = fileURLToPath(new URL("..", import.meta.url))
+const src = join(root, "src")
 
 /** All modules, by their path in src without ".ts". */
 const modules: ReadonlyArray<string> = readdirSync(src, { recursive: true, withFileTypes: true })
@@ -271,5 +272,48 @@ describe("a file", () => {
       const said = hint(module)
       return said === undefined || saysWhy(module) ? [] : [`src/${module}.ts is ${said} in its head`]
     }))
+  })
+})
+
+describe("what stands beside src", () => {
+  const walk = (folder: string): ReadonlyArray<string> =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+
+  /** Tests of no single module: of the repository itself, by frames and by other clients. */
+  const ofNone = /^test\/((Layers|Documentation|Docstrings)\.test|wire\/|interop\/|types\/)/
+
+  it("a test is found from its module, and the module from its test", () => {
+    const tests = walk("test").filter((file) => file.endsWith(".test.ts") && !ofNone.test(file))
+    assert.isAbove(tests.length, 50)
+    const moduleOf = (test: string) => test.slice("test/".length).replace(/(\.\w+)?\.test\.ts$/, ".ts")
+    none(
+      tests.filter((test) =>
+        !["src", "src/internal", "."].some((folder) => existsSync(join(root, folder, moduleOf(test))))
+      )
+        .map((test) =>
+          `${test} is about no module: src/${moduleOf(test)} and src/internal/${moduleOf(test)} do not exist`
+        )
+    )
+  })
+
+  it("CONTRIBUTING names what is there, and every folder", () => {
+    const text = readFileSync(join(root, "CONTRIBUTING.md"), "utf8")
+    const named = [...text.matchAll(/`((?:src|test|docs|examples|benchmark|\.ci)\/[\w./-]+)`/g)].map(([, path]) =>
+      path!
+    )
+    assert.isAbove(named.length, 40)
+    none(
+      named.filter((path) => !path.includes("/.") && !existsSync(join(root, path))).map((path) =>
+        `CONTRIBUTING names ${path}: it is not there`
+      )
+    )
+    none(
+      [...new Set(modules.map((module) => dirname(module)))].filter((folder) =>
+        !text.includes(`${basename(resolve(src, folder))}/`)
+      )
+        .map((folder) => `CONTRIBUTING does not name the folder src/${folder}`)
+    )
   })
 })

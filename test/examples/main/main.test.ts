@@ -5,14 +5,14 @@ import { Effect, FileSystem, Layer, Result, Stream } from "effect"
 import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { fileURLToPath } from "node:url"
-import { mean } from "../../examples/main/Airports.ts"
-import * as Books from "../../examples/main/Books.ts"
-import * as Flight from "../../examples/main/Flight.ts"
-import * as Job from "../../examples/main/Job.ts"
-import * as lines from "../../examples/main/lines.ts"
-import * as plainPass from "../../examples/main/plainPass.ts"
-import * as Progress from "../../examples/main/Progress.ts"
-import { report } from "../../examples/main/report.ts"
+import { mean } from "../../../examples/main/Airports.ts"
+import * as Books from "../../../examples/main/Books.ts"
+import * as Flight from "../../../examples/main/Flight.ts"
+import * as Job from "../../../examples/main/Job.ts"
+import * as lines from "../../../examples/main/lines.ts"
+import * as plainPass from "../../../examples/main/plainPass.ts"
+import * as Progress from "../../../examples/main/Progress.ts"
+import { report } from "../../../examples/main/report.ts"
 
 const queue = Flight.queue("flights")
 
@@ -227,7 +227,7 @@ it.effect("a line of any length is kept up to the limit only", () =>
 
 it.live("the shipped day has the lines that its README names", () =>
   Effect.gen(function*() {
-    const file = fileURLToPath(new URL("../../examples/data/flights.ndjson", import.meta.url))
+    const file = fileURLToPath(new URL("../../../examples/data/flights.ndjson", import.meta.url))
     const found: Record<string, number> = {}
     const ids = new Set<string>()
     yield* Stream.runForEach(lines.ofFile(file), ({ bytes }) =>
