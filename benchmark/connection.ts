@@ -361,7 +361,7 @@ export class Connection {
 
   private answer(session: Session, link: Link, request: any): void {
     const reply = session.links.find((other) => other?.kind === "reply" && other.address === link.address)
-    if (reply === undefined) throw new Error(`nobody waits for the answer of ${link.address}`)
+    if (reply === undefined) throw new Error(`no request waits for the answer of ${link.address}`)
     const isManagement = link.address.endsWith("$management")
     const code = types.wrap_int(isManagement ? 200 : 202)
     const tokens: number = request.body?.["lock-tokens"]?.length ?? 1

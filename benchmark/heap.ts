@@ -17,11 +17,11 @@ export interface Bytes {
   readonly locks: number
   /** A message as it is handed out, and what the broker notes of its lock. */
   readonly message: number
-  /** What the wheel keeps of a lock. */
+  /** What the renewing fiber keeps of a lock. */
   readonly kept: number
-  /** What `withLock` adds to a fiber that waits, with what the wheel keeps. */
+  /** What `withLock` adds to a fiber that waits, with what the renewing fiber keeps. */
   readonly withLock: number
-  /** What a processor adds to a message that waits, with what the wheel keeps. */
+  /** What a processor adds to a message that waits, with what the renewing fiber keeps. */
   readonly waiting: number
 }
 

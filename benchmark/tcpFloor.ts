@@ -1,4 +1,4 @@
-// The floor: the same bytes over loopback TCP with no protocol at all. A connection starts with one byte that says what
+// The lower bound: the same bytes over loopback TCP with no protocol at all. A connection starts with one byte that says what
 // it is for and four that say how large bodies, or requests, are:
 //   S   takes requests of so many bytes and answers each with the bytes of a disposition
 //   R   takes grants (the bytes of a flow) and gives a window of messages for each

@@ -1,4 +1,4 @@
-// Request and reply over one reply queue with sessions: each requester accepts a session of its own and hears nobody else's.
+// Request and reply over one reply queue with sessions: each requester accepts a session of its own and receives no reply of another.
 import { Console, Effect, Schema } from "effect"
 import {
   ServiceBusBody,

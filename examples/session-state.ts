@@ -1,4 +1,4 @@
-// The state of a session: a shopping cart that outlives its messages and whoever works on it, typed by a Schema.
+// The state of a session: a shopping cart that outlives its messages and the consumer that works on it, typed by a Schema.
 import { Console, Effect, Option, Schema } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"

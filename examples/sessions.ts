@@ -15,7 +15,7 @@ const program = Effect.gen(function*() {
     { body: "bye", sessionId: "bob" }
   ])
 
-  // By its id. Nobody else gets a message of it before the scope closes; its lock is renewed meanwhile.
+  // By its id. No other consumer gets a message of it before the scope closes; its lock is renewed meanwhile.
   const ann = yield* Effect.scoped(Effect.gen(function*() {
     const session = yield* ServiceBusSession.accept(Chats, "ann")
     const messages = yield* session.receive({ max: 10 })

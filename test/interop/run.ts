@@ -188,28 +188,28 @@ if (clients.length === 0 || unknown.length > 0) {
   process.exit(2)
 }
 
-type Verdict = { readonly kind: "ok" | "not ok" | "skip"; readonly text: string }
+type CheckResult = { readonly kind: "ok" | "not ok" | "skip"; readonly text: string }
 
 interface Report {
   readonly name: string
-  readonly verdicts: ReadonlyMap<string, Verdict>
+  readonly results: ReadonlyMap<string, CheckResult>
   readonly seconds: number
 }
 
 /** What a client printed: `ok NAME`, `not ok NAME: what came`, `skip NAME: why`; all else is its own noise. */
-const verdictsOf = ({ code, output, problem }: Ended): ReadonlyMap<string, Verdict> => {
-  const verdicts = new Map<string, Verdict>()
+const resultsOf = ({ code, output, problem }: Ended): ReadonlyMap<string, CheckResult> => {
+  const results = new Map<string, CheckResult>()
   for (const line of output.split("\n")) {
     const match = /^(ok|not ok|skip) ([a-z0-9-]+)(?:: (.*))?$/.exec(line.trimEnd())
-    if (match !== null) verdicts.set(match[2]!, { kind: match[1] as Verdict["kind"], text: match[3] ?? "" })
+    if (match !== null) results.set(match[2]!, { kind: match[1] as CheckResult["kind"], text: match[3] ?? "" })
   }
   const last = output.trim().split("\n").slice(-8).join(" | ").slice(-600)
   for (const name of asked) {
-    if (verdicts.has(name)) continue
+    if (results.has(name)) continue
     const text = `said nothing (${problem ?? `exit code ${code}`}); its last words: ${last}`
-    verdicts.set(name, { kind: "not ok", text })
+    results.set(name, { kind: "not ok", text })
   }
-  return verdicts
+  return results
 }
 
 /** A client's checklist on a broker of its own. */
@@ -234,7 +234,7 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
       })
     )
     if (values.verbose) console.log(`---- ${name}\n${ended.output}\n----`)
-    return { name, verdicts: verdictsOf(ended), seconds: (Date.now() - started) / 1000 }
+    return { name, results: resultsOf(ended), seconds: (Date.now() - started) / 1000 }
   }).pipe(
     Effect.provide(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0 })),
     Effect.scoped,
@@ -270,16 +270,16 @@ const columns = prepared.flatMap(({ name }) => reports.find((report) => report.n
 const width = Math.max(...asked.map((name) => name.length))
 console.log(`\n${"".padEnd(width)}  ${columns.map(({ name }) => name).join("  ")}`)
 for (const check of asked) {
-  const cells = columns.map(({ name, verdicts }) => {
-    const { kind } = verdicts.get(check)!
+  const cells = columns.map(({ name, results }) => {
+    const { kind } = results.get(check)!
     return (kind === "ok" ? "ok" : kind === "skip" ? "-" : "NOT OK").padEnd(name.length)
   })
   console.log(`${check.padEnd(width)}  ${cells.join("  ")}`.trimEnd())
 }
 
-const say = (kind: Verdict["kind"]) =>
-  columns.flatMap(({ name, verdicts }) =>
-    [...verdicts].filter(([, verdict]) => verdict.kind === kind).map(([check, { text }]) => `${name} ${check}: ${text}`)
+const say = (kind: CheckResult["kind"]) =>
+  columns.flatMap(({ name, results }) =>
+    [...results].filter(([, result]) => result.kind === kind).map(([check, { text }]) => `${name} ${check}: ${text}`)
   )
 const failures = say("not ok")
 const skipped = say("skip")
