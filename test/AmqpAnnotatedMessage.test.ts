@@ -1,7 +1,6 @@
 /**
  * Annotated messages on the broker and as bytes: every AMQP type survives, and no bytes do harm.
  */
-import { assert, describe, it } from "@effect/vitest"
 import {
   AmqpAnnotatedMessage,
   AmqpValue,
@@ -31,6 +30,7 @@ import {
   TextBytes,
   Texts
 } from "./support/harness.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 type Message = AmqpAnnotatedMessage.AmqpAnnotatedMessage
 

@@ -1,7 +1,6 @@
 /**
  * `withLock` keeps the lock of a message for as long as its work takes or was said, and ends the work when the lock is lost.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import {
   AutoLockRenewer,
@@ -18,6 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { both, failsWith, type LayerFor, type Name, start, testsOf, Texts, texts } from "./support/harness.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const half = { texts: { lockDuration: "30 seconds" } } as const
 

@@ -1,5 +1,4 @@
 /** Connection strings: parsed, refused without showing a secret, formatted, and read from the configuration. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -12,6 +11,7 @@ import { inspect } from "node:util"
 import * as ConnectionString from "../src/ConnectionString.ts"
 import * as ServiceBusCredential from "../src/ServiceBusCredential.ts"
 import { ConnectionStringError } from "../src/ServiceBusError.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const secret = "TOPSECRETabcdefghijklmnopqrstuvwxyz0123456789="
 const token = `SharedAccessSignature sr=sb%3a%2f%2fcontoso&sig=${secret}&se=1700000000&skn=Root`

@@ -1,7 +1,7 @@
-import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readFileSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
 import * as CodeBlocks from "./support/codeBlocks.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 /** A declaration that users can name, with what is written above it. */
 interface Export {

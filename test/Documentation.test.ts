@@ -1,8 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import * as CodeBlocks from "./support/codeBlocks.ts"
 import * as OptionTables from "./support/optionTables.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 /** Prove each time that a block that is wrong is found, and where: in a page, and in a docstring. */
 const wrong: ReadonlyArray<CodeBlocks.Page> = [{

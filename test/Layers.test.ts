@@ -2,10 +2,10 @@
  * The order of the layers: which folder may import which, what only some may name, and how a file is called. CONTRIBUTING
  * tells the same in prose; here is what holds it.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { basename, dirname, join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "./support/vitest.ts"
 
 /** Modules that are layers by themselves, each above those before it. Names without folder stand in src. */
 const contracts = [
@@ -295,6 +295,15 @@ describe("what stands beside src", () => {
         .map((test) =>
           `${test} is about no module: src/${moduleOf(test)} and src/internal/${moduleOf(test)} do not exist`
         )
+    )
+  })
+
+  it("virtual time of tests waits for what it woke", () => {
+    none(
+      walk("test").filter((file) =>
+        file.endsWith(".test.ts") && /from "@effect\/vitest"/.test(readFileSync(join(root, file), "utf8"))
+      )
+        .map((file) => `${file}: import it from test/support/vitest.ts, whose TestClock does not go on after a second`)
     )
   })
 

@@ -1,5 +1,4 @@
 /** Body codecs: what each writes, what it reads, and what it says of a body that it cannot. */
-import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,6 +9,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as AmqpValue from "../src/AmqpValue.ts"
 import * as ServiceBusBody from "../src/ServiceBusBody.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const utf8 = (text: string) => new TextEncoder().encode(text)
 

@@ -1,5 +1,4 @@
 /** What client and broker ask of the clock: how often, how exactly, and nothing for what is closed. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   AutoLockRenewer,
   ServiceBusBody,
@@ -22,6 +21,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { linkOf, start, Texts } from "./support/harness.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
 

@@ -2,7 +2,6 @@
  * Every public operation interrupted at each of its steps, while others on the same connection hold a session, a receiver
  * and a sender that must not notice.
  */
-import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusClient,
@@ -25,6 +24,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { both, type LayerFor, linkOf, type Name, type Services, start, testsWith, Texts } from "./support/harness.ts"
+import { assert, describe } from "./support/vitest.ts"
 
 const Sessions = ServiceBusEntity.queue("sessions", { body: ServiceBusBody.text, sessions: true })
 /** Nothing ever comes there. */

@@ -1,5 +1,4 @@
 /** What a scope opens is closed with it, in whatever moment it ends: links, connections, fibers, timers and sockets. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   AutoLockRenewer,
   type ServiceBusError,
@@ -34,6 +33,7 @@ import {
   until,
   wireOf
 } from "./support/harness.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 /** Everything that the client can do, in one scope. */
 const everything = Effect.gen(function*() {

@@ -1,5 +1,4 @@
 /** What a client is refused, and by which error: entities, credentials, options and hosts. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ConnectionString,
   ServiceBusClient,
@@ -35,6 +34,7 @@ import {
   texts,
   until
 } from "./support/harness.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const keys = { listen: "listen-key-7f3a", send: "send-key-91bc" }
 

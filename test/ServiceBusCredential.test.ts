@@ -1,7 +1,6 @@
 /**
  * Each kind of credential is accepted, refused with a reason and without its secret, and rotated while links stay up.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Redacted, Ref } from "effect"
 import {
   ConnectionString,
@@ -16,6 +15,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as SasToken from "../src/internal/namespace/SasToken.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

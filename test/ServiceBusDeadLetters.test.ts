@@ -1,5 +1,4 @@
 /** Dead letters are browsed, counted and purged over `$management`, without a link of their own. */
-import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusClient,
@@ -30,6 +29,7 @@ import {
   until
 } from "./support/harness.ts"
 import { Carts } from "./support/sessionEntities.ts"
+import { assert, describe } from "./support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,8 +1,8 @@
 /** Contracts of entities: their constructors, their sub-queues, and which names are refused. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../src/ServiceBusEntity.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const body = ServiceBusBody.json(Schema.Struct({ id: Schema.String }))
 

@@ -1,5 +1,4 @@
 /** Every class of error says what happened and what to do, and `retrySchedule` follows its advice. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,6 +7,7 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as ServiceBusError from "../src/ServiceBusError.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const context = {
   entity: "orders",

@@ -1,5 +1,4 @@
 /** A received message sent on: what its copy keeps to the AMQP type, what it leaves out, and what stands over it. */
-import { assert, describe } from "@effect/vitest"
 import {
   AmqpValue,
   ServiceBusBody,
@@ -14,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { OutgoingMessage } from "../src/ServiceBusMessage.ts"
 import { both, type LayerFor, type Name, Orders, OrderTexts, testsOf, Texts } from "./support/harness.ts"
+import { assert, describe } from "./support/vitest.ts"
 
 /** What the sender says of a message, with every AMQP type that a plain value would lose. */
 const said = {

@@ -1,8 +1,8 @@
 /** Settlements are plain values. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Schedule from "effect/Schedule"
 import * as Settlement from "../src/Settlement.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const properties = { attempt: 2, reason: "slow" }
 

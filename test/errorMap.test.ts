@@ -1,8 +1,8 @@
 /** Each condition, status and failure of a socket becomes its error, with the text of the peer made safe. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as errorMap from "../src/internal/errorMap.ts"
 import * as ServiceBusError from "../src/ServiceBusError.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 type Tag = ServiceBusError.Any["_tag"]
 

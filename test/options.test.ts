@@ -1,5 +1,4 @@
 /** Values of every wrong kind are typed errors before anything is on the wire, in every function that takes options. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   AmqpAnnotatedMessage,
   AmqpValue,
@@ -29,6 +28,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { failsWith, inMemory, passing, testsWith, Texts, texts, until } from "./support/harness.ts"
 import { Carts } from "./support/sessionEntities.ts"
+import { assert, describe, it } from "./support/vitest.ts"
 
 const thrower: never = new Proxy({}, {
   get: () => {

@@ -1,5 +1,4 @@
 /** A peer that falls silent or answers nothing is given up in time, and one that is only slow is not. */
-import { assert, describe, it } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Duration from "effect/Duration"
@@ -9,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { failsWith, linkOf, overTcp, start, testsOf, Texts, texts, until } from "../support/harness.ts"
 import { proxy, through } from "../support/silentProxy.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const suite = () =>
   describe("a peer that falls silent", () => {

@@ -1,10 +1,10 @@
 /** What a lock and a message that is kept cost of the heap. */
-import { assert, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import type { Bytes } from "../../benchmark/heap.ts"
 import type { Kept } from "../../benchmark/kept.ts"
+import { assert, it } from "../support/vitest.ts"
 
 const scriptOf = (name: string) => fileURLToPath(new URL(`../../benchmark/${name}.ts`, import.meta.url))
 

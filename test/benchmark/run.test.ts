@@ -1,11 +1,11 @@
 /**
  * The benchmark works: its broker, its programs and its rows. How fast anything is, no test says.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { startBroker } from "../../benchmark/broker.ts"
 import { run } from "../../benchmark/peer.ts"
 import { rowsOf, type Sample, summarize } from "../../benchmark/report.ts"
 import { verify } from "../../benchmark/verify.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const size = 256
 

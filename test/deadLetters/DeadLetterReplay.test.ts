@@ -1,5 +1,4 @@
 /** Dead letters sent again: which, where to, once each, and what is left where it fails on the way. */
-import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusDeadLetters,
   ServiceBusMessage,
@@ -32,6 +31,7 @@ import {
   until
 } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -3,7 +3,6 @@
  * settles the other sees.
  */
 import { ServiceBusClient as OfficialClient } from "@azure/service-bus"
-import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
 import {
   AmqpValue,
@@ -15,6 +14,7 @@ import {
   ServiceBusSender
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const names = [
   "theirs-fields",

@@ -2,7 +2,6 @@
  * Raw annotated messages between Microsoft's client and ours, over one broker: each body type, each section, both ways.
  */
 import type { ServiceBusReceivedMessage } from "@azure/service-bus"
-import { assert, it } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
 import {
   AmqpAnnotatedMessage,
@@ -14,6 +13,7 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { official } from "../support/official.ts"
+import { assert, it } from "../support/vitest.ts"
 
 type TheirMessage = ServiceBusReceivedMessage["_rawAmqpMessage"]
 

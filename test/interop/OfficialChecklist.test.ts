@@ -2,11 +2,11 @@
  * The checklist of `npm run interop` with the official client for JavaScript: the one that needs nothing but this
  * repository's own packages, and so runs with every test run.
  */
-import { it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
 import * as tls from "node:tls"
 import { selfSigned } from "../../src/emulator/security/Certificate.ts"
+import { it } from "../support/vitest.ts"
 import { checks, entities } from "./checks.ts"
 import { lacking, runCheck } from "./javascript/checklist.ts"
 

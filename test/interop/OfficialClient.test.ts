@@ -2,10 +2,10 @@
  * Microsoft's own client, unchanged, against the embedded broker on a TCP port.
  */
 import { delay, ServiceBusClient, ServiceBusError, type ServiceBusReceivedMessage } from "@azure/service-bus"
-import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { assert, describe, it } from "../support/vitest.ts"
 
 /** The namespace as the official client sees it. */
 class Namespace extends Context.Service<Namespace, {

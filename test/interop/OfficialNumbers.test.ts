@@ -1,9 +1,9 @@
 /** Microsoft's own client and ours on one broker: what is done by sequence number. */
-import { assert, describe } from "@effect/vitest"
 import { DateTime, Effect } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { official, testsOn } from "../support/official.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
 

@@ -1,10 +1,10 @@
 /** Microsoft's own client and ours on one broker: sessions, their state and their locks. */
-import { assert, describe } from "@effect/vitest"
 import { Effect, Option, Schema } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { until } from "../support/harness.ts"
 import { official, testsOn } from "../support/official.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const Carts = ServiceBusEntity.queue("carts", {
   body: ServiceBusBody.json(Schema.String),

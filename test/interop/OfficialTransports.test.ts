@@ -3,13 +3,13 @@
  * over plain TCP alone.
  */
 import { ServiceBusClient as Official, type ServiceBusClientOptions } from "@azure/service-bus"
-import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Layer, Redacted, Schema } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as tls from "node:tls"
 import { WebSocket } from "ws"
 import { selfSigned } from "../../src/emulator/security/Certificate.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Schema.Struct({ text: Schema.String })) })
 

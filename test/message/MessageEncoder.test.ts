@@ -1,5 +1,4 @@
 /** Messages as bytes: every field and body survives, what cannot be encoded names its part, and rhea reads the same. */
-import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { createRequire } from "node:module"
@@ -23,6 +22,7 @@ import {
   send,
   time
 } from "../support/messages.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const { array, described, symbol, typed, uuid } = AmqpValue
 

@@ -1,5 +1,4 @@
 /** What a received message says of itself and of its lock, detached too, and what of it may be logged. */
-import { assert, describe, it } from "@effect/vitest"
 import { inspect } from "node:util"
 import * as AmqpValue from "../../src/AmqpValue.ts"
 import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
@@ -8,6 +7,7 @@ import { type IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.t
 import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
 import { detached } from "../../src/ServiceBusMessage.ts"
 import { encode, type Fields, guid, guidTag, now, receive, sections, send, time } from "../support/messages.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const { symbol, typed, uuid } = AmqpValue
 

@@ -1,7 +1,6 @@
 /**
  * Tokens: used while they are good, replaced in time or where they are doubted, and what a provider that fails costs.
  */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusClient,
@@ -22,6 +21,7 @@ import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Claims from "../../src/internal/namespace/Claims.ts"
 import { failsWith, inMemory, linkOf, passing, Texts, until } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Held = ServiceBusEntity.queue("held", { body: ServiceBusBody.text, sessions: true })
 

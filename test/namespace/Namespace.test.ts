@@ -1,5 +1,4 @@
 /** What a client knows of its connection: its state, its health, and how it is given up and opened again. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ConnectionString,
   ServiceBusClient,
@@ -31,6 +30,7 @@ import {
   until
 } from "../support/harness.ts"
 import { proxy, through } from "../support/silentProxy.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,5 +1,4 @@
 /** What each operation that is under way says when its connection is lost, and how the next one goes on. */
-import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
   ServiceBusError,
@@ -31,6 +30,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /** The two ways to lose a connection: without a word, and with one. */
 const losses = {

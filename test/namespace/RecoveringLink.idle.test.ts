@@ -1,5 +1,4 @@
 /** Links and connections that are idle are ended by the broker, and opened again by the next use. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Duration from "effect/Duration"
@@ -19,6 +18,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /** Virtual time, in steps that leave recoveries their turns. */
 const passes = (duration: Duration.Input, step: Duration.Input = "10 seconds") => passing(Effect.sleep(duration), step)

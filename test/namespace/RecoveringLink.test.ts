@@ -1,5 +1,4 @@
 /** Senders, receivers, streams and processors go on after their link or their connection was lost. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Deferred from "effect/Deferred"
@@ -19,6 +18,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const emulated = <A, E>(f: (emulator: Emulator.Controls) => Effect.Effect<A, E>) => Effect.flatMap(Emulator.Emulator, f)
 

@@ -1,5 +1,4 @@
 /** What is tried again while the broker is away loses nothing, counts its attempts, and ends with its scope. */
-import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
   ServiceBusClient,
@@ -32,6 +31,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const pace: Record<Name, number> = { "in memory": 1, "over TCP": 2, "over TLS": 10, "over WebSocket": 10 }
 

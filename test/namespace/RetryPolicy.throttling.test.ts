@@ -1,5 +1,4 @@
 /** While the service throttles, every operation of the namespace waits for as long as it advises. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
@@ -19,6 +18,7 @@ import {
   Texts,
   texts
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const busy = (seconds?: number) => ({
   condition: "com.microsoft:server-busy",

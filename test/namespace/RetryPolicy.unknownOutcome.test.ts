@@ -1,5 +1,4 @@
 /** An operation whose outcome is unknown never says that it failed, whatever its next try meets. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusEntity,
@@ -29,6 +28,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Carts = ServiceBusEntity.queue("carts", {
   body: ServiceBusBody.text,

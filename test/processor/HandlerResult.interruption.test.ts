@@ -1,5 +1,4 @@
 /** A handler that ends as interrupted without having been interrupted is a handler that fails. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
@@ -23,6 +22,7 @@ import {
   until
 } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /** The ways in which user code ends as interrupted though this library did not interrupt it. */
 const ways: ReadonlyArray<readonly [string, Effect.Effect<never>]> = [

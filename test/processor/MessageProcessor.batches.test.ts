@@ -1,5 +1,4 @@
 /** A processor of batches, and a handler that is tried again in place. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
@@ -26,6 +25,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /** What is refused although its type forbids it. */
 const wrong = (value: unknown): never => value as never

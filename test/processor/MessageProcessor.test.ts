@@ -1,5 +1,4 @@
 /** A processor over messages: concurrency, settlement by result and failure, pause, drain and interruption. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Deferred from "effect/Deferred"
@@ -25,6 +24,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /** The parts of which `received` is the sum once nothing is in work. */
 const sum = (counts: ServiceBusProcessor.Counts): number =>

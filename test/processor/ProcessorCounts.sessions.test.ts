@@ -1,5 +1,4 @@
 /** The counts of a session processor add up, whatever its handlers and its sessions do. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusEntity,
@@ -14,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import { inMemory, passing } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
 

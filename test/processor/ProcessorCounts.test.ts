@@ -1,5 +1,4 @@
 /** The counts of a processor add up, whatever its handlers do. */
-import { assert, describe, it } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
@@ -9,6 +8,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import { inMemory, passing, Texts, texts } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Behaviour = Schema.Literals([
   "void",

@@ -1,5 +1,4 @@
 /** What a session processor calls when the work on a session begins and ends, and what it is told meanwhile. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
@@ -18,6 +17,7 @@ import {
   until
 } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const of = (sessionId: string, ...ids: ReadonlyArray<string>) =>
   ids.map((id) => ({ body: id, sessionId, messageId: `${sessionId}${id}` }))

@@ -1,5 +1,4 @@
 /** A processor over sessions: one after the other in each slot, messages in order, given up when they are idle. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusEntity, ServiceBusProcessor, ServiceBusSession, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Deferred from "effect/Deferred"
@@ -10,6 +9,7 @@ import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import { both, failsWith, type LayerFor, type Name, passing, start, testsWith, until } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const of = (sessionId: string, ...ids: ReadonlyArray<string>) =>
   ids.map((id) => ({ body: id, sessionId, messageId: `${sessionId}${id}` }))

@@ -1,5 +1,4 @@
 /** Messages deleted at the broker without receiving them: up to a number, oldest first, older than a time. */
-import { assert, describe, it } from "@effect/vitest"
 import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
@@ -18,6 +17,7 @@ import {
   texts
 } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,5 +1,4 @@
 /** Deferred messages are received by their sequence numbers. */
-import { assert, describe } from "@effect/vitest"
 import { AutoLockRenewer, ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
@@ -18,6 +17,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /** A queue of which the first three of four messages are deferred, and a receiver of it. */
 const deferred = Effect.gen(function*() {

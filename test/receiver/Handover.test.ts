@@ -1,5 +1,4 @@
 /** What is taken is given to its caller, or is there again, at whichever step the caller is interrupted. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
@@ -11,6 +10,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { idsOf, inMemory, passing, start, testsWith, TextBytes, Texts, texts } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /**
  * How many operations a fiber has before it yields: 2048 by default. With one it does nothing else, and with less than four it

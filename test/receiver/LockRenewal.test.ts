@@ -1,5 +1,4 @@
 /** Locks that are renewed: on the broker, under clocks that are off, and by the renewing fiber alone. */
-import { assert, describe, it } from "@effect/vitest"
 import { AutoLockRenewer, ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
@@ -16,6 +15,7 @@ import * as LockRenewal from "../../src/internal/receiver/LockRenewal.ts"
 import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import { type LockRenewalError, MessageLockLostError, ServiceBusConnectionError } from "../../src/ServiceBusError.ts"
 import { both, failsWith, type LayerFor, type Name, start, testsOf, Texts, texts, until } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const half = { texts: { lockDuration: "30 seconds" } } as const
 

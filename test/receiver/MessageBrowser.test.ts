@@ -1,5 +1,4 @@
 /** Messages are peeked in every state, and none is locked. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
@@ -15,6 +14,7 @@ import {
   Texts,
   texts
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,5 +1,4 @@
 /** `maxWait` bounds a receive whatever else the client waits for. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusEntity,
@@ -16,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { failsWith, inMemory, linkOf, passing, type Services, start, Texts, until } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Held = ServiceBusEntity.queue("held", { body: ServiceBusBody.text, sessions: true })
 

@@ -1,5 +1,4 @@
 /** The messages of a receiver as a stream, and `settleEach` over it. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Deferred from "effect/Deferred"
@@ -22,6 +21,7 @@ import {
   until,
   wireOf
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

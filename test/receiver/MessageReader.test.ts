@@ -1,5 +1,4 @@
 /** Receiving messages: how many, for how long, in which mode, and what stays with the broker. */
-import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
   ServiceBusEntity,
@@ -28,6 +27,7 @@ import {
   until,
   wireOf
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,5 +1,4 @@
 /** A body that does not decode is dead-lettered, abandoned or told, as was chosen. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
@@ -19,6 +18,7 @@ import {
   until
 } from "../support/harness.ts"
 import { Throwing } from "../support/throwingBody.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 /** What no receiver of orders can decode, by what is wrong with it. */
 const bodies = {

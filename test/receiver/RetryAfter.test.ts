@@ -1,5 +1,4 @@
 /** `Settlement.retryAfter` sends a copy for later and completes the message. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusEntity,
@@ -33,6 +32,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
 const Archive = ServiceBusEntity.subscription(News, "archive")

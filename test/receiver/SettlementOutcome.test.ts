@@ -1,7 +1,6 @@
 /**
  * Settlements that cannot be written as they were said: cut where that is harmless, refused or dead-lettered otherwise.
  */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
@@ -20,6 +19,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const long = "at frame (file.ts:1:1)\n".repeat(1000)
 

@@ -1,7 +1,6 @@
 /**
  * Settlements that are refused, interrupted or without an answer: each message is given back, settled again, or of unknown outcome.
  */
-import { assert, describe } from "@effect/vitest"
 import {
   ServiceBusBody,
   ServiceBusEntity,
@@ -30,6 +29,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const busy = (seconds: number) => ({
   condition: "com.microsoft:server-busy",

@@ -1,5 +1,4 @@
 /** Every settlement, of one message and of many, on the link and by lock token. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusMessage, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
@@ -21,6 +20,7 @@ import {
   until,
   wireOf
 } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,7 +1,6 @@
 /**
  * The sink of a sender: on the broker, and by itself on a link that decides when a batch has its answer.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Arbitrary from "effect/Arbitrary"
@@ -38,6 +37,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,5 +1,4 @@
 /** Messages are scheduled for a time and cancelled before it. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
@@ -9,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { both, failsWith, type LayerFor, type Name, testsOf, Texts } from "../support/harness.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,5 +1,4 @@
 /** Sending messages: alone, in batches up to the limits of the link, and what is refused before the wire. */
-import { assert, describe } from "@effect/vitest"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
@@ -26,6 +25,7 @@ import {
   wireOf
 } from "../support/harness.ts"
 import { Throwing } from "../support/throwingBody.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {

@@ -1,5 +1,4 @@
 /** Sessions that are lost, and waits for a session whose connection or scope ends. */
-import { assert, describe } from "@effect/vitest"
 import { AutoLockRenewer, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
@@ -20,6 +19,7 @@ import {
   until
 } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const messagesOf = (sessionId: string, n: number) =>
   Array.from({ length: n }, (_, i) => ({ body: "x", sessionId, messageId: `${sessionId}${i + 1}` }))

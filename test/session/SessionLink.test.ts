@@ -1,5 +1,4 @@
 /** A session is held by one receiver: accepted, received from in order, its lock renewed, its state kept. */
-import { assert, describe } from "@effect/vitest"
 import {
   AutoLockRenewer,
   ServiceBusBody,
@@ -29,6 +28,7 @@ import {
   until
 } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
 
 const Steps = ServiceBusEntity.topic("steps", { body: ServiceBusBody.text, sessions: true })
 const Workers = ServiceBusEntity.subscription(Steps, "workers", { sessions: true })

@@ -1,11 +1,11 @@
 /** AMQP values as bytes and as text, so that two of them can be compared whatever represents them. */
-import { assert } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../src/AmqpValue.ts"
 import { Reader } from "../../src/internal/amqp/codec/Reader.ts"
 import { skipValue } from "../../src/internal/amqp/codec/skipValue.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
+import { assert } from "./vitest.ts"
 
 /** A value in one line, so that two of them can be compared whatever represents them. */
 export const show = (value: unknown): string => {

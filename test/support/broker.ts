@@ -1,8 +1,8 @@
 /** Queues of a broker by themselves, and a consumer that keeps what it gets. */
-import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Broker from "../../src/emulator/broker/Broker.ts"
+import { assert } from "./vitest.ts"
 
 export const message = (
   id: string,

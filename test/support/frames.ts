@@ -2,7 +2,6 @@
  * Frames by hand, for what no client of this project writes: a peer that speaks bytes, and a proxy that changes what passes
  * between two others.
  */
-import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as net from "node:net"
@@ -12,6 +11,7 @@ import { Reader } from "../../src/internal/amqp/codec/Reader.ts"
 import { skipValue } from "../../src/internal/amqp/codec/skipValue.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import { until } from "./harness.ts"
+import { assert } from "./vitest.ts"
 
 /** The codes of performatives (AMQP 1.0 sections 2.7 and 5.3.3). */
 export const codes = {

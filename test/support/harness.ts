@@ -1,5 +1,4 @@
 /** What the suites of the client share: the two ways to a broker, entities, and small observations. */
-import { assert, it } from "@effect/vitest"
 import {
   ServiceBusBody,
   type ServiceBusClient,
@@ -23,6 +22,7 @@ import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
 import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import * as SenderState from "../../src/internal/sender/SenderState.ts"
+import { assert, it } from "./vitest.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
 

@@ -1,5 +1,4 @@
 /** Messages as bytes: encoded, read again, and refused. */
-import { assert } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
@@ -10,6 +9,7 @@ import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
 import type * as ServiceBusBody from "../../src/ServiceBusBody.ts"
 import { MessageEncodeError } from "../../src/ServiceBusError.ts"
 import { type OutgoingMessage } from "../../src/ServiceBusMessage.ts"
+import { assert } from "./vitest.ts"
 
 export type Fields = Omit<OutgoingMessage<unknown>, "body">
 

@@ -1,9 +1,9 @@
 /** Microsoft's own client beside ours on one broker, over plain TCP. */
 import { ServiceBusClient as Official, type ServiceBusClientOptions } from "@azure/service-bus"
-import { it } from "@effect/vitest"
 import { Effect, Layer, Redacted, type Scope } from "effect"
 import type { ServiceBusClient } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { it } from "./vitest.ts"
 
 /** Their client on the broker of now; closed with the scope. */
 export const official = (options: ServiceBusClientOptions = {}) =>

@@ -1,7 +1,6 @@
 /**
  * Spans, metrics and logs: what each operation tells, as one golden structure, so that a change shows.
  */
-import { assert, describe, it } from "@effect/vitest"
 import {
   AutoLockRenewer,
   ConnectionString,
@@ -44,6 +43,7 @@ import {
   until
 } from "../support/harness.ts"
 import { type Recorder, recorder, type Told } from "../support/spanRecorder.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 class Broken extends Data.TaggedError("Broken")<{ readonly secret: string }> {}
 

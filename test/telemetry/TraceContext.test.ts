@@ -1,10 +1,10 @@
 /** The trace that a message says it belongs to, as text and as a parent. */
-import { assert, describe, it } from "@effect/vitest"
 import { type ReceivedMessage } from "effect-service-bus/ServiceBusMessage"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { linksOf, messageAttributes } from "../../src/internal/telemetry/Telemetry.ts"
 import * as TraceContext from "../../src/internal/telemetry/TraceContext.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 describe("Trace context", () => {
   const traceId = "0af7651916cd43dd8448eb211c80319c"

@@ -1,7 +1,6 @@
 /**
  * What the client puts on the wire and takes from it where the service's word is the measure, not that of our broker.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { AmqpAnnotatedMessage, AmqpValue, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DateTime from "effect/DateTime"
@@ -19,6 +18,7 @@ import * as SettlementOutcome from "../../src/internal/receiver/SettlementOutcom
 import { MessageEncodeError } from "../../src/ServiceBusError.ts"
 import type { OutgoingMessage } from "../../src/ServiceBusMessage.ts"
 import { both, deliveriesOf, failsWith, type LayerFor, type Name, testsOf, Texts } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const clock = { currentTimeMillisUnsafe: () => 1 }
 

@@ -2,13 +2,13 @@
  * What other stacks than JavaScript's demand of a server, each of which was seen to fail without it: spoken by a bare
  * rhea, because those stacks do not run here. A sender and a receiver of one name are in DataPlane.test.ts.
  */
-import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { ConnectionString, ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { once } from "node:events"
 import { create_container, type EventContext, message, type Receiver, type Sender, types } from "rhea"
 import * as SasToken from "../../src/internal/namespace/SasToken.ts"
+import { assert, it } from "../support/vitest.ts"
 
 const Broker = Emulator.layerServer({
   entities: [

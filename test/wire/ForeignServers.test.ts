@@ -2,7 +2,6 @@
  * What other servers than this project's do, as its client sees it: chunks of a handshake, drains, states and frames of the
  * two .NET stacks and of others, by a server of bytes or by changing what our broker says on its way.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, type Scope, Stream } from "effect"
 import {
   ConnectionString,
@@ -18,6 +17,7 @@ import { TestClock } from "effect/testing"
 import * as net from "node:net"
 import * as Raw from "../support/frames.ts"
 import { failsWith, linkOf, until } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

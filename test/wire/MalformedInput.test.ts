@@ -1,5 +1,4 @@
 /** Bytes that lie about themselves are refused by codec and messages, and never more than that. */
-import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { inspect } from "node:util"
@@ -13,6 +12,7 @@ import * as MessageEncoder from "../../src/internal/message/MessageEncoder.ts"
 import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
 import type * as ServiceBusBody from "../../src/ServiceBusBody.ts"
 import type { OutgoingMessage } from "../../src/ServiceBusMessage.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const bytesOf = (hex: string) => Buffer.from(hex.replaceAll(" ", ""), "hex")
 

@@ -2,7 +2,6 @@
  * What the broker says to peers that none of this project wrote: by a bare rhea and bytes where only .NET, Go or Python ask
  * for it, and by Microsoft's own client.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Duration, Effect, Layer, Redacted } from "effect"
 import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -13,6 +12,7 @@ import { tokenFromTag } from "../../src/internal/message/ReceivedMessage.ts"
 import { until } from "../support/harness.ts"
 import { official } from "../support/official.ts"
 import { messageOf, peer, types } from "../support/rheaPeer.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
 const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })

@@ -1,5 +1,4 @@
 /** The probes against the whole client and the whole broker, over TCP. */
-import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Layer, Redacted } from "effect"
 import {
   ServiceBusBody,
@@ -13,6 +12,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as net from "node:net"
 import { until } from "../support/harness.ts"
 import { begin, frame, frames, header, open, probes, real, saslHeader } from "../support/probes.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

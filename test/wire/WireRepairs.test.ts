@@ -3,7 +3,6 @@
  * dies or that cannot be written, time-outs while the wall clock is set, malformed answers of `$management`, and tokens
  * that say no usable end.
  */
-import { assert, describe, it } from "@effect/vitest"
 import {
   AmqpValue,
   ServiceBusClient,
@@ -45,6 +44,7 @@ import {
   texts,
   until
 } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
 
 const { test } = testsOf("in memory", inMemory)
 

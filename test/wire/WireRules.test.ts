@@ -2,7 +2,6 @@
  * What the broker answers to a peer that breaks a rule of AMQP, or only seems to: as Microsoft.Azure.Amqp does, on which
  * the service stands. A second session of the same connection must notice nothing of it.
  */
-import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Redacted, type Scope } from "effect"
 import { ConnectionString, ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -13,6 +12,7 @@ import * as AmqpValues from "../../src/AmqpValue.ts"
 import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import * as Raw from "../support/frames.ts"
 import { until } from "../support/harness.ts"
+import { assert, describe, it, vi } from "../support/vitest.ts"
 
 const limit = 262_144
 

@@ -1,10 +1,10 @@
 /** What the reader makes of bytes, and that `skipValue` agrees with it about their end. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../../src/AmqpValue.ts"
 import { DecodeProblem, Reader } from "../../../src/internal/amqp/codec/Reader.ts"
 import { skipValue } from "../../../src/internal/amqp/codec/skipValue.ts"
 import { bytesOf, decode, guid, hexOf, newYear, same, time } from "../../support/amqpValues.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const { array, described, symbol, typed, uuid } = AmqpValue
 

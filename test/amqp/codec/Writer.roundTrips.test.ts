@@ -1,11 +1,11 @@
 /** Values of every type, there and back: between the writer and the reader, and between either and rhea. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { createRequire } from "node:module"
 import * as AmqpValue from "../../../src/AmqpValue.ts"
 import { Writer } from "../../../src/internal/amqp/codec/Writer.ts"
 import { bytesOf, decode, hexOf, same, show, time } from "../../support/amqpValues.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const rhea = createRequire(import.meta.url)("rhea")
 const { array, described, symbol, typed, uuid } = AmqpValue

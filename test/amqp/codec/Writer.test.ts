@@ -1,5 +1,4 @@
 /** What the writer makes of values, byte by byte, and what it refuses. */
-import { assert, describe, it } from "@effect/vitest"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../../src/AmqpValue.ts"
@@ -7,6 +6,7 @@ import { Reader } from "../../../src/internal/amqp/codec/Reader.ts"
 import { skipValue } from "../../../src/internal/amqp/codec/skipValue.ts"
 import { EncodeProblem, Writer } from "../../../src/internal/amqp/codec/Writer.ts"
 import { bytesOf, decode, guid, hex, hexOf, newYear, same, time } from "../../support/amqpValues.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const { array, described, symbol, typed, uuid } = AmqpValue
 

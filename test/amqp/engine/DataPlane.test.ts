@@ -1,5 +1,4 @@
 /** Two ends of a connection under the data plane: transfers, dispositions, credit and windows. */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MemorySocket } from "../../../src/emulator/amqp/MemorySocket.ts"
 import { accepted, type Outcome, released } from "../../../src/internal/amqp/codec/Outcome.ts"
@@ -10,6 +9,7 @@ import type { IncomingDelivery, OutgoingDelivery } from "../../../src/internal/a
 import * as Dispatcher from "../../../src/internal/amqp/engine/Dispatcher.ts"
 import type { LinkPlane } from "../../../src/internal/amqp/engine/LinkPlane.ts"
 import { rhea, type RheaConnection, type RheaLink, type RheaSession } from "../../../src/internal/amqp/engine/rhea.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const ignored = [
   "error",

@@ -1,7 +1,7 @@
 /** What a peer may send passes whole, wherever it is cut, and what it may not never reaches the engine. */
-import { assert, describe, it } from "@effect/vitest"
 import { FrameGuard, type Violation } from "../../../src/internal/amqp/engine/FrameGuard.ts"
 import { begin, frame, frames, header, open, probes, real, saslHeader } from "../../support/probes.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const guarded = (role: "client" | "server" = "server", maxFrameSize = 65536) => {
   const violations: Array<string> = []

@@ -1,5 +1,4 @@
 /** Every frame is told in text that can be read, without tokens and bodies, and only where it is asked for. */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted, References } from "effect"
 import { AmqpValue, ConnectionString, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -10,6 +9,7 @@ import { Writer } from "../../../src/internal/amqp/codec/Writer.ts"
 import * as FrameTrace from "../../../src/internal/amqp/engine/FrameTrace.ts"
 import type { Socket } from "../../../src/internal/amqp/transport/Socket.ts"
 import { inMemory, Texts } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 /** What is logged, as lines with their annotations. */
 const capture = () => {

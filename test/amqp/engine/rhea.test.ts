@@ -2,7 +2,6 @@
  * Nothing is on a user's console that is not the library's own log: no word of rhea's, and no warning of Node's, however many
  * links there are and whatever a peer says. One after the other: all tests of a process share its console.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, Redacted, type Scope } from "effect"
 import {
   ConnectionString,
@@ -15,6 +14,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import * as Raw from "../../support/frames.ts"
 import { both, type LayerFor, linkOf, type Name, Texts } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
 

@@ -1,5 +1,4 @@
 /** What every way to a broker must do alike: in memory, over TCP, TLS and WebSocket, and over TCP in bad weather. */
-import { assert, describe, it } from "@effect/vitest"
 import {
   ServiceBusBody,
   type ServiceBusClient,
@@ -18,6 +17,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { until } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Finite }) {}
 

@@ -1,5 +1,4 @@
 /** A message there and back over each transport, certificates that are trusted and not, and options that contradict each other. */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import {
   ServiceBusBody,
@@ -11,6 +10,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import { X509Certificate } from "node:crypto"
 import { selfSigned } from "../../../src/emulator/security/Certificate.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

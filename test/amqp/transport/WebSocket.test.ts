@@ -1,11 +1,11 @@
 /** AMQP over WebSocket through an HTTP proxy, by the agent that a user would take. */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { HttpsProxyAgent } from "https-proxy-agent"
 import { createServer } from "node:http"
 import { type AddressInfo, connect, type Socket } from "node:net"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

@@ -1,7 +1,6 @@
 /**
  * Who the broker takes: so many connections, so many that shake hands, and tokens that were made for it.
  */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Redacted, Scope } from "effect"
 import {
   ConnectionString,
@@ -18,6 +17,7 @@ import * as net from "node:net"
 import * as Authorization from "../../../src/emulator/security/Authorization.ts"
 import * as SasToken from "../../../src/internal/namespace/SasToken.ts"
 import { failsWith, until } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 

@@ -1,8 +1,8 @@
 /** The port for WebSocket: paths and sub-protocols of other clients. */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
 import { WebSocket } from "ws"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const Server = Emulator.layerServer({ entities: [Emulator.entity("letters")], webSocketPort: 0 })
 

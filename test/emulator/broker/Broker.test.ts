@@ -1,5 +1,4 @@
 /** A broker by itself: the entities that it is made of, and what its scope ends. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,6 +7,7 @@ import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { message, messages, ok, queueOf, refused, stored, Taker } from "../../support/broker.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 describe("Broker", () => {
   describe("make", () => {

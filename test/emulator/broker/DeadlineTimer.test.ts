@@ -1,8 +1,8 @@
 /** The one timer of a broker: what is due together, moved and cleared. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import * as DeadlineTimer from "../../../src/emulator/broker/DeadlineTimer.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const make = DeadlineTimer.make(DeadlineTimer.fireAll)
 

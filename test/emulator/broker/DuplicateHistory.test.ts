@@ -1,9 +1,9 @@
 /** Duplicate detection: a message whose id was seen within the window is accepted and dropped. */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const Once = ServiceBusEntity.queue("once", { body: ServiceBusBody.text })
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })

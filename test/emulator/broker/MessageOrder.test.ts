@@ -1,7 +1,7 @@
 /** The order of a queue keeps nothing of the messages that left it. */
-import { assert, describe, it } from "@effect/vitest"
 import { MessageOrder } from "../../../src/emulator/broker/MessageOrder.ts"
 import { generator } from "../../support/random.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const pagesOf = (items: unknown) =>
   (items as { readonly pages: ReadonlyArray<{ readonly items: ReadonlyArray<unknown> }> }).pages

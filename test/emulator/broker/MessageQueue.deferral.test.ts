@@ -1,9 +1,9 @@
 /** Deferred messages of a queue by itself: taken by their numbers, given back, failed too often, and gone. */
-import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { Settlement } from "effect-service-bus"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 /** A queue of which messages 1 to 3 are deferred, and 4 is not. */
 const deferred = (options: Broker.EntityOptions = {}) =>

@@ -2,7 +2,6 @@
  * What a page costs at a broker that holds much: counted in calls of its functions, so that no clock decides. A page of
  * a hundred of a hundred thousand messages must not pay for the others.
  */
-import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
@@ -12,6 +11,7 @@ import { DuplicateHistory } from "../../../src/emulator/broker/DuplicateHistory.
 import { type SessionHolder, type Sessions } from "../../../src/emulator/broker/Queue.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { generator } from "../../support/random.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 interface Coverage {
   readonly result: ReadonlyArray<{

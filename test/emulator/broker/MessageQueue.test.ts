@@ -1,5 +1,4 @@
 /** A queue by itself: what is sent, delivered, locked, settled, dead-lettered and over. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
@@ -7,6 +6,7 @@ import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import * as Settlement from "../../../src/Settlement.ts"
 import { message, messages, ok, queueOf, refused, stored, Taker } from "../../support/broker.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 describe("MessageQueue", () => {
   describe("send", () => {

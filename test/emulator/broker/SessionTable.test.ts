@@ -1,5 +1,4 @@
 /** Sessions of a queue by itself: who gets which, in which order, and what is kept of them. */
-import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -8,6 +7,7 @@ import * as Broker from "../../../src/emulator/broker/Broker.ts"
 import type { HeldSession, SessionHolder, Sessions } from "../../../src/emulator/broker/Queue.ts"
 import { SortedSet } from "../../../src/emulator/broker/SortedSet.ts"
 import * as Settlement from "../../../src/Settlement.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const queueOf = Effect.fnUntraced(function*(options?: Broker.EntityOptions) {
   const broker = yield* Broker.make([

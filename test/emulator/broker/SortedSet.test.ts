@@ -1,7 +1,7 @@
 /** A sorted set against an array that is sorted, and what it keeps. */
-import { assert, describe, it } from "@effect/vitest"
 import { SortedSet } from "../../../src/emulator/broker/SortedSet.ts"
 import { generator } from "../../support/random.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const pagesOf = (items: unknown) =>
   (items as { readonly pages: ReadonlyArray<{ readonly items: ReadonlyArray<unknown> }> }).pages

@@ -1,5 +1,4 @@
 /** A topic copies what it gets to each of its subscriptions, which are queues of their own. */
-import { assert, describe, it } from "@effect/vitest"
 import { Layer } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -8,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { both, failsWith, type LayerFor, type Name, type Services } from "../../support/harness.ts"
 import { official } from "../../support/official.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
 const Archive = ServiceBusEntity.subscription(News, "archive")

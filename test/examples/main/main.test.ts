@@ -1,6 +1,5 @@
 /** The main job on small files of its own: every line is accounted for, and what goes wrong is found. */
 import { NodeFileSystem } from "@effect/platform-node"
-import { assert, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Result, Stream } from "effect"
 import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -13,6 +12,7 @@ import * as lines from "../../../examples/main/lines.ts"
 import * as plainPass from "../../../examples/main/plainPass.ts"
 import * as Progress from "../../../examples/main/Progress.ts"
 import { report } from "../../../examples/main/report.ts"
+import { assert, it } from "../../support/vitest.ts"
 
 const queue = Flight.queue("flights")
 
