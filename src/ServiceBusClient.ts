@@ -128,7 +128,7 @@ export interface CommonOptions {
   readonly retry?: RetryOptions | undefined
   /** The AMQP container id. A random name where none is given. */
   readonly identifier?: string | undefined
-  /** How long connecting, attaching, and one try of an operation may take. 60 seconds by default, 1 hour at most. */
+  /** How long connecting, attaching, and one try of an operation may take, 1 millisecond to 1 hour. 60 seconds by default. */
   readonly operationTimeout?: Duration.Input | undefined
   /**
    * Logs every AMQP frame at the level Trace, annotated with connection, channel and link: performatives with their fields,
@@ -147,9 +147,9 @@ export interface CommonOptions {
 export interface RetryOptions {
   /** 0 to 100; 3 by default. 0: never again. */
   readonly maxRetries?: number | undefined
-  /** The first delay, from which the others double; 0.8 seconds by default. */
+  /** The first delay, from which the others double, 1 millisecond to 1 hour; 0.8 seconds by default. */
   readonly delay?: Duration.Input | undefined
-  /** 60 seconds by default. */
+  /** The longest delay, 1 millisecond to 1 hour; 60 seconds by default. */
   readonly maxDelay?: Duration.Input | undefined
 }
 

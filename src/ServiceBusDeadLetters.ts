@@ -315,8 +315,7 @@ export const purge: (
  *
  * Only letters that are there at the start are replayed: it looks at them first, without bodies. Those that `filter` rejects,
  * and those that cannot be replayed (a body that does not decode, a copy that cannot be encoded or is too large: `failed`), are
- * kept locked, in memory, until it ends, and are then given back; their delivery count grows, which a dead-letter queue does
- * not mind. What is deferred, or locked elsewhere for longer than 5 seconds once nothing else is left, is not waited for.
+ * kept locked, in memory, until it ends, and are then given back. What is deferred, or locked elsewhere for longer than 5 seconds once nothing else is left, is not waited for.
  *
  * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
  * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of connecting,

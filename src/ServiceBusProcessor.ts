@@ -216,8 +216,8 @@ export interface Processor {
 /**
  * Starts a processor; it drains when the scope closes.
  *
- * Fails with InvalidOptionError where an option is out of range, or a stream or another processor has the receiver's
- * messages.
+ * Fails with InvalidOptionError where an option is out of range, or a stream, a `receive` that waits or another processor
+ * has the receiver's messages.
  *
  * @example
  * ```ts
@@ -396,10 +396,17 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
   /** How many sessions are held at a time, 1 to 5000. 8 by default. */
   readonly concurrentSessions?: number | undefined
   /**
-   * How many handlers run at a time for one session, 1 to 5000. 1 by default: with more, or with a `prefetch` (0 by
-   * default), a message that is abandoned comes after those that were on their way already.
+   * How many handlers run at a time for one session, 1 to 5000. 1 by default: with more, or with a `prefetch`, a message that
+   * is abandoned comes after those that were on their way already.
    */
   readonly callsPerSession?: number | undefined
+  /** How many messages of a session may wait beside those that are handled, 0 to 5000; 0 by default. */
+  readonly prefetch?: number | undefined
+  /**
+   * For how long the lock of a session is renewed, from its acceptance on; by default `Duration.infinity`, as long as the
+   * session is held. When it is over its handlers go on, and are interrupted only when the lock then ends.
+   */
+  readonly maxLockRenewal?: Duration.Input | undefined
   /**
    * How long a session without messages is held, counted while no handler of it runs, more than 0; 60 seconds by default. Then the slot
    * takes the next session at once.

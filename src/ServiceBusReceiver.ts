@@ -66,8 +66,8 @@ export interface Options<U extends Undecodable = Undecodable> {
    */
   readonly renewalBatch?: number | undefined
   /**
-   * How much of a lock's life is left when its renewal starts, as a fraction above 0 and below 1. By default a third, and at
-   * most ten seconds; never less than 0.2 seconds.
+   * How much of a lock's life is left when its renewal starts, as a fraction above 0 and below 1; by default a third, and at
+   * most ten seconds. What is given counts for 0.2 seconds at least, or for half of a lock's life where that is less.
    */
   readonly renewalMargin?: number | undefined
 }
@@ -100,13 +100,16 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * ```
    */
   readonly receive: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<M>, ReceiveError | E | L>
-  /** `receive` without decoding bodies: `body` is undefined. */
+  /**
+   * `receive` without decoding bodies: `body` is undefined. Fails as `receive` does; with `undecodable: "fail"` also with
+   * MessageDecodeError, which its type does not say, where the bytes that came are no message.
+   */
   readonly receiveRaw: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<Raw>, ReceiveError | L>
   /**
    * All messages, as they come, one by one; ends only where `maxWait` is set and none came in that time. The broker sends as
    * many ahead as the prefetch window allows, and no more until they are taken. What was not pulled when the stream ends
-   * goes back to the broker at once, as a failed delivery; it waits for the next call where the receiver has a prefetch
-   * window, is destructive, or is a session.
+   * is released to the broker at once, which is no failed delivery; it waits for the next call where the receiver has a
+   * prefetch window, is destructive, or is a session.
    *
    * One stream, `receive` or processor has a receiver's messages at a time: another fails with InvalidOptionError, except
    * that `receive` waits for `receive`.
@@ -121,7 +124,10 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * ```
    */
   readonly messages: Stream.Stream<M, ReceiveError | E | L>
-  /** `messages` without decoding bodies: `body` is undefined. */
+  /**
+   * `messages` without decoding bodies: `body` is undefined. Fails as `messages` does; with `undecodable: "fail"` also with
+   * MessageDecodeError, which its type does not say, where the bytes that came are no message.
+   */
   readonly messagesRaw: Stream.Stream<Raw, ReceiveError | L>
   /**
    * `messages` in the chunks in which they come, for work that is done on many at once (`completeAll`): up to a prefetch
@@ -328,7 +334,9 @@ export interface ServiceBusReceiver<out A, out E = never>
   /**
    * Renews the lock of a message once and gives its new end by the broker's clock. `AutoLockRenewer` does it for you.
    *
-   * Fails with MessageLockLostError where the lock is over already.
+   * Fails with MessageLockLostError where the lock is over already, with InvalidOptionError where another receiver received
+   * the message, and with the errors of connecting. Interrupting it does not take a request back that has left: the lock may
+   * then be renewed, of which this program does not know.
    *
    * @example
    * ```ts

@@ -95,7 +95,8 @@ export interface Held<in out S> {
    * Renews the session's lock once and gives its new end by the broker's clock. It is done for you while
    * `maxLockRenewal` lasts.
    *
-   * Fails with SessionLockLostError where the lock is over already.
+   * Fails with SessionLockLostError where the lock is over already, and with the errors of connecting. Interrupting it does
+   * not take a request back that has left: the lock may then be renewed, of which this program does not know.
    *
    * @example
    * ```ts

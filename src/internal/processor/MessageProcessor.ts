@@ -241,7 +241,7 @@ export class MessageProcessor<A, E, R> implements Running {
 
   /**
    * Gives a delivery back. A session takes its own back when it is given up, and does not count that as a failure; while it
-   * is held the message has to come before those source it.
+   * is held the message has to come before those that come after it.
    */
   private release(delivery: IncomingDelivery, outcome: Outcome = released): void {
     const { link, session } = this.source
