@@ -1,6 +1,6 @@
 /**
- * Keeps the lock of a message or session while work on it goes on: the broker is asked for more time before the lock ends, for as
- * long as the work runs or `maxDuration` allows.
+ * Keeps the lock of a message or session while work on it goes on: the broker is asked for more time before the lock ends,
+ * for as long as the work runs or `maxDuration` allows.
  *
  * Each receiver supervises one renewing fiber for all its locks; it ends with the receiver's scope. A lock that is lost
  * interrupts the work that held it.
@@ -44,9 +44,10 @@ export interface Options {
  * Fails with AutoLockRenewFailed where renewing failed and the lock was lost before the work was done, with
  * AutoLockRenewTimeout where the lock ended after `maxDuration`, with MessageAlreadySettled where the message is settled
  * before the work starts, and with InvalidOptionError where another receiver received the message or an option is out of
- * range. With the first two the work is interrupted, or not started; it may also have completed when the lock was found to be
- * lost, and its result is then dropped. With the other two it is not started. The lock is kept until the work ends, not longer: settle the message inside, or at once
- * after it. A session's lock is renewed by itself as long as `maxLockRenewal` says; this goes on where that is over.
+ * range. With the first two the work is interrupted, or not started; it may also have completed when the lock was found to
+ * be lost, and its result is then dropped. With the other two it is not started. The lock is kept until the work ends, not
+ * longer: settle the message inside, or at once after it. A session's lock is renewed by itself as long as `maxLockRenewal`
+ * says; this goes on where that is over.
  *
  * @example
  * ```ts

@@ -128,7 +128,9 @@ export interface CommonOptions {
   readonly retry?: RetryOptions | undefined
   /** The AMQP container id. A random name where none is given. */
   readonly identifier?: string | undefined
-  /** How long connecting, attaching, and one try of an operation may take, 1 millisecond to 1 hour. 60 seconds by default. */
+  /**
+   * How long connecting, attaching, and one try of an operation may take, 1 millisecond to 1 hour. 60 seconds by default.
+   */
   readonly operationTimeout?: Duration.Input | undefined
   /**
    * Logs every AMQP frame at the level Trace, annotated with connection, channel and link: performatives with their fields,

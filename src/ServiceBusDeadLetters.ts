@@ -1,9 +1,9 @@
 /**
  * The dead letters of a queue or subscription: to look at them, to count them, to delete them, and to send them again.
  *
- * Looking, counting and deleting are requests: no link is attached and nothing is locked. Replaying receives each letter under
- * a lock, sends a copy, and completes the letter once the copy is accepted: at-least-once, and effectively once on an entity
- * with duplicate detection, because a letter's copy always has the same message id.
+ * Looking, counting and deleting are requests: no link is attached and nothing is locked. Replaying receives each letter
+ * under a lock, sends a copy, and completes the letter once the copy is accepted: at-least-once, and effectively once on an
+ * entity with duplicate detection, because a letter's copy always has the same message id.
  *
  * @module
  * @since 0.1.0
@@ -123,8 +123,8 @@ export interface MapOption<in out A, out M> {
    * The message to send. By default `ServiceBusMessage.fromReceived`, whose retries (`Settlement.retryAfter`) count anew.
    *
    * Where it has no message id, or the letter's own, it gets one that is derived from the letter's id, its sequence number
-   * and its entity. The letter's own would have an entity with duplicate detection drop the copy, if it saw the original within
-   * its window. Another id that you give is kept: give the same one each time.
+   * and its entity. The letter's own would have an entity with duplicate detection drop the copy, if it saw the original
+   * within its window. Another id that you give is kept: give the same one each time.
    */
   readonly map: (message: LockedMessage<A>) => M
 }
@@ -169,9 +169,9 @@ export interface ReplayReport {
  * All dead letters of a queue or subscription, in the order of their sequence numbers, without receiving them; ends where
  * there are no more. `max` are asked for at a time, 100 by default.
  *
- * Fails with MessageDecodeError where a body does not decode (`sequenceNumber` says whose; `browseRaw` shows the message), with
- * InvalidOptionError where an option is out of range, with MessagingEntityNotFoundError where the entity is missing, and with
- * the errors of connecting. Interrupting it changes nothing.
+ * Fails with MessageDecodeError where a body does not decode (`sequenceNumber` says whose; `browseRaw` shows the message),
+ * with InvalidOptionError where an option is out of range, with MessagingEntityNotFoundError where the entity is missing,
+ * and with the errors of connecting. Interrupting it changes nothing.
  *
  * @example
  * ```ts
@@ -200,7 +200,8 @@ export const browse = <A>(
   ))
 
 /**
- * `browse` without bodies: `body` is undefined. Unless `omitBody` is false they are not sent either, so that it costs little.
+ * `browse` without bodies: `body` is undefined. Unless `omitBody` is false they are not sent either, so that it costs
+ * little.
  *
  * Fails as `browse` does, except that no body is decoded.
  *
@@ -231,9 +232,9 @@ export const browseRaw = (
 
 /**
  * How many messages an entity has, by their states, and how many dead letters; of an entity with sessions, those of all
- * sessions. Over AMQP the service tells no totals: it looks at every message, without bodies, a request for each few hundred of
- * them on one connection, so that what it costs grows with what there is. Best effort, because messages come and go meanwhile; a
- * message that is locked is active.
+ * sessions. Over AMQP the service tells no totals: it looks at every message, without bodies, a request for each few
+ * hundred of them on one connection, so that what it costs grows with what there is. Best effort, because messages come and
+ * go meanwhile; a message that is locked is active.
  *
  * Fails as `browseRaw` does. Interrupting it changes nothing.
  *
@@ -267,12 +268,12 @@ export const counts = (
   }).pipe(Effect.scoped)
 
 /**
- * Deletes the dead letters of a queue or subscription that were enqueued before a time, now by default, oldest first, and gives
- * how many it were. Best effort: what is locked or deferred stays.
+ * Deletes the dead letters of a queue or subscription that were enqueued before a time, now by default, oldest first, and
+ * gives how many it were. Best effort: what is locked or deferred stays.
  *
- * Fails with NotSupportedError where the endpoint refuses (a partitioned entity, say), with InvalidOptionError where an option
- * is out of range, and with OperationTimeoutError where no answer came: then it is not known how many were deleted. What was
- * deleted before an error or an interruption stays deleted.
+ * Fails with NotSupportedError where the endpoint refuses (a partitioned entity, say), with InvalidOptionError where an
+ * option is out of range, and with OperationTimeoutError where no answer came: then it is not known how many were deleted.
+ * What was deleted before an error or an interruption stays deleted.
  *
  * @example
  * ```ts
@@ -309,19 +310,22 @@ export const purge: (
  * Sends the dead letters of a queue or subscription again: to the queue itself, or to any queue or topic `to`, which what
  * comes from a subscription needs.
  *
- * Each letter is received under a lock, which is kept; a copy of it is sent; and once that is accepted the letter is completed.
- * At-least-once: a program that dies in between leaves both, and the next replay sends a copy with the same message id, which
- * an entity with duplicate detection drops if it comes within its window. Letters leave in their order, each session's too.
+ * Each letter is received under a lock, which is kept; a copy of it is sent; and once that is accepted the letter is
+ * completed. At-least-once: a program that dies in between leaves both, and the next replay sends a copy with the same
+ * message id, which an entity with duplicate detection drops if it comes within its window. Letters leave in their order,
+ * each session's too.
  *
- * Only letters that are there at the start are replayed: it looks at them first, without bodies. Those that `filter` rejects,
- * and those that cannot be replayed (a body that does not decode, a copy that cannot be encoded or is too large: `failed`), are
- * kept locked, in memory, until it ends, and are then given back. What is deferred, or locked elsewhere for longer than 5 seconds once nothing else is left, is not waited for.
+ * Only letters that are there at the start are replayed: it looks at them first, without bodies. Those that `filter`
+ * rejects, and those that cannot be replayed (a body that does not decode, a copy that cannot be encoded or is too large:
+ * `failed`), are kept locked, in memory, until it ends, and are then given back. What is deferred, or locked elsewhere for
+ * longer than 5 seconds once nothing else is left, is not waited for.
  *
  * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
- * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of connecting,
- * sending and settling once the client's `retry` gives up; with MessageDecodeError where a message is none. What was replayed
- * before an error or an interruption stays replayed, and what was not is given back, as far as the broker has said; a letter whose completion was refused comes
- * free when its lock runs out. A copy on its way when it is interrupted may be sent, and its letter stay.
+ * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of
+ * connecting, sending and settling once the client's `retry` gives up; with MessageDecodeError where a message is none.
+ * What was replayed before an error or an interruption stays replayed, and what was not is given back, as far as the broker
+ * has said; a letter whose completion was refused comes free when its lock runs out. A copy on its way when it is
+ * interrupted may be sent, and its letter stay.
  *
  * @example
  * ```ts

@@ -38,7 +38,9 @@ export interface Queue<out A, in In = A> extends Contract<A, In> {
   readonly name: string
 }
 
-/** A queue with sessions whose state is decoded to `S` and encoded from `SIn`; that of unknown and never is wider than all. */
+/**
+ * A queue with sessions whose state is decoded to `S` and encoded from `SIn`; that of unknown and never is wider than all.
+ */
 interface SessionQueueOf<out A, in In, out S, in SIn> extends Contract<A, In> {
   readonly _tag: "SessionQueue"
   readonly name: string
@@ -320,7 +322,11 @@ const subQueue = <A>(entity: WithSubQueues<A>, name: string): SubQueue<A> => ({
 /** The contract that a plain entity name stands for: a body of bytes, no sessions. @internal */
 export const named = (name: string): Queue<Uint8Array> => queue(name, { body: ServiceBusBody.bytes })
 
-/** The contract of what a caller named: a contract, or a plain name. What is neither has a name that is refused. @internal */
+/**
+ * The contract of what a caller named: a contract, or a plain name. What is neither has a name that is refused.
+ *
+ * @internal
+ */
 export const contractOf = (entity: string | Any): Any => {
   try {
     if (typeof entity === "string") return named(entity)

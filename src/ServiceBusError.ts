@@ -138,8 +138,8 @@ export class ServiceBusAuthorizationError
 
 /**
  * No answer in time. `outcome` says what is known: `"notSent"` if nothing left this process, `"unknown"` if the request
- * was on the wire and may have been carried out. What is tried again keeps an outcome that is unknown: the `cause` is what the
- * last try failed with.
+ * was on the wire and may have been carried out. What is tried again keeps an outcome that is unknown: the `cause` is what
+ * the last try failed with.
  *
  * @category errors
  * @since 0.1.0

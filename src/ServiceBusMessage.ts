@@ -162,8 +162,8 @@ export interface ReceivedMessage<out A> {
   readonly priority: number | undefined
   readonly firstAcquirer: boolean
   /**
-   * How many deliveries of this message ended before by abandoning, deferring or a lost lock: 0 the first time. What was given
-   * back unseen does not count, and nothing does in a dead-letter queue.
+   * How many deliveries of this message ended before by abandoning, deferring or a lost lock: 0 the first time. What was
+   * given back unseen does not count, and nothing does in a dead-letter queue.
    */
   readonly deliveryCount: number
   readonly applicationProperties: Readonly<Record<string, AmqpValue>>
@@ -239,10 +239,10 @@ export const detach: unique symbol = Symbol.for("effect-service-bus/ServiceBusMe
  * The same message on memory of its own, for one that is kept for long: in a cache, in a map, in a queue of the program.
  *
  * What is received together stands in one piece of memory, up to 64 KB of it, and each message is a view of it: one small
- * message that is kept keeps all of it. Copying each would cost a sixth of what receiving costs, so it is done for those that are
- * kept. The copy has the bytes of the message and nothing else; it can be settled in place of the first, and its lock is kept
- * alike. Bytes in the body are copied where the body is a `Uint8Array`, or has some in its arrays, maps and plain objects;
- * instances of classes stay as they are. The first message must be let go: it is still a view.
+ * message that is kept keeps all of it. Copying each would cost a sixth of what receiving costs, so it is done for those
+ * that are kept. The copy has the bytes of the message and nothing else; it can be settled in place of the first, and its
+ * lock is kept alike. Bytes in the body are copied where the body is a `Uint8Array`, or has some in its arrays, maps and
+ * plain objects; instances of classes stay as they are. The first message must be let go: it is still a view.
  *
  * A message that is not the library's own is returned as it is.
  *

@@ -74,12 +74,12 @@ export interface CommonOptions<in A = never, in E = never> {
    */
   readonly prefetch?: number | undefined
   /**
-   * What becomes of a message whose handler failed; `Settlement.abandon()` by default, so that it comes again. A handler that
-   * ends as interrupted has failed as well, unless the processor interrupted it: for a lock that was lost, or at the end of
-   * `drainTimeout`. So has one that gives what is no settlement, or one that can never be made: with properties that no message
-   * may have, or a retry that is not possible. The cause is then a defect, the MessageEncodeError, InvalidOptionError,
-   * NotSupportedError or MessageSizeExceededError; without `onFailure`, and where it gives such a settlement too, the message is
-   * dead-lettered with the error's name as the reason, which the log warns of.
+   * What becomes of a message whose handler failed; `Settlement.abandon()` by default, so that it comes again. A handler
+   * that ends as interrupted has failed as well, unless the processor interrupted it: for a lock that was lost, or at the
+   * end of `drainTimeout`. So has one that gives what is no settlement, or one that can never be made: with properties that
+   * no message may have, or a retry that is not possible. The cause is then a defect, the MessageEncodeError,
+   * InvalidOptionError, NotSupportedError or MessageSizeExceededError; without `onFailure`, and where it gives such a
+   * settlement too, the message is dead-lettered with the error's name as the reason, which the log warns of.
    */
   readonly onFailure?:
     | ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement)
@@ -118,7 +118,7 @@ export interface RetryOption<in E = never> {
 export interface BatchOptions<in A = never, in E = never>
   extends CommonOptions<A, E | InvalidOptionError>, RetryOption<E>
 {
-  /** The most messages of a batch, 1 to 5000. A processor has no more than 5000 messages at a time, whatever `concurrency` is. */
+  /** The most messages of a batch, 1 to 5000. A processor has at most 5000 at a time, whatever `concurrency` is. */
   readonly size: number
   /**
    * How long a batch may wait to fill, from the arrival of its first message on; by default not at all: a handler gets what
@@ -396,8 +396,8 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
   /** How many sessions are held at a time, 1 to 5000. 8 by default. */
   readonly concurrentSessions?: number | undefined
   /**
-   * How many handlers run at a time for one session, 1 to 5000. 1 by default: with more, or with a `prefetch`, a message that
-   * is abandoned comes after those that were on their way already.
+   * How many handlers run at a time for one session, 1 to 5000. 1 by default: with more, or with a `prefetch`, a message
+   * that is abandoned comes after those that were on their way already.
    */
   readonly callsPerSession?: number | undefined
   /** How many messages of a session may wait beside those that are handled, 0 to 5000; 0 by default. */
@@ -408,8 +408,8 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
    */
   readonly maxLockRenewal?: Duration.Input | undefined
   /**
-   * How long a session without messages is held, counted while no handler of it runs, more than 0; 60 seconds by default. Then the slot
-   * takes the next session at once.
+   * How long a session without messages is held, counted while no handler of it runs, more than 0; 60 seconds by default.
+   * Then the slot takes the next session at once.
    */
   readonly idleTimeout?: Duration.Input | undefined
   /** How many messages of a session are taken before it is the next one's turn, 1 or more; no end by default. */

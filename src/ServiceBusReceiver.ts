@@ -88,7 +88,7 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * Receives up to `max` messages; gives an empty array where none came within `maxWait`.
    *
    * Fails with InvalidOptionError where an option is out of range, and with the errors of a lost link. Interrupting it
-   * loses nothing, in receive-and-delete mode either: what came meanwhile, or was about to be given, is given by the next call.
+   * loses nothing, in receive-and-delete mode either: the next call gives what came meanwhile, or was about to be given.
    *
    * @example
    * ```ts
@@ -220,8 +220,8 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    *
    * Fails with MessageNotFoundError (`missing`) where one is not there, not deferred or locked, with InvalidOptionError
    * where a number is no sequence number, and with the errors of connecting. Interrupted, it
-   * leaves them deferred; in receive-and-delete mode the broker may have forgotten them then, and this receiver gives them to
-   * the next call that asks for them.
+   * leaves them deferred; in receive-and-delete mode the broker may have forgotten them then, and this receiver gives them
+   * to the next call that asks for them.
    *
    * @example
    * ```ts
@@ -248,10 +248,10 @@ export interface Settling<out Err> {
    * Settles a message and waits for the broker's answer.
    *
    * Fails with MessageLockLostError where the lock is over (in a session with SessionLockLostError, also where its link is
-   * lost), with MessageAlreadySettled where it was settled before (nothing goes to the wire), with InvalidOptionError where another receiver received it, with MessageEncodeError where a
-   * property cannot be encoded, and with OperationTimeoutError (`outcome: "unknown"`) where no answer came. Interrupting
-   * it does not take the settlement back. `Settlement.retryAfter` sends a copy first, and fails as a send does: then the
-   * message is not settled.
+   * lost), with MessageAlreadySettled where it was settled before (nothing goes to the wire), with InvalidOptionError where
+   * another receiver received it, with MessageEncodeError where a property cannot be encoded, and with
+   * OperationTimeoutError (`outcome: "unknown"`) where no answer came. Interrupting it does not take the settlement back.
+   * `Settlement.retryAfter` sends a copy first, and fails as a send does: then the message is not settled.
    *
    * @example
    * ```ts
@@ -554,8 +554,8 @@ const requester = (input: ServiceBusEntity.Receivable<unknown> | string) => {
  *
  * A handler that succeeds with nothing completes its message. One that fails, or interrupts itself, has its message
  * abandoned and ends the stream so; handle errors in the handler to keep the stream going. What is in flight when the stream
- * is interrupted is released with the receiver's scope. The stream fails where a settlement does, and with InvalidOptionError
- * where `concurrency` is less than 1.
+ * is interrupted is released with the receiver's scope. The stream fails where a settlement does, and with
+ * InvalidOptionError where `concurrency` is less than 1.
  *
  * @example
  * ```ts

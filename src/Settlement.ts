@@ -150,8 +150,8 @@ export const defer = (options?: { readonly properties?: Properties | undefined }
 
 /**
  * Moves the message to the dead-letter sub-queue. `reason` and `description` arrive there as `deadLetterReason` and
- * `deadLetterErrorDescription`. The service takes 4096 characters of each: what is longer, the trace of a stack say, is cut to
- * that, between characters, and a warning in the log says so once for each settlement.
+ * `deadLetterErrorDescription`. The service takes 4096 characters of each: what is longer, the trace of a stack say, is cut
+ * to that, between characters, and a warning in the log says so once for each settlement.
  *
  * In a processor a dead letter that cannot be written is dead-lettered with what can be: reason and description stay, and
  * properties that no message may have are left out with a warning.
@@ -200,9 +200,9 @@ export const deadLetter = (options?: {
  * comes again and its second copy has the same id, which an entity with duplicate detection drops. On others it is then
  * there twice; it is never lost.
  *
- * Queues only: what is sent to a topic goes to all of its subscriptions, and nothing can be sent to a sub-queue. There it fails
- * with NotSupportedError, and with InvalidOptionError where the delay is infinite or none, before anything is on the wire. The
- * credential needs the Send right.
+ * Queues only: what is sent to a topic goes to all of its subscriptions, and nothing can be sent to a sub-queue. There it
+ * fails with NotSupportedError, and with InvalidOptionError where the delay is infinite or none, before anything is on the
+ * wire. The credential needs the Send right.
  *
  * @example
  * ```ts
@@ -229,7 +229,9 @@ export const retryAfter = (delay: Duration.Input | Schedule.Schedule<unknown>): 
 
 const units = new Set(["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"])
 
-/** What is no duration becomes an infinite one, so that the settlement is refused. `Duration` takes `NaN` and `{}` for zero. */
+/**
+ * What is no duration becomes an infinite one, so that the settlement is refused. `Duration` takes `NaN` and `{}` for zero.
+ */
 const durationOf = (input: Duration.Input): Duration.Duration => {
   try {
     const keys = typeof input === "object" && !Duration.isDuration(input) && !Array.isArray(input)

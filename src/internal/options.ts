@@ -3,8 +3,8 @@
  * error of what is out of range.
  *
  * Options and lists may be values of any kind, and their getters and proxies may throw: what cannot be read is refused as an
- * option that is out of range. Public declarations name the types here, so this module imports nothing whose own declarations
- * need more than Effect's.
+ * option that is out of range. Public declarations name the types here, so this module imports nothing whose own
+ * declarations need more than Effect's.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -27,9 +27,9 @@ export interface ReceiveOptions {
   /** The most messages to give, 1 to 5000. 1 by default. */
   readonly max?: number | undefined
   /**
-   * How long to wait for the first message, 60 seconds by default: whatever keeps it away, also another call of this receiver,
-   * a service that throttles the client, or a link that is attached again (which goes on, for the next call). The latter two may
-   * take a second in any case. Where tries failed until then, the last one's error is the answer.
+   * How long to wait for the first message, 60 seconds by default: whatever keeps it away, also another call of this
+   * receiver, a service that throttles the client, or a link that is attached again (which goes on, for the next call). The
+   * latter two may take a second in any case. Where tries failed until then, the last one's error is the answer.
    */
   readonly maxWait?: Duration.Input | undefined
   /** How long to wait for more after the first one; by default not at all: what the broker has by then is given. */

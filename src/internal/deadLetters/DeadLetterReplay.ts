@@ -2,10 +2,10 @@
  * Sending dead letters again: each is received under a lock, its copy is sent, and once the broker has accepted the copy the
  * letter is completed.
  *
- * At-least-once: a letter is never without one of the two. Its copy has the same message id however often it is sent, so that
- * an entity with duplicate detection drops the second one. What stays is kept locked until the scope closes, or it would come
- * again and again; what comes again all the same is known by its sequence number. Only letters that were there at the start
- * are replayed, which bounds the work even where every copy is dead-lettered at once.
+ * At-least-once: a letter is never without one of the two. Its copy has the same message id however often it is sent, so
+ * that an entity with duplicate detection drops the second one. What stays is kept locked until the scope closes, or it
+ * would come again and again; what comes again all the same is known by its sequence number. Only letters that were there
+ * at the start are replayed, which bounds the work even where every copy is dead-lettered at once.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

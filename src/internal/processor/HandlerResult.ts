@@ -63,8 +63,8 @@ export const isOpen = (job: Job<unknown>): boolean => job.state === "open"
 export const isHeld = ({ delivery }: Job<unknown>): boolean => delivery.holder.isUnsettled(delivery)
 
 /**
- * Where a settlement comes from: the handler, `onFailure`, or the processor itself, where neither gave one that can be made. Each
- * is asked once for a delivery, so that none is asked without end.
+ * Where a settlement comes from: the handler, `onFailure`, or the processor itself, where neither gave one that can be
+ * made. Each is asked once for a delivery, so that none is asked without end.
  */
 type Source = "handler" | "onFailure" | "processor"
 
@@ -208,8 +208,8 @@ export class ResultSettler<A, E> {
   }
 
   /**
-   * A settlement that was refused. Those of its messages for which it can never be made, and which are still ours, are settled
-   * otherwise: run again, their handler would say the same.
+   * A settlement that was refused. Those of its messages for which it can never be made, and which are still ours, are
+   * settled otherwise: run again, their handler would say the same.
    */
   private settleImpossible(
     jobs: ReadonlyArray<Job<A>>,

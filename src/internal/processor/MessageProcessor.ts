@@ -387,7 +387,9 @@ export class MessageProcessor<A, E, R> implements Running {
     this.idle.note(this.active.size + (this.isStuck ? 0 : this.waiting.length + this.unseen) > 0)
   }
 
-  /** Completes once nothing was to do for so many milliseconds on end, all that may be taken is done with, or one is stuck. */
+  /**
+   * Completes once nothing was to do for so many milliseconds on end, all that may be taken is done with, or one is stuck.
+   */
   idleFor(millis: number): Effect.Effect<void> {
     const { idle } = this
     return Effect.suspend(() => {

@@ -1,7 +1,7 @@
 /**
- * The last step of an operation that takes something for its caller: what was taken is handed to the caller, or is put back where
- * the caller's fiber is interrupted before it has it. A fiber yields after so many operations, and one that is interrupted there
- * drops what it was about to return.
+ * The last step of an operation that takes something for its caller: what was taken is handed to the caller, or is put back
+ * where the caller's fiber is interrupted before it has it. A fiber yields after so many operations, and one that is
+ * interrupted there drops what it was about to return.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -15,9 +15,9 @@ const isNearYield = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
   fiber.currentOpCount + few >= fiber.cache.maxOpsBeforeYield
 
 /**
- * Gives what was taken to the caller, or calls `giveBack` where taking fails, or the fiber is interrupted before. A fiber that is
- * about to yield does so first, while what it took can still go back; from then on none is due up to the caller. An operation
- * must end with it.
+ * Gives what was taken to the caller, or calls `giveBack` where taking fails, or the fiber is interrupted before. A fiber
+ * that is about to yield does so first, while what it took can still go back; from then on none is due up to the caller. An
+ * operation must end with it.
  */
 export const run = <A, E, R>(
   take: Effect.Effect<A, E, R>,

@@ -1,6 +1,6 @@
 /**
- * Work that runs while the lock of its message or session is kept, and is interrupted where the lock is lost; and how such a lock
- * stands and changes.
+ * Work that runs while the lock of its message or session is kept, and is interrupted where the lock is lost; and how such
+ * a lock stands and changes.
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"

@@ -79,7 +79,9 @@ const sectionsOrFailure = (self: Requester, bytes: Buffer): Result.Result<Sectio
   }
 }
 
-/** A peeked message with its body; a MessageDecodeError where that does not decode. Without a codec the body is undefined. */
+/**
+ * A peeked message with its body; a MessageDecodeError where that does not decode. Without a codec the body is undefined.
+ */
 const peeked = <A>(
   self: Requester,
   sections: Sections,

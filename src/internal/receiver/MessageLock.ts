@@ -1,6 +1,6 @@
 /**
- * The lock of a message as far as this program knows of it: how long it lasts, by the monotonic clock since the message came, and
- * how it stands now. That of a session's message is the session's.
+ * The lock of a message as far as this program knows of it: how long it lasts, by the monotonic clock since the message
+ * came, and how it stands now. That of a session's message is the session's.
  */
 import type * as Clock from "effect/Clock"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"

@@ -1,9 +1,9 @@
 /**
- * Takes messages off a receiver: one array for a call of `receive`, or the chunks of a stream. It asks the broker for as many
- * messages as its callers wait for, and keeps the prefetch window filled where there is one.
+ * Takes messages off a receiver: one array for a call of `receive`, or the chunks of a stream. It asks the broker for as
+ * many messages as its callers wait for, and keeps the prefetch window filled where there is one.
  *
- * A caller that is interrupted, or whose call fails, loses nothing: what was taken for it and not handed to it is back in the
- * inbox, for the next one.
+ * A caller that is interrupted, or whose call fails, loses nothing: what was taken for it and not handed to it is back in
+ * the inbox, for the next one.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"

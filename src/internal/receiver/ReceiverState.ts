@@ -1,8 +1,9 @@
 /**
- * A receiver: its link, which is attached again by the next use after it was lost, the locks of its messages, and what becomes
- * of a delivery: a message for a consumer, or an outcome by the undecodable policy.
+ * A receiver: its link, which is attached again by the next use after it was lost, the locks of its messages, and what
+ * becomes of a delivery: a message for a consumer, or an outcome by the undecodable policy.
  *
- * The same for a receiver and for a session, which makes its own: streams, processors, settlement and lock renewal work on it.
+ * The same for a receiver and for a session, which makes its own: streams, processors, settlement and lock renewal work on
+ * it.
  */
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
@@ -48,8 +49,8 @@ export type Mode = "locked" | "destructive"
 export type MessageOf<D extends Mode, B> = D extends "destructive" ? DestructiveMessage<B> : LockedMessage<B>
 
 /**
- * A receiver. `A` is the body of its messages, `D` its mode, `E` what it fails with where a body does not decode and its policy
- * is to fail, and `L` that its session is lost, where it is that of a session.
+ * A receiver. `A` is the body of its messages, `D` its mode, `E` what it fails with where a body does not decode and its
+ * policy is to fail, and `L` that its session is lost, where it is that of a session.
  */
 export interface ReceiverState<
   out A = unknown,
@@ -131,8 +132,8 @@ export interface HeldSession<out L> {
 }
 
 /**
- * The errors that a receiver can have. Links and nodes serve sessions as well, and their types say so: that a session is lost is
- * said of sessions only.
+ * The errors that a receiver can have. Links and nodes serve sessions as well, and their types say so: that a session is
+ * lost is said of sessions only.
  */
 export const lossOf = <L extends SessionLockLostError, B, Err, R>(
   _self: Requester<L>,

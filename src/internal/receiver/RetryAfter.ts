@@ -1,6 +1,6 @@
 /**
- * `Settlement.retryAfter`, trying a message again later: a copy of it goes to its own queue, to be enqueued after a delay, and once the broker has
- * accepted the copy the original is completed.
+ * `Settlement.retryAfter`, trying a message again later: a copy of it goes to its own queue, to be enqueued after a delay,
+ * and once the broker has accepted the copy the original is completed.
  *
  * At-least-once: a message is never without one of the two. If the program dies between the steps, the original comes again
  * and sends a copy with the same message id, which an entity with duplicate detection drops. The sending link is attached by

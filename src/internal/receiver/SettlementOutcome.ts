@@ -1,8 +1,8 @@
 /**
  * The AMQP outcome of a settlement, checked as messages are, before anything is on the wire.
  *
- * Reason and description of a dead letter are truncated to what the service takes: a caller that dead-letters with a stack trace
- * wants the message out of the way, not an error.
+ * Reason and description of a dead letter are truncated to what the service takes: a caller that dead-letters with a stack
+ * trace wants the message out of the way, not an error.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -365,8 +365,8 @@ const settlementOf = (outcome: Outcome): Settlement => {
 }
 
 /**
- * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `mayBeSettled` says that the link
- * was lost while an answer was awaited: a lock that is gone then may be one that was settled.
+ * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `mayBeSettled` says that
+ * the link was lost while an answer was awaited: a lock that is gone then may be one that was settled.
  */
 export const settleByToken = (
   self: ReceiverState,

@@ -1,6 +1,6 @@
 /**
- * Handles each message of a stream, and settles it as its handler says: through the receiver that received it, which the message
- * knows.
+ * Handles each message of a stream, and settles it as its handler says: through the receiver that received it, which the
+ * message knows.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

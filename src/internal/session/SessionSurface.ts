@@ -1,5 +1,6 @@
 /**
- * The operations that users have of a session: those of a receiver, its lock and its state; and the options of sessions, checked.
+ * The operations that users have of a session: those of a receiver, its lock and its state; and the options of sessions,
+ * checked.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
