@@ -58,6 +58,10 @@ const emulator = [
   ["emulator/broker"],
   ["emulator/security"],
   ["emulator/amqp"],
+  ["emulator/amqp/operations"],
+  ["emulator/amqp/LinkAttach"],
+  ["emulator/amqp/AmqpConnection"],
+  ["emulator/amqp/AmqpServer"],
   ["emulator/http"],
   ["emulator/Controls"],
   ["emulator/Emulator"],
@@ -94,9 +98,8 @@ const importsOf = (module: string): ReadonlyArray<string> =>
 
 const imports = new Map(modules.map((module) => [module, importsOf(module)]))
 
-/** The layer of a module: the module itself, or its folder. The operations of the broker's nodes are a part of its AMQP. */
-const layerOf = (module: string): string =>
-  ranks.flat().includes(module) ? module : dirname(module).replace(/^emulator\/amqp\/operations$/, "emulator/amqp")
+/** The layer of a module: the module itself, or its folder. */
+const layerOf = (module: string): string => ranks.flat().includes(module) ? module : dirname(module)
 
 const rankOf = (module: string): number => ranks.findIndex((layers) => layers.includes(layerOf(module)))
 

@@ -32,6 +32,7 @@ import * as Listener from "./amqp/Listener.ts"
 import * as MemorySocket from "./amqp/MemorySocket.ts"
 import type { IdleLimits } from "./amqp/ServedConnection.ts"
 import { fits } from "./amqp/StoredPayload.ts"
+import { fireAll } from "./amqp/Timeout.ts"
 import * as Broker from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import * as Controls from "./Controls.ts"
@@ -235,7 +236,7 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
         { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
         ...(options.policies ?? [])
       ]
-      const deadlines = yield* DeadlineTimer.make(DeadlineTimer.fireAll)
+      const deadlines = yield* DeadlineTimer.make(fireAll)
       const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
       const idle = {
         link: yield* positive("idle.link", options.idle?.link, idles.link),

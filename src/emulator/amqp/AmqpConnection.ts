@@ -10,7 +10,6 @@ import { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
 import * as FrameGuard from "../../internal/amqp/engine/FrameGuard.ts"
 import type { RheaConnection, RheaContainer, RheaLink, RheaSession } from "../../internal/amqp/engine/rhea.ts"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
-import { timeout } from "../broker/DeadlineTimer.ts"
 import * as Authorization from "../security/Authorization.ts"
 import type { Admitted } from "./Admission.ts"
 import { IdleDetach } from "./IdleDetach.ts"
@@ -19,6 +18,7 @@ import { LinkFinalizers } from "./LinkFinalizers.ts"
 import { ReplyLinks } from "./ManagementNode.ts"
 import * as Sasl from "./Sasl.ts"
 import type { ServedConnection, Server } from "./ServedConnection.ts"
+import { timeout } from "./Timeout.ts"
 
 /** What the service advertises, in milliseconds (Service Bus protocol guide). */
 const idleTimeout = 240_000

@@ -7,7 +7,7 @@
 import * as Result from "effect/Result"
 import * as Authorization from "../security/Authorization.ts"
 import * as NodeAddress from "./NodeAddress.ts"
-import type { Answer, Request } from "./operations/Operation.ts"
+import type { Answer, Request } from "./NodeRequest.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
 
 /** The most bytes of a request. */

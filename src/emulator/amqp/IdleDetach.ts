@@ -5,8 +5,8 @@
  * Each connection has its own; it owns one time-out for each link and two for the connection, and ends them with it.
  */
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
-import { type Timeout, timeout } from "../broker/DeadlineTimer.ts"
 import type { Activity, IdleLimits, ServedConnection } from "./ServedConnection.ts"
+import { type Timeout, timeout } from "./Timeout.ts"
 
 /** The limits of the service. */
 export const limits: IdleLimits = { link: 600_000, connection: 300_000 }

@@ -2,11 +2,11 @@
  * The answer to an attach: which node it names, whether the connection may use it, and what serves it. A refused attach is
  * answered without a terminus and detached with the reason (AMQP 1.0 section 2.6.3).
  *
- * Nothing is attached without a claim: an attach needs the right on its entity, and a link whose claim expires is detached.
+ * A link to an entity, or to its `$management` node, needs a claim with a right on that entity, and is detached when the
+ * claim expires. Links to `$cbs`, where claims are put, and to a coordinator need none.
  */
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
-import { timeout } from "../broker/DeadlineTimer.ts"
 import type * as Authorization from "../security/Authorization.ts"
 import * as ClaimsNode from "./ClaimsNode.ts"
 import * as Coordinator from "./Coordinator.ts"
@@ -17,6 +17,7 @@ import * as Operations from "./operations/Operations.ts"
 import * as OutboundLink from "./OutboundLink.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
 import * as SessionOutboundLink from "./SessionOutboundLink.ts"
+import { timeout } from "./Timeout.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
 

@@ -3,7 +3,8 @@
  * same session (AMQP management, WD 09; Service Bus AMQP request-response guide).
  *
  * A node knows how a request and its answer are written, not what is asked: `$cbs` is answered by ClaimsNode, `$management` by
- * the operations. Each request that is a message is answered once, in the turn in which it came.
+ * the operations. A request that is a message is answered once, in the turn in which it came; where the session has no link
+ * for answers, it is not carried out.
  */
 import * as AmqpValue from "../../AmqpValue.ts"
 import { accepted, type Outcome } from "../../internal/amqp/codec/Outcome.ts"
@@ -12,11 +13,11 @@ import { rawItem } from "../../internal/amqp/codec/verbatim.ts"
 import { Writer } from "../../internal/amqp/codec/Writer.ts"
 import type { DeliveryOwner, IncomingDelivery } from "../../internal/amqp/engine/Delivery.ts"
 import type { RheaLink, RheaSession } from "../../internal/amqp/engine/rhea.ts"
-import { type Answer, refuse, type Request } from "./operations/Operation.ts"
+import { type Answer, refuse, type Request } from "./NodeRequest.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
 
 /** `$cbs` writes its keys with dashes, `$management` in camel case. */
-export type Keys = "dashed" | "camel"
+type Keys = "dashed" | "camel"
 
 const names = {
   dashed: { status: "status-code", description: "status-description", condition: "error-condition" },

@@ -9,11 +9,12 @@ import type { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
 import type { Dispatcher } from "../../internal/amqp/engine/Dispatcher.ts"
 import type { RheaConnection, RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import type { Broker } from "../broker/Broker.ts"
-import type { DeadlineTimer, Timeout } from "../broker/DeadlineTimer.ts"
+import type { DeadlineTimer } from "../broker/DeadlineTimer.ts"
 import type * as Authorization from "../security/Authorization.ts"
 import type { Admission } from "./Admission.ts"
 import type { Conditions } from "./Conditions.ts"
 import type { FaultOperation } from "./Faults.ts"
+import type { Timeout } from "./Timeout.ts"
 
 /** What the broker ends when nothing happens, in milliseconds. */
 export interface IdleLimits {

@@ -1,5 +1,6 @@
 /**
- * The one timer of the broker: any number of deadlines, at most one sleeping fiber.
+ * A timer for any number of deadlines, with at most one sleeping fiber. The broker has one for its messages and sessions, its
+ * AMQP server another for its connections and links.
  *
  * A deadline is a field of the thing that has it, so that setting it again moves it and nothing is left of
  * it once it is cleared: a lock renewed ten thousand times stays one item. The timer is driven by synchronous code and runs on the
@@ -26,28 +27,6 @@ export interface Deadline {
 export const due = -2
 
 /**
- * A deadline that runs a function.
- *
- * @category models
- */
-export interface Timeout extends Deadline {
-  readonly fire: () => void
-}
-
-/** A time-out that is not set yet. @category constructors */
-export const timeout = (fire: () => void): Timeout => ({ at: 0, slot: -1, fire })
-
-/**
- * Runs the functions of time-outs that are due. One of them may clear or move others that are due at the same instant: those
- * do not run.
- *
- * @category mutations
- */
-export const fireAll = (ended: ReadonlyArray<Timeout>): void => {
-  for (const each of ended) if (each.slot === due) each.fire()
-}
-
-/**
  * Deadlines that can be set, moved and cleared; after its scope has closed it does nothing.
  *
  * @category models
@@ -57,7 +36,7 @@ export interface DeadlineTimer<in D extends Deadline> {
   set(d: D, at: number): void
   /** Forgets the deadline of `d`. */
   clear(d: D): void
-  /** How many deadlines are set. */
+  /** How many deadlines are set: for tests, which see by it that nothing is left. */
   readonly size: () => number
 }
 

@@ -6,7 +6,8 @@
  */
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../../AmqpValue.ts"
-import { noContent, type Operation, optional, refuse, required, result } from "./Operation.ts"
+import { refuse } from "../NodeRequest.ts"
+import { noContent, type Operation, optional, required, result } from "./Operation.ts"
 
 /** The most messages that one request deletes (Service Bus quotas, Premium). */
 const mostDeleted = 4000

@@ -6,7 +6,8 @@
  * asks for the active ones, and for pages by the last id.
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
-import { noContent, ok, type Operation, optional, refuse, required } from "./Operation.ts"
+import { refuse } from "../NodeRequest.ts"
+import { noContent, ok, type Operation, optional, required } from "./Operation.ts"
 import { onSessions } from "./SessionRequest.ts"
 
 /**

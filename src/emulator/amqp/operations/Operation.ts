@@ -1,6 +1,6 @@
 /**
- * What an operation of a `$management` node is: its name, the right that it needs, a request and the answer to it. How the
- * fields of a request are read is here too: clients write them as maps or objects, arrays or lists.
+ * What an operation of a `$management` node is: its name, the right that it needs, and how it answers a request. How the fields
+ * of a request are read is here too: clients write them as maps or objects, arrays or lists.
  *
  * An operation owns nothing. It is called with a connection whose claim on the entity has been checked, answers in the same
  * turn, and either does all that was asked or refuses; a FieldProblem that it throws is answered as a wrong argument.
@@ -8,9 +8,9 @@
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../../AmqpValue.ts"
-import type { AmqpError } from "../../../internal/amqp/codec/Outcome.ts"
 import type { Queue, Refusal } from "../../broker/Queue.ts"
 import type { Right } from "../../security/Authorization.ts"
+import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
 
 /** An operation of a `$management` node. */
@@ -23,51 +23,6 @@ export interface Operation {
   readonly isForTopics?: boolean
   readonly run: (connection: ServedConnection, queue: Queue, request: Request) => Answer
 }
-
-/** A request to a node. */
-export interface Request {
-  readonly operation: string
-  readonly properties: Readonly<Record<string, AmqpValue.AmqpValue>>
-  readonly body: AmqpValue.AmqpValue
-  /** The same with the exact type of every value: for what is kept of it. */
-  readonly exactBody: () => AmqpValue.AmqpValue
-}
-
-/** What a node answers. */
-export type Answer =
-  | { readonly status: number; readonly description: string; readonly body?: AmqpValue.AmqpValue }
-  | { readonly status: number; readonly error: AmqpError }
-
-/** The status that goes with a condition (AMQP request-response guide; protocol of the SDKs). */
-const statusOf = (error: AmqpError): number => {
-  switch (error.condition) {
-    case "amqp:not-found":
-    case "com.microsoft:message-not-found":
-      return 404
-    case "com.microsoft:message-lock-lost":
-    case "com.microsoft:session-lock-lost":
-    case "com.microsoft:session-cannot-be-locked":
-      return 410
-    case "amqp:unauthorized-access":
-      return 401
-    case "amqp:resource-limit-exceeded":
-    case "amqp:link:message-size-exceeded":
-      return 403
-    case "amqp:not-implemented":
-      return 501
-    case "amqp:internal-error":
-      return 500
-    case "com.microsoft:server-busy":
-      return 503
-    case "com.microsoft:timeout":
-      return 408
-    default:
-      return 400
-  }
-}
-
-/** The answer of a node that does not do what was asked. */
-export const refuse = (error: AmqpError): Answer => ({ status: statusOf(error), error })
 
 /** The answer of a node that has done what was asked. */
 export const ok = (body?: AmqpValue.AmqpValue): Answer => ({ status: 200, description: "OK", body })

@@ -4,12 +4,13 @@
  * guide). A new operation is a file beside this one and an item of the list.
  */
 import type { Queue } from "../../broker/Queue.ts"
+import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
 import { BatchDeleteMessages } from "./BatchDeleteMessages.ts"
 import { CancelScheduledMessage } from "./CancelScheduledMessage.ts"
 import { GetMessageSessions } from "./GetMessageSessions.ts"
 import { GetSessionState } from "./GetSessionState.ts"
-import { type Answer, FieldProblem, type Operation, refuse, type Request } from "./Operation.ts"
+import { FieldProblem, type Operation } from "./Operation.ts"
 import { PeekMessage } from "./PeekMessage.ts"
 import { ReceiveBySequenceNumber } from "./ReceiveBySequenceNumber.ts"
 import { RenewLock } from "./RenewLock.ts"

@@ -8,7 +8,10 @@
 import { outgoing } from "../StoredPayload.ts"
 import { noContent, ok, type Operation, optional, required } from "./Operation.ts"
 
-/** The most messages in one answer; the client asks again for more. */
+/**
+ * The most messages in one answer; the client asks again for more. No document has the number: it is what users have seen of the
+ * service (azure-sdk-for-python #26643, ServiceBusExplorer #56).
+ */
 const mostPeeked = 250
 
 export const PeekMessage: Operation = {

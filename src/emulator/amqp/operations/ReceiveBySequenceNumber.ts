@@ -7,8 +7,9 @@
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
 import type { Delivery } from "../../broker/Queue.ts"
+import { refuse } from "../NodeRequest.ts"
 import { outgoing } from "../StoredPayload.ts"
-import { type Operation, refuse, required, result } from "./Operation.ts"
+import { type Operation, required, result } from "./Operation.ts"
 import { lostSession, sessionIdOf } from "./SessionRequest.ts"
 
 export const ReceiveBySequenceNumber: Operation = {

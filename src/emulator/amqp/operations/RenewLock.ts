@@ -5,7 +5,8 @@
  * Source: "Message renew lock" of the Service Bus AMQP request-response guide.
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
-import { type Operation, refuse, required, result } from "./Operation.ts"
+import { refuse } from "../NodeRequest.ts"
+import { type Operation, required, result } from "./Operation.ts"
 
 export const RenewLock: Operation = {
   name: "com.microsoft:renew-lock",

@@ -2,10 +2,11 @@
  * `com.microsoft:renew-session-lock`: starts the clock of a session's lock anew and answers when it ends. Refused as
  * `com.microsoft:session-lock-lost` with 410 where this connection does not hold the session.
  *
- * Source: "Session renew lock" of the Service Bus AMQP request-response guide. A file of its own, as every operation.
+ * Source: "Session renew lock" of the Service Bus AMQP request-response guide.
  */
 import * as DateTime from "effect/DateTime"
-import { type Operation, refuse, result } from "./Operation.ts"
+import { refuse } from "../NodeRequest.ts"
+import { type Operation, result } from "./Operation.ts"
 import { onSession } from "./SessionRequest.ts"
 
 export const RenewSessionLock: Operation = onSession(

@@ -6,8 +6,9 @@
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
 import type { IncomingMessage } from "../../broker/Queue.ts"
+import { refuse } from "../NodeRequest.ts"
 import { incoming, QuotaProblem } from "../StoredPayload.ts"
-import { field, type Operation, optional, refuse, result } from "./Operation.ts"
+import { field, type Operation, optional, result } from "./Operation.ts"
 
 export const ScheduleMessage: Operation = {
   name: "com.microsoft:schedule-message",

@@ -7,8 +7,9 @@
 import * as Result from "effect/Result"
 import type { AmqpError } from "../../../internal/amqp/codec/Outcome.ts"
 import type { Queue, Sessions } from "../../broker/Queue.ts"
+import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
-import { type Answer, type Operation, optional, refuse, type Request, required, text } from "./Operation.ts"
+import { type Operation, optional, required, text } from "./Operation.ts"
 
 /** The session of a request. Go names only the link that holds it (azure-sdk-for-go, azservicebus). */
 export const sessionIdOf = (connection: ServedConnection, { body, properties }: Request): string | undefined =>

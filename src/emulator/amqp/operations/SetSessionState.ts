@@ -2,9 +2,10 @@
  * `com.microsoft:set-session-state`: sets the state of a session, or clears it with `null`; its lock runs on. Refused as
  * `com.microsoft:session-lock-lost` with 410 where this connection does not hold the session.
  *
- * Source: "Set session state" of the Service Bus AMQP request-response guide. A file of its own, as every operation.
+ * Source: "Set session state" of the Service Bus AMQP request-response guide.
  */
-import { field, type Operation, refuse, result } from "./Operation.ts"
+import { refuse } from "../NodeRequest.ts"
+import { field, type Operation, result } from "./Operation.ts"
 import { onSession } from "./SessionRequest.ts"
 
 export const SetSessionState: Operation = onSession(

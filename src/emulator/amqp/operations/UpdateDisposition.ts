@@ -8,7 +8,8 @@
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../../AmqpValue.ts"
 import * as Settlement from "../../../Settlement.ts"
-import { field, FieldProblem, ok, type Operation, optional, refuse, type Request, required } from "./Operation.ts"
+import { refuse, type Request } from "../NodeRequest.ts"
+import { field, FieldProblem, ok, type Operation, optional, required } from "./Operation.ts"
 import { lostSession, sessionIdOf } from "./SessionRequest.ts"
 
 export const UpdateDisposition: Operation = {
