@@ -6,7 +6,7 @@ import * as Net from "node:net"
 import { Connection, type Options, type Stats } from "./connection.ts"
 import { serveTcp } from "./tcpFloor.ts"
 
-export interface Broker {
+interface Broker {
   readonly port: number
   readonly tcpPort: number
   readonly stats: (entity: string) => Stats

@@ -34,7 +34,7 @@ export const disposition = (channel: number, receiver: boolean, first: number, l
 }
 
 /** A message as the service sends it: header, four annotations, properties, two application properties, body. */
-export const receivedMessage = (size: number): Buffer => {
+const receivedMessage = (size: number): Buffer => {
   const now = Date.now()
   return codec.encode({
     durable: true,

@@ -121,7 +121,7 @@ const run = <A>(effect: Effect.Effect<A, unknown, Effect.Services<ReturnType<typ
     Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts, { lockDuration: "5 minutes" })] }))
   ))
 
-export const measure = async (locks: number): Promise<Bytes> => {
+const measure = async (locks: number): Promise<Bytes> => {
   const { kept, message } = await run(bare(locks))
   const withLock = await run(fibers(locks, true)) - await run(fibers(locks, false))
   const waiting = await run(inProcessor(Math.min(5000, locks))) - message

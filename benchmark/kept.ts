@@ -55,7 +55,7 @@ const messagesOf = (from: number) =>
     sessionId: `${Math.floor((from + i) / 10)}`
   }))
 
-export const measure = Effect.gen(function*() {
+const measure = Effect.gen(function*() {
   const sender = yield* ServiceBusSender.make(Bytes)
   const receiver = yield* ServiceBusReceiver.make(Bytes)
   const carts = yield* ServiceBusSender.make(Carts)

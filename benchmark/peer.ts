@@ -11,7 +11,7 @@ export interface Job extends Timing {
 }
 
 /** A peer is loaded only where it works: what it loads is part of what it costs. */
-export const programsOf = async (peer: Peer): Promise<Programs> => {
+const programsOf = async (peer: Peer): Promise<Programs> => {
   switch (peer) {
     case "ours":
       return (await import("./peers/ours.ts")).ours

@@ -9,7 +9,7 @@ export interface Sample extends Measured {
 }
 
 /** A row of the JSON output. `ratioToAzure` is null where azure did not run the case. */
-export interface Row {
+interface Row {
   readonly case: Case
   readonly peer: Peer
   readonly size: number
@@ -18,12 +18,12 @@ export interface Row {
   readonly ratioToAzure: number | null
 }
 
-export interface Summary extends Row {
+interface Summary extends Row {
   readonly rssMegabytes: number
   readonly ratios: ReadonlyArray<number>
 }
 
-export const median = (values: ReadonlyArray<number>): number => {
+const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2

@@ -12,7 +12,7 @@ export interface ErrorCondition {
   readonly description?: string | undefined
 }
 
-export interface Context {
+interface Context {
   readonly entity?: string | undefined
   readonly operation?: string | undefined
   readonly cause?: unknown

@@ -23,7 +23,7 @@ export interface Page {
   readonly text: string
 }
 
-export interface Block {
+interface Block {
   readonly page: string
   /** The line of the page on which the code begins, from 1. */
   readonly line: number
@@ -39,7 +39,7 @@ interface Given {
   readonly code: string
 }
 
-export interface Problem {
+interface Problem {
   readonly page: string
   readonly line: number
   readonly error: string

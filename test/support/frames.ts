@@ -14,7 +14,7 @@ import { until } from "./harness.ts"
 import { assert } from "./vitest.ts"
 
 /** The codes of performatives (AMQP 1.0 sections 2.7 and 5.3.3). */
-export const codes = {
+const codes = {
   open: 0x10,
   begin: 0x11,
   attach: 0x12,
@@ -29,7 +29,7 @@ export const codes = {
   outcome: 0x44
 } as const
 
-export type Performative = keyof typeof codes
+type Performative = keyof typeof codes
 
 export interface Frame {
   readonly performative: Performative | "heartbeat" | "header" | "unknown"
@@ -135,7 +135,7 @@ export const stateOf = (state: AmqpValue): { readonly code: number; readonly con
   return { code: Number(state.descriptor), condition: isRejected ? rejection(list[0]).condition : undefined }
 }
 
-export interface Peer {
+interface Peer {
   readonly write: (...bytes: ReadonlyArray<Buffer>) => Effect.Effect<void>
   /** All frames that came, heartbeats left out. */
   readonly frames: ReadonlyArray<Frame>
@@ -205,7 +205,7 @@ export const source = (address: string, filter: AmqpValue = null) =>
   described(0x28, address, null, null, null, null, null, null, filter)
 export const target = (address: string) => described(0x29, address)
 
-export interface Attach {
+interface Attach {
   readonly name?: string
   readonly handle?: number
   readonly channel?: number

@@ -60,7 +60,7 @@ export const both = (suite: (name: Name, layerFor: LayerFor) => unknown): void =
   suite("over TCP", overTcp)
 }
 
-export const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
+const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
 export const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
 export const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
 /** `texts` again, by the bytes of its bodies. */
@@ -79,7 +79,7 @@ type Body<E> = (name: string, effect: () => Effect.Effect<void, E, Services | Sc
   readonly timeout?: number
 }) => void
 
-export interface Tests {
+interface Tests {
   /** A test of both variants: under TestClock in memory, live over TCP. */
   readonly test: Body<unknown>
   /** A test that needs more time than a live clock should give: in memory only. */

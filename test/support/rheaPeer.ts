@@ -13,7 +13,7 @@ import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import * as SasToken from "../../src/internal/namespace/SasToken.ts"
 
 /** A transfer as it came: its tag, and its message. */
-export interface Transferred {
+interface Transferred {
   readonly tag: Buffer
   readonly settled: boolean
   readonly payload: Buffer
@@ -23,7 +23,7 @@ export interface Transferred {
 }
 
 /** What `$cbs` or `$management` answered. */
-export interface Answered {
+interface Answered {
   readonly status: number
   readonly condition: string | undefined
   readonly description: string

@@ -6,7 +6,7 @@
  */
 
 /** How many at a time. */
-export interface Limits {
+interface Limits {
   readonly connections: number
   readonly handshakes: number
 }

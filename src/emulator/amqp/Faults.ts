@@ -8,7 +8,7 @@ import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 export type FaultOperation = "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
 
 /** An error that operations are to be refused with. */
-export interface Fault {
+interface Fault {
   /** In lower case; undefined for every entity. */
   readonly entity: string | undefined
   readonly operation: FaultOperation

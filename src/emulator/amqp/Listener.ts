@@ -18,7 +18,7 @@ import type { Certificate } from "../security/Certificate.ts"
 import type { Admission, Admitted } from "./Admission.ts"
 
 /** How a port is opened. */
-export interface Options {
+interface Options {
   readonly host: string
   readonly port: number
   readonly kind: "tcp" | "tls" | "webSocket"

@@ -11,7 +11,7 @@ import type { RheaConnection } from "../../internal/amqp/engine/rhea.ts"
 import type * as Authorization from "../security/Authorization.ts"
 
 /** What a connection that signs in is checked against, and what is told of it. */
-export interface Options {
+interface Options {
   readonly policies: ReadonlyArray<Authorization.Policy>
   /** The peer has signed in with a key. */
   readonly authenticated: (policy: Authorization.Policy) => void

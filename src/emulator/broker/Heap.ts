@@ -58,13 +58,6 @@ export class Heap<A> {
     if (this.items[slot] === item) this.down(slot, item)
   }
 
-  /** Keeps the elements that the predicate accepts. */
-  filter(keep: (item: A) => boolean): void {
-    const all = this.items
-    this.items = []
-    for (const item of all) if (keep(item)) this.push(item)
-  }
-
   /** Forgets every element. */
   clear(): void {
     this.items = []

@@ -1,6 +1,6 @@
 /**
- * One queue of the embedded broker (or a subscription), and its two dead-letter queues: which messages wait, which are
- * locked, deferred or scheduled, and which have expired.
+ * One queue of the embedded broker (or a subscription, a topic or a dead-letter queue): which messages wait, which are locked,
+ * deferred or scheduled, and which have expired. Queues and subscriptions have two dead-letter queues each.
  *
  * The queue owns its messages and the locks on them; a consumer owns its credit, an attachment only its position among
  * the consumers. A peek-locked message is delivered at least once: it waits again, in its order, when its lock ends

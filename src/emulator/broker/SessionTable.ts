@@ -33,7 +33,7 @@ export interface SessionOwningQueue extends OwningQueue {
  *
  * @category models
  */
-export interface Session extends Due {
+interface Session extends Due {
   readonly id: string
   readonly consumers: Consumers
   /** What was delivered under its lock and is not settled; nothing while there is no holder. */

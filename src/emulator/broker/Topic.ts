@@ -12,7 +12,7 @@ import type { SharedState } from "./SharedState.ts"
  *
  * @category models
  */
-export interface Subscription {
+interface Subscription {
   readonly path: string
   readonly settings: EntitySettings
 }

@@ -55,7 +55,7 @@ interface PeerActivity {
   readsAtUnansweredClose: number
 }
 
-export interface Options {
+interface Options {
   readonly endpoint: Transport.Endpoint
   /** The namespace, which the open frame names also where another host is dialled. */
   readonly hostname: string

@@ -120,7 +120,7 @@ const unanswered = (operation: string, timeout: number, entity?: string): Operat
     ...(entity === undefined ? {} : { entity })
   })
 
-export interface AttachOptions extends Omit<ClientEndpoints.LinkOptions, "name"> {
+interface AttachOptions extends Omit<ClientEndpoints.LinkOptions, "name"> {
   /** Milliseconds. */
   readonly timeout: number
   readonly entity: string

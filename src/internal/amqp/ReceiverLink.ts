@@ -27,7 +27,7 @@ import type { Holder, IncomingDelivery, SettlementWaiter } from "./engine/Delive
 import { rhea } from "./engine/rhea.ts"
 import * as Link from "./Link.ts"
 
-export interface Options {
+interface Options {
   readonly entity: string
   /** Receive-and-delete: the peer sends settled deliveries (AMQP 1.0 section 2.8.2). */
   readonly destructive: boolean
@@ -38,14 +38,14 @@ export interface Options {
 }
 
 /** The session that the peer has locked for a link. */
-export interface GrantedSession {
+interface GrantedSession {
   /** Undefined where it locked none. */
   readonly id: string | undefined
   /** When the lock ends by the peer's clock, in milliseconds since 1970. */
   readonly lockedUntil: number
 }
 
-export type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlementError | undefined) => void
+type OnAnswer = (delivery: IncomingDelivery, error: errorMap.SettlementError | undefined) => void
 
 export interface ReceiverLink extends Holder {
   readonly link: Link.Link

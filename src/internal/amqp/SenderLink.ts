@@ -32,7 +32,7 @@ export interface SenderLink {
   ) => Effect.Effect<void, SendError>
 }
 
-export interface Options {
+interface Options {
   readonly entity: string
   /** Milliseconds for attaching, and for the outcome of what is sent. */
   readonly timeout: number

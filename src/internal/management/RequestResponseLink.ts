@@ -39,7 +39,7 @@ export interface RequestResponseLink {
   ) => Effect.Effect<Response, AttachError>
 }
 
-export interface Options {
+interface Options {
   readonly address: string
   readonly entity: string
   /** Milliseconds for attaching, and for each request. */

@@ -98,7 +98,7 @@ const withProviderErrors = <A>(effect: Effect.Effect<A, unknown>): Effect.Effect
  * The tokens of a client's credential. What a provider gave is used for every claim and on every connection, until it is
  * time for a new one or the service refuses it; and beyond that as long as it is good, where the provider fails.
  */
-export interface Tokens {
+interface Tokens {
   /** A token for an audience. With `isRefresh` one that the provider has given for this purpose, or later. */
   readonly get: (audience: string, isRefresh?: boolean) => Effect.Effect<Token, CredentialError>
   /** Drops a token that the service has refused. */

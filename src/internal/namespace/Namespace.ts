@@ -28,7 +28,7 @@ import * as Claims from "./Claims.ts"
 import * as RecoveringLink from "./RecoveringLink.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
-export interface Options {
+interface Options {
   readonly host: string
   readonly endpoint: Endpoint
   readonly credential: ServiceBusCredential
@@ -44,7 +44,7 @@ export interface Options {
 }
 
 /** What the connection is doing. */
-export type ConnectionState = "disconnected" | "connecting" | "connected"
+type ConnectionState = "disconnected" | "connecting" | "connected"
 
 export interface Namespace {
   readonly options: Options

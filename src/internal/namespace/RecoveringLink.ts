@@ -14,8 +14,6 @@ import { ServiceBusConnectionError } from "../../ServiceBusError.ts"
 export interface RecoveringLink<L, E> {
   /** The link that was opened last, dead or alive. */
   readonly current: () => L
-  /** How often the link was opened. */
-  readonly generation: () => number
   /** The link, opened again where it is lost. Concurrent calls open it once. */
   readonly get: Effect.Effect<L, E | ServiceBusConnectionError>
   /** Fails once its scope is closed: for what does not need the link itself. */
@@ -43,7 +41,6 @@ const recovering = Effect.fnUntraced(
     let isClosed = false
     let currentScope: Scope.Closeable | undefined
     let current: L | undefined
-    let generation = 0
 
     const closeCurrent = Effect.suspend(() => {
       const scope = currentScope
@@ -73,7 +70,6 @@ const recovering = Effect.fnUntraced(
         )
         currentScope = next
         current = link
-        generation++
         return link
       })
     )
@@ -88,7 +84,6 @@ const recovering = Effect.fnUntraced(
     yield* get
     return {
       current: () => current!,
-      generation: () => generation,
       get,
       isOpen: Effect.suspend(() => isClosed ? Effect.fail(closed()) : Effect.void)
     }

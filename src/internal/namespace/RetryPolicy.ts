@@ -58,7 +58,7 @@ const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err =>
   attempts <= 1 || !("attempts" in error) ? error : errorMap.withFields(error, { attempts })
 
 /** What the caller knows of an operation before its first try. */
-export interface RunOptions<in Err> {
+interface RunOptions<in Err> {
   /** An earlier request for the same, whose outcome is unknown. */
   readonly lost?: E.OperationTimeoutError | undefined
   /** Whether an error is the answer whatever an earlier try did: for example that the lock to be renewed is lost. */
@@ -66,7 +66,7 @@ export interface RunOptions<in Err> {
 }
 
 /** A time after which nothing is waited for any more, and what is done instead of an operation that is held back until then. */
-export interface Limit<out A, out Err, out R> {
+interface Limit<out A, out Err, out R> {
   /** Milliseconds of the monotonic clock. */
   readonly until: number
   readonly otherwise: Effect.Effect<A, Err, R>

@@ -24,7 +24,7 @@ export const sign = (options: {
 }
 
 /** The parts of a SAS token. */
-export interface Parts {
+interface Parts {
   /** As it stands in the token: what is signed. */
   readonly encodedResource: string
   readonly resource: string

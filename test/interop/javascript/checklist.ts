@@ -14,7 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { WebSocket } from "ws"
 
 /** Where the broker is. */
-export interface Place {
+interface Place {
   readonly connection: string
   readonly webSocketPort: number
 }

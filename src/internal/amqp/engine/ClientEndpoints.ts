@@ -16,7 +16,7 @@ import {
   type RheaSession
 } from "./rhea.ts"
 
-export interface ConnectionOptions {
+interface ConnectionOptions {
   readonly host: string
   readonly port: number
   /** The name in the open frame. */
@@ -63,7 +63,7 @@ export const makeConnection = (options: ConnectionOptions): PromisedConnection =
 }
 
 /** How a connection ends. */
-export interface ConnectionEnd {
+interface ConnectionEnd {
   /** With an error of the peer, of the engine, or of the protocol. */
   readonly failed: (error: unknown) => void
   /** By a close of the peer, with its error if it gave one. */

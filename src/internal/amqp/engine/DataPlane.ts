@@ -15,9 +15,9 @@ import type { Performative, RheaConnection, RheaError, RheaLink, RheaSession } f
 import { type Attaching, distance, SessionPlane } from "./SessionPlane.ts"
 
 /** Runs a task soon, known to the Scheduler. */
-export type Schedule = (task: () => void) => void
+type Schedule = (task: () => void) => void
 
-export interface Options {
+interface Options {
   readonly schedule: Schedule
   /** Our idle time-out in milliseconds, advertised in the open frame. */
   readonly idleTimeout: number
@@ -35,7 +35,7 @@ export interface Options {
 const emptyFrame = Buffer.from([0, 0, 0, 8, 2, 0, 0, 0])
 
 /** The window that rhea's sessions open for the peer, in transfers. */
-export const sessionBuffer = { incoming: 8192, outgoing: 2048 }
+const sessionBuffer = { incoming: 8192, outgoing: 2048 }
 
 export class DataPlane {
   readonly connection: RheaConnection

@@ -24,7 +24,7 @@ export class Violation extends Error {
   }
 }
 
-export interface Options {
+interface Options {
   /** The largest frame that our open advertises. */
   readonly maxFrameSize: number
   /** `client`: the peer is a server, and opens nothing by itself. */

@@ -37,7 +37,7 @@ interface PendingDisposition {
 }
 
 /** What the plane of a session needs of its connection. */
-export interface Host {
+interface Host {
   readonly writer: Writer
   /** Whether all fields of a performative are written, for peers that read them by position. */
   readonly padded: boolean

@@ -64,7 +64,7 @@ export interface Performative {
   [field: string]: any
 }
 
-export interface RheaFrame {
+interface RheaFrame {
   readonly channel: number
   readonly performative: Performative
 }
@@ -79,8 +79,7 @@ interface EndpointState {
   has_settled(): boolean
 }
 
-export interface RheaTransport {
-  header_sent: unknown
+interface RheaTransport {
   header_received: unknown
   read(bytes: Buffer): number
   write(socket: unknown): void
@@ -173,7 +172,6 @@ export interface RheaLink extends Emitter {
   set_target(fields: object): void
   add_credit(credit: number): void
   drain_credit(): void
-  set_drained(drained: boolean): void
   dispatch(event: string, context: unknown): boolean
   _context(): unknown
   _process(): void
