@@ -68,7 +68,7 @@ inFolder(({ folder, project, tarball }) => {
 
   const esbuild = (...args) =>
     run(bin("esbuild"), ["main.ts", "--bundle", "--platform=node", "--log-level=warning", ...args], user)
-  // Packages in CommonJS ask for Node's modules by require, which an ESM program has not by itself: the README says so.
+  // Packages in CommonJS ask for Node's modules by require, which an ESM program has not by itself: docs/runtimes.md says so.
   const banner =
     "import { createRequire as __createRequire } from \"node:module\"; const require = __createRequire(import.meta.url);"
   esbuild("--format=esm", `--outfile=${join(built, "esbuild.mjs")}`, `--banner:js=${banner}`)
