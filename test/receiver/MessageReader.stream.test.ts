@@ -279,7 +279,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           Stream.runForEach(receiver.messages, (message) => Effect.sync(() => void seen.push(message.body)))
         )
         const refused = yield* receiver.receive({ maxWait: 0 }).pipe(failsWith("InvalidOptionError"))
-        assert.include(refused.message, "a stream has them")
+        assert.include(refused.message, "a stream takes its messages")
         yield* Stream.runDrain(receiver.messages).pipe(failsWith("InvalidOptionError"))
         yield* ServiceBusProcessor.make(receiver, () => Effect.void).pipe(failsWith("InvalidOptionError"))
         yield* emulator.send(Texts, texts(2))

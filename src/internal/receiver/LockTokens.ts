@@ -44,7 +44,7 @@ export const settle = Effect.fnUntraced(function*(
     return yield* new NotSupportedError({
       entity,
       operation: "settleByToken",
-      description: "a retry sends a copy of the message, and by its token alone nobody has it"
+      description: "a retry sends a copy of the message, and a lock token does not give the message"
     })
   }
   const request = namespace.withManagementNode(

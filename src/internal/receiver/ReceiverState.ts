@@ -238,7 +238,7 @@ export const startConsuming = (self: ReceiverState, consumer: Consumer): Effect.
         new InvalidOptionError({
           entity: self.entity.path,
           option: "receiver",
-          expected: `one whose messages nobody takes: a ${self.consumer} has them; make another receiver`
+          expected: `a receiver without a consumer: a ${self.consumer} takes its messages; make another receiver`
         })
       )
     }

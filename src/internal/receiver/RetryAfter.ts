@@ -100,7 +100,7 @@ export const make = Effect.fnUntraced(function*(options: {
               entity: entity.path,
               operation: "settle",
               description:
-                "Settlement.retryAfter sends a copy to the message's own queue; what is sent to a topic goes to all of its subscriptions, and to a sub-queue nobody can send"
+                "Settlement.retryAfter sends a copy to the message's own queue; what is sent to a topic goes to all of its subscriptions, and the service takes no messages for a sub-queue"
             })
           )
         }
