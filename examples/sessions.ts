@@ -37,7 +37,7 @@ const program = Effect.gen(function*() {
       Effect.map((bodies) => `${session.sessionId}: ${bodies.join(" ")}`)
     ))
   const none = yield* ServiceBusSession.useNext(Chats, () => Effect.void, { wait: "100 millis" })
-  yield* Console.log(`${ann}; ${Option.getOrElse(bob, () => "nobody")}; then ${none._tag}`)
+  yield* Console.log(`${ann}; ${Option.getOrElse(bob, () => "no session")}; then ${none._tag}`)
 })
 
 const Broker = Emulator.layer({ entities: [Emulator.entity(Chats)] })

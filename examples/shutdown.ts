@@ -1,4 +1,4 @@
-// Stopping: nothing new is taken, handlers finish within a time, the rest is given back, and the books add up.
+// Stopping: nothing new is taken, handlers finish within a time, the rest is given back, and the report adds up.
 import { Console, Effect, Fiber } from "effect"
 import {
   ServiceBusBody,
@@ -28,7 +28,7 @@ const program = Effect.gen(function*() {
   const emulator = yield* Emulator.Emulator
   const left = (yield* emulator.messages(Tasks)).length
   yield* Console.log(
-    `${report.settled + left} of 20 tasks are done or left, the books ${adds ? "add up" : "are wrong"}`
+    `${report.settled + left} of 20 tasks are done or left, the report ${adds ? "adds up" : "is wrong"}`
   )
 })
 

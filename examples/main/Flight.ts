@@ -1,6 +1,6 @@
 /**
  * A flight, and the queue of flights. The queue takes lines of a file as they are, whatever they hold, and gives each
- * back decoded: a Flight, or what is wrong with the line in a word that the books can count.
+ * back decoded: a Flight, or what is wrong with the line in a word that can be counted.
  */
 import { Data, Result, Schema, type SchemaIssue } from "effect"
 import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
@@ -56,7 +56,7 @@ export const decode = (line: Uint8Array): Result.Result<Flight, BrokenLine> => {
   )
 }
 
-/** Schema says precisely what is wrong; the books want one word for it. */
+/** Schema says precisely what is wrong; the report has one word for it. */
 const reasonOf = (issue: SchemaIssue.Issue, field?: PropertyKey): BrokenLine["reason"] => {
   switch (issue._tag) {
     case "Composite":

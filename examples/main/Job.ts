@@ -1,18 +1,18 @@
 /**
- * The job: a day of flights goes through a queue. A sender streams the file in, workers take the messages off, a clerk
- * reads the dead-letter queue, and in the end the books must add up. It needs a client and a file system and does not
- * care which: the embedded broker and a real namespace are two layers.
+ * The job: a day of flights goes through a queue. A sender streams the file in, workers take the messages off, another
+ * processor counts and removes the dead letters, and in the end the counts must add up. It needs a client and a file system
+ * and does not care which: the embedded broker and a real namespace are two layers.
  */
 import { Clock, Effect } from "effect"
 import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import { randomUUID } from "node:crypto"
 import type { Airport } from "./Airports.ts"
-import * as Books from "./Books.ts"
-import * as Crew from "./Crew.ts"
 import * as Flight from "./Flight.ts"
 import * as handlers from "./handlers.ts"
+import * as JobCounts from "./JobCounts.ts"
 import * as plainPass from "./plainPass.ts"
 import { Progress } from "./Progress.ts"
+import * as RunProcessor from "./RunProcessor.ts"
 import { sendFile } from "./sending.ts"
 
 export interface Options extends handlers.Special {
@@ -30,37 +30,37 @@ export interface Options extends handlers.Special {
 
 export interface Report {
   readonly end: "done" | "stopped" | "stalled" | "failed"
-  readonly books: Books.Books
+  readonly counts: JobCounts.JobCounts
   readonly airports: ReadonlyArray<Airport>
   /** What does not add up. */
   readonly problems: ReadonlyArray<string>
 }
 
 /** How many messages are in work at a time. */
-const workers = 32
+const concurrency = 32
 
 export const run = Effect.fnUntraced(function*(options: Options) {
   const progress = yield* Progress
   const clock = yield* Clock.Clock
-  const ledger = new Books.Ledger()
-  const { delays, handler } = handlers.worker(options, ledger)
+  const counter = new JobCounts.JobCounter()
+  const { delays, handler } = handlers.worker(options, counter)
   const problems: Array<string> = []
   const id = randomUUID()
 
   const end = yield* Effect.gen(function*() {
     const queue = Flight.queue(options.queue)
     const sender = yield* ServiceBusSender.make(queue)
-    const crew = yield* Crew.make(yield* ServiceBusReceiver.make(queue), {
+    const workers = yield* RunProcessor.make(yield* ServiceBusReceiver.make(queue), {
       run: id,
-      concurrency: workers,
+      concurrency,
       prefetch: 256,
       handler
     })
-    const clerk = yield* Crew.make(yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(queue)), {
+    const deadLetters = yield* RunProcessor.make(yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(queue)), {
       run: id,
-      concurrency: workers,
-      prefetch: workers,
-      handler: handlers.clerk(ledger)
+      concurrency,
+      prefetch: concurrency,
+      handler: handlers.countDeadLetter(counter)
     })
 
     yield* options.ready
@@ -68,73 +68,73 @@ export const run = Effect.fnUntraced(function*(options: Options) {
     const started = now()
     let [then, finished] = [started, 0]
 
-    /** Brings the books up to date. */
+    /** Brings the counts up to date. */
     const look = Effect.gen(function*() {
-      const counts = yield* crew.counts
-      ledger.completed = counts.completed
-      ledger.rejected = counts.deadLettered
-      ledger.renewals = counts.renewals
-      ledger.uncertain = counts.lockLost + counts.unsettled
-      ledger.foreign = counts.foreign + (yield* clerk.counts).foreign
+      const processed = yield* workers.counts
+      counter.completed = processed.completed
+      counter.rejected = processed.deadLettered
+      counter.renewals = processed.renewals
+      counter.uncertain = processed.lockLost + processed.unsettled
+      counter.foreign = processed.foreign + (yield* deadLetters.counts).foreign
       const time = now()
-      ledger.seconds = time - started
-      const { books } = ledger
-      if (Books.finished(books) > finished) ledger.busySeconds += time - then
-      finished = Books.finished(books)
+      counter.seconds = time - started
+      const { counts } = counter
+      if (JobCounts.finished(counts) > finished) counter.busySeconds += time - then
+      finished = JobCounts.finished(counts)
       then = time
-      return books
+      return counts
     })
 
     /** Tells the person, and ends when nothing has happened for too long. */
     const watch = Effect.gen(function*() {
       let [signs, alive] = ["", 0]
       for (;;) {
-        const books = yield* look
+        const counts = yield* look
         const before = signs
-        signs = [books.read, Books.finished(books), books.redelivered, books.renewals].join()
-        if (signs !== before) alive = books.seconds
-        else if (books.seconds - alive > options.patience) {
+        signs = [counts.read, JobCounts.finished(counts), counts.redelivered, counts.renewals].join()
+        if (signs !== before) alive = counts.seconds
+        else if (counts.seconds - alive > options.patience) {
           problems.push(`nothing happened for ${options.patience} seconds`)
           return "stalled" as const
         }
-        yield* progress.show(books, options.size)
+        yield* progress.show(counts, options.size)
         yield* Effect.sleep("20 millis")
       }
     })
 
     const settled = Effect.repeat(Effect.andThen(Effect.sleep("10 millis"), look), {
-      until: (books) => Books.open(books) === 0
+      until: (counts) => JobCounts.open(counts) === 0
     })
 
-    const work = sendFile({ file: options.file, run: id, sender, ledger }).pipe(
+    const work = sendFile({ file: options.file, run: id, sender, counter }).pipe(
       Effect.andThen(settled),
       Effect.as("done" as const)
     )
     const stop = Effect.as(options.stop, "stopped" as const)
-    const end = yield* Effect.raceAllFirst([work, stop, watch, crew.join, clerk.join]).pipe(
-      // What was done until then is in the books all the same.
+    const end = yield* Effect.raceAllFirst([work, stop, watch, workers.join, deadLetters.join]).pipe(
+      // What was done until then is counted all the same.
       Effect.catch((error) => {
         problems.push(error.message)
         return Effect.succeed("failed" as const)
       })
     )
     yield* progress.end(end)
-    yield* crew.end
-    // The clerk has still to see what the workers rejected last.
+    yield* workers.end
+    // What the workers dead-lettered last has still to be counted.
     yield* Effect.repeat(Effect.andThen(Effect.sleep("10 millis"), look), {
-      until: (books) => Books.sum(books.deadLettered) >= books.rejected
+      until: (counts) => JobCounts.sum(counts.deadLettered) >= counts.rejected
     }).pipe(Effect.timeoutOption("5 seconds"))
-    yield* clerk.end
+    yield* deadLetters.end
     yield* look
     return end
   }).pipe(Effect.scoped)
 
   const airports = delays.ranking()
   const whole = end === "done" || end === "stalled"
-  problems.push(...Books.problems(ledger.books, { whole }))
+  problems.push(...JobCounts.problems(counter.counts, { whole }))
   if (whole) {
-    const plain = yield* plainPass.make({ file: options.file, poison: options.poison, refused: ledger.refusedLines })
-    problems.push(...Books.differences(ledger.books, airports, plain))
+    const plain = yield* plainPass.make({ file: options.file, poison: options.poison, refused: counter.refusedLines })
+    problems.push(...JobCounts.differences(counter.counts, airports, plain))
   }
-  return { end, books: ledger.books, airports, problems } satisfies Report
+  return { end, counts: counter.counts, airports, problems } satisfies Report
 })

@@ -1,11 +1,11 @@
 /**
- * The books of a run: what was read, what became of it, and whether that adds up. A Ledger is written to while the job
- * runs; Books are what it says at one moment, as data.
+ * The counts of a run: what was read, what became of it, and whether that adds up. A JobCounter is written to while the
+ * job runs; JobCounts are its values at one moment, as data.
  */
 import type { Airport } from "./Airports.ts"
 import type { PlainPass } from "./plainPass.ts"
 
-export interface Books {
+export interface JobCounts {
   /** Lines of the file. */
   readonly read: number
   /** Bytes of these lines. */
@@ -38,12 +38,12 @@ export const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((total, count) => total + count, 0)
 
 /** Messages with an end: completed or dead-lettered. */
-export const finished = (books: Books): number => books.completed + sum(books.deadLettered)
+export const finished = (counts: JobCounts): number => counts.completed + sum(counts.deadLettered)
 
 /** Messages that are still in the queue, or in work. */
-export const open = (books: Books): number => books.sent - finished(books)
+export const open = (counts: JobCounts): number => counts.sent - finished(counts)
 
-export class Ledger {
+export class JobCounter {
   read = 0
   bytes = 0
   sent = 0
@@ -68,9 +68,9 @@ export class Ledger {
     this.deadLettered[reason] = (this.deadLettered[reason] ?? 0) + 1
   }
 
-  get books(): Books {
-    const { refusedLines: _, ...books } = this
-    return { ...books, refused: { ...this.refused }, deadLettered: { ...this.deadLettered } }
+  get counts(): JobCounts {
+    const { refusedLines: _, ...counts } = this
+    return { ...counts, refused: { ...this.refused }, deadLettered: { ...this.deadLettered } }
   }
 }
 
@@ -78,29 +78,29 @@ const differ = (a: string, count: number, b: string, other: number): ReadonlyArr
   count === other ? [] : [`${a} ${count}, but ${b} ${other}`]
 
 /**
- * What does not add up in the books of a run; nothing where all is well. Where it was stopped, it is no `whole` run and
+ * What does not add up in the counts of a run; nothing where all is well. Where it was stopped, it is no `whole` run and
  * messages may be left in the queue.
  */
-export const problems = (books: Books, options: { readonly whole: boolean }): ReadonlyArray<string> => [
-  ...differ("read", books.read, "sent + refused =", books.sent + sum(books.refused)),
-  ...(options.whole || open(books) < 0
-    ? differ("sent", books.sent, "completed + dead-lettered =", finished(books))
+export const problems = (counts: JobCounts, options: { readonly whole: boolean }): ReadonlyArray<string> => [
+  ...differ("read", counts.read, "sent + refused =", counts.sent + sum(counts.refused)),
+  ...(options.whole || open(counts) < 0
+    ? differ("sent", counts.sent, "completed + dead-lettered =", finished(counts))
     : []),
-  ...(sum(books.deadLettered) >= books.rejected
+  ...(sum(counts.deadLettered) >= counts.rejected
     ? []
-    : [`the workers rejected ${books.rejected}, but the dead-letter queue had ${sum(books.deadLettered)}`])
+    : [`the workers rejected ${counts.rejected}, but the dead-letter queue had ${sum(counts.deadLettered)}`])
 ]
 
 /** Where the day of the workers and the plain pass over the same file disagree. */
 export const differences = (
-  books: Books,
+  counts: JobCounts,
   airports: ReadonlyArray<Airport>,
   plain: PlainPass
 ): ReadonlyArray<string> => {
   const expected = new Map(plain.airports.map((airport) => [airport.airport, airport]))
   const found = new Set(airports.map(({ airport }) => airport))
   return [
-    ...differ("completed", books.completed, "the plain pass finds", plain.flights),
+    ...differ("completed", counts.completed, "the plain pass finds", plain.flights),
     ...airports.flatMap(({ airport, flights, minutes }) => {
       const other = expected.get(airport)
       return other?.flights === flights && other.minutes === minutes

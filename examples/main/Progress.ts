@@ -3,11 +3,11 @@
  * elsewhere, or nothing.
  */
 import { Context, Effect, Layer } from "effect"
-import { type Books, finished, open, sum } from "./Books.ts"
+import { finished, type JobCounts, open, sum } from "./JobCounts.ts"
 
 export class Progress extends Context.Service<Progress, {
   /** Called often; shows when it is time. `size` is the size of the file. */
-  readonly show: (books: Books, size: number) => Effect.Effect<void>
+  readonly show: (counts: JobCounts, size: number) => Effect.Effect<void>
   /** Called once, before the last handlers finish. */
   readonly end: (end: string) => Effect.Effect<void>
 }>()("examples/Progress") {}
@@ -23,20 +23,20 @@ export interface Output {
 
 const count = (n: number): string => n.toLocaleString("en-US")
 
-const text = (books: Books): string =>
+const text = (counts: JobCounts): string =>
   [
-    `${count(books.sent)} sent`,
-    `${count(books.completed)} completed`,
-    `${count(sum(books.deadLettered))} dead-lettered`,
-    `${count(open(books))} open`,
-    ...(books.redelivered === 0 ? [] : [`${count(books.redelivered)} redelivered`]),
-    ...(books.renewals === 0 ? [] : [`lock renewals ${count(books.renewals)}`]),
-    ...(books.foreign === 0 ? [] : [`${count(books.foreign)} of others`])
+    `${count(counts.sent)} sent`,
+    `${count(counts.completed)} completed`,
+    `${count(sum(counts.deadLettered))} dead-lettered`,
+    `${count(open(counts))} open`,
+    ...(counts.redelivered === 0 ? [] : [`${count(counts.redelivered)} redelivered`]),
+    ...(counts.renewals === 0 ? [] : [`lock renewals ${count(counts.renewals)}`]),
+    ...(counts.foreign === 0 ? [] : [`${count(counts.foreign)} of others`])
   ].join(", ")
 
-const bar = (books: Books, size: number): string => {
-  const read = Math.min(1, books.bytes / size)
-  const done = books.read === 0 ? 0 : read * (finished(books) + sum(books.refused)) / books.read
+const bar = (counts: JobCounts, size: number): string => {
+  const read = Math.min(1, counts.bytes / size)
+  const done = counts.read === 0 ? 0 : read * (finished(counts) + sum(counts.refused)) / counts.read
   const full = Math.floor(done * 10)
   return `[${"#".repeat(full)}${"-".repeat(10 - full)}] ${String(Math.floor(done * 100)).padStart(3)}%`
 }
@@ -49,14 +49,14 @@ export const layer = (out: Output): Layer.Layer<Progress> =>
     const terminal = out.isTTY === true && process.env["TERM"] !== "dumb"
     const interval = terminal ? 0.1 : 1
     let due = interval
-    const show = (books: Books, size: number) =>
+    const show = (counts: JobCounts, size: number) =>
       Effect.sync(() => {
-        if (books.seconds < due) return
-        due = books.seconds + interval
+        if (counts.seconds < due) return
+        due = counts.seconds + interval
         const line = terminal
           // A line that wraps could not be drawn over.
-          ? `\r\x1b[K${`${bar(books, size)}  ${text(books)}`.slice(0, (out.columns ?? 80) - 1)}`
-          : `${books.seconds.toFixed(0).padStart(4)} s  ${text(books)}\n`
+          ? `\r\x1b[K${`${bar(counts, size)}  ${text(counts)}`.slice(0, (out.columns ?? 80) - 1)}`
+          : `${counts.seconds.toFixed(0).padStart(4)} s  ${text(counts)}\n`
         out.write(line)
       })
     const end = (how: string) =>

@@ -1,6 +1,6 @@
 /**
  * A processor for the messages of one run on a queue that may be shared: what others have put there is held and handed
- * back when the crew ends, at the price of one delivery. A held message does not take a worker away.
+ * back when the processor ends, at the price of one delivery. A held message does not take a worker away.
  */
 import { Data, Deferred, Effect } from "effect"
 import { type ServiceBusError, ServiceBusProcessor, type ServiceBusReceiver, Settlement } from "effect-service-bus"
@@ -18,7 +18,7 @@ export class QueueInUse extends Data.TaggedError("QueueInUse")<{ readonly entity
   }
 }
 
-export interface Crew {
+export interface RunProcessor {
   readonly counts: Effect.Effect<ServiceBusProcessor.Counts & { readonly foreign: number }>
   /** Takes no more messages, lets handlers finish, and hands back what is not finished in time. */
   readonly end: Effect.Effect<void>
@@ -69,5 +69,5 @@ export const make = Effect.fnUntraced(function*<A, E, R>(
     counts: Effect.map(processor.counts, (counts) => ({ ...counts, foreign })),
     end,
     join: Effect.raceFirst(processor.join, Deferred.await(inUse))
-  } satisfies Crew
+  } satisfies RunProcessor
 })

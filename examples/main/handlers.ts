@@ -1,12 +1,12 @@
 /**
- * What is done with a message: by a worker, in the queue, and by the clerk, in the dead-letter queue. What a handler
+ * What is done with a message: by a worker, in the queue, and in the dead-letter queue. What a handler
  * knows to be wrong it settles itself; what it does not know goes on as a typed failure, and the processor abandons.
  */
 import { Data, type Duration, Effect, Result } from "effect"
 import { type ServiceBusMessage, Settlement } from "effect-service-bus"
 import { Delays } from "./Airports.ts"
-import type { Ledger } from "./Books.ts"
 import type * as Flight from "./Flight.ts"
+import type { JobCounter } from "./JobCounts.ts"
 
 export interface Special {
   /** The id of a flight whose handler always fails. */
@@ -21,9 +21,9 @@ class DuplicateFlight extends Data.TaggedError("DuplicateFlight")<{ readonly des
 class PoisonFlight extends Data.TaggedError("PoisonFlight")<{ readonly id: string }> {}
 
 /** The handler of the workers, and the delays that they have learned from all flights. */
-export const worker = ({ poison, slow, slowFor }: Special, ledger: Ledger) => {
+export const worker = ({ poison, slow, slowFor }: Special, counter: JobCounter) => {
   const delays = new Delays()
-  // Whoever recognises duplicates remembers every id: this is what grows with the file.
+  // To recognise duplicates every id is remembered: this is what grows with the file.
   const seen = new Map<string, { readonly sequenceNumber: bigint; counted: boolean }>()
 
   // Deliveries are at least once: the same message again is not a duplicate, another message with the same id is.
@@ -44,7 +44,7 @@ export const worker = ({ poison, slow, slowFor }: Special, ledger: Ledger) => {
       line: Result.Result<Flight.Flight, Flight.BrokenLine>,
       message: ServiceBusMessage.LockedMessage<unknown>
     ) {
-      if (message.deliveryCount > 0) ledger.redelivered++
+      if (message.deliveryCount > 0) counter.redelivered++
       const { delay, id, origin } = yield* Effect.fromResult(line)
       const record = yield* Effect.fromResult(recognise(id, message.sequenceNumber))
       if (id === poison) return yield* new PoisonFlight({ id })
@@ -63,13 +63,13 @@ export const worker = ({ poison, slow, slowFor }: Special, ledger: Ledger) => {
   return { delays, handler }
 }
 
-/** The handler of the clerk: a dead letter goes into the books once, and out of the queue. */
-export const clerk = (ledger: Ledger) => {
+/** The handler of dead letters: each is counted once, and removed from the queue. */
+export const countDeadLetter = (counter: JobCounter) => {
   const seen = new Set<bigint>()
   return (_: unknown, message: ServiceBusMessage.LockedMessage<unknown>) =>
     Effect.sync(() => {
       if (seen.has(message.sequenceNumber)) return
       seen.add(message.sequenceNumber)
-      ledger.deadLetter(message.deadLetterReason ?? "no reason")
+      counter.deadLetter(message.deadLetterReason ?? "no reason")
     })
 }

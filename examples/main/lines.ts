@@ -87,10 +87,10 @@ class Splitter {
 
   private keep(part: Uint8Array): void {
     this.size += part.length
-    const room = Math.min(part.length, maxLine - this.kept)
-    if (room <= 0) return
-    this.parts.push(part.subarray(0, room))
-    this.kept += room
+    const left = Math.min(part.length, maxLine - this.kept)
+    if (left <= 0) return
+    this.parts.push(part.subarray(0, left))
+    this.kept += left
   }
 
   private take(): Line {

@@ -23,9 +23,9 @@ Without a file it takes examples/data/flights.ndjson, 20,000 flights and 200 bro
   --help          this text
 
 With SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_QUEUE_NAME it runs against a real namespace.
-Ctrl-C stops it: the workers finish what they have, and the books so far are printed.
+Ctrl-C stops it: the workers finish what they have, and the counts so far are printed.
 
-Exit codes: 0 all is well, 1 the books do not add up or the job failed, 2 wrong usage, 130 stopped by Ctrl-C.`
+Exit codes: 0 all is well, 1 the counts do not add up or the job failed, 2 wrong usage, 130 stopped by Ctrl-C.`
 
 class UsageError extends Data.TaggedError("UsageError")<{ readonly message: string }> {}
 
@@ -108,7 +108,7 @@ const main = Effect.gen(function*() {
 /** Errors that were foreseen are a line for a person; anything else is a bug and shows where. */
 const exitCode = main.pipe(
   Effect.provide(NodeFileSystem.layer),
-  // What the library warns about, a lock that was lost, is in the books.
+  // What the library warns about, a lock that was lost, is counted.
   Effect.provideService(References.MinimumLogLevel, "Error"),
   Effect.catchTag("UsageError", ({ message }) => Effect.as(Console.error(`${message} Try --help.`), 2)),
   Effect.catch((error) => Effect.as(Console.error(`${error.message.split("\n")[0]}`), 1)),

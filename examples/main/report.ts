@@ -1,7 +1,7 @@
 /** The two tables at the end of a run, as text. */
 import { type Airport, mean } from "./Airports.ts"
-import { type Books, finished, open, sum } from "./Books.ts"
 import type { Report } from "./Job.ts"
+import { finished, type JobCounts, open, sum } from "./JobCounts.ts"
 
 const count = (n: number): string => Math.round(n).toLocaleString("en-US")
 
@@ -20,23 +20,23 @@ const table = (title: string, rows: ReadonlyArray<ReadonlyArray<string>>): strin
 const reasons = (counts: Readonly<Record<string, number>>): ReadonlyArray<ReadonlyArray<string>> =>
   Object.entries(counts).toSorted(([a], [b]) => a < b ? -1 : 1).map(([reason, n]) => [`    ${reason}`, count(n)])
 
-export const booksTable = (books: Books): string =>
-  table("The books", [
-    ["lines read", count(books.read)],
-    ["  refused by the sender", count(sum(books.refused))],
-    ...reasons(books.refused),
-    ["  sent", count(books.sent)],
-    ["messages completed", count(books.completed)],
-    ["messages dead-lettered", count(sum(books.deadLettered))],
-    ...reasons(books.deadLettered),
-    ...(open(books) === 0 ? [] : [["messages left in the queue", count(open(books))]]),
-    ["redelivered", count(books.redelivered)],
-    ...(books.uncertain === 0 ? [] : [["locks or answers lost", count(books.uncertain)]]),
-    [books.foreign === 0 ? "lock renewals" : "lock renewals, those of others with them", count(books.renewals)],
-    ...(books.foreign === 0 ? [] : [["messages of others, handed back", count(books.foreign)]]),
-    ["seconds", books.seconds.toFixed(1)],
-    ["  of them finishing messages", books.busySeconds.toFixed(1)],
-    ["messages a second, of these", count(finished(books) / Math.max(books.busySeconds, 0.001))]
+export const countsTable = (counts: JobCounts): string =>
+  table("What became of the lines", [
+    ["lines read", count(counts.read)],
+    ["  refused by the sender", count(sum(counts.refused))],
+    ...reasons(counts.refused),
+    ["  sent", count(counts.sent)],
+    ["messages completed", count(counts.completed)],
+    ["messages dead-lettered", count(sum(counts.deadLettered))],
+    ...reasons(counts.deadLettered),
+    ...(open(counts) === 0 ? [] : [["messages left in the queue", count(open(counts))]]),
+    ["redelivered", count(counts.redelivered)],
+    ...(counts.uncertain === 0 ? [] : [["locks or answers lost", count(counts.uncertain)]]),
+    [counts.foreign === 0 ? "lock renewals" : "lock renewals, those of others with them", count(counts.renewals)],
+    ...(counts.foreign === 0 ? [] : [["messages of others, handed back", count(counts.foreign)]]),
+    ["seconds", counts.seconds.toFixed(1)],
+    ["  of them finishing messages", counts.busySeconds.toFixed(1)],
+    ["messages a second, of these", count(finished(counts) / Math.max(counts.busySeconds, 0.001))]
   ])
 
 export const airportsTable = (airports: ReadonlyArray<Airport>): string =>
@@ -45,15 +45,15 @@ export const airportsTable = (airports: ReadonlyArray<Airport>): string =>
     ...airports.slice(0, 10).map((airport) => [airport.airport, count(airport.flights), mean(airport).toFixed(2)])
   ])
 
-const verdict = ({ end, problems }: Report): string =>
+const conclusion = ({ end, problems }: Report): string =>
   problems.length > 0
     ? [
       end === "failed" ? "The job failed:" : "This does not add up:",
       ...problems.slice(0, 20).map((problem) => `  ${problem}`)
     ].join("\n")
     : end === "stopped"
-    ? "The books add up. The run was stopped, so that they are not compared with a plain pass over the file."
-    : "The books add up, and a plain pass over the file gives the same flights and the same delays."
+    ? "The counts add up. The run was stopped, so that they are not compared with a plain pass over the file."
+    : "The counts add up, and a plain pass over the file gives the same flights and the same delays."
 
 export const report = (report: Report): string =>
-  ["", booksTable(report.books), "", airportsTable(report.airports), "", verdict(report), ""].join("\n")
+  ["", countsTable(report.counts), "", airportsTable(report.airports), "", conclusion(report), ""].join("\n")

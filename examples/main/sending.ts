@@ -1,9 +1,9 @@
 /** The way in: a file becomes messages, one a line, as fast as the workers take them off. */
 import { Effect, Stream } from "effect"
 import { ServiceBusError, type ServiceBusSender } from "effect-service-bus"
-import { type Ledger, open } from "./Books.ts"
-import { runProperty } from "./Crew.ts"
+import { type JobCounter, open } from "./JobCounts.ts"
 import * as lines from "./lines.ts"
+import { runProperty } from "./RunProcessor.ts"
 
 /** The sender waits while more messages than this are in the queue, so that a file of any size fits. */
 const mostOpen = 2000
@@ -12,9 +12,9 @@ export const sendFile = (options: {
   readonly file: string
   readonly run: string
   readonly sender: ServiceBusSender.ServiceBusSender<Uint8Array>
-  readonly ledger: Ledger
+  readonly counter: JobCounter
 }) => {
-  const { file, ledger, run, sender } = options
+  const { file, counter, run, sender } = options
 
   const message = ({ bytes, number }: lines.Line) => ({
     body: bytes,
@@ -33,22 +33,22 @@ export const sendFile = (options: {
 
   const sent = (count: number) =>
     Effect.sync(() => {
-      ledger.sent += count
+      counter.sent += count
     })
 
   const sendOne = (line: lines.Line) =>
     sender.send(message(line)).pipe(
       whileBusy,
       Effect.andThen(sent(1)),
-      Effect.catchTag("MessageSizeExceededError", ({ _tag }) => Effect.sync(() => ledger.refuse(line.number, _tag)))
+      Effect.catchTag("MessageSizeExceededError", ({ _tag }) => Effect.sync(() => counter.refuse(line.number, _tag)))
     )
 
   const sendAll = Effect.fnUntraced(function*(chunk: ReadonlyArray<lines.Line>) {
     const whole = chunk.filter((line) => line.size === line.bytes.length)
-    ledger.read += chunk.length
+    counter.read += chunk.length
     for (const line of chunk) {
-      ledger.bytes += line.size + 1
-      if (line.size > line.bytes.length) ledger.refuse(line.number, "LineTooLong")
+      counter.bytes += line.size + 1
+      if (line.size > line.bytes.length) counter.refuse(line.number, "LineTooLong")
     }
     yield* sender.sendAll(whole.map(message)).pipe(
       whileBusy,
@@ -58,13 +58,14 @@ export const sendFile = (options: {
     )
   })
 
-  const room = Effect.suspend(() => open(ledger.books) > mostOpen ? Effect.sleep("5 millis") : Effect.void).pipe(
-    Effect.repeat({ until: () => open(ledger.books) <= mostOpen })
-  )
+  const fewAreOpen = Effect.suspend(() => open(counter.counts) > mostOpen ? Effect.sleep("5 millis") : Effect.void)
+    .pipe(
+      Effect.repeat({ until: () => open(counter.counts) <= mostOpen })
+    )
 
-  // A stop comes between two chunks: what is being sent has its answer first, or the books would not know about it.
+  // A stop comes between two chunks: what is being sent has its answer first, or it would not be counted.
   return Stream.runForEachArray(
     lines.ofFile(file),
-    (chunk) => Effect.andThen(room, Effect.uninterruptible(sendAll(chunk)))
+    (chunk) => Effect.andThen(fewAreOpen, Effect.uninterruptible(sendAll(chunk)))
   )
 }

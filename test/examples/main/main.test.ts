@@ -5,9 +5,9 @@ import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-s
 import * as Emulator from "effect-service-bus/emulator"
 import { fileURLToPath } from "node:url"
 import { mean } from "../../../examples/main/Airports.ts"
-import * as Books from "../../../examples/main/Books.ts"
 import * as Flight from "../../../examples/main/Flight.ts"
 import * as Job from "../../../examples/main/Job.ts"
+import * as JobCounts from "../../../examples/main/JobCounts.ts"
 import * as lines from "../../../examples/main/lines.ts"
 import * as plainPass from "../../../examples/main/plainPass.ts"
 import * as Progress from "../../../examples/main/Progress.ts"
@@ -78,10 +78,10 @@ const day = [
 it.live("a day: every line is accounted for, and the delays are those of the file", () =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
-    const { airports, books, end, problems } = yield* run(day, { poison: "F5", slow: "F6" })
+    const { airports, counts, end, problems } = yield* run(day, { poison: "F5", slow: "F6" })
     assert.deepStrictEqual(problems, [])
     assert.strictEqual(end, "done")
-    assert.deepInclude(books, {
+    assert.deepInclude(counts, {
       read: 314,
       sent: 312,
       refused: { LineTooLong: 1, MessageSizeExceededError: 1 },
@@ -99,14 +99,14 @@ it.live("a day: every line is accounted for, and the delays are those of the fil
       uncertain: 0,
       foreign: 0
     })
-    assert.isAtLeast(books.renewals, 1)
+    assert.isAtLeast(counts.renewals, 1)
     assert.deepStrictEqual(airports.map((airport) => [airport.airport, airport.flights, mean(airport)]), [
       ["BOS", 199, (30_000 - 5) / 199],
       ["JFK", 100, 148.5]
     ])
     assert.lengthOf(yield* emulator.messages(queue), 0)
     assert.lengthOf(yield* emulator.deadLetters(queue), 0)
-    assert.include(report({ airports, books, end, problems }), "The books add up")
+    assert.include(report({ airports, counts, end, problems }), "The counts add up")
   }).pipe(Effect.scoped, Effect.provide(Live({ lockDuration: "2 seconds", maxMessageSize: 2000 }))))
 
 it.live("messages of others are handed back, and do not count", () =>
@@ -118,28 +118,28 @@ it.live("messages of others are handed back, and do not count", () =>
     yield* sender.sendAll(others.slice(0, 20))
     for (const message of yield* receiver.receive({ max: 20 })) yield* receiver.deadLetter(message)
     yield* sender.sendAll(others)
-    const { books, problems } = yield* run(day)
+    const { counts, problems } = yield* run(day)
     assert.deepStrictEqual(problems, [])
-    assert.deepInclude(books, { sent: 312, completed: 300, foreign: 120 })
+    assert.deepInclude(counts, { sent: 312, completed: 300, foreign: 120 })
     assert.lengthOf(yield* emulator.messages(queue), 100)
     assert.lengthOf(yield* emulator.deadLetters(queue), 20)
   }).pipe(Effect.scoped, Effect.provide(Live({ maxMessageSize: 2000 }))))
 
-it.live("a stop reads no further, and the books say what is left", () =>
+it.live("a stop reads no further, and the counts say what is left", () =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
     const many = Array.from({ length: 20_000 }, (_, i) => json(flight(`F${i}`)))
-    const { books, end, problems } = yield* run(many, {
+    const { counts, end, problems } = yield* run(many, {
       slow: "F6",
       slowFor: "300 millis",
       stop: Effect.sleep("50 millis")
     })
     assert.deepStrictEqual(problems, [])
     assert.strictEqual(end, "stopped")
-    assert.isBelow(books.read, many.length)
-    assert.strictEqual(books.sent, books.read)
+    assert.isBelow(counts.read, many.length)
+    assert.strictEqual(counts.sent, counts.read)
     const left = yield* emulator.messages(ServiceBusEntity.queue("flights", { body: queue.body }))
-    assert.strictEqual(Books.open(books), left.length)
+    assert.strictEqual(JobCounts.open(counts), left.length)
   }).pipe(Effect.scoped, Effect.provide(Live({}))))
 
 it.live("a job in which nothing happens any more gives up, and says so", () =>
@@ -155,7 +155,7 @@ it.live("a queue that is missing fails the job before it begins", () =>
     assert.strictEqual(error._tag, "MessagingEntityNotFoundError")
   }).pipe(Effect.scoped, Effect.provide(Live({}))))
 
-const balanced: Books.Books = {
+const balanced: JobCounts.JobCounts = {
   read: 10,
   bytes: 1000,
   sent: 9,
@@ -171,8 +171,9 @@ const balanced: Books.Books = {
   busySeconds: 1
 }
 
-it("books that do not add up are found out", () => {
-  const problems = (books: Partial<Books.Books>, whole = true) => Books.problems({ ...balanced, ...books }, { whole })
+it("counts that do not add up are found out", () => {
+  const problems = (counts: Partial<JobCounts.JobCounts>, whole = true) =>
+    JobCounts.problems({ ...balanced, ...counts }, { whole })
   assert.deepStrictEqual(problems({}), [])
   assert.deepStrictEqual(problems({ read: 11 }), ["read 11, but sent + refused = 10"])
   assert.deepStrictEqual(problems({ completed: 6 }), ["sent 9, but completed + dead-lettered = 8"])
@@ -186,10 +187,10 @@ it("delays that differ from those of the plain pass are found out", () => {
   const bos = { airport: "BOS", flights: 4, minutes: 40 }
   const jfk = { airport: "JFK", flights: 3, minutes: 30 }
   const plain = { flights: 7, airports: [bos, jfk] }
-  assert.deepStrictEqual(Books.differences(balanced, [bos, jfk], plain), [])
-  assert.deepStrictEqual(Books.differences(balanced, [bos], plain), ["JFK is in the plain pass only"])
-  assert.lengthOf(Books.differences(balanced, [{ ...bos, minutes: 41 }, jfk], plain), 1)
-  assert.lengthOf(Books.differences({ ...balanced, completed: 6 }, [bos, jfk], plain), 1)
+  assert.deepStrictEqual(JobCounts.differences(balanced, [bos, jfk], plain), [])
+  assert.deepStrictEqual(JobCounts.differences(balanced, [bos], plain), ["JFK is in the plain pass only"])
+  assert.lengthOf(JobCounts.differences(balanced, [{ ...bos, minutes: 41 }, jfk], plain), 1)
+  assert.lengthOf(JobCounts.differences({ ...balanced, completed: 6 }, [bos, jfk], plain), 1)
 })
 
 it.effect("lines come out whole, wherever the file is cut into chunks", () =>
