@@ -15,6 +15,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     setupFiles: ["test/setup.ts"],
     sequence: { concurrent: true },
+    // For what never ends. No test is about it, and on a busy machine one that is right may take ten times as long.
+    testTimeout: 60_000,
     // By default one core is left idle: of two that is half.
     maxWorkers: "100%",
     typecheck: { enabled: true, checker: "tsc", include: ["test/**/*.test-d.ts"] }

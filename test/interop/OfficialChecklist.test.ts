@@ -24,6 +24,6 @@ it.layer(Server, { excludeTestServices: true })("the official client", (it) => {
         const place = { connection: Redacted.value(connectionString), webSocketPort }
         // The failure itself, and not what Effect wraps around it, is what a reader of the test wants.
         yield* Effect.tryPromise({ try: () => runCheck(name, place), catch: (error) => error })
-      }), 30_000)
+      }))
   }
 })

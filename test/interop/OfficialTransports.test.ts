@@ -52,7 +52,7 @@ for (const transport of ["tcp", "tls", "webSocket"] as const) {
       it.live(title, () =>
         Effect.scoped(body).pipe(
           Effect.provide(Emulator.layerClientOver(transport).pipe(Layer.provideMerge(Server)))
-        ) as Effect.Effect<void>, 30_000)
+        ) as Effect.Effect<void>)
 
     test(
       "from ours to theirs, 1 MB in many frames among them",

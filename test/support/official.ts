@@ -26,4 +26,4 @@ export const testsOn = (...entities: ReadonlyArray<Emulator.Entity>) =>
       Effect.provide(
         Emulator.layerClientOver("tcp").pipe(Layer.provideMerge(Emulator.layerServer({ entities })))
       )
-    ), 20_000)
+    ))

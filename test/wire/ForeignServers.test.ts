@@ -77,7 +77,7 @@ describe("a handshake of a server", () => {
         )
         assert.isTrue(isBegun, `cut by ${size}`)
       }
-    }).pipe(Effect.scoped), 30_000)
+    }).pipe(Effect.scoped))
 })
 
 const clientOf = (port: number, name: string, key: string) =>

@@ -2,7 +2,7 @@
  * What the broker says to peers that none of this project wrote: by a bare rhea and bytes where only .NET, Go or Python ask
  * for it, and by Microsoft's own client.
  */
-import { DateTime, Duration, Effect, Layer, Redacted } from "effect"
+import { Clock, DateTime, Duration, Effect, Layer, Redacted } from "effect"
 import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
@@ -21,18 +21,20 @@ const Paper = ServiceBusEntity.subscription(News, "paper")
 
 const microsoft = official({ retryOptions: { maxRetries: 0, timeoutInMs: 2_000 } })
 
+const onBroker = <E>(body: Effect.Effect<void, E, any>, texts: Emulator.EntityOptions) =>
+  Effect.scoped(body).pipe(Effect.provide(
+    Emulator.layerClientOver("tcp").pipe(Layer.provideMerge(Emulator.layerServer({
+      entities: [
+        Emulator.entity(Texts, { lockDuration: "1 second", ...texts }),
+        Emulator.entity(Carts),
+        Emulator.entity(News),
+        Emulator.entity(Paper)
+      ]
+    })))
+  )) as Effect.Effect<void>
+
 const test = <E>(title: string, body: Effect.Effect<void, E, any>, texts: Emulator.EntityOptions = {}) =>
-  it.live(title, () =>
-    Effect.scoped(body).pipe(Effect.provide(
-      Emulator.layerClientOver("tcp").pipe(Layer.provideMerge(Emulator.layerServer({
-        entities: [
-          Emulator.entity(Texts, { lockDuration: "1 second", ...texts }),
-          Emulator.entity(Carts),
-          Emulator.entity(News),
-          Emulator.entity(Paper)
-        ]
-      })))
-    )) as Effect.Effect<void>, 20_000)
+  it.live(title, () => onBroker(body, texts))
 
 /** The filter by which a session is asked for, as Go writes it: a described value, by its code or by its name. */
 const filterName = "com.microsoft:session-filter"
@@ -391,40 +393,51 @@ describe("annotations", () => {
     lock
   )
 
-  test(
+  // Virtual time: what is scheduled is due when the test says so, however long its way takes.
+  it.effect(
     "say that a message was scheduled, and the number that a topic gave its copy",
-    Effect.gen(function*() {
-      const { claim, receives, sends } = yield* peer
-      for (const path of ["texts", "news", "news/Subscriptions/paper"]) yield* claim(path)
-      const soon = () => ({ "x-opt-scheduled-enqueue-time": DateTime.makeUnsafe(Date.now() + 300) })
-      yield* (yield* sends("texts"))(messageOf({ messageAnnotations: soon() }))
-      const queued = yield* (yield* receives("texts")).next
-      assert.deepInclude(queued.sections.readRecord(queued.sections.messageAnnotations), {
-        "x-opt-message-state": 2,
-        "x-opt-sequence-number": 2n
-      })
-      const publish = yield* sends("news")
-      const paper = yield* receives("news/Subscriptions/paper")
-      yield* publish(messageOf({ messageAnnotations: soon() }))
-      const copy = yield* paper.next
-      assert.deepInclude(copy.sections.readRecord(copy.sections.messageAnnotations), {
-        "x-opt-message-state": 2,
-        "x-opt-enqueue-sequence-number": 2n,
-        "x-opt-sequence-number": 1n
-      })
-      yield* publish(messageOf({}))
-      const other = yield* paper.next
-      const annotations = other.sections.readRecord(other.sections.messageAnnotations)
-      assert.notProperty(annotations, "x-opt-message-state")
-      assert.deepInclude(annotations, { "x-opt-enqueue-sequence-number": 3n, "x-opt-sequence-number": 2n })
-      const client = yield* microsoft
-      const sender = client.createSender("texts")
-      const at = new Date(Date.now() + 300)
-      yield* Effect.promise(() => sender.scheduleMessages({ body: "x" }, at))
-      const [message] = yield* Effect.promise(() => client.createReceiver("texts").receiveMessages(1))
-      assert.strictEqual(message!.state, "scheduled")
-    }),
-    lock
+    () =>
+      onBroker(
+        Effect.gen(function*() {
+          const { claim, receives, sends } = yield* peer
+          for (const path of ["texts", "news", "news/Subscriptions/paper"]) yield* claim(path)
+          const inASecond = Effect.map(Clock.currentTimeMillis, (now) => now + 1000)
+          const scheduled = Effect.map(
+            inASecond,
+            (at) => messageOf({ messageAnnotations: { "x-opt-scheduled-enqueue-time": DateTime.makeUnsafe(at) } })
+          )
+          yield* (yield* sends("texts"))(yield* scheduled)
+          yield* TestClock.adjust("1 second")
+          const queued = yield* (yield* receives("texts")).next
+          assert.deepInclude(queued.sections.readRecord(queued.sections.messageAnnotations), {
+            "x-opt-message-state": 2,
+            "x-opt-sequence-number": 2n
+          })
+          const publish = yield* sends("news")
+          const paper = yield* receives("news/Subscriptions/paper")
+          yield* publish(yield* scheduled)
+          yield* TestClock.adjust("1 second")
+          const copy = yield* paper.next
+          assert.deepInclude(copy.sections.readRecord(copy.sections.messageAnnotations), {
+            "x-opt-message-state": 2,
+            "x-opt-enqueue-sequence-number": 2n,
+            "x-opt-sequence-number": 1n
+          })
+          yield* publish(messageOf({}))
+          const other = yield* paper.next
+          const annotations = other.sections.readRecord(other.sections.messageAnnotations)
+          assert.notProperty(annotations, "x-opt-message-state")
+          assert.deepInclude(annotations, { "x-opt-enqueue-sequence-number": 3n, "x-opt-sequence-number": 2n })
+          const client = yield* microsoft
+          const sender = client.createSender("texts")
+          const at = new Date(yield* inASecond)
+          yield* Effect.promise(() => sender.scheduleMessages({ body: "x" }, at))
+          yield* TestClock.adjust("1 second")
+          const [message] = yield* Effect.promise(() => client.createReceiver("texts").receiveMessages(1))
+          assert.strictEqual(message!.state, "scheduled")
+        }),
+        lock
+      )
   )
 })
 

@@ -51,7 +51,7 @@ describe("the broker", () => {
       yield* until(Effect.map(emulator.connections, (count) => count === 0))
     }).pipe(Effect.provide(
       Emulator.layerClient.pipe(Layer.provideMerge(Emulator.layerServer({ entities: [Emulator.entity(Letters)] })))
-    )), 30_000)
+    )))
 
   it.live(
     "closes on a peer that says nothing, or stops in the middle, within its handshake's time",
@@ -65,8 +65,7 @@ describe("the broker", () => {
           { concurrency: "unbounded" }
         )
         assert.deepStrictEqual(closed.map((option) => option._tag), silent.map(() => "Some"))
-      }).pipe(Effect.provide(Emulator.layerServer({ entities: [] }))),
-    15_000
+      }).pipe(Effect.provide(Emulator.layerServer({ entities: [] })))
   )
 
   it.live("listens nowhere where its host is empty: that would be everywhere", () =>
@@ -85,7 +84,7 @@ describe("the broker", () => {
       }
       // The broker hears of the end of a socket a little later.
       yield* until(Effect.map(emulator.connections, (count) => count === 0))
-    }).pipe(Effect.provide(Emulator.layerServer({ entities: [] }))), 20_000)
+    }).pipe(Effect.provide(Emulator.layerServer({ entities: [] }))))
 })
 
 /** A server that answers the handshake and then says what it is told, once. */
@@ -135,8 +134,7 @@ describe("the client", () => {
 
   it.live(
     "fails typed on a peer that sends what no peer may at once",
-    () => Effect.forEach(Object.entries(probes), ([what, parts]) => fails({ before: parts }, what), { concurrency: 8 }),
-    30_000
+    () => Effect.forEach(Object.entries(probes), ([what, parts]) => fails({ before: parts }, what), { concurrency: 8 })
   )
 
   it.live("fails typed on a peer that does so after the handshake", () =>
@@ -152,7 +150,7 @@ describe("the client", () => {
       )
       const seen = new Set(errors.map((error) => error._tag))
       assert.isTrue(seen.has("ServiceBusConnectionError"))
-    }), 30_000)
+    }))
 
   it.live(
     "fails typed where the peer opens things by itself, and where it is not AMQP at all",
@@ -170,7 +168,6 @@ describe("the client", () => {
         assert.strictEqual(silent._tag, "OperationTimeoutError")
         const half = yield* fails({ after: [frame("0053").subarray(0, 9)] }, "half a frame")
         assert.strictEqual(half._tag, "OperationTimeoutError")
-      }),
-    30_000
+      })
   )
 })
