@@ -51,7 +51,6 @@ export const attach = (
   })
   connection.onEnd(link, () => attachment.detach())
 
-  const draining = link as unknown as { readonly _draining: boolean }
   const answerDrain = (): void => {
     // What is chosen already leaves first.
     if (target.pending > 0 && link.credit > 0 && link.is_open()) return schedule(answerDrain)
@@ -60,7 +59,7 @@ export const attach = (
   }
   link.on("sender_flow", () => {
     attachment.wake()
-    if (draining._draining) schedule(answerDrain)
+    if (target.isDraining) schedule(answerDrain)
   })
   // Credit that came together with the attach made no event: the link was not open yet.
   schedule(() => attachment.wake())

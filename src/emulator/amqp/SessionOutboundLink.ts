@@ -97,9 +97,7 @@ class PendingAttach implements Timeout {
     const { deadlines, clock, dispatcher } = connection.server.options
     const asked = Number(link.remote.attach!["properties"]?.["com.microsoft:timeout"])
     this.timeout = asked > 0 ? asked : defaultTimeout
-    // rhea has asked for its attach to be written already.
-    link.state.open_requests = 0
-    connection.plane.link(link).isHeld = true
+    connection.plane.link(link).holdAttach()
     const until = clock.currentTimeMillisUnsafe() + this.timeout
     deadlines.set(this, until)
     // A link that waits for its session is not idle.
@@ -116,10 +114,7 @@ class PendingAttach implements Timeout {
     this.connection.server.options.deadlines.clear(this)
     // Nothing is said on a session that the peer has ended.
     if (!this.link.session.is_open()) return
-    const plane = this.connection.plane.link(this.link)
-    plane.isHeld = false
-    this.link.state.open_requests++
-    plane.register()
+    this.connection.plane.link(this.link).releaseAttach()
   }
 
   fire(): void {

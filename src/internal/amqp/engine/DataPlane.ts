@@ -261,7 +261,7 @@ export class DataPlane {
       plane.assignHandle(link, name)
       link.connection = new LinkConnection(link.connection, plane.of(link))
       // rhea counts credit down one by one, and answers with no drain where none was left: some would wait for ever.
-      if (!link.is_receiver()) link._get_drain = () => answerDrain(link as DrainingLink)
+      if (!link.is_receiver()) link._get_drain = () => answerDrain(link)
       return link
     }
 
@@ -459,11 +459,9 @@ export class DataPlane {
   }
 }
 
-type DrainingLink = RheaLink & { _draining: boolean }
-
 /** The answer to a drain uses up what credit is left (AMQP 1.0 section 2.6.7); true where it is one. */
-const answerDrain = (link: DrainingLink): boolean => {
-  if (!link._draining) return false
+const answerDrain = (link: RheaLink): boolean => {
+  if (link._draining !== true) return false
   link._draining = false
   link.delivery_count = (link.delivery_count + Math.max(0, link.credit)) >>> 0
   link.credit = 0

@@ -48,8 +48,7 @@ export class LinkPlane implements DeliveryLink {
   maxMessageSize = 100 * 1024 * 1024
   /** The link is detached for what its peer did: what is still under way is discarded. */
   isDiscarding = false
-  /** Its attach is held back for now: nothing may be written on it. */
-  isHeld = false
+  private held = false
   /** The name by which rhea finds it. */
   key: string | undefined = undefined
   /** rhea has something to write for it. */
@@ -70,7 +69,30 @@ export class LinkPlane implements DeliveryLink {
   /** Whether frames of this link may be written: both ends are attached and the attach has left. */
   get ready(): boolean {
     const { state } = this.link
-    return state.local_open && state.open_requests === 0 && state.remote_open && !this.isHeld
+    return state.local_open && state.open_requests === 0 && state.remote_open && !this.held
+  }
+
+  /** Its attach is held back for now: nothing may be written on it. */
+  get isHeld(): boolean {
+    return this.held
+  }
+
+  /** Whether the peer drains the link on which it receives, and is not answered yet. */
+  get isDraining(): boolean {
+    return this.link._draining === true
+  }
+
+  /** Holds the attach back that rhea has asked for already. */
+  holdAttach(): void {
+    this.link.state.open_requests = 0
+    this.held = true
+  }
+
+  /** Has the next turn write the attach that was held back. */
+  releaseAttach(): void {
+    this.held = false
+    this.link.state.open_requests++
+    this.register()
   }
 
   /** Has the next turn write what rhea wants to say of it. */

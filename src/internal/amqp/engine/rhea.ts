@@ -176,6 +176,8 @@ export interface RheaLink extends Emitter {
   _context(): unknown
   _process(): void
   _get_drain: () => boolean | undefined
+  /** Of a sender: whether the peer drains it, and is not answered yet. */
+  _draining?: boolean
   on_flow(frame: RheaFrame): void
 }
 
