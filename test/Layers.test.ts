@@ -213,11 +213,12 @@ describe("what only some may do", () => {
     none(modules.filter((module) => /createRequire|\brequire\(|\bimport\(|import\.meta/.test(codeOf(module))))
   })
 
-  it("only errorMap makes errors out of conditions", () => {
-    // Names of AMQP's own types end with the kind of value they describe.
-    const condition = /case "(amqp|com\.microsoft):(?![a-z:-]+:(list|map|binary|\*)")/
+  it("only errorMap makes errors out of conditions, and tells them apart", () => {
+    // Names of AMQP's own types end with the kind of value they describe, or are compared as descriptors.
+    const condition =
+      /(case|(?<!descriptor(\.value)? )[=!]==) "(amqp|com\.microsoft):(?![a-z:-]+:(list|map|binary|\*)")|"(amqp|com\.microsoft):[a-z:-]+" [=!]==/
     assert.deepStrictEqual(
-      modules.filter((module) => condition.test(textOf(module)) && !isIn("emulator")(module)),
+      modules.filter((module) => condition.test(codeOf(module)) && !isIn("emulator")(module)),
       ["internal/errorMap"]
     )
   })

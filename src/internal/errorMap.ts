@@ -372,3 +372,20 @@ export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.
   const tag = (error as { readonly _tag?: unknown } | undefined)?._tag
   return tag === "MessageLockLostError" || tag === "SessionLockLostError"
 }
+
+/** Whether a limit of the peer is reached, which time may lift. */
+export const isLimitReached = (error: E.Any): boolean =>
+  error._tag === "ServiceBusQuotaExceededError" ||
+  error._tag === "ServiceBusError" && error.condition === "amqp:resource-limit-exceeded"
+
+/** Whether the peer has ended a wait, not this client: an attach for the next session, of which there is none. */
+export const isTimedOutByPeer = (error: E.Any): error is E.OperationTimeoutError =>
+  error._tag === "OperationTimeoutError" && error.condition === "com.microsoft:timeout"
+
+/** Whether a response says that there is no such message: some peers answer so that a queue has none. */
+export const isNoMessage = ({ condition }: { readonly condition: string | undefined }): boolean =>
+  condition === "com.microsoft:message-not-found"
+
+/** Whether a response says that there is no such session: some peers answer so that an entity has none. */
+export const isNoSession = ({ condition }: { readonly condition: string | undefined }): boolean =>
+  condition === "com.microsoft:session-not-found"

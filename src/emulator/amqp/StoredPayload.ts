@@ -20,6 +20,7 @@ import {
   maxPropertiesSize,
   maxPropertySize
 } from "../../internal/message/PropertyQuotas.ts"
+import { longestTtl } from "../../internal/message/TimeToLive.ts"
 import type { Delivery, IncomingMessage, MessageSnapshot, Payload } from "../broker/Queue.ts"
 
 /** A message over a quota: the property that is too large, or all of them together where none is named. */
@@ -82,7 +83,8 @@ const positive = (value: AmqpValue.AmqpValue): number | undefined =>
 
 /**
  * The time to live that a creation-time and an absolute-expiry-time mean together, in milliseconds. It goes before the header's
- * ttl, which is a uint and ends at 49.7 days: clients write its largest value there, and the truth here.
+ * ttl, which is a uint and ends at 49.7 days: clients write its largest value there, and the truth here. Not `ofPair` of
+ * TimeToLive: an expiry that means never to a client is an end like any other here, and comes back as the sender wrote it.
  */
 const lifeOf = (creation: AmqpValue.AmqpValue, expiry: AmqpValue.AmqpValue): number | undefined => {
   const from = millisOf(creation)
@@ -217,7 +219,7 @@ const writeHeader = (message: MessageSnapshot, sections: Sections): void => {
   rawOrNull(items[0])
   rawOrNull(items[1])
   if (message.timeToLive === undefined) writer.null()
-  else writer.uint(Math.min(Math.floor(message.timeToLive), 4294967295))
+  else writer.uint(Math.min(Math.floor(message.timeToLive), longestTtl))
   rawOrNull(items[3])
   // Always there: clients read it by position.
   writer.uint(message.deliveryCount)

@@ -5,50 +5,29 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as AmqpValue from "../../AmqpValue.ts"
-import {
-  type CancelScheduledError,
-  type DeleteMessagesError,
-  type LockRenewalError,
-  type PeekError,
-  type ReceiveDeferredError,
-  type ScheduleError,
-  ServiceBusError,
-  type SessionLockLostError,
-  type SessionSettleError,
-  type SettleError
+import type {
+  CancelScheduledError,
+  DeleteMessagesError,
+  LockRenewalError,
+  PeekError,
+  ReceiveDeferredError,
+  ScheduleError,
+  SessionLockLostError,
+  SessionSettleError,
+  SettleError
 } from "../../ServiceBusError.ts"
 import type { Properties, Settlement } from "../../Settlement.ts"
+import { fieldOf, itemsOf, longsOf } from "../amqp/codec/DecodedValue.ts"
 import * as errorMap from "../errorMap.ts"
-import type { RequestResponseLink, Response } from "./RequestResponseLink.ts"
-
-const entryOf = (map: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue => {
-  if (map instanceof Map) return map.get(name)
-  return typeof map === "object" && map !== null && Object.hasOwn(map, name)
-    ? (map as Record<string, AmqpValue.AmqpValue>)[name]
-    : undefined
-}
-
-export const field = (response: Response, name: string): AmqpValue.AmqpValue => entryOf(response.body, name)
-
-export const isSuccess = (response: Response): boolean => response.status >= 200 && response.status < 300
-
-/**
- * How long the service may work at a request, in whole milliseconds: a twentieth less than its answer is awaited, one second
- * at most, so that it comes while it is awaited, and has the reason. (The SDKs take something off too.)
- */
-export const serverTimeout = (timeout: number) => ({
-  "com.microsoft:server-timeout": AmqpValue.typed(
-    "uint",
-    Math.max(1, Math.min(Math.floor(timeout - Math.min(timeout / 20, 1000)), 0xffffffff))
-  )
-})
-
-/** An answer with a status of success that is not as the protocol guide has it. */
-export const malformed = (entity: string, operation: string, problem: string): ServiceBusError =>
-  new ServiceBusError({ entity, operation, description: `the peer answered with ${problem}` })
-
-export const errorOf = (response: Response) =>
-  errorMap.fromStatus(response.status, response.condition, response.description)
+import {
+  errorOf,
+  field,
+  isSuccess,
+  malformed,
+  type RequestResponseLink,
+  type Response,
+  serverTimeout
+} from "./RequestResponseLink.ts"
 
 const ofSession = (sessionId: string | undefined) => sessionId === undefined ? {} : { "session-id": sessionId }
 
@@ -135,7 +114,7 @@ export const renewLocks = Effect.fnUntraced(function*(
   if (!isSuccess(response)) {
     return yield* errorMap.renewError(errorOf(response), { entity: options.entity, operation })
   }
-  const times = itemsOf(field(response, "expirations")).filter((value): value is DateTime.Utc =>
+  const times = (itemsOf(field(response, "expirations")) ?? []).filter((value): value is DateTime.Utc =>
     DateTime.isDateTime(value)
   )
   if (times.length !== options.tokens.length) {
@@ -153,8 +132,8 @@ const messagesOf = (response: Response): ReadonlyArray<{ readonly bytes: Buffer;
   const entries = field(response, "messages")
   if (!Array.isArray(entries)) return []
   return entries.flatMap((entry: AmqpValue.AmqpValue) => {
-    const message = entryOf(entry, "message")
-    const token = entryOf(entry, "lock-token")
+    const message = fieldOf(entry, "message")
+    const token = fieldOf(entry, "lock-token")
     return message instanceof Uint8Array
       ? [{
         bytes: Buffer.from(message.buffer, message.byteOffset, message.byteLength),
@@ -163,18 +142,6 @@ const messagesOf = (response: Response): ReadonlyArray<{ readonly bytes: Buffer;
       : []
   })
 }
-
-/** What is in an array or a list. */
-export const itemsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<unknown> => {
-  const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value : value
-  return Array.isArray(items) ? items : []
-}
-
-/** The whole numbers of an array; what is none of them is left out. */
-const longsOf = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> =>
-  itemsOf(value).flatMap((item) =>
-    typeof item === "bigint" ? [item] : Number.isSafeInteger(item) ? [BigInt(item as number)] : []
-  )
 
 /** Looks at messages of every state from a sequence number on; fewer than asked for may come, none means the end. */
 export const peek = Effect.fnUntraced(function*(node: RequestResponseLink, options: {
@@ -196,8 +163,7 @@ export const peek = Effect.fnUntraced(function*(node: RequestResponseLink, optio
     },
     operation
   )
-  // Some peers answer that there is nothing with an error.
-  if (response.status === 204 || response.condition === "com.microsoft:message-not-found") return []
+  if (response.status === 204 || errorMap.isNoMessage(response)) return []
   if (!isSuccess(response)) {
     return yield* errorMap.attachError(errorOf(response), { entity: options.entity, operation })
   }
@@ -233,7 +199,7 @@ export const schedule = Effect.fnUntraced(function*(node: RequestResponseLink, o
   if (!isSuccess(response)) {
     return yield* errorMap.sendError(errorOf(response), { entity: options.entity, operation })
   }
-  const numbers = longsOf(field(response, "sequence-numbers"))
+  const numbers = longsOf(itemsOf(field(response, "sequence-numbers")) ?? [])
   if (numbers.length !== options.messages.length) {
     return yield* malformed(
       options.entity,

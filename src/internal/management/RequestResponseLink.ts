@@ -11,7 +11,14 @@ import type * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import type { AmqpValue } from "../../AmqpValue.ts"
 import * as AmqpValues from "../../AmqpValue.ts"
-import { type Any, type AttachError, InvalidOptionError, OperationTimeoutError } from "../../ServiceBusError.ts"
+import {
+  type Any,
+  type AttachError,
+  InvalidOptionError,
+  OperationTimeoutError,
+  ServiceBusError
+} from "../../ServiceBusError.ts"
+import { fieldOf } from "../amqp/codec/DecodedValue.ts"
 import { accepted, type AmqpError, type Outcome } from "../amqp/codec/Outcome.ts"
 import { EncodeProblem, Writer } from "../amqp/codec/Writer.ts"
 import type { Connection } from "../amqp/Connection.ts"
@@ -47,6 +54,31 @@ interface Options {
   /** Whether requests may be repeated: then one whose link dies fails as the link did. */
   readonly repeatable?: boolean
 }
+
+/** A field of the body of a response. */
+export const field = (response: Response, name: string): AmqpValue => fieldOf(response.body, name)
+
+/** Whether the node has done what was asked. */
+export const isSuccess = (response: Response): boolean => response.status >= 200 && response.status < 300
+
+/**
+ * How long the service may work at a request, in whole milliseconds: a twentieth less than its answer is awaited, one second
+ * at most, so that it comes while it is awaited, and has the reason. (The SDKs take something off too.)
+ */
+export const serverTimeout = (timeout: number) => ({
+  "com.microsoft:server-timeout": AmqpValues.typed(
+    "uint",
+    Math.max(1, Math.min(Math.floor(timeout - Math.min(timeout / 20, 1000)), 0xffffffff))
+  )
+})
+
+/** An answer with a status of success that is not as the protocol guide has it. */
+export const malformed = (entity: string, operation: string, problem: string): ServiceBusError =>
+  new ServiceBusError({ entity, operation, description: `the peer answered with ${problem}` })
+
+/** Why the node has not, as an AMQP error. */
+export const errorOf = (response: Response) =>
+  errorMap.fromStatus(response.status, response.condition, response.description)
 
 /** How many responses the peer may send without new credit. */
 const credit = 100

@@ -7,10 +7,10 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as AmqpValue from "../../AmqpValue.ts"
 import { type ListSessionsError, type SessionLockRenewalError, type SessionStateError } from "../../ServiceBusError.ts"
+import { itemsOf } from "../amqp/codec/DecodedValue.ts"
 import { ownBytes } from "../amqp/codec/OwnedBytes.ts"
 import * as errorMap from "../errorMap.ts"
-import { errorOf, field, isSuccess, itemsOf, malformed, serverTimeout } from "./EntityManagement.ts"
-import type { RequestResponseLink } from "./RequestResponseLink.ts"
+import { errorOf, field, isSuccess, malformed, type RequestResponseLink, serverTimeout } from "./RequestResponseLink.ts"
 
 interface OfSession {
   readonly entity: string
@@ -101,15 +101,14 @@ export const list = Effect.fnUntraced(function*(
     },
     operation
   )
-  // Some peers answer that there is nothing with an error.
-  if (response.status === 204 || response.condition === "com.microsoft:session-not-found") {
+  if (response.status === 204 || errorMap.isNoSession(response)) {
     return { ids: [], skip: options.skip }
   }
   if (!isSuccess(response)) {
     const context = { entity: options.entity, operation }
     return yield* errorMap.unsupportedOr(errorOf(response), context, errorMap.attachError)
   }
-  const ids = itemsOf(field(response, "sessions-ids"))
+  const ids = itemsOf(field(response, "sessions-ids")) ?? []
   const texts = ids.filter((id): id is string => typeof id === "string")
   if (texts.length < ids.length) {
     return yield* malformed(options.entity, operation, "session ids that are no strings")

@@ -38,9 +38,7 @@ export const isRetryable = (error: E.Any): boolean =>
   error.isTransient || error._tag === "ServiceBusCommunicationError" && !errorMap.isUntrusted(error.cause)
 
 /** The same for what runs until it is stopped: a quota that is used up now may be free again later. */
-const isRetryableLater = (error: E.Any): boolean =>
-  isRetryable(error) || error._tag === "ServiceBusQuotaExceededError" ||
-  error._tag === "ServiceBusError" && error.condition === "amqp:resource-limit-exceeded"
+const isRetryableLater = (error: E.Any): boolean => isRetryable(error) || errorMap.isLimitReached(error)
 
 /** Between 0 and the backoff: full jitter keeps many clients from coming back together. `left` is for how long at most. */
 const backoff = (settings: Settings, left: () => number) =>

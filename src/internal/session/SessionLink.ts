@@ -16,7 +16,6 @@ import {
   type AcceptSessionError,
   MessageDecodeError,
   MessageEncodeError,
-  type OperationTimeoutError,
   ServiceBusConnectionError,
   SessionCannotBeLockedError,
   SessionLockLostError,
@@ -67,10 +66,6 @@ export interface Accepted<
   /** Fails once the session is lost. */
   readonly lost: Effect.Effect<never, SessionLockLostError>
 }
-
-/** What the peer says where it has waited long enough, or where it has locked nothing. */
-const isNone = (error: AcceptSessionError): error is OperationTimeoutError =>
-  error._tag === "OperationTimeoutError" && error.condition === "com.microsoft:timeout"
 
 /**
  * Accepts a session. `None` where there was none in time. A session that another receiver has is no reason to try again: the
@@ -132,7 +127,7 @@ const attachIn = (options: Options<unknown, Mode, MessageDecodeError>, onScope: 
       errorMap.acceptSessionError(error, { entity: options.entity.path, operation: "accept" })
     ),
     Effect.catch((error) =>
-      isNone(error) && options.id === null
+      errorMap.isTimedOutByPeer(error) && options.id === null
         ? Effect.succeed(undefined)
         : error._tag === "SessionCannotBeLockedError" && options.id !== null
         // An answer like any other: the client does not ask again by itself.

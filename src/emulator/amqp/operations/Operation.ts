@@ -8,6 +8,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../../AmqpValue.ts"
+import { fieldOf, itemsOf, longsOf } from "../../../internal/amqp/codec/DecodedValue.ts"
 import type { Queue, Refusal } from "../../broker/Queue.ts"
 import type { Right } from "../../security/Authorization.ts"
 import { type Answer, refuse, type Request } from "../NodeRequest.ts"
@@ -40,14 +41,6 @@ export const result = <A>(
 /** A value, if it is a string. */
 export const text = (value: AmqpValue.AmqpValue): string | undefined => typeof value === "string" ? value : undefined
 
-/** A field of a map, as whatever it was decoded. */
-export const field = (body: AmqpValue.AmqpValue, name: string): AmqpValue.AmqpValue =>
-  body instanceof Map
-    ? body.get(name)
-    : typeof body === "object" && body !== null && Object.hasOwn(body, name)
-    ? (body as Record<string, AmqpValue.AmqpValue>)[name]
-    : undefined
-
 /** A field of a request that is missing, or of a type that it cannot have: the request is answered with 400. */
 export class FieldProblem extends Error {}
 
@@ -58,11 +51,11 @@ const wrong = (name: string, expected: string): never => {
 /** A field that may be left out, or be null. */
 export const optional = {
   text: (body: AmqpValue.AmqpValue, name: string): string | undefined => {
-    const value = field(body, name) ?? undefined
+    const value = fieldOf(body, name) ?? undefined
     return value === undefined || typeof value === "string" ? value : wrong(name, "a string")
   },
   boolean: (body: AmqpValue.AmqpValue, name: string): boolean | undefined => {
-    const value = field(body, name) ?? undefined
+    const value = fieldOf(body, name) ?? undefined
     return value === undefined || typeof value === "boolean" ? value : wrong(name, "a boolean")
   }
 }
@@ -71,7 +64,7 @@ export const optional = {
 export const required = {
   text: (body: AmqpValue.AmqpValue, name: string): string => optional.text(body, name) ?? wrong(name, "a string"),
   long: (body: AmqpValue.AmqpValue, name: string): bigint => {
-    const value = field(body, name)
+    const value = fieldOf(body, name)
     return typeof value === "bigint"
       ? value
       : Number.isSafeInteger(value)
@@ -79,20 +72,20 @@ export const required = {
       : wrong(name, "a long")
   },
   int: (body: AmqpValue.AmqpValue, name: string, least: number, most = 0x7fffffff): number => {
-    const value = field(body, name)
+    const value = fieldOf(body, name)
     const number = typeof value === "bigint" ? Number(value) : value
     return typeof number === "number" && Number.isInteger(number) && number >= least && number <= most
       ? number
       : wrong(name, `an int from ${least} to ${most}`)
   },
   time: (body: AmqpValue.AmqpValue, name: string): number => {
-    const value = field(body, name)
+    const value = fieldOf(body, name)
     return DateTime.isDateTime(value) ? DateTime.toEpochMillis(value) : wrong(name, "a timestamp")
   },
   longs: (body: AmqpValue.AmqpValue, name: string): ReadonlyArray<bigint> =>
-    longs(field(body, name)) ?? wrong(name, "an array of long"),
+    longs(fieldOf(body, name)) ?? wrong(name, "an array of long"),
   uuids: (body: AmqpValue.AmqpValue, name: string): ReadonlyArray<string> =>
-    uuids(field(body, name)) ?? wrong(name, "an array of uuid")
+    uuids(fieldOf(body, name)) ?? wrong(name, "an array of uuid")
 }
 
 const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undefined => {
@@ -105,10 +98,7 @@ const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undefined =>
 }
 
 const longs = (value: AmqpValue.AmqpValue): ReadonlyArray<bigint> | undefined => {
-  const items = AmqpValue.isTyped(value) && value.type === "array" ? value.value as ReadonlyArray<unknown> : value
-  if (!Array.isArray(items)) return undefined
-  const numbers = items.flatMap((item) =>
-    typeof item === "bigint" ? [item] : Number.isSafeInteger(item) ? [BigInt(item)] : []
-  )
-  return numbers.length === items.length ? numbers : undefined
+  const items = itemsOf(value)
+  const numbers = items && longsOf(items)
+  return numbers?.length === items?.length ? numbers : undefined
 }

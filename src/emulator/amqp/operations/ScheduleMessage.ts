@@ -5,22 +5,23 @@
  * Source: "Schedule message" of the Service Bus AMQP request-response guide.
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
+import { fieldOf } from "../../../internal/amqp/codec/DecodedValue.ts"
 import type { IncomingMessage } from "../../broker/Queue.ts"
 import { refuse } from "../NodeRequest.ts"
 import { incoming, QuotaProblem } from "../StoredPayload.ts"
-import { field, type Operation, optional, result } from "./Operation.ts"
+import { type Operation, optional, result } from "./Operation.ts"
 
 export const ScheduleMessage: Operation = {
   name: "com.microsoft:schedule-message",
   right: "Send",
   run: (connection, queue, request) => {
     const { conditions } = connection.server
-    const items = field(request.body, "messages")
+    const items = fieldOf(request.body, "messages")
     if (!Array.isArray(items)) return refuse(conditions.argument(queue.path, "messages must be a list of maps."))
     const messages: Array<IncomingMessage> = []
     for (const item of items) {
       optional.text(item, "message-id")
-      const message = field(item, "message")
+      const message = fieldOf(item, "message")
       if (!Buffer.isBuffer(message)) return refuse(conditions.argument(queue.path, "A message must be binary."))
       try {
         messages.push(incoming(message))

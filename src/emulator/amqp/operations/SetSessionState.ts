@@ -4,14 +4,15 @@
  *
  * Source: "Set session state" of the Service Bus AMQP request-response guide.
  */
+import { fieldOf } from "../../../internal/amqp/codec/DecodedValue.ts"
 import { refuse } from "../NodeRequest.ts"
-import { field, type Operation, result } from "./Operation.ts"
+import { type Operation, result } from "./Operation.ts"
 import { onSession } from "./SessionRequest.ts"
 
 export const SetSessionState: Operation = onSession(
   "com.microsoft:set-session-state",
   (connection, sessions, sessionId, queue, request) => {
-    const state = field(request.body, "session-state")
+    const state = fieldOf(request.body, "session-state")
     if (state !== null && state !== undefined && !(state instanceof Uint8Array)) {
       return refuse(connection.server.conditions.argument(queue.path, "session-state must be binary or null."))
     }

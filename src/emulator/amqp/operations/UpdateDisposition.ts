@@ -7,9 +7,10 @@
  */
 import * as Result from "effect/Result"
 import * as AmqpValue from "../../../AmqpValue.ts"
+import { fieldOf } from "../../../internal/amqp/codec/DecodedValue.ts"
 import * as Settlement from "../../../Settlement.ts"
 import { refuse, type Request } from "../NodeRequest.ts"
-import { field, FieldProblem, ok, type Operation, optional, required } from "./Operation.ts"
+import { FieldProblem, ok, type Operation, optional, required } from "./Operation.ts"
 import { lostSession, sessionIdOf } from "./SessionRequest.ts"
 
 export const UpdateDisposition: Operation = {
@@ -35,7 +36,7 @@ export const UpdateDisposition: Operation = {
 
 /** The statuses of the service; one of them is misspelt there (Service Bus AMQP request-response guide). */
 const settlementOf = ({ body, exactBody }: Request): Settlement.Settlement | undefined => {
-  const modified = field(exactBody(), "properties-to-modify") ?? undefined
+  const modified = fieldOf(exactBody(), "properties-to-modify") ?? undefined
   const isMap = modified instanceof Map ||
     typeof modified === "object" && Object.getPrototypeOf(modified) === Object.prototype && !AmqpValue.isTyped(modified)
   if (modified !== undefined && !isMap) throw new FieldProblem("properties-to-modify must be a map.")
