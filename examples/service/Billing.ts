@@ -24,7 +24,7 @@ export const run = Effect.gen(function*() {
     Effect.fn("bill")(
       function*(order, { messageId }) {
         yield* cards.charge(order)
-        // The order's own id: where it is sent twice, duplicate detection of the queue drops the second.
+        // Under the order's own id: where the order comes again, duplicate detection drops the second shipment.
         yield* shipments.send({ messageId, sessionId: order.customer, body: order })
         yield* Effect.log(`Billed ${order.id}`)
         return Settlement.complete

@@ -6,12 +6,12 @@ import { ConnectionString, ServiceBusClient, ServiceBusCredential, type ServiceB
 import * as Emulator from "effect-service-bus/emulator"
 import { Orders, Shipments } from "./Contracts.ts"
 
-/** The entities as they are declared in Azure, for a local run and for the tests. */
+/** As the queues are declared in Azure: one with duplicate detection drops a message whose id it has had within the window. */
+const declared = { lockDuration: "30 seconds", maxDeliveryCount: 5, duplicateDetectionWindow: "10 minutes" } as const
+
+/** The entities for a local run and for the tests. */
 export const layerEmulator = Emulator.layer({
-  entities: [
-    Emulator.entity(Orders, { lockDuration: "30 seconds", maxDeliveryCount: 5 }),
-    Emulator.entity(Shipments, { lockDuration: "30 seconds", maxDeliveryCount: 5 })
-  ]
+  entities: [Emulator.entity(Orders, declared), Emulator.entity(Shipments, declared)]
 })
 
 type Client = Layer.Layer<ServiceBusClient.ServiceBusClient, ServiceBusError.Any>

@@ -1,8 +1,8 @@
 // How the service is tested: the broker in memory instead of Azure, other cards instead of the provider, and time that passes
-// when the test says so. Copy it; it needs vitest and @effect/vitest.
+// when the test says so. In a copy of the service: `npm install -D vitest @effect/vitest`, then `npx vitest run service`.
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Option } from "effect"
-import { ServiceBusSession } from "effect-service-bus"
+import { ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import * as Billing from "./Billing.ts"
@@ -33,6 +33,22 @@ layer(Bus.layerEmulator, { concurrent: false })("the service", (it) => {
       yield* TestClock.adjust("10 seconds")
       const state = yield* ServiceBusSession.use(Shipments, "ada", (session) => session.state)
       assert.deepStrictEqual(state, Option.some(2))
+    }))
+
+  it.effect("bills and ships an order that is sent twice once", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const charged: Array<string> = []
+      yield* start(({ id }) => Effect.sync(() => void charged.push(id)))
+      const order = { messageId: "5", body: { id: "5", customer: "kim", total: 12 } }
+      const before = yield* emulator.counters(Shipments)
+      const sender = yield* ServiceBusSender.make(Orders)
+      yield* sender.send(order)
+      yield* sender.send(order)
+      yield* until(Effect.map(emulator.counters(Shipments), ({ completed }) => completed === before.completed + 1))
+      yield* emulator.idle
+      assert.deepStrictEqual(charged, ["5"])
+      assert.strictEqual((yield* emulator.counters(Shipments)).enqueued, before.enqueued + 1)
     }))
 
   it.effect("puts an order whose card is declined aside, with the reason", () =>

@@ -3,7 +3,10 @@ import { Effect, Option } from "effect"
 import { ServiceBusProcessor } from "effect-service-bus"
 import { Shipments } from "./Contracts.ts"
 
-/** Runs until it is interrupted, and drains then. */
+/**
+ * Runs until it is interrupted, and drains then. Delivery is at least once: where a message was counted and could not be
+ * completed, it comes again and is counted twice. A count that must be exact keeps the number of the last message with it.
+ */
 export const run = ServiceBusProcessor.processSessions(
   Shipments,
   Effect.fn("ship")(function*(order, _message, session) {

@@ -2,9 +2,13 @@
  * A whole service: an HTTP endpoint that sends, a worker over a queue, a worker over sessions, and one way to stop.
  *
  * Contracts.ts has the entities, Bus.ts decides by the environment what they run on, Api.ts, Billing.ts and Shipping.ts do the
- * work, Telemetry.ts tells of it, and Service.test.ts tests it on the embedded broker under TestClock. Run it without Azure:
+ * work, Telemetry.ts tells of it, and Service.test.ts tests it on the embedded broker under TestClock. Copy it into a project
+ * that has effect and effect-service-bus, and run it without Azure (in this repository: `npm run build`, then
+ * `npm exec -- node examples/service/main.ts`):
  *
- *     npm run build && npm exec -- node examples/service/main.ts
+ *     cp -r node_modules/effect-service-bus/examples/service .
+ *     npm install @effect/platform-node @azure/identity
+ *     node service/main.ts
  *     curl -i -H 'content-type: application/json' -d '{"id":"1","customer":"ada","total":12}' localhost:3000/orders
  *
  * | variable                      | what it is                                                                      |
