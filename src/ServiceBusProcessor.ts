@@ -20,7 +20,7 @@ import * as HandlerResult from "./internal/processor/HandlerResult.ts"
 import * as MessageProcessor from "./internal/processor/MessageProcessor.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/processor/ProcessorCounts.ts"
 import * as ProcessorOptions from "./internal/processor/ProcessorOptions.ts"
-import * as SessionSlots from "./internal/processor/SessionProcessor.ts"
+import { start as startSessionProcessor } from "./internal/processor/SessionProcessor.ts"
 import type * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import type { AttachError, InvalidOptionError, ReceiveError } from "./ServiceBusError.ts"
@@ -564,7 +564,7 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   const { maxLockRenewal = Duration.infinity, undecodable } = options
   const session = yield* ServiceBusSession.check(input, { maxLockRenewal, undecodable })
   const checked = yield* ProcessorOptions.checkSessions(path, handler, options)
-  return yield* SessionSlots.start(session, checked, handler, options)
+  return yield* startSessionProcessor(session, checked, handler, options)
 })
 
 /**

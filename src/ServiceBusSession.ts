@@ -18,7 +18,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SessionManagement from "./internal/management/SessionManagement.ts"
 import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
-import { callForEffect, isTime, outOfRange, readOptions, type Undecodable } from "./internal/options.ts"
+import { callForEffect, isSessionId, isTime, outOfRange, readOptions, type Undecodable } from "./internal/options.ts"
 import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
 import * as SessionLink from "./internal/session/SessionLink.ts"
 import * as SessionSurface from "./internal/session/SessionSurface.ts"
@@ -512,7 +512,7 @@ const acceptNamed = Effect.fnUntraced(function*<A, S, U extends Undecodable, D e
   mode: D
 ) {
   const checked = yield* check(entity, options)
-  if (!SessionSurface.isId(sessionId)) {
+  if (!isSessionId(sessionId)) {
     return yield* outOfRange(checked.path, "sessionId", "a well-formed string of at most 128 characters")
   }
   const accepted = yield* SessionLink.accept({ ...checked, id: sessionId, mode })

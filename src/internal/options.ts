@@ -86,6 +86,9 @@ export const isCount = (value: number, least = 1): boolean =>
 export const isSequenceNumber = (value: unknown): value is bigint =>
   typeof value === "bigint" && value >= 0n && value < 2n ** 63n
 
+/** Whether a session can have this id (Service Bus quotas). */
+export const isSessionId = (id: unknown): boolean => typeof id === "string" && id.length <= 128 && id.isWellFormed()
+
 export const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, option, expected })
 

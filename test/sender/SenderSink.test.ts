@@ -357,7 +357,7 @@ const keyOf = (message: { readonly sessionId?: string | undefined }) => message.
 const heldLink = (maxMessageSize = 10_000) => {
   const batches: Array<MessageBatch.Batch> = []
   const answers: Array<Deferred.Deferred<void, string>> = []
-  const outlet: SenderSink.Outlet<Text, string> = {
+  const link: SenderSink.SinkLink<Text, string> = {
     encoder,
     limits: () => ({ maxMessageSize, maxBatchSize: maxMessageSize }),
     send: (batch) =>
@@ -368,7 +368,7 @@ const heldLink = (maxMessageSize = 10_000) => {
         return Deferred.await(answer)
       })
   }
-  return { answers, batches, outlet }
+  return { answers, batches, link }
 }
 
 const settings: SenderSink.Settings<Text, never, never> = {
@@ -382,13 +382,13 @@ const settings: SenderSink.Settings<Text, never, never> = {
 describe("the sink by itself", () => {
   it.effect("holds the stream back while its places are taken and enough waits", () =>
     Effect.gen(function*() {
-      const { answers, batches, outlet } = heldLink()
+      const { answers, batches, link } = heldLink()
       let pulled = 0
       const source = Stream.fromIterable(texts(100)).pipe(
         Stream.rechunk(1),
         Stream.tap(() => Effect.sync(() => pulled++))
       )
-      const fiber = yield* start(Stream.run(source, SenderSink.make(outlet, settings)))
+      const fiber = yield* start(Stream.run(source, SenderSink.make(link, settings)))
       yield* soon(() => batches.length === 1 && pulled === 12)
       // One is in flight, ten wait and one was asked for; nothing more comes however long the answer takes.
       for (let i = 0; i < 100; i++) yield* Effect.yieldNow
@@ -409,14 +409,14 @@ describe("the sink by itself", () => {
 
   it.effect("holds the stream back by bytes too", () =>
     Effect.gen(function*() {
-      const { batches, outlet } = heldLink()
+      const { batches, link } = heldLink()
       let pulled = 0
       const body = "x".repeat(5000)
       const source = Stream.fromIterable(Array.from({ length: 50 }, () => ({ body }))).pipe(
         Stream.rechunk(1),
         Stream.tap(() => Effect.sync(() => pulled++))
       )
-      const fiber = yield* start(Stream.run(source, SenderSink.make(outlet, { ...settings, maxWaiting: 5000 })))
+      const fiber = yield* start(Stream.run(source, SenderSink.make(link, { ...settings, maxWaiting: 5000 })))
       yield* soon(() => batches.length === 1)
       for (let i = 0; i < 100; i++) yield* Effect.yieldNow
       // Two batches' bytes: four messages.
@@ -467,7 +467,7 @@ describe("the sink by itself", () => {
 
   it.effect("gives back what a message that went alone took", () =>
     Effect.gen(function*() {
-      const outlet: SenderSink.Outlet<Text, never> = {
+      const link: SenderSink.SinkLink<Text, never> = {
         encoder,
         limits: () => ({ maxMessageSize: 10_000, maxBatchSize: 10_000 }),
         send: () => Effect.yieldNow
@@ -475,17 +475,17 @@ describe("the sink by itself", () => {
       const source = Stream.fromIterable(Array.from({ length: 3000 }, (_, i) => ({ body: "", sessionId: String(i) })))
       const report = yield* Stream.run(
         Stream.rechunk(source, 1),
-        SenderSink.make(outlet, { ...settings, maxWaitingBytes: 2000 })
+        SenderSink.make(link, { ...settings, maxWaitingBytes: 2000 })
       )
       assert.deepStrictEqual(report, { sent: 3000, rejected: [] })
     }))
 
   it.effect("has one batch of a key in flight, and as many keys as it may", () =>
     Effect.gen(function*() {
-      const { answers, batches, outlet } = heldLink()
+      const { answers, batches, link } = heldLink()
       const messages = ["a", "a", "b", "c", "a"].map((sessionId, i) => ({ body: "", messageId: String(i), sessionId }))
       const source = Stream.fromIterable(messages).pipe(Stream.rechunk(1))
-      const fiber = yield* start(Stream.run(source, SenderSink.make(outlet, settings)))
+      const fiber = yield* start(Stream.run(source, SenderSink.make(link, settings)))
       const sent = () => batches.map((batch) => messagesOf(batch).map(({ messageId }) => messageId))
       yield* soon(() => batches.length === 2)
       for (let i = 0; i < 50; i++) yield* Effect.yieldNow
@@ -503,11 +503,11 @@ describe("the sink by itself", () => {
 
   it.effect("stops all that is in flight when one fails", () =>
     Effect.gen(function*() {
-      const { answers, batches, outlet } = heldLink()
+      const { answers, batches, link } = heldLink()
       let interrupted = 0
-      const watched: SenderSink.Outlet<Text, string> = {
-        ...outlet,
-        send: (batch) => Effect.onInterrupt(outlet.send(batch), () => Effect.sync(() => interrupted++))
+      const watched: SenderSink.SinkLink<Text, string> = {
+        ...link,
+        send: (batch) => Effect.onInterrupt(link.send(batch), () => Effect.sync(() => interrupted++))
       }
       const source = Stream.concat(
         Stream.make({ body: "", sessionId: "a" }, { body: "", sessionId: "b" }),
@@ -542,7 +542,7 @@ describe("the sink by itself", () => {
       const batches: Array<MessageBatch.Batch> = []
       const inFlight = new Set<string>()
       let turn = 0
-      const outlet: SenderSink.Outlet<Text, never> = {
+      const link: SenderSink.SinkLink<Text, never> = {
         encoder,
         limits: () => ({ maxMessageSize: limit, maxBatchSize: limit }),
         send: (batch) =>
@@ -558,7 +558,7 @@ describe("the sink by itself", () => {
       }
       const report = yield* Stream.fromIterable(all).pipe(
         Stream.rechunk(chunk),
-        Stream.run(SenderSink.make(outlet, {
+        Stream.run(SenderSink.make(link, {
           ...settings,
           linger: lingers ? 3_600_000 : 0,
           concurrency,

@@ -42,14 +42,14 @@ export interface Job<A> {
   readonly delivery: IncomingDelivery
   readonly message: LockedMessage<A>
   readonly kept: LockRenewal.KeptLock
-  /** What it is handled in, once it is. */
-  work: Work<A, unknown> | undefined
+  /** The call of the handler that has it, once one has. */
+  call: HandlerCall<A, unknown> | undefined
   /** `open` until the message is settled or given back, its lock is lost, or the broker did not confirm its settlement. */
   state: "open" | "settled" | "released" | "lost" | "unconfirmed"
 }
 
-/** What one handler is given. */
-export interface Work<A, E> {
+/** A call of a handler, with the messages that it was given. */
+export interface HandlerCall<A, E> {
   readonly jobs: ReadonlyArray<Job<A>>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** The processor itself interrupted the handler. */
@@ -129,8 +129,8 @@ export class ResultSettler<A, E> {
     this.counts = options.counts
   }
 
-  settle(work: Work<A, E>, exit: Exit.Exit<HandlerResult, E>): Effect.Effect<void> {
-    const { jobs } = work
+  settle(call: HandlerCall<A, E>, exit: Exit.Exit<HandlerResult, E>): Effect.Effect<void> {
+    const { jobs } = call
     if (!jobs.some(isOpen)) return Effect.void
     if (Exit.isSuccess(exit)) {
       const result = exit.value === undefined ? Settlement.complete : exit.value
@@ -141,13 +141,13 @@ export class ResultSettler<A, E> {
         : this.settleGroups(jobs, "handler", () => result)
     }
     const { cause } = exit
-    if (!Cause.hasInterruptsOnly(cause)) return this.fail(work, cause)
-    work.cause = cause
+    if (!Cause.hasInterruptsOnly(cause)) return this.fail(call, cause)
+    call.cause = cause
     return Effect.void
   }
 
   /** A handler that failed, or that ended as interrupted though its processor did not interrupt it. */
-  fail({ jobs }: Work<A, E>, cause: Cause.Cause<E>): Effect.Effect<void> {
+  fail({ jobs }: HandlerCall<A, E>, cause: Cause.Cause<E>): Effect.Effect<void> {
     this.counts.failed++
     const error = Cause.squash(cause)
     // Run again, it would give the same number of settlements.
@@ -280,7 +280,7 @@ export class ResultSettler<A, E> {
   private refused(jobs: ReadonlyArray<Job<A>>, cause: Cause.Cause<unknown>): Effect.Effect<void> {
     if (Cause.hasInterruptsOnly(cause)) {
       // What a settlement runs may end so by itself: the schedule of a retry.
-      for (const { work } of jobs) if (work !== undefined) work.cause ??= cause
+      for (const { call } of jobs) if (call !== undefined) call.cause ??= cause
       return Effect.void
     }
     const state = stateOf(Cause.squash(cause))

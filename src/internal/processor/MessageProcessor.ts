@@ -3,7 +3,7 @@
  * time, up to `concurrency` of those, keeps the locks of all, and settles each message as the handler says.
  *
  * Every delivery is counted under exactly one outcome: settled, given back, or left to its lock. A lock that is lost
- * takes its message out of the work; the handler is interrupted once nothing of its work is left.
+ * takes its message from the handler, which is interrupted once it has no other.
  */
 import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
@@ -32,7 +32,7 @@ import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import { abandoned } from "../receiver/SettlementOutcome.ts"
-import { type HandlerResult, isHeld, isOpen, type Job, ResultSettler, type Work } from "./HandlerResult.ts"
+import { type HandlerCall, type HandlerResult, isHeld, isOpen, type Job, ResultSettler } from "./HandlerResult.ts"
 import { IdleTimer } from "./IdleTimer.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 
@@ -46,7 +46,7 @@ export interface Settings {
   readonly drainTimeout: number
   /** The most messages that one handler is given. */
   readonly size: number
-  /** How long a handler's work may wait to fill after its first message arrived. */
+  /** How long a handler's messages may wait for more after the first of them arrived. */
   readonly within: number
   /** The most messages to take in all; no end where none is given. */
   readonly limit?: number | undefined
@@ -75,11 +75,11 @@ export interface Running {
 export class MessageProcessor<A, E, R> implements Running {
   private readonly options: Options<A, E, R>
   private readonly settings: Settings
-  private readonly source: ReceiverState.ReceiverState<A, "locked">
+  private readonly state: ReceiverState.ReceiverState<A, "locked">
   private readonly failed = Deferred.makeUnsafe<never, ReceiveError>()
   private concurrency: number
   private waiting: Array<Job<A>> = []
-  private readonly active = new Set<Work<A, E>>()
+  private readonly active = new Set<HandlerCall<A, E>>()
   /** Messages in the hands of handlers. */
   private inWork = 0
   /** Messages that have arrived and were not looked at. */
@@ -88,7 +88,7 @@ export class MessageProcessor<A, E, R> implements Running {
   /** Whether the session must be given up for one of its messages to come again. */
   private isStuck = false
   private filling: Fiber.Fiber<unknown, unknown> | undefined
-  private state: "running" | "paused" | "drained" = "running"
+  private phase: "running" | "paused" | "drained" = "running"
   private readonly renewalsBefore: number
   private dispatching = false
   private emptied: (() => void) | undefined
@@ -99,7 +99,7 @@ export class MessageProcessor<A, E, R> implements Running {
   constructor(options: Options<A, E, R>) {
     this.options = options
     this.settings = options.settings
-    this.source = options.state
+    this.state = options.state
     this.concurrency = options.settings.concurrency
     this.renewalsBefore = options.state.renewal.renewals()
     this.idle = new IdleTimer(options.state.clock)
@@ -114,7 +114,7 @@ export class MessageProcessor<A, E, R> implements Running {
 
   /** Has the receiver's messages for itself until it is drained. */
   get take(): Effect.Effect<void, InvalidOptionError> {
-    return Effect.tap(ReceiverState.startConsuming(this.source, "processor"), () =>
+    return Effect.tap(ReceiverState.startConsuming(this.state, "processor"), () =>
       Effect.sync(() => {
         // Nothing could come before.
         this.idle.note(false)
@@ -136,12 +136,12 @@ export class MessageProcessor<A, E, R> implements Running {
 
   /** Serves one link after the other: one that is lost is attached again, until that fails for good. */
   readonly serve: Effect.Effect<void> = Effect.suspend(() => {
-    const { clock, entity, namespace } = this.source
+    const { clock, entity, namespace } = this.state
     const served = Effect.suspend(() =>
       // Drained: what uses the receiver next attaches it again.
-      this.state === "drained" ? Effect.never : Effect.flatMap(this.source.attached, (link) => {
+      this.phase === "drained" ? Effect.never : Effect.flatMap(this.state.attached, (link) => {
         // Meanwhile it may be.
-        if (this.state === "drained") return Effect.never
+        if (this.phase === "drained") return Effect.never
         const since = monotonic(clock)
         const { received } = this.totals
         this.wire(link)
@@ -178,19 +178,19 @@ export class MessageProcessor<A, E, R> implements Running {
   })
 
   private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
-    const { source } = this
+    const { state } = this
     this.unseen -= deliveries.length
     for (const delivery of deliveries) {
-      if (this.state === "drained" || this.state === "paused" && source.session === undefined) {
+      if (this.phase === "drained" || this.phase === "paused" && state.session === undefined) {
         this.totals.released++
         this.release(delivery)
         continue
       }
-      const expired = source.expired
-      const message = ReceiverState.decodeOrDispose(source, delivery, source.body)
+      const expired = state.expired
+      const message = ReceiverState.decodeOrDispose(state, delivery, state.body)
       // Where the policy is to fail the message is abandoned, and the processor goes on.
       if (message === undefined || message instanceof MessageDecodeError) {
-        if (source.expired > expired) this.totals.lockLost++
+        if (state.expired > expired) this.totals.lockLost++
         else this.totals.undecodable++
         continue
       }
@@ -200,15 +200,15 @@ export class MessageProcessor<A, E, R> implements Running {
   }
 
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
-    const { settings, source } = this
+    const { settings, state } = this
     const kept = LockRenewal.keptLock(
-      MessageLock.of(source, message, delivery),
+      MessageLock.of(state, message, delivery),
       delivery.receivedAt + settings.maxLockRenewal,
       () => this.lost(job)
     )
-    const job: Job<A> = { delivery, message, kept, work: undefined, state: "open" }
+    const job: Job<A> = { delivery, message, kept, call: undefined, state: "open" }
     // The lock of a session is kept as long as the session is held.
-    if (source.session === undefined) source.renewal.keep(kept)
+    if (state.session === undefined) state.renewal.keep(kept)
     return job
   }
 
@@ -216,12 +216,12 @@ export class MessageProcessor<A, E, R> implements Running {
     if (job.state !== "open") return
     job.state = "lost"
     job.delivery.holder.forget(job.delivery)
-    const { work } = job
-    if (work !== undefined) {
-      // Others of its work may be well.
-      if (work.jobs.some(isOpen)) return
-      work.isStopped = true
-      work.fiber?.interruptUnsafe()
+    const { call } = job
+    if (call !== undefined) {
+      // Others of its call may be well.
+      if (call.jobs.some(isOpen)) return
+      call.isStopped = true
+      call.fiber?.interruptUnsafe()
       return
     }
     this.waiting = this.waiting.filter((other) => other !== job)
@@ -244,8 +244,8 @@ export class MessageProcessor<A, E, R> implements Running {
    * is held the message has to come before those that come after it.
    */
   private release(delivery: IncomingDelivery, outcome: Outcome = released): void {
-    const { link, session } = this.source
-    const isHeld = session !== undefined && this.state !== "drained" && session.ended() === undefined
+    const { link, session } = this.state
+    const isHeld = session !== undefined && this.phase !== "drained" && session.ended() === undefined
     // What can be given back only by a request would come after those.
     if (isHeld && delivery.holder !== link) this.isStuck = true
     if (session === undefined || isHeld && !this.isStuck) delivery.holder.dispose([delivery], outcome)
@@ -258,16 +258,16 @@ export class MessageProcessor<A, E, R> implements Running {
     if (this.dispatching) return
     this.dispatching = true
     const { size } = this.settings
-    const now = this.waiting.length === 0 ? 0 : monotonic(this.source.clock)
+    const now = this.waiting.length === 0 ? 0 : monotonic(this.state.clock)
     let begun = 0
-    while (this.state === "running" && !this.isStuck && this.active.size < this.concurrency && this.isReady()) {
+    while (this.phase === "running" && !this.isStuck && this.active.size < this.concurrency && this.isReady()) {
       const jobs = size === 1 ? [this.waiting.shift()!] : this.waiting.splice(0, size)
-      const isEnded = this.source.session?.ended() !== undefined
+      const isEnded = this.state.session?.ended() !== undefined
       let held = jobs.length
       for (const job of jobs) {
         if (!isEnded && job.kept.lock.expiresAt > now) continue
         // Its renewal or its session may be about to say so.
-        this.source.renewal.release(job.kept)
+        this.state.renewal.release(job.kept)
         this.lost(job)
         held--
       }
@@ -275,7 +275,7 @@ export class MessageProcessor<A, E, R> implements Running {
       if (held > 0) this.begin(held === jobs.length ? jobs : jobs.filter(isOpen))
     }
     this.dispatching = false
-    this.source.telemetry.countConsumed("process", begun)
+    this.state.telemetry.countConsumed("process", begun)
     this.replenish()
     this.noteIdle()
   }
@@ -285,7 +285,7 @@ export class MessageProcessor<A, E, R> implements Running {
     const { settings, waiting } = this
     if (waiting.length >= settings.size) return true
     if (waiting.length === 0) return false
-    const left = waiting[0]!.delivery.receivedAt + settings.within - monotonic(this.source.clock)
+    const left = waiting[0]!.delivery.receivedAt + settings.within - monotonic(this.state.clock)
     if (left <= 0) return true
     this.filling ??= this.options.fork(Effect.andThen(
       Effect.sleep(left),
@@ -298,40 +298,40 @@ export class MessageProcessor<A, E, R> implements Running {
   }
 
   private begin(jobs: ReadonlyArray<Job<A>>): void {
-    const work: Work<A, E> = { jobs, fiber: undefined, isStopped: false, cause: undefined }
-    this.active.add(work)
+    const call: HandlerCall<A, E> = { jobs, fiber: undefined, isStopped: false, cause: undefined }
+    this.active.add(call)
     this.inWork += jobs.length
-    for (const job of jobs) job.work = work
+    for (const job of jobs) job.call = call
     const messages = jobs.map((job) => job.message) as unknown as Arr.NonEmptyReadonlyArray<LockedMessage<A>>
     this.run(
-      work,
-      this.source.telemetry.runHandler(
+      call,
+      this.state.telemetry.runHandler(
         messages,
         Effect.suspend(() => this.options.handler(messages)),
-        (exit) => this.results.settle(work, exit)
+        (exit) => this.results.settle(call, exit)
       )
     )
   }
 
-  private run(work: Work<A, E>, effect: Effect.Effect<void, never, R>, isLast = false): void {
-    const before = work.fiber
+  private run(call: HandlerCall<A, E>, effect: Effect.Effect<void, never, R>, isLast = false): void {
+    const before = call.fiber
     const fiber = this.options.fork(Effect.onExitPrimitive(effect, (exit) => {
-      const cause = work.cause ?? (Exit.isFailure(exit) ? exit.cause : undefined)
+      const cause = call.cause ?? (Exit.isFailure(exit) ? exit.cause : undefined)
       // A handler that is interrupted, and not by its processor, has failed. Its own fiber may not settle any more.
-      if (cause !== undefined && !isLast && !work.isStopped && work.jobs.some((job) => isOpen(job) && isHeld(job))) {
-        this.run(work, Effect.suspend(() => this.results.fail(work, cause)), true)
-      } else this.ended(work)
+      if (cause !== undefined && !isLast && !call.isStopped && call.jobs.some((job) => isOpen(job) && isHeld(job))) {
+        this.run(call, Effect.suspend(() => this.results.fail(call, cause)), true)
+      } else this.ended(call)
       return undefined
     }))
     // It may be over already, and what follows it begun.
-    if (work.fiber === before) work.fiber = fiber
+    if (call.fiber === before) call.fiber = fiber
   }
 
-  private ended(work: Work<A, E>): void {
-    this.active.delete(work)
-    this.inWork -= work.jobs.length
-    for (const job of work.jobs) {
-      this.source.renewal.release(job.kept)
+  private ended(call: HandlerCall<A, E>): void {
+    this.active.delete(call)
+    this.inWork -= call.jobs.length
+    for (const job of call.jobs) {
+      this.state.renewal.release(job.kept)
       if (job.state === "lost") this.totals.lockLost++
       else if (job.state === "unconfirmed") this.unsettled()
       else if (job.state === "open") this.giveBack(job)
@@ -343,7 +343,7 @@ export class MessageProcessor<A, E, R> implements Running {
   /** Its message comes when its lock ends. That of a session would not as long as the session is held, and others first. */
   private unsettled(): void {
     this.totals.unsettled++
-    if (this.source.session !== undefined) this.isStuck = true
+    if (this.state.session !== undefined) this.isStuck = true
   }
 
   private returned(job: Job<A>): void {
@@ -356,14 +356,14 @@ export class MessageProcessor<A, E, R> implements Running {
     if (!isHeld(job)) return this.unsettled()
     this.returned(job)
     // Without end it would come at once where neither its handler nor `onFailure` decides, and not count.
-    const isFailed = job.work !== undefined && !job.work.isStopped && job.work.cause !== undefined
+    const isFailed = job.call !== undefined && !job.call.isStopped && job.call.cause !== undefined
     this.release(job.delivery, isFailed ? abandoned : released)
   }
 
   /** Gives credit for what may be in work or waiting beyond what is. */
   private replenish(): void {
-    if (this.state !== "running" || this.isStuck) return
-    const { link } = this.source
+    if (this.phase !== "running" || this.isStuck) return
+    const { link } = this.state
     const { prefetch, size } = this.settings
     const handled = this.concurrency * size
     const window = Math.min(maxCount, handled + (prefetch ?? handled))
@@ -375,7 +375,7 @@ export class MessageProcessor<A, E, R> implements Running {
 
   private releaseWaiting(): void {
     for (const job of this.waiting) {
-      this.source.renewal.release(job.kept)
+      this.state.renewal.release(job.kept)
       this.giveBack(job)
     }
     this.waiting = []
@@ -397,7 +397,7 @@ export class MessageProcessor<A, E, R> implements Running {
       if (left === undefined) return Effect.andThen(idle.nextIdle, this.idleFor(millis))
       if (this.isStuck || this.totals.received >= (this.settings.limit ?? Infinity)) return Effect.void
       if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), idle.nextIdle), this.idleFor(millis))
-      const { link } = this.source
+      const { link } = this.state
       // What is on its way is not sent back, however short the time is.
       return link.credit() === 0 ? Effect.void : Effect.andThen(
         link.drain,
@@ -407,14 +407,14 @@ export class MessageProcessor<A, E, R> implements Running {
   }
 
   readonly pause: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.state !== "running") return Effect.void
-    this.state = "paused"
+    if (this.phase !== "running") return Effect.void
+    this.phase = "paused"
     // With credit left, what is given back would come again at once.
     return Effect.andThen(
-      this.source.link.drain,
+      this.state.link.drain,
       Effect.sync(() => {
         // What a session has given waits in its order.
-        if (this.state === "paused" && this.source.session === undefined) this.releaseWaiting()
+        if (this.phase === "paused" && this.state.session === undefined) this.releaseWaiting()
         // Resumed meanwhile: the credit it gave was drained as well.
         else this.dispatch()
       })
@@ -422,21 +422,21 @@ export class MessageProcessor<A, E, R> implements Running {
   })
 
   readonly resume: Effect.Effect<void> = Effect.sync(() => {
-    if (this.state !== "paused") return
-    this.state = "running"
+    if (this.phase !== "paused") return
+    this.phase = "running"
     this.dispatch()
   })
 
   readonly setConcurrency = (concurrency: number): Effect.Effect<void, InvalidOptionError> =>
     Effect.suspend(() =>
-      Effect.map(Effect.fromResult(checkedCount(this.source.entity.path, "concurrency", concurrency)), () => {
+      Effect.map(Effect.fromResult(checkedCount(this.state.entity.path, "concurrency", concurrency)), () => {
         this.concurrency = concurrency
         this.dispatch()
       })
     )
 
   count(): ProcessorCounts.Counts {
-    return { ...this.totals, renewals: this.source.renewal.renewals() - this.renewalsBefore }
+    return { ...this.totals, renewals: this.state.renewal.renewals() - this.renewalsBefore }
   }
 
   readonly counts: Effect.Effect<ProcessorCounts.Counts> = Effect.sync(() => this.count())
@@ -453,31 +453,31 @@ export class MessageProcessor<A, E, R> implements Running {
   })
 
   private readonly stop: Effect.Effect<ProcessorCounts.DrainReport> = Effect.suspend(() => {
-    const began = this.source.telemetry.now()
-    const wasRunning = this.state === "running"
-    const { link } = this.source
-    this.state = "drained"
+    const began = this.state.telemetry.now()
+    const wasRunning = this.phase === "running"
+    const { link } = this.state
+    this.phase = "drained"
     return (wasRunning ? link.drain : Effect.void).pipe(
       // What came last is given back, and what waits: with credit left it would come again at once.
       Effect.andThen(link.link.connection.dispatcher.turn),
       Effect.andThen(Effect.sync(() => this.releaseWaiting())),
       Effect.andThen(Effect.timeoutOption(this.whenEmpty, this.settings.drainTimeout)),
       Effect.andThen(Effect.suspend(() => {
-        const fibers = [...this.active].flatMap((work) => {
-          work.isStopped = true
-          return work.fiber === undefined ? [] : [work.fiber]
+        const fibers = [...this.active].flatMap((call) => {
+          call.isStopped = true
+          return call.fiber === undefined ? [] : [call.fiber]
         })
         return Fiber.interruptAll(this.filling === undefined ? fibers : [...fibers, this.filling])
       })),
       Effect.andThen(Effect.sync(() => {
         link.consume(undefined)
         // It may be another by now.
-        this.source.link.consume(undefined)
+        this.state.link.consume(undefined)
       })),
-      Effect.andThen(ReceiverState.stopConsuming(this.source)),
+      Effect.andThen(ReceiverState.stopConsuming(this.state)),
       // What is over a session ends with each of them.
       Effect.andThen(
-        Effect.sync(() => this.source.session === undefined ? this.source.telemetry.recordDrain(began) : undefined)
+        Effect.sync(() => this.state.session === undefined ? this.state.telemetry.recordDrain(began) : undefined)
       ),
       Effect.andThen(this.report)
     )

@@ -4,9 +4,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
-import { checkedCount, checkedWait, isSchedule, outOfRange, toMillis, withOptions } from "../options.ts"
+import { checkedCount, checkedWait, isSchedule, isSessionId, outOfRange, toMillis, withOptions } from "../options.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
-import { isId } from "../session/SessionSurface.ts"
 import type { Settings } from "./MessageProcessor.ts"
 
 /** Options of a processor as a caller gives them. */
@@ -112,7 +111,7 @@ export const checkSessions = Effect.fnUntraced(
     if (
       sessionIds !== undefined &&
       !(Array.isArray(sessionIds) && sessionIds.length > 0 && new Set(sessionIds).size === sessionIds.length &&
-        sessionIds.every(isId))
+        sessionIds.every(isSessionId))
     ) {
       return yield* outOfRange(
         entity,

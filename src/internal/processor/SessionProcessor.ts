@@ -33,8 +33,8 @@ import * as MessageProcessor from "./MessageProcessor.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { SessionSettings } from "./ProcessorOptions.ts"
 
-/** What is done with one session. */
-export interface Work<R> {
+/** What runs while one session is held. */
+interface SessionRun<R> {
   /** Its processor, which is not started yet. */
   readonly processor: MessageProcessor.Running
   /** Runs before the first message, in the session's scope. */
@@ -49,7 +49,7 @@ export interface Options<H extends SessionLink.Accepted, R> {
   readonly telemetry: Telemetry
   /** Accepts a session by its id, or the next one where the id is null. */
   readonly accept: (id: string | null) => Effect.Effect<Option.Option<H>, AcceptSessionError, Scope.Scope>
-  readonly work: (accepted: H) => Work<R>
+  readonly runOf: (accepted: H) => SessionRun<R>
   /** The only sessions to take, where there are such. */
   readonly ids: ReadonlyArray<string> | undefined
   readonly concurrentSessions: number
@@ -107,12 +107,12 @@ export class SessionProcessor<H extends SessionLink.Accepted, R> {
       this.running.await,
       Effect.suspend(() => this.isDraining ? Effect.void : this.one)
     )
-    const work = Effect.whileLoop({
+    const loop = Effect.whileLoop({
       while: () => !this.isDraining && slot < this.slots,
       body: () => next,
       step: () => {}
     })
-    return Effect.catch(work, (error) => Effect.sync(() => Deferred.doneUnsafe(this.failed, Effect.fail(error)))).pipe(
+    return Effect.catch(loop, (error) => Effect.sync(() => Deferred.doneUnsafe(this.failed, Effect.fail(error)))).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.taken.delete(slot)
         // Wanted again meanwhile.
@@ -163,7 +163,7 @@ export class SessionProcessor<H extends SessionLink.Accepted, R> {
   }
 
   private handle(accepted: H): Effect.Effect<void, never, R | Scope.Scope> {
-    const { close, processor, open } = this.options.work(accepted)
+    const { close, processor, open } = this.options.runOf(accepted)
     const annotate = Effect.annotateLogs({ entity: this.options.entity.path, sessionId: accepted.id })
     const warn = (message: string) => (cause: unknown) => annotate(Effect.logWarning(message, cause))
     const lost = Effect.ignore(accepted.lost)
@@ -319,7 +319,7 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
     namespace: session.namespace,
     telemetry: session.telemetry,
     accept: (id) => SessionLink.accept({ ...session, id, prefetch: 0, mode: "locked" }),
-    work: (accepted) => {
+    runOf: (accepted) => {
       const held = SessionSurface.make(accepted, entity.sessionState, {})
       const run = MessageProcessor.withRetry(
         ([message]: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => handler(message.body, message, held),

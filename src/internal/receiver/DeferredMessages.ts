@@ -16,7 +16,7 @@ import { isSequenceNumber, outOfRange } from "../options.ts"
 import { annotateMessages } from "../telemetry/Telemetry.ts"
 import * as Handover from "./Handover.ts"
 import { sectionsFrom } from "./MessageBrowser.ts"
-import { decodeOrDispose, lossOf, type MessageOf, type Mode, type ReceiverState } from "./ReceiverState.ts"
+import { decodeOrDispose, type MessageOf, type Mode, narrowErrorsTo, type ReceiverState } from "./ReceiverState.ts"
 import { abandoned } from "./SettlementOutcome.ts"
 import { LinklessHolder } from "./Settler.ts"
 
@@ -25,13 +25,13 @@ import { LinklessHolder } from "./Settler.ts"
  * say.
  */
 const fetch = Effect.fnUntraced(function*<L extends SessionLockLostError>(
-  self: ReceiverState<unknown, Mode, MessageDecodeError, L>,
+  state: ReceiverState<unknown, Mode, MessageDecodeError, L>,
   sequenceNumbers: ReadonlyArray<bigint>,
   request: Request
 ): Effect.fn.Return<ReadonlyArray<IncomingDelivery>, ReceiveDeferredError | L> {
-  const entity = self.entity.path
-  const { isOpen, namespace } = self
-  const destructive = self.mode === "destructive"
+  const entity = state.entity.path
+  const { isOpen, namespace } = state
+  const destructive = state.mode === "destructive"
   const asked = namespace.withManagementNode(entity, isOpen, (node, timeout) => {
     // It is not asked again for a caller who is gone.
     if (request.isAbandoned) return Effect.interrupt
@@ -41,7 +41,7 @@ const fetch = Effect.fnUntraced(function*<L extends SessionLockLostError>(
         entity,
         sequenceNumbers,
         destructive,
-        sessionId: self.session?.id,
+        sessionId: state.session?.id,
         timeout
       }),
       () =>
@@ -51,18 +51,18 @@ const fetch = Effect.fnUntraced(function*<L extends SessionLockLostError>(
     )
   })
   // A caller whose answer was lost may have them locked, or have had them deleted.
-  const messages = yield* lossOf(self, namespace.retryPolicy.run(asked)).pipe(
+  const messages = yield* narrowErrorsTo(state, namespace.retryPolicy.run(asked)).pipe(
     Effect.catchTag(
       "MessageNotFoundError",
       (error) =>
         Effect.flatMap(
-          findMissing(self, sequenceNumbers),
+          findMissing(state, sequenceNumbers),
           (missing) => Effect.fail(errorMap.withFields(error, { missing }))
         )
     )
   )
-  const holder = new LinklessHolder(self)
-  const now = monotonic(self.clock)
+  const holder = new LinklessHolder(state)
+  const now = monotonic(state.clock)
   return messages.map(({ bytes, lockToken }) => {
     const tag = destructive ? Buffer.alloc(0) : tagFromToken(lockToken)
     const delivery = new IncomingDelivery(undefined, 0, tag, 0, destructive, bytes)
@@ -76,11 +76,11 @@ const fetch = Effect.fnUntraced(function*<L extends SessionLockLostError>(
 
 /** Which of these numbers is no deferred message. */
 const findMissing = (
-  self: ReceiverState,
+  state: ReceiverState,
   sequenceNumbers: ReadonlyArray<bigint>
 ): Effect.Effect<ReadonlyArray<bigint>> =>
   Effect.filter(sequenceNumbers, (number) =>
-    Effect.match(sectionsFrom(self, number, 1), {
+    Effect.match(sectionsFrom(state, number, 1), {
       onFailure: () => false,
       onSuccess: ([sections]) => {
         if (sections === undefined) return true
@@ -101,19 +101,19 @@ interface Request {
  * Messages that the broker has forgotten and whose caller was interrupted before it had them, by their sequence numbers: the
  * next call has them.
  */
-export class UnclaimedMessages {
+export class ReturnedMessages {
   readonly messages = new Map<bigint, IncomingDelivery>()
   /** Requests whose caller is gone, and which are not answered yet. */
   readonly out = new Set<Fiber.Fiber<unknown, unknown>>()
 }
 
 /** Messages that have no caller: deferred again, or, where the broker has forgotten it, kept for the next call. */
-const giveBack = (self: ReceiverState, unclaimed: UnclaimedMessages, deliveries: Iterable<IncomingDelivery>): void => {
+const giveBack = (state: ReceiverState, returned: ReturnedMessages, deliveries: Iterable<IncomingDelivery>): void => {
   for (const delivery of deliveries) {
-    if (self.mode === "locked") delivery.holder.dispose([delivery], abandoned)
+    if (state.mode === "locked") delivery.holder.dispose([delivery], abandoned)
     else {
       const number = sequenceNumberOf(delivery)
-      if (number !== undefined) unclaimed.messages.set(number, delivery)
+      if (number !== undefined) returned.messages.set(number, delivery)
     }
   }
 }
@@ -126,30 +126,30 @@ const sequenceNumberOf = (delivery: IncomingDelivery): bigint | undefined => {
   }
 }
 
-/** Fetches messages into a claim; where the caller is interrupted once the request is out, what comes is given back. */
+/** Fetches messages into what is taken for the caller; where the caller is interrupted once the request is out, what comes is given back. */
 const fetchInto = <L extends SessionLockLostError>(
-  self: ReceiverState<unknown, Mode, MessageDecodeError, L>,
+  state: ReceiverState<unknown, Mode, MessageDecodeError, L>,
   sequenceNumbers: ReadonlyArray<bigint>,
-  unclaimed: UnclaimedMessages,
-  claim: Array<IncomingDelivery>
+  returned: ReturnedMessages,
+  taken: Array<IncomingDelivery>
 ): Effect.Effect<void, ReceiveDeferredError | L> =>
   Effect.uninterruptibleMask((restore) => {
     const request: Request = { isOut: false, isAbandoned: false }
     return Effect.flatMap(
-      Effect.forkDetach(Effect.interruptible(fetch(self, sequenceNumbers, request)), { startImmediately: true }),
+      Effect.forkDetach(Effect.interruptible(fetch(state, sequenceNumbers, request)), { startImmediately: true }),
       (fiber) =>
         Effect.map(
           Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
             Effect.suspend(() => {
               request.isAbandoned = true
-              unclaimed.out.add(fiber)
+              returned.out.add(fiber)
               fiber.addObserver((exit) => {
-                unclaimed.out.delete(fiber)
-                if (Exit.isSuccess(exit)) giveBack(self, unclaimed, exit.value)
+                returned.out.delete(fiber)
+                if (Exit.isSuccess(exit)) giveBack(state, returned, exit.value)
               })
               return request.isOut ? Effect.void : Fiber.interrupt(fiber)
             })),
-          (deliveries) => void claim.push(...deliveries)
+          (deliveries) => void taken.push(...deliveries)
         )
     )
   })
@@ -159,60 +159,60 @@ const fetchInto = <L extends SessionLockLostError>(
  * them, they are given back.
  */
 export const receive = <A, D extends Mode, E extends MessageDecodeError, L extends SessionLockLostError>(
-  self: ReceiverState<A, D, E, L>,
-  unclaimed: UnclaimedMessages,
+  state: ReceiverState<A, D, E, L>,
+  returned: ReturnedMessages,
   sequenceNumbers: ReadonlyArray<bigint>
 ): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, ReceiveDeferredError | E | L> =>
   Effect.suspend(() => {
-    const claim: Array<IncomingDelivery> = []
+    const taken: Array<IncomingDelivery> = []
     return Handover.run(
-      self.telemetry.run("receive_deferred", () => receiveInto(self, unclaimed, sequenceNumbers, claim), {
+      state.telemetry.run("receive_deferred", () => receiveInto(state, returned, sequenceNumbers, taken), {
         onSuccess: (messages: ReadonlyArray<MessageOf<D, A>>, span) => {
-          self.telemetry.countConsumed("receive_deferred", messages.length)
+          state.telemetry.countConsumed("receive_deferred", messages.length)
           if (span !== undefined) annotateMessages(span, messages)
         }
       }),
-      () => giveBack(self, unclaimed, claim)
+      () => giveBack(state, returned, taken)
     )
   })
 
 const receiveInto = <A, D extends Mode, E extends MessageDecodeError, L extends SessionLockLostError>(
-  self: ReceiverState<A, D, E, L>,
-  unclaimed: UnclaimedMessages,
+  state: ReceiverState<A, D, E, L>,
+  returned: ReturnedMessages,
   sequenceNumbers: ReadonlyArray<bigint>,
-  claim: Array<IncomingDelivery>
+  taken: Array<IncomingDelivery>
 ): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, ReceiveDeferredError | E | L> => {
   if (!Array.isArray(sequenceNumbers) || !sequenceNumbers.every(isSequenceNumber)) {
-    return Effect.fail(outOfRange(self.entity.path, "sequenceNumbers", "an array of bigints of 0 or more"))
+    return Effect.fail(outOfRange(state.entity.path, "sequenceNumbers", "an array of bigints of 0 or more"))
   }
   if (sequenceNumbers.length === 0) return Effect.succeed([])
   const wanted = Arr.dedupe(sequenceNumbers)
   // What an answer on its way brings is not asked for again.
   const fetched = Effect.andThen(
-    Effect.suspend(() => unclaimed.out.size === 0 ? Effect.void : Fiber.awaitAll([...unclaimed.out])),
+    Effect.suspend(() => returned.out.size === 0 ? Effect.void : Fiber.awaitAll([...returned.out])),
     Effect.suspend(() => {
       const missing: Array<bigint> = []
       for (const number of wanted) {
-        const delivery = unclaimed.messages.get(number)
-        unclaimed.messages.delete(number)
+        const delivery = returned.messages.get(number)
+        returned.messages.delete(number)
         if (delivery === undefined) missing.push(number)
-        else claim.push(delivery)
+        else taken.push(delivery)
       }
-      return missing.length === 0 ? Effect.void : fetchInto(self, missing, unclaimed, claim)
+      return missing.length === 0 ? Effect.void : fetchInto(state, missing, returned, taken)
     })
   )
   return Effect.flatMap(fetched, (): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, E> => {
     const messages: Array<MessageOf<D, A>> = []
     let failure: E | undefined = undefined
-    for (const delivery of [...claim]) {
-      const message = decodeOrDispose(self, delivery, self.body)
+    for (const delivery of [...taken]) {
+      const message = decodeOrDispose(state, delivery, state.body)
       if (message instanceof MessageDecodeError) failure ??= message
       else if (message !== undefined) {
         messages.push(message)
         continue
       }
       // It has its outcome.
-      claim.splice(claim.indexOf(delivery), 1)
+      taken.splice(taken.indexOf(delivery), 1)
     }
     // The others have no caller.
     return failure === undefined ? Effect.succeed(messages) : Effect.fail(failure)

@@ -148,8 +148,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     kept.onLost(failed ? "failed" : "budget", kept.failure)
   }
 
-  /** Whether it is to be renewed now; one that is not is put where it belongs. */
-  const isDue = (kept: KeptLock, now: number): boolean => {
+  /** True where it is to be renewed now; it is lost where its lock is over, and due later where it is not due yet. */
+  const loseOrPostponeUnlessDue = (kept: KeptLock, now: number): boolean => {
     const { lock } = kept
     if (!lock.held()) kept.done = true
     if (kept.done) return false
@@ -174,7 +174,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** Renews the locks of all with one request. */
   const renewAll: (all: ReadonlyArray<KeptLock>) => Effect.Effect<void> = Effect.fnUntraced(function*(all) {
     const now = monotonic(clock)
-    const live = all.filter((kept) => isDue(kept, now))
+    const live = all.filter((kept) => loseOrPostponeUnlessDue(kept, now))
     if (live.length === 0) return
     const locks = new Set(live.map(({ lock }) => lock))
     let end = Infinity

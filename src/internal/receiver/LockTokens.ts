@@ -30,14 +30,14 @@ const check = (
 
 /** Settles the messages of tokens, all with one settlement and in one request. */
 export const settle = Effect.fnUntraced(function*(
-  self: Requester<never>,
+  requester: Requester<never>,
   tokens: ReadonlyArray<LockToken>,
   settlement: Settlement
 ): Effect.fn.Return<void, SettleError> {
-  yield* check(self, tokens)
-  const { isOpen, namespace, telemetry } = self
-  const entity = self.entity.path
-  const checked = SettlementOutcome.make(self.entity, settlement)
+  yield* check(requester, tokens)
+  const { isOpen, namespace, telemetry } = requester
+  const entity = requester.entity.path
+  const checked = SettlementOutcome.make(requester.entity, settlement)
   if (Result.isFailure(checked)) return yield* Effect.fail(checked.failure)
   const made = checked.success
   if (made.settlement._tag === "RetryAfter") {
@@ -68,12 +68,12 @@ export const settle = Effect.fnUntraced(function*(
 
 /** Renews the locks of tokens, all or none, and gives their new ends. */
 export const renew = Effect.fnUntraced(function*(
-  self: Requester<never>,
+  requester: Requester<never>,
   tokens: ReadonlyArray<LockToken>
 ): Effect.fn.Return<ReadonlyArray<DateTime.Utc>, LockRenewalError> {
-  yield* check(self, tokens)
-  const { isOpen, namespace, telemetry } = self
-  const entity = self.entity.path
+  yield* check(requester, tokens)
+  const { isOpen, namespace, telemetry } = requester
+  const entity = requester.entity.path
   const request = namespace.withManagementNode(
     entity,
     isOpen,

@@ -110,28 +110,18 @@ const run = <A, E, R>(
   )
 }
 
-/** How the lock of a message stands. */
-export type View =
-  | { readonly _tag: "Held"; readonly remaining: Duration.Duration; readonly renewals: number }
-  | { readonly _tag: "Lost"; readonly reason: "failed" | "expired"; readonly renewals: number }
-  | { readonly _tag: "Settled" }
-
 /** The lock of a message that a receiver received, and how it stands now. */
 export const viewOf = (
   receiver: object,
   message: LockedMessage<unknown>
-): Result.Result<{ readonly lock: LockRenewal.Lock; readonly view: View }, InvalidOptionError> => {
+): Result.Result<{ readonly lock: LockRenewal.Lock; readonly view: MessageLock.LockState }, InvalidOptionError> => {
   const state = ReceiverState.find(receiver)
   if (state === undefined) return Result.fail(noReceiver())
   const found = MessageLock.viewOf(state, message)
   if (found === undefined) {
     return Result.fail(outOfRange(state.entity.path, "message", "a message that this receiver received"))
   }
-  const { lock, view } = found
-  return Result.succeed({
-    lock,
-    view: view._tag === "Held" ? { ...view, remaining: Duration.millis(view.remaining) } : view
-  })
+  return Result.succeed(found)
 }
 
 const noReceiver = (): InvalidOptionError =>
@@ -141,11 +131,11 @@ const noReceiver = (): InvalidOptionError =>
 export const watch = (
   receiver: object,
   message: LockedMessage<unknown>
-): Stream.Stream<View, InvalidOptionError> =>
+): Stream.Stream<MessageLock.LockState, InvalidOptionError> =>
   Stream.fromPull(Effect.sync(() => {
     const renewal = ReceiverState.find(receiver)?.renewal
-    let last: View | undefined
-    const next: Pull.Pull<readonly [View], InvalidOptionError> = Effect.suspend(() => {
+    let last: MessageLock.LockState | undefined
+    const next: Pull.Pull<readonly [MessageLock.LockState], InvalidOptionError> = Effect.suspend(() => {
       if (last !== undefined && last._tag !== "Held") return Cause.done()
       const found = viewOf(receiver, message)
       if (Result.isFailure(found)) return Effect.fail(found.failure)

@@ -19,20 +19,22 @@ import { Sections } from "../amqp/codec/Sections.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
 import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
 import { Peeked } from "../message/ReceivedMessage.ts"
-import { checkedCount, isSequenceNumber, outOfRange, readOptions } from "../options.ts"
+import { checkedCount, isSequenceNumber, outOfRange, type PeekRawOptions, readOptions } from "../options.ts"
 import { annotateMessages, type Hooks } from "../telemetry/Telemetry.ts"
 import type { Requester } from "./ReceiverState.ts"
 
 /** A request to the entity's node that changes nothing there, tried again while its error can pass. */
 const request = <A, Err extends PeekError, L extends SessionLockLostError>(
-  self: Requester<L>,
+  requester: Requester<L>,
   request: (node: RequestResponseLink, timeout: number) => Effect.Effect<A, Err>
 ): Effect.Effect<A, Err | AttachError | L> =>
-  self.namespace.retryPolicy.runIdempotent(self.namespace.withManagementNode(self.entity.path, self.isOpen, request))
+  requester.namespace.retryPolicy.runIdempotent(
+    requester.namespace.withManagementNode(requester.entity.path, requester.isOpen, request)
+  )
 
 /** Looks at up to `count` messages from a sequence number on, in as many requests as it takes. */
 export const sectionsFrom = Effect.fnUntraced(function*<L extends SessionLockLostError>(
-  self: Requester<L>,
+  requester: Requester<L>,
   from: bigint,
   count: number,
   omitBody = false
@@ -41,20 +43,20 @@ export const sectionsFrom = Effect.fnUntraced(function*<L extends SessionLockLos
   let next = from
   while (found.length < count) {
     const bytes = yield* request(
-      self,
+      requester,
       (node, timeout) =>
         EntityManagement.peek(node, {
-          entity: self.entity.path,
+          entity: requester.entity.path,
           from: next,
           count: count - found.length,
           omitBody,
-          sessionId: self.session?.id,
+          sessionId: requester.session?.id,
           timeout
         })
     )
     if (bytes.length === 0) break
     for (const each of bytes) {
-      const sections = sectionsOrFailure(self, each)
+      const sections = sectionsOrFailure(requester, each)
       if (Result.isFailure(sections)) return yield* Effect.fail(sections.failure)
       found.push(sections.success)
     }
@@ -63,14 +65,14 @@ export const sectionsFrom = Effect.fnUntraced(function*<L extends SessionLockLos
   return found
 })
 
-const sectionsOrFailure = (self: Requester, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
+const sectionsOrFailure = (requester: Requester, bytes: Buffer): Result.Result<Sections, MessageDecodeError> => {
   try {
     return Result.succeed(new Sections(bytes, 0, bytes.length))
   } catch (error) {
     if (!(error instanceof DecodeProblem)) throw error
     return Result.fail(
       new MessageDecodeError({
-        entity: self.entity.path,
+        entity: requester.entity.path,
         operation: "peek",
         part: "message",
         description: error.message
@@ -83,7 +85,7 @@ const sectionsOrFailure = (self: Requester, bytes: Buffer): Result.Result<Sectio
  * A peeked message with its body; a MessageDecodeError where that does not decode. Without a codec the body is undefined.
  */
 const peeked = <A>(
-  self: Requester,
+  requester: Requester,
   sections: Sections,
   body: ServiceBusBody.ServiceBusBody<A, never> | undefined
 ): Result.Result<PeekedMessage<A>, MessageDecodeError> => {
@@ -94,7 +96,7 @@ const peeked = <A>(
     ? Result.succeed(new Peeked(sections, decoded.success))
     : Result.fail(
       new MessageDecodeError({
-        entity: self.entity.path,
+        entity: requester.entity.path,
         operation: "peek",
         part: "body",
         description: decoded.failure,
@@ -103,38 +105,32 @@ const peeked = <A>(
     )
 }
 
-interface Options {
-  readonly max?: number | undefined
-  readonly from?: bigint | undefined
-  readonly omitBody?: boolean | undefined
-}
-
 /** Looks at up to `max` messages. */
 export const peek = <L extends SessionLockLostError, B = undefined>(
-  self: Requester<L>,
-  input: Options | undefined,
+  requester: Requester<L>,
+  input: PeekRawOptions | undefined,
   body?: ServiceBusBody.ServiceBusBody<B, never>
 ): Effect.Effect<ReadonlyArray<PeekedMessage<B>>, PeekError | L | MessageDecodeError> => {
-  const read = readOptions(self.entity.path, input)
+  const read = readOptions(requester.entity.path, input)
   if (Result.isFailure(read)) return Effect.fail(read.failure)
   const options = read.success
   const { from = 0n, max = 1 } = options
-  const counted = checkedCount(self.entity.path, "max", max)
+  const counted = checkedCount(requester.entity.path, "max", max)
   if (Result.isFailure(counted)) return Effect.fail(counted.failure)
-  if (!isSequenceNumber(from)) return Effect.fail(outOfRange(self.entity.path, "from", "a bigint of 0 or more"))
+  if (!isSequenceNumber(from)) return Effect.fail(outOfRange(requester.entity.path, "from", "a bigint of 0 or more"))
   const look = Effect.flatMap(
-    sectionsFrom(self, from, max, body === undefined && options.omitBody === true),
+    sectionsFrom(requester, from, max, body === undefined && options.omitBody === true),
     (found): Effect.Effect<ReadonlyArray<PeekedMessage<B>>, MessageDecodeError> => {
       const messages: Array<PeekedMessage<B>> = []
       for (const sections of found) {
-        const message = peeked(self, sections, body)
+        const message = peeked(requester, sections, body)
         if (Result.isFailure(message)) return Effect.fail(message.failure)
         messages.push(message.success)
       }
       return Effect.succeed(messages)
     }
   )
-  return self.telemetry.run("peek", () => look, hooks)
+  return requester.telemetry.run("peek", () => look, hooks)
 }
 
 const hooks: Hooks<ReadonlyArray<PeekedMessage<unknown>>> = {
@@ -145,16 +141,16 @@ const hooks: Hooks<ReadonlyArray<PeekedMessage<unknown>>> = {
 
 /** Looks at all messages from a number on, `max` at a time. */
 export const browse = <L extends SessionLockLostError, B = undefined>(
-  self: Requester<L>,
-  input: Options | undefined,
+  requester: Requester<L>,
+  input: PeekRawOptions | undefined,
   body?: ServiceBusBody.ServiceBusBody<B, never>
 ): Stream.Stream<PeekedMessage<B>, PeekError | L | MessageDecodeError> => {
-  const read = readOptions(self.entity.path, input)
+  const read = readOptions(requester.entity.path, input)
   if (Result.isFailure(read)) return Stream.fail(read.failure)
   const options = read.success
   return Stream.paginate(options.from ?? 0n, (from) =>
     Effect.map(
-      peek(self, { ...options, max: options.max ?? 100, from }, body),
+      peek(requester, { ...options, max: options.max ?? 100, from }, body),
       (page) => [page, Option.map(Arr.last(page), (message) => message.sequenceNumber + 1n)] as const
     ))
 }
@@ -164,12 +160,12 @@ const pageSize = 1000
 
 /** Looks at all messages, without their bodies. */
 export const forEachMessage = Effect.fnUntraced(function*<L extends SessionLockLostError>(
-  self: Requester<L>,
+  requester: Requester<L>,
   visit: (message: PeekedMessage<unknown>) => void
 ): Effect.fn.Return<void, PeekError | L | MessageDecodeError> {
   let from = 0n
   while (true) {
-    const page = yield* peek(self, { max: pageSize, omitBody: true, from })
+    const page = yield* peek(requester, { max: pageSize, omitBody: true, from })
     for (const message of page) visit(message)
     // Fewer than were asked for: there was an answer with none.
     if (page.length < pageSize) return

@@ -3,6 +3,7 @@
  * came, and how it stands now. That of a session's message is the session's.
  */
 import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import { Locked, tokenFromTag } from "../message/ReceivedMessage.ts"
@@ -73,9 +74,9 @@ export const of = (owner: Owner, message: LockedMessage<unknown>, delivery: Inco
   return lock
 }
 
-/** How a lock stands. Times are milliseconds. */
-export type View =
-  | { readonly _tag: "Held"; readonly remaining: number; readonly renewals: number }
+/** How a lock stands. */
+export type LockState =
+  | { readonly _tag: "Held"; readonly remaining: Duration.Duration; readonly renewals: number }
   | { readonly _tag: "Lost"; readonly reason: "failed" | "expired"; readonly renewals: number }
   | { readonly _tag: "Settled" }
 
@@ -83,7 +84,7 @@ export type View =
 export const viewOf = (
   owner: Owner,
   message: LockedMessage<unknown>
-): { readonly lock: Lock; readonly view: View } | undefined => {
+): { readonly lock: Lock; readonly view: LockState } | undefined => {
   const delivery = Locked.deliveryOf(message, owner)
   if (delivery === undefined) return undefined
   const lock = of(owner, message, delivery)
@@ -92,6 +93,6 @@ export const viewOf = (
   if (lost !== undefined) return { lock, view: { _tag: "Lost", reason: lost, renewals } }
   if (!lock.held()) return { lock, view: { _tag: "Settled" } }
   return remaining > 0
-    ? { lock, view: { _tag: "Held", remaining, renewals } }
+    ? { lock, view: { _tag: "Held", remaining: Duration.millis(remaining), renewals } }
     : { lock, view: { _tag: "Lost", reason: "expired", renewals } }
 }

@@ -34,9 +34,9 @@ import * as Handover from "./Handover.ts"
 import {
   consuming,
   decodeOrDispose,
-  lossOf,
   type MessageOf,
   type Mode,
+  narrowErrorsTo,
   type ReceiverState,
   stableAfter,
   startConsuming,
@@ -90,12 +90,12 @@ export class MessageReader<
     const afterFirst = checkedWait(entity, "maxWaitAfterFirst", options.maxWaitAfterFirst ?? 0)
     if (Result.isFailure(afterFirst)) return Effect.fail(afterFirst.failure)
     return Effect.suspend(() => {
-      const claim = new Claim<E>()
+      const taken = new Taken<E>()
       const { clock } = this.state
       const deadline = monotonic(clock) + maxWait.success
       return Handover.run(
-        this.inTurn(deadline, this.take(max, deadline, afterFirst.success, body, claim)),
-        (isInterrupted) => this.putBack(claim, isInterrupted),
+        this.inTurn(deadline, this.take(max, deadline, afterFirst.success, body, taken)),
+        (isInterrupted) => this.putBack(taken, isInterrupted),
         this.consumed
       )
     })
@@ -147,7 +147,7 @@ export class MessageReader<
     deadline: number,
     afterFirst: number,
     body: Body<B>,
-    claim: Claim<E>
+    taken: Taken<E>
   ): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, ReceiveError | E | L> {
     const { state } = this
     const { namespace, prefetch } = state
@@ -158,9 +158,9 @@ export class MessageReader<
         // What is tried again has the time that is left; what is held back until then gives what is here.
         const until = Math.max(deadline, monotonic(state.clock) + leastPatience)
         const gather = state.telemetry.runReceive(
-          namespace.retryPolicy.runIdempotent(this.gather(max, deadline, until, afterFirst, body, claim), {
+          namespace.retryPolicy.runIdempotent(this.gather(max, deadline, until, afterFirst, body, taken), {
             until,
-            otherwise: this.decode(max, body, claim)
+            otherwise: this.decode(max, body, taken)
           })
         )
         // Credit that no caller waits for would lock messages that none takes.
@@ -174,10 +174,10 @@ export class MessageReader<
     this.state.telemetry.countConsumed("receive", messages.length)
 
   /** Puts back what was taken for a caller that is interrupted before it has it, for the next one. */
-  private putBack(claim: Claim<E>, isInterrupted: boolean): void {
-    const { deliveries, failure } = claim
-    claim.deliveries = []
-    claim.failure = undefined
+  private putBack(taken: Taken<E>, isInterrupted: boolean): void {
+    const { deliveries, failure } = taken
+    taken.deliveries = []
+    taken.failure = undefined
     const { link, mode } = this.state
     const back = deliveries.filter((delivery) => mode === "destructive" || delivery.holder.isUnsettled(delivery))
     if (back.length > 0) link.putBack(back)
@@ -191,24 +191,24 @@ export class MessageReader<
     patience: number,
     afterFirst: number,
     body: Body<B>,
-    claim: Claim<E>
+    taken: Taken<E>
   ): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, ReceiveError | E | L> {
     return Effect.gen({ self: this }, function*() {
       const { prefetch } = this.state
       for (;;) {
-        if (this.failure !== undefined) return yield* this.decode(max, body, claim)
+        if (this.failure !== undefined) return yield* this.decode(max, body, taken)
         const link = yield* this.attachedBy(patience)
-        if (link === undefined) return yield* this.decode(max, body, claim)
+        if (link === undefined) return yield* this.decode(max, body, taken)
         if (prefetch === 0) link.addCredit(max - link.size() - link.credit())
         else this.replenish()
         const left = Math.max(0, deadline - monotonic(this.state.clock))
-        if (!(yield* this.arrival(within(lossOf(this.state, link.awaitSize(1)), left)))) continue
+        if (!(yield* this.arrival(within(narrowErrorsTo(this.state, link.awaitSize(1)), left)))) continue
         if (afterFirst > 0 && link.size() > 0 && link.size() < max) {
-          yield* within(lossOf(this.state, link.awaitSize(max)), afterFirst)
+          yield* within(narrowErrorsTo(this.state, link.awaitSize(max)), afterFirst)
         }
         // The broker sends what it has and takes the rest of the credit back: nothing stays on its way.
         if (prefetch === 0 && link.credit() > 0) yield* link.drain
-        const messages = yield* this.decode(max, body, claim)
+        const messages = yield* this.decode(max, body, taken)
         // Everything that came was undecodable or expired: there is still time for more.
         if (messages.length > 0 || monotonic(this.state.clock) >= deadline) return messages
       }
@@ -267,14 +267,14 @@ export class MessageReader<
   private decode<B>(
     max: number,
     body: Body<B>,
-    claim: Claim<E>,
+    taken: Taken<E>,
     window = this.state.prefetch
   ): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, E> {
     return Effect.suspend((): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, E> => {
       const { failure } = this
       if (failure !== undefined) {
         this.failure = undefined
-        claim.failure = failure
+        taken.failure = failure
         return Effect.fail(failure)
       }
       const { link } = this.state
@@ -286,7 +286,7 @@ export class MessageReader<
         if (message instanceof MessageDecodeError) {
           link.putBack(deliveries.slice(i + 1))
           if (messages.length === 0) {
-            claim.failure = message
+            taken.failure = message
             return Effect.fail(message)
           }
           this.failure = message
@@ -294,7 +294,7 @@ export class MessageReader<
         }
         if (message === undefined) continue
         messages.push(message)
-        claim.deliveries.push(deliveries[i]!)
+        taken.deliveries.push(deliveries[i]!)
       }
       return Effect.succeed(messages)
     })
@@ -329,24 +329,24 @@ export class MessageReader<
         return Effect.flatMap(this.attachedBy(deadline), (link) => {
           if (link === undefined) return next(deadline)
           this.replenish(window)
-          return Effect.flatMap(this.arrival(within(lossOf(this.state, link.awaitSize(1)), left)), (isThere) =>
+          return Effect.flatMap(this.arrival(within(narrowErrorsTo(this.state, link.awaitSize(1)), left)), (isThere) =>
             isThere && link.size() > 0
-              ? this.decode(size, body, claim, window)
+              ? this.decode(size, body, taken, window)
               : next(deadline))
         })
       })
     // One for all pulls: there is one at a time.
-    const claim = new Claim<E>()
+    const taken = new Taken<E>()
     const pull: Effect.Effect<ReadonlyArray<MessageOf<D, B>>, ReceiveError | E | L> = Handover.run(
       Effect.suspend(() =>
         // What is here already is given at once.
         this.failure !== undefined || this.state.link.size() > 0
-          ? this.decode(size, body, claim, window)
+          ? this.decode(size, body, taken, window)
           : this.retryUntil(next)
       ),
-      (isInterrupted) => this.putBack(claim, isInterrupted),
+      (isInterrupted) => this.putBack(taken, isInterrupted),
       (messages) => {
-        claim.deliveries = []
+        taken.deliveries = []
         this.consumed(messages)
       }
     )
@@ -411,7 +411,7 @@ export class MessageReader<
 }
 
 /** What was taken out of the inbox for one caller that does not have it yet. */
-class Claim<E> {
+class Taken<E> {
   deliveries: Array<IncomingDelivery> = []
   failure: E | undefined = undefined
 }

@@ -132,11 +132,11 @@ export interface HeldSession<out L> {
 }
 
 /**
- * The errors that a receiver can have. Links and nodes serve sessions as well, and their types say so: that a session is
- * lost is said of sessions only.
+ * Narrows the errors of links and nodes, which serve sessions as well and say so in their types, to those that this receiver can
+ * have: only that of a session loses one. The receiver is there for its type, which says what it loses.
  */
-export const lossOf = <L extends SessionLockLostError, B, Err, R>(
-  _self: Requester<L>,
+export const narrowErrorsTo = <L extends SessionLockLostError, B, Err, R>(
+  _receiver: Requester<L>,
   effect: Effect.Effect<B, Err | SessionLockLostError, R>
 ): Effect.Effect<B, Err | L, R> => effect as Effect.Effect<B, Err | L, R>
 
@@ -189,7 +189,7 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
   }))
   yield* telemetry.registerGauge("servicebus.receiver.credit", () => link.current().credit())
   yield* telemetry.registerGauge("servicebus.receiver.waiting", () => link.current().size())
-  const self: ReceiverState<A, D, E, never> = {
+  const state: ReceiverState<A, D, E, never> = {
     entity,
     body: options.body,
     namespace,
@@ -204,7 +204,7 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
     prefetch,
     renewal: yield* LockRenewal.make({
       ...options.renewal,
-      renew: (tokens) => renewLocks(self, tokens),
+      renew: (tokens) => renewLocks(state, tokens),
       onResult: telemetry.countRenewed
     }),
     clock,
@@ -215,62 +215,62 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
     consumer: undefined,
     expired: 0
   }
-  return self
+  return state
 })
 
 /** A receiver that is not that of a session. */
 export type WithoutSession = ReceiverState<unknown, Mode, MessageDecodeError, never>
 
 /** Renews the locks of messages with one request. */
-const renewLocks = (self: WithoutSession, tokens: ReadonlyArray<string>) =>
-  self.namespace.withManagementNode(
-    self.entity.path,
-    self.isOpen,
+const renewLocks = (state: WithoutSession, tokens: ReadonlyArray<string>) =>
+  state.namespace.withManagementNode(
+    state.entity.path,
+    state.isOpen,
     (node, timeout) =>
-      EntityManagement.renewLocks(node, { entity: self.entity.path, tokens, link: self.link.link.name, timeout })
+      EntityManagement.renewLocks(node, { entity: state.entity.path, tokens, link: state.link.link.name, timeout })
   )
 
 /** Makes a consumer the only one of a receiver's messages, until it stops. */
-export const startConsuming = (self: ReceiverState, consumer: Consumer): Effect.Effect<void, InvalidOptionError> =>
+export const startConsuming = (state: ReceiverState, consumer: Consumer): Effect.Effect<void, InvalidOptionError> =>
   Effect.suspend(() => {
-    if (self.consumer !== undefined) {
+    if (state.consumer !== undefined) {
       return Effect.fail(
         new InvalidOptionError({
-          entity: self.entity.path,
+          entity: state.entity.path,
           option: "receiver",
-          expected: `a receiver without a consumer: a ${self.consumer} takes its messages; make another receiver`
+          expected: `a receiver without a consumer: a ${state.consumer} takes its messages; make another receiver`
         })
       )
     }
-    self.consumer = consumer
+    state.consumer = consumer
     return Effect.void
   })
 
-export const stopConsuming = (self: ReceiverState): Effect.Effect<void> =>
+export const stopConsuming = (state: ReceiverState): Effect.Effect<void> =>
   Effect.sync(() => {
-    self.consumer = undefined
+    state.consumer = undefined
   })
 
 /** Runs the only consumer of a receiver's messages. */
 export const consuming = <B, Err>(
-  self: ReceiverState,
+  state: ReceiverState,
   consumer: Consumer,
   effect: Effect.Effect<B, Err>
 ): Effect.Effect<B, Err | InvalidOptionError> =>
-  Effect.acquireUseRelease(startConsuming(self, consumer), () => effect, () => stopConsuming(self))
+  Effect.acquireUseRelease(startConsuming(state, consumer), () => effect, () => stopConsuming(state))
 
 /** Renews the lock of a message once. */
 export const renewLock = (
-  self: WithoutSession,
+  state: WithoutSession,
   message: LockedMessage<unknown>,
   delivery: IncomingDelivery
 ): Effect.Effect<DateTime.Utc, LockRenewalError> =>
   Effect.suspend(() => {
-    const now = monotonic(self.clock)
+    const now = monotonic(state.clock)
     return Effect.map(
-      self.namespace.retryPolicy.run(renewLocks(self, [message.lockToken]), { isFinal: errorMap.isLockLost }),
+      state.namespace.retryPolicy.run(renewLocks(state, [message.lockToken]), { isFinal: errorMap.isLockLost }),
       (times) => {
-        self.renewal.renewed(MessageLock.of(self, message, delivery), now)
+        state.renewal.renewed(MessageLock.of(state, message, delivery), now)
         return times[0]!
       }
     )
@@ -281,7 +281,7 @@ export const renewLock = (
  * lock ran out while the delivery waited; the error where the policy is to fail. Without a codec the body is undefined.
  */
 export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>(
-  self: ReceiverState<unknown, D, E>,
+  state: ReceiverState<unknown, D, E>,
   delivery: IncomingDelivery,
   body: ServiceBusBody.ServiceBusBody<B, never> | undefined
 ): MessageOf<D, B> | E | undefined => {
@@ -294,16 +294,16 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       : body.decode(sections.readBody())
     if (Result.isSuccess(decoded)) {
       const value = decoded.success
-      if (self.mode === "destructive") return ofMode<D, B>(new Destructive(sections, value))
-      const message = new Locked(sections, value, delivery, self)
-      return isOver(self, message, delivery) ? undefined : ofMode<D, B>(message)
+      if (state.mode === "destructive") return ofMode<D, B>(new Destructive(sections, value))
+      const message = new Locked(sections, value, delivery, state)
+      return forgetIfExpired(state, message, delivery) ? undefined : ofMode<D, B>(message)
     }
     problem = { part: "body", description: decoded.failure }
   } catch (error) {
     if (!(error instanceof DecodeProblem)) throw error
     problem = { part: "message", description: error.message }
   }
-  const { disposal, errorOf } = self.undecodable
+  const { disposal, errorOf } = state.undecodable
   if (disposal === "deadLetter") {
     delivery.holder.dispose([delivery], {
       _tag: "Rejected",
@@ -316,44 +316,44 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       }
     })
   } else delivery.holder.dispose([delivery], abandoned)
-  return errorOf({ entity: self.entity.path, operation: "receive", ...problem })
+  return errorOf({ entity: state.entity.path, operation: "receive", ...problem })
 }
 
 /** The mode says which of both it is. */
 const ofMode = <D extends Mode, B>(message: LockedMessage<B> | DestructiveMessage<B>): MessageOf<D, B> =>
   message as MessageOf<D, B>
 
-/** Whether the lock of a message ended while it waited for its consumer. */
-const isOver = (self: ReceiverState, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
-  if (self.session === undefined) {
-    const age = monotonic(self.clock) - delivery.receivedAt
-    if (age < 1_000 || age < MessageLock.durationOf(self, message, delivery)) return false
-  } else if (self.session.ended() === undefined) return false
+/** Forgets and counts a message whose lock ended while it waited for its consumer; false where it did not end. */
+const forgetIfExpired = (state: ReceiverState, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
+  if (state.session === undefined) {
+    const age = monotonic(state.clock) - delivery.receivedAt
+    if (age < 1_000 || age < MessageLock.durationOf(state, message, delivery)) return false
+  } else if (state.session.ended() === undefined) return false
   delivery.holder.forget(delivery)
-  self.expired++
+  state.expired++
   return true
 }
 
 /** The delivery of a message that this receiver handed out and that is not settled. */
 export const deliveryOf = (
-  self: ReceiverState,
+  state: ReceiverState,
   message: LockedMessage<unknown>,
   operation: string
 ): Result.Result<IncomingDelivery, InvalidOptionError | MessageAlreadySettled> => {
-  const delivery = Locked.deliveryOf(message, self)
+  const delivery = Locked.deliveryOf(message, state)
   if (delivery === undefined) {
     return Result.fail(
       new InvalidOptionError({
-        entity: self.entity.path,
+        entity: state.entity.path,
         operation,
         option: "message",
         expected: "a message that this receiver received"
       })
     )
   }
-  return delivery.holder.isUnsettled(delivery) && (operation === "withLock" || !self.copying.has(delivery))
+  return delivery.holder.isUnsettled(delivery) && (operation === "withLock" || !state.copying.has(delivery))
     ? Result.succeed(delivery)
     : Result.fail(
-      new MessageAlreadySettled({ entity: self.entity.path, operation, sequenceNumber: message.sequenceNumber })
+      new MessageAlreadySettled({ entity: state.entity.path, operation, sequenceNumber: message.sequenceNumber })
     )
 }

@@ -78,7 +78,7 @@ export const readOperations = <
   const { body, telemetry } = state
   const entity = state.entity.path
   const reader = new MessageReader(state, options.maxWait === undefined ? Infinity : toMillis(options.maxWait))
-  const unclaimed = new DeferredMessages.UnclaimedMessages()
+  const returned = new DeferredMessages.ReturnedMessages()
   return {
     entity,
     receive: (options?: ReceiveOptions) => reader.receive(options, body),
@@ -105,7 +105,7 @@ export const readOperations = <
         (options) => telemetry.run("delete", () => BatchDelete.purge(state, options), deleted)
       ),
     receiveDeferred: (sequenceNumbers: ReadonlyArray<bigint>) =>
-      DeferredMessages.receive(state, unclaimed, sequenceNumbers)
+      DeferredMessages.receive(state, returned, sequenceNumbers)
   }
 }
 

@@ -64,29 +64,29 @@ export type SettleErrorOf<L> = [L] extends [never] ? SettleError : SessionSettle
 
 /** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
 export const settle = <L extends SessionLockLostError>(
-  self: ReceiverState<unknown, Mode, MessageDecodeError, L>,
+  state: ReceiverState<unknown, Mode, MessageDecodeError, L>,
   messages: ReadonlyArray<LockedMessage<unknown>>,
   settlement: Settlement,
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettleErrorOf<L>> => {
   const settling: Effect.Effect<void, SettlementError> = Effect.suspend(() => {
     if (!Array.isArray(messages)) {
-      return Effect.fail(outOfRange(self.entity.path, "messages", "an array of messages that this receiver received"))
+      return Effect.fail(outOfRange(state.entity.path, "messages", "an array of messages that this receiver received"))
     }
-    const checked = SettlementOutcome.make(self.entity, settlement)
+    const checked = SettlementOutcome.make(state.entity, settlement)
     if (Result.isFailure(checked)) return Effect.fail(checked.failure)
     const made = checked.success
-    const settle = (onAnswer: OnAnswer | undefined) => settleAll(self, messages, made, onAnswer)
+    const settle = (onAnswer: OnAnswer | undefined) => settleAll(state, messages, made, onAnswer)
     // There is nothing to tell of no messages.
     if (messages.length === 0) return settle(onAnswer)
     const { _tag } = made.settlement
     const operation = operations[_tag]
-    const telemetry = new SettlementTelemetry(self.telemetry, operation, dispositionOf(made.settlement), messages)
+    const telemetry = new SettlementTelemetry(state.telemetry, operation, dispositionOf(made.settlement), messages)
     const answered = messages.length === 1 && _tag !== "RetryAfter" ? onAnswer : telemetry.counting(onAnswer)
-    const run = self.telemetry.run(operation, () => settle(answered), telemetry)
+    const run = state.telemetry.run(operation, () => settle(answered), telemetry)
     return made.truncated.length === 0
       ? run
-      : Effect.andThen(SettlementOutcome.warnOfTruncation(self.entity.path, made), run)
+      : Effect.andThen(SettlementOutcome.warnOfTruncation(state.entity.path, made), run)
   })
   // Links and nodes serve both, and their types say so; the answers of each are told apart where they are made.
   return settling as Effect.Effect<void, SettleErrorOf<L>>
@@ -160,7 +160,7 @@ class SettlementTelemetry implements Hooks<void> {
 }
 
 const settleAll = (
-  self: ReceiverState,
+  state: ReceiverState,
   messages: ReadonlyArray<LockedMessage<unknown>>,
   { outcome, settlement }: SettlementOutcome.SettlementOutcome,
   onAnswer?: OnAnswer
@@ -168,31 +168,31 @@ const settleAll = (
   Effect.suspend((): Effect.Effect<void, SettlementError> => {
     const deliveries: Array<IncomingDelivery> = []
     for (const message of messages) {
-      const delivery = deliveryOf(self, message, "settle")
+      const delivery = deliveryOf(state, message, "settle")
       if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
       deliveries.push(delivery.success)
     }
     if (deliveries.length === 0) return Effect.void
-    const ended = self.session?.ended()
+    const ended = state.session?.ended()
     if (ended !== undefined) return Effect.fail(ended)
     return settlement._tag === "RetryAfter"
-      ? settleByCopy(self, messages, deliveries, settlement, onAnswer)
-      : settleOnLink(self, deliveries, settlement, outcome, onAnswer)
+      ? settleByCopy(state, messages, deliveries, settlement, onAnswer)
+      : settleOnLink(state, deliveries, settlement, outcome, onAnswer)
   })
 
 const settleOnLink = (
-  self: ReceiverState,
+  state: ReceiverState,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
   outcome: Outcome,
   onAnswer: OnAnswer | undefined
 ): Effect.Effect<void, SettlementError> => {
-  const { link, session } = self
+  const { link, session } = state
   const isHere = deliveries.every((delivery) => delivery.holder === link)
   // A session's lock goes with its link.
   const isGone = session === undefined && link.link.dead() !== undefined
   if (!isHere || isGone) {
-    return notifyingWatchers(self, deliveries, settleByToken(self, deliveries, settlement, false, onAnswer))
+    return notifyingWatchers(state, deliveries, settleByToken(state, deliveries, settlement, false, onAnswer))
   }
   /** What the peer was too busy for: its lock holds, and by that it can be asked again. */
   let busy: { readonly error: SettlementError; readonly deliveries: Array<IncomingDelivery> } | undefined
@@ -213,22 +213,22 @@ const settleOnLink = (
       if (busy === undefined) return Effect.fail(error)
       // A peer that is slow is not asked twice.
       const isUnanswered = answered.length + busy.deliveries.length < deliveries.length
-      const left = other ?? (isUnanswered ? unanswered(self) : undefined)
-      const settled = settleAgain(self, busy.deliveries, settlement, busy.error, onAnswer)
+      const left = other ?? (isUnanswered ? unanswered(state) : undefined)
+      const settled = settleAgain(state, busy.deliveries, settlement, busy.error, onAnswer)
       return left === undefined ? settled : Effect.andThen(settled, Effect.fail(left))
     }
     if (session !== undefined || first === undefined && !RetryPolicy.isRetryable(error)) return Effect.fail(error)
     const known = new Set(answered)
     const rest = deliveries.filter((delivery) => !known.has(delivery))
-    const settled = settleByToken(self, rest, settlement, true, onAnswer)
+    const settled = settleByToken(state, rest, settlement, true, onAnswer)
     return other === undefined ? settled : Effect.andThen(settled, Effect.fail(other))
   })
-  return notifyingWatchers(self, deliveries, failing)
+  return notifyingWatchers(state, deliveries, failing)
 }
 
-const unanswered = (self: ReceiverState): OperationTimeoutError =>
+const unanswered = (state: ReceiverState): OperationTimeoutError =>
   new OperationTimeoutError({
-    entity: self.entity.path,
+    entity: state.entity.path,
     operation: "settle",
     outcome: "unknown",
     description: "the peer refused some for being busy, and of others it said nothing in time"
@@ -236,7 +236,7 @@ const unanswered = (self: ReceiverState): OperationTimeoutError =>
 
 /** Asks a peer that was busy again, once it can be asked, as often as the client's retries allow. */
 const settleAgain = (
-  self: ReceiverState,
+  state: ReceiverState,
   busy: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
   error: SettlementError,
@@ -244,22 +244,22 @@ const settleAgain = (
 ): Effect.Effect<void, SettlementError> =>
   Effect.suspend(() => {
     // The link has answered for them.
-    const holder = new LinklessHolder(self)
+    const holder = new LinklessHolder(state)
     for (const delivery of busy) holder.hold(delivery)
-    const { retryPolicy } = self.namespace
+    const { retryPolicy } = state.namespace
     retryPolicy.applyAdvice(error)
     // They are still ours: nothing is known of their settlement.
     if (!retryPolicy.isRetried(error)) return Effect.fail(error)
-    return settleByToken(self, busy, settlement, false, onAnswer)
+    return settleByToken(state, busy, settlement, false, onAnswer)
   })
 
 /** Has those who watch the locks of deliveries see what became of them. */
 const notifyingWatchers = (
-  self: ReceiverState,
+  state: ReceiverState,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settling: Effect.Effect<void, SettlementError>
 ): Effect.Effect<void, SettlementError> =>
-  self.renewal.isWatched()
+  state.renewal.isWatched()
     ? Effect.onExit(settling, (exit) =>
       Effect.sync(() => {
         const isLost = Exit.isFailure(exit) && deliveries.length === 1 &&
@@ -270,14 +270,14 @@ const notifyingWatchers = (
           const lock = delivery.lock as LockRenewal.Lock | undefined
           if (lock === undefined) continue
           if (isLost) lock.lost ??= "expired"
-          self.renewal.changed(lock)
+          state.renewal.changed(lock)
         }
       }))
     : settling
 
 /** `Settlement.retryAfter`: sends a copy of each message and completes those whose copy was accepted, each by itself. */
 const settleByCopy = (
-  self: ReceiverState,
+  state: ReceiverState,
   messages: ReadonlyArray<LockedMessage<unknown>>,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: RetryAfter,
@@ -286,24 +286,24 @@ const settleByCopy = (
   Effect.suspend(() => {
     const distinct = new Set(deliveries)
     if (distinct.size < deliveries.length) {
-      return Effect.fail(new MessageAlreadySettled({ entity: self.entity.path, operation: "settle" }))
+      return Effect.fail(new MessageAlreadySettled({ entity: state.entity.path, operation: "settle" }))
     }
-    for (const delivery of distinct) self.copying.add(delivery)
+    for (const delivery of distinct) state.copying.add(delivery)
     const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlementError> => {
       const finish = (made: Settlement, outcome: Outcome) =>
-        settleOnLink(self, [delivery], made, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, made)))
-      return Effect.flatMap(self.retryAfter.plan(message, settlement), (plan) => {
+        settleOnLink(state, [delivery], made, outcome, onAnswer && ((_, error) => onAnswer(delivery, error, made)))
+      return Effect.flatMap(state.retryAfter.plan(message, settlement), (plan) => {
         if (typeof plan !== "number") {
-          return Effect.flatMap(Effect.fromResult(SettlementOutcome.make(self.entity, plan)), (made) =>
+          return Effect.flatMap(Effect.fromResult(SettlementOutcome.make(state.entity, plan)), (made) =>
             finish(made.settlement, made.outcome))
         }
         // Once the copy is accepted, no interruption keeps the original from being completed.
         return Effect.uninterruptibleMask((restore) =>
-          Effect.andThen(restore(self.retryAfter.send(message, plan)), finish(settlement, accepted))
+          Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted))
         )
       }).pipe(
         Effect.ensuring(Effect.sync(() =>
-          self.copying.delete(delivery)
+          state.copying.delete(delivery)
         )),
         Effect.tapError((error) =>
           Effect.sync(() => {
@@ -317,7 +317,7 @@ const settleByCopy = (
       Effect.forEach(messages, (message, i) => Effect.exit(one(message, deliveries[i]!)), { concurrency: 100 }),
       (exits) => exits.find(Exit.isFailure) ?? Effect.void
     ).pipe(Effect.ensuring(Effect.sync(() => {
-      for (const delivery of distinct) self.copying.delete(delivery)
+      for (const delivery of distinct) state.copying.delete(delivery)
     })))
   })
 
@@ -326,11 +326,11 @@ const settleByCopy = (
  * all of its settlements go over `$management`.
  */
 export class LinklessHolder implements Holder {
-  private readonly self: ReceiverState
+  private readonly state: ReceiverState
   private readonly unsettled = new Set<IncomingDelivery>()
 
-  constructor(self: ReceiverState) {
-    this.self = self
+  constructor(state: ReceiverState) {
+    this.state = state
   }
 
   hold(delivery: IncomingDelivery): void {
@@ -348,7 +348,7 @@ export class LinklessHolder implements Holder {
 
   dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
     const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
-    if (held.length > 0) this.self.fork(Effect.ignore(settleByToken(this.self, held, settlementOf(outcome), false)))
+    if (held.length > 0) this.state.fork(Effect.ignore(settleByToken(this.state, held, settlementOf(outcome), false)))
   }
 }
 
@@ -369,13 +369,13 @@ const settlementOf = (outcome: Outcome): Settlement => {
  * the link was lost while an answer was awaited: a lock that is gone then may be one that was settled.
  */
 export const settleByToken = (
-  self: ReceiverState,
+  state: ReceiverState,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,
   mayBeSettled: boolean,
   onAnswer?: OnAnswer
 ): Effect.Effect<void, SettlementError> => {
-  const { entity, namespace } = self
+  const { entity, namespace } = state
   if (!mayBeSettled && new Set(deliveries).size < deliveries.length) {
     return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
   }
@@ -393,13 +393,13 @@ export const settleByToken = (
     let uncertain = mayBeSettled
     /** Whether a request may be with the peer that has not answered it: interrupting does not take it back. */
     let isOut = false
-    const request = namespace.withManagementNode(entity.path, self.isOpen, (node, timeout) => {
+    const request = namespace.withManagementNode(entity.path, state.isOpen, (node, timeout) => {
       isOut = true
       return EntityManagement.updateDisposition(node, {
         entity: entity.path,
         tokens: [tokenFromTag(delivery.tag)],
         settlement,
-        sessionId: self.session?.id,
+        sessionId: state.session?.id,
         timeout
       })
     })

@@ -21,7 +21,7 @@ import { monotonic } from "../monotonicClock.ts"
 import { callForEffect } from "../options.ts"
 
 /** The link that a sink sends on. */
-export interface Outlet<in M, out E> {
+export interface SinkLink<in M, out E> {
   readonly encoder: MessageBatch.Encoder<M>
   readonly limits: () => MessageBatch.Limits
   readonly send: (batch: MessageBatch.Batch) => Effect.Effect<unknown, E>
@@ -111,17 +111,17 @@ class SinkRun<M, E> {
   /** When the open batches are due, in the order in which they were opened. */
   private readonly due = new Map<KeyQueue<M>, number>()
   private readonly writers: Array<Writer> = []
-  private readonly outlet: Outlet<M, E>
+  private readonly link: SinkLink<M, E>
   private readonly settings: Settings<M, unknown, unknown>
   private readonly clock: Clock.Clock
 
   constructor(
-    outlet: Outlet<M, E>,
+    link: SinkLink<M, E>,
     settings: Settings<M, unknown, unknown>,
     clock: Clock.Clock,
     ready: Queue.Queue<KeyQueue<M>>
   ) {
-    this.outlet = outlet
+    this.link = link
     this.settings = settings
     this.clock = clock
     this.ready = ready
@@ -138,7 +138,7 @@ class SinkRun<M, E> {
 
   /** Puts a message, which is the stream's at `index`, into the open batch of its queue. */
   add(message: M, index: number): MessageBatch.Refusal | undefined {
-    const { encoder, limits } = this.outlet
+    const { encoder, limits } = this.link
     let key: string
     try {
       key = MessageBatch.batchKeyOf(encoder.routeOf(message))
@@ -245,11 +245,11 @@ class SinkRun<M, E> {
 }
 
 /** Sends what is ready, for ever. */
-const sendReady = Effect.fnUntraced(function*<M, E>(run: SinkRun<M, E>, outlet: Outlet<M, E>) {
+const sendReady = Effect.fnUntraced(function*<M, E>(run: SinkRun<M, E>, link: SinkLink<M, E>) {
   while (true) {
     const queue = yield* Queue.take(run.ready)
     const batch = run.take(queue)
-    const result = yield* Effect.result(outlet.send(batch))
+    const result = yield* Effect.result(link.send(batch))
     if (Result.isSuccess(result)) run.accepted(queue, batch)
     else if (!run.refused(queue, result.failure)) return yield* Effect.fail(result.failure)
   }
@@ -280,13 +280,13 @@ const waitUntil = <M, E>(run: SinkRun<M, E>, condition: () => boolean): Effect.E
 
 /** A sink of messages. Each time it is run it has queues of its own. */
 export const make = <M, E, E2, R>(
-  outlet: Outlet<M, E>,
+  link: SinkLink<M, E>,
   settings: Settings<M, E2, R>
 ): Sink.Sink<Report<M>, M, never, E | E2, R> =>
   Sink.fromTransform(Effect.fnUntraced(function*(upstream) {
     const clock = yield* Clock.Clock
     const run = new SinkRun(
-      outlet,
+      link,
       settings as Settings<M, unknown, unknown>,
       clock,
       yield* Queue.unbounded<KeyQueue<M>>()
@@ -296,7 +296,7 @@ export const make = <M, E, E2, R>(
     const onRejected = settings.onRejected ?? ((rejection) => Effect.sync(() => void rejected.push(rejection)))
     const failingAll = <A>(effect: Effect.Effect<A, E>) =>
       Effect.onExit(effect, (exit) => Exit.isFailure(exit) ? Deferred.failCause(failed, exit.cause) : Effect.void)
-    for (let i = 0; i < settings.concurrency; i++) yield* Effect.forkScoped(failingAll(sendReady(run, outlet)))
+    for (let i = 0; i < settings.concurrency; i++) yield* Effect.forkScoped(failingAll(sendReady(run, link)))
     if (settings.linger > 0) yield* Effect.forkScoped(makeDueInTime(run))
 
     let index = 0

@@ -39,18 +39,18 @@ const defaultWait = 60_000
 
 /** The options of a session of an entity, which must be one with sessions. */
 export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable>(
-  input: ServiceBusEntity.Any,
+  contract: ServiceBusEntity.Any,
   givenOptions: Options<U> | undefined
 ) {
-  const { path } = input
-  if (input._tag !== "SessionQueue" && input._tag !== "SessionSubscription") {
+  const { path } = contract
+  if (contract._tag !== "SessionQueue" && contract._tag !== "SessionSubscription") {
     return yield* new InvalidOptionError({
       option: "entity",
       expected: "the contract of a queue or subscription with sessions"
     })
   }
   // The caller's own contract, which says what its bodies and states are.
-  const entity = input as ServiceBusEntity.SessionReceivable<A, S>
+  const entity = contract as ServiceBusEntity.SessionReceivable<A, S>
   const options = yield* Effect.fromResult(readOptions(path, givenOptions))
   yield* Effect.fromResult(checkedUndecodable(path, options.undecodable))
   const prefetch = yield* Effect.fromResult(checkedCount(path, "prefetch", options.prefetch ?? 0, 0))
@@ -64,9 +64,6 @@ export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable>(
   if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
   return { entity, prefetch, maxLockRenewal, wait, options }
 })
-
-/** Whether a session can have this id (Service Bus quotas). */
-export const isId = (id: unknown): boolean => typeof id === "string" && id.length <= 128 && id.isWellFormed()
 
 /** A session whose messages are under its lock. */
 export const make = <A, S, E extends MessageDecodeError>(
