@@ -379,7 +379,7 @@ export interface DestructiveReceiver<out A, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E>
 {}
 
-/** A body that does not decode is an error where the receiver is told to fail. @inline */
+/** A body that does not decode is an error where the receiver is told to fail. */
 type Failure<U> = "fail" extends U ? MessageDecodeError : never
 
 /**

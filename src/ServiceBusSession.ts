@@ -189,7 +189,7 @@ export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E, SessionLockLostError>, Held<S>
 {}
 
-/** A body that does not decode is an error where the receiver is told to fail. @inline */
+/** A body that does not decode is an error where the receiver is told to fail. */
 type Failure<U> = "fail" extends U ? MessageDecodeError : never
 
 /** @inline */

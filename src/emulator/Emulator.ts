@@ -34,10 +34,13 @@ import type { IdleLimits } from "./amqp/ServedConnection.ts"
 import { fits } from "./amqp/StoredPayload.ts"
 import { fireAll } from "./amqp/Timeout.ts"
 import * as Broker from "./broker/Broker.ts"
+import type { Entity } from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import * as Controls from "./Controls.ts"
 import * as Authorization from "./security/Authorization.ts"
 import * as Certificate from "./security/Certificate.ts"
+
+export type { Entity }
 
 /**
  * The options of a queue of the broker.
@@ -65,14 +68,6 @@ export type TopicOptions = Broker.TopicOptions
  * @since 0.1.0
  */
 export type SubscriptionOptions = Broker.SubscriptionOptions
-
-/**
- * An entity that the broker starts with.
- *
- * @category models
- * @since 0.1.0
- */
-export type Entity = Broker.Entity
 
 /**
  * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. One whose

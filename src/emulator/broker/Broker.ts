@@ -33,10 +33,10 @@ export type {
 } from "./Queue.ts"
 
 /**
- * An entity to make a broker with.
+ * An entity that the broker starts with.
  *
- * @inline
  * @category models
+ * @since 0.1.0
  */
 export type Entity =
   | { readonly kind?: "queue"; readonly name: string; readonly options?: EntityOptions.EntityOptions | undefined }
