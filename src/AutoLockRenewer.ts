@@ -38,6 +38,9 @@ export interface Options {
   readonly maxDuration?: Duration.Input | undefined
 }
 
+/** A session whose state is of any type. */
+type AnySession = Omit<ServiceBusSession<unknown, never, unknown>, "state" | "setState">
+
 /**
  * Runs work while the lock of its message is kept, or the lock of a session.
  *
@@ -69,8 +72,8 @@ export interface Options {
  * @since 0.1.0
  */
 export const withLock: {
-  <S>(
-    session: ServiceBusSession<unknown, S, unknown>,
+  (
+    session: AnySession,
     options?: Options
   ): <A, E, R>(
     self: Effect.Effect<A, E, R>
@@ -86,9 +89,9 @@ export const withLock: {
     E | AutoLockRenewFailed | AutoLockRenewTimeout | MessageAlreadySettled | InvalidOptionError,
     R
   >
-  <A, E, R, S>(
+  <A, E, R>(
     self: Effect.Effect<A, E, R>,
-    session: ServiceBusSession<unknown, S, unknown>,
+    session: AnySession,
     options?: Options
   ): Effect.Effect<A, E | AutoLockRenewFailed | AutoLockRenewTimeout | InvalidOptionError, R>
   <A, E, R>(

@@ -344,16 +344,16 @@ export const purge: (
  * @since 0.1.0
  */
 export const replay: {
-  <A, In, S>(
-    entity: ServiceBusEntity.SessionQueue<A, In, S>,
+  <A, In>(
+    entity: ServiceBusEntity.SessionQueue<A, In, unknown, never>,
     options?: ReplayOptions<A> & { readonly to?: undefined } & Mapping<A, In, SessionMessage<In>>
   ): Replay
   <A, In>(
     entity: ServiceBusEntity.Queue<A, In>,
     options?: ReplayOptions<A> & { readonly to?: undefined } & Mapping<A, In, OutgoingMessage<In>>
   ): Replay
-  <A, B, In, S>(
-    entity: ServiceBusEntity.SessionReceivable<A, S>,
+  <A, B, In>(
+    entity: ServiceBusEntity.SessionReceivable<A, unknown, never>,
     options:
       & ReplayOptions<A>
       & { readonly to: ServiceBusEntity.SessionSendable<B, In> }

@@ -39,31 +39,18 @@ export interface Queue<out A, in In = A> extends Contract<A, In> {
 }
 
 /**
- * A queue with sessions whose state is decoded to `S` and encoded from `SIn`; that of unknown and never is wider than all.
+ * A queue whose messages belong to sessions; `S` is the state of a session. A queue whose state is of any type is one that is
+ * read as `unknown` and written as `never`.
+ *
+ * @category models
+ * @since 0.1.0
  */
-interface SessionQueueOf<out A, in In, out S, in SIn> extends Contract<A, In> {
+export interface SessionQueue<out A, in In = A, out S = Uint8Array, in SIn = S> extends Contract<A, In> {
   readonly _tag: "SessionQueue"
   readonly name: string
   /** How the state of a session is encoded and decoded. */
   readonly sessionState: ServiceBusBody.ServiceBusBody<S, SIn>
 }
-
-/** The same for a subscription. */
-interface SessionSubscriptionOf<out A, out S, in SIn> extends Contract<A, never> {
-  readonly _tag: "SessionSubscription"
-  readonly topic: string
-  readonly name: string
-  /** How the state of a session is encoded and decoded. */
-  readonly sessionState: ServiceBusBody.ServiceBusBody<S, SIn>
-}
-
-/**
- * A queue whose messages belong to sessions; `S` is the state of a session.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SessionQueue<out A, in In = A, in out S = Uint8Array> extends SessionQueueOf<A, In, S, S> {}
 
 /**
  * A topic: send only.
@@ -105,7 +92,13 @@ export interface Subscription<out A> extends Contract<A, never> {
  * @category models
  * @since 0.1.0
  */
-export interface SessionSubscription<out A, in out S = Uint8Array> extends SessionSubscriptionOf<A, S, S> {}
+export interface SessionSubscription<out A, out S = Uint8Array, in SIn = S> extends Contract<A, never> {
+  readonly _tag: "SessionSubscription"
+  readonly topic: string
+  readonly name: string
+  /** How the state of a session is encoded and decoded. */
+  readonly sessionState: ServiceBusBody.ServiceBusBody<S, SIn>
+}
 
 /**
  * The dead-letter sub-queue of a queue or subscription: receive only, never with sessions.
@@ -133,7 +126,7 @@ export type Sendable<A, In = A> = Queue<A, In> | Topic<A, In>
  * @category models
  * @since 0.1.0
  */
-export type SessionSendable<A, In = A> = SessionQueueOf<A, In, unknown, never> | SessionTopic<A, In>
+export type SessionSendable<A, In = A> = SessionQueue<A, In, unknown, never> | SessionTopic<A, In>
 
 /**
  * What can be received from without accepting a session.
@@ -149,7 +142,7 @@ export type Receivable<A> = Queue<A, never> | Subscription<A> | SubQueue<A>
  * @category models
  * @since 0.1.0
  */
-export type SessionReceivable<A, S> = SessionQueue<A, never, S> | SessionSubscription<A, S>
+export type SessionReceivable<A, S, SIn = S> = SessionQueue<A, never, S, SIn> | SessionSubscription<A, S, SIn>
 
 /**
  * What has sub-queues: whatever is received from, but no sub-queue itself.
@@ -157,11 +150,7 @@ export type SessionReceivable<A, S> = SessionQueue<A, never, S> | SessionSubscri
  * @category models
  * @since 0.1.0
  */
-export type WithSubQueues<A> =
-  | Queue<A, never>
-  | Subscription<A>
-  | SessionQueueOf<A, never, unknown, never>
-  | SessionSubscriptionOf<A, unknown, never>
+export type WithSubQueues<A> = Queue<A, never> | Subscription<A> | SessionReceivable<A, unknown, never>
 
 /**
  * Any contract.
@@ -171,11 +160,11 @@ export type WithSubQueues<A> =
  */
 export type Any =
   | Queue<unknown, never>
-  | SessionQueueOf<unknown, never, unknown, never>
+  | SessionQueue<unknown, never, unknown, never>
   | Topic<unknown, never>
   | SessionTopic<unknown, never>
   | Subscription<unknown>
-  | SessionSubscriptionOf<unknown, unknown, never>
+  | SessionSubscription<unknown, unknown, never>
   | SubQueue<unknown>
 
 /**

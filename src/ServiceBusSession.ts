@@ -461,8 +461,8 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
  * @category streams
  * @since 0.1.0
  */
-export const list = <S>(
-  input: ServiceBusEntity.SessionReceivable<unknown, S>,
+export const list = (
+  input: ServiceBusEntity.SessionReceivable<unknown, unknown, never>,
   options?: { readonly updatedSince?: DateTime.Utc | undefined }
 ): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(

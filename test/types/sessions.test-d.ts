@@ -4,6 +4,7 @@ import {
   AutoLockRenewer,
   ServiceBusBody,
   type ServiceBusClient,
+  ServiceBusDeadLetters,
   ServiceBusEntity,
   type ServiceBusError,
   type ServiceBusMessage,
@@ -146,4 +147,28 @@ test("withLock takes a message or a session", () => {
   void AutoLockRenewer.withLock(Effect.void, session, { maxDuration: "1 minute" })
   // @ts-expect-error a receiver's lock is a message's
   void Effect.void.pipe(AutoLockRenewer.withLock({} as ServiceBusReceiver.ServiceBusReceiver<string>))
+})
+
+test("what does not read the state takes sessions and contracts of any, and unions of them", () => {
+  const either = [Carts, Bytes, Workers][0]!
+  expectTypeOf(ServiceBusSession.list(either)).toEqualTypeOf(ServiceBusSession.list(Carts))
+  const [queue] = [Carts, Bytes] as const
+  const one: typeof Carts | typeof Bytes = queue
+  expectTypeOf(ServiceBusDeadLetters.replay(one)).toEqualTypeOf<ServiceBusDeadLetters.Replay>()
+  expectTypeOf(ServiceBusDeadLetters.replay<string, string>(Carts)).toEqualTypeOf<ServiceBusDeadLetters.Replay>()
+  type Either = typeof session | ServiceBusSession.ServiceBusSession<string>
+  const work = Effect.succeed(1)
+  const data = AutoLockRenewer.withLock(work, session)
+  expectTypeOf(AutoLockRenewer.withLock(work, session as Either)).toEqualTypeOf<typeof data>()
+  expectTypeOf(work.pipe(AutoLockRenewer.withLock(session as Either))).toEqualTypeOf<typeof data>()
+  expectTypeOf(AutoLockRenewer.withLock<number, never, never>(work, session)).toEqualTypeOf<typeof data>()
+  // @ts-expect-error: its messages have no locks
+  AutoLockRenewer.withLock(work, destructive)
+})
+
+test("a contract of any state can be named, and narrowed", () => {
+  const narrowed = (entity: ServiceBusEntity.Any) => entity._tag === "SessionQueue" ? entity : undefined
+  expectTypeOf(narrowed).returns.toEqualTypeOf<
+    ServiceBusEntity.SessionQueue<unknown, never, unknown, never> | undefined
+  >()
 })
