@@ -86,11 +86,21 @@ const modules: ReadonlyArray<string> = readdirSync(src, { recursive: true, withF
 
 const textOf = (module: string) => readFileSync(join(src, `${module}.ts`), "utf8")
 
-const codeOf = (module: string) => textOf(module).replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "")
+/** A text without its comments; what looks like one in a string is none. */
+const withoutComments = (text: string): string =>
+  text.replace(
+    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|\/(?![*/])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_, kept: string | undefined) => kept ?? ""
+  )
+
+const codeOf = (module: string) => withoutComments(textOf(module))
 
 /** What a module imports, types too: modules by their path in src, packages by their name with "package " before it. */
 const importsOf = (module: string): ReadonlyArray<string> =>
-  [...codeOf(module).matchAll(/(?:\bfrom|\bimport) "([^"]+)"/g)].map(([, specifier]) =>
+  [
+    ...textOf(module).matchAll(/^(?:import|export)\b(?:[^"'=;]*?\bfrom)?\s*["']([^"']+)["']/gm),
+    ...codeOf(module).matchAll(/\bimport\(["']([^"']+)["']\)/g)
+  ].map(([, specifier]) =>
     specifier!.startsWith(".")
       ? relative(src, resolve(dirname(join(src, module)), specifier!)).replace(/\.ts$/, "")
       : `package ${specifier}`
@@ -159,6 +169,16 @@ describe("the layers", () => {
     none(circles.map((circle) => `modules import each other: ${circle}`))
   })
 
+  it("what users import leads to no unstable module of effect", () => {
+    none(
+      broken(
+        "no unstable type is public",
+        (module, imported) =>
+          (contracts.includes(module) || surface.includes(module)) && imported.startsWith("package effect/unstable")
+      )
+    )
+  })
+
   it("only the emulator imports the emulator", () => {
     none(
       broken(
@@ -209,8 +229,12 @@ describe("the layers", () => {
 })
 
 describe("what only some may do", () => {
+  const named = (rule: string, forbidden: RegExp, isFree: (module: string) => boolean = () => false) =>
+    modules.filter((module) => !isFree(module) && forbidden.test(codeOf(module)))
+      .map((module) => `${rule}: src/${module}.ts says ${forbidden.exec(codeOf(module))![0]}`)
+
   it("everything is loaded by static import: what is found at run time is in no bundle", () => {
-    none(modules.filter((module) => /createRequire|\brequire\(|\bimport\(|import\.meta/.test(codeOf(module))))
+    none(named("loaded at run time, where no bundler finds it", /createRequire|\brequire\(|\bimport\(|import\.meta/))
   })
 
   it("only errorMap makes errors out of conditions, and tells them apart", () => {
@@ -235,7 +259,7 @@ describe("what only some may do", () => {
         const lines = textOf(module).split("\n")
         return lines.flatMap((line, at) =>
           isAny.test(line.replace(/(^|\s)(\/\/|\*|\/\*).*$/, "").replace(/"[^"\n]*"/g, "\"\"")) &&
-            !/\/\/|\*/.test(`${lines[at - 1] ?? ""}${line}`)
+            !/(^|\s)\/[/*]/.test(line) && !/^\s*(\/\/|\/\*\*|\*)/.test(lines[at - 1] ?? "")
             ? [`any has its reason beside it: src/${module}.ts:${at + 1} ${line.trim()}`]
             : []
         )
@@ -244,14 +268,20 @@ describe("what only some may do", () => {
   })
 
   it("time and tasks are Effect's", () => {
-    const forbidden = /\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bsetImmediate\(|process\.nextTick\(|\basync\b[ (]/
-    none(modules.filter((module) => forbidden.test(codeOf(module))))
+    const forbidden =
+      /\bDate\.now\(|\bsetTimeout\(|\bsetInterval\(|\bsetImmediate\(|process\.nextTick\(|\basync\b[ (]|\bnew Date\(\)|performance\.now/
+    none(named("time and tasks come from Clock and Scheduler", forbidden))
   })
 })
 
 describe("a file", () => {
   it("says at its top what it is", () => {
-    none(modules.filter((module) => module !== "index" && !/^(#!.*\n)?\/\*\*\n/.test(textOf(module))))
+    none(
+      modules.filter((module) => module !== "index" && !/^(#!.*\n)?\/\*\*\n/.test(textOf(module)))
+        .map((module) =>
+          `a module says at its top what it models, who owns what and what is promised: src/${module}.ts`
+        )
+    )
   })
 
   /** Its head may give the reason for a name or a length that is unusual: a sentence that begins so. */
@@ -288,7 +318,7 @@ describe("what stands beside src", () => {
   /** Tests of no single module: of the repository itself, by frames and by other clients. */
   const ofNone = /^test\/((Layers|Documentation|Docstrings)\.test|wire\/|interop\/|types\/)/
 
-  it("a test is found from its module, and the module from its test", () => {
+  it("each test names the module that it is about", () => {
     const tests = walk("test").filter((file) => file.endsWith(".test.ts") && !ofNone.test(file))
     assert.isAbove(tests.length, 50)
     const moduleOf = (test: string) => test.slice("test/".length).replace(/(\.\w+)?\.test\.ts$/, ".ts")
@@ -305,7 +335,7 @@ describe("what stands beside src", () => {
   it("virtual time of tests waits for what it woke", () => {
     none(
       walk("test").filter((file) =>
-        file.endsWith(".test.ts") && /from "@effect\/vitest"/.test(readFileSync(join(root, file), "utf8"))
+        file.endsWith(".test.ts") && /from ["']@effect\/vitest["']/.test(readFileSync(join(root, file), "utf8"))
       )
         .map((file) => `${file}: import it from test/support/vitest.ts, whose TestClock does not go on after a second`)
     )

@@ -92,6 +92,9 @@ export const blocksOf = (page: Page): ReadonlyArray<Block> => {
     end: match.index + match[0].length
   }))
   return fences.flatMap(({ code, end, language, line }, index) => {
+    if (/^(typescript|tsx|js|mjs|javascript|jsx)$/.test(language)) {
+      throw new Error(`${page.path}:${line} a program in \`${language}\` is not compiled: write it in \`ts\``)
+    }
     if (language !== "ts") return []
     const next = fences[index + 1]
     const isShown = next?.language === "text" && text.slice(end, next.start).trim() === ""
