@@ -43,7 +43,7 @@ const suite = () =>
         const undone = tags.slice(0, tags.indexOf("done"))
         assert.isAtLeast(undone.length, 6)
         for (const tag of undone) assert.include(["OperationTimeoutError", "nothing came"], tag, String(tags))
-      }), { timeout: 20_000 })
+      }))
 
     test("in the middle of work: unknown where it was on the wire, nothing where nothing was asked", () =>
       Effect.gen(function*() {
@@ -63,9 +63,7 @@ const suite = () =>
               failsWith("OperationTimeoutError")(receiver.renewLock(b!))
             ], { concurrency: 3 })
             assert.deepStrictEqual(
-              results.map(({ outcome }) =>
-                outcome
-              ),
+              results.map(({ outcome }) => outcome),
               ["unknown", "unknown", "unknown"]
             )
             assert.deepStrictEqual(yield* receiver.receive({ maxWait: "20 millis" }), [])
@@ -73,7 +71,7 @@ const suite = () =>
         ))
         // And the broker has no connection left.
         yield* until(Effect.map(emulator.connections, (connections) => connections === 0))
-      }), { timeout: 20_000 })
+      }))
 
     it.effect("with nothing asked of it: the connection is given up in two minutes", () =>
       Effect.gen(function*() {
@@ -93,9 +91,7 @@ const suite = () =>
             assert.strictEqual(link.dead()?._tag, "ServiceBusConnectionError")
             assert.include(link.dead()?.message, "said nothing")
             // The one who waits waits on a new connection.
-            yield* until(Effect.sync(() =>
-              linkOf(receiver) !== link
-            ))
+            yield* until(Effect.sync(() => linkOf(receiver) !== link))
             yield* emulator.send(Texts, texts(1))
             assert.lengthOf(yield* Fiber.join(fiber), 1)
           })

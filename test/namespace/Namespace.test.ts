@@ -148,7 +148,7 @@ const networked = () =>
           Effect.scoped,
           Effect.provide(Logger.layer([])),
           Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))
-        ), 20_000)
+        ))
     }
 
     it.effect("links stay up while the identity fails for a while", () =>
@@ -187,7 +187,7 @@ const networked = () =>
         Effect.scoped,
         Effect.provide(Logger.layer([])),
         Effect.provide(overTcp({ entities: [Emulator.entity(Texts)], idle: { link: "1 day" } }))
-      ), 20_000)
+      ))
 
     it.effect("a connection that puts no token is closed by the broker", () =>
       Effect.gen(function*() {
@@ -202,9 +202,7 @@ const networked = () =>
         yield* TestClock.adjust("19 seconds")
         assert.isUndefined(connection.dead())
         yield* TestClock.adjust("2 seconds")
-        yield* until(Effect.sync(() =>
-          connection.dead() !== undefined
-        ))
+        yield* until(Effect.sync(() => connection.dead() !== undefined))
         assert.strictEqual(connection.dead()?.condition, "amqp:connection:forced")
         assert.include(connection.dead()?.message, "not authorized within the allowed 20000 milliseconds")
       }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))

@@ -40,7 +40,6 @@ const losses = {
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { test } = testsOf(name, layerFor)
-    const long = { timeout: 20_000 }
 
     for (const [how, lose] of Object.entries(losses)) {
       test(`a sender goes on: ${how}`, () =>
@@ -54,7 +53,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           const ids = idsOf(yield* emulator.messages(Texts))
           assert.deepStrictEqual([...new Set(ids)], ["before", "after", "0", "1", "2"])
           assert.strictEqual(yield* emulator.connections, 1)
-        })), long)
+        })))
 
       test(`a receiver goes on, and what it had received is settled: ${how}`, () =>
         passing(Effect.gen(function*() {
@@ -80,7 +79,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           yield* receiver.complete(message!)
           assert.lengthOf(yield* emulator.messages(Texts), 0)
           assert.deepInclude(yield* emulator.counters(Texts), { completed: 6, lockExpired: 0 })
-        })), long)
+        })))
 
       test(`a stream goes on: ${how}`, () =>
         passing(Effect.gen(function*() {
@@ -101,7 +100,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           yield* emulator.send(Texts, texts(3, 3))
           yield* Fiber.join(fiber)
           assert.deepStrictEqual([...seen], ["0", "1", "2", "3", "4", "5"])
-        })), long)
+        })))
 
       test(`a processor goes on, and settles what it had in work: ${how}`, () =>
         passing(Effect.gen(function*() {
@@ -124,7 +123,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           yield* until(Effect.map(emulator.counters(Texts), ({ completed }) => completed === 8))
           const counts = yield* processor.drain
           assert.deepInclude(counts, { received: 8, failed: 0, lockLost: 0 })
-        })), long)
+        })))
     }
 
     for (

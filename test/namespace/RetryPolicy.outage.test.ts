@@ -308,7 +308,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
             assert.isFalse(late.isTransient)
           }).pipe(Effect.scoped, Effect.provideContext(context))
         }
-      }), { timeout: 20_000 })
+      }))
 
     test("a hundred losses leave no fiber, link or listener", () =>
       passing(Effect.gen(function*() {

@@ -210,7 +210,7 @@ describe("An outcome that is unknown", () => {
           assert.strictEqual(seen.success, 1, JSON.stringify(seen))
           assert.isAbove(seen.definite, 0, JSON.stringify(seen))
           assert.isAbove(seen.doneButUnknown, 0, JSON.stringify(seen))
-        }), 30_000)
+        }))
     }
   }
 

@@ -101,7 +101,7 @@ export const testsWith = (name: Name, layerFor: LayerFor, entities: ReadonlyArra
           entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts), ...entities],
           ...(options?.policies === undefined ? {} : { policies: options.policies })
         }, options?.client))
-      ), options?.timeout ?? 20_000)
+      ), options?.timeout)
   return { test, clock: name === "in memory" ? test : () => {} }
 }
 

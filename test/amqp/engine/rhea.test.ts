@@ -80,8 +80,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const broker = layerFor({ entities: [Emulator.entity(Texts), Emulator.entity(Carts)] }, { frameTrace: true })
         const words = yield* heard(ours.pipe(Effect.provide(broker), Effect.provide(Logger.layer([]))))
         assert.deepStrictEqual(words, [])
-      }),
-    30_000
+      })
   )
 
 const Broker = Emulator.layerServer({ entities: [Emulator.entity(Texts)] })
@@ -110,7 +109,7 @@ const foreign = (title: string, effect: Effect.Effect<void, unknown, Emulator.Em
         Effect.scoped(effect).pipe(Effect.provide(Broker), Effect.provide(Logger.layer([])))
       )
       assert.deepStrictEqual(words, [])
-    }), 30_000)
+    }))
 
 describe("The console", { concurrent: false }, () => {
   both(suite)

@@ -63,7 +63,7 @@ const contract = (name: string, layer: Layer.Layer<Services, ServiceBusError.Emu
           Effect.scoped,
           Effect.provide(Logger.layer([])),
           Effect.provide(layer)
-        ), 30_000)
+        ))
 
     test("send, receive and complete", () =>
       Effect.gen(function*() {

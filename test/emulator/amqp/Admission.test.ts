@@ -53,7 +53,7 @@ const silent = (port: number) =>
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
-describe("a limit of connections", { timeout: 30_000 }, () => {
+describe("a limit of connections", () => {
   it.live("one more is told so and closed, another one notices nothing, and a place that is left is taken", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
@@ -73,7 +73,7 @@ describe("a limit of connections", { timeout: 30_000 }, () => {
     }).pipe(Effect.scoped, Effect.provide(serverOf({ maxConnections: 2 }))))
 })
 
-describe("a limit of handshakes", { timeout: 30_000 }, () => {
+describe("a limit of handshakes", () => {
   for (const port of ["port", "tlsPort", "webSocketPort"] as const) {
     it.live(`sockets that say nothing at the ${port}: one more is closed, and the others notice nothing`, () =>
       Effect.gen(function*() {
@@ -136,7 +136,7 @@ describe("the port for WebSocket", () => {
     }).pipe(Effect.scoped, Effect.provide(serverOf({ webSocketPort: 0, maxHandshakes: 2 }))))
 })
 
-describe("the host of a token", { timeout: 30_000 }, () => {
+describe("the host of a token", () => {
   const check = (resource: string, audience = "sb://localhost/letters") =>
     Authorization.check(
       [{ name: "mine", key: Redacted.make("my-key"), rights: ["Send"] }],

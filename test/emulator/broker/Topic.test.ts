@@ -207,5 +207,5 @@ describe("Topics", () => {
           Layer.provideMerge(Emulator.layerServer({ entities: [Emulator.entity(News), Emulator.entity(Paper)] }))
         )
       )
-    ), 20_000)
+    ))
 })
