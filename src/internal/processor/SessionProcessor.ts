@@ -345,5 +345,6 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
   })
   yield* Effect.addFinalizer(() => processor.drain)
   processor.start()
-  return processor
+  const { counts, drain, join, pause, resume, setConcurrentSessions } = processor
+  return { counts, pause, resume, setConcurrentSessions, drain, join }
 })
