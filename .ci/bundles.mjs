@@ -1,10 +1,10 @@
 // Builds the README's quick start out of the packed package with the bundlers that users have, and as a single executable,
 // and runs each in an empty folder: nothing that is loaded at run time is beside it. The same program goes once more over
 // TLS and WebSocket, so that `ws` is run too.
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import { join } from "node:path"
-import { devDependencies, inFolder, npm, root, run } from "./outside.mjs"
+import { devDependencies, inFolder, npm, quickStart, run } from "./outside.mjs"
 
 const bundlers = [
   "esbuild@0.28.2",
@@ -18,9 +18,8 @@ const bundlers = [
   "postject@1.0.0-alpha.6"
 ]
 
-const quickStart = () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8")
-  const block = /```ts\n([^]*?)```/.exec(readme)[1]
+const quickStartTwice = () => {
+  const block = quickStart().program
   // A CommonJS program has no top-level await.
   const program = block.replace(/^console\.log\(await (Effect\.runPromise\(.*\))\)$/m, "$1.then(print).then(again)")
   if (program === block) throw new Error("the quick start ends otherwise than it did")
@@ -50,8 +49,8 @@ inFolder(({ folder, project, tarball }) => {
     writeFileSync(join(at, "package.json"), JSON.stringify({ name: other, version: "3.0.4", main: "index.js" }))
     writeFileSync(join(at, "index.js"), `throw new Error("another ${other}")`)
   }
-  writeFileSync(join(user, "main.ts"), quickStart())
-  writeFileSync(join(user, "main.mjs"), stripTypeScriptTypes(quickStart()))
+  writeFileSync(join(user, "main.ts"), quickStartTwice())
+  writeFileSync(join(user, "main.mjs"), stripTypeScriptTypes(quickStartTwice()))
   const built = folder("built")
   const bin = (name) => join(user, "node_modules/.bin", name)
 

@@ -21,6 +21,13 @@ export const run = (command, args, cwd, options) => {
 
 export const npm = (args, cwd) => run("npm", [...args, "--no-audit", "--no-fund"], cwd)
 
+/** The program of the README's quick start, and what the README says that it prints. */
+export const quickStart = () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8")
+  const [, program, printed] = /```ts\n([^]*?)```\n+```text\n([^]*?)```/.exec(readme)
+  return { program, printed }
+}
+
 /** Works in a folder that is gone afterwards. */
 export const inFolder = (use) => {
   const work = mkdtempSync(join(tmpdir(), "effect-service-bus-"))

@@ -2,7 +2,7 @@
 // oldest and the newest Node that the package supports, and its types with each TypeScript: what users get is what works.
 import { readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { devDependencies, inFolder, npm, oldest, root, run, version } from "./outside.mjs"
+import { devDependencies, inFolder, npm, oldest, quickStart, root, run, version } from "./outside.mjs"
 
 const program = `
 import { ServiceBusClient as Official } from "@azure/service-bus"
@@ -77,11 +77,16 @@ inFolder(({ project, tarball }) => {
     `@types/node@${devDependencies["@types/node"]}`
   ], user)
   writeFileSync(join(user, "main.ts"), program)
+  const { printed, program: shown } = quickStart()
+  writeFileSync(join(user, "shown.ts"), shown)
   const old = project("old")
   npm(["install", `node@${oldest}`], old)
   for (const node of [process.execPath, join(old, "node_modules/node/bin/node")]) {
     // The oldest Node takes no types away by itself yet.
-    run(node, ["--experimental-strip-types", "--disable-warning=ExperimentalWarning", "main.ts"], user)
+    const typed = ["--experimental-strip-types", "--disable-warning=ExperimentalWarning"]
+    run(node, [...typed, "main.ts"], user)
+    const got = run(node, [...typed, "shown.ts"], user)
+    if (got !== printed) throw new Error(`the quick start printed ${got}`)
     // A CommonJS program has it by require, and Node says nothing about that: before 22.13 it did.
     const warned =
       "process.on('warning', (warning) => console.log(warning.message)); require('effect-service-bus/emulator')"
