@@ -251,12 +251,13 @@ export const make: <A, E, R>(
   ) {
     const { entity, options, state } = yield* ProcessorOptions.checkReceiver<A, Options<A, E>>(receiver, handler, input)
     const settings = yield* ProcessorOptions.check(entity, options)
-    return yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
+    const processor = yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
       state,
       settings,
       handler: MessageProcessor.withRetry(([message]) => handler(message.body, message), options.retry),
       onFailure: options.onFailure
     })
+    return MessageProcessor.operationsOf(processor)
   }
 )
 
@@ -305,13 +306,14 @@ export const makeBatched: <A, E, R>(
     const size = yield* Effect.fromResult(checkedCount(entity, "size", options.size as number))
     const within = yield* Effect.fromResult(checkedWait(entity, "within", options.within ?? 0))
     const run = MessageProcessor.withRetry(handler, options.retry)
-    return yield* MessageProcessor.start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>({
+    const processor = yield* MessageProcessor.start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>({
       state,
       settings: { ...settings, size, within },
       handler: (messages) =>
         Effect.flatMap(run(messages), (settlements) => HandlerResult.ofBatch(entity, settlements, messages.length)),
       onFailure: options.onFailure
     })
+    return MessageProcessor.operationsOf(processor)
   }
 )
 

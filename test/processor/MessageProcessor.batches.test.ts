@@ -9,7 +9,8 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
-import type { MessageProcessor } from "../../src/internal/processor/MessageProcessor.ts"
+import * as MessageProcessor from "../../src/internal/processor/MessageProcessor.ts"
+import * as ProcessorOptions from "../../src/internal/processor/ProcessorOptions.ts"
 import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import {
   both,
@@ -345,12 +346,12 @@ const suite = (name: Name, layerFor: LayerFor) =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const receiver = yield* ServiceBusReceiver.make(Texts)
-        const engine = (yield* ServiceBusProcessor.make(receiver, (body) =>
-          body === "body 0" ? Effect.sleep("5 seconds") : Effect.void)) as unknown as MessageProcessor<
-            string,
-            never,
-            never
-          >
+        const engine = yield* MessageProcessor.start<string, never, never>({
+          state: ReceiverState.stateOf(receiver) as ReceiverState.ReceiverState<string, "locked">,
+          settings: yield* ProcessorOptions.check("texts", {}),
+          handler: ([message]) => message.body === "body 0" ? Effect.sleep("5 seconds") : Effect.void,
+          onFailure: undefined
+        })
         const over = yield* start(engine.idleFor(10_000))
         yield* TestClock.adjust("9 seconds")
         assert.isUndefined(over.pollUnsafe())

@@ -499,15 +499,24 @@ export class MessageProcessor<A, E, R> implements Running {
 /** Starts a processor of a receiver; it drains when the scope closes. */
 export const start = Effect.fnUntraced(function*<A, E, R>(
   options: Omit<Options<A, E, R>, "fork">
-) {
+): Effect.fn.Return<MessageProcessor<A, E, R>, InvalidOptionError, R | Scope.Scope> {
   const fork = Effect.runForkWith(yield* Effect.context<R>())
   const processor = new MessageProcessor<A, E, R>({ ...options, fork })
   yield* processor.take
   yield* Effect.forkScoped(processor.serve, { startImmediately: true })
   yield* Effect.addFinalizer(() => processor.drain)
-  const { counts, drain, join, pause, resume, setConcurrency } = processor
-  return { counts, pause, resume, setConcurrency, drain, join }
+  return processor
 })
+
+/** The operations that users have of a processor, as a record of functions. */
+export const operationsOf = <A, E, R>({
+  counts,
+  drain,
+  join,
+  pause,
+  resume,
+  setConcurrency
+}: MessageProcessor<A, E, R>) => ({ counts, pause, resume, setConcurrency, drain, join })
 
 /** A handler that runs in a scope of its own, and again as a schedule says where it fails. */
 export const withRetry = <A, E, R, B>(
