@@ -21,12 +21,13 @@ import * as MessageProcessor from "./internal/processor/MessageProcessor.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/processor/ProcessorCounts.ts"
 import * as ProcessorOptions from "./internal/processor/ProcessorOptions.ts"
 import { start as startSessionProcessor } from "./internal/processor/SessionProcessor.ts"
-import type * as ServiceBusClient from "./ServiceBusClient.ts"
+import * as SessionSurface from "./internal/session/SessionSurface.ts"
+import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import type { AttachError, InvalidOptionError, ReceiveError } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
-import * as ServiceBusSession from "./ServiceBusSession.ts"
+import type * as ServiceBusSession from "./ServiceBusSession.ts"
 import type * as Settlement from "./Settlement.ts"
 
 /**
@@ -404,10 +405,7 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
   readonly callsPerSession?: number | undefined
   /** How many messages of a session may wait beside those that are handled, 0 to 5000; 0 by default. */
   readonly prefetch?: number | undefined
-  /**
-   * For how long the lock of a session is renewed, from its acceptance on; by default `Duration.infinity`, as long as the
-   * session is held. When it is over its handlers go on, and are interrupted only when the lock then ends.
-   */
+  /** For how long the lock of a session is renewed, 0 for never; `Duration.infinity` by default: as long as it is held. */
   readonly maxLockRenewal?: Duration.Input | undefined
   /**
    * How long a session without messages is held, counted while no handler of it runs, more than 0; 60 seconds by default.
@@ -560,12 +558,13 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   handler: SessionHandler<A, S, E, R>,
   givenOptions?: SessionOptions<A, S, NoInfer<E>, R2>
 ) {
-  const { path } = ServiceBusEntity.contractOf(input)
-  const options = yield* Effect.fromResult(readOptions(path, givenOptions))
+  const contract = ServiceBusEntity.contractOf(input) as typeof input
+  const options = yield* Effect.fromResult(readOptions(contract.path, givenOptions))
   // A session is held as long as its slot has it.
   const { maxLockRenewal = Duration.infinity, undecodable } = options
-  const session = yield* ServiceBusSession.check(input, { maxLockRenewal, undecodable })
-  const checked = yield* ProcessorOptions.checkSessions(path, handler, options)
+  const given = { maxLockRenewal, undecodable }
+  const session = yield* SessionSurface.check(contract, ServiceBusClient.namespaceFor(contract), given)
+  const checked = yield* ProcessorOptions.checkSessions(contract.path, handler, options)
   return yield* startSessionProcessor(session, checked, handler, options)
 })
 

@@ -15,7 +15,14 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions, Undecodable } from "./internal/options.ts"
+import type {
+  DeleteOptions,
+  Failure,
+  PeekOptions,
+  PeekRawOptions,
+  ReceiveOptions,
+  Undecodable
+} from "./internal/options.ts"
 import * as LockTokens from "./internal/receiver/LockTokens.ts"
 import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
 import * as ReceiverSurface from "./internal/receiver/ReceiverSurface.ts"
@@ -379,9 +386,6 @@ export interface DestructiveReceiver<out A, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E>
 {}
 
-/** A body that does not decode is an error where the receiver is told to fail. */
-type Failure<U> = "fail" extends U ? MessageDecodeError : never
-
 /**
  * Attaches a receiver in peek-lock mode to a queue, subscription or dead-letter sub-queue, given as a contract or as a
  * plain name (a body of bytes).
@@ -426,9 +430,9 @@ export const make: {
   entity: string | ServiceBusEntity.Receivable<A>,
   options?: Options<U>
 ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
-  Effect.map(open(entity, options, "locked"), ({ options, state }) =>
+  Effect.map(open(entity, options, "locked"), ({ maxWait, state }) =>
     ReceiverState.attachTo({
-      ...ReceiverSurface.readOperations(state, options),
+      ...ReceiverSurface.readOperations(state, maxWait),
       ...ReceiverSurface.settleOperations(state),
       ...ReceiverSurface.lockOperations(state)
     }, state))
@@ -472,7 +476,7 @@ export const makeDestructive: {
 ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(
     open(entity, options, "destructive"),
-    ({ options, state }) => ReceiverState.attachTo(ReceiverSurface.readOperations(state, options), state)
+    ({ maxWait, state }) => ReceiverState.attachTo(ReceiverSurface.readOperations(state, maxWait), state)
   )
 
 const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D extends ReceiverState.Mode>(
@@ -481,7 +485,7 @@ const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D exten
   mode: D
 ) {
   const entity = ServiceBusEntity.contractOf(input)
-  const { options, ...checked } = yield* ReceiverSurface.check(entity.path, givenOptions)
+  const { maxWait, undecodable, ...checked } = yield* ReceiverSurface.check(entity.path, givenOptions)
   const state = yield* ReceiverState.make({
     ...checked,
     entity,
@@ -489,9 +493,9 @@ const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D exten
     body: entity.body as ServiceBusEntity.Receivable<A>["body"],
     namespace: yield* ServiceBusClient.namespaceFor(entity),
     mode,
-    undecodable: ReceiverState.policyOf<Failure<U>>(options.undecodable)
+    undecodable: ReceiverState.policyOf<Failure<U>>(undecodable)
   })
-  return { state, options }
+  return { state, maxWait }
 })
 
 /**

@@ -12,28 +12,20 @@
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as SessionManagement from "./internal/management/SessionManagement.ts"
-import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
-import { callForEffect, isSessionId, isTime, outOfRange, readOptions, type Undecodable } from "./internal/options.ts"
-import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
-import * as SessionLink from "./internal/session/SessionLink.ts"
+import { callForEffect, type Failure, readOptions, type Undecodable } from "./internal/options.ts"
 import * as SessionSurface from "./internal/session/SessionSurface.ts"
-import { Telemetry } from "./internal/telemetry/Telemetry.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
-import {
-  type AcceptSessionError,
-  type ListSessionsError,
-  type MessageDecodeError,
-  SessionCannotBeLockedError,
-  type SessionLockLostError,
-  type SessionLockRenewalError,
-  type SessionSettleError,
-  type SessionStateError
+import type {
+  AcceptSessionError,
+  ListSessionsError,
+  SessionLockLostError,
+  SessionLockRenewalError,
+  SessionSettleError,
+  SessionStateError
 } from "./ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "./ServiceBusMessage.ts"
 import type { Reading, Settling } from "./ServiceBusReceiver.ts"
@@ -189,9 +181,6 @@ export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E, SessionLockLostError>, Held<S>
 {}
 
-/** A body that does not decode is an error where the receiver is told to fail. */
-type Failure<U> = "fail" extends U ? MessageDecodeError : never
-
 /** @inline */
 type Needs = ServiceBusClient.ServiceBusClient | Scope.Scope
 
@@ -224,10 +213,11 @@ export const accept = <A, S, const U extends Undecodable = "deadLetter">(
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  Effect.map(
-    acceptNamed(entity, sessionId, options, "locked"),
-    ({ accepted, entity, options }) => SessionSurface.make(accepted, entity.sessionState, options)
-  )
+  Effect.flatMap(check(entity, options), (checked) =>
+    Effect.map(
+      SessionSurface.acceptNamed(checked, sessionId, "locked"),
+      (accepted) => SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait)
+    ))
 
 /**
  * Accepts a session by its id in receive-and-delete mode: what the broker has sent is forgotten there.
@@ -255,10 +245,11 @@ export const acceptDestructive = <A, S, const U extends Undecodable = "deadLette
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<DestructiveSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  Effect.map(
-    acceptNamed(entity, sessionId, options, "destructive"),
-    ({ accepted, entity, options }) => SessionSurface.makeDestructive(accepted, entity.sessionState, options)
-  )
+  Effect.flatMap(check(entity, options), (checked) =>
+    Effect.map(
+      SessionSurface.acceptNamed(checked, sessionId, "destructive"),
+      (accepted) => SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait)
+    ))
 
 /**
  * Accepts the next session that has messages and no receiver; None where there was none within `wait`.
@@ -286,10 +277,11 @@ export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<ServiceBusSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  Effect.map(
-    acceptAny(entity, options, "locked"),
-    Option.map(({ accepted, entity, options }) => SessionSurface.make(accepted, entity.sessionState, options))
-  )
+  Effect.flatMap(check(entity, options), (checked) =>
+    Effect.map(
+      SessionSurface.acceptNext(checked, "locked"),
+      Option.map((accepted) => SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait))
+    ))
 
 /**
  * Accepts the next session in receive-and-delete mode.
@@ -312,12 +304,11 @@ export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadL
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<DestructiveSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  Effect.map(
-    acceptAny(entity, options, "destructive"),
-    Option.map(({ accepted, entity, options }) =>
-      SessionSurface.makeDestructive(accepted, entity.sessionState, options)
-    )
-  )
+  Effect.flatMap(check(entity, options), (checked) =>
+    Effect.map(
+      SessionSurface.acceptNext(checked, "destructive"),
+      Option.map((accepted) => SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait))
+    ))
 
 /**
  * Accepts a session, runs work with it and gives it up. Work whose session is lost is interrupted, and fails with
@@ -417,29 +408,10 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
   entity: ServiceBusEntity.SessionReceivable<A, S>,
   options?: NextOptions<U>
 ): Stream.Stream<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, ServiceBusClient.ServiceBusClient> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const { wait } = yield* Effect.fromResult(readOptions(undefined, options))
-    const outer = yield* Effect.scope
-    let current: Scope.Closeable | undefined
-    const giveUp = Effect.suspend(() => {
-      const scope = current
-      current = undefined
-      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
-    })
-    const pull = Effect.gen(function*() {
-      for (;;) {
-        yield* giveUp
-        current = yield* Scope.fork(outer)
-        const accepted = yield* Scope.provide(acceptNext(entity, options), current)
-        if (Option.isSome(accepted) || wait !== undefined) return accepted
-      }
-    })
-    yield* Effect.addFinalizer(() => giveUp)
-    return Stream.unfold(
-      undefined,
-      () => Effect.map(pull, Option.match({ onNone: () => undefined, onSome: (held) => [held, undefined] as const }))
-    )
-  }))
+  Stream.unwrap(Effect.map(
+    Effect.fromResult(readOptions(undefined, options)),
+    ({ wait }) => SessionSurface.stream(acceptNext(entity, options), wait !== undefined)
+  ))
 
 /**
  * The ids of an entity's sessions, in the order of the broker: those that have messages or a state, or with
@@ -465,69 +437,15 @@ export const list = (
   input: ServiceBusEntity.SessionReceivable<unknown, unknown, never>,
   options?: { readonly updatedSince?: DateTime.Utc | undefined }
 ): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
-  Stream.unwrap(
-    Effect.gen(function*() {
-      const entity = ServiceBusEntity.contractOf(input)
-      const namespace = yield* Effect.flatMap(ServiceBusClient.namespaceFor(entity), keepingManagementNode)
-      const { updatedSince } = yield* Effect.fromResult(readOptions(entity.path, options))
-      if (updatedSince !== undefined && !isTime(updatedSince)) {
-        return yield* outOfRange(entity.path, "updatedSince", "a DateTime")
-      }
-      return Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
-        Effect.map(
-          namespace.retryPolicy.runIdempotent(namespace.withManagementNode(entity.path, Effect.void, (node, timeout) =>
-            SessionManagement.list(node, {
-              entity: entity.path,
-              updatedSince,
-              skip: cursor.skip,
-              lastSessionId: cursor.last,
-              timeout
-            }))),
-          ({ ids, skip }) =>
-            [
-              ids,
-              ids.length === 0 ? Option.none() : Option.some({ skip, last: ids[ids.length - 1] })
-            ] as const
-        ))
-    })
-  )
+  Stream.suspend(() => {
+    const entity = ServiceBusEntity.contractOf(input)
+    return SessionSurface.list(entity, ServiceBusClient.namespaceFor(entity), options)
+  })
 
-/** The options of a session, checked, and what its links share. @internal */
-export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable>(
-  input: ServiceBusEntity.SessionReceivable<A, S>,
+const check = <A, S, U extends Undecodable>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
   options: NextOptions<U> | undefined
-) {
-  const checked = yield* SessionSurface.check<A, S, U>(ServiceBusEntity.contractOf(input), options)
-  const { body, path } = checked.entity
-  const namespace = yield* ServiceBusClient.namespaceFor(checked.entity)
-  const telemetry = new Telemetry(checked.entity, namespace.options.endpoint, yield* Effect.context<never>())
-  const undecodable = ReceiverState.policyOf<Failure<U>>(checked.options.undecodable)
-  return { ...checked, path, body, namespace, telemetry, undecodable }
-})
-
-const acceptNamed = Effect.fnUntraced(function*<A, S, U extends Undecodable, D extends ReceiverState.Mode>(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
-  sessionId: string,
-  options: Options<U> | undefined,
-  mode: D
-) {
-  const checked = yield* check(entity, options)
-  if (!isSessionId(sessionId)) {
-    return yield* outOfRange(checked.path, "sessionId", "a well-formed string of at most 128 characters")
-  }
-  const accepted = yield* SessionLink.accept({ ...checked, id: sessionId, mode })
-  if (Option.isSome(accepted)) return { ...checked, accepted: accepted.value }
-  return yield* new SessionCannotBeLockedError({ entity: checked.path, operation: "accept", sessionId })
-})
-
-const acceptAny = Effect.fnUntraced(function*<A, S, U extends Undecodable, D extends ReceiverState.Mode>(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
-  options: NextOptions<U> | undefined,
-  mode: D
-) {
-  const checked = yield* check(entity, options)
-  return Option.map(
-    yield* SessionLink.accept({ ...checked, id: null, mode }),
-    (accepted) => ({ ...checked, accepted })
-  )
-})
+) => {
+  const contract = ServiceBusEntity.contractOf(entity) as typeof entity
+  return SessionSurface.check(contract, ServiceBusClient.namespaceFor(contract), options)
+}

@@ -3,7 +3,7 @@
  * fields, and printed as a function even where hidden properties are shown.
  */
 
-export interface HiddenState<S> {
+interface HiddenState<S> {
   /** Gives a value its state. */
   readonly attach: <V extends object>(value: V, state: S) => V
   /** The state of any value; undefined where it has none. */

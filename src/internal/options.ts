@@ -11,11 +11,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import { InvalidOptionError } from "../ServiceBusError.ts"
+import { InvalidOptionError, type MessageDecodeError } from "../ServiceBusError.ts"
 import { wholeMillis } from "./monotonicClock.ts"
 
 /** What becomes of a message whose bytes or body cannot be decoded. @inline */
 export type Undecodable = "deadLetter" | "abandon" | "fail"
+
+/** A body that does not decode is an error where the receiver is told to fail. */
+export type Failure<U> = "fail" extends U ? MessageDecodeError : never
 
 /**
  * How much to receive, and how long to wait for it.
@@ -111,6 +114,15 @@ export const checkedWait = (
 ): Result.Result<number, InvalidOptionError> => {
   const millis = toMillis(input)
   return millis >= 0 ? Result.succeed(millis) : Result.fail(outOfRange(entity, option, "a duration of 0 or more"))
+}
+
+/** How long a stream waits for a message before it ends, in milliseconds; Infinity for without end. */
+export const checkedStreamWait = (
+  entity: string,
+  input: Duration.Input | undefined
+): Result.Result<number, InvalidOptionError> => {
+  const millis = input === undefined ? Infinity : toMillis(input)
+  return millis > 0 ? Result.succeed(millis) : Result.fail(outOfRange(entity, "maxWait", "a duration of more than 0"))
 }
 
 /** How the locks of a receiver are renewed. */

@@ -40,23 +40,23 @@ import type * as SenderSink from "../sender/SenderSink.ts"
 import * as SenderState from "../sender/SenderState.ts"
 
 /** Why a letter stays that was to be replayed. */
-export type Refusal = MessageEncodeError | MessageSizeExceededError | MessageDecodeError
+type Refusal = MessageEncodeError | MessageSizeExceededError | MessageDecodeError
 
-export interface Report {
+interface Report {
   readonly replayed: number
   readonly skipped: number
   readonly failed: ReadonlyArray<{ readonly sequenceNumber: bigint; readonly error: Refusal }>
 }
 
 /** The receiver of the letters. */
-export interface Source<out A> {
+interface Source<out A> {
   readonly state: ReceiverState.ReceiverState<A, "locked", never, never>
   /** Up to so many letters; none where none came in good time. */
   readonly receive: (max: number) => Effect.Effect<ReadonlyArray<LockedMessage<undefined>>, AttachError>
 }
 
 /** What became of copies, by their index: all that are in neither were accepted. */
-export interface Sent {
+interface Sent {
   /** Those that can never be sent. */
   readonly refused: ReadonlyMap<number, MessageEncodeError | MessageSizeExceededError>
   /** Those that were not sent, as far as is known, because of `error`. */
@@ -65,9 +65,9 @@ export interface Sent {
 }
 
 /** Sends copies in their order. */
-export type Send = (copies: ReadonlyArray<OutgoingMessage<unknown>>) => Effect.Effect<Sent, AttachError>
+type Send = (copies: ReadonlyArray<OutgoingMessage<unknown>>) => Effect.Effect<Sent, AttachError>
 
-export interface Options<in A> {
+interface Options<in A> {
   /** The sequence numbers of the letters that may be replayed. */
   readonly letters: Iterable<bigint>
   readonly filter: ((message: LockedMessage<A>) => boolean) | undefined

@@ -26,7 +26,7 @@ import * as Settler from "../receiver/Settler.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 
 /** One settlement for each message of a batch, in their order. */
-export class Each {
+class Each {
   readonly settlements: ReadonlyArray<Settlement.Settlement>
 
   constructor(settlements: ReadonlyArray<Settlement.Settlement>) {
@@ -108,7 +108,7 @@ const isWrongSettlements = (error: unknown): error is InvalidOptionError =>
   error.operation === "process"
 
 /** What settles messages for a processor. */
-export interface Options<A, E> {
+interface Options<A, E> {
   readonly state: ReceiverState
   /** Abandons by default. */
   readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined

@@ -9,7 +9,7 @@ import * as ReceiverState from "../receiver/ReceiverState.ts"
 import type { Settings } from "./MessageProcessor.ts"
 
 /** Options of a processor as a caller gives them. */
-export interface Options {
+interface Options {
   readonly concurrency?: number | undefined
   readonly prefetch?: number | undefined
   readonly maxLockRenewal?: Duration.Input | undefined
@@ -19,7 +19,7 @@ export interface Options {
 }
 
 /** Those of a processor of sessions. */
-export interface SessionOptions extends Omit<Options, "concurrency"> {
+interface SessionOptions extends Omit<Options, "concurrency"> {
   readonly concurrentSessions?: number | undefined
   readonly callsPerSession?: number | undefined
   readonly idleTimeout?: Duration.Input | undefined

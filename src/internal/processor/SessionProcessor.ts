@@ -43,7 +43,7 @@ interface SessionRun<R> {
   readonly close: Effect.Effect<unknown, unknown, R>
 }
 
-export interface Options<H extends SessionLink.Accepted, R> {
+interface Options<H extends SessionLink.Accepted, R> {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
   readonly telemetry: Telemetry
@@ -63,7 +63,7 @@ export interface Options<H extends SessionLink.Accepted, R> {
 /** Before a session that cannot be had, or not be opened, is tried again, in milliseconds. */
 const pauseAfterFailure = 1_000
 
-export class SessionProcessor<H extends SessionLink.Accepted, R> {
+class SessionProcessor<H extends SessionLink.Accepted, R> {
   private readonly options: Options<H, R>
   private readonly failed = Deferred.makeUnsafe<never, AttachError>()
   private readonly draining = Deferred.makeUnsafe<void>()
@@ -284,7 +284,7 @@ const add = (sum: Sums, counts: ProcessorCounts.Counts): void => {
 }
 
 /** What runs for a session, as a caller gives it. */
-export interface Hooks<in out A, in out S, in E, out R> {
+interface Hooks<in out A, in out S, in E, out R> {
   readonly retry?: Schedule.Schedule<unknown, E> | undefined
   readonly onFailure?: MessageProcessor.Options<A, E, R>["onFailure"]
   readonly open?: ((session: Session<A, S>) => Effect.Effect<unknown, unknown, R>) | undefined
@@ -320,7 +320,7 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
     telemetry: session.telemetry,
     accept: (id) => SessionLink.accept({ ...session, id, prefetch: 0, mode: "locked" }),
     runOf: (accepted) => {
-      const held = SessionSurface.make(accepted, entity.sessionState, {})
+      const held = SessionSurface.make(accepted, entity.sessionState, Infinity)
       const run = MessageProcessor.withRetry(
         ([message]: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => handler(message.body, message, held),
         hooks.retry

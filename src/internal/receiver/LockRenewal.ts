@@ -148,7 +148,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     kept.onLost(failed ? "failed" : "budget", kept.failure)
   }
 
-  /** True where it is to be renewed now; it is lost where its lock is over, and due later where it is not due yet. */
+  /** True where it is to be renewed now. It is lost where its lock is over, and due later where it is not due yet. */
   const loseOrPostponeUnlessDue = (kept: KeptLock, now: number): boolean => {
     const { lock } = kept
     if (!lock.held()) kept.done = true

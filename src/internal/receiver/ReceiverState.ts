@@ -87,7 +87,7 @@ export interface ReceiverState<
   expired: number
 }
 
-export type Consumer = "receive" | "stream" | "processor"
+type Consumer = "receive" | "stream" | "processor"
 
 /** What becomes of a message that does not decode, and the error of it where the policy is to fail. */
 export interface UndecodablePolicy<out E extends MessageDecodeError> {
@@ -122,7 +122,7 @@ export const withoutLink = (entity: ServiceBusEntity.Any, namespace: Namespace):
   )
 
 /** A session that is held. */
-export interface HeldSession<out L> {
+interface HeldSession<out L> {
   readonly id: string
   readonly lock: LockRenewal.Lock
   /** Why it is lost or closed; undefined while it is held. */
@@ -145,7 +145,7 @@ const states = HiddenState.make<ReceiverState>("This receiver was not made by Se
 /** Gives a public receiver or session its state. */
 export const attachTo: <V extends object>(receiver: V, state: ReceiverState) => V = states.attach
 
-/** The state of a receiver or session; throws for any other value. */
+/** The state of a receiver or session; throws for any other value. Tests and the benchmark look at it. */
 export const stateOf: (receiver: object) => ReceiverState = states.of
 
 /** The same; undefined for any other value. */

@@ -15,6 +15,7 @@ import { Locked } from "../message/ReceivedMessage.ts"
 import {
   checkedCount,
   checkedRenewal,
+  checkedStreamWait,
   checkedUndecodable,
   type DeleteOptions,
   outOfRange,
@@ -22,7 +23,6 @@ import {
   type PeekRawOptions,
   readOptions,
   type ReceiveOptions,
-  toMillis,
   type Undecodable,
   withOptions
 } from "../options.ts"
@@ -55,12 +55,10 @@ export const check = Effect.fnUntraced(function*<U extends Undecodable>(
 ) {
   const options = yield* Effect.fromResult(readOptions(entity, input))
   const prefetch = yield* Effect.fromResult(checkedCount(entity, "prefetch", options.prefetch ?? 0, 0))
-  if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
-    return yield* outOfRange(entity, "maxWait", "a duration of more than 0")
-  }
-  yield* Effect.fromResult(checkedUndecodable(entity, options.undecodable))
+  const maxWait = yield* Effect.fromResult(checkedStreamWait(entity, options.maxWait))
+  const undecodable = yield* Effect.fromResult(checkedUndecodable(entity, options.undecodable))
   const renewal = yield* Effect.fromResult(checkedRenewal(entity, options))
-  return { options, prefetch, renewal }
+  return { prefetch, maxWait, undecodable, renewal }
 })
 
 type Raw<D extends ReceiverState.Mode> = ReceiverState.MessageOf<D, undefined>
@@ -73,11 +71,12 @@ export const readOperations = <
   L extends SessionLockLostError
 >(
   state: ReceiverState.ReceiverState<A, D, E, L>,
-  options: { readonly maxWait?: Duration.Input | undefined }
+  /** How long its streams wait for a message before they end, in milliseconds. */
+  maxWait: number
 ) => {
   const { body, telemetry } = state
   const entity = state.entity.path
-  const reader = new MessageReader(state, options.maxWait === undefined ? Infinity : toMillis(options.maxWait))
+  const reader = new MessageReader(state, maxWait)
   const returned = new DeferredMessages.ReturnedMessages()
   return {
     entity,

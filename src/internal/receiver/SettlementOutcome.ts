@@ -23,7 +23,7 @@ export const abandoned: Extract<Outcome, { readonly _tag: "Modified" }> = {
 }
 
 /** The most characters of a dead letter's reason, and of its description (.NET's client holds it too). */
-export const maxTextLength = 4096
+const maxTextLength = 4096
 
 /** A settlement and its outcome. */
 export interface SettlementOutcome {

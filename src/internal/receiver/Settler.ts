@@ -60,7 +60,7 @@ export const dispositionOf = (settlement: Settlement): Disposition => {
 export type OnAnswer = (delivery: IncomingDelivery, error: SettlementError | undefined, settlement: Settlement) => void
 
 /** The errors of settling: of a session it is the session's lock that is lost, of other receivers the message's. */
-export type SettleErrorOf<L> = [L] extends [never] ? SettleError : SessionSettleError
+type SettleErrorOf<L> = [L] extends [never] ? SettleError : SessionSettleError
 
 /** Settles messages of one receiver with one settlement, and waits for the broker's answer to all of them. */
 export const settle = <L extends SessionLockLostError>(
@@ -368,7 +368,7 @@ const settlementOf = (outcome: Outcome): Settlement => {
  * Settles by lock token, over `$management`: a lock outlives the link that its message came on. `mayBeSettled` says that
  * the link was lost while an answer was awaited: a lock that is gone then may be one that was settled.
  */
-export const settleByToken = (
+const settleByToken = (
   state: ReceiverState,
   deliveries: ReadonlyArray<IncomingDelivery>,
   settlement: Settlement,

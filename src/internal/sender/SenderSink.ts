@@ -27,7 +27,7 @@ export interface SinkLink<in M, out E> {
   readonly send: (batch: MessageBatch.Batch) => Effect.Effect<unknown, E>
 }
 
-export interface Rejection<out M> {
+interface Rejection<out M> {
   readonly index: number
   readonly message: M
   readonly error: MessageBatch.Refusal

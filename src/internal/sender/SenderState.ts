@@ -66,7 +66,7 @@ const states = HiddenState.make<SenderState>("This sender was not made by Servic
 /** The state of a sender; throws for any other value. */
 export const stateOf: (sender: object) => SenderState = states.of
 
-/** The same; undefined for any other value. */
+/** The same; undefined for any other value. Tests tell a sender from a receiver with it. */
 export const find: (value: unknown) => SenderState | undefined = states.find
 
 const operationsOf = (self: SenderState) => {
@@ -93,7 +93,7 @@ const operationsOf = (self: SenderState) => {
   }, self)
 }
 
-export class SenderState {
+class SenderState {
   readonly entity: string
   private readonly encoder: MessageBatch.Encoder<Message>
   private readonly annotated: MessageBatch.Encoder<AmqpAnnotatedMessage>

@@ -2,16 +2,31 @@
  * The operations that users have of a session: those of a receiver, its lock and its state; and the options of sessions,
  * checked.
  */
+import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { ServiceBusBody } from "../../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
-import { InvalidOptionError, type MessageDecodeError } from "../../ServiceBusError.ts"
+import {
+  InvalidOptionError,
+  type ListSessionsError,
+  type MessageDecodeError,
+  SessionCannotBeLockedError
+} from "../../ServiceBusError.ts"
+import * as SessionManagement from "../management/SessionManagement.ts"
+import { keepingManagementNode, type Namespace } from "../namespace/Namespace.ts"
 import {
   checkedCount,
+  checkedStreamWait,
   checkedUndecodable,
   checkedWait,
+  type Failure,
+  isSessionId,
+  isTime,
   outOfRange,
   readOptions,
   toMillis,
@@ -19,10 +34,11 @@ import {
 } from "../options.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import * as ReceiverSurface from "../receiver/ReceiverSurface.ts"
+import { Telemetry } from "../telemetry/Telemetry.ts"
 import * as SessionLink from "./SessionLink.ts"
 
 /** Options as a caller gives them. */
-export interface Options<out U extends Undecodable = Undecodable> {
+interface Options<out U extends Undecodable = Undecodable> {
   readonly prefetch?: number | undefined
   readonly undecodable?: U | undefined
   readonly maxWait?: Duration.Input | undefined
@@ -30,49 +46,147 @@ export interface Options<out U extends Undecodable = Undecodable> {
   readonly wait?: Duration.Input | undefined
 }
 
-interface StreamOptions {
-  readonly maxWait?: Duration.Input | undefined
-}
-
 /** Milliseconds; the service waits a little longer by itself. */
 const defaultWait = 60_000
 
-/** The options of a session of an entity, which must be one with sessions. */
-export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable>(
-  contract: ServiceBusEntity.Any,
+/**
+ * The options of a session of an entity, which must be one with sessions, checked, and what its links share. `namespace` is
+ * asked for once they are.
+ */
+export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable, R>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  namespace: Effect.Effect<Namespace, InvalidOptionError, R>,
   givenOptions: Options<U> | undefined
 ) {
-  const { path } = contract
-  if (contract._tag !== "SessionQueue" && contract._tag !== "SessionSubscription") {
+  const { path } = entity
+  // Callers without types give others.
+  const { _tag }: ServiceBusEntity.Any = entity
+  if (_tag !== "SessionQueue" && _tag !== "SessionSubscription") {
     return yield* new InvalidOptionError({
       option: "entity",
       expected: "the contract of a queue or subscription with sessions"
     })
   }
-  // The caller's own contract, which says what its bodies and states are.
-  const entity = contract as ServiceBusEntity.SessionReceivable<A, S>
   const options = yield* Effect.fromResult(readOptions(path, givenOptions))
   yield* Effect.fromResult(checkedUndecodable(path, options.undecodable))
   const prefetch = yield* Effect.fromResult(checkedCount(path, "prefetch", options.prefetch ?? 0, 0))
-  if (options.maxWait !== undefined && !(toMillis(options.maxWait) > 0)) {
-    return yield* outOfRange(path, "maxWait", "a duration of more than 0")
-  }
+  const maxWait = yield* Effect.fromResult(checkedStreamWait(path, options.maxWait))
   const maxLockRenewal = yield* Effect.fromResult(
     checkedWait(path, "maxLockRenewal", options.maxLockRenewal ?? "5 minutes")
   )
   const wait = options.wait === undefined ? defaultWait : toMillis(options.wait)
   if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
-  return { entity, prefetch, maxLockRenewal, wait, options }
+  const found = yield* namespace
+  return {
+    entity,
+    body: entity.body,
+    namespace: found,
+    prefetch,
+    maxLockRenewal,
+    wait,
+    maxWait,
+    undecodable: ReceiverState.policyOf<Failure<U>>(options.undecodable),
+    telemetry: new Telemetry(entity, found.options.endpoint, yield* Effect.context<never>())
+  }
 })
+
+/** What `check` gives. */
+interface Checked<A, S, E extends MessageDecodeError>
+  extends Omit<SessionLink.Options<A, ReceiverState.Mode, E>, "entity" | "id" | "mode">
+{
+  readonly entity: ServiceBusEntity.SessionReceivable<A, S>
+  readonly maxWait: number
+}
+
+/** Accepts a session by its id. */
+export const acceptNamed = Effect.fnUntraced(
+  function*<A, S, E extends MessageDecodeError, D extends ReceiverState.Mode>(
+    checked: Checked<A, S, E>,
+    sessionId: string,
+    mode: D
+  ) {
+    const { path } = checked.entity
+    if (!isSessionId(sessionId)) {
+      return yield* outOfRange(path, "sessionId", "a well-formed string of at most 128 characters")
+    }
+    const accepted = yield* SessionLink.accept({ ...checked, id: sessionId, mode })
+    if (Option.isSome(accepted)) return accepted.value
+    return yield* new SessionCannotBeLockedError({ entity: path, operation: "accept", sessionId })
+  }
+)
+
+/** Accepts the next session; None where there was none in time. */
+export const acceptNext = <A, S, E extends MessageDecodeError, D extends ReceiverState.Mode>(
+  checked: Checked<A, S, E>,
+  mode: D
+) => SessionLink.accept({ ...checked, id: null, mode })
+
+/**
+ * One session after the other: each is given up when the next one is pulled, and the last one when the stream ends. It ends where
+ * there was none in time, or goes on for ever.
+ */
+export const stream = <H, E, R>(
+  acceptNext: Effect.Effect<Option.Option<H>, E, R>,
+  isEnding: boolean
+): Stream.Stream<H, E, Exclude<R, Scope.Scope>> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const outer = yield* Effect.scope
+    let current: Scope.Closeable | undefined
+    const giveUp = Effect.suspend(() => {
+      const scope = current
+      current = undefined
+      return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+    })
+    const pull = Effect.gen(function*() {
+      for (;;) {
+        yield* giveUp
+        current = yield* Scope.fork(outer)
+        const accepted = yield* Scope.provide(acceptNext, current)
+        if (Option.isSome(accepted) || isEnding) return accepted
+      }
+    })
+    yield* Effect.addFinalizer(() => giveUp)
+    return Stream.unfold(
+      undefined,
+      () => Effect.map(pull, Option.match({ onNone: () => undefined, onSome: (held) => [held, undefined] as const }))
+    )
+  }))
+
+/** The ids of the sessions of an entity, in pages: those whose state was set after a time, or all. */
+export const list = <R>(
+  { path }: ServiceBusEntity.Any,
+  namespace: Effect.Effect<Namespace, InvalidOptionError, R>,
+  options: { readonly updatedSince?: DateTime.Utc | undefined } | undefined
+): Stream.Stream<string, ListSessionsError, Exclude<R, Scope.Scope>> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const { retryPolicy, withManagementNode } = yield* Effect.flatMap(namespace, keepingManagementNode)
+    const { updatedSince } = yield* Effect.fromResult(readOptions(path, options))
+    if (updatedSince !== undefined && !isTime(updatedSince)) {
+      return yield* outOfRange(path, "updatedSince", "a DateTime")
+    }
+    return Stream.paginate({ skip: 0, last: undefined as string | undefined }, (cursor) =>
+      Effect.map(
+        retryPolicy.runIdempotent(withManagementNode(path, Effect.void, (node, timeout) =>
+          SessionManagement.list(node, {
+            entity: path,
+            updatedSince,
+            skip: cursor.skip,
+            lastSessionId: cursor.last,
+            timeout
+          }))),
+        ({ ids, skip }) =>
+          [ids, ids.length === 0 ? Option.none() : Option.some({ skip, last: ids[ids.length - 1] })] as const
+      ))
+  }))
 
 /** A session whose messages are under its lock. */
 export const make = <A, S, E extends MessageDecodeError>(
   accepted: SessionLink.Accepted<A, "locked", E>,
   codec: ServiceBusBody<S>,
-  options: StreamOptions
+  maxWait: number
 ) =>
   ReceiverState.attachTo({
-    ...ReceiverSurface.readOperations(accepted.state, options),
+    ...ReceiverSurface.readOperations(accepted.state, maxWait),
     ...ReceiverSurface.settleOperations(accepted.state),
     ...sessionOperations(accepted, codec)
   }, accepted.state)
@@ -81,10 +195,10 @@ export const make = <A, S, E extends MessageDecodeError>(
 export const makeDestructive = <A, S, E extends MessageDecodeError>(
   accepted: SessionLink.Accepted<A, "destructive", E>,
   codec: ServiceBusBody<S>,
-  options: StreamOptions
+  maxWait: number
 ) =>
   ReceiverState.attachTo(
-    { ...ReceiverSurface.readOperations(accepted.state, options), ...sessionOperations(accepted, codec) },
+    { ...ReceiverSurface.readOperations(accepted.state, maxWait), ...sessionOperations(accepted, codec) },
     accepted.state
   )
 
