@@ -14,11 +14,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as DeadLetterReplay from "./internal/deadLetters/DeadLetterReplay.ts"
 import { keepingManagementNode } from "./internal/namespace/Namespace.ts"
-import { outOfRange, readOptions, withOptions } from "./internal/options.ts"
+import { isLimit, outOfRange, readOptions, withOptions } from "./internal/options.ts"
 import * as BatchDelete from "./internal/receiver/BatchDelete.ts"
 import * as MessageBrowser from "./internal/receiver/MessageBrowser.ts"
 import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
-import * as SenderState from "./internal/sender/SenderState.ts"
 import type { ServiceBusBody } from "./ServiceBusBody.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -374,7 +373,14 @@ export const replay: {
       & Mapping<A, In, OutgoingMessage<In>>
   ): Replay
 } = <A, In>(entity: ServiceBusEntity.WithSubQueues<A>, options?: AnyReplayOptions<A, In>): Replay =>
-  withOptions(undefined, options, (options) => Effect.scoped(replayAll(entity, options)))
+  withOptions(undefined, options, (options) =>
+    Effect.scoped(Effect.suspend(() =>
+      DeadLetterReplay.replay({
+        letters: lettersOf(entity, options),
+        to: ServiceBusEntity.contractOf(options.to ?? entity),
+        namespaceFor: ServiceBusClient.namespaceFor
+      }, options)
+    )))
 
 /**
  * A replay that is not running yet.
@@ -418,31 +424,3 @@ const looking = <B = undefined>(
   body?: ServiceBusBody<B, never>
 ): Stream.Stream<PeekedMessage<B>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.map(requester(entity), (self) => MessageBrowser.browse(self, options, body)))
-
-const isCallable = (value: unknown): boolean => value === undefined || typeof value === "function"
-
-const isLimit = (value: number): boolean => value === Infinity || Number.isSafeInteger(value) && value >= 1
-
-const replayAll = Effect.fnUntraced(function*<A, In>(
-  entity: ServiceBusEntity.WithSubQueues<A>,
-  options: AnyReplayOptions<A, In>
-) {
-  const { filter, map, max = Infinity, rate } = options
-  const letters = lettersOf(entity, options)
-  const to: ServiceBusEntity.Any = ServiceBusEntity.contractOf(options.to ?? entity)
-  if (!isCallable(filter)) return yield* outOfRange(letters.path, "filter", "a function")
-  if (!isCallable(map)) return yield* outOfRange(letters.path, "map", "a function")
-  if (to._tag === "Subscription" || to._tag === "SessionSubscription") {
-    return yield* outOfRange(letters.path, "to", "a queue or topic: nothing can be sent to a subscription")
-  }
-  if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
-  if (rate !== undefined && !(typeof rate === "number" && rate > 0 && Number.isFinite(rate))) {
-    return yield* outOfRange(letters.path, "rate", "a number of more than 0")
-  }
-  const sender = yield* SenderState.make(to, yield* ServiceBusClient.namespaceFor(to))
-  const namespace = yield* ServiceBusClient.namespaceFor(letters)
-  return yield* DeadLetterReplay.replay(
-    { letters, namespace, requester: yield* requester(letters), sender },
-    { filter, map, rate, max }
-  )
-})

@@ -92,6 +92,9 @@ export const isSequenceNumber = (value: unknown): value is bigint =>
 /** Whether a session can have this id (Service Bus quotas). */
 export const isSessionId = (id: unknown): boolean => typeof id === "string" && id.length <= 128 && id.isWellFormed()
 
+/** How many at most, or Infinity for all. */
+export const isLimit = (value: number): boolean => value === Infinity || Number.isSafeInteger(value) && value >= 1
+
 export const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, option, expected })
 

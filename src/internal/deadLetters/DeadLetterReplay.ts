@@ -16,9 +16,11 @@ import * as AmqpValue from "../../AmqpValue.ts"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
+  type InvalidOptionError,
   MessageDecodeError,
   type MessageEncodeError,
   type MessageSizeExceededError,
+  type ReplayError,
   type SendError
 } from "../../ServiceBusError.ts"
 import { fromReceived, type LockedMessage, type OutgoingMessage } from "../../ServiceBusMessage.ts"
@@ -29,7 +31,8 @@ import type { SettlementError } from "../errorMap.ts"
 import { idOf } from "../message/MessageCopy.ts"
 import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
 import { monotonic, wholeMillis } from "../monotonicClock.ts"
-import type { Namespace } from "../namespace/Namespace.ts"
+import { keepingManagementNode, type Namespace } from "../namespace/Namespace.ts"
+import { isLimit, outOfRange } from "../options.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageBrowser from "../receiver/MessageBrowser.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
@@ -108,16 +111,41 @@ const purposeOf = (path: string): string =>
 const isOwn = (id: AmqpValue.MessageId | undefined, message: LockedMessage<unknown>): boolean =>
   id !== undefined && ((id as unknown) === null || AmqpValue.toText(id) !== message.messageId)
 
-/** Replays the letters of an entity that are there now; a link to each side is attached only where there are such. */
-export const replay = Effect.fnUntraced(function*<A>(
-  { letters, namespace, requester, sender }: {
+/** Options as a caller gives them. */
+interface GivenOptions<in A> {
+  readonly filter?: ((message: LockedMessage<A>) => boolean) | undefined
+  readonly map?: ((message: LockedMessage<A>) => OutgoingMessage<unknown>) | undefined
+  readonly rate?: number | undefined
+  readonly max?: number | undefined
+}
+
+const isCallable = (value: unknown): boolean => value === undefined || typeof value === "function"
+
+/**
+ * Replays the letters of an entity that are there now, to `to`, with options that it checks first; the link that receives them is
+ * attached only where there are such.
+ */
+export const replay = Effect.fnUntraced(function*<A, R>(
+  { letters, namespaceFor, to }: {
     readonly letters: ServiceBusEntity.SubQueue<A>
-    readonly namespace: Namespace
-    readonly requester: ReceiverState.Requester<never>
-    readonly sender: Sender
+    readonly to: ServiceBusEntity.Any
+    readonly namespaceFor: (entity: ServiceBusEntity.Any) => Effect.Effect<Namespace, InvalidOptionError, R>
   },
-  options: Omit<Options<A>, "letters">
-): Effect.fn.Return<Report, AttachError | MessageDecodeError, Scope.Scope> {
+  options: GivenOptions<A>
+): Effect.fn.Return<Report, ReplayError, R | Scope.Scope> {
+  const { filter, map, max = Infinity, rate } = options
+  if (!isCallable(filter)) return yield* outOfRange(letters.path, "filter", "a function")
+  if (!isCallable(map)) return yield* outOfRange(letters.path, "map", "a function")
+  if (to._tag === "Subscription" || to._tag === "SessionSubscription") {
+    return yield* outOfRange(letters.path, "to", "a queue or topic: nothing can be sent to a subscription")
+  }
+  if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
+  if (rate !== undefined && !(typeof rate === "number" && rate > 0 && Number.isFinite(rate))) {
+    return yield* outOfRange(letters.path, "rate", "a number of more than 0")
+  }
+  const sender = yield* SenderState.make(to, yield* namespaceFor(to))
+  const namespace = yield* namespaceFor(letters)
+  const requester = yield* ReceiverState.withoutLink(letters, yield* keepingManagementNode(namespace))
   const numbers: Array<bigint> = []
   yield* MessageBrowser.forEachMessage(requester, ({ sequenceNumber, state }) => {
     if (state === "active") numbers.push(sequenceNumber)
@@ -137,7 +165,7 @@ export const replay = Effect.fnUntraced(function*<A>(
   return yield* run(
     { state, receive: (max) => reader.receive<undefined>({ max, maxWait: patience }, undefined) },
     sendCopies(sender),
-    { ...options, letters: numbers }
+    { filter, map, rate, max, letters: numbers }
   )
 })
 
