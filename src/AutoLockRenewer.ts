@@ -38,7 +38,7 @@ export interface Options {
   readonly maxDuration?: Duration.Input | undefined
 }
 
-/** A session whose state is of any type. */
+/** A session whose state is of any type. @inline */
 type AnySession = Omit<ServiceBusSession<unknown, never, unknown>, "state" | "setState">
 
 /**

@@ -17,12 +17,11 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
-import { randomUUID } from "node:crypto"
 import * as ConnectionString from "./ConnectionString.ts"
 import * as Namespace from "./internal/namespace/Namespace.ts"
-import * as RetryPolicy from "./internal/namespace/RetryPolicy.ts"
-import { readOptions, readValue, toMillis } from "./internal/options.ts"
-import { isCredential, type ServiceBusCredential } from "./ServiceBusCredential.ts"
+import * as NamespaceOptions from "./internal/namespace/NamespaceOptions.ts"
+import { readOptions, readValue } from "./internal/options.ts"
+import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { ConnectionStringError, type HealthCheckError, InvalidOptionError } from "./ServiceBusError.ts"
 
@@ -168,113 +167,13 @@ export interface Options extends CommonOptions {
   readonly credential: ServiceBusCredential
 }
 
-const userAgent = "effect-service-bus/0.1.0"
-
 const invalid = (option: string, expected: string) => new InvalidOptionError({ option, expected })
 
-/** A duration option in milliseconds, within a range. */
-const millis = Effect.fnUntraced(function*(
-  option: string,
-  input: Duration.Input,
-  least: number,
-  most: number,
-  expected: string
-) {
-  const value = toMillis(input)
-  return value >= least && value <= most ? value : yield* invalid(option, expected)
-})
-
-/** Where to dial: another address where one is given, and another port and kind for WebSocket. */
-const endpointOf = Effect.fnUntraced(function*(
-  options: CommonOptions,
-  endpoint: { readonly host: string; readonly port: number | undefined; readonly isPlain: boolean }
-) {
-  const isWebSocket = options.transport === "amqpWebSockets"
-  if (options.transport !== undefined && options.transport !== "amqp" && !isWebSocket) {
-    return yield* invalid("transport", `"amqp" or "amqpWebSockets"`)
-  }
-  if (endpoint.isPlain && (isWebSocket || options.customEndpointAddress !== undefined)) {
-    return yield* invalid(
-      isWebSocket ? "transport" : "customEndpointAddress",
-      "nothing: UseDevelopmentEmulator=true speaks AMQP over plain TCP to this machine"
-    )
-  }
-  let { host, port } = endpoint
-  if (options.customEndpointAddress !== undefined) {
-    const address = ConnectionString.parseEndpoint(options.customEndpointAddress)
-    if (Result.isFailure(address)) return yield* invalid("customEndpointAddress", "an address like sb://host:port")
-    host = address.success.host
-    port = address.success.port
-  }
-  return {
-    host,
-    port: port ?? (isWebSocket ? 443 : endpoint.isPlain ? 5672 : 5671),
-    kind: isWebSocket ? "webSocket" as const : endpoint.isPlain ? "tcp" as const : "tls" as const,
-    ca: options.ca,
-    agent: options.webSocketAgent
-  }
-})
-
-const isText = (value: unknown): boolean => typeof value === "string" && value.isWellFormed()
-
-const open = Effect.fnUntraced(function*(
-  options: CommonOptions,
-  target: {
-    readonly host: string
-    readonly endpoint: { readonly host: string; readonly port: number | undefined; readonly isPlain: boolean }
-    readonly credential: ServiceBusCredential
-    readonly entityPath: string | undefined
-  }
-) {
-  const timeout = yield* millis(
-    "operationTimeout",
-    options.operationTimeout ?? "60 seconds",
-    1,
-    3600_000,
-    "a duration from 1 millisecond to 1 hour"
-  )
-  if (!isCredential(target.credential)) return yield* invalid("credential", "what ServiceBusCredential makes")
-  if (options.identifier !== undefined && !isText(options.identifier)) {
-    return yield* invalid("identifier", "a well-formed string")
-  }
-  if (options.ca !== undefined && !(isText(options.ca) || Array.isArray(options.ca) && options.ca.every(isText))) {
-    return yield* invalid("ca", "a certificate in PEM, or an array of them")
-  }
-  if (options.webSocketAgent !== undefined && typeof options.webSocketAgent !== "object") {
-    return yield* invalid("webSocketAgent", "an agent of node:http")
-  }
-  const given = yield* Effect.fromResult(readOptions(undefined, options.retry, "retry"))
-  const maxRetries = given.maxRetries ?? RetryPolicy.defaults.maxRetries
-  if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
-    return yield* invalid("retry.maxRetries", "an integer from 0 to 100")
-  }
-  const range = "a duration from 1 millisecond to 1 hour"
-  const retry = {
-    maxRetries,
-    delay: yield* millis("retry.delay", given.delay ?? RetryPolicy.defaults.delay, 1, 3600_000, range),
-    maxDelay: yield* millis(
-      "retry.maxDelay",
-      given.maxDelay ?? RetryPolicy.defaults.maxDelay,
-      1,
-      3600_000,
-      range
-    )
-  }
-  const identifier = options.identifier ?? `effect-service-bus-${randomUUID()}`
-  const namespace = yield* Namespace.make({
-    host: target.host,
-    endpoint: yield* endpointOf(options, target.endpoint),
-    credential: target.credential,
-    entityPath: target.entityPath,
-    identifier,
-    userAgent,
-    timeout,
-    frameTrace: options.frameTrace === true,
-    retry
-  })
+const open = Effect.fnUntraced(function*(options: CommonOptions, target: NamespaceOptions.Target) {
+  const namespace = yield* Namespace.make(yield* NamespaceOptions.check(options, target))
   const client = ServiceBusClient.of({
     fullyQualifiedNamespace: target.host,
-    identifier,
+    identifier: namespace.options.identifier,
     state: SubscriptionRef.changes(namespace.state),
     health: namespace.health
   })
