@@ -24,6 +24,7 @@ const runService = (): Promise<Ended> =>
     let stdout = ""
     let stderr = ""
     let isOrdered = false
+    let isStopped = false
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text
       const port = /Listening on http:.*:(\d+)/.exec(stdout)?.[1]
@@ -37,7 +38,8 @@ const runService = (): Promise<Ended> =>
           () => child.kill("SIGKILL")
         )
       }
-      if (stdout.includes("Shipped 1")) child.kill("SIGTERM")
+      // Once: a second signal ends a program that is about to end by itself.
+      if (stdout.includes("Shipped 1") && !isStopped) isStopped = child.kill("SIGTERM")
     })
     child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
     child.on("close", (status) => {
