@@ -1,4 +1,15 @@
-/** Equality of values of Effect, for every test file. */
-import { addEqualityTesters } from "@effect/vitest"
+/** What holds in every test file: equality of Effect's values, and that the file leaves the process as it found it. */
+import { addEqualityTesters, assert } from "@effect/vitest"
+import { afterAll } from "vitest"
 
 addEqualityTesters()
+
+// The files of a worker share one process. Node leaves this limit at zero where an argument of its own functions is a value
+// that it cannot print, and what reads stack traces later is wrong.
+const stackTraceLimit = Error.stackTraceLimit
+
+afterAll(() => {
+  const left = Error.stackTraceLimit
+  Error.stackTraceLimit = stackTraceLimit
+  assert.strictEqual(left, stackTraceLimit, "Error.stackTraceLimit at the end of the file")
+})

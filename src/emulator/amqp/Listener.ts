@@ -48,8 +48,8 @@ const listen = (options: Options, port: number): Effect.Effect<Running, Emulator
       resume(Effect.fail(new EmulatorError({ problem: "the port must be an integer from 0 to 65535" })))
       return
     }
-    // Node would listen on every address.
-    if (options.host === "") {
+    // Node would listen on every address for an empty one, and keep a stack trace limit of zero for what it cannot print.
+    if (typeof options.host !== "string" || options.host === "") {
       resume(Effect.fail(new EmulatorError({ problem: "the host must be an address or a name" })))
       return
     }
