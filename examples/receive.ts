@@ -1,5 +1,5 @@
 // Receiving when you ask for it: up to so many messages, waiting for so long.
-import { Console, Effect } from "effect"
+import { Console, Effect, Option } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
@@ -13,7 +13,11 @@ const program = Effect.gen(function*() {
   const messages = yield* receiver.receive({ max: 5, maxWait: "10 seconds" })
   yield* receiver.completeAll(messages)
   const none = yield* receiver.receive({ max: 5, maxWait: "50 millis" })
-  yield* Console.log(`received ${messages.map((m) => m.body).join(", ")}, then ${none.length}`)
+  yield* sender.send({ body: "delta" })
+  const one = yield* receiver.receiveOne({ maxWait: "10 seconds" }) // an Option
+  yield* Effect.forEach(Option.toArray(one), receiver.complete)
+  const bodies = messages.map((m) => m.body).join(", ")
+  yield* Console.log(`received ${bodies}, then ${none.length}, then ${Option.isSome(one) ? one.value.body : "none"}`)
 })
 
 const Broker = Emulator.layer({ entities: [Emulator.entity(Letters)] })

@@ -13,6 +13,7 @@ import type * as Arr from "effect/Array"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type {
@@ -107,6 +108,25 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    * ```
    */
   readonly receive: (options?: ReceiveOptions) => Effect.Effect<ReadonlyArray<M>, ReceiveError | E | L>
+  /**
+   * Receives one message; gives None where none came within `maxWait`. Fails as `receive` does; interrupting it loses
+   * nothing either.
+   *
+   * @example
+   * ```ts
+   * import { Effect, Option } from "effect"
+   * import type { ServiceBusReceiver } from "effect-service-bus"
+   *
+   * export const next = (receiver: ServiceBusReceiver.ServiceBusReceiver<string>) =>
+   *   Effect.flatMap(receiver.receiveOne({ maxWait: "5 seconds" }), Option.match({
+   *     onNone: () => Effect.log("nothing to do"),
+   *     onSome: (message) => Effect.andThen(Effect.log(message.body), receiver.complete(message))
+   *   }))
+   * ```
+   */
+  readonly receiveOne: (
+    options?: Pick<ReceiveOptions, "maxWait">
+  ) => Effect.Effect<Option.Option<M>, ReceiveError | E | L>
   /**
    * `receive` without decoding bodies: `body` is undefined. Fails as `receive` does; with `undecodable: "fail"` also with
    * MessageDecodeError, which its type does not say, where the bytes that came are no message.

@@ -252,6 +252,7 @@ describe("values of every wrong kind", () => {
           (value) => ServiceBusReceiver.makeDestructive(Texts, value)
         ],
         receive: [[...nonsense, ...receiving], receiver.receive],
+        receiveOne: [[...nonsense, ...receiving], receiver.receiveOne],
         receiveRaw: [[...nonsense, ...receiving], receiver.receiveRaw],
         "receive destructively": [[...nonsense, ...receiving], destructive.receive],
         peek: [[...nonsense, ...fieldsOf(["max", "from", "omitBody"])], receiver.peek],

@@ -92,6 +92,29 @@ describe("what is taken is given to its caller, or is there again", () => {
       }))
   }
 
+  test("receiveOne in receive-and-delete mode", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Texts, texts(1500))
+      const receiver = yield* ServiceBusReceiver.makeDestructive(Texts, { prefetch: 50 })
+      const got: Array<string> = []
+      yield* interruptedEverywhere(60, () =>
+        Effect.map(receiver.receiveOne(), (message) => got.push(...idsOf(Option.toArray(message)))))
+      for (;;) {
+        const rest = yield* passing(receiver.receive({ max: 1000, maxWait: "1 second" }))
+        if (rest.length === 0) {
+          break
+        }
+        got.push(...idsOf(rest))
+      }
+      assert.deepStrictEqual(
+        got,
+        texts(1500).map(({ messageId }) =>
+          messageId
+        )
+      )
+    }))
+
   test("receive in receive-and-delete mode, of what cannot be decoded: the failure is told to a caller", () =>
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator

@@ -12,6 +12,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { TestClock } from "effect/testing"
 import {
   both,
@@ -64,6 +65,26 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.isBelow(length, 70_000)
         // The others are still the broker's.
         assert.strictEqual((yield* emulator.counters(Texts)).delivered, 1)
+      }))
+
+    test("receiveOne gives a message, or None where none came in its time", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.send(Texts, texts(2))
+        const message = Option.getOrThrow(yield* receiver.receiveOne())
+        assert.deepInclude(message, { _tag: "Locked", body: "body 0" })
+        yield* receiver.complete(message)
+        // The others are still the broker's, whatever else is asked for.
+        assert.strictEqual((yield* emulator.counters(Texts)).delivered, 1)
+        const destructive = yield* ServiceBusReceiver.makeDestructive(Texts)
+        const options = { max: 5, maxWait: 0 }
+        assert.strictEqual(Option.getOrThrow(yield* destructive.receiveOne(options)).body, "body 1")
+        assert.isTrue(Option.isNone(yield* destructive.receiveOne({ maxWait: 0 })))
+        const waiting = yield* start(destructive.receiveOne({ maxWait: short }))
+        assert.isTrue(Option.isNone(yield* join(waiting)))
+        const error = yield* receiver.receiveOne({ maxWait: -1 }).pipe(failsWith("InvalidOptionError"))
+        assert.deepInclude(error, { entity: "texts", option: "maxWait" })
       }))
 
     test("receives at most max, oldest first", () =>

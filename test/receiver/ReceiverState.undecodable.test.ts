@@ -2,6 +2,7 @@
 import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as SenderLink from "../../src/internal/amqp/SenderLink.ts"
 import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
@@ -54,6 +55,17 @@ const suite = (name: Name, layerFor: LayerFor) =>
           assert.strictEqual(letter!.messageId, "bad")
           assert.strictEqual(letter!.deadLetterReason, "MessageDecodeError")
           assert.isNotEmpty(letter!.deadLetterErrorDescription)
+        }))
+
+      test(`${wrong} is passed over by receiveOne, or fails it`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.send(OrderTexts, [{ body, messageId: "bad" }, { body, messageId: "worse" }, good])
+          const strict = yield* ServiceBusReceiver.makeDestructive(Orders, { undecodable: "fail" })
+          assert.strictEqual((yield* strict.receiveOne().pipe(failsWith("MessageDecodeError"))).part, "body")
+          const receiver = yield* ServiceBusReceiver.make(Orders)
+          assert.deepStrictEqual(idsOf(Option.toArray(yield* receiver.receiveOne())), ["good"])
+          yield* until(Effect.map(emulator.counters(Orders), ({ deadLettered }) => deadLettered === 1))
         }))
 
       test(`${wrong} is abandoned where the policy says so`, () =>

@@ -8,6 +8,7 @@ import {
   type DateTime,
   Effect,
   Layer,
+  type Option,
   Schedule,
   Schema,
   type Scope,
@@ -116,6 +117,11 @@ test("receiving", () => {
   expectTypeOf(receiver.receive()).toEqualTypeOf<
     Effect.Effect<ReadonlyArray<ServiceBusMessage.LockedMessage<Order>>, ServiceBusError.ReceiveError>
   >()
+  expectTypeOf(receiver.receiveOne({ maxWait: "1 second" })).toEqualTypeOf<
+    Effect.Effect<Option.Option<ServiceBusMessage.LockedMessage<Order>>, ServiceBusError.ReceiveError>
+  >()
+  // @ts-expect-error one is one
+  void receiver.receiveOne({ max: 2 })
   expectTypeOf(receiver.messages).toEqualTypeOf<
     Stream.Stream<ServiceBusMessage.LockedMessage<Order>, ServiceBusError.ReceiveError>
   >()

@@ -6,6 +6,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Stream from "effect/Stream"
 import type { MessageDecodeError, ReceiveError, SessionLockLostError } from "../../ServiceBusError.ts"
@@ -81,6 +82,13 @@ export const readOperations = <
   return {
     entity,
     receive: (options?: ReceiveOptions) => reader.receive(options, body),
+    receiveOne: (options?: Pick<ReceiveOptions, "maxWait">) =>
+      withOptions(
+        entity,
+        options,
+        ({ maxWait }) =>
+          Effect.map(reader.receive({ max: 1, maxWait }, body), ([message]) => Option.fromUndefinedOr(message))
+      ),
     // The public types of both do not say that bytes which are no message fail them too, where the policy is to fail.
     receiveRaw: (options?: ReceiveOptions) =>
       reader.receive<undefined>(options, undefined) as Effect.Effect<ReadonlyArray<Raw<D>>, ReceiveError | L>,
