@@ -180,7 +180,12 @@ export interface ReceivedMessage<out A> {
   readonly sequenceNumber: bigint
   /** The sequence number at the first enqueueing, kept while the message is forwarded. */
   readonly enqueuedSequenceNumber: bigint | undefined
-  readonly enqueuedTime: DateTime.Utc | undefined
+  /**
+   * When the broker accepted the message, by its clock; of a message that was scheduled, when it became active, and until
+   * then when it was scheduled. Service Bus says it of every message that is received or browsed (Message sequencing and
+   * timestamps); where another broker says none it is 1970-01-01T00:00:00Z.
+   */
+  readonly enqueuedTime: DateTime.Utc
   /**
    * `enqueuedTime` plus `timeToLive`, or `absoluteExpiryTime` where one of these is missing; `undefined` where the message
    * never expires.
@@ -194,7 +199,7 @@ export interface ReceivedMessage<out A> {
   /** How often the message was tried again by `Settlement.retryAfter`: 0 for one that is no copy. */
   readonly retryAttempt: number
   /** When the message was enqueued first: `enqueuedTime`, or that of the original where it is a copy of one. */
-  readonly firstEnqueuedTime: DateTime.Utc | undefined
+  readonly firstEnqueuedTime: DateTime.Utc
   /** The size of the encoded message in bytes. */
   readonly size: number
 }
@@ -228,7 +233,11 @@ export interface DestructiveMessage<out A> extends ReceivedMessage<A> {
 export interface LockedMessage<out A> extends ReceivedMessage<A> {
   readonly _tag: "Locked"
   readonly lockToken: LockToken
-  /** When the lock ends by the broker's clock, as of the delivery; renewals do not change this value. */
+  /**
+   * When the lock ends by the broker's clock, as of the delivery; renewals do not change this value. In a session, whose
+   * own lock covers its messages, it is the end of the year 9999 (`session.lockedUntil` is the session's); where a broker
+   * says none it is 1970-01-01T00:00:00Z.
+   */
   readonly lockedUntil: DateTime.Utc
 }
 

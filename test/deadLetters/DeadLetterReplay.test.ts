@@ -134,7 +134,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         // The first leaves at once; a step of the test may come late.
         assert.isAtLeast(took, 199_000)
         assert.isAtMost(took, 200_500)
-        const times = (yield* emulator.messages(Texts)).map(({ enqueuedTime }) => DateTime.toEpochMillis(enqueuedTime!))
+        const times = (yield* emulator.messages(Texts)).map(({ enqueuedTime }) => DateTime.toEpochMillis(enqueuedTime))
         for (let i = 1; i < times.length; i++) assert.isAtLeast(times[i]! - times[i - 1]!, 750)
         // Waiting for more than three lives of a lock, none came twice.
         const { lockExpired, renewed } = yield* emulator.counters(DeadTexts)

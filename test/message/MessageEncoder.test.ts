@@ -158,7 +158,6 @@ describe("every field survives", () => {
         "absoluteExpiryTime",
         "priority",
         "enqueuedSequenceNumber",
-        "enqueuedTime",
         "expiresAt",
         "deadLetterReason",
         "deadLetterErrorDescription",

@@ -5,8 +5,20 @@ import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
 import { type IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import * as ReceivedMessage from "../../src/internal/message/ReceivedMessage.ts"
+import { messageAttributes } from "../../src/internal/telemetry/Telemetry.ts"
 import { detached } from "../../src/ServiceBusMessage.ts"
-import { encode, type Fields, guid, guidTag, now, receive, sections, send, time } from "../support/messages.ts"
+import {
+  encode,
+  type Fields,
+  guid,
+  guidTag,
+  now,
+  payloadOf,
+  receive,
+  sections,
+  send,
+  time
+} from "../support/messages.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
 const { symbol, typed, uuid } = AmqpValue
@@ -38,6 +50,22 @@ describe("what the broker adds", () => {
     assert.strictEqual(message.deadLetterErrorDescription, "because")
     assert.strictEqual(annotated({ "x-opt-message-state": 1 }).state, "deferred")
     assert.strictEqual(annotated({ "x-opt-message-state": 0n }).state, "active")
+  })
+
+  it("times that a broker leaves out are the first of all times, and nothing is made of them", () => {
+    const message = annotated({}, { timeToLive: 5 })
+    assert.deepStrictEqual(
+      [message.enqueuedTime, message.firstEnqueuedTime, message.lockedUntil],
+      [time(0), time(0), time(0)]
+    )
+    const attributes = messageAttributes(annotated({ "x-opt-enqueued-time": time(1000) }))
+    assert.strictEqual(attributes["messaging.servicebus.message.enqueued_time"], 1)
+    assert.notProperty(messageAttributes(message), "messaging.servicebus.message.enqueued_time")
+    const first = (enqueued: Record<string, AmqpValue.AmqpValue>) =>
+      receive(payloadOf(annotated(enqueued), { enqueueAt: now, now })).firstEnqueuedTime
+    assert.deepStrictEqual(first({}), time(now))
+    assert.deepStrictEqual(first({ "x-opt-enqueued-time": time(1000) }), time(1000))
+    assert.deepStrictEqual(first({ "x-opt-enqueued-time": time(0) }), time(0))
   })
 
   it("expiry: enqueued and the time to live, the peer's word where that is all, and none where that is no date", () => {

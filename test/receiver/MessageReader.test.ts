@@ -60,7 +60,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(message.state, "active")
         assert.strictEqual(message.sequenceNumber, 1n)
         assert.match(message.lockToken, /^[0-9a-f-]{36}$/)
-        const length = DateTime.toEpochMillis(message.lockedUntil) - DateTime.toEpochMillis(message.enqueuedTime!)
+        const length = DateTime.toEpochMillis(message.lockedUntil) - DateTime.toEpochMillis(message.enqueuedTime)
         assert.isAtLeast(length, 60_000)
         assert.isBelow(length, 70_000)
         // The others are still the broker's.

@@ -67,7 +67,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const [again] = yield* passing(receiver.receive({ maxWait: "10 minutes" }))
         assert.deepInclude(again!, { body: "body 0", retryAttempt: 1, deliveryCount: 0 })
         assert.deepStrictEqual(again!.firstEnqueuedTime, message.enqueuedTime)
-        const waited = DateTime.toEpochMillis(again!.enqueuedTime!) - DateTime.toEpochMillis(message.enqueuedTime!)
+        const waited = DateTime.toEpochMillis(again!.enqueuedTime) - DateTime.toEpochMillis(message.enqueuedTime)
         assert.isAtLeast(waited, Duration.toMillis(Duration.fromInputUnsafe(delay)))
 
         // A copy of a copy is a copy of the first.
@@ -199,7 +199,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         for (let attempt = 0; attempt < 4; attempt++) {
           const [message] = yield* passing(receiver.receive({ maxWait: "10 minutes" }), 1000)
           assert.strictEqual(message!.retryAttempt, attempt)
-          times.push(DateTime.toEpochMillis(message!.enqueuedTime!))
+          times.push(DateTime.toEpochMillis(message!.enqueuedTime))
           yield* receiver.settle(message!, Settlement.retryAfter(schedule))
         }
         for (let i = 1; i < 4; i++) {

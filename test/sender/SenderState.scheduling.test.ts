@@ -23,12 +23,17 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const waiting = yield* Effect.forkChild(Effect.flatMap(receiver.receive(), (messages) =>
           Effect.map(Clock.currentTimeMillis, (now) => [messages, now] as const)))
         yield* TestClock.adjust("29 seconds")
+        const [scheduled] = yield* receiver.peek()
+        assert.deepStrictEqual(
+          [scheduled!.state, DateTime.toEpochMillis(scheduled!.enqueuedTime)],
+          ["scheduled", 0]
+        )
         assert.isUndefined(waiting.pollUnsafe())
         yield* TestClock.adjust("1 second")
         const [[message], at] = yield* Fiber.join(waiting)
         assert.strictEqual(at, 30_000)
         assert.deepStrictEqual([message!.messageId, message!.body, message!.sequenceNumber], ["m", "soon", 2n])
-        assert.strictEqual(DateTime.toEpochMillis(message!.enqueuedTime!), 30_000)
+        assert.strictEqual(DateTime.toEpochMillis(message!.enqueuedTime), 30_000)
       }))
 
     clock("messages come in the order of their times", () =>

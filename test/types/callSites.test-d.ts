@@ -252,7 +252,8 @@ test("trying again later", () => {
     Effect.catchTag("NotSupportedError", () => receiver.abandon(locked))
   )
   expectTypeOf(locked.retryAttempt).toEqualTypeOf<number>()
-  expectTypeOf(peeked.firstEnqueuedTime).toEqualTypeOf<DateTime.Utc | undefined>()
+  expectTypeOf(peeked.firstEnqueuedTime).toEqualTypeOf<DateTime.Utc>()
+  expectTypeOf(peeked.enqueuedTime).toEqualTypeOf<DateTime.Utc>()
 })
 
 test("watching locks", () => {

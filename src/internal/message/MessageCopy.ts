@@ -10,7 +10,7 @@ import type { LockedMessage, ReceivedMessage } from "../../ServiceBusMessage.ts"
 import type { Sections } from "../amqp/codec/Sections.ts"
 import { copyEntries, rawItems, rawSection } from "../amqp/codec/verbatim.ts"
 import { Writer } from "../amqp/codec/Writer.ts"
-import { asMessageId, Received, retryProperties, retryPropertyNames } from "./ReceivedMessage.ts"
+import { asMessageId, firstEnqueuedTimeOf, Received, retryProperties, retryPropertyNames } from "./ReceivedMessage.ts"
 import * as TimeToLive from "./TimeToLive.ts"
 
 /** The annotations that the broker adds to a message (Service Bus protocol guide, message annotations). */
@@ -121,7 +121,8 @@ const writeApplicationProperties = (sections: Sections, message: LockedMessage<u
   writer.string(retryProperties.attempt)
   writer.value(AmqpValue.typed("int", message.retryAttempt + 1))
   writer.string(retryProperties.firstEnqueued)
-  writer.timestamp(message.firstEnqueuedTime === undefined ? now : DateTime.toEpochMillis(message.firstEnqueuedTime))
+  const first = firstEnqueuedTimeOf(message)
+  writer.timestamp(first === undefined ? now : DateTime.toEpochMillis(first))
   writer.string(retryProperties.originalMessageId)
   const original = originalOf(message)
   writer.value(typeof original === "bigint" ? AmqpValue.typed("ulong", original) : original)

@@ -86,6 +86,17 @@ export const retryProperties = {
 
 export const retryPropertyNames: ReadonlySet<string> = new Set(Object.values(retryProperties))
 
+/** Stands where a broker leaves out a time that Service Bus always says. */
+const unknownTime = DateTime.makeUnsafe(0)
+
+/** When a message was enqueued; undefined where the broker did not say. */
+const enqueuedTimeOf = (message: ReceivedMessage<unknown>): DateTime.Utc | undefined =>
+  asTime(message.messageAnnotations["x-opt-enqueued-time"])
+
+/** When a message was enqueued first; undefined where neither it nor the broker says. */
+export const firstEnqueuedTimeOf = (message: ReceivedMessage<unknown>): DateTime.Utc | undefined =>
+  asTime(message.applicationProperties[retryProperties.firstEnqueued]) ?? enqueuedTimeOf(message)
+
 /** Private names are seen without asking the value itself, which may be a proxy. */
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
@@ -219,11 +230,12 @@ export abstract class Received<A> implements ReceivedMessage<A> {
   get enqueuedSequenceNumber(): bigint | undefined {
     return asBigint(this.messageAnnotations["x-opt-enqueue-sequence-number"])
   }
-  get enqueuedTime(): DateTime.Utc | undefined {
-    return asTime(this.messageAnnotations["x-opt-enqueued-time"])
+  get enqueuedTime(): DateTime.Utc {
+    return enqueuedTimeOf(this) ?? unknownTime
   }
   get expiresAt(): DateTime.Utc | undefined {
-    const { absoluteExpiryTime, enqueuedTime } = this
+    const { absoluteExpiryTime } = this
+    const enqueuedTime = enqueuedTimeOf(this)
     const expiry = millisOf(absoluteExpiryTime)
     // A pair may be as the sender wrote it, by its own clock: only its difference is certain.
     const isPaired = TimeToLive.ofPair(millisOf(this.properties[9]), expiry) !== undefined
@@ -259,8 +271,8 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     const attempt = asNumber(this.applicationProperties[retryProperties.attempt])
     return attempt !== undefined && Number.isInteger(attempt) && attempt > 0 && attempt < 0x7fffffff ? attempt : 0
   }
-  get firstEnqueuedTime(): DateTime.Utc | undefined {
-    return asTime(this.applicationProperties[retryProperties.firstEnqueued]) ?? this.enqueuedTime
+  get firstEnqueuedTime(): DateTime.Utc {
+    return firstEnqueuedTimeOf(this) ?? unknownTime
   }
   get size(): number {
     return this.#sections.end - this.#sections.start
@@ -328,7 +340,7 @@ export class Locked<A> extends Received<A> implements LockedMessage<A> {
   }
 
   get lockedUntil(): DateTime.Utc {
-    return asTime(this.messageAnnotations["x-opt-locked-until"]) ?? DateTime.makeUnsafe(0)
+    return asTime(this.messageAnnotations["x-opt-locked-until"]) ?? unknownTime
   }
 
   [detach](): Locked<A> {

@@ -169,7 +169,7 @@ const stepOf = (
 ): Effect.Effect<Option.Option<Duration.Duration>> =>
   Effect.gen(function*() {
     const next = yield* Schedule.toStep(schedule)
-    let now = message.firstEnqueuedTime === undefined ? 0 : DateTime.toEpochMillis(message.firstEnqueuedTime)
+    let now = DateTime.toEpochMillis(message.firstEnqueuedTime)
     for (let attempt = 0;; attempt++) {
       const step = yield* Effect.option(next(now, attempt))
       if (Option.isNone(step)) return Option.none()

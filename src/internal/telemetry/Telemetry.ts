@@ -484,7 +484,8 @@ export const messageAttributes = (message: ReceivedMessage<unknown>): Attributes
     ...(message.correlationId === undefined ? {} : { "messaging.message.conversation_id": message.correlationId }),
     // OpenTelemetry counts this delivery as well.
     "messaging.servicebus.message.delivery_count": message.deliveryCount + 1,
-    ...(message.enqueuedTime === undefined
+    // A broker that is not Service Bus may leave it out.
+    ...(message.messageAnnotations["x-opt-enqueued-time"] === undefined
       ? {}
       : { "messaging.servicebus.message.enqueued_time": Math.floor(message.enqueuedTime.epochMilliseconds / 1000) })
   })) ?? {}
