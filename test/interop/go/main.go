@@ -406,7 +406,7 @@ var checks = map[string]func(*check){
 	},
 
 	"schedule": func(c *check) {
-		due := time.Now().Add(3 * time.Second)
+		due := time.Now().Add(7 * time.Second)
 		scheduled, err := c.sender().ScheduleMessages(c.ctx, []*sb.Message{{Body: []byte("a")}, {Body: []byte("b")}}, due, nil)
 		must("scheduling", err)
 		r := c.receiver()
@@ -777,7 +777,7 @@ var checks = map[string]func(*check){
 	},
 
 	"topic-schedule": func(c *check) {
-		due := time.Now().Add(2 * time.Second)
+		due := time.Now().Add(6 * time.Second)
 		sender := c.sender()
 		scheduled, err := sender.ScheduleMessages(c.ctx, []*sb.Message{{Body: []byte("a")}, {Body: []byte("b")}}, due, nil)
 		must("scheduling", err)

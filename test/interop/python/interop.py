@@ -319,7 +319,7 @@ def check_peek(name):
 
 def check_schedule(name):
     with client() as c:
-        due = datetime.datetime.now(UTC) + datetime.timedelta(seconds=3)
+        due = datetime.datetime.now(UTC) + datetime.timedelta(seconds=7)
         with c.get_queue_sender(name) as sender:
             numbers = sender.schedule_messages([sb.ServiceBusMessage(b"a"), sb.ServiceBusMessage(b"b")], due)
             is_equal("numbers", len(numbers), 2)
@@ -692,7 +692,7 @@ def check_topic(name):
 
 def check_topic_schedule(name):
     with client() as c:
-        due = datetime.datetime.now(UTC) + datetime.timedelta(seconds=2)
+        due = datetime.datetime.now(UTC) + datetime.timedelta(seconds=6)
         with c.get_topic_sender(name) as sender:
             numbers = sender.schedule_messages([sb.ServiceBusMessage(b"a"), sb.ServiceBusMessage(b"b")], due)
             sender.cancel_scheduled_messages(numbers[:1])

@@ -436,7 +436,7 @@ public final class Interop {
         });
 
         CHECKS.put("schedule", c -> {
-            OffsetDateTime due = OffsetDateTime.now(ZoneOffset.UTC).plusSeconds(3);
+            OffsetDateTime due = OffsetDateTime.now(ZoneOffset.UTC).plusSeconds(7);
             List<Long> scheduled = new ArrayList<>();
             c.sender().scheduleMessages(List.of(message("a"), message("b")), due).forEach(scheduled::add);
             ServiceBusReceiverClient r = c.receiver();
