@@ -307,7 +307,7 @@ const checks: Record<string, (c: Check) => Promise<void>> = {
   },
 
   "schedule": async (c) => {
-    const due = Date.now() + 3000
+    const due = Date.now() + 7000
     const scheduled = await c.client.createSender(c.name).scheduleMessages(
       [{ body: "a" }, { body: "b" }],
       new Date(due)
@@ -611,7 +611,7 @@ const checks: Record<string, (c: Check) => Promise<void>> = {
   },
 
   "topic-schedule": async (c) => {
-    const due = Date.now() + 2000
+    const due = Date.now() + 6000
     const sender = c.client.createSender(c.name)
     const scheduled = await sender.scheduleMessages([{ body: "a" }, { body: "b" }], new Date(due))
     await sender.cancelScheduledMessages(scheduled[0]!)

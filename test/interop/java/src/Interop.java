@@ -758,7 +758,7 @@ public final class Interop {
         });
 
         CHECKS.put("topic-schedule", c -> {
-            OffsetDateTime due = OffsetDateTime.now().plusSeconds(2);
+            OffsetDateTime due = OffsetDateTime.now().plusSeconds(6);
             ServiceBusSenderClient sender = c.topicSender();
             List<Long> scheduled = new ArrayList<>();
             sender.scheduleMessages(List.of(message("a"), message("b")), due).forEach(scheduled::add);
