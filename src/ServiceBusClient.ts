@@ -12,15 +12,19 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as ConnectionString from "./ConnectionString.ts"
+import * as ConfiguredOptions from "./internal/namespace/ConfiguredOptions.ts"
 import * as Namespace from "./internal/namespace/Namespace.ts"
 import * as NamespaceOptions from "./internal/namespace/NamespaceOptions.ts"
-import { readOptions, readValue } from "./internal/options.ts"
+import { readOptions } from "./internal/options.ts"
 import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { ConnectionStringError, type HealthCheckError, InvalidOptionError } from "./ServiceBusError.ts"
@@ -167,6 +171,42 @@ export interface Options extends CommonOptions {
   readonly credential: ServiceBusCredential
 }
 
+/**
+ * Options of which each may be a value or the `Config` of one, also those of `retry`.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import type { ServiceBusClient } from "effect-service-bus"
+ *
+ * export const options: ServiceBusClient.Configured<ServiceBusClient.CommonOptions> = {
+ *   identifier: "billing",
+ *   operationTimeout: Config.Duration("BUS_TIMEOUT").pipe(Config.withDefault("20 seconds")),
+ *   retry: { maxRetries: Config.Int("BUS_RETRIES") }
+ * }
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Configured<O extends object> = {
+  readonly [K in keyof O]:
+    | O[K]
+    | Config.Config<O[K]>
+    | (K extends "retry" ? Configured<RetryOptions> : never)
+}
+
+/**
+ * What `layerEnv` takes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EnvOptions extends CommonOptions {
+  /** Required where the environment names a namespace; not used where it has a connection string. */
+  readonly credential?: ServiceBusCredential | undefined
+}
+
 const invalid = (option: string, expected: string) => new InvalidOptionError({ option, expected })
 
 const open = Effect.fnUntraced(function*(options: CommonOptions, target: NamespaceOptions.Target) {
@@ -301,10 +341,42 @@ export const fromConnectionString: (
   })
 
 /**
- * The layer of a client from a connection string, given as a value or as configuration.
+ * The layer of a client whose options are configuration: each is a value or the `Config` of one.
+ *
+ * Fails with ConfigError where the configuration of an option is missing or malformed, and otherwise as `layer` does.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "effect"
+ * import { ServiceBusClient, ServiceBusCredential } from "effect-service-bus"
+ *
+ * export const Live = ServiceBusClient.layerConfig({
+ *   fullyQualifiedNamespace: Config.String("BUS_NAMESPACE"),
+ *   credential: Config.all({ name: Config.succeed("billing"), key: Config.Redacted("BUS_KEY") }).pipe(
+ *     Config.map(ServiceBusCredential.sharedKey)
+ *   ),
+ *   transport: "amqpWebSockets",
+ *   retry: { maxRetries: Config.Int("BUS_RETRIES").pipe(Config.withDefault(3)) }
+ * })
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerConfig = (
+  options: Configured<Options> | Config.Config<Options>
+): Layer.Layer<ServiceBusClient, Config.ConfigError | InvalidOptionError> =>
+  Layer.effect(
+    ServiceBusClient,
+    // `make` refuses what is missing.
+    Effect.flatMap(ConfiguredOptions.read<Options>(options), (values) => make(values as Options))
+  )
+
+/**
+ * The layer of a client from a connection string. The string and each option may be a value or the `Config` of one.
  *
  * Fails with ConnectionStringError where it is malformed, naming the part and never the secret, with InvalidOptionError
- * where an option is out of range, and with ConfigError where the configuration has no such string.
+ * where an option is out of range, and with ConfigError where configuration is missing or malformed.
  *
  * @example
  * ```ts
@@ -323,8 +395,8 @@ export const layerConnectionString: {
     options?: CommonOptions
   ): Layer.Layer<ServiceBusClient, ConnectionStringError | InvalidOptionError>
   (
-    connectionString: Config.Config<Redacted.Redacted<string>>,
-    options?: CommonOptions
+    connectionString: Redacted.Redacted<string> | Config.Config<Redacted.Redacted<string>>,
+    options?: Configured<CommonOptions>
   ): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError>
 } = layerOfString
 
@@ -334,50 +406,80 @@ function layerOfString(
   options?: CommonOptions
 ): Layer.Layer<ServiceBusClient, ConnectionStringError | InvalidOptionError>
 function layerOfString(
-  connectionString: Config.Config<Redacted.Redacted<string>>,
-  options?: CommonOptions
+  connectionString: Redacted.Redacted<string> | Config.Config<Redacted.Redacted<string>>,
+  options?: Configured<CommonOptions>
 ): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError>
 function layerOfString(
   connectionString: Redacted.Redacted<string> | Config.Config<Redacted.Redacted<string>>,
-  options?: CommonOptions
+  options?: Configured<CommonOptions>
 ): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError> {
   return Layer.effect(
     ServiceBusClient,
     Effect.gen(function*() {
-      const isConfig = yield* Effect.fromResult(readValue(
-        undefined,
-        "connectionString",
-        "a Redacted connection string, or a Config of one",
-        () => Config.isConfig(connectionString)
-      ))
-      const text = isConfig
-        ? yield* connectionString as Config.Config<Redacted.Redacted<string>>
-        : connectionString
-      const parsed = yield* ConnectionString.parse(text as Redacted.Redacted<string>)
-      return yield* fromConnectionString(parsed, options)
+      const text = ConfiguredOptions.isConfig(connectionString) ? yield* connectionString : connectionString
+      const values = yield* ConfiguredOptions.read<CommonOptions>(options)
+      return yield* fromConnectionString(yield* ConnectionString.parse(text), values)
     })
   )
 }
 
+const namespaceNames = ["SERVICE_BUS_NAMESPACE", "SERVICEBUS_FQDN"] as const
+
 /**
- * The layer of a client from the environment, under the name of the official samples: `SERVICE_BUS_CONNECTION_STR`.
+ * The layer of a client from the environment, by the names that the official samples use: `SERVICE_BUS_CONNECTION_STR`, or
+ * else a fully qualified namespace in `SERVICE_BUS_NAMESPACE` or `SERVICEBUS_FQDN`, with the `credential` of the options. The
+ * first that is set is taken; one that is empty is not set. Each option may be a value or the `Config` of one.
  *
- * Fails as `layerConnectionString` does.
+ * Fails with ConfigError, which names the variables, where none of them is set, with InvalidOptionError where there is a
+ * namespace and no credential, and otherwise as `layerConnectionString` and `layer` do.
  *
  * @example
  * ```ts
- * import { ServiceBusClient } from "effect-service-bus"
+ * import { DefaultAzureCredential } from "@azure/identity"
+ * import { ServiceBusClient, ServiceBusCredential } from "effect-service-bus"
  *
- * export const Live = ServiceBusClient.layerConfig({ retry: { maxRetries: 5 } })
+ * export const Live = ServiceBusClient.layerEnv({
+ *   credential: ServiceBusCredential.identity(new DefaultAzureCredential()),
+ *   retry: { maxRetries: 5 }
+ * })
  * ```
  *
  * @category layers
  * @since 0.1.0
  */
-export const layerConfig = (
-  options?: CommonOptions
+export const layerEnv = (
+  options?: Configured<EnvOptions>
 ): Layer.Layer<ServiceBusClient, Config.ConfigError | ConnectionStringError | InvalidOptionError> =>
-  layerConnectionString(ConnectionString.config(), options)
+  Layer.effect(
+    ServiceBusClient,
+    Effect.gen(function*() {
+      const values = yield* ConfiguredOptions.read<EnvOptions>(options)
+      const connectionString = yield* Config.option(ConnectionString.config())
+      if (Option.isSome(connectionString)) {
+        return yield* fromConnectionString(yield* ConnectionString.parse(connectionString.value), values)
+      }
+      for (const name of namespaceNames) {
+        const namespace = yield* Config.option(Config.String(name))
+        if (Option.isNone(namespace)) continue
+        const { credential } = values
+        if (credential === undefined) {
+          return yield* invalid(
+            "credential",
+            `what ServiceBusCredential makes: the environment has ${name} and no SERVICE_BUS_CONNECTION_STR`
+          )
+        }
+        return yield* make({ ...values, fullyQualifiedNamespace: namespace.value, credential })
+      }
+      return yield* Config.fail(
+        new Schema.SchemaError(
+          new SchemaIssue.MissingKey({
+            messageMissingKey: "The environment names no namespace: set SERVICE_BUS_CONNECTION_STR, or one of " +
+              `${namespaceNames.join(" and ")} with the option credential of layerEnv`
+          })
+        )
+      )
+    })
+  )
 
 /**
  * The namespace of the client, for a sender or receiver of an entity: the check that each of them makes first.

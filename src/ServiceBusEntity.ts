@@ -9,6 +9,7 @@
  * @module
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
 import * as ServiceBusBody from "./ServiceBusBody.ts"
 
 const TypeId = "~effect-service-bus/ServiceBusEntity"
@@ -307,6 +308,96 @@ const subQueue = <A>(entity: WithSubQueues<A>, name: string): SubQueue<A> => ({
   path: `${entity?.path}/${name}`,
   body: entity?.body
 })
+
+/**
+ * The name of a queue from configuration, by the variable of the official samples: `SERVICE_BUS_QUEUE_NAME`.
+ *
+ * Fails with ConfigError where it is missing or empty.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const queue = Effect.map(ServiceBusEntity.queueName, (name) =>
+ *   ServiceBusEntity.queue(name, { body: ServiceBusBody.text }))
+ * ```
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const queueName: Config.Config<string> = Config.NonEmptyString("SERVICE_BUS_QUEUE_NAME")
+
+/**
+ * The name of a queue with sessions from configuration: `SERVICE_BUS_SESSION_QUEUE_NAME`. Fails as `queueName` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const queue = Effect.map(ServiceBusEntity.sessionQueueName, (name) =>
+ *   ServiceBusEntity.queue(name, { body: ServiceBusBody.text, sessions: true }))
+ * ```
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const sessionQueueName: Config.Config<string> = Config.NonEmptyString("SERVICE_BUS_SESSION_QUEUE_NAME")
+
+/**
+ * The name of a topic from configuration: `SERVICE_BUS_TOPIC_NAME`. Fails as `queueName` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const topic = Effect.map(ServiceBusEntity.topicName, (name) =>
+ *   ServiceBusEntity.topic(name, { body: ServiceBusBody.text }))
+ * ```
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const topicName: Config.Config<string> = Config.NonEmptyString("SERVICE_BUS_TOPIC_NAME")
+
+/**
+ * The name of a subscription from configuration: `SERVICE_BUS_SUBSCRIPTION_NAME`. Fails as `queueName` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+ *
+ * export const subscription = Effect.gen(function*() {
+ *   const topic = ServiceBusEntity.topic(yield* ServiceBusEntity.topicName, { body: ServiceBusBody.text })
+ *   return ServiceBusEntity.subscription(topic, yield* ServiceBusEntity.subscriptionName)
+ * })
+ * ```
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const subscriptionName: Config.Config<string> = Config.NonEmptyString("SERVICE_BUS_SUBSCRIPTION_NAME")
+
+/**
+ * The id of a session from configuration: `SERVICE_BUS_SESSION_ID`. Fails as `queueName` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const cart = Effect.flatMap(ServiceBusEntity.sessionId, (id) => ServiceBusSession.accept(Carts, id))
+ * ```
+ *
+ * @category configuration
+ * @since 0.1.0
+ */
+export const sessionId: Config.Config<string> = Config.NonEmptyString("SERVICE_BUS_SESSION_ID")
 
 /** The contract that a plain entity name stands for: a body of bytes, no sessions. @internal */
 export const named = (name: string): Queue<Uint8Array> => queue(name, { body: ServiceBusBody.bytes })

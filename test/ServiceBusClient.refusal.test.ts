@@ -216,7 +216,7 @@ const credentials = () =>
         const from = (text: string) =>
           sender.pipe(
             Effect.scoped,
-            Effect.provide(Layer.fresh(ServiceBusClient.layerConfig())),
+            Effect.provide(Layer.fresh(ServiceBusClient.layerEnv())),
             Effect.provideService(
               ConfigProvider.ConfigProvider,
               ConfigProvider.fromEnv({ env: { SERVICE_BUS_CONNECTION_STR: text } })

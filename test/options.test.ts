@@ -18,6 +18,8 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -429,6 +431,15 @@ describe("values of every wrong kind", () => {
         ...fieldsOf(["maxRetries", "delay", "maxDelay"]).map(([name, retry]) => [`retry ${name}`, { retry }] as const)
       ]
       const host = "contoso.servicebus.windows.net"
+      const text = ConnectionString.format(parsed)
+      const env = ConfigProvider.fromEnv({ env: { SERVICE_BUS_CONNECTION_STR: Redacted.value(text) } })
+      // Configuration of nonsense, and what only looks like configuration.
+      const configured = nonsense.flatMap(([name, value]) => [
+        [`a Config of ${name}`, Config.succeed(value)] as const,
+        [`retry: a Config of ${name}`, { retry: Config.succeed(value) }] as const,
+        [`a Config of maxRetries: ${name}`, { retry: { maxRetries: Config.succeed(value) } }] as const,
+        [`what looks like a Config, with ${name}`, { identifier: { "~effect/Config": value } }] as const
+      ])
       return {
         make: [
           [...nonsense, ...fieldsOf(["fullyQualifiedNamespace", "credential"])],
@@ -449,6 +460,24 @@ describe("values of every wrong kind", () => {
         fromConnectionString: [nonsense, (value) => ServiceBusClient.fromConnectionString(value)],
         "fromConnectionString with options": [common, (value) => ServiceBusClient.fromConnectionString(parsed, value)],
         layerConnectionString: [nonsense, (value) => Layer.build(ServiceBusClient.layerConnectionString(value))],
+        "layerConnectionString with options": [
+          common,
+          (value) => Layer.build(ServiceBusClient.layerConnectionString(text, value))
+        ],
+        layerConfig: [
+          [...nonsense, ...fieldsOf(["fullyQualifiedNamespace", "credential", "retry"]), ...configured],
+          (value) => Layer.build(ServiceBusClient.layerConfig(value))
+        ],
+        "layerConfig with options": [
+          configured,
+          (value: object) =>
+            Layer.build(ServiceBusClient.layerConfig({ fullyQualifiedNamespace: host, credential, ...value }))
+        ],
+        layerEnv: [
+          [...common, ...fieldsOf(["credential"]), ...configured],
+          (value) =>
+            Effect.provideService(Layer.build(ServiceBusClient.layerEnv(value)), ConfigProvider.ConfigProvider, env)
+        ],
         parse: [[...nonsense, ["redacted", Redacted.make(5)]], (value) => ConnectionString.parse(value)],
         sharedKey: [nonsense, (value) => use(ServiceBusCredential.sharedKey({ name: value, key: "key" }))],
         "sharedKey's key": [nonsense, (value) => use(ServiceBusCredential.sharedKey({ name: "name", key: value }))],

@@ -62,7 +62,7 @@ const target = Effect.gen(function*() {
       where: "the namespace of SERVICE_BUS_CONNECTION_STR",
       // A lock of up to five minutes may have to end before a message comes again.
       patience: 360,
-      client: ServiceBusClient.layerConfig()
+      client: ServiceBusClient.layerEnv()
     }
   }
   const queue = "flights"

@@ -2,7 +2,7 @@
 // neither is set, the embedded broker.
 import { DefaultAzureCredential } from "@azure/identity"
 import { Config, Effect, Layer, Option } from "effect"
-import { ConnectionString, ServiceBusClient, ServiceBusCredential, type ServiceBusError } from "effect-service-bus"
+import { ServiceBusClient, ServiceBusCredential, type ServiceBusError } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { Orders, Shipments } from "./Contracts.ts"
 
@@ -14,15 +14,13 @@ export const layerEmulator = Emulator.layer({
   entities: [Emulator.entity(Orders, declared), Emulator.entity(Shipments, declared)]
 })
 
-type Client = Layer.Layer<ServiceBusClient.ServiceBusClient, ServiceBusError.Any>
+/** Asked for a token only where the environment names a namespace. */
+const credential = ServiceBusCredential.identity(new DefaultAzureCredential())
+
+type Client = Layer.Layer<ServiceBusClient.ServiceBusClient, Config.ConfigError | ServiceBusError.Any>
 
 export const layer = Layer.unwrap(Effect.gen(function*(): Effect.fn.Return<Client, Config.ConfigError> {
-  const connectionString = yield* Config.option(ConnectionString.config())
-  if (Option.isSome(connectionString)) return ServiceBusClient.layerConnectionString(connectionString.value)
-  const namespace = yield* Config.option(Config.String("SERVICE_BUS_NAMESPACE"))
-  if (Option.isNone(namespace)) return layerEmulator
-  return ServiceBusClient.layer({
-    fullyQualifiedNamespace: namespace.value,
-    credential: ServiceBusCredential.identity(new DefaultAzureCredential())
-  })
+  const names = ["SERVICE_BUS_CONNECTION_STR", "SERVICE_BUS_NAMESPACE"]
+  const variables = yield* Effect.forEach(names, (name) => Config.option(Config.Redacted(name)))
+  return variables.some(Option.isSome) ? ServiceBusClient.layerEnv({ credential }) : layerEmulator
 }))

@@ -1,14 +1,16 @@
 /** Call sites of every kind compile, with exactly the errors and services that they have. */
+import type { DefaultAzureCredential } from "@azure/identity"
 import {
   type Array as Arr,
   type Cause,
-  type Config,
+  Config,
   Context,
   Data,
   type DateTime,
   Effect,
   Layer,
   type Option,
+  Redacted,
   Schedule,
   Schema,
   type Scope,
@@ -18,6 +20,7 @@ import {
   AutoLockRenewer,
   ServiceBusBody,
   ServiceBusClient,
+  ServiceBusCredential,
   ServiceBusEntity,
   type ServiceBusError,
   type ServiceBusMessage,
@@ -286,6 +289,59 @@ test("locks", () => {
   void AutoLockRenewer.withLock(work, receiver, peeked)
 })
 
+test("options of a client as values and as configuration", () => {
+  const key = Redacted.make("key")
+  const credential = ServiceBusCredential.sharedKey({ name: "app", key })
+  const identity = ServiceBusCredential.identity({} as DefaultAzureCredential)
+  expectTypeOf(ServiceBusClient.layerConfig({ fullyQualifiedNamespace: "contoso.servicebus.windows.net", credential }))
+    .toEqualTypeOf<
+      Layer.Layer<ServiceBusClient.ServiceBusClient, Config.ConfigError | ServiceBusError.InvalidOptionError>
+    >()
+  ServiceBusClient.layerConfig({
+    fullyQualifiedNamespace: Config.String("NAMESPACE"),
+    credential: Config.all({ name: Config.String("POLICY"), key: Config.Redacted("KEY") }).pipe(
+      Config.map(ServiceBusCredential.sharedKey)
+    ),
+    transport: Config.Literals(["amqp", "amqpWebSockets"], "TRANSPORT"),
+    ca: Config.String("CA").pipe(Config.withDefault(undefined)),
+    retry: { maxRetries: Config.Int("RETRIES"), delay: "1 second", maxDelay: Config.Duration("MAX_DELAY") },
+    operationTimeout: Config.Duration("TIMEOUT"),
+    frameTrace: Config.Boolean("TRACE")
+  })
+  ServiceBusClient.layerConfig({
+    fullyQualifiedNamespace: "contoso.servicebus.windows.net",
+    credential: Config.map(Config.Redacted("TOKEN"), ServiceBusCredential.sas),
+    transport: "amqpWebSockets",
+    retry: Config.map(Config.Int("RETRIES"), (maxRetries) => ({ maxRetries }))
+  })
+  const whole: Config.Config<ServiceBusClient.Options> = Config.map(
+    Config.String("NAMESPACE"),
+    (fullyQualifiedNamespace) => ({ fullyQualifiedNamespace, credential: identity })
+  )
+  ServiceBusClient.layerConfig(whole)
+  ServiceBusClient.layerEnv({ credential: identity, retry: { maxRetries: Config.Int("RETRIES") } })
+  expectTypeOf(ServiceBusClient.layerConnectionString(key, { identifier: "app" })).toEqualTypeOf<
+    Layer.Layer<
+      ServiceBusClient.ServiceBusClient,
+      ServiceBusError.ConnectionStringError | ServiceBusError.InvalidOptionError
+    >
+  >()
+  expectTypeOf(ServiceBusClient.layerConnectionString(key, { identifier: Config.String("APP") })).toEqualTypeOf<
+    Layer.Layer<
+      ServiceBusClient.ServiceBusClient,
+      Config.ConfigError | ServiceBusError.ConnectionStringError | ServiceBusError.InvalidOptionError
+    >
+  >()
+  // @ts-expect-error a credential is missing
+  ServiceBusClient.layerConfig({ fullyQualifiedNamespace: "contoso.servicebus.windows.net" })
+  // @ts-expect-error a number is no namespace
+  ServiceBusClient.layerConfig({ fullyQualifiedNamespace: Config.Int("NAMESPACE"), credential })
+  // @ts-expect-error there is no such transport
+  ServiceBusClient.layerEnv({ transport: Config.String("TRANSPORT") })
+  // @ts-expect-error there is no such option
+  ServiceBusClient.layerEnv({ retry: { times: Config.Int("RETRIES") } })
+})
+
 test("layers", () => {
   class OrdersOut extends Context.Service<OrdersOut>()("app/OrdersOut", { make: ServiceBusSender.make(Orders) }) {
     static readonly layer = Layer.effect(this, this.make)
@@ -297,7 +353,7 @@ test("layers", () => {
   expectTypeOf(OrdersOut.layer.pipe(Layer.provide(Test))).toEqualTypeOf<
     Layer.Layer<OrdersOut, ServiceBusError.AttachError | ServiceBusError.EmulatorError>
   >()
-  expectTypeOf(ServiceBusClient.layerConfig()).toEqualTypeOf<
+  expectTypeOf(ServiceBusClient.layerEnv()).toEqualTypeOf<
     Layer.Layer<
       ServiceBusClient.ServiceBusClient,
       Config.ConfigError | ServiceBusError.ConnectionStringError | ServiceBusError.InvalidOptionError
