@@ -18,6 +18,8 @@ import * as Schema from "effect/Schema"
 const context = {
   /** The entity path that the operation was about. */
   entity: Schema.optionalKey(Schema.String),
+  /** The identifier of the sender, receiver or session that failed. */
+  identifier: Schema.optionalKey(Schema.String),
   /** The operation that failed, for example `send` or `renewLock`. */
   operation: Schema.optionalKey(Schema.String),
   /** The AMQP condition of the peer, for example `amqp:not-found`; absent where the failure is local. */
@@ -35,6 +37,7 @@ const context = {
 interface Described {
   readonly _tag: string
   readonly entity?: string
+  readonly identifier?: string
   readonly operation?: string
   readonly condition?: string
   readonly description?: string
@@ -46,6 +49,8 @@ const line = (self: Described, what: string, advice: string): string => {
   let text = what
   if (self.operation !== undefined) text += ` during ${self.operation}`
   if (self.entity !== undefined) text += ` on "${self.entity}"`
+  // A generated one repeats the entity, and names no part of the program.
+  if (self.identifier?.startsWith(`${self.entity}-`) === false) text += ` by "${self.identifier}"`
   if (self.attempts > 1) text += ` after ${self.attempts} attempts`
   const description = self.description?.slice(0, 512).replace(/[.\s]+$/, "")
   if (description !== undefined && description !== "") text += `: ${description}`

@@ -418,6 +418,8 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
   readonly sessionIds?: ReadonlyArray<string> | undefined
   /** What becomes of a message whose body does not decode; `"deadLetter"` by default. */
   readonly undecodable?: "deadLetter" | "abandon" | undefined
+  /** The name of the receivers of all its sessions, as for a session; the entity's path with a random part by default. */
+  readonly identifier?: string | undefined
   /**
    * Runs before the first message of a session, in a scope that closes when the session is given up: what it acquires is
    * released then. A session that cannot be opened is given up, and taken again after a while. It is interrupted where the
@@ -561,8 +563,8 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   const contract = ServiceBusEntity.contractOf(input) as typeof input
   const options = yield* Effect.fromResult(readOptions(contract.path, givenOptions))
   // A session is held as long as its slot has it.
-  const { maxLockRenewal = Duration.infinity, undecodable } = options
-  const given = { maxLockRenewal, undecodable }
+  const { identifier, maxLockRenewal = Duration.infinity, undecodable } = options
+  const given = { identifier, maxLockRenewal, undecodable }
   const session = yield* SessionSurface.check(contract, ServiceBusClient.namespaceFor(contract), given)
   const checked = yield* ProcessorOptions.checkSessions(contract.path, handler, options)
   return yield* startSessionProcessor(session, checked, handler, options)

@@ -78,6 +78,12 @@ export interface Options<U extends Undecodable = Undecodable> {
    * most ten seconds. What is given counts for 0.2 seconds at least, or for half of a lock's life where that is less.
    */
   readonly renewalMargin?: number | undefined
+  /**
+   * The name of the receiver in the service's logs (the address of the link's target, and the link property
+   * `com.microsoft:receiver-name`), on spans (`messaging.client.id`) and in errors: 1 to 512 characters. The entity's path
+   * with a random part by default.
+   */
+  readonly identifier?: string | undefined
 }
 
 export type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions }
@@ -92,6 +98,8 @@ export type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions }
 export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
   /** The entity's path. */
   readonly entity: string
+  /** The name by which the service's logs, spans and errors know this receiver or session. */
+  readonly identifier: string
   /**
    * Receives up to `max` messages; gives an empty array where none came within `maxWait`.
    *

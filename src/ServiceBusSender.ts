@@ -37,6 +37,8 @@ import type { OutgoingMessage, SessionMessage } from "./ServiceBusMessage.ts"
 export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
   /** The entity's path. */
   readonly entity: string
+  /** The name by which the service's logs, spans and errors know this sender. */
+  readonly identifier: string
   /** The most bytes of one encoded message that the link takes. */
   readonly maxMessageSize: number
   /**
@@ -175,6 +177,20 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
 }
 
 /**
+ * How a sender is made.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /**
+   * The name of the sender in the service's logs (the address of the link's source), on spans (`messaging.client.id`) and in
+   * errors: 1 to 512 characters. The entity's path with a random part by default.
+   */
+  readonly identifier?: string | undefined
+}
+
+/**
  * A message that a sink could not send, and never can.
  *
  * @category models
@@ -226,7 +242,8 @@ export interface SinkOptions<in M, out E = never, out R = never> {
  * Attaches a sender to a queue or topic, given as a contract or as a plain name (a body of bytes).
  *
  * Fails with MessagingEntityNotFoundError where the entity is missing, with ServiceBusAuthorizationError where the
- * credential lacks the Send right, and with the errors of connecting.
+ * credential lacks the Send right, with InvalidOptionError where an option is out of range, and with the errors of
+ * connecting.
  *
  * It attaches its link at once; the link is closed with its scope.
  *
@@ -248,21 +265,28 @@ export interface SinkOptions<in M, out E = never, out R = never> {
  */
 export const make: {
   (
-    entity: string
+    entity: string,
+    options?: Options
   ): Effect.Effect<ServiceBusSender<Uint8Array>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
   <A, In>(
-    entity: ServiceBusEntity.SessionSendable<A, In>
+    entity: ServiceBusEntity.SessionSendable<A, In>,
+    options?: Options
   ): Effect.Effect<
     ServiceBusSender<In, SessionMessage<In>>,
     AttachError,
     ServiceBusClient.ServiceBusClient | Scope.Scope
   >
   <A, In>(
-    entity: ServiceBusEntity.Sendable<A, In>
+    entity: ServiceBusEntity.Sendable<A, In>,
+    options?: Options
   ): Effect.Effect<ServiceBusSender<In>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
 } = (
-  entity: string | ServiceBusEntity.Any
+  entity: string | ServiceBusEntity.Any,
+  options?: Options
 ): Effect.Effect<ServiceBusSender<unknown>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> => {
   const contract = ServiceBusEntity.contractOf(entity)
-  return Effect.flatMap(ServiceBusClient.namespaceFor(contract), (namespace) => SenderState.make(contract, namespace))
+  return Effect.flatMap(
+    ServiceBusClient.namespaceFor(contract),
+    (namespace) => SenderState.make(contract, namespace, options)
+  )
 }

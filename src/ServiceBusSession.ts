@@ -48,6 +48,11 @@ export interface Options<U extends Undecodable = Undecodable> {
    * `Duration.infinity` for as long as the scope is open. When it is over the lock ends, unless `renewLock` renews it.
    */
   readonly maxLockRenewal?: Duration.Input | undefined
+  /**
+   * The name of the session's receiver in the service's logs, on spans and in errors, as for a receiver; the entity's path with
+   * a random part by default.
+   */
+  readonly identifier?: string | undefined
 }
 
 /**

@@ -199,6 +199,10 @@ describe("values of every wrong kind", () => {
       const sender = yield* ServiceBusSender.make(Texts)
       return {
         make: [nonsense, (value) => ServiceBusSender.make(value)],
+        "make with options": [
+          [...nonsense, ...fieldsOf(["identifier"])],
+          (value) => ServiceBusSender.make(Texts, value)
+        ],
         "make of a contract": [
           fieldsOf(["_tag", "name", "path", "body"]),
           (value) => ServiceBusSender.make(value)
@@ -234,7 +238,7 @@ describe("values of every wrong kind", () => {
       const [message] = yield* receiver.receive()
       const token = message!.lockToken
       const receiving = fieldsOf(["max", "maxWait", "maxWaitAfterFirst"])
-      const making = fieldsOf(["prefetch", "maxWait", "undecodable", "renewalBatch", "renewalMargin"])
+      const making = fieldsOf(["prefetch", "maxWait", "undecodable", "renewalBatch", "renewalMargin", "identifier"])
       const settling = [...nonsense, ...fieldsOf(["reason", "description", "properties"])]
       const settlements = [
         ...nonsense,
@@ -319,7 +323,7 @@ describe("values of every wrong kind", () => {
       const session = yield* ServiceBusSession.accept(Carts, "a")
       const options = [
         ...nonsense,
-        ...fieldsOf(["prefetch", "maxWait", "undecodable", "wait", "maxLockRenewal"])
+        ...fieldsOf(["prefetch", "maxWait", "undecodable", "wait", "maxLockRenewal", "identifier"])
       ]
       return {
         accept: [nonsense, (value) => ServiceBusSession.accept(Carts, value)],

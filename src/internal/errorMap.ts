@@ -14,6 +14,7 @@ export interface ErrorCondition {
 
 interface Context {
   readonly entity?: string | undefined
+  readonly identifier?: string | undefined
   readonly operation?: string | undefined
   readonly cause?: unknown
 }
@@ -40,6 +41,7 @@ const clean = (text: unknown): { readonly description?: string; readonly trackin
 
 const fields = (context: Context, condition?: string, text?: unknown) => ({
   ...(context.entity === undefined ? {} : { entity: context.entity }),
+  ...(context.identifier === undefined ? {} : { identifier: context.identifier }),
   ...(context.operation === undefined ? {} : { operation: context.operation }),
   ...(context.cause === undefined ? {} : { cause: context.cause }),
   ...(condition === undefined ? {} : { condition: printable(condition.slice(0, 128)) }),
@@ -99,12 +101,15 @@ const narrow = <T extends E.Any["_tag"]>(
   error: E.Any
 ): Extract<E.Any, { _tag: T }> => {
   if (tags.has(error._tag)) return error as Extract<E.Any, { _tag: T }>
-  const { attempts, cause, condition, description, trackingId, entity, operation } = error as Partial<E.ServiceBusError>
+  const { attempts, cause, condition, description, trackingId, entity, identifier, operation } = error as Partial<
+    E.ServiceBusError
+  >
   return new E.ServiceBusError({
     ...(condition === undefined ? {} : { condition }),
     ...(description === undefined ? { description: error.message } : { description }),
     ...(trackingId === undefined ? {} : { trackingId }),
     ...(entity === undefined ? {} : { entity }),
+    ...(identifier === undefined ? {} : { identifier }),
     ...(operation === undefined ? {} : { operation }),
     ...(attempts === undefined ? {} : { attempts }),
     ...(cause === undefined ? {} : { cause })
@@ -181,14 +186,12 @@ export const acceptSessionError = (error: E.Any, context: Context): E.AcceptSess
 /** What the death of a session's link means: its lock is lost, unless its scope was closed. */
 export const sessionEnded = (
   death: E.Any,
-  entity: string,
-  operation: string
+  context: { readonly entity: string; readonly identifier?: string | undefined; readonly operation: string }
 ): E.SessionLockLostError | E.ServiceBusConnectionError =>
   death._tag === "ServiceBusConnectionError" && death.isClosed === true || death._tag === "SessionLockLostError"
     ? death
     : new E.SessionLockLostError({
-      entity,
-      operation,
+      ...fields(context),
       description: "the link of the session is lost, and its lock with it",
       cause: death
     })

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
+import { randomUUID } from "node:crypto"
 import { InvalidOptionError, type MessageDecodeError } from "../ServiceBusError.ts"
 import { wholeMillis } from "./monotonicClock.ts"
 
@@ -94,6 +95,27 @@ export const isSessionId = (id: unknown): boolean => typeof id === "string" && i
 
 /** How many at most, or Infinity for all. */
 export const isLimit = (value: number): boolean => value === Infinity || Number.isSafeInteger(value) && value >= 1
+
+/** The longest identifier: the peer keeps it for each link, and the frame that attaches one has room for it. */
+const maxIdentifier = 512
+
+/** Whether a peer can print it in its logs. */
+export const isIdentifier = (value: unknown): value is string =>
+  typeof value === "string" && value.length >= 1 && value.length <= maxIdentifier && value.isWellFormed() &&
+  !/\p{Cc}/u.test(value)
+
+export const expectedIdentifier = `a well-formed string of 1 to ${maxIdentifier} characters without control characters`
+
+/** The identifier of a sender, receiver or session: what was given, or the entity's path and a random part. */
+export const checkedIdentifier = (
+  entity: string,
+  value: string | undefined
+): Result.Result<string, InvalidOptionError> =>
+  value === undefined
+    ? Result.succeed(`${entity}-${randomUUID()}`)
+    : isIdentifier(value)
+    ? Result.succeed(value)
+    : Result.fail(outOfRange(entity, "identifier", expectedIdentifier))
 
 export const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
   new InvalidOptionError({ entity, option, expected })

@@ -35,7 +35,7 @@ const sendMalformed = Effect.gen(function*() {
   const namespace = yield* ServiceBusClient.namespaceFor(Orders)
   const session = yield* namespace.session("orders")
   const { timeout } = namespace.options
-  const link = yield* SenderLink.make(session, { entity: "orders", timeout })
+  const link = yield* SenderLink.make(session, { entity: "orders", identifier: "wire", timeout })
   yield* link.send([Buffer.from([0x00, 0x53, 0x75, 0xb0, 0x00, 0x00, 0x10, 0x00, 0x01])], [0])
 })
 

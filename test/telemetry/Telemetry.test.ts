@@ -87,6 +87,7 @@ const goldenFor = (
     "server.address": server.host,
     "server.port": server.port,
     "az.namespace": "Microsoft.ServiceBus",
+    "messaging.client.id": "an identifier",
     "messaging.operation.name": operation,
     ...(types[operation] === undefined ? {} : { "messaging.operation.type": types[operation] }),
     ...own
@@ -104,13 +105,21 @@ const one = (messageId: string, deliveries = 1) => ({
 const disposed = (disposition: string) => ({ "messaging.servicebus.disposition_status": disposition })
 const failed = (error: string) => ({ "error.type": error })
 
-/** Has times that differ from run to run be one word, once they are known to be seconds of now. */
+/** Has times and identifiers that differ from run to run be words, once they are known to be what they should. */
 const timed = (now: number) => (told: Told): Told => {
-  const name = "messaging.servicebus.message.enqueued_time"
-  const time = told.attributes[name]
-  if (time === undefined) return told
-  assert.isTrue(Number.isInteger(time) && Math.abs(time as number - now / 1000) < 60, String(time))
-  return { ...told, attributes: { ...told.attributes, [name]: "a time" } }
+  if (told.attributes["messaging.system"] === undefined) return told
+  const { "messaging.client.id": client, "messaging.servicebus.message.enqueued_time": time, ...rest } = told.attributes
+  assert.match(String(client), /-[0-9a-f]{8}-[0-9a-f-]{27}$/)
+  assert.isTrue(
+    time === undefined || Number.isInteger(time) && Math.abs(time as number - now / 1000) < 60,
+    String(time)
+  )
+  const attributes = {
+    ...rest,
+    "messaging.client.id": "an identifier",
+    ...(time === undefined ? {} : { "messaging.servicebus.message.enqueued_time": "a time" })
+  }
+  return { ...told, attributes }
 }
 
 const inOrder = (told: Told): Told => ({

@@ -33,6 +33,8 @@ export interface Link {
   readonly plane: LinkPlane
   readonly session: SessionPlane
   readonly entity: string
+  /** The name of the sender or receiver whose link it is; requests and responses have none. */
+  readonly identifier: string | undefined
   /** The name by which both peers know the link. */
   readonly name: string
   /** Why the link is dead; undefined while it lives. */
@@ -41,6 +43,13 @@ export interface Link {
   /** Lets the peer send `credit` deliveries more; a dead link takes none. */
   readonly addCredit: (credit: number) => void
 }
+
+/** What errors of an operation on a link say of it. */
+export const contextOf = ({ entity, identifier }: Link, operation: string) => ({
+  entity,
+  ...(identifier === undefined ? {} : { identifier }),
+  operation
+})
 
 /** Closes what is open on the peer's side, unless the connection is dead. */
 const closeWithPeer = (connection: Connection, effect: Effect.Effect<void>): Effect.Effect<void> =>
@@ -124,6 +133,8 @@ interface AttachOptions extends Omit<ClientEndpoints.LinkOptions, "name"> {
   /** Milliseconds. */
   readonly timeout: number
   readonly entity: string
+  /** The name of its sender or receiver, which is the address of the terminus that is not the node. */
+  readonly identifier?: string | undefined
 }
 
 export const attach = (
@@ -170,6 +181,7 @@ class OpenLink implements Link {
   readonly plane: LinkPlane
   readonly session: SessionPlane
   readonly entity: string
+  readonly identifier: string | undefined
   readonly kind: "sender" | "receiver"
   readonly name: string
   private death: E.Any | undefined
@@ -184,12 +196,13 @@ class OpenLink implements Link {
     this.connection = session.connection
     this.session = session.plane
     this.entity = options.entity
+    this.identifier = options.identifier
     this.kind = options.role
     this.name = `${options.entity}-${randomUUID()}`
     this.rhea = ClientEndpoints.makeLink(
       session.linkMaker,
       session.rhea,
-      { ...options, name: this.name },
+      { ...options, local: options.local ?? options.identifier, name: this.name },
       this.abort.signal
     )
     this.plane = session.plane.of(this.rhea)

@@ -29,6 +29,8 @@ import * as Link from "./Link.ts"
 
 interface Options {
   readonly entity: string
+  /** The address of the target, as Microsoft's clients for .NET and JavaScript write it. */
+  readonly identifier: string
   /** Receive-and-delete: the peer sends settled deliveries (AMQP 1.0 section 2.8.2). */
   readonly destructive: boolean
   /** Milliseconds for attaching, and for the answer to a settlement. */
@@ -83,16 +85,21 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Re
     const link = yield* Link.attach(session, {
       role: "receiver",
       address: options.entity,
+      identifier: options.identifier,
       entity: options.entity,
       // The peer ends the wait itself.
       timeout: options.timeout + (wanted?.wait ?? 0),
       // Service Bus distinguishes the two modes by these (Service Bus protocol guide).
       sndSettleMode: options.destructive ? 1 : 0,
       rcvSettleMode: options.destructive ? 0 : 1,
-      ...(wanted === undefined ? {} : {
-        filter: { [sessionFilter]: wanted.id },
-        properties: { "com.microsoft:timeout": rhea.types.wrap_uint(Math.min(0xffffffff, Math.ceil(wanted.wait))) }
-      })
+      ...(wanted === undefined ? {} : { filter: { [sessionFilter]: wanted.id } }),
+      properties: {
+        // Of JavaScript's client (core-amqp, receiverIdentifierName).
+        "com.microsoft:receiver-name": options.identifier,
+        ...(wanted === undefined
+          ? {}
+          : { "com.microsoft:timeout": rhea.types.wrap_uint(Math.min(0xffffffff, Math.ceil(wanted.wait))) })
+      }
     })
     const deadlines = yield* Deadlines.make(options.timeout)
     const receiver = new OpenReceiverLink(link, options, deadlines, yield* Clock.Clock)
@@ -190,11 +197,13 @@ class OpenReceiverLink implements ReceiverLink {
   }
 
   private died(death: Any): Effect.Effect<void, ReceiveError | SessionLockLostError> {
-    if (this.granted !== undefined) return Effect.fail(errorMap.sessionEnded(death, this.link.entity, "receive"))
+    if (this.granted !== undefined) {
+      return Effect.fail(errorMap.sessionEnded(death, Link.contextOf(this.link, "receive")))
+    }
     // What came before the link died is still received.
     return this.inbox.length > 0
       ? Effect.void
-      : Effect.fail(errorMap.attachError(death, { entity: this.link.entity, operation: "receive" }))
+      : Effect.fail(errorMap.attachError(death, Link.contextOf(this.link, "receive")))
   }
 
   take(max: number): Array<IncomingDelivery> {
@@ -238,15 +247,15 @@ class OpenReceiverLink implements ReceiverLink {
       const dead = this.link.dead()
       if (dead !== undefined) {
         if (this.granted !== undefined) {
-          return resume(Effect.fail(errorMap.sessionEnded(dead, this.link.entity, "settle")))
+          return resume(Effect.fail(errorMap.sessionEnded(dead, Link.contextOf(this.link, "settle"))))
         }
-        resume(Effect.fail(errorMap.settleError(dead, { entity: this.link.entity, operation: "settle" })))
+        resume(Effect.fail(errorMap.settleError(dead, Link.contextOf(this.link, "settle"))))
         return
       }
       // A delivery that is named twice would be settled twice, and answered once.
       const isTwice = deliveries.length > 1 && new Set(deliveries).size < deliveries.length
       if (isTwice || deliveries.some((delivery) => !this.unsettled.has(delivery))) {
-        resume(Effect.fail(new MessageAlreadySettled({ entity: this.link.entity, operation: "settle" })))
+        resume(Effect.fail(new MessageAlreadySettled(Link.contextOf(this.link, "settle"))))
         return
       }
       const operation = new PendingSettlement(this, this.deadlines, deliveries, this.options.timeout, resume, onAnswer)
@@ -356,7 +365,7 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
     this.remaining--
     // A rejection without an error is the echo of our own dead-lettering.
     const error = outcome?._tag === "Rejected" && outcome.error !== undefined
-      ? this.errorOf(outcome.error, { entity: this.link.entity, operation: "settle" })
+      ? this.errorOf(outcome.error, Link.contextOf(this.link, "settle"))
       : undefined
     this.failure ??= error
     this.onAnswer?.(delivery, error)
@@ -373,8 +382,7 @@ class PendingSettlement implements SettlementWaiter, Deadlines.Expiring {
     for (const delivery of this.deliveries) this.link.session.forget(delivery)
     this.end(Effect.fail(
       this.failure ?? new OperationTimeoutError({
-        entity: this.link.entity,
-        operation: "settle",
+        ...Link.contextOf(this.link, "settle"),
         outcome: "unknown",
         description,
         ...(cause === undefined ? {} : { cause })

@@ -34,6 +34,8 @@ export interface SenderLink {
 
 interface Options {
   readonly entity: string
+  /** The address of the source, which the service's logs show: there Microsoft's clients for .NET and JavaScript put it. */
+  readonly identifier: string
   /** Milliseconds for attaching, and for the outcome of what is sent. */
   readonly timeout: number
 }
@@ -44,6 +46,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
       const link = yield* Link.attach(session, {
         role: "sender",
         address: options.entity,
+        identifier: options.identifier,
         entity: options.entity,
         timeout: options.timeout
       })
@@ -64,7 +67,7 @@ export const make: (session: Link.Session, options: Options) => Effect.Effect<Se
           payloads.length === 0 ? Effect.void : Effect.callback((resume) => {
             const dead = link.dead()
             if (dead !== undefined) {
-              resume(Effect.fail(errorMap.sendError(dead, { entity: options.entity, operation: "send" })))
+              resume(Effect.fail(errorMap.sendError(dead, Link.contextOf(link, "send"))))
               return
             }
             const operation = new PendingSend(link, deadlines, payloads, formats, options.timeout, resume, onAccepted)
@@ -128,7 +131,7 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
     if (this.done) return
     this.remaining--
     if (outcome?._tag === "Accepted") this.onAccepted?.(delivery.index)
-    else if (this.failure === undefined) this.failure = refused(this.link.entity, outcome)
+    else if (this.failure === undefined) this.failure = refused(this.link, outcome)
     if (this.remaining > 0) return
     this.end(this.failure === undefined ? Effect.void : Effect.fail(this.failure))
   }
@@ -148,7 +151,7 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
   private lost(death: ReturnType<Link.Link["dead"]> & {}): void {
     if (this.cancelAll()) return this.unanswered(true, "the link was lost before the peer answered", death)
     this.end(Effect.fail(
-      this.failure ?? errorMap.sendError(death, { entity: this.link.entity, operation: "send" })
+      this.failure ?? errorMap.sendError(death, Link.contextOf(this.link, "send"))
     ))
   }
 
@@ -196,8 +199,8 @@ class PendingSend implements DeliveryOwner, Deadlines.Expiring {
   }
 }
 
-const refused = (entity: string, outcome: Outcome | undefined): SendError => {
-  const context = { entity, operation: "send" }
+const refused = (link: Link.Link, outcome: Outcome | undefined): SendError => {
+  const context = Link.contextOf(link, "send")
   if (outcome?._tag === "Rejected" && outcome.error !== undefined) return errorMap.sendError(outcome.error, context)
   return errorMap.sendError({
     // The service does not use the other outcomes for sends; they mean that it did not take the message.

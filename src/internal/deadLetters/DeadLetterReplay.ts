@@ -32,7 +32,7 @@ import { idOf } from "../message/MessageCopy.ts"
 import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
 import { monotonic, wholeMillis } from "../monotonicClock.ts"
 import { keepingManagementNode, type Namespace } from "../namespace/Namespace.ts"
-import { isLimit, outOfRange } from "../options.ts"
+import { checkedIdentifier, isLimit, outOfRange } from "../options.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageBrowser from "../receiver/MessageBrowser.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
@@ -153,6 +153,7 @@ export const replay = Effect.fnUntraced(function*<A, R>(
   if (numbers.length === 0) return { replayed: 0, skipped: 0, failed: [] }
   const state = yield* ReceiverState.make({
     entity: letters,
+    identifier: yield* Effect.fromResult(checkedIdentifier(letters.path, undefined)),
     body: letters.body,
     namespace,
     mode: "locked",

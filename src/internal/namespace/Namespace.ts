@@ -50,6 +50,8 @@ export interface Namespace {
   readonly options: Options
   readonly state: SubscriptionRef.SubscriptionRef<ConnectionState>
   readonly retryPolicy: RetryPolicy.RetryPolicy
+  /** The same for a sender or receiver: the errors of what its policy runs have this identifier. */
+  readonly identifiedAs: (identifier: string) => Namespace
   /** A session for one link of an entity, on which the client holds a claim. It ends with the scope. */
   readonly session: (entity: string) => Effect.Effect<Link.Session, AttachError, Scope.Scope>
   /** The `$management` node of an entity, on the present connection. */
@@ -222,27 +224,33 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
      */
     const withFreshClaim = <A, Err extends Any, R>(
       operation: Effect.Effect<A, Err, R>,
+      identifier: string | undefined,
       until = Infinity
     ): Effect.Effect<A, Err, R> =>
       Effect.catch(operation, (error) => {
         const left = until - monotonic(clock)
+        const failing = Effect.fail(identified(error, identifier))
         if (
           options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) || error.entity === undefined || left <= 0
         ) {
-          return Effect.fail(error)
+          return failing
         }
         const renewed = renew(error.entity)
-        return Effect.andThen(left === Infinity ? renewed : Effect.timeoutOption(renewed, left), operation)
+        return Effect.andThen(left === Infinity ? renewed : Effect.timeoutOption(renewed, left), operation).pipe(
+          Effect.mapError((error) => identified(error, identifier))
+        )
       })
     const renew = (entity: string) =>
       Effect.flatMap(current, ({ claims }) => claims.renew(entity)).pipe(Effect.scoped, Effect.ignore)
-    const retryPolicy: RetryPolicy.RetryPolicy = {
+    const policyFor = (identifier: string | undefined): RetryPolicy.RetryPolicy => ({
       applyAdvice: policy.applyAdvice,
       isRetried: policy.isRetried,
-      run: (operation, options) => withFreshClaim(policy.run(operation, options)),
-      runIdempotent: (operation, limit) => withFreshClaim(policy.runIdempotent(operation, limit), limit?.until),
-      retryUntilSuccess: (operation, limit) => withFreshClaim(policy.retryUntilSuccess(operation, limit), limit?.until)
-    }
+      run: (operation, options) => withFreshClaim(policy.run(operation, options), identifier),
+      runIdempotent: (operation, limit) =>
+        withFreshClaim(policy.runIdempotent(operation, limit), identifier, limit?.until),
+      retryUntilSuccess: (operation, limit) =>
+        withFreshClaim(policy.retryUntilSuccess(operation, limit), identifier, limit?.until)
+    })
 
     /** A reference or map that is closed interrupts those who use it: they fail with the reason instead. */
     const failingWhenClosed = <A, E, R>(
@@ -266,10 +274,11 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
           ))
       )
 
-    return {
+    const namespace: Namespace = {
       options,
       state,
-      retryPolicy,
+      retryPolicy: policyFor(undefined),
+      identifiedAs: (identifier) => ({ ...namespace, retryPolicy: policyFor(identifier) }),
       managementNode,
       withManagementNode: (entity, isOpen, request) =>
         Effect.scoped(
@@ -291,8 +300,16 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         Effect.mapError((error) => errorMap.healthError(error, { operation: "health" }))
       )
     }
+    return namespace
   }
 )
+
+/** An error with the identifier of what failed, where it has none. */
+const identified = <Err extends Any>(error: Err, identifier: string | undefined): Err =>
+  identifier === undefined || (error as { readonly identifier?: string }).identifier !== undefined ||
+    !("attempts" in error)
+    ? error
+    : errorMap.withFields(error, { identifier })
 
 /**
  * The namespace for several requests one after the other, of a caller that holds no link: its last management node, and with it

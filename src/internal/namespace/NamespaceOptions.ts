@@ -9,7 +9,7 @@ import * as ConnectionString from "../../ConnectionString.ts"
 import { isCredential, type ServiceBusCredential } from "../../ServiceBusCredential.ts"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
-import { readOptions, toMillis } from "../options.ts"
+import { expectedIdentifier, isIdentifier, readOptions, toMillis } from "../options.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
 /** Options as a caller gives them. */
@@ -99,8 +99,8 @@ export const check = Effect.fnUntraced(function*(
     "a duration from 1 millisecond to 1 hour"
   )
   if (!isCredential(target.credential)) return yield* invalid("credential", "what ServiceBusCredential makes")
-  if (options.identifier !== undefined && !isText(options.identifier)) {
-    return yield* invalid("identifier", "a well-formed string")
+  if (options.identifier !== undefined && !isIdentifier(options.identifier)) {
+    return yield* invalid("identifier", expectedIdentifier)
   }
   if (options.ca !== undefined && !(isText(options.ca) || Array.isArray(options.ca) && options.ca.every(isText))) {
     return yield* invalid("ca", "a certificate in PEM, or an array of them")

@@ -59,6 +59,8 @@ export interface ReceiverState<
   out L extends SessionLockLostError = SessionLockLostError
 > {
   readonly entity: ServiceBusEntity.Any
+  /** The name of the receiver in the peer's logs, in spans and errors. */
+  readonly identifier: string
   readonly body: ServiceBusBody.ServiceBusBody<A, never>
   readonly namespace: Namespace
   /** The link of now, dead or alive. */
@@ -117,7 +119,7 @@ export const withoutLink = (entity: ServiceBusEntity.Any, namespace: Namespace):
       namespace,
       isOpen: Effect.void,
       session: undefined,
-      telemetry: new Telemetry(entity, namespace.options.endpoint, context)
+      telemetry: new Telemetry(entity, namespace.options.endpoint, namespace.options.identifier, context)
     })
   )
 
@@ -157,6 +159,7 @@ export const stableAfter = 10_000
 /** Attaches a receiver. */
 export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDecodeError>(options: {
   readonly entity: ServiceBusEntity.Any
+  readonly identifier: string
   readonly body: ServiceBusBody.ServiceBusBody<A, never>
   readonly namespace: Namespace
   readonly mode: D
@@ -165,15 +168,17 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
   /** How its locks are renewed. */
   readonly renewal?: Pick<LockRenewal.Options, "batch" | "margin"> | undefined
 }): Effect.fn.Return<ReceiverState<A, D, E, never>, AttachError, Scope.Scope> {
-  const { entity, mode, namespace, prefetch } = options
+  const { entity, identifier, mode, prefetch } = options
+  const namespace = options.namespace.identifiedAs(identifier)
   const { timeout } = namespace.options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
-  const telemetry = new Telemetry(entity, namespace.options.endpoint, context)
+  const telemetry = new Telemetry(entity, namespace.options.endpoint, identifier, context)
   const open = Effect.fnUntraced(function*(lost: ReceiverLink.ReceiverLink | undefined) {
     const session = yield* namespace.session(entity.path)
     const link = yield* ReceiverLink.make(session, {
       entity: entity.path,
+      identifier,
       destructive: mode === "destructive",
       timeout
     })
@@ -191,6 +196,7 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
   yield* telemetry.registerGauge("servicebus.receiver.waiting", () => link.current().size())
   const state: ReceiverState<A, D, E, never> = {
     entity,
+    identifier,
     body: options.body,
     namespace,
     get link() {
@@ -210,7 +216,7 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
     clock,
     telemetry,
     fork: Effect.runForkWith(context),
-    retryAfter: yield* RetryAfter.make({ entity, namespace, clock }),
+    retryAfter: yield* RetryAfter.make({ entity, identifier, namespace, clock }),
     copying: new Set(),
     consumer: undefined,
     expired: 0
@@ -237,6 +243,7 @@ export const startConsuming = (state: ReceiverState, consumer: Consumer): Effect
       return Effect.fail(
         new InvalidOptionError({
           entity: state.entity.path,
+          identifier: state.identifier,
           option: "receiver",
           expected: `a receiver without a consumer: a ${state.consumer} takes its messages; make another receiver`
         })
@@ -316,7 +323,7 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       }
     })
   } else delivery.holder.dispose([delivery], abandoned)
-  return errorOf({ entity: state.entity.path, operation: "receive", ...problem })
+  return errorOf({ entity: state.entity.path, identifier: state.identifier, operation: "receive", ...problem })
 }
 
 /** The mode says which of both it is. */
@@ -345,6 +352,7 @@ export const deliveryOf = (
     return Result.fail(
       new InvalidOptionError({
         entity: state.entity.path,
+        identifier: state.identifier,
         operation,
         option: "message",
         expected: "a message that this receiver received"
@@ -354,6 +362,11 @@ export const deliveryOf = (
   return delivery.holder.isUnsettled(delivery) && (operation === "withLock" || !state.copying.has(delivery))
     ? Result.succeed(delivery)
     : Result.fail(
-      new MessageAlreadySettled({ entity: state.entity.path, operation, sequenceNumber: message.sequenceNumber })
+      new MessageAlreadySettled({
+        entity: state.entity.path,
+        identifier: state.identifier,
+        operation,
+        sequenceNumber: message.sequenceNumber
+      })
     )
 }

@@ -15,6 +15,7 @@ import * as Settlement from "../../Settlement.ts"
 import { Locked } from "../message/ReceivedMessage.ts"
 import {
   checkedCount,
+  checkedIdentifier,
   checkedRenewal,
   checkedStreamWait,
   checkedUndecodable,
@@ -47,6 +48,7 @@ interface Options<out U extends Undecodable> {
   readonly maxWait?: Duration.Input | undefined
   readonly renewalBatch?: number | undefined
   readonly renewalMargin?: number | undefined
+  readonly identifier?: string | undefined
 }
 
 /** The options of a receiver, checked. */
@@ -59,7 +61,8 @@ export const check = Effect.fnUntraced(function*<U extends Undecodable>(
   const maxWait = yield* Effect.fromResult(checkedStreamWait(entity, options.maxWait))
   const undecodable = yield* Effect.fromResult(checkedUndecodable(entity, options.undecodable))
   const renewal = yield* Effect.fromResult(checkedRenewal(entity, options))
-  return { prefetch, maxWait, undecodable, renewal }
+  const identifier = yield* Effect.fromResult(checkedIdentifier(entity, options.identifier))
+  return { prefetch, maxWait, undecodable, renewal, identifier }
 })
 
 type Raw<D extends ReceiverState.Mode> = ReceiverState.MessageOf<D, undefined>
@@ -81,6 +84,7 @@ export const readOperations = <
   const returned = new DeferredMessages.ReturnedMessages()
   return {
     entity,
+    identifier: state.identifier,
     receive: (options?: ReceiveOptions) => reader.receive(options, body),
     receiveOne: (options?: Pick<ReceiveOptions, "maxWait">) =>
       withOptions(

@@ -58,10 +58,12 @@ const isQueue = (entity: ServiceBusEntity.Any): boolean =>
 
 export const make = Effect.fnUntraced(function*(options: {
   readonly entity: ServiceBusEntity.Any
+  /** That of the receiver. */
+  readonly identifier: string
   readonly namespace: Namespace
   readonly clock: Clock.Clock
 }): Effect.fn.Return<RetryAfterSender, never, Scope.Scope> {
-  const { clock, entity, namespace } = options
+  const { clock, entity, identifier, namespace } = options
   const { timeout } = namespace.options
   const scope = yield* Effect.scope
   const attaching = Semaphore.makeUnsafe(1)
@@ -75,7 +77,7 @@ export const make = Effect.fnUntraced(function*(options: {
           open: () =>
             Effect.flatMap(
               namespace.session(entity.path),
-              (session) => SenderLink.make(session, { entity: entity.path, timeout })
+              (session) => SenderLink.make(session, { entity: entity.path, identifier, timeout })
             ),
           isLost: (sender) => sender.link.dead() !== undefined
         }),

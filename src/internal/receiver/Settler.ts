@@ -226,10 +226,12 @@ const settleOnLink = (
   return notifyingWatchers(state, deliveries, failing)
 }
 
+/** What errors of settling say of the receiver. */
+const contextOf = ({ entity, identifier }: ReceiverState) => ({ entity: entity.path, identifier, operation: "settle" })
+
 const unanswered = (state: ReceiverState): OperationTimeoutError =>
   new OperationTimeoutError({
-    entity: state.entity.path,
-    operation: "settle",
+    ...contextOf(state),
     outcome: "unknown",
     description: "the peer refused some for being busy, and of others it said nothing in time"
   })
@@ -286,7 +288,7 @@ const settleByCopy = (
   Effect.suspend(() => {
     const distinct = new Set(deliveries)
     if (distinct.size < deliveries.length) {
-      return Effect.fail(new MessageAlreadySettled({ entity: state.entity.path, operation: "settle" }))
+      return Effect.fail(new MessageAlreadySettled(contextOf(state)))
     }
     for (const delivery of distinct) state.copying.add(delivery)
     const one = (message: LockedMessage<unknown>, delivery: IncomingDelivery): Effect.Effect<void, SettlementError> => {
@@ -377,12 +379,11 @@ const settleByToken = (
 ): Effect.Effect<void, SettlementError> => {
   const { entity, namespace } = state
   if (!mayBeSettled && new Set(deliveries).size < deliveries.length) {
-    return Effect.fail(new MessageAlreadySettled({ entity: entity.path, operation: "settle" }))
+    return Effect.fail(new MessageAlreadySettled(contextOf(state)))
   }
   for (const delivery of deliveries) delivery.holder.forget(delivery)
   const lost = !mayBeSettled ? undefined : new OperationTimeoutError({
-    entity: entity.path,
-    operation: "settle",
+    ...contextOf(state),
     outcome: "unknown",
     description: "the link was lost before the peer answered"
   })

@@ -32,6 +32,7 @@ import * as MessageBatch from "../message/MessageBatch.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 import {
+  checkedIdentifier,
   isCount,
   isSequenceNumber,
   isTime,
@@ -48,17 +49,25 @@ import * as SenderSink from "./SenderSink.ts"
 type Message = OutgoingMessage<unknown>
 
 /** Attaches a sender, and gives the operations that users have of it. */
-export const make = Effect.fnUntraced(function*(entity: ServiceBusEntity.Any, namespace: Namespace) {
+export const make = Effect.fnUntraced(function*(
+  entity: ServiceBusEntity.Any,
+  shared: Namespace,
+  givenOptions?: { readonly identifier?: string | undefined }
+) {
+  const given = yield* Effect.fromResult(readOptions(entity.path, givenOptions))
+  const identifier = yield* Effect.fromResult(checkedIdentifier(entity.path, given.identifier))
+  const namespace = shared.identifiedAs(identifier)
+  const { endpoint, timeout } = namespace.options
   const open = Effect.flatMap(
     namespace.session(entity.path),
-    (session) => SenderLink.make(session, { entity: entity.path, timeout: namespace.options.timeout })
+    (session) => SenderLink.make(session, { entity: entity.path, identifier, timeout })
   )
-  const telemetry = new Telemetry(entity, namespace.options.endpoint, yield* Effect.context<never>())
+  const telemetry = new Telemetry(entity, endpoint, identifier, yield* Effect.context<never>())
   const link = yield* namespace.retryPolicy.runIdempotent(RecoveringLink.make({
     open: () => Effect.tap(open, () => Effect.sync(() => telemetry.countAttached("sender"))),
     isLost: (sender) => sender.link.dead() !== undefined
   }))
-  return operationsOf(new SenderState(entity, link, namespace, yield* Clock.Clock, telemetry))
+  return operationsOf(new SenderState(entity, identifier, link, namespace, yield* Clock.Clock, telemetry))
 })
 
 const states = HiddenState.make<SenderState>("This sender was not made by ServiceBusSender.make.")
@@ -79,6 +88,7 @@ const operationsOf = (self: SenderState) => {
   }
   return states.attach({
     entity: self.entity,
+    identifier: self.identifier,
     get maxMessageSize(): number {
       return self.maxMessageSize
     },
@@ -95,6 +105,7 @@ const operationsOf = (self: SenderState) => {
 
 class SenderState {
   readonly entity: string
+  readonly identifier: string
   private readonly encoder: MessageBatch.Encoder<Message>
   private readonly annotated: MessageBatch.Encoder<AmqpAnnotatedMessage>
   readonly link: RecoveringLink.RecoveringLink<SenderLink.SenderLink, AttachError>
@@ -112,12 +123,14 @@ class SenderState {
 
   constructor(
     contract: ServiceBusEntity.Any,
+    identifier: string,
     link: RecoveringLink.RecoveringLink<SenderLink.SenderLink, AttachError>,
     namespace: Namespace,
     clock: Clock.Clock,
     telemetry: Telemetry
   ) {
     this.entity = contract.path
+    this.identifier = identifier
     this.telemetry = telemetry
     this.encoder = MessageBatch.messageEncoder(contract, clock)
     this.annotated = MessageBatch.annotatedEncoder(contract, clock)

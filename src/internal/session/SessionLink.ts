@@ -38,6 +38,7 @@ import type { Telemetry } from "../telemetry/Telemetry.ts"
 
 export interface Options<out A, out D extends Mode, out E extends MessageDecodeError> {
   readonly entity: ServiceBusEntity.Any
+  readonly identifier: string
   readonly body: ServiceBusBody.ServiceBusBody<A, never>
   readonly namespace: Namespace
   /** `null` for the next one there is. */
@@ -107,10 +108,11 @@ const attachIn = (options: Options<unknown, Mode, MessageDecodeError>, onScope: 
   Effect.gen(function*() {
     // The one of `closedOnFailure`.
     onScope((yield* Scope.Scope) as Scope.Closeable)
-    const { entity, id, mode, namespace, prefetch, wait } = options
+    const { entity, id, identifier, mode, namespace, prefetch, wait } = options
     const session = yield* namespace.session(entity.path)
     const receiver = yield* ReceiverLink.make(session, {
       entity: entity.path,
+      identifier,
       destructive: mode === "destructive",
       timeout: namespace.options.timeout,
       session: { id, wait }
@@ -143,7 +145,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
   link: ReceiverLink.ReceiverLink,
   id: string
 ) {
-  const { entity, namespace, telemetry } = options
+  const { entity, identifier, namespace, telemetry } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   telemetry.countAttached("session")
@@ -170,6 +172,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
       finish(
         new ServiceBusConnectionError({
           entity: entity.path,
+          identifier,
           description: "the scope of the session is closed",
           isClosed: true
         })
@@ -180,6 +183,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     lose(
       new SessionLockLostError({
         entity: entity.path,
+        identifier,
         operation: "session",
         description: `the link of session "${id}" is lost, and its lock with it`,
         cause
@@ -211,6 +215,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
   const renewal = yield* LockRenewal.make({ renew: () => renew, onResult: telemetry.countRenewed })
   const state: ReceiverState<A, D, E, SessionLockLostError> = {
     entity,
+    identifier,
     body: options.body,
     namespace,
     link,
@@ -232,7 +237,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     clock,
     telemetry,
     fork: Effect.runForkWith(context),
-    retryAfter: yield* RetryAfter.make({ entity, namespace, clock }),
+    retryAfter: yield* RetryAfter.make({ entity, identifier, namespace, clock }),
     copying: new Set(),
     consumer: undefined,
     expired: 0
@@ -241,6 +246,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     lose(
       new SessionLockLostError({
         entity: entity.path,
+        identifier,
         operation: "session",
         description: reason === "budget"
           ? `the lock of session "${id}" ended after the time for which it is renewed`

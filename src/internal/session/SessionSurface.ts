@@ -21,6 +21,7 @@ import * as SessionManagement from "../management/SessionManagement.ts"
 import { keepingManagementNode, type Namespace } from "../namespace/Namespace.ts"
 import {
   checkedCount,
+  checkedIdentifier,
   checkedStreamWait,
   checkedUndecodable,
   checkedWait,
@@ -44,6 +45,7 @@ interface Options<out U extends Undecodable = Undecodable> {
   readonly maxWait?: Duration.Input | undefined
   readonly maxLockRenewal?: Duration.Input | undefined
   readonly wait?: Duration.Input | undefined
+  readonly identifier?: string | undefined
 }
 
 /** Milliseconds; the service waits a little longer by itself. */
@@ -76,9 +78,11 @@ export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable, R>
   )
   const wait = options.wait === undefined ? defaultWait : toMillis(options.wait)
   if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
-  const found = yield* namespace
+  const identifier = yield* Effect.fromResult(checkedIdentifier(path, options.identifier))
+  const found = (yield* namespace).identifiedAs(identifier)
   return {
     entity,
+    identifier,
     body: entity.body,
     namespace: found,
     prefetch,
@@ -86,7 +90,7 @@ export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable, R>
     wait,
     maxWait,
     undecodable: ReceiverState.policyOf<Failure<U>>(options.undecodable),
-    telemetry: new Telemetry(entity, found.options.endpoint, yield* Effect.context<never>())
+    telemetry: new Telemetry(entity, found.options.endpoint, identifier, yield* Effect.context<never>())
   }
 })
 

@@ -123,6 +123,8 @@ export class Telemetry {
   constructor(
     entity: ServiceBusEntity.Any,
     server: { readonly host: string; readonly port: number },
+    /** Of the sender, receiver or session, or of the client for what has no link. It is in spans only: in metrics there would be a series for each. */
+    identifier: string,
     context: Context.Context<never>
   ) {
     this.context = context
@@ -136,7 +138,12 @@ export class Telemetry {
       "server.address": server.host
     }
     this.base = { ...base, "server.port": String(server.port) }
-    this.spanBase = { ...base, "server.port": server.port, "az.namespace": "Microsoft.ServiceBus" }
+    this.spanBase = {
+      ...base,
+      "server.port": server.port,
+      "az.namespace": "Microsoft.ServiceBus",
+      "messaging.client.id": identifier
+    }
   }
 
   /** The metric of an operation: it is built the first time only. */
