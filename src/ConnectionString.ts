@@ -56,7 +56,12 @@ const legacy = new Set([
   "stsendpoint"
 ])
 
-const textOf = (input: unknown): unknown => {
+/**
+ * The text that is given, or what else it is; undefined where a Redacted has been wiped.
+ *
+ * @internal
+ */
+export const textOf = (input: unknown): unknown => {
   try {
     return Redacted.isRedacted(input) ? Redacted.value(input) : input
   } catch {

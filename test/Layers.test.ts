@@ -65,6 +65,7 @@ const emulator = [
   ["emulator/http"],
   ["emulator/Controls"],
   ["emulator/Emulator"],
+  ["emulator/CommandLine"],
   ["emulator/cli"]
 ]
 

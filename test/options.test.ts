@@ -512,7 +512,7 @@ describe("values of every wrong kind", () => {
       const emulator = yield* Emulator.Emulator
       return {
         layer: [
-          [...nonsense, ...fieldsOf(["entities", "policies", "idle", "client"])].filter(([name]) =>
+          [...nonsense, ...fieldsOf(["entities", "key", "policies", "idle", "client"])].filter(([name]) =>
             name !== "undefined" && name !== "5"
           ),
           (value) => Layer.build(Emulator.layer(value))

@@ -15,8 +15,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
+import { hostname } from "node:os"
+import * as tls from "node:tls"
 import * as ConnectionString from "../ConnectionString.ts"
 import * as Dispatcher from "../internal/amqp/engine/Dispatcher.ts"
 import type { Socket } from "../internal/amqp/transport/Socket.ts"
@@ -149,6 +152,11 @@ export interface Policy {
 export interface Options {
   /** The entities that it starts with; what `entity` makes. */
   readonly entities: ReadonlyArray<Entity>
+  /**
+   * The key of the root policy `RootManageSharedAccessKey`: 1 to 256 characters without semicolons. A random one by default:
+   * give one where clients are configured before the broker starts.
+   */
+  readonly key?: Redacted.Redacted<string> | undefined
   /** Shared access policies beside `RootManageSharedAccessKey`, which has all rights; none by default. */
   readonly policies?: ReadonlyArray<Policy> | undefined
   /**
@@ -220,13 +228,30 @@ const count = (option: string, value: number | undefined, otherwise: number) =>
     ? Effect.succeed(value)
     : Effect.fail(new EmulatorError({ problem: `${option} must be an integer of 1 or more` }))
 
+/** The root policy's key: what a connection string can hold, which trims its values and splits at semicolons. */
+const keyOf = (
+  given: Redacted.Redacted<string> | undefined
+): Effect.Effect<Redacted.Redacted<string>, EmulatorError> => {
+  const label = "emulator key"
+  if (given === undefined) return Effect.succeed(Redacted.make(randomBytes(32).toString("base64"), { label }))
+  const text = ConnectionString.textOf(given)
+  return Redacted.isRedacted(given) && typeof text === "string" && text.isWellFormed() &&
+      text.length >= 1 && text.length <= 256 && text.trim() === text && !text.includes(";")
+    ? Effect.succeed(Redacted.make(text, { label }))
+    : Effect.fail(
+      new EmulatorError({
+        problem: "key must be a Redacted text of 1 to 256 characters, without semicolons and without spaces at its ends"
+      })
+    )
+}
+
 const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effect<Started, EmulatorError, Scope.Scope> =
   Effect.fnUntraced(
     function*(options, host, idles) {
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
       const broker = yield* Broker.make(options.entities, fits)
-      const key = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
+      const key = yield* keyOf(options.key)
       const policies: ReadonlyArray<Authorization.Policy> = [
         { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
         ...(options.policies ?? [])
@@ -275,6 +300,34 @@ const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: 
     credential: ServiceBusCredential.sharedKey({ name: policyName, key }),
     entityPath: undefined,
     useDevelopmentEmulator: true
+  })
+
+/** What clients of this machine dial: an address that means any of them (0.0.0.0, ::) cannot be dialled everywhere. */
+const dialled = (host: string): string => /^[0.:]+$/.test(host) ? "localhost" : host
+
+/** A connection string of a broker that listens, for its port of AMQP over TLS, or over WebSocket and TLS. @internal */
+export const overTls = (connectionString: Redacted.Redacted<string>, port: number): Redacted.Redacted<string> =>
+  Result.match(ConnectionString.parseResult(connectionString), {
+    onSuccess: (parsed) => ConnectionString.format({ ...parsed, useDevelopmentEmulator: false, port }),
+    // The string is our own.
+    onFailure: () => connectionString
+  })
+
+/** A certificate of the user's, tried before a port is opened. */
+const usableCertificate = (certificate: Certificate.Certificate): Effect.Effect<void, EmulatorError> =>
+  Effect.try({
+    try: () => {
+      const { cert, key } = certificate
+      if (typeof cert !== "string" || typeof key !== "string") throw new Error("they must be text in PEM")
+      tls.createSecureContext({ cert, key })
+    },
+    catch: (cause) =>
+      new EmulatorError({
+        problem: `the certificate and its key are not usable (${
+          cause instanceof Error ? cause.message : typeof cause
+        })`,
+        cause
+      })
   })
 
 const memoryHost = "emulator.localhost"
@@ -379,9 +432,15 @@ export interface ServerOptions extends Options {
   readonly tlsPort?: number | undefined
   /** A port for AMQP over WebSocket and TLS; none by default, 0 for any free one. */
   readonly webSocketPort?: number | undefined
-  /** Certificate and key in PEM for the two; one that the broker signs itself by default. */
+  /**
+   * Certificate and key in PEM for the two. By default the broker signs one itself, for localhost, this machine's name,
+   * host.docker.internal, `host`, and names that look like the service's; `Emulator.certificate` gives it to clients.
+   */
   readonly certificate?: { readonly cert: string; readonly key: string } | undefined
-  /** 127.0.0.1 by default. Anything but loopback is reachable from elsewhere. */
+  /**
+   * 127.0.0.1 by default. Anything but loopback is reachable from elsewhere; for an address that means all of this machine's
+   * (0.0.0.0, ::) the connection string names localhost.
+   */
   readonly host?: string | undefined
 }
 
@@ -420,8 +479,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
         const accept = (socket: Socket) => {
           started.server.accept(socket)
         }
-        const isSecure = options.tlsPort !== undefined || options.webSocketPort !== undefined
-        const certificate = isSecure ? options.certificate ?? Certificate.selfSigned() : undefined
+        let certificate: Certificate.Certificate | undefined
         const listeners: Array<Listener.Listener> = []
         const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
           const { admission } = started.server.options
@@ -430,6 +488,10 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           return listener.port
         })
         const port = yield* listen("tcp", options.port ?? 0)
+        if (options.tlsPort !== undefined || options.webSocketPort !== undefined) {
+          certificate = options.certificate ?? Certificate.selfSigned([host, hostname()])
+          yield* usableCertificate(certificate)
+        }
         const tlsPort = options.tlsPort === undefined ? 0 : yield* listen("tls", options.tlsPort)
         const webSocketPort = options.webSocketPort === undefined
           ? 0
@@ -439,7 +501,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           tlsPort,
           webSocketPort,
           certificate: certificate?.cert,
-          connectionString: connectionStringOf(started.key, host, port),
+          connectionString: connectionStringOf(started.key, dialled(host), port),
           stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
           start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
         })
@@ -491,21 +553,15 @@ export const layerClientOver = (
   options?: ServiceBusClient.CommonOptions
 ): Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> =>
   Layer.unwrap(Effect.map(Emulator, ({ certificate, connectionString, tlsPort, webSocketPort }) => {
-    const secured = Effect.map(ConnectionString.parse(connectionString), (parsed) =>
-      ConnectionString.format({
-        ...parsed,
-        useDevelopmentEmulator: false,
-        port: transport === "tls" ? tlsPort : webSocketPort
-      }))
-    return Layer.orDie(Layer.unwrap(Effect.map(
-      transport === "tcp" ? Effect.succeed(connectionString) : secured,
-      (connectionString) =>
-        ServiceBusClient.layerConnectionString(connectionString, {
-          ...options,
-          ...(transport === "tcp" ? {} : { ca: certificate }),
-          ...(transport === "webSocket" ? { transport: "amqpWebSockets" as const } : {})
-        })
-    )))
+    const port = transport === "tls" ? tlsPort : webSocketPort
+    return Layer.orDie(ServiceBusClient.layerConnectionString(
+      transport === "tcp" ? connectionString : overTls(connectionString, port),
+      {
+        ...options,
+        ...(transport === "tcp" ? {} : { ca: certificate }),
+        ...(transport === "webSocket" ? { transport: "amqpWebSockets" as const } : {})
+      }
+    ))
   }))
 
 /**

@@ -1,11 +1,12 @@
 /**
  * A certificate for a broker that speaks TLS on this machine: P-256, signed by itself, made anew for each broker, for
- * localhost and for names that look like the service's.
+ * localhost, for names that look like the service's, and for those that its broker is called by.
  *
  * Written out as DER (RFC 5280, X.690), because what makes certificates in Node otherwise is twenty packages that every
  * user of the client would install.
  */
 import { createPublicKey, generateKeyPairSync, randomBytes, sign } from "node:crypto"
+import { isIP, isIPv4 } from "node:net"
 
 /** A certificate and its key, in PEM. */
 export interface Certificate {
@@ -38,12 +39,32 @@ const name = (common: string) => sequence(der(0x31, sequence(oid("550403"), der(
 const extension = (id: string, isCritical: boolean, value: Uint8Array) =>
   sequence(oid(id), ...(isCritical ? [der(0x01, Buffer.from([0xff]))] : []), octets(value))
 
-const dnsNames = ["localhost", "*.localhost", "*.servicebus.windows.net"]
+/** `host.docker.internal` is what Docker has containers call this machine. */
+const always = ["localhost", "*.localhost", "*.servicebus.windows.net", "host.docker.internal", "127.0.0.1", "::1"]
 
-const addresses = [Buffer.from([127, 0, 0, 1]), Buffer.concat([Buffer.alloc(15), Buffer.from([1])])]
+/** The bytes of an address of IPv4 or IPv6; the URL of one of IPv6 has it in its shortest form, which is filled up. */
+const addressOf = (host: string): Buffer => {
+  if (isIPv4(host)) return Buffer.from(host.split(".").map(Number))
+  const [head = "", tail] = new URL(`http://[${host}]`).hostname.slice(1, -1).split("::")
+  const groups = (text = "") => text === "" ? [] : text.split(":")
+  const [before, after] = [groups(head), groups(tail)]
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => "0")
+  return Buffer.from([...before, ...zeros, ...after].map((group) => group.padStart(4, "0")).join(""), "hex")
+}
 
-/** Makes a certificate. It is its own authority: a client trusts it by taking `cert` as one. */
-export const selfSigned = (): Certificate => {
+/** A name of RFC 5280's subjectAltName: dNSName or iPAddress. Nothing else can be in one. */
+const altName = (host: string): ReadonlyArray<Buffer> =>
+  isIP(host) !== 0 && !host.includes("%")
+    ? [der(0x87, addressOf(host))]
+    : /^[A-Za-z0-9*._-]{1,253}$/.test(host)
+    ? [der(0x82, Buffer.from(host, "ascii"))]
+    : []
+
+/**
+ * Makes a certificate, for more names and addresses than this machine's own where they are given. It is its own authority: a
+ * client trusts it by taking `cert` as one.
+ */
+export const selfSigned = (hosts: ReadonlyArray<string> = []): Certificate => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
   const serial = randomBytes(16)
   // Positive, and not of zero length.
@@ -68,10 +89,7 @@ export const selfSigned = (): Certificate => {
         extension(
           "551d11",
           false,
-          sequence(
-            ...dnsNames.map((dns) => der(0x82, Buffer.from(dns, "ascii"))),
-            ...addresses.map((address) => der(0x87, address))
-          )
+          sequence(...Array.from(new Set([...always, ...hosts])).flatMap(altName))
         )
       )
     )

@@ -118,6 +118,14 @@ describe("transports", () => {
     assert.strictEqual(parsed.checkHost("contoso.servicebus.windows.net"), "*.servicebus.windows.net")
     assert.strictEqual(parsed.checkIP("127.0.0.1"), "127.0.0.1")
     assert.isUndefined(parsed.checkHost("example.com"))
+    const more = new X509Certificate(
+      selfSigned(["example.com", "10.1.2.3", "fe80::1:0:2", "fe80::1%eth0", "", "a b"]).cert
+    )
+    assert.strictEqual(more.checkHost("example.com"), "example.com")
+    assert.strictEqual(more.checkIP("10.1.2.3"), "10.1.2.3")
+    assert.strictEqual(more.checkIP("fe80::1:0:2"), "fe80::1:0:2")
+    assert.strictEqual(more.checkIP("::1"), "::1")
+    assert.strictEqual(more.checkHost("localhost"), "localhost")
     assert.isTrue(parsed.ca)
     assert.notStrictEqual(new X509Certificate(selfSigned().cert).serialNumber, parsed.serialNumber)
   })

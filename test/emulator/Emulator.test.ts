@@ -1,0 +1,71 @@
+/** How a broker is made: its key, its certificate, and what it says that clients dial. */
+import { Cause, Effect, Exit, Layer, Redacted } from "effect"
+import { ConnectionString, ServiceBusSender } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import { X509Certificate } from "node:crypto"
+import { networkInterfaces } from "node:os"
+import { inspect } from "node:util"
+import { failsWith } from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
+
+const entities = [Emulator.entity("orders")]
+const key = "a fixed+key="
+const send = Effect.scoped(
+  Effect.flatMap(ServiceBusSender.make("orders"), (sender) => sender.send({ body: new Uint8Array(1) }))
+)
+
+describe("a key of one's own", () => {
+  it.effect("is that of the root policy, of a broker in memory too", () =>
+    Effect.gen(function*() {
+      const { connectionString } = yield* Emulator.Emulator
+      assert.include(
+        Redacted.value(connectionString),
+        `SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=${key}`
+      )
+      yield* send
+    }).pipe(Effect.provide(Emulator.layer({ entities, key: Redacted.make(key) }))))
+
+  it.effect("that a connection string cannot hold is refused, and is in no error", () =>
+    Effect.gen(function*() {
+      const wrong = ["", "sec;ret", " secret", "secret\n", "secret".repeat(50), "secret\uD800"]
+      for (const each of [...wrong.map((text) => Redacted.make(text)), "secret" as never, Redacted.make(5) as never]) {
+        const exit = yield* Effect.exit(Effect.scoped(Layer.build(Emulator.layer({ entities, key: each }))))
+        assert.isTrue(Exit.isFailure(exit))
+        const cause = Exit.isFailure(exit) ? exit.cause : Cause.empty
+        assert.include(String(Cause.squash(cause)), "key must be a Redacted")
+        assert.notInclude(inspect(cause, { depth: 9 }) + Cause.pretty(cause), "sec")
+      }
+    }))
+})
+
+describe("a broker on ports", () => {
+  const hosts = Object.values(networkInterfaces()).flat().some((each) => each?.address === "::1")
+    ? ["0.0.0.0", "::", "::1"]
+    : ["0.0.0.0"]
+  for (const host of hosts) {
+    it.live(`that listens on ${host} names what can be dialled, in its certificate too`, () =>
+      Effect.gen(function*() {
+        const { certificate, connectionString } = yield* Emulator.Emulator
+        const dialled = (yield* ConnectionString.parse(connectionString)).host
+        assert.strictEqual(dialled, host === "::1" ? "::1" : "localhost")
+        yield* send
+        yield* Effect.provide(send, Emulator.layerClientOver("tls"))
+        const parsed = new X509Certificate(certificate!)
+        assert.strictEqual(parsed.checkHost("host.docker.internal"), "host.docker.internal")
+      }).pipe(
+        Effect.provide(Emulator.layerClient.pipe(
+          Layer.provideMerge(Emulator.layerServer({ entities, host, tlsPort: 0 }))
+        ))
+      ))
+  }
+
+  it.live("with a certificate that is none is refused", () =>
+    Effect.gen(function*() {
+      for (const certificate of [{ cert: "no", key: "no" }, {}, 5]) {
+        const error = yield* failsWith("EmulatorError")(Effect.scoped(
+          Layer.build(Emulator.layerServer({ entities, tlsPort: 0, certificate: certificate as never }))
+        ))
+        assert.match(error.problem, /^the certificate and its key are not usable/)
+      }
+    }))
+})

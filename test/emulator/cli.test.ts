@@ -1,0 +1,300 @@
+/** The command as it is run: a process of its own, dialled as it says, with every flag of its help. */
+import { ServiceBusClient as Official, type ServiceBusClientOptions } from "@azure/service-bus"
+import { Duration, Effect, Redacted, type Scope } from "effect"
+import {
+  ServiceBusBody,
+  ServiceBusClient,
+  ServiceBusEntity,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  ServiceBusSession
+} from "effect-service-bus"
+import { type ChildProcess, spawn } from "node:child_process"
+import { X509Certificate } from "node:crypto"
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import * as net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as tls from "node:tls"
+import { WebSocket } from "ws"
+import { selfSigned } from "../../src/emulator/security/Certificate.ts"
+import { root } from "../support/codeBlocks.ts"
+import * as OptionTables from "../support/optionTables.ts"
+import { assert, describe, it } from "../support/vitest.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "service-bus-command-"))
+const certificate = selfSigned()
+const files = { cert: join(folder, "cert.pem"), key: join(folder, "key.pem"), written: join(folder, "written.pem") }
+writeFileSync(files.cert, certificate.cert)
+writeFileSync(files.key, certificate.key)
+// The official client has no option for an authority: it trusts what the process trusts.
+tls.setDefaultCACertificates([...tls.getCACertificates("default"), certificate.cert])
+
+const key = "a+key/of=our own"
+
+/** What is served by the tests below. Between them they have every flag of the help. */
+const commands = {
+  everything: [
+    ...["--queue", "orders", "--session-queue", "carts", "--topic", "prices", "--topic", "News"],
+    ...["--subscription", "news/all", "--session-subscription", "news/carts"],
+    ...["--port", "0", "--tls-port", "0", "--websocket-port", "0", "--host", "0.0.0.0", "--key", key],
+    ...["--cert", files.cert, "--cert-key", files.key, "--lock-duration", "150", "--max-delivery-count", "2"]
+  ],
+  limits: [
+    ...["--queue", "orders", "--port", "0", "--tls-port", "0", "--write-cert", files.written],
+    ...["--max-connections", "1", "--max-handshakes", "2"]
+  ],
+  defaults: ["--topic", "prices", "--port", "0", "--websocket-port", "0"]
+} as const
+
+interface Running {
+  readonly child: ChildProcess
+  /** Completes when it has printed so, or ended. */
+  readonly has: (text: string) => Effect.Effect<void>
+  readonly printed: () => string
+  readonly complaints: () => string
+  /** With what it ended: an exit code, or the signal that nothing of ours took. */
+  readonly ended: Effect.Effect<number | NodeJS.Signals>
+}
+
+const run = (...args: ReadonlyArray<string>): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(process.execPath, ["src/emulator/cli.ts", ...args], {
+        cwd: root,
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+      let stdout = ""
+      let stderr = ""
+      let end: number | NodeJS.Signals | undefined
+      child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+      child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
+      child.on("close", (code, signal) => {
+        end = code ?? signal!
+      })
+      const on = <A>(fact: () => A | undefined) =>
+        Effect.callback<A>((resume) => {
+          const look = () => {
+            const found = fact()
+            if (found !== undefined) resume(Effect.succeed(found))
+          }
+          child.stdout.on("data", look)
+          child.on("close", look)
+          look()
+        })
+      return {
+        child,
+        has: (text: string) => Effect.asVoid(on(() => stdout.includes(text) || end !== undefined ? true : undefined)),
+        printed: () => stdout,
+        complaints: () => stderr,
+        ended: on(() => end)
+      }
+    }),
+    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+
+/** Serves, and gives the connection strings that are printed, by what they are over. */
+const serve = (name: keyof typeof commands) =>
+  Effect.gen(function*() {
+    const running = yield* run("emulator", ...commands[name])
+    yield* running.has("SERVICE_BUS_CONNECTION_STR")
+    assert.strictEqual(running.complaints(), "")
+    const strings = new Map(
+      Array.from(
+        running.printed().matchAll(/^SERVICE_BUS_CONNECTION_STR="(.*)"(?: # over (.*))?$/gm),
+        ([, text, over]) => [over ?? "TCP", text!]
+      )
+    )
+    return { ...running, strings }
+  })
+
+/** Sends and receives by our client. */
+const ours = <A, E>(
+  text: string,
+  use: Effect.Effect<A, E, ServiceBusClient.ServiceBusClient | Scope.Scope>,
+  options: ServiceBusClient.CommonOptions = {}
+) =>
+  Effect.scoped(use).pipe(
+    Effect.provide(
+      ServiceBusClient.layerConnectionString(Redacted.make(text), { retry: { maxRetries: 0 }, ...options })
+    )
+  )
+
+const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text, sessions: true })
+const AllNews = ServiceBusEntity.subscription(ServiceBusEntity.topic("news", { body: ServiceBusBody.text }), "all")
+const CartNews = ServiceBusEntity.subscription(News, "carts", { sessions: true })
+const Prices = ServiceBusEntity.topic("prices", { body: ServiceBusBody.text })
+
+const roundTrip = (body: string) =>
+  Effect.gen(function*() {
+    const sender = yield* ServiceBusSender.make(Orders)
+    yield* sender.send({ body })
+    const receiver = yield* ServiceBusReceiver.make(Orders)
+    const [message] = yield* receiver.receive()
+    yield* receiver.complete(message!)
+    return message!.body
+  })
+
+const official = (text: string, options: ServiceBusClientOptions = {}) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new Official(text, { retryOptions: { maxRetries: 0 }, ...options })),
+    (client) =>
+      Effect.promise(async () => {
+        await client.createSender("orders").sendMessages({ body: "theirs" })
+        const receiver = client.createReceiver("orders")
+        const [message] = await receiver.receiveMessages(1)
+        await receiver.completeMessage(message!)
+        return message!.body as string
+      }),
+    (client) => Effect.promise(() => client.close())
+  )
+
+describe("the command", () => {
+  it.live("its help names the flags that are tried here, which are those that it takes", () =>
+    Effect.gen(function*() {
+      const { complaints, ended, printed } = yield* run("--help")
+      assert.strictEqual(yield* ended, 0)
+      assert.strictEqual(complaints(), "")
+      const named = new Set(printed().match(/--[\w-]+/g))
+      const tried = new Set(["--help", ...Object.values(commands).flat().filter((arg) => arg.startsWith("--"))])
+      assert.deepStrictEqual([...named].toSorted(), [...tried].toSorted())
+      assert.deepStrictEqual([...named].toSorted(), [...OptionTables.declared().get("cli")!.keys()].toSorted())
+    }))
+
+  it.live("serves what it is told, and what it prints is dialled by both clients over every transport", () =>
+    Effect.gen(function*() {
+      const { child, complaints, ended, printed, strings } = yield* serve("everything")
+      assert.match(
+        printed(),
+        /^Listening on 0\.0\.0\.0:\d+ with orders, carts, prices, news, news\/all, news\/carts\nListening on 0\.0\.0\.0:\d+ over TLS\n/
+      )
+      assert.notInclude(printed(), "BEGIN CERTIFICATE", "a certificate that was given is known")
+      assert.include(printed(), "host.docker.internal")
+      assert.deepStrictEqual([...strings.keys()], ["TCP", "TLS", "WebSocket and TLS"])
+      for (const [over, text] of strings) {
+        assert.match(text, /^Endpoint=sb:\/\/localhost:\d+\/;/)
+        assert.include(text, `;SharedAccessKey=${key}`)
+        const secured = over === "TCP" ? {} : { ca: certificate.cert }
+        const isWebSocket = over === "WebSocket and TLS"
+        assert.strictEqual(
+          yield* ours(
+            text,
+            roundTrip(over),
+            isWebSocket ? { ...secured, transport: "amqpWebSockets" } : secured
+          ),
+          over
+        )
+        assert.strictEqual(
+          yield* official(text, isWebSocket ? { webSocketOptions: { webSocket: WebSocket as never } } : {}),
+          "theirs"
+        )
+      }
+      const left = yield* ours(
+        strings.get("TCP")!,
+        Effect.gen(function*() {
+          const prices = yield* ServiceBusSender.make(Prices)
+          yield* prices.send({ body: "no subscription" })
+          const news = yield* ServiceBusSender.make(News)
+          yield* news.send({ body: "copied", sessionId: "ada" })
+          const carts = yield* ServiceBusSender.make(Carts)
+          yield* carts.send({ body: "chairs", sessionId: "ada" })
+          yield* ServiceBusSession.use(Carts, "ada", (session) => session.receive())
+          yield* ServiceBusSession.use(CartNews, "ada", (session) => session.receive())
+          const receiver = yield* ServiceBusReceiver.make(AllNews)
+          const [first] = yield* receiver.receive()
+          const lock = first!.lockedUntil!.epochMilliseconds - Date.now()
+          assert.isTrue(lock > 100_000 && lock <= Duration.toMillis("150 seconds"), String(lock))
+          yield* receiver.abandon(first!)
+          const [second] = yield* receiver.receive()
+          yield* receiver.abandon(second!)
+          const letters = yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(AllNews))
+          const [letter] = yield* letters.receive()
+          // A client is connected while it is told to stop.
+          child.kill("SIGINT")
+          return [letter!.body, letter!.deadLetterReason, yield* ended]
+        })
+      )
+      assert.deepStrictEqual(left, ["copied", "MaxDeliveryCountExceeded", 0])
+      assert.strictEqual(complaints(), "")
+    }))
+
+  it.live("keeps to its limits, and writes the certificate that it signs", () =>
+    Effect.gen(function*() {
+      const { child, ended, printed, strings } = yield* serve("limits")
+      assert.include(printed(), `NODE_EXTRA_CA_CERTS=${files.written}`)
+      assert.notInclude(printed(), "BEGIN CERTIFICATE")
+      const ca = readFileSync(files.written, "utf8")
+      const tlsString = strings.get("TLS")!
+      const port = Number(/localhost:(\d+)|127\.0\.0\.1:(\d+)/.exec(strings.get("TCP")!)![2])
+      const sockets = yield* Effect.acquireRelease(
+        Effect.sync(() => [0, 1, 2].map(() => net.connect(port, "127.0.0.1").on("error", () => {}).resume())),
+        (sockets) => Effect.sync(() => sockets.forEach((socket) => socket.destroy()))
+      )
+      yield* Effect.callback<void>((resume) => {
+        for (const socket of sockets) socket.on("close", () => resume(Effect.void))
+      })
+      assert.strictEqual(sockets.filter((socket) => socket.closed).length, 1, "handshakes")
+      for (const socket of sockets) socket.destroy()
+      const refused = yield* ours(
+        tlsString,
+        Effect.gen(function*() {
+          assert.strictEqual(yield* roundTrip("only"), "only")
+          return yield* Effect.flip(ours(tlsString, ServiceBusReceiver.make(Orders), { ca }))
+        }),
+        { ca, retry: { maxRetries: 5, delay: 10 } }
+      )
+      assert.deepInclude(refused, { condition: "amqp:resource-limit-exceeded" })
+      // The second one finds it about to end, and ends it where it is not.
+      child.kill("SIGTERM")
+      child.kill("SIGTERM")
+      assert.include([0, "SIGTERM"], yield* ended)
+    }))
+
+  it.live("by default listens on loopback with a random key, prints its certificate, and ends by SIGTERM", () =>
+    Effect.gen(function*() {
+      const { child, ended, printed, strings } = yield* serve("defaults")
+      assert.match(printed(), /^Listening on 127\.0\.0\.1:\d+ with prices\n/)
+      assert.match(strings.get("TCP")!, /^Endpoint=sb:\/\/127\.0\.0\.1:\d+\/;.*;UseDevelopmentEmulator=true$/)
+      assert.match(strings.get("TCP")!, /SharedAccessKey=[\w+/]{43}=/)
+      const text = strings.get("WebSocket and TLS")!
+      assert.notInclude(text, "UseDevelopmentEmulator")
+      const [ca] = /-----BEGIN[^]*CERTIFICATE-----/.exec(printed())!
+      assert.strictEqual(new X509Certificate(ca).checkIP("127.0.0.1"), "127.0.0.1")
+      yield* ours(text, ServiceBusSender.make(Prices), { ca, transport: "amqpWebSockets" })
+      child.kill("SIGTERM")
+      assert.strictEqual(yield* ended, 0)
+    }))
+
+  it.live("refuses what is wrong in one line, and fails", () =>
+    Effect.gen(function*() {
+      const busy = yield* Effect.acquireRelease(
+        Effect.callback<net.Server>((resume) => {
+          const server = net.createServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = busy.address() as net.AddressInfo
+      const queue = ["emulator", "--queue", "orders"]
+      const secured = [...queue, "--port", "0", "--tls-port", "0"]
+      const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: RegExp]> = [
+        [[], /: give the command "emulator"; see --help/],
+        [[...queue, "--nope"], /: Unknown option '--nope'; see --help/],
+        [[...queue, "--subscription", "news/"], /: a subscription needs a name/],
+        [[...secured, "--cert", files.key, "--cert-key", files.cert], /: the certificate and its key are not usable/],
+        [[...secured, "--write-cert", join(folder, "no/cert.pem")], /: --write-cert: ".*cert.pem" cannot be written/],
+        [[...queue, "--port", String(port)], /: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/],
+        [[...queue, "--port", "0", "--tls-port", String(port)], /: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/]
+      ]
+      yield* Effect.forEach(wrong, ([args, problem]) =>
+        Effect.scoped(Effect.gen(function*() {
+          const { complaints, ended, printed } = yield* run(...args)
+          const code = yield* ended
+          assert.match(complaints(), problem, args.join(" "))
+          assert.match(complaints(), /^effect-service-bus: [^\n]+\n$/, args.join(" "))
+          assert.strictEqual(code, 1, args.join(" "))
+          assert.strictEqual(printed(), "", args.join(" "))
+        })), { concurrency: 2, discard: true })
+    }))
+})
