@@ -1,5 +1,7 @@
 /**
- * The dead letters of a queue or subscription: to look at them, to count them, to delete them, and to send them again.
+ * The dead letters of a queue or subscription: to look at them, to count them, to delete them, and to send them again. The
+ * entity is given as a contract, or by its plain name (`orders`, `news/Subscriptions/sport`), whose letters have bytes for
+ * bodies: so does what no contract can decode.
  *
  * Looking, counting and deleting are requests: no link is attached and nothing is locked. Replaying receives each letter
  * under a lock, sends a copy, and completes the letter once the copy is accepted: at-least-once, and effectively once on an
@@ -119,7 +121,9 @@ export interface ReplayOptions<in out A> extends Which {
  */
 export interface MapOption<in out A, out M> {
   /**
-   * The message to send. By default `ServiceBusMessage.fromReceived`, whose retries (`Settlement.retryAfter`) count anew.
+   * The message to send. By default one that says the same, as `ServiceBusMessage.fromReceived` makes it, whose retries
+   * (`Settlement.retryAfter`) count anew; its body is the one that came, unchanged, where the target's contract has the same
+   * codec, and is encoded by the target's codec elsewhere.
    *
    * Where it has no message id, or the letter's own, it gets one that is derived from the letter's id, its sequence number
    * and its entity. The letter's own would have an entity with duplicate detection drop the copy, if it saw the original
@@ -129,12 +133,40 @@ export interface MapOption<in out A, out M> {
 }
 
 /**
- * `map` where the target takes other bodies than those of the letters; optional where it takes the same.
+ * `map` where the target does not take the letters as they are, because of their bodies or because they name no session;
+ * optional where it does.
  *
  * @category models
  * @since 0.1.0
  */
-export type Mapping<A, In, M> = [A] extends [In] ? Partial<MapOption<A, M>> : MapOption<A, M>
+export type Mapping<E extends Entity, T extends Target> = [CopyOf<E>] extends [ServiceBusEntity.MessageTo<T>]
+  ? Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>>>
+  : MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>>
+
+/** @inline */
+type CopyOf<E extends Entity> = E extends ServiceBusEntity.SessionReceivable<infer A, unknown, never> ?
+  SessionMessage<A>
+  : OutgoingMessage<ServiceBusEntity.BodyOf<E>>
+
+/**
+ * What has dead letters: a queue or subscription, as a contract or by its plain name. A value that may be one of several
+ * contracts has letters with the bodies of all of them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Entity = string | ServiceBusEntity.WithSubQueues<unknown>
+
+/**
+ * What letters are sent to: a queue or topic, as a contract or by its plain name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Target =
+  | string
+  | ServiceBusEntity.Sendable<unknown, never>
+  | ServiceBusEntity.SessionSendable<unknown, never>
 
 /**
  * A letter that stays because its body does not decode, or because its copy can never be sent.
@@ -188,14 +220,20 @@ export interface ReplayReport {
  * @category streams
  * @since 0.1.0
  */
-export const browse = <A>(
-  entity: ServiceBusEntity.WithSubQueues<A>,
+export const browse = <E extends Entity>(
+  entity: E,
   options?: BrowseOptions
-): Stream.Stream<PeekedMessage<A>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
+): Stream.Stream<
+  PeekedMessage<ServiceBusEntity.BodyOf<E>>,
+  PeekError | MessageDecodeError,
+  ServiceBusClient.ServiceBusClient
+> =>
   Stream.unwrap(Effect.map(
     Effect.fromResult(readOptions(undefined, options)),
-    (options) =>
-      looking(lettersOf(entity, options), options, ServiceBusEntity.contractOf(entity).body as typeof entity.body)
+    (options) => {
+      const letters = lettersOf(entity, options)
+      return looking(letters, options, letters.body)
+    }
   ))
 
 /**
@@ -221,7 +259,7 @@ export const browse = <A>(
  * @since 0.1.0
  */
 export const browseRaw = (
-  entity: ServiceBusEntity.WithSubQueues<unknown>,
+  entity: Entity,
   options?: BrowseRawOptions
 ): Stream.Stream<PeekedMessage<undefined>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.map(
@@ -251,7 +289,7 @@ export const browseRaw = (
  * @since 0.1.0
  */
 export const counts = (
-  entity: ServiceBusEntity.WithSubQueues<unknown>
+  entity: Entity
 ): Effect.Effect<Counts, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Effect.gen(function*() {
     const states = { active: 0, deferred: 0, scheduled: 0 }
@@ -291,7 +329,7 @@ export const counts = (
  * @since 0.1.0
  */
 export const purge: (
-  entity: ServiceBusEntity.WithSubQueues<unknown>,
+  entity: Entity,
   options?: PurgeOptions
 ) => Effect.Effect<number, DeleteMessagesError, ServiceBusClient.ServiceBusClient> = Effect.fnUntraced(
   function*(entity, input) {
@@ -319,6 +357,12 @@ export const purge: (
  * `failed`), are kept locked, in memory, until it ends, and are then given back. What is deferred, or locked elsewhere for
  * longer than 5 seconds once nothing else is left, is not waited for.
  *
+ * Without `map` a copy has the body that came, byte for byte, as long as the target's contract has the codec of the letters:
+ * what a schema does not know is kept. A letter whose body its contract does not decode is in `failed`, so that it is not
+ * sent to consumers that cannot read it either. To replay such letters as they are, give the entity by its name: bodies are
+ * bytes then, which are not decoded. A contract of `ServiceBusBody.sections` does the same for bodies that are AMQP values or
+ * sequences.
+ *
  * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
  * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of
  * connecting, sending and settling once the client's `retry` gives up; with MessageDecodeError where a message is none.
@@ -337,42 +381,29 @@ export const purge: (
  *   filter: (letter) => letter.deadLetterReason === "CardDeclined",
  *   rate: 50
  * }).pipe(Effect.tap(({ failed, replayed }) => Effect.log(`${replayed} sent again, ${failed.length} stay`)))
+ *
+ * // The consumers decode them by now: what the client dead-lettered is sent again as it is.
+ * export const undecodable = ServiceBusDeadLetters.replay("orders", {
+ *   filter: (letter) => letter.deadLetterReason === "MessageDecodeError"
+ * })
  * ```
  *
  * @category operations
  * @since 0.1.0
  */
 export const replay: {
-  <A, In>(
-    entity: ServiceBusEntity.SessionQueue<A, In, unknown, never>,
-    options?: ReplayOptions<A> & { readonly to?: undefined } & Mapping<A, In, SessionMessage<In>>
+  <E extends Exclude<Entity, ServiceBusEntity.Subscription<unknown> | SessionSubscription>>(
+    entity: E,
+    options?:
+      & ReplayOptions<ServiceBusEntity.BodyOf<E>>
+      & { readonly to?: undefined }
+      & Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<E>>>
   ): Replay
-  <A, In>(
-    entity: ServiceBusEntity.Queue<A, In>,
-    options?: ReplayOptions<A> & { readonly to?: undefined } & Mapping<A, In, OutgoingMessage<In>>
+  <E extends Entity, T extends Target>(
+    entity: E,
+    options: ReplayOptions<ServiceBusEntity.BodyOf<E>> & { readonly to: T } & Mapping<E, T>
   ): Replay
-  <A, B, In>(
-    entity: ServiceBusEntity.SessionReceivable<A, unknown, never>,
-    options:
-      & ReplayOptions<A>
-      & { readonly to: ServiceBusEntity.SessionSendable<B, In> }
-      & Mapping<A, In, SessionMessage<In>>
-  ): Replay
-  <A, B, In>(
-    entity: ServiceBusEntity.WithSubQueues<A>,
-    options:
-      & ReplayOptions<A>
-      & { readonly to: ServiceBusEntity.SessionSendable<B, In> }
-      & MapOption<A, SessionMessage<In>>
-  ): Replay
-  <A, B, In>(
-    entity: ServiceBusEntity.WithSubQueues<A>,
-    options:
-      & ReplayOptions<A>
-      & { readonly to: ServiceBusEntity.Sendable<B, In> }
-      & Mapping<A, In, OutgoingMessage<In>>
-  ): Replay
-} = <A, In>(entity: ServiceBusEntity.WithSubQueues<A>, options?: AnyReplayOptions<A, In>): Replay =>
+} = <E extends Entity>(entity: E, options?: AnyReplayOptions<ServiceBusEntity.BodyOf<E>>): Replay =>
   withOptions(undefined, options, (options) =>
     Effect.scoped(Effect.suspend(() =>
       DeadLetterReplay.replay({
@@ -390,20 +421,17 @@ export const replay: {
  */
 export type Replay = Effect.Effect<ReplayReport, ReplayError, ServiceBusClient.ServiceBusClient>
 
-interface AnyReplayOptions<A, In> extends ReplayOptions<A>, Partial<MapOption<A, OutgoingMessage<In>>> {
-  readonly to?: ServiceBusEntity.Sendable<unknown, In> | ServiceBusEntity.SessionSendable<unknown, In> | undefined
+interface AnyReplayOptions<in out A> extends ReplayOptions<A>, Partial<MapOption<A, OutgoingMessage<unknown>>> {
+  readonly to?: Target | undefined
 }
 
-const lettersOf = <A>(
-  entity: ServiceBusEntity.WithSubQueues<A>,
+type SessionSubscription = ServiceBusEntity.SessionSubscription<unknown, unknown, never>
+
+const lettersOf = <E extends Entity>(
+  entity: E,
   which: Which | undefined
-): ServiceBusEntity.SubQueue<A> => {
-  // What is no contract has a name that is refused.
-  const contract = ServiceBusEntity.contractOf(entity) as ServiceBusEntity.WithSubQueues<A>
-  return which?.transfer === true
-    ? ServiceBusEntity.transferDeadLetter(contract)
-    : ServiceBusEntity.deadLetter(contract)
-}
+): ServiceBusEntity.SubQueue<ServiceBusEntity.BodyOf<E>> =>
+  which?.transfer === true ? ServiceBusEntity.transferDeadLetter(entity) : ServiceBusEntity.deadLetter(entity)
 
 /** Requests to the node of an entity, on one connection: that of `kept`, or one that is kept for as long as the scope. */
 const requester = (

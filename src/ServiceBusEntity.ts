@@ -11,6 +11,7 @@
  */
 import * as Config from "effect/Config"
 import * as ServiceBusBody from "./ServiceBusBody.ts"
+import type { OutgoingMessage, SessionMessage } from "./ServiceBusMessage.ts"
 
 const TypeId = "~effect-service-bus/ServiceBusEntity"
 
@@ -169,6 +170,33 @@ export type Any =
   | SubQueue<unknown>
 
 /**
+ * The body of what is received from an entity, which is given by its name or as a contract: bytes by its name, and where it
+ * may be one of several contracts, the bodies of all of them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BodyOf<E extends string | Any> = E extends string ? Uint8Array
+  : E extends Contract<infer A, never> ? A
+  : never
+
+/**
+ * The message that can be sent to an entity, which is given by its name or as a contract; where it may be one of several
+ * contracts, a message that all of them take.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type MessageTo<E extends string | Any> = SenderOf<E> extends (message: infer M) => void ? M : never
+
+/** @inline */
+type SenderOf<E extends string | Any> = E extends string ? (message: OutgoingMessage<Uint8Array>) => void
+  : E extends SessionQueue<unknown, infer In, unknown, never> | SessionTopic<unknown, infer In>
+    ? (message: SessionMessage<In>) => void
+  : E extends Queue<unknown, infer In> | Topic<unknown, infer In> ? (message: OutgoingMessage<In>) => void
+  : never
+
+/**
  * A queue. `sessions: true` says that the entity requires sessions; `sessionState` is how the state of a session is
  * encoded, bytes by default.
  *
@@ -262,8 +290,8 @@ export const subscription: {
 } = makeSubscription
 
 /**
- * The dead-letter sub-queue of a queue or subscription: messages that could not be delivered, that expired, or that a
- * handler rejected.
+ * The dead-letter sub-queue of a queue or subscription, given as a contract or as a plain name (a body of bytes): messages
+ * that could not be delivered, that expired, or that a handler rejected.
  *
  * @example
  * ```ts
@@ -281,10 +309,12 @@ export const subscription: {
  * @category constructors
  * @since 0.1.0
  */
-export const deadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> => subQueue(entity, "$DeadLetterQueue")
+export const deadLetter = <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>> =>
+  subQueue(entity, "$DeadLetterQueue")
 
 /**
- * The transfer dead-letter sub-queue: messages that could not be forwarded to another entity.
+ * The transfer dead-letter sub-queue of a queue or subscription, given as a contract or as a plain name (a body of bytes):
+ * messages that could not be forwarded to another entity.
  *
  * @example
  * ```ts
@@ -298,16 +328,20 @@ export const deadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> => subQueue
  * @category constructors
  * @since 0.1.0
  */
-export const transferDeadLetter = <A>(entity: WithSubQueues<A>): SubQueue<A> =>
+export const transferDeadLetter = <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>> =>
   subQueue(entity, "$Transfer/$DeadLetterQueue")
 
-const subQueue = <A>(entity: WithSubQueues<A>, name: string): SubQueue<A> => ({
-  [TypeId]: TypeId,
-  _tag: "SubQueue",
-  of: entity?.path,
-  path: `${entity?.path}/${name}`,
-  body: entity?.body
-})
+const subQueue = <E extends string | WithSubQueues<unknown>>(entity: E, name: string): SubQueue<BodyOf<E>> => {
+  // What is no contract has a name that is refused.
+  const { body, path } = contractOf(entity)
+  return {
+    [TypeId]: TypeId,
+    _tag: "SubQueue",
+    of: path,
+    path: `${path}/${name}`,
+    body: body as SubQueue<BodyOf<E>>["body"]
+  }
+}
 
 /**
  * The name of a queue from configuration, by the variable of the official samples: `SERVICE_BUS_QUEUE_NAME`.

@@ -61,6 +61,27 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.lengthOf(yield* receiver.receive({ max: 5 }), 2)
       }))
 
+    test("a plain name stands for its entity, with bodies of bytes", () =>
+      Effect.gen(function*() {
+        yield* bury(texts(2))
+        const letters = yield* Stream.runCollect(ServiceBusDeadLetters.browse("texts"))
+        assert.deepStrictEqual(letters.map(({ body }) => Buffer.from(body).toString()), ["body 0", "body 1"])
+        assert.deepStrictEqual(
+          idsOf(yield* Stream.runCollect(ServiceBusDeadLetters.browseRaw("texts"))),
+          ["0", "1"]
+        )
+        assert.strictEqual((yield* ServiceBusDeadLetters.counts("texts")).deadLetters, 2)
+        const receiver = yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter("texts"))
+        yield* receiver.completeAll(yield* receiver.receive())
+        yield* passing(Effect.sleep("10 millis"))
+        assert.strictEqual(yield* ServiceBusDeadLetters.purge("texts"), 1)
+        for (const name of ["", "a//b", "texts/$DeadLetterQueue"]) {
+          const error = yield* ServiceBusDeadLetters.counts(name).pipe(failsWith("InvalidOptionError"))
+          assert.strictEqual(error.option, "entity")
+        }
+        yield* ServiceBusDeadLetters.counts("missing").pipe(failsWith("MessagingEntityNotFoundError"))
+      }))
+
     test("attaches no link to look, count or purge", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

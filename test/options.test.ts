@@ -406,6 +406,8 @@ describe("values of every wrong kind", () => {
           (value) => ServiceBusDeadLetters.purge(Texts, value)
         ],
         replay: [nonsense, (value) => ServiceBusDeadLetters.replay(value)],
+        "replay to": [nonsense, (value) => ServiceBusDeadLetters.replay("texts", { to: value })],
+        deadLetter: [nonsense, (value) => ServiceBusReceiver.make(ServiceBusEntity.deadLetter(value))],
         "replay with options": [
           [...nonsense, ...replaying],
           (value) => ServiceBusDeadLetters.replay(Texts, value)

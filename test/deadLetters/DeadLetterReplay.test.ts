@@ -1,8 +1,13 @@
 /** Dead letters sent again: which, where to, once each, and what is left where it fails on the way. */
 import {
+  AmqpAnnotatedMessage,
+  AmqpValue,
+  ServiceBusBody,
   ServiceBusDeadLetters,
+  ServiceBusEntity,
   ServiceBusMessage,
   ServiceBusReceiver,
+  ServiceBusSender,
   ServiceBusSession,
   Settlement
 } from "effect-service-bus"
@@ -12,6 +17,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
+import { inspect } from "node:util"
 import { Alpha, Beta, bury, buryAll, DeadTexts, News, numbered, originals } from "../support/deadLetterEntities.ts"
 import {
   both,
@@ -20,6 +26,7 @@ import {
   type LayerFor,
   type Name,
   once,
+  OrderBytes,
   Orders,
   OrderTexts,
   passing,
@@ -292,6 +299,116 @@ const suite = (name: Name, layerFor: LayerFor) =>
           (yield* emulator.deadLetters(Orders)).map(({ sequenceNumber }) => sequenceNumber),
           [1n, 3n, 4n]
         )
+      }))
+
+    test("letters that no contract decodes are replayed by the name of their queue, byte for byte", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const bodies = [Buffer.from("no JSON"), Buffer.from([0xff, 0x00, 0xfe]), Buffer.alloc(0), Buffer.from("{}")]
+        const sender = yield* ServiceBusSender.make("orders")
+        yield* sender.sendAll(bodies.map((body, i) => ({ body, messageId: String(i), subject: "s" })))
+        const receiver = yield* ServiceBusReceiver.make(Orders)
+        const reading = yield* start(Stream.runDrain(receiver.messages))
+        yield* until(Effect.map(emulator.counters(Orders), ({ deadLettered }) => deadLettered === 4))
+        yield* Fiber.interrupt(reading)
+        const refused = yield* ServiceBusDeadLetters.replay(Orders)
+        assert.deepStrictEqual(refused.failed.map(({ error }) => error._tag), bodies.map(() => "MessageDecodeError"))
+        const report = yield* ServiceBusDeadLetters.replay("orders", {
+          filter: ({ body, deadLetterReason }) => deadLetterReason === "MessageDecodeError" && body.length !== 2
+        })
+        assert.deepStrictEqual(report, { replayed: 3, skipped: 1, failed: [] })
+        const copies = yield* emulator.messages(OrderBytes)
+        assert.deepStrictEqual(copies.map(({ body }) => Buffer.from(body)), bodies.slice(0, 3))
+        assert.deepStrictEqual(originals(copies), ["0", "1", "2"])
+        for (const { contentType, deadLetterReason, subject } of copies) {
+          assert.deepStrictEqual([contentType, deadLetterReason, subject], [undefined, undefined, "s"])
+        }
+      }))
+
+    test("bodies of every kind are replayed with their exact types by a contract of sections", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const bodies: ReadonlyArray<ServiceBusBody.Sections> = [
+          { kind: "value", value: AmqpValue.typed("long", 5n) },
+          { kind: "value", value: { a: AmqpValue.typed("ubyte", 1), b: [null, true] } },
+          { kind: "sequence", sequences: [[AmqpValue.typed("float", 0.5)], ["x"]] },
+          { kind: "data", data: [Buffer.from("a"), Buffer.from("b")] },
+          { kind: "empty" }
+        ]
+        const Sections = ServiceBusEntity.queue("orders", { body: ServiceBusBody.sections })
+        const sender = yield* ServiceBusSender.make(Sections)
+        yield* sender.sendAnnotated(bodies.map((body) => ({ body })))
+        const exact = () =>
+          Effect.map(
+            emulator.messages(Sections),
+            (messages) => messages.map((message) => AmqpAnnotatedMessage.fromReceived(message).body)
+          )
+        const before = yield* exact()
+        assert.lengthOf(before, bodies.length)
+        yield* buryAll(Sections, bodies.length)
+        // Neither text nor bytes say what an AMQP value is.
+        assert.lengthOf((yield* ServiceBusDeadLetters.replay("orders", { max: 1 })).failed, 3)
+        yield* buryAll(Sections, 1)
+        assert.deepInclude(yield* ServiceBusDeadLetters.replay(Sections), { replayed: bodies.length, failed: [] })
+        const key = (body: unknown) => inspect(body, { depth: 9 })
+        assert.deepStrictEqual((yield* exact()).map(key).toSorted(), before.map(key).toSorted())
+      }))
+
+    test("a body that decodes is replayed as it came: what its schema does not know is kept", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const body = "{ \"total\": 1.0, \"id\": \"a\", \"note\": \"from a newer program\" }"
+        yield* emulator.send(OrderTexts, [{ body, contentType: "application/json; charset=utf-8" }, { body }])
+        yield* buryAll(OrderTexts, 2)
+        const filter = (letter: ServiceBusMessage.LockedMessage<{ readonly total: number }>) => letter.body.total === 1
+        assert.deepInclude(yield* ServiceBusDeadLetters.replay(Orders, { filter }), { replayed: 2 })
+        assert.deepStrictEqual(
+          (yield* emulator.messages(OrderTexts)).map((message) => [message.body, message.contentType]),
+          [[body, "application/json; charset=utf-8"], [body, "text/plain; charset=utf-8"]]
+        )
+      }))
+
+    test("letters of a subscription go back over its topic byte for byte, by contracts and by names", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const bodies = [Buffer.from([0xff]), Buffer.from("fine")]
+        const sender = yield* ServiceBusSender.make("news")
+        yield* sender.sendAll(bodies.map((body) => ({ body })))
+        const AlphaBytes = ServiceBusEntity.subscription(
+          ServiceBusEntity.topic("news", { body: ServiceBusBody.bytes }),
+          "alpha"
+        )
+        yield* buryAll(AlphaBytes, 2)
+        const typed = yield* ServiceBusDeadLetters.replay(Alpha, { to: News })
+        assert.deepStrictEqual([typed.replayed, typed.failed.length], [1, 1])
+        const address = "news/Subscriptions/alpha"
+        assert.deepInclude(yield* ServiceBusDeadLetters.counts(address), { active: 1, deadLetters: 1 })
+        for (const options of [undefined, { to: address }, { to: "news/subscriptions/beta" }]) {
+          const error = yield* ServiceBusDeadLetters.replay(address, options as { to: string }).pipe(
+            failsWith("InvalidOptionError")
+          )
+          assert.strictEqual(error.option, "to")
+        }
+        assert.deepInclude(yield* ServiceBusDeadLetters.replay(address, { to: "news" }), { replayed: 1 })
+        const arrived = (yield* emulator.messages(AlphaBytes)).map(({ body }) => Buffer.from(body))
+        assert.deepStrictEqual(arrived, bodies.toReversed())
+      }))
+
+    test("a value that may be one of several contracts is replayed as what it is", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* bury(texts(2))
+        yield* emulator.send(Orders, [{ body: { id: "a", total: 1 } }])
+        yield* buryAll(OrderTexts, 1)
+        const lengths: Array<number> = []
+        const either: ReadonlyArray<typeof Orders | typeof Texts> = [Orders, Texts]
+        for (const entity of either) {
+          const { replayed } = yield* ServiceBusDeadLetters.replay(entity, {
+            filter: ({ body }) => lengths.push(typeof body === "string" ? body.length : body.id.length) > 0
+          })
+          assert.strictEqual(replayed, entity === Texts ? 2 : 1)
+        }
+        assert.deepStrictEqual(lengths, [1, 6, 6])
       }))
 
     test("a batch that the broker refuses for its size is sent one by one", () =>

@@ -19,7 +19,7 @@ export const bury = (messages: Parameters<Emulator.Controls["send"]>[1], reason 
   })
 
 /** Dead-letters `n` messages of a queue or subscription. */
-export const buryAll = (entity: ServiceBusEntity.Receivable<string>, n: number, reason = "Broken") =>
+export const buryAll = (entity: ServiceBusEntity.Receivable<unknown>, n: number, reason = "Broken") =>
   Effect.scoped(Effect.gen(function*() {
     const receiver = yield* ServiceBusReceiver.make(entity)
     for (let left = n; left > 0;) {

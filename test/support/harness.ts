@@ -65,6 +65,8 @@ export const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.js
 export const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
 /** `texts` again, by the bytes of its bodies. */
 export const TextBytes = ServiceBusEntity.queue("texts", { body: ServiceBusBody.bytes })
+/** `orders` again, by the bytes of its bodies. */
+export const OrderBytes = ServiceBusEntity.queue("orders", { body: ServiceBusBody.bytes })
 /** `orders` again, by the text of its bodies. */
 export const OrderTexts = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
 

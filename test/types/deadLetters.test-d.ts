@@ -44,6 +44,50 @@ test("what has sub-queues has dead letters", () => {
   ServiceBusDeadLetters.counts(ServiceBusEntity.deadLetter(Orders))
 })
 
+test("a plain name has letters of bytes, and one of several contracts those of all", () => {
+  expectTypeOf(ServiceBusDeadLetters.browse("orders")).toEqualTypeOf<
+    Stream.Stream<
+      ServiceBusMessage.PeekedMessage<Uint8Array>,
+      ServiceBusError.PeekError | ServiceBusError.MessageDecodeError,
+      ServiceBusClient.ServiceBusClient
+    >
+  >()
+  const either = {} as typeof Orders | typeof Texts | typeof SessionAll
+  expectTypeOf(ServiceBusDeadLetters.browse(either)).toEqualTypeOf<
+    Stream.Stream<
+      ServiceBusMessage.PeekedMessage<Order | string>,
+      ServiceBusError.PeekError | ServiceBusError.MessageDecodeError,
+      ServiceBusClient.ServiceBusClient
+    >
+  >()
+  expectTypeOf(ServiceBusEntity.deadLetter("orders")).toEqualTypeOf<ServiceBusEntity.SubQueue<Uint8Array>>()
+  expectTypeOf(ServiceBusEntity.transferDeadLetter(Orders)).toEqualTypeOf<ServiceBusEntity.SubQueue<Order>>()
+  void ServiceBusDeadLetters.counts("orders")
+  void ServiceBusDeadLetters.purge(either)
+  void ServiceBusDeadLetters.browseRaw("orders")
+  ServiceBusDeadLetters.replay("orders", { filter: (letter) => letter.body.length > 0 })
+  ServiceBusDeadLetters.replay("orders", { map: (letter) => ({ body: letter.body.subarray(1) }) })
+  ServiceBusDeadLetters.replay("news/Subscriptions/sport", { to: "news" })
+  ServiceBusDeadLetters.replay(All, { to: "archive", map: (letter) => ({ body: new Uint8Array(letter.body.total) }) })
+  // @ts-expect-error other bodies need a map
+  ServiceBusDeadLetters.replay(All, { to: "archive" })
+  // @ts-expect-error bytes are no order
+  ServiceBusDeadLetters.replay("orders", { to: Orders })
+  // @ts-expect-error nor is what is made of them
+  ServiceBusDeadLetters.replay("orders", { map: () => ({ body: "text" }) })
+  const queue = {} as typeof Orders | typeof Texts
+  ServiceBusDeadLetters.replay(queue, {
+    filter: ({ body }) => typeof body === "string" || body.total > 0
+  })
+  ServiceBusDeadLetters.replay(either, { to: queue, map: (letter) => ({ body: letter.body as never }) })
+  // @ts-expect-error a text is not what both of them take
+  ServiceBusDeadLetters.replay(queue, { map: () => ({ body: "text" }) })
+  // @ts-expect-error one of them is a subscription
+  ServiceBusDeadLetters.replay(either)
+  // @ts-expect-error a topic is none of them
+  ServiceBusDeadLetters.browse({} as typeof Orders | typeof Events)
+})
+
 test("a replay to the queue itself", () => {
   expectTypeOf(ServiceBusDeadLetters.replay(Orders)).toEqualTypeOf<ServiceBusDeadLetters.Replay>()
   expectTypeOf(ServiceBusDeadLetters.replay(SessionOrders, { rate: 1, max: 2 })).toEqualTypeOf<

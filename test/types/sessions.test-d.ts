@@ -155,7 +155,7 @@ test("what does not read the state takes sessions and contracts of any, and unio
   const [queue] = [Carts, Bytes] as const
   const one: typeof Carts | typeof Bytes = queue
   expectTypeOf(ServiceBusDeadLetters.replay(one)).toEqualTypeOf<ServiceBusDeadLetters.Replay>()
-  expectTypeOf(ServiceBusDeadLetters.replay<string, string>(Carts)).toEqualTypeOf<ServiceBusDeadLetters.Replay>()
+  expectTypeOf(ServiceBusDeadLetters.replay<typeof Carts>(Carts)).toEqualTypeOf<ServiceBusDeadLetters.Replay>()
   type Either = typeof session | ServiceBusSession.ServiceBusSession<string>
   const work = Effect.succeed(1)
   const data = AutoLockRenewer.withLock(work, session)

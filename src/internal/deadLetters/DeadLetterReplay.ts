@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
+import * as ServiceBusBody from "../../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
@@ -75,6 +76,8 @@ interface Options<in A> {
   readonly letters: Iterable<bigint>
   readonly filter: ((message: LockedMessage<A>) => boolean) | undefined
   readonly map: ((message: LockedMessage<A>) => OutgoingMessage<unknown>) | undefined
+  /** Copies take the bodies of the letters as their sections, as they came. */
+  readonly isVerbatim: boolean
   /** Copies per second. */
   readonly rate: number | undefined
   readonly max: number
@@ -96,9 +99,13 @@ interface Letter {
   readonly kept: LockRenewal.KeptLock
 }
 
+/** Whether nothing can be sent to it: a plain name may be the address of a subscription. */
+const isSubscription = ({ _tag, path }: ServiceBusEntity.Any): boolean =>
+  _tag === "Subscription" || _tag === "SessionSubscription" || /\/subscriptions\/[^/]*$/i.test(path)
+
 /** The message that says the same as a letter; how often it was tried before does not count any more. */
-const copyWithoutRetries = (message: LockedMessage<unknown>): OutgoingMessage<unknown> => {
-  const { applicationProperties, ...copy } = fromReceived(message)
+const copyWithoutRetries = (message: LockedMessage<unknown>, body: unknown): OutgoingMessage<unknown> => {
+  const { applicationProperties, ...copy } = fromReceived(message, { body })
   const kept = Object.entries(applicationProperties ?? {}).filter(([key]) => !retryPropertyNames.has(key))
   return kept.length === 0 ? copy : { ...copy, applicationProperties: Object.fromEntries(kept) }
 }
@@ -136,14 +143,17 @@ export const replay = Effect.fnUntraced(function*<A, R>(
   const { filter, map, max = Infinity, rate } = options
   if (!isCallable(filter)) return yield* outOfRange(letters.path, "filter", "a function")
   if (!isCallable(map)) return yield* outOfRange(letters.path, "map", "a function")
-  if (to._tag === "Subscription" || to._tag === "SessionSubscription") {
+  if (isSubscription(to)) {
     return yield* outOfRange(letters.path, "to", "a queue or topic: nothing can be sent to a subscription")
   }
   if (!isLimit(max)) return yield* outOfRange(letters.path, "max", "an integer of 1 or more")
   if (rate !== undefined && !(typeof rate === "number" && rate > 0 && Number.isFinite(rate))) {
     return yield* outOfRange(letters.path, "rate", "a number of more than 0")
   }
-  const sender = yield* SenderState.make(to, yield* namespaceFor(to))
+  // Bodies of the same codec are not encoded again: that would drop what its schema does not know.
+  const isVerbatim = map === undefined && to.body === letters.body
+  const target = isVerbatim ? { ...to, body: ServiceBusBody.sections } : to
+  const sender = yield* SenderState.make(target, yield* namespaceFor(to))
   const namespace = yield* namespaceFor(letters)
   const requester = yield* ReceiverState.withoutLink(letters, yield* keepingManagementNode(namespace))
   const numbers: Array<bigint> = []
@@ -166,7 +176,7 @@ export const replay = Effect.fnUntraced(function*<A, R>(
   return yield* run(
     { state, receive: (max) => reader.receive<undefined>({ max, maxWait: patience }, undefined) },
     sendCopies(sender),
-    { filter, map, rate, max, letters: numbers }
+    { filter, map, isVerbatim, rate, max, letters: numbers }
   )
 })
 
@@ -175,7 +185,7 @@ const run = Effect.fnUntraced(function*<A>(
   send: Send,
   options: Options<A>
 ): Effect.fn.Return<Report, AttachError> {
-  const { filter, map, max, rate } = options
+  const { filter, isVerbatim, map, max, rate } = options
   const { state } = source
   const { clock, renewal } = state
   const purpose = purposeOf(state.entity.path)
@@ -223,7 +233,9 @@ const run = Effect.fnUntraced(function*<A>(
       skipped++
       return undefined
     }
-    const copy = map === undefined ? copyWithoutRetries(message) : map(message)
+    const copy = map === undefined
+      ? copyWithoutRetries(message, isVerbatim ? Received.sectionsOf(message)!.readBody(true) : message.body)
+      : map(message)
     // What is no message is refused as that where it is encoded.
     const isNamed = typeof copy !== "object" || copy === null || isOwn(copy.messageId, message)
     return { message: isNamed ? copy : { ...copy, messageId: idOf(message, purpose) } }
