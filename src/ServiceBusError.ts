@@ -125,16 +125,25 @@ export class ServiceBusAuthenticationError
 }
 
 /**
- * The credential is valid but lacks the right for this operation (Send, Listen or Manage).
+ * The credential is valid but lacks the right for this operation (Send, Listen or Manage): `claim`, where the service says
+ * which.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ServiceBusAuthorizationError
-  extends Schema.TaggedError<ServiceBusAuthorizationError>()("ServiceBusAuthorizationError", context)
+  extends Schema.TaggedError<ServiceBusAuthorizationError>()("ServiceBusAuthorizationError", {
+    ...context,
+    /** The right that is missing, the first one where the service names several; absent where it names none. */
+    claim: Schema.optionalKey(Schema.Literals(["Send", "Listen", "Manage"]))
+  })
 {
   override get message(): string {
-    return line(this, "Not authorized", "Give the identity the Send, Listen or Manage right on this entity.")
+    return line(
+      this,
+      "Not authorized",
+      `Give the identity the ${this.claim ?? "Send, Listen or Manage"} right on this entity.`
+    )
   }
   get isTransient(): boolean {
     return false
@@ -353,17 +362,35 @@ export class MessagingEntityAlreadyExistsError
   }
 }
 
+const quotaAdvice = {
+  entitySize: "Receive messages from the entity, or raise its limit.",
+  connections: "Share one client among all senders and receivers of a program, or run fewer programs.",
+  links: "Close senders and receivers, or give some of them another client: each client has a connection.",
+  tokens: "Use fewer entities with one client, or another client: each has a connection."
+}
+
 /**
- * A quota is used up: the entity is full, or there are too many connections, links or sessions.
+ * A quota is used up: `quota` says which, where the service does.
  *
  * @category errors
  * @since 0.1.0
  */
 export class ServiceBusQuotaExceededError
-  extends Schema.TaggedError<ServiceBusQuotaExceededError>()("ServiceBusQuotaExceededError", context)
+  extends Schema.TaggedError<ServiceBusQuotaExceededError>()("ServiceBusQuotaExceededError", {
+    ...context,
+    /**
+     * `"entitySize"`: the entity is full. `"connections"`: of the namespace. `"links"`: senders, receivers and sessions of one
+     * connection. `"tokens"`: entities that one connection has a token for. Absent where the service does not say it.
+     */
+    quota: Schema.optionalKey(Schema.Literals(["entitySize", "connections", "links", "tokens"]))
+  })
 {
   override get message(): string {
-    return line(this, "A quota of Service Bus is used up", "Receive messages from the entity, or raise its limit.")
+    return line(
+      this,
+      "A quota of Service Bus is used up",
+      this.quota === undefined ? "Use less of it, or raise its limit." : quotaAdvice[this.quota]
+    )
   }
   get isTransient(): boolean {
     return false
@@ -438,7 +465,19 @@ const transientConditions = new Set([
 ])
 
 /**
- * What has no class of its own; `condition` keeps the AMQP condition of the service.
+ * What has no class of its own; `condition` keeps the AMQP condition of the service. It is rare, and no parent of the other
+ * classes: catching its tag catches none of them. All errors of this library are told by `isServiceBusError`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusError, type ServiceBusSender } from "effect-service-bus"
+ *
+ * export const send = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+ *   sender.send({ body: "hello" }).pipe(
+ *     Effect.catchIf(ServiceBusError.isServiceBusError, (error) => Effect.logWarning(error.message))
+ *   )
+ * ```
  *
  * @category errors
  * @since 0.1.0
@@ -604,6 +643,7 @@ export type ConnectError =
   | ServiceBusAuthenticationError
   | OperationTimeoutError
   | CredentialError
+  | ServiceBusQuotaExceededError
   | ServiceBusError
 
 /**
@@ -617,7 +657,6 @@ export type AttachError =
   | ServiceBusAuthorizationError
   | MessagingEntityNotFoundError
   | MessagingEntityDisabledError
-  | ServiceBusQuotaExceededError
   | ServiceBusServerBusyError
   | InvalidOptionError
 
@@ -769,34 +808,6 @@ export type AcceptSessionError = AttachError | SessionCannotBeLockedError
  * @since 0.1.0
  */
 export type SessionStateError = AttachError | SessionLockLostError | MessageEncodeError | MessageDecodeError
-
-/**
- * Changing the rules of a subscription.
- *
- * @category unions
- * @since 0.1.0
- */
-export type RuleError = AttachError | MessagingEntityAlreadyExistsError
-
-/**
- * Managing entities over HTTP.
- *
- * @category unions
- * @since 0.1.0
- */
-export type AdministrationError =
-  | ServiceBusCommunicationError
-  | ServiceBusAuthenticationError
-  | ServiceBusAuthorizationError
-  | MessagingEntityNotFoundError
-  | MessagingEntityAlreadyExistsError
-  | MessagingEntityDisabledError
-  | ServiceBusQuotaExceededError
-  | ServiceBusServerBusyError
-  | OperationTimeoutError
-  | CredentialError
-  | InvalidOptionError
-  | ServiceBusError
 
 /**
  * Every error of the library.

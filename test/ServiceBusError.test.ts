@@ -112,7 +112,7 @@ const catalogue: Record<ServiceBusError.Any["_tag"], {
   ServiceBusQuotaExceededError: {
     make: () => new ServiceBusError.ServiceBusQuotaExceededError(context),
     says: "A quota of Service Bus is used up",
-    advises: "raise its limit",
+    advises: "Use less of it, or raise its limit",
     transient: false
   },
   ServiceBusServerBusyError: {

@@ -217,6 +217,7 @@ const connect: ReadonlyArray<Tag> = [
   "ServiceBusAuthenticationError",
   "OperationTimeoutError",
   "CredentialError",
+  "ServiceBusQuotaExceededError",
   "ServiceBusError"
 ]
 const attach: ReadonlyArray<Tag> = [
@@ -224,7 +225,6 @@ const attach: ReadonlyArray<Tag> = [
   "ServiceBusAuthorizationError",
   "MessagingEntityNotFoundError",
   "MessagingEntityDisabledError",
-  "ServiceBusQuotaExceededError",
   "ServiceBusServerBusyError",
   "InvalidOptionError"
 ]
@@ -306,6 +306,83 @@ describe("narrowing", () => {
         if (error.isTransient) assert.isTrue(narrow(error).isTransient, error._tag)
       }
     })
+  })
+})
+
+describe("what the service's texts name", () => {
+  const tracking = " TrackingId:5e8d_G1, SystemTracker:gateway5, Timestamp:2019-01-11T07:01:37"
+
+  it.each<[string, ServiceBusError.ServiceBusAuthorizationError["claim"]]>([
+    // azure-sdk-for-java #27831
+    [
+      "Unauthorized access. 'Listen' claim(s) are required to perform this operation. Resource: 'sb://a.b/q'.",
+      "Listen"
+    ],
+    // azure-sdk-for-go, client_test.go
+    ["Unauthorized access. 'Send' claim(s) are required to perform this operation. Resource: 'sb://a.b/q'.", "Send"],
+    // azure-docs #76896
+    [
+      "Unauthorized access. 'Listen,Manage,SubscriptionRuleRead' claim(s) are required to perform this operation.",
+      "Listen"
+    ],
+    ["Unauthorized access. 'EntityRead,Manage' claim(s) are required to perform this operation.", "Manage"],
+    ["Unauthorized access. 'EntityRead' claim(s) are required to perform this operation.", undefined],
+    ["ExpiredToken: The token is expired.", undefined],
+    ["", undefined]
+  ])("%s: the claim %s", (text, claim) => {
+    const error = errorMap.attachError({ condition: "amqp:unauthorized-access", description: `${text}${tracking}` })
+    assert.strictEqual(error._tag, "ServiceBusAuthorizationError")
+    assert.strictEqual((error as ServiceBusError.ServiceBusAuthorizationError).claim, claim)
+    assert.include(
+      error.message,
+      claim === undefined ? "the Send, Listen or Manage right" : `Give the identity the ${claim} right`
+    )
+  })
+
+  it.each<[string, ServiceBusError.ServiceBusQuotaExceededError["quota"]]>([
+    // Service Bus documentation, messaging exceptions
+    [
+      "The maximum entity size has been reached or exceeded for Topic: 'x'. Size of entity in bytes:1073742326, Max entity size in bytes:1073741824..",
+      "entitySize"
+    ],
+    ["ConnectionsQuotaExceeded for namespace xxx.", "connections"],
+    // Stack Overflow 17998291
+    [
+      "The number of maximumallowed connections have been reached or exceeded for Queue Number of active connections: 100, Maximum allowed connections: 100.",
+      "connections"
+    ],
+    // azure-sdk-for-java #25718
+    [
+      "Cannot allocate more handles to the current session or connection. The maximum number of handles allowed is 255. Please free up resources and try again.",
+      "links"
+    ],
+    // azure-service-bus-dotnet #237
+    ["Cannot allocate more handles. The maximum number of handles is 4999.", "links"],
+    // azure-sdk-for-js #1714
+    ["The maximum number of '1000' tokens per connection has been reached.", "tokens"],
+    ["Could not allocate receiver Link object", undefined],
+    ["", undefined]
+  ])("%s: the quota %s", (text, quota) => {
+    const error = errorMap.connectError({
+      condition: "amqp:resource-limit-exceeded",
+      description: `${text}${tracking}`
+    })
+    assert.strictEqual(error._tag, "ServiceBusQuotaExceededError")
+    assert.strictEqual((error as ServiceBusError.ServiceBusQuotaExceededError).quota, quota)
+  })
+
+  it("a token that $cbs has no place for is not one that is refused", () => {
+    const text = "The maximum number of '1000' tokens per connection has been reached."
+    const error = errorMap.fromCbs(403, undefined, text, { entity: "orders" })
+    assert.strictEqual(error._tag, "ServiceBusQuotaExceededError")
+    assert.strictEqual((error as ServiceBusError.ServiceBusQuotaExceededError).quota, "tokens")
+    assert.include(error.message, "another client")
+  })
+
+  it("a text without end costs no time", () => {
+    const description = `Unauthorized access. '${"Listen,".repeat(1_000_000)}`
+    const error = errorMap.attachError({ condition: "amqp:unauthorized-access", description })
+    assert.isUndefined((error as ServiceBusError.ServiceBusAuthorizationError).claim)
   })
 })
 

@@ -54,6 +54,44 @@ const advice = (text: string | undefined) => {
   return seconds === undefined ? {} : { retryAfter: Duration.seconds(Number(seconds)) }
 }
 
+/**
+ * The right that the service says is missing. It may name several, of which some are no rights: "'Listen,Manage,
+ * SubscriptionRuleRead' claim(s) are required to perform this operation" (azure-docs #76896; 'Send' in azure-sdk-for-go,
+ * client_test.go).
+ */
+const claimOf = (text: unknown): { readonly claim?: "Send" | "Listen" | "Manage" } => {
+  const names = typeof text === "string" ? /'([\w,]{1,256})' claim\(s\)/.exec(text.slice(0, 2048))?.[1]?.split(",") : []
+  const claim = names?.find((name) => name === "Send" || name === "Listen" || name === "Manage")
+  return claim === undefined ? {} : { claim }
+}
+
+/**
+ * Quotas by what the service says of them, as far as its texts are known. The maximum entity size: Service Bus documentation,
+ * messaging exceptions. Connections: the same ("ConnectionsQuotaExceeded for namespace"), and of a queue ("maximumallowed
+ * connections have been reached or exceeded"). Links: "Cannot allocate more handles" of the service (azure-sdk-for-java
+ * #25718) and of .NET's AMQP library (azure-service-bus-dotnet #237). Tokens: documentation, troubleshooting guide, where
+ * `$cbs` says it with 403.
+ */
+const quotas = [
+  ["entitySize", /maximum entity size has been reached or exceeded/i],
+  ["connections", /ConnectionsQuotaExceeded|connections have been reached or exceeded/i],
+  ["links", /cannot allocate more handles/i],
+  ["tokens", /tokens per connection has been reached/i]
+] as const
+
+const quotaOf = (text: unknown): Pick<E.ServiceBusQuotaExceededError, "quota"> => {
+  const found = typeof text === "string" ? quotas.find(([, pattern]) => pattern.test(text.slice(0, 2048))) : undefined
+  return found === undefined ? {} : { quota: found[0] }
+}
+
+/** A peer takes no more AMQP sessions on a connection, of which every link of ours has one. */
+export const tooManyLinks = (channelMax: number): E.ServiceBusQuotaExceededError =>
+  new E.ServiceBusQuotaExceededError({
+    condition: "amqp:resource-limit-exceeded",
+    description: `the peer allows ${channelMax + 1} sessions on a connection, and every link has one`,
+    quota: "links"
+  })
+
 /** The error of an AMQP condition. */
 export const fromCondition = (error: ErrorCondition, context: Context): E.Any => {
   const common = fields(context, error.condition, error.description)
@@ -62,9 +100,9 @@ export const fromCondition = (error: ErrorCondition, context: Context): E.Any =>
       return new E.MessagingEntityNotFoundError(common)
     case "amqp:unauthorized-access":
     case "com.microsoft:auth-failed":
-      return new E.ServiceBusAuthorizationError(common)
+      return new E.ServiceBusAuthorizationError({ ...common, ...claimOf(error.description) })
     case "amqp:resource-limit-exceeded":
-      return new E.ServiceBusQuotaExceededError(common)
+      return new E.ServiceBusQuotaExceededError({ ...common, ...quotaOf(error.description) })
     case "amqp:link:detach-forced":
     case "amqp:connection:forced":
     case "com.microsoft:container-close":
@@ -122,6 +160,7 @@ const connectTags = [
   "ServiceBusAuthenticationError",
   "OperationTimeoutError",
   "CredentialError",
+  "ServiceBusQuotaExceededError",
   "ServiceBusError"
 ] as const
 
@@ -130,7 +169,6 @@ const attachTags = [
   "ServiceBusAuthorizationError",
   "MessagingEntityNotFoundError",
   "MessagingEntityDisabledError",
-  "ServiceBusQuotaExceededError",
   "ServiceBusServerBusyError",
   "InvalidOptionError"
 ] as const
@@ -252,10 +290,13 @@ export const fromCbs = (
   | E.ServiceBusAuthenticationError
   | E.MessagingEntityNotFoundError
   | E.ServiceBusServerBusyError
+  | E.ServiceBusQuotaExceededError
   | E.ServiceBusError =>
 {
   const error = fromStatus(status, condition, description)
   const common = fields(context, error.condition, description)
+  const exceeded = quotaOf(description)
+  if (exceeded.quota !== undefined) return new E.ServiceBusQuotaExceededError({ ...common, ...exceeded })
   if (status === 401 || status === 403 || error.condition === "amqp:unauthorized-access") {
     return new E.ServiceBusAuthenticationError(common)
   }
@@ -346,9 +387,9 @@ export const protocolBroken = (
 export const endedByPeer = (
   error: ErrorCondition,
   context: Context = {}
-): E.ServiceBusConnectionError | E.ServiceBusError =>
+): E.ServiceBusConnectionError | E.ServiceBusQuotaExceededError =>
   error.condition === "amqp:resource-limit-exceeded"
-    ? connectError(error, context) as E.ServiceBusError
+    ? connectError(error, context) as E.ServiceBusQuotaExceededError
     : new E.ServiceBusConnectionError(fields(context, error.condition, error.description))
 
 const framingError = "amqp:connection:framing-error"
@@ -377,9 +418,7 @@ export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.
 }
 
 /** Whether a limit of the peer is reached, which time may lift. */
-export const isLimitReached = (error: E.Any): boolean =>
-  error._tag === "ServiceBusQuotaExceededError" ||
-  error._tag === "ServiceBusError" && error.condition === "amqp:resource-limit-exceeded"
+export const isLimitReached = (error: E.Any): boolean => error._tag === "ServiceBusQuotaExceededError"
 
 /** Whether the peer has ended a wait, not this client: an attach for the next session, of which there is none. */
 export const isTimedOutByPeer = (error: E.Any): error is E.OperationTimeoutError =>

@@ -327,6 +327,11 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(error.condition, "amqp:resource-limit-exceeded")
         assert.strictEqual(error.operation, "send")
         assert.isString(error.trackingId)
+        assert.strictEqual(error.quota, "entitySize")
+        assert.match(
+          error.description!,
+          /^The maximum entity size has been reached or exceeded for Queue: 'texts'\. Size of entity in bytes:\d+, Max entity size in bytes:1000\.$/
+        )
         yield* receiver.receive()
         yield* sender.send({ body })
       }), { texts: { maxSize: 1000 } })

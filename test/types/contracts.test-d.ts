@@ -234,6 +234,7 @@ type Connect =
   | "ServiceBusAuthenticationError"
   | "OperationTimeoutError"
   | "CredentialError"
+  | "ServiceBusQuotaExceededError"
   | "ServiceBusError"
 
 type Attach =
@@ -241,7 +242,6 @@ type Attach =
   | "ServiceBusAuthorizationError"
   | "MessagingEntityNotFoundError"
   | "MessagingEntityDisabledError"
-  | "ServiceBusQuotaExceededError"
   | "ServiceBusServerBusyError"
   | "InvalidOptionError"
 
@@ -278,21 +278,6 @@ test("each union has exactly its tags", () => {
   expectTypeOf<ServiceBusError.AcceptSessionError["_tag"]>().toEqualTypeOf<Attach | "SessionCannotBeLockedError">()
   expectTypeOf<ServiceBusError.SessionStateError["_tag"]>().toEqualTypeOf<
     Attach | "SessionLockLostError" | "MessageEncodeError" | "MessageDecodeError"
-  >()
-  expectTypeOf<ServiceBusError.RuleError["_tag"]>().toEqualTypeOf<Attach | "MessagingEntityAlreadyExistsError">()
-  expectTypeOf<ServiceBusError.AdministrationError["_tag"]>().toEqualTypeOf<
-    | "ServiceBusCommunicationError"
-    | "ServiceBusAuthenticationError"
-    | "ServiceBusAuthorizationError"
-    | "MessagingEntityNotFoundError"
-    | "MessagingEntityAlreadyExistsError"
-    | "MessagingEntityDisabledError"
-    | "ServiceBusQuotaExceededError"
-    | "ServiceBusServerBusyError"
-    | "OperationTimeoutError"
-    | "CredentialError"
-    | "InvalidOptionError"
-    | "ServiceBusError"
   >()
 })
 

@@ -271,8 +271,9 @@ it.live("a peer that allows few sessions is asked for no more: the one too many 
     Effect.gen(function*() {
       // Beside the one of the claims.
       const senders = yield* Effect.all(Array.from({ length: 3 }, () => ServiceBusSender.make(Letters)))
-      const error = yield* failsWith("ServiceBusError")(ServiceBusSender.make(Letters))
+      const error = yield* failsWith("ServiceBusQuotaExceededError")(ServiceBusSender.make(Letters))
       assert.strictEqual(error.condition, "amqp:resource-limit-exceeded")
+      assert.strictEqual(error.quota, "links")
       assert.match(error.message, /allows 4 sessions/)
       for (const sender of senders) yield* sender.send({ body: "still here" })
     })))

@@ -175,7 +175,7 @@ export class Conditions {
   tooManyConnections(limit: number): AmqpError {
     return this.error(
       "amqp:resource-limit-exceeded",
-      `ConnectionsQuotaExceeded for namespace: ${this.host}. It takes ${limit} connections at a time.`,
+      `ConnectionsQuotaExceeded for namespace ${this.host}. It takes ${limit} connections at a time.`,
       "$connection"
     )
   }
@@ -218,7 +218,8 @@ export class Conditions {
       case "QuotaExceeded":
         return this.error(
           "amqp:resource-limit-exceeded",
-          `The maximum entity size has been reached or exceeded for Queue: '${entity}'.${
+          // Service Bus documentation, messaging exceptions: QuotaExceededException.
+          `The maximum entity size has been reached or exceeded for ${refusal.kind ?? "Queue"}: '${entity}'.${
             refusal.detail === undefined ? "" : ` ${refusal.detail}.`
           }`,
           entity

@@ -572,8 +572,8 @@ class MessageQueue implements Queue, SessionOwningQueue {
   reserve(bytes: number): Refusal | undefined {
     const total = this.size.bytes + bytes
     if (bytes > 0 && total > this.options.maxSize) {
-      const detail = `${total} bytes would be stored and the limit is ${this.options.maxSize}`
-      return { _tag: "QuotaExceeded", entity: this.path, detail }
+      const detail = `Size of entity in bytes:${total}, Max entity size in bytes:${this.options.maxSize}`
+      return { _tag: "QuotaExceeded", entity: this.path, detail, kind: this.kind === "topic" ? "Topic" : "Queue" }
     }
     this.size.bytes = total
     return undefined

@@ -126,6 +126,8 @@ export interface Refusal {
     | "NotAllowed"
   readonly entity: string
   readonly detail?: string
+  /** What is full. */
+  readonly kind?: "Queue" | "Topic"
 }
 
 /**

@@ -70,10 +70,7 @@ export const session = (
         const { channelMax } = connection.plane
         if (rhea.local.channel > channelMax) {
           rhea.remove()
-          return Effect.fail(errorMap.connectError({
-            condition: "amqp:resource-limit-exceeded",
-            description: `the peer allows ${channelMax + 1} sessions on a connection, and every link has one`
-          }))
+          return Effect.fail(errorMap.tooManyLinks(channelMax))
         }
         const linkMaker = ClientEndpoints.linkMakerOf(connection.promised, rhea)
         const onEnd = endOf(rhea)

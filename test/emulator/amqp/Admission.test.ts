@@ -60,9 +60,10 @@ describe("a limit of connections", () => {
       const bystander = yield* connected
       const scope = yield* Scope.make()
       yield* Scope.provide(connected, scope)
-      const error = yield* Effect.scoped(connected).pipe(failsWith("ServiceBusError"))
+      const error = yield* Effect.scoped(connected).pipe(failsWith("ServiceBusQuotaExceededError"))
       assert.strictEqual(error.condition, "amqp:resource-limit-exceeded")
-      assert.match(error.description ?? "", /^ConnectionsQuotaExceeded for namespace: 127\.0\.0\.1\./)
+      assert.strictEqual(error.quota, "connections")
+      assert.match(error.description ?? "", /^ConnectionsQuotaExceeded for namespace 127\.0\.0\.1\./)
       yield* bystander.send({ body: "still here" })
       yield* Scope.close(scope, Exit.void)
       yield* until(Effect.map(emulator.connections, (count) => count === 1))
