@@ -13,6 +13,8 @@ import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { checkedCount, checkedWait, readOptions } from "./internal/options.ts"
@@ -21,12 +23,13 @@ import * as MessageProcessor from "./internal/processor/MessageProcessor.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/processor/ProcessorCounts.ts"
 import * as ProcessorOptions from "./internal/processor/ProcessorOptions.ts"
 import { start as startSessionProcessor } from "./internal/processor/SessionProcessor.ts"
+import * as ReceiverState from "./internal/receiver/ReceiverState.ts"
 import * as SessionSurface from "./internal/session/SessionSurface.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import type { AttachError, InvalidOptionError, ReceiveError } from "./ServiceBusError.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
-import type { ServiceBusReceiver } from "./ServiceBusReceiver.ts"
+import * as ServiceBusReceiver from "./ServiceBusReceiver.ts"
 import type * as ServiceBusSession from "./ServiceBusSession.ts"
 import type * as Settlement from "./Settlement.ts"
 
@@ -128,6 +131,26 @@ export interface BatchOptions<in A = never, in E = never>
   readonly within?: Duration.Input | undefined
 }
 
+/**
+ * What a processor takes messages from: a receiver, or a contract, for which it attaches a receiver of its own, and closes it
+ * when its scope closes, drained.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Source<A> = ServiceBusReceiver.ServiceBusReceiver<A, unknown> | ServiceBusEntity.Receivable<A>
+
+/**
+ * How a processor that is given a contract has its receiver made: as `ServiceBusReceiver.make` is told, but for what the
+ * processor decides itself, and an undecodable body cannot fail.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ReceiverOptions
+  extends Omit<ServiceBusReceiver.Options<"deadLetter" | "abandon">, "prefetch" | "maxWait">
+{}
+
 export type { Counts, DrainReport, SessionCounts }
 
 /**
@@ -212,13 +235,65 @@ export interface Processor {
    * ```
    */
   readonly join: Effect.Effect<never, ReceiveError>
+  /**
+   * Completes once the processor has stopped, for good: with what it has done in all where it was drained, and with the
+   * failure where it cannot go on any more. What comes first counts; it never fails itself.
+   *
+   * @example
+   * ```ts
+   * import { Effect, Exit } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const watch = (processor: ServiceBusProcessor.Processor) =>
+   *   Effect.flatMap(processor.stopped, (exit) =>
+   *     Exit.isSuccess(exit) ? Effect.log(`${exit.value.settled} settled`) : Effect.logFatal("It stopped", exit.cause))
+   * ```
+   */
+  readonly stopped: Effect.Effect<Exit.Exit<DrainReport, ReceiveError>>
 }
 
+/** Options of a processor of messages or batches, checked, and what then gives it the receiver's state. */
+const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Options & ReceiverOptions>(
+  source: Source<A>,
+  handler: unknown,
+  input: O | undefined
+) {
+  const { path, state } = yield* Effect.fromResult(ProcessorOptions.checkSource<A>(source))
+  const options = yield* ProcessorOptions.read(path, handler, input)
+  const settings = yield* ProcessorOptions.check(path, options)
+  const attached = state !== undefined ? Effect.succeed(state) : Effect.map(
+    ServiceBusReceiver.make(source as ServiceBusEntity.Receivable<A>, { ...options, prefetch: 0, maxWait: undefined }),
+    (receiver) => ReceiverState.stateOf(receiver) as ReceiverState.ReceiverState<A, "locked">
+  )
+  return { path, options, settings, attached }
+})
+
+/** A receiver needs no client and attaches nothing: the surface says what each source can fail with, and what it needs. */
+const narrow = <P, E, R>(effect: Effect.Effect<P, E, R>) => effect as Effect.Effect<P>
+
+const startMessages = <A, E, R>(
+  source: Source<A>,
+  handler: Handler<A, E, R>,
+  input?: Options<A, E> & ReceiverOptions
+) =>
+  narrow(Effect.gen(function*() {
+    const { attached, options, settings } = yield* prepare(source, handler, input)
+    const processor = yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
+      state: yield* attached,
+      settings,
+      handler: MessageProcessor.withRetry(([message]) => handler(message.body, message), options.retry),
+      onFailure: options.onFailure
+    })
+    return MessageProcessor.operationsOf(processor)
+  }))
+
 /**
- * Starts a processor; it drains when the scope closes.
+ * Starts a processor of what a receiver gives; it drains when the scope closes. Given a contract instead, it attaches a
+ * receiver of its own first, with the receiver's options among its own, and closes it once it is drained.
  *
  * Fails with InvalidOptionError where an option is out of range, or a stream, a `receive` that waits or another processor
- * has the receiver's messages.
+ * has the receiver's messages; given a contract, also as `ServiceBusReceiver.make` does. Interrupting it leaves nothing
+ * attached.
  *
  * @example
  * ```ts
@@ -240,27 +315,35 @@ export interface Processor {
  * @category constructors
  * @since 0.1.0
  */
-export const make: <A, E, R>(
-  receiver: ServiceBusReceiver<A, unknown>,
+export const make: <A, E, R, S extends Source<unknown>>(
+  source: S & Source<A>,
   handler: Handler<A, E, R>,
-  options?: Options<A, NoInfer<E>>
-) => Effect.Effect<Processor, InvalidOptionError, Exclude<R, Scope.Scope> | Scope.Scope> = Effect.fnUntraced(
-  function*<A, E, R>(
-    receiver: ServiceBusReceiver<A, unknown>,
-    handler: Handler<A, E, R>,
-    input?: Options<A, NoInfer<E>>
-  ) {
-    const { entity, options, state } = yield* ProcessorOptions.checkReceiver<A, Options<A, E>>(receiver, handler, input)
-    const settings = yield* ProcessorOptions.check(entity, options)
-    const processor = yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
-      state,
-      settings,
-      handler: MessageProcessor.withRetry(([message]) => handler(message.body, message), options.retry),
+  options?: Options<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+) => Effect.Effect<
+  Processor,
+  S extends ServiceBusEntity.Any ? AttachError : InvalidOptionError,
+  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
+> = startMessages
+
+const startBatches = <A, E, R>(
+  source: Source<A>,
+  handler: BatchHandler<A, E, R>,
+  input: BatchOptions<A, E> & ReceiverOptions
+) =>
+  narrow(Effect.gen(function*() {
+    const { attached, options, path, settings } = yield* prepare(source, handler, input)
+    const size = yield* Effect.fromResult(checkedCount(path, "size", options.size as number))
+    const within = yield* Effect.fromResult(checkedWait(path, "within", options.within ?? 0))
+    const run = MessageProcessor.withRetry(handler, options.retry)
+    const processor = yield* MessageProcessor.start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>({
+      state: yield* attached,
+      settings: { ...settings, size, within },
+      handler: (messages) =>
+        Effect.flatMap(run(messages), (settlements) => HandlerResult.ofBatch(path, settlements, messages.length)),
       onFailure: options.onFailure
     })
     return MessageProcessor.operationsOf(processor)
-  }
-)
+  }))
 
 /**
  * Starts a processor whose handler is given up to `size` messages at a time; it drains when the scope closes.
@@ -288,35 +371,15 @@ export const make: <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const makeBatched: <A, E, R>(
-  receiver: ServiceBusReceiver<A, unknown>,
+export const makeBatched: <A, E, R, S extends Source<unknown>>(
+  source: S & Source<A>,
   handler: BatchHandler<A, E, R>,
-  options: BatchOptions<A, NoInfer<E>>
-) => Effect.Effect<Processor, InvalidOptionError, Exclude<R, Scope.Scope> | Scope.Scope> = Effect.fnUntraced(
-  function*<A, E, R>(
-    receiver: ServiceBusReceiver<A, unknown>,
-    handler: BatchHandler<A, E, R>,
-    input: BatchOptions<A, NoInfer<E>>
-  ) {
-    const { entity, options, state } = yield* ProcessorOptions.checkReceiver<A, BatchOptions<A, E>>(
-      receiver,
-      handler,
-      input
-    )
-    const settings = yield* ProcessorOptions.check(entity, options)
-    const size = yield* Effect.fromResult(checkedCount(entity, "size", options.size as number))
-    const within = yield* Effect.fromResult(checkedWait(entity, "within", options.within ?? 0))
-    const run = MessageProcessor.withRetry(handler, options.retry)
-    const processor = yield* MessageProcessor.start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>({
-      state,
-      settings: { ...settings, size, within },
-      handler: (messages) =>
-        Effect.flatMap(run(messages), (settlements) => HandlerResult.ofBatch(entity, settlements, messages.length)),
-      onFailure: options.onFailure
-    })
-    return MessageProcessor.operationsOf(processor)
-  }
-)
+  options: BatchOptions<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+) => Effect.Effect<
+  Processor,
+  S extends ServiceBusEntity.Any ? AttachError : InvalidOptionError,
+  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
+> = startBatches
 
 /**
  * Runs a processor until it is interrupted: `make` and `join`. Interrupting it drains.
@@ -339,12 +402,16 @@ export const makeBatched: <A, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const process = <A, E, R>(
-  receiver: ServiceBusReceiver<A, unknown>,
+export const process: <A, E, R, S extends Source<unknown>>(
+  source: S & Source<A>,
   handler: Handler<A, E, R>,
-  options?: Options<A, NoInfer<E>>
-): Effect.Effect<never, ReceiveError, Exclude<R, Scope.Scope>> =>
-  Effect.scoped(Effect.flatMap(make(receiver, handler, options), (processor) => processor.join))
+  options?: Options<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+) => Effect.Effect<
+  never,
+  ReceiveError,
+  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
+> = <A, E, R>(source: Source<A>, handler: Handler<A, E, R>, options?: Options<A, E> & ReceiverOptions) =>
+  Effect.scoped(Effect.flatMap(startMessages(source, handler, options), (processor) => processor.join))
 
 /**
  * Runs a processor of batches until it is interrupted: `makeBatched` and `join`. Interrupting it drains.
@@ -368,12 +435,93 @@ export const process = <A, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const processBatched = <A, E, R>(
-  receiver: ServiceBusReceiver<A, unknown>,
+export const processBatched: <A, E, R, S extends Source<unknown>>(
+  source: S & Source<A>,
   handler: BatchHandler<A, E, R>,
-  options: BatchOptions<A, NoInfer<E>>
-): Effect.Effect<never, ReceiveError, Exclude<R, Scope.Scope>> =>
-  Effect.scoped(Effect.flatMap(makeBatched(receiver, handler, options), (processor) => processor.join))
+  options: BatchOptions<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+) => Effect.Effect<
+  never,
+  ReceiveError,
+  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
+> = <A, E, R>(source: Source<A>, handler: BatchHandler<A, E, R>, options: BatchOptions<A, E> & ReceiverOptions) =>
+  Effect.scoped(Effect.flatMap(startBatches(source, handler, options), (processor) => processor.join))
+
+/**
+ * A worker as a layer: attaches a receiver to an entity, and handles its messages as long as the layer is there. When the
+ * layer is closed the processor drains, and then its receiver is closed.
+ *
+ * The layer is built once the receiver is attached, and fails as `make` does. What comes later fails no layer: where the
+ * processor stops for good (the entity is deleted, say, or the right to receive is revoked) an error is logged, and the rest
+ * of the program goes on. A program that is to end then runs `process`, which fails; or it has the processor as a service,
+ * whose `join` fails and whose `stopped` completes.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Layer } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
+ *
+ * const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+ * const Parcels = ServiceBusEntity.queue("parcels", { body: ServiceBusBody.text })
+ *
+ * export const Workers = Layer.mergeAll(
+ *   ServiceBusProcessor.layer(Letters, (letter) => Effect.log(letter), { concurrency: 16 }),
+ *   ServiceBusProcessor.layer(Parcels, (parcel) => Effect.log(parcel))
+ * )
+ * ```
+ *
+ * @example
+ * ```ts
+ * import { Context, Effect, Layer } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
+ *
+ * const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+ *
+ * // The same as a service: for its counts, to pause it, to end with it.
+ * class Reader extends Context.Service<Reader>()("app/Reader", {
+ *   make: ServiceBusProcessor.make(Letters, (letter) => Effect.log(letter), { concurrency: 16 })
+ * }) {
+ *   static readonly layer = Layer.effect(this, this.make)
+ * }
+ *
+ * export const program = Effect.flatMap(Reader, (reader) => reader.join).pipe(Effect.provide(Reader.layer))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = <A, E, R>(
+  entity: ServiceBusEntity.Receivable<A>,
+  handler: Handler<A, E, R>,
+  options?: Options<A, NoInfer<E>> & ReceiverOptions
+): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
+  Layer.effectDiscard(make(entity, handler, options))
+
+/**
+ * `layer` for handlers of batches. Fails as `makeBatched` does.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
+ *
+ * const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+ *
+ * export const Archive = ServiceBusProcessor.layerBatched(
+ *   Letters,
+ *   (letters) => Effect.log(`${letters.length} letters`),
+ *   { size: 100, within: "1 second" }
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerBatched = <A, E, R>(
+  entity: ServiceBusEntity.Receivable<A>,
+  handler: BatchHandler<A, E, R>,
+  options: BatchOptions<A, NoInfer<E>> & ReceiverOptions
+): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
+  Layer.effectDiscard(makeBatched(entity, handler, options))
 
 /**
  * What a handler of a session's messages is given, and what it says.
@@ -518,6 +666,21 @@ export interface SessionProcessor {
    * ```
    */
   readonly join: Effect.Effect<never, AttachError>
+  /**
+   * Completes once the processor has stopped, for good: with what it has done in all where it was drained, and with the
+   * failure where it cannot go on any more. What comes first counts; it never fails itself.
+   *
+   * @example
+   * ```ts
+   * import { Effect, Exit } from "effect"
+   * import type { ServiceBusProcessor } from "effect-service-bus"
+   *
+   * export const watch = (processor: ServiceBusProcessor.SessionProcessor) =>
+   *   Effect.flatMap(processor.stopped, (exit) =>
+   *     Exit.isSuccess(exit) ? Effect.log(`${exit.value.settled} settled`) : Effect.logFatal("It stopped", exit.cause))
+   * ```
+   */
+  readonly stopped: Effect.Effect<Exit.Exit<DrainReport & SessionCounts, AttachError>>
 }
 
 /**
@@ -601,3 +764,38 @@ export const processSessions = <A, S, E, R, R2 = never>(
   AttachError | InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
 > => Effect.scoped(Effect.flatMap(makeSessions(entity, handler, options), (processor) => processor.join))
+
+/**
+ * A worker over sessions as a layer: accepts sessions as long as the layer is there. When the layer is closed the processor
+ * drains, and gives its sessions up.
+ *
+ * Building it fails with InvalidOptionError where an option is out of range, and waits for no session. Where no session can
+ * be accepted, at the start or later, because the entity is missing, say, an error is logged and the rest of the program goes
+ * on: as with `layer`, `processSessions` is what fails then, and `makeSessions` as a service tells of it.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
+ *
+ * const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+ *
+ * export const Worker = ServiceBusProcessor.layerSessions(
+ *   Carts,
+ *   (body, _message, session) => Effect.log(`${session.sessionId}: ${body}`),
+ *   { concurrentSessions: 32 }
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerSessions = <A, S, E, R, R2 = never>(
+  entity: ServiceBusEntity.SessionReceivable<A, S>,
+  handler: SessionHandler<A, S, E, R>,
+  options?: SessionOptions<A, S, NoInfer<E>, R2>
+): Layer.Layer<
+  never,
+  InvalidOptionError,
+  ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
+> => Layer.effectDiscard(makeSessions(entity, handler, options))

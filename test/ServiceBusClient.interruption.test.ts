@@ -19,6 +19,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -121,6 +122,17 @@ const cases: Readonly<Record<string, Case>> = {
     Effect.as(
       held(entities),
       ServiceBusProcessor.processSessions(entities.Held, () => Effect.void, { concurrentSessions: 2, idleTimeout: 1 })
+    ),
+  "ServiceBusProcessor.layer": at(({ Plain }) => Layer.launch(ServiceBusProcessor.layer(Plain, () => Effect.void))),
+  "ServiceBusProcessor.layerBatched": (entities) =>
+    Effect.as(
+      Effect.andThen(Emulator.Emulator, (emulator) => emulator.send(entities.Plain, [{ body: "1" }])),
+      Layer.launch(ServiceBusProcessor.layerBatched(entities.Plain, () => Effect.void, { size: 2, within: 1 }))
+    ),
+  "ServiceBusProcessor.layerSessions": (entities) =>
+    Effect.as(
+      held(entities),
+      Layer.launch(ServiceBusProcessor.layerSessions(entities.Held, () => Effect.void, { idleTimeout: 1 }))
     ),
   "client.health": at(() => Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => client.health))
 }

@@ -372,6 +372,24 @@ describe("values of every wrong kind", () => {
           [...common, ...fieldsOf(["size", "within"])],
           (value) => ServiceBusProcessor.makeBatched(receiver, () => Effect.void, value)
         ],
+        "make of a contract": [nonsense, (value) => ServiceBusProcessor.make(Texts, value)],
+        "make of a contract with options": [
+          [...common, ...fieldsOf(["undecodable", "identifier", "renewalBatch", "renewalMargin"])],
+          (value) => ServiceBusProcessor.make(Texts, () => Effect.void, value)
+        ],
+        layer: [nonsense, (value) => Layer.build(ServiceBusProcessor.layer(value, () => Effect.void))],
+        "layer with options": [
+          common,
+          (value) => Layer.build(ServiceBusProcessor.layer(Texts, () => Effect.void, value))
+        ],
+        layerBatched: [
+          [...common, ...fieldsOf(["size", "within"])],
+          (value) => Layer.build(ServiceBusProcessor.layerBatched(Texts, () => Effect.void, value))
+        ],
+        layerSessions: [
+          common,
+          (value) => Layer.build(ServiceBusProcessor.layerSessions(Carts, () => Effect.void, value))
+        ],
         makeSessions: [nonsense, (value) => ServiceBusProcessor.makeSessions(value, () => Effect.void)],
         "makeSessions with options": [
           [

@@ -1,6 +1,6 @@
 // The worker over the queue of orders: charges the card of each and hands the order on to shipping.
 import { Context, Data, Effect, Layer } from "effect"
-import { ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender, Settlement } from "effect-service-bus"
+import { ServiceBusProcessor, ServiceBusSender, Settlement } from "effect-service-bus"
 import { type Order, Orders, Shipments } from "./Contracts.ts"
 
 export class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly limit: number }> {}
@@ -18,9 +18,8 @@ export class Cards extends Context.Service<Cards, {
 export const run = Effect.gen(function*() {
   const cards = yield* Cards
   const shipments = yield* ServiceBusSender.make(Shipments)
-  const receiver = yield* ServiceBusReceiver.make(Orders)
   return yield* ServiceBusProcessor.process(
-    receiver,
+    Orders,
     Effect.fn("bill")(
       function*(order, { messageId }) {
         yield* cards.charge(order)

@@ -8,6 +8,7 @@ import {
   Data,
   type DateTime,
   Effect,
+  type Exit,
   Layer,
   type Option,
   Redacted,
@@ -192,6 +193,64 @@ test("processing", () => {
     ServiceBusReceiver.settleEach((order: Order) => bill(order), { concurrency: 4 }),
     Stream.runDrain
   )
+})
+
+test("processors that own their receivers", () => {
+  const processing = ServiceBusProcessor.process(Orders, bill, { concurrency: 16, undecodable: "abandon" })
+  expectTypeOf(processing).toEqualTypeOf<
+    Effect.Effect<never, ServiceBusError.ReceiveError, Bank | ServiceBusClient.ServiceBusClient>
+  >()
+  expectTypeOf(ServiceBusProcessor.make(Orders, bill)).toEqualTypeOf<
+    Effect.Effect<
+      ServiceBusProcessor.Processor,
+      ServiceBusError.AttachError,
+      Bank | ServiceBusClient.ServiceBusClient | Scope.Scope
+    >
+  >()
+  // One that is there attaches nothing.
+  expectTypeOf(ServiceBusProcessor.make(receiver, bill)).toEqualTypeOf<
+    Effect.Effect<ServiceBusProcessor.Processor, ServiceBusError.InvalidOptionError, Bank | Scope.Scope>
+  >()
+  // @ts-expect-error and has its options already
+  void ServiceBusProcessor.make(receiver, bill, { undecodable: "abandon" })
+  // @ts-expect-error a body that does not decode is no failure of a processor
+  void ServiceBusProcessor.process(Orders, bill, { undecodable: "fail" })
+  // @ts-expect-error a topic is received through its subscriptions
+  void ServiceBusProcessor.process(Events, () => Effect.void)
+  // @ts-expect-error a queue with sessions by processSessions
+  void ServiceBusProcessor.process(SessionOrders, () => Effect.void)
+  void ServiceBusProcessor.process(All, () => Effect.void)
+
+  // Other people's functions over any body.
+  const ofReceiver = <A>(source: ServiceBusReceiver.ServiceBusReceiver<A>, handler: ServiceBusProcessor.Handler<A>) =>
+    ServiceBusProcessor.process(source, handler)
+  expectTypeOf(ofReceiver<string>).returns.toEqualTypeOf<Effect.Effect<never, ServiceBusError.ReceiveError>>()
+  const ofEntity = <A>(entity: ServiceBusEntity.Receivable<A>, handler: ServiceBusProcessor.Handler<A>) =>
+    ServiceBusProcessor.process(entity, handler)
+  expectTypeOf(ofEntity<string>).returns.toEqualTypeOf<
+    Effect.Effect<never, ServiceBusError.ReceiveError, ServiceBusClient.ServiceBusClient>
+  >()
+
+  const worker = ServiceBusProcessor.layer(Orders, bill, {
+    onFailure: (cause) => {
+      expectTypeOf(cause).toEqualTypeOf<Cause.Cause<CardDeclined>>()
+      return Settlement.abandon()
+    }
+  })
+  type Worker<E> = Layer.Layer<never, E, Bank | ServiceBusClient.ServiceBusClient>
+  expectTypeOf(worker).toEqualTypeOf<Worker<ServiceBusError.AttachError>>()
+  expectTypeOf(
+    ServiceBusProcessor.layerBatched(Orders, ([first]) => bill(first.body), { size: 2 })
+  ).toEqualTypeOf<Worker<ServiceBusError.AttachError>>()
+  expectTypeOf(
+    ServiceBusProcessor.layerSessions(SessionOrders, (order) => bill(order))
+  ).toEqualTypeOf<Worker<ServiceBusError.InvalidOptionError>>()
+  // @ts-expect-error a layer owns its receiver
+  void ServiceBusProcessor.layer(receiver, bill)
+
+  void Effect.map(Effect.flatMap(ServiceBusProcessor.make(Orders, bill), ({ stopped }) => stopped), (exit) => {
+    expectTypeOf(exit).toEqualTypeOf<Exit.Exit<ServiceBusProcessor.DrainReport, ServiceBusError.ReceiveError>>()
+  })
 })
 
 test("processing batches, retrying in place, and the report of a drain", () => {

@@ -6,7 +6,7 @@
  * takes its message from the handler, which is interrupted once it has no other.
  */
 import type * as Arr from "effect/Array"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -76,7 +76,8 @@ export class MessageProcessor<A, E, R> implements Running {
   private readonly options: Options<A, E, R>
   private readonly settings: Settings
   private readonly state: ReceiverState.ReceiverState<A, "locked">
-  private readonly failed = Deferred.makeUnsafe<never, ReceiveError>()
+  /** Fails where the link cannot be had any more, and succeeds once all is drained: what comes first. */
+  private readonly end = Deferred.makeUnsafe<ProcessorCounts.DrainReport, ReceiveError>()
   private concurrency: number
   private waiting: Array<Job<A>> = []
   private readonly active = new Set<HandlerCall<A, E>>()
@@ -168,13 +169,14 @@ export class MessageProcessor<A, E, R> implements Running {
       })
     )
     const next = namespace.retryPolicy.retryUntilSuccess(served)
-    return Effect.catch(Effect.forever(next), (error) =>
-      Effect.sync(() =>
-        Deferred.doneUnsafe(
-          this.failed,
-          Effect.fail(errorMap.attachError(error, { entity: entity.path, operation: "process" }))
-        )
-      ))
+    return Effect.catch(Effect.forever(next), (error) => {
+      const failure = errorMap.attachError(error, { entity: entity.path, operation: "process" })
+      return Effect.andThen(
+        // The end of one session is not that of the processor of all.
+        this.state.session === undefined ? logStopped(entity.path, failure) : Effect.void,
+        Effect.sync(() => Deferred.doneUnsafe(this.end, Effect.fail(failure)))
+      )
+    })
   })
 
   private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
@@ -447,7 +449,11 @@ export class MessageProcessor<A, E, R> implements Running {
   readonly drain: Effect.Effect<ProcessorCounts.DrainReport> = Effect.suspend(() => {
     if (this.drained === undefined) {
       const drained = this.drained = Deferred.makeUnsafe<ProcessorCounts.DrainReport>()
-      this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
+      this.options.fork(Effect.onExit(this.stop, (exit) =>
+        Effect.sync(() => {
+          Deferred.doneUnsafe(drained, exit)
+          Deferred.doneUnsafe(this.end, exit)
+        })))
     }
     return Deferred.await(this.drained)
   })
@@ -492,9 +498,19 @@ export class MessageProcessor<A, E, R> implements Running {
   })
 
   get join(): Effect.Effect<never, ReceiveError> {
-    return Deferred.await(this.failed)
+    return Effect.andThen(Deferred.await(this.end), Effect.never)
+  }
+
+  get stopped(): Effect.Effect<Exit.Exit<ProcessorCounts.DrainReport, ReceiveError>> {
+    return Effect.exit(Deferred.await(this.end))
   }
 }
+
+/** What is told once of a processor that cannot go on. */
+export const logStopped = (entity: string, error: AttachError): Effect.Effect<void> =>
+  Effect.annotateLogs(Effect.logError("A processor has stopped: it takes no more messages", Cause.fail(error)), {
+    entity
+  })
 
 /** Starts a processor of a receiver; it drains when the scope closes. */
 export const start = Effect.fnUntraced(function*<A, E, R>(
@@ -515,8 +531,9 @@ export const operationsOf = <A, E, R>({
   join,
   pause,
   resume,
-  setConcurrency
-}: MessageProcessor<A, E, R>) => ({ counts, pause, resume, setConcurrency, drain, join })
+  setConcurrency,
+  stopped
+}: MessageProcessor<A, E, R>) => ({ counts, pause, resume, setConcurrency, drain, join, stopped })
 
 /** A handler that runs in a scope of its own, and again as a schedule says where it fails. */
 export const withRetry = <A, E, R, B>(

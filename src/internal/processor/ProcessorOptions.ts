@@ -3,13 +3,15 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
-import { checkedCount, checkedWait, isSchedule, isSessionId, outOfRange, toMillis, withOptions } from "../options.ts"
+import { checkedCount, checkedWait, isSchedule, isSessionId, outOfRange, readOptions, toMillis } from "../options.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import type { Settings } from "./MessageProcessor.ts"
 
 /** Options of a processor as a caller gives them. */
-interface Options {
+export interface Options {
   readonly concurrency?: number | undefined
   readonly prefetch?: number | undefined
   readonly maxLockRenewal?: Duration.Input | undefined
@@ -43,31 +45,36 @@ const checkFunctions = (
   return Effect.void
 }
 
-/** The state of a receiver, and the options of its processor. `A` is the body of the receiver's messages. */
-export const checkReceiver = <A, O extends object>(
-  receiver: object,
+/** What a processor takes messages from: a receiver that there is, or an entity that a receiver is to be made for. */
+interface Source<in out A> {
+  readonly path: string
+  readonly state: ReceiverState.ReceiverState<A, "locked"> | undefined
+}
+
+/** `A` is the body of the messages. */
+export const checkSource = <A>(source: object): Result.Result<Source<A>, InvalidOptionError> => {
+  const state = ReceiverState.find(source)
+  if (state !== undefined && state.mode === "locked" && state.session === undefined) {
+    return Result.succeed({ path: state.entity.path, state: state as ReceiverState.ReceiverState<A, "locked"> })
+  }
+  const { path } = ServiceBusEntity.contractOf(source as ServiceBusEntity.Any)
+  return state === undefined && path !== ""
+    ? Result.succeed({ path, state: undefined })
+    : Result.fail(
+      new InvalidOptionError({
+        option: "receiver",
+        expected: "a receiver that ServiceBusReceiver.make made, or a contract"
+      })
+    )
+}
+
+/** The fields of the options that a caller gave with a handler. */
+export const read = <O extends object>(
+  entity: string,
   handler: unknown,
   input: O | undefined
-): Effect.Effect<
-  { readonly entity: string; readonly state: ReceiverState.ReceiverState<A, "locked">; readonly options: Partial<O> },
-  InvalidOptionError
-> => {
-  const state = ReceiverState.find(receiver)
-  if (state === undefined || state.mode === "destructive" || state.session !== undefined) {
-    return Effect.fail(
-      new InvalidOptionError({ option: "receiver", expected: "a receiver that ServiceBusReceiver.make made" })
-    )
-  }
-  const { path } = state.entity
-  return Effect.andThen(
-    checkFunctions(path, { handler }),
-    withOptions(
-      path,
-      input,
-      (options) => Effect.succeed({ entity: path, state: state as ReceiverState.ReceiverState<A, "locked">, options })
-    )
-  )
-}
+): Effect.Effect<Partial<O>, InvalidOptionError> =>
+  Effect.andThen(checkFunctions(entity, { handler }), Effect.fromResult(readOptions(entity, input)))
 
 /** The options of a processor of single messages. */
 export const check = Effect.fnUntraced(

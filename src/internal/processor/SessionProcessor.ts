@@ -65,7 +65,8 @@ const pauseAfterFailure = 1_000
 
 class SessionProcessor<H extends SessionLink.Accepted, R> {
   private readonly options: Options<H, R>
-  private readonly failed = Deferred.makeUnsafe<never, AttachError>()
+  /** Fails where no session can be had any more, and succeeds once all is drained: what comes first. */
+  private readonly end = Deferred.makeUnsafe<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts, AttachError>()
   private readonly draining = Deferred.makeUnsafe<void>()
   private readonly running = Latch.makeUnsafe(true)
   /** Open while no session is to be taken. */
@@ -112,11 +113,18 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
       body: () => next,
       step: () => {}
     })
-    return Effect.catch(loop, (error) => Effect.sync(() => Deferred.doneUnsafe(this.failed, Effect.fail(error)))).pipe(
+    const failed = (error: AttachError) =>
+      Effect.suspend(() =>
+        // Other slots fail for the same reason.
+        Deferred.doneUnsafe(this.end, Effect.fail(error))
+          ? MessageProcessor.logStopped(this.options.entity.path, error)
+          : Effect.void
+      )
+    return Effect.catch(loop, failed).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.taken.delete(slot)
         // Wanted again meanwhile.
-        if (!this.isDraining && slot < this.slots && !Deferred.isDoneUnsafe(this.failed)) this.start()
+        if (!this.isDraining && slot < this.slots && !Deferred.isDoneUnsafe(this.end)) this.start()
       }))
     )
   }
@@ -250,7 +258,11 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
   readonly drain: Effect.Effect<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> = Effect.suspend(() => {
     if (this.drained === undefined) {
       const drained = this.drained = Deferred.makeUnsafe<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts>()
-      this.options.fork(Effect.onExit(this.stop, (exit) => Effect.sync(() => Deferred.doneUnsafe(drained, exit))))
+      this.options.fork(Effect.onExit(this.stop, (exit) =>
+        Effect.sync(() => {
+          Deferred.doneUnsafe(drained, exit)
+          Deferred.doneUnsafe(this.end, exit)
+        })))
     }
     return Deferred.await(this.drained)
   })
@@ -273,7 +285,13 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
   )
 
   get join(): Effect.Effect<never, AttachError> {
-    return Deferred.await(this.failed)
+    return Effect.andThen(Deferred.await(this.end), Effect.never)
+  }
+
+  get stopped(): Effect.Effect<
+    Exit.Exit<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts, AttachError>
+  > {
+    return Effect.exit(Deferred.await(this.end))
   }
 }
 
@@ -345,6 +363,6 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
   })
   yield* Effect.addFinalizer(() => processor.drain)
   processor.start()
-  const { counts, drain, join, pause, resume, setConcurrentSessions } = processor
-  return { counts, pause, resume, setConcurrentSessions, drain, join }
+  const { counts, drain, join, pause, resume, setConcurrentSessions, stopped } = processor
+  return { counts, pause, resume, setConcurrentSessions, drain, join, stopped }
 })

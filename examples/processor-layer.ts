@@ -1,0 +1,44 @@
+// Two workers in one program: one is a layer that nobody asks, one a service that is counted, drained, and heard of when it stops.
+import { Console, Context, Effect, Exit, Layer } from "effect"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusSender } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+
+const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+const Invoices = ServiceBusEntity.queue("invoices", { body: ServiceBusBody.text })
+
+// Attaches its receiver, or fails the program at its start; drains when the program ends. Where it stops for good it says so in
+// the log, and the program goes on.
+const Printer = ServiceBusProcessor.layer(Invoices, () => Effect.sleep("1 millis"), { concurrency: 4 })
+
+// The same, and others can ask for it by its name: a class for each such worker.
+class Billing extends Context.Service<Billing>()("app/Billing", {
+  make: Effect.gen(function*() {
+    const invoices = yield* ServiceBusSender.make(Invoices)
+    return yield* ServiceBusProcessor.make(
+      Orders,
+      (order) => Effect.asVoid(invoices.send({ body: `invoice of ${order}` })),
+      { concurrency: 16 }
+    )
+  })
+}) {
+  static readonly layer = Layer.effect(this, this.make)
+}
+
+const program = Effect.gen(function*() {
+  const emulator = yield* Emulator.Emulator
+  const billing = yield* Billing
+  yield* emulator.send(Orders, Array.from({ length: 50 }, (_, i) => ({ body: `order ${i}` })))
+  while ((yield* emulator.counters(Invoices)).completed < 50) yield* Effect.sleep("10 millis")
+
+  // Somebody takes the right to receive away: it cannot go on, and whoever waits for its end is told why.
+  const error = { condition: "amqp:unauthorized-access", description: "the Listen claim was revoked" }
+  yield* emulator.fail({ operation: "attach", entity: "orders", error, times: Infinity })
+  yield* emulator.detachLinks(error, Orders)
+  const exit = yield* billing.stopped
+  const { settled } = yield* billing.drain
+  yield* Console.log(`${settled} orders billed, then: ${Exit.isFailure(exit) ? "stopped for good" : "drained"}`)
+})
+
+const Broker = Emulator.layer({ entities: [Emulator.entity(Orders), Emulator.entity(Invoices)] })
+
+await Effect.runPromise(program.pipe(Effect.provide([Printer, Billing.layer]), Effect.provide(Broker)))
