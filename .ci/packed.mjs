@@ -92,6 +92,8 @@ inFolder(({ project, tarball }) => {
       "process.on('warning', (warning) => console.log(warning.message)); require('effect-service-bus/emulator')"
     const noise = run(node, ["--input-type=commonjs", "-e", warned], user)
     if (noise !== "") throw new Error(noise)
+    const help = run(node, [join(user, "node_modules/.bin/effect-service-bus"), "--help"], user)
+    if (!help.startsWith("Usage: effect-service-bus emulator")) throw new Error(`the command's help is ${help}`)
     console.log(`packed ${version}: sends and receives on Node ${run(node, ["--version"], user).trim()}`)
   }
   compile(join(root, "node_modules/typescript/bin/tsc"), user, "main.ts", { types: ["node"], skipLibCheck: true })

@@ -49,7 +49,10 @@ const runService = (): Promise<Ended> =>
     })
   })
 
-const examples = readdirSync(here).filter((file) => file.endsWith(".ts") && file !== "run.ts").toSorted()
+// What is a test runs with the others, by `npm test`.
+const examples = readdirSync(here)
+  .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts") && file !== "run.ts")
+  .toSorted()
 let failed = 0
 
 const tell = (name: string, { error, status, stderr, stdout }: Ended) => {
