@@ -19,6 +19,7 @@ import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { checkedCount, checkedWait, readOptions } from "./internal/options.ts"
 import * as HandlerResult from "./internal/processor/HandlerResult.ts"
+import * as HandlerRetry from "./internal/processor/HandlerRetry.ts"
 import * as MessageProcessor from "./internal/processor/MessageProcessor.ts"
 import type { Counts, DrainReport, SessionCounts } from "./internal/processor/ProcessorCounts.ts"
 import * as ProcessorOptions from "./internal/processor/ProcessorOptions.ts"
@@ -106,11 +107,29 @@ export interface CommonOptions<in A = never, in E = never> {
  */
 export interface RetryOption<in E = never> {
   /**
-   * Has a handler that failed run again in place, by this schedule, while the locks of its messages are kept; not at all by
-   * default. Its input is the handler's error. `onFailure` decides once the schedule is done; a defect goes there at once,
-   * and an interruption or a lost lock ends it. Each run has a scope of its own.
+   * Has a handler that failed run again in place, as `Effect.retry` would, while the locks of its messages are kept: by a
+   * schedule, or by a policy. Not at all by default. `onFailure` decides once it is not run again; a defect goes there at
+   * once, and an interruption or a lost lock ends it. Each run has a scope of its own.
    */
-  readonly retry?: Schedule.Schedule<unknown, E> | undefined
+  readonly retry?: Schedule.Schedule<unknown, E> | RetryPolicy<E> | undefined
+}
+
+/**
+ * Whether and when a handler that failed is run again: what `Effect.retry` takes, at least one of these. All that are given
+ * must allow it. A predicate that throws is a defect of the handler.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RetryPolicy<in E = never> {
+  /** How many more times it is run at most, 0 or more; without end by default. */
+  readonly times?: number | undefined
+  /** Has it run again only while this is true of its error. */
+  readonly while?: ((error: E) => boolean | Effect.Effect<boolean>) | undefined
+  /** Has it run again only until this is true of its error. */
+  readonly until?: ((error: E) => boolean | Effect.Effect<boolean>) | undefined
+  /** When it is run again; its input is the handler's error. At once by default. */
+  readonly schedule?: Schedule.Schedule<unknown, E> | undefined
 }
 
 /**
@@ -277,11 +296,12 @@ const startMessages = <A, E, R>(
   input?: Options<A, E> & ReceiverOptions
 ) =>
   narrow(Effect.gen(function*() {
-    const { attached, options, settings } = yield* prepare(source, handler, input)
+    const { attached, options, path, settings } = yield* prepare(source, handler, input)
+    const retry = yield* HandlerRetry.check(path, options.retry)
     const processor = yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
       state: yield* attached,
       settings,
-      handler: MessageProcessor.withRetry(([message]) => handler(message.body, message), options.retry),
+      handler: HandlerRetry.withRetry(([message]) => handler(message.body, message), retry),
       onFailure: options.onFailure
     })
     return MessageProcessor.operationsOf(processor)
@@ -334,7 +354,7 @@ const startBatches = <A, E, R>(
     const { attached, options, path, settings } = yield* prepare(source, handler, input)
     const size = yield* Effect.fromResult(checkedCount(path, "size", options.size as number))
     const within = yield* Effect.fromResult(checkedWait(path, "within", options.within ?? 0))
-    const run = MessageProcessor.withRetry(handler, options.retry)
+    const run = HandlerRetry.withRetry(handler, yield* HandlerRetry.check(path, options.retry))
     const processor = yield* MessageProcessor.start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>({
       state: yield* attached,
       settings: { ...settings, size, within },

@@ -361,6 +361,10 @@ describe("values of every wrong kind", () => {
         ...nonsense,
         ...fieldsOf(["concurrency", "prefetch", "onFailure", "maxLockRenewal", "drainTimeout", "retry"])
       ]
+      const retries = fieldsOf(["times", "while", "until", "schedule"]).map(([name, retry]) =>
+        [`retry: ${name}`, { retry, size: 1 }] as const
+      )
+      const failing = () => Effect.fail("no")
       const receiver = yield* ServiceBusReceiver.make(Texts)
       const processor = yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
       const replaying = fieldsOf(["filter", "rate", "max", "map", "to", "transfer"])
@@ -377,6 +381,9 @@ describe("values of every wrong kind", () => {
           [...common, ...fieldsOf(["undecodable", "identifier", "renewalBatch", "renewalMargin"])],
           (value) => ServiceBusProcessor.make(Texts, () => Effect.void, value)
         ],
+        "make with a policy": [retries, (value) => ServiceBusProcessor.make(Texts, failing, value)],
+        "makeBatched with a policy": [retries, (value) => ServiceBusProcessor.makeBatched(Texts, failing, value)],
+        "makeSessions with a policy": [retries, (value) => ServiceBusProcessor.makeSessions(Carts, failing, value)],
         layer: [nonsense, (value) => Layer.build(ServiceBusProcessor.layer(value, () => Effect.void))],
         "layer with options": [
           common,

@@ -284,6 +284,38 @@ test("processing batches, retrying in place, and the report of a drain", () => {
     )
   })
   void ServiceBusProcessor.process(receiver, bill, { retry: {} as Schedule.Schedule<number, CardDeclined> })
+  void ServiceBusProcessor.process(receiver, bill, {
+    retry: {
+      times: 3,
+      schedule: Schedule.exponential("1 second"),
+      while: (error) => {
+        expectTypeOf(error).toEqualTypeOf<CardDeclined>()
+        return error._tag === "CardDeclined"
+      },
+      until: () => Effect.succeed(false)
+    }
+  })
+  void ServiceBusProcessor.layerBatched(Orders, ([first]) => bill(first.body), {
+    size: 2,
+    retry: {
+      until: (error) => {
+        expectTypeOf(error).toEqualTypeOf<CardDeclined>()
+        return false
+      }
+    }
+  })
+  void ServiceBusProcessor.processSessions(SessionOrders, (order) => bill(order), {
+    retry: {
+      while: (error) => {
+        expectTypeOf(error).toEqualTypeOf<CardDeclined>()
+        return true
+      }
+    }
+  })
+  // @ts-expect-error a number of times, not a word
+  void ServiceBusProcessor.process(receiver, bill, { retry: { times: "3" } })
+  // @ts-expect-error a predicate decides by a boolean
+  void ServiceBusProcessor.process(receiver, bill, { retry: { while: () => Promise.resolve(true) } })
   // A wrong number of settlements is nothing to run a handler again for.
   const billAll = (messages: Arr.NonEmptyReadonlyArray<ServiceBusMessage.LockedMessage<Order>>) =>
     Effect.asVoid(Effect.forEach(messages, ({ body }) => bill(body)))

@@ -11,7 +11,6 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import {
   type AttachError,
@@ -27,7 +26,7 @@ import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
-import { checkedCount, effectOrDie, maxCount } from "../options.ts"
+import { checkedCount, maxCount } from "../options.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
@@ -534,13 +533,3 @@ export const operationsOf = <A, E, R>({
   setConcurrency,
   stopped
 }: MessageProcessor<A, E, R>) => ({ counts, pause, resume, setConcurrency, drain, join, stopped })
-
-/** A handler that runs in a scope of its own, and again as a schedule says where it fails. */
-export const withRetry = <A, E, R, B>(
-  handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<B, E, R>,
-  retry: Schedule.Schedule<unknown, E> | undefined
-) =>
-(messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>): Effect.Effect<B, E, Exclude<R, Scope.Scope>> => {
-  const once = Effect.scoped(Effect.suspend(() => effectOrDie(undefined, "handler", handler(messages))))
-  return retry === undefined ? once : Effect.retry(once, retry)
-}

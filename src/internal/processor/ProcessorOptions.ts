@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
-import { checkedCount, checkedWait, isSchedule, isSessionId, outOfRange, readOptions, toMillis } from "../options.ts"
+import { checkedCount, checkedWait, isSessionId, outOfRange, readOptions, toMillis } from "../options.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import type { Settings } from "./MessageProcessor.ts"
 
@@ -17,7 +17,6 @@ export interface Options {
   readonly maxLockRenewal?: Duration.Input | undefined
   readonly drainTimeout?: Duration.Input | undefined
   readonly onFailure?: unknown
-  readonly retry?: unknown
 }
 
 /** Those of a processor of sessions. */
@@ -79,9 +78,8 @@ export const read = <O extends object>(
 /** The options of a processor of single messages. */
 export const check = Effect.fnUntraced(
   function*(entity: string, options: Options): Effect.fn.Return<Settings, InvalidOptionError> {
-    const { onFailure, prefetch, retry } = options
+    const { onFailure, prefetch } = options
     yield* checkFunctions(entity, { onFailure })
-    if (retry !== undefined && !isSchedule(retry)) return yield* outOfRange(entity, "retry", "a Schedule")
     const concurrency = yield* Effect.fromResult(checkedCount(entity, "concurrency", options.concurrency ?? 1))
     if (prefetch !== undefined) yield* Effect.fromResult(checkedCount(entity, "prefetch", prefetch, 0))
     const maxLockRenewal = yield* Effect.fromResult(

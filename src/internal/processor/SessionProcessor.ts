@@ -12,7 +12,6 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
@@ -29,6 +28,7 @@ import { checkedCount, effectOrDie } from "../options.ts"
 import * as SessionLink from "../session/SessionLink.ts"
 import * as SessionSurface from "../session/SessionSurface.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
+import * as HandlerRetry from "./HandlerRetry.ts"
 import * as MessageProcessor from "./MessageProcessor.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { SessionSettings } from "./ProcessorOptions.ts"
@@ -303,7 +303,7 @@ const add = (sum: Sums, counts: ProcessorCounts.Counts): void => {
 
 /** What runs for a session, as a caller gives it. */
 interface Hooks<in out A, in out S, in E, out R> {
-  readonly retry?: Schedule.Schedule<unknown, E> | undefined
+  readonly retry?: HandlerRetry.Retry<E> | undefined
   readonly onFailure?: MessageProcessor.Options<A, E, R>["onFailure"]
   readonly open?: ((session: Session<A, S>) => Effect.Effect<unknown, unknown, R>) | undefined
   readonly close?: ((session: Session<A, S>) => Effect.Effect<unknown, unknown, R>) | undefined
@@ -325,6 +325,7 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
   hooks: Hooks<A, S, E, R2>
 ) {
   type Needs = Exclude<R | R2, Scope.Scope>
+  const retry = yield* HandlerRetry.check(session.entity.path, hooks.retry)
   const { entity } = session
   const { path } = entity
   const fork = Effect.runForkWith(yield* Effect.context<Needs>())
@@ -339,9 +340,9 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
     accept: (id) => SessionLink.accept({ ...session, id, prefetch: 0, mode: "locked" }),
     runOf: (accepted) => {
       const held = SessionSurface.make(accepted, entity.sessionState, Infinity)
-      const run = MessageProcessor.withRetry(
+      const run = HandlerRetry.withRetry(
         ([message]: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => handler(message.body, message, held),
-        hooks.retry
+        retry
       )
       return {
         processor: new MessageProcessor.MessageProcessor<A, E, Needs>({
