@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type * as Scope from "effect/Scope"
@@ -27,7 +28,12 @@ import * as NamespaceOptions from "./internal/namespace/NamespaceOptions.ts"
 import { readOptions } from "./internal/options.ts"
 import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
-import { ConnectionStringError, type HealthCheckError, InvalidOptionError } from "./ServiceBusError.ts"
+import {
+  type Any as ServiceBusError,
+  ConnectionStringError,
+  type HealthCheckError,
+  InvalidOptionError
+} from "./ServiceBusError.ts"
 
 /**
  * The connection to a Service Bus namespace, as a service.
@@ -127,14 +133,33 @@ export interface CommonOptions {
   readonly ca?: string | ReadonlyArray<string> | undefined
   /** Dials for `"amqpWebSockets"`: an agent of a proxy, for example of the package `https-proxy-agent`. */
   readonly webSocketAgent?: WebSocketAgent | undefined
-  /** How often, and when, an operation is tried again while its error can pass. */
-  readonly retry?: RetryOptions | undefined
+  /**
+   * How often, and when, an operation is tried again while its error can pass: numbers, or a schedule, which is given the error
+   * of each try and decides alone on number and delays. Advice of a service that throttles is waited for in any case. What
+   * runs until it is stopped (streams, processors) tries again without end, at most 30 seconds apart, and asks no schedule.
+   */
+  readonly retry?: RetryOptions | Schedule.Schedule<unknown, ServiceBusError> | undefined
   /** The AMQP container id. A random name where none is given. */
   readonly identifier?: string | undefined
   /**
    * How long connecting, attaching, and one try of an operation may take, 1 millisecond to 1 hour. 60 seconds by default.
    */
   readonly operationTimeout?: Duration.Input | undefined
+  /**
+   * The idle time-out that the peer is told, 5 seconds to 1 hour; 60 seconds by default. It sends heartbeats at half of it, and
+   * a connection that brings nothing for twice as long is given up (AMQP 1.0 section 2.4.5). .NET's ConnectionIdleTimeout.
+   */
+  readonly idleTimeout?: Duration.Input | undefined
+  /**
+   * What stands behind the library's own name in the user agent, which the service logs: 1 to 256 printable ASCII characters,
+   * `billing/2.1` for example. Called application id in the SDKs for Java and Go, user agent in Python's.
+   */
+  readonly userAgentSuffix?: string | undefined
+  /**
+   * Lets `UseDevelopmentEmulator=true` of a connection string speak to another machine, an emulator in a container of its own
+   * for example. Everything goes over the network in the clear, tokens too. False by default: this machine only.
+   */
+  readonly allowPlainTcp?: boolean | undefined
   /**
    * Logs every AMQP frame at the level Trace, annotated with connection, channel and link: performatives with their fields,
    * of payloads the size alone. Bodies, tokens and what SASL carries are not in it. Off by default; `Logger` and
@@ -144,7 +169,7 @@ export interface CommonOptions {
 }
 
 /**
- * Exponential backoff with full jitter. Each try has the client's `operationTimeout`.
+ * Exponential backoff with full jitter: the delay is a random part of what stands here. Each try has the client's `operationTimeout`.
  *
  * @category models
  * @since 0.1.0
@@ -300,8 +325,8 @@ const isLoopback = (host: string): boolean =>
  * Makes a client from a parsed connection string: TLS on 5671, or plain TCP on 5672 where the string says
  * `UseDevelopmentEmulator=true` and names this machine. A port of the endpoint goes before both.
  *
- * Fails with ConnectionStringError where `UseDevelopmentEmulator=true` stands beside the name of another machine, and with
- * InvalidOptionError where an option is out of range. No I/O happens here.
+ * Fails with ConnectionStringError where `UseDevelopmentEmulator=true` stands beside the name of another machine and
+ * `allowPlainTcp` does not let it, and with InvalidOptionError where an option is out of range. No I/O happens here.
  *
  * @example
  * ```ts
@@ -320,19 +345,22 @@ export const fromConnectionString: (
   connectionString: ConnectionString.ConnectionString,
   options?: CommonOptions
 ) => Effect.Effect<ServiceBusClient["Service"], ConnectionStringError | InvalidOptionError, Scope.Scope> = Effect
-  .fnUntraced(function*(input, options) {
+  .fnUntraced(function*(input, givenOptions) {
     const read = readOptions(undefined, input, "connectionString")
     const parsed = (Result.isSuccess(read) ? read.success : {}) as Partial<ConnectionString.ConnectionString>
     if (typeof parsed.host !== "string" || typeof parsed.useDevelopmentEmulator !== "boolean") {
       return yield* invalid("connectionString", "what ConnectionString.parse gives")
     }
-    if (parsed.useDevelopmentEmulator && !isLoopback(parsed.host)) {
+    const options = yield* Effect.fromResult(readOptions(undefined, givenOptions))
+    if (parsed.useDevelopmentEmulator && !isLoopback(parsed.host) && options.allowPlainTcp !== true) {
       return yield* new ConnectionStringError({
         part: "UseDevelopmentEmulator",
-        problem: "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1)"
+        problem:
+          "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1); " +
+          "the client's option allowPlainTcp: true lets it be elsewhere, in another container for example"
       })
     }
-    return yield* open(yield* Effect.fromResult(readOptions(undefined, options)), {
+    return yield* open(options, {
       host: parsed.host,
       endpoint: { host: parsed.host, port: parsed.port, isPlain: parsed.useDevelopmentEmulator },
       credential: parsed.credential!,

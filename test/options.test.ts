@@ -457,6 +457,9 @@ describe("values of every wrong kind", () => {
           "retry",
           "identifier",
           "operationTimeout",
+          "idleTimeout",
+          "userAgentSuffix",
+          "allowPlainTcp",
           "frameTrace"
         ]),
         ...fieldsOf(["maxRetries", "delay", "maxDelay"]).map(([name, retry]) => [`retry ${name}`, { retry }] as const)

@@ -98,6 +98,24 @@ const suite = () =>
         ))
       }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))
 
+    it.effect("after twice the idle time-out that the client chose, and not sooner", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const silent = yield* proxy(emulator.port)
+        yield* Effect.scoped(through(
+          silent,
+          Effect.gen(function*() {
+            const link = linkOf(yield* ServiceBusReceiver.make(Texts))
+            silent.freeze()
+            yield* TestClock.adjust("9 seconds")
+            assert.isUndefined(link.dead())
+            yield* TestClock.adjust("1 second")
+            assert.include(link.dead()?.message, "said nothing for 10 seconds")
+          }),
+          { idleTimeout: "5 seconds", retry: { maxRetries: 0 } }
+        ))
+      }).pipe(Effect.scoped, Effect.provide(overTcp({ entities: [Emulator.entity(Texts)] }))))
+
     for (const direction of ["up", "down"] as const) {
       it.effect(`while its heartbeats still come, ${direction}: a connection that answers nothing is given up`, () =>
         Effect.gen(function*() {

@@ -197,6 +197,7 @@ const networked = () =>
           hostname: "127.0.0.1",
           containerId: "silent",
           userAgent: "test",
+          idleTimeout: 60_000,
           openTimeout: 5_000
         })
         yield* TestClock.adjust("19 seconds")

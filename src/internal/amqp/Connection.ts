@@ -61,14 +61,13 @@ interface Options {
   readonly hostname: string
   readonly containerId: string
   readonly userAgent: string
+  /** Ours: the peer may send nothing for as long, in milliseconds (AMQP 1.0 section 2.4.5). */
+  readonly idleTimeout: number
   /** Milliseconds for connecting, SASL and open together. */
   readonly openTimeout: number
   /** Called for every frame. */
   readonly frameTrace?: ((frame: FrameTrace.TracedFrame) => void) | undefined
 }
-
-/** Ours: the peer may send nothing for as long (AMQP 1.0 section 2.4.5). */
-const idleTimeout = 60_000
 
 /** The largest frame that we take; what Service Bus takes. */
 const maxFrameSize = 65536
@@ -125,7 +124,7 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
     connect: (connected) => {
       plane = new DataPlane(rhea, {
         schedule: dispatcher.schedule,
-        idleTimeout,
+        idleTimeout: options.idleTimeout,
         padded: false,
         onDecodeProblem: (problem) => broken(problem, "amqp:decode-error"),
         onBreach: ({ condition, description }) => broken(new Error(description), condition)
@@ -222,7 +221,10 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
   yield* orDeath(connection, ClientEndpoints.awaitEvent(rhea, "connection_open", () => rhea.connect()))
   isOpened = true
   const probing = Effect.forever(Effect.andThen(probeRequested.await, probe(connection, probeRequested, die)))
-  const timers = socket.isLocal === true ? [] : [heartbeats(connection), watchdog(clock, activity, die)]
+  const timers = socket.isLocal === true ? [] : [
+    heartbeats(connection),
+    watchdog(clock, activity, options.idleTimeout, die)
+  ]
   for (const timer of [...timers, probing]) {
     const fiber = yield* Effect.forkIn(timer, scope, { startImmediately: true })
     // The scope of a dead connection may stay open for long.
@@ -238,7 +240,12 @@ const lateness = 5_000
  * Ends a connection whose peer has sent nothing for twice the time that we allow it. A process that was asleep does not take
  * its own silence for the peer's: what came meanwhile is read first.
  */
-const watchdog = Effect.fnUntraced(function*(clock: Clock.Clock, activity: PeerActivity, die: (reason: Death) => void) {
+const watchdog = Effect.fnUntraced(function*(
+  clock: Clock.Clock,
+  activity: PeerActivity,
+  idleTimeout: number,
+  die: (reason: Death) => void
+) {
   for (;;) {
     const due = activity.lastRead + 2 * idleTimeout
     yield* Effect.sleep(due - monotonic(clock))

@@ -34,6 +34,8 @@ interface Options {
   readonly credential: ServiceBusCredential
   readonly identifier: string
   readonly userAgent: string
+  /** What the peer is told, in milliseconds. */
+  readonly idleTimeout: number
   /** Milliseconds for one operation. */
   readonly timeout: number
   /** The only entity that the credential is for, where a connection string names one. */
@@ -158,6 +160,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         hostname: options.host,
         containerId: options.identifier,
         userAgent: options.userAgent,
+        idleTimeout: options.idleTimeout,
         openTimeout: options.timeout,
         frameTrace: options.frameTrace ? logFrames(context, own) : undefined
       })

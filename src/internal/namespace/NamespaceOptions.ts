@@ -4,13 +4,20 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Schedule from "effect/Schedule"
 import { randomUUID } from "node:crypto"
 import * as ConnectionString from "../../ConnectionString.ts"
 import { isCredential, type ServiceBusCredential } from "../../ServiceBusCredential.ts"
-import { InvalidOptionError } from "../../ServiceBusError.ts"
+import { type Any, InvalidOptionError } from "../../ServiceBusError.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
-import { expectedIdentifier, isIdentifier, readOptions, toMillis } from "../options.ts"
+import { expectedIdentifier, isIdentifier, isSchedule, readOptions, toMillis } from "../options.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+
+interface RetryOptions {
+  readonly maxRetries?: number | undefined
+  readonly delay?: Duration.Input | undefined
+  readonly maxDelay?: Duration.Input | undefined
+}
 
 /** Options as a caller gives them. */
 interface Options {
@@ -18,20 +25,19 @@ interface Options {
   readonly customEndpointAddress?: string | undefined
   readonly ca?: string | ReadonlyArray<string> | undefined
   readonly webSocketAgent?: object | undefined
-  readonly retry?: {
-    readonly maxRetries?: number | undefined
-    readonly delay?: Duration.Input | undefined
-    readonly maxDelay?: Duration.Input | undefined
-  } | undefined
+  readonly retry?: RetryOptions | Schedule.Schedule<unknown, Any> | undefined
   readonly identifier?: string | undefined
   readonly operationTimeout?: Duration.Input | undefined
+  readonly idleTimeout?: Duration.Input | undefined
+  readonly userAgentSuffix?: string | undefined
+  readonly allowPlainTcp?: boolean | undefined
   readonly frameTrace?: boolean | undefined
 }
 
 /** The namespace that a client is of. */
 export interface Target {
   readonly host: string
-  /** What is dialled where the options name no other address; plain TCP for an emulator on this machine. */
+  /** What is dialled where the options name no other address; plain TCP for an emulator. */
   readonly endpoint: { readonly host: string; readonly port: number | undefined; readonly isPlain: boolean }
   readonly credential: ServiceBusCredential
   readonly entityPath: string | undefined
@@ -65,7 +71,7 @@ const endpointOf = Effect.fnUntraced(function*(
   if (endpoint.isPlain && (isWebSocket || options.customEndpointAddress !== undefined)) {
     return yield* invalid(
       isWebSocket ? "transport" : "customEndpointAddress",
-      "nothing: UseDevelopmentEmulator=true speaks AMQP over plain TCP to this machine"
+      "nothing: UseDevelopmentEmulator=true speaks AMQP over plain TCP to the host that stands beside it"
     )
   }
   let { host, port } = endpoint
@@ -108,13 +114,50 @@ export const check = Effect.fnUntraced(function*(
   if (options.webSocketAgent !== undefined && typeof options.webSocketAgent !== "object") {
     return yield* invalid("webSocketAgent", "an agent of node:http")
   }
-  const given = yield* Effect.fromResult(readOptions(undefined, options.retry, "retry"))
+  const { allowPlainTcp, userAgentSuffix } = options
+  if (userAgentSuffix !== undefined && !isUserAgent(userAgentSuffix)) {
+    return yield* invalid("userAgentSuffix", "1 to 256 printable ASCII characters")
+  }
+  if (allowPlainTcp !== undefined && typeof allowPlainTcp !== "boolean") {
+    return yield* invalid("allowPlainTcp", "true or false")
+  }
+  return {
+    host: target.host,
+    endpoint: yield* endpointOf(options, target.endpoint),
+    credential: target.credential,
+    entityPath: target.entityPath,
+    identifier: options.identifier ?? `effect-service-bus-${randomUUID()}`,
+    userAgent: userAgentSuffix === undefined ? userAgent : `${userAgent} ${userAgentSuffix}`,
+    timeout,
+    idleTimeout: yield* millis(
+      "idleTimeout",
+      options.idleTimeout ?? "60 seconds",
+      5_000,
+      3600_000,
+      "a duration from 5 seconds to 1 hour"
+    ),
+    frameTrace: options.frameTrace === true,
+    retry: yield* retryOf(options.retry)
+  }
+})
+
+/** Nothing that a log could take for another line, or that a peer of one encoding could read in another. */
+const isUserAgent = (value: unknown): boolean => typeof value === "string" && /^[\x20-\x7e]{1,256}$/.test(value)
+
+/** How operations are tried again. */
+const retryOf = Effect.fnUntraced(function*(
+  input: Options["retry"]
+): Effect.fn.Return<RetryPolicy.Settings, InvalidOptionError> {
+  if (isSchedule(input)) {
+    return { ...RetryPolicy.defaults, maxRetries: Infinity, schedule: input as Schedule.Schedule<unknown, Any> }
+  }
+  const given = yield* Effect.fromResult(readOptions(undefined, input as RetryOptions | undefined, "retry"))
   const maxRetries = given.maxRetries ?? RetryPolicy.defaults.maxRetries
   if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
     return yield* invalid("retry.maxRetries", "an integer from 0 to 100")
   }
   const range = "a duration from 1 millisecond to 1 hour"
-  const retry = {
+  return {
     maxRetries,
     delay: yield* millis("retry.delay", given.delay ?? RetryPolicy.defaults.delay, 1, 3600_000, range),
     maxDelay: yield* millis(
@@ -124,16 +167,5 @@ export const check = Effect.fnUntraced(function*(
       3600_000,
       range
     )
-  }
-  return {
-    host: target.host,
-    endpoint: yield* endpointOf(options, target.endpoint),
-    credential: target.credential,
-    entityPath: target.entityPath,
-    identifier: options.identifier ?? `effect-service-bus-${randomUUID()}`,
-    userAgent,
-    timeout,
-    frameTrace: options.frameTrace === true,
-    retry
   }
 })

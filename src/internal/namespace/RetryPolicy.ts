@@ -20,6 +20,8 @@ export interface Settings {
   /** The first delay; each one after it may be twice as long. */
   readonly delay: number
   readonly maxDelay: number
+  /** Decides instead of these numbers, from the errors of the tries. */
+  readonly schedule?: Schedule.Schedule<unknown, E.Any> | undefined
 }
 
 /** What .NET's SDK does by default. */
@@ -40,16 +42,20 @@ export const isRetryable = (error: E.Any): boolean =>
 /** The same for what runs until it is stopped: a quota that is used up now may be free again later. */
 const isRetryableLater = (error: E.Any): boolean => isRetryable(error) || errorMap.isLimitReached(error)
 
-/** Between 0 and the backoff: full jitter keeps many clients from coming back together. `left` is for how long at most. */
-const backoff = (settings: Settings, left: () => number) =>
-  Schedule.exponential(settings.delay).pipe(
-    Schedule.modifyDelay(({ duration }) =>
-      Effect.map(Random.next, (random) =>
-        Duration.millis(
-          Math.min(left(), wholeMillis(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random))
-        ))
+/**
+ * Between 0 and the backoff: full jitter keeps many clients from coming back together. A schedule that was given has the delays
+ * that it wants. `left` is for how long at most.
+ */
+const delays = (settings: Settings, left: () => number): Schedule.Schedule<unknown, E.Any> => {
+  const atMost = (millis: number) => Duration.millis(Math.min(left(), wholeMillis(millis)))
+  return settings.schedule === undefined
+    ? Schedule.exponential(settings.delay).pipe(
+      Schedule.modifyDelay(({ duration }) =>
+        Effect.map(Random.next, (random) => atMost(Math.min(settings.maxDelay, Duration.toMillis(duration)) * random))
+      )
     )
-  )
+    : Schedule.modifyDelay(settings.schedule, ({ duration }) => Effect.sync(() => atMost(Duration.toMillis(duration))))
+}
 
 /** The error with how often the operation was tried. */
 const withAttempts = <Err extends E.Any>(error: Err, attempts: number): Err =>
@@ -151,7 +157,7 @@ export const make = (settings: Settings): Effect.Effect<RetryPolicy> =>
         return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
           Effect.tapError((error) => Effect.sync(() => note(error))),
           Effect.retry({
-            schedule: backoff(by, left),
+            schedule: delays(by, left),
             while: isWorth,
             ...(Number.isFinite(by.maxRetries) ? { times: by.maxRetries } : {})
           }),
