@@ -382,10 +382,11 @@ export const layer = (
       )
       const connectionString = connectionStringOf(started.key, memoryHost, undefined)
       let isUp = true
-      const transport = MemorySocket.transport(dispatcher, (socket) => {
+      const network = yield* MemorySocket.Network
+      const transport = network(MemorySocket.transport(dispatcher, (socket) => {
         if (isUp) started.server.accept(socket)
         return isUp
-      })
+      }))
       const client = yield* ConnectionString.parse(connectionString).pipe(
         Effect.flatMap((parsed) => ServiceBusClient.fromConnectionString(parsed, options.client)),
         Effect.provideService(Dispatcher.Shared, dispatcher),

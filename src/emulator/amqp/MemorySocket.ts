@@ -2,6 +2,7 @@
  * A transport without a network: two ends that hand bytes to each other as tasks of the Scheduler, so that every hop
  * between a client and the broker is known to TestClock. Bytes arrive in order; destroying one end ends both.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { Dispatcher } from "../../internal/amqp/engine/Dispatcher.ts"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
@@ -114,3 +115,9 @@ export const transport = (dispatcher: Dispatcher, accept: (socket: MemorySocket)
       (socket) => Effect.sync(() => socket.destroy())
     )
 })
+
+/** What stands between a client and the broker in memory: nothing by default. The simulation puts a network of its own there. */
+export const Network: Context.Reference<(transport: Transport) => Transport> = Context.Reference(
+  "effect-service-bus/emulator/amqp/Network",
+  { defaultValue: () => (transport) => transport }
+)

@@ -83,7 +83,7 @@ export const onDue = (due: ReadonlyArray<Due>, now: number): void => {
   for (const queue of queues) queue.flush()
 }
 
-class MessageQueue implements Queue, SessionOwningQueue {
+export class MessageQueue implements Queue, SessionOwningQueue {
   readonly kind: Kind
   readonly path: string
   readonly options: EntitySettings

@@ -1,0 +1,120 @@
+/**
+ * What happened in one run, in order: what the client was asked to do and what came of it, what its handlers were given, what
+ * the broker did (the truth), and which faults came. Oracles read it and nothing else.
+ */
+
+/** What came of an operation: `unknown` where the client cannot tell whether it was carried out. */
+export type Result = "ok" | "failed" | "unknown" | "interrupted"
+
+/** How a consumer settles, as the broker counts it. */
+export type Outcome = "complete" | "abandon" | "defer" | "deadLetter" | "retryAfter"
+
+export type Entry =
+  | {
+    readonly kind: "send"
+    readonly op: number
+    readonly entity: string
+    readonly ids: ReadonlyArray<string>
+    readonly session: string | undefined
+    readonly due: number | undefined
+  }
+  | { readonly kind: "sent"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
+  | { readonly kind: "cancel"; readonly op: number; readonly entity: string; readonly id: string }
+  | { readonly kind: "cancelled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
+  | {
+    readonly kind: "received"
+    readonly consumer: string
+    readonly entity: string
+    readonly id: string
+    readonly sequence: string
+    readonly delivery: number
+    readonly session: string | undefined
+    readonly mode: "locked" | "destructive" | "deferred"
+    readonly isIntact: boolean
+  }
+  | {
+    readonly kind: "handled"
+    readonly consumer: string
+    readonly entity: string
+    readonly sequence: string
+    readonly outcome: string
+  }
+  | {
+    readonly kind: "settle"
+    readonly op: number
+    readonly entity: string
+    readonly sequence: string
+    readonly outcome: Outcome
+  }
+  | { readonly kind: "settled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
+  | { readonly kind: "began"; readonly op: number; readonly what: string }
+  | { readonly kind: "ended"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
+  | {
+    readonly kind: "enqueued"
+    readonly entity: string
+    readonly id: string
+    readonly sequence: string
+    readonly session: string | undefined
+  }
+  | {
+    readonly kind: "delivered"
+    readonly entity: string
+    readonly id: string
+    readonly sequence: string
+    readonly token: string
+    readonly until: number
+    readonly isLocked: boolean
+  }
+  | {
+    readonly kind: "applied"
+    readonly entity: string
+    readonly id: string
+    readonly sequence: string
+    readonly outcome: Outcome | "release"
+  }
+  | {
+    readonly kind: "buried"
+    readonly entity: string
+    readonly id: string
+    readonly sequence: string
+    readonly reason: string
+  }
+  | { readonly kind: "removed"; readonly entity: string; readonly id: string; readonly sequence: string }
+  | { readonly kind: "fault"; readonly name: string; readonly what: string }
+  | { readonly kind: "phase"; readonly name: "faults" | "healed" | "drained" | "closed" }
+  | { readonly kind: "frame"; readonly connection: number; readonly direction: "up" | "down"; readonly bytes: number }
+
+export type Stamped = Entry & { readonly at: number }
+
+export class History {
+  readonly entries: Array<Stamped> = []
+  private readonly now: () => number
+  private ops = 0
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  add(entry: Entry): void {
+    this.entries.push({ ...entry, at: this.now() })
+  }
+
+  /** The number of a new operation. */
+  op(): number {
+    return ++this.ops
+  }
+
+  of<K extends Entry["kind"]>(kind: K): ReadonlyArray<Extract<Stamped, { readonly kind: K }>> {
+    return this.entries.filter((entry): entry is Extract<Stamped, { readonly kind: K }> => entry.kind === kind)
+  }
+
+  /** The same for the same run, frame by frame (FNV-1a over all entries). */
+  hash(): string {
+    let hash = 0x811c9dc5
+    for (const entry of this.entries) {
+      const text = JSON.stringify(entry)
+      for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+    }
+    return (hash >>> 0).toString(16).padStart(8, "0")
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * One run: client and broker in one process, over a network in memory, in virtual time, with faults from a seed. The same plan
+ * gives the same run, frame by frame.
+ *
+ * Faults come for a while; then everything is well again, and what was sent has to be taken within a stated time; then
+ * everything is closed, and nothing may be left.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as MemorySocket from "../../src/emulator/amqp/MemorySocket.ts"
+import * as Emulator from "../../src/emulator/Emulator.ts"
+import { faults } from "./faults/index.ts"
+import { History } from "./History.ts"
+import * as Journal from "./Journal.ts"
+import { Network } from "./Network.ts"
+import { oracles } from "./oracles/index.ts"
+import type { Violation } from "./oracles/Oracle.ts"
+import { Rng } from "./Rng.ts"
+import { seededIds } from "./seededIds.ts"
+import { workloads } from "./workloads/index.ts"
+import { good, type PlannedFault, type Workload, type World } from "./World.ts"
+
+/** How long faults come, and how long it may take to be well again, in milliseconds of virtual time. */
+const faultTime = 60_000
+const healingTime = 600_000
+
+/** Everything that a run is made of. */
+export interface Plan {
+  readonly seed: number
+  readonly workload: string
+  readonly faults: ReadonlyArray<PlannedFault>
+  /** How many operations a fiber runs before another has its turn. */
+  readonly turn: number
+}
+
+export interface Outcome {
+  readonly plan: Plan
+  readonly violations: ReadonlyArray<Violation>
+  readonly history: History
+  readonly messages: number
+}
+
+/** What a seed makes of a run: a workload, up to eight faults, and how fibers take turns. */
+export const planOf = (
+  seed: number,
+  only: { readonly workload?: string | undefined; readonly fault?: string | undefined } = {}
+): Plan => {
+  const rng = new Rng(seed)
+  const workload = rng.pick(workloads).name
+  const kinds = only.fault === undefined ? faults : faults.filter(({ name }) => name === only.fault)
+  const planned = Array.from({ length: rng.between(0, 8) }, (): PlannedFault => {
+    const fault = rng.pick(kinds)
+    const at = rng.chance(0.5) ? { ms: rng.between(0, faultTime - 10_000) } : { frames: rng.between(1, 400) }
+    return { name: fault.name, at, parameters: fault.plan(rng) }
+  })
+  const turn = rng.pick([2048, 2048, 2048, 64, 8, 3])
+  return { seed, workload: only.workload ?? workload, faults: planned, turn }
+}
+
+/** A clock that counts what sleeps on it. */
+const counted = (clock: Clock.Clock, sleeps: { count: number }): Clock.Clock => {
+  const wrapped = Object.create(clock) as { -readonly [K in keyof Clock.Clock]: Clock.Clock[K] }
+  wrapped.sleep = (duration) =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => sleeps.count++),
+      () => clock.sleep(duration),
+      () => Effect.sync(() => sleeps.count--)
+    )
+  return wrapped
+}
+
+const simulate = (plan: Plan, workload: Workload) =>
+  Effect.gen(function*() {
+    const sleeps = { count: 0 }
+    const clock = counted(yield* Clock.Clock, sleeps)
+    const rng = new Rng(plan.seed ^ 0x5bd1e995)
+    const history = new History(() => clock.currentTimeMillisUnsafe())
+    const outer = yield* Scope.make()
+    const context = yield* Effect.context<never>()
+    const fork = Effect.runForkWith(Context.add(context, Clock.Clock, clock))
+    const network = new Network({ clock, rng: rng.fork(), history, fork })
+    let phase: "faults" | "healed" | "done" = "faults"
+    const mood = good()
+
+    const inside = Effect.gen(function*() {
+      yield* Journal.record(history)
+      const services = yield* Layer.build(Emulator.layer({
+        entities: workload.entities,
+        client: { identifier: "simulated" }
+      })).pipe(Effect.provideService(MemorySocket.Network, (transport) => network.over(transport)))
+      const emulator = Context.get(services, Emulator.Emulator)
+      const world: World = {
+        emulator,
+        network,
+        history,
+        rng: rng.fork(),
+        mood,
+        isHealed: () => phase !== "faults",
+        isDone: () => phase === "done",
+        now: () => clock.currentTimeMillisUnsafe()
+      }
+      history.add({ kind: "phase", name: "faults" })
+      for (const each of plan.faults) {
+        const kind = faults.find(({ name }) => name === each.name)
+        if (kind === undefined) throw new Error(`there is no fault "${each.name}"`)
+        const strike = Effect.suspend(() => {
+          if (phase !== "faults") return Effect.void
+          history.add({ kind: "fault", name: each.name, what: JSON.stringify(each.parameters) })
+          return kind.inject(world, each.parameters)
+        })
+        if ("frames" in each.at) network.afterFrames(each.at.frames, () => fork(strike))
+        else yield* Effect.forkScoped(Effect.andThen(Effect.sleep(each.at.ms), strike))
+      }
+      const working = yield* Effect.forkScoped(Effect.provideContext(workload.run(world), services))
+      yield* Effect.sleep(faultTime)
+      phase = "healed"
+      Object.assign(mood, good())
+      network.heal()
+      yield* Effect.ignore(emulator.start)
+      history.add({ kind: "phase", name: "healed" })
+      const left = Effect.forEach(workload.drained, (entity) =>
+        Effect.map(Effect.orDie(emulator.messages(entity)), (messages) => ({
+          entity: entity.path,
+          ids: messages.filter(({ state }) =>
+            state !== "deferred"
+          ).map(({ messageId }) => messageId)
+        })))
+      const until = clock.currentTimeMillisUnsafe() + healingTime
+      let rest = yield* left
+      while (rest.some(({ ids }) => ids.length > 0) && clock.currentTimeMillisUnsafe() < until) {
+        yield* Effect.sleep(1_000)
+        rest = yield* left
+      }
+      phase = "done"
+      history.add({ kind: "phase", name: "drained" })
+      yield* Effect.timeoutOption(Fiber.await(working), 120_000)
+      return { rest, emulator }
+    })
+
+    const { emulator, rest } = yield* Scope.provide(inside, outer).pipe(
+      Effect.provideService(Clock.Clock, clock)
+    )
+    const connections = emulator.connections
+    yield* Effect.provideService(Scope.close(outer, Exit.void), Clock.Clock, clock)
+    yield* network.end
+    history.add({ kind: "phase", name: "closed" })
+    const run = {
+      history,
+      left: rest,
+      hasConverged: rest.every(({ ids }) => ids.length === 0),
+      leftovers: { connections: yield* connections, wires: network.wires.size, sleeps: sleeps.count },
+      concurrency: workload.concurrency ?? {}
+    }
+    return {
+      plan,
+      history,
+      violations: oracles.flatMap((oracle) => oracle(run)),
+      messages: history.of("enqueued").length
+    }
+  })
+
+/** Runs a plan. */
+export const run = (plan: Plan): Promise<Outcome> => {
+  const workload = workloads.find(({ name }) => name === plan.workload)
+  if (workload === undefined) return Promise.reject(new Error(`there is no workload "${plan.workload}"`))
+  const restore = seededIds(plan.seed)
+  const program = Effect.gen(function*() {
+    // TestClock waits for what a wake causes, and for nothing else: everything here is caused by one.
+    const fiber = yield* Effect.forkChild(Effect.andThen(Effect.sleep(1), simulate(plan, workload)), {
+      startImmediately: true
+    })
+    while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("10 seconds")
+    return yield* Effect.flatten(Effect.sync(() => fiber.pollUnsafe()!))
+  })
+  return Effect.runPromise(program.pipe(
+    Random.withSeed(`simulation ${plan.seed}`),
+    Effect.provideService(Scheduler.MaxOpsBeforeYield, plan.turn),
+    Effect.provide(Logger.layer([])),
+    Effect.provide(TestClock.layer({ warningDelay: "10 minutes" }))
+  )).finally(restore)
+}

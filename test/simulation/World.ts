@@ -1,0 +1,130 @@
+/**
+ * What workloads and faults have: the broker, the network, the history, random numbers, and the operations of the client with
+ * their outcome written down.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Emulator from "../../src/emulator/Emulator.ts"
+import type * as ServiceBusClient from "../../src/ServiceBusClient.ts"
+import type * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
+import type { History, Result } from "./History.ts"
+import type { Network } from "./Network.ts"
+import type { Rng } from "./Rng.ts"
+
+/** How handlers behave, and the provider of tokens. Faults change it; healing makes all of it good again. */
+export interface Mood {
+  /** The probability that a handler does anything but complete. */
+  handlers: number
+  /** The probability that an operation is interrupted. */
+  interruptions: number
+  tokens: "good" | "failing" | "hanging"
+}
+
+export const good = (): Mood => ({ handlers: 0, interruptions: 0, tokens: "good" })
+
+export interface World {
+  readonly emulator: Emulator.Emulator["Service"]
+  readonly network: Network
+  readonly history: History
+  readonly rng: Rng
+  readonly mood: Mood
+  /** Whether the time of faults is over: workloads send nothing more then, and take what is left. */
+  readonly isHealed: () => boolean
+  /** Whether all is taken: consumers stop. */
+  readonly isDone: () => boolean
+  readonly now: () => number
+}
+
+/** A workload: what is declared, and a program that uses the library while faults come. */
+export interface Workload {
+  readonly name: string
+  readonly entities: ReadonlyArray<Emulator.Entity>
+  /** What is to be empty once all is well again, but for dead letters and what is deferred. */
+  readonly drained: ReadonlyArray<ServiceBusEntity.SubQueue<unknown> | ServiceBusEntity.WithSubQueues<unknown>>
+  /** How many handlers of a consumer may run at a time. */
+  readonly concurrency?: Readonly<Record<string, number>>
+  /** Ends once `isDone` says so, or before. */
+  readonly run: (world: World) => Effect.Effect<void, never, ServiceBusClient.ServiceBusClient | Scope.Scope>
+}
+
+/** A fault as it is planned: a value that can be printed, dropped and replayed. */
+export interface PlannedFault {
+  readonly name: string
+  /** Milliseconds from the start, or after so many chunks on the network. */
+  readonly at: { readonly ms: number } | { readonly frames: number }
+  readonly parameters: Readonly<Record<string, number | string>>
+}
+
+/** A kind of fault. */
+export interface Fault {
+  readonly name: string
+  /** What it is to be this time. */
+  readonly plan: (rng: Rng) => PlannedFault["parameters"]
+  readonly inject: (world: World, parameters: PlannedFault["parameters"]) => Effect.Effect<void>
+}
+
+export type Services = Layer.Layer<ServiceBusClient.ServiceBusClient | Emulator.Emulator>
+
+/** The exit of an operation whose attempt gives it as a value. */
+export const flat = <A, E>(exit: Exit.Exit<Exit.Exit<A, E>>): Exit.Exit<A, E> =>
+  Exit.isSuccess(exit) ? exit.value : Exit.failCause(exit.cause)
+
+/** What an exit says of the operation: every error but an unknown outcome is the promise that nothing was done. */
+export const resultOf = (
+  exit: Exit.Exit<unknown, unknown>
+): { readonly result: Result; readonly tag: string | undefined } => {
+  if (Exit.isSuccess(exit)) return { result: "ok", tag: undefined }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { result: "interrupted", tag: undefined }
+  const error = Cause.squash(exit.cause) as { readonly _tag?: unknown; readonly outcome?: unknown }
+  const tag = typeof error?._tag === "string" ? error._tag : `defect: ${String(error)}`
+  return { result: error?._tag === "OperationTimeoutError" && error.outcome === "unknown" ? "unknown" : "failed", tag }
+}
+
+/** Runs an effect, which an interruption may end at any of its steps where the mood is so. Its exit is always given. */
+export const attempt = <A, E, R>(
+  world: World,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+  Effect.suspend(() => {
+    const { mood, rng } = world
+    if (!rng.chance(mood.interruptions)) return Effect.exit(effect)
+    const steps = rng.between(0, 60)
+    const millis = rng.chance(0.5) ? 0 : rng.between(1, 20_000)
+    return Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+      for (let i = 0; i < steps && fiber.pollUnsafe() === undefined; i++) yield* Effect.yieldNow
+      if (millis > 0 && fiber.pollUnsafe() === undefined) yield* Effect.sleep(millis)
+      yield* Fiber.interrupt(fiber)
+      return yield* Fiber.await(fiber)
+    })
+  })
+
+/** An operation that leaves no trace in the books but that it began and ended. */
+export const operate = <A, E, R>(
+  world: World,
+  what: string,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+  Effect.suspend(() => {
+    const op = world.history.op()
+    world.history.add({ kind: "began", op, what })
+    return Effect.onExit(
+      attempt(world, effect),
+      (exit) => Effect.sync(() => world.history.add({ kind: "ended", op, ...resultOf(flat(exit)) }))
+    )
+  })
+
+/** The id under which a message was sent, of it and of the copies that a retry makes. */
+export const originOf = (id: string): string => id.split(":", 1)[0]!
+
+/** The body of a message, by which it is known whether it came as it was sent. */
+export const bodyOf = (sent: string): string => {
+  const id = originOf(sent)
+  let size = 0
+  for (let i = 0; i < id.length; i++) size = (size * 31 + id.charCodeAt(i)) % 997
+  return `${id} ${"x".repeat(size)}`
+}

@@ -1,0 +1,26 @@
+/** What an oracle is, a pure function of a run, and what it is given. */
+import type { History } from "../History.ts"
+
+export interface Violation {
+  /** The rule that was broken: `lost`, `ghost`, `duplicated` and so on. */
+  readonly rule: string
+  readonly what: string
+}
+
+/** What is there after everything is closed. */
+export interface Leftovers {
+  readonly connections: number
+  readonly wires: number
+  readonly sleeps: number
+}
+
+export interface Run {
+  readonly history: History
+  /** Entities that are to be empty, with what is left in them. */
+  readonly left: ReadonlyArray<{ readonly entity: string; readonly ids: ReadonlyArray<string> }>
+  readonly hasConverged: boolean
+  readonly leftovers: Leftovers
+  readonly concurrency: Readonly<Record<string, number>>
+}
+
+export type Oracle = (run: Run) => ReadonlyArray<Violation>

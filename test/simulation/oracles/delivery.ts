@@ -1,0 +1,38 @@
+/** What was given to handlers: what the broker gave, as it was sent, and no more at a time than was asked for. */
+import type { Oracle, Violation } from "./Oracle.ts"
+
+export const delivery: Oracle = ({ concurrency, history }) => {
+  const violations: Array<Violation> = []
+  const delivered = new Set<string>()
+  const completed = new Set<string>()
+  const running = new Map<string, number>()
+  for (const entry of history.entries) {
+    switch (entry.kind) {
+      case "delivered": {
+        const key = `${entry.entity} ${entry.sequence}`
+        if (completed.has(key)) violations.push({ rule: "completed", what: `${key}: completed, and delivered again` })
+        delivered.add(`${key} ${entry.id}`)
+        break
+      }
+      case "applied":
+        if (entry.outcome === "complete") completed.add(`${entry.entity} ${entry.sequence}`)
+        break
+      case "received": {
+        const key = `${entry.entity} ${entry.sequence} ${entry.id}`
+        if (!delivered.has(key)) violations.push({ rule: "ghost", what: `${key}: no delivery of the broker` })
+        if (!entry.isIntact) violations.push({ rule: "changed", what: `${key}: its body is another` })
+        const count = (running.get(entry.consumer) ?? 0) + 1
+        running.set(entry.consumer, count)
+        const most = concurrency[entry.consumer]
+        if (most !== undefined && count > most) {
+          violations.push({ rule: "concurrency", what: `${entry.consumer}: ${count} handlers at a time, of ${most}` })
+        }
+        break
+      }
+      case "handled":
+        running.set(entry.consumer, (running.get(entry.consumer) ?? 0) - 1)
+        break
+    }
+  }
+  return violations
+}

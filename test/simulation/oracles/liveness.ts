@@ -1,0 +1,23 @@
+/** Everything that begins ends, and once all is well again what was sent is taken within the stated time. */
+import type { Oracle, Violation } from "./Oracle.ts"
+
+export const liveness: Oracle = ({ hasConverged, history, left }) => {
+  const violations: Array<Violation> = []
+  const ends = {
+    send: new Set(history.of("sent").map(({ op }) => op)),
+    cancel: new Set(history.of("cancelled").map(({ op }) => op)),
+    settle: new Set(history.of("settled").map(({ op }) => op)),
+    began: new Set(history.of("ended").map(({ op }) => op))
+  }
+  for (const entry of history.entries) {
+    if (entry.kind !== "send" && entry.kind !== "cancel" && entry.kind !== "settle" && entry.kind !== "began") continue
+    if (ends[entry.kind].has(entry.op)) continue
+    const what = entry.kind === "began" ? entry.what : entry.kind
+    violations.push({ rule: "unended", what: `operation ${entry.op} (${what}) of ${entry.at} ms never ended` })
+  }
+  if (!hasConverged) {
+    const rest = left.flatMap(({ entity, ids }) => ids.length === 0 ? [] : [`${entity}: ${ids.join(", ")}`])
+    violations.push({ rule: "stuck", what: `not everything was taken once all was well: ${rest.join("; ")}` })
+  }
+  return violations
+}

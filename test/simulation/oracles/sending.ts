@@ -1,0 +1,56 @@
+/** What was promised of messages that were sent: none is lost, none comes of nothing, none comes too often or too early. */
+import { originOf } from "../World.ts"
+import type { Oracle, Violation } from "./Oracle.ts"
+
+/** The most tries of one operation: the first, and those of the client's default policy; some twice, under a fresh claim. */
+const tries = 5
+
+export const sending: Oracle = ({ history }) => {
+  const violations: Array<Violation> = []
+  const results = new Map(history.of("sent").map((entry) => [entry.op, entry]))
+  // A topic puts a copy into each of its subscriptions.
+  const enqueued = new Map<string, Map<string, Array<number>>>()
+  for (const { at, entity, id } of history.of("enqueued")) {
+    if (entity.includes("/$")) continue
+    const copies = enqueued.get(originOf(id)) ?? new Map<string, Array<number>>()
+    enqueued.set(originOf(id), copies)
+    copies.set(entity, [...copies.get(entity) ?? [], at])
+  }
+  const names = new Map(history.of("received").map(({ entity, id, sequence }) => [`${entity} ${sequence}`, id]))
+  const retried = new Map<string, number>()
+  for (const { entity, outcome, sequence } of history.of("handled")) {
+    const id = names.get(`${entity} ${sequence}`)
+    if (outcome !== "retryAfter" || id === undefined) continue
+    retried.set(originOf(id), (retried.get(originOf(id)) ?? 0) + tries)
+  }
+  const cancels = new Map(history.of("cancelled").map((entry) => [entry.op, entry]))
+  const cancelled = new Map(history.of("cancel").map((entry) => [entry.id, cancels.get(entry.op)?.result]))
+  const known = new Set<string>()
+  for (const { due, entity, ids, op } of history.of("send")) {
+    const result = results.get(op)
+    for (const id of ids) {
+      known.add(id)
+      const times = [...enqueued.get(id)?.values() ?? []].toSorted((a, b) => b.length - a.length)[0] ?? []
+      const cancel = cancelled.get(id)
+      if (result?.result === "ok" && times.length === 0 && (cancel === undefined || cancel === "failed")) {
+        violations.push({ rule: "lost", what: `${id}: its send to ${entity} was confirmed and it never came there` })
+      }
+      if (result?.result === "failed" && times.length > 0 && ids.length === 1) {
+        violations.push({ rule: "definite", what: `${id}: its send failed with ${result.tag}, and it is there` })
+      }
+      if (cancel === "ok" && result?.result === "ok" && times.length > tries - 1) {
+        violations.push({ rule: "cancelled", what: `${id}: it was cancelled, and came all the same` })
+      }
+      if (times.length > tries + (retried.get(id) ?? 0)) {
+        violations.push({ rule: "duplicated", what: `${id}: it is there ${times.length} times` })
+      }
+      if (due !== undefined && times.some((at) => at < due)) {
+        violations.push({ rule: "early", what: `${id}: it was due at ${due}, and enqueued at ${Math.min(...times)}` })
+      }
+    }
+  }
+  for (const id of enqueued.keys()) {
+    if (!known.has(id)) violations.push({ rule: "ghost", what: `${id}: it is there, and was never sent` })
+  }
+  return violations
+}

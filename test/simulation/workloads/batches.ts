@@ -1,0 +1,60 @@
+/** A topic whose two subscriptions are worked off in batches and as a stream. */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Emulator from "../../../src/emulator/Emulator.ts"
+import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
+import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
+import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
+import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
+import * as Settlement from "../../../src/Settlement.ts"
+import type { Workload } from "../World.ts"
+import { consume } from "./consuming.ts"
+import { handle } from "./handling.ts"
+import { send } from "./sending.ts"
+
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+const One = ServiceBusEntity.subscription(News, "one")
+const Two = ServiceBusEntity.subscription(News, "two")
+
+export const batches: Workload = {
+  name: "batches",
+  entities: [
+    Emulator.entity(News),
+    Emulator.entity(One, { lockDuration: "20 seconds", maxDeliveryCount: 5 }),
+    Emulator.entity(Two, { lockDuration: "20 seconds", maxDeliveryCount: 5 })
+  ],
+  // A topic keeps what is scheduled.
+  drained: [News as unknown as typeof One, One, Two],
+  run: (world) =>
+    Effect.gen(function*() {
+      const { rng } = world
+      yield* Effect.forkScoped(send(world, News, { name: "news", most: 50 }))
+      const batched = consume(
+        world,
+        "batches",
+        Effect.flatMap(ServiceBusReceiver.make(One), (receiver) =>
+          ServiceBusProcessor.processBatched(
+            receiver,
+            (messages) =>
+              Effect.forEach(messages, (message) =>
+                Effect.map(
+                  handle(world, "batches", One.path, message.body, message),
+                  (settlement) => settlement ?? Settlement.complete
+                )),
+            { size: rng.between(1, 10), within: rng.between(0, 2_000), drainTimeout: "10 seconds" }
+          ))
+      )
+      const streamed = consume(
+        world,
+        "stream",
+        Effect.flatMap(ServiceBusReceiver.make(Two), (receiver) =>
+          receiver.messages.pipe(
+            ServiceBusReceiver.settleEach((body, message) => handle(world, "stream", Two.path, body, message), {
+              concurrency: 3
+            }),
+            Stream.runDrain
+          ))
+      )
+      yield* Effect.all([batched, streamed], { concurrency: "unbounded", discard: true })
+    })
+}

@@ -1,0 +1,62 @@
+/** A handler: it writes down what it was given, and does what handlers do, well and badly. */
+import * as Effect from "effect/Effect"
+import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
+import * as Settlement from "../../../src/Settlement.ts"
+import { bodyOf, type World } from "../World.ts"
+
+export const handle = (
+  world: World,
+  consumer: string,
+  entity: string,
+  body: string,
+  message: LockedMessage<string>
+): Effect.Effect<Settlement.Settlement | void, Error> =>
+  Effect.suspend(() => {
+    const { history, mood, rng } = world
+    const sequence = String(message.sequenceNumber)
+    history.add({
+      kind: "received",
+      consumer,
+      entity,
+      id: message.messageId,
+      sequence,
+      delivery: message.deliveryCount,
+      session: message.sessionId,
+      mode: "locked",
+      isIntact: body === bodyOf(message.messageId)
+    })
+    let isOver = false
+    const gives = <A>(outcome: string, value: A) =>
+      Effect.sync(() => {
+        isOver = true
+        history.add({ kind: "handled", consumer, entity, sequence, outcome })
+        return value
+      })
+    const work: Effect.Effect<Settlement.Settlement | void, Error> = Effect.suspend(() => {
+      if (!rng.chance(mood.handlers)) return gives("complete", undefined)
+      switch (rng.between(0, 9)) {
+        case 0:
+          return gives("abandon", Settlement.abandon())
+        case 1:
+          return gives("deadLetter", Settlement.deadLetter({ reason: "simulated", description: message.messageId }))
+        case 2:
+          return gives("retryAfter", Settlement.retryAfter(rng.between(1, 10_000)))
+        case 3:
+          return Effect.andThen(gives("fails", undefined), Effect.fail(new Error("the handler fails")))
+        case 4:
+          return Effect.andThen(gives("dies", undefined), Effect.die(new Error("the handler dies")))
+        case 5:
+          return Effect.andThen(gives("interrupts itself", undefined), Effect.interrupt)
+        case 6:
+          // Its lock is renewed meanwhile.
+          return Effect.andThen(Effect.sleep(rng.between(1, 60_000)), gives("complete", undefined))
+        case 7:
+          return Effect.andThen(Effect.yieldNow, gives("complete", Settlement.complete))
+        case 8:
+          return Effect.andThen(gives("gives nonsense", undefined), Effect.succeed(5 as never))
+        default:
+          return Effect.andThen(Effect.sleep(rng.between(1, 5_000)), gives("complete", undefined))
+      }
+    })
+    return Effect.onExit(work, () => isOver ? Effect.void : gives("interrupted", undefined))
+  })

@@ -1,0 +1,77 @@
+/**
+ * A queue that is received from by hand: one call after the other, with renewals, deferral, hand-over by token, and settlement
+ * in every way. What is deferred is asked for by its number.
+ */
+import * as Effect from "effect/Effect"
+import * as AutoLockRenewer from "../../../src/AutoLockRenewer.ts"
+import * as Emulator from "../../../src/emulator/Emulator.ts"
+import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
+import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
+import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
+import * as Settlement from "../../../src/Settlement.ts"
+import { operate, type Workload, type World } from "../World.ts"
+import { consume } from "./consuming.ts"
+import { send } from "./sending.ts"
+import { note, settleNoted, settleSomehow } from "./settling.ts"
+
+const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
+
+const { path } = Work
+
+const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
+  Effect.gen(function*() {
+    const { rng } = world
+    const receiver = yield* ServiceBusReceiver.make(Work, { prefetch: rng.pick([0, 0, 5]) })
+    for (;;) {
+      const messages = yield* receiver.receive({ max: rng.between(1, 8), maxWait: rng.between(0, 5_000) })
+      for (const message of messages) {
+        note(world, name, path, message, "locked")
+        if (rng.chance(0.2)) {
+          const work = Effect.sleep(rng.between(1, 40_000))
+          yield* operate(world, "withLock", AutoLockRenewer.withLock(work, receiver, message))
+        } else if (rng.chance(0.1)) yield* operate(world, "renewLock", receiver.renewLock(message))
+        if (rng.chance(0.1)) {
+          // Another process settles it, by its token.
+          const token = yield* Effect.exit(receiver.handOver(message))
+          if (token._tag === "Success") {
+            const settle = ServiceBusReceiver.settleByToken(Work, [token.value], Settlement.complete)
+            yield* settleNoted(world, path, message.sequenceNumber, "complete", settle)
+          }
+          continue
+        }
+        const outcome = yield* settleSomehow(world, path, receiver, message)
+        if (outcome === "defer") deferred.add(message.sequenceNumber)
+      }
+      const [number] = deferred
+      if (number !== undefined && rng.chance(0.3)) {
+        deferred.delete(number)
+        const exit = yield* Effect.exit(receiver.receiveDeferred([number]))
+        if (exit._tag === "Success") {
+          for (const message of exit.value) {
+            note(world, name, path, message, "deferred")
+            yield* settleSomehow(world, path, receiver, message)
+          }
+        }
+      }
+      if (rng.chance(0.1)) yield* operate(world, "peek", receiver.peek({ max: rng.between(1, 20) }))
+    }
+  })
+
+export const receiving: Workload = {
+  name: "receiving",
+  entities: [Emulator.entity(Work, { lockDuration: "15 seconds", maxDeliveryCount: 6 })],
+  drained: [Work],
+  run: (world) =>
+    Effect.gen(function*() {
+      const deferred = new Set<bigint>()
+      yield* Effect.forkScoped(send(world, Work, { name: "work", most: 60 }))
+      yield* Effect.forEach(
+        ["a", "b"],
+        (name) => consume(world, `receiver ${name}`, receiveAll(world, name, deferred)),
+        {
+          concurrency: "unbounded",
+          discard: true
+        }
+      )
+    })
+}
