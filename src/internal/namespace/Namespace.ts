@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as RcMap from "effect/RcMap"
 import * as RcRef from "effect/RcRef"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../../ServiceBusCredential.ts"
 import { type Any, type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
@@ -200,7 +201,12 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       return { connection, claims, management, isClosed: () => closed }
     })
 
-    const shared: RcRef.RcRef<Open, AttachError> = yield* RcRef.make({ acquire: open })
+    // RcRef forgets a connection that fails before it is closed: the end of the client waits for that.
+    const opening = Semaphore.makeUnsafe(1)
+    yield* Effect.addFinalizer(() => opening.withPermits(1)(Effect.void))
+    const shared: RcRef.RcRef<Open, AttachError> = yield* RcRef.make({
+      acquire: opening.withPermits(1)(RecoveringLink.closedOnFailure(open))
+    })
     let closed = false
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
