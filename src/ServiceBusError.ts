@@ -188,14 +188,14 @@ export class MessageSizeExceededError
     ...context,
     /** Bytes of the encoded message, or of the batch. */
     size: Schema.Int,
-    /** Bytes that the link takes at most. */
+    /** Bytes that the link, or the batch, takes at most. */
     limit: Schema.Int
   })
 {
   override get message(): string {
     return line(
       this,
-      `The message has ${this.size} bytes and the link allows ${this.limit}`,
+      `The message has ${this.size} bytes and ${this.limit} are allowed`,
       "Send a smaller body, fewer messages in one batch, or keep the payload elsewhere and send its address."
     )
   }
@@ -677,12 +677,12 @@ export type HealthCheckError = ConnectError | ServiceBusServerBusyError
 export type SendError = AttachError | MessageSizeExceededError | MessageEncodeError
 
 /**
- * Filling a batch.
+ * Adding a message to a batch.
  *
  * @category unions
  * @since 0.1.0
  */
-export type BatchError = MessageSizeExceededError | MessageEncodeError
+export type BatchError = MessageSizeExceededError | MessageEncodeError | InvalidOptionError
 
 /**
  * Scheduling messages.

@@ -20,7 +20,9 @@ import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import type {
   AttachError,
+  BatchError,
   CancelScheduledError,
+  InvalidOptionError,
   MessageEncodeError,
   MessageSizeExceededError,
   ScheduleError,
@@ -76,6 +78,53 @@ export interface ServiceBusSender<in In, in M = OutgoingMessage<In>> {
    * ```
    */
   readonly sendAll: (messages: Iterable<M>) => Effect.Effect<ReadonlyArray<string>, SendError>
+  /**
+   * Makes an empty batch, for those who decide themselves what goes together; `sendAll` and `sink` make their own. It takes
+   * messages up to `maxSize` bytes, which is by default what the link allows for a batch.
+   *
+   * Fails with InvalidOptionError where `maxSize` is out of range.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   * // Sends all, each batch as soon as the next message does not fit in it.
+   * export const sendInBatches = (sender: ServiceBusSender.ServiceBusSender<string>, bodies: Iterable<string>) =>
+   *   Effect.gen(function*() {
+   *     let batch = yield* sender.batch()
+   *     for (const body of bodies) {
+   *       if (yield* batch.tryAdd({ body })) continue
+   *       yield* sender.sendBatch(batch)
+   *       batch = yield* sender.batch()
+   *       yield* batch.tryAdd({ body })
+   *     }
+   *     yield* sender.sendBatch(batch)
+   *   })
+   * ```
+   */
+  readonly batch: (options?: BatchOptions) => Effect.Effect<Batch<M>, InvalidOptionError>
+  /**
+   * Sends a batch that this sender made, as one delivery, which is accepted or refused as a whole, and gives the ids of its
+   * messages. An empty batch sends nothing. From then on it takes no more messages; it may be sent again, under the same
+   * ids, where this failed.
+   *
+   * Fails as `send` does, and with InvalidOptionError for a batch of another sender.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusSender } from "effect-service-bus"
+   *
+   * export const both = (sender: ServiceBusSender.ServiceBusSender<string>) =>
+   *   Effect.gen(function*() {
+   *     const batch = yield* sender.batch()
+   *     for (const body of ["one", "two"]) yield* batch.tryAdd({ body })
+   *     return yield* sender.sendBatch(batch)
+   *   })
+   * ```
+   */
+  readonly sendBatch: (batch: Batch<never>) => Effect.Effect<ReadonlyArray<string>, SendError>
   /**
    * A sink that sends what it is given in batches, in order: `stream.pipe(Stream.run(sender.sink()))`. It may be run many
    * times.
@@ -188,6 +237,59 @@ export interface Options {
    * errors: 1 to 512 characters. The entity's path with a random part by default.
    */
   readonly identifier?: string | undefined
+}
+
+/**
+ * A batch of messages that are sent together: `sender.batch` makes it, and `sender.sendBatch` of the same sender sends it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Batch<in M> {
+  /** The entity's path. */
+  readonly entity: string
+  /** The most bytes that it takes. */
+  readonly maxSize: number
+  /** The bytes that it would be sent as now: those of its messages, and of the envelope where they are more than one. */
+  readonly size: number
+  /** How many messages it has. */
+  readonly count: number
+  /**
+   * Encodes a message and adds it; gives false where it does not fit, so that the batch is to be sent before it: its bytes
+   * would be more than `maxSize`, or its session or partition key is not that of the messages before it (Service Bus
+   * protocol guide, batches). The batch stays as it was then. What is changed in the message later is not sent. The message
+   * belongs to the trace of the caller's span.
+   *
+   * Fails with MessageSizeExceededError where the message is larger than `maxSize` by itself, with MessageEncodeError
+   * where it cannot be encoded, and with InvalidOptionError once the batch was sent, or is being sent.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { ServiceBusMessage, ServiceBusSender } from "effect-service-bus"
+   *
+   * export const fill = (batch: ServiceBusSender.Batch<ServiceBusMessage.OutgoingMessage<string>>, bodies: Array<string>) =>
+   *   Effect.gen(function*() {
+   *     while (bodies.length > 0 && (yield* batch.tryAdd({ body: bodies[0]! }))) bodies.shift()
+   *     return batch.count
+   *   })
+   * ```
+   */
+  readonly tryAdd: (message: M) => Effect.Effect<boolean, BatchError>
+}
+
+/**
+ * How a batch is made.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BatchOptions {
+  /**
+   * The most bytes of the batch, 1 or more; what the link allows by default, which is also the most: the service's
+   * `com.microsoft:max-message-batch-size`, or the smaller of `maxMessageSize` and 1 MiB where it gives none.
+   */
+  readonly maxSize?: number | undefined
 }
 
 /**

@@ -57,7 +57,7 @@ const catalogue: Record<ServiceBusError.Any["_tag"], {
   },
   MessageSizeExceededError: {
     make: () => new ServiceBusError.MessageSizeExceededError({ ...context, size: 300_000, limit: 262_144 }),
-    says: "The message has 300000 bytes and the link allows 262144",
+    says: "The message has 300000 bytes and 262144 are allowed",
     advises: "Send a smaller body",
     transient: false
   },

@@ -210,6 +210,12 @@ describe("values of every wrong kind", () => {
         send: [[...nonsense, ...messageFields], sender.send],
         sendAll: [nonsense, sender.sendAll],
         "sendAll of one": [[...nonsense, ...messageFields], (value) => sender.sendAll([{ body: "" }, value])],
+        batch: [[...nonsense, ...fieldsOf(["maxSize"])], sender.batch],
+        sendBatch: [nonsense, sender.sendBatch],
+        tryAdd: [
+          [...nonsense, ...messageFields],
+          (value) => Effect.flatMap(sender.batch(), (batch) => batch.tryAdd(value))
+        ],
         sendAnnotated: [[...nonsense, ...annotatedFields], sender.sendAnnotated],
         "sendAnnotated of many": [[...nonsense, ...annotatedFields], (value) => sender.sendAnnotated([value])],
         "schedule a message": [[...nonsense, ...messageFields], (value) => sender.schedule(value, "1 hour")],

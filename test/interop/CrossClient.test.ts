@@ -8,6 +8,7 @@ import {
   AmqpValue,
   ServiceBusBody,
   type ServiceBusClient,
+  ServiceBusDeadLetters,
   ServiceBusEntity,
   type ServiceBusMessage,
   ServiceBusReceiver,
@@ -29,6 +30,7 @@ const names = [
   "our-dead-letter",
   "their-abandon",
   "our-abandon",
+  "replayed",
   "again",
   "competing"
 ] as const
@@ -348,15 +350,17 @@ it.layer(Broker, { excludeTestServices: true })("between the official client and
 
     it.effect("from ours to theirs", () =>
       Effect.gen(function*() {
-        yield* weSend(
-          queue("ours-batch", json),
-          ...Array.from({ length: 150 }, (_, i) => ({
-            body: { id: `${i}`, total: i / 2 },
-            messageId: `m-${i}`,
-            subject: `s-${i}`,
-            applicationProperties: { i }
-          }))
-        )
+        const sent = Array.from({ length: 150 }, (_, i) => ({
+          body: { id: `${i}`, total: i / 2 },
+          messageId: `m-${i}`,
+          subject: `s-${i}`,
+          applicationProperties: { i }
+        }))
+        yield* weSend(queue("ours-batch", json), ...sent.slice(0, 75))
+        const sender = yield* ServiceBusSender.make(queue("ours-batch", json))
+        const batch = yield* sender.batch()
+        for (const message of sent.slice(75)) assert.isTrue(yield* batch.tryAdd(message))
+        yield* sender.sendBatch(batch)
         const messages = yield* theyReceive("ours-batch", 150)
         messages.forEach((message, i) => {
           assert.deepStrictEqual(message.body, { id: `${i}`, total: i / 2 })
@@ -369,6 +373,26 @@ it.layer(Broker, { excludeTestServices: true })("between the official client and
   })
 
   describe("settlements", () => {
+    it.effect("of theirs are replayed by ours: bodies and their kinds come back as they were", () =>
+      Effect.gen(function*() {
+        const bodies = [Buffer.from([0xff, 0x00]), Buffer.from("no JSON"), Buffer.alloc(0)]
+        yield* theySend("replayed", bodies.map((body, i) => ({ body, messageId: `m-${i}` })))
+        yield* Effect.flatMap(official, (client) =>
+          Effect.promise(async () => {
+            const receiver = client.createReceiver("replayed")
+            const messages = await receiver.receiveMessages(3, { maxWaitTimeInMs: 4000 })
+            const why = { deadLetterReason: "Unread", deadLetterErrorDescription: "nobody could" }
+            for (const message of messages) await receiver.deadLetterMessage(message, why)
+          }))
+        const report = yield* ServiceBusDeadLetters.replay("replayed", {
+          filter: ({ deadLetterReason }) => deadLetterReason === "Unread"
+        })
+        assert.deepStrictEqual(report, { replayed: 3, skipped: 0, failed: [] })
+        const messages = yield* theyReceive("replayed", 3)
+        assert.deepStrictEqual(messages.map(({ body }) => body), bodies)
+        assert.isTrue(messages.every(({ deadLetterReason }) => deadLetterReason === undefined))
+      }))
+
     it.effect("of theirs are seen by ours: dead-lettered", () =>
       Effect.gen(function*() {
         const entity = queue("their-dead-letter", json)

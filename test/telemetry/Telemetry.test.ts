@@ -217,6 +217,31 @@ const suite = (variant: Name, layerFor: LayerFor): void => {
       })
     ))
 
+  test("a batch: a span where it is sent; each message in the trace of what added it", () =>
+    traced((recording) =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(Texts)
+        const batch = yield* sender.batch()
+        const [first, second, third] = texts(3)
+        yield* batch.tryAdd(first!).pipe(Effect.withSpan("one"))
+        yield* batch.tryAdd(second!).pipe(Effect.withSpan("two"))
+        yield* batch.tryAdd(third!)
+        yield* sender.sendBatch(batch).pipe(Effect.withSpan("flush"))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const messages = yield* receiver.receive({ max: 3, maxWaitAfterFirst: "5 seconds" })
+        const internal = { kind: "internal", attributes: {}, parent: undefined, links: [], status: "ok" } as const
+        yield* check(recording, (of) => [
+          { name: "one", ...internal },
+          { name: "two", ...internal },
+          { name: "flush", ...internal },
+          of("send", count(3), { parent: "flush" }),
+          of("receive", count(3), { links: ["one", "two"] })
+        ])
+        assert.strictEqual(messages.length, 3)
+        assert.notProperty(messages[2]!.applicationProperties, "traceparent")
+      })
+    ))
+
   test("scheduling and cancelling", () =>
     traced((recording) =>
       Effect.gen(function*() {

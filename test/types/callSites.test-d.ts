@@ -107,6 +107,35 @@ test("a message to an entity with sessions names one", () => {
     yield* orders.send({ body: { id: "1", total: 1 } })
     // @ts-expect-error none in one of many
     yield* orders.sendAll([{ body: { id: "1", total: 1 } }])
+    const batch = yield* orders.batch()
+    yield* batch.tryAdd({ body: { id: "1", total: 1 }, sessionId: "customer 1" })
+    // @ts-expect-error none in a batch
+    yield* batch.tryAdd({ body: { id: "1", total: 1 } })
+  })
+})
+
+test("a batch by hand", () => {
+  void Effect.gen(function*() {
+    const sender = yield* ServiceBusSender.make(Orders)
+    const batch = yield* sender.batch({ maxSize: 1000 })
+    expectTypeOf(sender.batch).returns.toEqualTypeOf<
+      Effect.Effect<
+        ServiceBusSender.Batch<ServiceBusMessage.OutgoingMessage<(typeof Order)["~type.make.in"]>>,
+        ServiceBusError.InvalidOptionError
+      >
+    >()
+    const added = batch.tryAdd({ body: { id: "1", total: 1 } })
+    expectTypeOf(added).toEqualTypeOf<Effect.Effect<boolean, ServiceBusError.BatchError>>()
+    expectTypeOf(sender.sendBatch(batch)).toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<string>, ServiceBusError.SendError>
+    >()
+    yield* added.pipe(Effect.catchTag("MessageSizeExceededError", ({ limit }) => Effect.log(limit)))
+    // @ts-expect-error nothing is on the wire yet
+    yield* added.pipe(Effect.catchTag("ServiceBusServerBusyError", () => Effect.void))
+    // @ts-expect-error no order
+    yield* batch.tryAdd({ body: "text" })
+    // @ts-expect-error a list is no batch
+    yield* sender.sendBatch([{ body: { id: "1", total: 1 } }])
   })
 })
 

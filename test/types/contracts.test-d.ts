@@ -253,7 +253,9 @@ test("each union has exactly its tags", () => {
   expectTypeOf<ServiceBusError.HealthCheckError["_tag"]>().toEqualTypeOf<Connect | "ServiceBusServerBusyError">()
   expectTypeOf<ServiceBusError.SendError["_tag"]>().toEqualTypeOf<Send>()
   expectTypeOf<ServiceBusError.ScheduleError["_tag"]>().toEqualTypeOf<Send>()
-  expectTypeOf<ServiceBusError.BatchError["_tag"]>().toEqualTypeOf<"MessageSizeExceededError" | "MessageEncodeError">()
+  expectTypeOf<ServiceBusError.BatchError["_tag"]>().toEqualTypeOf<
+    "MessageSizeExceededError" | "MessageEncodeError" | "InvalidOptionError"
+  >()
   expectTypeOf<ServiceBusError.CancelScheduledError["_tag"]>().toEqualTypeOf<Attach | "MessageNotFoundError">()
   expectTypeOf<ServiceBusError.ReceiveError["_tag"]>().toEqualTypeOf<Attach>()
   expectTypeOf<ServiceBusError.PeekError["_tag"]>().toEqualTypeOf<Attach>()

@@ -158,11 +158,31 @@ export class BatchBuilder<in M> {
     return this.writer.length
   }
 
+  /** The bytes of what the open batch would be sent as. */
+  get payloadSize(): number {
+    return this.count === 1 ? this.writer.length - this.start : this.writer.length
+  }
+
   /**
    * Adds a message and gives its id. A batch that it does not fit in, by its key or its size, is closed before it. `key` is
    * the message's own, where the caller has it.
    */
-  add(message: M, { maxBatchSize, maxMessageSize }: Limits, key?: string): string | Refusal {
+  add(message: M, limits: Limits, key?: string): string | Refusal {
+    // Where batches are closed, it fits in the next one.
+    return this.append(message, limits, key, true)!
+  }
+
+  /** The same, without another batch: undefined where it does not fit in the open one, which stays as it is. */
+  tryAdd(message: M, limits: Limits): string | Refusal | undefined {
+    return this.append(message, limits, undefined, false)
+  }
+
+  private append(
+    message: M,
+    { maxBatchSize, maxMessageSize }: Limits,
+    key: string | undefined,
+    closes: boolean
+  ): string | Refusal | undefined {
     const { encoder, writer } = this
     let route: MessageEncoder.Route | undefined
     let next: string
@@ -174,7 +194,8 @@ export class BatchBuilder<in M> {
     } catch (error) {
       return unreadable(encoder, error)
     }
-    if (this.count > 0 && next !== this.key) this.close()
+    const isOther = this.count > 0 && next !== this.key
+    if (isOther && closes) this.close()
     const before = writer.length
     // The envelope has it too.
     const name = this.count === 0 && !isNamed ? randomUUID() : undefined
@@ -198,7 +219,10 @@ export class BatchBuilder<in M> {
       return tooLarge(encoder.entity, size, maxMessageSize)
     }
     if (this.count === 0) this.start = at + MessageEncoder.sectionSize
-    else if (writer.length > maxBatchSize) {
+    else if (!closes && (isOther || writer.length > maxBatchSize)) {
+      writer.truncate(before)
+      return undefined
+    } else if (writer.length > maxBatchSize) {
       // One too many: it opens the next batch.
       const moved = Buffer.from(writer.since(at))
       writer.truncate(at)

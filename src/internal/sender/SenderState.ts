@@ -40,13 +40,20 @@ import {
   readList,
   readOptions,
   readValue,
-  toMillis
+  toMillis,
+  withOptions
 } from "../options.ts"
 import { callerOf, errorTypeOf, type Hooks, Telemetry } from "../telemetry/Telemetry.ts"
 import * as TraceContext from "../telemetry/TraceContext.ts"
+import * as SenderBatch from "./SenderBatch.ts"
 import * as SenderSink from "./SenderSink.ts"
 
 type Message = OutgoingMessage<unknown>
+
+/** How a batch is made, as a caller gives it. */
+interface BatchOptions {
+  readonly maxSize?: number | undefined
+}
 
 /** Attaches a sender, and gives the operations that users have of it. */
 export const make = Effect.fnUntraced(function*(
@@ -95,6 +102,8 @@ const operationsOf = (self: SenderState) => {
     send: (message: Message) => self.send(message),
     sendAll: (messages: Iterable<Message>) => self.sendAll(messages),
     sendAnnotated,
+    batch: (options?: BatchOptions) => self.batch(options),
+    sendBatch: (batch: object) => self.sendBatch(batch),
     sink: <A extends Message, E, R>(options?: SenderSink.Options<A, E, R>) => self.sink(options),
     schedule: (message: Message, at: DateTime.Utc | Duration.Input) =>
       Effect.map(self.schedule([message], at), (numbers) => numbers[0]!),
@@ -178,6 +187,43 @@ class SenderState {
   sendAll(messages: Iterable<Message>): Effect.Effect<ReadonlyArray<string>, SendError> {
     const { encoder, telemetry } = this
     return telemetry.run("send", (span, own) => this.sendMany(traced(encoder, span), messages, own))
+  }
+
+  batch(input: BatchOptions | undefined): Effect.Effect<ReturnType<typeof SenderBatch.make>, InvalidOptionError> {
+    return Effect.suspend(() => {
+      const { encoder, entity } = this
+      const { maxBatchSize } = this.link.current()
+      return withOptions(
+        entity,
+        input,
+        ({ maxSize = maxBatchSize }) =>
+          Number.isInteger(maxSize) && maxSize >= 1 && maxSize <= maxBatchSize
+            ? Effect.succeed(SenderBatch.make(this, encoder, maxSize))
+            : Effect.fail(outOfRange(entity, "maxSize", `an integer from 1 to ${maxBatchSize}, which the link allows`))
+      )
+    })
+  }
+
+  sendBatch(batch: object): Effect.Effect<ReadonlyArray<string>, SendError> {
+    return Effect.suspend(() => {
+      const state = SenderBatch.find(batch)
+      if (state?.owner !== this) {
+        return Effect.fail(
+          new InvalidOptionError({
+            entity: this.entity,
+            operation: "sendBatch",
+            option: "batch",
+            expected: "a batch that this sender made"
+          })
+        )
+      }
+      const { ids } = state
+      const batches = state.close()
+      return this.telemetry.run("send", (_, own) => {
+        if (own !== undefined) countMessages(own, ids)
+        return Effect.as(this.transferAll(batches), ids)
+      }, untraced)
+    })
   }
 
   sendAnnotated(
