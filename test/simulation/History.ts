@@ -49,6 +49,7 @@ export type Entry =
   | { readonly kind: "settled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
   | { readonly kind: "began"; readonly op: number; readonly what: string }
   | { readonly kind: "ended"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
+  | { readonly kind: "scheduled"; readonly entity: string; readonly id: string; readonly sequence: string }
   | {
     readonly kind: "enqueued"
     readonly entity: string

@@ -47,6 +47,10 @@ export const record = (history: History) =>
         history.add({ kind: "enqueued", ...named(queue, message), session: message.incoming.sessionId })
         return result
       })
+      wrap("schedule", (original, queue, args) => {
+        history.add({ kind: "scheduled", ...named(queue, args[0]) })
+        return original.apply(queue, args as never)
+      })
       wrap("take", (original, queue, args) => {
         const delivery = original.apply(queue, args as never) as {
           readonly lockToken: string

@@ -1,9 +1,11 @@
-/** Makes the plan of a run that fails smaller: faults are left out one by one while it still breaks the same rule. */
+/** Makes the plan of a run that fails smaller: faults are left out one by one while it still fails. */
 import { type Plan, run } from "./Simulation.ts"
 
-export const minimise = async (plan: Plan, rules: ReadonlySet<string>): Promise<Plan> => {
-  const fails = async (smaller: Plan): Promise<boolean> =>
-    (await run(smaller)).violations.some(({ rule }) => rules.has(rule))
+/** Whether a run of a plan breaks one of these rules. */
+export const failsAgain = (rules: ReadonlySet<string>) => async (plan: Plan): Promise<boolean> =>
+  (await run(plan)).violations.some(({ rule }) => rules.has(rule))
+
+export const minimise = async (plan: Plan, fails: (plan: Plan) => Promise<boolean>): Promise<Plan> => {
   let least = plan
   for (let isSmaller = true; isSmaller;) {
     isSmaller = false

@@ -52,10 +52,10 @@ const only = { workload: values.workload, fault: values.fault }
 /** Runs a plan and, where it fails, finds the least that fails as well. */
 const examine = async (plan: Plan): Promise<Report> => {
   const { run } = await import("./Simulation.ts")
-  const { minimise } = await import("./minimise.ts")
+  const { failsAgain, minimise } = await import("./minimise.ts")
   const first = await run(plan)
   const failed = first.violations.length > 0 && !values.trace
-  const least = failed ? await minimise(plan, new Set(first.violations.map(({ rule }) => rule))) : plan
+  const least = failed ? await minimise(plan, failsAgain(new Set(first.violations.map(({ rule }) => rule)))) : plan
   const outcome = failed ? await run(least) : first
   if (values.trace) { for (const entry of outcome.history.entries) console.log(JSON.stringify(entry)) }
   return {

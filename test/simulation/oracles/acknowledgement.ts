@@ -37,7 +37,7 @@ export const acknowledgement: Oracle = ({ history }) => {
     const { entity, outcome, sequence } = ops.get(op)!
     const key = `${entity} ${sequence} ${outcome === "retryAfter" ? "complete" : outcome}`
     if (result === "ok" && !done.has(key)) {
-      violations.push({ rule: "acknowledged", what: `${key}: confirmed, and the broker did not do it` })
+      violations.push({ rule: "unconfirmed", what: `${key}: confirmed, and the broker did not do it` })
     }
   }
   return violations

@@ -1,0 +1,57 @@
+/** The simulation itself: the same seed is the same run, and some seeds hold. Thousands of them are run by `npm run simulate`. */
+import { assert, describe, it } from "../support/vitest.ts"
+import { minimise } from "./minimise.ts"
+import { type Plan, planOf, run } from "./Simulation.ts"
+import { workloads } from "./workloads/index.ts"
+
+// One at a time: a run has the ids and the queues of its process for itself.
+describe("the simulation", { concurrent: false }, () => {
+  for (const { name } of workloads) {
+    it(`the same seed is the same run, to the last chunk: ${name}`, async () => {
+      const plan = planOf(77, { workload: name })
+      const hashes = [await run(plan), await run(plan), await run(plan)].map(({ history }) => history.hash())
+      assert.deepStrictEqual(hashes, [hashes[0], hashes[0], hashes[0]])
+      assert.notStrictEqual((await run(planOf(78, { workload: name }))).history.hash(), hashes[0])
+    })
+  }
+
+  it("ten seeds hold, with faults that came and messages that were sent", async () => {
+    let faults = 0
+    let messages = 0
+    for (let seed = 1; seed <= 10; seed++) {
+      const outcome = await run(planOf(seed))
+      assert.deepStrictEqual(outcome.violations, [], JSON.stringify(outcome.plan))
+      faults += outcome.history.of("fault").length
+      messages += outcome.messages
+    }
+    assert.isAbove(faults, 10)
+    assert.isAbove(messages, 300)
+  })
+
+  it("what once failed holds: a connection that was not open when its client ended", async () => {
+    const plan: Plan = {
+      seed: 1246,
+      workload: "sessions",
+      faults: [{ name: "half-open", at: { frames: 9 }, parameters: {} }],
+      turn: 2048
+    }
+    assert.deepStrictEqual((await run(plan)).violations, [])
+  })
+
+  it("a plan is made as small as it can be and still fail", async () => {
+    const reset = { name: "reset", at: { ms: 5_000 }, parameters: {} }
+    const asked: Array<number> = []
+    const plan: Plan = {
+      seed: 5,
+      workload: "processor",
+      faults: [reset, { name: "bad handlers", at: { ms: 1 }, parameters: { percent: 80 } }, reset],
+      turn: 8
+    }
+    const least = await minimise(plan, (smaller) => {
+      asked.push(smaller.faults.length)
+      return Promise.resolve(smaller.faults.some(({ name }) => name === "bad handlers"))
+    })
+    assert.deepStrictEqual(least, { ...plan, faults: [plan.faults[1]!], turn: 2048 })
+    assert.isAbove(asked.length, 3)
+  })
+})

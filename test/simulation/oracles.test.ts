@@ -1,0 +1,125 @@
+/** Each oracle sees what it is there for: histories that are bad in one way, and one that is good. */
+import { assert, describe, it } from "../support/vitest.ts"
+import { type Entry, History } from "./History.ts"
+import { oracles } from "./oracles/index.ts"
+import type { Run } from "./oracles/Oracle.ts"
+import { bodyOf } from "./World.ts"
+
+const run = (entries: ReadonlyArray<Entry & { readonly at?: number }>, rest: Partial<Run> = {}): Run => {
+  let now = 0
+  const history = new History(() => now)
+  for (const { at, ...entry } of entries) {
+    now = at ?? now
+    history.add(entry as Entry)
+  }
+  return {
+    history,
+    left: [],
+    hasConverged: true,
+    leftovers: { connections: 0, wires: 0, sleeps: 0 },
+    concurrency: { a: 1 },
+    ...rest
+  }
+}
+
+const rulesOf = (run: Run): ReadonlyArray<string> => [
+  ...new Set(oracles.flatMap((oracle) => oracle(run)).map(({ rule }) => rule))
+]
+
+const message = { entity: "q", id: "m-1", sequence: "1" }
+const send: Entry = { kind: "send", op: 1, entity: "q", ids: ["m-1"], session: undefined, due: undefined }
+const sent: Entry = { kind: "sent", op: 1, result: "ok", tag: undefined }
+const enqueued: Entry = { kind: "enqueued", ...message, session: undefined }
+const delivered: Entry = { kind: "delivered", ...message, token: "t", until: 1, isLocked: true }
+const received: Entry = {
+  kind: "received",
+  ...message,
+  consumer: "a",
+  delivery: 0,
+  session: undefined,
+  mode: "locked",
+  isIntact: true
+}
+const handled: Entry = { kind: "handled", consumer: "a", entity: "q", sequence: "1", outcome: "complete" }
+const applied: Entry = { kind: "applied", ...message, outcome: "complete" }
+const good: ReadonlyArray<Entry> = [send, enqueued, sent, delivered, received, handled, applied]
+
+const failed: Entry = { kind: "sent", op: 1, result: "failed", tag: "ServiceBusQuotaExceededError" }
+const cancel: Entry = { kind: "cancel", op: 2, entity: "q", id: "m-1" }
+const cancelled: Entry = { kind: "cancelled", op: 2, result: "ok", tag: undefined }
+const settle: Entry = { kind: "settle", op: 3, entity: "q", sequence: "1", outcome: "defer" }
+const settled: Entry = { kind: "settled", op: 3, result: "ok", tag: undefined }
+
+describe("the oracles", () => {
+  it("find nothing wrong with a good run", () => {
+    assert.deepStrictEqual(rulesOf(run(good)), [])
+    assert.strictEqual(bodyOf("m-1:retry-1"), bodyOf("m-1"))
+  })
+
+  const bad: Readonly<Record<string, Run>> = {
+    lost: run([send, sent]),
+    definite: run([send, enqueued, failed]),
+    cancelled: run([{ ...send, due: 5 }, { kind: "scheduled", ...message }, sent, cancel, cancelled, {
+      ...enqueued,
+      at: 9
+    }]),
+    duplicated: run([send, ...Array.from({ length: 6 }, () => enqueued), sent]),
+    early: run([{ ...send, due: 50 }, sent, { ...enqueued, at: 49 }]),
+    ghost: run([enqueued]),
+    changed: run([send, enqueued, sent, delivered, { ...received, isIntact: false }, handled]),
+    completed: run([...good, delivered]),
+    concurrency: run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      received,
+      delivered,
+      { ...received, delivery: 1 },
+      handled,
+      handled,
+      applied
+    ]),
+    twice: run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, consumer: "b", mode: "destructive" },
+      { ...received, consumer: "b", mode: "destructive" }
+    ]),
+    acknowledged: run([send, enqueued, sent, delivered, received, { ...handled, outcome: "fails" }, applied]),
+    unconfirmed: run([send, enqueued, sent, delivered, received, handled, settle, settled]),
+    reordered: run([
+      send,
+      enqueued,
+      sent,
+      { ...delivered, sequence: "2" },
+      { ...received, sequence: "2", session: "s" },
+      { ...handled, sequence: "2" },
+      delivered,
+      { ...received, session: "s" },
+      handled
+    ]),
+    exclusive: run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, session: "s" },
+      delivered,
+      { ...received, consumer: "b", session: "s" },
+      handled,
+      { ...handled, consumer: "b" }
+    ]),
+    unended: run([send, enqueued]),
+    stuck: run([send, enqueued, sent], { hasConverged: false, left: [{ entity: "q", ids: ["m-1"] }] }),
+    leftover: run([], { leftovers: { connections: 0, wires: 0, sleeps: 1 } })
+  }
+
+  for (const [rule, history] of Object.entries(bad)) {
+    it(`see a run that is wrong: ${rule}`, () => {
+      assert.deepStrictEqual(rulesOf(history), [rule])
+    })
+  }
+})
