@@ -3,7 +3,7 @@
  * cores, and ends with one line that says how many and what was violated. A seed that fails is printed with its faults, as few as
  * are needed, and with the command that runs it again. A seed that does not end in a minute of real time is a violation.
  *
- * `--plan JSON` runs one plan, `--trace` prints everything that happened in it, with its hash.
+ * `--fresh` begins with a seed that no run began with, and prints it. `--plan JSON` runs one plan, `--trace` prints everything that happened in it, with its hash.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism } from "node:os"
@@ -31,6 +31,7 @@ const { values } = parseArgs({
   options: {
     seeds: { type: "string", default: "100" },
     from: { type: "string", default: "1" },
+    fresh: { type: "boolean", default: false },
     workload: { type: "string" },
     fault: { type: "string" },
     plan: { type: "string" },
@@ -92,7 +93,8 @@ const one = async (text: string): Promise<void> => {
 }
 
 const all = async (): Promise<void> => {
-  const from = count("from", values.from, 0)
+  const from = values.fresh ? Date.now() % 1_000_000_000 : count("from", values.from, 0)
+  if (values.fresh) console.log(`fresh seeds from ${from}`)
   const seeds = count("seeds", values.seeds, 1)
   const { faults: kinds } = await import("./faults/index.ts")
   const { workloads } = await import("./workloads/index.ts")
