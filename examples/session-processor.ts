@@ -28,7 +28,9 @@ const program = Effect.gen(function*() {
         (state) =>
           balances.set(session.sessionId, Option.match(state, { onNone: () => 0, onSome: ({ balance }) => balance }))
       ),
-    close: (session) => session.setState({ balance: balances.get(session.sessionId)! })
+    // Lost, it is another consumer's, and what was not written is worked out again.
+    close: (session, reason) =>
+      reason === "lost" ? Effect.void : session.setState({ balance: balances.get(session.sessionId)! })
   })
   while ((yield* processor.counts).completed < 300) yield* Effect.sleep("10 millis")
   const { completed, sessions } = yield* processor.drain

@@ -597,13 +597,33 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
     | ((session: ServiceBusSession.ServiceBusSession<A, S>) => Effect.Effect<unknown, unknown, R>)
     | undefined
   /**
-   * Runs after the last message of a session, while it is still held: to write its state, say. Where the session was lost
-   * it does not run, and where it is lost meanwhile it is interrupted. One that fails is logged.
+   * Runs after the last message of a session, once for each that was opened, and is told why: to write its state, say. The
+   * session is held until it ends, unless the reason is `"lost"`: then its state cannot be written any more, and its messages
+   * not be settled. It is interrupted where the session is lost meanwhile, and does not run again then: what must happen in
+   * any case belongs into the scope of `open`. It may take as long as the session is held; where the session is lost, or the
+   * processor drains, `drainTimeout`. One that fails is logged.
    */
   readonly close?:
-    | ((session: ServiceBusSession.ServiceBusSession<A, S>) => Effect.Effect<unknown, unknown, R>)
+    | ((
+      session: ServiceBusSession.ServiceBusSession<A, S>,
+      reason: CloseReason
+    ) => Effect.Effect<unknown, unknown, R>)
     | undefined
 }
+
+/**
+ * Why a session processor gives a session up:
+ *
+ * - `"idle"`: it had no messages for `idleTimeout`
+ * - `"share"`: `messagesPerSession` were taken
+ * - `"unsettled"`: the settlement of a message was not confirmed, and it comes again in its place only by that
+ * - `"drain"`: the processor drains
+ * - `"lost"`: the lock is over, or the link is lost and the lock with it
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CloseReason = "idle" | "share" | "unsettled" | "drain" | "lost"
 
 /**
  * A running session processor.
@@ -707,7 +727,7 @@ export interface SessionProcessor {
  * Starts a processor of sessions; it drains when the scope closes.
  *
  * Each of `concurrentSessions` slots holds one session at a time and handles its messages in order, until it is idle, has
- * had its share (`messagesPerSession`) or is lost; then it takes the next one at once. The lock of a session is renewed as
+ * had its share (`messagesPerSession`) or is lost (`CloseReason`); then it takes the next one at once. The lock of a session is renewed as
  * long as the session is held, or for `maxLockRenewal`. A lock that is lost interrupts the handlers of its session and is
  * counted.
  *
@@ -768,7 +788,7 @@ export const makeSessions: <A, S, E, R, R2 = never>(
  * export const program = ServiceBusProcessor.processSessions(
  *   Carts,
  *   (body) => Effect.log(body),
- *   { close: (session) => session.clearState }
+ *   { close: (session, reason) => reason === "idle" ? session.clearState : Effect.void }
  * )
  * ```
  *

@@ -2,6 +2,7 @@
 import { ServiceBusProcessor, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Stream from "effect/Stream"
@@ -29,7 +30,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
       Emulator.entity(Carts, { lockDuration: "30 seconds", maxDeliveryCount: 3 })
     ])
 
-    test("close does not run where the session was lost", () =>
+    test("close runs where the session was lost, after its handlers and before what open acquired is released", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         yield* emulator.send(Carts, of("a", "1"))
@@ -38,17 +39,102 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const started = yield* Latch.make()
         const processor = yield* ServiceBusProcessor.makeSessions(
           Carts,
-          () => log.includes("released") ? Effect.void : Effect.andThen(started.open, Effect.never),
+          () =>
+            log.includes("released")
+              ? Effect.void
+              : Effect.andThen(started.open, Effect.never).pipe(Effect.onInterrupt(() => note("interrupted"))),
           {
             idleTimeout: "20 millis",
             open: () => Effect.acquireRelease(note("open"), () => note("released")),
-            close: () => note("close")
+            close: (session, reason) =>
+              Effect.flatMap(Effect.exit(session.setState({ items: [] })), (exit) =>
+                note(`${reason}, the state ${Exit.isSuccess(exit) ? "is" : "cannot be"} written`))
           }
         )
         yield* started.await
         yield* emulator.detachLinks({ condition: "com.microsoft:session-lock-lost" }, Carts)
-        yield* passing(until(Effect.map(processor.counts, ({ completed, held }) => completed === 1 && held === 0)))
-        assert.deepStrictEqual(log, ["open", "released", "open", "close", "released"])
+        yield* passing(until(Effect.map(processor.counts, ({ completed, held }) =>
+          completed === 1 && held === 0)))
+        assert.deepStrictEqual(log, [
+          "open",
+          "interrupted",
+          "lost, the state cannot be written",
+          "released",
+          "open",
+          "idle, the state is written",
+          "released"
+        ])
+      }))
+
+    test("close is told of a share that was had, of a drain, and of a settlement that was not confirmed", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const reasons: Array<readonly [string, ServiceBusProcessor.CloseReason]> = []
+        const processor = yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.void, {
+          concurrentSessions: 1,
+          messagesPerSession: 2,
+          close: ({ sessionId }, reason) => Effect.sync(() => void reasons.push([sessionId, reason]))
+        })
+        yield* emulator.send(Carts, of("a", "1", "2"))
+        yield* passing(until(Effect.sync(() => reasons.length === 1)))
+        const error = { condition: "amqp:internal-error" }
+        yield* emulator.fail({ operation: "settle", entity: "carts", error, times: 1 })
+        yield* emulator.send(Carts, of("b", "1"))
+        yield* passing(until(Effect.sync(() => reasons.length === 2)))
+        // Given up, it has its message again, and is idle from there on.
+        yield* passing(until(Effect.map(processor.counts, ({ completed, held }) => completed === 3 && held === 1)))
+        yield* passing(processor.drain)
+        assert.deepStrictEqual(reasons, [["a", "share"], ["b", "unsettled"], ["b", "drain"]])
+      }))
+
+    test("close that a loss interrupts does not run again", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Carts, of("a", "1"))
+        const log: Array<string> = []
+        const closing = yield* Latch.make()
+        const processor = yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.void, {
+          concurrentSessions: 1,
+          idleTimeout: "20 millis",
+          open: () => Effect.addFinalizer(() => Effect.sync(() => void log.push("released"))),
+          close: (_, reason) =>
+            Effect.andThen(
+              Effect.sync(() => void log.push(reason)),
+              Effect.andThen(closing.open, Effect.never)
+            ).pipe(Effect.onInterrupt(() => Effect.sync(() => void log.push("interrupted"))))
+        })
+        yield* passing(closing.await)
+        yield* emulator.detachLinks({ condition: "com.microsoft:session-lock-lost" }, Carts)
+        yield* passing(until(Effect.map(processor.counts, ({ held }) => held === 0)))
+        assert.deepStrictEqual(log, ["idle", "interrupted", "released"])
+        assert.strictEqual((yield* processor.counts).sessionsLost, 1)
+      }))
+
+    clock("close of a session that was lost may take drainTimeout, then the slot goes on", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Carts, of("a", "1"))
+        const started = yield* Latch.make()
+        let interrupted = 0
+        let calls = 0
+        const processor = yield* ServiceBusProcessor.makeSessions(
+          Carts,
+          () => ++calls === 1 ? Effect.andThen(started.open, Effect.never) : Effect.void,
+          {
+            concurrentSessions: 1,
+            drainTimeout: "10 seconds",
+            close: (_, reason) =>
+              reason === "lost"
+                ? Effect.never.pipe(Effect.onInterrupt(() => Effect.sync(() => void interrupted++)))
+                : Effect.void
+          }
+        )
+        yield* started.await
+        yield* emulator.detachLinks({ condition: "com.microsoft:session-lock-lost" }, Carts)
+        yield* passing(Effect.sleep("9 seconds"), "1 second")
+        assert.deepStrictEqual([interrupted, (yield* processor.counts).held], [0, 1])
+        yield* passing(until(Effect.map(processor.counts, ({ completed }) => completed === 1)), "1 second")
+        assert.deepStrictEqual([interrupted, calls], [1, 2])
       }))
 
     test("a session that is lost while it is opened is opened no further", () =>

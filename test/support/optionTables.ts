@@ -13,9 +13,12 @@ const read = (path: string) => readFileSync(join(root, path), "utf8")
 
 const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "")
 
-/** Spaces, `undefined` and the parentheses around a whole type make no difference. */
+/** Spaces, line breaks, `undefined` and the parentheses around a whole type make no difference. */
 const plain = (type: string): string => {
-  const text = type.replace(/\s+/g, " ").replace(/\s*\|\s*undefined\b/g, "").replace(/^\s*\|/, "").trim()
+  const text = type.replace(/\s+/g, " ").replace(/(?<=\() | (?=\))/g, "").replace(/\s*\|\s*undefined\b/g, "").replace(
+    /^\s*\|/,
+    ""
+  ).trim()
   return /^\([^()]*(\([^()]*\)[^()]*)*\)$/.test(text) ? text.slice(1, -1).trim() : text
 }
 

@@ -122,7 +122,10 @@ test("a session processor", () => {
       expectTypeOf(cause.reasons[0]).toExtend<unknown>()
       return Settlement.abandon()
     },
-    close: (held) => held.setState({ items: [] })
+    close: (held, reason) => {
+      expectTypeOf(reason).toEqualTypeOf<"idle" | "share" | "unsettled" | "drain" | "lost">()
+      return held.setState({ items: [] })
+    }
   })
   expectTypeOf(processor).toExtend<
     Effect.Effect<

@@ -59,6 +59,12 @@ export interface Options<A, E, R> {
   readonly fork: <B, E2>(effect: Effect.Effect<B, E2, R>) => Fiber.Fiber<B, E2>
 }
 
+/**
+ * Why a processor has nothing more to do: nothing came for a while, it has had all that it may take, or a message comes
+ * again only once its session is given up.
+ */
+type Finish = "idle" | "share" | "unsettled"
+
 /** What others see of a processor, whatever its messages are. */
 export interface Running {
   readonly take: Effect.Effect<void, InvalidOptionError>
@@ -66,7 +72,7 @@ export interface Running {
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
   readonly drain: Effect.Effect<ProcessorCounts.DrainReport>
-  readonly idleFor: (millis: number) => Effect.Effect<void>
+  readonly idleFor: (millis: number) => Effect.Effect<Finish>
   readonly lose: () => void
   readonly count: () => ProcessorCounts.Counts
 }
@@ -391,18 +397,20 @@ export class MessageProcessor<A, E, R> implements Running {
   /**
    * Completes once nothing was to do for so many milliseconds on end, all that may be taken is done with, or one is stuck.
    */
-  idleFor(millis: number): Effect.Effect<void> {
+  idleFor(millis: number): Effect.Effect<Finish> {
     const { idle } = this
-    return Effect.suspend(() => {
+    return Effect.suspend((): Effect.Effect<Finish> => {
       const left = idle.left(millis)
       if (left === undefined) return Effect.andThen(idle.nextIdle, this.idleFor(millis))
-      if (this.isStuck || this.totals.received >= (this.settings.limit ?? Infinity)) return Effect.void
+      if (this.isStuck) return Effect.succeed("unsettled")
+      if (this.totals.received >= (this.settings.limit ?? Infinity)) return Effect.succeed("share")
       if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), idle.nextIdle), this.idleFor(millis))
       const { link } = this.state
+      const finish = Effect.succeed<Finish>("idle")
       // What is on its way is not sent back, however short the time is.
-      return link.credit() === 0 ? Effect.void : Effect.andThen(
+      return link.credit() === 0 ? finish : Effect.andThen(
         link.drain,
-        Effect.suspend(() => idle.since === undefined ? this.idleFor(millis) : Effect.void)
+        Effect.suspend(() => idle.since === undefined ? this.idleFor(millis) : finish)
       )
     })
   }

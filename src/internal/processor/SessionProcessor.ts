@@ -33,14 +33,17 @@ import * as MessageProcessor from "./MessageProcessor.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 import type { SessionSettings } from "./ProcessorOptions.ts"
 
+/** Why a session is given up. */
+type CloseReason = Effect.Success<ReturnType<MessageProcessor.Running["idleFor"]>> | "drain" | "lost"
+
 /** What runs while one session is held. */
 interface SessionRun<R> {
   /** Its processor, which is not started yet. */
   readonly processor: MessageProcessor.Running
   /** Runs before the first message, in the session's scope. */
   readonly open: Effect.Effect<unknown, unknown, R | Scope.Scope>
-  /** Runs after the last message, while the session is still held. */
-  readonly close: Effect.Effect<unknown, unknown, R>
+  /** Runs after the last message, while the session is still held, or once it is lost. */
+  readonly close: (reason: CloseReason) => Effect.Effect<unknown, unknown, R>
 }
 
 interface Options<H extends SessionLink.Accepted, R> {
@@ -55,7 +58,7 @@ interface Options<H extends SessionLink.Accepted, R> {
   readonly concurrentSessions: number
   /** Milliseconds, like the next one. */
   readonly idleTimeout: number
-  /** How long `close` may take while the processor drains. */
+  /** How long `close` may take while the processor drains, and where the session is lost. */
   readonly drainTimeout: number
   readonly fork: <B, E>(effect: Effect.Effect<B, E, R>) => Fiber.Fiber<B, E>
 }
@@ -179,16 +182,18 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     const process = Effect.gen({ self: this }, function*() {
       if (this.isPaused) yield* processor.pause
       yield* Effect.forkScoped(processor.serve, { startImmediately: true })
-      yield* Effect.raceFirst(processor.idleFor(this.options.idleTimeout), over)
+      return yield* Effect.raceFirst(processor.idleFor(this.options.idleTimeout), over)
     })
-    const closing = Effect.suspend(() =>
-      accepted.state.session?.ended() === undefined
-        ? Effect.raceFirst(
-          Effect.catchCause(close, warn("A session could not be closed as it was to be")),
-          Effect.raceFirst(lost, Effect.andThen(Deferred.await(this.draining), Effect.sleep(this.options.drainTimeout)))
-        )
-        : Effect.void
-    )
+    const limit = Effect.sleep(this.options.drainTimeout)
+    const closing = (finished: CloseReason | void) => {
+      const isLost = accepted.state.session?.ended() !== undefined
+      const closed = close(isLost ? "lost" : finished ?? "drain")
+      return Effect.raceFirst(
+        Effect.catchCause(closed, warn("A session could not be closed as it was to be")),
+        // It runs once: what it began for a session that is then lost is not begun again.
+        isLost ? limit : Effect.raceFirst(lost, Effect.andThen(Deferred.await(this.draining), limit))
+      )
+    }
     return Effect.gen({ self: this }, function*() {
       this.sessions++
       this.processors.add(processor)
@@ -210,8 +215,8 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
         yield* warn("A session could not be opened; it is given up")(opened.cause)
         return yield* this.rest
       }
-      yield* Effect.ensuring(process, processor.drain)
-      yield* closing
+      const finished = yield* Effect.ensuring(process, processor.drain)
+      yield* closing(finished)
     }).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.processors.delete(processor)
@@ -306,7 +311,7 @@ interface Hooks<in out A, in out S, in E, out R> {
   readonly retry?: HandlerRetry.Retry<E> | undefined
   readonly onFailure?: MessageProcessor.Options<A, E, R>["onFailure"]
   readonly open?: ((session: Session<A, S>) => Effect.Effect<unknown, unknown, R>) | undefined
-  readonly close?: ((session: Session<A, S>) => Effect.Effect<unknown, unknown, R>) | undefined
+  readonly close?: ((session: Session<A, S>, reason: CloseReason) => Effect.Effect<unknown, unknown, R>) | undefined
 }
 
 type Session<A, S> = ReturnType<typeof SessionSurface.make<A, S, never>>
@@ -329,10 +334,8 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
   const { entity } = session
   const { path } = entity
   const fork = Effect.runForkWith(yield* Effect.context<Needs>())
-  const runHook = (
-    name: "open" | "close",
-    held: Session<A, S>
-  ) => Effect.suspend(() => effectOrDie(path, name, hooks[name]?.(held) ?? Effect.void))
+  const runHook = (name: "open" | "close", hook: () => Effect.Effect<unknown, unknown, R2> | undefined) =>
+    Effect.suspend(() => effectOrDie(path, name, hook() ?? Effect.void)) as Effect.Effect<unknown, unknown, Needs>
   const processor = new SessionProcessor<SessionLink.Accepted<A, "locked", never>, Needs>({
     entity,
     namespace: session.namespace,
@@ -352,8 +355,8 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
           onFailure: hooks.onFailure,
           fork
         }),
-        open: runHook("open", held) as Effect.Effect<unknown, unknown, Needs>,
-        close: runHook("close", held) as Effect.Effect<unknown, unknown, Needs>
+        open: runHook("open", () => hooks.open?.(held)),
+        close: (reason) => runHook("close", () => hooks.close?.(held, reason))
       }
     },
     ids: sessionIds,
