@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import * as CodeBlocks from "./support/codeBlocks.ts"
 import * as OptionTables from "./support/optionTables.ts"
@@ -82,6 +82,25 @@ describe("the links of the documentation", () => {
       text.matchAll(/^#+ (.*)$/gm),
       ([, heading]) => heading!.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
     )
+
+  const examples = readdirSync(join(CodeBlocks.root, "examples")).filter((file) =>
+    file.endsWith(".ts") && file !== "run.ts"
+  )
+
+  it("every example is named by a page", () => {
+    const text = CodeBlocks.markdown().map((page) => page.text).join("\n")
+    assert.deepStrictEqual(examples.filter((file) => !text.includes(`examples/${file})`)), [])
+  })
+
+  it("an example imports what is published alone, so that it can be copied", () => {
+    const own = examples.flatMap((file) =>
+      Array.from(
+        readFileSync(join(CodeBlocks.root, "examples", file), "utf8").matchAll(/from "([./#][^"]*)"/g),
+        ([, from]) => `${file}: ${from}`
+      )
+    )
+    assert.deepStrictEqual(own, [])
+  })
 
   for (const { path, text } of CodeBlocks.markdown()) {
     it(`${path}: every link leads to what is in the package`, async () => {
