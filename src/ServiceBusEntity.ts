@@ -187,7 +187,9 @@ export type BodyOf<E extends string | Any> = E extends string ? Uint8Array
  * @category models
  * @since 0.1.0
  */
-export type MessageTo<E extends string | Any> = SenderOf<E> extends (message: infer M) => void ? M : never
+export type MessageTo<E extends string | Any> = [SenderOf<E>] extends [never] ? never
+  : SenderOf<E> extends (message: infer M) => void ? M
+  : never
 
 /** @inline */
 type SenderOf<E extends string | Any> = E extends string ? (message: OutgoingMessage<Uint8Array>) => void
@@ -260,7 +262,7 @@ export const topic: {
 } = makeTopic
 
 /**
- * A subscription of a topic: its bodies are the topic's.
+ * A subscription of a topic, which is given as a contract or by its plain name (a body of bytes): its bodies are the topic's.
  *
  * Its name is checked where the contract is used, with InvalidOptionError: at most 50 characters, and no `/`.
  *
@@ -277,16 +279,16 @@ export const topic: {
  * @since 0.1.0
  */
 export const subscription: {
-  <A, S = Uint8Array>(
-    topic: Topic<A, never> | SessionTopic<A, never>,
+  <E extends AnyTopic, S = Uint8Array>(
+    topic: E,
     name: string,
     options: { readonly sessions: true; readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined }
-  ): SessionSubscription<A, S>
-  <A>(
-    topic: Topic<A, never> | SessionTopic<A, never>,
+  ): SessionSubscription<BodyOf<E>, S>
+  <E extends AnyTopic>(
+    topic: E,
     name: string,
     options?: { readonly sessions?: false | undefined }
-  ): Subscription<A>
+  ): Subscription<BodyOf<E>>
 } = makeSubscription
 
 /**
@@ -555,16 +557,27 @@ function makeTopic<A, In>(
     : { [TypeId]: TypeId, _tag: "Topic", name, path: name, body }
 }
 
-type AnyTopic<A> = Topic<A, never> | SessionTopic<A, never>
+/** @inline */
+type AnyTopic = string | Topic<unknown, never> | SessionTopic<unknown, never>
 
-function makeSubscription<A, S>(topic: AnyTopic<A>, name: string, options: WithSessions<S>): SessionSubscription<A, S>
-function makeSubscription<A>(topic: AnyTopic<A>, name: string, options?: WithoutSessions): Subscription<A>
-function makeSubscription<A, S>(
-  topic: AnyTopic<A>,
+function makeSubscription<E extends AnyTopic, S>(
+  topic: E,
+  name: string,
+  options: WithSessions<S>
+): SessionSubscription<BodyOf<E>, S>
+function makeSubscription<E extends AnyTopic>(
+  topic: E,
+  name: string,
+  options?: WithoutSessions
+): Subscription<BodyOf<E>>
+function makeSubscription<E extends AnyTopic, S>(
+  of: E,
   name: string,
   options?: WithSessions<S> | WithoutSessions
-): SessionSubscription<A, S> | Subscription<A> {
-  const contract = { topic: topic?.name, name, path: pathOf(topic?.name, name), body: topic?.body }
+): SessionSubscription<BodyOf<E>, S> | Subscription<BodyOf<E>> {
+  // A topic's path is its name.
+  const { body, path: topic } = contractOf(of)
+  const contract = { topic, name, path: pathOf(topic, name), body: body as Subscription<BodyOf<E>>["body"] }
   return options?.sessions === true
     ? { [TypeId]: TypeId, _tag: "SessionSubscription", ...contract, sessionState: stateOf(options) }
     : { [TypeId]: TypeId, _tag: "Subscription", ...contract }

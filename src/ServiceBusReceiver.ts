@@ -450,10 +450,14 @@ export const make: {
     AttachError,
     ServiceBusClient.ServiceBusClient | Scope.Scope
   >
-  <A, const U extends Undecodable = "deadLetter">(
-    entity: ServiceBusEntity.Receivable<A>,
+  <E extends ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
+    entity: E,
     options?: Options<U>
-  ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
+  ): Effect.Effect<
+    ServiceBusReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+    AttachError,
+    ServiceBusClient.ServiceBusClient | Scope.Scope
+  >
 } = <A, const U extends Undecodable>(
   entity: string | ServiceBusEntity.Receivable<A>,
   options?: Options<U>
@@ -494,10 +498,14 @@ export const makeDestructive: {
     AttachError,
     ServiceBusClient.ServiceBusClient | Scope.Scope
   >
-  <A, const U extends Undecodable = "deadLetter">(
-    entity: ServiceBusEntity.Receivable<A>,
+  <E extends ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
+    entity: E,
     options?: Options<U>
-  ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
+  ): Effect.Effect<
+    DestructiveReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+    AttachError,
+    ServiceBusClient.ServiceBusClient | Scope.Scope
+  >
 } = <A, const U extends Undecodable>(
   entity: string | ServiceBusEntity.Receivable<A>,
   options?: Options<U>

@@ -50,6 +50,24 @@ describe("constructors", () => {
     assert.strictEqual(Audit.body, body)
   })
 
+  it("make a subscription and a sub-queue by a plain name, with bodies of bytes", () => {
+    const bytes = ServiceBusEntity.topic("events", { body: ServiceBusBody.bytes })
+    assert.deepStrictEqual(
+      ServiceBusEntity.subscription("events", "audit"),
+      ServiceBusEntity.subscription(bytes, "audit")
+    )
+    const options = { sessions: true } as const
+    assert.deepStrictEqual(
+      ServiceBusEntity.subscription("events", "audit", options),
+      ServiceBusEntity.subscription(bytes, "audit", options)
+    )
+    const audit = ServiceBusEntity.deadLetter(ServiceBusEntity.subscription("events", "audit"))
+    assert.deepStrictEqual(ServiceBusEntity.deadLetter("events/Subscriptions/audit"), audit)
+    assert.isUndefined(ServiceBusEntity.problemOf(audit))
+    assert.isString(ServiceBusEntity.problemOf(ServiceBusEntity.subscription("", "audit")))
+    assert.isString(ServiceBusEntity.problemOf(ServiceBusEntity.transferDeadLetter("")))
+  })
+
   it("make a subscription with sessions, of a topic of either kind", () => {
     assert.strictEqual(Workers._tag, "SessionSubscription")
     assert.strictEqual(Workers.path, "steps/Subscriptions/workers")

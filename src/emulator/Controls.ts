@@ -68,9 +68,16 @@ export interface Fault {
  */
 export type Receivable<A> = ServiceBusEntity.SubQueue<A> | ServiceBusEntity.WithSubQueues<A>
 
+/** @inline */
+type Sendable = ServiceBusEntity.Sendable<unknown, never> | ServiceBusEntity.SessionSendable<unknown, never>
+
+/** What is sent to an entity, or to all that it may be. @inline */
+type BodyTo<E extends string | Sendable> = ServiceBusEntity.MessageTo<E> extends OutgoingMessage<infer In> ? In : never
+
 /**
  * What the service `Emulator` has: the broker, looked at and interfered with from a test. What reads fails with
- * EmulatorError where the entity is not declared; nothing here goes over the wire.
+ * EmulatorError where the entity is not declared; nothing here goes over the wire. Entities are given as contracts, or by
+ * their plain names, whose bodies are bytes.
  *
  * @example
  * ```ts
@@ -107,13 +114,13 @@ export interface Controls {
   /** The certificate of the two in PEM, for clients to trust; undefined where there is none. */
   readonly certificate: string | undefined
   /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
-  readonly messages: <A>(
-    entity: Receivable<A>
-  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
+  readonly messages: <E extends string | Receivable<unknown>>(
+    entity: E
+  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<ServiceBusEntity.BodyOf<E>>>, EmulatorError>
   /** Every message in the dead-letter sub-queue of an entity. Fails with EmulatorError where the entity does not exist. */
-  readonly deadLetters: <A>(
-    entity: ServiceBusEntity.WithSubQueues<A>
-  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<A>>, EmulatorError>
+  readonly deadLetters: <E extends string | ServiceBusEntity.WithSubQueues<unknown>>(
+    entity: E
+  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<ServiceBusEntity.BodyOf<E>>>, EmulatorError>
   /**
    * Puts messages into a queue or topic without a client.
    *
@@ -134,17 +141,17 @@ export interface Controls {
    * })
    * ```
    */
-  readonly send: <A, In>(
-    entity: ServiceBusEntity.Sendable<A, In> | ServiceBusEntity.SessionSendable<A, In>,
-    messages: ReadonlyArray<OutgoingMessage<In>>
+  readonly send: <E extends string | Sendable>(
+    entity: E,
+    messages: ReadonlyArray<OutgoingMessage<BodyTo<E>>>
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /**
    * Puts messages into the transfer dead-letter sub-queue of an entity, as if it had to forward them and could not. The broker
    * forwards nothing yet: this is how a test comes by such letters. `emulator.messages(transferDeadLetter(entity))` shows them.
    */
-  readonly failTransfer: <A>(
-    entity: ServiceBusEntity.WithSubQueues<A>,
-    messages: ReadonlyArray<OutgoingMessage<NoInfer<A>>>,
+  readonly failTransfer: <E extends string | ServiceBusEntity.WithSubQueues<unknown>>(
+    entity: E,
+    messages: ReadonlyArray<OutgoingMessage<ServiceBusEntity.BodyOf<E>>>,
     why?: { readonly reason?: string | undefined; readonly description?: string | undefined }
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /**
@@ -165,7 +172,7 @@ export interface Controls {
    * })
    * ```
    */
-  readonly counters: (entity: Receivable<unknown>) => Effect.Effect<Counters, EmulatorError>
+  readonly counters: (entity: string | Receivable<unknown>) => Effect.Effect<Counters, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -274,7 +281,7 @@ export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
 export const make = (started: Started, network: Network): Controls => {
   const { broker, dispatcher, server } = started
   const writer = new Writer()
-  const queueOf = (entity: ServiceBusEntity.Any): Effect.Effect<Broker.Queue, EmulatorError> =>
+  const queueOf = (entity: string | ServiceBusEntity.Any): Effect.Effect<Broker.Queue, EmulatorError> =>
     Effect.suspend(() => {
       const { path } = ServiceBusEntity.contractOf(entity)
       const queue = typeof path === "string" ? broker.queue(path) : undefined
@@ -284,21 +291,23 @@ export const make = (started: Started, network: Network): Controls => {
         )
         : Effect.succeed(queue)
     })
-  const list = <A>(
+  const list = <E extends string | ServiceBusEntity.Any>(
     queue: Broker.Queue,
-    body: ServiceBusBody.ServiceBusBody<A, never>
-  ): ReadonlyArray<ReceivedMessage<A>> =>
-    queue.messages().map((message) => {
+    entity: E
+  ): ReadonlyArray<ReceivedMessage<ServiceBusEntity.BodyOf<E>>> => {
+    type Body = ServiceBusEntity.BodyOf<E>
+    const body = ServiceBusEntity.contractOf(entity).body as ServiceBusBody.ServiceBusBody<Body, never>
+    return queue.messages().map((message) => {
       const bytes = outgoing(message, undefined)
       const sections = new Sections(bytes, 0, bytes.length)
       const decoded = body.decode(sections.readBody())
       // A body that does not decode is there all the same; a test looks at the other fields.
-      return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as A)
+      return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as Body)
     })
+  }
   /** Encodes messages with a codec, and has the queue of an entity store them. */
   const put = <In>(
-    entity: ServiceBusEntity.Any,
-    codecOf: () => ServiceBusBody.ServiceBusBody<unknown, In>,
+    entity: string | ServiceBusEntity.Any,
     messages: ReadonlyArray<OutgoingMessage<In>>,
     store: (
       queue: Broker.Queue,
@@ -309,20 +318,21 @@ export const make = (started: Started, network: Network): Controls => {
       queueOf(entity),
       (queue) =>
         Clock.clockWith((clock): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
-          const { path } = entity
-          const codec = codecOf()
+          const { body, path } = ServiceBusEntity.contractOf(entity)
+          // Codecs encode what they decode.
+          const codec = body as ServiceBusBody.ServiceBusBody<unknown, In>
           const stored: Array<Broker.IncomingMessage> = []
           for (const message of messages) {
             if (typeof message !== "object" || message === null) {
               const description = "expected an object with a body"
               return Effect.fail(new MessageEncodeError({ entity: path, part: "message", description }))
             }
-            const body = codec.encode(message.body)
-            if (Result.isFailure(body)) {
-              return Effect.fail(new MessageEncodeError({ entity: path, part: "body", description: body.failure }))
+            const encoded = codec.encode(message.body)
+            if (Result.isFailure(encoded)) {
+              return Effect.fail(new MessageEncodeError({ entity: path, part: "body", description: encoded.failure }))
             }
             try {
-              encode(writer, message, body.success, codec.contentType, clock)
+              encode(writer, message, encoded.success, codec.contentType, clock)
               stored.push(incoming(writer.take()))
             } catch (error) {
               writer.reset()
@@ -338,20 +348,18 @@ export const make = (started: Started, network: Network): Controls => {
   return {
     ...network,
     tokenCredential: started.tokenCredential,
-    messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity.body)),
-    deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity.body)),
+    messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity)),
+    deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity)),
     send: (entity, messages) =>
       usable(
         "the messages",
-        put(entity, () => entity.body, messages, (queue, stored) => queue.send(stored))
+        put(entity, messages, (queue, stored) => queue.send(stored))
       ),
     failTransfer: (entity, messages, why) =>
       usable(
         "the messages",
         put(
           entity,
-          // Codecs encode what they decode.
-          () => entity.body as ServiceBusBody.ServiceBusBody<unknown, typeof messages[number]["body"]>,
           messages,
           (queue, stored) => queue.failTransfer(stored, why?.reason, why?.description)
         )

@@ -1,5 +1,11 @@
 /** A topic and its subscriptions, and the ways to fill dead-letter queues, which the tests of dead letters share. */
-import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, Settlement } from "effect-service-bus"
+import {
+  ServiceBusBody,
+  ServiceBusEntity,
+  type ServiceBusMessage,
+  ServiceBusReceiver,
+  Settlement
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import { Texts } from "./harness.ts"
@@ -11,10 +17,10 @@ export const Beta = ServiceBusEntity.subscription(News, "beta")
 export const DeadTexts = ServiceBusEntity.deadLetter(Texts)
 
 /** Has texts in the dead-letter queue of `texts`. */
-export const bury = (messages: Parameters<Emulator.Controls["send"]>[1], reason = "Broken") =>
+export const bury = (messages: ReadonlyArray<ServiceBusMessage.OutgoingMessage<string>>, reason = "Broken") =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
-    yield* emulator.send(Texts, messages as any)
+    yield* emulator.send(Texts, messages)
     yield* buryAll(Texts, messages.length, reason)
   })
 

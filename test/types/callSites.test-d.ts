@@ -158,6 +158,15 @@ test("receiving", () => {
   expectTypeOf(receiver.messages).toEqualTypeOf<
     Stream.Stream<ServiceBusMessage.LockedMessage<Order>, ServiceBusError.ReceiveError>
   >()
+  const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
+  const either = ServiceBusReceiver.make({} as typeof Orders | typeof Texts)
+  expectTypeOf<Effect.Success<typeof either>>().toEqualTypeOf<ServiceBusReceiver.ServiceBusReceiver<Order | string>>()
+  const strict = ServiceBusReceiver.makeDestructive({} as typeof Orders | typeof Texts, { undecodable: "fail" })
+  expectTypeOf<Effect.Success<typeof strict>>().toEqualTypeOf<
+    ServiceBusReceiver.DestructiveReceiver<Order | string, ServiceBusError.MessageDecodeError>
+  >()
+  // @ts-expect-error one of them is a topic
+  void ServiceBusReceiver.make({} as typeof Orders | typeof Events)
   void ServiceBusReceiver.make(All)
   void ServiceBusReceiver.make(ServiceBusEntity.deadLetter(Orders))
   void ServiceBusReceiver.make(ServiceBusEntity.deadLetter(SessionOrders))

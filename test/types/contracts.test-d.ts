@@ -117,6 +117,25 @@ test("each constructor gives its kind", () => {
     .toExtend<ServiceBusEntity.Any>()
 })
 
+test("a plain name has a body of bytes, and a value that may be one of several contracts the bodies of all", () => {
+  expectTypeOf(ServiceBusEntity.subscription("events", "audit")).toEqualTypeOf<
+    ServiceBusEntity.Subscription<Uint8Array>
+  >()
+  expectTypeOf(ServiceBusEntity.subscription("steps", "workers", { sessions: true })).toEqualTypeOf<
+    ServiceBusEntity.SessionSubscription<Uint8Array>
+  >()
+  const Texts = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text })
+  type Either = typeof Orders | typeof Texts
+  expectTypeOf<ServiceBusEntity.BodyOf<"orders">>().toEqualTypeOf<Uint8Array>()
+  expectTypeOf<ServiceBusEntity.BodyOf<Either | typeof Workers>>().toEqualTypeOf<Order | string>()
+  expectTypeOf<ServiceBusEntity.MessageTo<"orders">>().toEqualTypeOf<ServiceBusMessage.OutgoingMessage<Uint8Array>>()
+  expectTypeOf<ServiceBusEntity.MessageTo<typeof Carts>>().toEqualTypeOf<
+    ServiceBusMessage.SessionMessage<In<typeof body>>
+  >()
+  expectTypeOf<ServiceBusEntity.MessageTo<Either>["body"]>().toEqualTypeOf<In<typeof body> & string>()
+  expectTypeOf<ServiceBusEntity.MessageTo<typeof Audit>>().toEqualTypeOf<never>()
+})
+
 test("what can be sent to without a session", () => {
   expectTypeOf(send(Orders, { id: "1", total: 1 })).toEqualTypeOf<Order>()
   expectTypeOf(send(Events, new Order({ id: "1", total: 1 }))).toEqualTypeOf<Order>()
