@@ -131,8 +131,10 @@ export interface CommonOptions {
   readonly customEndpointAddress?: string | undefined
   /** Certificate authorities, in PEM, that are trusted beside the system's. There is no way to switch verification off. */
   readonly ca?: string | ReadonlyArray<string> | undefined
-  /** Dials for `"amqpWebSockets"`: an agent of a proxy, for example of the package `https-proxy-agent`. */
+  /** Dials for `"amqpWebSockets"`: an agent of `node:http`. Not beside `proxy`. */
   readonly webSocketAgent?: WebSocketAgent | undefined
+  /** The HTTP proxy that `"amqpWebSockets"` goes through; AMQP over TCP goes through none. */
+  readonly proxy?: ProxyOptions | undefined
   /**
    * How often, and when, an operation is tried again while its error can pass: numbers, or a schedule, which is given the error
    * of each try and decides alone on number and delays. Advice of a service that throttles is waited for in any case. What
@@ -166,6 +168,35 @@ export interface CommonOptions {
    * `References.MinimumLogLevel` decide what is seen.
    */
   readonly frameTrace?: boolean | undefined
+}
+
+/**
+ * An HTTP proxy, and what speaks to it.
+ *
+ * @example
+ * ```ts
+ * import { ServiceBusClient } from "effect-service-bus"
+ * import { HttpsProxyAgent } from "https-proxy-agent"
+ *
+ * // The proxy of the environment, if it names one.
+ * export const Live = ServiceBusClient.layerEnv({ transport: "amqpWebSockets", proxy: { agent: HttpsProxyAgent } })
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ProxyOptions {
+  /**
+   * The class `HttpsProxyAgent` of the package `https-proxy-agent` (an optional peer: install it), or another one whose
+   * constructor makes an agent of a proxy's address.
+   */
+  readonly agent: new(url: string) => WebSocketAgent
+  /**
+   * `http://host:port`, or `https:`, with user and password where the proxy asks for them. By default what the environment
+   * (the `ConfigProvider`) has in HTTPS_PROXY, ALL_PROXY or HTTP_PROXY, in upper or lower case, unless NO_PROXY names the host
+   * that is dialled: by its name, a domain above it, or `*`. No proxy where none of them is set.
+   */
+  readonly url?: string | Redacted.Redacted<string> | undefined
 }
 
 /**

@@ -47,6 +47,14 @@ const thrower: never = new Proxy({}, {
   }
 }) as never
 
+/** An agent as far as its address goes. */
+class Agent {
+  readonly url: string
+  constructor(url: string) {
+    this.url = url
+  }
+}
+
 /** Values that are none of what any function takes, or hardly. */
 const nonsense: ReadonlyArray<readonly [string, unknown]> = [
   ["undefined", undefined],
@@ -460,6 +468,7 @@ describe("values of every wrong kind", () => {
           "customEndpointAddress",
           "ca",
           "webSocketAgent",
+          "proxy",
           "retry",
           "identifier",
           "operationTimeout",
@@ -468,6 +477,14 @@ describe("values of every wrong kind", () => {
           "allowPlainTcp",
           "frameTrace"
         ]),
+        ...fieldsOf(["agent", "url"]).map(([name, proxy]) =>
+          [`proxy ${name}`, {
+            transport: "amqpWebSockets",
+            proxy: "agent" in (proxy as object)
+              ? proxy
+              : Object.defineProperty(proxy as object, "agent", { value: Agent, enumerable: true })
+          }] as const
+        ),
         ...fieldsOf(["maxRetries", "delay", "maxDelay"]).map(([name, retry]) => [`retry ${name}`, { retry }] as const)
       ]
       const host = "contoso.servicebus.windows.net"
@@ -521,6 +538,20 @@ describe("values of every wrong kind", () => {
         parse: [[...nonsense, ["redacted", Redacted.make(5)]], (value) => ConnectionString.parse(value)],
         sharedKey: [nonsense, (value) => use(ServiceBusCredential.sharedKey({ name: value, key: "key" }))],
         "sharedKey's key": [nonsense, (value) => use(ServiceBusCredential.sharedKey({ name: "name", key: value }))],
+        generateSas: [
+          [...nonsense, ...fieldsOf(["resource", "keyName", "key", "timeToLive", "expiresAt"])],
+          (value) => ServiceBusCredential.generateSas(value)
+        ],
+        "generateSas with fields": [
+          fieldsOf(["resource", "keyName", "key", "timeToLive", "expiresAt"]).map(([name, given]) => {
+            const rest = { resource: "sb://a.b/c", keyName: "n", key: "k" }
+            for (const [field, value] of Object.entries(rest)) {
+              if (!(field in (given as object))) Object.assign(given as object, { [field]: value })
+            }
+            return [name, given] as const
+          }),
+          (value) => ServiceBusCredential.generateSas(value)
+        ],
         sas: [nonsense, (value) => use(ServiceBusCredential.sas(value))],
         identity: [
           [...nonsense, ...fieldsOf(["getToken"])],

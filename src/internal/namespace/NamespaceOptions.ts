@@ -11,6 +11,7 @@ import { isCredential, type ServiceBusCredential } from "../../ServiceBusCredent
 import { type Any, InvalidOptionError } from "../../ServiceBusError.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
 import { expectedIdentifier, isIdentifier, isSchedule, readOptions, toMillis } from "../options.ts"
+import * as Proxy from "./Proxy.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
 interface RetryOptions {
@@ -25,6 +26,7 @@ interface Options {
   readonly customEndpointAddress?: string | undefined
   readonly ca?: string | ReadonlyArray<string> | undefined
   readonly webSocketAgent?: object | undefined
+  readonly proxy?: Proxy.Options | undefined
   readonly retry?: RetryOptions | Schedule.Schedule<unknown, Any> | undefined
   readonly identifier?: string | undefined
   readonly operationTimeout?: Duration.Input | undefined
@@ -81,12 +83,22 @@ const endpointOf = Effect.fnUntraced(function*(
     host = address.success.host
     port = address.success.port
   }
+  if (options.proxy !== undefined && !isWebSocket) {
+    return yield* invalid(
+      "proxy",
+      `nothing, or the transport "amqpWebSockets": AMQP over TCP goes through no HTTP proxy`
+    )
+  }
+  if (options.proxy !== undefined && options.webSocketAgent !== undefined) {
+    return yield* invalid("proxy", "nothing beside webSocketAgent, which dials instead")
+  }
+  port ??= isWebSocket ? 443 : endpoint.isPlain ? 5672 : 5671
   return {
     host,
-    port: port ?? (isWebSocket ? 443 : endpoint.isPlain ? 5672 : 5671),
+    port,
     kind: isWebSocket ? "webSocket" as const : endpoint.isPlain ? "tcp" as const : "tls" as const,
     ca: options.ca,
-    agent: options.webSocketAgent
+    agent: options.proxy === undefined ? options.webSocketAgent : yield* Proxy.agentOf(options.proxy, host, port)
   }
 })
 

@@ -1,11 +1,9 @@
 /**
- * SAS tokens, signed by clients and verified by the broker (Service Bus documentation, shared access signatures). Signing is
- * synchronous, so that it takes no turn of the event loop that a test's clock would not know of.
+ * SAS tokens, signed by clients and verified by the broker (Service Bus documentation, shared access signatures).
  */
-import * as Redacted from "effect/Redacted"
-import { createHmac, timingSafeEqual } from "node:crypto"
-
-const hmac = (key: string, text: string): string => createHmac("sha256", key).update(text, "utf8").digest("base64")
+import type * as Redacted from "effect/Redacted"
+import { timingSafeEqual } from "node:crypto"
+import { signatureOf, signSas } from "../../ServiceBusCredential.ts"
 
 /** Signs a token for a resource. `expiresAt` is in seconds of Unix time. */
 export const sign = (options: {
@@ -13,15 +11,7 @@ export const sign = (options: {
   readonly keyName: string
   readonly key: Redacted.Redacted<string>
   readonly expiresAt: number
-}): Redacted.Redacted<string> => {
-  const resource = encodeURIComponent(options.resource)
-  const expiry = String(Math.floor(options.expiresAt))
-  const signature = encodeURIComponent(hmac(Redacted.value(options.key), `${resource}\n${expiry}`))
-  return Redacted.make(
-    `SharedAccessSignature sr=${resource}&sig=${signature}&se=${expiry}&skn=${encodeURIComponent(options.keyName)}`,
-    { label: "SAS token" }
-  )
-}
+}): Redacted.Redacted<string> => signSas(options.resource, options.keyName, options.key, options.expiresAt)
 
 /** The parts of a SAS token. */
 interface Parts {
@@ -66,7 +56,7 @@ const decode = (text: string): string => decodeURIComponent(text.replaceAll("+",
 
 /** Whether a token was signed with a key. */
 export const verify = (parts: Parts, key: Redacted.Redacted<string>): boolean => {
-  const expected = Buffer.from(hmac(Redacted.value(key), `${parts.encodedResource}\n${parts.expiresAt}`), "utf8")
+  const expected = Buffer.from(signatureOf(key, parts.encodedResource, `${parts.expiresAt}`), "utf8")
   const given = Buffer.from(parts.signature, "utf8")
   return expected.length === given.length && timingSafeEqual(expected, given)
 }

@@ -3,48 +3,12 @@ import { Effect, Layer } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { HttpsProxyAgent } from "https-proxy-agent"
-import { createServer } from "node:http"
-import { type AddressInfo, connect, type Socket } from "node:net"
+import { refused, tunnel } from "../../support/tunnel.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
 
 const Server = Emulator.layerServer({ entities: [Emulator.entity(Letters)], webSocketPort: 0 })
-
-/** A proxy that tunnels with CONNECT, or refuses to. */
-const proxy = (answer: "tunnel" | "407") =>
-  Effect.acquireRelease(
-    Effect.callback<{ readonly url: string; readonly tunnels: Array<string>; readonly close: () => void }>((resume) => {
-      const tunnels: Array<string> = []
-      const sockets = new Set<Socket>()
-      const server = createServer()
-      server.on("connect", ({ url }, client, head) => {
-        sockets.add(client as Socket)
-        if (answer === "407") {
-          return void client.end("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-        }
-        tunnels.push(url!)
-        const [host, port] = url!.split(":")
-        const remote = connect(Number(port), host, () => {
-          client.write("HTTP/1.1 200 Connection Established\r\n\r\n")
-          remote.write(head)
-          remote.pipe(client).pipe(remote)
-        })
-        sockets.add(remote)
-        for (const each of [client, remote]) each.on("error", () => {})
-      })
-      server.listen(0, "127.0.0.1", () =>
-        resume(Effect.succeed({
-          url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-          tunnels,
-          close: () => {
-            server.close()
-            for (const socket of sockets) socket.destroy()
-          }
-        })))
-    }),
-    ({ close }) => Effect.sync(close)
-  )
 
 const clientThrough = (url: string) =>
   Emulator.layerClientOver("webSocket", { webSocketAgent: new HttpsProxyAgent(url), retry: { maxRetries: 0 } })
@@ -52,7 +16,7 @@ const clientThrough = (url: string) =>
 describe("a WebSocket through a proxy", () => {
   it.live("carries a message there and back in one tunnel", () =>
     Effect.gen(function*() {
-      const { tunnels, url } = yield* proxy("tunnel")
+      const { tunnels, url } = yield* tunnel
       yield* Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const sender = yield* ServiceBusSender.make(Letters)
@@ -67,7 +31,7 @@ describe("a WebSocket through a proxy", () => {
 
   it.live("a proxy that refuses is a typed error that says so", () =>
     Effect.gen(function*() {
-      const { url } = yield* proxy("407")
+      const { url } = yield* refused
       const error = yield* ServiceBusSender.make(Letters).pipe(
         Effect.scoped,
         Effect.flip,
