@@ -10,10 +10,11 @@ const [start, end] = ["<!-- errors: generated -->", "<!-- /errors -->"]
 /** What a user calls, and the union of its errors. */
 const operations = [
   ["`make` of a sender or receiver", "AttachError"],
-  ["`send`, `sendAll`, `sendAnnotated`, `sink`", "SendError"],
+  ["`send`, `sendAll`, `sendAnnotated`, `sendBatch`, `sink`", "SendError"],
+  ["`tryAdd` of a batch", "BatchError"],
   ["`schedule`, `scheduleAll`", "ScheduleError"],
   ["`cancelScheduled`", "CancelScheduledError"],
-  ["`receive`, `messages`, `join`, `peek`, `browse`", "ReceiveError"],
+  ["`receive`, `receiveOne`, `messages`, `join`, `peek`, `browse`", "ReceiveError"],
   ["`receiveDeferred`", "ReceiveDeferredError"],
   ["`settle`, `complete`, …", "SettleError"],
   ["`renewLock`", "LockRenewalError"],
