@@ -527,7 +527,9 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
  * @since 0.1.0
  */
 export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> = Layer.unwrap(
-  Effect.map(Emulator, ({ connectionString }) => Layer.orDie(ServiceBusClient.layerConnectionString(connectionString)))
+  Effect.map(Emulator, ({ connectionString }) =>
+    // It may listen on an address that others reach too; it is in this program all the same.
+    Layer.orDie(ServiceBusClient.layerConnectionString(connectionString, { allowPlainTcp: true })))
 )
 
 /**
@@ -559,7 +561,7 @@ export const layerClientOver = (
       transport === "tcp" ? connectionString : overTls(connectionString, port),
       {
         ...options,
-        ...(transport === "tcp" ? {} : { ca: certificate }),
+        ...(transport === "tcp" ? { allowPlainTcp: true } : { ca: certificate }),
         ...(transport === "webSocket" ? { transport: "amqpWebSockets" as const } : {})
       }
     ))
