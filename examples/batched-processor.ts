@@ -1,7 +1,6 @@
 // A handler of batches: many rows go into the store with one statement, and each message is settled by itself.
 import { Console, Deferred, Effect, Schema } from "effect"
 import {
-  ServiceBusBody,
   ServiceBusEntity,
   ServiceBusProcessor,
   ServiceBusReceiver,
@@ -11,7 +10,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 
 const Reading = Schema.Struct({ sensor: Schema.Int, celsius: Schema.Finite })
-const Readings = ServiceBusEntity.queue("readings", { body: ServiceBusBody.json(Reading) })
+const Readings = ServiceBusEntity.queue("readings", { body: Reading })
 
 const rows: Array<typeof Reading.Type> = []
 const insert = (batch: ReadonlyArray<typeof Reading.Type>) => Effect.sync(() => rows.push(...batch))

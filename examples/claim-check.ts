@@ -1,13 +1,7 @@
 // Claim check: what is too large for a message is kept in a store, and the message says where. A message that is small goes as
 // it is, and the consumer does not see the difference.
 import { Console, Context, Deferred, Effect, Layer, Schema } from "effect"
-import {
-  ServiceBusBody,
-  ServiceBusEntity,
-  ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender
-} from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 /** Where large things are kept: blob storage, in a real program. */
@@ -30,7 +24,7 @@ const Scan = Schema.Union([
   Schema.TaggedStruct("Inline", { bytes: Schema.Uint8Array }),
   Schema.TaggedStruct("Claim", { key: Schema.String })
 ])
-const Scans = ServiceBusEntity.queue("scans", { body: ServiceBusBody.json(Scan) })
+const Scans = ServiceBusEntity.queue("scans", { body: Scan })
 
 const makeSender = ServiceBusSender.make(Scans)
 

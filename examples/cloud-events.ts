@@ -30,7 +30,7 @@ const structured = {
 
 const Events = ServiceBusEntity.queue("events", { body: structured })
 /** The same queue in binary mode, and as the bytes of whichever mode. */
-const Data = ServiceBusEntity.queue("events", { body: ServiceBusBody.json(Order) })
+const Data = ServiceBusEntity.queue("events", { body: Order })
 const Bytes = ServiceBusEntity.queue("events", { body: ServiceBusBody.bytes })
 
 /** An event in binary mode: its data is the body, and every other attribute a property. */

@@ -10,7 +10,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 
 const Payment = Schema.Struct({ amount: Schema.Finite, currency: Schema.String })
-const Payments = ServiceBusEntity.queue("payments", { body: ServiceBusBody.json(Payment) })
+const Payments = ServiceBusEntity.queue("payments", { body: Payment })
 /** The same queue by the text of its bodies: what does not decode can be read, too. */
 const Raw = ServiceBusEntity.queue("payments", { body: ServiceBusBody.text })
 

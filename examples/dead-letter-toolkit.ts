@@ -1,7 +1,6 @@
 // The dead letters of a queue without a receiver of your own: count them, look at them, send some again, delete the rest.
 import { Console, Effect, Schema, Stream } from "effect"
 import {
-  ServiceBusBody,
   ServiceBusDeadLetters,
   ServiceBusEntity,
   ServiceBusMessage,
@@ -12,7 +11,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 
 const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
-const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const Orders = ServiceBusEntity.queue("orders", { body: Order })
 
 /** Some orders that a handler rejected. */
 const reject = Effect.gen(function*() {

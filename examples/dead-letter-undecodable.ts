@@ -1,19 +1,13 @@
 // Letters that no consumer could decode are sent again as they are, byte for byte, once there is one that can.
 import { Console, Effect, Schema, Stream } from "effect"
-import {
-  ServiceBusBody,
-  ServiceBusDeadLetters,
-  ServiceBusEntity,
-  ServiceBusReceiver,
-  ServiceBusSender
-} from "effect-service-bus"
+import { ServiceBusDeadLetters, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 /** What the consumers knew, and what they know since their last release. */
 const Old = Schema.Struct({ celsius: Schema.Finite })
 const New = Schema.Struct({ celsius: Schema.optional(Schema.Finite), fahrenheit: Schema.optional(Schema.Finite) })
-const OldReadings = ServiceBusEntity.topic("readings", { body: ServiceBusBody.json(Old) })
-const Readings = ServiceBusEntity.topic("readings", { body: ServiceBusBody.json(New) })
+const OldReadings = ServiceBusEntity.topic("readings", { body: Old })
+const Readings = ServiceBusEntity.topic("readings", { body: New })
 
 const program = Effect.gen(function*() {
   const sender = yield* ServiceBusSender.make(Readings)

@@ -4,7 +4,7 @@ import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender 
 import * as Emulator from "effect-service-bus/emulator"
 
 const Payments = ServiceBusEntity.queue("payments", {
-  body: ServiceBusBody.json(Schema.Struct({ amount: Schema.Finite }))
+  body: Schema.Struct({ amount: Schema.Finite })
 })
 /** The same queue for a sender that does not know the schema. */
 const Raw = ServiceBusEntity.queue("payments", { body: ServiceBusBody.text })

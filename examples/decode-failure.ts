@@ -5,7 +5,7 @@ import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender 
 import * as Emulator from "effect-service-bus/emulator"
 
 const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
-const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const Orders = ServiceBusEntity.queue("orders", { body: Order })
 /** The same queue, as a program with a mistake writes it. */
 const Wrong = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
 

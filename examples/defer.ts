@@ -1,10 +1,10 @@
 // Steps that arrive out of order: what is too early is set aside, and fetched by its sequence number when its turn comes.
 import { Console, Effect, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Recipe = ServiceBusEntity.queue("recipe", {
-  body: ServiceBusBody.json(Schema.Struct({ step: Schema.Int, what: Schema.String }))
+  body: Schema.Struct({ step: Schema.Int, what: Schema.String })
 })
 
 const program = Effect.gen(function*() {

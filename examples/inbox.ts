@@ -1,12 +1,12 @@
 // Inbox, for handlers that must not work twice: the id of a message is written in the transaction of its work. A message that
 // comes again (its settlement did not arrive, or its lock was lost) finds its id there.
 import { Console, Deferred, Effect, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { DatabaseSync } from "node:sqlite"
 
 const Sale = Schema.Struct({ item: Schema.String, count: Schema.Int })
-const Sales = ServiceBusEntity.queue("sales", { body: ServiceBusBody.json(Sale) })
+const Sales = ServiceBusEntity.queue("sales", { body: Sale })
 
 const database = new DatabaseSync(":memory:")
 database.exec(`

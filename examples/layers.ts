@@ -1,11 +1,11 @@
 // A service per entity, injected through Layers: the program names what it needs, the edge decides what it runs on.
 import { Console, Context, Effect, Layer, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Finite }) {}
 
-const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const Orders = ServiceBusEntity.queue("orders", { body: Order })
 
 class OrdersOut extends Context.Service<OrdersOut>()("app/OrdersOut", { make: ServiceBusSender.make(Orders) }) {
   static readonly layer = Layer.effect(this, this.make)

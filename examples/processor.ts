@@ -1,7 +1,6 @@
 // The consumer loop: sixteen handlers at a time, their locks kept, each message settled as its handler says.
 import { Console, Data, Deferred, Effect, Schema } from "effect"
 import {
-  ServiceBusBody,
   ServiceBusEntity,
   ServiceBusProcessor,
   ServiceBusReceiver,
@@ -13,7 +12,7 @@ import * as Emulator from "effect-service-bus/emulator"
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
 class Order extends Schema.Class<Order>("Order")({ id: Schema.Int, card: Schema.String }) {}
 
-const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const Orders = ServiceBusEntity.queue("orders", { body: Order })
 
 const bill = (order: Order) =>
   order.card === "stolen" ? Effect.fail(new CardDeclined({ card: order.card })) : Effect.sleep("1 millis")

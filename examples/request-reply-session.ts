@@ -1,7 +1,6 @@
 // Request and reply over one reply queue with sessions: each requester accepts a session of its own and receives no reply of another.
 import { Console, Effect, Schema } from "effect"
 import {
-  ServiceBusBody,
   ServiceBusEntity,
   ServiceBusProcessor,
   ServiceBusReceiver,
@@ -10,8 +9,8 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
-const Numbers = ServiceBusEntity.queue("numbers", { body: ServiceBusBody.json(Schema.Int) })
-const Answers = ServiceBusEntity.queue("answers", { body: ServiceBusBody.json(Schema.Int), sessions: true })
+const Numbers = ServiceBusEntity.queue("numbers", { body: Schema.Int })
+const Answers = ServiceBusEntity.queue("answers", { body: Schema.Int, sessions: true })
 
 /** Squares what it is sent, and answers to the session that the request names. */
 const server = Effect.gen(function*() {

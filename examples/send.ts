@@ -1,11 +1,11 @@
 // Sending: one message, and many in as few batches as the link allows.
 import { Console, Effect, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Finite }) {}
 
-const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const Orders = ServiceBusEntity.queue("orders", { body: Order })
 
 const program = Effect.gen(function*() {
   const sender = yield* ServiceBusSender.make(Orders)

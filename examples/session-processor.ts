@@ -1,12 +1,12 @@
 // Many sessions on few slots: each session's messages in order, its state written when it is given up.
 import { Console, Effect, Option, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Accounts = ServiceBusEntity.queue("accounts", {
-  body: ServiceBusBody.json(Schema.Struct({ amount: Schema.Int })),
+  body: Schema.Struct({ amount: Schema.Int }),
   sessions: true,
-  sessionState: ServiceBusBody.json(Schema.Struct({ balance: Schema.Int }))
+  sessionState: Schema.Struct({ balance: Schema.Int })
 })
 
 const program = Effect.gen(function*() {

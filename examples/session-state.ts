@@ -1,15 +1,15 @@
 // The state of a session: a shopping cart that outlives its messages and the consumer that works on it, typed by a Schema.
 import { Console, Effect, Option, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Event = Schema.Struct({ add: Schema.String })
 const Cart = Schema.Struct({ items: Schema.Array(Schema.String) })
 
 const Carts = ServiceBusEntity.queue("carts", {
-  body: ServiceBusBody.json(Event),
+  body: Event,
   sessions: true,
-  sessionState: ServiceBusBody.json(Cart)
+  sessionState: Cart
 })
 
 /** Works on what has come for one customer, and leaves the cart in the session. */

@@ -1,11 +1,11 @@
 // A stream into a queue: batches as full as time and the link's limit allow, and a report of what could not be sent.
 import { Console, Effect, Schema, Stream } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Reading = Schema.Struct({ sensor: Schema.String, celsius: Schema.Finite })
 
-const Readings = ServiceBusEntity.queue("readings", { body: ServiceBusBody.json(Reading) })
+const Readings = ServiceBusEntity.queue("readings", { body: Reading })
 
 const readings = Stream.range(1, 10_000).pipe(
   Stream.map((i) => ({

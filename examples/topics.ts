@@ -1,10 +1,10 @@
 // One message, two subscriptions: each has a copy of its own, with its own locks, counts and dead-letter queue.
 import { Console, Effect, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Orders = ServiceBusEntity.topic("orders", {
-  body: ServiceBusBody.json(Schema.Struct({ id: Schema.String, total: Schema.Finite }))
+  body: Schema.Struct({ id: Schema.String, total: Schema.Finite })
 })
 const Billing = ServiceBusEntity.subscription(Orders, "billing")
 const Shipping = ServiceBusEntity.subscription(Orders, "shipping")

@@ -3,7 +3,7 @@ import { Console, Effect, Schema } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
-const Notes = ServiceBusEntity.queue("notes", { body: ServiceBusBody.json(Schema.Struct({ text: Schema.String })) })
+const Notes = ServiceBusEntity.queue("notes", { body: Schema.Struct({ text: Schema.String }) })
 const Missing = ServiceBusEntity.queue("missing", { body: ServiceBusBody.text })
 
 const produce = (text: string) =>

@@ -17,12 +17,12 @@ import { TestClock } from "effect/testing"
 // What is tested: in your program it stands in modules of its own.
 
 const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
-const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const Orders = ServiceBusEntity.queue("orders", { body: Order })
 const Receipts = ServiceBusEntity.queue("receipts", { body: ServiceBusBody.text })
 const Carts = ServiceBusEntity.queue("carts", {
   body: ServiceBusBody.text,
   sessions: true,
-  sessionState: ServiceBusBody.json(Schema.Finite)
+  sessionState: Schema.Finite
 })
 
 class CardDeclined extends Data.TaggedError("CardDeclined") {}

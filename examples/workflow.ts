@@ -1,12 +1,12 @@
 // A durable workflow that waits for a message: an order is shipped when its payment is announced on a queue. The workflow's id
 // is that of the order, so that a message that comes twice changes nothing.
 import { Console, Deferred, Effect, Layer, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { Activity, DurableDeferred, Workflow, WorkflowEngine } from "effect/workflow"
 
 const Payments = ServiceBusEntity.queue("payments", {
-  body: ServiceBusBody.json(Schema.Struct({ orderId: Schema.String, amount: Schema.Finite }))
+  body: Schema.Struct({ orderId: Schema.String, amount: Schema.Finite })
 })
 
 const ShipOrder = Workflow.make("ShipOrder", {

@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -255,11 +256,17 @@ const problemOf = (cause: Cause.Cause<unknown>): string => {
   return line.length > limit ? `${line.slice(0, limit - 1)}…` : line
 }
 
+/** What `encode` and `decode` fail with where the schema waits: no fault of the body. @internal */
+export const asynchronous = "the schema is asynchronous"
+
 // The message of what a transformation throws quotes the value, as `BigInt("x")` does; its name does not.
-const thrown = (error: unknown): string =>
-  Cause.isAsyncFiberError(error)
-    ? "the schema is asynchronous"
-    : `the schema threw ${error instanceof Error ? `a ${error.name}` : "a value that is not an Error"}`
+const thrown = (error: unknown): string => {
+  if (Cause.isAsyncFiberError(error)) {
+    error.fiber.interruptUnsafe()
+    return asynchronous
+  }
+  return `the schema threw ${error instanceof Error ? `a ${error.name}` : "a value that is not an Error"}`
+}
 
 class Unmakeable extends Error {}
 
@@ -269,26 +276,106 @@ const madeOf = <A, In>(
     readonly make: (input: In) => A
     readonly makeEffect: (input: In) => Effect.Effect<A, SchemaIssue.Issue>
   },
-  input: In
+  input: In,
+  runSyncExit: <B, E>(effect: Effect.Effect<B, E>) => Exit.Exit<B, E>
 ): A => {
   try {
     return schema.make(input)
   } catch {
-    const exit = Effect.runSyncExit(schema.makeEffect(input))
+    const exit = runSyncExit(schema.makeEffect(input))
     if (Exit.isSuccess(exit)) return exit.value
     throw new Unmakeable(problemOf(exit.cause))
   }
 }
 
 /**
- * JSON by a Schema: content type `application/json`, UTF-8 in a data section.
+ * What stands behind a codec, for the check that a sender or receiver makes of it: a schema to be tried, or what is wrong with
+ * what was given for a codec.
+ *
+ * @internal
+ */
+export type Origin =
+  | { readonly _tag: "Schema"; readonly ast: SchemaAST.AST; readonly services: Context.Context<never> }
+  | { readonly _tag: "Unusable"; readonly expected: string }
+
+const origins = new WeakMap<object, Origin>()
+
+/** @internal */
+export const originOf = (body: object): Origin | undefined => origins.get(body)
+
+const withOrigin = <A, In>(body: ServiceBusBody<A, In>, origin: Origin): ServiceBusBody<A, In> => {
+  origins.set(body, origin)
+  return body
+}
+
+/**
+ * A schema that can build its value.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Makeable {
+  readonly makeEffect: (input: never) => unknown
+  readonly "~type.make.in": unknown
+}
+
+/**
+ * A schema as a body, with whatever services it needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AnySchema = Schema.ConstraintCodec<unknown, unknown, unknown, unknown> & Makeable
+
+/**
+ * What a contract takes for its bodies: a codec of this module, or a Schema, which means JSON.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Source = ServiceBusBody<unknown, never> | AnySchema
+
+/**
+ * The body that is received, by its codec or Schema.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Type<B> = B extends ServiceBusBody<infer A, never> ? A : B extends AnySchema ? B["Type"] : never
+
+/**
+ * What can be sent as a body, by its codec or Schema.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Input<B> = B extends ServiceBusBody<unknown, infer In> ? In
+  : B extends AnySchema ? B["~type.make.in"]
+  : never
+
+/**
+ * Anything where a Schema needs no services; otherwise the text that the compiler is to show.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type WithoutServices<B> = B extends AnySchema
+  ? [B["DecodingServices"] | B["EncodingServices"]] extends [never] ? unknown
+  : "This Schema needs services, and a codec runs without: make one with `yield* ServiceBusBody.makeJson(schema)`"
+  : unknown
+
+/**
+ * JSON by a Schema: content type `application/json`, UTF-8 in a data section. Where a contract takes a body, the Schema by
+ * itself means the same.
  *
  * Takes what the schema can be made from (an instance of its class or its plain fields) and gives what the schema
  * decodes to. Values that JSON does not know (dates, durations, bigint, bytes) are written in the JSON form that
- * `Schema.toCodecJson` derives. The schema must not need services.
+ * `Schema.toCodecJson` derives. A schema that needs services is for `makeJson`.
  *
  * Throws an InvalidOptionError for what is no Schema. Sending what the schema refuses fails with MessageEncodeError; a
- * received body that it refuses, or that is no JSON, is what the receiver's `undecodable` is about.
+ * received body that it refuses, or that is no JSON, is what the receiver's `undecodable` is about. A schema that waits is
+ * refused with InvalidOptionError where a sender or receiver is made; for that its transformations that are effects are run
+ * once with a plain value. Where only some bodies make it wait, the first of them is released, and the receiver fails.
  *
  * @example
  * ```ts
@@ -303,28 +390,105 @@ const madeOf = <A, In>(
  * @category codecs
  * @since 0.1.0
  */
-export const json = <S extends Schema.ConstraintCodec<unknown, unknown> & Makeable>(
-  schema: S
+export const json = <S extends AnySchema>(
+  schema: S & WithoutServices<S>
 ): ServiceBusBody<S["Type"], S["~type.make.in"]> => {
-  if (!Schema.isSchema(schema)) {
-    throw new InvalidOptionError({ option: "schema", expected: "a Schema" })
-  }
-  const codec = Schema.toCodecJson(schema as unknown as Schema.Codec<S["Type"], unknown>)
-  const makeable = schema as unknown as {
+  const read = schemaOf<S>(schema)
+  if (Result.isFailure(read)) throw read.failure
+  return jsonWith(read.success, Context.empty())
+}
+
+/**
+ * `json` for a Schema whose transformations need services: the effect takes them from its context, and the codec that it gives
+ * needs none. Codecs run synchronously, also with services.
+ *
+ * Fails with InvalidOptionError for what is no Schema.
+ *
+ * @example
+ * ```ts
+ * import { Context, Effect, Layer, Schema, SchemaGetter } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
+ *
+ * class Cipher extends Context.Service<Cipher, {
+ *   readonly seal: (text: string) => string
+ *   readonly open: (text: string) => string
+ * }>()("app/Cipher") {}
+ *
+ * const Sealed = Schema.String.pipe(Schema.decodeTo(Schema.String, {
+ *   decode: SchemaGetter.transformEffect((text: string) => Effect.map(Cipher, (cipher) => cipher.open(text))),
+ *   encode: SchemaGetter.transformEffect((text: string) => Effect.map(Cipher, (cipher) => cipher.seal(text)))
+ * }))
+ *
+ * // The contract is made where its services are, and is a service itself.
+ * export class Orders extends Context.Service<Orders>()("app/Orders", {
+ *   make: Effect.map(ServiceBusBody.makeJson(Schema.Struct({ card: Sealed })), (body) =>
+ *     ServiceBusEntity.queue("orders", { body }))
+ * }) {
+ *   static readonly layer = Layer.effect(this, this.make)
+ * }
+ *
+ * export const place = Effect.gen(function*() {
+ *   const sender = yield* ServiceBusSender.make(yield* Orders)
+ *   yield* sender.send({ body: { card: "4111" } })
+ * }).pipe(Effect.scoped)
+ * ```
+ *
+ * @category codecs
+ * @since 0.1.0
+ */
+export const makeJson = <S extends AnySchema>(
+  schema: S
+): Effect.Effect<
+  ServiceBusBody<S["Type"], S["~type.make.in"]>,
+  InvalidOptionError,
+  S["DecodingServices"] | S["EncodingServices"]
+> =>
+  Effect.flatMap(
+    Effect.context<S["DecodingServices"] | S["EncodingServices"]>(),
+    (services) => Effect.fromResult(Result.map(schemaOf<S>(schema), (schema) => jsonWith(schema, services)))
+  )
+
+/** A Schema, with the form in which it is written as JSON. */
+interface JsonSchema<S extends AnySchema> {
+  readonly schema: {
     readonly make: (input: S["~type.make.in"]) => S["Type"]
     readonly makeEffect: (input: S["~type.make.in"]) => Effect.Effect<S["Type"], SchemaIssue.Issue>
   }
+  /** Its services come from the context that it runs in. */
+  readonly codec: Schema.Codec<S["Type"], unknown>
+}
+
+const schemaOf = <S extends AnySchema>(schema: unknown): Result.Result<JsonSchema<S>, InvalidOptionError> => {
+  const refused = (expected: string, cause?: unknown) =>
+    Result.fail(new InvalidOptionError({ option: "schema", expected, ...(cause === undefined ? {} : { cause }) }))
+  try {
+    return Schema.isSchema(schema)
+      ? Result.succeed({
+        schema: schema as unknown as JsonSchema<S>["schema"],
+        codec: Schema.toCodecJson(schema as unknown as Schema.Codec<S["Type"], unknown>)
+      })
+      : refused("a Schema")
+  } catch (cause) {
+    return refused("a Schema that has a JSON form", cause)
+  }
+}
+
+const jsonWith = <S extends AnySchema>(
+  { codec, schema }: JsonSchema<S>,
+  services: Context.Context<never>
+): ServiceBusBody<S["Type"], S["~type.make.in"]> => {
   // Most schemas of JSON encode to what they are.
   const isPlain = SchemaAST.toEncoded(codec.ast) === codec.ast
-  const encodeExit = Schema.encodeUnknownExit(codec)
-  const decodeExit = Schema.decodeUnknownExit(codec)
-  return make({
+  const runSyncExit = Effect.runSyncExitWith(services)
+  const encodeEffect = Schema.encodeUnknownEffect(codec)
+  const decodeEffect = Schema.decodeUnknownEffect(codec)
+  const body: ServiceBusBody<S["Type"], S["~type.make.in"]> = make({
     contentType: "application/json",
     encode: (value: S["~type.make.in"]) => {
       try {
-        let encoded = madeOf(makeable, value)
+        let encoded: unknown = madeOf(schema, value, runSyncExit)
         if (!isPlain) {
-          const exit = encodeExit(encoded)
+          const exit = runSyncExit(encodeEffect(encoded))
           if (Exit.isFailure(exit)) return Result.fail(problemOf(exit.cause))
           encoded = exit.value
         }
@@ -346,22 +510,43 @@ export const json = <S extends Schema.ConstraintCodec<unknown, unknown> & Makeab
         return Result.fail("not JSON")
       }
       try {
-        const decoded = decodeExit(parsed)
+        const decoded = runSyncExit(decodeEffect(parsed))
         return Exit.isSuccess(decoded) ? Result.succeed(decoded.value) : Result.fail(problemOf(decoded.cause))
       } catch (error) {
         return Result.fail(thrown(error))
       }
     }
   })
+  return withOrigin(body, { _tag: "Schema", ast: codec.ast, services })
 }
 
 /**
- * A schema that can build its value.
+ * The codec of what a contract takes for its bodies. What is neither a codec nor a Schema gives one that is refused where it is
+ * used.
  *
- * @category models
- * @since 0.1.0
+ * @internal
  */
-export interface Makeable {
-  readonly makeEffect: (input: never) => unknown
-  readonly "~type.make.in": unknown
+export const from = <B extends Source>(source: B): ServiceBusBody<Type<B>, Input<B>> => {
+  if (isBody(source)) return source as ServiceBusBody<unknown, never> as ServiceBusBody<Type<B>, Input<B>>
+  const read = schemaOf<B & AnySchema>(source)
+  if (Result.isSuccess(read)) {
+    return jsonWith(read.success, Context.empty()) as ServiceBusBody<unknown, never> as ServiceBusBody<
+      Type<B>,
+      Input<B>
+    >
+  }
+  const { expected } = read.failure
+  const what = expected === "a Schema" ? "a Schema, or a codec of ServiceBusBody" : expected
+  const refuse = () => Result.fail(`the contract's body is not ${what}`)
+  return withOrigin(make({ encode: refuse, decode: refuse }), { _tag: "Unusable", expected: what })
+}
+
+/** Whether a value is a codec, whatever it is. */
+const isBody = (value: unknown): value is ServiceBusBody<unknown, never> => {
+  try {
+    const { [TypeId]: id, decode, encode } = value as ServiceBusBody<unknown, never>
+    return id === TypeId && typeof decode === "function" && typeof encode === "function"
+  } catch {
+    return false
+  }
 }

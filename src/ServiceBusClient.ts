@@ -26,6 +26,7 @@ import * as ConfiguredOptions from "./internal/namespace/ConfiguredOptions.ts"
 import * as Namespace from "./internal/namespace/Namespace.ts"
 import * as NamespaceOptions from "./internal/namespace/NamespaceOptions.ts"
 import { readOptions } from "./internal/options.ts"
+import * as SchemaTrial from "./internal/SchemaTrial.ts"
 import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -550,6 +551,9 @@ export const namespaceFor = Effect.fnUntraced(function*(entity: ServiceBusEntity
   if (problem !== undefined) {
     return yield* new InvalidOptionError({ option: "entity", expected: "a valid name", description: problem })
   }
+  const bodyProblem = SchemaTrial.problemOf(entity.path, "body", entity.body) ??
+    ("sessionState" in entity ? SchemaTrial.problemOf(entity.path, "sessionState", entity.sessionState) : undefined)
+  if (bodyProblem !== undefined) return yield* bodyProblem
   const namespace = Namespace.of(yield* ServiceBusClient)
   const { entityPath } = namespace.options
   if (entityPath !== undefined && !within(entity.path.toLowerCase(), entityPath.toLowerCase())) {

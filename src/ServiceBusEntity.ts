@@ -27,6 +27,8 @@ export interface Contract<out A, in In = A> {
   readonly path: string
   /** How bodies are encoded and decoded. */
   readonly body: ServiceBusBody.ServiceBusBody<A, In>
+  /** The type of a received body, for `typeof Orders.Type`. A type only: there is no such value. */
+  readonly Type: A
 }
 
 /**
@@ -198,12 +200,32 @@ type SenderOf<E extends string | Any> = E extends string ? (message: OutgoingMes
   : E extends Queue<unknown, infer In> | Topic<unknown, infer In> ? (message: OutgoingMessage<In>) => void
   : never
 
+/** @inline */
+type Type<B> = ServiceBusBody.Type<B>
+
+/** @inline */
+type Input<B> = ServiceBusBody.Input<B>
+
+/** Anything with sessions; otherwise the text that the compiler is to show. @inline */
+type WithSessions<Sessions> = Sessions extends true ? unknown
+  : "sessionState is the state of sessions: say sessions: true"
+
+// What is no contract, or has no options, is refused where it is used.
+
+/** Bytes where nothing else is said: `S` is that by default. */
+const stateOf = (state: ServiceBusBody.Source | undefined) => ServiceBusBody.from(state ?? ServiceBusBody.bytes)
+
+type Fields<C> = C extends unknown ? Omit<C, "Type"> : never
+
+/** A contract of its fields; `Type` has no value. */
+const typed = <C extends Contract<unknown, never>>(fields: Fields<Any>): C => fields as unknown as C
+
 /**
- * A queue. `sessions: true` says that the entity requires sessions; `sessionState` is how the state of a session is
- * encoded, bytes by default.
+ * A queue. `body` is a Schema, which means JSON, or a codec of `ServiceBusBody`. `sessions: true` says that the entity requires
+ * sessions; `sessionState` is how the state of a session is encoded, bytes by default.
  *
- * The name is checked where the contract is used, with InvalidOptionError: at most 260 characters, letters, digits, `.`,
- * `-`, `_`, `~` and inner `/` (Service Bus naming rules).
+ * The contract is checked where it is used, with InvalidOptionError: its name (at most 260 characters, letters, digits, `.`,
+ * `-`, `_`, `~` and inner `/`: Service Bus naming rules), that its body is a Schema or a codec, and that a Schema does not wait.
  *
  * @example
  * ```ts
@@ -212,28 +234,35 @@ type SenderOf<E extends string | Any> = E extends string ? (message: OutgoingMes
  *
  * const Order = Schema.Struct({ id: Schema.String, total: Schema.Finite })
  *
- * export const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+ * export const Orders = ServiceBusEntity.queue("orders", { body: Order })
  * export const Carts = ServiceBusEntity.queue("carts", {
- *   body: ServiceBusBody.json(Order),
+ *   body: ServiceBusBody.text,
  *   sessions: true,
- *   sessionState: ServiceBusBody.json(Schema.Int)
+ *   sessionState: Schema.Int
  * })
+ *
+ * export const isFree = (order: typeof Orders.Type) => order.total === 0
  * ```
  *
  * @category constructors
  * @since 0.1.0
  */
-export const queue: {
-  <A, In = A, S = Uint8Array>(name: string, options: {
-    readonly body: ServiceBusBody.ServiceBusBody<A, In>
-    readonly sessions: true
-    readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
-  }): SessionQueue<A, In, S>
-  <A, In = A>(name: string, options: {
-    readonly body: ServiceBusBody.ServiceBusBody<A, In>
-    readonly sessions?: false | undefined
-  }): Queue<A, In>
-} = makeQueue
+export const queue = <
+  B extends ServiceBusBody.Source,
+  Sessions extends boolean = false,
+  S extends ServiceBusBody.Source = ServiceBusBody.ServiceBusBody<Uint8Array>
+>(name: string, options: {
+  readonly body: B & ServiceBusBody.WithoutServices<B>
+  readonly sessions?: Sessions | undefined
+  readonly sessionState?: S & ServiceBusBody.WithoutServices<S> & WithSessions<Sessions> | undefined
+}): Sessions extends true ? SessionQueue<Type<B>, Input<B>, Type<S>, Input<S>> : Queue<Type<B>, Input<B>> => {
+  const contract = { [TypeId]: TypeId, name, path: name, body: ServiceBusBody.from(options?.body) } as const
+  return typed(
+    options?.sessions === true
+      ? { ...contract, _tag: "SessionQueue", sessionState: stateOf(options.sessionState) }
+      : { ...contract, _tag: "Queue" }
+  )
+}
 
 /**
  * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one.
@@ -250,16 +279,17 @@ export const queue: {
  * @category constructors
  * @since 0.1.0
  */
-export const topic: {
-  <A, In = A>(name: string, options: {
-    readonly body: ServiceBusBody.ServiceBusBody<A, In>
-    readonly sessions: true
-  }): SessionTopic<A, In>
-  <A, In = A>(name: string, options: {
-    readonly body: ServiceBusBody.ServiceBusBody<A, In>
-    readonly sessions?: false | undefined
-  }): Topic<A, In>
-} = makeTopic
+export const topic = <B extends ServiceBusBody.Source, Sessions extends boolean = false>(name: string, options: {
+  readonly body: B & ServiceBusBody.WithoutServices<B>
+  readonly sessions?: Sessions | undefined
+}): Sessions extends true ? SessionTopic<Type<B>, Input<B>> : Topic<Type<B>, Input<B>> =>
+  typed({
+    [TypeId]: TypeId,
+    _tag: options?.sessions === true ? "SessionTopic" : "Topic",
+    name,
+    path: name,
+    body: ServiceBusBody.from(options?.body)
+  })
 
 /**
  * A subscription of a topic, which is given as a contract or by its plain name (a body of bytes): its bodies are the topic's.
@@ -278,18 +308,23 @@ export const topic: {
  * @category constructors
  * @since 0.1.0
  */
-export const subscription: {
-  <E extends AnyTopic, S = Uint8Array>(
-    topic: E,
-    name: string,
-    options: { readonly sessions: true; readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined }
-  ): SessionSubscription<BodyOf<E>, S>
-  <E extends AnyTopic>(
-    topic: E,
-    name: string,
-    options?: { readonly sessions?: false | undefined }
-  ): Subscription<BodyOf<E>>
-} = makeSubscription
+export const subscription = <
+  E extends string | Topic<unknown, never> | SessionTopic<unknown, never>,
+  Sessions extends boolean = false,
+  S extends ServiceBusBody.Source = ServiceBusBody.ServiceBusBody<Uint8Array>
+>(of: E, name: string, options?: {
+  readonly sessions?: Sessions | undefined
+  readonly sessionState?: S & ServiceBusBody.WithoutServices<S> & WithSessions<Sessions> | undefined
+}): Sessions extends true ? SessionSubscription<BodyOf<E>, Type<S>, Input<S>> : Subscription<BodyOf<E>> => {
+  // A topic's path is its name.
+  const { body, path: topic } = contractOf(of)
+  const contract = { [TypeId]: TypeId, topic, name, path: pathOf(topic, name), body } as const
+  return typed(
+    options?.sessions === true
+      ? { ...contract, _tag: "SessionSubscription", sessionState: stateOf(options.sessionState) }
+      : { ...contract, _tag: "Subscription" }
+  )
+}
 
 /**
  * The dead-letter sub-queue of a queue or subscription, given as a contract or as a plain name (a body of bytes): messages
@@ -336,13 +371,13 @@ export const transferDeadLetter = <E extends string | WithSubQueues<unknown>>(en
 const subQueue = <E extends string | WithSubQueues<unknown>>(entity: E, name: string): SubQueue<BodyOf<E>> => {
   // What is no contract has a name that is refused.
   const { body, path } = contractOf(entity)
-  return {
+  return typed({
     [TypeId]: TypeId,
     _tag: "SubQueue",
     of: path,
     path: `${path}/${name}`,
-    body: body as SubQueue<BodyOf<E>>["body"]
-  }
+    body
+  })
 }
 
 /**
@@ -511,74 +546,4 @@ export const problemOf = (entity: Any): string | undefined => {
     case "SubQueue":
       return check(entity.of, "entity", 330)
   }
-}
-
-// What is no contract, or has no options, is refused where it is used.
-
-interface WithoutSessions {
-  readonly sessions?: false | undefined
-}
-
-interface WithSessions<S> {
-  readonly sessions: true
-  readonly sessionState?: ServiceBusBody.ServiceBusBody<S> | undefined
-}
-
-interface WithBody<A, In> {
-  readonly body: ServiceBusBody.ServiceBusBody<A, In>
-}
-
-/** Bytes where nothing else is said: `S` is that by default. */
-const stateOf = <S>(options: WithSessions<S>): ServiceBusBody.ServiceBusBody<S> =>
-  options.sessionState ??
-    ServiceBusBody.bytes as ServiceBusBody.ServiceBusBody<unknown, never> as ServiceBusBody.ServiceBusBody<S>
-
-function makeQueue<A, In, S>(name: string, options: WithBody<A, In> & WithSessions<S>): SessionQueue<A, In, S>
-function makeQueue<A, In>(name: string, options: WithBody<A, In> & WithoutSessions): Queue<A, In>
-function makeQueue<A, In, S>(
-  name: string,
-  options: WithBody<A, In> & (WithSessions<S> | WithoutSessions)
-): SessionQueue<A, In, S> | Queue<A, In> {
-  const body = options?.body
-  return options?.sessions === true
-    ? { [TypeId]: TypeId, _tag: "SessionQueue", name, path: name, body, sessionState: stateOf(options) }
-    : { [TypeId]: TypeId, _tag: "Queue", name, path: name, body }
-}
-
-function makeTopic<A, In>(name: string, options: WithBody<A, In> & { readonly sessions: true }): SessionTopic<A, In>
-function makeTopic<A, In>(name: string, options: WithBody<A, In> & WithoutSessions): Topic<A, In>
-function makeTopic<A, In>(
-  name: string,
-  options: WithBody<A, In> & { readonly sessions?: boolean | undefined }
-): SessionTopic<A, In> | Topic<A, In> {
-  const body = options?.body
-  return options?.sessions === true
-    ? { [TypeId]: TypeId, _tag: "SessionTopic", name, path: name, body }
-    : { [TypeId]: TypeId, _tag: "Topic", name, path: name, body }
-}
-
-/** @inline */
-type AnyTopic = string | Topic<unknown, never> | SessionTopic<unknown, never>
-
-function makeSubscription<E extends AnyTopic, S>(
-  topic: E,
-  name: string,
-  options: WithSessions<S>
-): SessionSubscription<BodyOf<E>, S>
-function makeSubscription<E extends AnyTopic>(
-  topic: E,
-  name: string,
-  options?: WithoutSessions
-): Subscription<BodyOf<E>>
-function makeSubscription<E extends AnyTopic, S>(
-  of: E,
-  name: string,
-  options?: WithSessions<S> | WithoutSessions
-): SessionSubscription<BodyOf<E>, S> | Subscription<BodyOf<E>> {
-  // A topic's path is its name.
-  const { body, path: topic } = contractOf(of)
-  const contract = { topic, name, path: pathOf(topic, name), body: body as Subscription<BodyOf<E>>["body"] }
-  return options?.sessions === true
-    ? { [TypeId]: TypeId, _tag: "SessionSubscription", ...contract, sessionState: stateOf(options) }
-    : { [TypeId]: TypeId, _tag: "Subscription", ...contract }
 }

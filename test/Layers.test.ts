@@ -20,7 +20,13 @@ const contracts = [
   "ConnectionString"
 ]
 
-const base = ["internal/monotonicClock", "internal/errorMap", "internal/options", "internal/HiddenState"]
+const base = [
+  "internal/monotonicClock",
+  "internal/errorMap",
+  "internal/options",
+  "internal/HiddenState",
+  "internal/SchemaTrial"
+]
 
 /** Folders of the client, from the bottom: a file imports its own folder and those before it. One line is one rank. */
 const folders = [

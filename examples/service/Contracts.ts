@@ -1,6 +1,6 @@
 // The entities of the service and what is in their messages: the one thing that all of its parts share.
 import { Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+import { ServiceBusEntity } from "effect-service-bus"
 
 export class Order extends Schema.Class<Order>("Order")({
   id: Schema.NonEmptyString,
@@ -9,11 +9,11 @@ export class Order extends Schema.Class<Order>("Order")({
 }) {}
 
 /** Orders that are not paid yet. */
-export const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+export const Orders = ServiceBusEntity.queue("orders", { body: Order })
 
 /** Paid orders: a session for each customer, whose state is how many parcels the customer was sent. */
 export const Shipments = ServiceBusEntity.queue("shipments", {
-  body: ServiceBusBody.json(Order),
+  body: Order,
   sessions: true,
-  sessionState: ServiceBusBody.json(Schema.Int)
+  sessionState: Schema.Int
 })

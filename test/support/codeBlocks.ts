@@ -120,7 +120,7 @@ const usual = (): string => {
   const own = readFileSync(join(root, "src/index.ts"), "utf8").matchAll(/export \* as (\w+)/g)
   return [
     "import { Cause, Clock, Config, Console, Context, Data, DateTime, Duration, Effect, Exit, Fiber, Layer } from \"effect\"",
-    "import { Logger, Option, Redacted, References, Result, Schedule, Schema, Scope, Sink, Stream } from \"effect\"",
+    "import { Logger, Option, Redacted, References, Result, Schedule, Schema, SchemaGetter, Scope, Sink, Stream } from \"effect\"",
     "import { TestClock } from \"effect/testing\"",
     "import { assert, it } from \"@effect/vitest\"",
     `import { ${Array.from(own, (match) => match[1]).join(", ")} } from "effect-service-bus"`,

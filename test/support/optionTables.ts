@@ -90,7 +90,10 @@ const literalsOf = (source: string): ReadonlyArray<readonly [name: string, Optio
     for (const { 0: head, index } of signature.matchAll(/options\??: \{/g)) {
       const members = found.get(name) ?? new Map<string, string>()
       found.set(name, members)
-      for (const [member, type] of membersOf(braced(section, index + head.length - 1))) {
+      for (const [member, declared] of membersOf(braced(section, index + head.length - 1))) {
+        // A type parameter, with checks of it, is what it extends.
+        const parameter = /^(\w+)(?: & [\w.]+<\w+>)*$/.exec(declared)?.[1]
+        const type = new RegExp(`\\b${parameter ?? " "} extends ([\\w.]+)`).exec(signature)?.[1] ?? declared
         // Overloads of a flag that is `true` in one and `false` in another.
         members.set(member, type === "true" || type === "false" ? "boolean" : type)
       }

@@ -1,9 +1,11 @@
 /** The types of contracts and errors. */
 import type { DefaultAzureCredential, TokenCredential } from "@azure/identity"
+import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import { expectTypeOf, test } from "vitest"
 import type { AmqpValue } from "../../src/AmqpValue.ts"
 import type * as ConnectionString from "../../src/ConnectionString.ts"
@@ -63,6 +65,67 @@ test("a JSON body takes and gives what the schema decodes to, not its JSON", () 
   defaulted.encode({})
   expectTypeOf<Out<typeof defaulted>>().toEqualTypeOf<{ readonly version: number }>()
 })
+
+test("a Schema is a body by itself", () => {
+  const Notes = ServiceBusEntity.queue("notes", { body: Order })
+  expectTypeOf(Notes).toEqualTypeOf<ServiceBusEntity.Queue<Order, In<typeof body>>>()
+  expectTypeOf<typeof Notes.Type>().toEqualTypeOf<Order>()
+  const News = ServiceBusEntity.topic("news", {
+    body: Schema.Struct({ at: Schema.DateTimeUtcFromString }),
+    sessions: true
+  })
+  expectTypeOf<typeof News.Type>().toEqualTypeOf<{ readonly at: DateTime.Utc }>()
+  const Sport = ServiceBusEntity.subscription(News, "sport", { sessions: true, sessionState: Schema.Int })
+  expectTypeOf(Sport).toEqualTypeOf<
+    ServiceBusEntity.SessionSubscription<{ readonly at: DateTime.Utc }, number>
+  >()
+  expectTypeOf<typeof Sport.Type>().toEqualTypeOf<typeof News.Type>()
+  const Counted = ServiceBusEntity.queue("counted", { body: Order, sessions: true, sessionState: Schema.Int })
+  expectTypeOf(Counted).toEqualTypeOf<ServiceBusEntity.SessionQueue<Order, In<typeof body>, number>>()
+  expectTypeOf<typeof Counted.sessionState>().toEqualTypeOf<ServiceBusBody.ServiceBusBody<number>>()
+  const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+  expectTypeOf<typeof Letters.Type>().toEqualTypeOf<string>()
+  // @ts-expect-error neither a Schema nor a codec
+  ServiceBusEntity.queue("notes", { body: 5 })
+  // @ts-expect-error a body is required
+  ServiceBusEntity.queue("notes", {})
+  // @ts-expect-error a state belongs to sessions
+  ServiceBusEntity.queue("notes", { body: Order, sessionState: Schema.Int })
+})
+
+test("a contract of any body of a type", () => {
+  const queueOf = <A, In>(body: ServiceBusBody.ServiceBusBody<A, In>) => ServiceBusEntity.queue("any", { body })
+  expectTypeOf(queueOf(ServiceBusBody.text)).toEqualTypeOf<ServiceBusEntity.Queue<string>>()
+  const withSessions = (sessions: boolean) => ServiceBusEntity.queue("any", { body: ServiceBusBody.text, sessions })
+  expectTypeOf(withSessions).returns.toEqualTypeOf<
+    ServiceBusEntity.Queue<string> | ServiceBusEntity.SessionQueue<string>
+  >()
+})
+
+test("a codec takes the services of a Schema with it", () => {
+  const needs = Schema.String.pipe(Schema.decodeTo(Schema.String, {
+    decode: SchemaGetter.transformEffect(open),
+    encode: SchemaGetter.transformEffect(seal)
+  }))
+  expectTypeOf(ServiceBusBody.makeJson(needs)).toEqualTypeOf<
+    Effect.Effect<ServiceBusBody.ServiceBusBody<string>, ServiceBusError.InvalidOptionError, Cipher | Keys>
+  >()
+  // @ts-expect-error decoding needs a service
+  ServiceBusEntity.queue("orders", { body: needs })
+  // @ts-expect-error decoding needs a service
+  ServiceBusEntity.topic("orders", { body: Schema.Struct({ a: Schema.Array(needs) }) })
+  // @ts-expect-error decoding needs a service
+  ServiceBusEntity.queue("orders", { body: Order, sessions: true, sessionState: needs })
+})
+
+interface Cipher {
+  readonly service: "cipher"
+}
+interface Keys {
+  readonly service: "keys"
+}
+declare const open: (text: string) => Effect.Effect<string, never, Cipher>
+declare const seal: (text: string) => Effect.Effect<string, never, Keys>
 
 test("a schema that needs services is no JSON body", () => {
   const needs = Schema.String as unknown as Schema.Codec<string, string, { readonly service: "needed" }>

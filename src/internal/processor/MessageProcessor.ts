@@ -14,7 +14,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import {
   type AttachError,
-  type InvalidOptionError,
+  InvalidOptionError,
   MessageDecodeError,
   type ReceiveError,
   ServiceBusConnectionError
@@ -69,6 +69,8 @@ type Finish = "idle" | "share" | "unsettled"
 export interface Running {
   readonly take: Effect.Effect<void, InvalidOptionError>
   readonly serve: Effect.Effect<void>
+  /** Fails where no message can be decoded, by whatever session it came. */
+  readonly misuse: Effect.Effect<never, InvalidOptionError>
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
   readonly drain: Effect.Effect<ProcessorCounts.DrainReport>
@@ -83,6 +85,7 @@ export class MessageProcessor<A, E, R> implements Running {
   private readonly state: ReceiverState.ReceiverState<A, "locked">
   /** Fails where the link cannot be had any more, and succeeds once all is drained: what comes first. */
   private readonly end = Deferred.makeUnsafe<ProcessorCounts.DrainReport, ReceiveError>()
+  private readonly unusable = Deferred.makeUnsafe<never, InvalidOptionError>()
   private concurrency: number
   private waiting: Array<Job<A>> = []
   private readonly active = new Set<HandlerCall<A, E>>()
@@ -195,6 +198,11 @@ export class MessageProcessor<A, E, R> implements Running {
       }
       const expired = state.expired
       const message = ReceiverState.decodeOrDispose(state, delivery, state.body)
+      if (message instanceof InvalidOptionError) {
+        this.totals.released++
+        this.giveUp(message)
+        continue
+      }
       // Where the policy is to fail the message is abandoned, and the processor goes on.
       if (message === undefined || message instanceof MessageDecodeError) {
         if (state.expired > expired) this.totals.lockLost++
@@ -204,6 +212,13 @@ export class MessageProcessor<A, E, R> implements Running {
       this.waiting.push(this.job(delivery, message))
     }
     this.dispatch()
+  }
+
+  /** Takes no more messages: each of them would come back as this one does. */
+  private giveUp(error: InvalidOptionError): void {
+    Deferred.doneUnsafe(this.end, Effect.fail(error))
+    Deferred.doneUnsafe(this.unusable, Effect.fail(error))
+    this.options.fork(this.pause)
   }
 
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
@@ -503,6 +518,10 @@ export class MessageProcessor<A, E, R> implements Running {
       this.emptied = undefined
     })
   })
+
+  get misuse(): Effect.Effect<never, InvalidOptionError> {
+    return Deferred.await(this.unusable)
+  }
 
   get join(): Effect.Effect<never, ReceiveError> {
     return Effect.andThen(Deferred.await(this.end), Effect.never)

@@ -173,7 +173,7 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     )
   }
 
-  private handle(accepted: H): Effect.Effect<void, never, R | Scope.Scope> {
+  private handle(accepted: H): Effect.Effect<void, InvalidOptionError, R | Scope.Scope> {
     const { close, processor, open } = this.options.runOf(accepted)
     const annotate = Effect.annotateLogs({ entity: this.options.entity.path, sessionId: accepted.id })
     const warn = (message: string) => (cause: unknown) => annotate(Effect.logWarning(message, cause))
@@ -182,7 +182,10 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     const process = Effect.gen({ self: this }, function*() {
       if (this.isPaused) yield* processor.pause
       yield* Effect.forkScoped(processor.serve, { startImmediately: true })
-      return yield* Effect.raceFirst(processor.idleFor(this.options.idleTimeout), over)
+      return yield* Effect.raceFirst(
+        Effect.raceFirst(processor.idleFor(this.options.idleTimeout), processor.misuse),
+        over
+      )
     })
     const limit = Effect.sleep(this.options.drainTimeout)
     const closing = (finished: CloseReason | void) => {

@@ -6,7 +6,12 @@ import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { MessageDecodeError, type ReceiveDeferredError, type SessionLockLostError } from "../../ServiceBusError.ts"
+import {
+  InvalidOptionError,
+  MessageDecodeError,
+  type ReceiveDeferredError,
+  type SessionLockLostError
+} from "../../ServiceBusError.ts"
 import { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as errorMap from "../errorMap.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
@@ -201,12 +206,12 @@ const receiveInto = <A, D extends Mode, E extends MessageDecodeError, L extends 
       return missing.length === 0 ? Effect.void : fetchInto(state, missing, returned, taken)
     })
   )
-  return Effect.flatMap(fetched, (): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, E> => {
+  return Effect.flatMap(fetched, (): Effect.Effect<ReadonlyArray<MessageOf<D, A>>, E | InvalidOptionError> => {
     const messages: Array<MessageOf<D, A>> = []
-    let failure: E | undefined = undefined
+    let failure: E | InvalidOptionError | undefined = undefined
     for (const delivery of [...taken]) {
       const message = decodeOrDispose(state, delivery, state.body)
-      if (message instanceof MessageDecodeError) failure ??= message
+      if (message instanceof MessageDecodeError || message instanceof InvalidOptionError) failure ??= message
       else if (message !== undefined) {
         messages.push(message)
         continue

@@ -17,7 +17,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import type { ServiceBusBody } from "../../ServiceBusBody.ts"
 import {
-  type InvalidOptionError,
+  InvalidOptionError,
   MessageDecodeError,
   type ReceiveError,
   ServiceBusConnectionError,
@@ -66,7 +66,7 @@ export class MessageReader<
   /** Attaches the link again, where one is lost; a call whose time is over leaves that to the next one. */
   private attaching: Fiber.Fiber<ReceiverLink, ReceiveError | L> | undefined = undefined
   /** What could not be decoded, while the messages before it are given first. */
-  private failure: E | undefined = undefined
+  private failure: E | InvalidOptionError | undefined = undefined
 
   constructor(state: ReceiverState<A, D, E, L>, maxWait: number) {
     this.state = state
@@ -269,8 +269,8 @@ export class MessageReader<
     body: Body<B>,
     taken: Taken<E>,
     window = this.state.prefetch
-  ): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, E> {
-    return Effect.suspend((): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, E> => {
+  ): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, E | InvalidOptionError> {
+    return Effect.suspend((): Effect.Effect<ReadonlyArray<MessageOf<D, B>>, E | InvalidOptionError> => {
       const { failure } = this
       if (failure !== undefined) {
         this.failure = undefined
@@ -283,7 +283,7 @@ export class MessageReader<
       const messages: Array<MessageOf<D, B>> = []
       for (let i = 0; i < deliveries.length; i++) {
         const message = decodeOrDispose(this.state, deliveries[i]!, body)
-        if (message instanceof MessageDecodeError) {
+        if (message instanceof MessageDecodeError || message instanceof InvalidOptionError) {
           link.putBack(deliveries.slice(i + 1))
           if (messages.length === 0) {
             taken.failure = message
@@ -413,7 +413,7 @@ export class MessageReader<
 /** What was taken out of the inbox for one caller that does not have it yet. */
 class Taken<E> {
   deliveries: Array<IncomingDelivery> = []
-  failure: E | undefined = undefined
+  failure: E | InvalidOptionError | undefined = undefined
 }
 
 /**

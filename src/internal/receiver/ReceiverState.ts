@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import type * as ServiceBusBody from "../../ServiceBusBody.ts"
+import * as ServiceBusBody from "../../ServiceBusBody.ts"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
@@ -24,6 +24,7 @@ import {
   type SessionLockLostError
 } from "../../ServiceBusError.ts"
 import type { DestructiveMessage, LockedMessage } from "../../ServiceBusMessage.ts"
+import { released } from "../amqp/codec/Outcome.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import type { Sections } from "../amqp/codec/Sections.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
@@ -36,6 +37,7 @@ import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 import type { Undecodable } from "../options.ts"
+import * as SchemaTrial from "../SchemaTrial.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import * as LockRenewal from "./LockRenewal.ts"
 import * as MessageLock from "./MessageLock.ts"
@@ -286,12 +288,14 @@ export const renewLock = (
 /**
  * The message of a delivery, or what the undecodable policy makes of it: `undefined` where it was disposed of, and where the
  * lock ran out while the delivery waited; the error where the policy is to fail. Without a codec the body is undefined.
+ *
+ * A schema that waits says nothing of the message: it is released, whatever the policy, and the error is for its receiver.
  */
 export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>(
   state: ReceiverState<unknown, D, E>,
   delivery: IncomingDelivery,
   body: ServiceBusBody.ServiceBusBody<B, never> | undefined
-): MessageOf<D, B> | E | undefined => {
+): MessageOf<D, B> | E | InvalidOptionError | undefined => {
   let sections: Sections
   let problem: { readonly part: string; readonly description: string }
   try {
@@ -304,6 +308,10 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       if (state.mode === "destructive") return ofMode<D, B>(new Destructive(sections, value))
       const message = new Locked(sections, value, delivery, state)
       return forgetIfExpired(state, message, delivery) ? undefined : ofMode<D, B>(message)
+    }
+    if (decoded.failure === ServiceBusBody.asynchronous) {
+      delivery.holder.dispose([delivery], released)
+      return SchemaTrial.asynchronous(state.entity.path, "body")
     }
     problem = { part: "body", description: decoded.failure }
   } catch (error) {
