@@ -12,6 +12,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
@@ -241,8 +242,16 @@ describe("a contract whose schema waits", () => {
         const receiver = yield* ServiceBusReceiver.make(SometimesTexts)
         return yield* ServiceBusProcessor.process(receiver, () => Effect.void)
       })
-      const error = yield* failsWith("InvalidOptionError")(Effect.scoped(work))
+      const lines: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel}: ${String(message)}`))
+      const error = yield* failsWith("InvalidOptionError")(
+        Effect.provide(Effect.scoped(work), Logger.layer([logger]))
+      )
       assert.strictEqual(error.option, "body")
+      assert.deepStrictEqual(
+        lines.filter((line) => line.startsWith("Error")).map((line) => line.replace(/,.*/, "")),
+        ["Error: A processor has stopped: it takes no more messages"]
+      )
       assert.strictEqual((yield* emulator.messages(Texts)).length, 1)
       assert.strictEqual((yield* emulator.counters(Texts)).deadLettered, 0)
     }))

@@ -217,8 +217,10 @@ export class MessageProcessor<A, E, R> implements Running {
   /** Takes no more messages: each of them would come back as this one does. */
   private giveUp(error: InvalidOptionError): void {
     Deferred.doneUnsafe(this.end, Effect.fail(error))
-    Deferred.doneUnsafe(this.unusable, Effect.fail(error))
-    this.options.fork(this.pause)
+    if (!Deferred.doneUnsafe(this.unusable, Effect.fail(error))) return
+    const { entity, session } = this.state
+    // The processor of all sessions says so itself.
+    this.options.fork(Effect.andThen(session === undefined ? logStopped(entity.path, error) : Effect.void, this.pause))
   }
 
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
