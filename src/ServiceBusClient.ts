@@ -229,7 +229,7 @@ export interface Options extends CommonOptions {
 }
 
 /**
- * Options of which each may be a value or the `Config` of one, also those of `retry`.
+ * Options of which each may be a value or the `Config` of one, also those of `retry` and `proxy`.
  *
  * @example
  * ```ts
@@ -250,7 +250,7 @@ export type Configured<O extends object> = {
   readonly [K in keyof O]:
     | O[K]
     | Config.Config<O[K]>
-    | (K extends "retry" ? Configured<RetryOptions> : never)
+    | (K extends "retry" ? Configured<RetryOptions> : K extends "proxy" ? Configured<ProxyOptions> : never)
 }
 
 /**

@@ -11,6 +11,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import { assert, describe, it } from "./support/vitest.ts"
 
 type Live = Layer.Layer<
@@ -57,6 +58,44 @@ describe("layerConfig", () => {
       const missing = yield* Effect.flip(clientOf(layer, without))
       assert.strictEqual(missing._tag, "ConfigError")
       assert.include(missing.message, "KEY")
+    }))
+
+  it.effect("takes a Schedule as retry, and Configs within proxy", () =>
+    Effect.gen(function*() {
+      const made: Array<string> = []
+      class Agent {
+        readonly maxSockets = 1
+        constructor(url: string) {
+          made.push(url)
+        }
+        destroy(): void {}
+      }
+      const layer = ServiceBusClient.layerConfig({
+        fullyQualifiedNamespace: host,
+        credential,
+        transport: "amqpWebSockets",
+        idleTimeout: Config.Duration("IDLE"),
+        userAgentSuffix: Config.String("AGENT"),
+        allowPlainTcp: Config.Boolean("PLAIN"),
+        retry: Schedule.spaced("1 second"),
+        proxy: { agent: Agent, url: Config.Redacted("PROXY") }
+      })
+      const env = { IDLE: "30 seconds", AGENT: "billing/2", PLAIN: "false", PROXY: "http://proxy:8080" }
+      assert.strictEqual((yield* clientOf(layer, env)).fullyQualifiedNamespace, host)
+      assert.deepStrictEqual(made, ["http://proxy:8080"])
+      for (
+        const [option, wrong] of [
+          ["idleTimeout", { IDLE: "1 second" }],
+          ["userAgentSuffix", { AGENT: "caf\u00e9" }],
+          ["proxy.url", { PROXY: "socks5://proxy" }]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(clientOf(layer, { ...env, ...wrong }))
+        assert.strictEqual(error._tag, "InvalidOptionError")
+        assert.strictEqual((error as ServiceBusError.InvalidOptionError).option, option)
+      }
+      const { PROXY: _, ...without } = env
+      assert.strictEqual((yield* Effect.flip(clientOf(layer, without)))._tag, "ConfigError")
     }))
 
   it.effect("takes one Config of all options, and of all of retry", () =>

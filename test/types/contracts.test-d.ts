@@ -365,6 +365,25 @@ test("each union has exactly its tags", () => {
   >()
 })
 
+test("what the service's text names is one of a few words", () => {
+  expectTypeOf<ServiceBusError.ServiceBusAuthorizationError["claim"]>()
+    .toEqualTypeOf<"Send" | "Listen" | "Manage" | undefined>()
+  expectTypeOf<ServiceBusError.ServiceBusQuotaExceededError["quota"]>()
+    .toEqualTypeOf<"entitySize" | "connections" | "links" | "tokens" | undefined>()
+})
+
+test("all errors are caught by isServiceBusError, and ServiceBusError's tag is one of them", () => {
+  const send = Effect.fail({} as ServiceBusError.SendError | Error)
+  const all = send.pipe(Effect.catchIf(ServiceBusError.isServiceBusError, () => Effect.void))
+  expectTypeOf(all).toEqualTypeOf<Effect.Effect<void, Error>>()
+  const one = Effect.fail({} as ServiceBusError.SendError).pipe(
+    Effect.catchTag("ServiceBusError", () => Effect.void)
+  )
+  expectTypeOf<Effect.Error<typeof one>>().toEqualTypeOf<
+    Exclude<ServiceBusError.SendError, ServiceBusError.ServiceBusError>
+  >()
+})
+
 /** The classes of the module, by what it exports. */
 type Instances = {
   [K in keyof typeof ServiceBusError]: (typeof ServiceBusError)[K] extends abstract new(...args: never) => infer E ? E

@@ -16,20 +16,30 @@ export const isConfig = (value: unknown): value is Config.Config<unknown> => {
   }
 }
 
-const valuesOf: (options: object) => Effect.Effect<object, Config.ConfigError> = Effect.fnUntraced(function*(options) {
-  const values: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(options)) values[name] = isConfig(value) ? yield* value : value
-  return values
-})
+const valuesOf: (options: object) => Effect.Effect<Record<string, unknown>, Config.ConfigError> = Effect.fnUntraced(
+  function*(options) {
+    const values: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(options)) values[name] = isConfig(value) ? yield* value : value
+    return values
+  }
+)
 
-/** The values of options; `retry` has options of its own. What is wrong with a value is for the one who takes it. */
+/** Those that have options of their own. */
+const nested = ["retry", "proxy"] as const
+
+/** The values of options. What is wrong with a value is for the one who takes it. */
 export const read = Effect.fnUntraced(function*<O extends object>(
   given: object | undefined
 ): Effect.fn.Return<Partial<O>, Config.ConfigError | InvalidOptionError> {
   const input = isConfig(given) ? (yield* given) as object | undefined : given
-  const values = yield* valuesOf(yield* Effect.fromResult(readOptions(undefined, input)))
-  if ("retry" in values && typeof values.retry === "object" && !isSchedule(values.retry)) {
-    values.retry = yield* valuesOf(yield* Effect.fromResult(readOptions(undefined, values.retry, "retry")))
+  const values: Partial<Record<string, unknown>> = yield* valuesOf(
+    yield* Effect.fromResult(readOptions(undefined, input))
+  )
+  for (const name of nested) {
+    const value = values[name]
+    if (typeof value === "object" && value !== null && !isSchedule(value)) {
+      values[name] = yield* valuesOf(yield* Effect.fromResult(readOptions(undefined, value, name)))
+    }
   }
   return values as Partial<O>
 })
