@@ -151,13 +151,22 @@ export interface BatchOptions<in A = never, in E = never>
 }
 
 /**
- * What a processor takes messages from: a receiver, or a contract, for which it attaches a receiver of its own, and closes it
- * when its scope closes, drained.
+ * What a processor takes messages from: a receiver; or an entity, as a contract or by its plain name (a body of bytes), for
+ * which it attaches a receiver of its own, and closes it when its scope closes, drained. Where it may be one of several, its
+ * messages have the bodies of all of them.
  *
  * @category models
  * @since 0.1.0
  */
-export type Source<A> = ServiceBusReceiver.ServiceBusReceiver<A, unknown> | ServiceBusEntity.Receivable<A>
+export type Source = ServiceBusReceiver.ServiceBusReceiver<unknown, unknown> | SourceEntity
+
+/** @inline */
+type SourceEntity = string | ServiceBusEntity.Receivable<unknown>
+
+/** The body of a source's messages. @inline */
+type BodyFrom<S extends Source> = S extends SourceEntity ? ServiceBusEntity.BodyOf<S>
+  : S extends ServiceBusReceiver.ServiceBusReceiver<infer A, unknown> ? A
+  : never
 
 /**
  * How a processor that is given a contract has its receiver made: as `ServiceBusReceiver.make` is told, but for what the
@@ -273,7 +282,7 @@ export interface Processor {
 
 /** Options of a processor of messages or batches, checked, and what then gives it the receiver's state. */
 const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Options & ReceiverOptions>(
-  source: Source<A>,
+  source: Source,
   handler: unknown,
   input: O | undefined
 ) {
@@ -291,12 +300,16 @@ const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Option
 const narrow = <P, E, R>(effect: Effect.Effect<P, E, R>) => effect as Effect.Effect<P>
 
 const startMessages = <A, E, R>(
-  source: Source<A>,
+  source: Source,
   handler: Handler<A, E, R>,
   input?: Options<A, E> & ReceiverOptions
 ) =>
   narrow(Effect.gen(function*() {
-    const { attached, options, path, settings } = yield* prepare(source, handler, input)
+    const { attached, options, path, settings } = yield* prepare<A, Options<A, E> & ReceiverOptions>(
+      source,
+      handler,
+      input
+    )
     const retry = yield* HandlerRetry.check(path, options.retry)
     const processor = yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
       state: yield* attached,
@@ -335,23 +348,27 @@ const startMessages = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const make: <A, E, R, S extends Source<unknown>>(
-  source: S & Source<A>,
-  handler: Handler<A, E, R>,
-  options?: Options<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+export const make: <S extends Source, E, R>(
+  source: S,
+  handler: Handler<BodyFrom<S>, E, R>,
+  options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
   Processor,
-  S extends ServiceBusEntity.Any ? AttachError : InvalidOptionError,
-  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
+  S extends SourceEntity ? AttachError : InvalidOptionError,
+  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
 > = startMessages
 
 const startBatches = <A, E, R>(
-  source: Source<A>,
+  source: Source,
   handler: BatchHandler<A, E, R>,
   input: BatchOptions<A, E> & ReceiverOptions
 ) =>
   narrow(Effect.gen(function*() {
-    const { attached, options, path, settings } = yield* prepare(source, handler, input)
+    const { attached, options, path, settings } = yield* prepare<A, BatchOptions<A, E> & ReceiverOptions>(
+      source,
+      handler,
+      input
+    )
     const size = yield* Effect.fromResult(checkedCount(path, "size", options.size as number))
     const within = yield* Effect.fromResult(checkedWait(path, "within", options.within ?? 0))
     const run = HandlerRetry.withRetry(handler, yield* HandlerRetry.check(path, options.retry))
@@ -391,14 +408,14 @@ const startBatches = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const makeBatched: <A, E, R, S extends Source<unknown>>(
-  source: S & Source<A>,
-  handler: BatchHandler<A, E, R>,
-  options: BatchOptions<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+export const makeBatched: <S extends Source, E, R>(
+  source: S,
+  handler: BatchHandler<BodyFrom<S>, E, R>,
+  options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
   Processor,
-  S extends ServiceBusEntity.Any ? AttachError : InvalidOptionError,
-  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
+  S extends SourceEntity ? AttachError : InvalidOptionError,
+  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
 > = startBatches
 
 /**
@@ -422,15 +439,15 @@ export const makeBatched: <A, E, R, S extends Source<unknown>>(
  * @category running
  * @since 0.1.0
  */
-export const process: <A, E, R, S extends Source<unknown>>(
-  source: S & Source<A>,
-  handler: Handler<A, E, R>,
-  options?: Options<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+export const process: <S extends Source, E, R>(
+  source: S,
+  handler: Handler<BodyFrom<S>, E, R>,
+  options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
   never,
   ReceiveError,
-  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
-> = <A, E, R>(source: Source<A>, handler: Handler<A, E, R>, options?: Options<A, E> & ReceiverOptions) =>
+  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
+> = <A, E, R>(source: Source, handler: Handler<A, E, R>, options?: Options<A, E> & ReceiverOptions) =>
   Effect.scoped(Effect.flatMap(startMessages(source, handler, options), (processor) => processor.join))
 
 /**
@@ -455,15 +472,15 @@ export const process: <A, E, R, S extends Source<unknown>>(
  * @category running
  * @since 0.1.0
  */
-export const processBatched: <A, E, R, S extends Source<unknown>>(
-  source: S & Source<A>,
-  handler: BatchHandler<A, E, R>,
-  options: BatchOptions<A, NoInfer<E>> & (S extends ServiceBusEntity.Any ? ReceiverOptions : unknown)
+export const processBatched: <S extends Source, E, R>(
+  source: S,
+  handler: BatchHandler<BodyFrom<S>, E, R>,
+  options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
   never,
   ReceiveError,
-  (S extends ServiceBusEntity.Any ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
-> = <A, E, R>(source: Source<A>, handler: BatchHandler<A, E, R>, options: BatchOptions<A, E> & ReceiverOptions) =>
+  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
+> = <A, E, R>(source: Source, handler: BatchHandler<A, E, R>, options: BatchOptions<A, E> & ReceiverOptions) =>
   Effect.scoped(Effect.flatMap(startBatches(source, handler, options), (processor) => processor.join))
 
 /**
@@ -509,10 +526,10 @@ export const processBatched: <A, E, R, S extends Source<unknown>>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <A, E, R>(
-  entity: ServiceBusEntity.Receivable<A>,
-  handler: Handler<A, E, R>,
-  options?: Options<A, NoInfer<E>> & ReceiverOptions
+export const layer = <S extends SourceEntity, E, R>(
+  entity: S,
+  handler: Handler<BodyFrom<S>, E, R>,
+  options?: Options<BodyFrom<S>, NoInfer<E>> & ReceiverOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
   Layer.effectDiscard(make(entity, handler, options))
 
@@ -536,10 +553,10 @@ export const layer = <A, E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layerBatched = <A, E, R>(
-  entity: ServiceBusEntity.Receivable<A>,
-  handler: BatchHandler<A, E, R>,
-  options: BatchOptions<A, NoInfer<E>> & ReceiverOptions
+export const layerBatched = <S extends SourceEntity, E, R>(
+  entity: S,
+  handler: BatchHandler<BodyFrom<S>, E, R>,
+  options: BatchOptions<BodyFrom<S>, NoInfer<E>> & ReceiverOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
   Layer.effectDiscard(makeBatched(entity, handler, options))
 

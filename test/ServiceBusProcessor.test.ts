@@ -296,6 +296,35 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(yield* emulator.connections, 0)
       }))
 
+    test("a plain name stands for its entity, with bodies of bytes; a value may be one of several contracts", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const seen: Array<string> = []
+        yield* emulator.send(Texts, texts(2))
+        const named = yield* ServiceBusProcessor.make("texts", (body) =>
+          Effect.sync(() => void seen.push(Buffer.from(body).toString())))
+        yield* completed(Texts, 2)
+        yield* passing(named.drain)
+        yield* emulator.send(Texts, [{ body: "three" }])
+        yield* emulator.send(Orders, [{ body: { id: "four", total: 1 } }])
+        const sources: ReadonlyArray<typeof Texts | typeof Orders> = [Texts, Orders]
+        for (const source of sources) {
+          yield* Effect.forkScoped(ServiceBusProcessor.processBatched(source, (messages) =>
+            Effect.sync(() => {
+              for (const { body } of messages) {
+                seen.push(typeof body === "string" ? body : body.id)
+              }
+            }), { size: 1 }))
+        }
+        yield* completed(Texts, 3)
+        yield* completed(Orders, 1)
+        assert.deepStrictEqual(seen.toSorted(), ["body 0", "body 1", "four", "three"])
+        const error = yield* ServiceBusProcessor.make("", () =>
+          Effect.void).pipe(failsWith("InvalidOptionError"))
+        assert.strictEqual(error.option, "receiver")
+        yield* ServiceBusProcessor.make("missing", () => Effect.void).pipe(failsWith("MessagingEntityNotFoundError"))
+      }))
+
     test("process and processBatched of a contract close their receivers when they are interrupted", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -259,6 +259,22 @@ test("processors that own their receivers", () => {
   void ServiceBusProcessor.process(SessionOrders, () => Effect.void)
   void ServiceBusProcessor.process(All, () => Effect.void)
 
+  expectTypeOf(ServiceBusProcessor.process("orders", (body) => Effect.log(body.byteLength))).toEqualTypeOf<
+    Effect.Effect<never, ServiceBusError.ReceiveError, ServiceBusClient.ServiceBusClient>
+  >()
+  void ServiceBusProcessor.layer("orders", (body, { body: same }) => Effect.log(body === same), { concurrency: 2 })
+  const either = {} as typeof Orders | ServiceBusEntity.Queue<string>
+  void ServiceBusProcessor.process(either, (body) => typeof body === "string" ? Effect.log(body) : bill(body))
+  void ServiceBusProcessor.process({} as typeof receiver | typeof either, (body, message) => {
+    expectTypeOf(body).toEqualTypeOf<Order | string>()
+    expectTypeOf(message).toEqualTypeOf<ServiceBusMessage.LockedMessage<Order | string>>()
+    return Effect.void
+  })
+  // @ts-expect-error one of them is no order
+  void ServiceBusProcessor.process(either, bill)
+  // @ts-expect-error bytes are none
+  void ServiceBusProcessor.process("orders", bill)
+
   // Other people's functions over any body.
   const ofReceiver = <A>(source: ServiceBusReceiver.ServiceBusReceiver<A>, handler: ServiceBusProcessor.Handler<A>) =>
     ServiceBusProcessor.process(source, handler)

@@ -51,18 +51,18 @@ interface Source<in out A> {
 }
 
 /** `A` is the body of the messages. */
-export const checkSource = <A>(source: object): Result.Result<Source<A>, InvalidOptionError> => {
+export const checkSource = <A>(source: unknown): Result.Result<Source<A>, InvalidOptionError> => {
   const state = ReceiverState.find(source)
   if (state !== undefined && state.mode === "locked" && state.session === undefined) {
     return Result.succeed({ path: state.entity.path, state: state as ReceiverState.ReceiverState<A, "locked"> })
   }
-  const { path } = ServiceBusEntity.contractOf(source as ServiceBusEntity.Any)
+  const { path } = ServiceBusEntity.contractOf(source as string | ServiceBusEntity.Any)
   return state === undefined && path !== ""
     ? Result.succeed({ path, state: undefined })
     : Result.fail(
       new InvalidOptionError({
         option: "receiver",
-        expected: "a receiver that ServiceBusReceiver.make made, or a contract"
+        expected: "a receiver that ServiceBusReceiver.make made, a contract, or the name of an entity"
       })
     )
 }
