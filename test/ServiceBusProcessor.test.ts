@@ -169,6 +169,12 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(yield* refused(ServiceBusProcessor.layer(Texts, handler, { concurrency: 0 })), "concurrency")
         assert.strictEqual(yield* refused(ServiceBusProcessor.layer(Texts, 5 as never)), "handler")
         assert.strictEqual(yield* refused(ServiceBusProcessor.layer(5 as never, handler)), "receiver")
+        const undecodable = { undecodable: "fail" as never }
+        assert.strictEqual(yield* refused(ServiceBusProcessor.layer(Texts, handler, undecodable)), "undecodable")
+        assert.strictEqual(
+          yield* refused(ServiceBusProcessor.layerSessions(Carts, handler, undecodable)),
+          "undecodable"
+        )
         assert.strictEqual(
           yield* refused(ServiceBusProcessor.layer(Texts, handler, { renewalBatch: 0 })),
           "renewalBatch"
@@ -301,8 +307,10 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const emulator = yield* Emulator.Emulator
         const seen: Array<string> = []
         yield* emulator.send(Texts, texts(2))
-        const named = yield* ServiceBusProcessor.make("texts", (body) =>
-          Effect.sync(() => void seen.push(Buffer.from(body).toString())))
+        const named = yield* ServiceBusProcessor.make(
+          "texts",
+          (body) => Effect.sync(() => void seen.push(Buffer.from(body).toString()))
+        )
         yield* completed(Texts, 2)
         yield* passing(named.drain)
         yield* emulator.send(Texts, [{ body: "three" }])
@@ -319,8 +327,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* completed(Texts, 3)
         yield* completed(Orders, 1)
         assert.deepStrictEqual(seen.toSorted(), ["body 0", "body 1", "four", "three"])
-        const error = yield* ServiceBusProcessor.make("", () =>
-          Effect.void).pipe(failsWith("InvalidOptionError"))
+        const error = yield* ServiceBusProcessor.make("", () => Effect.void).pipe(failsWith("InvalidOptionError"))
         assert.strictEqual(error.option, "receiver")
         yield* ServiceBusProcessor.make("missing", () => Effect.void).pipe(failsWith("MessagingEntityNotFoundError"))
       }))

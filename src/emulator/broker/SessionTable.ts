@@ -343,7 +343,7 @@ export class SessionTable implements Sessions {
   }
 
   setState(id: string, owner: object, state: Uint8Array | undefined): Result.Result<void, Refusal> {
-    return Result.flatMap(this.held(id, owner), (session) => {
+    return Result.flatMap(this.held(id, owner), (session): Result.Result<void, Refusal> => {
       const { maxMessageSize } = this.queue.options
       if ((state?.length ?? 0) > maxMessageSize) {
         const detail = `the state has ${state!.length} of ${maxMessageSize} bytes`

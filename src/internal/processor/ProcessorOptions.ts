@@ -17,6 +17,7 @@ export interface Options {
   readonly maxLockRenewal?: Duration.Input | undefined
   readonly drainTimeout?: Duration.Input | undefined
   readonly onFailure?: unknown
+  readonly undecodable?: unknown
 }
 
 /** Those of a processor of sessions. */
@@ -75,11 +76,18 @@ export const read = <O extends object>(
 ): Effect.Effect<Partial<O>, InvalidOptionError> =>
   Effect.andThen(checkFunctions(entity, { handler }), Effect.fromResult(readOptions(entity, input)))
 
+/** What becomes of an undecodable body. It fails no processor: there would be nobody to tell. */
+const checkUndecodable = (entity: string, value: unknown): Effect.Effect<void, InvalidOptionError> =>
+  value === undefined || value === "deadLetter" || value === "abandon"
+    ? Effect.void
+    : Effect.fail(outOfRange(entity, "undecodable", `"deadLetter" or "abandon"`))
+
 /** The options of a processor of single messages. */
 export const check = Effect.fnUntraced(
   function*(entity: string, options: Options): Effect.fn.Return<Settings, InvalidOptionError> {
     const { onFailure, prefetch } = options
     yield* checkFunctions(entity, { onFailure })
+    yield* checkUndecodable(entity, options.undecodable)
     const concurrency = yield* Effect.fromResult(checkedCount(entity, "concurrency", options.concurrency ?? 1))
     if (prefetch !== undefined) yield* Effect.fromResult(checkedCount(entity, "prefetch", prefetch, 0))
     const maxLockRenewal = yield* Effect.fromResult(
