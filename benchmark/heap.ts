@@ -65,7 +65,7 @@ const bare = (locks: number) =>
         done: false,
         bucket: 0,
         failure: undefined,
-        onLost: () => void kept.done
+        onTrouble: () => void kept.done
       }
       state.renewal.keep(kept)
       return kept

@@ -35,6 +35,7 @@ import {
   type HealthCheckError,
   InvalidOptionError
 } from "./ServiceBusError.ts"
+import type { LogLevelOption, ServiceBusEvent } from "./ServiceBusEvent.ts"
 
 /**
  * The connection to a Service Bus namespace, as a service.
@@ -73,6 +74,25 @@ export class ServiceBusClient extends Context.Service<ServiceBusClient, {
    * ```
    */
   readonly state: Stream.Stream<ConnectionState>
+  /**
+   * What happens to the client, its consumers and their messages, from now on: what no caller's Effect fails with. The same
+   * events are logged and counted. Of what is not pulled in time the latest 1,024 are kept. It ends with the client's scope.
+   *
+   * @example
+   * ```ts
+   * import { Effect, Stream } from "effect"
+   * import { ServiceBusClient } from "effect-service-bus"
+   *
+   * export const lost = Effect.gen(function*() {
+   *   const client = yield* ServiceBusClient.ServiceBusClient
+   *   yield* client.events.pipe(
+   *     Stream.filter((event) => event._tag === "ConnectionLost"),
+   *     Stream.runForEach(({ cause, namespace }) => Effect.logFatal(`${namespace} is away`, cause))
+   *   )
+   * })
+   * ```
+   */
+  readonly events: Stream.Stream<ServiceBusEvent>
   /**
    * Proves that the namespace answers: opens the connection if it is not open, has the peer begin and end a session, and
    * gives the time that took. It needs no right on any entity. It is not tried again.
@@ -169,6 +189,11 @@ export interface CommonOptions {
    * `References.MinimumLogLevel` decide what is seen.
    */
   readonly frameTrace?: boolean | undefined
+  /**
+   * The level at which events are logged, `"None"` for not at all, or a function that gives one for an event. By default that
+   * of `ServiceBusEvent.defaultLogLevel`. Processors have an option of this name that goes before it.
+   */
+  readonly logLevel?: LogLevelOption | undefined
 }
 
 /**
@@ -272,6 +297,7 @@ const open = Effect.fnUntraced(function*(options: CommonOptions, target: Namespa
     fullyQualifiedNamespace: target.host,
     identifier: namespace.options.identifier,
     state: SubscriptionRef.changes(namespace.state),
+    events: namespace.events,
     health: namespace.health
   })
   Namespace.attachTo(client, namespace)

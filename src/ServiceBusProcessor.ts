@@ -29,6 +29,7 @@ import * as SessionSurface from "./internal/session/SessionSurface.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import type { AttachError, InvalidOptionError, ReceiveError } from "./ServiceBusError.ts"
+import type { LogLevelOption } from "./ServiceBusEvent.ts"
 import type { LockedMessage } from "./ServiceBusMessage.ts"
 import * as ServiceBusReceiver from "./ServiceBusReceiver.ts"
 import type * as ServiceBusSession from "./ServiceBusSession.ts"
@@ -97,6 +98,8 @@ export interface CommonOptions<in A = never, in E = never> {
   readonly maxLockRenewal?: Duration.Input | undefined
   /** How long handlers may go on once the processor drains; 30 seconds by default. */
   readonly drainTimeout?: Duration.Input | undefined
+  /** The level at which its events are logged; by default what the client's option of this name says. */
+  readonly logLevel?: LogLevelOption | undefined
 }
 
 /**
@@ -783,8 +786,8 @@ export const makeSessions: <A, S, E, R, R2 = never>(
   const contract = ServiceBusEntity.contractOf(input) as typeof input
   const options = yield* Effect.fromResult(readOptions(contract.path, givenOptions))
   // A session is held as long as its slot has it.
-  const { identifier, maxLockRenewal = Duration.infinity, undecodable } = options
-  const given = { identifier, maxLockRenewal, undecodable }
+  const { identifier, logLevel, maxLockRenewal = Duration.infinity, undecodable } = options
+  const given = { identifier, logLevel, maxLockRenewal, undecodable }
   const session = yield* SessionSurface.check(contract, ServiceBusClient.namespaceFor(contract), given)
   const checked = yield* ProcessorOptions.checkSessions(contract.path, handler, options)
   return yield* startSessionProcessor(session, checked, handler, options)

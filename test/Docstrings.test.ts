@@ -56,6 +56,7 @@ const categories = new Set([
   "conversions",
   "destructors",
   "errors",
+  "events",
   "formatting",
   "guards",
   "layers",

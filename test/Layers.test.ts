@@ -17,7 +17,8 @@ const contracts = [
   "ServiceBusEntity",
   "ServiceBusRule",
   "ServiceBusCredential",
-  "ConnectionString"
+  "ConnectionString",
+  "ServiceBusEvent"
 ]
 
 const base = [

@@ -424,6 +424,14 @@ export const isLimitReached = (error: E.Any): boolean => error._tag === "Service
 export const isTimedOutByPeer = (error: E.Any): error is E.OperationTimeoutError =>
   error._tag === "OperationTimeoutError" && error.condition === "com.microsoft:timeout"
 
+/**
+ * Whether the service closed a connection because it had no links for five minutes: nothing went wrong (Azure Service Bus
+ * documentation, AMQP errors).
+ */
+export const isIdleClose = (error: E.Any): boolean =>
+  error._tag === "ServiceBusConnectionError" && error.condition === "amqp:connection:forced" &&
+  /\binactive\b/i.test(error.description ?? "")
+
 /** Whether a response says that there is no such message: some peers answer so that a queue has none. */
 export const isNoMessage = ({ condition }: { readonly condition: string | undefined }): boolean =>
   condition === "com.microsoft:message-not-found"

@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { randomUUID } from "node:crypto"
 import { InvalidOptionError, type MessageDecodeError } from "../ServiceBusError.ts"
+import { isLogLevel, type LogLevelOption } from "../ServiceBusEvent.ts"
 import { wholeMillis } from "./monotonicClock.ts"
 
 /** What becomes of a message whose bytes or body cannot be decoded. @inline */
@@ -171,6 +172,19 @@ export const checkedUndecodable = (
   value === undefined || value === "deadLetter" || value === "abandon" || value === "fail"
     ? Result.succeed(value ?? "deadLetter")
     : Result.fail(outOfRange(entity, "undecodable", `"deadLetter", "abandon" or "fail"`))
+
+/** The level of events that was given, or a function that gives one; undefined for that of each event. */
+export const checkedLogLevel = (
+  entity: string | undefined,
+  value: LogLevelOption | undefined
+): Result.Result<LogLevelOption | undefined, InvalidOptionError> =>
+  value === undefined || typeof value === "function" || isLogLevel(value)
+    ? Result.succeed(value)
+    : refused(
+      entity,
+      "logLevel",
+      `"Fatal", "Error", "Warn", "Info", "Debug", "Trace" or "None", or a function that gives one of them for an event`
+    )
 
 /**
  * Milliseconds of a duration, whole and rounded up, Infinity included; NaN for what is none. `Duration` itself takes NaN and

@@ -20,6 +20,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Claims from "../../src/internal/namespace/Claims.ts"
+import { Lines, recorded, texts as linesOf } from "../support/eventRecorder.ts"
 import { failsWith, inMemory, linkOf, passing, Texts, until } from "../support/harness.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
@@ -288,6 +289,68 @@ describe("a sender that is idle", () => {
       Effect.provide(Logger.layer([Logger.make(({ message }) => void lines.push(message))]))
     )
   })
+})
+
+describe("a token that cannot be had", () => {
+  it.live("is said once, however often it is tried, and that it is well again", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const lines = yield* Lines
+      const state = { isDown: true, failures: 0 }
+      const credential = ServiceBusCredential.rotating(Effect.suspend(() => {
+        if (!state.isDown) return Effect.succeed(ServiceBusCredential.sharedKey({ name: "right", key: "right-key" }))
+        state.failures++
+        return Effect.fail(new Error("the vault is sealed"))
+      }))
+      yield* Effect.gen(function*() {
+        const processor = yield* ServiceBusProcessor.makeSessions(Held, () => Effect.void)
+        yield* until(Effect.sync(() => state.failures >= 5))
+        state.isDown = false
+        yield* emulator.send(Held, [{ body: "in a session", sessionId: "a" }])
+        yield* until(Effect.map(processor.counts, ({ completed }) => completed === 1))
+      }).pipe(Effect.scoped, Effect.provide(clientOf(credential, 1)))
+      assert.deepStrictEqual(linesOf(lines), [
+        "Warn: The credential gave no token; nothing can be done on this entity until there is one",
+        "Info: A receiver is attached to its entity again"
+      ])
+      assert.deepInclude(lines[0]!.annotations, { namespace: "contoso.servicebus.windows.net", entity: "held" })
+      assert.deepInclude(lines[0]!.error as object, { _tag: "CredentialError", description: "the vault is sealed" })
+      assert.notInclude(JSON.stringify(lines), "right-key")
+    }).pipe(Effect.provide(Server), recorded))
+
+  it.effect("for a refresh, too: while links go on", () =>
+    Effect.gen(function*() {
+      const { tokenCredential } = yield* Emulator.Emulator
+      const refused: Array<readonly [string, string, boolean]> = []
+      let accepted = 0
+      const { credential, state } = provider({
+        getToken: (...args) =>
+          tokenCredential.getToken(...args).then((token) => ({
+            token: token!.token,
+            expiresOnTimestamp: minutes(accepted === 0 ? 60 : 600)
+          }))
+      })
+      const { connection } = linkOf(yield* ServiceBusSender.make(Texts))
+      const claims = yield* Claims.make(connection, {
+        host: "emulator.localhost",
+        timeout: 60_000,
+        tokens: Claims.tokensOf(credential, 60_000),
+        outages: {
+          tokenAccepted: () => void accepted++,
+          tokenRefused: (entity, error, isRefresh) => void refused.push([entity, error._tag, isRefresh])
+        }
+      })
+      yield* claims.authorize("texts")
+      assert.deepStrictEqual([refused, accepted], [[], 1])
+      state.failing = 2
+      yield* TestClock.adjust("44 minutes")
+      // A token comes by a promise, of which virtual time knows nothing.
+      yield* passing(until(Effect.sync(() => accepted === 2)), "1 second")
+      assert.deepStrictEqual([refused, accepted], [
+        [["texts", "CredentialError", true], ["texts", "CredentialError", true]],
+        2
+      ])
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
 })
 
 describe("what fails to be made", () => {

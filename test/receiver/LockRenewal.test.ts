@@ -482,8 +482,8 @@ const keep = (clock: Clock.Clock, token: string, options: {
     bucket: 0,
     failure: undefined,
     lost: undefined,
-    onLost: (reason, cause) => {
-      kept.lost = [reason, cause?._tag, monotonic(clock)]
+    onTrouble: (reason, cause) => {
+      if (reason !== "failing") kept.lost = [reason, cause?._tag, monotonic(clock)]
     }
   }
   return kept

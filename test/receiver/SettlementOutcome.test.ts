@@ -187,7 +187,10 @@ const suite = (name: Name, layerFor: LayerFor) =>
           assert.deepInclude(yield* processor.counts, { received: ids.length, released: 0 })
         })))
         assert.deepStrictEqual(runs, ids)
-        assert.lengthOf(logged, ids.length)
+        assert.lengthOf(
+          logged.filter((line) => line.includes("could not be written") || line.includes("was cut")),
+          ids.length
+        )
         const letters = yield* emulator.deadLetters(Texts)
         const of = (id: string) => letters.find(({ messageId }) => messageId === id)!
         assert.deepInclude(of("long"), {

@@ -13,7 +13,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
@@ -22,6 +21,7 @@ import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
 import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import * as SenderState from "../../src/internal/sender/SenderState.ts"
+import { recorded } from "./eventRecorder.ts"
 import { assert, it } from "./vitest.ts"
 
 export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
@@ -97,12 +97,12 @@ export const testsWith = (name: Name, layerFor: LayerFor, entities: ReadonlyArra
     (name === "in memory" ? it.effect : it.live)(title, () =>
       Effect.suspend(effect).pipe(
         Effect.scoped,
-        // What is logged is expected; a test that cares for it brings its own logger.
-        Effect.provide(Logger.layer([])),
         Effect.provide(layerFor({
           entities: [Emulator.entity(Orders, options?.orders), Emulator.entity(Texts, options?.texts), ...entities],
           ...(options?.policies === undefined ? {} : { policies: options.policies })
-        }, options?.client))
+        }, options?.client)),
+        // What is logged is expected, and there for a test that cares for it.
+        recorded
       ), options?.timeout)
   return { test, clock: name === "in memory" ? test : () => {} }
 }

@@ -80,6 +80,9 @@ const managementOf = (link: Link): SessionPlane => {
 
 const node = Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => Namespace.of(client).managementNode("texts"))
 
+/** Claims without a client. */
+const unheard = { tokenAccepted: () => {}, tokenRefused: () => {} }
+
 describe("what came before the end of a link, in one read with it", () => {
   const ends = {
     "a detach": ({ detachLinks }: Emulator.Controls) => detachLinks(forced, Texts),
@@ -190,6 +193,7 @@ describe("a request whose link dies", () => {
       const claims = yield* Claims.make(link.connection, {
         host: "localhost",
         timeout: 1_000,
+        outages: unheard,
         tokens: Claims.tokensOf(ServiceBusCredential.identity(emulator.tokenCredential), 1_000)
       })
       held(link)
@@ -443,6 +447,7 @@ describe("a token that says no usable end", () => {
         Claims.make(connection, {
           host: "localhost",
           timeout: 1_000,
+          outages: unheard,
           tokens: Claims.tokensOf(
             ServiceBusCredential.identity({
               getToken: (scope, options) =>
@@ -481,6 +486,7 @@ describe("a token that says no usable end", () => {
         const claims = yield* Claims.make(connection, {
           host: "localhost",
           timeout: 1_000,
+          outages: unheard,
           tokens: Claims.tokensOf(ServiceBusCredential.sas(Redacted.make(token)), 1_000)
         })
         yield* claims.authorize("texts").pipe(failsWith("CredentialError"))

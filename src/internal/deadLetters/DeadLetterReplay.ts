@@ -206,7 +206,7 @@ const run = Effect.fnUntraced(function*<A>(
     const kept = LockRenewal.keptLock(
       MessageLock.of(state, message, delivery),
       Infinity,
-      () => delivery.holder.forget(delivery)
+      (reason) => reason === "failing" ? undefined : delivery.holder.forget(delivery)
     )
     renewal.keep(kept)
     return { message, delivery, kept }

@@ -19,6 +19,7 @@ import { type Connection, orDeath } from "../amqp/Connection.ts"
 import * as errorMap from "../errorMap.ts"
 import * as RequestResponseLink from "../management/RequestResponseLink.ts"
 import { wholeMillis } from "../monotonicClock.ts"
+import type { Outages } from "./Outages.ts"
 import * as RecoveringLink from "./RecoveringLink.ts"
 import * as SasToken from "./SasToken.ts"
 
@@ -294,6 +295,7 @@ export const make: (connection: Connection, options: {
   readonly host: string
   readonly tokens: Tokens
   readonly timeout: number
+  readonly outages: Pick<Outages, "tokenAccepted" | "tokenRefused">
 }) => Effect.Effect<Claims, AttachError, Scope.Scope> = Effect.fnUntraced(function*(connection, options) {
   // The service detaches the node like any other link that is idle for long, and the connection goes on without it.
   const node = yield* RecoveringLink.make({
@@ -307,8 +309,15 @@ export const make: (connection: Connection, options: {
     isLost: (node) => node.isLost()
   })
 
+  /** Puts a token, and has it heard where that fails while the connection lives. */
+  const put = (entity: string, isRefresh: boolean): Effect.Effect<Token, AttachError> =>
+    Effect.tapError(putToken(entity, isRefresh), (error) =>
+      Effect.sync(() => {
+        if (connection.dead() === undefined) options.outages.tokenRefused(entity, error, isRefresh)
+      }))
+
   /** A token that is refused is replaced once: it may have been revoked, or its key rotated, before its time. */
-  const put = Effect.fnUntraced(function*(entity: string, isRefresh: boolean) {
+  const putToken = Effect.fnUntraced(function*(entity: string, isRefresh: boolean) {
     const audience = `sb://${options.host}/${entity}`
     for (let tried = 1;; tried++) {
       const token = yield* options.tokens.get(audience, isRefresh)
@@ -317,7 +326,10 @@ export const make: (connection: Connection, options: {
         Redacted.value(token.token),
         "authorize"
       )
-      if (response.status >= 200 && response.status < 300) return token
+      if (response.status >= 200 && response.status < 300) {
+        options.outages.tokenAccepted(entity)
+        return token
+      }
       const error = errorMap.fromCbs(response.status, response.condition, response.description, {
         entity,
         operation: "authorize"
@@ -334,20 +346,20 @@ export const make: (connection: Connection, options: {
       const left = token.expiresAt - now
       yield* Effect.sleep(wholeMillis(Math.min(maxSleep, Math.max(1_000, left - refreshMargin(left)))))
       if (token.expiresAt - (yield* Clock.currentTimeMillis) > 900_000) return
-      token = yield* put(entity, true).pipe(
-        Effect.tapError((error) =>
-          connection.dead() === undefined
-            ? Effect.logWarning("Refreshing a Service Bus token failed", error)
-            : Effect.void
-        ),
-        Effect.retry({ schedule: Schedule.spaced(Duration.seconds(10)), while: () => connection.dead() === undefined })
-      )
+      token = yield* Effect.retry(put(entity, true), {
+        schedule: Schedule.spaced(Duration.seconds(10)),
+        while: () => connection.dead() === undefined
+      })
     })
     // A connection that is over needs no token.
-    const refreshing = Effect.catchCause(refresh, (cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.failCause(cause)
-        : Effect.andThen(Effect.logWarning("Refreshing a Service Bus token failed", cause), Effect.sleep(10_000)))
+    const refreshing = Effect.catchCause(refresh, (cause) => {
+      if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+      // What it fails with was heard already.
+      if (Cause.hasDies(cause) && connection.dead() === undefined) {
+        options.outages.tokenRefused(entity, credentialError("provider", "it died", Cause.squash(cause)), true)
+      }
+      return Effect.sleep(10_000)
+    })
     yield* orDeath(connection, Effect.forever(refreshing)).pipe(Effect.ignore, Effect.forkScoped)
   })
 

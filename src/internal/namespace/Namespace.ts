@@ -14,9 +14,11 @@ import * as RcMap from "effect/RcMap"
 import * as RcRef from "effect/RcRef"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { ServiceBusCredential } from "../../ServiceBusCredential.ts"
 import { type Any, type AttachError, type HealthCheckError, ServiceBusConnectionError } from "../../ServiceBusError.ts"
+import type { LogLevelOption, ServiceBusEvent } from "../../ServiceBusEvent.ts"
 import * as Connection from "../amqp/Connection.ts"
 import type { TracedFrame } from "../amqp/engine/FrameTrace.ts"
 import * as Link from "../amqp/Link.ts"
@@ -25,7 +27,9 @@ import * as errorMap from "../errorMap.ts"
 import * as HiddenState from "../HiddenState.ts"
 import * as RequestResponseLink from "../management/RequestResponseLink.ts"
 import { monotonic } from "../monotonicClock.ts"
+import * as EventReporter from "../telemetry/EventReporter.ts"
 import * as Claims from "./Claims.ts"
+import { Outages } from "./Outages.ts"
 import * as RecoveringLink from "./RecoveringLink.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -44,6 +48,8 @@ interface Options {
   /** Whether every frame is logged. */
   readonly frameTrace: boolean
   readonly retry: RetryPolicy.Settings
+  /** At which level events are logged. */
+  readonly logLevel: LogLevelOption | undefined
 }
 
 /** What the connection is doing. */
@@ -55,6 +61,10 @@ export interface Namespace {
   readonly retryPolicy: RetryPolicy.RetryPolicy
   /** The same for a sender or receiver: the errors of what its policy runs have this identifier. */
   readonly identifiedAs: (identifier: string) => Namespace
+  /** What happens, from now on. */
+  readonly events: Stream.Stream<ServiceBusEvent>
+  readonly reporter: EventReporter.EventReporter
+  readonly outages: Outages
   /** A session for one link of an entity, on which the client holds a claim. It ends with the scope. */
   readonly session: (entity: string) => Effect.Effect<Link.Session, AttachError, Scope.Scope>
   /** The `$management` node of an entity, on the present connection. */
@@ -120,11 +130,21 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     const context = yield* Effect.context<never>()
     const state = yield* SubscriptionRef.make<ConnectionState>("disconnected")
     const tokens = Claims.tokensOf(options.credential, options.timeout)
-    const policy = yield* RetryPolicy.make(options.retry)
+    const { events, reporter } = yield* EventReporter.make({
+      namespace: options.host,
+      server: options.endpoint,
+      identifier: options.identifier,
+      logLevel: options.logLevel
+    })
+    const clock = yield* Clock.Clock
+    const outages = new Outages(reporter)
+    const policy = yield* RetryPolicy.make(options.retry, {
+      onRetry: () => outages.retried(),
+      onThrottled: (error, advice) => outages.throttled(error, advice)
+    })
     /** Which connection is the current one: an older one that dies late changes nothing. */
     let generation = 0
     let latest: Open | undefined
-    const clock = yield* Clock.Clock
     /** A peer whose frames cannot be read: why, and until when there is no new connection to it. Times are milliseconds. */
     let unreadable: { readonly death: Connection.Death; readonly pause: number; readonly until: number } | undefined
     const noteDeath = (death: Connection.Death, openedAt: number): void => {
@@ -150,7 +170,11 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         return SubscriptionRef.set(state, "disconnected")
       })
       return latest = yield* connect(died, own).pipe(
-        Effect.tap(() => SubscriptionRef.set(state, "connected")),
+        Effect.tap(() => {
+          outages.connected()
+          return SubscriptionRef.set(state, "connected")
+        }),
+        Effect.tapError((error) => Effect.sync(() => outages.connectFailed(error))),
         Effect.onError(() => died)
       )
     })
@@ -169,9 +193,15 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       // First of all hooks: an operation that is tried again after the death must find a new connection.
       const off = connection.onDeath((death) => {
         noteDeath(death, openedAt)
+        outages.connectionLost(death)
         Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))
       })
-      const claims = yield* Claims.make(connection, { host: options.host, timeout: options.timeout, tokens })
+      const claims = yield* Claims.make(connection, {
+        host: options.host,
+        timeout: options.timeout,
+        tokens,
+        outages
+      })
       const management = yield* RcMap.make({
         idleTimeToLive: managementIdle,
         // The service detaches a node like any other link that is idle for long.
@@ -255,10 +285,10 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       applyAdvice: policy.applyAdvice,
       isRetried: policy.isRetried,
       run: (operation, options) => withFreshClaim(policy.run(operation, options), identifier),
-      runIdempotent: (operation, limit) =>
-        withFreshClaim(policy.runIdempotent(operation, limit), identifier, limit?.until),
-      retryUntilSuccess: (operation, limit) =>
-        withFreshClaim(policy.retryUntilSuccess(operation, limit), identifier, limit?.until)
+      runIdempotent: (operation, limit, onRetry) =>
+        withFreshClaim(policy.runIdempotent(operation, limit, onRetry), identifier, limit?.until),
+      retryUntilSuccess: (operation, limit, onRetry) =>
+        withFreshClaim(policy.retryUntilSuccess(operation, limit, onRetry), identifier, limit?.until)
     })
 
     /** A reference or map that is closed interrupts those who use it: they fail with the reason instead. */
@@ -287,7 +317,14 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       options,
       state,
       retryPolicy: policyFor(undefined),
-      identifiedAs: (identifier) => ({ ...namespace, retryPolicy: policyFor(identifier) }),
+      identifiedAs: (identifier) => ({
+        ...namespace,
+        retryPolicy: policyFor(identifier),
+        reporter: reporter.within({ identifier })
+      }),
+      events,
+      reporter,
+      outages,
       managementNode,
       withManagementNode: (entity, isOpen, request) =>
         Effect.scoped(

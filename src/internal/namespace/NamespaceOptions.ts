@@ -9,8 +9,9 @@ import { randomUUID } from "node:crypto"
 import * as ConnectionString from "../../ConnectionString.ts"
 import { isCredential, type ServiceBusCredential } from "../../ServiceBusCredential.ts"
 import { type Any, InvalidOptionError } from "../../ServiceBusError.ts"
+import type { LogLevelOption } from "../../ServiceBusEvent.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
-import { expectedIdentifier, isIdentifier, isSchedule, readOptions, toMillis } from "../options.ts"
+import { checkedLogLevel, expectedIdentifier, isIdentifier, isSchedule, readOptions, toMillis } from "../options.ts"
 import * as Proxy from "./Proxy.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -34,6 +35,7 @@ interface Options {
   readonly userAgentSuffix?: string | undefined
   readonly allowPlainTcp?: boolean | undefined
   readonly frameTrace?: boolean | undefined
+  readonly logLevel?: LogLevelOption | undefined
 }
 
 /** The namespace that a client is of. */
@@ -149,6 +151,7 @@ export const check = Effect.fnUntraced(function*(
       "a duration from 5 seconds to 1 hour"
     ),
     frameTrace: options.frameTrace === true,
+    logLevel: yield* Effect.fromResult(checkedLogLevel(undefined, options.logLevel)),
     retry: yield* retryOf(options.retry)
   }
 })

@@ -90,15 +90,20 @@ export interface RetryPolicy {
     operation: Effect.Effect<A, Err, R>,
     options?: RunOptions<NoInfer<Err>>
   ) => Effect.Effect<A, Err, R>
-  /** The same for what changes nothing or may be repeated: the last try's error is the answer. */
+  /**
+   * The same for what changes nothing or may be repeated: the last try's error is the answer. `onRetry` hears of each try
+   * that failed and is made again.
+   */
   readonly runIdempotent: <A, Err extends E.Any, R>(
     operation: Effect.Effect<A, Err, R>,
-    limit?: Limit<A, Err, R>
+    limit?: Limit<A, Err, R>,
+    onRetry?: (error: Err) => void
   ) => Effect.Effect<A, Err, R>
   /** The same without a limit of tries, until it succeeds or its error is not retryable: for what runs until it is stopped. */
   readonly retryUntilSuccess: <A, Err extends E.Any, R>(
     operation: Effect.Effect<A, Err, R>,
-    limit?: Limit<A, Err, R>
+    limit?: Limit<A, Err, R>,
+    onRetry?: (error: Err) => void
   ) => Effect.Effect<A, Err, R>
 }
 
@@ -114,20 +119,34 @@ const stillUnknown = (lost: E.OperationTimeoutError, last: E.Any): E.OperationTi
     cause: last
   })
 
-export const make = (settings: Settings): Effect.Effect<RetryPolicy> =>
+/** What is told of what the policy does. */
+interface Hooks {
+  /** A try failed, and is made again. */
+  readonly onRetry: () => void
+  /** The service throttles, from now on. */
+  readonly onThrottled: (error: E.Any, advice: Duration.Duration) => void
+}
+
+const noHooks: Hooks = { onRetry: () => {}, onThrottled: () => {} }
+
+export const make = (settings: Settings, hooks: Hooks = noHooks): Effect.Effect<RetryPolicy> =>
   Effect.map(Clock.Clock, (clock) => {
     /** Until when the service throttles, in milliseconds. It passes by time, never by a caller's fiber. */
     let throttledUntil = 0
     const applyAdvice = (error: E.Any): void => {
       if (error._tag !== "ServiceBusServerBusyError") return
       const advice = wholeMillis(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
-      throttledUntil = Math.max(throttledUntil, monotonic(clock) + advice)
+      const now = monotonic(clock)
+      const isBegun = throttledUntil > now
+      throttledUntil = Math.max(throttledUntil, now + advice)
+      if (!isBegun && advice > 0) hooks.onThrottled(error, Duration.millis(advice))
     }
     const retry = <A, Err extends E.Any, R>(
       by: Settings,
       operation: Effect.Effect<A, Err, R>,
       options: RunOptions<Err> | undefined,
-      limit?: Limit<A, Err, R>
+      limit?: Limit<A, Err, R>,
+      onRetry?: (error: Err) => void
     ): Effect.Effect<A, Err, R> => {
       const isRetryableHere = by === endless ? isRetryableLater : isRetryable
       const left = (): number => limit === undefined ? Infinity : Math.max(0, limit.until - monotonic(clock))
@@ -155,7 +174,14 @@ export const make = (settings: Settings): Effect.Effect<RetryPolicy> =>
         if (by.maxRetries === 0 || !isWorth(first)) return Effect.fail(reported(first))
         let attempts = 0
         return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
-          Effect.tapError((error) => Effect.sync(() => note(error))),
+          Effect.tapError((error) =>
+            Effect.sync(() => {
+              note(error)
+              if (attempts > by.maxRetries || !isWorth(error)) return
+              hooks.onRetry()
+              onRetry?.(error)
+            })
+          ),
           Effect.retry({
             schedule: delays(by, left),
             while: isWorth,
@@ -170,7 +196,7 @@ export const make = (settings: Settings): Effect.Effect<RetryPolicy> =>
       applyAdvice,
       isRetried: (error) => settings.maxRetries > 0 && isRetryable(error),
       run: (operation, options = {}) => retry(settings, operation, options),
-      runIdempotent: (operation, limit) => retry(settings, operation, undefined, limit),
-      retryUntilSuccess: (operation, limit) => retry(endless, operation, undefined, limit)
+      runIdempotent: (operation, limit, onRetry) => retry(settings, operation, undefined, limit, onRetry),
+      retryUntilSuccess: (operation, limit, onRetry) => retry(endless, operation, undefined, limit, onRetry)
     }
   })

@@ -3,6 +3,7 @@
  * to become of a message whose settlement is refused.
  */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -23,6 +24,7 @@ import type * as LockRenewal from "../receiver/LockRenewal.ts"
 import type { ReceiverState } from "../receiver/ReceiverState.ts"
 import * as SettlementOutcome from "../receiver/SettlementOutcome.ts"
 import * as Settler from "../receiver/Settler.ts"
+import { type EventReporter, subjectOf } from "../telemetry/EventReporter.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
 
 /** One settlement for each message of a batch, in their order. */
@@ -115,6 +117,7 @@ interface Options<A, E> {
   readonly counts: ProcessorCounts.MutableCounts
   /** Gives a delivery back. */
   readonly release: (delivery: IncomingDelivery, outcome: Outcome) => void
+  readonly reporter: EventReporter
 }
 
 /** Settles the messages of handlers. */
@@ -158,8 +161,38 @@ export class ResultSettler<A, E> {
         { concurrency: "unbounded", discard: true }
       )
     }
-    const { onFailure = abandon } = this.options
-    return this.settleGroups(jobs, "onFailure", (job) => onFailure(cause, job.message))
+    return this.settleFailed(
+      jobs,
+      cause,
+      Cause.hasInterruptsOnly(cause) ? "A handler interrupted itself" : "A handler failed"
+    )
+  }
+
+  /** Settles messages whose handler failed as `onFailure` says, and reports each with what becomes of it. */
+  private settleFailed(jobs: ReadonlyArray<Job<A>>, cause: Cause.Cause<E>, what: string): Effect.Effect<void> {
+    const { onFailure = abandon, reporter } = this.options
+    return Effect.contextWith((context: Context.Context<never>) => {
+      const report = (job: Job<A>, then: string, cause: Cause.Cause<unknown>): void =>
+        reporter.report({
+          _tag: "ProcessorError",
+          message: `${what}; ${then}`,
+          source: "handler",
+          ...subjectOf(job.message),
+          cause
+        }, context)
+      return this.settleGroups(jobs, "onFailure", (job) => {
+        let settlement: Settlement.Settlement
+        try {
+          settlement = onFailure(cause, job.message)
+        } catch (error) {
+          // It is no settlement either; the cause says so already, and once is enough.
+          report(job, "onFailure threw, and the message comes again", Cause.combine(cause, Cause.die(error)))
+          throw new Reported(error)
+        }
+        report(job, intentOf(settlement), cause)
+        return settlement
+      })
+    })
   }
 
   /** Settles each as it is decided: those of equal settlements together. */
@@ -243,16 +276,27 @@ export class ResultSettler<A, E> {
     if (isDeadLetter(settlement) && error._tag === "MessageEncodeError") {
       const { omitted, settlement: rest } = SettlementOutcome.withoutUnencodable(settlement)
       return Effect.andThen(
-        this.warn(job, `A message is dead-lettered without what could not be written: ${omitted.join(", ")}`, error),
+        this.reportSettlement(
+          job,
+          `A message is dead-lettered without what could not be written: ${omitted.join(", ")}`,
+          Cause.fail(error)
+        ),
         this.settleAll([job], rest, "processor")
       )
     }
     if (by === "handler" && onFailure !== undefined) {
-      return this.settleGroups([job], "onFailure", () => onFailure(Cause.die(error), job.message))
+      return this.settleFailed([job], Cause.die(error), "A handler gave a settlement that cannot be made")
     }
+    const reason = error._tag
     return Effect.andThen(
-      this.warn(job, "A message cannot be settled as it was to be; it is dead-lettered", error),
-      this.settleAll([job], Settlement.deadLetter({ reason: error._tag, description: error.message }), "processor")
+      this.options.reporter.reportHere({
+        _tag: "MessageDeadLettered",
+        message: "A message cannot be settled as it was to be; it is dead-lettered",
+        reason,
+        ...subjectOf(job.message),
+        cause: Cause.fail(error)
+      }),
+      this.settleAll([job], Settlement.deadLetter({ reason, description: error.message }), "processor")
     )
   }
 
@@ -265,7 +309,7 @@ export class ResultSettler<A, E> {
       if (error === undefined) this.settled(job, settlement)
       // Nothing of it is on the wire.
       else if (isHeld(job)) refusals.set(job, error)
-      else job.state = stateOf(error)
+      else this.end(job, error)
     }
   }
 
@@ -283,11 +327,13 @@ export class ResultSettler<A, E> {
       for (const { call } of jobs) if (call !== undefined) call.cause ??= cause
       return Effect.void
     }
-    const state = stateOf(Cause.squash(cause))
+    const error = Cause.squash(cause)
     const open = jobs.filter(isOpen)
-    // Of one that stands alone, the error is its own answer.
-    if (state === "lost" && jobs.length === 1) { for (const job of open) job.state = state }
-    if (state === "lost") return Effect.void
+    if (errorMap.isLockLost(error)) {
+      // Of one that stands alone, the error is its own answer.
+      if (jobs.length === 1) { for (const job of open) this.end(job, error) }
+      return Effect.void
+    }
     for (const job of open) {
       const isOurs = isHeld(job)
       // What never went to the wire is still ours to give back. Its handler had it: that it comes again counts as a failed
@@ -299,13 +345,35 @@ export class ResultSettler<A, E> {
         this.counts.released++
       }
     }
-    return this.warn(open[0] ?? jobs[0]!, "A message could not be settled; it will be delivered again", cause)
+    if (error instanceof Reported) return Effect.void
+    const others = jobs.length > 1 ? `, nor could others of the ${jobs.length} that were settled with it` : ""
+    return this.reportSettlement(
+      open[0] ?? jobs[0]!,
+      `A message could not be settled, as far as is known${others}; what is not settled comes again`,
+      cause
+    )
   }
 
-  private warn(job: Job<A>, text: string, problem: unknown): Effect.Effect<void> {
-    return Effect.annotateLogs(Effect.logWarning(text, problem), {
-      entity: this.state.entity.path,
-      sequenceNumber: job.message.sequenceNumber
+  /** Notes what a refused settlement makes of its message. */
+  private end(job: Job<A>, error: unknown): void {
+    job.state = errorMap.isLockLost(error) ? "lost" : "unconfirmed"
+    // That of a session is reported once for all of its messages.
+    if (!errorMap.isLockLost(error) || this.state.session !== undefined) return
+    this.options.reporter.report({
+      _tag: "LockLost",
+      message: "The lock of a message was lost before the message was settled; it comes again",
+      ...subjectOf(job.message),
+      cause: Cause.fail(error)
+    })
+  }
+
+  private reportSettlement(job: Job<A>, message: string, cause: Cause.Cause<unknown>): Effect.Effect<void> {
+    return this.options.reporter.reportHere({
+      _tag: "ProcessorError",
+      message,
+      source: "settle",
+      ...subjectOf(job.message),
+      cause
     })
   }
 }
@@ -326,5 +394,27 @@ const isRetry = (settlement: Settlement.Settlement): boolean => tagOf(settlement
 const isDeadLetter = (settlement: Settlement.Settlement): settlement is Settlement.DeadLetter =>
   tagOf(settlement) === "DeadLetter"
 
-/** What a refused settlement makes of its message. */
-const stateOf = (error: unknown): "lost" | "unconfirmed" => errorMap.isLockLost(error) ? "lost" : "unconfirmed"
+/** What `onFailure` threw, once that is reported. */
+class Reported extends Error {
+  constructor(cause: unknown) {
+    super("onFailure threw", { cause })
+  }
+}
+
+/** What is to become of a message whose handler failed. */
+const intentOf = (settlement: Settlement.Settlement): string => {
+  switch (tagOf(settlement)) {
+    case "Complete":
+      return "its message is completed"
+    case "Abandon":
+      return "its message is abandoned and comes again"
+    case "Defer":
+      return "its message is deferred"
+    case "DeadLetter":
+      return "its message is dead-lettered"
+    case "RetryAfter":
+      return "its message is tried again later"
+    default:
+      return "onFailure gave no settlement for its message"
+  }
+}

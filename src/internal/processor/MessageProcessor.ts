@@ -16,9 +16,11 @@ import {
   type AttachError,
   InvalidOptionError,
   MessageDecodeError,
+  MessageLockLostError,
   type ReceiveError,
   ServiceBusConnectionError
 } from "../../ServiceBusError.ts"
+import type { LogLevelOption } from "../../ServiceBusEvent.ts"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type * as Settlement from "../../Settlement.ts"
 import { type Outcome, released } from "../amqp/codec/Outcome.ts"
@@ -31,6 +33,7 @@ import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import { abandoned } from "../receiver/SettlementOutcome.ts"
+import { type EventReporter, subjectOf } from "../telemetry/EventReporter.ts"
 import { type HandlerCall, type HandlerResult, isHeld, isOpen, type Job, ResultSettler } from "./HandlerResult.ts"
 import { IdleTimer } from "./IdleTimer.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
@@ -49,6 +52,8 @@ export interface Settings {
   readonly within: number
   /** The most messages to take in all; no end where none is given. */
   readonly limit?: number | undefined
+  /** At which level its events are logged. */
+  readonly logLevel: LogLevelOption | undefined
 }
 
 export interface Options<A, E, R> {
@@ -57,6 +62,7 @@ export interface Options<A, E, R> {
   readonly handler: (messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>) => Effect.Effect<HandlerResult, E, R>
   readonly onFailure: ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement) | undefined
   readonly fork: <B, E2>(effect: Effect.Effect<B, E2, R>) => Fiber.Fiber<B, E2>
+  readonly reporter: EventReporter
 }
 
 /**
@@ -117,7 +123,8 @@ export class MessageProcessor<A, E, R> implements Running {
       state,
       onFailure,
       counts: this.totals,
-      release: (delivery, outcome) => this.release(delivery, outcome)
+      release: (delivery, outcome) => this.release(delivery, outcome),
+      reporter: options.reporter
     })
   }
 
@@ -176,19 +183,19 @@ export class MessageProcessor<A, E, R> implements Running {
         })
       })
     )
-    const next = namespace.retryPolicy.retryUntilSuccess(served)
+    const next = namespace.retryPolicy.retryUntilSuccess(served, undefined, this.state.onRetry)
     return Effect.catch(Effect.forever(next), (error) => {
       const failure = errorMap.attachError(error, { entity: entity.path, operation: "process" })
-      return Effect.andThen(
-        // The end of one session is not that of the processor of all.
-        this.state.session === undefined ? logStopped(entity.path, failure) : Effect.void,
-        Effect.sync(() => Deferred.doneUnsafe(this.end, Effect.fail(failure)))
-      )
+      return Effect.sync(() => {
+        // First: what waits for it may drain it at once.
+        this.reportStopped(failure)
+        Deferred.doneUnsafe(this.end, Effect.fail(failure))
+      })
     })
   })
 
   private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
-    const { state } = this
+    const { options: { reporter }, state } = this
     this.unseen -= deliveries.length
     for (const delivery of deliveries) {
       if (this.phase === "drained" || this.phase === "paused" && state.session === undefined) {
@@ -197,7 +204,7 @@ export class MessageProcessor<A, E, R> implements Running {
         continue
       }
       const expired = state.expired
-      const message = ReceiverState.decodeOrDispose(state, delivery, state.body)
+      const message = ReceiverState.decodeOrDispose(state, delivery, state.body, reporter)
       if (message instanceof InvalidOptionError) {
         this.totals.released++
         this.giveUp(message)
@@ -205,6 +212,14 @@ export class MessageProcessor<A, E, R> implements Running {
       }
       // Where the policy is to fail the message is abandoned, and the processor goes on.
       if (message === undefined || message instanceof MessageDecodeError) {
+        if (message !== undefined) {
+          reporter.report({
+            _tag: "ProcessorError",
+            message: "A message cannot be decoded; it is abandoned and comes again",
+            source: "decode",
+            cause: Cause.fail(message)
+          })
+        }
         if (state.expired > expired) this.totals.lockLost++
         else this.totals.undecodable++
         continue
@@ -216,11 +231,20 @@ export class MessageProcessor<A, E, R> implements Running {
 
   /** Takes no more messages: each of them would come back as this one does. */
   private giveUp(error: InvalidOptionError): void {
+    this.reportStopped(error)
     Deferred.doneUnsafe(this.end, Effect.fail(error))
     if (!Deferred.doneUnsafe(this.unusable, Effect.fail(error))) return
-    const { entity, session } = this.state
-    // The processor of all sessions says so itself.
-    this.options.fork(Effect.andThen(session === undefined ? logStopped(entity.path, error) : Effect.void, this.pause))
+    this.options.fork(this.pause)
+  }
+
+  /** Reports, once, that it cannot go on; the processor of all sessions says so itself. */
+  private reportStopped(error: ReceiveError): void {
+    if (this.state.session !== undefined || this.phase === "drained" || Deferred.isDoneUnsafe(this.end)) return
+    this.options.reporter.report({
+      _tag: "ConsumerStopped",
+      message: "A processor has stopped: it takes no more messages",
+      cause: Cause.fail(error)
+    })
   }
 
   private job(delivery: IncomingDelivery, message: LockedMessage<A>): Job<A> {
@@ -228,12 +252,49 @@ export class MessageProcessor<A, E, R> implements Running {
     const kept = LockRenewal.keptLock(
       MessageLock.of(state, message, delivery),
       delivery.receivedAt + settings.maxLockRenewal,
-      () => this.lost(job)
+      (reason, cause) => this.onLockTrouble(job, reason, cause)
     )
     const job: Job<A> = { delivery, message, kept, call: undefined, state: "open" }
     // The lock of a session is kept as long as the session is held.
     if (state.session === undefined) state.renewal.keep(kept)
     return job
+  }
+
+  private onLockTrouble(
+    job: Job<A>,
+    reason: "budget" | "failed" | "failing",
+    cause: LockRenewal.RenewalError | undefined
+  ): void {
+    if (job.state !== "open") return
+    const { options: { reporter }, state } = this
+    const about = subjectOf(job.message)
+    if (reason === "failing") {
+      return reporter.report({
+        _tag: "ProcessorError",
+        message: "The lock of a message could not be renewed; it is tried again as long as the lock lasts",
+        source: "renew",
+        ...about,
+        cause: Cause.fail(cause)
+      })
+    }
+    reporter.report({
+      _tag: "LockLost",
+      message: job.call === undefined
+        ? "The lock of a message is lost, which waited for a handler; it comes again"
+        : "The lock of a message is lost while its handler works; the message comes again",
+      ...about,
+      cause: Cause.fail(
+        cause ?? new MessageLockLostError({
+          entity: state.entity.path,
+          operation: "process",
+          sequenceNumber: job.message.sequenceNumber,
+          description: reason === "budget"
+            ? "it ended after the time for which it is renewed (maxLockRenewal)"
+            : "it ended before it was renewed"
+        })
+      )
+    })
+    this.lost(job)
   }
 
   private lost(job: Job<A>): void {
@@ -292,7 +353,8 @@ export class MessageProcessor<A, E, R> implements Running {
         if (!isEnded && job.kept.lock.expiresAt > now) continue
         // Its renewal or its session may be about to say so.
         this.state.renewal.release(job.kept)
-        this.lost(job)
+        if (this.state.session === undefined) this.onLockTrouble(job, "failed", job.kept.failure)
+        else this.lost(job)
         held--
       }
       begun += held
@@ -534,18 +596,16 @@ export class MessageProcessor<A, E, R> implements Running {
   }
 }
 
-/** What is told once of a processor that cannot go on. */
-export const logStopped = (entity: string, error: AttachError): Effect.Effect<void> =>
-  Effect.annotateLogs(Effect.logError("A processor has stopped: it takes no more messages", Cause.fail(error)), {
-    entity
-  })
-
 /** Starts a processor of a receiver; it drains when the scope closes. */
 export const start = Effect.fnUntraced(function*<A, E, R>(
-  options: Omit<Options<A, E, R>, "fork">
+  options: Omit<Options<A, E, R>, "fork" | "reporter">
 ): Effect.fn.Return<MessageProcessor<A, E, R>, InvalidOptionError, R | Scope.Scope> {
-  const fork = Effect.runForkWith(yield* Effect.context<R>())
-  const processor = new MessageProcessor<A, E, R>({ ...options, fork })
+  const context = yield* Effect.context<R>()
+  const processor = new MessageProcessor<A, E, R>({
+    ...options,
+    fork: Effect.runForkWith(context),
+    reporter: options.state.reporter.within({ context, logLevel: options.settings.logLevel })
+  })
   yield* processor.take
   yield* Effect.forkScoped(processor.serve, { startImmediately: true })
   yield* Effect.addFinalizer(() => processor.drain)

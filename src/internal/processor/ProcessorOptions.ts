@@ -6,7 +6,16 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
-import { checkedCount, checkedWait, isSessionId, outOfRange, readOptions, toMillis } from "../options.ts"
+import type { LogLevelOption } from "../../ServiceBusEvent.ts"
+import {
+  checkedCount,
+  checkedLogLevel,
+  checkedWait,
+  isSessionId,
+  outOfRange,
+  readOptions,
+  toMillis
+} from "../options.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import type { Settings } from "./MessageProcessor.ts"
 
@@ -18,6 +27,7 @@ export interface Options {
   readonly drainTimeout?: Duration.Input | undefined
   readonly onFailure?: unknown
   readonly undecodable?: unknown
+  readonly logLevel?: LogLevelOption | undefined
 }
 
 /** Those of a processor of sessions. */
@@ -96,7 +106,8 @@ export const check = Effect.fnUntraced(
     const drainTimeout = yield* Effect.fromResult(
       checkedWait(entity, "drainTimeout", options.drainTimeout ?? "30 seconds")
     )
-    return { concurrency, prefetch, maxLockRenewal, drainTimeout, size: 1, within: 0 }
+    const logLevel = yield* Effect.fromResult(checkedLogLevel(entity, options.logLevel))
+    return { concurrency, prefetch, maxLockRenewal, drainTimeout, size: 1, within: 0, logLevel }
   }
 )
 

@@ -24,9 +24,11 @@ import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type { Settlement } from "../../Settlement.ts"
 import * as errorMap from "../errorMap.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
+import type { LinkOutage } from "../namespace/Outages.ts"
 import { checkedCount, effectOrDie } from "../options.ts"
 import * as SessionLink from "../session/SessionLink.ts"
 import * as SessionSurface from "../session/SessionSurface.ts"
+import type { EventReporter } from "../telemetry/EventReporter.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
 import * as HandlerRetry from "./HandlerRetry.ts"
 import * as MessageProcessor from "./MessageProcessor.ts"
@@ -50,6 +52,8 @@ interface Options<H extends SessionLink.Accepted, R> {
   readonly entity: ServiceBusEntity.Any
   readonly namespace: Namespace
   readonly telemetry: Telemetry
+  readonly reporter: EventReporter
+  readonly outage: LinkOutage
   /** Accepts a session by its id, or the next one where the id is null. */
   readonly accept: (id: string | null) => Effect.Effect<Option.Option<H>, AcceptSessionError, Scope.Scope>
   readonly runOf: (accepted: H) => SessionRun<R>
@@ -82,6 +86,8 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
   private slots: number
   /** The slots whose fibers run. */
   private readonly taken = new Map<number, Fiber.Fiber<void>>()
+  /** Sessions of its ids that were said to be locked by others. */
+  private readonly takenElsewhere = new Set<string>()
   /** Ids that no slot has, in turn. */
   private readonly free: Array<string>
   private drained: Deferred.Deferred<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> | undefined
@@ -116,14 +122,17 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
       body: () => next,
       step: () => {}
     })
-    const failed = (error: AttachError) =>
-      Effect.suspend(() =>
-        // Other slots fail for the same reason.
-        Deferred.doneUnsafe(this.end, Effect.fail(error))
-          ? MessageProcessor.logStopped(this.options.entity.path, error)
-          : Effect.void
-      )
-    return Effect.catch(loop, failed).pipe(
+    return Effect.catch(loop, (error) => {
+      // The first slot says it for all, before what waits for it drains the processor.
+      const reported = Deferred.isDoneUnsafe(this.end) || this.isDraining
+        ? Effect.void
+        : this.options.reporter.reportHere({
+          _tag: "ConsumerStopped",
+          message: "A processor has stopped: it takes no more messages",
+          cause: Cause.fail(error)
+        })
+      return Effect.andThen(reported, Effect.sync(() => Deferred.doneUnsafe(this.end, Effect.fail(error))))
+    }).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.taken.delete(slot)
         // Wanted again meanwhile.
@@ -141,9 +150,7 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
         Cause.hasFails(cause)
           ? Effect.failCause(cause)
           : Effect.andThen(
-            Effect.logWarning("A session could not be given up as it was to be", cause).pipe(
-              Effect.annotateLogs({ entity: this.options.entity.path })
-            ),
+            this.reportFailed("A session could not be given up as it was to be; its slot takes the next one", cause),
             this.rest
           )
       ),
@@ -157,14 +164,27 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     Effect.raceFirst(Effect.sleep(pauseAfterFailure), Deferred.await(this.draining))
   )
 
+  private reportFailed(
+    message: string,
+    cause: Cause.Cause<unknown>,
+    sessionId?: string,
+    source: "handler" | "receive" = "handler"
+  ): Effect.Effect<void> {
+    const about = sessionId === undefined ? {} : { sessionId }
+    return this.options.reporter.reportHere({ _tag: "ProcessorError", message, source, ...about, cause })
+  }
+
   private withSession(id: string | null): Effect.Effect<void, AttachError, R | Scope.Scope> {
-    const { accept, entity, namespace } = this.options
+    const { accept, entity, namespace, outage } = this.options
     const accepting = namespace.retryPolicy.retryUntilSuccess(
-      Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error))
+      Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error)),
+      undefined,
+      (error) => outage.failed(error)
     ) as Effect.Effect<Option.Option<H> | SessionCannotBeLockedError, AttachError, Scope.Scope>
     // An accept that waits is given up when the processor drains or pauses.
     return Effect.flatMap(Effect.raceFirst(accepting, this.halted.await), (accepted) => {
-      if (accepted instanceof SessionCannotBeLockedError) return this.rest
+      if (accepted instanceof SessionCannotBeLockedError) return Effect.andThen(this.reportTaken(accepted), this.rest)
+      if (id !== null) this.takenElsewhere.delete(id)
       return accepted === undefined || Option.isNone(accepted) || this.isDraining || this.isPaused
         ? Effect.void
         : this.handle(accepted.value)
@@ -173,10 +193,21 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     )
   }
 
+  /** Another receiver has it: said once, until it can be had. */
+  private reportTaken(error: SessionCannotBeLockedError): Effect.Effect<void> {
+    const { sessionId } = error
+    if (sessionId === undefined || this.takenElsewhere.has(sessionId)) return Effect.void
+    this.takenElsewhere.add(sessionId)
+    return this.reportFailed(
+      "A session is locked by another receiver; it is tried again",
+      Cause.fail(error),
+      sessionId,
+      "receive"
+    )
+  }
+
   private handle(accepted: H): Effect.Effect<void, InvalidOptionError, R | Scope.Scope> {
     const { close, processor, open } = this.options.runOf(accepted)
-    const annotate = Effect.annotateLogs({ entity: this.options.entity.path, sessionId: accepted.id })
-    const warn = (message: string) => (cause: unknown) => annotate(Effect.logWarning(message, cause))
     const lost = Effect.ignore(accepted.lost)
     const over = Effect.raceFirst(lost, Deferred.await(this.draining))
     const process = Effect.gen({ self: this }, function*() {
@@ -192,7 +223,10 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
       const isLost = accepted.state.session?.ended() !== undefined
       const closed = close(isLost ? "lost" : finished ?? "drain")
       return Effect.raceFirst(
-        Effect.catchCause(closed, warn("A session could not be closed as it was to be")),
+        Effect.catchCause(
+          closed,
+          (cause) => this.reportFailed("A session could not be closed as it was to be", cause, accepted.id)
+        ),
         // It runs once: what it began for a session that is then lost is not begun again.
         isLost ? limit : Effect.raceFirst(lost, Effect.andThen(Deferred.await(this.draining), limit))
       )
@@ -215,7 +249,11 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
       // Lost, or drained before there was anything to do.
       if (opened === undefined) return
       if (Exit.isFailure(opened)) {
-        yield* warn("A session could not be opened; it is given up")(opened.cause)
+        yield* this.reportFailed(
+          "A session could not be opened; it is given up, and taken again later",
+          opened.cause,
+          accepted.id
+        )
         return yield* this.rest
       }
       const finished = yield* Effect.ensuring(process, processor.drain)
@@ -336,13 +374,17 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
   const retry = yield* HandlerRetry.check(session.entity.path, hooks.retry)
   const { entity } = session
   const { path } = entity
-  const fork = Effect.runForkWith(yield* Effect.context<Needs>())
+  const context = yield* Effect.context<Needs>()
+  const fork = Effect.runForkWith(context)
+  const { reporter } = session
   const runHook = (name: "open" | "close", hook: () => Effect.Effect<unknown, unknown, R2> | undefined) =>
     Effect.suspend(() => effectOrDie(path, name, hook() ?? Effect.void)) as Effect.Effect<unknown, unknown, Needs>
   const processor = new SessionProcessor<SessionLink.Accepted<A, "locked", never>, Needs>({
     entity,
     namespace: session.namespace,
     telemetry: session.telemetry,
+    reporter,
+    outage: session.outage,
     accept: (id) => SessionLink.accept({ ...session, id, prefetch: 0, mode: "locked" }),
     runOf: (accepted) => {
       const held = SessionSurface.make(accepted, entity.sessionState, Infinity)
@@ -356,7 +398,8 @@ export const start = Effect.fnUntraced(function*<A, S, E, R, R2>(
           settings,
           handler: run as MessageProcessor.Options<A, E, Needs>["handler"],
           onFailure: hooks.onFailure,
-          fork
+          fork,
+          reporter
         }),
         open: runHook("open", () => hooks.open?.(held)),
         close: (reason) => runHook("close", () => hooks.close?.(held, reason))

@@ -13,7 +13,7 @@ import { type LockRenewalError, OperationTimeoutError, type SessionLockRenewalEr
 import * as errorMap from "../errorMap.ts"
 import { monotonic, wholeMillis } from "../monotonicClock.ts"
 
-type RenewalError = LockRenewalError | SessionLockRenewalError
+export type RenewalError = LockRenewalError | SessionLockRenewalError
 
 /** The lock of one message or session, the same for all who keep it: each knows of what the others renewed. */
 export interface Lock {
@@ -35,8 +35,12 @@ export interface KeptLock {
   readonly lock: Lock
   /** When renewing stops, in milliseconds of the monotonic clock. */
   readonly until: number
-  /** Called once when the lock is over: after the budget ended, or because renewing failed. */
-  readonly onLost: (reason: "budget" | "failed", cause: RenewalError | undefined) => void
+  /**
+   * Called once when the lock is over: after the budget ended, or because renewing failed. Before that with `failing`, where
+   * a try to renew it failed and others follow: of all locks for the first one only, until a renewal succeeds or fails with
+   * another error.
+   */
+  readonly onTrouble: (reason: "budget" | "failed" | "failing", cause: RenewalError | undefined) => void
   /** True once the lock is not to be kept any longer. */
   done: boolean
   /** When it is due: set here. */
@@ -62,10 +66,10 @@ export interface LockRenewal {
 }
 
 /** A lock to be kept until a time by the monotonic clock. */
-export const keptLock = (lock: Lock, until: number, onLost: KeptLock["onLost"]): KeptLock => ({
+export const keptLock = (lock: Lock, until: number, onTrouble: KeptLock["onTrouble"]): KeptLock => ({
   lock,
   until,
-  onLost,
+  onTrouble,
   done: false,
   bucket: 0,
   failure: undefined
@@ -107,6 +111,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const buckets = new Map<number, Set<KeptLock>>()
   const watchers = new Map<Lock, Set<() => void>>()
   let renewals = 0
+  /** What the renewals of now fail with; undefined while they succeed. */
+  let failing: RenewalError["_tag"] | undefined
 
   const changed = (lock: Lock): void => {
     const listeners = watchers.get(lock)
@@ -145,7 +151,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const failed = kept.failure !== undefined || monotonic(clock) <= kept.until
     lock.lost ??= kept.failure === undefined ? "expired" : "failed"
     changed(lock)
-    kept.onLost(failed ? "failed" : "budget", kept.failure)
+    kept.onTrouble(failed ? "failed" : "budget", kept.failure)
   }
 
   /** True where it is to be renewed now. It is lost where its lock is over, and due later where it is not due yet. */
@@ -169,6 +175,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     // Within the lock's life there is time for a few more tries.
     const after = monotonic(clock)
     put(kept, Math.min(lock.expiresAt, after + Math.max(pause, (lock.expiresAt - after) / 4)))
+    if (failure._tag === failing) return
+    failing = failure._tag
+    kept.onTrouble("failing", failure)
   }
 
   /** Renews the locks of all with one request. */
@@ -182,6 +191,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const tokens = Array.from(locks, ({ token }) => token)
     const result = yield* Effect.result(Effect.timeoutOption(renew(tokens), wholeMillis(end - now)))
     if (result._tag === "Success" && result.success._tag === "Some") {
+      failing = undefined
       for (const lock of locks) {
         renewals++
         renewed(lock, now)

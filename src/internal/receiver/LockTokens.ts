@@ -35,7 +35,7 @@ export const settle = Effect.fnUntraced(function*(
   settlement: Settlement
 ): Effect.fn.Return<void, SettleError> {
   yield* check(requester, tokens)
-  const { isOpen, namespace, telemetry } = requester
+  const { isOpen, namespace, reporter, telemetry } = requester
   const entity = requester.entity.path
   const checked = SettlementOutcome.make(requester.entity, settlement)
   if (Result.isFailure(checked)) return yield* Effect.fail(checked.failure)
@@ -53,7 +53,7 @@ export const settle = Effect.fnUntraced(function*(
     (node, timeout) =>
       EntityManagement.updateDisposition(node, { entity, tokens, settlement: made.settlement, timeout })
   )
-  if (made.truncated.length > 0) yield* SettlementOutcome.warnOfTruncation(entity, made)
+  if (made.truncated.length > 0) yield* SettlementOutcome.reportTruncation(reporter, made)
   const disposition = Settler.dispositionOf(made.settlement)
   // No session is named in the request, so that none is lost.
   const run = namespace.retryPolicy.run(request) as Effect.Effect<void, SettleError>

@@ -16,9 +16,11 @@ import {
   InvalidOptionError,
   type MessageAlreadySettled
 } from "../../ServiceBusError.ts"
+import type { Subject } from "../../ServiceBusEvent.ts"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import { monotonic, wholeMillis } from "../monotonicClock.ts"
 import { checkedWait, isEffect, outOfRange, readOptions } from "../options.ts"
+import { subjectOf } from "../telemetry/EventReporter.ts"
 import * as LockRenewal from "./LockRenewal.ts"
 import * as MessageLock from "./MessageLock.ts"
 import * as ReceiverState from "./ReceiverState.ts"
@@ -57,13 +59,14 @@ export function withLock<A, E, R>(
           new AutoLockRenewFailed({ entity: state.entity.path, operation: "withLock", cause: ended })
         )
       }
-      return run(self, state, session.lock, `the lock of session "${session.id}" ended`, rest[0] as Options)
+      const about = { sessionId: session.id }
+      return run(self, state, session.lock, about, `the lock of session "${session.id}" ended`, rest[0] as Options)
     }
     const message = rest[0] as LockedMessage<unknown>
     const delivery = ReceiverState.deliveryOf(state, message, "withLock")
     if (Result.isFailure(delivery)) return Effect.fail(delivery.failure)
     const lock = MessageLock.of(state, message, delivery.success)
-    return run(self, state, lock, `the lock of message ${message.sequenceNumber} ended`, rest[1] as Options)
+    return run(self, state, lock, message, `the lock of message ${message.sequenceNumber} ended`, rest[1] as Options)
   })
 }
 
@@ -71,6 +74,7 @@ const run = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   state: ReceiverState.ReceiverState,
   lock: LockRenewal.Lock,
+  about: Subject | LockedMessage<unknown>,
   description: string,
   options: Options | undefined
 ): Effect.Effect<A, E | LostError | InvalidOptionError, R> => {
@@ -83,6 +87,15 @@ const run = <A, E, R>(
   let lost: LostError | undefined
   let fiber: Fiber.Fiber<A, E> | undefined
   const kept = LockRenewal.keptLock(lock, monotonic(state.clock) + maxDuration.success, (reason, cause) => {
+    if (reason === "failing") {
+      return state.reporter.report({
+        _tag: "ProcessorError",
+        message: "A lock could not be renewed; it is tried again as long as the lock lasts",
+        source: "renew",
+        ...("lockToken" in about ? subjectOf(about) : about),
+        cause: Cause.fail(cause)
+      })
+    }
     const fields = { entity, operation: "withLock", description, ...(cause === undefined ? {} : { cause }) }
     lost = reason === "budget" ? new AutoLockRenewTimeout(fields) : new AutoLockRenewFailed(fields)
     fiber?.interruptUnsafe()
@@ -95,7 +108,7 @@ const run = <A, E, R>(
       const off = state.session?.onEnd((ended) => {
         if (kept.done) return
         const isBudgetOver = monotonic(state.clock) > kept.until
-        kept.onLost(isBudgetOver ? "budget" : "failed", ended._tag === "SessionLockLostError" ? ended : undefined)
+        kept.onTrouble(isBudgetOver ? "budget" : "failed", ended._tag === "SessionLockLostError" ? ended : undefined)
       })
       const forked = fiber = Effect.runForkWith(context)(self)
       forked.addObserver((exit) => {

@@ -161,7 +161,7 @@ export class MessageReader<
           namespace.retryPolicy.runIdempotent(this.gather(max, deadline, until, afterFirst, body, taken), {
             until,
             otherwise: this.decode(max, body, taken)
-          })
+          }, state.onRetry)
         )
         // Credit that no caller waits for would lock messages that none takes.
         return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => state.link.drain)
@@ -384,7 +384,8 @@ export class MessageReader<
     const until = monotonic(clock) + this.maxWait
     return retryPolicy.retryUntilSuccess(
       next(until),
-      until === Infinity ? undefined : { until, otherwise: Effect.succeed(nothing) }
+      until === Infinity ? undefined : { until, otherwise: Effect.succeed(nothing) },
+      this.state.onRetry
     )
   }
 

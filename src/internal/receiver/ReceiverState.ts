@@ -5,6 +5,7 @@
  * The same for a receiver and for a session, which makes its own: streams, processors, settlement and lock renewal work on
  * it.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
@@ -20,6 +21,7 @@ import {
   type LockRenewalError,
   MessageAlreadySettled,
   MessageDecodeError,
+  MessageLockLostError,
   type ServiceBusConnectionError,
   type SessionLockLostError
 } from "../../ServiceBusError.ts"
@@ -35,9 +37,11 @@ import * as EntityManagement from "../management/EntityManagement.ts"
 import { Destructive, Locked, sectionsOf } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
+import { LinkOutage } from "../namespace/Outages.ts"
 import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 import type { Undecodable } from "../options.ts"
 import * as SchemaTrial from "../SchemaTrial.ts"
+import { type EventReporter, subjectOf } from "../telemetry/EventReporter.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import * as LockRenewal from "./LockRenewal.ts"
 import * as MessageLock from "./MessageLock.ts"
@@ -80,6 +84,10 @@ export interface ReceiverState<
   readonly renewal: LockRenewal.LockRenewal
   readonly clock: Clock.Clock
   readonly telemetry: Telemetry
+  /** Says what happens to it and to its messages. */
+  readonly reporter: EventReporter
+  /** Hears that something which needs the link failed and is tried again. */
+  readonly onRetry: () => void
   /** Runs what no caller waits for. */
   readonly fork: <B, Err>(effect: Effect.Effect<B, Err>) => Fiber.Fiber<B, Err>
   readonly retryAfter: RetryAfter.RetryAfterSender
@@ -110,7 +118,7 @@ export const policyOf = <E extends MessageDecodeError>(
 /** What asks the `$management` node of an entity: a receiver, or something that has no link. */
 export type Requester<L extends SessionLockLostError = SessionLockLostError> = Pick<
   ReceiverState<unknown, Mode, MessageDecodeError, L>,
-  "entity" | "namespace" | "isOpen" | "session" | "telemetry"
+  "entity" | "namespace" | "isOpen" | "session" | "telemetry" | "reporter"
 >
 
 /** A requester without a link: there is no scope of one that could be closed, and no session to lose. */
@@ -121,7 +129,8 @@ export const withoutLink = (entity: ServiceBusEntity.Any, namespace: Namespace):
       namespace,
       isOpen: Effect.void,
       session: undefined,
-      telemetry: new Telemetry(entity, namespace.options.endpoint, namespace.options.identifier, context)
+      telemetry: new Telemetry(entity, namespace.options.endpoint, namespace.options.identifier, context),
+      reporter: namespace.reporter.within({ context, entity: entity.path })
     })
   )
 
@@ -176,6 +185,13 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const telemetry = new Telemetry(entity, namespace.options.endpoint, identifier, context)
+  const reporter = namespace.reporter.within({ context, entity: entity.path })
+  const outage = new LinkOutage(namespace.outages, reporter, clock)
+  /** Why it could not be attached the last time. */
+  let failure: AttachError | undefined
+  const onRetry = (): void => {
+    if (failure !== undefined) outage.failed(failure)
+  }
   const open = Effect.fnUntraced(function*(lost: ReceiverLink.ReceiverLink | undefined) {
     const session = yield* namespace.session(entity.path)
     const link = yield* ReceiverLink.make(session, {
@@ -187,13 +203,24 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
     // Their locks outlive the link that they came on.
     if (lost !== undefined) link.putBack(lost.take(Infinity))
     if (prefetch > 0) link.addCredit(prefetch - link.size())
+    link.link.onDeath((death) => outage.lost(death))
     telemetry.countAttached("receiver")
+    failure = undefined
+    outage.attached()
     return link
   })
-  const link = yield* namespace.retryPolicy.runIdempotent(RecoveringLink.make({
-    open,
-    isLost: (receiver) => receiver.link.dead() !== undefined
-  }))
+  const link = yield* namespace.retryPolicy.runIdempotent(
+    RecoveringLink.make({
+      open: (lost: ReceiverLink.ReceiverLink | undefined) =>
+        Effect.tapError(open(lost), (error) =>
+          Effect.sync(() => {
+            failure = error
+          })),
+      isLost: (receiver) => receiver.link.dead() !== undefined
+    }),
+    undefined,
+    onRetry
+  )
   yield* telemetry.registerGauge("servicebus.receiver.credit", () => link.current().credit())
   yield* telemetry.registerGauge("servicebus.receiver.waiting", () => link.current().size())
   const state: ReceiverState<A, D, E, never> = {
@@ -217,6 +244,8 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
     }),
     clock,
     telemetry,
+    reporter,
+    onRetry,
     fork: Effect.runForkWith(context),
     retryAfter: yield* RetryAfter.make({ entity, identifier, namespace, clock }),
     copying: new Set(),
@@ -287,16 +316,18 @@ export const renewLock = (
 
 /**
  * The message of a delivery, or what the undecodable policy makes of it: `undefined` where it was disposed of, and where the
- * lock ran out while the delivery waited; the error where the policy is to fail. Without a codec the body is undefined.
+ * lock ran out while the delivery waited; the error where the policy is to fail. Without a codec the body is undefined. What
+ * is disposed of is reported, but not the error, which is for the caller.
  *
  * A schema that waits says nothing of the message: it is released, whatever the policy, and the error is for its receiver.
  */
 export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>(
   state: ReceiverState<unknown, D, E>,
   delivery: IncomingDelivery,
-  body: ServiceBusBody.ServiceBusBody<B, never> | undefined
+  body: ServiceBusBody.ServiceBusBody<B, never> | undefined,
+  reporter: EventReporter = state.reporter
 ): MessageOf<D, B> | E | InvalidOptionError | undefined => {
-  let sections: Sections
+  let sections: Sections | undefined
   let problem: { readonly part: string; readonly description: string }
   try {
     sections = sectionsOf(delivery)
@@ -307,7 +338,7 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       const value = decoded.success
       if (state.mode === "destructive") return ofMode<D, B>(new Destructive(sections, value))
       const message = new Locked(sections, value, delivery, state)
-      return forgetIfExpired(state, message, delivery) ? undefined : ofMode<D, B>(message)
+      return forgetIfExpired(state, message, delivery, reporter) ? undefined : ofMode<D, B>(message)
     }
     if (decoded.failure === ServiceBusBody.asynchronous) {
       delivery.holder.dispose([delivery], released)
@@ -325,24 +356,73 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       error: {
         condition: "com.microsoft:dead-letter",
         info: {
-          DeadLetterReason: "MessageDecodeError",
+          DeadLetterReason: undecodableReason,
           DeadLetterErrorDescription: truncateText(problem.description.toWellFormed())
         }
       }
     })
   } else delivery.holder.dispose([delivery], abandoned)
-  return errorOf({ entity: state.entity.path, identifier: state.identifier, operation: "receive", ...problem })
+  const fields = { entity: state.entity.path, identifier: state.identifier, operation: "receive", ...problem }
+  const error = errorOf(fields)
+  if (error !== undefined) return error
+  const about = {
+    ...(sections === undefined ? {} : subjectOf(new Destructive(sections, undefined))),
+    cause: Cause.fail(new MessageDecodeError(fields))
+  }
+  reporter.report(
+    state.mode === "destructive"
+      ? {
+        _tag: "ProcessorError",
+        message: "A message cannot be decoded, and is lost: it was received in receive-and-delete mode",
+        source: "decode",
+        ...about
+      }
+      : disposal === "deadLetter"
+      ? {
+        _tag: "MessageDeadLettered",
+        message: "A message cannot be decoded; it is dead-lettered",
+        reason: undecodableReason,
+        ...about
+      }
+      : {
+        _tag: "ProcessorError",
+        message: "A message cannot be decoded; it is abandoned and comes again",
+        source: "decode",
+        ...about
+      }
+  )
+  return undefined
 }
+
+/** The reason of a dead letter that could not be decoded. */
+const undecodableReason = "MessageDecodeError"
 
 /** The mode says which of both it is. */
 const ofMode = <D extends Mode, B>(message: LockedMessage<B> | DestructiveMessage<B>): MessageOf<D, B> =>
   message as MessageOf<D, B>
 
 /** Forgets and counts a message whose lock ended while it waited for its consumer; false where it did not end. */
-const forgetIfExpired = (state: ReceiverState, message: Locked<unknown>, delivery: IncomingDelivery): boolean => {
+const forgetIfExpired = (
+  state: ReceiverState,
+  message: Locked<unknown>,
+  delivery: IncomingDelivery,
+  reporter: EventReporter
+): boolean => {
   if (state.session === undefined) {
     const age = monotonic(state.clock) - delivery.receivedAt
     if (age < 1_000 || age < MessageLock.durationOf(state, message, delivery)) return false
+    reporter.report({
+      _tag: "LockLost",
+      message: "The lock of a message ended while the message waited to be handed out; it comes again",
+      ...subjectOf(message),
+      cause: Cause.fail(
+        new MessageLockLostError({
+          entity: state.entity.path,
+          operation: "receive",
+          sequenceNumber: message.sequenceNumber
+        })
+      )
+    })
   } else if (state.session.ended() === undefined) return false
   delivery.holder.forget(delivery)
   state.expired++

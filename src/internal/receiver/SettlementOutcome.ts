@@ -5,7 +5,7 @@
  * trace wants the message out of the way, not an error.
  */
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
@@ -14,6 +14,7 @@ import * as Settlement from "../../Settlement.ts"
 import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
 import { Writer } from "../amqp/codec/Writer.ts"
 import * as MessageEncoder from "../message/MessageEncoder.ts"
+import type { EventReporter } from "../telemetry/EventReporter.ts"
 
 /** The outcome of `Settlement.abandon`. */
 export const abandoned: Extract<Outcome, { readonly _tag: "Modified" }> = {
@@ -180,16 +181,15 @@ export const withoutUnencodable = (
   return { settlement: Settlement.deadLetter({ ...texts, properties: kept }), omitted }
 }
 
-/** Warns of what was truncated, once for all messages of a settlement. */
-export const warnOfTruncation = (entity: string, { truncated }: SettlementOutcome): Effect.Effect<void> =>
-  Effect.annotateLogs(
-    Effect.logWarning(
-      `The ${
-        truncated.join(" and the ")
-      } of a dead letter had more than ${maxTextLength} characters and was cut to that`
-    ),
-    { entity }
-  )
+/** Reports what was truncated, once for all messages of a settlement. */
+export const reportTruncation = (reporter: EventReporter, { truncated }: SettlementOutcome): Effect.Effect<void> =>
+  reporter.reportHere({
+    _tag: "DeadLetterTruncated",
+    message: `The ${
+      truncated.join(" and the ")
+    } of a dead letter had more than ${maxTextLength} characters and was cut to that`,
+    parts: truncated
+  })
 
 /** The same for settlements that are equal. Values of properties are not compared: those stand for themselves. */
 export const groupKeyOf = (settlement: Settlement.Settlement): unknown => {

@@ -28,6 +28,7 @@ import * as EntityManagement from "../management/EntityManagement.ts"
 import { tokenFromTag } from "../message/ReceivedMessage.ts"
 import * as RetryPolicy from "../namespace/RetryPolicy.ts"
 import { outOfRange } from "../options.ts"
+import { subjectOf } from "../telemetry/EventReporter.ts"
 import {
   type Attributes,
   type Disposition,
@@ -86,7 +87,7 @@ export const settle = <L extends SessionLockLostError>(
     const run = state.telemetry.run(operation, () => settle(answered), telemetry)
     return made.truncated.length === 0
       ? run
-      : Effect.andThen(SettlementOutcome.warnOfTruncation(state.entity.path, made), run)
+      : Effect.andThen(SettlementOutcome.reportTruncation(state.reporter, made), run)
   })
   // Links and nodes serve both, and their types say so; the answers of each are told apart where they are made.
   return settling as Effect.Effect<void, SettleErrorOf<L>>
@@ -350,9 +351,32 @@ export class LinklessHolder implements Holder {
 
   dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
     const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
-    if (held.length > 0) this.state.fork(Effect.ignore(settleByToken(this.state, held, settlementOf(outcome), false)))
+    if (held.length === 0) return
+    this.state.fork(
+      Effect.catchCause(
+        settleByToken(this.state, held, settlementOf(outcome), false),
+        (cause) => reportUnsettled(this.state, cause)
+      )
+    )
   }
 }
+
+/** Reports a settlement that failed and that no caller waits for. */
+export const reportUnsettled = (
+  { reporter }: Pick<ReceiverState, "reporter">,
+  cause: Cause.Cause<unknown>,
+  message?: LockedMessage<unknown>
+): Effect.Effect<void> =>
+  // What its handler settled itself, and what is interrupted, is no problem.
+  Cause.hasInterruptsOnly(cause) || Cause.squash(cause) instanceof MessageAlreadySettled
+    ? Effect.void
+    : reporter.reportHere({
+      _tag: "ProcessorError",
+      message: "A message could not be given back; it comes again when its lock ends",
+      source: "settle",
+      ...(message === undefined ? {} : subjectOf(message)),
+      cause
+    })
 
 /** The settlement of the outcomes that are made here. */
 const settlementOf = (outcome: Outcome): Settlement => {

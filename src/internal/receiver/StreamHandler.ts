@@ -32,7 +32,10 @@ export const settleEach = <A, E, R, E2, R2>(
       if (state === undefined) {
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })
       }
-      const abandon = Effect.ignore(Settler.settle(state, [message], Settlement.abandon()))
+      const abandon = Effect.catchCause(
+        Settler.settle(state, [message], Settlement.abandon()),
+        (cause) => Settler.reportUnsettled(state, cause, message)
+      )
       const handled = Effect.uninterruptibleMask((restore) =>
         Effect.onError(
           restore(callForEffect(undefined, "handler", handler, message.body, message)),

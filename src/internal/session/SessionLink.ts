@@ -2,6 +2,7 @@
  * A session that is held: a link that the broker gave a session with, the lock on that session, and what makes it
  * lost. It is never attached again: a session's lock goes with its link.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Deferred from "effect/Deferred"
@@ -28,12 +29,14 @@ import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
 import * as SessionManagement from "../management/SessionManagement.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
+import type { LinkOutage } from "../namespace/Outages.ts"
 import { closedOnFailure } from "../namespace/RecoveringLink.ts"
 import * as Handover from "../receiver/Handover.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
 import type { Mode, ReceiverState, UndecodablePolicy } from "../receiver/ReceiverState.ts"
 import * as RetryAfter from "../receiver/RetryAfter.ts"
+import type { EventReporter } from "../telemetry/EventReporter.ts"
 import type { Telemetry } from "../telemetry/Telemetry.ts"
 
 export interface Options<out A, out D extends Mode, out E extends MessageDecodeError> {
@@ -51,6 +54,8 @@ export interface Options<out A, out D extends Mode, out E extends MessageDecodeE
   /** For how long its lock is renewed, in milliseconds. */
   readonly maxLockRenewal: number
   readonly telemetry: Telemetry
+  readonly reporter: EventReporter
+  readonly outage: LinkOutage
 }
 
 /** A session that was accepted. */
@@ -89,7 +94,8 @@ export const accept = <A, D extends Mode, E extends MessageDecodeError>(
             attached,
             options.id === null
               ? { until: monotonic(clock) + options.wait, otherwise: Effect.succeed(undefined) }
-              : undefined
+              : undefined,
+            (error) => options.outage.failed(error)
           ),
           (attached) =>
             attached === undefined
@@ -123,6 +129,7 @@ const attachIn = (options: Options<unknown, Mode, MessageDecodeError>, onScope: 
       return yield* new SessionCannotBeLockedError({ entity: entity.path, operation: "accept", sessionId: id })
     }
     if (prefetch > 0) receiver.addCredit(prefetch)
+    options.outage.attached()
     return { receiver, id: granted }
   }).pipe(
     Effect.mapError((error) =>
@@ -145,7 +152,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
   link: ReceiverLink.ReceiverLink,
   id: string
 ) {
-  const { entity, identifier, namespace, telemetry } = options
+  const { entity, identifier, namespace, reporter, telemetry } = options
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   telemetry.countAttached("session")
@@ -164,6 +171,12 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     // A fiber that waits for it goes on at once, and must find it lost.
     finish(error)
     Deferred.doneUnsafe(isLost, Effect.fail(error))
+    reporter.report({
+      _tag: "LockLost",
+      message: "A session is lost; work on it is interrupted, and what is not settled comes again",
+      sessionId: id,
+      cause: Cause.fail(error)
+    })
   }
   // Before the link's own: what it is told of its end is not a loss.
   yield* Effect.addFinalizer(() =>
@@ -236,13 +249,25 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     renewal,
     clock,
     telemetry,
+    reporter,
+    // Its link is not attached again.
+    onRetry: () => {},
     fork: Effect.runForkWith(context),
     retryAfter: yield* RetryAfter.make({ entity, identifier, namespace, clock }),
     copying: new Set(),
     consumer: undefined,
     expired: 0
   }
-  renewal.keep(LockRenewal.keptLock(lock, began + options.maxLockRenewal, (reason, cause) =>
+  renewal.keep(LockRenewal.keptLock(lock, began + options.maxLockRenewal, (reason, cause) => {
+    if (reason === "failing") {
+      return reporter.report({
+        _tag: "ProcessorError",
+        message: "The lock of a session could not be renewed; it is tried again as long as the lock lasts",
+        source: "renew",
+        sessionId: id,
+        cause: Cause.fail(cause)
+      })
+    }
     lose(
       new SessionLockLostError({
         entity: entity.path,
@@ -253,7 +278,8 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
           : `the lock of session "${id}" ended`,
         ...(cause === undefined ? {} : { cause })
       })
-    )))
+    )
+  }))
   return {
     state,
     id,

@@ -2,6 +2,7 @@
  * The operations that users have of a session: those of a receiver, its lock and its state; and the options of sessions,
  * checked.
  */
+import * as Clock from "effect/Clock"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,11 +18,14 @@ import {
   type MessageDecodeError,
   SessionCannotBeLockedError
 } from "../../ServiceBusError.ts"
+import type { LogLevelOption } from "../../ServiceBusEvent.ts"
 import * as SessionManagement from "../management/SessionManagement.ts"
 import { keepingManagementNode, type Namespace } from "../namespace/Namespace.ts"
+import { LinkOutage } from "../namespace/Outages.ts"
 import {
   checkedCount,
   checkedIdentifier,
+  checkedLogLevel,
   checkedStreamWait,
   checkedUndecodable,
   checkedWait,
@@ -46,6 +50,7 @@ interface Options<out U extends Undecodable = Undecodable> {
   readonly maxLockRenewal?: Duration.Input | undefined
   readonly wait?: Duration.Input | undefined
   readonly identifier?: string | undefined
+  readonly logLevel?: LogLevelOption | undefined
 }
 
 /** Milliseconds; the service waits a little longer by itself. */
@@ -80,6 +85,9 @@ export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable, R>
   if (!(wait > 0 && Number.isFinite(wait))) return yield* outOfRange(path, "wait", "a duration of more than 0")
   const identifier = yield* Effect.fromResult(checkedIdentifier(path, options.identifier))
   const found = (yield* namespace).identifiedAs(identifier)
+  const logLevel = yield* Effect.fromResult(checkedLogLevel(path, options.logLevel))
+  const context = yield* Effect.context<never>()
+  const reporter = found.reporter.within({ context, entity: path, logLevel })
   return {
     entity,
     identifier,
@@ -90,7 +98,9 @@ export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable, R>
     wait,
     maxWait,
     undecodable: ReceiverState.policyOf<Failure<U>>(options.undecodable),
-    telemetry: new Telemetry(entity, found.options.endpoint, identifier, yield* Effect.context<never>())
+    telemetry: new Telemetry(entity, found.options.endpoint, identifier, context),
+    reporter,
+    outage: new LinkOutage(found.outages, reporter, yield* Clock.Clock)
   }
 })
 

@@ -1,0 +1,198 @@
+/**
+ * What a client cannot reach for now, the namespace or one of its entities: reported once for as long as it lasts, and again
+ * where it fails with another error, however many operations try again meanwhile.
+ *
+ * Only what goes on is reported. An operation that fails for good has its error for its caller.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import type { Any, AttachError, ConnectError, SessionCannotBeLockedError } from "../../ServiceBusError.ts"
+import * as errorMap from "../errorMap.ts"
+import { monotonic } from "../monotonicClock.ts"
+import type { EventReporter } from "../telemetry/EventReporter.ts"
+
+/** Errors that say the same are one. */
+const kindOf = (error: Any): string => {
+  const { condition, reason } = error as { readonly condition?: string; readonly reason?: string }
+  return `${error._tag} ${condition} ${reason}`
+}
+
+/** What this program closed itself is not lost. */
+const isClosed = (error: Any): boolean => error._tag === "ServiceBusConnectionError" && error.isClosed === true
+
+/** These have events of their own. */
+const isReportedElsewhere = ({ _tag }: Any): boolean =>
+  _tag === "CredentialError" || _tag === "ServiceBusAuthenticationError" || _tag === "ServiceBusServerBusyError"
+
+export class Outages {
+  private readonly reporter: EventReporter
+  /** Why the connection could not be opened the last time. */
+  private connectFailure: ConnectError | AttachError | undefined
+  private reportedConnectFailure: string | undefined
+  isConnectionLost = false
+  /** The kinds of credential errors that were reported, by what the token was for. */
+  private readonly refused = new Map<string, string>()
+
+  constructor(reporter: EventReporter) {
+    this.reporter = reporter
+  }
+
+  connected(): void {
+    const isAgain = this.isConnectionLost || this.reportedConnectFailure !== undefined
+    this.connectFailure = undefined
+    this.reportedConnectFailure = undefined
+    this.isConnectionLost = false
+    this.reporter.report({
+      _tag: "Connected",
+      message: isAgain ? "Connected to Service Bus again" : "Connected to Service Bus",
+      isAgain
+    })
+  }
+
+  connectionLost(error: ConnectError): void {
+    if (isClosed(error)) return
+    const isIdle = errorMap.isIdleClose(error)
+    this.isConnectionLost = !isIdle
+    this.reporter.report({
+      _tag: "ConnectionLost",
+      message: isIdle
+        ? "The connection was idle and is closed by the service; it is opened again when it is needed"
+        : "The connection to Service Bus is lost; what needs one opens it again",
+      isIdle,
+      cause: Cause.fail(error)
+    })
+  }
+
+  connectFailed(error: AttachError): void {
+    this.connectFailure = error
+  }
+
+  /** An operation of the client failed, and is tried again. */
+  retried(): void {
+    const error = this.connectFailure
+    if (error === undefined || isReportedElsewhere(error) || kindOf(error) === this.reportedConnectFailure) return
+    this.reportedConnectFailure = kindOf(error)
+    this.reporter.report({
+      _tag: "ConnectFailed",
+      message: "Service Bus cannot be reached; connecting is tried again",
+      cause: Cause.fail(error)
+    })
+  }
+
+  /** Whether the connection cannot be opened, so that it is no failure of a link that none is attached. */
+  get isUnreachable(): boolean {
+    return this.connectFailure !== undefined
+  }
+
+  /** No token could be put for an entity, or a fresh one. */
+  tokenRefused(entity: string, error: AttachError, isRefresh: boolean): void {
+    // A provider fails for all entities alike.
+    const about = error._tag === "CredentialError" ? "" : entity
+    const kind = kindOf(error)
+    if (!isReportedElsewhere(error) && !isRefresh || this.refused.get(about) === kind) return
+    if (error._tag === "ServiceBusServerBusyError") return
+    this.refused.set(about, kind)
+    const what = error._tag === "CredentialError" ? "The credential gave no token" : "A token was refused"
+    this.reporter.within({ entity }).report({
+      _tag: "CredentialRefused",
+      message: isRefresh
+        ? `${what}, or could not be put; it is tried again every 10 seconds, and links go on until the last one ends`
+        : `${what}; nothing can be done on this entity until there is one`,
+      isRefresh,
+      cause: Cause.fail(error)
+    })
+  }
+
+  tokenAccepted(entity: string): void {
+    if (this.refused.size === 0) return
+    this.refused.delete("")
+    this.refused.delete(entity)
+  }
+
+  throttled(error: Any, advice: Duration.Duration): void {
+    if (error._tag !== "ServiceBusServerBusyError") return
+    const { entity } = error
+    const reporter = entity === undefined ? this.reporter : this.reporter.within({ entity })
+    reporter.report({
+      _tag: "Throttled",
+      message: `The service is too busy; all operations of this client wait for ${Duration.format(advice)}`,
+      advice,
+      cause: Cause.fail(error)
+    })
+  }
+}
+
+/** A link that is lost within so many milliseconds has not worked. */
+const shortLife = 10_000
+
+/** The link of a receiver, or those of the sessions of an entity, while there is none. */
+export class LinkOutage {
+  private readonly outages: Outages
+  private readonly reporter: EventReporter
+  private readonly clock: Clock.Clock
+  private since: number | undefined
+  private attachedAt: number | undefined
+  /** How many links in a row were lost soon after they were attached. */
+  private shortLived = 0
+  private failures = 0
+  /** The kind of error that was reported last. */
+  private reported: string | undefined
+
+  constructor(outages: Outages, reporter: EventReporter, clock: Clock.Clock) {
+    this.outages = outages
+    this.reporter = reporter
+    this.clock = clock
+  }
+
+  lost(error: Any): void {
+    if (isClosed(error)) return
+    const now = monotonic(this.clock)
+    this.since ??= now
+    this.reporter.report({
+      _tag: "LinkLost",
+      message: "The link of a receiver is lost; its next use attaches it again",
+      cause: Cause.fail(error)
+    })
+    if (this.outages.isConnectionLost) return
+    this.shortLived = this.attachedAt !== undefined && now - this.attachedAt < shortLife ? this.shortLived + 1 : 0
+    if (this.shortLived !== 2) return
+    this.reporter.report({
+      _tag: "ProcessorError",
+      message: "The link of a receiver is lost again and again, soon after it was attached; that is tried further",
+      source: "receive",
+      cause: Cause.fail(error)
+    })
+  }
+
+  /** It could not be attached, which is tried again. */
+  failed(error: AttachError | SessionCannotBeLockedError): void {
+    const { isConnectionLost, isUnreachable } = this.outages
+    if (isUnreachable || isConnectionLost || error._tag === "ServiceBusServerBusyError") return
+    this.since ??= monotonic(this.clock)
+    this.failures++
+    const kind = kindOf(error)
+    if (isReportedElsewhere(error) || this.reported === kind) return
+    this.reported = kind
+    this.reporter.report({
+      _tag: "ConnectFailed",
+      message: "A receiver cannot be attached to its entity; it is tried again",
+      cause: Cause.fail(error)
+    })
+  }
+
+  attached(): void {
+    const { failures, since } = this
+    this.attachedAt = monotonic(this.clock)
+    if (since === undefined) return
+    this.since = undefined
+    this.failures = 0
+    this.reported = undefined
+    this.reporter.report({
+      _tag: "LinkRecovered",
+      message: "A receiver is attached to its entity again",
+      away: Duration.millis(monotonic(this.clock) - since),
+      failures
+    })
+  }
+}

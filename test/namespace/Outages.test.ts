@@ -1,0 +1,298 @@
+/** What is heard of a namespace that is lost, throttles or refuses a token: once for as long as it lasts. */
+import {
+  ServiceBusClient,
+  ServiceBusEvent,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender,
+  Settlement
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { TestClock } from "effect/testing"
+import { Lines, listen, only, texts as linesOf } from "../support/eventRecorder.ts"
+import {
+  both,
+  failsWith,
+  inMemory,
+  type LayerFor,
+  linkOf,
+  type Name,
+  passing,
+  reached,
+  start,
+  testsOf,
+  Texts,
+  texts,
+  until
+} from "../support/harness.ts"
+import { assert, describe, it } from "../support/vitest.ts"
+
+const suite = (name: Name, layerFor: LayerFor) =>
+  describe(name, () => {
+    const { clock, test } = testsOf(name, layerFor)
+
+    test("a connection that is lost and opened again: a warning, and a line when it is well", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        const processor = yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
+        yield* emulator.send(Texts, texts(1))
+        yield* reached(processor, ({ completed }) => completed === 1)
+        yield* emulator.dropConnections
+        yield* emulator.send(Texts, texts(1, 1))
+        yield* passing(reached(processor, ({ completed }) => completed === 2))
+        yield* until(Effect.sync(() => only(events, "LinkRecovered").length === 1))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: The connection to Service Bus is lost; what needs one opens it again",
+          "Info: Connected to Service Bus again"
+        ])
+        assert.deepInclude(lines[0]!.error as object, { _tag: "ServiceBusConnectionError" })
+        assert.hasAllKeys(lines[0]!.annotations, ["namespace", "identifier"])
+        assert.deepStrictEqual(
+          events.filter(({ _tag }) => _tag !== "LinkRecovered").map(({ _tag }) => _tag),
+          ["Connected", "ConnectionLost", "LinkLost", "Connected"]
+        )
+        assert.deepStrictEqual(only(events, "Connected").map(({ isAgain }) => isAgain), [false, true])
+        assert.deepInclude(only(events, "LinkRecovered")[0]!, { entity: "texts", failures: 0 })
+      }))
+
+    test("an outage: one warning that it cannot be reached, however often it is tried", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        const processor = yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
+        yield* emulator.stop
+        yield* passing(Effect.sleep("2 seconds"))
+        yield* passing(until(Effect.sync(() => only(events, "ConnectFailed").length === 1)))
+        yield* passing(Effect.sleep("1 second"))
+        yield* emulator.start
+        yield* emulator.send(Texts, texts(1))
+        yield* passing(reached(processor, ({ completed }) => completed === 1), "1 second")
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: The connection to Service Bus is lost; what needs one opens it again",
+          "Warn: Service Bus cannot be reached; connecting is tried again",
+          "Info: Connected to Service Bus again"
+        ])
+      }))
+
+    test("a namespace that cannot be reached at the start", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* emulator.stop
+        const making = yield* start(ServiceBusReceiver.make(Texts))
+        yield* passing(until(Effect.sync(() => lines.length === 1)))
+        yield* emulator.start
+        yield* passing(until(Effect.sync(() => making.pollUnsafe() !== undefined)), "1 second")
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: Service Bus cannot be reached; connecting is tried again",
+          "Info: Connected to Service Bus again"
+        ])
+      }), { client: { retry: { maxRetries: 100, maxDelay: "1 second" } } })
+
+    test("what fails for good is for its caller alone", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* emulator.stop
+        yield* Effect.exit(ServiceBusSender.make(Texts))
+        yield* emulator.start
+        yield* failsWith("MessagingEntityNotFoundError")(ServiceBusReceiver.make("missing"))
+        assert.deepStrictEqual(lines, [])
+      }), { client: { retry: { maxRetries: 0 } } })
+
+    test("an entity that cannot be attached for now", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        const processor = yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
+        yield* emulator.fail({ operation: "attach", error: { condition: "amqp:resource-limit-exceeded" }, times: 3 })
+        yield* emulator.detachLinks({ condition: "amqp:link:detach-forced" })
+        yield* emulator.send(Texts, texts(1))
+        yield* passing(reached(processor, ({ completed }) => completed === 1))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: A receiver cannot be attached to its entity; it is tried again",
+          "Info: A receiver is attached to its entity again"
+        ])
+        assert.deepInclude(lines[0]!.annotations, { entity: "texts" })
+        assert.deepInclude(lines[0]!.error as object, { _tag: "ServiceBusQuotaExceededError" })
+        yield* until(Effect.sync(() => only(events, "LinkRecovered").length === 1))
+        const [recovered] = only(events, "LinkRecovered")
+        assert.deepInclude(recovered!, { entity: "texts", failures: 3 })
+        assert.isAbove(Duration.toMillis(recovered!.away), 0)
+      }))
+
+    clock("an idle link and an idle connection are nothing to speak of", () =>
+      Effect.gen(function*() {
+        const lines = yield* Lines
+        const events = yield* listen
+        yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* TestClock.adjust("35 minutes")
+        assert.isDefined(linkOf(sender).dead())
+        assert.isAtLeast(only(events, "LinkLost").length, 3)
+        assert.isAtLeast(only(events, "LinkRecovered").length, 3)
+        assert.deepStrictEqual(lines, [])
+      }))
+
+    clock("a link that is lost again and again, soon after it was attached", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
+        for (let i = 0; i < 5; i++) {
+          yield* emulator.detachLinks({ condition: "amqp:internal-error" })
+          yield* passing(Effect.sleep("2 seconds"), "1 second")
+        }
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: The link of a receiver is lost again and again, soon after it was attached; that is tried further"
+        ])
+        assert.deepInclude(lines[0]!.annotations, { source: "receive", entity: "texts" })
+      }))
+
+    clock("throttling: once, with the advice", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        const sender = yield* ServiceBusSender.make(Texts)
+        yield* emulator.fail({
+          operation: "send",
+          error: { condition: "com.microsoft:server-busy", description: "Please wait 7 seconds and try again." },
+          times: 2
+        })
+        yield* Effect.forEach(texts(2), sender.send, { concurrency: 2 }).pipe((send) => passing(send, "1 second"))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: The service is too busy; all operations of this client wait for 7s"
+        ])
+        assert.strictEqual(Duration.toMillis(only(events, "Throttled")[0]!.advice), 7_000)
+        assert.deepInclude(lines[0]!.annotations, { entity: "texts" })
+      }))
+
+    test("the level is an option, whatever it gives", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const processor = yield* ServiceBusProcessor.make(receiver, (_, { messageId }) => Effect.fail(messageId), {
+          onFailure: () => Settlement.complete
+        })
+        yield* emulator.send(Texts, texts(4))
+        yield* passing(reached(processor, ({ completed }) => completed === 4))
+        yield* until(Effect.sync(() => only(events, "ProcessorError").length === 4))
+        assert.deepStrictEqual(lines.map(({ annotations, level }) => [annotations["messageId"], level]), [
+          ["0", "Fatal"],
+          ["2", "Warn"],
+          ["3", "Warn"]
+        ])
+      }), {
+      client: {
+        logLevel: (event) => {
+          if (event._tag !== "ProcessorError") return ServiceBusEvent.defaultLogLevel(event)
+          if (event.messageId === "0") return "Fatal"
+          if (event.messageId === "1") return "None"
+          if (event.messageId === "2") return "nonsense" as "Warn"
+          throw new Error("a bug")
+        }
+      }
+    })
+  })
+
+describe("What is heard of a namespace", () => both(suite))
+
+const client = { identifier: "test" } as const
+
+describe("The events of a client", () => {
+  const { test } = testsOf("in memory", inMemory)
+
+  test("are the latest 1,024 for a listener that is slow, and hold nothing back", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const { events } = yield* ServiceBusClient.ServiceBusClient
+      const latch = yield* Latch.make()
+      const seen: Array<string> = []
+      yield* events.pipe(
+        Stream.filter((event) => event._tag === "ProcessorError"),
+        Stream.runForEach((event) => Effect.andThen(Effect.sync(() => void seen.push(event.messageId!)), latch.await)),
+        Effect.forkScoped({ startImmediately: true })
+      )
+      const processor = yield* ServiceBusProcessor.make(
+        yield* ServiceBusReceiver.make(Texts),
+        () => Effect.fail("no"),
+        { concurrency: 100, onFailure: () => Settlement.complete, logLevel: "None" }
+      )
+      yield* emulator.send(Texts, texts(1))
+      yield* passing(reached(processor, ({ completed }) => completed === 1))
+      yield* until(Effect.sync(() => seen.length === 1))
+      yield* emulator.send(Texts, texts(2000, 1))
+      yield* passing(reached(processor, ({ completed }) => completed === 2001))
+      assert.lengthOf(seen, 1)
+      yield* latch.open
+      yield* until(Effect.sync(() => seen.at(-1) === "2000"))
+      assert.lengthOf(seen, 1 + 1024)
+      assert.strictEqual(seen[1], String(2001 - 1024))
+    }))
+
+  it.effect("end with its scope", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(inMemory({ entities: [Emulator.entity(Texts)] }, client), scope)
+      const { events } = Context.get(context, ServiceBusClient.ServiceBusClient)
+      const before = yield* start(Stream.runCollect(events))
+      yield* Effect.scoped(ServiceBusSender.make(Texts)).pipe(Effect.provideContext(context))
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual((yield* Fiber.join(before)).map(({ _tag }) => _tag), ["Connected"])
+      assert.deepStrictEqual(yield* Stream.runCollect(events), [])
+    }))
+
+  test("are counted, by their kind and source", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const processor = yield* ServiceBusProcessor.make(
+        yield* ServiceBusReceiver.make(Texts),
+        () => Effect.fail("no"),
+        { onFailure: () => Settlement.complete, logLevel: "None" }
+      )
+      yield* emulator.send(Texts, texts(3))
+      yield* passing(reached(processor, ({ completed }) => completed === 3))
+      const counted = (yield* Metric.snapshot).filter(({ attributes, id }) =>
+        id === "servicebus.events" && attributes?.["messaging.destination.name"] === "texts"
+      )
+      assert.lengthOf(counted, 1)
+      assert.deepInclude(counted[0]!.attributes!, {
+        event: "ProcessorError",
+        source: "handler",
+        "messaging.system": "servicebus"
+      })
+      assert.deepInclude(counted[0]!.state, { count: 3 })
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+
+  test("are logged by loggers that throw, and harm nothing", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const processor = yield* ServiceBusProcessor.make(
+        yield* ServiceBusReceiver.make(Texts),
+        () => Effect.fail("no"),
+        { onFailure: () => Settlement.complete }
+      )
+      yield* emulator.send(Texts, texts(3))
+      yield* passing(reached(processor, ({ completed }) => completed === 3))
+    }).pipe(Effect.provide(Logger.layer([Logger.make(() => {
+      throw new Error("a logger's bug")
+    })]))))
+})
