@@ -139,14 +139,12 @@ export interface MapOption<in out A, out M> {
  * @category models
  * @since 0.1.0
  */
-export type Mapping<E extends Entity, T extends Target> = [CopyOf<E>] extends [ServiceBusEntity.MessageTo<T>]
+export type Mapping<E extends Entity, T extends Target> = [
+  E extends ServiceBusEntity.SessionReceivable<infer A, unknown, never> ? SessionMessage<A>
+    : OutgoingMessage<ServiceBusEntity.BodyOf<E>>
+] extends [ServiceBusEntity.MessageTo<T>]
   ? Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>>>
   : MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>>
-
-/** @inline */
-type CopyOf<E extends Entity> = E extends ServiceBusEntity.SessionReceivable<infer A, unknown, never> ?
-  SessionMessage<A>
-  : OutgoingMessage<ServiceBusEntity.BodyOf<E>>
 
 /**
  * What has dead letters: a queue or subscription, as a contract or by its plain name. A value that may be one of several

@@ -189,15 +189,13 @@ export type BodyOf<E extends string | Any> = E extends string ? Uint8Array
  * @category models
  * @since 0.1.0
  */
-export type MessageTo<E extends string | Any> = [SenderOf<E>] extends [never] ? never
-  : SenderOf<E> extends (message: infer M) => void ? M
-  : never
-
-/** @inline */
-type SenderOf<E extends string | Any> = E extends string ? (message: OutgoingMessage<Uint8Array>) => void
-  : E extends SessionQueue<unknown, infer In, unknown, never> | SessionTopic<unknown, infer In>
-    ? (message: SessionMessage<In>) => void
-  : E extends Queue<unknown, infer In> | Topic<unknown, infer In> ? (message: OutgoingMessage<In>) => void
+export type MessageTo<E extends string | Any> = [
+  E extends string ? (message: OutgoingMessage<Uint8Array>) => void
+    : E extends SessionQueue<unknown, infer In, unknown, never> | SessionTopic<unknown, infer In>
+      ? (message: SessionMessage<In>) => void
+    : E extends Queue<unknown, infer In> | Topic<unknown, infer In> ? (message: OutgoingMessage<In>) => void
+    : never
+] extends [infer Take] ? [Take] extends [never] ? never : [Take] extends [(message: infer M) => void] ? M : never
   : never
 
 /** @inline */

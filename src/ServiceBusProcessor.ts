@@ -166,8 +166,13 @@ export type Source = ServiceBusReceiver.ServiceBusReceiver<unknown, unknown> | S
 /** @inline */
 type SourceEntity = string | ServiceBusEntity.Receivable<unknown>
 
-/** The body of a source's messages. @inline */
-type BodyFrom<S extends Source> = S extends SourceEntity ? ServiceBusEntity.BodyOf<S>
+/**
+ * The body of the messages that a processor takes from a source.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type BodyFrom<S extends Source> = S extends SourceEntity ? ServiceBusEntity.BodyOf<S>
   : S extends ServiceBusReceiver.ServiceBusReceiver<infer A, unknown> ? A
   : never
 
