@@ -1,6 +1,7 @@
 /**
- * The consumer loop: takes messages off a receiver, runs a handler for each of up to `concurrency` messages at a time (or
- * batches of them), keeps their locks, and settles each as its handler says.
+ * The consumer loop: takes messages off a receiver, its own or one that it is given, runs a handler for each of up to
+ * `concurrency` messages at a time (or batches of them), keeps their locks, and settles each as its handler says. It comes as
+ * an effect that runs (`process`), as a layer (`layer`), and as a value with operations (`make`).
  *
  * At-least-once. A handler's failure never ends the loop: `onFailure` decides about the message. A lock that is lost
  * interrupts the handler that held it and is counted. Closing the scope drains: no new messages, handlers finish within
