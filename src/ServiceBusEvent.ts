@@ -216,8 +216,8 @@ export interface ProcessorError extends Origin, Subject {
 export type Source = "receive" | "settle" | "renew" | "handler" | "decode"
 
 /**
- * A processor stopped for good, because its entity is gone, say, or the right to receive from it. Its `join` fails with the
- * same.
+ * A processor stopped for good, because its entity is gone, say, or the right to receive from it: its `join` fails with the
+ * same. Or `process` could not start one.
  *
  * @category events
  * @since 0.1.0

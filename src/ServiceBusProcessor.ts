@@ -11,13 +11,16 @@
  * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Namespace from "./internal/namespace/Namespace.ts"
 import { checkedCount, checkedWait, readOptions } from "./internal/options.ts"
 import * as HandlerResult from "./internal/processor/HandlerResult.ts"
 import * as HandlerRetry from "./internal/processor/HandlerRetry.ts"
@@ -308,6 +311,32 @@ const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Option
 /** A receiver needs no client and attaches nothing: the surface says what each source can fail with, and what it needs. */
 const narrow = <P, E, R>(effect: Effect.Effect<P, E, R>) => effect as Effect.Effect<P>
 
+/**
+ * Runs what is started. Where that fails it is reported as the end of a processor is: a fiber that nobody waits for may be
+ * what runs it.
+ */
+const run = <E extends ReceiveError, E2, R>(
+  source: unknown,
+  options: object | undefined,
+  started: Effect.Effect<{ readonly join: Effect.Effect<never, E2> }, E, R>
+): Effect.Effect<never, E | E2, Exclude<R, Scope.Scope>> =>
+  Effect.tapError(started, (error) => {
+    const { path } = ServiceBusEntity.contractOf(source as string | ServiceBusEntity.Any)
+    const state = ReceiverState.find(source)
+    return Effect.contextWith((context: Context.Context<never>) => {
+      const client = Context.getOption(context, ServiceBusClient.ServiceBusClient)
+      const reporter = state?.reporter ??
+        (Option.isSome(client) ? Namespace.of(client.value).reporter.within({ entity: path }) : undefined)
+      return Effect.sync(() =>
+        reporter?.within({ context, logLevel: ProcessorOptions.logLevelOf(path, options) }).report({
+          _tag: "ConsumerStopped",
+          message: "A processor could not be started",
+          cause: Cause.fail(error)
+        })
+      )
+    })
+  }).pipe(Effect.flatMap((processor) => processor.join), Effect.scoped)
+
 const startMessages = <A, E, R>(
   source: Source,
   handler: Handler<A, E, R>,
@@ -457,7 +486,7 @@ export const process: <S extends Source, E, R>(
   ReceiveError,
   (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
 > = <A, E, R>(source: Source, handler: Handler<A, E, R>, options?: Options<A, E> & ReceiverOptions) =>
-  Effect.scoped(Effect.flatMap(startMessages(source, handler, options), (processor) => processor.join))
+  run(source, options, startMessages(source, handler, options))
 
 /**
  * Runs a processor of batches until it is interrupted: `makeBatched` and `join`. Interrupting it drains.
@@ -490,7 +519,7 @@ export const processBatched: <S extends Source, E, R>(
   ReceiveError,
   (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
 > = <A, E, R>(source: Source, handler: BatchHandler<A, E, R>, options: BatchOptions<A, E> & ReceiverOptions) =>
-  Effect.scoped(Effect.flatMap(startBatches(source, handler, options), (processor) => processor.join))
+  run(source, options, startBatches(source, handler, options))
 
 /**
  * A worker as a layer: attaches a receiver to an entity, and handles its messages as long as the layer is there. When the
@@ -829,7 +858,7 @@ export const processSessions = <A, S, E, R, R2 = never>(
   never,
   AttachError | InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
-> => Effect.scoped(Effect.flatMap(makeSessions(entity, handler, options), (processor) => processor.join))
+> => run(entity, options, makeSessions(entity, handler, options))
 
 /**
  * A worker over sessions as a layer: accepts sessions as long as the layer is there. When the layer is closed the processor

@@ -373,7 +373,7 @@ describe("values of every wrong kind", () => {
       yield* emulator.send(Texts, texts(1))
       const common = [
         ...nonsense,
-        ...fieldsOf(["concurrency", "prefetch", "onFailure", "maxLockRenewal", "drainTimeout", "retry"])
+        ...fieldsOf(["concurrency", "prefetch", "onFailure", "maxLockRenewal", "drainTimeout", "retry", "logLevel"])
       ]
       const retries = fieldsOf(["times", "while", "until", "schedule"]).map(([name, retry]) =>
         [`retry: ${name}`, { retry, size: 1 }] as const
@@ -475,7 +475,8 @@ describe("values of every wrong kind", () => {
           "idleTimeout",
           "userAgentSuffix",
           "allowPlainTcp",
-          "frameTrace"
+          "frameTrace",
+          "logLevel"
         ]),
         ...fieldsOf(["agent", "url"]).map(([name, proxy]) =>
           [`proxy ${name}`, {

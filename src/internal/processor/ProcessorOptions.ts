@@ -86,6 +86,15 @@ export const read = <O extends object>(
 ): Effect.Effect<Partial<O>, InvalidOptionError> =>
   Effect.andThen(checkFunctions(entity, { handler }), Effect.fromResult(readOptions(entity, input)))
 
+/** The level of a processor's events, of options that were not checked. */
+export const logLevelOf = (entity: string, options: object | undefined): LogLevelOption | undefined => {
+  const read = Result.flatMap(
+    readOptions<{ readonly logLevel?: LogLevelOption | undefined }>(entity, options),
+    ({ logLevel }) => checkedLogLevel(entity, logLevel)
+  )
+  return Result.isSuccess(read) ? read.success : undefined
+}
+
 /** What becomes of an undecodable body. It fails no processor: there would be nobody to tell. */
 const checkUndecodable = (entity: string, value: unknown): Effect.Effect<void, InvalidOptionError> =>
   value === undefined || value === "deadLetter" || value === "abandon"

@@ -1,0 +1,129 @@
+/** What is heard of sessions that fail, are lost or held by others, and of processors that cannot start or go on. */
+import { ServiceBusProcessor, ServiceBusSession } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import { Lines, listen, only, texts as linesOf } from "../support/eventRecorder.ts"
+import { both, type LayerFor, type Name, passing, testsWith, until } from "../support/harness.ts"
+import { Carts } from "../support/sessionEntities.ts"
+import { assert, describe } from "../support/vitest.ts"
+
+const suite = (name: Name, layerFor: LayerFor) =>
+  describe(name, () => {
+    const { test } = testsWith(name, layerFor, [Emulator.entity(Carts)])
+
+    test("a handler, open and close that fail", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        let opened = 0
+        const processor = yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.fail("no stock"), {
+          idleTimeout: "20 millis",
+          onFailure: () => ({ _tag: "Complete" }),
+          open: () => ++opened === 1 ? Effect.fail("not open") : Effect.void,
+          close: () => Effect.die("not closed")
+        })
+        yield* emulator.send(Carts, [{ body: "pears", sessionId: "ann", messageId: "1" }])
+        yield* passing(until(Effect.map(processor.counts, ({ completed, held }) => completed === 1 && held === 0)))
+        assert.deepStrictEqual(
+          lines.map(({ annotations, error, level, text }) => [
+            level,
+            text,
+            error,
+            annotations["entity"],
+            annotations["sessionId"],
+            annotations["source"]
+          ]),
+          [
+            [
+              "Warn",
+              "A session could not be opened; it is given up, and taken again later",
+              "not open",
+              "carts",
+              "ann",
+              "handler"
+            ],
+            ["Warn", "A handler failed; its message is completed", "no stock", "carts", "ann", "handler"],
+            ["Warn", "A session could not be closed as it was to be", "not closed", "carts", "ann", "handler"]
+          ]
+        )
+      }))
+
+    test("a session that is lost: once, not for each of its messages", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        const started = yield* Latch.make()
+        yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.andThen(started.open, Effect.never), {
+          concurrentSessions: 1,
+          callsPerSession: 3,
+          drainTimeout: 0
+        })
+        yield* emulator.send(Carts, ["1", "2", "3"].map((body) => ({ body, sessionId: "ann" })))
+        yield* started.await
+        yield* emulator.detachLinks({ condition: "com.microsoft:session-lock-lost" }, Carts)
+        yield* passing(until(Effect.sync(() => only(events, "LockLost").length === 1)))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: A session is lost; work on it is interrupted, and what is not settled comes again"
+        ])
+        assert.deepInclude(only(events, "LockLost")[0]!, { sessionId: "ann", entity: "carts" })
+        assert.deepInclude(lines[0]!.error as object, { _tag: "SessionLockLostError" })
+      }))
+
+    test("a session that another receiver has: once, until it can be had", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* ServiceBusSession.accept(Carts, "ann")
+          yield* Effect.forkScoped(
+            ServiceBusProcessor.processSessions(Carts, () => Effect.void, { sessionIds: ["ann"] }),
+            { startImmediately: true }
+          )
+          yield* passing(until(Effect.sync(() => lines.length > 0)))
+          yield* passing(Effect.sleep("3 seconds"))
+        }))
+        assert.deepStrictEqual(linesOf(lines), ["Warn: A session is locked by another receiver; it is tried again"])
+        assert.deepInclude(lines[0]!.annotations, { source: "receive", sessionId: "ann", entity: "carts" })
+        assert.strictEqual((yield* emulator.counters(Carts)).sessionsLost, 0)
+      }))
+
+    test("a processor of many slots that stops for good says it once", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        yield* emulator.fail({ operation: "attach", error: { condition: "amqp:unauthorized-access" }, times: 1000 })
+        yield* Effect.forkScoped(
+          ServiceBusProcessor.processSessions(Carts, () => Effect.void, { concurrentSessions: 5 }),
+          { startImmediately: true }
+        )
+        yield* passing(until(Effect.sync(() => only(events, "ConsumerStopped").length > 0)))
+        yield* passing(Effect.sleep("1 second"))
+        assert.deepStrictEqual(linesOf(lines), ["Error: A processor has stopped: it takes no more messages"])
+        assert.deepInclude(lines[0]!.annotations, { entity: "carts" })
+      }))
+
+    test("a processor that is forked and cannot be started", () =>
+      Effect.gen(function*() {
+        const lines = yield* Lines
+        const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkScoped(effect, { startImmediately: true })
+        yield* fork(ServiceBusProcessor.process("missing", () => Effect.void))
+        yield* fork(ServiceBusProcessor.processBatched("missing", () => Effect.void, { size: 0 }))
+        yield* fork(ServiceBusProcessor.process("missing", () => Effect.void, { logLevel: "None" }))
+        yield* passing(until(Effect.sync(() => lines.length === 2)))
+        yield* passing(Effect.sleep("1 second"))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Error: A processor could not be started",
+          "Error: A processor could not be started"
+        ])
+        assert.sameMembers(lines.map(({ error }) => (error as { readonly _tag: string })._tag), [
+          "MessagingEntityNotFoundError",
+          "InvalidOptionError"
+        ])
+        for (const { annotations } of lines) assert.strictEqual(annotations["entity"], "missing")
+      }))
+  })
+
+describe("What is heard of session processors", () => both(suite))
