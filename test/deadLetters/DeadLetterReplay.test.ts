@@ -16,6 +16,7 @@ import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { inspect } from "node:util"
 import { Alpha, Beta, bury, buryAll, DeadTexts, News, numbered, originals } from "../support/deadLetterEntities.ts"
@@ -366,6 +367,16 @@ const suite = (name: Name, layerFor: LayerFor) =>
           (yield* emulator.messages(OrderTexts)).map((message) => [message.body, message.contentType]),
           [[body, "application/json; charset=utf-8"], [body, "text/plain; charset=utf-8"]]
         )
+        // A contract of its own, with the same Schema, and one with another.
+        const Total = Schema.Struct({ total: Schema.Finite })
+        const Totals = ServiceBusEntity.queue("orders", { body: Total })
+        yield* buryAll(OrderTexts, 2)
+        yield* ServiceBusDeadLetters.replay(Totals, { to: ServiceBusEntity.queue("texts", { body: Total }), max: 1 })
+        const Other = ServiceBusEntity.queue("texts", {
+          body: ServiceBusBody.json(Schema.Struct({ total: Schema.Int }))
+        })
+        yield* ServiceBusDeadLetters.replay(Totals, { to: Other })
+        assert.deepStrictEqual((yield* emulator.messages(Texts)).map((copy) => copy.body), [body, "{\"total\":1}"])
       }))
 
     test("letters of a subscription go back over its topic byte for byte, by contracts and by names", () =>

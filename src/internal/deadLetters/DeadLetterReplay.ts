@@ -99,6 +99,13 @@ interface Letter {
   readonly kept: LockRenewal.KeptLock
 }
 
+/** Each contract of a Schema has a codec of its own. */
+const isSameCodec = (one: object, other: object): boolean => {
+  if (one === other) return true
+  const [first, second] = [ServiceBusBody.originOf(one), ServiceBusBody.originOf(other)]
+  return first?._tag === "Schema" && second?._tag === "Schema" && first.ast === second.ast
+}
+
 /** Whether nothing can be sent to it: a plain name may be the address of a subscription. */
 const isSubscription = ({ _tag, path }: ServiceBusEntity.Any): boolean =>
   _tag === "Subscription" || _tag === "SessionSubscription" || /\/subscriptions\/[^/]*$/i.test(path)
@@ -151,7 +158,7 @@ export const replay = Effect.fnUntraced(function*<A, R>(
     return yield* outOfRange(letters.path, "rate", "a number of more than 0")
   }
   // Bodies of the same codec are not encoded again: that would drop what its schema does not know.
-  const isVerbatim = map === undefined && to.body === letters.body
+  const isVerbatim = map === undefined && isSameCodec(to.body, letters.body)
   const target = isVerbatim ? { ...to, body: ServiceBusBody.sections } : to
   const sender = yield* SenderState.make(target, yield* namespaceFor(to))
   const namespace = yield* namespaceFor(letters)
