@@ -31,6 +31,8 @@ export type Entry =
     readonly session: string | undefined
     readonly mode: "locked" | "destructive" | "deferred"
     readonly isIntact: boolean
+    /** The token of its lock, where it has one. */
+    readonly token?: string | undefined
   }
   | {
     readonly kind: "handled"
@@ -45,6 +47,7 @@ export type Entry =
     readonly entity: string
     readonly sequence: string
     readonly outcome: Outcome
+    readonly token?: string | undefined
   }
   | { readonly kind: "settled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
   | { readonly kind: "began"; readonly op: number; readonly what: string }
@@ -72,7 +75,43 @@ export type Entry =
     readonly id: string
     readonly sequence: string
     readonly outcome: Outcome | "release"
+    readonly token?: string | undefined
   }
+  /** What came of settling a message that was settled. */
+  | { readonly kind: "resettled"; readonly sequence: string; readonly result: Result; readonly tag: string | undefined }
+  /** The broker was asked to renew locks; until when they last, where it did. */
+  | {
+    readonly kind: "renewal"
+    readonly entity: string
+    readonly tokens: ReadonlyArray<string>
+    readonly until: number | undefined
+  }
+  /** What a processor said it had done, once it was over. */
+  | {
+    readonly kind: "books"
+    readonly consumer: string
+    readonly entity: string
+    readonly counts: Readonly<Record<string, number>>
+  }
+  /** How much credit a consumer had with the broker at a moment when it may have so much at most. */
+  | { readonly kind: "credit"; readonly consumer: string; readonly credit: number; readonly most: number }
+  /** How many listeners its connection had when a consumer began. */
+  | { readonly kind: "listeners"; readonly consumer: string; readonly count: number }
+  /** The state of a session was read (`read`), or set with this result. */
+  | {
+    readonly kind: "state"
+    readonly session: string
+    readonly value: number | undefined
+    readonly result: Result | "read"
+  }
+  /** The client dialled. */
+  | { readonly kind: "dialled" }
+  /** The broker was asked to attach a link. */
+  | { readonly kind: "attached"; readonly address: string }
+  /** A fiber is interrupted: from here on the operation may take no longer than it needs to be over. */
+  | { readonly kind: "interrupting"; readonly op: number }
+  /** Something was printed, or a rejection was handled by nobody. */
+  | { readonly kind: "noise"; readonly what: string }
   | {
     readonly kind: "buried"
     readonly entity: string

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
 import type { History, Outcome } from "./History.ts"
 
@@ -26,16 +27,27 @@ const outcomes: Readonly<Record<string, Outcome>> = {
 export const record = (history: History) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const prototype = MessageQueue.prototype as unknown as Record<string, Method>
-      const before = new Map<string, Method>()
-      const wrap = (name: string, wrapped: (original: Method, queue: any, args: ReadonlyArray<any>) => unknown) => {
-        const original = prototype[name]
-        if (original === undefined) throw new Error(`MessageQueue has no ${name}: the journal must follow it`)
-        before.set(name, original)
-        prototype[name] = function(this: unknown, ...args: Array<never>) {
-          return wrapped(original, this, args)
+      const restores: Array<() => void> = []
+      const wrapOf = (of: { readonly prototype: object; readonly name: string }) => {
+        const prototype = of.prototype as unknown as Record<string, Method>
+        return (name: string, wrapped: (original: Method, self: any, args: ReadonlyArray<any>) => unknown) => {
+          const original = prototype[name]
+          if (original === undefined) throw new Error(`${of.name} has no ${name}: the journal must follow it`)
+          restores.push(() => {
+            prototype[name] = original
+          })
+          prototype[name] = function(this: unknown, ...args: Array<never>) {
+            return wrapped(original, this, args)
+          }
         }
       }
+      const wrap = wrapOf(MessageQueue)
+      wrapOf(AmqpConnection)("attach", (original, connection, args) => {
+        const { source, target } = args[0].remote.attach
+        const address = args[0].is_receiver() ? target?.address : source?.address
+        history.add({ kind: "attached", address: String(address) })
+        return original.apply(connection, args as never)
+      })
       const named = (queue: { readonly path: string }, { incoming, sequence }: Held) => ({
         entity: queue.path,
         id: String(incoming.messageId),
@@ -69,7 +81,12 @@ export const record = (history: History) =>
         const message = queue.findLocked(args[0], queue.now()) as Held | undefined
         const result = original.apply(queue, args as never) as Result.Result<void, unknown>
         if (Result.isSuccess(result) && message !== undefined) {
-          history.add({ kind: "applied", ...named(queue, message), outcome: outcomes[args[1]._tag] ?? "complete" })
+          history.add({
+            kind: "applied",
+            ...named(queue, message),
+            outcome: outcomes[args[1]._tag] ?? "complete",
+            token: String(args[0])
+          })
         }
         return result
       })
@@ -77,8 +94,18 @@ export const record = (history: History) =>
         const message = queue.findLocked(args[0], queue.now()) as Held | undefined
         const result = original.apply(queue, args as never) as Result.Result<void, unknown>
         if (Result.isSuccess(result) && message !== undefined) {
-          history.add({ kind: "applied", ...named(queue, message), outcome: "release" })
+          history.add({ kind: "applied", ...named(queue, message), outcome: "release", token: String(args[0]) })
         }
+        return result
+      })
+      wrap("renew", (original, queue, args) => {
+        const result = original.apply(queue, args as never) as Result.Result<ReadonlyArray<number>, unknown>
+        history.add({
+          kind: "renewal",
+          entity: queue.path,
+          tokens: args[0],
+          until: Result.isSuccess(result) ? result.success[0] : undefined
+        })
         return result
       })
       wrap("deadLetter", (original, queue, args) => {
@@ -90,7 +117,7 @@ export const record = (history: History) =>
         return original.apply(queue, args as never)
       })
       return () => {
-        for (const [name, original] of before) prototype[name] = original
+        for (const restore of restores) restore()
       }
     }),
     (restore) => Effect.sync(restore)

@@ -93,6 +93,8 @@ export class Wire {
   private arrive(bytes: Buffer): void {
     if (this.isOver) return
     this.network.frame(this.number, "down", bytes.length)
+    // What came of it may be a reset: a socket that is closed brings nothing more.
+    if (this.isOver) return
     for (const listener of this.data.slice()) listener(bytes)
   }
 
@@ -277,6 +279,7 @@ export class Network {
         Effect.suspend(() => {
           const { isRefusing, jitter, latency } = this.weather
           const wait = latency + (jitter === 0 ? 0 : this.rng.between(0, jitter))
+          this.history.add({ kind: "dialled" })
           const dialled = Effect.suspend(() =>
             isRefusing
               ? Effect.fail(

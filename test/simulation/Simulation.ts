@@ -78,6 +78,29 @@ const counted = (clock: Clock.Clock, sleeps: { count: number }): Clock.Clock => 
   return wrapped
 }
 
+/** Has what is printed, and what nobody handles, written down for the time of a run. */
+const listen = (history: History) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const names = ["log", "info", "warn", "error", "debug"] as const
+      const before = names.map((name) => console[name])
+      const note = (kind: string) => (value: unknown): void => {
+        history.add({ kind: "noise", what: `${kind}: ${String(value)}` })
+      }
+      for (const name of names) console[name] = note(`console.${name}`)
+      const events = ["unhandledRejection", "uncaughtException", "warning"] as const
+      const listeners = events.map((event) => note(event))
+      events.forEach((event, i) => process.on(event, listeners[i]!))
+      return () => {
+        names.forEach((name, i) => {
+          console[name] = before[i]!
+        })
+        events.forEach((event, i) => process.off(event, listeners[i]!))
+      }
+    }),
+    (restore) => Effect.sync(restore)
+  )
+
 const simulate = (plan: Plan, workload: Workload) =>
   Effect.gen(function*() {
     const sleeps = { count: 0 }
@@ -93,6 +116,7 @@ const simulate = (plan: Plan, workload: Workload) =>
 
     const inside = Effect.gen(function*() {
       yield* Journal.record(history)
+      yield* listen(history)
       const services = yield* Layer.build(Emulator.layer({
         entities: workload.entities,
         client: { identifier: "simulated" }

@@ -87,10 +87,11 @@ export const resultOf = (
 /** Runs an effect, which an interruption may end at any of its steps where the mood is so. Its exit is always given. */
 export const attempt = <A, E, R>(
   world: World,
-  effect: Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  op?: number
 ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
   Effect.suspend(() => {
-    const { mood, rng } = world
+    const { history, mood, rng } = world
     if (!rng.chance(mood.interruptions)) return Effect.exit(effect)
     const steps = rng.between(0, 60)
     const millis = rng.chance(0.5) ? 0 : rng.between(1, 20_000)
@@ -98,6 +99,7 @@ export const attempt = <A, E, R>(
       const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
       for (let i = 0; i < steps && fiber.pollUnsafe() === undefined; i++) yield* Effect.yieldNow
       if (millis > 0 && fiber.pollUnsafe() === undefined) yield* Effect.sleep(millis)
+      if (op !== undefined) history.add({ kind: "interrupting", op })
       yield* Fiber.interrupt(fiber)
       return yield* Fiber.await(fiber)
     })
@@ -108,13 +110,26 @@ export const operate = <A, E, R>(
   world: World,
   what: string,
   effect: Effect.Effect<A, E, R>
+): Effect.Effect<Exit.Exit<A, E>, never, R> => traced(world, what, (op) => attempt(world, effect, op))
+
+/** The same of what is never interrupted. */
+export const observe = <A, E, R>(
+  world: World,
+  what: string,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<Exit.Exit<A, E>, never, R> => traced(world, what, () => Effect.exit(effect))
+
+const traced = <A, E, R>(
+  { history }: World,
+  what: string,
+  run: (op: number) => Effect.Effect<Exit.Exit<A, E>, never, R>
 ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
   Effect.suspend(() => {
-    const op = world.history.op()
-    world.history.add({ kind: "began", op, what })
+    const op = history.op()
+    history.add({ kind: "began", op, what })
     return Effect.onExit(
-      attempt(world, effect),
-      (exit) => Effect.sync(() => world.history.add({ kind: "ended", op, ...resultOf(flat(exit)) }))
+      run(op),
+      (exit) => Effect.sync(() => history.add({ kind: "ended", op, ...resultOf(flat(exit)) }))
     )
   })
 

@@ -45,10 +45,23 @@ const applied: Entry = { kind: "applied", ...message, outcome: "complete" }
 const good: ReadonlyArray<Entry> = [send, enqueued, sent, delivered, received, handled, applied]
 
 const failed: Entry = { kind: "sent", op: 1, result: "failed", tag: "ServiceBusQuotaExceededError" }
+const fault: Entry = { kind: "fault", name: "refused send", what: "{}" }
 const cancel: Entry = { kind: "cancel", op: 2, entity: "q", id: "m-1" }
 const cancelled: Entry = { kind: "cancelled", op: 2, result: "ok", tag: undefined }
 const settle: Entry = { kind: "settle", op: 3, entity: "q", sequence: "1", outcome: "defer" }
 const settled: Entry = { kind: "settled", op: 3, result: "ok", tag: undefined }
+const counts = {
+  received: 0,
+  completed: 0,
+  abandoned: 0,
+  deferred: 0,
+  deadLettered: 0,
+  retried: 0,
+  undecodable: 0,
+  lockLost: 0,
+  unsettled: 0,
+  released: 0
+}
 
 describe("the oracles", () => {
   it("find nothing wrong with a good run", () => {
@@ -58,7 +71,7 @@ describe("the oracles", () => {
 
   const bad: Readonly<Record<string, Run>> = {
     lost: run([send, sent]),
-    definite: run([send, enqueued, failed]),
+    definite: run([send, enqueued, failed, fault]),
     cancelled: run([{ ...send, due: 5 }, { kind: "scheduled", ...message }, sent, cancel, cancelled, {
       ...enqueued,
       at: 9
@@ -112,6 +125,65 @@ describe("the oracles", () => {
       handled,
       { ...handled, consumer: "b" }
     ]),
+    dropped: run([send, enqueued, sent, { ...delivered, isLocked: false }, { ...received, mode: "destructive" }, {
+      ...delivered,
+      sequence: "2",
+      isLocked: false
+    }]),
+    expired: run([
+      send,
+      enqueued,
+      sent,
+      { ...delivered, until: 5 },
+      { ...received, token: "t", at: 6 },
+      handled,
+      applied
+    ]),
+    denied: run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      received,
+      { ...settle, outcome: "complete", token: "t" },
+      { ...applied, token: "t" },
+      { ...settled, result: "failed", tag: "ServiceBusServerBusyError" },
+      fault
+    ]),
+    vanished: run([send, enqueued, sent, delivered, received, { ...handled, outcome: "retryAfter" }, applied]),
+    resettled: run([{ kind: "resettled", sequence: "1", result: "ok", tag: undefined }]),
+    renewed: run([...good.slice(0, -1), { ...applied, token: "t" }, {
+      kind: "renewal",
+      entity: "q",
+      tokens: ["t"],
+      until: undefined,
+      at: 6_000
+    }]),
+    credit: run([{ kind: "credit", consumer: "a", credit: 3, most: 2 }]),
+    backoff: run(Array.from({ length: 600 }, (_, at) => ({ kind: "attached", address: "q", at }))),
+    books: run([{ kind: "books", consumer: "a", entity: "q", counts: { ...counts, received: 1 } }]),
+    "books, of more than was done": run([{
+      kind: "books",
+      consumer: "a",
+      entity: "q",
+      counts: { ...counts, received: 1, completed: 1 }
+    }]),
+    "books, of less than was done": run([...good, { kind: "books", consumer: "a", entity: "q", counts }]),
+    state: run([
+      { kind: "state", session: "s", value: 1, result: "ok" },
+      { kind: "state", session: "s", value: 2, result: "unknown" },
+      { kind: "state", session: "s", value: 1, result: "read" },
+      { kind: "state", session: "s", value: 3, result: "ok" },
+      { kind: "state", session: "s", value: 2, result: "read" }
+    ]),
+    noise: run([{ kind: "noise", what: "console.log: here" }]),
+    listeners: run([{ kind: "listeners", consumer: "a", count: 700 }]),
+    unprovoked: run([send, { ...sent, result: "unknown", tag: "OperationTimeoutError" }]),
+    lingering: run([
+      { kind: "began", op: 9, what: "a" },
+      { kind: "interrupting", op: 9 },
+      { kind: "ended", op: 9, result: "interrupted", tag: undefined, at: 40_000 }
+    ]),
     unended: run([send, enqueued]),
     stuck: run([send, enqueued, sent], { hasConverged: false, left: [{ entity: "q", ids: ["m-1"] }] }),
     leftover: run([], { leftovers: { connections: 0, wires: 0, sleeps: 1 } })
@@ -119,7 +191,7 @@ describe("the oracles", () => {
 
   for (const [rule, history] of Object.entries(bad)) {
     it(`see a run that is wrong: ${rule}`, () => {
-      assert.deepStrictEqual(rulesOf(history), [rule])
+      assert.deepStrictEqual(rulesOf(history), [rule.replace(/,.*/, "")])
     })
   }
 })

@@ -23,4 +23,24 @@ export interface Run {
   readonly concurrency: Readonly<Record<string, number>>
 }
 
+/** Faults that delay or lose what is on the network. */
+export const network = ["reset", "half-open", "silence", "latency", "refused connections"]
+
+/** Faults that end connections, links and claims. */
+export const peer = [
+  "detach",
+  "detach of claims",
+  "detach of management",
+  "end",
+  "close",
+  "drop",
+  "restart",
+  "flapping",
+  "claims expire"
+]
+
+/** Whether one of these faults came. */
+export const isStruck = (history: History, faults: ReadonlyArray<string>): boolean =>
+  history.of("fault").some(({ name }) => faults.includes(name))
+
 export type Oracle = (run: Run) => ReadonlyArray<Violation>

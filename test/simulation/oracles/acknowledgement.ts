@@ -1,4 +1,6 @@
 /** What became of messages: nothing is completed that no handler was done with, and what was confirmed was carried out. */
+import type { History } from "../History.ts"
+import { originOf } from "../World.ts"
 import type { Oracle, Violation } from "./Oracle.ts"
 
 export const acknowledgement: Oracle = ({ history }) => {
@@ -40,5 +42,68 @@ export const acknowledgement: Oracle = ({ history }) => {
       violations.push({ rule: "unconfirmed", what: `${key}: confirmed, and the broker did not do it` })
     }
   }
+  violations.push(...denied(history), ...vanished(history))
+  for (const { result, sequence, tag } of history.of("resettled")) {
+    if (result !== "failed" || tag !== "MessageAlreadySettled") {
+      violations.push({ rule: "resettled", what: `${sequence}: it was settled, and again: ${result} ${tag}` })
+    }
+  }
   return violations
 }
+
+/** A settlement that failed for certain was not carried out. */
+const denied = (history: History): ReadonlyArray<Violation> => {
+  const violations: Array<Violation> = []
+  const open = new Map<string, { readonly op: number; isApplied: boolean }>()
+  const asked = new Map<number, string>()
+  for (const entry of history.entries) {
+    if (entry.kind === "settle" && entry.token !== undefined) {
+      const key = `${entry.token} ${entry.outcome}`
+      asked.set(entry.op, key)
+      open.set(key, { op: entry.op, isApplied: false })
+    }
+    if (entry.kind === "applied") {
+      const settlement = open.get(`${entry.token} ${entry.outcome}`)
+      if (settlement !== undefined) settlement.isApplied = true
+    }
+    if (entry.kind === "settled") {
+      const key = asked.get(entry.op)
+      const settlement = key === undefined ? undefined : open.get(key)
+      if (entry.result === "failed" && settlement?.op === entry.op && settlement.isApplied) {
+        violations.push({ rule: "denied", what: `${key}: it failed with ${entry.tag}, and the broker did it` })
+      }
+    }
+  }
+  return violations
+}
+
+/** A message that is tried again later is there as a copy before it is completed. */
+const vanished = (history: History): ReadonlyArray<Violation> => {
+  const tokens = new Map(history.of("received").map((entry) => [`${entry.entity} ${entry.sequence}`, entry.id]))
+  const later = new Set(
+    [...history.of("handled"), ...history.of("settle")].flatMap(({ entity, outcome, sequence }) =>
+      outcome === "retryAfter" ? [`${entity} ${sequence}`] : []
+    )
+  )
+  const copies = new Map<string, number>()
+  const violations: Array<Violation> = []
+  for (const entry of history.entries) {
+    if (entry.kind === "scheduled" || entry.kind === "enqueued") {
+      copies.set(originOf(entry.id), Math.max(copies.get(originOf(entry.id)) ?? 0, Number(entry.sequence)))
+    }
+    if (entry.kind !== "applied" || entry.outcome !== "complete") continue
+    const key = `${entry.entity} ${entry.sequence}`
+    // One that a handler had before may be completed by the next.
+    if (!later.has(key) || isCompletedBy(history, key)) continue
+    const id = tokens.get(key)
+    if (id !== undefined && !((copies.get(originOf(id)) ?? 0) > Number(entry.sequence))) {
+      violations.push({ rule: "vanished", what: `${key} (${id}): completed to be tried again, and there is no copy` })
+    }
+  }
+  return violations
+}
+
+const isCompletedBy = (history: History, key: string): boolean =>
+  [...history.of("handled"), ...history.of("settle")].some(({ entity, outcome, sequence }) =>
+    outcome === "complete" && `${entity} ${sequence}` === key
+  )

@@ -1,19 +1,25 @@
 /** What was given to handlers: what the broker gave, as it was sent, and no more at a time than was asked for. */
-import type { Oracle, Violation } from "./Oracle.ts"
+import { isStruck, network, type Oracle, peer, type Violation } from "./Oracle.ts"
 
 export const delivery: Oracle = ({ concurrency, history }) => {
   const violations: Array<Violation> = []
   const delivered = new Set<string>()
   const completed = new Set<string>()
   const running = new Map<string, number>()
+  // Where nothing is held up the client knows when a lock ends.
+  const locks = isStruck(history, [...network, ...peer]) ? undefined : new Map<string, number>()
   for (const entry of history.entries) {
     switch (entry.kind) {
       case "delivered": {
         const key = `${entry.entity} ${entry.sequence}`
         if (completed.has(key)) violations.push({ rule: "completed", what: `${key}: completed, and delivered again` })
         delivered.add(`${key} ${entry.id}`)
+        locks?.set(entry.token, entry.until)
         break
       }
+      case "renewal":
+        if (entry.until !== undefined) { for (const token of entry.tokens) locks?.set(token, entry.until) }
+        break
       case "applied":
         if (entry.outcome === "complete") completed.add(`${entry.entity} ${entry.sequence}`)
         break
@@ -21,6 +27,10 @@ export const delivery: Oracle = ({ concurrency, history }) => {
         const key = `${entry.entity} ${entry.sequence} ${entry.id}`
         if (!delivered.has(key)) violations.push({ rule: "ghost", what: `${key}: no delivery of the broker` })
         if (!entry.isIntact) violations.push({ rule: "changed", what: `${key}: its body is another` })
+        const until = entry.token === undefined || entry.mode !== "locked" ? undefined : locks?.get(entry.token)
+        if (until !== undefined && until < entry.at) {
+          violations.push({ rule: "expired", what: `${key}: handed out at ${entry.at}, its lock ended at ${until}` })
+        }
         const count = (running.get(entry.consumer) ?? 0) + 1
         running.set(entry.consumer, count)
         const most = concurrency[entry.consumer]

@@ -1,5 +1,17 @@
 /** In receive-and-delete mode: no message twice, and none lost but where a connection was. */
-import type { Oracle, Violation } from "./Oracle.ts"
+import { isStruck, type Oracle, type Violation } from "./Oracle.ts"
+
+/** Faults that cut connections. Links alone end after what they brought. */
+const cutting = [
+  "reset",
+  "half-open",
+  "silence",
+  "refused connections",
+  "close",
+  "drop",
+  "end",
+  "restart"
+]
 
 export const destructive: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
@@ -9,6 +21,17 @@ export const destructive: Oracle = ({ history }) => {
     const key = `${entity} ${sequence}`
     if (seen.has(key)) violations.push({ rule: "twice", what: `${key}: received and deleted, twice` })
     seen.add(key)
+  }
+  // A topic hands its messages on.
+  const taken = new Set(history.of("received").flatMap(({ entity, mode }) => mode === "destructive" ? [entity] : []))
+  // What is on a wire that is cut is lost, and what a consumer had that ended by an error.
+  const consumers = new Map(history.of("began").map(({ op, what }) => [op, what]))
+  const drained = history.of("phase").find(({ name }) => name === "drained")?.at ?? 0
+  const isCut = isStruck(history, cutting) ||
+    history.of("ended").some(({ at, op }) => at < drained && /^(receiver|stream)/.test(consumers.get(op) ?? ""))
+  for (const { entity, id, isLocked, sequence } of isCut ? [] : history.of("delivered")) {
+    if (isLocked || !taken.has(entity) || seen.has(`${entity} ${sequence}`)) continue
+    violations.push({ rule: "dropped", what: `${entity} ${sequence} (${id}): sent to a receiver, and given to nobody` })
   }
   return violations
 }

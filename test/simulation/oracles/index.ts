@@ -1,12 +1,19 @@
 /** Every oracle. */
 import { acknowledgement } from "./acknowledgement.ts"
+import { backoff } from "./backoff.ts"
+import { books } from "./books.ts"
+import { credit } from "./credit.ts"
 import { delivery } from "./delivery.ts"
 import { destructive } from "./destructive.ts"
 import { leftovers } from "./leftovers.ts"
 import { liveness } from "./liveness.ts"
+import { noise } from "./noise.ts"
 import type { Oracle } from "./Oracle.ts"
 import { order } from "./order.ts"
+import { renewal } from "./renewal.ts"
 import { sending } from "./sending.ts"
+import { state } from "./state.ts"
+import { unprovoked } from "./unprovoked.ts"
 
 export const oracles: ReadonlyArray<Oracle> = [
   sending,
@@ -15,5 +22,12 @@ export const oracles: ReadonlyArray<Oracle> = [
   acknowledgement,
   order,
   liveness,
-  leftovers
+  leftovers,
+  renewal,
+  credit,
+  backoff,
+  books,
+  state,
+  noise,
+  unprovoked
 ]

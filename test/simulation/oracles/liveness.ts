@@ -1,6 +1,9 @@
 /** Everything that begins ends, and once all is well again what was sent is taken within the stated time. */
 import type { Oracle, Violation } from "./Oracle.ts"
 
+/** How long an operation may take to end once it is interrupted, in milliseconds: a drain, and what is closed then. */
+const patience = 30_000
+
 export const liveness: Oracle = ({ hasConverged, history, left }) => {
   const violations: Array<Violation> = []
   const ends = {
@@ -14,6 +17,15 @@ export const liveness: Oracle = ({ hasConverged, history, left }) => {
     if (ends[entry.kind].has(entry.op)) continue
     const what = entry.kind === "began" ? entry.what : entry.kind
     violations.push({ rule: "unended", what: `operation ${entry.op} (${what}) of ${entry.at} ms never ended` })
+  }
+  const ended = new Map(
+    history.entries.flatMap((entry) => "op" in entry && "result" in entry ? [[entry.op, entry.at] as const] : [])
+  )
+  for (const { at, op } of history.of("interrupting")) {
+    const end = ended.get(op)
+    if (end !== undefined && end - at > patience) {
+      violations.push({ rule: "lingering", what: `operation ${op}: interrupted at ${at}, it ended at ${end}` })
+    }
   }
   if (!hasConverged) {
     const rest = left.flatMap(({ entity, ids }) => ids.length === 0 ? [] : [`${entity}: ${ids.join(", ")}`])

@@ -10,6 +10,7 @@ import * as Settlement from "../../../src/Settlement.ts"
 import type { Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
+import { keepBooks } from "./observing.ts"
 import { send } from "./sending.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
@@ -33,15 +34,20 @@ export const batches: Workload = {
         world,
         "batches",
         Effect.flatMap(ServiceBusReceiver.make(One), (receiver) =>
-          ServiceBusProcessor.processBatched(
-            receiver,
-            (messages) =>
-              Effect.forEach(messages, (message) =>
-                Effect.map(
-                  handle(world, "batches", One.path, message.body, message),
-                  (settlement) => settlement ?? Settlement.complete
-                )),
-            { size: rng.between(1, 10), within: rng.between(0, 2_000), drainTimeout: "10 seconds" }
+          keepBooks(
+            world,
+            "batches",
+            One.path,
+            ServiceBusProcessor.makeBatched(
+              receiver,
+              (messages) =>
+                Effect.forEach(messages, (message) =>
+                  Effect.map(
+                    handle(world, "batches", One.path, message.body, message),
+                    (settlement) => settlement ?? Settlement.complete
+                  )),
+              { size: rng.between(1, 10), within: rng.between(0, 2_000), drainTimeout: "10 seconds" }
+            )
           ))
       )
       const streamed = consume(

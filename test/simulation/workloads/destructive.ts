@@ -1,12 +1,15 @@
 /** Messages that are settled as they are sent: by a receiver in receive-and-delete mode, called and streamed. */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
-import type { Workload } from "../World.ts"
+import { attempt, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
+import { noteCredit } from "./observing.ts"
 import { send } from "./sending.ts"
 import { note } from "./settling.ts"
 
@@ -24,12 +27,25 @@ export const destructive: Workload = {
         world,
         "receiver a",
         Effect.gen(function*() {
-          const receiver = yield* ServiceBusReceiver.makeDestructive(Work, { prefetch: rng.pick([0, 5]) })
+          const prefetch = rng.pick([0, 5])
+          const receiver = yield* ServiceBusReceiver.makeDestructive(Work, { prefetch })
           for (;;) {
-            const messages = yield* receiver.receive({ max: rng.between(1, 8), maxWait: rng.between(0, 5_000) })
-            for (const message of messages) note(world, "a", Work.path, message, "destructive")
+            // A call that is interrupted loses nothing: the next one has it.
+            const exit = yield* attempt(
+              world,
+              Effect.tap(
+                receiver.receive({ max: rng.between(1, 8), maxWait: rng.between(0, 5_000) }),
+                (messages) =>
+                  Effect.sync(() => {
+                    for (const message of messages) note(world, "a", Work.path, message, "destructive")
+                  })
+              )
+            )
+            if (Exit.isSuccess(exit)) noteCredit(world, "a", receiver, prefetch)
+            else if (!Cause.hasInterruptsOnly(exit.cause)) return yield* exit
           }
-        })
+        }),
+        { isKept: true }
       )
       const streamed = consume(
         world,
@@ -41,7 +57,8 @@ export const destructive: Workload = {
                 note(world, "b", Work.path, message, "destructive")
               ),
               Effect.sleep(rng.between(0, 500))
-            )))
+            ))),
+        { isKept: true }
       )
       yield* Effect.all([called, streamed], { concurrency: "unbounded", discard: true })
     })

@@ -23,7 +23,8 @@ export const handle = (
       delivery: message.deliveryCount,
       session: message.sessionId,
       mode: "locked",
-      isIntact: body === bodyOf(message.messageId)
+      isIntact: body === bodyOf(message.messageId),
+      token: message.lockToken
     })
     let isOver = false
     const gives = <A>(outcome: string, value: A) =>
@@ -34,7 +35,7 @@ export const handle = (
       })
     const work: Effect.Effect<Settlement.Settlement | void, Error> = Effect.suspend(() => {
       if (!rng.chance(mood.handlers)) return gives("complete", undefined)
-      switch (rng.between(0, 9)) {
+      switch (rng.between(0, 10)) {
         case 0:
           return gives("abandon", Settlement.abandon())
         case 1:
@@ -54,6 +55,9 @@ export const handle = (
           return Effect.andThen(Effect.yieldNow, gives("complete", Settlement.complete))
         case 8:
           return Effect.andThen(gives("gives nonsense", undefined), Effect.succeed(5 as never))
+        case 9:
+          // Longer than its lock is kept: it is interrupted.
+          return Effect.andThen(Effect.sleep(400_000), gives("complete", undefined))
         default:
           return Effect.andThen(Effect.sleep(rng.between(1, 5_000)), gives("complete", undefined))
       }

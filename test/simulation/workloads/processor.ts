@@ -8,6 +8,7 @@ import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import type { Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
+import { keepBooks, noteCredit, noteListeners } from "./observing.ts"
 import { send } from "./sending.ts"
 
 const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
@@ -27,15 +28,18 @@ export const processor: Workload = {
         return consume(
           world,
           `processor ${name}`,
-          Effect.flatMap(
-            ServiceBusReceiver.make(Work),
-            (receiver) =>
-              ServiceBusProcessor.process(receiver, (body, message) => handle(world, name, Work.path, body, message), {
-                concurrency: concurrency[name],
-                prefetch,
-                drainTimeout: "10 seconds"
-              })
-          )
+          Effect.flatMap(ServiceBusReceiver.make(Work), (receiver) => {
+            noteListeners(world, name, receiver)
+            return keepBooks(
+              world,
+              name,
+              Work.path,
+              ServiceBusProcessor.make(receiver, (body, message) => {
+                noteCredit(world, name, receiver, concurrency[name] + prefetch)
+                return handle(world, name, Work.path, body, message)
+              }, { concurrency: concurrency[name], prefetch, drainTimeout: "10 seconds" })
+            )
+          })
         )
       }, { concurrency: "unbounded", discard: true })
     })

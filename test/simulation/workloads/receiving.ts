@@ -11,6 +11,7 @@ import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { operate, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
+import { noteCredit, noteListeners } from "./observing.ts"
 import { send } from "./sending.ts"
 import { note, settleNoted, settleSomehow } from "./settling.ts"
 
@@ -21,11 +22,14 @@ const { path } = Work
 const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
   Effect.gen(function*() {
     const { rng } = world
-    const receiver = yield* ServiceBusReceiver.make(Work, { prefetch: rng.pick([0, 0, 5]) })
+    const prefetch = rng.pick([0, 0, 5])
+    const receiver = yield* ServiceBusReceiver.make(Work, { prefetch })
+    noteListeners(world, name, receiver)
     for (;;) {
       const messages = yield* receiver.receive({ max: rng.between(1, 8), maxWait: rng.between(0, 5_000) })
+      noteCredit(world, name, receiver, prefetch)
+      for (const message of messages) note(world, name, path, message, "locked")
       for (const message of messages) {
-        note(world, name, path, message, "locked")
         if (rng.chance(0.2)) {
           const work = Effect.sleep(rng.between(1, 40_000))
           yield* operate(world, "withLock", AutoLockRenewer.withLock(work, receiver, message))
@@ -35,7 +39,7 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
           const token = yield* Effect.exit(receiver.handOver(message))
           if (token._tag === "Success") {
             const settle = ServiceBusReceiver.settleByToken(Work, [token.value], Settlement.complete)
-            yield* settleNoted(world, path, message.sequenceNumber, "complete", settle)
+            yield* settleNoted(world, path, message, "complete", settle)
           }
           continue
         }

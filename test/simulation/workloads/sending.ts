@@ -36,7 +36,7 @@ export const send = (
             const ids = messages.map(({ messageId }) => messageId)
             history.add({ kind: "send", op, entity: entity.path, ids, session, due })
             return Effect.onExit(
-              attempt(world, effect),
+              attempt(world, effect, op),
               (exit) => Effect.sync(() => history.add({ kind: "sent", op, ...resultOf(flat(exit)) }))
             )
           })
@@ -60,7 +60,7 @@ export const send = (
               const op = history.op()
               history.add({ kind: "cancel", op, entity: entity.path, id: one.messageId })
               yield* Effect.onExit(
-                attempt(world, sender.cancelScheduled([exit.value])),
+                attempt(world, sender.cancelScheduled([exit.value]), op),
                 (done) => Effect.sync(() => history.add({ kind: "cancelled", op, ...resultOf(flat(done)) }))
               )
             }

@@ -1,13 +1,16 @@
 /** Sessions: two processors compete for them, with state that counts, and idle and shared ends. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
-import type { Workload } from "../World.ts"
+import type * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
+import { attempt, flat, resultOf, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
+import { keepBooks } from "./observing.ts"
 import { send } from "./sending.ts"
 
 const Work = ServiceBusEntity.queue("work", {
@@ -15,6 +18,28 @@ const Work = ServiceBusEntity.queue("work", {
   sessions: true,
   sessionState: ServiceBusBody.json(Schema.Number)
 })
+
+/** Reads the state of a session, or sets it. */
+const useState = (world: World, session: ServiceBusSession.ServiceBusSession<string, number>, value: number) =>
+  Effect.suspend(() => {
+    const { history, rng } = world
+    const { sessionId } = session
+    if (rng.chance(0.7)) return Effect.void
+    if (rng.chance(0.5)) {
+      return Effect.onExit(
+        attempt(world, session.setState(value)),
+        (exit) =>
+          Effect.sync(() =>
+            history.add({ kind: "state", session: sessionId, value, result: resultOf(flat(exit)).result })
+          )
+      )
+    }
+    return Effect.match(session.state, {
+      onFailure: () => {},
+      onSuccess: (state) =>
+        history.add({ kind: "state", session: sessionId, value: Option.getOrUndefined(state), result: "read" })
+    })
+  })
 
 export const sessions: Workload = {
   name: "sessions",
@@ -30,19 +55,24 @@ export const sessions: Workload = {
         consume(
           world,
           `sessions ${name}`,
-          ServiceBusProcessor.processSessions(
-            Work,
-            (body, message, session) =>
-              Effect.andThen(
-                world.rng.chance(0.2) ? Effect.ignore(session.setState(Number(message.sequenceNumber))) : Effect.void,
-                handle(world, `${name} ${session.sessionId}`, Work.path, body, message)
-              ),
-            {
-              concurrentSessions: world.rng.between(1, 4),
-              idleTimeout: world.rng.between(100, 10_000),
-              messagesPerSession: world.rng.pick([undefined, 3]),
-              drainTimeout: "10 seconds"
-            }
+          keepBooks(
+            world,
+            name,
+            Work.path,
+            ServiceBusProcessor.makeSessions(
+              Work,
+              (body, message, session) =>
+                Effect.andThen(
+                  useState(world, session, Number(message.sequenceNumber)),
+                  handle(world, `${name} ${session.sessionId}`, Work.path, body, message)
+                ),
+              {
+                concurrentSessions: world.rng.between(1, 4),
+                idleTimeout: world.rng.between(100, 10_000),
+                messagesPerSession: world.rng.pick([undefined, 3]),
+                drainTimeout: "10 seconds"
+              }
+            )
           )
         ), { concurrency: "unbounded", discard: true })
     })

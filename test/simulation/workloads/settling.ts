@@ -1,6 +1,6 @@
 /** Settles messages one by one, by hand, in every way that there is, and writes down what was asked and what was answered. */
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import type { Outcome } from "../History.ts"
@@ -39,6 +39,7 @@ export const note = (
     readonly sequenceNumber: bigint
     readonly deliveryCount: number
     readonly sessionId: string | undefined
+    readonly lockToken?: string | undefined
   },
   mode: "locked" | "destructive" | "deferred"
 ): void =>
@@ -51,22 +52,23 @@ export const note = (
     delivery: message.deliveryCount,
     session: message.sessionId,
     mode,
-    isIntact: message.body === bodyOf(message.messageId)
+    isIntact: message.body === bodyOf(message.messageId),
+    token: message.lockToken
   })
 
 /** Runs a settlement and writes down what came of it. */
 export const settleNoted = <E, R>(
   world: World,
   entity: string,
-  sequenceNumber: bigint,
+  { lockToken, sequenceNumber }: { readonly lockToken: string; readonly sequenceNumber: bigint },
   outcome: Outcome,
   settle: Effect.Effect<void, E, R>
 ): Effect.Effect<Exit.Exit<void, E>, never, R> =>
   Effect.suspend(() => {
     const { history } = world
     const op = history.op()
-    history.add({ kind: "settle", op, entity, sequence: String(sequenceNumber), outcome })
-    return Effect.onExit(attempt(world, settle), (exit) =>
+    history.add({ kind: "settle", op, entity, sequence: String(sequenceNumber), outcome, token: lockToken })
+    return Effect.onExit(attempt(world, settle, op), (exit) =>
       Effect.sync(() => history.add({ kind: "settled", op, ...resultOf(flat(exit)) })))
   })
 
@@ -80,14 +82,14 @@ export const settleSomehow = <E>(
   Effect.suspend(() => {
     const { rng } = world
     const outcome = world.isHealed() || rng.chance(0.6) ? "complete" as const : rng.pick(others)
-    return Effect.as(
-      settleNoted(
-        world,
-        entity,
-        message.sequenceNumber,
-        outcome,
-        receiver.settle(message, settlementOf(world, outcome))
-      ),
-      outcome
-    )
+    const settle = receiver.settle(message, settlementOf(world, outcome))
+    const isAgain = rng.chance(0.1)
+    return Effect.gen(function*() {
+      const exit = yield* settleNoted(world, entity, message, outcome, settle)
+      if (isAgain && Exit.isSuccess(exit)) {
+        const again = yield* Effect.exit(receiver.settle(message, Settlement.abandon()))
+        world.history.add({ kind: "resettled", sequence: String(message.sequenceNumber), ...resultOf(again) })
+      }
+      return outcome
+    })
   })

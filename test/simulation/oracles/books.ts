@@ -1,0 +1,63 @@
+/** What processors say that they did adds up, and is what the broker did. */
+import type { Oracle, Violation } from "./Oracle.ts"
+
+const ends = [
+  "completed",
+  "abandoned",
+  "deferred",
+  "deadLettered",
+  "retried",
+  "undecodable",
+  "lockLost",
+  "unsettled",
+  "released"
+]
+
+export const books: Oracle = ({ history }) => {
+  const violations: Array<Violation> = []
+  const sums = new Map<string, Record<string, number>>()
+  for (const { consumer, counts, entity } of history.of("books")) {
+    const sum = ends.reduce((sum, name) => sum + counts[name]!, 0)
+    if (sum !== counts["received"]) {
+      violations.push({
+        rule: "books",
+        what: `${consumer}: it received ${counts["received"]}, and says what became of ${sum}: ${
+          JSON.stringify(counts)
+        }`
+      })
+    }
+    const total = sums.get(entity) ?? {}
+    sums.set(entity, total)
+    for (const [name, count] of Object.entries(counts)) total[name] = (total[name] ?? 0) + count
+  }
+  const applied = (entity: string, outcome: string): number =>
+    history.of("applied").filter((entry) => entry.entity === entity && entry.outcome === outcome).length
+  for (const [entity, total] of sums) {
+    const of = (name: string): number => total[name] ?? 0
+    for (
+      const [outcome, said] of [
+        ["complete", of("completed") + of("retried")],
+        ["abandon", of("abandoned")],
+        ["defer", of("deferred")]
+      ] as const
+    ) {
+      const done = applied(entity, outcome)
+      if (said > done) {
+        violations.push({
+          rule: "books",
+          what: `${entity}: processors counted ${said} as ${outcome}, the broker ${done}`
+        })
+      }
+    }
+    const completed = applied(entity, "complete")
+    // Of what was left to its lock it is not known.
+    const most = of("completed") + of("retried") + of("unsettled") + of("lockLost")
+    if (completed > most) {
+      violations.push({
+        rule: "books",
+        what: `${entity}: the broker completed ${completed}, and processors account for ${most}`
+      })
+    }
+  }
+  return violations
+}

@@ -1,0 +1,12 @@
+/** Nothing is printed, no rejection is handled by nobody, and listeners do not grow in number. */
+import type { Oracle, Violation } from "./Oracle.ts"
+
+/** How many listeners a connection has at most, whatever was attached on it before. */
+const mostListeners = 60
+
+export const noise: Oracle = ({ history }) => [
+  ...history.of("noise").map(({ what }): Violation => ({ rule: "noise", what })),
+  ...history.of("listeners").flatMap(({ consumer, count }): ReadonlyArray<Violation> =>
+    count <= mostListeners ? [] : [{ rule: "listeners", what: `${consumer}: its connection has ${count} listeners` }]
+  )
+]

@@ -1,0 +1,43 @@
+/** Writes down what a program does not see of its consumers: the credit of a receiver, the listeners of its connection, the books. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as ReceiverState from "../../../src/internal/receiver/ReceiverState.ts"
+import type * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
+import type { World } from "../World.ts"
+
+/** Notes the credit of a receiver where it may have so much at most. */
+export const noteCredit = ({ history }: World, consumer: string, receiver: object, most: number): void => {
+  history.add({ kind: "credit", consumer, credit: ReceiverState.stateOf(receiver).link.credit(), most })
+}
+
+/** Notes how many listeners the connection of a receiver has. */
+export const noteListeners = ({ history }: World, consumer: string, receiver: object): void => {
+  const { rhea } = ReceiverState.stateOf(receiver).link.link.connection
+  const emitter = rhea as unknown as NodeJS.EventEmitter
+  const count = emitter.eventNames().reduce((sum, event) => sum + emitter.listenerCount(event), 0)
+  history.add({ kind: "listeners", consumer, count })
+}
+
+/** Runs a processor until it cannot go on, or is interrupted, and notes what it says that it did. */
+export const keepBooks = <E, E2, R>(
+  { history }: World,
+  consumer: string,
+  entity: string,
+  make: Effect.Effect<
+    { readonly counts: Effect.Effect<ServiceBusProcessor.Counts>; readonly join: Effect.Effect<never, E2> },
+    E,
+    R
+  >
+): Effect.Effect<never, E | E2, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    let counts: Effect.Effect<ServiceBusProcessor.Counts> | undefined
+    // After its own, which drains it.
+    yield* Effect.addFinalizer(() =>
+      counts === undefined ? Effect.void : Effect.map(counts, (counts) => {
+        history.add({ kind: "books", consumer, entity, counts: { ...counts } })
+      })
+    )
+    const processor = yield* make
+    counts = processor.counts
+    return yield* processor.join
+  })
