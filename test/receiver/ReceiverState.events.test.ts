@@ -112,7 +112,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* passing(abandoning.receive({ maxWait: 0 }))
         assert.strictEqual(
           linesOf(lines)[1],
-          "Warn: A message cannot be decoded; it is abandoned and comes again"
+          "Warn: A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery"
         )
         yield* until(Effect.sync(() => only(events, "ProcessorError").length >= 2))
         assert.deepStrictEqual(only(events, "ProcessorError")[1]!.source, "decode")
@@ -126,7 +126,9 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const receiver = yield* ServiceBusReceiver.make(Orders, { undecodable: "fail" })
         yield* ServiceBusProcessor.make(receiver, () => Effect.void)
         yield* passing(until(Effect.map(emulator.deadLetters(OrderTexts), ({ length }) => length === 1)))
-        assert.deepStrictEqual(linesOf(lines), ["Warn: A message cannot be decoded; it is abandoned and comes again"])
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery"
+        ])
       }), { orders: { maxDeliveryCount: 1 } })
 
     clock("a lock that ends while its message waits to be taken", () =>

@@ -186,7 +186,11 @@ export class ResultSettler<A, E> {
           settlement = onFailure(cause, job.message)
         } catch (error) {
           // It is no settlement either; the cause says so already, and once is enough.
-          report(job, "onFailure threw, and the message comes again", Cause.combine(cause, Cause.die(error)))
+          report(
+            job,
+            "onFailure threw, and the message comes again unless this was its last delivery",
+            Cause.combine(cause, Cause.die(error))
+          )
           throw new Reported(error)
         }
         report(job, intentOf(settlement), cause)
@@ -407,7 +411,7 @@ const intentOf = (settlement: Settlement.Settlement): string => {
     case "Complete":
       return "its message is completed"
     case "Abandon":
-      return "its message is abandoned and comes again"
+      return "its message is abandoned, and comes again unless this was its last delivery"
     case "Defer":
       return "its message is deferred"
     case "DeadLetter":

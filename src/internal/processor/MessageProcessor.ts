@@ -215,7 +215,7 @@ export class MessageProcessor<A, E, R> implements Running {
         if (message !== undefined) {
           reporter.report({
             _tag: "ProcessorError",
-            message: "A message cannot be decoded; it is abandoned and comes again",
+            message: "A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery",
             source: "decode",
             cause: Cause.fail(message)
           })

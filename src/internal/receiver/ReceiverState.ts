@@ -386,7 +386,7 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       }
       : {
         _tag: "ProcessorError",
-        message: "A message cannot be decoded; it is abandoned and comes again",
+        message: "A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery",
         source: "decode",
         ...about
       }
