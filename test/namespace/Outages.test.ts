@@ -140,6 +140,13 @@ const suite = (name: Name, layerFor: LayerFor) =>
       Effect.gen(function*() {
         const lines = yield* Lines
         const events = yield* listen
+        yield* Effect.scoped(Effect.gen(function*() {
+          const alone = yield* ServiceBusSender.make(Texts)
+          yield* TestClock.adjust("35 minutes")
+          assert.deepStrictEqual(only(events, "ConnectionLost").map(({ isIdle }) => isIdle), [true])
+          yield* alone.send({ body: "" })
+          assert.deepStrictEqual(only(events, "Connected").map(({ isAgain }) => isAgain), [false, false])
+        }))
         yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
         const sender = yield* ServiceBusSender.make(Texts)
         yield* TestClock.adjust("35 minutes")

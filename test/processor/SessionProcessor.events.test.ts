@@ -95,10 +95,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const lines = yield* Lines
         const events = yield* listen
         yield* emulator.fail({ operation: "attach", error: { condition: "amqp:unauthorized-access" }, times: 1000 })
-        yield* Effect.forkScoped(
-          ServiceBusProcessor.processSessions(Carts, () => Effect.void, { concurrentSessions: 5 }),
-          { startImmediately: true }
-        )
+        yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.void, { concurrentSessions: 5 })
         yield* passing(until(Effect.sync(() => only(events, "ConsumerStopped").length > 0)))
         yield* passing(Effect.sleep("1 second"))
         assert.deepStrictEqual(linesOf(lines), ["Error: A processor has stopped: it takes no more messages"])

@@ -171,6 +171,25 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(lines[1]!.annotations, { source: "renew", sessionId: "ann", entity: "bookings" })
       }), { texts: { lockDuration: "30 seconds" } })
 
+    test("what comes in a response and cannot be disposed of is said, too", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* emulator.send(OrderTexts, [secret])
+        const raw = yield* ServiceBusReceiver.make(OrderTexts)
+        const [message] = yield* raw.receive()
+        yield* raw.defer(message!)
+        const receiver = yield* ServiceBusReceiver.make(Orders)
+        yield* emulator.fail({ operation: "settle", error: { condition: "amqp:internal-error" }, times: 10 })
+        yield* passing(receiver.receiveDeferred([message!.sequenceNumber]))
+        yield* passing(until(Effect.sync(() => lines.length === 2)))
+        assert.deepStrictEqual(linesOf(lines), [
+          deadLettered,
+          "Warn: A message could not be given back; it comes again when its lock ends"
+        ])
+        assert.deepInclude(lines[1]!.annotations, { source: "settle", entity: "orders" })
+      }))
+
     test("a reason that is cut is said", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

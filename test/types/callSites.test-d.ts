@@ -24,6 +24,7 @@ import {
   ServiceBusCredential,
   ServiceBusEntity,
   type ServiceBusError,
+  type ServiceBusEvent,
   type ServiceBusMessage,
   ServiceBusProcessor,
   ServiceBusReceiver,
@@ -504,4 +505,26 @@ test("layers", () => {
       Config.ConfigError | ServiceBusError.ConnectionStringError | ServiceBusError.InvalidOptionError
     >
   >()
+})
+
+test("events are told apart by their tags, and those of processors by their source", () => {
+  const told = Effect.gen(function*() {
+    const client = yield* ServiceBusClient.ServiceBusClient
+    yield* Stream.runForEach(client.events, (event) => {
+      expectTypeOf(event.entity).toEqualTypeOf<string | undefined>()
+      if (event._tag === "ProcessorError") {
+        expectTypeOf(event.source).toEqualTypeOf<"receive" | "settle" | "renew" | "handler" | "decode">()
+        expectTypeOf(event.sequenceNumber).toEqualTypeOf<bigint | undefined>()
+        return Effect.void
+      }
+      // @ts-expect-error a connection has no source
+      if (event._tag === "ConnectionLost") return Effect.log(event.source)
+      return Effect.void
+    })
+  })
+  expectTypeOf(told).toEqualTypeOf<Effect.Effect<void, never, ServiceBusClient.ServiceBusClient>>()
+  expectTypeOf<ServiceBusClient.CommonOptions["logLevel"]>().toEqualTypeOf<ServiceBusEvent.LogLevelOption | undefined>()
+  // @ts-expect-error no line has this level
+  const all: ServiceBusEvent.LogLevelOption = "All"
+  expectTypeOf(all).toExtend<ServiceBusEvent.LogLevelOption>()
 })

@@ -286,6 +286,7 @@ export class MessageProcessor<A, E, R> implements Running {
       cause: Cause.fail(
         cause ?? new MessageLockLostError({
           entity: state.entity.path,
+          identifier: state.identifier,
           operation: "process",
           sequenceNumber: job.message.sequenceNumber,
           description: reason === "budget"

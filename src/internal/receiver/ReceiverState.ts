@@ -418,6 +418,7 @@ const forgetIfExpired = (
       cause: Cause.fail(
         new MessageLockLostError({
           entity: state.entity.path,
+          identifier: state.identifier,
           operation: "receive",
           sequenceNumber: message.sequenceNumber
         })
