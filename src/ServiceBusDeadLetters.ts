@@ -218,8 +218,8 @@ export interface ReplayReport {
  * @category streams
  * @since 0.1.0
  */
-export const browse = <E extends Entity>(
-  entity: E,
+export const browse = <E extends string | ServiceBusEntity.Any>(
+  entity: E & ServiceBusEntity.CheckWithSubQueues<E>,
   options?: BrowseOptions
 ): Stream.Stream<
   PeekedMessage<ServiceBusEntity.BodyOf<E>>,
@@ -229,7 +229,7 @@ export const browse = <E extends Entity>(
   Stream.unwrap(Effect.map(
     Effect.fromResult(readOptions(undefined, options)),
     (options) => {
-      const letters = lettersOf(entity, options)
+      const letters = lettersOf<E>(entity, options)
       return looking(letters, options, letters.body)
     }
   ))
@@ -256,13 +256,13 @@ export const browse = <E extends Entity>(
  * @category streams
  * @since 0.1.0
  */
-export const browseRaw = (
-  entity: Entity,
+export const browseRaw = <E extends string | ServiceBusEntity.Any>(
+  entity: E & ServiceBusEntity.CheckWithSubQueues<E>,
   options?: BrowseRawOptions
 ): Stream.Stream<PeekedMessage<undefined>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.map(
     Effect.fromResult(readOptions(undefined, options)),
-    (options) => looking(lettersOf(entity, options), { ...options, omitBody: options.omitBody ?? true })
+    (options) => looking(lettersOf<E>(entity, options), { ...options, omitBody: options.omitBody ?? true })
   ))
 
 /**
@@ -286,8 +286,8 @@ export const browseRaw = (
  * @category accessors
  * @since 0.1.0
  */
-export const counts = (
-  entity: Entity
+export const counts = <E extends string | ServiceBusEntity.Any>(
+  entity: E & ServiceBusEntity.CheckWithSubQueues<E>
 ): Effect.Effect<Counts, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Effect.gen(function*() {
     const states = { active: 0, deferred: 0, scheduled: 0 }
@@ -326,8 +326,8 @@ export const counts = (
  * @category operations
  * @since 0.1.0
  */
-export const purge: (
-  entity: Entity,
+export const purge: <E extends string | ServiceBusEntity.Any>(
+  entity: E & ServiceBusEntity.CheckWithSubQueues<E>,
   options?: PurgeOptions
 ) => Effect.Effect<number, DeleteMessagesError, ServiceBusClient.ServiceBusClient> = Effect.fnUntraced(
   function*(entity, input) {
@@ -425,11 +425,16 @@ interface AnyReplayOptions<in out A> extends ReplayOptions<A>, Partial<MapOption
 
 type SessionSubscription = ServiceBusEntity.SessionSubscription<unknown, unknown, never>
 
-const lettersOf = <E extends Entity>(
+const lettersOf = <E extends string | ServiceBusEntity.Any>(
   entity: E,
   which: Which | undefined
-): ServiceBusEntity.SubQueue<ServiceBusEntity.BodyOf<E>> =>
-  which?.transfer === true ? ServiceBusEntity.transferDeadLetter(entity) : ServiceBusEntity.deadLetter(entity)
+): ServiceBusEntity.SubQueue<ServiceBusEntity.BodyOf<E>> => {
+  // What has none is refused by its name.
+  const contract = ServiceBusEntity.contractOf(entity) as ServiceBusEntity.WithSubQueues<ServiceBusEntity.BodyOf<E>>
+  return which?.transfer === true
+    ? ServiceBusEntity.transferDeadLetter(contract)
+    : ServiceBusEntity.deadLetter(contract)
+}
 
 /** Requests to the node of an entity, on one connection: that of `kept`, or one that is kept for as long as the scope. */
 const requester = (

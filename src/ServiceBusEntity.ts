@@ -198,6 +198,109 @@ export type MessageTo<E extends string | Any> = [
 ] extends [infer Take] ? [Take] extends [never] ? never : [Take] extends [(message: infer M) => void] ? M : never
   : never
 
+/**
+ * The body that can be sent to an entity, which is given by its name or as a contract.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type InputOf<E extends string | Any> = MessageTo<E> extends OutgoingMessage<infer In> ? In
+  : never
+
+/**
+ * The state of a session of an entity, which is given as a contract.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type StateOf<E extends string | Any> = E extends
+  { readonly sessionState: ServiceBusBody.ServiceBusBody<infer S, never> } ? S
+  : never
+
+// What follows checks the contract that an argument is. One that fits makes it `unknown`, so that `E & Check<E>` is E; one that
+// does not makes it what no value is, and the compiler shows its text.
+
+/**
+ * What no argument is: its text says what to do instead.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Refused<out Advice extends string> {
+  readonly refused: Advice
+}
+
+/**
+ * Anything for what is received from without a session; otherwise a text that the compiler shows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CheckReceivable<E> = [E] extends [string | Receivable<unknown>] ? unknown
+  : Exclude<E, string | Receivable<unknown>> extends infer Wrong ? Wrong extends AnyTopic ? Refused<
+        "A topic is only sent to. Receive from a subscription of it: ServiceBusEntity.subscription(topic, name)"
+      >
+    : Refused<
+      "This entity has sessions. Receive by ServiceBusSession.accept or acceptNext, or by ServiceBusProcessor.processSessions"
+    >
+  : never
+
+/**
+ * Anything for what is received from through sessions; otherwise a text that the compiler shows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CheckSessions<E> = [E] extends [SessionReceivable<unknown, unknown, never>] ? unknown
+  : Exclude<E, SessionReceivable<unknown, unknown, never>> extends infer Wrong
+    ? Wrong extends string
+      ? Refused<"A plain name has no sessions. Give a contract: ServiceBusEntity.queue(name, { body, sessions: true })">
+    : Wrong extends AnyTopic ? Refused<
+        "A topic is only sent to. Receive from a subscription of it: ServiceBusEntity.subscription(topic, name, { sessions: true })"
+      >
+    : Wrong extends SubQueue<unknown> ? Refused<"A sub-queue has no sessions. Receive by ServiceBusReceiver.make">
+    : Refused<
+      "This contract has no sessions. Receive by ServiceBusReceiver.make, or declare sessions: true where the entity requires them"
+    >
+  : never
+
+/**
+ * Anything for what is sent to; otherwise a text that the compiler shows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CheckSendable<E> = [E] extends [string | Sendable<unknown, never> | SessionSendable<unknown, never>]
+  ? unknown
+  : Exclude<E, string | Sendable<unknown, never> | SessionSendable<unknown, never>> extends infer Wrong
+    ? Wrong extends SubQueue<unknown>
+      ? Refused<"A sub-queue is only received from. Send to the entity that it belongs to">
+    : Refused<"A subscription is only received from. Send to its topic">
+  : never
+
+/**
+ * Anything for what has sub-queues; otherwise a text that the compiler shows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CheckWithSubQueues<E> = [E] extends [string | WithSubQueues<unknown>] ? unknown
+  : Exclude<E, string | WithSubQueues<unknown>> extends infer Wrong
+    ? Wrong extends AnyTopic ? Refused<"A topic has no dead letters. Its subscriptions have">
+    : Refused<"A sub-queue has no sub-queues. Give the entity that it belongs to">
+  : never
+
+/**
+ * Anything for topics; otherwise a text that the compiler shows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CheckTopic<E> = [E] extends [string | AnyTopic] ? unknown : Refused<"Only a topic has subscriptions">
+
+/** @inline */
+type AnyTopic = Topic<unknown, never> | SessionTopic<unknown, never>
+
 /** @inline */
 type Type<B> = ServiceBusBody.Type<B>
 
@@ -307,10 +410,10 @@ export const topic = <B extends ServiceBusBody.Source, Sessions extends boolean 
  * @since 0.1.0
  */
 export const subscription = <
-  E extends string | Topic<unknown, never> | SessionTopic<unknown, never>,
+  E extends string | Any,
   Sessions extends boolean = false,
   S extends ServiceBusBody.Source = ServiceBusBody.ServiceBusBody<Uint8Array>
->(of: E, name: string, options?: {
+>(of: E & CheckTopic<E>, name: string, options?: {
   readonly sessions?: Sessions | undefined
   readonly sessionState?: S & ServiceBusBody.WithoutServices<S> & WithSessions<Sessions> | undefined
 }): Sessions extends true ? SessionSubscription<BodyOf<E>, Type<S>, Input<S>> : Subscription<BodyOf<E>> => {
@@ -344,8 +447,10 @@ export const subscription = <
  * @category constructors
  * @since 0.1.0
  */
-export const deadLetter = <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>> =>
-  subQueue(entity, "$DeadLetterQueue")
+export const deadLetter: {
+  <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>>
+  <E extends string | Any>(entity: E & CheckWithSubQueues<E>): SubQueue<BodyOf<E>>
+} = (entity: string | Any) => subQueue(entity, "$DeadLetterQueue")
 
 /**
  * The transfer dead-letter sub-queue of a queue or subscription, given as a contract or as a plain name (a body of bytes):
@@ -363,10 +468,12 @@ export const deadLetter = <E extends string | WithSubQueues<unknown>>(entity: E)
  * @category constructors
  * @since 0.1.0
  */
-export const transferDeadLetter = <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>> =>
-  subQueue(entity, "$Transfer/$DeadLetterQueue")
+export const transferDeadLetter: {
+  <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>>
+  <E extends string | Any>(entity: E & CheckWithSubQueues<E>): SubQueue<BodyOf<E>>
+} = (entity: string | Any) => subQueue(entity, "$Transfer/$DeadLetterQueue")
 
-const subQueue = <E extends string | WithSubQueues<unknown>>(entity: E, name: string): SubQueue<BodyOf<E>> => {
+const subQueue = <A>(entity: string | Any, name: string): SubQueue<A> => {
   // What is no contract has a name that is refused.
   const { body, path } = contractOf(entity)
   return typed({

@@ -176,9 +176,17 @@ type SourceEntity = string | ServiceBusEntity.Receivable<unknown>
  * @category models
  * @since 0.1.0
  */
-export type BodyFrom<S extends Source> = S extends SourceEntity ? ServiceBusEntity.BodyOf<S>
+export type BodyFrom<S extends Source | ServiceBusEntity.Any> = S extends SourceEntity ? ServiceBusEntity.BodyOf<S>
   : S extends ServiceBusReceiver.ServiceBusReceiver<infer A, unknown> ? A
   : never
+
+/**
+ * Anything for what a processor can take messages from; otherwise a text that the compiler shows.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type CheckSource<S> = ServiceBusEntity.CheckReceivable<Extract<S, ServiceBusEntity.Any>>
 
 /**
  * How a processor that is given a contract has its receiver made: as `ServiceBusReceiver.make` is told, but for what the
@@ -294,7 +302,7 @@ export interface Processor {
 
 /** Options of a processor of messages or batches, checked, and what then gives it the receiver's state. */
 const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Options & ReceiverOptions>(
-  source: Source,
+  source: Source | ServiceBusEntity.Any,
   handler: unknown,
   input: O | undefined
 ) {
@@ -338,7 +346,7 @@ const run = <E extends ReceiveError, E2, R>(
   }).pipe(Effect.flatMap((processor) => processor.join), Effect.scoped)
 
 const startMessages = <A, E, R>(
-  source: Source,
+  source: Source | ServiceBusEntity.Any,
   handler: Handler<A, E, R>,
   input?: Options<A, E> & ReceiverOptions
 ) =>
@@ -386,8 +394,8 @@ const startMessages = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const make: <S extends Source, E, R>(
-  source: S,
+export const make: <S extends Source | ServiceBusEntity.Any, E, R>(
+  source: S & CheckSource<S>,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
@@ -397,7 +405,7 @@ export const make: <S extends Source, E, R>(
 > = startMessages
 
 const startBatches = <A, E, R>(
-  source: Source,
+  source: Source | ServiceBusEntity.Any,
   handler: BatchHandler<A, E, R>,
   input: BatchOptions<A, E> & ReceiverOptions
 ) =>
@@ -446,8 +454,8 @@ const startBatches = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const makeBatched: <S extends Source, E, R>(
-  source: S,
+export const makeBatched: <S extends Source | ServiceBusEntity.Any, E, R>(
+  source: S & CheckSource<S>,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
@@ -477,16 +485,19 @@ export const makeBatched: <S extends Source, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const process: <S extends Source, E, R>(
-  source: S,
+export const process: <S extends Source | ServiceBusEntity.Any, E, R>(
+  source: S & CheckSource<S>,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
   never,
   ReceiveError,
   (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
-> = <A, E, R>(source: Source, handler: Handler<A, E, R>, options?: Options<A, E> & ReceiverOptions) =>
-  run(source, options, startMessages(source, handler, options))
+> = <A, E, R>(
+  source: Source | ServiceBusEntity.Any,
+  handler: Handler<A, E, R>,
+  options?: Options<A, E> & ReceiverOptions
+) => run(source, options, startMessages(source, handler, options))
 
 /**
  * Runs a processor of batches until it is interrupted: `makeBatched` and `join`. Interrupting it drains.
@@ -510,16 +521,19 @@ export const process: <S extends Source, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const processBatched: <S extends Source, E, R>(
-  source: S,
+export const processBatched: <S extends Source | ServiceBusEntity.Any, E, R>(
+  source: S & CheckSource<S>,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
   never,
   ReceiveError,
   (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
-> = <A, E, R>(source: Source, handler: BatchHandler<A, E, R>, options: BatchOptions<A, E> & ReceiverOptions) =>
-  run(source, options, startBatches(source, handler, options))
+> = <A, E, R>(
+  source: Source | ServiceBusEntity.Any,
+  handler: BatchHandler<A, E, R>,
+  options: BatchOptions<A, E> & ReceiverOptions
+) => run(source, options, startBatches(source, handler, options))
 
 /**
  * A worker as a layer: attaches a receiver to an entity, and handles its messages as long as the layer is there. When the
@@ -564,12 +578,12 @@ export const processBatched: <S extends Source, E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <S extends SourceEntity, E, R>(
-  entity: S,
+export const layer = <S extends string | ServiceBusEntity.Any, E, R>(
+  entity: S & ServiceBusEntity.CheckReceivable<S>,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & ReceiverOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
-  Layer.effectDiscard(make(entity, handler, options))
+  Layer.effectDiscard(startMessages(entity, handler, options))
 
 /**
  * `layer` for handlers of batches. Fails as `makeBatched` does.
@@ -591,12 +605,12 @@ export const layer = <S extends SourceEntity, E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layerBatched = <S extends SourceEntity, E, R>(
-  entity: S,
+export const layerBatched = <S extends string | ServiceBusEntity.Any, E, R>(
+  entity: S & ServiceBusEntity.CheckReceivable<S>,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & ReceiverOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
-  Layer.effectDiscard(makeBatched(entity, handler, options))
+  Layer.effectDiscard(startBatches(entity, handler, options))
 
 /**
  * What a handler of a session's messages is given, and what it says.
@@ -805,20 +819,20 @@ export interface SessionProcessor {
  * @category constructors
  * @since 0.1.0
  */
-export const makeSessions: <A, S, E, R, R2 = never>(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
-  handler: SessionHandler<A, S, E, R>,
-  options?: SessionOptions<A, S, NoInfer<E>, R2>
+export const makeSessions: <C extends string | ServiceBusEntity.Any, E, R, R2 = never>(
+  entity: C & ServiceBusEntity.CheckSessions<C>,
+  handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
+  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
 ) => Effect.Effect<
   SessionProcessor,
   InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope> | Scope.Scope
 > = Effect.fnUntraced(function*<A, S, E, R, R2>(
-  input: ServiceBusEntity.SessionReceivable<A, S>,
+  input: string | ServiceBusEntity.Any,
   handler: SessionHandler<A, S, E, R>,
   givenOptions?: SessionOptions<A, S, NoInfer<E>, R2>
 ) {
-  const contract = ServiceBusEntity.contractOf(input) as typeof input
+  const contract = ServiceBusEntity.contractOf(input) as ServiceBusEntity.SessionReceivable<A, S>
   const options = yield* Effect.fromResult(readOptions(contract.path, givenOptions))
   // A session is held as long as its slot has it.
   const { identifier, logLevel, maxLockRenewal = Duration.infinity, undecodable } = options
@@ -850,15 +864,15 @@ export const makeSessions: <A, S, E, R, R2 = never>(
  * @category running
  * @since 0.1.0
  */
-export const processSessions = <A, S, E, R, R2 = never>(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
-  handler: SessionHandler<A, S, E, R>,
-  options?: SessionOptions<A, S, NoInfer<E>, R2>
+export const processSessions = <C extends string | ServiceBusEntity.Any, E, R, R2 = never>(
+  entity: C & ServiceBusEntity.CheckSessions<C>,
+  handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
+  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
 ): Effect.Effect<
   never,
   AttachError | InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
-> => run(entity, options, makeSessions(entity, handler, options))
+> => run(entity, options, makeSessions<C, E, R, R2>(entity, handler, options))
 
 /**
  * A worker over sessions as a layer: accepts sessions as long as the layer is there. When the layer is closed the processor
@@ -885,12 +899,12 @@ export const processSessions = <A, S, E, R, R2 = never>(
  * @category layers
  * @since 0.1.0
  */
-export const layerSessions = <A, S, E, R, R2 = never>(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
-  handler: SessionHandler<A, S, E, R>,
-  options?: SessionOptions<A, S, NoInfer<E>, R2>
+export const layerSessions = <C extends string | ServiceBusEntity.Any, E, R, R2 = never>(
+  entity: C & ServiceBusEntity.CheckSessions<C>,
+  handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
+  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
 ): Layer.Layer<
   never,
   InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
-> => Layer.effectDiscard(makeSessions(entity, handler, options))
+> => Layer.effectDiscard(makeSessions<C, E, R, R2>(entity, handler, options))

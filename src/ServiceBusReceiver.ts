@@ -442,15 +442,7 @@ export interface DestructiveReceiver<out A, out E = never>
  * @since 0.1.0
  */
 export const make: {
-  <const U extends Undecodable = "deadLetter">(
-    entity: string,
-    options?: Options<U>
-  ): Effect.Effect<
-    ServiceBusReceiver<Uint8Array, Failure<U>>,
-    AttachError,
-    ServiceBusClient.ServiceBusClient | Scope.Scope
-  >
-  <E extends ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
+  <E extends string | ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
     entity: E,
     options?: Options<U>
   ): Effect.Effect<
@@ -458,11 +450,19 @@ export const make: {
     AttachError,
     ServiceBusClient.ServiceBusClient | Scope.Scope
   >
+  <E extends string | ServiceBusEntity.Any, const U extends Undecodable = "deadLetter">(
+    entity: E & ServiceBusEntity.CheckReceivable<E>,
+    options?: Options<U>
+  ): Effect.Effect<
+    ServiceBusReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+    AttachError,
+    ServiceBusClient.ServiceBusClient | Scope.Scope
+  >
 } = <A, const U extends Undecodable>(
-  entity: string | ServiceBusEntity.Receivable<A>,
+  entity: string | ServiceBusEntity.Any,
   options?: Options<U>
 ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
-  Effect.map(open(entity, options, "locked"), ({ maxWait, state }) =>
+  Effect.map(open<A, U, "locked">(entity, options, "locked"), ({ maxWait, state }) =>
     ReceiverState.attachTo({
       ...ReceiverSurface.readOperations(state, maxWait),
       ...ReceiverSurface.settleOperations(state),
@@ -490,15 +490,7 @@ export const make: {
  * @since 0.1.0
  */
 export const makeDestructive: {
-  <const U extends Undecodable = "deadLetter">(
-    entity: string,
-    options?: Options<U>
-  ): Effect.Effect<
-    DestructiveReceiver<Uint8Array, Failure<U>>,
-    AttachError,
-    ServiceBusClient.ServiceBusClient | Scope.Scope
-  >
-  <E extends ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
+  <E extends string | ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
     entity: E,
     options?: Options<U>
   ): Effect.Effect<
@@ -506,17 +498,25 @@ export const makeDestructive: {
     AttachError,
     ServiceBusClient.ServiceBusClient | Scope.Scope
   >
+  <E extends string | ServiceBusEntity.Any, const U extends Undecodable = "deadLetter">(
+    entity: E & ServiceBusEntity.CheckReceivable<E>,
+    options?: Options<U>
+  ): Effect.Effect<
+    DestructiveReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+    AttachError,
+    ServiceBusClient.ServiceBusClient | Scope.Scope
+  >
 } = <A, const U extends Undecodable>(
-  entity: string | ServiceBusEntity.Receivable<A>,
+  entity: string | ServiceBusEntity.Any,
   options?: Options<U>
 ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(
-    open(entity, options, "destructive"),
+    open<A, U, "destructive">(entity, options, "destructive"),
     ({ maxWait, state }) => ReceiverState.attachTo(ReceiverSurface.readOperations(state, maxWait), state)
   )
 
 const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D extends ReceiverState.Mode>(
-  input: string | ServiceBusEntity.Receivable<A>,
+  input: string | ServiceBusEntity.Any,
   givenOptions: Options<U> | undefined,
   mode: D
 ) {

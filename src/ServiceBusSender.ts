@@ -366,10 +366,6 @@ export interface SinkOptions<in M, out E = never, out R = never> {
  * @since 0.1.0
  */
 export const make: {
-  (
-    entity: string,
-    options?: Options
-  ): Effect.Effect<ServiceBusSender<Uint8Array>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
   <A, In>(
     entity: ServiceBusEntity.SessionSendable<A, In>,
     options?: Options
@@ -382,6 +378,14 @@ export const make: {
     entity: ServiceBusEntity.Sendable<A, In>,
     options?: Options
   ): Effect.Effect<ServiceBusSender<In>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
+  <E extends string | ServiceBusEntity.Any>(
+    entity: E & ServiceBusEntity.CheckSendable<E>,
+    options?: Options
+  ): Effect.Effect<
+    ServiceBusSender<ServiceBusEntity.InputOf<E>, ServiceBusEntity.MessageTo<E>>,
+    AttachError,
+    ServiceBusClient.ServiceBusClient | Scope.Scope
+  >
 } = (
   entity: string | ServiceBusEntity.Any,
   options?: Options

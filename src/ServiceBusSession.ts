@@ -187,7 +187,19 @@ export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
 {}
 
 /** @inline */
-type Needs = ServiceBusClient.ServiceBusClient | Scope.Scope
+type Entity = string | ServiceBusEntity.Any
+
+/** @inline */
+type BodyOf<E extends Entity> = ServiceBusEntity.BodyOf<E>
+
+/** @inline */
+type StateOf<E extends Entity> = ServiceBusEntity.StateOf<E>
+
+/** @inline */
+type Client = ServiceBusClient.ServiceBusClient
+
+/** @inline */
+type Needs = Client | Scope.Scope
 
 /**
  * Accepts a session by its id, whether it has messages or not.
@@ -213,12 +225,12 @@ type Needs = ServiceBusClient.ServiceBusClient | Scope.Scope
  * @category constructors
  * @since 0.1.0
  */
-export const accept = <A, S, const U extends Undecodable = "deadLetter">(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+export const accept = <E extends Entity, const U extends Undecodable = "deadLetter">(
+  entity: E & ServiceBusEntity.CheckSessions<E>,
   sessionId: string,
   options?: Options<U>
-): Effect.Effect<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  Effect.flatMap(check(entity, options), (checked) =>
+): Effect.Effect<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Needs> =>
+  Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNamed(checked, sessionId, "locked"),
       (accepted) => SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait)
@@ -245,12 +257,12 @@ export const accept = <A, S, const U extends Undecodable = "deadLetter">(
  * @category constructors
  * @since 0.1.0
  */
-export const acceptDestructive = <A, S, const U extends Undecodable = "deadLetter">(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+export const acceptDestructive = <E extends Entity, const U extends Undecodable = "deadLetter">(
+  entity: E & ServiceBusEntity.CheckSessions<E>,
   sessionId: string,
   options?: Options<U>
-): Effect.Effect<DestructiveSession<A, S, Failure<U>>, AcceptSessionError, Needs> =>
-  Effect.flatMap(check(entity, options), (checked) =>
+): Effect.Effect<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Needs> =>
+  Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNamed(checked, sessionId, "destructive"),
       (accepted) => SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait)
@@ -278,11 +290,11 @@ export const acceptDestructive = <A, S, const U extends Undecodable = "deadLette
  * @category constructors
  * @since 0.1.0
  */
-export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+export const acceptNext = <E extends Entity, const U extends Undecodable = "deadLetter">(
+  entity: E & ServiceBusEntity.CheckSessions<E>,
   options?: NextOptions<U>
-): Effect.Effect<Option.Option<ServiceBusSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  Effect.flatMap(check(entity, options), (checked) =>
+): Effect.Effect<Option.Option<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>>, AcceptSessionError, Needs> =>
+  Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNext(checked, "locked"),
       Option.map((accepted) => SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait))
@@ -305,11 +317,14 @@ export const acceptNext = <A, S, const U extends Undecodable = "deadLetter">(
  * @category constructors
  * @since 0.1.0
  */
-export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadLetter">(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+export const acceptNextDestructive = <
+  E extends Entity,
+  const U extends Undecodable = "deadLetter"
+>(
+  entity: E & ServiceBusEntity.CheckSessions<E>,
   options?: NextOptions<U>
-): Effect.Effect<Option.Option<DestructiveSession<A, S, Failure<U>>>, AcceptSessionError, Needs> =>
-  Effect.flatMap(check(entity, options), (checked) =>
+): Effect.Effect<Option.Option<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>>>, AcceptSessionError, Needs> =>
+  Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNext(checked, "destructive"),
       Option.map((accepted) => SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait))
@@ -335,18 +350,24 @@ export const acceptNextDestructive = <A, S, const U extends Undecodable = "deadL
  * @category running
  * @since 0.1.0
  */
-export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+export const use = <
+  E extends Entity,
+  B,
+  Err,
+  R,
+  const U extends Undecodable = "deadLetter"
+>(
+  entity: E & ServiceBusEntity.CheckSessions<E>,
   sessionId: string,
-  work: (session: ServiceBusSession<A, S, Failure<U>>) => Effect.Effect<B, E, R>,
+  work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>) => Effect.Effect<B, Err, R>,
   options?: Options<U>
 ): Effect.Effect<
   B,
-  E | AcceptSessionError | SessionLockLostError,
+  Err | AcceptSessionError | SessionLockLostError,
   ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>
 > =>
   Effect.scoped(
-    Effect.flatMap(accept(entity, sessionId, options), (held) =>
+    Effect.flatMap(accept<E, U>(entity, sessionId, options), (held) =>
       Effect.raceFirst(callForEffect(held.entity, "work", work, held), held.lost))
   )
 
@@ -369,17 +390,23 @@ export const use = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
  * @category running
  * @since 0.1.0
  */
-export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter">(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
-  work: (session: ServiceBusSession<A, S, Failure<U>>) => Effect.Effect<B, E, R>,
+export const useNext = <
+  E extends Entity,
+  B,
+  Err,
+  R,
+  const U extends Undecodable = "deadLetter"
+>(
+  entity: E & ServiceBusEntity.CheckSessions<E>,
+  work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>) => Effect.Effect<B, Err, R>,
   options?: NextOptions<U>
 ): Effect.Effect<
   Option.Option<B>,
-  E | AcceptSessionError | SessionLockLostError,
+  Err | AcceptSessionError | SessionLockLostError,
   ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>
 > =>
   Effect.scoped(
-    Effect.flatMap(acceptNext(entity, options), (accepted) =>
+    Effect.flatMap(acceptNext<E, U>(entity, options), (accepted) =>
       Option.match(accepted, {
         onNone: () => Effect.succeed(Option.none<B>()),
         onSome: (held) =>
@@ -409,13 +436,13 @@ export const useNext = <A, S, B, E, R, const U extends Undecodable = "deadLetter
  * @category streams
  * @since 0.1.0
  */
-export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+export const sessions = <E extends Entity, const U extends Undecodable = "deadLetter">(
+  entity: E & ServiceBusEntity.CheckSessions<E>,
   options?: NextOptions<U>
-): Stream.Stream<ServiceBusSession<A, S, Failure<U>>, AcceptSessionError, ServiceBusClient.ServiceBusClient> =>
+): Stream.Stream<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Client> =>
   Stream.unwrap(Effect.map(
     Effect.fromResult(readOptions(undefined, options)),
-    ({ wait }) => SessionSurface.stream(acceptNext(entity, options), wait !== undefined)
+    ({ wait }) => SessionSurface.stream(acceptNext<E, U>(entity, options), wait !== undefined)
   ))
 
 /**
@@ -438,8 +465,8 @@ export const sessions = <A, S, const U extends Undecodable = "deadLetter">(
  * @category streams
  * @since 0.1.0
  */
-export const list = (
-  input: ServiceBusEntity.SessionReceivable<unknown, unknown, never>,
+export const list = <E extends Entity>(
+  input: E & ServiceBusEntity.CheckSessions<E>,
   options?: { readonly updatedSince?: DateTime.Utc | undefined }
 ): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
   Stream.suspend(() => {
@@ -447,10 +474,10 @@ export const list = (
     return SessionSurface.list(entity, ServiceBusClient.namespaceFor(entity), options)
   })
 
-const check = <A, S, U extends Undecodable>(
-  entity: ServiceBusEntity.SessionReceivable<A, S>,
+const check = <E extends Entity, U extends Undecodable>(
+  entity: E,
   options: NextOptions<U> | undefined
 ) => {
-  const contract = ServiceBusEntity.contractOf(entity) as typeof entity
+  const contract = ServiceBusEntity.contractOf(entity) as ServiceBusEntity.SessionReceivable<BodyOf<E>, StateOf<E>>
   return SessionSurface.check(contract, ServiceBusClient.namespaceFor(contract), options)
 }

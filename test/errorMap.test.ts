@@ -127,6 +127,36 @@ describe("fromCondition", () => {
   })
 })
 
+describe("what a contract says of sessions", () => {
+  it.each([
+    [
+      "It is not possible for an entity that requires sessions to create a non-sessionful message receiver. TrackingId:7_B5",
+      "sessions",
+      "sessions: true in the contract"
+    ],
+    [
+      "A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure RequiresSession is " +
+      "set to true when creating a Queue or Subscription to enable sessionful behavior. TrackingId:7_B5",
+      "sessions",
+      "a contract without sessions: true"
+    ],
+    [
+      "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support enabled " +
+      "can only receive messages that have the SessionId set to a valid value. Reference:8, TrackingId:7_B5",
+      "sessionId",
+      "sessions: true in the contract"
+    ]
+  ])("is told where the entity refuses it: %s", (description, option, advice) => {
+    const error = errorMap.attachError({ condition: "amqp:not-allowed", description }, { entity: "orders" })
+    assert.instanceOf(error, ServiceBusError.InvalidOptionError)
+    assert.strictEqual(error.option, option)
+    assert.strictEqual(error.condition, "amqp:not-allowed")
+    assert.strictEqual(error.trackingId, "7_B5")
+    assert.include(error.message, advice)
+    assert.isFalse(error.isTransient)
+  })
+})
+
 describe("text of a peer", () => {
   const described = (description: unknown) => {
     const error = errorMap.fromCondition({ condition: "amqp:not-allowed", description: description as string }, {})

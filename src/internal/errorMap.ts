@@ -84,6 +84,38 @@ const quotaOf = (text: unknown): Pick<E.ServiceBusQuotaExceededError, "quota"> =
   return found === undefined ? {} : { quota: found[0] }
 }
 
+/**
+ * What to declare where a contract says other than the entity is about sessions, by the service's texts: azure-service-bus #326
+ * (a receiver without a session), workflow-core #1217 (a session of an entity without them), azure-service-bus #289 (a message
+ * without one).
+ */
+const misdeclared = [
+  [
+    /entity that requires sessions to create a non-sessionful/i,
+    "sessions",
+    "sessions: true in the contract, because the entity requires sessions; receive by ServiceBusSession.accept or acceptNext, " +
+    "or by ServiceBusProcessor.processSessions"
+  ],
+  [
+    /sessionful message receiver cannot be created on an entity that does not require sessions/i,
+    "sessions",
+    "a contract without sessions: true, because the entity has none; receive by ServiceBusReceiver.make"
+  ],
+  [
+    /SessionId was not set on a message/i,
+    "sessionId",
+    "a session id in every message, because the entity requires sessions: with sessions: true in the contract the compiler asks " +
+    "for it"
+  ]
+] as const
+
+const misdeclaredOf = (text: unknown): { readonly option: string; readonly expected: string } | undefined => {
+  const found = typeof text === "string"
+    ? misdeclared.find(([pattern]) => pattern.test(text.slice(0, 2048)))
+    : undefined
+  return found === undefined ? undefined : { option: found[1], expected: found[2] }
+}
+
 /** A peer takes no more AMQP sessions on a connection, of which every link of ours has one. */
 export const tooManyLinks = (channelMax: number): E.ServiceBusQuotaExceededError =>
   new E.ServiceBusQuotaExceededError({
@@ -98,6 +130,10 @@ export const fromCondition = (error: ErrorCondition, context: Context): E.Any =>
   switch (error.condition) {
     case "amqp:not-found":
       return new E.MessagingEntityNotFoundError(common)
+    case "amqp:not-allowed": {
+      const wrong = misdeclaredOf(error.description)
+      return wrong === undefined ? new E.ServiceBusError(common) : new E.InvalidOptionError({ ...common, ...wrong })
+    }
     case "amqp:unauthorized-access":
     case "com.microsoft:auth-failed":
       return new E.ServiceBusAuthorizationError({ ...common, ...claimOf(error.description) })

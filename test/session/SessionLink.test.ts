@@ -2,7 +2,9 @@
 import {
   AutoLockRenewer,
   ServiceBusBody,
+  type ServiceBusClient,
   ServiceBusEntity,
+  ServiceBusProcessor,
   ServiceBusReceiver,
   ServiceBusSender,
   ServiceBusSession
@@ -13,6 +15,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import {
@@ -304,17 +307,42 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual([dead!.messageId, dead!.deadLetterReason], ["lost", "Session ID is null."])
       }))
 
-    test("over a plain name, a message without a session and a receiver without one fail typed", () =>
+    test("a contract that says other than the entity is about sessions fails with what to declare", () =>
       Effect.gen(function*() {
-        const sender = yield* ServiceBusSender.make("carts")
-        const error = yield* sender.send({ body: new Uint8Array(1) }).pipe(failsWith("ServiceBusError"))
-        assert.strictEqual(error.condition, "amqp:not-allowed")
-        assert.include(error.message, "SessionId was not set")
-        const refused = yield* ServiceBusReceiver.make("carts").pipe(Effect.scoped, failsWith("ServiceBusError"))
-        assert.include(refused.message, "requires sessions")
+        const refused = (effect: Effect.Effect<unknown, unknown, ServiceBusClient.ServiceBusClient | Scope.Scope>) =>
+          Effect.scoped(effect).pipe(failsWith("InvalidOptionError"))
+        const Undeclared = ServiceBusEntity.queue("carts", { body: ServiceBusBody.bytes })
+        for (const entity of ["carts", Undeclared]) {
+          const sender = yield* ServiceBusSender.make(entity)
+          const unsent = yield* refused(sender.send({ body: new Uint8Array(1) }))
+          assert.strictEqual(unsent.option, "sessionId")
+          assert.include(unsent.message, "sessions: true in the contract")
+          const together = yield* refused(sender.sendAll([{ body: new Uint8Array(1) }, { body: new Uint8Array(1) }]))
+          assert.strictEqual(together.option, "sessionId")
+          const unscheduled = yield* refused(sender.schedule({ body: new Uint8Array(1) }, "1 hour"))
+          assert.strictEqual(unscheduled.option, "sessionId")
+
+          const receiving = [ServiceBusReceiver.make(entity), ServiceBusReceiver.makeDestructive(entity)]
+          for (const unreceived of receiving) {
+            const { condition, message, option } = yield* refused(unreceived)
+            assert.strictEqual(option, "sessions")
+            assert.strictEqual(condition, "amqp:not-allowed")
+            assert.include(message, "sessions: true in the contract")
+            assert.include(message, "ServiceBusSession.accept")
+          }
+        }
         const Plain = ServiceBusEntity.queue("texts", { body: ServiceBusBody.text, sessions: true })
-        const other = yield* ServiceBusSession.accept(Plain, "a").pipe(Effect.scoped, failsWith("ServiceBusError"))
-        assert.include(other.message, "does not require sessions")
+        const accepting = [
+          ServiceBusSession.accept(Plain, "a"),
+          ServiceBusSession.acceptNext(Plain, { wait: "1 second" }),
+          ServiceBusProcessor.processSessions(Plain, () => Effect.void)
+        ]
+        for (const unaccepted of accepting) {
+          const { message, option } = yield* refused(unaccepted)
+          assert.strictEqual(option, "sessions")
+          assert.include(message, "a contract without sessions: true")
+          assert.include(message, "ServiceBusReceiver.make")
+        }
       }))
 
     test("options out of range and contracts without sessions are refused before the wire", () =>

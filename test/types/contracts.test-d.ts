@@ -15,6 +15,9 @@ import type * as ServiceBusCredential from "../../src/ServiceBusCredential.ts"
 import * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
 import * as ServiceBusError from "../../src/ServiceBusError.ts"
 import type * as ServiceBusMessage from "../../src/ServiceBusMessage.ts"
+import * as ServiceBusReceiver from "../../src/ServiceBusReceiver.ts"
+import * as ServiceBusSender from "../../src/ServiceBusSender.ts"
+import * as ServiceBusSession from "../../src/ServiceBusSession.ts"
 import * as Settlement from "../../src/Settlement.ts"
 
 class Order extends Schema.Class<Order>("Order")({
@@ -267,6 +270,30 @@ test("subscriptions are of topics, sub-queues of what is received from", () => {
   ServiceBusEntity.deadLetter(Dead)
   // @ts-expect-error a sub-queue has no sub-queues
   ServiceBusEntity.transferDeadLetter(Dead)
+})
+
+test("functions over any contract of a kind", () => {
+  const received = <A>(entity: ServiceBusEntity.Receivable<A>) => ServiceBusReceiver.make(entity)
+  expectTypeOf<Effect.Success<ReturnType<typeof received<Order>>>>().toEqualTypeOf<
+    ServiceBusReceiver.ServiceBusReceiver<Order>
+  >()
+  const receivedFrom = <E extends ServiceBusEntity.Receivable<unknown>>(entity: E) => ServiceBusReceiver.make(entity)
+  expectTypeOf<Effect.Success<ReturnType<typeof receivedFrom<typeof Audit>>>>().toEqualTypeOf<
+    ServiceBusReceiver.ServiceBusReceiver<Order>
+  >()
+  const sent = <A, I>(entity: ServiceBusEntity.Sendable<A, I>) => ServiceBusSender.make(entity)
+  expectTypeOf<Effect.Success<ReturnType<typeof sent<Order, string>>>>().toEqualTypeOf<
+    ServiceBusSender.ServiceBusSender<string>
+  >()
+  const accepted = <A, S>(entity: ServiceBusEntity.SessionReceivable<A, S>) => ServiceBusSession.accept(entity, "a")
+  expectTypeOf<Effect.Success<ReturnType<typeof accepted<Order, number>>>>().toEqualTypeOf<
+    ServiceBusSession.ServiceBusSession<Order, number>
+  >()
+  const dead = <E extends ServiceBusEntity.WithSubQueues<unknown>>(entity: E) => ServiceBusEntity.deadLetter(entity)
+  expectTypeOf<ReturnType<typeof dead<typeof Carts>>>().toEqualTypeOf<ServiceBusEntity.SubQueue<Order>>()
+  // One that may be of a wrong kind is of a wrong kind.
+  // @ts-expect-error a topic has no receivers
+  ServiceBusReceiver.make(Orders as typeof Orders | typeof Events)
 })
 
 test("kinds are not assignable to each other", () => {
