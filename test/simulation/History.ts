@@ -86,6 +86,8 @@ export type Entry =
     readonly tokens: ReadonlyArray<string>
     readonly until: number | undefined
   }
+  /** A lock ended at the broker that was not settled. */
+  | { readonly kind: "lapsed"; readonly token: string }
   /** What a processor said it had done, once it was over. */
   | {
     readonly kind: "books"

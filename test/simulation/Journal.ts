@@ -23,11 +23,20 @@ const outcomes: Readonly<Record<string, Outcome>> = {
   DeadLetter: "deadLetter"
 }
 
-/** Writes the broker's deeds for as long as the scope is open. */
+/** A queue as far as its locks are concerned. */
+interface Locking {
+  readonly locks: ReadonlyMap<string, { lockedUntil: number }>
+  readonly sessions: unknown
+  readonly shared: { readonly deadlines: { readonly set: (message: unknown, at: number) => void } }
+  readonly now: () => number
+}
+
+/** Writes the broker's deeds for as long as the scope is open; gives what ends all locks of messages. */
 export const record = (history: History) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const restores: Array<() => void> = []
+      const queues = new Set<Locking>()
       const wrapOf = (of: { readonly prototype: object; readonly name: string }) => {
         const prototype = of.prototype as unknown as Record<string, Method>
         return (name: string, wrapped: (original: Method, self: any, args: ReadonlyArray<any>) => unknown) => {
@@ -64,6 +73,7 @@ export const record = (history: History) =>
         return original.apply(queue, args as never)
       })
       wrap("take", (original, queue, args) => {
+        queues.add(queue)
         const delivery = original.apply(queue, args as never) as {
           readonly lockToken: string
           readonly lockedUntil: number
@@ -108,6 +118,11 @@ export const record = (history: History) =>
         })
         return result
       })
+      wrap("onDue", (original, queue, args) => {
+        const { enqueueAt, lockToken } = args[0]
+        if (enqueueAt === undefined && lockToken !== undefined) history.add({ kind: "lapsed", token: lockToken })
+        return original.apply(queue, args as never)
+      })
       wrap("deadLetter", (original, queue, args) => {
         history.add({ kind: "buried", ...named(queue, args[0]), reason: String(args[1]) })
         return original.apply(queue, args as never)
@@ -116,9 +131,20 @@ export const record = (history: History) =>
         history.add({ kind: "removed", ...named(queue, args[0]) })
         return original.apply(queue, args as never)
       })
-      return () => {
-        for (const restore of restores) restore()
+      return {
+        restore: () => {
+          for (const restore of restores) restore()
+        },
+        loseLocks: () => {
+          for (const queue of queues) {
+            if (queue.sessions !== undefined) continue
+            for (const message of queue.locks.values()) {
+              message.lockedUntil = queue.now()
+              queue.shared.deadlines.set(message, message.lockedUntil)
+            }
+          }
+        }
       }
     }),
-    (restore) => Effect.sync(restore)
+    ({ restore }) => Effect.sync(restore)
   )

@@ -21,10 +21,12 @@ export interface Weather {
   jitter: number
   /** The most bytes that arrive together; Infinity for as they were written. */
   chunk: number
+  /** How long each chunk takes the one that reads it, on the way down. */
+  pace: number
   isRefusing: boolean
 }
 
-export const fair = (): Weather => ({ latency: 0, jitter: 0, chunk: Infinity, isRefusing: false })
+export const fair = (): Weather => ({ latency: 0, jitter: 0, chunk: Infinity, pace: 0, isRefusing: false })
 
 /** One direction of a connection: bytes that are on their way. */
 class Pipe {
@@ -38,11 +40,11 @@ class Pipe {
     this.network = network
   }
 
-  push(run: () => void): void {
+  push(run: () => void, pace = 0): void {
     const { clock, weather } = this.network
     const delay = weather.latency + (weather.jitter === 0 ? 0 : this.network.rng.between(0, weather.jitter))
     const now = clock.currentTimeMillisUnsafe()
-    this.last = Math.max(this.last, now + delay)
+    this.last = Math.max(this.last, now + delay) + pace
     this.queue.push({ due: this.last, run })
     this.pump()
   }
@@ -84,7 +86,11 @@ export class Wire {
     this.inner = inner
     this.up = new Pipe(network)
     this.down = new Pipe(network)
-    inner.on("data", (bytes) => this.network.split(bytes).forEach((each) => this.down.push(() => this.arrive(each))))
+    inner.on(
+      "data",
+      (bytes) =>
+        this.network.split(bytes).forEach((each) => this.down.push(() => this.arrive(each), this.network.weather.pace))
+    )
     inner.on("end", () => this.down.push(() => this.ends.slice().forEach((listener) => listener())))
     inner.on("error", () => {})
     inner.on("close", () => this.down.push(() => this.close()))

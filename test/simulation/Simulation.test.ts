@@ -28,15 +28,30 @@ describe("the simulation", { concurrent: false }, () => {
     assert.isAbove(messages, 300)
   })
 
-  it("what once failed holds: a connection that was not open when its client ended", async () => {
-    const plan: Plan = {
+  /** What a run found in the library, and was mended there. */
+  const found: Readonly<Record<string, Plan>> = {
+    "a connection that was not open when its client ended": {
       seed: 1246,
       workload: "sessions",
       faults: [{ name: "half-open", at: { frames: 9 }, parameters: {} }],
       turn: 2048
+    },
+    "an attach that was answered while the fiber that waits for it yielded": {
+      seed: 150,
+      workload: "sessions",
+      faults: [
+        { name: "reset", at: { frames: 174 }, parameters: {} },
+        { name: "latency", at: { frames: 3 }, parameters: { latency: 344, jitter: 622, ms: 23330 } }
+      ],
+      turn: 3
     }
-    assert.deepStrictEqual((await run(plan)).violations, [])
-  })
+  }
+
+  for (const [what, plan] of Object.entries(found)) {
+    it(`what once failed holds: ${what}`, async () => {
+      assert.deepStrictEqual((await run(plan)).violations, [])
+    })
+  }
 
   it("a plan is made as small as it can be and still fail", async () => {
     const reset = { name: "reset", at: { ms: 5_000 }, parameters: {} }

@@ -16,8 +16,12 @@ import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import * as ConnectionString from "../../src/ConnectionString.ts"
 import * as MemorySocket from "../../src/emulator/amqp/MemorySocket.ts"
 import * as Emulator from "../../src/emulator/Emulator.ts"
+import * as Transport from "../../src/internal/amqp/transport/Transport.ts"
+import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
+import * as ServiceBusCredential from "../../src/ServiceBusCredential.ts"
 import { faults } from "./faults/index.ts"
 import { History } from "./History.ts"
 import * as Journal from "./Journal.ts"
@@ -27,7 +31,7 @@ import type { Violation } from "./oracles/Oracle.ts"
 import { Rng } from "./Rng.ts"
 import { seededIds } from "./seededIds.ts"
 import { workloads } from "./workloads/index.ts"
-import { good, type PlannedFault, type Workload, type World } from "./World.ts"
+import { type Client, good, type Mood, type PlannedFault, type Workload, type World } from "./World.ts"
 
 /** How long faults come, and how long it may take to be well again, in milliseconds of virtual time. */
 const faultTime = 60_000
@@ -101,6 +105,51 @@ const listen = (history: History) =>
     (restore) => Effect.sync(restore)
   )
 
+/** A clock whose wall time is off. */
+const skewed = (clock: Clock.Clock, mood: Mood): Clock.Clock => {
+  const wrapped = Object.create(clock) as { -readonly [K in keyof Clock.Clock]: Clock.Clock[K] }
+  wrapped.currentTimeMillisUnsafe = () => clock.currentTimeMillisUnsafe() + mood.skew
+  wrapped.currentTimeMillis = Effect.sync(() => wrapped.currentTimeMillisUnsafe())
+  wrapped.currentTimeNanosUnsafe = () => clock.currentTimeNanosUnsafe() + BigInt(mood.skew) * 1_000_000n
+  wrapped.currentTimeNanos = Effect.sync(() => wrapped.currentTimeNanosUnsafe())
+  return wrapped
+}
+
+/** A client of the same broker, over the same network. */
+const otherClient = Effect.fnUntraced(function*(kind: "skewed" | "tokens", { clock, emulator, mood, transport }: {
+  readonly emulator: Emulator.Emulator["Service"]
+  readonly mood: Mood
+  readonly clock: Clock.Clock
+  readonly transport: Transport.Transport
+}) {
+  const { credential, host } = yield* Effect.orDie(ConnectionString.parse(emulator.connectionString))
+  if (credential?._tag !== "SharedKey") throw new Error("the broker has no key")
+  const token = ServiceBusCredential.generateSas({
+    resource: `sb://${host}/`,
+    keyName: credential.name,
+    key: credential.key,
+    timeToLive: "40 seconds"
+  })
+  const provider = Effect.suspend(() =>
+    mood.tokens === "failing"
+      ? Effect.fail(new Error("there is no token now"))
+      : mood.tokens === "hanging"
+      ? Effect.never
+      : Effect.map(token, ServiceBusCredential.sas)
+  )
+  const client = yield* Effect.orDie(ServiceBusClient.make({
+    fullyQualifiedNamespace: host,
+    credential: kind === "skewed" ? credential : ServiceBusCredential.rotating(provider)
+  })).pipe(Effect.provideService(Transport.Transport, transport))
+  const time = kind === "skewed" ? skewed(clock, mood) : clock
+  const run: Client = (effect) =>
+    effect.pipe(
+      Effect.provideService(ServiceBusClient.ServiceBusClient, client),
+      Effect.provideService(Clock.Clock, time)
+    )
+  return run
+})
+
 const simulate = (plan: Plan, workload: Workload) =>
   Effect.gen(function*() {
     const sleeps = { count: 0 }
@@ -115,12 +164,13 @@ const simulate = (plan: Plan, workload: Workload) =>
     const mood = good()
 
     const inside = Effect.gen(function*() {
-      yield* Journal.record(history)
+      const { loseLocks } = yield* Journal.record(history)
       yield* listen(history)
+      let through: Transport.Transport | undefined
       const services = yield* Layer.build(Emulator.layer({
         entities: workload.entities,
         client: { identifier: "simulated" }
-      })).pipe(Effect.provideService(MemorySocket.Network, (transport) => network.over(transport)))
+      })).pipe(Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)))
       const emulator = Context.get(services, Emulator.Emulator)
       const world: World = {
         emulator,
@@ -128,6 +178,8 @@ const simulate = (plan: Plan, workload: Workload) =>
         history,
         rng: rng.fork(),
         mood,
+        loseLocks,
+        client: (kind) => otherClient(kind, { emulator, mood, clock, transport: through! }),
         isHealed: () => phase !== "faults",
         isDone: () => phase === "done",
         now: () => clock.currentTimeMillisUnsafe()

@@ -22,9 +22,11 @@ export interface Mood {
   /** The probability that an operation is interrupted. */
   interruptions: number
   tokens: "good" | "failing" | "hanging"
+  /** By how much the wall clock of a client that has one of its own is off, in milliseconds. */
+  skew: number
 }
 
-export const good = (): Mood => ({ handlers: 0, interruptions: 0, tokens: "good" })
+export const good = (): Mood => ({ handlers: 0, interruptions: 0, tokens: "good", skew: 0 })
 
 export interface World {
   readonly emulator: Emulator.Emulator["Service"]
@@ -37,7 +39,19 @@ export interface World {
   /** Whether all is taken: consumers stop. */
   readonly isDone: () => boolean
   readonly now: () => number
+  /** Has all locks of messages end at the broker, now. */
+  readonly loseLocks: () => void
+  /**
+   * A client beside the first: with the key and a wall clock of its own, or with tokens that last for less than a minute. It
+   * closes with the scope.
+   */
+  readonly client: (kind: "skewed" | "tokens") => Effect.Effect<Client, never, Scope.Scope>
 }
+
+/** Runs what uses a client. */
+export type Client = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+) => Effect.Effect<A, E, Exclude<R, ServiceBusClient.ServiceBusClient>>
 
 /** A workload: what is declared, and a program that uses the library while faults come. */
 export interface Workload {

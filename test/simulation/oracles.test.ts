@@ -139,6 +139,7 @@ describe("the oracles", () => {
       handled,
       applied
     ]),
+    lapsed: run([send, enqueued, sent, delivered, { ...received, token: "t" }, { kind: "lapsed", token: "t" }]),
     denied: run([
       send,
       enqueued,

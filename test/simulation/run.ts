@@ -3,7 +3,7 @@
  * cores, and ends with one line that says how many and what was violated. A seed that fails is printed with its faults, as few as
  * are needed, and with the command that runs it again. A seed that does not end in a minute of real time is a violation.
  *
- * `--fresh` begins with a seed that no run began with, and prints it. `--plan JSON` runs one plan, `--trace` prints everything that happened in it, with its hash.
+ * `--first` runs them in this process and ends with the first that fails, as it is. `--fresh` begins with a seed that no run began with, and prints it. `--plan JSON` runs one plan, `--trace` prints everything that happened in it, with its hash.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism } from "node:os"
@@ -37,6 +37,7 @@ const { values } = parseArgs({
     plan: { type: "string" },
     trace: { type: "boolean", default: false },
     worker: { type: "boolean", default: false },
+    first: { type: "boolean", default: false },
     jobs: { type: "string" }
   }
 })
@@ -90,6 +91,20 @@ const one = async (text: string): Promise<void> => {
   const report = await examine(JSON.parse(text) as Plan)
   print(report)
   if (report.violations.length > 0) process.exitCode = 1
+}
+
+/** Runs seeds here, until one fails. */
+const first = async (): Promise<void> => {
+  const { planOf, run } = await import("./Simulation.ts")
+  const from = count("from", values.from, 0)
+  for (let seed = from; seed < from + count("seeds", values.seeds, 1); seed++) {
+    const { plan, violations } = await run(planOf(seed, only))
+    console.log(`seed ${seed}`)
+    if (violations.length === 0) continue
+    const [{ rule, what }] = violations as readonly [Violation]
+    console.log(`first: ${rule}, seed ${seed} (${plan.workload}): ${what}`)
+    process.exit(1)
+  }
 }
 
 const all = async (): Promise<void> => {
@@ -169,4 +184,4 @@ const all = async (): Promise<void> => {
 }
 
 if (values.worker) work()
-else await (values.plan === undefined ? all() : one(values.plan))
+else await (values.first ? first() : values.plan === undefined ? all() : one(values.plan))

@@ -216,7 +216,9 @@ class OpenLink implements Link {
           if (this.death === undefined && ClientEndpoints.isAccepted(this.rhea)) resume(Effect.succeed(this))
         })
       }
-      this.rhea.once(`${this.kind}_open`, opened)
+      // The attach was written when the link was made: a fiber that yielded since finds the answer here already.
+      if (this.rhea.is_open()) opened()
+      else this.rhea.once(`${this.kind}_open`, opened)
       return Effect.sync(() => {
         off()
         this.rhea.removeListener(`${this.kind}_open`, opened)

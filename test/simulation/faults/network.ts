@@ -44,6 +44,17 @@ export const network: ReadonlyArray<Fault> = [
       })
   },
   {
+    name: "slow reader",
+    plan: (rng) => ({ pace: rng.between(1, 300), ms: rng.between(1_000, 20_000) }),
+    inject: ({ network }, { ms, pace }) =>
+      Effect.sync(() => {
+        network.weather.pace = Number(pace)
+        network.after(Number(ms), () => {
+          network.weather.pace = 0
+        })
+      })
+  },
+  {
     name: "refused connections",
     plan: (rng) => ({ ms: rng.between(100, 40_000) }),
     inject: ({ network }, { ms }) =>

@@ -28,6 +28,19 @@ export const peer: ReadonlyArray<Fault> = [
   control("close", ({ emulator }, error) => emulator.closeConnections(error)),
   { name: "drop", plan: () => ({}), inject: ({ emulator }) => emulator.dropConnections },
   {
+    // Links are taken, and ended at once.
+    name: "flapping",
+    plan: (rng) => ({ times: rng.between(20, 300), pause: rng.between(10, 100) }),
+    inject: ({ emulator, isHealed }, { pause, times }) =>
+      Effect.gen(function*() {
+        for (let i = 0; i < Number(times) && !isHealed(); i++) {
+          yield* emulator.detachLinks({ condition: "amqp:link:detach-forced", description: "simulated" })
+          yield* Effect.sleep(Number(pause))
+        }
+      })
+  },
+  { name: "lost locks", plan: () => ({}), inject: ({ loseLocks }) => Effect.sync(loseLocks) },
+  {
     name: "restart",
     plan: (rng) => ({ ms: rng.between(1, 60_000) }),
     inject: ({ emulator, network }, { ms }) =>

@@ -8,7 +8,9 @@ const conditions = [
   "com.microsoft:timeout",
   "amqp:internal-error",
   "amqp:resource-limit-exceeded",
-  "com.microsoft:operation-cancelled"
+  "com.microsoft:operation-cancelled",
+  "amqp:unauthorized-access",
+  "amqp:not-found"
 ]
 
 export const refusal: ReadonlyArray<Fault> = operations.map((operation): Fault => ({

@@ -18,5 +18,24 @@ export const user: ReadonlyArray<Fault> = [
       Effect.sync(() => {
         mood.interruptions = Number(percent) / 100
       })
+  },
+  {
+    name: "bad tokens",
+    plan: (rng) => ({ tokens: rng.pick(["failing", "hanging"]), ms: rng.between(1_000, 50_000) }),
+    inject: ({ mood, network }, { ms, tokens }) =>
+      Effect.sync(() => {
+        mood.tokens = tokens as "failing" | "hanging"
+        network.after(Number(ms), () => {
+          mood.tokens = "good"
+        })
+      })
+  },
+  {
+    name: "clock jump",
+    plan: (rng) => ({ ms: rng.between(-600_000, 600_000) }),
+    inject: ({ mood }, { ms }) =>
+      Effect.sync(() => {
+        mood.skew = Number(ms)
+      })
   }
 ]

@@ -24,7 +24,7 @@ export interface Run {
 }
 
 /** Faults that delay or lose what is on the network. */
-export const network = ["reset", "half-open", "silence", "latency", "refused connections"]
+export const network = ["reset", "half-open", "silence", "latency", "slow reader", "refused connections"]
 
 /** Faults that end connections, links and claims. */
 export const peer = [
@@ -36,7 +36,8 @@ export const peer = [
   "drop",
   "restart",
   "flapping",
-  "claims expire"
+  "lost locks",
+  "clock jump"
 ]
 
 /** Whether one of these faults came. */

@@ -20,7 +20,7 @@ export const acknowledgement: Oracle = ({ history }) => {
         if (entry.outcome !== "complete") break
         const key = `${entry.entity} ${entry.sequence}`
         applied.set(key, (applied.get(key) ?? 0) + 1)
-        if (!completing.has(key)) {
+        if (!completing.has(key) && !entry.entity.includes("/$")) {
           violations.push({
             rule: "acknowledged",
             what: `${key} (${entry.id}): completed, and no handler was done with it`
@@ -42,7 +42,7 @@ export const acknowledgement: Oracle = ({ history }) => {
       violations.push({ rule: "unconfirmed", what: `${key}: confirmed, and the broker did not do it` })
     }
   }
-  violations.push(...denied(history), ...vanished(history))
+  violations.push(...denied(history), ...vanished(history), ...unreplayed(history))
   for (const { result, sequence, tag } of history.of("resettled")) {
     if (result !== "failed" || tag !== "MessageAlreadySettled") {
       violations.push({ rule: "resettled", what: `${sequence}: it was settled, and again: ${result} ${tag}` })
@@ -98,6 +98,23 @@ const vanished = (history: History): ReadonlyArray<Violation> => {
     const id = tokens.get(key)
     if (id !== undefined && !((copies.get(originOf(id)) ?? 0) > Number(entry.sequence))) {
       violations.push({ rule: "vanished", what: `${key} (${id}): completed to be tried again, and there is no copy` })
+    }
+  }
+  return violations
+}
+
+/** A letter that is replayed is there as a copy before it is completed. */
+const unreplayed = (history: History): ReadonlyArray<Violation> => {
+  const violations: Array<Violation> = []
+  const copies = new Set<string>()
+  for (const entry of history.entries) {
+    if (entry.kind === "enqueued") copies.add(/:replay-[^:]*:(\d+)$/.exec(entry.id)?.[1] ?? "")
+    if (entry.kind !== "applied" || entry.outcome !== "complete" || !entry.entity.includes("/$")) continue
+    if (!copies.has(entry.sequence)) {
+      violations.push({
+        rule: "vanished",
+        what: `letter ${entry.sequence} (${entry.id}): completed, and there is no copy`
+      })
     }
   }
   return violations

@@ -1,6 +1,9 @@
 /** What was given to handlers: what the broker gave, as it was sent, and no more at a time than was asked for. */
 import { isStruck, network, type Oracle, peer, type Violation } from "./Oracle.ts"
 
+/** For how long a processor keeps a lock by default, and a little less, in milliseconds. */
+const longest = 280_000
+
 export const delivery: Oracle = ({ concurrency, history }) => {
   const violations: Array<Violation> = []
   const delivered = new Set<string>()
@@ -8,6 +11,11 @@ export const delivery: Oracle = ({ concurrency, history }) => {
   const running = new Map<string, number>()
   // Where nothing is held up the client knows when a lock ends.
   const locks = isStruck(history, [...network, ...peer]) ? undefined : new Map<string, number>()
+  // Their processor keeps the locks of what handlers have.
+  const isRenewing = locks !== undefined && !isStruck(history, ["refused renew", "refused attach", "bad tokens"])
+  const handlers = isRenewing
+    ? new Map<string, { readonly consumer: string; readonly key: string; readonly at: number }>()
+    : undefined
   for (const entry of history.entries) {
     switch (entry.kind) {
       case "delivered": {
@@ -31,15 +39,35 @@ export const delivery: Oracle = ({ concurrency, history }) => {
         if (until !== undefined && until < entry.at) {
           violations.push({ rule: "expired", what: `${key}: handed out at ${entry.at}, its lock ended at ${until}` })
         }
+        const most = concurrency[entry.consumer]
+        if (entry.token !== undefined && most !== undefined) {
+          handlers?.set(entry.token, {
+            consumer: entry.consumer,
+            key: `${entry.entity} ${entry.sequence}`,
+            at: entry.at
+          })
+        }
         const count = (running.get(entry.consumer) ?? 0) + 1
         running.set(entry.consumer, count)
-        const most = concurrency[entry.consumer]
         if (most !== undefined && count > most) {
           violations.push({ rule: "concurrency", what: `${entry.consumer}: ${count} handlers at a time, of ${most}` })
         }
         break
       }
+      case "lapsed": {
+        const handler = handlers?.get(entry.token)
+        if (handler !== undefined && entry.at - handler.at < longest) {
+          violations.push({
+            rule: "lapsed",
+            what: `${handler.consumer}: the lock of what it was given at ${handler.at} ended at ${entry.at}`
+          })
+        }
+        break
+      }
       case "handled":
+        for (const [token, handler] of handlers ?? []) {
+          if (handler.key === `${entry.entity} ${entry.sequence}`) handlers!.delete(token)
+        }
         running.set(entry.consumer, (running.get(entry.consumer) ?? 0) - 1)
         break
     }

@@ -23,6 +23,11 @@ export const sending: Oracle = ({ history }) => {
     if (outcome !== "retryAfter" || id === undefined) continue
     retried.set(originOf(id), (retried.get(originOf(id)) ?? 0) + tries)
   }
+  // A letter goes again, by each call that replays it.
+  const replays = history.of("began").filter(({ what }) => what === "replay").length
+  for (const { id } of replays === 0 ? [] : history.of("buried")) {
+    retried.set(originOf(id), (retried.get(originOf(id)) ?? 0) + tries * (1 + replays))
+  }
   const cancels = new Map(history.of("cancelled").map((entry) => [entry.op, entry]))
   const cancelled = new Map(history.of("cancel").map((entry) => [entry.id, cancels.get(entry.op)?.result]))
   const scheduled = new Map<string, number>()

@@ -41,8 +41,8 @@ export const destructive: Workload = {
                   })
               )
             )
-            if (Exit.isSuccess(exit)) noteCredit(world, "a", receiver, prefetch)
-            else if (!Cause.hasInterruptsOnly(exit.cause)) return yield* exit
+            if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) return yield* exit
+            noteCredit(world, "a", receiver, prefetch)
           }
         }),
         { isKept: true }

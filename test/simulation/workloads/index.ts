@@ -1,9 +1,21 @@
 /** Every workload, each in a file of its own. */
 import type { Workload } from "../World.ts"
+import { accepting } from "./accepting.ts"
 import { batches } from "./batches.ts"
+import { clients } from "./clients.ts"
 import { destructive } from "./destructive.ts"
+import { letters } from "./letters.ts"
 import { processor } from "./processor.ts"
 import { receiving } from "./receiving.ts"
 import { sessions } from "./sessions.ts"
 
-export const workloads: ReadonlyArray<Workload> = [processor, receiving, destructive, sessions, batches]
+export const workloads: ReadonlyArray<Workload> = [
+  processor,
+  receiving,
+  destructive,
+  sessions,
+  batches,
+  clients,
+  letters,
+  accepting
+]

@@ -3,6 +3,7 @@
  * in every way. What is deferred is asked for by its number.
  */
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import * as AutoLockRenewer from "../../../src/AutoLockRenewer.ts"
 import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
@@ -31,8 +32,12 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
       for (const message of messages) note(world, name, path, message, "locked")
       for (const message of messages) {
         if (rng.chance(0.2)) {
-          const work = Effect.sleep(rng.between(1, 40_000))
+          const wait = Effect.sleep(rng.between(1, 40_000))
+          // Some settle first and go on: there is nothing to renew then.
+          const isFirst = rng.chance(0.3)
+          const work = isFirst ? Effect.andThen(settleSomehow(world, path, receiver, message), wait) : wait
           yield* operate(world, "withLock", AutoLockRenewer.withLock(work, receiver, message))
+          if (isFirst) continue
         } else if (rng.chance(0.1)) yield* operate(world, "renewLock", receiver.renewLock(message))
         if (rng.chance(0.1)) {
           // Another process settles it, by its token.
@@ -57,6 +62,8 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
           }
         }
       }
+      if (rng.chance(0.05)) yield* operate(world, "browse", Stream.runDrain(receiver.browse()))
+      if (rng.chance(0.02)) yield* operate(world, "delete", receiver.deleteMessages({ max: 2 }))
       if (rng.chance(0.1)) yield* operate(world, "peek", receiver.peek({ max: rng.between(1, 20) }))
     }
   })

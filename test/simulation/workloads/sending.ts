@@ -11,7 +11,13 @@ import { attempt, bodyOf, flat, resultOf, type World } from "../World.ts"
 export const send = (
   world: World,
   entity: ServiceBusEntity.Sendable<string, string> | ServiceBusEntity.SessionSendable<string, string>,
-  options: { readonly name: string; readonly most: number; readonly sessions?: ReadonlyArray<string> }
+  options: {
+    readonly name: string
+    readonly most: number
+    readonly sessions?: ReadonlyArray<string>
+    /** Nothing is scheduled: what is due by a clock that is off may be early. */
+    readonly isAtOnce?: boolean
+  }
 ) =>
   Effect.gen(function*() {
     const { history, rng } = world
@@ -42,7 +48,7 @@ export const send = (
           })
         // A sender lives for a while, and another one comes.
         for (let uses = rng.between(5, 40); uses > 0 && !isOver(); uses--) {
-          const kind = rng.between(0, 9)
+          const kind = options.isAtOnce === true ? rng.pick([0, 4, 6, 9]) : rng.between(0, 9)
           if (kind < 4) {
             const one = message()
             yield* noted([one], sender.send(one))

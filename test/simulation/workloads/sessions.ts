@@ -20,7 +20,7 @@ const Work = ServiceBusEntity.queue("work", {
 })
 
 /** Reads the state of a session, or sets it. */
-const useState = (world: World, session: ServiceBusSession.ServiceBusSession<string, number>, value: number) =>
+export const useState = (world: World, session: ServiceBusSession.ServiceBusSession<string, number>, value: number) =>
   Effect.suspend(() => {
     const { history, rng } = world
     const { sessionId } = session

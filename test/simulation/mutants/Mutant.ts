@@ -1,0 +1,18 @@
+/** A defect that is put back into a copy of the library: something has to see it. */
+export interface Mutant {
+  /** What the library does wrong. */
+  readonly name: string
+  /** The file, from `src/internal`. */
+  readonly file: string
+  /** What stands there, once. */
+  readonly text: string
+  readonly replacement: string
+  /** The workload that meets it; any where none is given. */
+  readonly workload?: string
+  /** The fault that it shows under; any where none is given. */
+  readonly fault?: string
+  /** How many seeds are run; 150 by default. */
+  readonly seeds?: number
+  /** The test that sees it, where no run of the simulation can. */
+  readonly by?: string
+}

@@ -1,0 +1,109 @@
+/** Connections that are lost and not replaced, or closed and not gone. */
+import type { Mutant } from "./Mutant.ts"
+
+export const connection: ReadonlyArray<Mutant> = [
+  {
+    name: "a detach without an error is not heard",
+    file: "amqp/Link.ts",
+    text: "this.listen(this.rhea, `${this.kind}_close`, () => this.die(this.rhea.error))",
+    replacement: "",
+    by: "test/wire"
+  },
+  {
+    name: "a detach is not heard",
+    file: "amqp/Link.ts",
+    text: "    if (this.death !== undefined) return\n    this.dieOf(\n      error?.condition",
+    replacement: "    if (this.death === undefined) return\n    this.dieOf(\n      error?.condition",
+    fault: "detach"
+  },
+  {
+    name: "the end of a session is not heard",
+    file: "amqp/Link.ts",
+    text: "rhea.on(\"session_error\", ended)\n  rhea.on(\"session_close\", ended)",
+    replacement: "",
+    fault: "end"
+  },
+  {
+    name: "a link leaves its listeners on its connection",
+    file: "amqp/Link.ts",
+    text: "    for (const off of this.off) off()\n",
+    replacement: "    \n",
+    by: "test/ServiceBusClient.lifetime"
+  },
+  {
+    name: "a lost connection is not given up",
+    file: "namespace/Namespace.ts",
+    text: "Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))",
+    replacement: "Effect.runForkWith(context)(died)",
+    fault: "reset"
+  },
+  {
+    name: "a connection that is being opened outlives its client",
+    file: "namespace/Namespace.ts",
+    text: "yield* Effect.addFinalizer(() => opening.withPermits(1)(Effect.void))",
+    replacement: "",
+    by: "test/simulation/Simulation.test.ts"
+  },
+  {
+    name: "a timer is left when a connection dies",
+    file: "amqp/Connection.ts",
+    text:
+      "    const fiber = yield* Effect.forkIn(timer, scope, { startImmediately: true })\n    // The scope of a dead connection may stay open for long.\n    connection.onDeath(() => fiber.interruptUnsafe())",
+    replacement: "    yield* Effect.forkDetach(timer, { startImmediately: true })"
+  },
+  {
+    name: "a connection that dies leaves its socket open",
+    file: "amqp/Connection.ts",
+    text: "    death = reason\n    socket.destroy()",
+    replacement: "    death = reason"
+  },
+  {
+    name: "a connection whose peer says nothing is kept",
+    file: "amqp/Connection.ts",
+    text: "return die(errorMap.connectionLost(`the peer said nothing for ${2 * idleTimeout / 1000} seconds`))",
+    replacement: "activity.lastRead = monotonic(clock)",
+    fault: "half-open"
+  },
+  {
+    name: "the silence of a peer is counted by frames, not by bytes",
+    file: "amqp/engine/FrameGuard.ts",
+    text: "    this.options.onBytes?.()",
+    replacement: "    if (this.size === 0) this.options.onBytes?.()",
+    by: "test/amqp"
+  },
+  {
+    name: "a process that was asleep takes its own silence for the peer's",
+    file: "amqp/Connection.ts",
+    text: "if (monotonic(clock) > due + lateness) yield* Effect.sleep(lateness)",
+    replacement: "",
+    by: "test/amqp/Connection.silence"
+  },
+  {
+    name: "closing waits for the peer as long as it takes",
+    file: "amqp/Connection.ts",
+    text: "duration: activity.readsAtUnansweredClose === reads ? 0 : closeTimeout,",
+    replacement: "duration: 100 * closeTimeout,",
+    fault: "half-open"
+  },
+  {
+    name: "no heartbeats are sent",
+    file: "amqp/Connection.ts",
+    text: "if (connection.dead() === undefined) connection.plane.heartbeat()",
+    replacement: "",
+    by: "test/amqp/Connection.silence"
+  },
+  {
+    name: "more is sent than the peer's window takes",
+    file: "amqp/engine/SessionPlane.ts",
+    text: "if (outgoing.remote_window - used <= 0) return",
+    replacement: "",
+    by: "test/amqp/engine"
+  },
+  {
+    name: "a peer that answers nothing is not asked",
+    file: "amqp/Connection.ts",
+    text: "if (death === undefined && guard.answers === answersBefore) probeRequested.openUnsafe()",
+    replacement: "",
+    by: "test/amqp/Connection.silence"
+  }
+]

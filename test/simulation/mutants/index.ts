@@ -1,0 +1,19 @@
+/** Every mutant. */
+import { connection } from "./connection.ts"
+import { locks } from "./locks.ts"
+import type { Mutant } from "./Mutant.ts"
+import { receipt } from "./receipt.ts"
+import { retry } from "./retry.ts"
+import { sends } from "./sends.ts"
+import { session } from "./session.ts"
+import { settlement } from "./settlement.ts"
+
+export const mutants: ReadonlyArray<Mutant> = [
+  ...settlement,
+  ...sends,
+  ...receipt,
+  ...locks,
+  ...session,
+  ...connection,
+  ...retry
+]

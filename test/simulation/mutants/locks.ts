@@ -1,0 +1,40 @@
+/** Locks that are renewed too long, too late, for others, or not at all. */
+import type { Mutant } from "./Mutant.ts"
+
+export const locks: ReadonlyArray<Mutant> = [
+  {
+    name: "a lock is renewed after its message is settled",
+    file: "receiver/MessageLock.ts",
+    text: "return this.delivery.holder.isUnsettled(this.delivery)",
+    replacement: "return true",
+    workload: "receiving"
+  },
+  {
+    name: "locks of one message id are one",
+    file: "receiver/MessageLock.ts",
+    text: "let lock = delivery.lock as Lock | undefined",
+    replacement: "let lock = ((globalThis as any).locks ??= new Map()).get(message.messageId) as Lock | undefined",
+    by: "test/receiver/LockRenewal"
+  },
+  {
+    name: "locks are not renewed",
+    file: "receiver/LockRenewal.ts",
+    text: "keep: (kept) => put(kept, dueAt(kept)),",
+    replacement: "keep: (kept) => put(kept, kept.lock.expiresAt),",
+    workload: "processor"
+  },
+  {
+    name: "a renewal begins when the lock has ended",
+    file: "receiver/LockRenewal.ts",
+    text: "? Math.min(10_000, duration / 3)",
+    replacement: "? 0",
+    workload: "processor"
+  },
+  {
+    name: "a lost lock leaves its handler running",
+    file: "processor/MessageProcessor.ts",
+    text: "call.fiber?.interruptUnsafe()",
+    replacement: "",
+    by: "test/processor/MessageProcessor"
+  }
+]

@@ -1,0 +1,98 @@
+/** Messages that are received and lost on the way to their consumer, too many of them, or too late. */
+import type { Mutant } from "./Mutant.ts"
+
+export const receipt: ReadonlyArray<Mutant> = [
+  {
+    name: "credit that a call did not use is not drained",
+    file: "receiver/MessageReader.ts",
+    text: "if (prefetch === 0 && link.credit() > 0) yield* link.drain",
+    replacement: "",
+    workload: "receiving"
+  },
+  {
+    name: "a call that is interrupted leaves its credit with the broker",
+    file: "receiver/MessageReader.ts",
+    text: "return prefetch > 0 ? gather : Effect.onInterrupt(gather, () => state.link.drain)",
+    replacement: "return gather",
+    workload: "destructive",
+    fault: "interruptions",
+    seeds: 300
+  },
+  {
+    name: "more than was asked for is dropped",
+    file: "amqp/ReceiverLink.ts",
+    text:
+      "    if (this.inbox.length <= max) {\n      const all = this.inbox\n      this.inbox = []\n      return all\n    }",
+    replacement:
+      "    if (this.inbox.length >= 0) {\n      const all = this.inbox\n      this.inbox = []\n      return all.slice(0, max)\n    }",
+    workload: "destructive"
+  },
+  {
+    name: "a drain is one more credit",
+    file: "amqp/ReceiverLink.ts",
+    text: "rhea.drain_credit()",
+    replacement: "rhea.add_credit(1)",
+    workload: "receiving"
+  },
+  {
+    name: "what came on a lost link is not carried over",
+    file: "receiver/ReceiverState.ts",
+    text: "if (lost !== undefined) link.putBack(lost.take(Infinity))",
+    replacement: "",
+    workload: "destructive",
+    fault: "detach",
+    seeds: 300
+  },
+  {
+    name: "what was taken for a call that is interrupted is not put back",
+    file: "receiver/MessageReader.ts",
+    text: "if (back.length > 0) link.putBack(back)",
+    replacement: "",
+    workload: "destructive",
+    fault: "interruptions",
+    seeds: 300
+  },
+  {
+    name: "a call hands over without looking whether its fiber is about to yield",
+    file: "receiver/Handover.ts",
+    text: "isNearYield(fiber) ? Effect.andThen(Effect.yieldNow, last) : last",
+    replacement: "last",
+    by: "test/receiver/Handover"
+  },
+  {
+    name: "a message whose lock ended while it waited is handed out",
+    file: "receiver/ReceiverState.ts",
+    text: "if (age < 1_000 || age < MessageLock.durationOf(state, message, delivery)) return false",
+    replacement: "if (age >= 0) return false",
+    workload: "receiving",
+    seeds: 300
+  },
+  {
+    name: "a processor runs one handler more than it may",
+    file: "processor/MessageProcessor.ts",
+    text: "this.active.size < this.concurrency && this.isReady()",
+    replacement: "this.active.size <= this.concurrency && this.isReady()",
+    workload: "processor"
+  },
+  {
+    name: "a processor asks for twice what it has room for",
+    file: "processor/MessageProcessor.ts",
+    text: "if (missing > 0 && (missing >= window / 2 || credit === 0)) link.addCredit(missing)",
+    replacement: "if (missing > 0 && (missing >= window / 2 || credit === 0)) link.addCredit(2 * missing)",
+    workload: "processor"
+  },
+  {
+    name: "a message that cannot be decoded ends what reads it",
+    file: "receiver/ReceiverState.ts",
+    text: "if (!(error instanceof DecodeProblem)) throw error",
+    replacement: "throw error",
+    by: "test/receiver/ReceiverState.undecodable"
+  },
+  {
+    name: "what waits when a processor drains is not given back",
+    file: "processor/MessageProcessor.ts",
+    text: "Effect.andThen(Effect.sync(() => this.releaseWaiting())),",
+    replacement: "",
+    by: "test/processor/MessageProcessor"
+  }
+]

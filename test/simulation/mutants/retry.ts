@@ -1,0 +1,61 @@
+/** Retries without pauses, advice that is not followed or never ends, claims that are not put again. */
+import type { Mutant } from "./Mutant.ts"
+
+export const retry: ReadonlyArray<Mutant> = [
+  {
+    name: "delays have no jitter",
+    file: "namespace/RetryPolicy.ts",
+    text: "Duration.toMillis(duration)) * random))",
+    replacement: "Duration.toMillis(duration))))",
+    by: "test/namespace/RetryPolicy"
+  },
+  {
+    name: "a link that is lost soon is attached again at once",
+    file: "processor/MessageProcessor.ts",
+    text: ": this.totals.received > received || monotonic(clock) - since >= ReceiverState.stableAfter",
+    replacement: ": monotonic(clock) - since >= 0",
+    fault: "flapping"
+  },
+  {
+    name: "there is no pause between tries",
+    file: "namespace/RetryPolicy.ts",
+    text: "Duration.toMillis(duration)) * random))",
+    replacement: "Duration.toMillis(duration)) * random * 0))",
+    fault: "refused connections"
+  },
+  {
+    name: "the advice of a busy service never ends",
+    file: "namespace/RetryPolicy.ts",
+    text: "throttledUntil = Math.max(throttledUntil, monotonic(clock) + advice)",
+    replacement: "throttledUntil = monotonic(clock) + 3_600_000 * advice"
+  },
+  {
+    name: "the advice of a busy service ends with the operation that got it",
+    file: "namespace/RetryPolicy.ts",
+    text: ": Effect.andThen(Effect.sleep(throttled), attempt)",
+    replacement:
+      ": Effect.andThen(Effect.onInterrupt(Effect.sleep(throttled), () => Effect.sync(() => void (throttledUntil = 0))), attempt)",
+    by: "test/namespace/RetryPolicy"
+  },
+  {
+    name: "the advice of a busy service is not followed",
+    file: "namespace/RetryPolicy.ts",
+    text: "if (throttled <= 0) return operation",
+    replacement: "if (throttled <= Infinity) return operation",
+    by: "test/namespace/RetryPolicy"
+  },
+  {
+    name: "a token that is refused is not replaced",
+    file: "namespace/Claims.ts",
+    text: "if (error._tag !== \"ServiceBusAuthenticationError\" || tried === 2) return yield* error",
+    replacement: "return yield* error",
+    by: "test/namespace/Claims"
+  },
+  {
+    name: "a claim that ends is not put again",
+    file: "namespace/Claims.ts",
+    text: "yield* orDeath(connection, Effect.forever(refreshing)).pipe(Effect.ignore, Effect.forkScoped)",
+    replacement: "yield* Effect.succeed(refreshing)",
+    by: "test/namespace/Claims"
+  }
+]

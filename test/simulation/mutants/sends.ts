@@ -1,0 +1,43 @@
+/** Sends that promise too much, too little, or go out again as something else. */
+import type { Mutant } from "./Mutant.ts"
+
+export const sends: ReadonlyArray<Mutant> = [
+  {
+    name: "a send is confirmed before the peer has answered",
+    file: "amqp/SenderLink.ts",
+    text: "            deadlines.add(operation)\n",
+    replacement: "            deadlines.add(operation)\n            resume(Effect.void)\n"
+  },
+  {
+    name: "a send on a lost link fails as if nothing had been sent",
+    file: "amqp/SenderLink.ts",
+    text: "if (this.cancelAll()) return this.unanswered(true, \"the link was lost before the peer answered\", death)",
+    replacement: "this.cancelAll()"
+  },
+  {
+    name: "a send that is refused counts as accepted",
+    file: "amqp/SenderLink.ts",
+    text: "else if (this.failure === undefined) this.failure = refused(this.link, outcome)",
+    replacement: ""
+  },
+  {
+    name: "a send that is not answered waits for ever",
+    file: "amqp/SenderLink.ts",
+    text: "            deadlines.add(operation)\n",
+    replacement: "",
+    by: "test/namespace/Outages"
+  },
+  {
+    name: "an interrupted send leaves its place in the queue",
+    file: "amqp/SenderLink.ts",
+    text: "    this.over()\n    this.cancelAll()",
+    replacement: "    this.over()",
+    by: "test/sender/SenderState"
+  },
+  {
+    name: "a scheduled message has the number of another",
+    file: "management/EntityManagement.ts",
+    text: "  return numbers\n",
+    replacement: "  return numbers.map((number) => number - 1n)\n"
+  }
+]

@@ -1,0 +1,43 @@
+/** Sessions that are lost and go on, or whose order is broken. */
+import type { Mutant } from "./Mutant.ts"
+
+export const session: ReadonlyArray<Mutant> = [
+  {
+    name: "nobody is told that a session is lost with its link",
+    file: "session/SessionLink.ts",
+    text: "  link.link.onDeath((cause) =>\n    lose(",
+    replacement: "  link.link.onDeath((cause) =>\n    void (",
+    workload: "sessions"
+  },
+  {
+    name: "a lost session goes on as if it were held",
+    file: "session/SessionLink.ts",
+    text: "      ended: () => end,",
+    replacement: "      ended: () => undefined,",
+    workload: "sessions",
+    seeds: 300
+  },
+  {
+    name: "a message of a session that could not be settled is passed over",
+    file: "processor/MessageProcessor.ts",
+    text: "if (this.state.session !== undefined) this.isStuck = true",
+    replacement: "",
+    workload: "sessions",
+    seeds: 300
+  },
+  {
+    name: "a session's lock is not renewed",
+    file: "session/SessionLink.ts",
+    text: "began + options.maxLockRenewal, (reason, cause)",
+    replacement: "began, (reason, cause)",
+    workload: "sessions",
+    seeds: 300
+  },
+  {
+    name: "the state of a session that is set is another",
+    file: "management/SessionManagement.ts",
+    text: "{ \"session-state\": options.state ?? null }",
+    replacement: "{ \"session-state\": null }",
+    workload: "sessions"
+  }
+]

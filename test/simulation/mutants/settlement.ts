@@ -1,0 +1,95 @@
+/** Messages settled twice, not at all, too early, or by the wrong way; and what is said of it. */
+import type { Mutant } from "./Mutant.ts"
+
+export const settlement: ReadonlyArray<Mutant> = [
+  {
+    name: "a message can be settled twice",
+    file: "amqp/ReceiverLink.ts",
+    text:
+      "        this.unsettled.delete(delivery)\n        this.link.session.dispose(delivery, outcome, false, operation)",
+    replacement: "        this.link.session.dispose(delivery, outcome, false, operation)",
+    workload: "receiving"
+  },
+  {
+    name: "one message in fifty is not settled by its processor",
+    file: "processor/HandlerResult.ts",
+    text: "const result = exit.value === undefined ? Settlement.complete : exit.value",
+    replacement: "const result = exit.value === undefined ? Settlement.complete : exit.value\n" +
+      "      if (jobs[0]!.message.sequenceNumber % 50n === 7n) {\n" +
+      "        for (const job of jobs) this.settled(job, Settlement.complete)\n" +
+      "        return Effect.void\n" +
+      "      }",
+    workload: "processor"
+  },
+  {
+    name: "a settlement is confirmed before its disposition is answered",
+    file: "amqp/ReceiverLink.ts",
+    text: "      this.deadlines.add(operation)\n      return Effect.sync(() => operation.cancel())",
+    replacement: "      resume(Effect.void)\n      return Effect.void",
+    workload: "receiving"
+  },
+  {
+    name: "a settlement goes to the link that its message came on, though that is lost",
+    file: "receiver/Settler.ts",
+    text: "const isHere = deliveries.every((delivery) => delivery.holder === link)",
+    replacement: "const isHere = true",
+    workload: "receiving"
+  },
+  {
+    name: "a settlement whose answer was lost fails as if it had not been made",
+    file: "receiver/Settler.ts",
+    text: "const settled = settleByToken(state, rest, settlement, true, onAnswer)",
+    replacement: "const settled = settleByToken(state, rest, settlement, false, onAnswer)",
+    workload: "receiving"
+  },
+  {
+    name: "the message of a session is settled over $management once its link is lost",
+    file: "receiver/Settler.ts",
+    text:
+      "if (session !== undefined || first === undefined && !RetryPolicy.isRetryable(error)) return Effect.fail(error)",
+    replacement: "if (first === undefined && !RetryPolicy.isRetryable(error)) return Effect.fail(error)",
+    by: "test/session/SessionLink"
+  },
+  {
+    name: "a settlement after the loss of its link is not made",
+    file: "receiver/Settler.ts",
+    text: "return notifyingWatchers(state, deliveries, settleByToken(state, deliveries, settlement, false, onAnswer))",
+    replacement: "return Effect.fail(new MessageAlreadySettled(contextOf(state)))",
+    workload: "receiving"
+  },
+  {
+    name: "a copy for later is not sent, and its message completed",
+    file: "receiver/Settler.ts",
+    text: "Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted))",
+    replacement: "Effect.andThen(restore(Effect.void), finish(settlement, accepted))",
+    workload: "receiving"
+  },
+  {
+    name: "the copy of a message has an id of its own",
+    file: "message/MessageCopy.ts",
+    text: "writer.string(idOf(message, `retry-${message.retryAttempt + 1}`))",
+    replacement: "writer.string(`copy-${message.sequenceNumber}`)",
+    workload: "receiving"
+  },
+  {
+    name: "a settlement that was cut off counts as given back",
+    file: "processor/MessageProcessor.ts",
+    text: "if (!isHeld(job)) return this.unsettled()",
+    replacement: "if (!isHeld(job)) return this.returned(job)",
+    by: "test/processor"
+  },
+  {
+    name: "what a handler was given and its lock lost is in no book",
+    file: "processor/MessageProcessor.ts",
+    text: "if (job.state === \"lost\") this.totals.lockLost++",
+    replacement: "if (job.state === \"lost\") this.totals.lockLost += 0",
+    workload: "processor"
+  },
+  {
+    name: "an outcome that was unknown becomes a failure with the next try",
+    file: "namespace/RetryPolicy.ts",
+    text: "lost === undefined || isUnknown(error) || options?.isFinal?.(error) === true",
+    replacement: "true",
+    workload: "receiving"
+  }
+]

@@ -1,0 +1,77 @@
+/** Sessions by hand: accepted by their ids and as they come, under locks and destructively, with their state, listed and peeked. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Emulator from "../../../src/emulator/Emulator.ts"
+import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
+import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
+import * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
+import { operate, type Workload, type World } from "../World.ts"
+import { consume } from "./consuming.ts"
+import { send } from "./sending.ts"
+import { useState } from "./sessions.ts"
+import { note, settleSomehow } from "./settling.ts"
+
+const Work = ServiceBusEntity.queue("work", {
+  body: ServiceBusBody.text,
+  sessions: true,
+  sessionState: ServiceBusBody.json(Schema.Number)
+})
+
+const ids = ["s1", "s2", "s3"]
+
+const acceptAll = (world: World, name: string) =>
+  Effect.gen(function*() {
+    const { rng } = world
+    for (;;) {
+      yield* operate(
+        world,
+        "session",
+        Effect.scoped(Effect.gen(function*() {
+          const wait = rng.between(0, 3_000)
+          const next = ServiceBusSession.acceptNext(Work, { wait })
+          const session = rng.chance(0.3)
+            ? Option.some(yield* ServiceBusSession.accept(Work, rng.pick(ids)))
+            : yield* next
+          if (Option.isNone(session)) return
+          yield* useState(world, session.value, rng.between(1, 1_000_000))
+          for (let empty = 0; empty < 2;) {
+            const messages = yield* session.value.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 2_000) })
+            if (messages.length === 0) empty++
+            for (const message of messages) {
+              note(world, `${name} ${session.value.sessionId}`, Work.path, message, "locked")
+              yield* useState(world, session.value, Number(message.sequenceNumber))
+              if (rng.chance(0.1)) yield* operate(world, "renew", session.value.renewLock)
+              yield* settleSomehow(world, Work.path, session.value, message)
+              world.history.add({
+                kind: "handled",
+                consumer: `${name} ${session.value.sessionId}`,
+                entity: Work.path,
+                sequence: String(message.sequenceNumber),
+                outcome: "by hand"
+              })
+            }
+          }
+        }))
+      )
+      if (rng.chance(0.1)) yield* operate(world, "list", Stream.runDrain(ServiceBusSession.list(Work)))
+      yield* Effect.sleep(rng.between(1, 1_000))
+    }
+  })
+
+export const accepting: Workload = {
+  name: "accepting",
+  entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 6 })],
+  drained: [Work],
+  run: (world) =>
+    Effect.gen(function*() {
+      for (const name of ["work", "more"]) {
+        yield* Effect.forkScoped(send(world, Work, { name, most: 25, sessions: ids }))
+      }
+      yield* Effect.forEach(["a", "b"], (name) => consume(world, `accepting ${name}`, acceptAll(world, name)), {
+        concurrency: "unbounded",
+        discard: true
+      })
+    })
+}

@@ -1,0 +1,49 @@
+/** Dead letters: a processor makes them, and they are looked at, counted, deleted, and sent again. */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as Emulator from "../../../src/emulator/Emulator.ts"
+import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
+import * as ServiceBusDeadLetters from "../../../src/ServiceBusDeadLetters.ts"
+import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
+import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
+import * as Settlement from "../../../src/Settlement.ts"
+import { operate, type Workload } from "../World.ts"
+import { consume } from "./consuming.ts"
+import { handle } from "./handling.ts"
+import { keepBooks } from "./observing.ts"
+import { send } from "./sending.ts"
+
+const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
+
+export const letters: Workload = {
+  name: "letters",
+  entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 3 })],
+  drained: [Work],
+  concurrency: { a: 4 },
+  run: (world) =>
+    Effect.gen(function*() {
+      const { rng } = world
+      yield* Effect.forkScoped(send(world, Work, { name: "work", most: 40 }))
+      yield* Effect.forkScoped(Effect.gen(function*() {
+        while (!world.isHealed()) {
+          yield* Effect.sleep(rng.between(500, 5_000))
+          const kind = rng.between(0, 9)
+          if (kind < 5) {
+            const options = { max: rng.between(1, 10), ...(rng.chance(0.5) ? { rate: rng.between(1, 20) } : {}) }
+            yield* operate(world, "replay", Effect.scoped(ServiceBusDeadLetters.replay(Work, options)))
+          } else if (kind < 7) yield* operate(world, "counts", ServiceBusDeadLetters.counts(Work))
+          else if (kind < 9) yield* operate(world, "browse", Stream.runDrain(ServiceBusDeadLetters.browse(Work)))
+          else yield* operate(world, "purge", ServiceBusDeadLetters.purge(Work, { max: 2 }))
+        }
+      }))
+      const make = ServiceBusProcessor.make(Work, (body, message) =>
+        Effect.map(
+          handle(world, "a", Work.path, body, message),
+          (settlement) =>
+            settlement === undefined && !world.isHealed() && rng.chance(0.3)
+              ? Settlement.deadLetter({ reason: "simulated" })
+              : settlement
+        ), { concurrency: 4, drainTimeout: "10 seconds" })
+      yield* consume(world, "processor a", keepBooks(world, "a", Work.path, make))
+    })
+}
