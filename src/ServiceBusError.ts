@@ -577,7 +577,8 @@ export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()
 }
 
 /**
- * An option or an argument is out of range. Nothing was sent. `option` names it, `expected` says what is allowed.
+ * An option or an argument is out of range, and nothing was sent; or the entity refuses what its contract says of sessions, in
+ * which case `condition` is the broker's. `option` names it, `expected` says what is allowed, or what to declare.
  *
  * @category errors
  * @since 0.1.0
