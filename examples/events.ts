@@ -12,7 +12,7 @@ import * as Emulator from "effect-service-bus/emulator"
 
 class Order extends Schema.Class<Order>("Order")({ id: Schema.Int, total: Schema.Finite }) {}
 
-const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Order) })
+const Orders = ServiceBusEntity.queue("orders", { body: Order })
 /** The same queue, as a program writes to it that does not know the contract. */
 const Raw = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
 
