@@ -128,6 +128,15 @@ describe("the links of the documentation", () => {
     )
   })
 
+  it("AGENTS.md imports every module that index.ts exports, each with what it is for", () => {
+    const namesOf = (text: string, line: RegExp) => Array.from(text.matchAll(line), ([, name]) => name!).toSorted()
+    const [list] = /import \{\n([^}]*)\} from "effect-service-bus"/.exec(
+      CodeBlocks.markdown().find(({ path }) => path === "AGENTS.md")!.text
+    )!
+    const index = CodeBlocks.modules().find(({ path }) => path === "src/index.ts")!.text
+    assert.deepStrictEqual(namesOf(list!, /^ {2}(\w+),? \/\/ ./gm), namesOf(index, /^export \* as (\w+)/gm))
+  })
+
   it("README has 200 lines at most", () => {
     const readme = CodeBlocks.markdown().find(({ path }) => path === "README.md")!.text
     assert.isAtMost(readme.split("\n").length, 200)
