@@ -226,7 +226,8 @@ export interface ProxyOptions {
 }
 
 /**
- * Exponential backoff with full jitter: the delay is a random part of what stands here. Each try has the client's `operationTimeout`.
+ * Exponential backoff with full jitter: the delay is a random part of what stands here. Each try has the client's
+ * `operationTimeout`.
  *
  * @category models
  * @since 0.1.0

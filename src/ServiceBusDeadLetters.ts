@@ -355,11 +355,11 @@ export const purge: <E extends string | ServiceBusEntity.Any>(
  * `failed`), are kept locked, in memory, until it ends, and are then given back. What is deferred, or locked elsewhere for
  * longer than 5 seconds once nothing else is left, is not waited for.
  *
- * Without `map` a copy has the body that came, byte for byte, as long as the target's contract has the codec or Schema of the letters:
- * what a schema does not know is kept. A letter whose body its contract does not decode is in `failed`, so that it is not
- * sent to consumers that cannot read it either. To replay such letters as they are, give the entity by its name: bodies are
- * bytes then, which are not decoded. A contract of `ServiceBusBody.sections` does the same for bodies that are AMQP values or
- * sequences.
+ * Without `map` a copy has the body that came, byte for byte, as long as the target's contract has the codec or Schema of
+ * the letters: what a schema does not know is kept. A letter whose body its contract does not decode is in `failed`, so that
+ * it is not sent to consumers that cannot read it either. To replay such letters as they are, give the entity by its name:
+ * bodies are bytes then, which are not decoded. A contract of `ServiceBusBody.sections` does the same for bodies that are
+ * AMQP values or sequences.
  *
  * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
  * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of

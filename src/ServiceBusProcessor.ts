@@ -796,9 +796,9 @@ export interface SessionProcessor {
  * Starts a processor of sessions; it drains when the scope closes.
  *
  * Each of `concurrentSessions` slots holds one session at a time and handles its messages in order, until it is idle, has
- * had its share (`messagesPerSession`) or is lost (`CloseReason`); then it takes the next one at once. The lock of a session is renewed as
- * long as the session is held, or for `maxLockRenewal`. A lock that is lost interrupts the handlers of its session and is
- * counted.
+ * had its share (`messagesPerSession`) or is lost (`CloseReason`); then it takes the next one at once. The lock of a session
+ * is renewed as long as the session is held, or for `maxLockRenewal`. A lock that is lost interrupts the handlers of its
+ * session and is counted.
  *
  * Fails with InvalidOptionError where an option is out of range.
  *

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
 import * as CodeBlocks from "./support/codeBlocks.ts"
 import { assert, describe, it } from "./support/vitest.ts"
@@ -185,4 +185,14 @@ describe("the docstrings of the public modules", () => {
       "wrong: Shown has no @category that is known: undefined"
     ])
   })
+})
+
+it("no line of a comment is longer than 130 characters: the formatter leaves them as they are", () => {
+  const files = readdirSync(join(CodeBlocks.root, "src"), { recursive: true, encoding: "utf8" })
+  const long = files.filter((file) => file.endsWith(".ts")).flatMap((file) =>
+    readFileSync(join(CodeBlocks.root, "src", file), "utf8").split("\n").flatMap((line, index) =>
+      line.length > 130 && /^\s*(?:\/\*\*?|\*|\/\/) /.test(line) ? [`src/${file}:${index + 1}`] : []
+    )
+  )
+  assert.deepStrictEqual(long, [])
 })

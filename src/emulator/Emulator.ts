@@ -74,7 +74,8 @@ export type SubscriptionOptions = Broker.SubscriptionOptions
 
 /**
  * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. One whose
- * contract has sessions requires them. A subscription gets a copy of every message that is sent to its topic, which is declared beside it.
+ * contract has sessions requires them. A subscription gets a copy of every message that is sent to its topic, which is
+ * declared beside it.
  *
  * Names and options are checked when the broker starts, with EmulatorError.
  *

@@ -35,7 +35,10 @@ export const asksForSharedSession = (link: RheaLink): boolean => {
   return filter !== undefined && filter !== null && sharedFilterName in filter
 }
 
-/** The session of an answer in the form in which it was asked for: go-amqp reads a described value alone, and JavaScript's client a plain one. */
+/**
+ * The session of an answer in the form in which it was asked for: go-amqp reads a described value alone, and JavaScript's
+ * client a plain one.
+ */
 const filterValue = (link: RheaLink, id: string): unknown => {
   const descriptor = link.remote.attach!["source"].filter[filterName]?.descriptor
   return descriptor === undefined ? id : rhea.types.described_nc(descriptor, rhea.types.wrap_string(id))

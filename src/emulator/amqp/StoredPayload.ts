@@ -265,9 +265,9 @@ const writeAnnotations = (message: MessageSnapshot, sections: Sections, lock: Lo
 }
 
 /**
- * Creation-time and absolute-expiry-time say the time to live that holds, to the millisecond, as the header does where a uint can:
- * clients take their difference. As the sender wrote them where that is what they say; otherwise they count from its creation-time
- * or, where it gave none, from when the message was enqueued.
+ * Creation-time and absolute-expiry-time say the time to live that holds, to the millisecond, as the header does where a
+ * uint can: clients take their difference. As the sender wrote them where that is what they say; otherwise they count from
+ * its creation-time or, where it gave none, from when the message was enqueued.
  */
 const writeProperties = (message: MessageSnapshot, sections: Sections): void => {
   const life = message.timeToLive === undefined ? undefined : Math.floor(message.timeToLive)

@@ -3,8 +3,8 @@
  * AMQP server another for its connections and links.
  *
  * A deadline is a field of the thing that has it, so that setting it again moves it and nothing is left of
- * it once it is cleared: a lock renewed ten thousand times stays one item. The timer is driven by synchronous code and runs on the
- * Clock and Scheduler of the fiber that made it; the scope in which it was made ends it, with its fiber.
+ * it once it is cleared: a lock renewed ten thousand times stays one item. The timer is driven by synchronous code and runs
+ * on the Clock and Scheduler of the fiber that made it; the scope in which it was made ends it, with its fiber.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

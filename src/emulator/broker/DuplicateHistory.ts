@@ -1,6 +1,6 @@
 /**
- * What a queue with duplicate detection remembers: the ids of the messages that arrived within its window. It belongs to the queue,
- * and forgets in the order of arrival, at a constant cost for each message.
+ * What a queue with duplicate detection remembers: the ids of the messages that arrived within its window. It belongs to the
+ * queue, and forgets in the order of arrival, at a constant cost for each message.
  */
 
 /** An id and the number of the message that had it; until when it counts, in milliseconds. */

@@ -45,8 +45,8 @@ const transferDeadLetterPath = `$Transfer/${deadLetterPath}`
 const forever = 253_402_300_799_999
 
 /**
- * Makes a queue with its dead-letter queues, which a topic does not have. `size` counts the bytes that are stored: a topic and its
- * subscriptions share one.
+ * Makes a queue with its dead-letter queues, which a topic does not have. `size` counts the bytes that are stored: a topic
+ * and its subscriptions share one.
  *
  * @category constructors
  */

@@ -131,7 +131,10 @@ const sequenceNumberOf = (delivery: IncomingDelivery): bigint | undefined => {
   }
 }
 
-/** Fetches messages into what is taken for the caller; where the caller is interrupted once the request is out, what comes is given back. */
+/**
+ * Fetches messages into what is taken for the caller; where the caller is interrupted once the request is out, what comes is
+ * given back.
+ */
 const fetchInto = <L extends SessionLockLostError>(
   state: ReceiverState<unknown, Mode, MessageDecodeError, L>,
   sequenceNumbers: ReadonlyArray<bigint>,

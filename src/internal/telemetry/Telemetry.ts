@@ -123,7 +123,10 @@ export class Telemetry {
   constructor(
     entity: ServiceBusEntity.Any,
     server: { readonly host: string; readonly port: number },
-    /** Of the sender, receiver or session, or of the client for what has no link. It is in spans only: in metrics there would be a series for each. */
+    /**
+     * Of the sender, receiver or session, or of the client for what has no link. It is in spans only: in metrics there would
+     * be a series for each.
+     */
     identifier: string,
     context: Context.Context<never>
   ) {
