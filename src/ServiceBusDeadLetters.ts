@@ -123,7 +123,7 @@ export interface MapOption<in out A, out M> {
   /**
    * The message to send. By default one that says the same, as `ServiceBusMessage.fromReceived` makes it, whose retries
    * (`Settlement.retryAfter`) count anew; its body is the one that came, unchanged, where the target's contract has the same
-   * codec or Schema, and is encoded by the target's codec elsewhere.
+   * codec, or the same Schema without services, and is encoded by the target's codec elsewhere.
    *
    * Where it has no message id, or the letter's own, it gets one that is derived from the letter's id, its sequence number
    * and its entity. The letter's own would have an entity with duplicate detection drop the copy, if it saw the original
@@ -355,11 +355,11 @@ export const purge: <E extends string | ServiceBusEntity.Any>(
  * `failed`), are kept locked, in memory, until it ends, and are then given back. What is deferred, or locked elsewhere for
  * longer than 5 seconds once nothing else is left, is not waited for.
  *
- * Without `map` a copy has the body that came, byte for byte, as long as the target's contract has the codec or Schema of
- * the letters: what a schema does not know is kept. A letter whose body its contract does not decode is in `failed`, so that
- * it is not sent to consumers that cannot read it either. To replay such letters as they are, give the entity by its name:
- * bodies are bytes then, which are not decoded. A contract of `ServiceBusBody.sections` does the same for bodies that are
- * AMQP values or sequences.
+ * Without `map` a copy has the body that came, byte for byte, as long as the target's contract has the codec of the
+ * letters, or their Schema without services: what a schema does not know is kept. A letter whose body its contract does not
+ * decode is in `failed`, so that it is not sent to consumers that cannot read it either. To replay such letters as they are,
+ * give the entity by its name: bodies are bytes then, which are not decoded. A contract of `ServiceBusBody.sections` does the
+ * same for bodies that are AMQP values or sequences.
  *
  * Fails with MessagingEntityNotFoundError where an entity is missing, with ServiceBusAuthorizationError where the credential
  * lacks the rights Listen and Send, with InvalidOptionError where an option is out of range, and with the errors of

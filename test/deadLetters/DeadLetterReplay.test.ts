@@ -13,10 +13,12 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import * as Stream from "effect/Stream"
 import { inspect } from "node:util"
 import { Alpha, Beta, bury, buryAll, DeadTexts, News, numbered, originals } from "../support/deadLetterEntities.ts"
@@ -377,6 +379,27 @@ const suite = (name: Name, layerFor: LayerFor) =>
         })
         yield* ServiceBusDeadLetters.replay(Totals, { to: Other })
         assert.deepStrictEqual((yield* emulator.messages(Texts)).map((copy) => copy.body), [body, "{\"total\":1}"])
+      }))
+
+    test("a body is encoded anew where the target's codec has the Schema of the letters with other services", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        class Prefix extends Context.Service<Prefix, string>()("test/Prefix") {}
+        const Sealed = Schema.String.pipe(Schema.decodeTo(Schema.String, {
+          decode: SchemaGetter.transformEffect((text: string) =>
+            Effect.map(Prefix, (prefix) => text.replace(prefix, ""))
+          ),
+          encode: SchemaGetter.transformEffect((text: string) => Effect.map(Prefix, (prefix) => prefix + text))
+        }))
+        const sealedBy = (prefix: string) => Effect.provideService(ServiceBusBody.makeJson(Sealed), Prefix, prefix)
+        const [ours, theirs] = [yield* sealedBy("ours:"), yield* sealedBy("theirs:")]
+        yield* emulator.send(Texts, [{ body: "\"ours:x\"" }])
+        yield* buryAll(Texts, 1)
+        const report = yield* ServiceBusDeadLetters.replay(ServiceBusEntity.queue("texts", { body: ours }), {
+          to: ServiceBusEntity.queue("orders", { body: theirs })
+        })
+        assert.deepStrictEqual(report, { replayed: 1, skipped: 0, failed: [] })
+        assert.deepStrictEqual((yield* emulator.messages(OrderTexts)).map(({ body }) => body), ["\"theirs:x\""])
       }))
 
     test("letters of a subscription go back over its topic byte for byte, by contracts and by names", () =>

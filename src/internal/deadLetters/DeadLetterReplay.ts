@@ -99,11 +99,15 @@ interface Letter {
   readonly kept: LockRenewal.KeptLock
 }
 
-/** Each contract of a Schema has a codec of its own. */
+/**
+ * Each contract of a Schema has a codec of its own. What a Schema writes is also up to its services: a key, say, that those of
+ * the other codec do not have. Codecs without services share the empty context.
+ */
 const isSameCodec = (one: object, other: object): boolean => {
   if (one === other) return true
   const [first, second] = [ServiceBusBody.originOf(one), ServiceBusBody.originOf(other)]
-  return first?._tag === "Schema" && second?._tag === "Schema" && first.ast === second.ast
+  return first?._tag === "Schema" && second?._tag === "Schema" && first.ast === second.ast &&
+    first.services === second.services
 }
 
 /** Whether nothing can be sent to it: a plain name may be the address of a subscription. */
