@@ -375,7 +375,8 @@ export type WithoutServices<B> = B extends AnySchema
  * Throws an InvalidOptionError for what is no Schema. Sending what the schema refuses fails with MessageEncodeError; a
  * received body that it refuses, or that is no JSON, is what the receiver's `undecodable` is about. A schema that waits is
  * refused with InvalidOptionError where a sender or receiver is made; for that its transformations that are effects are run
- * once with a plain value. Where only some bodies make it wait, the first of them is released, and the receiver fails.
+ * once with a plain value. Where only some bodies make it wait, the first of them is released, and the receiver fails; in
+ * receive-and-delete mode that message is lost, which the log says.
  *
  * @example
  * ```ts

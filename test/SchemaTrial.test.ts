@@ -20,6 +20,7 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SchemaTrial from "../src/internal/SchemaTrial.ts"
+import { Lines, texts as linesOf } from "./support/eventRecorder.ts"
 import { failsWith, inMemory, testsWith, Texts, until } from "./support/harness.ts"
 import { assert, describe, it } from "./support/vitest.ts"
 
@@ -232,6 +233,41 @@ describe("a contract whose schema waits", () => {
       const raw = yield* ServiceBusReceiver.make(Texts)
       const [again] = yield* raw.receive()
       assert.strictEqual(again?.deliveryCount, 0)
+    }))
+
+  test("is lost in receive-and-delete mode: the error and a line say so, each message's", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const lines = yield* Lines
+      const lost = "Warn: A message cannot be decoded, and is lost: it was received in receive-and-delete mode"
+      yield* emulator.send(Texts, [{ body: "\"wait\"", messageId: "a" }])
+      const receiver = yield* ServiceBusReceiver.makeDestructive(SometimesTexts)
+      const error = yield* failsWith("InvalidOptionError")(receiver.receive())
+      assert.include(error.message, "is lost, since it was received in receive-and-delete mode")
+      assert.deepStrictEqual(linesOf(lines), [lost])
+      assert.deepInclude(lines[0]!.annotations, { source: "decode", messageId: "a", sequenceNumber: "1" })
+      assert.deepInclude(lines[0]!.error as object, { _tag: "InvalidOptionError", description: error.description })
+      // Deferred ones come in a response.
+      yield* emulator.send(Texts, [{ body: "\"wait\"", messageId: "b" }, { body: "\"wait\"", messageId: "c" }])
+      const raw = yield* ServiceBusReceiver.make(Texts)
+      const letters = yield* raw.receive({ max: 2 })
+      yield* Effect.forEach(letters, (letter) => raw.defer(letter))
+      yield* failsWith("InvalidOptionError")(
+        receiver.receiveDeferred(letters.map(({ sequenceNumber }) => sequenceNumber))
+      )
+      assert.deepStrictEqual(linesOf(lines), [lost, lost, lost])
+      assert.deepStrictEqual(lines.map(({ annotations }) => annotations["messageId"]), ["a", "b", "c"])
+    }))
+
+  test("is released under a lock, as the error says, and no line does", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const lines = yield* Lines
+      yield* emulator.send(Texts, [{ body: "\"wait\"" }])
+      const receiver = yield* ServiceBusReceiver.make(SometimesTexts)
+      const error = yield* failsWith("InvalidOptionError")(receiver.receive())
+      assert.include(error.message, "is released")
+      assert.deepStrictEqual(lines, [])
     }))
 
   test("stops a processor for good, and the message stays", () =>

@@ -35,15 +35,25 @@ export const problemOf = (
 
 const tried = new WeakMap<ServiceBusBody.Origin, boolean>()
 
-/** Says what to do instead. */
-export const asynchronous = (entity: string, option: "body" | "sessionState"): InvalidOptionError =>
+/** Says what to do instead, and what became of the message by which it was found. */
+export const asynchronous = (
+  entity: string,
+  option: "body" | "sessionState",
+  message?: "released" | "lost"
+): InvalidOptionError =>
   new InvalidOptionError({
     entity,
     option,
+    ...(message === undefined ? {} : { description: outcomes[message] }),
     expected:
       "a Schema that does not wait: what it has to wait for (a request, a file, a delay) belongs in the handler, " +
       "before the message is sent or after it is received"
   })
+
+const outcomes = {
+  released: "a message for which its Schema waits is released",
+  lost: "a message for which its Schema waits is lost, since it was received in receive-and-delete mode"
+}
 
 /** Whether a parser of a schema waits, in either direction or where it makes its values. */
 const isAsynchronous = (ast: SchemaAST.AST, services: Context.Context<never>): boolean => {

@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as SenderLink from "../../src/internal/amqp/SenderLink.ts"
 import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
+import { Lines } from "../support/eventRecorder.ts"
 import {
   both,
   failsWith,
@@ -119,6 +120,21 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const failing = yield* ServiceBusReceiver.makeDestructive(Orders, { undecodable: "fail" })
         yield* failing.receive().pipe(failsWith("MessageDecodeError"))
         assert.lengthOf(yield* emulator.messages(Orders), 0)
+      }))
+
+    test("of several deferred ones that are received and deleted the call fails with one, and each other is reported", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* emulator.send(OrderTexts, ["a", "b", "c"].map((messageId) => ({ body: "{", messageId })))
+        const raw = yield* ServiceBusReceiver.make(OrderTexts)
+        const messages = yield* raw.receive({ max: 3, maxWaitAfterFirst: "1 hour" })
+        yield* Effect.forEach(messages, (message) => raw.defer(message))
+        const failing = yield* ServiceBusReceiver.makeDestructive(Orders, { undecodable: "fail" })
+        yield* failing.receiveDeferred(messages.map(({ sequenceNumber }) => sequenceNumber)).pipe(
+          failsWith("MessageDecodeError")
+        )
+        assert.deepStrictEqual(lines.map(({ annotations }) => annotations["messageId"]), ["b", "c"])
       }))
 
     test("a stream under the policy fail fails with MessageDecodeError", () =>

@@ -21,7 +21,14 @@ import { isSequenceNumber, outOfRange } from "../options.ts"
 import { annotateMessages } from "../telemetry/Telemetry.ts"
 import * as Handover from "./Handover.ts"
 import { sectionsFrom } from "./MessageBrowser.ts"
-import { decodeOrDispose, type MessageOf, type Mode, narrowErrorsTo, type ReceiverState } from "./ReceiverState.ts"
+import {
+  decodeOrDispose,
+  type MessageOf,
+  type Mode,
+  narrowErrorsTo,
+  type ReceiverState,
+  reportLost
+} from "./ReceiverState.ts"
 import { abandoned } from "./SettlementOutcome.ts"
 import { LinklessHolder } from "./Settler.ts"
 
@@ -214,8 +221,12 @@ const receiveInto = <A, D extends Mode, E extends MessageDecodeError, L extends 
     let failure: E | InvalidOptionError | undefined = undefined
     for (const delivery of [...taken]) {
       const message = decodeOrDispose(state, delivery, state.body)
-      if (message instanceof MessageDecodeError || message instanceof InvalidOptionError) failure ??= message
-      else if (message !== undefined) {
+      if (message instanceof MessageDecodeError || message instanceof InvalidOptionError) {
+        // The caller hears of one; the broker has forgotten the others, too.
+        const isUnheard = failure !== undefined && state.mode === "destructive"
+        if (isUnheard && message instanceof MessageDecodeError) reportLost(state.reporter, delivery, message)
+        failure ??= message
+      } else if (message !== undefined) {
         messages.push(message)
         continue
       }

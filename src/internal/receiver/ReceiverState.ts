@@ -25,10 +25,11 @@ import {
   type ServiceBusConnectionError,
   type SessionLockLostError
 } from "../../ServiceBusError.ts"
+import type { Subject } from "../../ServiceBusEvent.ts"
 import type { DestructiveMessage, LockedMessage } from "../../ServiceBusMessage.ts"
 import { released } from "../amqp/codec/Outcome.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
-import type { Sections } from "../amqp/codec/Sections.ts"
+
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
@@ -319,7 +320,8 @@ export const renewLock = (
  * lock ran out while the delivery waited; the error where the policy is to fail. Without a codec the body is undefined. What
  * is disposed of is reported, but not the error, which is for the caller.
  *
- * A schema that waits says nothing of the message: it is released, whatever the policy, and the error is for its receiver.
+ * A schema that waits says nothing of the message: it is released, whatever the policy, and the error is for its receiver. What
+ * was received in receive-and-delete mode cannot be released: it is reported as lost.
  */
 export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>(
   state: ReceiverState<unknown, D, E>,
@@ -327,10 +329,9 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
   body: ServiceBusBody.ServiceBusBody<B, never> | undefined,
   reporter: EventReporter = state.reporter
 ): MessageOf<D, B> | E | InvalidOptionError | undefined => {
-  let sections: Sections | undefined
   let problem: { readonly part: string; readonly description: string }
   try {
-    sections = sectionsOf(delivery)
+    const sections = sectionsOf(delivery)
     const decoded: Result.Result<B, string> = body === undefined
       ? Result.succeed(undefined as B)
       : body.decode(sections.readBody())
@@ -341,8 +342,11 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       return forgetIfExpired(state, message, delivery, reporter) ? undefined : ofMode<D, B>(message)
     }
     if (decoded.failure === ServiceBusBody.asynchronous) {
-      delivery.holder.dispose([delivery], released)
-      return SchemaTrial.asynchronous(state.entity.path, "body")
+      const isLost = state.mode === "destructive"
+      const error = SchemaTrial.asynchronous(state.entity.path, "body", isLost ? "lost" : "released")
+      if (isLost) reportLost(reporter, delivery, error)
+      else delivery.holder.dispose([delivery], released)
+      return error
     }
     problem = { part: "body", description: decoded.failure }
   } catch (error) {
@@ -365,19 +369,14 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
   const fields = { entity: state.entity.path, identifier: state.identifier, operation: "receive", ...problem }
   const error = errorOf(fields)
   if (error !== undefined) return error
-  const about = {
-    ...(sections === undefined ? {} : subjectOf(new Destructive(sections, undefined))),
-    cause: Cause.fail(new MessageDecodeError(fields))
+  const undecodable = new MessageDecodeError(fields)
+  if (state.mode === "destructive") {
+    reportLost(reporter, delivery, undecodable)
+    return undefined
   }
+  const about = { ...subjectOfDelivery(delivery), cause: Cause.fail(undecodable) }
   reporter.report(
-    state.mode === "destructive"
-      ? {
-        _tag: "ProcessorError",
-        message: "A message cannot be decoded, and is lost: it was received in receive-and-delete mode",
-        source: "decode",
-        ...about
-      }
-      : disposal === "deadLetter"
+    disposal === "deadLetter"
       ? {
         _tag: "MessageDeadLettered",
         message: "A message cannot be decoded; it is dead-lettered",
@@ -392,6 +391,29 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       }
   )
   return undefined
+}
+
+/** Reports a message that the broker has forgotten, and that no caller is given. */
+export const reportLost = (
+  reporter: EventReporter,
+  delivery: IncomingDelivery,
+  error: MessageDecodeError | InvalidOptionError
+): void =>
+  reporter.report({
+    _tag: "ProcessorError",
+    message: "A message cannot be decoded, and is lost: it was received in receive-and-delete mode",
+    source: "decode",
+    ...subjectOfDelivery(delivery),
+    cause: Cause.fail(error)
+  })
+
+/** The message of a delivery, as an event names it: nothing of it where its bytes are no message. */
+export const subjectOfDelivery = (delivery: IncomingDelivery): Subject => {
+  try {
+    return subjectOf(new Destructive(sectionsOf(delivery), undefined))
+  } catch {
+    return {}
+  }
 }
 
 /** The reason of a dead letter that could not be decoded. */
