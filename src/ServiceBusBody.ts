@@ -328,12 +328,25 @@ export interface Makeable {
 export type AnySchema = Schema.ConstraintCodec<unknown, unknown, unknown, unknown> & Makeable
 
 /**
+ * A schema as a body that needs no services. What it may need has a type that is a text, so that the compiler shows it where a
+ * schema needs any; a function over any schema is one over schemas of this type.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SchemaWithoutServices = Schema.ConstraintCodec<unknown, unknown, NoServices, NoServices> & Makeable
+
+/** @inline */
+type NoServices =
+  "This Schema needs services, and a codec runs without: make one with `yield* ServiceBusBody.makeJson(schema)`"
+
+/**
  * What a contract takes for its bodies: a codec of this module, or a Schema, which means JSON.
  *
  * @category models
  * @since 0.1.0
  */
-export type Source = ServiceBusBody<unknown, never> | AnySchema
+export type CodecOrSchema = ServiceBusBody<unknown, never> | SchemaWithoutServices
 
 /**
  * The body that is received, by its codec or Schema.
@@ -352,17 +365,6 @@ export type Type<B> = B extends ServiceBusBody<infer A, never> ? A : B extends A
 export type Input<B> = B extends ServiceBusBody<unknown, infer In> ? In
   : B extends AnySchema ? B["~type.make.in"]
   : never
-
-/**
- * Anything where a Schema needs no services; otherwise the text that the compiler is to show.
- *
- * @category models
- * @since 0.1.0
- */
-export type WithoutServices<B> = B extends AnySchema
-  ? [B["DecodingServices"] | B["EncodingServices"]] extends [never] ? unknown
-  : "This Schema needs services, and a codec runs without: make one with `yield* ServiceBusBody.makeJson(schema)`"
-  : unknown
 
 /**
  * JSON by a Schema: content type `application/json`, UTF-8 in a data section. Where a contract takes a body, the Schema by
@@ -391,8 +393,8 @@ export type WithoutServices<B> = B extends AnySchema
  * @category codecs
  * @since 0.1.0
  */
-export const json = <S extends AnySchema>(
-  schema: S & WithoutServices<S>
+export const json = <S extends SchemaWithoutServices>(
+  schema: S
 ): ServiceBusBody<S["Type"], S["~type.make.in"]> => {
   const read = schemaOf<S>(schema)
   if (Result.isFailure(read)) throw read.failure
@@ -527,7 +529,7 @@ const jsonWith = <S extends AnySchema>(
  *
  * @internal
  */
-export const from = <B extends Source>(source: B): ServiceBusBody<Type<B>, Input<B>> => {
+export const from = <B extends CodecOrSchema>(source: B): ServiceBusBody<Type<B>, Input<B>> => {
   if (isBody(source)) return source as ServiceBusBody<unknown, never> as ServiceBusBody<Type<B>, Input<B>>
   const read = schemaOf<B & AnySchema>(source)
   if (Result.isSuccess(read)) {

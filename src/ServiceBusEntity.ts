@@ -314,7 +314,7 @@ type WithSessions<Sessions> = Sessions extends true ? unknown
 // What is no contract, or has no options, is refused where it is used.
 
 /** Bytes where nothing else is said: `S` is that by default. */
-const stateOf = (state: ServiceBusBody.Source | undefined) => ServiceBusBody.from(state ?? ServiceBusBody.bytes)
+const stateOf = (state: ServiceBusBody.CodecOrSchema | undefined) => ServiceBusBody.from(state ?? ServiceBusBody.bytes)
 
 type Fields<C> = C extends unknown ? Omit<C, "Type"> : never
 
@@ -349,13 +349,13 @@ const typed = <C extends Contract<unknown, never>>(fields: Fields<Any>): C => fi
  * @since 0.1.0
  */
 export const queue = <
-  B extends ServiceBusBody.Source,
+  B extends ServiceBusBody.CodecOrSchema,
   Sessions extends boolean = false,
-  S extends ServiceBusBody.Source = ServiceBusBody.ServiceBusBody<Uint8Array>
+  S extends ServiceBusBody.CodecOrSchema = ServiceBusBody.ServiceBusBody<Uint8Array>
 >(name: string, options: {
-  readonly body: B & ServiceBusBody.WithoutServices<B>
+  readonly body: B
   readonly sessions?: Sessions | undefined
-  readonly sessionState?: S & ServiceBusBody.WithoutServices<S> & WithSessions<Sessions> | undefined
+  readonly sessionState?: S & WithSessions<Sessions> | undefined
 }): Sessions extends true ? SessionQueue<Type<B>, Input<B>, Type<S>, Input<S>> : Queue<Type<B>, Input<B>> => {
   const contract = { [TypeId]: TypeId, name, path: name, body: ServiceBusBody.from(options?.body) } as const
   return typed(
@@ -380,8 +380,8 @@ export const queue = <
  * @category constructors
  * @since 0.1.0
  */
-export const topic = <B extends ServiceBusBody.Source, Sessions extends boolean = false>(name: string, options: {
-  readonly body: B & ServiceBusBody.WithoutServices<B>
+export const topic = <B extends ServiceBusBody.CodecOrSchema, Sessions extends boolean = false>(name: string, options: {
+  readonly body: B
   readonly sessions?: Sessions | undefined
 }): Sessions extends true ? SessionTopic<Type<B>, Input<B>> : Topic<Type<B>, Input<B>> =>
   typed({
@@ -412,10 +412,10 @@ export const topic = <B extends ServiceBusBody.Source, Sessions extends boolean 
 export const subscription = <
   E extends string | Any,
   Sessions extends boolean = false,
-  S extends ServiceBusBody.Source = ServiceBusBody.ServiceBusBody<Uint8Array>
+  S extends ServiceBusBody.CodecOrSchema = ServiceBusBody.ServiceBusBody<Uint8Array>
 >(of: E & CheckTopic<E>, name: string, options?: {
   readonly sessions?: Sessions | undefined
-  readonly sessionState?: S & ServiceBusBody.WithoutServices<S> & WithSessions<Sessions> | undefined
+  readonly sessionState?: S & WithSessions<Sessions> | undefined
 }): Sessions extends true ? SessionSubscription<BodyOf<E>, Type<S>, Input<S>> : Subscription<BodyOf<E>> => {
   // A topic's path is its name.
   const { body, path: topic } = contractOf(of)

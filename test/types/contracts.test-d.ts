@@ -121,6 +121,22 @@ test("a codec takes the services of a Schema with it", () => {
   ServiceBusEntity.queue("orders", { body: Order, sessions: true, sessionState: needs })
 })
 
+test("functions over any schema", () => {
+  type Any = Schema.Codec<unknown, unknown> & ServiceBusBody.Makeable
+  const bodyOf = <S extends Any>(schema: S) => ServiceBusBody.json(schema)
+  expectTypeOf(bodyOf(Order)).toEqualTypeOf(body)
+  const queueOf = <S extends Any>(schema: S) => ServiceBusEntity.queue("any", { body: schema })
+  expectTypeOf(queueOf(Order)).toEqualTypeOf(Orders)
+  const topicOf = <S extends ServiceBusBody.CodecOrSchema>(body: S) => ServiceBusEntity.topic("any", { body })
+  expectTypeOf(topicOf(Order)).toEqualTypeOf(Events)
+  expectTypeOf(topicOf(ServiceBusBody.text)).toEqualTypeOf<ServiceBusEntity.Topic<string>>()
+  const cartsOf = <S extends ServiceBusBody.SchemaWithoutServices>(sessionState: S) =>
+    ServiceBusEntity.queue("any", { body, sessions: true, sessionState })
+  expectTypeOf<typeof Carts["body"]>().toEqualTypeOf<ReturnType<typeof cartsOf<typeof Schema.Int>>["body"]>()
+  // @ts-expect-error it may need services
+  void (<S extends ServiceBusBody.AnySchema>(schema: S) => ServiceBusBody.json(schema))
+})
+
 interface Cipher {
   readonly service: "cipher"
 }
