@@ -1,21 +1,19 @@
 // Claim check: what is too large for a message is kept in a store, and the message says where. A message that is small goes as
 // it is, and the consumer does not see the difference.
 import { Console, Context, Deferred, Effect, Layer, Schema } from "effect"
-import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 /** Where large things are kept: blob storage, in a real program. */
 class Blobs extends Context.Service<Blobs, {
   readonly put: (key: string, bytes: Uint8Array) => Effect.Effect<void>
   readonly get: (key: string) => Effect.Effect<Uint8Array>
-  readonly remove: (key: string) => Effect.Effect<void>
 }>()("Blobs") {
   static readonly layerMemory = Layer.sync(this, () => {
     const kept = new Map<string, Uint8Array>()
     return {
       put: (key, bytes) => Effect.sync(() => void kept.set(key, bytes)),
-      get: (key) => Effect.suspend(() => kept.has(key) ? Effect.succeed(kept.get(key)!) : Effect.die(`no blob ${key}`)),
-      remove: (key) => Effect.sync(() => void kept.delete(key))
+      get: (key) => Effect.suspend(() => kept.has(key) ? Effect.succeed(kept.get(key)!) : Effect.die(`no blob ${key}`))
     }
   })
 }
@@ -38,15 +36,16 @@ const sendScan = Effect.fn("sendScan")(
   }
 )
 
-/** What the handler gets: the bytes, wherever they were. */
-const fetched = <E, R>(handler: (bytes: Uint8Array) => Effect.Effect<void, E, R>) => (body: typeof Scan.Type) =>
-  Effect.gen(function*() {
-    if (body._tag === "Inline") return yield* handler(body.bytes)
-    const blobs = yield* Blobs
-    yield* handler(yield* blobs.get(body.key))
-    // A message that comes again after this finds no blob: a store that deletes by age makes that harmless.
-    yield* blobs.remove(body.key)
-  })
+/**
+ * What the handler gets: the bytes, wherever they were. No handler removes a blob, since its message may come again although
+ * it succeeded: the store deletes them by age (a lifecycle rule of blob storage), later than a message can come.
+ */
+const fetched =
+  <E, R>(handler: (bytes: Uint8Array) => Effect.Effect<void, E, R>) =>
+  (body: typeof Scan.Type): Effect.Effect<void, E, R | Blobs> =>
+    body._tag === "Inline"
+      ? handler(body.bytes)
+      : Effect.flatMap(Blobs, (blobs) => Effect.flatMap(blobs.get(body.key), handler))
 
 const program = Effect.gen(function*() {
   const sender = yield* makeSender
@@ -57,9 +56,8 @@ const program = Effect.gen(function*() {
   const sizes = (yield* emulator.messages(Scans)).map(({ messageId, size }) => `${messageId} takes ${size} bytes`)
   const read: Array<number> = []
   const done = yield* Deferred.make<void>()
-  const receiver = yield* ServiceBusReceiver.make(Scans)
   yield* ServiceBusProcessor.make(
-    receiver,
+    Scans,
     fetched((bytes) =>
       Effect.gen(function*() {
         read.push(bytes.length)
