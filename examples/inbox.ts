@@ -1,7 +1,7 @@
 // Inbox, for handlers that must not work twice: the id of a message is written in the transaction of its work. A message that
 // comes again (its settlement did not arrive, or its lock was lost) finds its id there.
-import { Console, Deferred, Effect, Schema } from "effect"
-import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver } from "effect-service-bus"
+import { Clock, Console, Deferred, Effect, Schema } from "effect"
+import { ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { DatabaseSync } from "node:sqlite"
 
@@ -15,7 +15,10 @@ database.exec(`
   insert into stock values ('chair', 10);
 `)
 
-/** Runs the statements once for a message id, and says whether this was the time. */
+/**
+ * Runs the statements once for a message id, and says whether this was the time. When it was handled says how long an id is
+ * kept: longer than a message may come again, as the dead letters are looked after.
+ */
 const once = (messageId: string, handledAt: number, statements: () => void) =>
   Effect.sync(() => {
     database.exec("begin")
@@ -39,11 +42,9 @@ const program = Effect.gen(function*() {
 
   const done = yield* Deferred.make<void>()
   const calls: Array<string> = []
-  const receiver = yield* ServiceBusReceiver.make(Sales)
-  yield* ServiceBusProcessor.make(receiver, ({ count, item }, message) =>
+  yield* ServiceBusProcessor.make(Sales, ({ count, item }, message) =>
     Effect.gen(function*() {
-      // How long to keep the ids: longer than a message may come again, as the dead letters are looked after.
-      const isFirst = yield* once(message.messageId, message.enqueuedTime.epochMilliseconds, () => {
+      const isFirst = yield* once(message.messageId, yield* Clock.currentTimeMillis, () => {
         database.prepare("update stock set count = count - ? where item = ?").run(count, item)
       })
       calls.push(isFirst ? "sold" : "known")
