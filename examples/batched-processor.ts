@@ -1,12 +1,6 @@
 // A handler of batches: many rows go into the store with one statement, and each message is settled by itself.
 import { Console, Deferred, Effect, Schema } from "effect"
-import {
-  ServiceBusEntity,
-  ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender,
-  Settlement
-} from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Reading = Schema.Struct({ sensor: Schema.Int, celsius: Schema.Finite })
@@ -23,11 +17,10 @@ const program = Effect.gen(function*() {
     Array.from({ length: 500 }, (_, i) => ({ body: { sensor: i, celsius: i % 100 === 0 ? 999 : 20 } }))
   )
 
-  const receiver = yield* ServiceBusReceiver.make(Readings)
   const done = yield* Deferred.make<void>()
   let batches = 0
   let handled = 0
-  const processor = yield* ServiceBusProcessor.makeBatched(receiver, (messages) =>
+  const processor = yield* ServiceBusProcessor.makeBatched(Readings, (messages) =>
     Effect.gen(function*() {
       batches++
       yield* insert(messages.map(({ body }) => body).filter(isPlausible))

@@ -5,8 +5,8 @@ import {
   ServiceBusClient,
   ServiceBusEntity,
   ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender
+  ServiceBusSender,
+  Settlement
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
@@ -45,11 +45,10 @@ const program = Effect.gen(function*() {
     Effect.forkScoped({ startImmediately: true })
   )
 
-  const receiver = yield* ServiceBusReceiver.make(Orders)
   const processor = yield* ServiceBusProcessor.make(
-    receiver,
+    Orders,
     ({ total }) => total < 0 ? Effect.fail("a negative total") : Effect.void,
-    { onFailure: () => ({ _tag: "Complete" }) }
+    { onFailure: () => Settlement.complete }
   )
   const orders = yield* ServiceBusSender.make(Orders)
   const raw = yield* ServiceBusSender.make(Raw)

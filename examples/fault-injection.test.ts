@@ -88,8 +88,7 @@ describe("the service", () => {
       const emulator = yield* Emulator.Emulator
       const read: Array<string> = []
       const sender = yield* ServiceBusSender.make(Letters)
-      const receiver = yield* ServiceBusReceiver.make(Letters)
-      yield* ServiceBusProcessor.make(receiver, (letter) => Effect.sync(() => void read.push(letter)))
+      yield* ServiceBusProcessor.make(Letters, (letter) => Effect.sync(() => void read.push(letter)))
       yield* sender.send({ body: "before" })
       yield* until(Effect.sync(() => read.length === 1))
 
@@ -137,9 +136,8 @@ describe("the connection", () => {
       const emulator = yield* Emulator.Emulator
       const [reading, read] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       yield* emulator.send(Letters, [{ body: "long" }])
-      const receiver = yield* ServiceBusReceiver.make(Letters)
       yield* ServiceBusProcessor.make(
-        receiver,
+        Letters,
         () => Deferred.succeed(reading, undefined).pipe(Effect.andThen(Deferred.await(read)))
       )
       yield* Deferred.await(reading)
@@ -157,8 +155,7 @@ describe("the connection", () => {
       const emulator = yield* Emulator.Emulator
       const read = new Set<string>()
       const sender = yield* ServiceBusSender.make(Letters)
-      const receiver = yield* ServiceBusReceiver.make(Letters)
-      yield* ServiceBusProcessor.make(receiver, (letter) => Effect.sync(() => void read.add(letter)))
+      yield* ServiceBusProcessor.make(Letters, (letter) => Effect.sync(() => void read.add(letter)))
       for (const letter of ["a", "b", "c", "d", "e"]) {
         yield* passing(sender.send({ body: letter }))
         yield* emulator.dropConnections
@@ -175,8 +172,7 @@ describe("the lock", () => {
       const told: Array<string> = []
       const begun = yield* Deferred.make<void>()
       yield* emulator.send(Letters, [{ body: "slow" }])
-      const receiver = yield* ServiceBusReceiver.make(Letters)
-      yield* ServiceBusProcessor.make(receiver, (_letter, message) =>
+      yield* ServiceBusProcessor.make(Letters, (_letter, message) =>
         message.deliveryCount === 0
           ? Deferred.succeed(begun, undefined).pipe(
             Effect.andThen(Effect.sleep("10 minutes")),
@@ -206,9 +202,8 @@ describe("the lock", () => {
       const emulator = yield* Emulator.Emulator
       const begun = yield* Deferred.make<void>()
       yield* emulator.send(Letters, [{ body: "slow" }])
-      const receiver = yield* ServiceBusReceiver.make(Letters)
       yield* ServiceBusProcessor.make(
-        receiver,
+        Letters,
         () => Deferred.succeed(begun, undefined).pipe(Effect.andThen(Effect.sleep("2 minutes")))
       )
       yield* Deferred.await(begun)
@@ -223,8 +218,7 @@ describe("the handler", () => {
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       yield* emulator.send(Letters, [{ body: "poison" }])
-      const receiver = yield* ServiceBusReceiver.make(Letters)
-      yield* ServiceBusProcessor.make(receiver, () => Effect.fail("unreadable"))
+      yield* ServiceBusProcessor.make(Letters, () => Effect.fail("unreadable"))
       yield* until(Effect.map(emulator.deadLetters(Letters), ({ length }) => length === 1))
       const [letter] = yield* emulator.deadLetters(Letters)
       assert.strictEqual(letter?.deadLetterReason, "MaxDeliveryCountExceeded")
@@ -235,9 +229,8 @@ describe("the handler", () => {
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
       yield* emulator.send(Letters, [{ body: "fine" }, { body: "strange" }, { body: "fine too" }])
-      const receiver = yield* ServiceBusReceiver.make(Letters)
       yield* ServiceBusProcessor.make(
-        receiver,
+        Letters,
         (letter) => letter === "strange" ? Effect.die(new Error("no such page")) : Effect.void,
         {
           onFailure: (cause) =>
@@ -254,10 +247,9 @@ describe("the handler", () => {
       const emulator = yield* Emulator.Emulator
       const counts: Array<number> = []
       yield* emulator.send(Letters, [{ body: "twice" }])
-      const receiver = yield* ServiceBusReceiver.make(Letters)
       yield* emulator.fail({ operation: "settle", error: { condition: "com.microsoft:message-lock-lost" } })
       yield* ServiceBusProcessor.make(
-        receiver,
+        Letters,
         (_letter, message) => Effect.sync(() => void counts.push(message.deliveryCount))
       )
       yield* until(Effect.sync(() => counts.length === 2))

@@ -6,7 +6,6 @@ import {
   ServiceBusEntity,
   type ServiceBusMessage,
   ServiceBusProcessor,
-  ServiceBusReceiver,
   ServiceBusSender,
   Settlement
 } from "effect-service-bus"
@@ -99,9 +98,8 @@ const program = Effect.gen(function*() {
       if (order.note === "") return yield* new Unreadable()
     })
   let calls = 0
-  const receiver = yield* ServiceBusReceiver.make(Orders)
   yield* ServiceBusProcessor.make(
-    receiver,
+    Orders,
     pipe(
       bill,
       deadLettering("Unreadable"),

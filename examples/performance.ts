@@ -27,9 +27,8 @@ const process = (concurrency: number) =>
   Effect.gen(function*() {
     let handled = 0
     const done = yield* Deferred.make<void>()
-    const receiver = yield* ServiceBusReceiver.make(Readings)
     yield* ServiceBusProcessor.make(
-      receiver,
+      Readings,
       () =>
         Effect.sleep("1 millis").pipe(
           Effect.andThen(() => ++handled === many.length ? Deferred.succeed(done, undefined) : Effect.void),

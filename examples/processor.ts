@@ -1,12 +1,6 @@
 // The consumer loop: sixteen handlers at a time, their locks kept, each message settled as its handler says.
 import { Console, Data, Deferred, Effect, Schema } from "effect"
-import {
-  ServiceBusEntity,
-  ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender,
-  Settlement
-} from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 class CardDeclined extends Data.TaggedError("CardDeclined")<{ readonly card: string }> {}
@@ -23,10 +17,9 @@ const program = Effect.gen(function*() {
     Array.from({ length: 200 }, (_, id) => ({ body: { id, card: id % 50 === 0 ? "stolen" : "valid" } }))
   )
 
-  const receiver = yield* ServiceBusReceiver.make(Orders)
   const done = yield* Deferred.make<void>()
   let handled = 0
-  const processor = yield* ServiceBusProcessor.make(receiver, (order) =>
+  const processor = yield* ServiceBusProcessor.make(Orders, (order) =>
     bill(order).pipe(
       Effect.as(Settlement.complete),
       // The handler decides about errors that it knows; for all others `onFailure` does.

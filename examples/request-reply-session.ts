@@ -1,12 +1,6 @@
 // Request and reply over one reply queue with sessions: each requester accepts a session of its own and receives no reply of another.
 import { Console, Effect, Schema } from "effect"
-import {
-  ServiceBusEntity,
-  ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender,
-  ServiceBusSession
-} from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Numbers = ServiceBusEntity.queue("numbers", { body: Schema.Int })
@@ -15,8 +9,7 @@ const Answers = ServiceBusEntity.queue("answers", { body: Schema.Int, sessions: 
 /** Squares what it is sent, and answers to the session that the request names. */
 const server = Effect.gen(function*() {
   const answers = yield* ServiceBusSender.make(Answers)
-  const receiver = yield* ServiceBusReceiver.make(Numbers)
-  yield* ServiceBusProcessor.make(receiver, (number, message) =>
+  yield* ServiceBusProcessor.make(Numbers, (number, message) =>
     answers.send({
       body: number * number,
       correlationId: message.messageId,

@@ -13,8 +13,7 @@ const Questions = ServiceBusEntity.queue("questions", { body: ServiceBusBody.tex
 const Answers = ServiceBusEntity.queue("answers", { body: ServiceBusBody.text })
 
 const answering = Effect.gen(function*() {
-  const receiver = yield* ServiceBusReceiver.make(Questions)
-  yield* ServiceBusProcessor.make(receiver, (question, message) =>
+  yield* ServiceBusProcessor.make(Questions, (question, message) =>
     Effect.gen(function*() {
       if (message.replyTo === undefined) return
       const replies = yield* ServiceBusSender.make(

@@ -1,14 +1,7 @@
 // Trying a message again later without holding its lock: a copy is scheduled and the original completed; when the schedule
 // is done the message is dead-lettered.
 import { Console, Data, Deferred, Effect, Schedule } from "effect"
-import {
-  ServiceBusBody,
-  ServiceBusEntity,
-  ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender,
-  Settlement
-} from "effect-service-bus"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusSender, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 class ShopIsClosed extends Data.TaggedError("ShopIsClosed") {}
@@ -22,11 +15,10 @@ const program = Effect.gen(function*() {
   const sender = yield* ServiceBusSender.make(Parcels)
   yield* sender.sendAll([{ body: "to a shop that opens" }, { body: "to a shop that never does" }])
 
-  const receiver = yield* ServiceBusReceiver.make(Parcels)
   const done = yield* Deferred.make<void>()
   let ended = 0
   const end = Effect.suspend(() => ++ended === 2 ? Deferred.succeed(done, undefined) : Effect.void)
-  const processor = yield* ServiceBusProcessor.make(receiver, (parcel, message) =>
+  const processor = yield* ServiceBusProcessor.make(Parcels, (parcel, message) =>
     Effect.gen(function*() {
       if (parcel.endsWith("opens") && message.retryAttempt === 2) return yield* end
       if (message.retryAttempt === 3) yield* end

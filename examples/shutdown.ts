@@ -1,12 +1,6 @@
 // Stopping: nothing new is taken, handlers finish within a time, the rest is given back, and the report adds up.
 import { Console, Effect, Fiber } from "effect"
-import {
-  ServiceBusBody,
-  ServiceBusEntity,
-  ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender
-} from "effect-service-bus"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const Tasks = ServiceBusEntity.queue("tasks", { body: ServiceBusBody.text })
@@ -14,9 +8,8 @@ const Tasks = ServiceBusEntity.queue("tasks", { body: ServiceBusBody.text })
 const program = Effect.gen(function*() {
   const sender = yield* ServiceBusSender.make(Tasks)
   yield* sender.sendAll(Array.from({ length: 20 }, (_, i) => ({ body: i % 5 === 4 ? "slow" : "quick" })))
-  const receiver = yield* ServiceBusReceiver.make(Tasks)
   const processor = yield* ServiceBusProcessor.make(
-    receiver,
+    Tasks,
     (task) => Effect.sleep(task === "slow" ? "1 minute" : "20 millis"),
     { concurrency: 5, prefetch: 5, drainTimeout: "300 millis" }
   )

@@ -1,6 +1,6 @@
 // Testing your own handler: the real broker in memory, under TestClock. Five minutes pass in no time and no lock is lost.
 import { Console, Deferred, Effect } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver } from "effect-service-bus"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 
@@ -13,10 +13,9 @@ const test = Effect.gen(function*() {
   const emulator = yield* Emulator.Emulator
   yield* emulator.send(Reports, [{ body: "yearly" }])
 
-  const receiver = yield* ServiceBusReceiver.make(Reports)
   const started = yield* Deferred.make<void>()
   yield* ServiceBusProcessor.make(
-    receiver,
+    Reports,
     (title) => Effect.andThen(Deferred.succeed(started, undefined), render(title))
   )
 

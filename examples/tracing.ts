@@ -1,13 +1,7 @@
 // Spans in OpenTelemetry's format: exported by Effect's OTLP exporter to a collector, here one of a few lines on a port of
 // its own. The handler's span goes on with the trace in which the message was sent.
 import { Console, Deferred, Effect, Layer } from "effect"
-import {
-  ServiceBusBody,
-  ServiceBusEntity,
-  ServiceBusProcessor,
-  ServiceBusReceiver,
-  ServiceBusSender
-} from "effect-service-bus"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusProcessor, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
@@ -20,10 +14,9 @@ const program = Effect.gen(function*() {
   const sender = yield* ServiceBusSender.make(Orders)
   yield* sender.send({ body: "two chairs" }).pipe(Effect.withSpan("checkout"))
 
-  const receiver = yield* ServiceBusReceiver.make(Orders)
   const done = yield* Deferred.make<void>()
   const processor = yield* ServiceBusProcessor.make(
-    receiver,
+    Orders,
     () => Effect.void.pipe(Effect.withSpan("bill"), Effect.andThen(Deferred.succeed(done, undefined)), Effect.asVoid)
   )
   yield* Deferred.await(done)

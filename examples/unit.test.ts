@@ -6,7 +6,6 @@ import {
   ServiceBusBody,
   ServiceBusEntity,
   ServiceBusProcessor,
-  ServiceBusReceiver,
   ServiceBusSender,
   ServiceBusSession,
   Settlement
@@ -49,8 +48,7 @@ const bill = Effect.fn("bill")(
 /** The worker. It runs until its scope closes: in these tests, until the test ends. */
 const startBilling = Effect.gen(function*() {
   const receipts = yield* ServiceBusSender.make(Receipts)
-  const receiver = yield* ServiceBusReceiver.make(Orders)
-  return yield* ServiceBusProcessor.make(receiver, (order) => bill(order, receipts), { concurrency: 4 })
+  return yield* ServiceBusProcessor.make(Orders, (order) => bill(order, receipts), { concurrency: 4 })
 })
 
 /** Counts what is in each cart. */

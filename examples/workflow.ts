@@ -1,7 +1,7 @@
 // A durable workflow that waits for a message: an order is shipped when its payment is announced on a queue. The workflow's id
 // is that of the order, so that a message that comes twice changes nothing.
 import { Console, Deferred, Effect, Layer, Schema } from "effect"
-import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusProcessor } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { Activity, DurableDeferred, Workflow, WorkflowEngine } from "effect/workflow"
 
@@ -29,9 +29,8 @@ const ShipOrderLive = ShipOrder.toLayer(({ orderId }) =>
 )
 
 const program = Effect.gen(function*() {
-  const receiver = yield* ServiceBusReceiver.make(Payments)
   const told = yield* Deferred.make<void>()
-  yield* ServiceBusProcessor.make(receiver, ({ amount, orderId }, message) =>
+  yield* ServiceBusProcessor.make(Payments, ({ amount, orderId }, message) =>
     Effect.gen(function*() {
       const token = yield* DurableDeferred.tokenFromPayload(Paid, { workflow: ShipOrder, payload: { orderId } })
       // Completed before the message is: what ends in between is told again.
