@@ -180,12 +180,13 @@ export interface MessageDeadLettered extends Origin, Subject {
 }
 
 /**
- * Reason or description of a dead letter were longer than the service takes, and were cut.
+ * Reason or description of a dead letter were longer than the service takes, and were cut. It names the message where one was
+ * settled; many that are settled together are one event.
  *
  * @category events
  * @since 0.1.0
  */
-export interface DeadLetterTruncated extends Origin {
+export interface DeadLetterTruncated extends Origin, Subject {
   readonly _tag: "DeadLetterTruncated"
   readonly parts: ReadonlyArray<"reason" | "description">
 }

@@ -129,6 +129,13 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(linesOf(lines), [
           "Warn: A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery"
         ])
+        assert.deepInclude(lines[0]!.annotations, {
+          source: "decode",
+          entity: "orders",
+          messageId: "bad",
+          sequenceNumber: "1",
+          deliveryCount: 0
+        })
       }), { orders: { maxDeliveryCount: 1 } })
 
     clock("a lock that ends while its message waits to be taken", () =>
@@ -187,19 +194,29 @@ const suite = (name: Name, layerFor: LayerFor) =>
           deadLettered,
           "Warn: A message could not be given back; it comes again when its lock ends"
         ])
-        assert.deepInclude(lines[1]!.annotations, { source: "settle", entity: "orders" })
+        assert.deepInclude(lines[1]!.annotations, {
+          source: "settle",
+          entity: "orders",
+          messageId: "bad",
+          sequenceNumber: "1"
+        })
       }))
 
     test("a reason that is cut is said", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const events = yield* listen
-        yield* emulator.send(Texts, texts(1))
+        yield* emulator.send(Texts, texts(3))
         const receiver = yield* ServiceBusReceiver.make(Texts)
-        const [message] = yield* receiver.receive()
-        yield* receiver.settle(message!, Settlement.deadLetter({ reason: "r".repeat(5000) }))
-        yield* until(Effect.sync(() => only(events, "DeadLetterTruncated").length === 1))
-        assert.deepInclude(only(events, "DeadLetterTruncated")[0]!, { parts: ["reason"], entity: "texts" })
+        const [message, ...others] = yield* receiver.receive({ max: 3, maxWaitAfterFirst: "1 hour" })
+        const settlement = Settlement.deadLetter({ reason: "r".repeat(5000) })
+        yield* receiver.settle(message!, settlement)
+        yield* receiver.settleAll(others, settlement)
+        yield* until(Effect.sync(() => only(events, "DeadLetterTruncated").length === 2))
+        const [ofOne, ofMany] = only(events, "DeadLetterTruncated")
+        assert.deepInclude(ofOne!, { parts: ["reason"], entity: "texts", messageId: "0", sequenceNumber: 1n })
+        assert.deepInclude(ofMany!, { parts: ["reason"], entity: "texts" })
+        assert.notProperty(ofMany!, "messageId")
       }))
   })
 

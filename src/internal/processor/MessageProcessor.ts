@@ -217,6 +217,7 @@ export class MessageProcessor<A, E, R> implements Running {
             _tag: "ProcessorError",
             message: "A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery",
             source: "decode",
+            ...ReceiverState.subjectOfDelivery(delivery),
             cause: Cause.fail(message)
           })
         }

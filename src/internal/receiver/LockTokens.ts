@@ -53,7 +53,7 @@ export const settle = Effect.fnUntraced(function*(
     (node, timeout) =>
       EntityManagement.updateDisposition(node, { entity, tokens, settlement: made.settlement, timeout })
   )
-  if (made.truncated.length > 0) yield* SettlementOutcome.reportTruncation(reporter, made)
+  if (made.truncated.length > 0) yield* SettlementOutcome.reportTruncation(reporter, made, [])
   const disposition = Settler.dispositionOf(made.settlement)
   // No session is named in the request, so that none is lost.
   const run = namespace.retryPolicy.run(request) as Effect.Effect<void, SettleError>

@@ -10,11 +10,12 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { InvalidOptionError, MessageEncodeError } from "../../ServiceBusError.ts"
+import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
 import { Writer } from "../amqp/codec/Writer.ts"
 import * as MessageEncoder from "../message/MessageEncoder.ts"
-import type { EventReporter } from "../telemetry/EventReporter.ts"
+import { type EventReporter, subjectOf } from "../telemetry/EventReporter.ts"
 
 /** The outcome of `Settlement.abandon`. */
 export const abandoned: Extract<Outcome, { readonly _tag: "Modified" }> = {
@@ -181,14 +182,19 @@ export const withoutUnencodable = (
   return { settlement: Settlement.deadLetter({ ...texts, properties: kept }), omitted }
 }
 
-/** Reports what was truncated, once for all messages of a settlement. */
-export const reportTruncation = (reporter: EventReporter, { truncated }: SettlementOutcome): Effect.Effect<void> =>
+/** Reports what was truncated, once for all messages of a settlement, which are named where there is one. */
+export const reportTruncation = (
+  reporter: EventReporter,
+  { truncated }: SettlementOutcome,
+  messages: ReadonlyArray<LockedMessage<unknown>>
+): Effect.Effect<void> =>
   reporter.reportHere({
     _tag: "DeadLetterTruncated",
     message: `The ${
       truncated.join(" and the ")
     } of a dead letter had more than ${maxTextLength} characters and was cut to that`,
-    parts: truncated
+    parts: truncated,
+    ...(messages.length === 1 ? subjectOf(messages[0]!) : {})
   })
 
 /** The same for settlements that are equal. Values of properties are not compared: those stand for themselves. */

@@ -18,6 +18,7 @@ import {
   type SessionSettleError,
   type SettleError
 } from "../../ServiceBusError.ts"
+import type { Subject } from "../../ServiceBusEvent.ts"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type { RetryAfter, Settlement } from "../../Settlement.ts"
 import { accepted, type Outcome } from "../amqp/codec/Outcome.ts"
@@ -28,7 +29,6 @@ import * as EntityManagement from "../management/EntityManagement.ts"
 import { tokenFromTag } from "../message/ReceivedMessage.ts"
 import * as RetryPolicy from "../namespace/RetryPolicy.ts"
 import { outOfRange } from "../options.ts"
-import { subjectOf } from "../telemetry/EventReporter.ts"
 import {
   type Attributes,
   type Disposition,
@@ -39,7 +39,7 @@ import {
   type Telemetry
 } from "../telemetry/Telemetry.ts"
 import type * as LockRenewal from "./LockRenewal.ts"
-import { deliveryOf, type Mode, type ReceiverState } from "./ReceiverState.ts"
+import { deliveryOf, type Mode, type ReceiverState, subjectOfDelivery } from "./ReceiverState.ts"
 import * as SettlementOutcome from "./SettlementOutcome.ts"
 
 /** The operation of a settlement, in spans and metrics. */
@@ -87,7 +87,7 @@ export const settle = <L extends SessionLockLostError>(
     const run = state.telemetry.run(operation, () => settle(answered), telemetry)
     return made.truncated.length === 0
       ? run
-      : Effect.andThen(SettlementOutcome.reportTruncation(state.reporter, made), run)
+      : Effect.andThen(SettlementOutcome.reportTruncation(state.reporter, made, messages), run)
   })
   // Links and nodes serve both, and their types say so; the answers of each are told apart where they are made.
   return settling as Effect.Effect<void, SettleErrorOf<L>>
@@ -352,11 +352,13 @@ export class LinklessHolder implements Holder {
   dispose(deliveries: ReadonlyArray<IncomingDelivery>, outcome: Outcome): void {
     const held = deliveries.filter((delivery) => this.unsettled.has(delivery))
     if (held.length === 0) return
+    const settlement = settlementOf(outcome)
     this.state.fork(
-      Effect.catchCause(
-        settleByToken(this.state, held, settlementOf(outcome), false),
-        (cause) => reportUnsettled(this.state, cause)
-      )
+      Effect.forEach(held, (delivery) =>
+        Effect.catchCause(
+          settleByToken(this.state, [delivery], settlement, false),
+          (cause) => reportUnsettled(this.state, cause, subjectOfDelivery(delivery))
+        ), { concurrency: 8, discard: true })
     )
   }
 }
@@ -365,7 +367,7 @@ export class LinklessHolder implements Holder {
 export const reportUnsettled = (
   { reporter }: Pick<ReceiverState, "reporter">,
   cause: Cause.Cause<unknown>,
-  message?: LockedMessage<unknown>
+  subject: Subject
 ): Effect.Effect<void> =>
   // What its handler settled itself, and what is interrupted, is no problem.
   Cause.hasInterruptsOnly(cause) || Cause.squash(cause) instanceof MessageAlreadySettled
@@ -374,7 +376,7 @@ export const reportUnsettled = (
       _tag: "ProcessorError",
       message: "A message could not be given back; it comes again when its lock ends",
       source: "settle",
-      ...(message === undefined ? {} : subjectOf(message)),
+      ...subject,
       cause
     })
 

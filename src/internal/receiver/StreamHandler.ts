@@ -11,6 +11,7 @@ import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import { Locked } from "../message/ReceivedMessage.ts"
 import { callForEffect, readOptions } from "../options.ts"
+import { subjectOf } from "../telemetry/EventReporter.ts"
 import type { WithoutSession } from "./ReceiverState.ts"
 import * as Settler from "./Settler.ts"
 
@@ -34,7 +35,7 @@ export const settleEach = <A, E, R, E2, R2>(
       }
       const abandon = Effect.catchCause(
         Settler.settle(state, [message], Settlement.abandon()),
-        (cause) => Settler.reportUnsettled(state, cause, message)
+        (cause) => Settler.reportUnsettled(state, cause, subjectOf(message))
       )
       const handled = Effect.uninterruptibleMask((restore) =>
         Effect.onError(
