@@ -243,10 +243,13 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1({
 
 const limit = 512
 
-const problemOf = (cause: Cause.Cause<unknown>): string => {
-  const error = Cause.squash(cause)
+/** What is wrong, by what a schema failed with or threw. */
+const problemOf = (error: unknown): string => {
   const issue = Schema.isSchemaError(error) ? error.issue : error
-  if (!SchemaIssue.isIssue(issue)) return thrown(error)
+  if (!SchemaIssue.isIssue(issue)) {
+    // The message of what a transformation throws quotes the value, as `BigInt("x")` does; its name does not.
+    return `the schema threw ${error instanceof Error ? `a ${error.name}` : "a value that is not an Error"}`
+  }
   const problems = format(issue).issues.map(({ message, path = [] }) => {
     const where = path.map((key) => `[${typeof key === "string" ? JSON.stringify(key) : String(key)}]`).join("")
     return where === "" ? message : `${message} at ${where}`
@@ -256,19 +259,25 @@ const problemOf = (cause: Cause.Cause<unknown>): string => {
   return line.length > limit ? `${line.slice(0, limit - 1)}…` : line
 }
 
-/** What `encode` and `decode` fail with where the schema waits: no fault of the body. @internal */
-export const asynchronous = "the schema is asynchronous"
+/**
+ * What `encode` and `decode` give where the schema waits: no fault of the body. It is known by its identity, since any codec and
+ * any schema may fail with its text. @internal
+ */
+export const asynchronous: Result.Result<never, string> = Result.fail("the schema is asynchronous")
 
-// The message of what a transformation throws quotes the value, as `BigInt("x")` does; its name does not.
-const thrown = (error: unknown): string => {
-  if (Cause.isAsyncFiberError(error)) {
-    error.fiber.interruptUnsafe()
-    return asynchronous
-  }
-  return `the schema threw ${error instanceof Error ? `a ${error.name}` : "a value that is not an Error"}`
+const refusalOf = (error: unknown): Result.Result<never, string> => {
+  if (!Cause.isAsyncFiberError(error)) return Result.fail(problemOf(error))
+  error.fiber.interruptUnsafe()
+  return asynchronous
 }
 
-class Unmakeable extends Error {}
+class Unmakeable extends Error {
+  readonly refusal: Result.Result<never, string>
+  constructor(refusal: Result.Result<never, string>) {
+    super()
+    this.refusal = refusal
+  }
+}
 
 /** Makes the value of a schema. `make` is quick and says little of what is wrong; `makeEffect` says where. */
 const madeOf = <A, In>(
@@ -284,7 +293,7 @@ const madeOf = <A, In>(
   } catch {
     const exit = runSyncExit(schema.makeEffect(input))
     if (Exit.isSuccess(exit)) return exit.value
-    throw new Unmakeable(problemOf(exit.cause))
+    throw new Unmakeable(refusalOf(Cause.squash(exit.cause)))
   }
 }
 
@@ -298,13 +307,18 @@ export type Origin =
   | { readonly _tag: "Schema"; readonly ast: SchemaAST.AST; readonly services: Context.Context<never> }
   | { readonly _tag: "Unusable"; readonly expected: string }
 
+// By the functions of codecs: a record that has both functions of a codec is the same codec, whatever else it says.
 const origins = new WeakMap<object, Origin>()
 
 /** @internal */
-export const originOf = (body: object): Origin | undefined => origins.get(body)
+export const originOf = ({ decode, encode }: ServiceBusBody<unknown, never>): Origin | undefined => {
+  const origin = origins.get(decode)
+  return origin !== undefined && origins.get(encode) === origin ? origin : undefined
+}
 
 const withOrigin = <A, In>(body: ServiceBusBody<A, In>, origin: Origin): ServiceBusBody<A, In> => {
-  origins.set(body, origin)
+  origins.set(body.encode, origin)
+  origins.set(body.decode, origin)
   return body
 }
 
@@ -492,13 +506,13 @@ const jsonWith = <S extends AnySchema>(
         let encoded: unknown = madeOf(schema, value, runSyncExit)
         if (!isPlain) {
           const exit = runSyncExit(encodeEffect(encoded))
-          if (Exit.isFailure(exit)) return Result.fail(problemOf(exit.cause))
+          if (Exit.isFailure(exit)) return refusalOf(Cause.squash(exit.cause))
           encoded = exit.value
         }
         const data = JSON.stringify(encoded)
         return data === undefined ? Result.fail("has no JSON form") : Result.succeed({ kind: "data", data })
       } catch (error) {
-        return Result.fail(error instanceof Unmakeable ? error.message : thrown(error))
+        return error instanceof Unmakeable ? error.refusal : refusalOf(error)
       }
     },
     decode: (sections) => {
@@ -514,9 +528,9 @@ const jsonWith = <S extends AnySchema>(
       }
       try {
         const decoded = runSyncExit(decodeEffect(parsed))
-        return Exit.isSuccess(decoded) ? Result.succeed(decoded.value) : Result.fail(problemOf(decoded.cause))
+        return Exit.isSuccess(decoded) ? Result.succeed(decoded.value) : refusalOf(Cause.squash(decoded.cause))
       } catch (error) {
-        return Result.fail(thrown(error))
+        return refusalOf(error)
       }
     }
   })

@@ -12,6 +12,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -150,6 +151,16 @@ describe("a trial of a schema", () => {
     assert.deepStrictEqual(ran, ["an effect"])
   })
 
+  it("is made of a codec that says more than its Schema, and of none with a function of its own", () => {
+    const waiting = ServiceBusBody.json(Later)
+    const isRefused = (body: ServiceBusBody.ServiceBusBody<string>) =>
+      SchemaTrial.problemOf("orders", "body", body) !== undefined
+    assert.isTrue(isRefused({ ...waiting, contentType: "application/cloudevents+json" }))
+    assert.isFalse(isRefused({ ...waiting, decode: ServiceBusBody.text.decode }))
+    assert.isFalse(isRefused({ ...waiting, encode: ServiceBusBody.text.encode }))
+    assert.isFalse(isRefused({ ...waiting, decode: ServiceBusBody.json(Schema.String).decode }))
+  })
+
   it.effect("interrupts what waits, in the trial and for a body", () =>
     Effect.gen(function*() {
       let waiting = 0
@@ -268,6 +279,37 @@ describe("a contract whose schema waits", () => {
       const error = yield* failsWith("InvalidOptionError")(receiver.receive())
       assert.include(error.message, "is released")
       assert.deepStrictEqual(lines, [])
+    }))
+
+  test("is known through a codec around its own, and not by its text", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const Inner = ServiceBusBody.json(Sometimes)
+      const Around = ServiceBusEntity.queue("texts", {
+        body: ServiceBusBody.make<string>({
+          encode: Inner.encode,
+          decode: (sections) => Result.map(Inner.decode(sections), (text) => text.toUpperCase())
+        })
+      })
+      const around = yield* ServiceBusReceiver.make(Around, { undecodable: "deadLetter" })
+      yield* emulator.send(Texts, [{ body: "\"wait\"" }])
+      yield* failsWith("InvalidOptionError")(around.receive())
+      assert.strictEqual((yield* emulator.counters(Texts)).deadLettered, 0)
+
+      const text = "the schema is asynchronous"
+      const texts = [
+        ServiceBusBody.make<string>({ encode: Inner.encode, decode: () => Result.fail(text) }),
+        ServiceBusBody.json(Schema.String.check(Schema.makeFilter(() => text)))
+      ]
+      for (const [index, body] of texts.entries()) {
+        const receiver = yield* ServiceBusReceiver.make(ServiceBusEntity.queue("texts", { body }))
+        const receiving = yield* Effect.forkChild(receiver.receive())
+        yield* until(Effect.map(emulator.deadLetters(Texts), ({ length }) => length > index))
+        yield* Fiber.interrupt(receiving)
+        const letter = (yield* emulator.deadLetters(Texts))[index]
+        assert.include(letter?.deadLetterErrorDescription, text)
+        yield* emulator.send(Texts, [{ body: "\"wait\"" }])
+      }
     }))
 
   test("stops a processor for good, and the message stays", () =>

@@ -99,11 +99,13 @@ interface Letter {
   readonly kept: LockRenewal.KeptLock
 }
 
+type Codec = ServiceBusBody.ServiceBusBody<unknown, never>
+
 /**
  * Each contract of a Schema has a codec of its own. What a Schema writes is also up to its services: a key, say, that those of
  * the other codec do not have. Codecs without services share the empty context.
  */
-const isSameCodec = (one: object, other: object): boolean => {
+const isSameCodec = (one: Codec, other: Codec): boolean => {
   if (one === other) return true
   const [first, second] = [ServiceBusBody.originOf(one), ServiceBusBody.originOf(other)]
   return first?._tag === "Schema" && second?._tag === "Schema" && first.ast === second.ast &&

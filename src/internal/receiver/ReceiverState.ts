@@ -341,7 +341,7 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
       const message = new Locked(sections, value, delivery, state)
       return forgetIfExpired(state, message, delivery, reporter) ? undefined : ofMode<D, B>(message)
     }
-    if (decoded.failure === ServiceBusBody.asynchronous) {
+    if (decoded === ServiceBusBody.asynchronous) {
       const isLost = state.mode === "destructive"
       const error = SchemaTrial.asynchronous(state.entity.path, "body", isLost ? "lost" : "released")
       if (isLost) reportLost(reporter, delivery, error)
