@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import { Lines } from "../support/eventRecorder.ts"
 import { failsWith, inMemory, passing, start, testsOf, Texts, texts } from "../support/harness.ts"
 import { assert, describe } from "../support/vitest.ts"
 
@@ -108,6 +109,38 @@ describe("A schedule as retry", () => {
       yield* emulator.send(Texts, texts(1))
       assert.lengthOf(yield* passing(Fiber.join(fiber), "1 second"), 1)
     }), withRetry(Schedule.recurs(0)))
+
+  const refused = (condition: string) =>
+    Effect.flatMap(
+      Emulator.Emulator,
+      (emulator) => emulator.fail({ operation: "attach", entity: Texts, error: { condition }, times: 1 })
+    )
+
+  /** What is said of a receiver that cannot be attached, with the condition that the try was refused with. */
+  const said = Effect.gen(function*() {
+    const lines = yield* Lines
+    yield* refused("com.microsoft:operation-cancelled")
+    yield* refused("amqp:internal-error")
+    const exit = yield* passing(Effect.exit(ServiceBusReceiver.make(Texts)))
+    assert.strictEqual(exit._tag, "Failure")
+    return lines.map(({ error, text }) => [text, (error as ServiceBusError.ServiceBusError).condition])
+  })
+
+  const again = "A receiver cannot be attached to its entity; it is tried again"
+
+  test(
+    "that ends at once has nothing said to be tried again: what fails is for its caller alone",
+    () => Effect.map(said, (lines) => assert.deepStrictEqual(lines, [])),
+    withRetry(Schedule.recurs(0))
+  )
+
+  for (const [how, retry] of [["a schedule", Schedule.recurs(1)], ["a number", { maxRetries: 1 }]] as const) {
+    test(
+      `by ${how} says of each try that is made again that it is, and not of the last`,
+      () => Effect.map(said, (lines) => assert.deepStrictEqual(lines, [[again, "com.microsoft:operation-cancelled"]])),
+      withRetry(retry)
+    )
+  }
 
   test("must be a schedule, or options", () =>
     Effect.gen(function*() {

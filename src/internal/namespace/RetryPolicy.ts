@@ -172,21 +172,21 @@ export const make = (settings: Settings, hooks: Hooks = noHooks): Effect.Effect<
         note(first)
         const isWorth = (error: Err): boolean => isRetryableHere(error) && left() > 0
         if (by.maxRetries === 0 || !isWorth(first)) return Effect.fail(reported(first))
+        const schedule: Schedule.Schedule<unknown, Err> = delays(by, left)
+        const retries = schedule.pipe(
+          Schedule.while(({ attempt, input }) => Effect.succeed(attempt <= by.maxRetries && isWorth(input))),
+          // Only here is it certain that there is another try: a schedule says for itself when it ends.
+          Schedule.tap(({ input }) =>
+            Effect.sync(() => {
+              hooks.onRetry()
+              onRetry?.(input)
+            })
+          )
+        )
         let attempts = 0
         return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(
-          Effect.tapError((error) =>
-            Effect.sync(() => {
-              note(error)
-              if (attempts > by.maxRetries || !isWorth(error)) return
-              hooks.onRetry()
-              onRetry?.(error)
-            })
-          ),
-          Effect.retry({
-            schedule: delays(by, left),
-            while: isWorth,
-            ...(Number.isFinite(by.maxRetries) ? { times: by.maxRetries } : {})
-          }),
+          Effect.tapError((error) => Effect.sync(() => note(error))),
+          Effect.retry(retries),
           Effect.mapError((error) => withAttempts(reported(error), attempts))
         )
       })
