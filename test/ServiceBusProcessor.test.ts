@@ -214,7 +214,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* passing(until(Effect.sync(() => lines.length > 0)))
         yield* emulator.send(Orders, [{ body: { id: "1", total: 1 } }])
         yield* passing(completed(Orders, 1))
-        yield* passing(Effect.sleep("50 millis"))
+        yield* emulator.idle
         assert.lengthOf(lines, 1)
         assert.deepInclude(lines[0]!.annotations, { entity: "texts" })
         assert.strictEqual((Cause.squash(lines[0]!.cause) as { _tag: string })._tag, "MessagingEntityNotFoundError")
@@ -224,11 +224,12 @@ const suite = (name: Name, layerFor: LayerFor) =>
     test("a session processor that stops for good logs one error, however many slots it has", () => {
       const { layer, lines } = errors()
       return Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
         const Gone = ServiceBusEntity.queue("gone", { body: Texts.body, sessions: true })
         const processor = yield* ServiceBusProcessor.makeSessions(Gone, () => Effect.void, { concurrentSessions: 5 })
         const exit = yield* passing(processor.stopped)
         assert.isTrue(Exit.isFailure(exit))
-        yield* passing(Effect.sleep("50 millis"))
+        yield* emulator.idle
         assert.lengthOf(lines, 1)
         assert.deepInclude(lines[0]!.annotations, { entity: "gone" })
         // Draining it changes nothing of how it ended.

@@ -68,7 +68,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(only(events, "LinkRecovered")[0]!, { entity: "texts", failures: 0 })
       }))
 
-    test("an outage: one warning that it cannot be reached, however often it is tried", () =>
+    clock("an outage: one warning that it cannot be reached, however often it is tried", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const lines = yield* Lines

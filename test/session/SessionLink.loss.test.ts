@@ -142,7 +142,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.idle
         // Tried again, on another connection: one place, not two.
         yield* passing(until(Effect.map(emulator.connections, (connections) => connections === 1)))
-        yield* passing(Effect.sleep("1 second"))
+        yield* emulator.idle
         yield* emulator.send(Carts, messagesOf("a", 1))
         assert.isTrue(Option.isSome(yield* passing(Fiber.join(waiting))))
         yield* emulator.idle
@@ -166,7 +166,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         ]
       ] as const
     ) {
-      test(`a caller that waits for a session while ${how} waits on`, () =>
+      clock(`a caller that waits for a session while ${how} waits on`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const waiting = yield* start(ServiceBusSession.acceptNext(Carts, { wait: "5 minutes" }))
