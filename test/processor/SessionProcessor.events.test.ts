@@ -50,6 +50,34 @@ const suite = (name: Name, layerFor: LayerFor) =>
         )
       }))
 
+    test("what a session acquired cannot be released: said as receiving, with the session, and its slot goes on", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        for (const sessionIds of [undefined, ["ann"]]) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            let opened = 0
+            const processor = yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.void, {
+              sessionIds,
+              concurrentSessions: 1,
+              idleTimeout: "20 millis",
+              open: () => ++opened === 1 ? Effect.addFinalizer(() => Effect.die("not released")) : Effect.void
+            })
+            yield* emulator.send(Carts, [{ body: "pears", sessionId: "ann" }])
+            yield* passing(until(Effect.map(processor.counts, ({ completed, held }) => completed === 1 && held === 0)))
+            yield* emulator.send(Carts, [{ body: "apples", sessionId: "ann" }])
+            yield* passing(until(Effect.map(processor.counts, ({ completed }) => completed === 2)))
+          }))
+          const [line, ...others] = (yield* Lines).splice(0)
+          assert.deepStrictEqual(others, [])
+          assert.deepInclude(line!, {
+            level: "Warn",
+            text: "A session could not be given up as it was to be; its slot takes the next one",
+            error: "not released"
+          })
+          assert.deepInclude(line!.annotations, { source: "receive", sessionId: "ann", entity: "carts" })
+        }
+      }))
+
     test("a session that is lost: once, not for each of its messages", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -144,13 +144,22 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
   private readonly one: Effect.Effect<void, AttachError, R> = Effect.suspend(() => {
     const { ids } = this.options
     const id = ids === undefined ? null : this.free.shift()!
-    return Effect.scoped(this.withSession(id)).pipe(
+    let sessionId = id ?? undefined
+    const onAccepted = (accepted: string): void => {
+      sessionId = accepted
+    }
+    return Effect.scoped(this.withSession(id, onAccepted)).pipe(
       // What was acquired for a session and could not be released costs no slot.
       Effect.catchCause((cause) =>
         Cause.hasFails(cause)
           ? Effect.failCause(cause)
           : Effect.andThen(
-            this.reportFailed("A session could not be given up as it was to be; its slot takes the next one", cause),
+            this.reportFailed(
+              "A session could not be given up as it was to be; its slot takes the next one",
+              cause,
+              sessionId,
+              "receive"
+            ),
             this.rest
           )
       ),
@@ -174,7 +183,10 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     return this.options.reporter.reportHere({ _tag: "ProcessorError", message, source, ...about, cause })
   }
 
-  private withSession(id: string | null): Effect.Effect<void, AttachError, R | Scope.Scope> {
+  private withSession(
+    id: string | null,
+    onAccepted: (id: string) => void
+  ): Effect.Effect<void, AttachError, R | Scope.Scope> {
     const { accept, entity, namespace, outage } = this.options
     const accepting = namespace.retryPolicy.retryUntilSuccess(
       Effect.catchTag(accept(id), "SessionCannotBeLockedError", (error) => Effect.succeed(error)),
@@ -185,9 +197,9 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     return Effect.flatMap(Effect.raceFirst(accepting, this.halted.await), (accepted) => {
       if (accepted instanceof SessionCannotBeLockedError) return Effect.andThen(this.reportTaken(accepted), this.rest)
       if (id !== null) this.takenElsewhere.delete(id)
-      return accepted === undefined || Option.isNone(accepted) || this.isDraining || this.isPaused
-        ? Effect.void
-        : this.handle(accepted.value)
+      if (accepted === undefined || Option.isNone(accepted)) return Effect.void
+      onAccepted(accepted.value.id)
+      return this.isDraining || this.isPaused ? Effect.void : this.handle(accepted.value)
     }).pipe(
       Effect.mapError((error) => errorMap.attachError(error, { entity: entity.path, operation: "process" }))
     )
