@@ -63,6 +63,16 @@ export const refused = (
   ServiceBusEntity.deadLetter(News),
   // @ts-expect-error A sub-queue has no sub-queues. Give the entity that it belongs to
   ServiceBusDeadLetters.browse(Dead),
+  // @ts-expect-error A topic has no dead letters. Its subscriptions have
+  ServiceBusDeadLetters.replay(News, { to: News }),
+  // @ts-expect-error A sub-queue has no sub-queues. Give the entity that it belongs to
+  ServiceBusDeadLetters.replay(Dead),
+  // @ts-expect-error A subscription is only received from. Send to its topic
+  ServiceBusDeadLetters.replay(Sport, { to: Sport }),
+  // @ts-expect-error A topic is only sent to. Receive from a subscription of it
+  ServiceBusReceiver.settleByToken(News, [], Settlement.complete),
+  // @ts-expect-error This entity has sessions. Receive by ServiceBusSession.accept
+  ServiceBusReceiver.renewByToken(Carts, []),
   // @ts-expect-error sessionState is the state of sessions: say sessions: true
   ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessionState: Schema.Int }),
   // @ts-expect-error This Schema needs services, and a codec runs without: make one with `yield* ServiceBusBody.makeJson(schema)`

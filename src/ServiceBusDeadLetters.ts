@@ -139,7 +139,7 @@ export interface MapOption<in out A, out M> {
  * @category models
  * @since 0.1.0
  */
-export type Mapping<E extends Entity, T extends Target> = [
+export type Mapping<E extends string | ServiceBusEntity.Any, T extends string | ServiceBusEntity.Any> = [
   E extends ServiceBusEntity.SessionReceivable<infer A, unknown, never> ? SessionMessage<A>
     : OutgoingMessage<ServiceBusEntity.BodyOf<E>>
 ] extends [ServiceBusEntity.MessageTo<T>]
@@ -218,8 +218,8 @@ export interface ReplayReport {
  * @category streams
  * @since 0.1.0
  */
-export const browse = <E extends string | ServiceBusEntity.Any>(
-  entity: E & ServiceBusEntity.CheckWithSubQueues<E>,
+export const browse = <E extends Entity | ServiceBusEntity.NotWithSubQueues>(
+  entity: E,
   options?: BrowseOptions
 ): Stream.Stream<
   PeekedMessage<ServiceBusEntity.BodyOf<E>>,
@@ -256,8 +256,8 @@ export const browse = <E extends string | ServiceBusEntity.Any>(
  * @category streams
  * @since 0.1.0
  */
-export const browseRaw = <E extends string | ServiceBusEntity.Any>(
-  entity: E & ServiceBusEntity.CheckWithSubQueues<E>,
+export const browseRaw = <E extends Entity | ServiceBusEntity.NotWithSubQueues>(
+  entity: E,
   options?: BrowseRawOptions
 ): Stream.Stream<PeekedMessage<undefined>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Stream.unwrap(Effect.map(
@@ -286,8 +286,8 @@ export const browseRaw = <E extends string | ServiceBusEntity.Any>(
  * @category accessors
  * @since 0.1.0
  */
-export const counts = <E extends string | ServiceBusEntity.Any>(
-  entity: E & ServiceBusEntity.CheckWithSubQueues<E>
+export const counts = <E extends Entity | ServiceBusEntity.NotWithSubQueues>(
+  entity: E
 ): Effect.Effect<Counts, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
   Effect.gen(function*() {
     const states = { active: 0, deferred: 0, scheduled: 0 }
@@ -326,8 +326,8 @@ export const counts = <E extends string | ServiceBusEntity.Any>(
  * @category operations
  * @since 0.1.0
  */
-export const purge: <E extends string | ServiceBusEntity.Any>(
-  entity: E & ServiceBusEntity.CheckWithSubQueues<E>,
+export const purge: <E extends Entity | ServiceBusEntity.NotWithSubQueues>(
+  entity: E,
   options?: PurgeOptions
 ) => Effect.Effect<number, DeleteMessagesError, ServiceBusClient.ServiceBusClient> = Effect.fnUntraced(
   function*(entity, input) {
@@ -390,18 +390,25 @@ export const purge: <E extends string | ServiceBusEntity.Any>(
  * @since 0.1.0
  */
 export const replay: {
-  <E extends Exclude<Entity, ServiceBusEntity.Subscription<unknown> | SessionSubscription>>(
+  <
+    E extends
+      | Exclude<Entity, ServiceBusEntity.Subscription<unknown> | SessionSubscription>
+      | ServiceBusEntity.NotWithSubQueues
+  >(
     entity: E,
     options?:
       & ReplayOptions<ServiceBusEntity.BodyOf<E>>
       & { readonly to?: undefined }
       & Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<E>>>
   ): Replay
-  <E extends Entity, T extends Target>(
+  <E extends Entity | ServiceBusEntity.NotWithSubQueues, T extends Target | ServiceBusEntity.NotSendable>(
     entity: E,
     options: ReplayOptions<ServiceBusEntity.BodyOf<E>> & { readonly to: T } & Mapping<E, T>
   ): Replay
-} = <E extends Entity>(entity: E, options?: AnyReplayOptions<ServiceBusEntity.BodyOf<E>>): Replay =>
+} = <E extends string | ServiceBusEntity.Any>(
+  entity: E,
+  options?: AnyReplayOptions<ServiceBusEntity.BodyOf<E>>
+): Replay =>
   withOptions(undefined, options, (options) =>
     Effect.scoped(Effect.suspend(() =>
       DeadLetterReplay.replay({

@@ -217,86 +217,100 @@ export type StateOf<E extends string | Any> = E extends
   { readonly sessionState: ServiceBusBody.ServiceBusBody<infer S, never> } ? S
   : never
 
-// What follows checks the contract that an argument is. One that fits makes it `unknown`, so that `E & Check<E>` is E; one that
-// does not makes it what no value is, and the compiler shows its text.
+// What a function does not take is part of the bound of its argument, beside what it takes: as a type that no value has, and that
+// has a text for a name. So the compiler shows the text of the kind that was given, and a function over any contract of a kind
+// that fits needs no more than that kind for a bound.
 
 /**
  * What no argument is: its text says what to do instead.
  *
- * @category models
+ * @category refusals
  * @since 0.1.0
  */
 export interface Refused<out Advice extends string> {
   readonly refused: Advice
 }
 
-/**
- * Anything for what is received from without a session; otherwise a text that the compiler shows.
- *
- * @category models
- * @since 0.1.0
- */
-export type CheckReceivable<E> = [E] extends [string | Receivable<unknown>] ? unknown
-  : Exclude<E, string | Receivable<unknown>> extends infer Wrong ? Wrong extends AnyTopic ? Refused<
-        "A topic is only sent to. Receive from a subscription of it: ServiceBusEntity.subscription(topic, name)"
-      >
-    : Refused<
-      "This entity has sessions. Receive by ServiceBusSession.accept or acceptNext, or by ServiceBusProcessor.processSessions"
-    >
-  : never
+/** A kind of contracts that is not taken, as types that no contract has. @inline */
+type Not<C, Advice extends string> = C extends unknown ? C & Refused<Advice> : never
 
 /**
- * Anything for what is received from through sessions; otherwise a text that the compiler shows.
+ * What is not received from without a session: no value is one, and the compiler shows its text.
  *
- * @category models
+ * @category refusals
  * @since 0.1.0
  */
-export type CheckSessions<E> = [E] extends [SessionReceivable<unknown, unknown, never>] ? unknown
-  : Exclude<E, SessionReceivable<unknown, unknown, never>> extends infer Wrong
-    ? Wrong extends string
-      ? Refused<"A plain name has no sessions. Give a contract: ServiceBusEntity.queue(name, { body, sessions: true })">
-    : Wrong extends AnyTopic ? Refused<
-        "A topic is only sent to. Receive from a subscription of it: ServiceBusEntity.subscription(topic, name, { sessions: true })"
-      >
-    : Wrong extends SubQueue<unknown> ? Refused<"A sub-queue has no sessions. Receive by ServiceBusReceiver.make">
-    : Refused<
-      "This contract has no sessions. Receive by ServiceBusReceiver.make, or declare sessions: true where the entity requires them"
-    >
-  : never
+export type NotReceivable =
+  | Not<
+    AnyTopic,
+    "A topic is only sent to. Receive from a subscription of it: ServiceBusEntity.subscription(topic, name)"
+  >
+  | Not<
+    SessionReceivable<unknown, unknown, never>,
+    "This entity has sessions. Receive by ServiceBusSession.accept or acceptNext, or by ServiceBusProcessor.processSessions"
+  >
 
 /**
- * Anything for what is sent to; otherwise a text that the compiler shows.
+ * What is not received from through sessions: no value is one, and the compiler shows its text.
  *
- * @category models
+ * @category refusals
  * @since 0.1.0
  */
-export type CheckSendable<E> = [E] extends [string | Sendable<unknown, never> | SessionSendable<unknown, never>]
-  ? unknown
-  : Exclude<E, string | Sendable<unknown, never> | SessionSendable<unknown, never>> extends infer Wrong
-    ? Wrong extends SubQueue<unknown>
-      ? Refused<"A sub-queue is only received from. Send to the entity that it belongs to">
-    : Refused<"A subscription is only received from. Send to its topic">
-  : never
+export type NotSessionReceivable =
+  | Not<
+    AnyTopic,
+    "A topic is only sent to. Receive from a subscription of it: ServiceBusEntity.subscription(topic, name, { sessions: true })"
+  >
+  | Not<SubQueue<unknown>, "A sub-queue has no sessions. Receive by ServiceBusReceiver.make">
+  | Not<
+    Queue<unknown, never> | Subscription<unknown>,
+    "This contract has no sessions. Receive by ServiceBusReceiver.make, or declare sessions: true where the entity requires them"
+  >
 
 /**
- * Anything for what has sub-queues; otherwise a text that the compiler shows.
+ * What every contract has and a plain name has not: where a name is given the compiler shows the text.
  *
- * @category models
+ * @category refusals
  * @since 0.1.0
  */
-export type CheckWithSubQueues<E> = [E] extends [string | WithSubQueues<unknown>] ? unknown
-  : Exclude<E, string | WithSubQueues<unknown>> extends infer Wrong
-    ? Wrong extends AnyTopic ? Refused<"A topic has no dead letters. Its subscriptions have">
-    : Refused<"A sub-queue has no sub-queues. Give the entity that it belongs to">
-  : never
+export interface NoName<
+  out Advice extends string =
+    "A plain name has no sessions. Give a contract: ServiceBusEntity.queue(name, { body, sessions: true })"
+> {
+  readonly path: string
+  readonly advice?: Advice
+}
 
 /**
- * Anything for topics; otherwise a text that the compiler shows.
+ * What is not sent to: no value is one, and the compiler shows its text.
  *
- * @category models
+ * @category refusals
  * @since 0.1.0
  */
-export type CheckTopic<E> = [E] extends [string | AnyTopic] ? unknown : Refused<"Only a topic has subscriptions">
+export type NotSendable =
+  | Not<SubQueue<unknown>, "A sub-queue is only received from. Send to the entity that it belongs to">
+  | Not<
+    Subscription<unknown> | SessionSubscription<unknown, unknown, never>,
+    "A subscription is only received from. Send to its topic"
+  >
+
+/**
+ * What has no sub-queues: no value is one, and the compiler shows its text.
+ *
+ * @category refusals
+ * @since 0.1.0
+ */
+export type NotWithSubQueues =
+  | Not<AnyTopic, "A topic has no dead letters. Its subscriptions have">
+  | Not<SubQueue<unknown>, "A sub-queue has no sub-queues. Give the entity that it belongs to">
+
+/**
+ * What has no subscriptions: no value is one, and the compiler shows its text.
+ *
+ * @category refusals
+ * @since 0.1.0
+ */
+export type NotTopic = Not<Exclude<Any, AnyTopic>, "Only a topic has subscriptions">
 
 /** @inline */
 type AnyTopic = Topic<unknown, never> | SessionTopic<unknown, never>
@@ -410,10 +424,10 @@ export const topic = <B extends ServiceBusBody.CodecOrSchema, Sessions extends b
  * @since 0.1.0
  */
 export const subscription = <
-  E extends string | Any,
+  E extends string | AnyTopic | NotTopic,
   Sessions extends boolean = false,
   S extends ServiceBusBody.CodecOrSchema = ServiceBusBody.ServiceBusBody<Uint8Array>
->(of: E & CheckTopic<E>, name: string, options?: {
+>(of: E, name: string, options?: {
   readonly sessions?: Sessions | undefined
   readonly sessionState?: S & WithSessions<Sessions> | undefined
 }): Sessions extends true ? SessionSubscription<BodyOf<E>, Type<S>, Input<S>> : Subscription<BodyOf<E>> => {
@@ -447,10 +461,9 @@ export const subscription = <
  * @category constructors
  * @since 0.1.0
  */
-export const deadLetter: {
-  <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>>
-  <E extends string | Any>(entity: E & CheckWithSubQueues<E>): SubQueue<BodyOf<E>>
-} = (entity: string | Any) => subQueue(entity, "$DeadLetterQueue")
+export const deadLetter = <E extends string | WithSubQueues<unknown> | NotWithSubQueues>(
+  entity: E
+): SubQueue<BodyOf<E>> => subQueue(entity, "$DeadLetterQueue")
 
 /**
  * The transfer dead-letter sub-queue of a queue or subscription, given as a contract or as a plain name (a body of bytes):
@@ -468,10 +481,9 @@ export const deadLetter: {
  * @category constructors
  * @since 0.1.0
  */
-export const transferDeadLetter: {
-  <E extends string | WithSubQueues<unknown>>(entity: E): SubQueue<BodyOf<E>>
-  <E extends string | Any>(entity: E & CheckWithSubQueues<E>): SubQueue<BodyOf<E>>
-} = (entity: string | Any) => subQueue(entity, "$Transfer/$DeadLetterQueue")
+export const transferDeadLetter = <E extends string | WithSubQueues<unknown> | NotWithSubQueues>(
+  entity: E
+): SubQueue<BodyOf<E>> => subQueue(entity, "$Transfer/$DeadLetterQueue")
 
 const subQueue = <A>(entity: string | Any, name: string): SubQueue<A> => {
   // What is no contract has a name that is refused.

@@ -181,14 +181,6 @@ export type BodyFrom<S extends Source | ServiceBusEntity.Any> = S extends Source
   : never
 
 /**
- * Anything for what a processor can take messages from; otherwise a text that the compiler shows.
- *
- * @category models
- * @since 0.1.0
- */
-export type CheckSource<S> = ServiceBusEntity.CheckReceivable<Extract<S, ServiceBusEntity.Any>>
-
-/**
  * How a processor that is given a contract has its receiver made: as `ServiceBusReceiver.make` is told, but for what the
  * processor decides itself, and an undecodable body cannot fail.
  *
@@ -394,8 +386,8 @@ const startMessages = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const make: <S extends Source | ServiceBusEntity.Any, E, R>(
-  source: S & CheckSource<S>,
+export const make: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+  source: S,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
@@ -454,8 +446,8 @@ const startBatches = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const makeBatched: <S extends Source | ServiceBusEntity.Any, E, R>(
-  source: S & CheckSource<S>,
+export const makeBatched: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+  source: S,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
@@ -485,8 +477,8 @@ export const makeBatched: <S extends Source | ServiceBusEntity.Any, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const process: <S extends Source | ServiceBusEntity.Any, E, R>(
-  source: S & CheckSource<S>,
+export const process: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+  source: S,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
@@ -521,8 +513,8 @@ export const process: <S extends Source | ServiceBusEntity.Any, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const processBatched: <S extends Source | ServiceBusEntity.Any, E, R>(
-  source: S & CheckSource<S>,
+export const processBatched: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+  source: S,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ) => Effect.Effect<
@@ -578,10 +570,10 @@ export const processBatched: <S extends Source | ServiceBusEntity.Any, E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layer = <S extends string | ServiceBusEntity.Any, E, R>(
-  entity: S & ServiceBusEntity.CheckReceivable<S>,
-  handler: Handler<BodyFrom<S>, E, R>,
-  options?: Options<BodyFrom<S>, NoInfer<E>> & ReceiverOptions
+export const layer = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E, R>(
+  entity: S,
+  handler: Handler<ServiceBusEntity.BodyOf<S>, E, R>,
+  options?: Options<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
   Layer.effectDiscard(startMessages(entity, handler, options))
 
@@ -605,10 +597,10 @@ export const layer = <S extends string | ServiceBusEntity.Any, E, R>(
  * @category layers
  * @since 0.1.0
  */
-export const layerBatched = <S extends string | ServiceBusEntity.Any, E, R>(
-  entity: S & ServiceBusEntity.CheckReceivable<S>,
-  handler: BatchHandler<BodyFrom<S>, E, R>,
-  options: BatchOptions<BodyFrom<S>, NoInfer<E>> & ReceiverOptions
+export const layerBatched = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E, R>(
+  entity: S,
+  handler: BatchHandler<ServiceBusEntity.BodyOf<S>, E, R>,
+  options: BatchOptions<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
   Layer.effectDiscard(startBatches(entity, handler, options))
 
@@ -792,6 +784,12 @@ export interface SessionProcessor {
   readonly stopped: Effect.Effect<Exit.Exit<DrainReport & SessionCounts, AttachError>>
 }
 
+/** @inline */
+type SessionSource =
+  | string
+  | ServiceBusEntity.SessionReceivable<unknown, unknown, never>
+  | ServiceBusEntity.NotSessionReceivable
+
 /**
  * Starts a processor of sessions; it drains when the scope closes.
  *
@@ -819,8 +817,8 @@ export interface SessionProcessor {
  * @category constructors
  * @since 0.1.0
  */
-export const makeSessions: <C extends string | ServiceBusEntity.Any, E, R, R2 = never>(
-  entity: C & ServiceBusEntity.CheckSessions<C>,
+export const makeSessions: <C extends SessionSource, E, R, R2 = never>(
+  entity: C & ServiceBusEntity.NoName,
   handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
   options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
 ) => Effect.Effect<
@@ -864,8 +862,8 @@ export const makeSessions: <C extends string | ServiceBusEntity.Any, E, R, R2 = 
  * @category running
  * @since 0.1.0
  */
-export const processSessions = <C extends string | ServiceBusEntity.Any, E, R, R2 = never>(
-  entity: C & ServiceBusEntity.CheckSessions<C>,
+export const processSessions = <C extends SessionSource, E, R, R2 = never>(
+  entity: C & ServiceBusEntity.NoName,
   handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
   options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
 ): Effect.Effect<
@@ -899,8 +897,8 @@ export const processSessions = <C extends string | ServiceBusEntity.Any, E, R, R
  * @category layers
  * @since 0.1.0
  */
-export const layerSessions = <C extends string | ServiceBusEntity.Any, E, R, R2 = never>(
-  entity: C & ServiceBusEntity.CheckSessions<C>,
+export const layerSessions = <C extends SessionSource, E, R, R2 = never>(
+  entity: C & ServiceBusEntity.NoName,
   handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
   options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
 ): Layer.Layer<

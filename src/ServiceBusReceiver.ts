@@ -414,6 +414,9 @@ export interface DestructiveReceiver<out A, out E = never>
   extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E>
 {}
 
+/** @inline */
+type Receivable = string | ServiceBusEntity.Receivable<unknown> | ServiceBusEntity.NotReceivable
+
 /**
  * Attaches a receiver in peek-lock mode to a queue, subscription or dead-letter sub-queue, given as a contract or as a
  * plain name (a body of bytes).
@@ -441,24 +444,14 @@ export interface DestructiveReceiver<out A, out E = never>
  * @category constructors
  * @since 0.1.0
  */
-export const make: {
-  <E extends string | ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
-    entity: E,
-    options?: Options<U>
-  ): Effect.Effect<
-    ServiceBusReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
-    AttachError,
-    ServiceBusClient.ServiceBusClient | Scope.Scope
-  >
-  <E extends string | ServiceBusEntity.Any, const U extends Undecodable = "deadLetter">(
-    entity: E & ServiceBusEntity.CheckReceivable<E>,
-    options?: Options<U>
-  ): Effect.Effect<
-    ServiceBusReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
-    AttachError,
-    ServiceBusClient.ServiceBusClient | Scope.Scope
-  >
-} = <A, const U extends Undecodable>(
+export const make: <E extends Receivable, const U extends Undecodable = "deadLetter">(
+  entity: E,
+  options?: Options<U>
+) => Effect.Effect<
+  ServiceBusReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+  AttachError,
+  ServiceBusClient.ServiceBusClient | Scope.Scope
+> = <A, const U extends Undecodable>(
   entity: string | ServiceBusEntity.Any,
   options?: Options<U>
 ): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
@@ -489,24 +482,14 @@ export const make: {
  * @category constructors
  * @since 0.1.0
  */
-export const makeDestructive: {
-  <E extends string | ServiceBusEntity.Receivable<unknown>, const U extends Undecodable = "deadLetter">(
-    entity: E,
-    options?: Options<U>
-  ): Effect.Effect<
-    DestructiveReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
-    AttachError,
-    ServiceBusClient.ServiceBusClient | Scope.Scope
-  >
-  <E extends string | ServiceBusEntity.Any, const U extends Undecodable = "deadLetter">(
-    entity: E & ServiceBusEntity.CheckReceivable<E>,
-    options?: Options<U>
-  ): Effect.Effect<
-    DestructiveReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
-    AttachError,
-    ServiceBusClient.ServiceBusClient | Scope.Scope
-  >
-} = <A, const U extends Undecodable>(
+export const makeDestructive: <E extends Receivable, const U extends Undecodable = "deadLetter">(
+  entity: E,
+  options?: Options<U>
+) => Effect.Effect<
+  DestructiveReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+  AttachError,
+  ServiceBusClient.ServiceBusClient | Scope.Scope
+> = <A, const U extends Undecodable>(
   entity: string | ServiceBusEntity.Any,
   options?: Options<U>
 ): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
@@ -554,7 +537,7 @@ const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D exten
  * @since 0.1.0
  */
 export const settleByToken = (
-  entity: ServiceBusEntity.Receivable<unknown> | string,
+  entity: Receivable,
   tokens: ReadonlyArray<LockToken>,
   settlement: Settlement.Settlement
 ): Effect.Effect<void, SettleError, ServiceBusClient.ServiceBusClient> =>
@@ -576,12 +559,12 @@ export const settleByToken = (
  * @since 0.1.0
  */
 export const renewByToken = (
-  entity: ServiceBusEntity.Receivable<unknown> | string,
+  entity: Receivable,
   tokens: ReadonlyArray<LockToken>
 ): Effect.Effect<ReadonlyArray<DateTime.Utc>, LockRenewalError, ServiceBusClient.ServiceBusClient> =>
   Effect.flatMap(requester(entity), (self) => LockTokens.renew(self, tokens))
 
-const requester = (input: ServiceBusEntity.Receivable<unknown> | string) => {
+const requester = (input: Receivable) => {
   const entity = ServiceBusEntity.contractOf(input)
   return Effect.flatMap(
     ServiceBusClient.namespaceFor(entity),

@@ -378,8 +378,14 @@ export const make: {
     entity: ServiceBusEntity.Sendable<A, In>,
     options?: Options
   ): Effect.Effect<ServiceBusSender<In>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
-  <E extends string | ServiceBusEntity.Any>(
-    entity: E & ServiceBusEntity.CheckSendable<E>,
+  <
+    E extends
+      | string
+      | ServiceBusEntity.Sendable<unknown, never>
+      | ServiceBusEntity.SessionSendable<unknown, never>
+      | ServiceBusEntity.NotSendable
+  >(
+    entity: E,
     options?: Options
   ): Effect.Effect<
     ServiceBusSender<ServiceBusEntity.InputOf<E>, ServiceBusEntity.MessageTo<E>>,

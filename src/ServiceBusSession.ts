@@ -187,7 +187,10 @@ export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
 {}
 
 /** @inline */
-type Entity = string | ServiceBusEntity.Any
+type Entity =
+  | string
+  | ServiceBusEntity.SessionReceivable<unknown, unknown, never>
+  | ServiceBusEntity.NotSessionReceivable
 
 /** @inline */
 type BodyOf<E extends Entity> = ServiceBusEntity.BodyOf<E>
@@ -226,7 +229,7 @@ type Needs = Client | Scope.Scope
  * @since 0.1.0
  */
 export const accept = <E extends Entity, const U extends Undecodable = "deadLetter">(
-  entity: E & ServiceBusEntity.CheckSessions<E>,
+  entity: E & ServiceBusEntity.NoName,
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Needs> =>
@@ -258,7 +261,7 @@ export const accept = <E extends Entity, const U extends Undecodable = "deadLett
  * @since 0.1.0
  */
 export const acceptDestructive = <E extends Entity, const U extends Undecodable = "deadLetter">(
-  entity: E & ServiceBusEntity.CheckSessions<E>,
+  entity: E & ServiceBusEntity.NoName,
   sessionId: string,
   options?: Options<U>
 ): Effect.Effect<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Needs> =>
@@ -291,7 +294,7 @@ export const acceptDestructive = <E extends Entity, const U extends Undecodable 
  * @since 0.1.0
  */
 export const acceptNext = <E extends Entity, const U extends Undecodable = "deadLetter">(
-  entity: E & ServiceBusEntity.CheckSessions<E>,
+  entity: E & ServiceBusEntity.NoName,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>>, AcceptSessionError, Needs> =>
   Effect.flatMap(check<E, U>(entity, options), (checked) =>
@@ -321,7 +324,7 @@ export const acceptNextDestructive = <
   E extends Entity,
   const U extends Undecodable = "deadLetter"
 >(
-  entity: E & ServiceBusEntity.CheckSessions<E>,
+  entity: E & ServiceBusEntity.NoName,
   options?: NextOptions<U>
 ): Effect.Effect<Option.Option<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>>>, AcceptSessionError, Needs> =>
   Effect.flatMap(check<E, U>(entity, options), (checked) =>
@@ -357,7 +360,7 @@ export const use = <
   R,
   const U extends Undecodable = "deadLetter"
 >(
-  entity: E & ServiceBusEntity.CheckSessions<E>,
+  entity: E & ServiceBusEntity.NoName,
   sessionId: string,
   work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>) => Effect.Effect<B, Err, R>,
   options?: Options<U>
@@ -397,7 +400,7 @@ export const useNext = <
   R,
   const U extends Undecodable = "deadLetter"
 >(
-  entity: E & ServiceBusEntity.CheckSessions<E>,
+  entity: E & ServiceBusEntity.NoName,
   work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>) => Effect.Effect<B, Err, R>,
   options?: NextOptions<U>
 ): Effect.Effect<
@@ -437,7 +440,7 @@ export const useNext = <
  * @since 0.1.0
  */
 export const sessions = <E extends Entity, const U extends Undecodable = "deadLetter">(
-  entity: E & ServiceBusEntity.CheckSessions<E>,
+  entity: E & ServiceBusEntity.NoName,
   options?: NextOptions<U>
 ): Stream.Stream<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Client> =>
   Stream.unwrap(Effect.map(
@@ -466,7 +469,7 @@ export const sessions = <E extends Entity, const U extends Undecodable = "deadLe
  * @since 0.1.0
  */
 export const list = <E extends Entity>(
-  input: E & ServiceBusEntity.CheckSessions<E>,
+  input: E & ServiceBusEntity.NoName,
   options?: { readonly updatedSince?: DateTime.Utc | undefined }
 ): Stream.Stream<string, ListSessionsError, ServiceBusClient.ServiceBusClient> =>
   Stream.suspend(() => {

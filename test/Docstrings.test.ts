@@ -64,6 +64,7 @@ const categories = new Set([
   "observing",
   "operations",
   "parsing",
+  "refusals",
   "running",
   "schedules",
   "schemas",
@@ -102,7 +103,7 @@ const isVariant = (doc: string) => /\/\*\*\s+(?:\* )?(?:`\w+` |Settles with `|As
 
 /** Each function, Effect, Stream and Sink in the interface of what users hold is an operation. */
 const undocumentedMembers = ({ path, text }: CodeBlocks.Page): ReadonlyArray<string> =>
-  Array.from(text.matchAll(/^export interface (\w+)\b[\s\S]*?^\}/gm)).flatMap(([body, name]) => {
+  Array.from(text.matchAll(/^export interface (\w+)\b(?:[^{}]*\{\}\n|[\s\S]*?^\})/gm)).flatMap(([body, name]) => {
     if (withoutOperations.has(name!)) return []
     const members = Array.from(
       body.matchAll(

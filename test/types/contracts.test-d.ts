@@ -6,15 +6,18 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
+import type * as Stream from "effect/Stream"
 import { expectTypeOf, test } from "vitest"
 import type { AmqpValue } from "../../src/AmqpValue.ts"
 import type * as ConnectionString from "../../src/ConnectionString.ts"
 import * as errorMap from "../../src/internal/errorMap.ts"
 import * as ServiceBusBody from "../../src/ServiceBusBody.ts"
 import type * as ServiceBusCredential from "../../src/ServiceBusCredential.ts"
+import * as ServiceBusDeadLetters from "../../src/ServiceBusDeadLetters.ts"
 import * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
 import * as ServiceBusError from "../../src/ServiceBusError.ts"
 import type * as ServiceBusMessage from "../../src/ServiceBusMessage.ts"
+import * as ServiceBusProcessor from "../../src/ServiceBusProcessor.ts"
 import * as ServiceBusReceiver from "../../src/ServiceBusReceiver.ts"
 import * as ServiceBusSender from "../../src/ServiceBusSender.ts"
 import * as ServiceBusSession from "../../src/ServiceBusSession.ts"
@@ -307,6 +310,33 @@ test("functions over any contract of a kind", () => {
   >()
   const dead = <E extends ServiceBusEntity.WithSubQueues<unknown>>(entity: E) => ServiceBusEntity.deadLetter(entity)
   expectTypeOf<ReturnType<typeof dead<typeof Carts>>>().toEqualTypeOf<ServiceBusEntity.SubQueue<Order>>()
+  const sentBy = <E extends ServiceBusEntity.Sendable<unknown, never>>(entity: E) => ServiceBusSender.make(entity)
+  expectTypeOf(sentBy).toBeFunction()
+  const acceptedFrom = <E extends ServiceBusEntity.SessionReceivable<unknown, unknown, never>>(entity: E) =>
+    ServiceBusSession.accept(entity, "a")
+  expectTypeOf<Effect.Success<ReturnType<typeof acceptedFrom<typeof Carts>>>>().toEqualTypeOf<
+    ServiceBusSession.ServiceBusSession<Order, Uint8Array>
+  >()
+  const processed = <E extends ServiceBusEntity.Receivable<unknown>>(entity: E) =>
+    ServiceBusProcessor.make(entity, (body: ServiceBusProcessor.BodyFrom<E>) => Effect.asVoid(Effect.succeed(body)))
+  expectTypeOf<Effect.Success<ReturnType<typeof processed<typeof Audit>>>>().toEqualTypeOf<
+    ServiceBusProcessor.Processor
+  >()
+  const layered = <E extends ServiceBusEntity.Receivable<unknown>>(entity: E) =>
+    ServiceBusProcessor.layer(entity, (body: ServiceBusEntity.BodyOf<E>) => Effect.asVoid(Effect.succeed(body)))
+  expectTypeOf(layered).toBeFunction()
+  const processedSessions = <E extends ServiceBusEntity.SessionReceivable<unknown, unknown, never>>(entity: E) =>
+    ServiceBusProcessor.processSessions(entity, () => Effect.void)
+  expectTypeOf(processedSessions).toBeFunction()
+  const browsed = <E extends ServiceBusEntity.WithSubQueues<unknown>>(entity: E) => ServiceBusDeadLetters.browse(entity)
+  expectTypeOf<Stream.Success<ReturnType<typeof browsed<typeof Carts>>>>().toEqualTypeOf<
+    ServiceBusMessage.PeekedMessage<Order>
+  >()
+  const replayed = <E extends ServiceBusEntity.Queue<unknown, never>>(entity: E) => ServiceBusDeadLetters.replay(entity)
+  expectTypeOf(replayed).returns.toEqualTypeOf<ServiceBusDeadLetters.Replay>()
+  const subscribed = <E extends ServiceBusEntity.Topic<unknown, never>>(topic: E) =>
+    ServiceBusEntity.subscription(topic, "all")
+  expectTypeOf<ReturnType<typeof subscribed<typeof Events>>>().toEqualTypeOf<ServiceBusEntity.Subscription<Order>>()
   // One that may be of a wrong kind is of a wrong kind.
   // @ts-expect-error a topic has no receivers
   ServiceBusReceiver.make(Orders as typeof Orders | typeof Events)
