@@ -6,16 +6,16 @@ import { ServiceBusClient as Official, type ServiceBusClientOptions } from "@azu
 import { DateTime, Effect, Layer, Redacted, Schema } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
-import * as tls from "node:tls"
 import { WebSocket } from "ws"
 import { selfSigned } from "../../src/emulator/security/Certificate.ts"
+import { trust } from "../support/trust.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
 const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.json(Schema.Struct({ text: Schema.String })) })
 
 // The official client has no option for an authority: it trusts what the process trusts.
 const certificate = selfSigned()
-tls.setDefaultCACertificates([...tls.getCACertificates("default"), certificate.cert])
+trust(certificate.cert)
 
 const Server = Emulator.layerServer({
   entities: [Emulator.entity(Orders, { maxMessageSize: 4 * 1024 * 1024, lockDuration: "30 seconds" })],
