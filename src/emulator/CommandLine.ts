@@ -1,6 +1,7 @@
 /**
  * The command line of `effect-service-bus emulator`: its flags, what its help says of them, and the broker's options that they
- * come to. What is wrong is an EmulatorError that names the flag, before anything listens.
+ * come to. What is wrong is an EmulatorError, before anything listens: here one that names the flag, and where the names of
+ * entities do not fit, that of the broker.
  *
  * Its arguments are read by Node's parseArgs: `effect/cli` asks for a terminal, a file system and child processes, which
  * come with platform packages that users of the client would have to install.
@@ -12,6 +13,7 @@ import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as Emulator from "./Emulator.ts"
+import * as Certificate from "./security/Certificate.ts"
 
 /** What `--help` prints. */
 export const usage = `Usage: effect-service-bus emulator [--queue NAME] [--subscription TOPIC/NAME] [options]
@@ -177,6 +179,17 @@ export const read: (args: ReadonlyArray<string>) => Effect.Effect<CommandLine, E
       lockDuration: lock === undefined ? undefined : Duration.seconds(lock),
       maxDeliveryCount: yield* number("max-delivery-count", values["max-delivery-count"], 1, 2000)
     }
+    if (values.key !== undefined && !Emulator.isKey(values.key)) {
+      return yield* fail("--key must be 1 to 256 characters, without semicolons and without spaces at its ends")
+    }
+    let certificate: Certificate.Certificate | undefined
+    if (values.cert !== undefined && values["cert-key"] !== undefined) {
+      certificate = { cert: yield* pem("cert", values.cert), key: yield* pem("cert-key", values["cert-key"]) }
+      yield* Effect.catch(
+        Certificate.check(certificate),
+        ({ cause, problem }) => fail(`--cert and --cert-key: ${problem}`, cause)
+      )
+    }
     const host = values.host ?? "127.0.0.1"
     const server = {
       host,
@@ -184,10 +197,7 @@ export const read: (args: ReadonlyArray<string>) => Effect.Effect<CommandLine, E
       tlsPort: yield* port("tls-port", values["tls-port"]),
       webSocketPort: yield* port("websocket-port", values["websocket-port"]),
       key: values.key === undefined ? undefined : Redacted.make(values.key),
-      certificate: values.cert === undefined || values["cert-key"] === undefined ? undefined : {
-        cert: yield* pem("cert", values.cert),
-        key: yield* pem("cert-key", values["cert-key"])
-      },
+      certificate,
       maxConnections: yield* number("max-connections", values["max-connections"], 1, Infinity),
       maxHandshakes: yield* number("max-handshakes", values["max-handshakes"], 1, Infinity),
       entities: [

@@ -19,7 +19,6 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
 import { hostname } from "node:os"
-import * as tls from "node:tls"
 import * as ConnectionString from "../ConnectionString.ts"
 import * as Dispatcher from "../internal/amqp/engine/Dispatcher.ts"
 import type { Socket } from "../internal/amqp/transport/Socket.ts"
@@ -229,15 +228,18 @@ const count = (option: string, value: number | undefined, otherwise: number) =>
     ? Effect.succeed(value)
     : Effect.fail(new EmulatorError({ problem: `${option} must be an integer of 1 or more` }))
 
-/** The root policy's key: what a connection string can hold, which trims its values and splits at semicolons. */
+/** Whether a text can be the key of a policy: a connection string trims its values and splits at semicolons. @internal */
+export const isKey = (text: string): boolean =>
+  text.isWellFormed() && text.length >= 1 && text.length <= 256 && text.trim() === text && !text.includes(";")
+
+/** The root policy's key. */
 const keyOf = (
   given: Redacted.Redacted<string> | undefined
 ): Effect.Effect<Redacted.Redacted<string>, EmulatorError> => {
   const label = "emulator key"
   if (given === undefined) return Effect.succeed(Redacted.make(randomBytes(32).toString("base64"), { label }))
   const text = ConnectionString.textOf(given)
-  return Redacted.isRedacted(given) && typeof text === "string" && text.isWellFormed() &&
-      text.length >= 1 && text.length <= 256 && text.trim() === text && !text.includes(";")
+  return Redacted.isRedacted(given) && typeof text === "string" && isKey(text)
     ? Effect.succeed(Redacted.make(text, { label }))
     : Effect.fail(
       new EmulatorError({
@@ -312,23 +314,6 @@ export const overTls = (connectionString: Redacted.Redacted<string>, port: numbe
     onSuccess: (parsed) => ConnectionString.format({ ...parsed, useDevelopmentEmulator: false, port }),
     // The string is our own.
     onFailure: () => connectionString
-  })
-
-/** A certificate of the user's, tried before a port is opened. */
-const usableCertificate = (certificate: Certificate.Certificate): Effect.Effect<void, EmulatorError> =>
-  Effect.try({
-    try: () => {
-      const { cert, key } = certificate
-      if (typeof cert !== "string" || typeof key !== "string") throw new Error("they must be text in PEM")
-      tls.createSecureContext({ cert, key })
-    },
-    catch: (cause) =>
-      new EmulatorError({
-        problem: `the certificate and its key are not usable (${
-          cause instanceof Error ? cause.message : typeof cause
-        })`,
-        cause
-      })
   })
 
 const memoryHost = "emulator.localhost"
@@ -481,7 +466,10 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
         const accept = (socket: Socket) => {
           started.server.accept(socket)
         }
-        let certificate: Certificate.Certificate | undefined
+        const certificate = options.tlsPort === undefined && options.webSocketPort === undefined
+          ? undefined
+          : options.certificate ?? Certificate.selfSigned([host, hostname()])
+        if (certificate !== undefined) yield* Certificate.check(certificate)
         const listeners: Array<Listener.Listener> = []
         const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
           const { admission } = started.server.options
@@ -490,10 +478,6 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           return listener.port
         })
         const port = yield* listen("tcp", options.port ?? 0)
-        if (options.tlsPort !== undefined || options.webSocketPort !== undefined) {
-          certificate = options.certificate ?? Certificate.selfSigned([host, hostname()])
-          yield* usableCertificate(certificate)
-        }
         const tlsPort = options.tlsPort === undefined ? 0 : yield* listen("tls", options.tlsPort)
         const webSocketPort = options.webSocketPort === undefined
           ? 0

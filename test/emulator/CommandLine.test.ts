@@ -31,7 +31,16 @@ const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: Reg
   [[...secured, "--cert", "a.pem"], /^give --cert and --cert-key together$/],
   [[...secured, "--cert-key", "a.pem"], /^give --cert and --cert-key together$/],
   [[...secured, "--cert", "a.pem", "--cert-key", "b.pem", "--write-cert", "c.pem"], /^give either --cert/],
-  [[...secured, "--cert", "no such file", "--cert-key", "b.pem"], /^--cert: "no such file" cannot be read \(ENOENT/]
+  [[...secured, "--cert", "no such file", "--cert-key", "b.pem"], /^--cert: "no such file" cannot be read \(ENOENT/],
+  [
+    [...secured, "--cert", import.meta.filename, "--cert-key", import.meta.filename],
+    /^--cert and --cert-key: the certificate and its key are not usable \(/
+  ],
+  [
+    [...queue, "--key", "a;b"],
+    /^--key must be 1 to 256 characters, without semicolons and without spaces at its ends$/
+  ],
+  [[...queue, "--key="], /^--key must be 1 to 256 characters/]
 ]
 
 describe("the command line", () => {

@@ -3,6 +3,7 @@ import { Cause, Effect, Exit, Layer, Redacted } from "effect"
 import { ConnectionString, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { X509Certificate } from "node:crypto"
+import * as net from "node:net"
 import { networkInterfaces } from "node:os"
 import { inspect } from "node:util"
 import { failsWith } from "../support/harness.ts"
@@ -62,11 +63,18 @@ describe("a broker on ports", () => {
       ))
   }
 
-  it.live("with a certificate that is none is refused", () =>
+  it.live("with a certificate that is none is refused before it opens a port", () =>
     Effect.gen(function*() {
+      const taken = yield* Effect.acquireRelease(
+        Effect.callback<net.Server>((resume) => {
+          const server = net.createServer().listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const { port } = taken.address() as net.AddressInfo
       for (const certificate of [{ cert: "no", key: "no" }, {}, 5]) {
         const error = yield* failsWith("EmulatorError")(Effect.scoped(
-          Layer.build(Emulator.layerServer({ entities, tlsPort: 0, certificate: certificate as never }))
+          Layer.build(Emulator.layerServer({ entities, port, tlsPort: 0, certificate: certificate as never }))
         ))
         assert.match(error.problem, /^the certificate and its key are not usable/)
       }

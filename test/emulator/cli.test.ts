@@ -312,7 +312,10 @@ describe("the command", () => {
         [[], /: give the command "emulator"; see --help/],
         [[...queue, "--nope"], /: Unknown option '--nope'; see --help/],
         [[...queue, "--subscription", "news/"], /: a subscription needs a name/],
-        [[...secured, "--cert", files.key, "--cert-key", files.cert], /: the certificate and its key are not usable/],
+        [
+          [...secured, "--cert", files.key, "--cert-key", files.cert],
+          /: --cert and --cert-key: the certificate and its key are/
+        ],
         [[...secured, "--write-cert", join(folder, "no/cert.pem")], /: --write-cert: ".*cert.pem" cannot be written/],
         [[...queue, "--port", String(port)], /: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/],
         [[...queue, "--port", "0", "--tls-port", String(port)], /: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/]

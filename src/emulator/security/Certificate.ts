@@ -5,14 +5,34 @@
  * Written out as DER (RFC 5280, X.690), because what makes certificates in Node otherwise is twenty packages that every
  * user of the client would install.
  */
+import * as Effect from "effect/Effect"
 import { createPublicKey, generateKeyPairSync, randomBytes, sign } from "node:crypto"
 import { isIP, isIPv4 } from "node:net"
+import * as tls from "node:tls"
+import { EmulatorError } from "../../ServiceBusError.ts"
 
 /** A certificate and its key, in PEM. */
 export interface Certificate {
   readonly cert: string
   readonly key: string
 }
+
+/** Whether TLS can be served with a certificate, before anything listens: it may be a user's, and any value. */
+export const check = (certificate: Certificate): Effect.Effect<void, EmulatorError> =>
+  Effect.try({
+    try: () => {
+      const { cert, key } = certificate
+      if (typeof cert !== "string" || typeof key !== "string") throw new Error("they must be text in PEM")
+      tls.createSecureContext({ cert, key })
+    },
+    catch: (cause) =>
+      new EmulatorError({
+        problem: `the certificate and its key are not usable (${
+          cause instanceof Error ? cause.message : typeof cause
+        })`,
+        cause
+      })
+  })
 
 const length = (size: number): Buffer => {
   if (size < 128) return Buffer.from([size])
