@@ -11,7 +11,7 @@
  * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -312,7 +312,7 @@ const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Option
 const narrow = <P, E, R>(effect: Effect.Effect<P, E, R>) => effect as Effect.Effect<P>
 
 /**
- * Runs what is started. Where that fails it is reported as the end of a processor is: a fiber that nobody waits for may be
+ * Runs what is started. Where that fails or dies it is reported as the end of a processor is: a fiber that nobody waits for may be
  * what runs it.
  */
 const run = <E extends ReceiveError, E2, R>(
@@ -320,7 +320,8 @@ const run = <E extends ReceiveError, E2, R>(
   options: object | undefined,
   started: Effect.Effect<{ readonly join: Effect.Effect<never, E2> }, E, R>
 ): Effect.Effect<never, E | E2, Exclude<R, Scope.Scope>> =>
-  Effect.tapError(started, (error) => {
+  // One that dies is heard as well. An interruption of its own fiber does not come here.
+  Effect.tapCause(started, (cause) => {
     const { path } = ServiceBusEntity.contractOf(source as string | ServiceBusEntity.Any)
     const state = ReceiverState.find(source)
     return Effect.contextWith((context: Context.Context<never>) => {
@@ -331,7 +332,7 @@ const run = <E extends ReceiveError, E2, R>(
         reporter?.within({ context, logLevel: ProcessorOptions.logLevelOf(path, options) }).report({
           _tag: "ConsumerStopped",
           message: "A processor could not be started",
-          cause: Cause.fail(error)
+          cause
         })
       )
     })

@@ -75,6 +75,24 @@ const given = (tokens: ReadonlyArray<number | Error>) => {
 const minutes = (n: number) => n * 60_000
 
 describe("tokens", () => {
+  it.effect("are not there where the provider ends as interrupted: it has failed, and those who wait for it have not", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const ends = [
+        Effect.interrupt,
+        Effect.withFiber<never>((fiber) => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), Effect.never))
+      ]
+      const credential = ServiceBusCredential.rotating(Effect.suspend(() => ends[asked++] ?? Effect.die("a bug")))
+      const { get } = Claims.tokensOf(credential, 1_000)
+      for (const description of ["the credential interrupted itself", "the credential interrupted itself", "a bug"]) {
+        const both = yield* Effect.all([0, 1].map(() => failsWith("CredentialError")(get("sb://host/entity"))), {
+          concurrency: 2
+        })
+        for (const error of both) assert.deepInclude(error, { reason: "provider", description, isTransient: true })
+      }
+      assert.strictEqual(asked, 3)
+    }))
+
   it.effect("are used for all that is claimed until it is time for a new one", () =>
     Effect.gen(function*() {
       const { asked, get } = given([minutes(60), minutes(120)])

@@ -1,6 +1,7 @@
 /** A processor over messages: concurrency, settlement by result and failure, pause, drain and interruption. */
 import { ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,6 +9,10 @@ import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import * as MessageProcessor from "../../src/internal/processor/MessageProcessor.ts"
+import * as ProcessorOptions from "../../src/internal/processor/ProcessorOptions.ts"
+import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
+import { Lines, texts as linesOf } from "../support/eventRecorder.ts"
 import {
   both,
   failsWith,
@@ -502,6 +507,24 @@ const suite = (name: Name, layerFor: LayerFor) =>
           yield* receiver.completeAll(messages)
         }
       })))
+
+    for (const [how, ending] of [["dies", Effect.die("a bug")], ["ends as interrupted", Effect.interrupt]] as const) {
+      test(`what runs for it ${how}: it has stopped, and says so`, () =>
+        Effect.gen(function*() {
+          const lines = yield* Lines
+          const receiver = yield* ServiceBusReceiver.make(Texts)
+          const state = Object.create(ReceiverState.stateOf(receiver), { attached: { value: ending } })
+          const processor = yield* MessageProcessor.start({
+            state,
+            settings: yield* ProcessorOptions.check("texts", {}),
+            handler: () => Effect.void,
+            onFailure: undefined
+          })
+          const stopped = yield* processor.stopped
+          assert.isTrue(Exit.isFailure(stopped) && Cause.hasDies(stopped.cause) && !Cause.hasInterrupts(stopped.cause))
+          assert.deepStrictEqual(linesOf(lines), ["Error: A processor has stopped: it takes no more messages"])
+        }))
+    }
   })
 
 describe("Processing", () => both(suite))

@@ -4,8 +4,9 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
+import * as Schedule from "effect/Schedule"
 import { Lines, listen, only, texts as linesOf } from "../support/eventRecorder.ts"
-import { both, type LayerFor, type Name, passing, testsWith, until } from "../support/harness.ts"
+import { both, type LayerFor, type Name, passing, start, testsWith, until } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
 import { assert, describe } from "../support/vitest.ts"
 
@@ -131,6 +132,41 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(linesOf(lines), ["Error: A processor has stopped: it takes no more messages"])
         assert.deepInclude(lines[0]!.annotations, { entity: "carts" })
       }))
+
+    for (
+      const [how, retry] of [
+        ["dies", Schedule.tap(Schedule.forever, () => Effect.die("a bug"))],
+        ["is interrupted", Schedule.tap(Schedule.forever, () => Effect.interrupt)]
+      ] as const
+    ) {
+      test(`a processor that is forked and ${how} as it starts, by what it runs`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const lines = yield* Lines
+          yield* emulator.stop
+          const fibers = [
+            yield* start(ServiceBusProcessor.process("texts", () => Effect.void)),
+            yield* start(ServiceBusProcessor.processBatched("texts", () => Effect.void, { size: 2 }))
+          ]
+          yield* passing(Effect.forEach(fibers, (fiber) => Fiber.await<never, unknown>(fiber), { discard: true }))
+          assert.deepStrictEqual(linesOf(lines), [
+            "Error: A processor could not be started",
+            "Error: A processor could not be started"
+          ])
+          if (how === "dies") assert.strictEqual(lines[0]!.error, "a bug")
+        }), { client: { retry } })
+    }
+
+    test("a processor that its caller interrupts as it starts has nothing to say", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* emulator.stop
+        const fiber = yield* start(ServiceBusProcessor.process("texts", () => Effect.void))
+        yield* passing(until(Effect.sync(() => lines.length > 0)))
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(linesOf(lines), ["Warn: Service Bus cannot be reached; connecting is tried again"])
+      }), { client: { retry: { maxRetries: 100 } } })
 
     test("a processor that is forked and cannot be started", () =>
       Effect.gen(function*() {

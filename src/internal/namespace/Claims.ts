@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as RcMap from "effect/RcMap"
 import * as Redacted from "effect/Redacted"
@@ -155,7 +156,13 @@ class ProviderCache<A> {
       const fiber = this.asking ??= yield* Effect.forkDetach(Effect.interruptible(this.askAndCache))
       this.waiting++
       return yield* Effect.ensuring(
-        restore(Fiber.join(fiber)),
+        // It is interrupted from here once nobody waits: otherwise the provider ended so by itself, and has failed.
+        Effect.flatMap(restore(Fiber.await(fiber)), (exit) =>
+          Exit.isFailure(exit) && !Cause.hasFails(exit.cause)
+            ? Effect.fail(providerError(
+              Cause.hasInterruptsOnly(exit.cause) ? "the credential interrupted itself" : Cause.squash(exit.cause)
+            ))
+            : exit),
         Effect.sync(() => {
           if (--this.waiting > 0) return
           this.asking = undefined

@@ -184,14 +184,18 @@ export class MessageProcessor<A, E, R> implements Running {
       })
     )
     const next = namespace.retryPolicy.retryUntilSuccess(served, undefined, this.state.onRetry)
-    return Effect.catch(Effect.forever(next), (error) => {
-      const failure = errorMap.attachError(error, { entity: entity.path, operation: "process" })
-      return Effect.sync(() => {
+    const failing = Effect.mapError(
+      Effect.forever(next),
+      (error) => errorMap.attachError(error, { entity: entity.path, operation: "process" })
+    )
+    // Whatever ends it: an interruption of the processor itself does not come here.
+    return Effect.catchCause(failing, (cause) =>
+      Effect.sync(() => {
+        const stopped = stopOf(cause)
         // First: what waits for it may drain it at once.
-        this.reportStopped(failure)
-        Deferred.doneUnsafe(this.end, Effect.fail(failure))
-      })
-    })
+        this.reportStopped(stopped)
+        Deferred.doneUnsafe(this.end, Effect.failCause(stopped))
+      }))
   })
 
   private arrived(deliveries: ReadonlyArray<IncomingDelivery>): void {
@@ -232,19 +236,19 @@ export class MessageProcessor<A, E, R> implements Running {
 
   /** Takes no more messages: each of them would come back as this one does. */
   private giveUp(error: InvalidOptionError): void {
-    this.reportStopped(error)
+    this.reportStopped(Cause.fail(error))
     Deferred.doneUnsafe(this.end, Effect.fail(error))
     if (!Deferred.doneUnsafe(this.unusable, Effect.fail(error))) return
     this.options.fork(this.pause)
   }
 
   /** Reports, once, that it cannot go on; the processor of all sessions says so itself. */
-  private reportStopped(error: ReceiveError): void {
+  private reportStopped(cause: Cause.Cause<ReceiveError>): void {
     if (this.state.session !== undefined || this.phase === "drained" || Deferred.isDoneUnsafe(this.end)) return
     this.options.reporter.report({
       _tag: "ConsumerStopped",
       message: "A processor has stopped: it takes no more messages",
-      cause: Cause.fail(error)
+      cause
     })
   }
 
@@ -597,6 +601,14 @@ export class MessageProcessor<A, E, R> implements Running {
     return Effect.exit(Deferred.await(this.end))
   }
 }
+
+/** Why a processor stopped. What it runs of the user's may end as interrupted, and would take those that wait for it along. */
+const stopOf = (cause: Cause.Cause<AttachError>): Cause.Cause<AttachError> =>
+  Cause.hasInterruptsOnly(cause)
+    ? Cause.die(
+      new Error("what the processor runs to attach its link, such as the schedule of `retry`, interrupted itself")
+    )
+    : cause
 
 /** Starts a processor of a receiver; it drains when the scope closes. */
 export const start = Effect.fnUntraced(function*<A, E, R>(
