@@ -7,11 +7,13 @@
  */
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { createHmac } from "node:crypto"
-import { InvalidOptionError } from "./ServiceBusError.ts"
+import * as Result from "effect/Result"
+import { isEffect, outOfRange, readValue, toMillis, withOptions } from "./internal/options.ts"
+import * as SasToken from "./internal/SasToken.ts"
+import type { InvalidOptionError } from "./ServiceBusError.ts"
 
 /**
  * What `@azure/identity` calls a TokenCredential, declared structurally: any of its credentials fits as it is.
@@ -178,66 +180,39 @@ export interface SasOptions {
  * @since 0.1.0
  */
 export const generateSas = (options: SasOptions): Effect.Effect<Redacted.Redacted<string>, InvalidOptionError> =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    // Whatever is given: options may be values of any kind, and their getters throw.
-    try {
-      const { expiresAt, key, keyName, resource, timeToLive } = options
-      if (!isName(resource)) return refused("resource", "a URL such as sb://contoso.servicebus.windows.net/orders")
-      if (!isName(keyName)) return refused("keyName", "the name of a shared access policy")
-      const hidden = secret(key)
-      if (!isSecret(hidden) || !isName(Redacted.value(hidden))) {
-        return refused("key", "the key of the policy, not empty")
-      }
-      if (expiresAt !== undefined && timeToLive !== undefined) {
-        return refused("expiresAt", "nothing beside timeToLive: one of the two")
-      }
-      if (expiresAt !== undefined && !DateTime.isDateTime(expiresAt)) return refused("expiresAt", "a DateTime")
-      const life = expiresAt === undefined ? millisOf(timeToLive ?? "1 hour") : DateTime.toEpochMillis(expiresAt) - now
-      // What is written has twelve digits at most, and is read so.
-      if (!(life >= 1000 && now + life < 1e15)) {
-        return expiresAt === undefined
-          ? refused("timeToLive", "a finite duration of 1 second or more")
-          : refused("expiresAt", "a time that is a second ahead or more")
-      }
-      return Effect.succeed(signSas(resource, keyName, hidden, (now + life) / 1000))
-    } catch (cause) {
-      return refused("options", "an object with options that can be read", cause)
-    }
-  })
+  withOptions(undefined, options, (options) =>
+    Clock.clockWith((clock) => {
+      const signed = readValue(undefined, "options", "an object with options that can be read", () =>
+        sign(options, clock.currentTimeMillisUnsafe()))
+      return Effect.fromResult(Result.flatMap(signed, (signed) =>
+        signed))
+    }))
 
-const isName = (value: unknown): value is string => typeof value === "string" && value !== "" && value.isWellFormed()
-
-/** Milliseconds; NaN for what is no duration. */
-const millisOf = (input: Duration.Input): number => {
-  const duration = Duration.fromInput(input)
-  return duration._tag === "None" ? NaN : Duration.toMillis(duration.value)
+/** Whatever is given: options may be values of any kind. */
+const sign = (
+  { expiresAt, key, keyName, resource, timeToLive }: Partial<SasOptions>,
+  now: number
+): Result.Result<Redacted.Redacted<string>, InvalidOptionError> => {
+  const refused = (option: string, expected: string) => Result.fail(outOfRange(undefined, option, expected))
+  if (!isText(resource)) return refused("resource", "a URL such as sb://contoso.servicebus.windows.net/orders")
+  if (!isText(keyName)) return refused("keyName", "the name of a shared access policy")
+  const hidden = secret(key as SasOptions["key"])
+  if (!isSecret(hidden) || !isText(Redacted.value(hidden))) return refused("key", "the key of the policy, not empty")
+  if (expiresAt !== undefined && timeToLive !== undefined) {
+    return refused("expiresAt", "nothing beside timeToLive: one of the two")
+  }
+  if (expiresAt !== undefined && !DateTime.isDateTime(expiresAt)) return refused("expiresAt", "a DateTime")
+  const life = expiresAt === undefined ? toMillis(timeToLive ?? "1 hour") : DateTime.toEpochMillis(expiresAt) - now
+  // What is written has twelve digits at most, and is read so.
+  if (!(life >= 1000 && now + life < 1e15)) {
+    return expiresAt === undefined
+      ? refused("timeToLive", "a finite duration of 1 second or more")
+      : refused("expiresAt", "a time that is a second ahead or more")
+  }
+  return Result.succeed(SasToken.sign({ resource, keyName, key: hidden, expiresAt: (now + life) / 1000 }))
 }
 
-const refused = (option: string, expected: string, cause?: unknown) =>
-  Effect.fail(new InvalidOptionError({ option, expected, ...(cause === undefined ? {} : { cause }) }))
-
-/** The signature of an encoded resource until an expiry, in base64. @internal */
-export const signatureOf = (key: Redacted.Redacted<string>, encodedResource: string, expiry: string): string =>
-  createHmac("sha256", Redacted.value(key)).update(`${encodedResource}\n${expiry}`, "utf8").digest("base64")
-
-/**
- * Signs a token; `expiresAt` is in seconds of Unix time. It is synchronous, so that it takes no turn of the event loop that a
- * test's clock would not know of. @internal
- */
-export const signSas = (
-  resource: string,
-  keyName: string,
-  key: Redacted.Redacted<string>,
-  expiresAt: number
-): Redacted.Redacted<string> => {
-  const encoded = encodeURIComponent(resource)
-  const expiry = String(Math.floor(expiresAt))
-  const signature = encodeURIComponent(signatureOf(key, encoded, expiry))
-  return Redacted.make(
-    `SharedAccessSignature sr=${encoded}&sig=${signature}&se=${expiry}&skn=${encodeURIComponent(keyName)}`,
-    { label: "SAS token" }
-  )
-}
+const isText = (value: unknown): value is string => typeof value === "string" && value !== "" && value.isWellFormed()
 
 /**
  * A credential of `@azure/identity`, for example `new DefaultAzureCredential()`. It is asked for the scope
@@ -310,15 +285,6 @@ export const isCredential = (value: unknown): value is ServiceBusCredential => {
       default:
         return false
     }
-  } catch {
-    return false
-  }
-}
-
-/** Whether a value is an Effect; one that cannot be asked is none, and is refused by the client. */
-const isEffect = (value: unknown): boolean => {
-  try {
-    return Effect.isEffect(value)
   } catch {
     return false
   }

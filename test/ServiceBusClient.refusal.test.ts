@@ -19,7 +19,7 @@ import * as Redacted from "effect/Redacted"
 import { TestClock } from "effect/testing"
 import * as net from "node:net"
 import { inspect } from "node:util"
-import * as SasToken from "../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../src/internal/SasToken.ts"
 import {
   both,
   failsWith,

@@ -14,7 +14,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
-import * as SasToken from "../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../src/internal/SasToken.ts"
 import { assert, describe, it } from "./support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })

@@ -118,8 +118,18 @@ export const checkedIdentifier = (
     ? Result.succeed(value)
     : Result.fail(outOfRange(entity, "identifier", expectedIdentifier))
 
-export const outOfRange = (entity: string, option: string, expected: string): InvalidOptionError =>
-  new InvalidOptionError({ entity, option, expected })
+export const outOfRange = (
+  entity: string | undefined,
+  option: string,
+  expected: string,
+  cause?: unknown
+): InvalidOptionError =>
+  new InvalidOptionError({
+    option,
+    expected,
+    ...(entity === undefined ? {} : { entity }),
+    ...(cause === undefined ? {} : { cause })
+  })
 
 /** A number of things, in range. */
 export const checkedCount = (
@@ -231,15 +241,7 @@ const refused = (
   option: string,
   expected: string,
   cause?: unknown
-): Result.Result<never, InvalidOptionError> =>
-  Result.fail(
-    new InvalidOptionError({
-      option,
-      expected,
-      ...(entity === undefined ? {} : { entity }),
-      ...(cause === undefined ? {} : { cause })
-    })
-  )
+): Result.Result<never, InvalidOptionError> => Result.fail(outOfRange(entity, option, expected, cause))
 
 const none = Object.freeze({})
 

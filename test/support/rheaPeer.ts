@@ -10,7 +10,7 @@ import { type Connection, create_container, type EventContext, type Receiver, ty
 import type { AmqpValue } from "../../src/AmqpValue.ts"
 import { Sections } from "../../src/internal/amqp/codec/Sections.ts"
 import { Writer } from "../../src/internal/amqp/codec/Writer.ts"
-import * as SasToken from "../../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../../src/internal/SasToken.ts"
 
 /** A transfer as it came: its tag, and its message. */
 interface Transferred {

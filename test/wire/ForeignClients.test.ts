@@ -7,7 +7,7 @@ import { ConnectionString, ServiceBusBody, ServiceBusEntity } from "effect-servi
 import * as Emulator from "effect-service-bus/emulator"
 import { once } from "node:events"
 import { create_container, type EventContext, message, type Receiver, type Sender, types } from "rhea"
-import * as SasToken from "../../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../../src/internal/SasToken.ts"
 import { assert, it } from "../support/vitest.ts"
 
 const Broker = Emulator.layerServer({

@@ -29,7 +29,7 @@ import * as EntityManagement from "../../src/internal/management/EntityManagemen
 import type { RequestResponseLink } from "../../src/internal/management/RequestResponseLink.ts"
 import * as Claims from "../../src/internal/namespace/Claims.ts"
 import * as Namespace from "../../src/internal/namespace/Namespace.ts"
-import * as SasToken from "../../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../../src/internal/SasToken.ts"
 import {
   failsWith,
   idsOf,

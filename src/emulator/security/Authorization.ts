@@ -8,7 +8,7 @@ import type * as Clock from "effect/Clock"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createHmac, timingSafeEqual } from "node:crypto"
-import * as SasToken from "../../internal/namespace/SasToken.ts"
+import * as SasToken from "../../internal/SasToken.ts"
 
 /** A right of Service Bus. Manage implies the other two. */
 export type Right = "Send" | "Listen" | "Manage"

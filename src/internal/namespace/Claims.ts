@@ -20,9 +20,9 @@ import { type Connection, orDeath } from "../amqp/Connection.ts"
 import * as errorMap from "../errorMap.ts"
 import * as RequestResponseLink from "../management/RequestResponseLink.ts"
 import { wholeMillis } from "../monotonicClock.ts"
+import * as SasToken from "../SasToken.ts"
 import type { Outages } from "./Outages.ts"
 import * as RecoveringLink from "./RecoveringLink.ts"
-import * as SasToken from "./SasToken.ts"
 
 export interface Claims {
   /** Holds a claim on an entity for as long as the scope is open. */

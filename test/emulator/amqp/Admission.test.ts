@@ -15,7 +15,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as Authorization from "../../../src/emulator/security/Authorization.ts"
-import * as SasToken from "../../../src/internal/namespace/SasToken.ts"
+import * as SasToken from "../../../src/internal/SasToken.ts"
 import { failsWith, until } from "../../support/harness.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
