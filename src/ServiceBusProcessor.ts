@@ -756,7 +756,8 @@ export interface SessionProcessor {
    */
   readonly drain: Effect.Effect<DrainReport & SessionCounts>
   /**
-   * Never succeeds; fails where no session can be accepted any more, because the entity is gone, say.
+   * Never succeeds; fails where no session can be accepted any more, because the entity is gone, say, or the right to receive
+   * from it. The processor drains first: the sessions that it holds are given up, with `drainTimeout` for their handlers.
    *
    * @example
    * ```ts
@@ -769,8 +770,8 @@ export interface SessionProcessor {
    */
   readonly join: Effect.Effect<never, AttachError>
   /**
-   * Completes once the processor has stopped, for good: with what it has done in all where it was drained, and with the
-   * failure where it cannot go on any more. What comes first counts; it never fails itself.
+   * Completes once the processor has stopped, for good, and holds no session any more: with what it has done in all where it
+   * was drained, and with the failure where no session can be accepted any more. It never fails itself.
    *
    * @example
    * ```ts

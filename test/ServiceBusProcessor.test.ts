@@ -247,13 +247,17 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const processor = yield* ServiceBusProcessor.makeSessions(
           Carts,
           () => ++calls > 1 ? Effect.void : Effect.andThen(begun.open, Effect.never),
-          { concurrentSessions: 1 }
+          { concurrentSessions: 3 }
         )
+        const stopped = yield* start(processor.stopped)
         yield* emulator.send(Carts, [{ body: "1", sessionId: "a" }])
         yield* begun.await
+        // The slots that wait for a session are told the same.
         yield* emulator.detachLinks({ condition: "com.microsoft:session-lock-lost" }, Carts as never)
         yield* passing(until(Effect.map(processor.counts, ({ sessionsLost }) => sessionsLost === 1)))
-        yield* emulator.idle
+        yield* emulator.send(Carts, ["b", "c"].map((sessionId) => ({ body: "2", sessionId })))
+        yield* passing(until(Effect.map(processor.counts, ({ completed }) => completed === 3)))
+        assert.isUndefined(stopped.pollUnsafe())
         assert.deepStrictEqual(lines, [])
       }).pipe(Effect.provide(layer))
     })

@@ -251,11 +251,17 @@ export type SettlementError = E.SettleError | E.SessionSettleError
 
 const acceptError = narrowedTo([...attachTags, "SessionCannotBeLockedError"])
 
-/** The error of an attach that asked for a session: what an attach has no name for is looked at again. */
-export const acceptSessionError = (error: E.Any, context: Context): E.AcceptSessionError =>
-  error._tag === "ServiceBusError" && error.condition !== undefined
-    ? acceptError({ condition: error.condition, description: error.description }, { ...context, cause: error.cause })
-    : acceptError(error, context)
+/**
+ * The error of an attach that asked for a session: what an attach has no name for is looked at again. A lock that is lost before
+ * the session was given says nothing of the entity, and the next attach asks for another one.
+ */
+export const acceptSessionError = (error: E.Any, context: Context): E.AcceptSessionError => {
+  if (error._tag !== "ServiceBusError" || error.condition === undefined) return acceptError(error, context)
+  const { cause, condition, description } = error
+  return condition === "com.microsoft:session-lock-lost"
+    ? new E.ServiceBusConnectionError(fields({ ...context, cause }, condition, description))
+    : acceptError({ condition, description }, { ...context, cause })
+}
 
 /** What the death of a session's link means: its lock is lost, unless its scope was closed. */
 export const sessionEnded = (

@@ -1,12 +1,14 @@
 /** What is heard of sessions that fail, are lost or held by others, and of processors that cannot start or go on. */
 import { ServiceBusProcessor, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
 import { Lines, listen, only, texts as linesOf } from "../support/eventRecorder.ts"
-import { both, type LayerFor, type Name, passing, start, testsWith, until } from "../support/harness.ts"
+import { both, failsWith, type LayerFor, type Name, passing, start, testsWith, until } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
 import { assert, describe } from "../support/vitest.ts"
 
@@ -167,6 +169,43 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* Fiber.interrupt(fiber)
         assert.deepStrictEqual(linesOf(lines), ["Warn: Service Bus cannot be reached; connecting is tried again"])
       }), { client: { retry: { maxRetries: 100 } } })
+
+    test("a slot that is refused for good stops all: said at once, and done once the sessions of the others are given up", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        const [begun, release] = [yield* Latch.make(), yield* Latch.make()]
+        const closed: Array<string> = []
+        const processor = yield* ServiceBusProcessor.makeSessions(
+          Carts,
+          () => Effect.andThen(begun.open, release.await),
+          { concurrentSessions: 1, close: (_, reason) => Effect.sync(() => void closed.push(reason)) }
+        )
+        const stopped = yield* start(processor.stopped)
+        yield* emulator.send(Carts, [{ body: "1", sessionId: "ann" }])
+        yield* begun.await
+        const error = { condition: "amqp:not-found" }
+        yield* emulator.fail({ operation: "attach", entity: Carts.path, error, times: 1 })
+        yield* processor.setConcurrentSessions(2)
+        yield* passing(until(Effect.sync(() => only(events, "ConsumerStopped").length === 1)))
+        assert.isUndefined(stopped.pollUnsafe())
+        assert.strictEqual((yield* processor.counts).held, 1)
+        yield* release.open
+        const exit = yield* passing(Fiber.join(stopped))
+        assert(Exit.isFailure(exit))
+        assert.deepInclude(Cause.squash(exit.cause) as object, { _tag: "MessagingEntityNotFoundError" })
+        yield* failsWith("MessagingEntityNotFoundError")(processor.join)
+        assert.deepInclude(yield* processor.counts, { held: 0, completed: 1 })
+        assert.deepInclude(yield* passing(processor.drain), { completed: 1, sessions: 1 })
+        assert.deepStrictEqual(closed, ["drain"])
+        // Nothing is taken any more, although it could be.
+        yield* emulator.send(Carts, [{ body: "2", sessionId: "bob" }])
+        yield* processor.setConcurrentSessions(3)
+        yield* emulator.idle
+        assert.strictEqual((yield* processor.counts).received, 1)
+        assert.deepStrictEqual(linesOf(lines), ["Error: A processor has stopped: it takes no more messages"])
+      }))
 
     test("a processor that is forked and cannot be started", () =>
       Effect.gen(function*() {

@@ -72,7 +72,7 @@ const pauseAfterFailure = 1_000
 
 class SessionProcessor<H extends SessionLink.Accepted, R> {
   private readonly options: Options<H, R>
-  /** Fails where no session can be had any more, and succeeds once all is drained: what comes first. */
+  /** Done once all is drained: fails where that is because no session can be had any more. */
   private readonly end = Deferred.makeUnsafe<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts, AttachError>()
   private readonly draining = Deferred.makeUnsafe<void>()
   private readonly running = Latch.makeUnsafe(true)
@@ -90,6 +90,8 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
   private readonly takenElsewhere = new Set<string>()
   /** Ids that no slot has, in turn. */
   private readonly free: Array<string>
+  /** Why no session can be had any more. */
+  private failure: AttachError | undefined
   private drained: Deferred.Deferred<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> | undefined
 
   constructor(options: Options<H, R>) {
@@ -123,20 +125,20 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
       step: () => {}
     })
     return Effect.catch(loop, (error) => {
-      // The first slot says it for all, before what waits for it drains the processor.
-      const reported = Deferred.isDoneUnsafe(this.end) || this.isDraining
-        ? Effect.void
-        : this.options.reporter.reportHere({
-          _tag: "ConsumerStopped",
-          message: "A processor has stopped: it takes no more messages",
-          cause: Cause.fail(error)
-        })
-      return Effect.andThen(reported, Effect.sync(() => Deferred.doneUnsafe(this.end, Effect.fail(error))))
+      if (this.isDraining) return Effect.void
+      // What is refused to one slot for good is refused to all: the first says it for them, and they end.
+      this.failure = error
+      const reported = this.options.reporter.reportHere({
+        _tag: "ConsumerStopped",
+        message: "A processor has stopped: it takes no more messages",
+        cause: Cause.fail(error)
+      })
+      return Effect.andThen(reported, Effect.sync(() => this.beginDrain()))
     }).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.taken.delete(slot)
         // Wanted again meanwhile.
-        if (!this.isDraining && slot < this.slots && !Deferred.isDoneUnsafe(this.end)) this.start()
+        if (!this.isDraining && slot < this.slots) this.start()
       }))
     )
   }
@@ -313,17 +315,20 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     )
 
   /** One drain for all callers. */
-  readonly drain: Effect.Effect<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> = Effect.suspend(() => {
-    if (this.drained === undefined) {
-      const drained = this.drained = Deferred.makeUnsafe<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts>()
-      this.options.fork(Effect.onExit(this.stop, (exit) =>
-        Effect.sync(() => {
-          Deferred.doneUnsafe(drained, exit)
-          Deferred.doneUnsafe(this.end, exit)
-        })))
-    }
-    return Deferred.await(this.drained)
-  })
+  readonly drain: Effect.Effect<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> = Effect.suspend(() =>
+    Deferred.await(this.beginDrain())
+  )
+
+  private beginDrain(): Deferred.Deferred<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> {
+    if (this.drained !== undefined) return this.drained
+    const drained = this.drained = Deferred.makeUnsafe<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts>()
+    this.options.fork(Effect.onExit(this.stop, (exit) =>
+      Effect.sync(() => {
+        Deferred.doneUnsafe(drained, exit)
+        Deferred.doneUnsafe(this.end, this.failure === undefined ? exit : Effect.fail(this.failure))
+      })))
+    return drained
+  }
 
   private readonly stop: Effect.Effect<ProcessorCounts.DrainReport & ProcessorCounts.SessionCounts> = Effect.suspend(
     () => {
