@@ -209,7 +209,7 @@ export const parse = (
 
 /**
  * The text of a connection string. It holds the secret and is therefore Redacted. An identity and a rotating credential have
- * no text form: they are left out.
+ * no text form: they are left out. Throws where the secret was wiped, as `Redacted.value` does.
  *
  * @example
  * ```ts
@@ -272,7 +272,12 @@ export const ConnectionStringFromString: Schema.Codec<ConnectionString, string> 
         parse(text).pipe(
           Effect.mapError((error) => new SchemaIssue.InvalidValue({ message: error.message }, "<redacted>"))
         ),
-      encode: (value: ConnectionString) => Effect.succeed(Redacted.value(format(value)))
+      encode: (value: ConnectionString) =>
+        Effect.try({
+          try: () => Redacted.value(format(value)),
+          catch: () =>
+            new SchemaIssue.InvalidValue({ message: "its credential has a secret that was wiped" }, "<redacted>")
+        })
     })
   )
 )

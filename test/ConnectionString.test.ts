@@ -322,6 +322,18 @@ describe("format", () => {
 describe("ConnectionStringFromString", () => {
   const schema = ConnectionString.ConnectionStringFromString
 
+  it.effect("encodes no secret that was wiped", () =>
+    Effect.gen(function*() {
+      const key = Redacted.make("key")
+      const parsed = yield* ConnectionString.parse(
+        "Endpoint=sb://contoso.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b"
+      )
+      Redacted.wipeUnsafe(key)
+      const credential = ServiceBusCredential.sharedKey({ name: "app", key })
+      const error = yield* Effect.flip(Schema.encodeEffect(schema)({ ...parsed, credential }))
+      assert.include(String(error), "wiped")
+    }))
+
   it("decodes and encodes", () => {
     const parsed = Schema.decodeUnknownSync(schema)(full)
     assert.strictEqual(parsed.host, base.host)

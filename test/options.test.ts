@@ -47,6 +47,13 @@ const thrower: never = new Proxy({}, {
   }
 }) as never
 
+/** A secret whose text is gone. */
+function wiped(text: string): Redacted.Redacted<string> {
+  const secret = Redacted.make(text)
+  Redacted.wipeUnsafe(secret)
+  return secret
+}
+
 /** An agent as far as its address goes. */
 class Agent {
   readonly url: string
@@ -79,7 +86,8 @@ const nonsense: ReadonlyArray<readonly [string, unknown]> = [
   }],
   ["a promise", Promise.resolve(5)],
   ["an object without a prototype", Object.create(null)],
-  ["a proxy that throws", thrower]
+  ["a proxy that throws", thrower],
+  ["a secret that was wiped", wiped("secret")]
 ]
 
 /** An object whose field is this, and one that throws when that is read. */
@@ -585,6 +593,26 @@ describe("values of every wrong kind", () => {
           ),
           (value) => Layer.build(Emulator.layer(value))
         ],
+        "layer with options": [
+          fieldsOf(["key", "policies", "idle", "client"]).map(([name, fields]) =>
+            [name, withField(fields as object, "entities", [])] as const
+          ),
+          (value) => Layer.build(Emulator.layer(value))
+        ],
+        "layer of a policy": [nonsense, (value) => Layer.build(Emulator.layer({ entities: [], policies: [value] }))],
+        "layer of a policy's fields": [
+          fieldsOf(["name", "key", "rights"]),
+          (value: object) =>
+            Layer.build(
+              Emulator.layer({
+                entities: [],
+                policies: [Object.defineProperties(
+                  { name: "a", key: Redacted.make("b"), rights: [] },
+                  Object.getOwnPropertyDescriptors(value)
+                )]
+              })
+            )
+        ],
         "layer of an entity": [nonsense, (value) => Layer.build(Emulator.layer({ entities: [value] }))],
         "layer of a named entity": [
           nonsense,
@@ -618,6 +646,24 @@ describe("values of every wrong kind", () => {
       }
     })
   )
+
+  test("a key or a right that a policy of the broker cannot have is named", () =>
+    Effect.gen(function*() {
+      const good = { name: "app", key: Redacted.make("key"), rights: ["Send"] as const }
+      const refusals = yield* Effect.forEach(
+        [{ key: wiped("key") }, { key: "key" }, { name: "" }, { rights: ["send"] }],
+        (fields) =>
+          failsWith("EmulatorError")(Effect.scoped(Layer.build(
+            Emulator.layer({ entities: [], policies: [good, { ...good, ...fields } as Emulator.Policy] })
+          )))
+      )
+      assert.deepStrictEqual(refusals.map(({ problem }) => problem.split(" must")[0]), [
+        "policies[1].key",
+        "policies[1].key",
+        "policies[1].name",
+        "policies[1].rights"
+      ])
+    }))
 
   test("text with half of a surrogate pair, and maps that are no plain objects, are refused and not changed", () =>
     Effect.gen(function*() {

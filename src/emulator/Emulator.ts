@@ -232,21 +232,47 @@ const count = (option: string, value: number | undefined, otherwise: number) =>
 export const isKey = (text: string): boolean =>
   text.isWellFormed() && text.length >= 1 && text.length <= 256 && text.trim() === text && !text.includes(";")
 
-/** The root policy's key. */
+/** A policy's key, kept as it is now: what the program has may be wiped. */
 const keyOf = (
+  option: string,
   given: Redacted.Redacted<string> | undefined
 ): Effect.Effect<Redacted.Redacted<string>, EmulatorError> => {
-  const label = "emulator key"
-  if (given === undefined) return Effect.succeed(Redacted.make(randomBytes(32).toString("base64"), { label }))
-  const text = ConnectionString.textOf(given)
-  return Redacted.isRedacted(given) && typeof text === "string" && isKey(text)
-    ? Effect.succeed(Redacted.make(text, { label }))
+  const text = typeof given === "string" ? undefined : ConnectionString.textOf(given)
+  return typeof text === "string" && isKey(text)
+    ? Effect.succeed(Redacted.make(text, { label: "emulator key" }))
     : Effect.fail(
       new EmulatorError({
-        problem: "key must be a Redacted text of 1 to 256 characters, without semicolons and without spaces at its ends"
+        problem:
+          `${option} must be a Redacted text of 1 to 256 characters, without semicolons and without spaces at its ends`
       })
     )
 }
+
+const isRight = (value: unknown): boolean => value === "Manage" || value === "Send" || value === "Listen"
+
+/** The policies beside the root's. They may be values of any kind. */
+const policiesOf = Effect.fnUntraced(function*(
+  given: ReadonlyArray<Policy>
+): Effect.fn.Return<ReadonlyArray<Authorization.Policy>, EmulatorError> {
+  const policies: Array<Authorization.Policy> = []
+  const fail = (problem: string, cause?: unknown) =>
+    Effect.fail(new EmulatorError({ problem, ...(cause === undefined ? {} : { cause }) }))
+  const read = yield* Effect.catch(
+    Effect.try({
+      try: () => Array.from(given, ({ key, name, rights }) => ({ key, name, rights: Array.from(rights) })),
+      catch: (cause) => cause
+    }),
+    (cause) => fail("policies must be an array of { name, key, rights }", cause)
+  )
+  for (const [index, { key, name, rights }] of read.entries()) {
+    if (typeof name !== "string" || name === "" || !name.isWellFormed()) {
+      return yield* fail(`policies[${index}].name must be a text that is not empty`)
+    }
+    if (!rights.every(isRight)) return yield* fail(`policies[${index}].rights must be of "Manage", "Send" and "Listen"`)
+    policies.push({ name, key: yield* keyOf(`policies[${index}].key`, key), rights })
+  }
+  return policies
+})
 
 const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effect<Started, EmulatorError, Scope.Scope> =
   Effect.fnUntraced(
@@ -254,10 +280,12 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
       const broker = yield* Broker.make(options.entities, fits)
-      const key = yield* keyOf(options.key)
+      const key = options.key === undefined
+        ? Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
+        : yield* keyOf("key", options.key)
       const policies: ReadonlyArray<Authorization.Policy> = [
         { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
-        ...(options.policies ?? [])
+        ...(yield* policiesOf(options.policies ?? []))
       ]
       const deadlines = yield* DeadlineTimer.make(fireAll)
       const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })

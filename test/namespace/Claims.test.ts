@@ -107,6 +107,26 @@ describe("tokens", () => {
       assert.strictEqual(asked(), 2)
     }))
 
+  it.effect("of a secret that was wiped fail, and what was taken of it before is as it was", () =>
+    Effect.gen(function*() {
+      const key = Redacted.make("key")
+      const token = Redacted.make("SharedAccessSignature sr=a&sig=b&se=99999999999&skn=c")
+      const sharedKey = ServiceBusCredential.sharedKey({ name: "app", key })
+      const credentials = [
+        sharedKey,
+        ServiceBusCredential.sas(token),
+        ServiceBusCredential.rotating(Effect.succeed(sharedKey))
+      ]
+      const tokensOf = () => credentials.map((credential) => Claims.tokensOf(credential, 1_000).get("sb://host/entity"))
+      const taken = yield* Effect.all(tokensOf())
+      Redacted.wipeUnsafe(key)
+      Redacted.wipeUnsafe(token)
+      for (const get of tokensOf()) {
+        assert.match((yield* failsWith("CredentialError")(get)).message, /was wiped|is no credential/)
+      }
+      assert.match(Redacted.value(taken[1]!.token), /^SharedAccessSignature sr=a/)
+    }))
+
   it.effect("that are good are used where the provider fails, and not longer", () =>
     Effect.gen(function*() {
       const { asked, get } = given([minutes(60), new Error("down")])

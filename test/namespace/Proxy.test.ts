@@ -24,6 +24,13 @@ class Agent {
   destroy(): void {}
 }
 
+/** A secret whose text is gone. */
+const wiped = (text: string) => {
+  const secret = Redacted.make(text)
+  Redacted.wipeUnsafe(secret)
+  return secret
+}
+
 const host = "contoso.servicebus.windows.net"
 
 const urlOf = (env: Record<string, string>, url?: string | Redacted.Redacted<string>) =>
@@ -76,6 +83,15 @@ describe("NO_PROXY", () => {
     ["::1", "::1", 443, true],
     ["[::1]:443", "::1", 443, true],
     ["[::1]:444", "::1", 443, false],
+    ["[::1]:", "::1", 443, true],
+    ["0:0:0:0:0:0:0:1", "::1", 443, true],
+    ["::1", "0:0:0:0:0:0:0:1", 443, true],
+    ["[2001:DB8::0:1]", "2001:db8:0:0::1", 443, true],
+    ["::2", "::1", 443, false],
+    [`${host}.`, host, 443, true],
+    [host, `${host}.`, 443, true],
+    ["windows.net.:443", host, 443, true],
+    [`${host}:`, host, 443, true],
     [",,.", host, 443, false]
   ])("%s for %s:%d: %s", (list, asked, port, expected) => {
     assert.strictEqual(Proxy.isBypassed(list, asked, port), expected)
@@ -115,6 +131,9 @@ describe("the option proxy", () => {
           [{ proxy: { agent: Agent, url: `socks5://user:${secret}@a` } }, {}],
           [{ proxy: { agent: Agent, url: Redacted.make(`http://${secret}:x:y`) } }, {}],
           [{ proxy: { agent: Agent } }, { HTTPS_PROXY: `ftp://user:${secret}@a` }],
+          [{ proxy: { agent: Agent, url: `http://user:${secret}%zz@a` } }, {}],
+          [{ proxy: { agent: Agent } }, { HTTPS_PROXY: `http://user%zz:${secret}@a` }],
+          [{ proxy: { agent: Agent, url: wiped(`http://user:${secret}@a`) } }, {}],
           [{
             proxy: {
               agent: function(url: string) {

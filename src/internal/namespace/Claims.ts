@@ -14,6 +14,7 @@ import * as RcMap from "effect/RcMap"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as ConnectionString from "../../ConnectionString.ts"
 import type { Identity, ServiceBusCredential } from "../../ServiceBusCredential.ts"
 import { type AttachError, CredentialError } from "../../ServiceBusError.ts"
 import { type Connection, orDeath } from "../amqp/Connection.ts"
@@ -221,12 +222,21 @@ const jwt = ({ credential }: Identity, timeout: number): ProviderCache<Token> =>
     )
   )
 
-const expiryOfSas = (token: Redacted.Redacted<string>): Effect.Effect<number, CredentialError> => {
-  const parts = SasToken.parse(Redacted.value(token))
+/** A token that is signed elsewhere. It is kept as it is now: what the program has may be wiped before it is sent. */
+const sasToken = (given: Redacted.Redacted<string>): Effect.Effect<Token, CredentialError> => {
+  const text = ConnectionString.textOf(given)
+  if (typeof text !== "string") return Effect.fail(wiped())
+  const parts = SasToken.parse(text)
   return parts === undefined
     ? Effect.fail(credentialError("token", "it is not a SAS token"))
-    : Effect.succeed(parts.expiresAt * 1000)
+    : Effect.succeed({
+      type: "servicebus.windows.net:sastoken",
+      token: Redacted.make(text),
+      expiresAt: parts.expiresAt * 1000
+    })
 }
+
+const wiped = () => credentialError("token", "its secret was wiped")
 
 /** The tokens of a credential. `timeout` is how long a provider may take, in milliseconds. */
 export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tokens => {
@@ -234,27 +244,25 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
     case "SharedKey":
       return {
         get: (resource) =>
-          Effect.map(Clock.currentTimeMillis, (now) => ({
-            type: "servicebus.windows.net:sastoken",
-            token: SasToken.sign({
-              resource,
-              keyName: credential.name,
-              key: credential.key,
-              expiresAt: (now + lifetime) / 1000
-            }),
-            expiresAt: now + lifetime
-          })),
+          Effect.flatMap(Clock.currentTimeMillis, (now) =>
+            typeof ConnectionString.textOf(credential.key) === "string"
+              ? Effect.succeed({
+                type: "servicebus.windows.net:sastoken",
+                token: SasToken.sign({
+                  resource,
+                  keyName: credential.name,
+                  key: credential.key,
+                  expiresAt: (now + lifetime) / 1000
+                }),
+                expiresAt: now + lifetime
+              })
+              : Effect.fail(wiped())),
         drop: () => {},
         refreshNext: () => {}
       }
     case "SharedAccessSignature":
       return {
-        get: () =>
-          Effect.map(expiryOfSas(credential.token), (expiresAt) => ({
-            type: "servicebus.windows.net:sastoken",
-            token: credential.token,
-            expiresAt
-          })),
+        get: () => sasToken(credential.token),
         drop: () => {},
         refreshNext: () => {}
       }
@@ -274,7 +282,7 @@ export const tokensOf = (credential: ServiceBusCredential, timeout: number): Tok
           (current) =>
             Effect.flatMap(Clock.currentTimeMillis, (now) => {
               const expiresAt = current._tag === "SharedAccessSignature"
-                ? expiryOfSas(current.token)
+                ? Effect.map(sasToken(current.token), ({ expiresAt }) => expiresAt)
                 : Effect.succeed(now + lifetime)
               return Effect.map(expiresAt, (expiresAt) => ({ expiresAt, value: tokensOf(current, timeout) }))
             })

@@ -5,7 +5,9 @@
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
+import * as net from "node:net"
+import * as ConnectionString from "../../ConnectionString.ts"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
 import { readOptions } from "../options.ts"
 
@@ -33,31 +35,49 @@ const variable = Effect.fnUntraced(function*(
 
 /**
  * Whether NO_PROXY names a host: by its name, by that of a domain above it (with a dot before it or without), by its address, by
- * one of them with a port, or by an asterisk for all. As curl reads it; Azure's core for JavaScript takes domains with a dot
- * only.
+ * one of them with a port, or by an asterisk for all; a dot at the end of a name says nothing. As curl reads it; Azure's core
+ * for JavaScript takes domains with a dot only.
  */
-export const isBypassed = (list: string, host: string, port: number): boolean =>
-  list.toLowerCase().split(/[\s,]+/).some((entry) => {
+export const isBypassed = (list: string, host: string, port: number): boolean => {
+  const asked = comparable(host.toLowerCase())
+  return list.toLowerCase().split(/[\s,]+/).some((entry) => {
     if (entry === "*") return true
     const [name, ownPort] = partsOf(entry)
-    const domain = name.replace(/^\*?\./, "")
-    const asked = host.toLowerCase()
-    return domain !== "" && (ownPort === undefined || Number(ownPort) === port) &&
+    const domain = comparable(name.replace(/^\*?\./, ""))
+    return domain !== "" && (ownPort === "" || Number(ownPort) === port) &&
       (asked === domain || asked.endsWith(`.${domain}`))
   })
+}
 
-/** Name and port of an entry; an address of IPv6 has a port only where it stands in brackets. */
-const partsOf = (entry: string): readonly [name: string, port: string | undefined] => {
-  const [, literal, port] = /^\[([^\]]*)\](?::(\d+))?$/.exec(entry) ?? []
+/** One spelling of what has several: an address of IPv6 (RFC 5952), and a name with the dot of the root at its end. */
+const comparable = (host: string): string =>
+  net.isIPv6(host) && URL.canParse(`http://[${host}]`)
+    ? new URL(`http://[${host}]`).hostname.slice(1, -1)
+    : host.replace(/\.$/, "")
+
+/** Name and port of an entry, empty for any; an address of IPv6 has a port only where it stands in brackets. */
+const partsOf = (entry: string): readonly [name: string, port: string] => {
+  const [, literal, port = ""] = /^\[([^\]]*)\](?::(\d*))?$/.exec(entry) ?? []
   if (literal !== undefined) return [literal, port]
   const [name = "", ...ports] = entry.split(":")
-  return ports.length > 1 ? [entry, undefined] : [name, ports[0]]
+  return ports.length > 1 ? [entry, ""] : [name, ports[0] ?? ""]
 }
 
 /** The address of a proxy, or undefined where it is none. Curl's: without a scheme it is HTTP. */
 const addressOf = (text: string): string | undefined => {
   const url = text.includes("://") ? text : `http://${text}`
-  return URL.canParse(url) && /^https?:\/\/[^/]/i.test(url) ? url : undefined
+  return /^https?:\/\/[^/]/i.test(url) && URL.canParse(url) && isDecodable(new URL(url)) ? url : undefined
+}
+
+/** Whether user and password can be decoded, which an agent does when it dials. */
+const isDecodable = ({ password, username }: URL): boolean => {
+  try {
+    decodeURIComponent(username)
+    decodeURIComponent(password)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**
@@ -83,13 +103,15 @@ export const agentOf: (
     if (found === undefined || isBypassed((yield* variable("NO_PROXY")) ?? "", host, port)) return undefined
     address = addressOf(found)
   } else {
-    const text = typeof url === "string" ? url : Redacted.isRedacted(url) ? Redacted.value(url) : undefined
+    const text = ConnectionString.textOf(url)
     address = typeof text === "string" ? addressOf(text) : undefined
   }
   if (address === undefined) {
     return yield* invalid(
       url === undefined ? "proxy" : "proxy.url",
-      `${url === undefined ? "a variable of the environment with " : ""}the address of an HTTP proxy: http://host:port`
+      `${
+        url === undefined ? "a variable of the environment with " : ""
+      }the address of an HTTP proxy: http://host:port, or http://user:password@host:port with both percent-encoded`
     )
   }
   return yield* Effect.try({
