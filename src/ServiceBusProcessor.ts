@@ -308,8 +308,22 @@ const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Option
   return { path, options, settings, attached }
 })
 
-/** A receiver needs no client and attaches nothing: the surface says what each source can fail with, and what it needs. */
-const narrow = <P, E, R>(effect: Effect.Effect<P, E, R>) => effect as Effect.Effect<P>
+/** What starting a processor of a source can fail with: a receiver attaches nothing. @inline */
+type StartError<S> = S extends SourceEntity ? AttachError : InvalidOptionError
+
+/** What it needs the client for: to attach. @inline */
+type ClientFor<S> = S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never
+
+/** A processor that is started, of whatever source; `R` is what its handler needs. */
+type Started<R> = Effect.Effect<
+  Processor,
+  AttachError,
+  ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope> | Scope.Scope
+>
+
+/** The same by its source. */
+const startedFrom = <S, R>(started: Started<R>) =>
+  started as Effect.Effect<Processor, StartError<S>, ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope>
 
 /**
  * Runs what is started. Where that fails or dies it is reported as the end of a processor is: a fiber that nobody waits for may be
@@ -342,8 +356,8 @@ const startMessages = <A, E, R>(
   source: Source | ServiceBusEntity.Any,
   handler: Handler<A, E, R>,
   input?: Options<A, E> & ReceiverOptions
-) =>
-  narrow(Effect.gen(function*() {
+): Started<R> =>
+  Effect.gen(function*() {
     const { attached, options, path, settings } = yield* prepare<A, Options<A, E> & ReceiverOptions>(
       source,
       handler,
@@ -357,7 +371,7 @@ const startMessages = <A, E, R>(
       onFailure: options.onFailure
     })
     return MessageProcessor.operationsOf(processor)
-  }))
+  })
 
 /**
  * Starts a processor of what a receiver gives; it drains when the scope closes. Given a contract instead, it attaches a
@@ -387,22 +401,19 @@ const startMessages = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const make: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+export const make = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
-) => Effect.Effect<
-  Processor,
-  S extends SourceEntity ? AttachError : InvalidOptionError,
-  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
-> = startMessages
+): Effect.Effect<Processor, StartError<S>, ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope> =>
+  startedFrom<S, R>(startMessages(source, handler, options))
 
 const startBatches = <A, E, R>(
   source: Source | ServiceBusEntity.Any,
   handler: BatchHandler<A, E, R>,
   input: BatchOptions<A, E> & ReceiverOptions
-) =>
-  narrow(Effect.gen(function*() {
+): Started<R> =>
+  Effect.gen(function*() {
     const { attached, options, path, settings } = yield* prepare<A, BatchOptions<A, E> & ReceiverOptions>(
       source,
       handler,
@@ -419,7 +430,7 @@ const startBatches = <A, E, R>(
       onFailure: options.onFailure
     })
     return MessageProcessor.operationsOf(processor)
-  }))
+  })
 
 /**
  * Starts a processor whose handler is given up to `size` messages at a time; it drains when the scope closes.
@@ -447,15 +458,12 @@ const startBatches = <A, E, R>(
  * @category constructors
  * @since 0.1.0
  */
-export const makeBatched: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+export const makeBatched = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
-) => Effect.Effect<
-  Processor,
-  S extends SourceEntity ? AttachError : InvalidOptionError,
-  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope> | Scope.Scope
-> = startBatches
+): Effect.Effect<Processor, StartError<S>, ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope> =>
+  startedFrom<S, R>(startBatches(source, handler, options))
 
 /**
  * Runs a processor until it is interrupted: `make` and `join`. Interrupting it drains.
@@ -478,19 +486,12 @@ export const makeBatched: <S extends Source | ServiceBusEntity.NotReceivable, E,
  * @category running
  * @since 0.1.0
  */
-export const process: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+export const process = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
-) => Effect.Effect<
-  never,
-  ReceiveError,
-  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
-> = <A, E, R>(
-  source: Source | ServiceBusEntity.Any,
-  handler: Handler<A, E, R>,
-  options?: Options<A, E> & ReceiverOptions
-) => run(source, options, startMessages(source, handler, options))
+): Effect.Effect<never, ReceiveError, ClientFor<S> | Exclude<R, Scope.Scope>> =>
+  run(source, options, startedFrom<S, R>(startMessages(source, handler, options)))
 
 /**
  * Runs a processor of batches until it is interrupted: `makeBatched` and `join`. Interrupting it drains.
@@ -514,19 +515,12 @@ export const process: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
  * @category running
  * @since 0.1.0
  */
-export const processBatched: <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
+export const processBatched = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
-) => Effect.Effect<
-  never,
-  ReceiveError,
-  (S extends SourceEntity ? ServiceBusClient.ServiceBusClient : never) | Exclude<R, Scope.Scope>
-> = <A, E, R>(
-  source: Source | ServiceBusEntity.Any,
-  handler: BatchHandler<A, E, R>,
-  options: BatchOptions<A, E> & ReceiverOptions
-) => run(source, options, startBatches(source, handler, options))
+): Effect.Effect<never, ReceiveError, ClientFor<S> | Exclude<R, Scope.Scope>> =>
+  run(source, options, startedFrom<S, R>(startBatches(source, handler, options)))
 
 /**
  * A worker as a layer: attaches a receiver to an entity, and handles its messages as long as the layer is there. When the
