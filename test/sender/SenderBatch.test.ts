@@ -117,17 +117,22 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const batch = yield* sender.batch()
         yield* fill(batch, [{ body: "1", sessionId: "a" }])
         for (
-          const fields of [{}, { sessionId: "b" }, { sessionId: "a", partitionKey: "a" }, { partitionKey: "a" }, {
-            sessionId: "a",
-            viaPartitionKey: "v"
-          }]
+          const fields of [
+            {},
+            { sessionId: "b" },
+            { sessionId: "b", partitionKey: "b" },
+            { partitionKey: "a" },
+            { sessionId: "a", viaPartitionKey: "v" }
+          ]
         ) assert.isFalse(yield* batch.tryAdd({ body: "no", ...fields }))
-        yield* fill(batch, [{ body: "3", sessionId: "a" }])
+        // The key that it has anyway.
+        yield* fill(batch, [{ body: "3", sessionId: "a" }, { body: "4", sessionId: "a", partitionKey: "a" }])
         yield* sender.sendBatch(batch)
         assert.deepStrictEqual(
-          (yield* emulator.messages(Texts)).map(({ body, sessionId }) => [body, sessionId]),
-          [["1", "a"], ["3", "a"]]
+          (yield* emulator.messages(Texts)).map(({ body, partitionKey, sessionId }) => [body, sessionId, partitionKey]),
+          [["1", "a", undefined], ["3", "a", undefined], ["4", "a", "a"]]
         )
+        assert.strictEqual(deliveriesOf(sender), 1)
       }))
 
     test("refuses what can never be sent, full or empty, of whatever session, and stays as it was", () =>

@@ -26,9 +26,14 @@ export interface Limits {
 /** A key that is no string is refused later, where the message is encoded. */
 const text = (value: string | undefined): string => typeof value === "string" ? value : ""
 
-/** What the messages of one batch must have in common. */
-export const batchKeyOf = (route: MessageEncoder.Route | undefined): string =>
-  `${text(route?.sessionId)}\u0000${text(route?.partitionKey)}\u0000${text(route?.viaPartitionKey)}`
+/**
+ * What the messages of one batch must have in common. The id of a session is its partition key as well, and one that is given
+ * beside it is the same (Service Bus documentation, partitioned queues and topics).
+ */
+export const batchKeyOf = (route: MessageEncoder.Route | undefined): string => {
+  const session = text(route?.sessionId)
+  return `${session}\u0000${text(route?.partitionKey) || session}\u0000${text(route?.viaPartitionKey)}`
+}
 
 export type Refusal = MessageEncodeError | MessageSizeExceededError
 
