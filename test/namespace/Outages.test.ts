@@ -202,15 +202,17 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.send(Texts, texts(4))
         yield* passing(reached(processor, ({ completed }) => completed === 4))
         yield* until(Effect.sync(() => only(events, "ProcessorError").length === 4))
-        assert.deepStrictEqual(lines.map(({ annotations, level }) => [annotations["messageId"], level]), [
-          ["0", "Fatal"],
-          ["2", "Warn"],
-          ["3", "Warn"]
+        assert.deepStrictEqual(lines.map(({ annotations, level, text }) => [annotations["messageId"], level, text]), [
+          ["0", "Fatal", "A handler failed; its message is completed"],
+          ["2", "Warn", "A handler failed; its message is completed"],
+          ["3", "Warn", "A handler failed; its message is completed"]
         ])
       }), {
       client: {
         logLevel: (event) => {
           if (event._tag !== "ProcessorError") return ServiceBusEvent.defaultLogLevel(event)
+          // What it writes is nobody else's.
+          Reflect.set(event, "message", "written by a level")
           if (event.messageId === "0") return "Fatal"
           if (event.messageId === "1") return "None"
           if (event.messageId === "2") return "nonsense" as "Warn"

@@ -92,12 +92,13 @@ export class EventReporter {
   report(reported: Reported, context: Context.Context<never> = this.origin.context): void {
     const { entity, identifier } = this.origin
     const { namespace } = this.hub
-    const event = {
+    // A function of the user's is asked for its level before others see it.
+    const event = Object.freeze({
       ...reported,
       namespace,
       identifier,
       ...(entity === undefined ? {} : { entity })
-    } as Event.ServiceBusEvent
+    }) as Event.ServiceBusEvent
     this.count(event)
     this.publish(event)
     this.log(event, context)
