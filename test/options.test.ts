@@ -26,6 +26,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { failsWith, inMemory, passing, testsWith, Texts, texts, until } from "./support/harness.ts"
@@ -646,6 +647,26 @@ describe("values of every wrong kind", () => {
       }
     })
   )
+
+  test("retries with names that mean something elsewhere are refused, by name and with the right ones", () =>
+    Effect.gen(function*() {
+      const credential = ServiceBusCredential.sharedKey({ name: "app", key: "key" })
+      const clientOf = (options: object) =>
+        failsWith("InvalidOptionError")(Effect.scoped(
+          ServiceBusClient.make({ fullyQualifiedNamespace: "contoso.servicebus.windows.net", credential, ...options })
+        ))
+      for (const retry of [{ times: 3 }, { maxRetries: 3, schedule: Schedule.recurs(3) }]) {
+        const { message, option } = yield* clientOf({ retry })
+        assert.strictEqual(option, "times" in retry ? "retry.times" : "retry.schedule")
+        assert.include(message, "maxRetries, delay and maxDelay, or a Schedule")
+      }
+      assert.strictEqual((yield* clientOf({ frameTrace: 1 })).option, "frameTrace")
+      const { message, option } = yield* failsWith("InvalidOptionError")(Effect.scoped(
+        ServiceBusProcessor.make(Texts, () => Effect.void, { retry: { times: 3, delay: 100 } as object })
+      ))
+      assert.strictEqual(option, "retry.delay")
+      assert.include(message, "times, while, until or schedule")
+    }))
 
   test("a key or a right that a policy of the broker cannot have is named", () =>
     Effect.gen(function*() {

@@ -277,6 +277,24 @@ export const readOptions = <O extends object>(
     : read as Result.Result<Partial<O>, InvalidOptionError>
 }
 
+/** Refuses what has another name than an option can have: it would mean nothing, and nobody would hear of it. */
+export const checkedNames = <O extends object>(
+  entity: string | undefined,
+  option: string,
+  given: O,
+  names: ReadonlyArray<keyof O & string>,
+  expected: string
+): Result.Result<O, InvalidOptionError> => {
+  const known: ReadonlyArray<string> = names
+  // An instance of a class has methods as well.
+  const other = Object.entries(given).find(([name, value]) =>
+    value !== undefined && typeof value !== "function" && !known.includes(name)
+  )
+  return other === undefined
+    ? Result.succeed(given)
+    : refused(entity, `${option}.${other[0]}`, `nothing: ${option} is ${expected}`)
+}
+
 /** Runs an operation with the fields of its options. */
 export const withOptions = <O extends object, A, E, R>(
   entity: string | undefined,

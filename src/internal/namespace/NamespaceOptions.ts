@@ -11,7 +11,15 @@ import { isCredential, type ServiceBusCredential } from "../../ServiceBusCredent
 import { type Any, InvalidOptionError } from "../../ServiceBusError.ts"
 import type { LogLevelOption } from "../../ServiceBusEvent.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
-import { checkedLogLevel, expectedIdentifier, isIdentifier, isSchedule, readOptions, toMillis } from "../options.ts"
+import {
+  checkedLogLevel,
+  checkedNames,
+  expectedIdentifier,
+  isIdentifier,
+  isSchedule,
+  readOptions,
+  toMillis
+} from "../options.ts"
 import * as Proxy from "./Proxy.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 
@@ -128,13 +136,14 @@ export const check = Effect.fnUntraced(function*(
   if (options.webSocketAgent !== undefined && typeof options.webSocketAgent !== "object") {
     return yield* invalid("webSocketAgent", "an agent of node:http")
   }
-  const { allowPlainTcp, userAgentSuffix } = options
+  const { allowPlainTcp, frameTrace, userAgentSuffix } = options
   if (userAgentSuffix !== undefined && !isUserAgent(userAgentSuffix)) {
     return yield* invalid("userAgentSuffix", "1 to 256 printable ASCII characters")
   }
   if (allowPlainTcp !== undefined && typeof allowPlainTcp !== "boolean") {
     return yield* invalid("allowPlainTcp", "true or false")
   }
+  if (frameTrace !== undefined && typeof frameTrace !== "boolean") return yield* invalid("frameTrace", "true or false")
   return {
     host: target.host,
     endpoint: yield* endpointOf(options, target.endpoint),
@@ -166,7 +175,19 @@ const retryOf = Effect.fnUntraced(function*(
   if (isSchedule(input)) {
     return { ...RetryPolicy.defaults, maxRetries: Infinity, schedule: input as Schedule.Schedule<unknown, Any> }
   }
-  const given = yield* Effect.fromResult(readOptions(undefined, input as RetryOptions | undefined, "retry"))
+  const given = yield* Effect.fromResult(
+    Result.flatMap(
+      readOptions(undefined, input as RetryOptions | undefined, "retry"),
+      (given) =>
+        checkedNames(
+          undefined,
+          "retry",
+          given,
+          ["maxRetries", "delay", "maxDelay"],
+          "an object with maxRetries, delay and maxDelay, or a Schedule"
+        )
+    )
+  )
   const maxRetries = given.maxRetries ?? RetryPolicy.defaults.maxRetries
   if (!Number.isInteger(maxRetries) || maxRetries < 0 || maxRetries > 100) {
     return yield* invalid("retry.maxRetries", "an integer from 0 to 100")

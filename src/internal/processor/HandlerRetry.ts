@@ -3,11 +3,12 @@
  */
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type InvalidOptionError } from "../../ServiceBusError.ts"
 import type { LockedMessage } from "../../ServiceBusMessage.ts"
-import { effectOrDie, isEffect, isSchedule, outOfRange, readOptions } from "../options.ts"
+import { checkedNames, effectOrDie, isEffect, isSchedule, outOfRange, readOptions } from "../options.ts"
 
 type Predicate<E> = (error: E) => boolean | Effect.Effect<boolean>
 
@@ -33,7 +34,11 @@ export const check = <E>(
   if (isSchedule(retry)) return Effect.succeed({ schedule: retry as Schedule.Schedule<unknown, E> })
   const refuse = (option: string, expected: string) => Effect.fail(outOfRange(entity, option, expected))
   if (typeof retry !== "object") return refuse("retry", oneOfThem)
-  return Effect.flatMap(Effect.fromResult(readOptions(entity, retry as Policy<E>, "retry")), (policy) => {
+  const read = Result.flatMap(
+    readOptions(entity, retry as Policy<E>, "retry"),
+    (policy) => checkedNames(entity, "retry", policy, ["times", "while", "until", "schedule"], oneOfThem)
+  )
+  return Effect.flatMap(Effect.fromResult(read), (policy) => {
     const { schedule, times, until } = policy
     // `while` is a word of the language.
     const whilst = policy.while
