@@ -1,8 +1,10 @@
 /**
  * Every public operation interrupted at each of its steps, while others on the same connection hold a session, a receiver
- * and a sender that must not notice.
+ * and a sender that must not notice. `npm run simulate:sweep` does it for more of them, and with several numbers of
+ * operations before a fiber yields.
  */
 import {
+  AutoLockRenewer,
   ServiceBusBody,
   ServiceBusClient,
   ServiceBusDeadLetters,
@@ -24,7 +26,17 @@ import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
-import { both, type LayerFor, linkOf, type Name, type Services, start, testsWith, Texts } from "./support/harness.ts"
+import {
+  both,
+  inMemory,
+  type LayerFor,
+  linkOf,
+  type Name,
+  type Services,
+  start,
+  testsWith,
+  Texts
+} from "./support/harness.ts"
 import { assert, describe } from "./support/vitest.ts"
 
 const Sessions = ServiceBusEntity.queue("sessions", { body: ServiceBusBody.text, sessions: true })
@@ -137,6 +149,62 @@ const cases: Readonly<Record<string, Case>> = {
   "client.health": at(() => Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => client.health))
 }
 
+/** What runs over the same code as one of those, and stops elsewhere: in a sweep. */
+const more: Readonly<Record<string, Case>> = {
+  "a first sendAll": ofSender((sender) => sender.sendAll([{ body: "1" }, { body: "2" }])),
+  "a first batch": ofSender((sender) =>
+    Effect.gen(function*() {
+      const batch = yield* sender.batch()
+      yield* batch.tryAdd({ body: "1" })
+      return yield* sender.sendBatch(batch)
+    })
+  ),
+  "a first scheduleAll": ofSender((sender) => sender.scheduleAll([{ body: "1" }, { body: "2" }], "1 hour")),
+  "a first receiveOne": ofReceiver((receiver) => receiver.receiveOne({ maxWait: 0 })),
+  "a first browse": ofReceiver((receiver) => Stream.runDrain(receiver.browse())),
+  "a first purge": ofReceiver((receiver) => receiver.purge()),
+  "messages": (entities) =>
+    Effect.map(locked(entities), ({ receiver }) => Stream.runDrain(Stream.take(receiver.messages, 1))),
+  "chunks": ofReceiver((receiver) => Stream.runDrain(receiver.chunks)),
+  "a first abandon": (entities) => Effect.map(locked(entities), ({ message, receiver }) => receiver.abandon(message)),
+  "a first defer": (entities) =>
+    Effect.map(
+      locked(entities),
+      ({ message, receiver }) =>
+        Effect.andThen(receiver.defer(message), receiver.receiveDeferred([message.sequenceNumber]))
+    ),
+  "a first deadLetter": (entities) =>
+    Effect.map(locked(entities), ({ message, receiver }) => receiver.deadLetter(message)),
+  "a first completeAll": (entities) =>
+    Effect.map(locked(entities), ({ message, receiver }) => receiver.completeAll([message])),
+  "a first handOver": (entities) => Effect.map(locked(entities), ({ message, receiver }) => receiver.handOver(message)),
+  "ServiceBusReceiver.renewByToken": (entities) =>
+    Effect.map(locked(entities), ({ message }) => ServiceBusReceiver.renewByToken(entities.Plain, [message.lockToken])),
+  "ServiceBusReceiver.settleEach": (entities) =>
+    Effect.map(
+      locked(entities),
+      ({ receiver }) =>
+        receiver.messages.pipe(Stream.take(1), ServiceBusReceiver.settleEach(() => Effect.void), Stream.runDrain)
+    ),
+  "AutoLockRenewer.withLock": (entities) =>
+    Effect.map(
+      locked(entities),
+      ({ message, receiver }) => AutoLockRenewer.withLock(receiver.complete(message), receiver, message)
+    ),
+  "ServiceBusSession.acceptDestructive": at(({ Held }) => ServiceBusSession.acceptDestructive(Held, "a")),
+  "ServiceBusSession.useNext": (entities) =>
+    Effect.as(held(entities), ServiceBusSession.useNext(entities.Held, (session) => session.receive())),
+  "a session's lock": ({ Held }) =>
+    Effect.map(ServiceBusSession.accept(Held, "a"), (session) => Effect.andThen(session.renewLock, session.clearState)),
+  "ServiceBusDeadLetters.browse": at(({ Plain }) => Stream.runDrain(ServiceBusDeadLetters.browse(Plain))),
+  "ServiceBusProcessor.processBatched": at(({ Plain }) =>
+    ServiceBusProcessor.processBatched(Plain, () => Effect.void, { size: 2, within: 1 })
+  )
+}
+
+/** Whether every operation is interrupted at every step, and with every number of operations before a yield. */
+const isSweep = process.env["SWEEP"] === "all"
+
 const bystanders = Effect.gen(function*() {
   const emulator = yield* Emulator.Emulator
   yield* emulator.send(Sessions, [{ body: "mine", sessionId: "mine" }])
@@ -193,28 +261,34 @@ const suite = (name: Name, layerFor: LayerFor) =>
     ])
     // Over a socket a step is not the same twice.
     const stride = name === "in memory" ? 1 : 3
-    for (const [operation, it] of Object.entries(cases)) {
-      test(operation, () =>
+    for (const [operation, it] of Object.entries(isSweep ? { ...cases, ...more } : cases)) {
+      const run = (budget: number) =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const others = yield* bystanders
           yield* emulator.idle
           const sessions = others.sessions()
           for (let steps = 0, isOver = false; !isOver && steps < most; steps += stride) {
-            isOver = yield* Effect.scoped(interrupted(it, steps))
+            isOver = yield* Effect.scoped(interrupted(it, steps)).pipe(
+              Effect.provideService(Scheduler.MaxOpsBeforeYield, budget)
+            )
             yield* emulator.idle
-            assert.isTrue(others.isWell(), `a bystander noticed an interruption after ${steps} steps`)
+            assert.isTrue(others.isWell(), `a bystander noticed an interruption after ${steps} steps of ${budget}`)
           }
           if ("adjust" in (yield* Clock.Clock)) {
-            // Management nodes are kept for five minutes; nothing else is.
-            yield* TestClock.adjust("6 minutes")
+            // Management nodes are kept for five minutes; nothing else is. In steps: time that passes at once overtakes
+            // a fiber that still takes its turns.
+            for (let i = 0; i < 24; i++) yield* TestClock.adjust("15 seconds")
             yield* emulator.idle
             assert.isAtMost(others.sessions(), sessions)
           }
           yield* others.works
-        }))
+        })
+      test(operation, () => run(2048))
+      for (const budget of isSweep ? budgets : []) {test(`${operation}, ${budget} operations before a yield`, () =>
+          run(budget))}
     }
-    for (const operation of name === "in memory" ? attaching : []) {
+    for (const operation of name === "in memory" && !isSweep ? attaching : []) {
       test(`${operation}, by a fiber that yields often`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
@@ -236,4 +310,5 @@ const suite = (name: Name, layerFor: LayerFor) =>
     }
   })
 
-both(suite)
+if (isSweep) suite("in memory", inMemory)
+else both(suite)

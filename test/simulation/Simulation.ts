@@ -60,7 +60,7 @@ export const planOf = (
 ): Plan => {
   const rng = new Rng(seed)
   const workload = rng.pick(workloads).name
-  const kinds = only.fault === undefined ? faults : faults.filter(({ name }) => name === only.fault)
+  const kinds = only.fault === undefined ? faults : faults.filter(({ name }) => only.fault!.split(",").includes(name))
   const planned = Array.from({ length: rng.between(0, 8) }, (): PlannedFault => {
     const fault = rng.pick(kinds)
     const at = rng.chance(0.5) ? { ms: rng.between(0, faultTime - 10_000) } : { frames: rng.between(1, 400) }

@@ -114,6 +114,23 @@ describe("the oracles", () => {
       { ...received, session: "s" },
       handled
     ]),
+    passed: run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, session: "s", token: "t" },
+      handled,
+      { ...delivered, sequence: "2" },
+      { ...received, sequence: "2", session: "s" },
+      { ...handled, sequence: "2" }
+    ]),
+    "lapsed, a session": run([{
+      kind: "books",
+      consumer: "a",
+      entity: "q",
+      counts: { ...counts, sessionsLost: 1 }
+    }]),
     exclusive: run([
       send,
       enqueued,
@@ -177,6 +194,12 @@ describe("the oracles", () => {
       { kind: "state", session: "s", value: 3, result: "ok" },
       { kind: "state", session: "s", value: 2, result: "read" }
     ]),
+    defect: run([{ kind: "began", op: 9, what: "a" }, {
+      kind: "ended",
+      op: 9,
+      result: "failed",
+      tag: "defect: TypeError"
+    }]),
     noise: run([{ kind: "noise", what: "console.log: here" }]),
     listeners: run([{ kind: "listeners", consumer: "a", count: 700 }]),
     unprovoked: run([send, { ...sent, result: "unknown", tag: "OperationTimeoutError" }]),

@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- --seeds N --from S [--workload W] [--fault F]`: runs seeds in processes of their own, as many as there are
+ * `npm run simulate -- --seeds N --from S [--workload W] [--fault F,G]`: runs seeds in processes of their own, as many as there are
  * cores, and ends with one line that says how many and what was violated. A seed that fails is printed with its faults, as few as
  * are needed, and with the command that runs it again. A seed that does not end in a minute of real time is a violation.
  *
@@ -114,8 +114,8 @@ const all = async (): Promise<void> => {
   const { faults: kinds } = await import("./faults/index.ts")
   const { workloads } = await import("./workloads/index.ts")
   for (const [option, known] of [["workload", workloads], ["fault", kinds]] as const) {
-    const asked = values[option]
-    if (asked !== undefined && !known.some(({ name }) => name === asked)) {
+    const asked = values[option]?.split(",").find((each) => !known.some(({ name }) => name === each))
+    if (asked !== undefined) {
       console.error(`simulate: there is no ${option} "${asked}"; there are ${known.map(({ name }) => name).join(", ")}`)
       process.exit(2)
     }

@@ -9,7 +9,7 @@ export interface Mutant {
   readonly replacement: string
   /** The workload that meets it; any where none is given. */
   readonly workload?: string
-  /** The fault that it shows under; any where none is given. */
+  /** The faults that it shows under, with commas between them; any where none is given. */
   readonly fault?: string
   /** How many seeds are run; 150 by default. */
   readonly seeds?: number

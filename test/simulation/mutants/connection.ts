@@ -7,7 +7,7 @@ export const connection: ReadonlyArray<Mutant> = [
     file: "amqp/Link.ts",
     text: "this.listen(this.rhea, `${this.kind}_close`, () => this.die(this.rhea.error))",
     replacement: "",
-    by: "test/wire"
+    by: "test/amqp/Link.detach"
   },
   {
     name: "a detach is not heard",
@@ -24,11 +24,14 @@ export const connection: ReadonlyArray<Mutant> = [
     fault: "end"
   },
   {
-    name: "a link leaves its listeners on its connection",
-    file: "amqp/Link.ts",
-    text: "    for (const off of this.off) off()\n",
-    replacement: "    \n",
-    by: "test/ServiceBusClient.lifetime"
+    name: "what waits for an event leaves its listener",
+    file: "amqp/engine/ClientEndpoints.ts",
+    text:
+      "    const listener = () => {\n      emitter.removeListener(event, listener)\n      resume(Effect.void)\n    }\n" +
+      "    emitter.on(event, listener)\n    action()\n    return Effect.sync(() => {\n      emitter.removeListener(event, listener)\n    })",
+    replacement: "    emitter.on(event, () => resume(Effect.void))\n    action()",
+    workload: "receiving",
+    seeds: 100
   },
   {
     name: "a lost connection is not given up",
@@ -42,7 +45,9 @@ export const connection: ReadonlyArray<Mutant> = [
     file: "namespace/Namespace.ts",
     text: "yield* Effect.addFinalizer(() => opening.withPermits(1)(Effect.void))",
     replacement: "",
-    by: "test/simulation/Simulation.test.ts"
+    workload: "clients",
+    fault: "half-open,refused connections,silence",
+    seeds: 200
   },
   {
     name: "a timer is left when a connection dies",
@@ -76,21 +81,23 @@ export const connection: ReadonlyArray<Mutant> = [
     file: "amqp/Connection.ts",
     text: "if (monotonic(clock) > due + lateness) yield* Effect.sleep(lateness)",
     replacement: "",
-    by: "test/amqp/Connection.silence"
+    by: "test/amqp/Connection.heartbeat"
   },
   {
     name: "closing waits for the peer as long as it takes",
     file: "amqp/Connection.ts",
     text: "duration: activity.readsAtUnansweredClose === reads ? 0 : closeTimeout,",
     replacement: "duration: 100 * closeTimeout,",
-    fault: "half-open"
+    workload: "clients",
+    fault: "half-open,interruptions",
+    seeds: 200
   },
   {
     name: "no heartbeats are sent",
     file: "amqp/Connection.ts",
     text: "if (connection.dead() === undefined) connection.plane.heartbeat()",
     replacement: "",
-    by: "test/amqp/Connection.silence"
+    by: "test/amqp/Connection.heartbeat"
   },
   {
     name: "more is sent than the peer's window takes",

@@ -86,7 +86,7 @@ export const receipt: ReadonlyArray<Mutant> = [
     file: "receiver/ReceiverState.ts",
     text: "if (!(error instanceof DecodeProblem)) throw error",
     replacement: "throw error",
-    by: "test/receiver/ReceiverState.undecodable"
+    by: "test/wire/MalformedInput"
   },
   {
     name: "what waits when a processor drains is not given back",

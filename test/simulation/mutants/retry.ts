@@ -7,7 +7,7 @@ export const retry: ReadonlyArray<Mutant> = [
     file: "namespace/RetryPolicy.ts",
     text: "Duration.toMillis(duration)) * random))",
     replacement: "Duration.toMillis(duration))))",
-    by: "test/namespace/RetryPolicy"
+    by: "test/namespace/RetryPolicy.pauses"
   },
   {
     name: "a link that is lost soon is attached again at once",
@@ -26,8 +26,8 @@ export const retry: ReadonlyArray<Mutant> = [
   {
     name: "the advice of a busy service never ends",
     file: "namespace/RetryPolicy.ts",
-    text: "throttledUntil = Math.max(throttledUntil, monotonic(clock) + advice)",
-    replacement: "throttledUntil = monotonic(clock) + 3_600_000 * advice"
+    text: "throttledUntil = Math.max(throttledUntil, now + advice)",
+    replacement: "throttledUntil = now + 3_600_000 * advice"
   },
   {
     name: "the advice of a busy service ends with the operation that got it",
@@ -35,7 +35,7 @@ export const retry: ReadonlyArray<Mutant> = [
     text: ": Effect.andThen(Effect.sleep(throttled), attempt)",
     replacement:
       ": Effect.andThen(Effect.onInterrupt(Effect.sleep(throttled), () => Effect.sync(() => void (throttledUntil = 0))), attempt)",
-    by: "test/namespace/RetryPolicy"
+    by: "test/namespace/RetryPolicy.pauses"
   },
   {
     name: "the advice of a busy service is not followed",

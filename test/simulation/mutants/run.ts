@@ -1,5 +1,5 @@
 /**
- * `npm run simulate:mutants -- [--only NAME]`: puts known defects back, one at a time, in a copy of the library, and runs seeds of
+ * `npm run simulate:mutants -- [--only PART_OF_A_NAME]…`: puts known defects back, one at a time, in a copy of the library, and runs seeds of
  * the simulation until an oracle sees it, or the test that is there for it. Ends with a table of what saw each, and with 1 where
  * one was seen by nothing, or has no place in the code any more.
  */
@@ -24,11 +24,11 @@ interface Verdict {
 
 const root = fileURLToPath(new URL("../../../", import.meta.url))
 
-const { values } = parseArgs({ options: { only: { type: "string" } } })
+const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } })
 
-const chosen = mutants.filter(({ name }) => values.only === undefined || name.includes(values.only))
+const chosen = mutants.filter(({ name }) => values.only?.some((part) => name.includes(part)) ?? true)
 if (chosen.length === 0) {
-  console.error(`simulate:mutants: there is no mutant "${values.only}"`)
+  console.error(`simulate:mutants: there is no mutant ${values.only?.join(", ")}`)
   process.exit(2)
 }
 

@@ -25,7 +25,7 @@ export const sends: ReadonlyArray<Mutant> = [
     file: "amqp/SenderLink.ts",
     text: "            deadlines.add(operation)\n",
     replacement: "",
-    by: "test/namespace/Outages"
+    by: "test/amqp/Connection.silence"
   },
   {
     name: "an interrupted send leaves its place in the queue",

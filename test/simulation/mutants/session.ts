@@ -7,7 +7,9 @@ export const session: ReadonlyArray<Mutant> = [
     file: "session/SessionLink.ts",
     text: "  link.link.onDeath((cause) =>\n    lose(",
     replacement: "  link.link.onDeath((cause) =>\n    void (",
-    workload: "sessions"
+    workload: "sessions",
+    fault: "detach,end,bad handlers",
+    seeds: 300
   },
   {
     name: "a lost session goes on as if it were held",
@@ -15,6 +17,7 @@ export const session: ReadonlyArray<Mutant> = [
     text: "      ended: () => end,",
     replacement: "      ended: () => undefined,",
     workload: "sessions",
+    fault: "detach,end,bad handlers",
     seeds: 300
   },
   {
@@ -23,6 +26,7 @@ export const session: ReadonlyArray<Mutant> = [
     text: "if (this.state.session !== undefined) this.isStuck = true",
     replacement: "",
     workload: "sessions",
+    fault: "refused settle,silence",
     seeds: 300
   },
   {
@@ -31,7 +35,8 @@ export const session: ReadonlyArray<Mutant> = [
     text: "began + options.maxLockRenewal, (reason, cause)",
     replacement: "began, (reason, cause)",
     workload: "sessions",
-    seeds: 300
+    fault: "bad handlers",
+    seeds: 100
   },
   {
     name: "the state of a session that is set is another",

@@ -43,14 +43,6 @@ export const settlement: ReadonlyArray<Mutant> = [
     workload: "receiving"
   },
   {
-    name: "the message of a session is settled over $management once its link is lost",
-    file: "receiver/Settler.ts",
-    text:
-      "if (session !== undefined || first === undefined && !RetryPolicy.isRetryable(error)) return Effect.fail(error)",
-    replacement: "if (first === undefined && !RetryPolicy.isRetryable(error)) return Effect.fail(error)",
-    by: "test/session/SessionLink"
-  },
-  {
     name: "a settlement after the loss of its link is not made",
     file: "receiver/Settler.ts",
     text: "return notifyingWatchers(state, deliveries, settleByToken(state, deliveries, settlement, false, onAnswer))",
@@ -76,7 +68,9 @@ export const settlement: ReadonlyArray<Mutant> = [
     file: "processor/MessageProcessor.ts",
     text: "if (!isHeld(job)) return this.unsettled()",
     replacement: "if (!isHeld(job)) return this.returned(job)",
-    by: "test/processor"
+    workload: "processor",
+    fault: "bad handlers,interruptions,silence,half-open",
+    seeds: 200
   },
   {
     name: "what a handler was given and its lock lost is in no book",

@@ -1,5 +1,6 @@
 /** What processors say that they did adds up, and is what the broker did. */
-import type { Oracle, Violation } from "./Oracle.ts"
+import type { History } from "../History.ts"
+import { isStruck, network, type Oracle, peer, type Violation } from "./Oracle.ts"
 
 const ends = [
   "completed",
@@ -13,10 +14,23 @@ const ends = [
   "released"
 ]
 
+/** Whether a handler took longer than the lock of its session is kept, in milliseconds. */
+const isLong = (history: History): boolean => {
+  const began = new Map<string, number>()
+  return history.entries.some((entry) => {
+    if (entry.kind === "received") began.set(`${entry.consumer} ${entry.sequence}`, entry.at)
+    return entry.kind === "handled" && entry.at - (began.get(`${entry.consumer} ${entry.sequence}`) ?? 0) > 250_000
+  })
+}
+
 export const books: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
+  const isCalm = !isStruck(history, [...network, ...peer, "bad tokens", "refused attach"]) && !isLong(history)
   const sums = new Map<string, Record<string, number>>()
   for (const { consumer, counts, entity } of history.of("books")) {
+    if (isCalm && (counts["sessionsLost"] ?? 0) > 0) {
+      violations.push({ rule: "lapsed", what: `${consumer}: ${counts["sessionsLost"]} sessions were lost` })
+    }
     const sum = ends.reduce((sum, name) => sum + counts[name]!, 0)
     if (sum !== counts["received"]) {
       violations.push({

@@ -8,7 +8,7 @@ export const unprovoked: Oracle = ({ history }) =>
   history.of("fault").length > 0 ?
     [] :
     [...history.of("sent"), ...history.of("settled")].flatMap((entry) =>
-      entry.result === "ok" || expected.has(entry.tag)
+      entry.result === "ok" || entry.result === "interrupted" || expected.has(entry.tag)
         ? []
         : [{ rule: "unprovoked", what: `operation ${entry.op} ${entry.result} at ${entry.at}: ${entry.tag}` }]
     )

@@ -40,17 +40,14 @@ const acceptAll = (world: World, name: string) =>
             const messages = yield* session.value.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 2_000) })
             if (messages.length === 0) empty++
             for (const message of messages) {
-              note(world, `${name} ${session.value.sessionId}`, Work.path, message, "locked")
+              const consumer = `${name} ${session.value.sessionId}`
+              note(world, consumer, Work.path, message, "locked")
+              // What follows may take longer than the session is held, and nobody interrupts it.
+              const sequence = String(message.sequenceNumber)
+              world.history.add({ kind: "handled", consumer, entity: Work.path, sequence, outcome: "by hand" })
               yield* useState(world, session.value, Number(message.sequenceNumber))
               if (rng.chance(0.1)) yield* operate(world, "renew", session.value.renewLock)
               yield* settleSomehow(world, Work.path, session.value, message)
-              world.history.add({
-                kind: "handled",
-                consumer: `${name} ${session.value.sessionId}`,
-                entity: Work.path,
-                sequence: String(message.sequenceNumber),
-                outcome: "by hand"
-              })
             }
           }
         }))

@@ -10,11 +10,12 @@ export const noteCredit = ({ history }: World, consumer: string, receiver: objec
   history.add({ kind: "credit", consumer, credit: ReceiverState.stateOf(receiver).link.credit(), most })
 }
 
-/** Notes how many listeners the connection of a receiver has. */
+/** Notes how many listeners the connection of a receiver has, its session and its link. */
 export const noteListeners = ({ history }: World, consumer: string, receiver: object): void => {
-  const { rhea } = ReceiverState.stateOf(receiver).link.link.connection
-  const emitter = rhea as unknown as NodeJS.EventEmitter
-  const count = emitter.eventNames().reduce((sum, event) => sum + emitter.listenerCount(event), 0)
+  const { connection, rhea } = ReceiverState.stateOf(receiver).link.link
+  const emitters = [connection.rhea, rhea.session, rhea] as ReadonlyArray<unknown> as ReadonlyArray<NodeJS.EventEmitter>
+  let count = 0
+  for (const emitter of emitters) for (const event of emitter.eventNames()) count += emitter.listenerCount(event)
   history.add({ kind: "listeners", consumer, count })
 }
 

@@ -29,6 +29,7 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
     for (;;) {
       const messages = yield* receiver.receive({ max: rng.between(1, 8), maxWait: rng.between(0, 5_000) })
       noteCredit(world, name, receiver, prefetch)
+      noteListeners(world, name, receiver)
       for (const message of messages) note(world, name, path, message, "locked")
       for (const message of messages) {
         if (rng.chance(0.2)) {
