@@ -11,7 +11,7 @@
  * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -338,12 +338,19 @@ const run = <E extends ReceiveError, E2, R>(
   Effect.tapCause(started, (cause) => {
     const { path } = ServiceBusEntity.contractOf(source as string | ServiceBusEntity.Any)
     const state = ReceiverState.find(source)
+    // A receiver that was given has one of its own; one that could not be made has the one that its error says.
+    const identifier = state?.identifier ?? ProcessorOptions.identifierOf(path, options) ??
+      cause.reasons.find(Cause.isFailReason)?.error.identifier
     return Effect.contextWith((context: Context.Context<never>) => {
       const client = Context.getOption(context, ServiceBusClient.ServiceBusClient)
       const reporter = state?.reporter ??
         (Option.isSome(client) ? Namespace.of(client.value).reporter.within({ entity: path }) : undefined)
       return Effect.sync(() =>
-        reporter?.within({ context, logLevel: ProcessorOptions.logLevelOf(path, options) }).report({
+        reporter?.within({
+          context,
+          logLevel: ProcessorOptions.logLevelOf(path, options),
+          ...(identifier === undefined ? {} : { identifier })
+        }).report({
           _tag: "ConsumerStopped",
           message: "A processor could not be started",
           cause

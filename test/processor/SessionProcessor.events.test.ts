@@ -207,6 +207,26 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(linesOf(lines), ["Error: A processor has stopped: it takes no more messages"])
       }))
 
+    test("a processor that cannot be started, each time it is tried, by the identifier of its options or its own", () =>
+      Effect.gen(function*() {
+        const lines = yield* Lines
+        const nothing = () => Effect.void
+        const identifier = "billing"
+        const again = ServiceBusProcessor.process("missing", nothing, { identifier }).pipe(Effect.retry({ times: 1 }))
+        yield* failsWith("MessagingEntityNotFoundError")(again)
+        yield* failsWith("InvalidOptionError")(
+          ServiceBusProcessor.processBatched("missing", nothing, { identifier, size: 0 })
+        )
+        yield* failsWith("InvalidOptionError")(
+          ServiceBusProcessor.processSessions(Carts, nothing, { identifier, concurrentSessions: 0 })
+        )
+        assert.deepStrictEqual(lines.map(({ annotations }) => annotations["identifier"]), Array(4).fill(identifier))
+        lines.length = 0
+        const error = yield* failsWith("MessagingEntityNotFoundError")(ServiceBusProcessor.process("missing", nothing))
+        assert.match(error.identifier!, /^missing-/)
+        assert.deepStrictEqual(lines.map(({ annotations }) => annotations["identifier"]), [error.identifier])
+      }))
+
     test("a processor that is forked and cannot be started", () =>
       Effect.gen(function*() {
         const lines = yield* Lines

@@ -9,6 +9,7 @@ import { InvalidOptionError } from "../../ServiceBusError.ts"
 import type { LogLevelOption } from "../../ServiceBusEvent.ts"
 import {
   checkedCount,
+  checkedIdentifier,
   checkedLogLevel,
   checkedWait,
   isSessionId,
@@ -93,6 +94,14 @@ export const logLevelOf = (entity: string, options: object | undefined): LogLeve
     ({ logLevel }) => checkedLogLevel(entity, logLevel)
   )
   return Result.isSuccess(read) ? read.success : undefined
+}
+
+/** The identifier of a processor's receiver, of options that were not checked; undefined where they give none. */
+export const identifierOf = (entity: string, options: object | undefined): string | undefined => {
+  const read = readOptions<{ readonly identifier?: string | undefined }>(entity, options)
+  if (Result.isFailure(read) || read.success.identifier === undefined) return undefined
+  const checked = checkedIdentifier(entity, read.success.identifier)
+  return Result.isSuccess(checked) ? checked.success : undefined
 }
 
 /** What becomes of an undecodable body. It fails no processor: there would be nobody to tell. */
