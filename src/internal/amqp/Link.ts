@@ -168,6 +168,7 @@ const close = (link: OpenLink): Effect.Effect<void> =>
     link.connection,
     Effect.suspend(() => {
       if (!link.rhea.is_open()) return Effect.void
+      link.isClosing = true
       return ClientEndpoints.awaitEvent(link.rhea, `${link.kind}_close`, () => link.rhea.close())
     })
   ).pipe(Effect.andThen(Effect.sync(() => link.release())))
@@ -182,6 +183,8 @@ class OpenLink implements Link {
   readonly kind: "sender" | "receiver"
   readonly name: string
   private death: E.Any | undefined
+  /** It is being detached from here: what the peer says of that is no loss. */
+  isClosing = false
   private isReleased = false
   private readonly hooks = new Set<(death: E.Any) => void>()
   private readonly off: Array<() => void> = []
@@ -235,6 +238,7 @@ class OpenLink implements Link {
 
   private die(error: RheaError | undefined): void {
     if (this.death !== undefined) return
+    if (this.isClosing) return this.dieOf(this.closed())
     this.dieOf(
       error?.condition === undefined
         ? new ServiceBusConnectionError({ entity: this.entity, description: "the peer detached the link" })
@@ -265,13 +269,13 @@ class OpenLink implements Link {
   dead(): E.Any | undefined {
     if (this.isReleased) {
       // Made on demand: it is rarely asked for, and an error with its stack is expensive.
-      this.death ??= new ServiceBusConnectionError({
-        entity: this.entity,
-        description: "the link is closed",
-        isClosed: true
-      })
+      this.death ??= this.closed()
     }
     return this.death
+  }
+
+  private closed(): ServiceBusConnectionError {
+    return new ServiceBusConnectionError({ entity: this.entity, description: "the link is closed", isClosed: true })
   }
 
   addCredit(credit: number): void {
