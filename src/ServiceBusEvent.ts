@@ -90,8 +90,8 @@ export interface ConnectionLost extends Origin {
 }
 
 /**
- * A try to connect, or to attach the link of a consumer, failed, and is made again. It is said once, and again where the
- * error becomes another.
+ * A try to connect, or to attach the link of a consumer, failed, and is made again. It is said once for each
+ * kind of error, until it succeeds.
  *
  * @category events
  * @since 0.1.0
@@ -115,8 +115,8 @@ export interface Throttled extends Origin {
 }
 
 /**
- * The credential gave no token, or the service refused the one that it gave. It is said once, and again where the error
- * becomes another.
+ * The credential gave no token, or the service refused the one that it gave. It is said once for each kind of
+ * error, until a token is taken.
  *
  * @category events
  * @since 0.1.0

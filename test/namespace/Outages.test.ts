@@ -1,6 +1,7 @@
 /** What is heard of a namespace that is lost, throttles or refuses a token: once for as long as it lasts. */
 import {
   ServiceBusClient,
+  ServiceBusError,
   ServiceBusEvent,
   ServiceBusProcessor,
   ServiceBusReceiver,
@@ -20,6 +21,7 @@ import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import { Outages } from "../../src/internal/namespace/Outages.ts"
 import { Lines, listen, only, texts as linesOf } from "../support/eventRecorder.ts"
 import {
   both,
@@ -134,6 +136,65 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const [recovered] = only(events, "LinkRecovered")
         assert.deepInclude(recovered!, { entity: "texts", failures: 3 })
         assert.isAbove(Duration.toMillis(recovered!.away), 0)
+      }))
+
+    test("a receiver that is closed has lost nothing", () =>
+      Effect.gen(function*() {
+        const events = yield* listen
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const closing = yield* ServiceBusReceiver.make(Texts)
+          yield* ServiceBusProcessor.make(closing, () => Effect.void)
+        }))
+        // Its connection goes on, or is closed with it.
+        assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["Connected"])
+        assert.isUndefined(linkOf(receiver).dead())
+        yield* Effect.scoped(ServiceBusReceiver.make(Texts))
+        yield* until(Effect.sync(() => events.length > 0))
+        assert.deepStrictEqual(events.map(({ _tag }) => _tag), ["Connected"])
+      }))
+
+    test("an outage with several faces: one warning for each", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const processor = yield* ServiceBusProcessor.make(yield* ServiceBusReceiver.make(Texts), () => Effect.void)
+        for (let i = 0; i < 12; i++) {
+          const condition = i % 2 === 0 ? "amqp:internal-error" : "com.microsoft:timeout"
+          yield* emulator.fail({ operation: "attach", error: { condition }, times: 1 })
+        }
+        yield* emulator.detachLinks({ condition: "amqp:link:detach-forced" })
+        yield* emulator.send(Texts, texts(1))
+        yield* passing(reached(processor, ({ completed }) => completed === 1))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: A receiver cannot be attached to its entity; it is tried again",
+          "Warn: A receiver cannot be attached to its entity; it is tried again",
+          "Info: A receiver is attached to its entity again"
+        ])
+      }), { client: { retry: { delay: 1, maxDelay: 2 } } })
+
+    test("what an outage may have to say has an end, and a credential that is refused in several ways says each once", () =>
+      Effect.gen(function*() {
+        const reported: Array<string> = []
+        const reporter = { report: ({ _tag }: { readonly _tag: string }) => void reported.push(_tag) }
+        const outages = new Outages(Object.assign(reporter, { within: () => reporter }) as never)
+        const failing = (condition: string) => new ServiceBusError.ServiceBusConnectionError({ condition })
+        for (let i = 0; i < 200; i++) {
+          outages.connectFailed(failing(String(i % 100)))
+          outages.retried()
+        }
+        assert.deepStrictEqual(reported.splice(0), Array.from({ length: 16 }, () => "ConnectFailed"))
+        outages.connected()
+        outages.connectFailed(failing("0"))
+        outages.retried()
+        assert.deepStrictEqual(reported.splice(0), ["Connected", "ConnectFailed"])
+        const refusals = (["provider", "token"] as const).map((reason) =>
+          new ServiceBusError.CredentialError({ operation: "authorize", reason, description: reason })
+        )
+        for (let i = 0; i < 10; i++) outages.tokenRefused("texts", refusals[i % 2]!, false)
+        outages.tokenAccepted("texts")
+        outages.tokenRefused("texts", refusals[0]!, false)
+        assert.deepStrictEqual(reported, ["CredentialRefused", "CredentialRefused", "CredentialRefused"])
       }))
 
     clock("an idle link and an idle connection are nothing to speak of", () =>

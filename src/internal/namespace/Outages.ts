@@ -1,6 +1,6 @@
 /**
- * What a client cannot reach for now, the namespace or one of its entities: reported once for as long as it lasts, and again
- * where it fails with another error, however many operations try again meanwhile.
+ * What a client cannot reach for now, the namespace or one of its entities: reported once for as long as it lasts, and once
+ * for each kind of error with which it fails, however many operations try again meanwhile.
  *
  * Only what goes on is reported. An operation that fails for good has its error for its caller.
  */
@@ -18,6 +18,30 @@ const kindOf = (error: Any): string => {
   return `${error._tag} ${condition} ${reason}`
 }
 
+/** The most kinds that are remembered of one outage: what a peer can say has no end. */
+const mostKinds = 16
+
+/** The kinds of error that were reported since it was last well: an outage may have several faces that take turns. */
+class Kinds {
+  private readonly said = new Set<string>()
+
+  get size(): number {
+    return this.said.size
+  }
+
+  /** Whether an error is to be reported: its kind is new, and not one too many. */
+  isNew(error: Any): boolean {
+    const kind = kindOf(error)
+    if (this.said.has(kind) || this.said.size >= mostKinds) return false
+    this.said.add(kind)
+    return true
+  }
+
+  clear(): void {
+    this.said.clear()
+  }
+}
+
 /** What this program closed itself is not lost. */
 const isClosed = (error: Any): boolean => error._tag === "ServiceBusConnectionError" && error.isClosed === true
 
@@ -29,19 +53,19 @@ export class Outages {
   private readonly reporter: EventReporter
   /** Why the connection could not be opened the last time. */
   private connectFailure: ConnectError | AttachError | undefined
-  private reportedConnectFailure: string | undefined
+  private readonly reported = new Kinds()
   isConnectionLost = false
   /** The kinds of credential errors that were reported, by what the token was for. */
-  private readonly refused = new Map<string, string>()
+  private readonly refused = new Map<string, Kinds>()
 
   constructor(reporter: EventReporter) {
     this.reporter = reporter
   }
 
   connected(): void {
-    const isAgain = this.isConnectionLost || this.reportedConnectFailure !== undefined
+    const isAgain = this.isConnectionLost || this.reported.size > 0
     this.connectFailure = undefined
-    this.reportedConnectFailure = undefined
+    this.reported.clear()
     this.isConnectionLost = false
     this.reporter.report({
       _tag: "Connected",
@@ -71,8 +95,7 @@ export class Outages {
   /** An operation of the client failed, and is tried again. */
   retried(): void {
     const error = this.connectFailure
-    if (error === undefined || isReportedElsewhere(error) || kindOf(error) === this.reportedConnectFailure) return
-    this.reportedConnectFailure = kindOf(error)
+    if (error === undefined || isReportedElsewhere(error) || !this.reported.isNew(error)) return
     this.reporter.report({
       _tag: "ConnectFailed",
       message: "Service Bus cannot be reached; connecting is tried again",
@@ -89,10 +112,10 @@ export class Outages {
   tokenRefused(entity: string, error: AttachError, isRefresh: boolean): void {
     // A provider fails for all entities alike.
     const about = error._tag === "CredentialError" ? "" : entity
-    const kind = kindOf(error)
-    if (!isReportedElsewhere(error) && !isRefresh || this.refused.get(about) === kind) return
-    if (error._tag === "ServiceBusServerBusyError") return
-    this.refused.set(about, kind)
+    if (!isReportedElsewhere(error) && !isRefresh || error._tag === "ServiceBusServerBusyError") return
+    const refused = this.refused.get(about) ?? new Kinds()
+    if (!refused.isNew(error)) return
+    this.refused.set(about, refused)
     const what = error._tag === "CredentialError" ? "The credential gave no token" : "A token was refused"
     this.reporter.within({ entity }).report({
       _tag: "CredentialRefused",
@@ -136,8 +159,7 @@ export class LinkOutage {
   /** How many links in a row were lost soon after they were attached. */
   private shortLived = 0
   private failures = 0
-  /** The kind of error that was reported last. */
-  private reported: string | undefined
+  private readonly reported = new Kinds()
 
   constructor(outages: Outages, reporter: EventReporter, clock: Clock.Clock) {
     this.outages = outages
@@ -171,9 +193,7 @@ export class LinkOutage {
     if (isUnreachable || isConnectionLost || error._tag === "ServiceBusServerBusyError") return
     this.since ??= monotonic(this.clock)
     this.failures++
-    const kind = kindOf(error)
-    if (isReportedElsewhere(error) || this.reported === kind) return
-    this.reported = kind
+    if (isReportedElsewhere(error) || !this.reported.isNew(error)) return
     this.reporter.report({
       _tag: "ConnectFailed",
       message: "A receiver cannot be attached to its entity; it is tried again",
@@ -187,7 +207,7 @@ export class LinkOutage {
     if (since === undefined) return
     this.since = undefined
     this.failures = 0
-    this.reported = undefined
+    this.reported.clear()
     this.reporter.report({
       _tag: "LinkRecovered",
       message: "A receiver is attached to its entity again",
