@@ -221,6 +221,26 @@ const suite = (name: Name, layerFor: LayerFor) =>
       }).pipe(Effect.provide(layer))
     })
 
+    test("an entity that goes while its processor drains is no error", () => {
+      const { layer, lines } = errors()
+      return Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const begun = yield* Latch.make()
+        const end = yield* Latch.make()
+        const processor = yield* ServiceBusProcessor.make(Texts, () => Effect.andThen(begun.open, end.await))
+        yield* emulator.send(Texts, texts(1))
+        yield* begun.await
+        const draining = yield* start(processor.drain)
+        yield* emulator.idle
+        yield* gone(Texts)
+        yield* emulator.idle
+        yield* end.open
+        yield* passing(Fiber.join(draining))
+        yield* emulator.idle
+        assert.deepStrictEqual(lines, [])
+      }).pipe(Effect.provide(layer))
+    })
+
     test("a session processor that stops for good logs one error, however many slots it has", () => {
       const { layer, lines } = errors()
       return Effect.gen(function*() {

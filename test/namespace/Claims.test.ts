@@ -391,6 +391,41 @@ describe("a token that cannot be had", () => {
     }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
 })
 
+describe("a provider that dies where a token is to be refreshed", () => {
+  it.effect("is heard of, and asked again", () =>
+    Effect.gen(function*() {
+      const { tokenCredential } = yield* Emulator.Emulator
+      const refused: Array<readonly [entity: string, tag: string, cause: unknown, isRefresh: boolean]> = []
+      let refreshes = 0
+      const bug = new Error("a bug")
+      const tokens = Claims.tokensOf(ServiceBusCredential.identity(tokenCredential), 60_000)
+      const { connection } = linkOf(yield* ServiceBusSender.make(Texts))
+      const claims = yield* Claims.make(connection, {
+        host: "emulator.localhost",
+        timeout: 60_000,
+        tokens: {
+          ...tokens,
+          get: (audience, isRefresh) =>
+            isRefresh === true && ++refreshes === 1
+              ? Effect.die(bug)
+              : Effect.map(tokens.get(audience), (token) => ({
+                ...token,
+                expiresAt: minutes(isRefresh === true ? 600 : 60)
+              }))
+        },
+        outages: {
+          tokenAccepted: () => {},
+          tokenRefused: (entity, error, isRefresh) =>
+            void refused.push([entity, error._tag, (error as { readonly cause?: unknown }).cause, isRefresh])
+        }
+      })
+      yield* claims.authorize("texts")
+      yield* TestClock.adjust("44 minutes")
+      yield* passing(until(Effect.sync(() => refreshes === 2)), "1 second")
+      assert.deepStrictEqual(refused, [["texts", "CredentialError", bug, true]])
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
+})
+
 describe("what fails to be made", () => {
   const Missing = ServiceBusEntity.queue("missing", { body: ServiceBusBody.text })
   const MissingSessions = ServiceBusEntity.queue("missing", { body: ServiceBusBody.text, sessions: true })

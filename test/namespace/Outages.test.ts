@@ -232,6 +232,25 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(lines[0]!.annotations, { source: "receive", entity: "texts" })
       }))
 
+    clock(
+      "links that are lost with their connection, again and again: the connections are told of, not the links",
+      () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const lines = yield* Lines
+          const events = yield* listen
+          yield* ServiceBusProcessor.make(Texts, () => Effect.void)
+          for (let i = 1; i <= 5; i++) {
+            yield* emulator.dropConnections
+            yield* passing(until(Effect.sync(() => only(events, "LinkRecovered").length === i)))
+          }
+          assert.deepStrictEqual([...new Set(linesOf(lines))], [
+            "Warn: The connection to Service Bus is lost; what needs one opens it again",
+            "Info: Connected to Service Bus again"
+          ])
+        })
+    )
+
     clock("throttling: once, with the advice", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Latch from "effect/Latch"
 import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import { Lines, listen, only, texts as linesOf } from "../support/eventRecorder.ts"
 import { both, failsWith, type LayerFor, type Name, passing, start, testsWith, until } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
@@ -119,6 +120,32 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(linesOf(lines), ["Warn: A session is locked by another receiver; it is tried again"])
         assert.deepInclude(lines[0]!.annotations, { source: "receive", sessionId: "ann", entity: "carts" })
         assert.strictEqual((yield* emulator.counters(Carts)).sessionsLost, 0)
+      }))
+
+    clock("a session that another receiver has again: once more", () =>
+      Effect.gen(function*() {
+        const lines = yield* Lines
+        const accept = Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          yield* passing(Scope.provide(ServiceBusSession.accept(Carts, "ann"), scope), "1 second")
+          return scope
+        })
+        const first = yield* accept
+        const processor = yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.void, {
+          sessionIds: ["ann"],
+          idleTimeout: "5 seconds"
+        })
+        yield* passing(until(Effect.sync(() => lines.length === 1)))
+        yield* Scope.close(first, Exit.void)
+        yield* passing(until(Effect.map(processor.counts, ({ held }) => held === 1)))
+        yield* passing(processor.pause)
+        yield* passing(until(Effect.map(processor.counts, ({ held }) => held === 0)), "1 second")
+        const second = yield* accept
+        yield* processor.resume
+        yield* passing(until(Effect.sync(() => lines.length === 2)))
+        yield* Scope.close(second, Exit.void)
+        const text = "Warn: A session is locked by another receiver; it is tried again"
+        assert.deepStrictEqual(linesOf(lines), [text, text])
       }))
 
     test("a processor of many slots that stops for good says it once", () =>

@@ -523,6 +523,23 @@ describe("LockRenewal", () => {
       assert.isUndefined(other.lost)
     }))
 
+  it.effect("says that renewals fail once for as long as they do, and again the next time", () =>
+    Effect.gen(function*() {
+      const down = new Set([1, 2, 4, 5])
+      const { clock, ...self } = yield* renewing((_, calls) => down.has(calls) ? Effect.fail(unreachable) : Effect.void)
+      const failing: Array<number> = []
+      const kept = keep(clock, "a", { duration: 30_000 })
+      self.keep({
+        ...kept,
+        onTrouble: (reason) => {
+          if (reason === "failing") failing.push(self.calls.length)
+        }
+      })
+      yield* TestClock.adjust("2 minutes")
+      assert.isAbove(self.calls.length, 5)
+      assert.deepStrictEqual(failing, [1, 4])
+    }))
+
   it.effect("tries again while the lock lives, and forgets a failure that was mended", () =>
     Effect.gen(function*() {
       const { clock, ...self } = yield* renewing((_, calls) => calls <= 2 ? Effect.fail(unreachable) : Effect.void)
