@@ -12,6 +12,7 @@ import {
 import * as Emulator from "effect-service-bus/emulator"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
@@ -22,7 +23,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SchemaTrial from "../src/internal/SchemaTrial.ts"
 import { Lines, texts as linesOf } from "./support/eventRecorder.ts"
-import { failsWith, inMemory, testsWith, Texts, until } from "./support/harness.ts"
+import { failsWith, inMemory, passing, testsWith, Texts, until } from "./support/harness.ts"
 import { assert, describe, it } from "./support/vitest.ts"
 
 const wait = <A>(value: A) => Effect.delay(Effect.succeed(value), "1 minute")
@@ -332,6 +333,20 @@ describe("a contract whose schema waits", () => {
       )
       assert.strictEqual((yield* emulator.messages(Texts)).length, 2)
       assert.strictEqual((yield* emulator.counters(Texts)).deadLettered, 0)
+    }))
+
+  test("stops a processor for good, and what happens to its entity after that is no news", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const lines = yield* Lines
+      yield* emulator.send(Texts, [{ body: "\"wait\"" }])
+      const processor = yield* ServiceBusProcessor.make(SometimesTexts, () => Effect.void)
+      assert.isTrue(Exit.isFailure(yield* processor.stopped))
+      const gone = { condition: "amqp:not-found", description: "deleted" }
+      yield* emulator.fail({ operation: "attach", error: gone, times: Infinity })
+      yield* emulator.detachLinks(gone)
+      yield* passing(Effect.sleep("1 minute"), "1 second")
+      assert.lengthOf(lines.filter(({ level }) => level === "Error"), 1)
     }))
 
   test("stops a processor of sessions for good, and the message stays", () =>
