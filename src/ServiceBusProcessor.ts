@@ -326,8 +326,8 @@ const startedFrom = <S, R>(started: Started<R>) =>
   started as Effect.Effect<Processor, StartError<S>, ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope>
 
 /**
- * Runs what is started. Where that fails or dies it is reported as the end of a processor is: a fiber that nobody waits for may be
- * what runs it.
+ * Runs what is started. Where that fails or dies it is reported as the end of a processor is: a fiber that nobody waits for
+ * may be what runs it.
  */
 const run = <E extends ReceiveError, E2, R>(
   source: unknown,
