@@ -13,9 +13,10 @@
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
@@ -191,6 +192,21 @@ export interface ReceiverOptions
   extends Omit<ServiceBusReceiver.Options<"deadLetter" | "abandon">, "prefetch" | "maxWait">
 {}
 
+/**
+ * What a layer of a processor takes beside the processor's own options.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LayerOptions {
+  /**
+   * Fails, with the cause, once the processor stops for good: what a program waits for that is to end with its worker. One
+   * Deferred may be given to several layers; the first that stops fails it. A layer that is closed, and one that cannot be
+   * built, leave it as it is. None by default.
+   */
+  readonly stopped?: Deferred.Deferred<never, ReceiveError> | undefined
+}
+
 export type { Counts, DrainReport, SessionCounts }
 
 /**
@@ -358,6 +374,27 @@ const run = <E extends ReceiveError, E2, R>(
       )
     })
   }).pipe(Effect.flatMap((processor) => processor.join), Effect.scoped)
+
+/** A layer of what is started, which tells whoever waits for it where that stops for good. */
+const layerOf = <E, R>(
+  entity: string | ServiceBusEntity.Any,
+  options: LayerOptions | undefined,
+  started: Effect.Effect<Pick<Processor, "stopped"> | Pick<SessionProcessor, "stopped">, E, R>
+): Layer.Layer<never, E | InvalidOptionError, Exclude<R, Scope.Scope>> =>
+  Layer.effectDiscard(Effect.gen(function*() {
+    const { path } = ServiceBusEntity.contractOf(entity)
+    const told = yield* Effect.fromResult(ProcessorOptions.checkStopped(path, options))
+    const { stopped } = yield* started
+    if (told === undefined) return
+    // The processor drains once this is over: its end by that is not told.
+    yield* Effect.forkScoped(
+      Effect.flatMap(
+        stopped as Processor["stopped"],
+        (exit) => Exit.isFailure(exit) ? Deferred.failCause(told, exit.cause) : Effect.void
+      ),
+      { startImmediately: true }
+    )
+  }))
 
 const startMessages = <A, E, R>(
   source: Source | ServiceBusEntity.Any,
@@ -535,8 +572,8 @@ export const processBatched = <S extends Source | ServiceBusEntity.NotReceivable
  *
  * The layer is built once the receiver is attached, and fails as `make` does. What comes later fails no layer: where the
  * processor stops for good (the entity is deleted, say, or the right to receive is revoked) an error is logged, and the rest
- * of the program goes on. A program that is to end then runs `process`, which fails; or it has the processor as a service,
- * whose `join` fails and whose `stopped` completes.
+ * of the program goes on. A program that is to end then gives the layer a Deferred (`stopped`) and waits for it; or it runs
+ * `process`, which fails; or it has the processor as a service, whose `join` fails and whose `stopped` completes.
  *
  * @example
  * ```ts
@@ -550,6 +587,26 @@ export const processBatched = <S extends Source | ServiceBusEntity.NotReceivable
  *   ServiceBusProcessor.layer(Letters, (letter) => Effect.log(letter), { concurrency: 16 }),
  *   ServiceBusProcessor.layer(Parcels, (parcel) => Effect.log(parcel))
  * )
+ * ```
+ *
+ * @example
+ * ```ts
+ * import { Deferred, Effect, Layer } from "effect"
+ * import {
+ *   ServiceBusBody,
+ *   ServiceBusEntity,
+ *   type ServiceBusError,
+ *   ServiceBusProcessor
+ * } from "effect-service-bus"
+ *
+ * const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+ *
+ * // Ends, and fails, where its worker stops for good.
+ * export const program = Effect.gen(function*() {
+ *   const stopped = yield* Deferred.make<never, ServiceBusError.ReceiveError>()
+ *   const Worker = ServiceBusProcessor.layer(Letters, (letter) => Effect.log(letter), { stopped })
+ *   return yield* Effect.raceFirst(Layer.launch(Worker), Deferred.await(stopped))
+ * })
  * ```
  *
  * @example
@@ -575,9 +632,9 @@ export const processBatched = <S extends Source | ServiceBusEntity.NotReceivable
 export const layer = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E, R>(
   entity: S,
   handler: Handler<ServiceBusEntity.BodyOf<S>, E, R>,
-  options?: Options<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions
+  options?: Options<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions & LayerOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
-  Layer.effectDiscard(startMessages(entity, handler, options))
+  layerOf(entity, options, startMessages(entity, handler, options))
 
 /**
  * `layer` for handlers of batches. Fails as `makeBatched` does.
@@ -602,9 +659,9 @@ export const layer = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E
 export const layerBatched = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E, R>(
   entity: S,
   handler: BatchHandler<ServiceBusEntity.BodyOf<S>, E, R>,
-  options: BatchOptions<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions
+  options: BatchOptions<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions & LayerOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
-  Layer.effectDiscard(startBatches(entity, handler, options))
+  layerOf(entity, options, startBatches(entity, handler, options))
 
 /**
  * What a handler of a session's messages is given, and what it says.
@@ -881,7 +938,8 @@ export const processSessions = <C extends SessionSource, E, R, R2 = never>(
  *
  * Building it fails with InvalidOptionError where an option is out of range, and waits for no session. Where no session can
  * be accepted, at the start or later, because the entity is missing, say, an error is logged and the rest of the program goes
- * on: as with `layer`, `processSessions` is what fails then, and `makeSessions` as a service tells of it.
+ * on: as with `layer`, the Deferred of `stopped` fails then, `processSessions` fails, and `makeSessions` as a service tells
+ * of it.
  *
  * @example
  * ```ts
@@ -903,9 +961,9 @@ export const processSessions = <C extends SessionSource, E, R, R2 = never>(
 export const layerSessions = <C extends SessionSource, E, R, R2 = never>(
   entity: C & ServiceBusEntity.NoName,
   handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
-  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
+  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2> & LayerOptions
 ): Layer.Layer<
   never,
   InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope>
-> => Layer.effectDiscard(makeSessions<C, E, R, R2>(entity, handler, options))
+> => layerOf(entity, options, makeSessions<C, E, R, R2>(entity, handler, options))

@@ -1,5 +1,11 @@
 /** Processors that own their receivers: as layers and as services, from their start to their end. */
-import { ServiceBusEntity, ServiceBusProcessor, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import {
+  ServiceBusEntity,
+  type ServiceBusError,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  ServiceBusSender
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -183,6 +189,10 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(yield* refused(ServiceBusProcessor.layerBatched(Texts, handler, { size: 0 })), "size")
         const sessions = ServiceBusProcessor.layerSessions(Carts, handler, { concurrentSessions: 0 })
         assert.strictEqual(yield* refused(sessions), "concurrentSessions")
+        const junk = { stopped: Effect.never as never, size: 1 }
+        assert.strictEqual(yield* refused(ServiceBusProcessor.layer(Texts, handler, junk)), "stopped")
+        assert.strictEqual(yield* refused(ServiceBusProcessor.layerBatched(Texts, handler, junk)), "stopped")
+        assert.strictEqual(yield* refused(ServiceBusProcessor.layerSessions(Carts, handler, junk)), "stopped")
         assert.strictEqual(yield* emulator.connections, 0)
         const Missing = ServiceBusEntity.queue("missing", { body: Texts.body })
         yield* build(ServiceBusProcessor.layer(Missing, handler)).pipe(failsWith("MessagingEntityNotFoundError"))
@@ -244,6 +254,55 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(lines, [])
       }).pipe(Effect.provide(layer))
     })
+
+    test("where it stops for good the Deferred of several layers fails with the cause, after the line of the log", () => {
+      const { layer, lines } = errors()
+      return Effect.gen(function*() {
+        const stopped = yield* Deferred.make<never, ServiceBusError.ReceiveError>()
+        const ends: Array<number> = []
+        const program = yield* start(Effect.raceFirst(
+          Layer.launch(Layer.mergeAll(
+            ServiceBusProcessor.layer(Texts, () => Effect.void, { stopped }),
+            ServiceBusProcessor.layerBatched(Orders, () => Effect.void, { size: 2, stopped }),
+            ServiceBusProcessor.layerSessions(Carts, () => Effect.void, { stopped })
+          )),
+          Effect.onExit(Deferred.await(stopped), () => Effect.sync(() => void ends.push(lines.length)))
+        ))
+        const emulator = yield* Emulator.Emulator
+        yield* until(Effect.map(emulator.connections, (connections) => connections === 1))
+        yield* emulator.send(Orders, [{ body: { id: "1", total: 1 } }])
+        yield* passing(completed(Orders, 1))
+        assert.isUndefined(program.pollUnsafe())
+        yield* gone(Orders)
+        const error = yield* passing(Fiber.join(program).pipe(failsWith("MessagingEntityNotFoundError")))
+        assert.strictEqual(error.entity, "orders")
+        assert.deepStrictEqual(ends, [1])
+        assert.strictEqual(yield* emulator.connections, 0)
+      }).pipe(Effect.provide(layer))
+    })
+
+    test("one of sessions fails it, and a layer that closes, or is not built, does not", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const stopped = yield* Deferred.make<never, ServiceBusError.ReceiveError>()
+        const handled = yield* Latch.make()
+        const workers = Layer.mergeAll(
+          ServiceBusProcessor.layer(Texts, () => Effect.asVoid(handled.open), { stopped }),
+          ServiceBusProcessor.layerBatched(Orders, () => Effect.void, { size: 2, stopped }),
+          ServiceBusProcessor.layerSessions(Carts, () => Effect.void, { stopped })
+        )
+        yield* emulator.send(Texts, texts(1))
+        yield* passing(Effect.scoped(Effect.andThen(Layer.build(workers), handled.await)))
+        yield* emulator.idle
+        const Missing = ServiceBusEntity.queue("missing", { body: Texts.body })
+        yield* Effect.scoped(Layer.build(ServiceBusProcessor.layer(Missing, () => Effect.void, { stopped }))).pipe(
+          failsWith("MessagingEntityNotFoundError")
+        )
+        assert.isFalse(yield* Deferred.isDone(stopped))
+        const Gone = ServiceBusEntity.queue("gone", { body: Texts.body, sessions: true })
+        yield* Layer.build(ServiceBusProcessor.layerSessions(Gone, () => Effect.void, { stopped }))
+        yield* passing(Deferred.await(stopped).pipe(failsWith("MessagingEntityNotFoundError")))
+      }))
 
     test("a session processor that stops for good logs one error, however many slots it has", () => {
       const { layer, lines } = errors()

@@ -409,15 +409,15 @@ describe("values of every wrong kind", () => {
         "makeSessions with a policy": [retries, (value) => ServiceBusProcessor.makeSessions(Carts, failing, value)],
         layer: [nonsense, (value) => Layer.build(ServiceBusProcessor.layer(value, () => Effect.void))],
         "layer with options": [
-          common,
+          [...common, ...fieldsOf(["stopped"])],
           (value) => Layer.build(ServiceBusProcessor.layer(Texts, () => Effect.void, value))
         ],
         layerBatched: [
-          [...common, ...fieldsOf(["size", "within"])],
+          [...common, ...fieldsOf(["size", "within", "stopped"])],
           (value) => Layer.build(ServiceBusProcessor.layerBatched(Texts, () => Effect.void, value))
         ],
         layerSessions: [
-          common,
+          [...common, ...fieldsOf(["stopped"])],
           (value) => Layer.build(ServiceBusProcessor.layerSessions(Carts, () => Effect.void, value))
         ],
         makeSessions: [nonsense, (value) => ServiceBusProcessor.makeSessions(value, () => Effect.void)],

@@ -1,6 +1,7 @@
 /**
  * The options of processors, checked, and what they need to be started: a receiver, and functions to call.
  */
+import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -15,6 +16,7 @@ import {
   isSessionId,
   outOfRange,
   readOptions,
+  readValue,
   toMillis
 } from "../options.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
@@ -102,6 +104,19 @@ export const identifierOf = (entity: string, options: object | undefined): strin
   if (Result.isFailure(read) || read.success.identifier === undefined) return undefined
   const checked = checkedIdentifier(entity, read.success.identifier)
   return Result.isSuccess(checked) ? checked.success : undefined
+}
+
+/** What the options of a layer have fail where its processor stops for good. */
+export const checkStopped = <E>(
+  entity: string,
+  options: { readonly stopped?: Deferred.Deferred<never, E> | undefined } | undefined
+): Result.Result<Deferred.Deferred<never, E> | undefined, InvalidOptionError> => {
+  const expected = "a Deferred, as Deferred.make gives it"
+  return Result.flatMap(readOptions(entity, options), ({ stopped }) =>
+    Result.flatMap(
+      readValue(entity, "stopped", expected, () => stopped === undefined || Deferred.isDeferred(stopped)),
+      (isUsable) => isUsable ? Result.succeed(stopped) : Result.fail(outOfRange(entity, "stopped", expected))
+    ))
 }
 
 /** What becomes of an undecodable body. It fails no processor: there would be nobody to tell. */
