@@ -379,7 +379,7 @@ const run = <E extends ReceiveError, E2, R>(
 const layerOf = <E, R>(
   entity: string | ServiceBusEntity.Any,
   options: LayerOptions | undefined,
-  started: Effect.Effect<Pick<Processor, "stopped"> | Pick<SessionProcessor, "stopped">, E, R>
+  started: Effect.Effect<{ readonly stopped: Effect.Effect<Exit.Exit<unknown, ReceiveError>> }, E, R>
 ): Layer.Layer<never, E | InvalidOptionError, Exclude<R, Scope.Scope>> =>
   Layer.effectDiscard(Effect.gen(function*() {
     const { path } = ServiceBusEntity.contractOf(entity)
@@ -388,10 +388,7 @@ const layerOf = <E, R>(
     if (told === undefined) return
     // The processor drains once this is over: its end by that is not told.
     yield* Effect.forkScoped(
-      Effect.flatMap(
-        stopped as Processor["stopped"],
-        (exit) => Exit.isFailure(exit) ? Deferred.failCause(told, exit.cause) : Effect.void
-      ),
+      Effect.flatMap(stopped, (exit) => Exit.isFailure(exit) ? Deferred.failCause(told, exit.cause) : Effect.void),
       { startImmediately: true }
     )
   }))
