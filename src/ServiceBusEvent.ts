@@ -192,7 +192,9 @@ export interface DeadLetterTruncated extends Origin, Subject {
 }
 
 /**
- * Something went wrong with a message, and the consumer goes on.
+ * Something went wrong with a message where no caller is told, and what consumes goes on: a processor, which most of them are
+ * of, or a receiver or session that a program uses by itself (a body that does not decode, a message that cannot be given back)
+ * or `AutoLockRenewer.withLock` (a renewal).
  *
  * @category events
  * @since 0.1.0
@@ -203,22 +205,23 @@ export interface ProcessorError extends Origin, Subject {
    * What went wrong: to receive, or to give a session up; a settlement that no caller waits for; the renewal of a lock; a
    * handler, or the `open` and `close` of a session; a body that does not decode.
    */
-  readonly source: Source
+  readonly source: ErrorSource
   /** What it failed with, or died of. */
   readonly cause: Cause.Cause<unknown>
 }
 
 /**
- * Where an error of a consumer comes from.
+ * Where a `ProcessorError` comes from: what a processor, receiver or session was doing.
  *
  * @category models
  * @since 0.1.0
  */
-export type Source = "receive" | "settle" | "renew" | "handler" | "decode"
+export type ErrorSource = "receive" | "settle" | "renew" | "handler" | "decode"
 
 /**
- * A processor stopped for good, because its entity is gone, say, or the right to receive from it: its `join` fails with the
- * same. Or `process` could not start one.
+ * A processor, of messages, batches or sessions, stopped for good, because its entity is gone, say, or the right to receive from
+ * it: its `join` fails with the same. Or `process` could not start one. It is of processors alone: what a receiver or session
+ * that a program uses by itself cannot do, its caller is told.
  *
  * @category events
  * @since 0.1.0

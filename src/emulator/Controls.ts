@@ -71,9 +71,6 @@ export type Receivable<A> = ServiceBusEntity.SubQueue<A> | ServiceBusEntity.With
 /** @inline */
 type Sendable = ServiceBusEntity.Sendable<unknown, never> | ServiceBusEntity.SessionSendable<unknown, never>
 
-/** What is sent to an entity, or to all that it may be. @inline */
-type BodyTo<E extends string | Sendable> = ServiceBusEntity.MessageTo<E> extends OutgoingMessage<infer In> ? In : never
-
 /**
  * What the service `Emulator` has: the broker, looked at and interfered with from a test. What reads fails with
  * EmulatorError where the entity is not declared; nothing here goes over the wire. Entities are given as contracts, or by
@@ -143,7 +140,7 @@ export interface Controls {
    */
   readonly send: <E extends string | Sendable>(
     entity: E,
-    messages: ReadonlyArray<OutgoingMessage<BodyTo<E>>>
+    messages: ReadonlyArray<OutgoingMessage<ServiceBusEntity.InputOf<E>>>
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /**
    * Puts messages into the transfer dead-letter sub-queue of an entity, as if it had to forward them and could not. The broker

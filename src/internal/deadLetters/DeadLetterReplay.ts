@@ -53,7 +53,7 @@ interface Report {
 }
 
 /** The receiver of the letters. */
-interface Source<out A> {
+interface LetterReceiver<out A> {
   readonly state: ReceiverState.ReceiverState<A, "locked", never, never>
   /** Up to so many letters; none where none came in good time. */
   readonly receive: (max: number) => Effect.Effect<ReadonlyArray<LockedMessage<undefined>>, AttachError>
@@ -194,7 +194,7 @@ export const replay = Effect.fnUntraced(function*<A, R>(
 })
 
 const run = Effect.fnUntraced(function*<A>(
-  source: Source<A>,
+  source: LetterReceiver<A>,
   send: Send,
   options: Options<A>
 ): Effect.fn.Return<Report, AttachError> {

@@ -68,7 +68,7 @@ export const isHeld = ({ delivery }: Job<unknown>): boolean => delivery.holder.i
  * Where a settlement comes from: the handler, `onFailure`, or the processor itself, where neither gave one that can be
  * made. Each is asked once for a delivery, so that none is asked without end.
  */
-type Source = "handler" | "onFailure" | "processor"
+type SettledBy = "handler" | "onFailure" | "processor"
 
 /** A settlement that can never be made as it was given, however often it is tried. */
 type Impossible = MessageEncodeError | InvalidOptionError | NotSupportedError | MessageSizeExceededError
@@ -202,7 +202,7 @@ export class ResultSettler<A, E> {
   /** Settles each as it is decided: those of equal settlements together. */
   private settleGroups(
     jobs: ReadonlyArray<Job<A>>,
-    by: Source,
+    by: SettledBy,
     decide: (job: Job<A>, index: number) => Settlement.Settlement
   ): Effect.Effect<void> {
     const groups = new Map<unknown, { readonly settlement: Settlement.Settlement; readonly jobs: Array<Job<A>> }>()
@@ -226,7 +226,7 @@ export class ResultSettler<A, E> {
   private settleAll(
     jobs: ReadonlyArray<Job<A>>,
     settlement: Settlement.Settlement,
-    by: Source
+    by: SettledBy
   ): Effect.Effect<void> {
     const isLater = isRetry(settlement)
     // The lock need not be kept any longer; losing it from here on is the broker's answer to the settlement. Sending a
@@ -251,7 +251,7 @@ export class ResultSettler<A, E> {
   private settleImpossible(
     jobs: ReadonlyArray<Job<A>>,
     settlement: Settlement.Settlement,
-    by: Source,
+    by: SettledBy,
     cause: Cause.Cause<unknown>,
     refusals: ReadonlyMap<Job<A>, unknown> | undefined
   ): Effect.Effect<void> {
@@ -273,7 +273,7 @@ export class ResultSettler<A, E> {
   private settleInstead(
     job: Job<A>,
     settlement: Settlement.Settlement,
-    by: Source,
+    by: SettledBy,
     error: Impossible
   ): Effect.Effect<void> {
     const { onFailure } = this.options

@@ -59,13 +59,13 @@ const checkFunctions = (
 }
 
 /** What a processor takes messages from: a receiver that there is, or an entity that a receiver is to be made for. */
-interface Source<in out A> {
+interface CheckedSource<in out A> {
   readonly path: string
   readonly state: ReceiverState.ReceiverState<A, "locked"> | undefined
 }
 
 /** `A` is the body of the messages. */
-export const checkSource = <A>(source: unknown): Result.Result<Source<A>, InvalidOptionError> => {
+export const checkSource = <A>(source: unknown): Result.Result<CheckedSource<A>, InvalidOptionError> => {
   const state = ReceiverState.find(source)
   if (state !== undefined && state.mode === "locked" && state.session === undefined) {
     return Result.succeed({ path: state.entity.path, state: state as ReceiverState.ReceiverState<A, "locked"> })
