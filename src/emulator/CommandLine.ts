@@ -46,6 +46,9 @@ export const fail = (problem: string, cause?: unknown) =>
 /** What went wrong, in its own words. */
 export const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
+/** A text as a shell takes it literally (POSIX Shell Command Language, single quotes). */
+export const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`
+
 /** Node's word on arguments, without its advice to users of parseArgs. */
 const argumentProblem = (cause: unknown): string => {
   const [first = "", ...advice] = wordsOf(cause).split(/\.? *\n|\. /)
@@ -94,10 +97,7 @@ const number = (name: string, text: string | undefined, min: number, max: number
   if (text === undefined) return Effect.undefined
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN
   if (value >= min && value <= max && (!isInteger || Number.isInteger(value))) return Effect.succeed(value)
-  const kind = isInteger ? "an integer" : "a number"
-  return fail(
-    `--${name} must be ${kind} ${max === Infinity ? `of ${min} or more` : `from ${min} to ${max}`}, not "${text}"`
-  )
+  return fail(`--${name} must be ${isInteger ? "an integer" : "a number"} from ${min} to ${max}, not "${text}"`)
 }
 
 const port = (name: string, text: string | undefined) => number(name, text, 0, 65535)
@@ -198,8 +198,8 @@ export const read: (args: ReadonlyArray<string>) => Effect.Effect<CommandLine, E
       webSocketPort: yield* port("websocket-port", values["websocket-port"]),
       key: values.key === undefined ? undefined : Redacted.make(values.key),
       certificate,
-      maxConnections: yield* number("max-connections", values["max-connections"], 1, Infinity),
-      maxHandshakes: yield* number("max-handshakes", values["max-handshakes"], 1, Infinity),
+      maxConnections: yield* number("max-connections", values["max-connections"], 1, Number.MAX_SAFE_INTEGER),
+      maxHandshakes: yield* number("max-handshakes", values["max-handshakes"], 1, Number.MAX_SAFE_INTEGER),
       entities: [
         ...queues.map(({ name, requiresSession }) => Emulator.entity(name, { ...options, requiresSession })),
         ...topics.map((name) => ({ kind: "topic" as const, name })),

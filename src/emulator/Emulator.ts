@@ -18,6 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
+import * as net from "node:net"
 import { hostname } from "node:os"
 import * as ConnectionString from "../ConnectionString.ts"
 import * as Dispatcher from "../internal/amqp/engine/Dispatcher.ts"
@@ -333,8 +334,14 @@ const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: 
     useDevelopmentEmulator: true
   })
 
-/** What clients of this machine dial: an address that means any of them (0.0.0.0, ::) cannot be dialled everywhere. */
-const dialled = (host: string): string => /^[0.:]+$/.test(host) ? "localhost" : host
+/** Whether a host means any address of this machine, however it is spelt: 0.0.0.0, ::, or the first within the second. @internal */
+export const isAnyAddress = (host: string): boolean =>
+  net.isIPv6(host) && URL.canParse(`http://[${host}]`)
+    ? /^\[::(ffff:0:0)?\]$/.test(new URL(`http://[${host}]`).hostname)
+    : /^[0.]+$/.test(host)
+
+/** What clients of this machine dial: an address that means any of them cannot be dialled everywhere. */
+const dialled = (host: string): string => isAnyAddress(host) ? "localhost" : host
 
 /** A connection string of a broker that listens, for its port of AMQP over TLS, or over WebSocket and TLS. @internal */
 export const overTls = (connectionString: Redacted.Redacted<string>, port: number): Redacted.Redacted<string> =>

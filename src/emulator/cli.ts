@@ -24,7 +24,8 @@ const serve = Effect.gen(function*() {
     const { certificate, connectionString, port, tlsPort, webSocketPort } = yield* Emulator.Emulator
     const address = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
     // The key is of this run, or the person's who started it.
-    const setting = (text: Redacted.Redacted<string>) => `SERVICE_BUS_CONNECTION_STR="${Redacted.value(text)}"`
+    const setting = (text: Redacted.Redacted<string>) =>
+      `SERVICE_BUS_CONNECTION_STR=${CommandLine.quoted(Redacted.value(text))}`
     const secured = [[tlsPort, "TLS"], [webSocketPort, "WebSocket and TLS"]] as const
     const lines = [`Listening on ${address(port)} with ${names.join(", ")}`]
     for (const [port, how] of secured) if (port !== 0) lines.push(`Listening on ${address(port)} over ${how}`)
@@ -32,7 +33,7 @@ const serve = Effect.gen(function*() {
     for (const [port, how] of secured) {
       if (port !== 0) lines.push(`${setting(Emulator.overTls(connectionString, port))} # over ${how}`)
     }
-    if (/^[0.:]+$/.test(host)) {
+    if (Emulator.isAnyAddress(host)) {
       lines.push(
         "Other machines and containers dial this machine's name (or host.docker.internal) in place of localhost"
       )

@@ -9,7 +9,7 @@ import {
   ServiceBusSender,
   ServiceBusSession
 } from "effect-service-bus"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { X509Certificate } from "node:crypto"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as net from "node:net"
@@ -32,7 +32,8 @@ writeFileSync(files.key, certificate.key)
 trust(certificate.cert)
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const key = "a+key/of=our own"
+/** With what a shell would take for more than text. */
+const key = "a+key/of=our `own` '$HOME' \"\\"
 
 /** What is served by the tests below. Between them they have every flag of the help. */
 const commands = {
@@ -108,8 +109,13 @@ const serve = (name: keyof typeof commands, options: { readonly isHeld?: boolean
     assert.strictEqual(running.complaints(), "")
     const strings = new Map(
       Array.from(
-        running.printed().matchAll(/^SERVICE_BUS_CONNECTION_STR="(.*)"(?: # over (.*))?$/gm),
-        ([, text, over]) => [over ?? "TCP", text!]
+        running.printed().matchAll(/^SERVICE_BUS_CONNECTION_STR=.*?(?: # over (.*))?$/gm),
+        (
+          [line, over]
+        ) => [
+          over ?? "TCP",
+          spawnSync("sh", ["-c", `${line}\nprintf %s "$SERVICE_BUS_CONNECTION_STR"`], { encoding: "utf8" }).stdout
+        ]
       )
     )
     return { ...running, strings }
