@@ -176,7 +176,8 @@ export interface MessageDeadLettered extends Origin, Subject {
   readonly _tag: "MessageDeadLettered"
   /** The reason that the dead letter has. */
   readonly reason: string
-  readonly cause: Cause.Cause<ServiceBusError.Any>
+  /** Why; what its handler failed with first, where `onFailure` gave no settlement. */
+  readonly cause: Cause.Cause<unknown>
 }
 
 /**

@@ -90,7 +90,8 @@ export interface CommonOptions<in A = never, in E = never> {
    * end of `drainTimeout`. So has one that gives what is no settlement, or one that can never be made: with properties that
    * no message may have, or a retry that is not possible. The cause is then a defect, the MessageEncodeError,
    * InvalidOptionError, NotSupportedError or MessageSizeExceededError; without `onFailure`, and where it gives such a
-   * settlement too, the message is dead-lettered with the error's name as the reason, which the log warns of.
+   * settlement too, the message is dead-lettered with the error's name as the reason, which the log warns of. It is not asked
+   * for a message that its handler settled or handed over itself.
    */
   readonly onFailure?:
     | ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement)

@@ -98,6 +98,78 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepInclude(lines[1]!.error as object, { message: "a bug" })
       }))
 
+    test("an onFailure that gives no settlement: one line for both", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const processor = yield* ServiceBusProcessor.make(receiver, () => Effect.fail("no card"), {
+          onFailure: () => ({ _tag: "junk" }) as never
+        })
+        yield* emulator.send(Texts, texts(1))
+        yield* passing(reached(processor, ({ deadLettered }) => deadLettered === 1))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: A handler failed, and onFailure gave no settlement for its message; it is dead-lettered"
+        ])
+        assert.strictEqual(lines[0]!.error, "no card")
+      }))
+
+    for (
+      const [how, ends, expected] of [
+        ["and gives nothing", Effect.void, []],
+        ["and gives a settlement", Effect.succeed(Settlement.complete), [
+          "Warn: A handler gave a settlement that is not made: it settled its message itself"
+        ]],
+        ["and fails", Effect.fail("no card"), [
+          "Warn: A handler failed; before that it settled its message itself"
+        ]]
+      ] as const
+    ) {
+      test(`a handler that settles its message itself ${how}`, () =>
+        Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const lines = yield* Lines
+          const receiver = yield* ServiceBusReceiver.make(Texts)
+          let asked = 0
+          const processor = yield* ServiceBusProcessor.make(
+            receiver,
+            (_, message) => Effect.andThen(receiver.complete(message), ends as Effect.Effect<void, string>),
+            {
+              onFailure: () => {
+                asked++
+                return Settlement.abandon()
+              }
+            }
+          )
+          yield* emulator.send(Texts, texts(3))
+          yield* passing(reached(processor, ({ taken }) => taken === 3))
+          assert.deepStrictEqual(linesOf(lines), [...expected, ...expected, ...expected])
+          const report = yield* processor.drain
+          assert.deepInclude(report, { received: 3, taken: 3, unsettled: 0, completed: 0, settled: 3, expired: 0 })
+          assert.strictEqual((yield* emulator.counters(Texts)).completed, 3)
+          assert.strictEqual(asked, 0)
+        }))
+    }
+
+    test("a handler of a batch that settles some itself: one line, and the others are settled as it says", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* emulator.send(Texts, texts(4))
+        const processor = yield* ServiceBusProcessor.makeBatched(
+          receiver,
+          (messages) => Effect.andThen(receiver.completeAll(messages.slice(1, 3)), Effect.fail("no card")),
+          { size: 4, within: "1 second", onFailure: () => Settlement.deadLetter() }
+        )
+        yield* passing(reached(processor, ({ deadLettered, taken }) => deadLettered === 2 && taken === 2))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: A handler failed; before that it settled 2 of its 4 messages itself",
+          "Warn: A handler failed; its message is dead-lettered",
+          "Warn: A handler failed; its message is dead-lettered"
+        ])
+      }))
+
     test("an onFailure that throws: one line for both", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -485,7 +485,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
           completed === 3)))
         const counts = yield* processor.drain
         assert.deepStrictEqual(seen.toSorted(), ["0", "1", "2"])
-        assert.deepInclude(counts, { received: 3, completed: 2, unsettled: 1 })
+        assert.deepInclude(counts, { received: 3, completed: 2, taken: 1 })
       }))
   })
 

@@ -60,6 +60,7 @@ const counts = {
   undecodable: 0,
   lockLost: 0,
   unsettled: 0,
+  taken: 0,
   released: 0
 }
 

@@ -46,8 +46,11 @@ export interface Job<A> {
   readonly kept: LockRenewal.KeptLock
   /** The call of the handler that has it, once one has. */
   call: HandlerCall<A, unknown> | undefined
-  /** `open` until the message is settled or given back, its lock is lost, or the broker did not confirm its settlement. */
-  state: "open" | "settled" | "released" | "lost" | "unconfirmed"
+  /**
+   * `open` until the message is settled or given back, its lock is lost, or the broker did not confirm its settlement; `taken`
+   * where the handler settled it or handed it over itself.
+   */
+  state: "open" | "settled" | "released" | "lost" | "unconfirmed" | "taken"
 }
 
 /** A call of a handler, with the messages that it was given. */
@@ -125,6 +128,8 @@ export class ResultSettler<A, E> {
   private readonly options: Options<A, E>
   private readonly state: ReceiverState
   private readonly counts: ProcessorCounts.MutableCounts
+  /** What the handlers failed with for whose messages `onFailure` gave no settlement: it is said with what becomes of them. */
+  private readonly undecided = new WeakMap<Job<A>, Cause.Cause<unknown>>()
 
   constructor(options: Options<A, E>) {
     this.options = options
@@ -136,6 +141,9 @@ export class ResultSettler<A, E> {
     const { jobs } = call
     if (!jobs.some(isOpen)) return Effect.void
     if (Exit.isSuccess(exit)) {
+      // What gave nothing has nothing to hear of it.
+      const what = "A handler gave a settlement that is not made: it settled"
+      if (this.leave(jobs, "taken", exit.value === undefined ? undefined : what, Cause.empty)) return Effect.void
       const result = exit.value === undefined ? Settlement.complete : exit.value
       if (result instanceof Each) return this.settleGroups(jobs, "handler", (_, index) => result.settlements[index]!)
       // One that its handler settled or handed over itself costs no other.
@@ -149,10 +157,39 @@ export class ResultSettler<A, E> {
     return Effect.void
   }
 
+  /**
+   * Leaves what the handler settled or handed over itself, and says so in one line where `what` begins it. Whether there is
+   * nothing else to settle.
+   */
+  private leave(
+    jobs: ReadonlyArray<Job<A>>,
+    as: "taken" | "unconfirmed",
+    what: string | undefined,
+    cause: Cause.Cause<unknown>
+  ): boolean {
+    const taken = jobs.filter((job) => isOpen(job) && !isHeld(job))
+    if (taken.length === 0) return false
+    for (const job of taken) job.state = as
+    if (what !== undefined) {
+      const which = jobs.length === 1 ? "its message" : `${taken.length} of its ${jobs.length} messages`
+      this.options.reporter.report({
+        _tag: "ProcessorError",
+        message: `${what} ${which} itself`,
+        source: "handler",
+        ...subjectOf(taken[0]!.message),
+        cause
+      })
+    }
+    return !jobs.some(isOpen)
+  }
+
   /** A handler that failed, or that ended as interrupted though its processor did not interrupt it. */
   fail({ jobs }: HandlerCall<A, E>, cause: Cause.Cause<E>): Effect.Effect<void> {
     this.counts.failed++
     const error = Cause.squash(cause)
+    const isUnknown = Predicate.isTagged(error, "OperationTimeoutError")
+    const what = `A handler failed; ${isUnknown ? "as far as is known" : "before that"} it settled`
+    if (this.leave(jobs, isUnknown ? "unconfirmed" : "taken", what, cause)) return Effect.void
     // Run again, it would give the same number of settlements.
     if (this.options.onFailure === undefined && isWrongSettlements(error)) {
       return Effect.forEach(
@@ -193,7 +230,9 @@ export class ResultSettler<A, E> {
           )
           throw new Reported(error)
         }
-        report(job, intentOf(settlement), cause)
+        const intent = intentOf(settlement)
+        if (intent === undefined) this.undecided.set(job, cause)
+        else report(job, intent, cause)
         return settlement
       })
     })
@@ -292,13 +331,16 @@ export class ResultSettler<A, E> {
       return this.settleFailed([job], Cause.die(error), "A handler gave a settlement that cannot be made")
     }
     const reason = error._tag
+    const undecided = this.undecided.get(job)
     return Effect.andThen(
       this.options.reporter.reportHere({
         _tag: "MessageDeadLettered",
-        message: "A message cannot be settled as it was to be; it is dead-lettered",
+        message: undecided === undefined
+          ? "A message cannot be settled as it was to be; it is dead-lettered"
+          : "A handler failed, and onFailure gave no settlement for its message; it is dead-lettered",
         reason,
         ...subjectOf(job.message),
-        cause: Cause.fail(error)
+        cause: undecided === undefined ? Cause.fail(error) : Cause.combine(undecided, Cause.fail(error))
       }),
       this.settleAll([job], Settlement.deadLetter({ reason, description: error.message }), "processor")
     )
@@ -405,8 +447,8 @@ class Reported extends Error {
   }
 }
 
-/** What is to become of a message whose handler failed. */
-const intentOf = (settlement: Settlement.Settlement): string => {
+/** What is to become of a message whose handler failed; undefined for what is no settlement. */
+const intentOf = (settlement: Settlement.Settlement): string | undefined => {
   switch (tagOf(settlement)) {
     case "Complete":
       return "its message is completed"
@@ -419,6 +461,6 @@ const intentOf = (settlement: Settlement.Settlement): string => {
     case "RetryAfter":
       return "its message is tried again later"
     default:
-      return "onFailure gave no settlement for its message"
+      return undefined
   }
 }

@@ -425,6 +425,7 @@ export class MessageProcessor<A, E, R> implements Running {
     for (const job of call.jobs) {
       this.state.renewal.release(job.kept)
       if (job.state === "lost") this.totals.lockLost++
+      else if (job.state === "taken") this.totals.taken++
       else if (job.state === "unconfirmed") this.unsettled()
       else if (job.state === "open") this.giveBack(job)
     }

@@ -7,8 +7,8 @@ import type { Settlement } from "../../Settlement.ts"
 /**
  * What a processor has done.
  *
- * `received` is the sum of `completed`, `abandoned`, `deferred`, `deadLettered`, `retried`, `undecodable`, `lockLost`,
- * `unsettled`, `released` and what is still in work.
+ * `received` is the sum of `completed`, `abandoned`, `deferred`, `deadLettered`, `retried`, `undecodable`, `taken`,
+ * `lockLost`, `unsettled`, `released` and what is still in work.
  *
  * @category models
  * @since 0.1.0
@@ -24,6 +24,8 @@ export interface Counts {
   readonly retried: number
   /** Messages that met the receiver's undecodable policy. */
   readonly undecodable: number
+  /** Messages that their handler settled, or handed over, itself: nothing of the processor's is done with them. */
+  readonly taken: number
   /** Handlers that failed; their messages are counted under what `onFailure` said. */
   readonly failed: number
   /** Messages whose lock was lost before they were settled. */
@@ -46,7 +48,7 @@ export interface Counts {
  * @since 0.1.0
  */
 export interface DrainReport extends Counts {
-  /** The sum of `completed`, `abandoned`, `deferred`, `deadLettered`, `retried` and `undecodable`. */
+  /** The sum of `completed`, `abandoned`, `deferred`, `deadLettered`, `retried`, `undecodable` and `taken`. */
   readonly settled: number
   /**
    * The sum of `lockLost` and `unsettled`: messages that were left to their locks. Where the broker has not settled them
@@ -81,6 +83,7 @@ export const make = () => ({
   deadLettered: 0,
   retried: 0,
   undecodable: 0,
+  taken: 0,
   failed: 0,
   lockLost: 0,
   unsettled: 0,
@@ -90,7 +93,7 @@ export const make = () => ({
 export const reportOf = <C extends Counts>(counts: C): C & DrainReport => ({
   ...counts,
   settled: counts.completed + counts.abandoned + counts.deferred + counts.deadLettered + counts.retried +
-    counts.undecodable,
+    counts.undecodable + counts.taken,
   expired: counts.lockLost + counts.unsettled
 })
 

@@ -9,6 +9,7 @@ const ends = [
   "deadLettered",
   "retried",
   "undecodable",
+  "taken",
   "lockLost",
   "unsettled",
   "released"
@@ -65,7 +66,7 @@ export const books: Oracle = ({ history }) => {
     }
     const completed = applied(entity, "complete")
     // Of what was left to its lock it is not known.
-    const most = of("completed") + of("retried") + of("unsettled") + of("lockLost")
+    const most = of("completed") + of("retried") + of("taken") + of("unsettled") + of("lockLost")
     if (completed > most) {
       violations.push({
         rule: "books",
