@@ -78,7 +78,7 @@ const day = [
 it.live("a day: every line is accounted for, and the delays are those of the file", () =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
-    const { airports, counts, end, problems } = yield* run(day, { poison: "F5", slow: "F6" })
+    const { airports, counts, end, problems } = yield* run(day, { poison: "F5", slow: "F6", slowFor: "4500 millis" })
     assert.deepStrictEqual(problems, [])
     assert.strictEqual(end, "done")
     assert.deepInclude(counts, {
@@ -107,7 +107,7 @@ it.live("a day: every line is accounted for, and the delays are those of the fil
     assert.lengthOf(yield* emulator.messages(queue), 0)
     assert.lengthOf(yield* emulator.deadLetters(queue), 0)
     assert.include(report({ airports, counts, end, problems }), "The counts add up")
-  }).pipe(Effect.scoped, Effect.provide(Live({ lockDuration: "2 seconds", maxMessageSize: 2000 }))))
+  }).pipe(Effect.scoped, Effect.provide(Live({ lockDuration: "6 seconds", maxMessageSize: 2000 }))))
 
 it.live("messages of others are handed back, and do not count", () =>
   Effect.gen(function*() {
@@ -144,9 +144,9 @@ it.live("a stop reads no further, and the counts say what is left", () =>
 
 it.live("a job in which nothing happens any more gives up, and says so", () =>
   Effect.gen(function*() {
-    const { end, problems } = yield* run([json(flight("F1"))], { slow: "F1", slowFor: "1 second", patience: 0.2 })
+    const { end, problems } = yield* run([json(flight("F1"))], { slow: "F1", slowFor: "3 seconds", patience: 1 })
     assert.strictEqual(end, "stalled")
-    assert.deepStrictEqual(problems, ["nothing happened for 0.2 seconds"])
+    assert.deepStrictEqual(problems, ["nothing happened for 1 seconds"])
   }).pipe(Effect.scoped, Effect.provide(Live({}))))
 
 it.live("a queue that is missing fails the job before it begins", () =>
