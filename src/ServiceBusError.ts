@@ -61,6 +61,29 @@ const line = (self: Described, what: string, advice: string): string => {
 // oxlint-disable-next-line no-control-regex
 const oneLine = (text: string): string => text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ")
 
+/** Whether the limit of stacks can be set: intrinsics may be frozen. */
+const canLimitStacks = ((): boolean => {
+  const property = Object.getOwnPropertyDescriptor(Error, "stackTraceLimit")
+  return property === undefined ? Object.isExtensible(Error) : property.writable === true || property.set !== undefined
+})()
+
+/**
+ * A class of errors without a stack, as Effect's SchemaError is. There may be one for each message, its stack would show how this
+ * library read the message, and a logger would print that.
+ */
+const withoutStack = <C extends abstract new(...args: never) => object>(errors: C): C =>
+  new Proxy(errors, {
+    construct: (target, args, newTarget) => {
+      const { stackTraceLimit } = Error
+      if (canLimitStacks) Error.stackTraceLimit = 0
+      try {
+        return Reflect.construct(target, args, newTarget) as object
+      } finally {
+        if (canLimitStacks) Error.stackTraceLimit = stackTraceLimit
+      }
+    }
+  })
+
 /**
  * The connection to the namespace was lost or could not be kept: a reset, an end of stream, an idle time-out or a
  * forced close. Usually transient.
@@ -230,11 +253,13 @@ export class MessageAlreadySettled extends Schema.TaggedError<MessageAlreadySett
  * @category errors
  * @since 0.1.0
  */
-export class MessageLockLostError extends Schema.TaggedError<MessageLockLostError>()("MessageLockLostError", {
-  ...context,
-  /** The broker's number of the message, where it is known. */
-  sequenceNumber: Schema.optionalKey(Schema.BigInt)
-}) {
+export class MessageLockLostError extends withoutStack(
+  Schema.TaggedError<MessageLockLostError>()("MessageLockLostError", {
+    ...context,
+    /** The broker's number of the message, where it is known. */
+    sequenceNumber: Schema.optionalKey(Schema.BigInt)
+  })
+) {
   override get message(): string {
     return line(
       this,
@@ -561,13 +586,15 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
  * @category errors
  * @since 0.1.0
  */
-export class MessageDecodeError extends Schema.TaggedError<MessageDecodeError>()("MessageDecodeError", {
-  ...context,
-  /** What cannot be decoded: `body`, `message`, `session state` and so on. */
-  part: Schema.String,
-  /** The broker's number of the message, where it has one. */
-  sequenceNumber: Schema.optionalKey(Schema.BigInt)
-}) {
+export class MessageDecodeError extends withoutStack(
+  Schema.TaggedError<MessageDecodeError>()("MessageDecodeError", {
+    ...context,
+    /** What cannot be decoded: `body`, `message`, `session state` and so on. */
+    part: Schema.String,
+    /** The broker's number of the message, where it has one. */
+    sequenceNumber: Schema.optionalKey(Schema.BigInt)
+  })
+) {
   override get message(): string {
     return line(this, `The ${this.part} of the message cannot be decoded`, "Correct the sender, or the schema.")
   }

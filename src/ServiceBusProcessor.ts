@@ -355,7 +355,7 @@ const run = <E extends ReceiveError, E2, R>(
   Effect.tapCause(started, (cause) => {
     const { path } = ServiceBusEntity.contractOf(source as string | ServiceBusEntity.Any)
     const state = ReceiverState.find(source)
-    // A receiver that was given has one of its own; one that could not be made has the one that its error says.
+    // That of the receiver that was given, or the one that could not be made: its error says it.
     const identifier = state?.identifier ?? ProcessorOptions.identifierOf(path, options) ??
       cause.reasons.find(Cause.isFailReason)?.error.identifier
     return Effect.contextWith((context: Context.Context<never>) => {

@@ -1,4 +1,5 @@
 /** Every class of error says what happened and what to do, and `retrySchedule` follows its advice. */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -352,6 +353,22 @@ describe("ServiceBusError", () => {
     assert.isFalse(ServiceBusError.isServiceBusError(value))
     assert.isFalse(ServiceBusError.isTransient(value))
   })
+})
+
+describe("an error that there may be one of for each message", () => {
+  it.each([ServiceBusError.MessageDecodeError, ServiceBusError.MessageLockLostError])(
+    "has no stack, and leaves those of others: %o",
+    (Class) => {
+      const { stackTraceLimit } = Error
+      const error: ServiceBusError.Any = new Class({ ...context, part: "body" })
+      assert.isTrue(error instanceof Class)
+      assert.strictEqual(error.stack, `${error._tag}: ${error.message}`)
+      assert.strictEqual(Cause.pretty(Cause.fail(error)), error.stack)
+      assert.throws(() => new Class({ sequenceNumber: "1" } as never))
+      assert.strictEqual(Error.stackTraceLimit, stackTraceLimit)
+      assert.include(catalogue.MessageAlreadySettled.make().stack, "ServiceBusError.test.ts")
+    }
+  )
 })
 
 describe("retrySchedule", () => {
