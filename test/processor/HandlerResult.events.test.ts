@@ -3,6 +3,8 @@ import { ServiceBusClient, ServiceBusProcessor, ServiceBusReceiver, Settlement }
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { Lines, listen, only, texts as linesOf } from "../support/eventRecorder.ts"
 import { both, type LayerFor, type Name, passing, reached, testsOf, Texts, texts, until } from "../support/harness.ts"
@@ -96,6 +98,26 @@ const suite = (name: Name, layerFor: LayerFor) =>
           "Warn: A handler failed; its message is tried again later"
         ])
         assert.deepInclude(lines[1]!.error as object, { message: "a bug" })
+      }))
+
+    test("what a drain interrupts: one line, which names drainTimeout", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* emulator.send(Texts, texts(1))
+        yield* passing(Effect.scoped(Effect.gen(function*() {
+          const begun = yield* Latch.make()
+          const layer = ServiceBusProcessor.layer(Texts, () => Effect.andThen(begun.open, Effect.never), {
+            drainTimeout: "100 millis"
+          })
+          yield* Layer.build(layer)
+          yield* begun.await
+        })))
+        assert.deepStrictEqual(linesOf(lines), [
+          "Warn: A processor drained, and interrupted a handler after drainTimeout (100ms); " +
+          "what was not settled comes again"
+        ])
+        assert.lengthOf(yield* emulator.messages(Texts), 1)
       }))
 
     test("an onFailure that gives no settlement: one line for both", () =>

@@ -2,6 +2,7 @@
 import { ServiceBusProcessor, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -80,6 +81,49 @@ const suite = (name: Name, layerFor: LayerFor) =>
           })
           assert.deepInclude(line!.annotations, { source: "receive", sessionId: "ann", entity: "carts" })
         }
+      }))
+
+    test("what a drain interrupts: the handlers, open and close of a session, each with its session", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* emulator.send(Carts, ["1", "2"].map((body) => ({ body, sessionId: "ann" })))
+        const begun = yield* Latch.make()
+        const hang = Effect.andThen(begun.open, Effect.never)
+        const drained = (
+          handler: () => Effect.Effect<void>,
+          hooks: ServiceBusProcessor.SessionOptions<string, { readonly items: ReadonlyArray<string> }>,
+          drainTimeout: Duration.Input = "100 millis"
+        ) =>
+          Effect.gen(function*() {
+            yield* begun.close
+            const processor = yield* ServiceBusProcessor.makeSessions(Carts, handler, {
+              concurrentSessions: 1,
+              callsPerSession: 2,
+              drainTimeout,
+              ...hooks
+            })
+            yield* begun.await
+            yield* emulator.idle
+            yield* passing(processor.drain)
+            const said = linesOf(lines)
+            for (const { annotations } of lines) {
+              assert.deepInclude(annotations, { source: "handler", sessionId: "ann", entity: "carts" })
+            }
+            lines.length = 0
+            return said
+          })
+        assert.deepStrictEqual(yield* drained(() => hang, {}), [
+          "Warn: A processor drained, and interrupted 2 handlers after drainTimeout (100ms); " +
+          "what was not settled comes again"
+        ])
+        assert.deepStrictEqual(yield* drained(() => hang, {}, 0), [])
+        assert.deepStrictEqual(yield* drained(() => Effect.void, { open: () => hang }), [
+          "Warn: A session was given up before it was open: the processor drains, and interrupted its open"
+        ])
+        assert.deepStrictEqual(yield* drained(() => Effect.asVoid(begun.open), { close: () => Effect.never }), [
+          "Warn: A session is closed without the rest of its close, which was interrupted after drainTimeout (100ms)"
+        ])
       }))
 
     test("a session that is lost: once, not for each of its messages", () =>

@@ -8,6 +8,7 @@
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -562,6 +563,7 @@ export class MessageProcessor<A, E, R> implements Running {
       Effect.andThen(Effect.sync(() => this.releaseWaiting())),
       Effect.andThen(Effect.timeoutOption(this.whenEmpty, this.settings.drainTimeout)),
       Effect.andThen(Effect.suspend(() => {
+        this.reportCut([...this.active].filter((call) => !call.isStopped).length)
         const fibers = [...this.active].flatMap((call) => {
           call.isStopped = true
           return call.fiber === undefined ? [] : [call.fiber]
@@ -581,6 +583,21 @@ export class MessageProcessor<A, E, R> implements Running {
       Effect.andThen(this.report)
     )
   })
+
+  /** Handlers that a drain interrupts, in one line: whoever drains by closing a scope has no report. */
+  private reportCut(handlers: number): void {
+    const { options: { reporter }, settings: { drainTimeout }, state: { session } } = this
+    // Without a time they were to be interrupted.
+    if (handlers === 0 || drainTimeout === 0) return
+    reporter.report({
+      _tag: "ProcessorError",
+      message: `A processor drained, and interrupted ${handlers === 1 ? "a handler" : `${handlers} handlers`} after ` +
+        `drainTimeout (${Duration.format(Duration.millis(drainTimeout))}); what was not settled comes again`,
+      source: "handler",
+      ...(session === undefined ? {} : { sessionId: session.id }),
+      cause: Cause.empty
+    })
+  }
 
   private readonly whenEmpty: Effect.Effect<void> = Effect.callback((resume) => {
     if (this.active.size === 0) return resume(Effect.void)

@@ -7,6 +7,7 @@
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -232,7 +233,21 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
         over
       )
     })
-    const limit = Effect.sleep(this.options.drainTimeout)
+    const { drainTimeout } = this.options
+    const limit = Effect.andThen(
+      Effect.sleep(drainTimeout),
+      drainTimeout === 0
+        ? Effect.void
+        : Effect.suspend(() =>
+          this.reportFailed(
+            `A session is closed without the rest of its close, which was interrupted after drainTimeout (${
+              Duration.format(Duration.millis(drainTimeout))
+            })`,
+            Cause.empty,
+            accepted.id
+          )
+        )
+    )
     const closing = (finished: CloseReason | void) => {
       const isLost = accepted.state.session?.ended() !== undefined
       const closed = close(isLost ? "lost" : finished ?? "drain")
@@ -260,8 +275,15 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
       )
       // Its `open` might have begun to receive from it.
       const opened = yield* Effect.raceFirst(Effect.exit(Effect.andThen(open, processor.take)), over)
-      // Lost, or drained before there was anything to do.
-      if (opened === undefined) return
+      // Lost, which is said elsewhere, or drained before there was anything to do.
+      if (opened === undefined) {
+        if (accepted.state.session?.ended() !== undefined) return
+        return yield* this.reportFailed(
+          "A session was given up before it was open: the processor drains, and interrupted its open",
+          Cause.empty,
+          accepted.id
+        )
+      }
       if (Exit.isFailure(opened)) {
         yield* this.reportFailed(
           "A session could not be opened; it is given up, and taken again later",
