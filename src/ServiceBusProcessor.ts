@@ -325,7 +325,7 @@ const prepare = Effect.fnUntraced(function*<A, O extends ProcessorOptions.Option
   return { path, options, settings, attached }
 })
 
-/** What starting a processor of a source can fail with: a receiver attaches nothing. @inline */
+/** What starting a processor of a source can fail with: a receiver attaches nothing. */
 type StartError<S> = S extends SourceEntity ? AttachError : InvalidOptionError
 
 /** What it needs the client for: to attach. @inline */
@@ -447,8 +447,11 @@ export const make = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
   handler: Handler<BodyFrom<S>, E, R>,
   options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
-): Effect.Effect<Processor, StartError<S>, ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope> =>
-  startedFrom<S, R>(startMessages(source, handler, options))
+): Effect.Effect<
+  Processor,
+  S extends SourceEntity ? AttachError : InvalidOptionError,
+  ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope
+> => startedFrom<S, R>(startMessages(source, handler, options))
 
 const startBatches = <A, E, R>(
   source: Source | ServiceBusEntity.Any,
@@ -504,8 +507,11 @@ export const makeBatched = <S extends Source | ServiceBusEntity.NotReceivable, E
   source: S,
   handler: BatchHandler<BodyFrom<S>, E, R>,
   options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
-): Effect.Effect<Processor, StartError<S>, ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope> =>
-  startedFrom<S, R>(startBatches(source, handler, options))
+): Effect.Effect<
+  Processor,
+  S extends SourceEntity ? AttachError : InvalidOptionError,
+  ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope
+> => startedFrom<S, R>(startBatches(source, handler, options))
 
 /**
  * Runs a processor until it is interrupted: `make` and `join`. Interrupting it drains.
