@@ -334,7 +334,10 @@ const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: 
     useDevelopmentEmulator: true
   })
 
-/** Whether a host means any address of this machine, however it is spelt: 0.0.0.0, ::, or the first within the second. @internal */
+/**
+ * Whether a host means any address of this machine, however it is spelt: 0.0.0.0, ::, or the first within the second.
+ * @internal
+ */
 export const isAnyAddress = (host: string): boolean =>
   net.isIPv6(host) && URL.canParse(`http://[${host}]`)
     ? /^\[::(ffff:0:0)?\]$/.test(new URL(`http://[${host}]`).hostname)
