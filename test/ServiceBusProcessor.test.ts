@@ -17,6 +17,7 @@ import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import {
   both,
@@ -320,6 +321,36 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(yield* processor.stopped, exit)
       }).pipe(Effect.provide(layer))
     })
+
+    test(
+      "a namespace that is down at the start fails it, unless the program tries again; one of sessions waits",
+      () => {
+        const seen: Array<string> = []
+        const layer = ServiceBusProcessor.layer(Texts, (text) => Effect.sync(() => void seen.push(text)))
+        return Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* emulator.stop
+          const down = ["ServiceBusCommunicationError", "ServiceBusConnectionError"]
+          const error = yield* passing(Effect.flip(Layer.launch(layer)))
+          assert.include(down, error._tag)
+          yield* Effect.forkScoped(
+            Layer.launch(layer).pipe(
+              Effect.retry({ while: ({ _tag }) => down.includes(_tag), schedule: Schedule.spaced("100 millis") })
+            )
+          )
+          yield* Layer.build(
+            ServiceBusProcessor.layerSessions(Carts, (text) => Effect.sync(() => void seen.push(text)))
+          )
+          yield* passing(Effect.sleep("300 millis"))
+          yield* emulator.start
+          yield* emulator.send(Texts, [{ body: "text" }])
+          yield* emulator.send(Carts, [{ body: "cart", sessionId: "ada" }])
+          yield* passing(until(Effect.sync(() => seen.length === 2)))
+          assert.deepStrictEqual(seen.toSorted(), ["cart", "text"])
+        })
+      },
+      { client: { retry: { maxRetries: 1, delay: 1 } } }
+    )
 
     test("the loss of a session is no end of its processor", () => {
       const { layer, lines } = errors()
