@@ -17,6 +17,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { until } from "../../support/harness.ts"
+import { steadily } from "../../support/steadyClock.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
 class Order extends Schema.Class<Order>("Order")({ id: Schema.String, total: Schema.Finite }) {}
@@ -62,7 +63,9 @@ const contract = (name: string, layer: Layer.Layer<Services, ServiceBusError.Emu
           (work) => weather === "good" ? work : Effect.scoped(Effect.andThen(storm, work)),
           Effect.scoped,
           Effect.provide(Logger.layer([])),
-          Effect.provide(layer)
+          Effect.provide(layer),
+          // Locks and outages last for as much as the program does meanwhile, on a machine that is busy too.
+          steadily
         ))
 
     test("send, receive and complete", () =>
