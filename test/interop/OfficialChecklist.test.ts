@@ -4,15 +4,15 @@
  */
 import { Effect, Layer, Redacted } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
-import * as tls from "node:tls"
 import { selfSigned } from "../../src/emulator/security/Certificate.ts"
+import { trust } from "../support/trust.ts"
 import { it } from "../support/vitest.ts"
 import { checks, entities } from "./checks.ts"
 import { lacking, runCheck } from "./javascript/checklist.ts"
 
 // The client has no option for an authority: it trusts what the process trusts.
 const certificate = selfSigned()
-tls.setDefaultCACertificates([...tls.getCACertificates("default"), certificate.cert])
+trust(certificate.cert)
 
 const Server = Layer.orDie(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0, certificate }))
 
