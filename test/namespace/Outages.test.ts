@@ -197,6 +197,23 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(reported, ["CredentialRefused", "CredentialRefused", "CredentialRefused"])
       }))
 
+    test("entities whose tokens are refused are remembered, the last thousand", () =>
+      Effect.sync(() => {
+        const reported: Array<string | undefined> = []
+        const reporter = {
+          within: ({ entity }: { readonly entity?: string }) => ({ report: () => void reported.push(entity) })
+        }
+        const outages = new Outages(reporter as never)
+        const refuse = (i: number) =>
+          outages.tokenRefused(`q${i}`, new ServiceBusError.ServiceBusAuthenticationError({}), false)
+        for (let i = 0; i <= 1_000; i++) refuse(i)
+        assert.lengthOf(reported.splice(0), 1_001)
+        for (let i = 1_000; i > 0; i--) refuse(i)
+        assert.deepStrictEqual(reported, [])
+        refuse(0)
+        assert.deepStrictEqual(reported, ["q0"])
+      }))
+
     clock("an idle link and an idle connection are nothing to speak of", () =>
       Effect.gen(function*() {
         const lines = yield* Lines
@@ -359,6 +376,14 @@ describe("The events of a client", () => {
       )
       yield* emulator.send(Texts, texts(3))
       yield* passing(reached(processor, ({ completed }) => completed === 3))
+      yield* processor.drain
+      // Another consumer of the entity counts on.
+      const other = yield* ServiceBusProcessor.make(Texts, () => Effect.fail("no"), {
+        onFailure: () => Settlement.complete,
+        logLevel: "None"
+      })
+      yield* emulator.send(Texts, texts(2))
+      yield* passing(reached(other, ({ completed }) => completed === 2))
       const counted = (yield* Metric.snapshot).filter(({ attributes, id }) =>
         id === "servicebus.events" && attributes?.["messaging.destination.name"] === "texts"
       )
@@ -368,7 +393,7 @@ describe("The events of a client", () => {
         source: "handler",
         "messaging.system": "servicebus"
       })
-      assert.deepInclude(counted[0]!.state, { count: 3 })
+      assert.deepInclude(counted[0]!.state, { count: 5 })
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 
   test("are logged by loggers that throw, and harm nothing", () =>

@@ -21,6 +21,9 @@ const kindOf = (error: Any): string => {
 /** The most kinds that are remembered of one outage: what a peer can say has no end. */
 const mostKinds = 16
 
+/** The most entities whose refused tokens are remembered: what is never accepted would be for the client's life. */
+const mostRefused = 1_000
+
 /** The kinds of error that were reported since it was last well: an outage may have several faces that take turns. */
 class Kinds {
   private readonly said = new Set<string>()
@@ -115,6 +118,10 @@ export class Outages {
     if (!isReportedElsewhere(error) && !isRefresh || error._tag === "ServiceBusServerBusyError") return
     const refused = this.refused.get(about) ?? new Kinds()
     if (!refused.isNew(error)) return
+    // The oldest one is said again, where it still is refused.
+    if (!this.refused.has(about) && this.refused.size >= mostRefused) {
+      this.refused.delete(this.refused.keys().next().value!)
+    }
     this.refused.set(about, refused)
     const what = error._tag === "CredentialError" ? "The credential gave no token" : "A token was refused"
     this.reporter.within({ entity }).report({

@@ -38,7 +38,6 @@ interface Hub {
   readonly listeners: PubSub.PubSub<Take.Take<Event.ServiceBusEvent>>
   readonly logLevel: Event.LogLevelOption | undefined
   readonly attributes: Readonly<Record<string, string>>
-  readonly metrics: Map<string, Metric.Metric<number, unknown>>
 }
 
 /** How many events wait for a listener that is slow: an outage of many entities, and small beside what they hold. */
@@ -65,8 +64,7 @@ export const make: (options: {
       "messaging.system": "servicebus",
       "server.address": server.host,
       "server.port": String(server.port)
-    },
-    metrics: new Map()
+    }
   }
   return {
     reporter: new EventReporter(hub, { context: yield* Effect.context<never>(), identifier }),
@@ -77,6 +75,8 @@ export const make: (options: {
 export class EventReporter {
   private readonly hub: Hub
   private readonly origin: Origin
+  /** The metrics of its entity, by event and source: they live as long as what they count, and a client may see many entities. */
+  private readonly metrics = new Map<string, Metric.Metric<number, unknown>>()
 
   constructor(hub: Hub, origin: Origin) {
     this.hub = hub
@@ -117,9 +117,9 @@ export class EventReporter {
   }
 
   private count(event: Event.ServiceBusEvent): void {
-    const { attributes, metrics } = this.hub
+    const { hub: { attributes }, metrics } = this
     const source = event._tag === "ProcessorError" ? event.source : undefined
-    const key = `${event._tag} ${source} ${event.entity}`
+    const key = `${event._tag} ${source}`
     let metric = metrics.get(key)
     if (metric === undefined) {
       metric = Metric.counter("servicebus.events", {
