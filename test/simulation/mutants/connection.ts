@@ -41,15 +41,6 @@ export const connection: ReadonlyArray<Mutant> = [
     fault: "reset"
   },
   {
-    name: "a connection that is being opened outlives its client",
-    file: "namespace/Namespace.ts",
-    text: "yield* Effect.addFinalizer(() => opening.withPermits(1)(Effect.void))",
-    replacement: "",
-    workload: "clients",
-    fault: "half-open,refused connections,silence",
-    seeds: 200
-  },
-  {
     name: "a timer is left when a connection dies",
     file: "amqp/Connection.ts",
     text:

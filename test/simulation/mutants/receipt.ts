@@ -82,13 +82,6 @@ export const receipt: ReadonlyArray<Mutant> = [
     workload: "processor"
   },
   {
-    name: "a message that cannot be decoded ends what reads it",
-    file: "receiver/ReceiverState.ts",
-    text: "if (!(error instanceof DecodeProblem)) throw error",
-    replacement: "throw error",
-    by: "test/wire/MalformedInput"
-  },
-  {
     name: "what waits when a processor drains is not given back",
     file: "processor/MessageProcessor.ts",
     text: "Effect.andThen(Effect.sync(() => this.releaseWaiting())),",

@@ -64,15 +64,6 @@ export const settlement: ReadonlyArray<Mutant> = [
     workload: "receiving"
   },
   {
-    name: "a settlement that was cut off counts as given back",
-    file: "processor/MessageProcessor.ts",
-    text: "if (!isHeld(job)) return this.unsettled()",
-    replacement: "if (!isHeld(job)) return this.returned(job)",
-    workload: "processor",
-    fault: "bad handlers,interruptions,silence,half-open",
-    seeds: 200
-  },
-  {
     name: "what a handler was given and its lock lost is in no book",
     file: "processor/MessageProcessor.ts",
     text: "if (job.state === \"lost\") this.totals.lockLost++",
