@@ -231,8 +231,13 @@ export interface Refused<out Advice extends string> {
   readonly refused: Advice
 }
 
-/** A kind of contracts that is not taken, as types that no contract has. @inline */
-type Not<C, Advice extends string> = C extends unknown ? C & Refused<Advice> : never
+/**
+ * A kind of contracts that is not taken, as a type that no contract has.
+ *
+ * @category refusals
+ * @since 0.1.0
+ */
+export type Not<C, Advice extends string> = C extends unknown ? C & Refused<Advice> : never
 
 /**
  * What is not received from without a session: no value is one, and the compiler shows its text.
