@@ -207,6 +207,11 @@ export interface ProcessorError extends Origin, Subject {
    * handler, or the `open` and `close` of a session; a body that does not decode.
    */
   readonly source: ErrorSource
+  /**
+   * True where a handler failed, or a body did not decode, of a message of which the consumer has said so before: it came
+   * again. A consumer remembers the last 1,024 such messages, by their sequence numbers.
+   */
+  readonly isRepeated?: boolean | undefined
   /** What it failed with, or died of. */
   readonly cause: Cause.Cause<unknown>
 }
@@ -251,7 +256,7 @@ export type LogLevelOption = LogLevel | ((event: ServiceBusEvent) => LogLevel | 
 
 /**
  * The level at which an event is logged where no option says otherwise: Error for a consumer that stopped for good, Warn for
- * what goes wrong, Info for what is well again after that, Debug for what is normal.
+ * what goes wrong, Info for what is well again after that, Debug for what is normal, and for a message that fails again.
  *
  * @example
  * ```ts
@@ -279,6 +284,8 @@ export const defaultLogLevel = (event: ServiceBusEvent): LogLevel => {
       return event.isIdle ? "Debug" : "Warn"
     case "LinkLost":
       return "Debug"
+    case "ProcessorError":
+      return event.isRepeated === true ? "Debug" : "Warn"
     default:
       return "Warn"
   }

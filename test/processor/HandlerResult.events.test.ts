@@ -1,5 +1,11 @@
 /** What is heard of handlers that fail and of settlements that cannot be made: one line for each, and one event. */
-import { ServiceBusClient, ServiceBusProcessor, ServiceBusReceiver, Settlement } from "effect-service-bus"
+import {
+  ServiceBusClient,
+  ServiceBusEvent,
+  ServiceBusProcessor,
+  ServiceBusReceiver,
+  Settlement
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -14,7 +20,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
     const { clock, test } = testsOf(name, layerFor)
 
-    test("a handler that fails: a warning for each delivery, with its cause and its message", () =>
+    test("a handler that fails: one warning for its message, however often it comes, with its cause", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const lines = yield* Lines
@@ -27,8 +33,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* passing(until(Effect.map(emulator.deadLetters(Texts), ({ length }) => length === 1)))
         yield* until(Effect.sync(() => only(events, "ProcessorError").length === 2))
         assert.deepStrictEqual(linesOf(lines), [
-          "Warn: A handler failed; its message is abandoned, and comes again unless this was its last delivery",
-          "Warn: A handler failed; its message is abandoned, and comes again unless this was its last delivery"
+          "Warn: A handler failed; its message is abandoned, and comes again unless this was its last delivery" +
+          "; further failures of it are logged at Debug"
         ])
         assert.deepStrictEqual(lines.map(({ annotations, error }) => [error, annotations]), [
           ["no card", {
@@ -39,18 +45,16 @@ const suite = (name: Name, layerFor: LayerFor) =>
             messageId: "0",
             sequenceNumber: "1",
             deliveryCount: 0
-          }],
-          ["no card", {
-            namespace,
-            identifier: "billing",
-            entity: "texts",
-            source: "handler",
-            messageId: "0",
-            sequenceNumber: "1",
-            deliveryCount: 1
           }]
         ])
-        const [first] = only(events, "ProcessorError")
+        const [first, second] = only(events, "ProcessorError")
+        assert.isUndefined(first!.isRepeated)
+        assert.deepInclude(second!, {
+          isRepeated: true,
+          deliveryCount: 1,
+          message: "A handler failed; its message is abandoned, and comes again unless this was its last delivery"
+        })
+        assert.strictEqual(ServiceBusEvent.defaultLogLevel(second!), "Debug")
         assert.deepInclude(first!, {
           namespace,
           identifier: "billing",
@@ -206,7 +210,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.send(Texts, texts(1))
         yield* passing(until(Effect.map(emulator.deadLetters(Texts), ({ length }) => length === 1)))
         assert.deepStrictEqual(linesOf(lines), [
-          "Warn: A handler failed; onFailure threw, and the message comes again unless this was its last delivery"
+          "Warn: A handler failed; onFailure threw, and the message comes again unless this was its last delivery" +
+          "; further failures of it are logged at Debug"
         ])
         yield* until(Effect.sync(() => only(events, "ProcessorError").length === 1))
         assert.lengthOf(only(events, "ProcessorError")[0]!.cause.reasons, 2)
@@ -230,6 +235,33 @@ const suite = (name: Name, layerFor: LayerFor) =>
           ["Warn", "A handler failed; its message is dead-lettered", "2"]
         ])
       }))
+
+    test("messages of a batch that come again, one by one or with others: a line for each message", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        yield* emulator.send(Texts, texts(3))
+        yield* ServiceBusProcessor.makeBatched(Texts, () =>
+          Effect.die(new Error("a bug")), { size: 2 })
+        yield* passing(until(Effect.map(emulator.deadLetters(Texts), ({ length }) =>
+          length === 3)))
+        yield* until(Effect.sync(() => only(events, "ProcessorError").length === 9))
+        assert.sameMembers(lines.map(({ annotations }) => annotations["messageId"]), ["0", "1", "2"])
+        assert.lengthOf(only(events, "ProcessorError").filter(({ isRepeated }) => isRepeated), 6)
+      }), { texts: { maxDeliveryCount: 3 } })
+
+    test("the level of the user's goes before that of what is repeated", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        yield* ServiceBusProcessor.make(Texts, () =>
+          Effect.fail("no"), { logLevel: "Error" })
+        yield* emulator.send(Texts, texts(1))
+        yield* passing(until(Effect.map(emulator.deadLetters(Texts), ({ length }) =>
+          length === 1)))
+        assert.deepStrictEqual(lines.map(({ level }) => level), ["Error", "Error"])
+      }), { texts: { maxDeliveryCount: 2 } })
 
     test("has the annotations of the program that made the processor, and no line at None", () =>
       Effect.gen(function*() {

@@ -55,6 +55,23 @@ const suite = (name: Name, layerFor: LayerFor) =>
         )
       }))
 
+    test("a message that fails each time that its session is held: one line", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const processor = yield* ServiceBusProcessor.makeSessions(Carts, () => Effect.fail("no stock"), {
+          idleTimeout: "20 millis",
+          messagesPerSession: 1
+        })
+        yield* emulator.send(Carts, [{ body: "pears", sessionId: "ann", messageId: "1" }])
+        yield* passing(until(Effect.map(processor.counts, ({ abandoned, held }) => abandoned >= 3 && held === 0)))
+        assert.deepStrictEqual(lines.map(({ annotations, text }) => [text, annotations["sessionId"]]), [[
+          "A handler failed; its message is abandoned, and comes again unless this was its last delivery" +
+          "; further failures of it are logged at Debug",
+          "ann"
+        ]])
+      }))
+
     test("what a session acquired cannot be released: said as receiving, with the session, and its slot goes on", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

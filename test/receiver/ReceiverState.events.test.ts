@@ -112,7 +112,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* passing(abandoning.receive({ maxWait: 0 }))
         assert.strictEqual(
           linesOf(lines)[1],
-          "Warn: A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery"
+          "Warn: A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery" +
+            "; further failures of it are logged at Debug"
         )
         yield* until(Effect.sync(() => only(events, "ProcessorError").length >= 2))
         assert.deepStrictEqual(only(events, "ProcessorError")[1]!.source, "decode")
@@ -127,7 +128,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* ServiceBusProcessor.make(receiver, () => Effect.void)
         yield* passing(until(Effect.map(emulator.deadLetters(OrderTexts), ({ length }) => length === 1)))
         assert.deepStrictEqual(linesOf(lines), [
-          "Warn: A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery"
+          "Warn: A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery" +
+          "; further failures of it are logged at Debug"
         ])
         assert.deepInclude(lines[0]!.annotations, {
           source: "decode",
@@ -136,7 +138,25 @@ const suite = (name: Name, layerFor: LayerFor) =>
           sequenceNumber: "1",
           deliveryCount: 0
         })
-      }), { orders: { maxDeliveryCount: 1 } })
+      }), { orders: { maxDeliveryCount: 3 } })
+
+    test("one that comes to a receiver again and again is one line", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        const events = yield* listen
+        yield* emulator.send(OrderTexts, [secret])
+        const receiver = yield* ServiceBusReceiver.make(Orders, { undecodable: "abandon" })
+        yield* passing(receiver.receive({ maxWait: "1 second" }))
+        assert.lengthOf(yield* emulator.deadLetters(OrderTexts), 1)
+        yield* until(Effect.sync(() => only(events, "ProcessorError").length === 3))
+        assert.lengthOf(lines, 1)
+        assert.deepStrictEqual(only(events, "ProcessorError").map(({ isRepeated }) => isRepeated), [
+          undefined,
+          true,
+          true
+        ])
+      }), { orders: { maxDeliveryCount: 3 } })
 
     clock("a lock that ends while its message waits to be taken", () =>
       Effect.gen(function*() {

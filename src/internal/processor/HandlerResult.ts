@@ -172,12 +172,14 @@ export class ResultSettler<A, E> {
     for (const job of taken) job.state = as
     if (what !== undefined) {
       const which = jobs.length === 1 ? "its message" : `${taken.length} of its ${jobs.length} messages`
-      this.options.reporter.report({
+      this.options.reporter.reportFailed({
         _tag: "ProcessorError",
         message: `${what} ${which} itself`,
         source: "handler",
         ...subjectOf(taken[0]!.message),
-        cause
+        cause,
+        // Whether it does is not known: it may have been abandoned.
+        comesAgain: false
       })
     }
     return !jobs.some(isOpen)
@@ -209,13 +211,14 @@ export class ResultSettler<A, E> {
   private settleFailed(jobs: ReadonlyArray<Job<A>>, cause: Cause.Cause<E>, what: string): Effect.Effect<void> {
     const { onFailure = abandon, reporter } = this.options
     return Effect.contextWith((context: Context.Context<never>) => {
-      const report = (job: Job<A>, then: string, cause: Cause.Cause<unknown>): void =>
-        reporter.report({
+      const report = (job: Job<A>, then: string, cause: Cause.Cause<unknown>, comesAgain: boolean): void =>
+        reporter.reportFailed({
           _tag: "ProcessorError",
           message: `${what}; ${then}`,
           source: "handler",
           ...subjectOf(job.message),
-          cause
+          cause,
+          comesAgain
         }, context)
       return this.settleGroups(jobs, "onFailure", (job) => {
         let settlement: Settlement.Settlement
@@ -226,13 +229,14 @@ export class ResultSettler<A, E> {
           report(
             job,
             "onFailure threw, and the message comes again unless this was its last delivery",
-            Cause.combine(cause, Cause.die(error))
+            Cause.combine(cause, Cause.die(error)),
+            true
           )
           throw new Reported(error)
         }
         const intent = intentOf(settlement)
         if (intent === undefined) this.undecided.set(job, cause)
-        else report(job, intent, cause)
+        else report(job, intent, cause, tagOf(settlement) === "Abandon")
         return settlement
       })
     })

@@ -35,6 +35,7 @@ import * as MessageLock from "../receiver/MessageLock.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import { abandoned } from "../receiver/SettlementOutcome.ts"
 import { type EventReporter, subjectOf } from "../telemetry/EventReporter.ts"
+import { FailedMessages } from "../telemetry/FailedMessages.ts"
 import { type HandlerCall, type HandlerResult, isHeld, isOpen, type Job, ResultSettler } from "./HandlerResult.ts"
 import { IdleTimer } from "./IdleTimer.ts"
 import * as ProcessorCounts from "./ProcessorCounts.ts"
@@ -218,13 +219,7 @@ export class MessageProcessor<A, E, R> implements Running {
       // Where the policy is to fail the message is abandoned, and the processor goes on.
       if (message === undefined || message instanceof MessageDecodeError) {
         if (message !== undefined) {
-          reporter.report({
-            _tag: "ProcessorError",
-            message: "A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery",
-            source: "decode",
-            ...ReceiverState.subjectOfDelivery(delivery),
-            cause: Cause.fail(message)
-          })
+          ReceiverState.reportAbandoned(reporter, delivery, message)
         }
         if (state.expired > expired) this.totals.lockLost++
         else this.totals.undecodable++
@@ -636,7 +631,11 @@ export const start = Effect.fnUntraced(function*<A, E, R>(
   const processor = new MessageProcessor<A, E, R>({
     ...options,
     fork: Effect.runForkWith(context),
-    reporter: options.state.reporter.within({ context, logLevel: options.settings.logLevel })
+    reporter: options.state.reporter.within({
+      context,
+      logLevel: options.settings.logLevel,
+      failed: new FailedMessages()
+    })
   })
   yield* processor.take
   yield* Effect.forkScoped(processor.serve, { startImmediately: true })

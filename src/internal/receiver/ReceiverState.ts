@@ -43,6 +43,7 @@ import * as RecoveringLink from "../namespace/RecoveringLink.ts"
 import type { Undecodable } from "../options.ts"
 import * as SchemaTrial from "../SchemaTrial.ts"
 import { type EventReporter, subjectOf } from "../telemetry/EventReporter.ts"
+import { FailedMessages } from "../telemetry/FailedMessages.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import * as LockRenewal from "./LockRenewal.ts"
 import * as MessageLock from "./MessageLock.ts"
@@ -186,7 +187,7 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const telemetry = new Telemetry(entity, namespace.options.endpoint, identifier, context)
-  const reporter = namespace.reporter.within({ context, entity: entity.path })
+  const reporter = namespace.reporter.within({ context, entity: entity.path, failed: new FailedMessages() })
   const outage = new LinkOutage(namespace.outages, reporter, clock)
   /** Why it could not be attached the last time. */
   let failure: AttachError | undefined
@@ -374,24 +375,29 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
     reportLost(reporter, delivery, undecodable)
     return undefined
   }
-  const about = { ...subjectOfDelivery(delivery), cause: Cause.fail(undecodable) }
-  reporter.report(
-    disposal === "deadLetter"
-      ? {
-        _tag: "MessageDeadLettered",
-        message: "A message cannot be decoded; it is dead-lettered",
-        reason: undecodableReason,
-        ...about
-      }
-      : {
-        _tag: "ProcessorError",
-        message: "A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery",
-        source: "decode",
-        ...about
-      }
-  )
+  if (disposal === "abandon") reportAbandoned(reporter, delivery, undecodable)
+  else {
+    reporter.report({
+      _tag: "MessageDeadLettered",
+      message: "A message cannot be decoded; it is dead-lettered",
+      reason: undecodableReason,
+      ...subjectOfDelivery(delivery),
+      cause: Cause.fail(undecodable)
+    })
+  }
   return undefined
 }
+
+/** Reports a message that does not decode, and was abandoned. */
+export const reportAbandoned = (reporter: EventReporter, delivery: IncomingDelivery, error: MessageDecodeError): void =>
+  reporter.reportFailed({
+    _tag: "ProcessorError",
+    message: "A message cannot be decoded; it is abandoned, and comes again unless this was its last delivery",
+    source: "decode",
+    ...subjectOfDelivery(delivery),
+    cause: Cause.fail(error),
+    comesAgain: true
+  })
 
 /** Reports a message that the broker has forgotten, and that no caller is given. */
 export const reportLost = (

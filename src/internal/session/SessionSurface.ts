@@ -39,6 +39,7 @@ import {
 } from "../options.ts"
 import * as ReceiverState from "../receiver/ReceiverState.ts"
 import * as ReceiverSurface from "../receiver/ReceiverSurface.ts"
+import { FailedMessages } from "../telemetry/FailedMessages.ts"
 import { Telemetry } from "../telemetry/Telemetry.ts"
 import * as SessionLink from "./SessionLink.ts"
 
@@ -87,7 +88,7 @@ export const check = Effect.fnUntraced(function*<A, S, U extends Undecodable, R>
   const found = (yield* namespace).identifiedAs(identifier)
   const logLevel = yield* Effect.fromResult(checkedLogLevel(path, options.logLevel))
   const context = yield* Effect.context<never>()
-  const reporter = found.reporter.within({ context, entity: path, logLevel })
+  const reporter = found.reporter.within({ context, entity: path, logLevel, failed: new FailedMessages() })
   return {
     entity,
     identifier,

@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import * as Event from "../../ServiceBusEvent.ts"
 import type { ReceivedMessage } from "../../ServiceBusMessage.ts"
+import type { FailedMessages } from "./FailedMessages.ts"
 
 type Omitted<E> = E extends Event.ServiceBusEvent ? Omit<E, "namespace" | "identifier" | "entity"> : never
 
@@ -30,6 +31,8 @@ interface Origin {
   readonly identifier: string
   readonly entity?: string | undefined
   readonly logLevel?: Event.LogLevelOption | undefined
+  /** Those of a consumer. */
+  readonly failed?: FailedMessages | undefined
 }
 
 /** What all reporters of a client share. */
@@ -86,6 +89,26 @@ export class EventReporter {
   /** The same for a part of the client, in the context in which that was made. */
   within(part: Partial<Origin>): EventReporter {
     return new EventReporter(this.hub, { ...this.origin, ...part })
+  }
+
+  /**
+   * Reports that a message failed, and comes again perhaps: the first time with a text that says that others are logged at
+   * Debug, where it does come again.
+   */
+  reportFailed(
+    { comesAgain, ...reported }: Omit<Reported & { readonly _tag: "ProcessorError" }, "isRepeated"> & {
+      readonly comesAgain: boolean
+    },
+    context?: Context.Context<never>
+  ): void {
+    const { sequenceNumber } = reported
+    const { failed } = this.origin
+    const isKnown = failed !== undefined && sequenceNumber !== undefined
+    const isRepeated = isKnown && failed.isRepeated(sequenceNumber)
+    const message = comesAgain && isKnown && !isRepeated
+      ? `${reported.message}; further failures of it are logged at Debug`
+      : reported.message
+    this.report({ ...reported, message, ...(isRepeated ? { isRepeated } : {}) }, context)
   }
 
   /** Reports an event. It is logged in a context, or in that in which the reporter was made. */
