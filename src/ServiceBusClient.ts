@@ -152,7 +152,7 @@ export interface CommonOptions {
   readonly customEndpointAddress?: string | undefined
   /** Certificate authorities, in PEM, that are trusted beside the system's. There is no way to switch verification off. */
   readonly ca?: string | ReadonlyArray<string> | undefined
-  /** Dials for `"amqpWebSockets"`: an agent of `node:http`. Not beside `proxy`. */
+  /** Dials for `"amqpWebSockets"`: an agent of `node:https`, or of a package that makes such agents. Not beside `proxy`. */
   readonly webSocketAgent?: WebSocketAgent | undefined
   /** The HTTP proxy that `"amqpWebSockets"` goes through; AMQP over TCP goes through none. */
   readonly proxy?: ProxyOptions | undefined

@@ -69,6 +69,7 @@ describe("layerConfig", () => {
           made.push(url)
         }
         destroy(): void {}
+        addRequest(): void {}
       }
       const layer = ServiceBusClient.layerConfig({
         fullyQualifiedNamespace: host,

@@ -61,6 +61,7 @@ class Agent {
   constructor(url: string) {
     this.url = url
   }
+  addRequest(): void {}
 }
 
 /** Values that are none of what any function takes, or hardly. */

@@ -1,10 +1,12 @@
 /** The proxy of a WebSocket: named or from the environment, with the hosts that need none, and its class given by the program. */
-import { ServiceBusClient, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusClient, ServiceBusCredential, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { HttpsProxyAgent } from "https-proxy-agent"
+import * as http from "node:http"
+import * as https from "node:https"
 import { inspect } from "node:util"
 import * as Proxy from "../../src/internal/namespace/Proxy.ts"
 import { failsWith, Texts } from "../support/harness.ts"
@@ -22,6 +24,7 @@ class Agent {
     this.url = url
   }
   destroy(): void {}
+  addRequest(): void {}
 }
 
 /** A secret whose text is gone. */
@@ -173,4 +176,44 @@ describe("the option proxy", () => {
       Effect.scoped,
       Effect.provide(Emulator.layerServer({ entities: [Emulator.entity(Texts)], webSocketPort: 0 }))
     ))
+
+  it.effect("what Node would not dial through is refused before anything is dialled", () =>
+    Effect.gen(function*() {
+      class NoAgent {
+        readonly maxSockets = 1
+        destroy(): void {}
+      }
+      const base = { fullyQualifiedNamespace: host, transport: "amqpWebSockets" } as const
+      const credential = ServiceBusCredential.sharedKey({ name: "n", key: "k" })
+      const made = (options: Partial<ServiceBusClient.CommonOptions>) =>
+        Effect.scoped(ServiceBusClient.make({ ...base, credential, ...options }))
+      const bad: ReadonlyArray<readonly [string, Partial<ServiceBusClient.CommonOptions>]> = [
+        ["proxy.agent", { proxy: { agent: NoAgent, url: "http://proxy" } }],
+        ["webSocketAgent", { webSocketAgent: new NoAgent() }],
+        ["webSocketAgent", { webSocketAgent: {} as never }],
+        ["webSocketAgent", { webSocketAgent: new http.Agent() }]
+      ]
+      for (const [option, options] of bad) {
+        assert.strictEqual((yield* failsWith("InvalidOptionError")(made(options))).option, option)
+      }
+      const agents = [new https.Agent(), new HttpsProxyAgent("http://proxy"), new Agent("")]
+      for (const webSocketAgent of agents) yield* made({ webSocketAgent })
+    }))
+
+  it.live("an agent that throws when it is asked is a typed error", () =>
+    Effect.gen(function*() {
+      class Throwing extends https.Agent {
+        addRequest(): void {
+          throw new Error("no route")
+        }
+      }
+      const error = yield* failsWith("ServiceBusConnectionError")(
+        Effect.scoped(ServiceBusReceiver.make(Texts)).pipe(
+          Effect.provide(
+            Emulator.layerClientOver("webSocket", { webSocketAgent: new Throwing(), retry: { maxRetries: 0 } })
+          )
+        )
+      )
+      assert.include(error.message, "no route")
+    }).pipe(Effect.provide(Emulator.layerServer({ entities: [Emulator.entity(Texts)], webSocketPort: 0 }))))
 })

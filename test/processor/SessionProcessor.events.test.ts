@@ -100,6 +100,34 @@ const suite = (name: Name, layerFor: LayerFor) =>
         }
       }))
 
+    clock("an accept that dies: once for all slots and tries, and sessions are taken when it is well", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* Lines
+        for (let round = 1; round <= 2; round++) {
+          yield* emulator.stop
+          yield* Effect.scoped(Effect.gen(function*() {
+            const processor = yield* ServiceBusProcessor.makeSessions(Carts, () =>
+              Effect.void, { concurrentSessions: 3 })
+            yield* passing(Effect.sleep("5 seconds"))
+            assert.deepStrictEqual(linesOf(lines), [
+              "Warn: No session could be accepted, for what is a defect; it is tried again every second"
+            ])
+            assert.strictEqual(lines[0]!.error, "a bug")
+            yield* emulator.start
+            yield* emulator.send(Carts, [{ body: "pears", sessionId: "ann" }])
+            yield* passing(until(Effect.map(processor.counts, ({ completed }) =>
+              completed === 1)))
+          }))
+          lines.length = 0
+        }
+      }), {
+      client: {
+        retry: Schedule.tap(Schedule.forever, () =>
+          Effect.die("a bug"))
+      }
+    })
+
     test("what a drain interrupts: the handlers, open and close of a session, each with its session", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
@@ -130,11 +158,23 @@ const suite = (name: Name, layerFor: LayerFor) =>
             lines.length = 0
             return said
           })
-        assert.deepStrictEqual(yield* drained(() => hang, {}), [
-          "Warn: A processor drained, and interrupted 2 handlers after drainTimeout (100ms); " +
-          "what was not settled comes again"
-        ])
-        assert.deepStrictEqual(yield* drained(() => hang, {}, 0), [])
+        assert.deepStrictEqual(
+          yield* drained(() =>
+            hang, {}),
+          [
+            "Warn: A processor drained, and interrupted 2 handlers after drainTimeout (100ms); " +
+            "what was not settled comes again"
+          ]
+        )
+        assert.deepStrictEqual(
+          yield* drained(
+            () =>
+              hang,
+            {},
+            0
+          ),
+          []
+        )
         assert.deepStrictEqual(yield* drained(() => Effect.void, { open: () => hang }), [
           "Warn: A session was given up before it was open: the processor drains, and interrupted its open"
         ])

@@ -133,8 +133,8 @@ export const check = Effect.fnUntraced(function*(
   if (options.ca !== undefined && !(isText(options.ca) || Array.isArray(options.ca) && options.ca.every(isText))) {
     return yield* invalid("ca", "a certificate in PEM, or an array of them")
   }
-  if (options.webSocketAgent !== undefined && typeof options.webSocketAgent !== "object") {
-    return yield* invalid("webSocketAgent", "an agent of node:http")
+  if (options.webSocketAgent !== undefined && !Proxy.isAgent(options.webSocketAgent)) {
+    return yield* invalid("webSocketAgent", Proxy.expectedAgent)
   }
   const { allowPlainTcp, frameTrace, userAgentSuffix } = options
   if (userAgentSuffix !== undefined && !isUserAgent(userAgentSuffix)) {

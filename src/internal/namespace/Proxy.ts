@@ -80,6 +80,26 @@ const isDecodable = ({ password, username }: URL): boolean => {
   }
 }
 
+const expectedClass = "a class that makes an agent of node:https out of the address of a proxy, as HttpsProxyAgent does"
+
+/**
+ * Whether Node dials TLS through a value: it asks for `addRequest`, and for no other protocol (ClientRequest of node:http). The
+ * agents of the package agent-base have their protocol by a getter, which looks at who asks: it says nothing here.
+ */
+export const isAgent = (value: unknown): value is object => {
+  try {
+    const { addRequest } = value as { readonly addRequest?: unknown }
+    const protocol: unknown = Object.getOwnPropertyDescriptor(value, "protocol")?.value
+    return typeof value === "object" && typeof addRequest === "function" &&
+      (protocol === undefined || protocol === "https:")
+  } catch {
+    return false
+  }
+}
+
+/** What an agent must be, whoever makes it. */
+export const expectedAgent = "an agent of node:https, or of a package that makes such agents (it has addRequest)"
+
 /**
  * The agent that a host is dialled through; undefined for none. No error says the proxy's address, which may have a password in
  * it.
@@ -114,9 +134,10 @@ export const agentOf: (
       }the address of an HTTP proxy: http://host:port, or http://user:password@host:port with both percent-encoded`
     )
   }
-  return yield* Effect.try({
+  const made = yield* Effect.try({
     try: () => new Agent(address),
     // What it says may have the address in it.
-    catch: () => invalid("proxy.agent", "a class that makes an agent of node:http out of the address of a proxy")
+    catch: () => invalid("proxy.agent", expectedClass)
   })
+  return isAgent(made) ? made : yield* invalid("proxy.agent", expectedClass)
 })

@@ -87,6 +87,8 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
   private slots: number
   /** The slots whose fibers run. */
   private readonly taken = new Map<number, Fiber.Fiber<void>>()
+  /** Whether accepts end by a defect, which is said once until one succeeds. */
+  private isAcceptDying = false
   /** Sessions of its ids that were said to be locked by others. */
   private readonly takenElsewhere = new Set<string>()
   /** Ids that no slot has, in turn. */
@@ -148,24 +150,23 @@ class SessionProcessor<H extends SessionLink.Accepted, R> {
     const { ids } = this.options
     const id = ids === undefined ? null : this.free.shift()!
     let sessionId = id ?? undefined
+    let isAccepted = false
     const onAccepted = (accepted: string): void => {
       sessionId = accepted
+      isAccepted = true
+      this.isAcceptDying = false
     }
     return Effect.scoped(this.withSession(id, onAccepted)).pipe(
-      // What was acquired for a session and could not be released costs no slot.
-      Effect.catchCause((cause) =>
-        Cause.hasFails(cause)
-          ? Effect.failCause(cause)
-          : Effect.andThen(
-            this.reportFailed(
-              "A session could not be given up as it was to be; its slot takes the next one",
-              cause,
-              sessionId,
-              "receive"
-            ),
-            this.rest
-          )
-      ),
+      // A defect costs no slot: of an accept, or of what was acquired for a session and could not be released.
+      Effect.catchCause((cause) => {
+        if (Cause.hasFails(cause)) return Effect.failCause(cause)
+        const isSaid = !isAccepted && this.isAcceptDying
+        if (!isAccepted) this.isAcceptDying = true
+        const message = isAccepted
+          ? "A session could not be given up as it was to be; its slot takes the next one"
+          : "No session could be accepted, for what is a defect; it is tried again every second"
+        return Effect.andThen(isSaid ? Effect.void : this.reportFailed(message, cause, sessionId, "receive"), this.rest)
+      }),
       Effect.ensuring(Effect.sync(() => {
         if (id !== null) this.free.push(id)
       }))

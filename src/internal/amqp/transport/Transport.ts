@@ -88,12 +88,18 @@ const openWebSocket = (
 ): Effect.Effect<Socket, ConnectError> =>
   Effect.callback((resume) => {
     const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host
-    const client = new WebSocketClient(`wss://${host}:${endpoint.port}${WebSocket.path}`, WebSocket.protocol, {
-      ...secure(endpoint),
-      perMessageDeflate: false,
-      followRedirects: false,
-      ...(endpoint.agent === undefined ? {} : { agent: endpoint.agent as Agent })
-    })
+    let client: WebSocketClient
+    try {
+      client = new WebSocketClient(`wss://${host}:${endpoint.port}${WebSocket.path}`, WebSocket.protocol, {
+        ...secure(endpoint),
+        perMessageDeflate: false,
+        followRedirects: false,
+        ...(endpoint.agent === undefined ? {} : { agent: endpoint.agent as Agent })
+      })
+    } catch (error) {
+      // The agent is the user's, and is asked at once.
+      return resume(Effect.fail(errorMap.fromSocket(error, endpoint)))
+    }
     const onOpen = () => {
       client.removeListener("error", onError)
       const socket = WebSocket.socketOf(client)
