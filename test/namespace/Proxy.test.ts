@@ -9,6 +9,7 @@ import * as http from "node:http"
 import * as https from "node:https"
 import { inspect } from "node:util"
 import * as Proxy from "../../src/internal/namespace/Proxy.ts"
+import { recorded } from "../support/eventRecorder.ts"
 import { failsWith, Texts } from "../support/harness.ts"
 import { tunnel } from "../support/tunnel.ts"
 import { assert, describe, it } from "../support/vitest.ts"
@@ -39,7 +40,7 @@ const host = "contoso.servicebus.windows.net"
 const urlOf = (env: Record<string, string>, url?: string | Redacted.Redacted<string>) =>
   Effect.map(
     Proxy.agentOf({ agent: Agent, url }, host, 443),
-    (agent) => (agent as Agent | undefined)?.url
+    (dialled) => (dialled?.agent as Agent | undefined)?.url
   ).pipe(inEnvironment(env))
 
 describe("the proxy of the environment", () => {
@@ -152,6 +153,33 @@ describe("the option proxy", () => {
         assert.notInclude(inspect(error, { depth: 10 }), secret)
       }
     }))
+
+  it.live("tells nothing of what an agent says that has the password in it, when it dials", () =>
+    Effect.gen(function*() {
+      const says = ["pa55 word", "pa55%20word", Buffer.from("user:pa55 word").toString("base64"), "no secret"]
+      for (const said of says) {
+        class Failing extends HttpsProxyAgent<string> {
+          override connect(): never {
+            throw Object.assign(new Error("it failed"), { header: { said } })
+          }
+        }
+        const error = yield* failsWith("ServiceBusConnectionError")(Effect.scoped(
+          Effect.provide(
+            ServiceBusSender.make(Texts),
+            ServiceBusClient.layerConnectionString(
+              Redacted.make(`Endpoint=sb://${host};SharedAccessKeyName=n;SharedAccessKey=k`),
+              {
+                transport: "amqpWebSockets",
+                proxy: { agent: Failing, url: "http://user:pa55%20word@a" },
+                retry: { maxRetries: 0 }
+              }
+            )
+          )
+        ))
+        assert.include(error.message, said === "no secret" ? "it failed" : "the agent of its proxy failed")
+        if (said !== "no secret") assert.notInclude(inspect(error, { depth: 10, showHidden: true }), said)
+      }
+    }).pipe(recorded))
 
   it.live("tunnels, with a password, and not to a host that needs no proxy", () =>
     Effect.gen(function*() {

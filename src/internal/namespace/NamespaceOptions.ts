@@ -108,7 +108,9 @@ const endpointOf = Effect.fnUntraced(function*(
     port,
     kind: isWebSocket ? "webSocket" as const : endpoint.isPlain ? "tcp" as const : "tls" as const,
     ca: options.ca,
-    agent: options.proxy === undefined ? options.webSocketAgent : yield* Proxy.agentOf(options.proxy, host, port)
+    ...(options.proxy === undefined
+      ? { agent: options.webSocketAgent }
+      : yield* Proxy.agentOf(options.proxy, host, port))
   }
 })
 

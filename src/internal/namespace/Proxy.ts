@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as net from "node:net"
+import { inspect } from "node:util"
 import * as ConnectionString from "../../ConnectionString.ts"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
 import { readOptions } from "../options.ts"
@@ -100,6 +101,28 @@ export const isAgent = (value: unknown): value is object => {
 /** What an agent must be, whoever makes it. */
 export const expectedAgent = "an agent of node:https, or of a package that makes such agents (it has addRequest)"
 
+/** What a host is dialled through. */
+interface Dialled {
+  readonly agent: object
+  /** Whether a value that the agent failed with has the proxy's password in it, as it is written or sent. */
+  readonly isSecret: (error: unknown) => boolean
+}
+
+const secretOf = ({ password, username }: URL): Dialled["isSecret"] => {
+  const plain = decodeURIComponent(password)
+  const credentials = Buffer.from(`${decodeURIComponent(username)}:${plain}`).toString("base64")
+  return (error) => {
+    if (password === "") return false
+    try {
+      const text = inspect(error, { depth: 10, showHidden: true, maxStringLength: Infinity })
+      return [password, plain, credentials].some((secret) => text.includes(secret))
+    } catch {
+      // What cannot be looked at is not told either.
+      return true
+    }
+  }
+}
+
 /**
  * The agent that a host is dialled through; undefined for none. No error says the proxy's address, which may have a password in
  * it.
@@ -108,7 +131,7 @@ export const agentOf: (
   given: Options,
   host: string,
   port: number
-) => Effect.Effect<object | undefined, InvalidOptionError> = Effect.fnUntraced(function*(given, host, port) {
+) => Effect.Effect<Dialled | undefined, InvalidOptionError> = Effect.fnUntraced(function*(given, host, port) {
   const { agent: Agent, url } = yield* Effect.fromResult(readOptions(undefined, given, "proxy"))
   if (typeof Agent !== "function") {
     return yield* invalid(
@@ -139,5 +162,7 @@ export const agentOf: (
     // What it says may have the address in it.
     catch: () => invalid("proxy.agent", expectedClass)
   })
-  return isAgent(made) ? made : yield* invalid("proxy.agent", expectedClass)
+  return isAgent(made)
+    ? { agent: made, isSecret: secretOf(new URL(address)) }
+    : yield* invalid("proxy.agent", expectedClass)
 })

@@ -25,6 +25,8 @@ export interface Endpoint {
   readonly ca?: string | ReadonlyArray<string> | undefined
   /** Dials for WebSocket: an agent of `node:http`, through a proxy for example. */
   readonly agent?: object | undefined
+  /** Whether what it fails with has a secret in it, and is not to be told. */
+  readonly isSecret?: ((error: unknown) => boolean) | undefined
 }
 
 type ConnectError = ServiceBusCommunicationError | ServiceBusConnectionError
@@ -109,7 +111,10 @@ const openWebSocket = (
     const onError = (error: Error) => {
       client.on("error", ignore)
       client.terminate()
-      resume(Effect.fail(errorMap.fromSocket(error, endpoint)))
+      const told = endpoint.isSecret?.(error) === true
+        ? new Error("the agent of its proxy failed; what it says has the proxy's password in it, and is left out")
+        : error
+      resume(Effect.fail(errorMap.fromSocket(told, endpoint)))
     }
     client.once("open", onOpen)
     client.once("error", onError)
