@@ -212,7 +212,7 @@ export interface ProcessorError extends Origin, Subject {
    * again. A consumer remembers the last 1,024 such messages, by their sequence numbers.
    */
   readonly isRepeated?: boolean | undefined
-  /** What it failed with, or died of. */
+  /** What it failed with, or died of; empty where a drain interrupted it, or a handler settled its message itself. */
   readonly cause: Cause.Cause<unknown>
 }
 
