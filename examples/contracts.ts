@@ -45,7 +45,7 @@ export const refused = (
   ServiceBusProcessor.process(Carts, () => Effect.void),
   // @ts-expect-error This entity has sessions.
   ServiceBusProcessor.layer(Carts, () => Effect.void),
-  // @ts-expect-error This contract has no sessions. Receive by ServiceBusReceiver.make, or declare sessions: true
+  // @ts-expect-error This contract has no sessions. Receive by ServiceBusReceiver.make, or by ServiceBusProcessor.make
   ServiceBusSession.accept(Orders, "ada"),
   // @ts-expect-error This contract has no sessions.
   ServiceBusProcessor.processSessions(Sport, () => Effect.void),

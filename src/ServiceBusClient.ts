@@ -180,7 +180,9 @@ export interface CommonOptions {
   readonly userAgentSuffix?: string | undefined
   /**
    * Lets `UseDevelopmentEmulator=true` of a connection string speak to another machine, an emulator in a container of its own
-   * for example. Everything goes over the network in the clear, tokens too. False by default: this machine only.
+   * for example. Everything goes over the network in the clear, tokens too. False by default: this machine only. It means
+   * nothing without `UseDevelopmentEmulator=true`, of a client that is given a namespace and a credential for example: TLS
+   * is spoken then.
    */
   readonly allowPlainTcp?: boolean | undefined
   /**

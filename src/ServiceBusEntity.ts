@@ -252,7 +252,7 @@ export type NotReceivable =
   >
   | Not<
     SessionReceivable<unknown, unknown, never>,
-    "This entity has sessions. Receive by ServiceBusSession.accept or acceptNext, or by ServiceBusProcessor.processSessions"
+    "This entity has sessions. Receive by ServiceBusSession.accept or acceptNext, or by ServiceBusProcessor.processSessions or layerSessions"
   >
 
 /**
@@ -266,10 +266,13 @@ export type NotSessionReceivable =
     AnyTopic,
     "A topic is only sent to. Receive from a subscription of it: ServiceBusEntity.subscription(topic, name, { sessions: true })"
   >
-  | Not<SubQueue<unknown>, "A sub-queue has no sessions. Receive by ServiceBusReceiver.make">
+  | Not<
+    SubQueue<unknown>,
+    "A sub-queue has no sessions. Receive by ServiceBusReceiver.make, or by ServiceBusProcessor.make, process or layer"
+  >
   | Not<
     Queue<unknown, never> | Subscription<unknown>,
-    "This contract has no sessions. Receive by ServiceBusReceiver.make, or declare sessions: true where the entity requires them"
+    "This contract has no sessions. Receive by ServiceBusReceiver.make, or by ServiceBusProcessor.make, process or layer; or declare sessions: true where the entity requires them"
   >
 
 /**

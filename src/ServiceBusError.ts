@@ -596,7 +596,13 @@ export class MessageDecodeError extends withoutStack(
   })
 ) {
   override get message(): string {
-    return line(this, `The ${this.part} of the message cannot be decoded`, "Correct the sender, or the schema.")
+    return line(
+      this,
+      `The ${this.part} of the message cannot be decoded`,
+      this.operation === "peek"
+        ? "Look at it by the plain name of the entity, or by peekRaw or browseRaw, which decode no body; or correct the schema."
+        : "Correct the sender, or the schema."
+    )
   }
   get isTransient(): boolean {
     return false

@@ -468,3 +468,9 @@ describe("retrySchedule", () => {
       assert.strictEqual(attempts, 3)
     }))
 })
+
+it("what peeks says how to look at a message that does not decode", () => {
+  const error = new ServiceBusError.MessageDecodeError({ entity: "orders", operation: "peek", part: "body" })
+  assert.include(error.message, "Look at it by the plain name of the entity, or by peekRaw or browseRaw")
+  assert.notInclude(error.message, "Correct the sender")
+})

@@ -546,7 +546,14 @@ describe("fromSocket", () => {
       endpoint
     )
     assert.strictEqual(error._tag, "ServiceBusCommunicationError")
-    assert.strictEqual(error.description, "contoso.servicebus.windows.net:5671 the port refuses (ECONNREFUSED)")
+    assert.strictEqual(error.description, "contoso.servicebus.windows.net:5671: the port refuses (ECONNREFUSED)")
+    const plain = errorMap.fromSocket(
+      Object.assign(new Error("wrong version"), { code: "ERR_SSL_WRONG_VERSION_NUMBER" })
+    )
+    assert.include(
+      plain.message,
+      "plain TCP, of an emulator, is spoken by a connection string with UseDevelopmentEmulator=true"
+    )
   })
 
   it.each([

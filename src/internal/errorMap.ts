@@ -94,12 +94,13 @@ const misdeclared = [
     /entity that requires sessions to create a non-sessionful/i,
     "sessions",
     "sessions: true in the contract, because the entity requires sessions; receive by ServiceBusSession.accept or acceptNext, " +
-    "or by ServiceBusProcessor.processSessions"
+    "or by ServiceBusProcessor.processSessions or layerSessions"
   ],
   [
     /sessionful message receiver cannot be created on an entity that does not require sessions/i,
     "sessions",
-    "a contract without sessions: true, because the entity has none; receive by ServiceBusReceiver.make"
+    "a contract without sessions: true, because the entity has none; receive by ServiceBusReceiver.make, " +
+    "or by ServiceBusProcessor.make, process or layer"
   ],
   [
     /SessionId was not set on a message/i,
@@ -366,6 +367,9 @@ const unreachable = new Set([
   "ERR_NO_WEBSOCKET"
 ])
 
+const withoutTls = "the port does not speak TLS; plain TCP, of an emulator, is spoken by a connection string with " +
+  "UseDevelopmentEmulator=true alone"
+
 const explained: Record<string, string> = {
   ENOTFOUND: "its name does not resolve",
   EAI_AGAIN: "its name does not resolve for now",
@@ -373,8 +377,8 @@ const explained: Record<string, string> = {
   ECONNRESET: "the peer reset the connection",
   EPIPE: "the peer closed the connection",
   ETIMEDOUT: "no answer to the connection attempt",
-  ERR_SSL_WRONG_VERSION_NUMBER: "the port does not speak TLS",
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: "the port does not speak TLS"
+  ERR_SSL_WRONG_VERSION_NUMBER: withoutTls,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: withoutTls
 }
 
 /** Whether an error of a socket means that the certificate is not trusted: trying again does not change that. */
@@ -396,7 +400,7 @@ export const fromSocket = (
   ) as
     | string
     | undefined
-  const where = endpoint === undefined ? "" : `${endpoint.host}:${endpoint.port} `
+  const where = endpoint === undefined ? "" : `${endpoint.host}:${endpoint.port}: `
   const text = code !== undefined && explained[code] !== undefined
     ? `${where}${explained[code]} (${code})`
     : `${where}${error instanceof Error ? error.message : String(error)}`

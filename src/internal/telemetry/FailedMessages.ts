@@ -1,6 +1,7 @@
 /**
  * The messages of which a consumer has said that they failed: one that comes again at once, and fails again, is one line of
  * the log, not one for each of its deliveries. Only failures come here.
+ * A file of its own because receivers, sessions and processors each make one.
  */
 
 /** How many are remembered: messages that fail in turn, and small beside what a consumer holds. */
