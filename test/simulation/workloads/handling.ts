@@ -4,6 +4,11 @@ import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { bodyOf, type World } from "../World.ts"
 
+/** A failure of a handler, which ends the stream that it is a part of: no defect of the library. */
+class HandlerError extends Error {
+  readonly _tag = "HandlerError"
+}
+
 export const handle = (
   world: World,
   consumer: string,
@@ -43,9 +48,9 @@ export const handle = (
         case 2:
           return gives("retryAfter", Settlement.retryAfter(rng.between(1, 10_000)))
         case 3:
-          return Effect.andThen(gives("fails", undefined), Effect.fail(new Error("the handler fails")))
+          return Effect.andThen(gives("fails", undefined), Effect.fail(new HandlerError("the handler fails")))
         case 4:
-          return Effect.andThen(gives("dies", undefined), Effect.die(new Error("the handler dies")))
+          return Effect.andThen(gives("dies", undefined), Effect.die(new HandlerError("the handler dies")))
         case 5:
           return Effect.andThen(gives("interrupts itself", undefined), Effect.interrupt)
         case 6:
