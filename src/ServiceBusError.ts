@@ -43,6 +43,7 @@ interface Described {
   readonly description?: string
   readonly trackingId?: string
   readonly attempts: number
+  readonly isTransient: boolean
 }
 
 const line = (self: Described, what: string, advice: string): string => {
@@ -51,7 +52,8 @@ const line = (self: Described, what: string, advice: string): string => {
   if (self.entity !== undefined) text += ` on "${self.entity}"`
   // A generated one repeats the entity, and names no part of the program.
   if (self.identifier?.startsWith(`${self.entity}-`) === false) text += ` by "${self.identifier}"`
-  if (self.attempts > 1) text += ` after ${self.attempts} attempts`
+  // Those before a final answer failed of something else: an outage, say.
+  if (self.attempts > 1 && self.isTransient) text += ` after ${self.attempts} attempts`
   const description = self.description?.slice(0, 512).replace(/[.\s]+$/, "")
   if (description !== undefined && description !== "") text += `: ${description}`
   if (self.condition !== undefined) text += ` (${self.condition})`
