@@ -149,6 +149,14 @@ export class ServiceBusAuthenticationError
   }
 }
 
+/** The right that an operation needs, where it says so by itself. */
+const rightOf = (operation: string | undefined): "Send" | "Listen" | undefined =>
+  operation === "send" || operation === "schedule"
+    ? "Send"
+    : operation === "receive" || operation === "process" || operation === "peek"
+    ? "Listen"
+    : undefined
+
 /**
  * The credential is valid but lacks the right for this operation (Send, Listen or Manage): `claim`, where the service says
  * which.
@@ -167,7 +175,7 @@ export class ServiceBusAuthorizationError
     return line(
       this,
       "Not authorized",
-      `Give the identity the ${this.claim ?? "Send, Listen or Manage"} right on this entity.`
+      `Give the identity the ${this.claim ?? rightOf(this.operation) ?? "Send, Listen or Manage"} right on this entity.`
     )
   }
   get isTransient(): boolean {

@@ -47,7 +47,7 @@ const catalogue: Record<ServiceBusError.Any["_tag"], {
   ServiceBusAuthorizationError: {
     make: () => new ServiceBusError.ServiceBusAuthorizationError(context),
     says: "Not authorized",
-    advises: "Send, Listen or Manage",
+    advises: "the Send right",
     transient: false
   },
   OperationTimeoutError: {
@@ -475,4 +475,11 @@ it("what peeks says how to look at a message that does not decode", () => {
   const error = new ServiceBusError.MessageDecodeError({ entity: "orders", operation: "peek", part: "body" })
   assert.include(error.message, "Look at it by the plain name of the entity, or by peekRaw or browseRaw")
   assert.notInclude(error.message, "Correct the sender")
+})
+
+it("an operation says which right it needs, where the service does not", () => {
+  const messageOf = (operation: string) => new ServiceBusError.ServiceBusAuthorizationError({ operation }).message
+  assert.include(messageOf("send"), "the Send right")
+  assert.include(messageOf("process"), "the Listen right")
+  assert.include(messageOf("authorize"), "the Send, Listen or Manage right")
 })
