@@ -11,7 +11,7 @@
  */
 import { execFile } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { join, relative, resolve } from "node:path"
 
 export const root = resolve(import.meta.dirname, "../..")
 
@@ -148,7 +148,10 @@ const programOf = (block: Block): { readonly text: string; readonly lines: Reado
     add(block.code, block.line)
     add(yields ? "})" : "}\nexport {}", undefined)
   }
-  return { text: `${texts.join("\n")}\n`, lines }
+  const text = `${texts.join("\n")}\n`
+  // Here the virtual time of a test waits for what it woke, however busy the machine is.
+  const patient = JSON.stringify(relative(folder, join(root, "test/support/vitest.ts")))
+  return { text: isTest(block) ? text.replaceAll("\"@effect/vitest\"", patient) : text, lines }
 }
 
 const output = (command: string, args: ReadonlyArray<string>): Promise<string> =>
