@@ -36,6 +36,7 @@ const context = {
 
 interface Described {
   readonly _tag: string
+  readonly _tag: string
   readonly entity?: string
   readonly identifier?: string
   readonly operation?: string
@@ -52,8 +53,9 @@ const line = (self: Described, what: string, advice: string): string => {
   if (self.entity !== undefined) text += ` on "${self.entity}"`
   // A generated one repeats the entity, and names no part of the program.
   if (self.identifier?.startsWith(`${self.entity}-`) === false) text += ` by "${self.identifier}"`
-  // Those before a final answer failed of something else: an outage, say.
-  if (self.attempts > 1 && self.isTransient) text += ` after ${self.attempts} attempts`
+  // Those before a final answer failed of something else: an outage, say. A host that cannot be reached is tried again.
+  const isRetried = self.isTransient || self._tag === "ServiceBusCommunicationError"
+  if (self.attempts > 1 && isRetried) text += ` after ${self.attempts} attempts`
   const description = self.description?.slice(0, 512).replace(/[.\s]+$/, "")
   if (description !== undefined && description !== "") text += `: ${description}`
   if (self.condition !== undefined) text += ` (${self.condition})`
