@@ -36,7 +36,6 @@ const context = {
 
 interface Described {
   readonly _tag: string
-  readonly _tag: string
   readonly entity?: string
   readonly identifier?: string
   readonly operation?: string
