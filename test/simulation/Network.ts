@@ -30,7 +30,7 @@ export const fair = (): Weather => ({ latency: 0, jitter: 0, chunk: Infinity, pa
 
 /** One direction of a connection: bytes that are on their way. */
 class Pipe {
-  private readonly queue: Array<{ readonly due: number; readonly run: () => void }> = []
+  private readonly queue: Array<{ due: number; readonly run: () => void }> = []
   private last = 0
   private isRunning = false
   isHeld = false
@@ -59,6 +59,15 @@ class Pipe {
       this.isRunning = false
       this.pump()
     })
+  }
+
+  /** What is on its way arrives now: a slow reader reads on. */
+  hurry(): void {
+    for (const each of this.queue) each.due = 0
+    this.last = 0
+    // A timer that waits for the first of them must not hold the others back.
+    this.isRunning = false
+    this.pump()
   }
 
   clear(): void {
@@ -276,6 +285,10 @@ export class Network {
     this.watches.clear()
     this.weather = fair()
     this.release()
+    for (const wire of this.wires) {
+      wire.up.hurry()
+      wire.down.hurry()
+    }
   }
 
   /** The transport of a client, through this network. */

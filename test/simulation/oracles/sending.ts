@@ -18,7 +18,7 @@ export const sending: Oracle = ({ history }) => {
   }
   const names = new Map(history.of("received").map(({ entity, id, sequence }) => [`${entity} ${sequence}`, id]))
   const retried = new Map<string, number>()
-  for (const { entity, outcome, sequence } of history.of("handled")) {
+  for (const { entity, outcome, sequence } of [...history.of("handled"), ...history.of("settle")]) {
     const id = names.get(`${entity} ${sequence}`)
     if (outcome !== "retryAfter" || id === undefined) continue
     retried.set(originOf(id), (retried.get(originOf(id)) ?? 0) + tries)
