@@ -236,6 +236,15 @@ export const readValue = <A>(
   }
 }
 
+/** What can be read of a value; undefined where that throws. */
+export const readOrUndefined = <A>(read: () => A): A | undefined => {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}
+
 const refused = (
   entity: string | undefined,
   option: string,

@@ -11,6 +11,7 @@ import type { Any, AttachError, ConnectError, SessionCannotBeLockedError } from 
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { EventReporter } from "../telemetry/EventReporter.ts"
+import { stableAfter } from "./RecoveringLink.ts"
 
 /** Errors that say the same are one. */
 const kindOf = (error: Any): string => {
@@ -153,9 +154,6 @@ export class Outages {
   }
 }
 
-/** A link that is lost within so many milliseconds has not worked. */
-const shortLife = 10_000
-
 /** The link of a receiver, or those of the sessions of an entity, while there is none. */
 export class LinkOutage {
   private readonly outages: Outages
@@ -184,7 +182,7 @@ export class LinkOutage {
       cause: Cause.fail(error)
     })
     if (this.outages.isConnectionLost) return
-    this.shortLived = this.attachedAt !== undefined && now - this.attachedAt < shortLife ? this.shortLived + 1 : 0
+    this.shortLived = this.attachedAt !== undefined && now - this.attachedAt < stableAfter ? this.shortLived + 1 : 0
     if (this.shortLived !== 2) return
     this.reporter.report({
       _tag: "ProcessorError",

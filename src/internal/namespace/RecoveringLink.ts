@@ -11,6 +11,9 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { ServiceBusConnectionError } from "../../ServiceBusError.ts"
 
+/** A link that lived for as long, in milliseconds, is attached again at once: the service ends idle ones. */
+export const stableAfter = 10_000
+
 export interface RecoveringLink<L, E> {
   /** The link that was opened last, dead or alive. */
   readonly current: () => L

@@ -29,6 +29,7 @@ import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
+import { stableAfter } from "../namespace/RecoveringLink.ts"
 import { checkedCount, maxCount } from "../options.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
@@ -168,7 +169,7 @@ export class MessageProcessor<A, E, R> implements Running {
             resume(
               errorMap.isUnreadable(cause)
                 ? Effect.fail(errorMap.attachError(cause))
-                : this.totals.received > received || monotonic(clock) - since >= ReceiverState.stableAfter
+                : this.totals.received > received || monotonic(clock) - since >= stableAfter
                 ? Effect.void
                 // One that comes to nothing is not attached again and again without a pause.
                 : Effect.fail(

@@ -28,6 +28,7 @@ import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type { ReceiverLink } from "../amqp/ReceiverLink.ts"
 import { isUnreadable } from "../errorMap.ts"
 import { monotonic } from "../monotonicClock.ts"
+import { stableAfter } from "../namespace/RecoveringLink.ts"
 import { isRetryable } from "../namespace/RetryPolicy.ts"
 import { checkedCount, checkedWait, readOptions, type ReceiveOptions } from "../options.ts"
 import * as Handover from "./Handover.ts"
@@ -38,7 +39,6 @@ import {
   type Mode,
   narrowErrorsTo,
   type ReceiverState,
-  stableAfter,
   startConsuming,
   stopConsuming
 } from "./ReceiverState.ts"

@@ -29,7 +29,6 @@ import type { Subject } from "../../ServiceBusEvent.ts"
 import type { DestructiveMessage, LockedMessage } from "../../ServiceBusMessage.ts"
 import { released } from "../amqp/codec/Outcome.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
-
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
@@ -40,7 +39,7 @@ import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import { LinkOutage } from "../namespace/Outages.ts"
 import * as RecoveringLink from "../namespace/RecoveringLink.ts"
-import type { Undecodable } from "../options.ts"
+import { readOrUndefined, type Undecodable } from "../options.ts"
 import * as SchemaTrial from "../SchemaTrial.ts"
 import { type EventReporter, subjectOf } from "../telemetry/EventReporter.ts"
 import { FailedMessages } from "../telemetry/FailedMessages.ts"
@@ -165,9 +164,6 @@ export const stateOf: (receiver: object) => ReceiverState = states.of
 
 /** The same; undefined for any other value. */
 export const find: (value: unknown) => ReceiverState | undefined = states.find
-
-/** A link that lived for as long, in milliseconds, is attached again at once: the service ends idle ones. */
-export const stableAfter = 10_000
 
 /** Attaches a receiver. */
 export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDecodeError>(options: {
@@ -414,13 +410,8 @@ export const reportLost = (
   })
 
 /** The message of a delivery, as an event names it: nothing of it where its bytes are no message. */
-export const subjectOfDelivery = (delivery: IncomingDelivery): Subject => {
-  try {
-    return subjectOf(new Destructive(sectionsOf(delivery), undefined))
-  } catch {
-    return {}
-  }
-}
+export const subjectOfDelivery = (delivery: IncomingDelivery): Subject =>
+  readOrUndefined(() => subjectOf(new Destructive(sectionsOf(delivery), undefined))) ?? {}
 
 /** The reason of a dead letter that could not be decoded. */
 const undecodableReason = "MessageDecodeError"

@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import type * as Take from "effect/Take"
 import * as Event from "../../ServiceBusEvent.ts"
 import type { ReceivedMessage } from "../../ServiceBusMessage.ts"
+import { readOrUndefined } from "../options.ts"
 import type { FailedMessages } from "./FailedMessages.ts"
 
 type Omitted<E> = E extends Event.ServiceBusEvent ? Omit<E, "namespace" | "identifier" | "entity"> : never
@@ -204,14 +205,6 @@ const annotationsOf = (event: Event.ServiceBusEvent): Record<string, unknown> =>
   }
   for (const name in annotations) if (annotations[name] === undefined) delete annotations[name]
   return annotations
-}
-
-const readOrUndefined = <A>(read: () => A): A | undefined => {
-  try {
-    return read()
-  } catch {
-    return undefined
-  }
 }
 
 /** The message that an event is about. Its sections are read here, and may be malformed. */

@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import type { ReceivedMessage } from "../../ServiceBusMessage.ts"
+import { readOrUndefined } from "../options.ts"
 import * as TraceContext from "./TraceContext.ts"
 
 /**
@@ -499,12 +500,3 @@ export const messageAttributes = (message: ReceivedMessage<unknown>): Attributes
       ? {}
       : { "messaging.servicebus.message.enqueued_time": Math.floor(message.enqueuedTime.epochMilliseconds / 1000) })
   })) ?? {}
-
-/** Sections are decoded when they are read; one that cannot be is no reason for an operation to fail. */
-const readOrUndefined = <A>(read: () => A): A | undefined => {
-  try {
-    return read()
-  } catch {
-    return undefined
-  }
-}

@@ -12,7 +12,7 @@ export const retry: ReadonlyArray<Mutant> = [
   {
     name: "a link that is lost soon is attached again at once",
     file: "processor/MessageProcessor.ts",
-    text: ": this.totals.received > received || monotonic(clock) - since >= ReceiverState.stableAfter",
+    text: ": this.totals.received > received || monotonic(clock) - since >= stableAfter",
     replacement: ": monotonic(clock) - since >= 0",
     fault: "flapping"
   },
