@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Random from "effect/Random"
 import { TestClock } from "effect/testing"
 import * as RetryPolicy from "../../src/internal/namespace/RetryPolicy.ts"
@@ -43,5 +44,29 @@ describe("A retry's delay", () => {
       const next = yield* Effect.forkChild(policy.run(Clock.currentTimeMillis), { startImmediately: true })
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* Fiber.join(next), 10_000)
+    }))
+
+  it.effect("is over when the client ends: what is tried again then fails at once, and no timer is left", () =>
+    Effect.gen(function*() {
+      for (const from of ["a failure", "advice"]) {
+        const closing = Latch.makeUnsafe()
+        const policy = yield* RetryPolicy.make(RetryPolicy.defaults, {
+          onRetry: () => {},
+          onThrottled: () => {},
+          closing
+        })
+        const busy = new ServiceBusError.ServiceBusServerBusyError({ retryAfter: Duration.minutes(1) })
+        const lost = new ServiceBusError.ServiceBusConnectionError({ description: "lost" })
+        const closed = new ServiceBusError.ServiceBusConnectionError({ description: "closed", isClosed: true })
+        if (from === "advice") policy.applyAdvice(busy)
+        const attempt = Effect.suspend(() => Effect.fail(closing.isOpen() ? closed : lost))
+        const waiting = yield* Effect.forkChild(Effect.flip(policy.run(attempt)), { startImmediately: true })
+        yield* Effect.yieldNow
+        assert.isUndefined(waiting.pollUnsafe(), from)
+        closing.openUnsafe()
+        assert.strictEqual((yield* Fiber.join(waiting)).message.includes("closed"), true, from)
+        // Also what begins afterwards.
+        assert.isTrue((yield* Effect.flip(policy.run(attempt))).message.includes("closed"), from)
+      }
     }))
 })

@@ -44,6 +44,12 @@ describe("the simulation", { concurrent: false }, () => {
         { name: "latency", at: { frames: 3 }, parameters: { latency: 344, jitter: 622, ms: 23330 } }
       ],
       turn: 3
+    },
+    "a pause between tries, of what no caller waits for, when the client ended": {
+      seed: 11748,
+      workload: "receiving",
+      faults: [{ name: "half-open", at: { frames: 97 }, parameters: {} }],
+      turn: 2048
     }
   }
 

@@ -10,6 +10,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as RcMap from "effect/RcMap"
 import * as RcRef from "effect/RcRef"
 import * as Scope from "effect/Scope"
@@ -138,7 +139,9 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     })
     const clock = yield* Clock.Clock
     const outages = new Outages(reporter)
+    const closing = Latch.makeUnsafe()
     const policy = yield* RetryPolicy.make(options.retry, {
+      closing,
       onRetry: () => outages.retried(),
       onThrottled: (error, advice) => outages.throttled(error, advice)
     })
@@ -241,6 +244,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         closed = true
+        closing.openUnsafe()
       })
     )
     const current = Effect.suspend(() =>

@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as E from "../../ServiceBusError.ts"
@@ -125,14 +126,19 @@ interface Hooks {
   readonly onRetry: () => void
   /** The service throttles, from now on. */
   readonly onThrottled: (error: E.Any, advice: Duration.Duration) => void
+  /** Opened when the namespace closes. Nothing pauses from then on: a next try fails at once, and no timer is left behind. */
+  readonly closing: Latch.Latch
 }
 
-const noHooks: Hooks = { onRetry: () => {}, onThrottled: () => {} }
+const noHooks: Hooks = { onRetry: () => {}, onThrottled: () => {}, closing: Latch.makeUnsafe() }
 
 export const make = (settings: Settings, hooks: Hooks = noHooks): Effect.Effect<RetryPolicy> =>
   Effect.map(Clock.Clock, (clock) => {
     /** Until when the service throttles, in milliseconds. It passes by time, never by a caller's fiber. */
     let throttledUntil = 0
+    const { closing } = hooks
+    const pause = (duration: Duration.Input): Effect.Effect<void> =>
+      Effect.suspend(() => closing.isOpen() ? Effect.void : Effect.raceFirst(Effect.sleep(duration), closing.await))
     const applyAdvice = (error: E.Any): void => {
       if (error._tag !== "ServiceBusServerBusyError") return
       const advice = wholeMillis(Math.min(longestAdvice, Duration.toMillis(error.retryAfter)))
@@ -152,11 +158,11 @@ export const make = (settings: Settings, hooks: Hooks = noHooks): Effect.Effect<
       const left = (): number => limit === undefined ? Infinity : Math.max(0, limit.until - monotonic(clock))
       const attempt: Effect.Effect<A, Err, R> = Effect.suspend(() => {
         const throttled = throttledUntil - monotonic(clock)
-        if (throttled <= 0) return operation
+        if (throttled <= 0 || closing.isOpen()) return operation
         const rest = left()
         return limit !== undefined && throttled > rest
-          ? Effect.andThen(Effect.sleep(rest), limit.otherwise)
-          : Effect.andThen(Effect.sleep(throttled), attempt)
+          ? Effect.andThen(pause(rest), limit.otherwise)
+          : Effect.andThen(pause(throttled), attempt)
       })
       return Effect.catch(attempt, (first) => {
         let lost = options?.lost
@@ -181,7 +187,9 @@ export const make = (settings: Settings, hooks: Hooks = noHooks): Effect.Effect<
               hooks.onRetry()
               onRetry?.(input)
             })
-          )
+          ),
+          // Last of all, so that what is above hears of a try before the pause.
+          Schedule.modifyDelay(({ duration }) => Effect.as(pause(duration), Duration.zero))
         )
         let attempts = 0
         return Effect.suspend(() => attempts++ === 0 ? Effect.fail(first) : attempt).pipe(

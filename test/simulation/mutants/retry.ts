@@ -57,5 +57,12 @@ export const retry: ReadonlyArray<Mutant> = [
     text: "yield* orDeath(connection, Effect.forever(refreshing)).pipe(Effect.ignore, Effect.forkScoped)",
     replacement: "yield* Effect.succeed(refreshing)",
     by: "test/namespace/Claims"
+  },
+  {
+    name: "a pause between tries outlives its client",
+    file: "namespace/RetryPolicy.ts",
+    text: "closing.isOpen() ? Effect.void : Effect.raceFirst(Effect.sleep(duration), closing.await)",
+    replacement: "Effect.sleep(duration)",
+    by: "test/simulation/Simulation.test"
   }
 ]
