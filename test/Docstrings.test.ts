@@ -36,12 +36,20 @@ const exportsOf = ({ path, text }: CodeBlocks.Page): ReadonlyArray<Export> => {
   const passedOn = Array.from(
     text.matchAll(/^export (?:type )?\{([^}]*)\}(?: from "([^"]+)")?/gm),
     ([, names, from]) =>
-      (names!.match(/\w+/g) ?? []).flatMap((name) => {
-        const file = join(CodeBlocks.root, normalize(join(dirname(path), from ?? imported.get(name) ?? "")))
+      Array.from(names!.matchAll(/(\w+)(?: as (\w+))?/g), ([, local, name = local]) => {
+        const source = from ?? imported.get(local!)
+        // A name that no declaration may have (`true`) is given to one of this module's own.
+        if (source === undefined) {
+          const own = declared(text.replace(new RegExp(`^const ${local}\\b`, "m"), `export const ${name}`))
+            .filter((one) => one.name === name)
+          assert.isAbove(own.length, 0, `${path} passes on ${name}, which is found nowhere`)
+          return own
+        }
+        const file = join(CodeBlocks.root, normalize(join(dirname(path), source)))
         assert.isTrue(existsSync(file), `${path} passes on ${name}, which is found nowhere`)
-        const found = declared(readFileSync(file, "utf8")).filter((one) => one.name === name)
-        return found.length > 0 ? found : [{ name, isValue: false, doc: "" }]
-      })
+        const found = declared(readFileSync(file, "utf8")).filter((one) => one.name === local)
+        return found.length > 0 ? found : [{ name: name!, isValue: false, doc: "" }]
+      }).flat()
   ).flat()
   return [...declared(text), ...passedOn]
 }
@@ -168,6 +176,8 @@ describe("the docstrings of the public modules", () => {
       "export const hidden = 1",
       "/** Not @internal at all. */",
       "export type Shown = 1",
+      "const true_ = 1",
+      "export { true_ as true }",
       "export * from \"./ours.ts\"",
       "export abstract class Base {}"
     ].join("\n")
@@ -183,7 +193,11 @@ describe("the docstrings of the public modules", () => {
       "wrong: Options has no @category that is known: undefined",
       "wrong: Shown says nothing of itself",
       "wrong: Shown has no @since",
-      "wrong: Shown has no @category that is known: undefined"
+      "wrong: Shown has no @category that is known: undefined",
+      "wrong: true says nothing of itself",
+      "wrong: true has no @since",
+      "wrong: true has no @category that is known: undefined",
+      "wrong: true has no @example"
     ])
   })
 })
