@@ -64,6 +64,7 @@ const surface = [
 ]
 
 const emulator = [
+  ["emulator/broker/filter"],
   ["emulator/broker"],
   ["emulator/security"],
   ["emulator/amqp"],
