@@ -43,14 +43,15 @@ export interface BrokerError {
 }
 
 /**
- * Operations that the broker is to refuse. `attach` is a link to the entity; a batch is one `send`.
+ * Operations that the broker is to refuse. `attach` is a link to the entity; a batch is one `send`; a `request` is any that goes
+ * to its management node: peeking, scheduling, deferral, states and locks. `putToken` is a token that a client puts for it.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Fault {
-  /** What is to fail; `attach` is a link to the entity, and a batch is one `send`. */
-  readonly operation: "attach" | "send" | "settle" | "renew" | "delete" | "listSessions"
+  /** What is to fail; `attach` is a link to the entity, a batch is one `send`, and a `request` is one of management. */
+  readonly operation: "attach" | "send" | "settle" | "renew" | "delete" | "listSessions" | "request" | "putToken"
   /** What the client is told. */
   readonly error: BrokerError
   /** Every entity where none is given. */

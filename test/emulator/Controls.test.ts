@@ -1,9 +1,9 @@
 /** What a test sees and does at the broker: entities by contracts and by their plain names. */
 import { Effect } from "effect"
-import { ServiceBusEntity } from "effect-service-bus"
+import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { buryAll } from "../support/deadLetterEntities.ts"
-import { failsWith, idsOf, inMemory, Orders, testsOf, TextBytes, Texts } from "../support/harness.ts"
+import { failsWith, idsOf, inMemory, once, Orders, testsOf, TextBytes, Texts } from "../support/harness.ts"
 import { assert, describe } from "../support/vitest.ts"
 
 describe("an entity of the controls", () => {
@@ -39,4 +39,35 @@ describe("an entity of the controls", () => {
       const bodies = found.flat().map(({ body }) => typeof body === "string" ? body : body.id)
       assert.deepStrictEqual(bodies, ["two", "one"])
     }))
+})
+
+describe("what the controls refuse", () => {
+  const { test } = testsOf("in memory", inMemory)
+
+  test("requests of management, whatever they ask for, of one entity", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const receiver = yield* ServiceBusReceiver.make(Texts)
+      const others = yield* ServiceBusReceiver.make(Orders)
+      const error = { condition: "amqp:internal-error", description: "not now" }
+      yield* emulator.fail({ operation: "request", entity: Texts, error, times: 2 })
+      yield* others.peek()
+      const refused = yield* receiver.peek().pipe(failsWith("ServiceBusError"))
+      assert.include(refused.description, "not now")
+      yield* receiver.receiveDeferred([1n]).pipe(failsWith("ServiceBusError"))
+      assert.deepStrictEqual(yield* receiver.peek(), [])
+    }), once)
+
+  test("tokens, with the status of their condition", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const make = (condition: string) =>
+        Effect.andThen(
+          emulator.fail({ operation: "putToken", entity: Texts, error: { condition }, times: 2 }),
+          ServiceBusSender.make(Texts)
+        )
+      yield* make("amqp:not-found").pipe(failsWith("MessagingEntityNotFoundError"))
+      yield* ServiceBusSender.make(Texts).pipe(failsWith("MessagingEntityNotFoundError"))
+      yield* ServiceBusSender.make(Texts)
+    }), once)
 })

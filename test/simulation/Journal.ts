@@ -23,15 +23,22 @@ const outcomes: Readonly<Record<string, Outcome>> = {
   DeadLetter: "deadLetter"
 }
 
+/** A session of a queue as far as its lock is concerned. */
+interface Session {
+  readonly holder: object | undefined
+  lockedUntil: number
+}
+
 /** A queue as far as its locks are concerned. */
 interface Locking {
   readonly locks: ReadonlyMap<string, { lockedUntil: number }>
-  readonly sessions: unknown
+  /** Undefined where the queue has none. */
+  readonly sessions: { readonly sessions: ReadonlyMap<string, Session> } | undefined
   readonly shared: { readonly deadlines: { readonly set: (message: unknown, at: number) => void } }
   readonly now: () => number
 }
 
-/** Writes the broker's deeds for as long as the scope is open; gives what ends all locks of messages. */
+/** Writes the broker's deeds for as long as the scope is open; gives what ends all locks of messages, and of sessions. */
 export const record = (history: History) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -141,6 +148,15 @@ export const record = (history: History) =>
             for (const message of queue.locks.values()) {
               message.lockedUntil = queue.now()
               queue.shared.deadlines.set(message, message.lockedUntil)
+            }
+          }
+        },
+        loseSessions: () => {
+          for (const queue of queues) {
+            for (const session of queue.sessions?.sessions.values() ?? []) {
+              if (session.holder === undefined) continue
+              session.lockedUntil = queue.now()
+              queue.shared.deadlines.set(session, session.lockedUntil)
             }
           }
         }

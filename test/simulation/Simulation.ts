@@ -28,6 +28,7 @@ import * as Journal from "./Journal.ts"
 import { Network } from "./Network.ts"
 import { oracles } from "./oracles/index.ts"
 import type { Violation } from "./oracles/Oracle.ts"
+import * as Peer from "./Peer.ts"
 import { Rng } from "./Rng.ts"
 import { seededIds } from "./seededIds.ts"
 import { workloads } from "./workloads/index.ts"
@@ -44,6 +45,8 @@ export interface Plan {
   readonly faults: ReadonlyArray<PlannedFault>
   /** How many operations a fiber runs before another has its turn. */
   readonly turn: number
+  /** What the client of the workload signs in with: the key where it is not given. */
+  readonly client?: "key" | "tokens"
 }
 
 export interface Outcome {
@@ -59,15 +62,25 @@ export const planOf = (
   only: { readonly workload?: string | undefined; readonly fault?: string | undefined } = {}
 ): Plan => {
   const rng = new Rng(seed)
-  const workload = rng.pick(workloads).name
-  const kinds = only.fault === undefined ? faults : faults.filter(({ name }) => only.fault!.split(",").includes(name))
-  const planned = Array.from({ length: rng.between(0, 8) }, (): PlannedFault => {
+  const client = rng.pick(["key", "key", "tokens"] as const)
+  const asked = faults.filter(({ name }) => only.fault?.split(",").includes(name) ?? true)
+  const fitting = (uses: Workload["uses"]) =>
+    asked.filter(({ needs }) =>
+      needs === undefined || uses.includes(needs) || needs === "tokens" && client === "tokens"
+    )
+  const workload = rng.pick(
+    workloads.filter(({ name, uses }) =>
+      only.workload === undefined ? fitting(uses).length > 0 : only.workload === name
+    )
+  )
+  const kinds = fitting(workload.uses).flatMap((fault) => Array.from({ length: fault.weight ?? 1 }, () => fault))
+  const planned = Array.from({ length: kinds.length === 0 ? 0 : rng.between(0, 8) }, (): PlannedFault => {
     const fault = rng.pick(kinds)
     const at = rng.chance(0.5) ? { ms: rng.between(0, faultTime - 10_000) } : { frames: rng.between(1, 400) }
     return { name: fault.name, at, parameters: fault.plan(rng) }
   })
   const turn = rng.pick([2048, 2048, 2048, 64, 8, 3])
-  return { seed, workload: only.workload ?? workload, faults: planned, turn }
+  return { seed, workload: workload.name, faults: planned, turn, client }
 }
 
 /** A clock that counts what sleeps on it. */
@@ -124,30 +137,41 @@ const otherClient = Effect.fnUntraced(function*(kind: "skewed" | "tokens", { clo
 }) {
   const { credential, host } = yield* Effect.orDie(ConnectionString.parse(emulator.connectionString))
   if (credential?._tag !== "SharedKey") throw new Error("the broker has no key")
-  const token = ServiceBusCredential.generateSas({
-    resource: `sb://${host}/`,
-    keyName: credential.name,
-    key: credential.key,
-    timeToLive: "40 seconds"
+  const token = (keyName: string) =>
+    Effect.map(
+      ServiceBusCredential.generateSas({
+        resource: `sb://${host}/`,
+        keyName,
+        key: credential.key,
+        timeToLive: "40 seconds"
+      }),
+      ServiceBusCredential.sas
+    )
+  const provider = Effect.suspend(() => {
+    switch (mood.tokens) {
+      case "good":
+        return token(credential.name)
+      case "useless":
+        return token("NoSuchPolicy")
+      case "failing":
+        return Effect.fail(new Error("there is no token now"))
+      case "dying":
+        return Effect.die(new Error("the provider dies"))
+      case "hanging":
+        return Effect.never
+    }
   })
-  const provider = Effect.suspend(() =>
-    mood.tokens === "failing"
-      ? Effect.fail(new Error("there is no token now"))
-      : mood.tokens === "hanging"
-      ? Effect.never
-      : Effect.map(token, ServiceBusCredential.sas)
-  )
   const client = yield* Effect.orDie(ServiceBusClient.make({
     fullyQualifiedNamespace: host,
     credential: kind === "skewed" ? credential : ServiceBusCredential.rotating(provider)
   })).pipe(Effect.provideService(Transport.Transport, transport))
   const time = kind === "skewed" ? skewed(clock, mood) : clock
-  const run: Client = (effect) =>
+  const within: Client = (effect) =>
     effect.pipe(
       Effect.provideService(ServiceBusClient.ServiceBusClient, client),
       Effect.provideService(Clock.Clock, time)
     )
-  return run
+  return { client, within }
 })
 
 const simulate = (plan: Plan, workload: Workload) =>
@@ -164,27 +188,36 @@ const simulate = (plan: Plan, workload: Workload) =>
     const mood = good()
 
     const inside = Effect.gen(function*() {
-      const { loseLocks } = yield* Journal.record(history)
+      const { loseLocks, loseSessions } = yield* Journal.record(history)
+      const peer = yield* Peer.make
       yield* listen(history)
       let through: Transport.Transport | undefined
-      const services = yield* Layer.build(Emulator.layer({
+      const built = yield* Layer.build(Emulator.layer({
         entities: workload.entities,
         client: { identifier: "simulated" }
       })).pipe(Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)))
-      const emulator = Context.get(services, Emulator.Emulator)
+      const emulator = Context.get(built, Emulator.Emulator)
+      const ground = { emulator, mood, clock, transport: through! }
+      const services = plan.client === "tokens"
+        ? Context.add(built, ServiceBusClient.ServiceBusClient, (yield* otherClient("tokens", ground)).client)
+        : built
       const world: World = {
         emulator,
         network,
+        peer,
+        entities: workload.drained.map(({ path }) => path),
         history,
         rng: rng.fork(),
         mood,
         loseLocks,
-        client: (kind) => otherClient(kind, { emulator, mood, clock, transport: through! }),
+        loseSessions,
+        client: (kind) => Effect.map(otherClient(kind, ground), ({ within }) => within),
         isHealed: () => phase !== "faults",
         isDone: () => phase === "done",
         now: () => clock.currentTimeMillisUnsafe()
       }
       history.add({ kind: "phase", name: "faults" })
+      const strikes = new Set<Fiber.Fiber<void>>()
       for (const each of plan.faults) {
         const kind = faults.find(({ name }) => name === each.name)
         if (kind === undefined) throw new Error(`there is no fault "${each.name}"`)
@@ -193,13 +226,15 @@ const simulate = (plan: Plan, workload: Workload) =>
           history.add({ kind: "fault", name: each.name, what: JSON.stringify(each.parameters) })
           return kind.inject(world, each.parameters)
         })
-        if ("frames" in each.at) network.afterFrames(each.at.frames, () => fork(strike))
-        else yield* Effect.forkScoped(Effect.andThen(Effect.sleep(each.at.ms), strike))
+        if ("frames" in each.at) network.afterFrames(each.at.frames, () => strikes.add(fork(strike)))
+        else strikes.add(yield* Effect.forkScoped(Effect.andThen(Effect.sleep(each.at.ms), strike)))
       }
       const working = yield* Effect.forkScoped(Effect.provideContext(workload.run(world), services))
       yield* Effect.sleep(faultTime)
       phase = "healed"
+      yield* Fiber.interruptAll(strikes)
       Object.assign(mood, good())
+      peer.heal()
       network.heal()
       yield* Effect.ignore(emulator.start)
       history.add({ kind: "phase", name: "healed" })

@@ -13,24 +13,30 @@ import type * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import type * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
 import type { History, Result } from "./History.ts"
 import type { Network } from "./Network.ts"
+import type { Peer } from "./Peer.ts"
 import type { Rng } from "./Rng.ts"
 
 /** How handlers behave, and the provider of tokens. Faults change it; healing makes all of it good again. */
 export interface Mood {
   /** The probability that a handler does anything but complete. */
   handlers: number
+  /** What it does then. */
+  manner: "any" | "fails" | "dies" | "hangs"
   /** The probability that an operation is interrupted. */
   interruptions: number
-  tokens: "good" | "failing" | "hanging"
+  tokens: "good" | "failing" | "hanging" | "dying" | "useless"
   /** By how much the wall clock of a client that has one of its own is off, in milliseconds. */
   skew: number
 }
 
-export const good = (): Mood => ({ handlers: 0, interruptions: 0, tokens: "good", skew: 0 })
+export const good = (): Mood => ({ handlers: 0, manner: "any", interruptions: 0, tokens: "good", skew: 0 })
 
 export interface World {
   readonly emulator: Emulator.Emulator["Service"]
   readonly network: Network
+  readonly peer: Peer
+  /** The paths of the entities of the workload. */
+  readonly entities: ReadonlyArray<string>
   readonly history: History
   readonly rng: Rng
   readonly mood: Mood
@@ -41,6 +47,8 @@ export interface World {
   readonly now: () => number
   /** Has all locks of messages end at the broker, now. */
   readonly loseLocks: () => void
+  /** The same of sessions. */
+  readonly loseSessions: () => void
   /**
    * A client beside the first: with the key and a wall clock of its own, or with tokens that last for less than a minute. It
    * closes with the scope.
@@ -53,9 +61,17 @@ export type Client = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ) => Effect.Effect<A, E, Exclude<R, ServiceBusClient.ServiceBusClient>>
 
+/**
+ * What a workload may have in it: handlers, settlements by hand or by handlers, locks of messages, sessions, clients whose tokens
+ * are from a provider, clients with a wall clock of their own.
+ */
+export type Use = "handlers" | "settlements" | "locks" | "sessions" | "tokens" | "clocks"
+
 /** A workload: what is declared, and a program that uses the library while faults come. */
 export interface Workload {
   readonly name: string
+  /** What a fault may need to have anything to strike. */
+  readonly uses: ReadonlyArray<Use>
   readonly entities: ReadonlyArray<Emulator.Entity>
   /** What is to be empty once all is well again, but for dead letters and what is deferred. */
   readonly drained: ReadonlyArray<ServiceBusEntity.SubQueue<unknown> | ServiceBusEntity.WithSubQueues<unknown>>
@@ -76,6 +92,14 @@ export interface PlannedFault {
 /** A kind of fault. */
 export interface Fault {
   readonly name: string
+  /** Where it comes from: oracles that hold for the calm only look at it. */
+  readonly of: "network" | "peer" | "service" | "tokens" | "program"
+  /** Whether it cuts connections or sessions of AMQP: what is on its way may be lost. */
+  readonly isCutting?: true
+  /** It comes to workloads that have this. */
+  readonly needs?: Use
+  /** How often it is planned beside the others, where that is not once. */
+  readonly weight?: number
   /** What it is to be this time. */
   readonly plan: (rng: Rng) => PlannedFault["parameters"]
   readonly inject: (world: World, parameters: PlannedFault["parameters"]) => Effect.Effect<void>

@@ -7,7 +7,7 @@
 import * as Result from "effect/Result"
 import * as Authorization from "../security/Authorization.ts"
 import * as NodeAddress from "./NodeAddress.ts"
-import type { Answer, Request } from "./NodeRequest.ts"
+import { type Answer, refuse, type Request } from "./NodeRequest.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
 
 /** The most bytes of a request. */
@@ -25,6 +25,9 @@ export const answer = (connection: ServedConnection, request: Request): Answer =
   if (typeof audience !== "string" || typeof token !== "string") {
     return { status: 400, error: conditions.argument("$cbs", "name and token must be strings.") }
   }
+  const { path } = NodeAddress.parse(audience)
+  const fault = connection.server.fault("putToken", path)
+  if (fault !== undefined) return refuse(fault)
   const now = clock.currentTimeMillisUnsafe()
   const isOurs = (host: string) => isOurHost(connection, host)
   let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
@@ -37,7 +40,6 @@ export const answer = (connection: ServedConnection, request: Request): Answer =
     checked = Authorization.check(policies, token, audience, now, isOurs)
   } else return { status: 400, error: conditions.argument("$cbs", "Unknown token type.") }
   if (Result.isFailure(checked)) return { status: 401, error: conditions.token(checked.failure, audience) }
-  const { path } = NodeAddress.parse(audience)
   if (!isKnown(connection, path)) return { status: 404, error: conditions.notFound(path) }
   connection.claims.add(checked.success)
   connection.idle.authorized()

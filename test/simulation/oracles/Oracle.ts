@@ -1,5 +1,7 @@
 /** What an oracle is, a pure function of a run, and what it is given. */
+import { faults } from "../faults/index.ts"
 import type { History } from "../History.ts"
+import type { Fault } from "../World.ts"
 
 export interface Violation {
   /** The rule that was broken: `lost`, `ghost`, `duplicated` and so on. */
@@ -23,22 +25,19 @@ export interface Run {
   readonly concurrency: Readonly<Record<string, number>>
 }
 
-/** Faults that delay or lose what is on the network. */
-export const network = ["reset", "half-open", "silence", "latency", "slow reader", "refused connections"]
+const named = (which: (fault: Fault) => boolean): ReadonlyArray<string> => faults.filter(which).map(({ name }) => name)
 
-/** Faults that end connections, links and claims. */
-export const peer = [
-  "detach",
-  "detach of claims",
-  "detach of management",
-  "end",
-  "close",
-  "drop",
-  "restart",
-  "flapping",
-  "lost locks",
-  "clock jump"
-]
+/** Faults that delay or lose what is on the network. */
+export const network = named((fault) => fault.of === "network")
+
+/** Faults that end connections, links and claims, or keep them from doing their work. */
+export const peer = [...named((fault) => fault.of === "peer"), "clock jump"]
+
+/** Faults by which a client has no claim, or gets none. */
+export const tokens = [...named((fault) => fault.of === "tokens"), "refused claims"]
+
+/** Faults that cut connections. Links alone end after what they brought. */
+export const cutting = named((fault) => fault.isCutting === true)
 
 /** Whether one of these faults came. */
 export const isStruck = (history: History, faults: ReadonlyArray<string>): boolean =>

@@ -1,6 +1,6 @@
 /** What processors say that they did adds up, and is what the broker did. */
 import type { History } from "../History.ts"
-import { isStruck, network, type Oracle, peer, type Violation } from "./Oracle.ts"
+import { isStruck, network, type Oracle, peer, tokens, type Violation } from "./Oracle.ts"
 
 const ends = [
   "completed",
@@ -15,6 +15,9 @@ const ends = [
   "released"
 ]
 
+/** By these the link of a session, or its lock, may be over before it is renewed. */
+const unattached = ["refused attach", "refused entity", "refused requests", "busy"]
+
 /** Whether a handler took longer than the lock of its session is kept, in milliseconds. */
 const isLong = (history: History): boolean => {
   const began = new Map<string, number>()
@@ -26,7 +29,7 @@ const isLong = (history: History): boolean => {
 
 export const books: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
-  const isCalm = !isStruck(history, [...network, ...peer, "bad tokens", "refused attach"]) && !isLong(history)
+  const isCalm = !isStruck(history, [...network, ...peer, ...tokens, ...unattached]) && !isLong(history)
   const sums = new Map<string, Record<string, number>>()
   for (const { consumer, counts, entity } of history.of("books")) {
     if (isCalm && (counts["sessionsLost"] ?? 0) > 0) {

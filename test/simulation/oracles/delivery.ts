@@ -1,8 +1,11 @@
 /** What was given to handlers: what the broker gave, as it was sent, and no more at a time than was asked for. */
-import { isStruck, network, type Oracle, peer, type Violation } from "./Oracle.ts"
+import { isStruck, network, type Oracle, peer, tokens, type Violation } from "./Oracle.ts"
 
 /** For how long a processor keeps a lock by default, and a little less, in milliseconds. */
 const longest = 280_000
+
+/** By these a lock may not be renewed in time. */
+const unrenewed = ["refused renew", "refused requests", "refused attach", "refused entity", "busy"]
 
 export const delivery: Oracle = ({ concurrency, history }) => {
   const violations: Array<Violation> = []
@@ -12,7 +15,7 @@ export const delivery: Oracle = ({ concurrency, history }) => {
   // Where nothing is held up the client knows when a lock ends.
   const locks = isStruck(history, [...network, ...peer]) ? undefined : new Map<string, number>()
   // Their processor keeps the locks of what handlers have.
-  const isRenewing = locks !== undefined && !isStruck(history, ["refused renew", "refused attach", "bad tokens"])
+  const isRenewing = locks !== undefined && !isStruck(history, [...tokens, ...unrenewed])
   const handlers = isRenewing
     ? new Map<string, { readonly consumer: string; readonly key: string; readonly at: number }>()
     : undefined

@@ -1,17 +1,5 @@
 /** In receive-and-delete mode: no message twice, and none lost but where a connection was. */
-import { isStruck, type Oracle, type Violation } from "./Oracle.ts"
-
-/** Faults that cut connections. Links alone end after what they brought. */
-const cutting = [
-  "reset",
-  "half-open",
-  "silence",
-  "refused connections",
-  "close",
-  "drop",
-  "end",
-  "restart"
-]
+import { cutting, isStruck, type Oracle, type Violation } from "./Oracle.ts"
 
 export const destructive: Oracle = ({ history }) => {
   const violations: Array<Violation> = []

@@ -59,6 +59,7 @@ const acceptAll = (world: World, name: string) =>
 
 export const accepting: Workload = {
   name: "accepting",
+  uses: ["settlements", "sessions"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 6 })],
   drained: [Work],
   run: (world) =>

@@ -19,6 +19,7 @@ const Two = ServiceBusEntity.subscription(News, "two")
 
 export const batches: Workload = {
   name: "batches",
+  uses: ["handlers", "settlements", "locks"],
   entities: [
     Emulator.entity(News),
     Emulator.entity(One, { lockDuration: "20 seconds", maxDeliveryCount: 5 }),

@@ -17,6 +17,7 @@ const concurrency = { a: 3, b: 3 }
 
 export const clients: Workload = {
   name: "clients",
+  uses: ["handlers", "settlements", "locks", "tokens", "clocks"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 5 })],
   drained: [Work],
   concurrency,

@@ -17,6 +17,7 @@ const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
 
 export const destructive: Workload = {
   name: "destructive",
+  uses: [],
   entities: [Emulator.entity(Work)],
   drained: [Work],
   run: (world) =>

@@ -2,12 +2,15 @@
 import * as Effect from "effect/Effect"
 import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { bodyOf, type World } from "../World.ts"
+import { bodyOf, type Mood, type World } from "../World.ts"
 
 /** A failure of a handler, which ends the stream that it is a part of: no defect of the library. */
 class HandlerError extends Error {
   readonly _tag = "HandlerError"
 }
+
+/** What a handler does, by its manner; any of them where it has none. */
+const manners: Readonly<Record<Mood["manner"], number | undefined>> = { any: undefined, fails: 3, dies: 4, hangs: 11 }
 
 export const handle = (
   world: World,
@@ -40,7 +43,7 @@ export const handle = (
       })
     const work: Effect.Effect<Settlement.Settlement | void, Error> = Effect.suspend(() => {
       if (!rng.chance(mood.handlers)) return gives("complete", undefined)
-      switch (rng.between(0, 10)) {
+      switch (manners[mood.manner] ?? rng.between(0, 10)) {
         case 0:
           return gives("abandon", Settlement.abandon())
         case 1:
@@ -62,6 +65,10 @@ export const handle = (
           return Effect.andThen(gives("gives nonsense", undefined), Effect.succeed(5 as never))
         case 9:
           // Longer than its lock is kept: it is interrupted.
+          return Effect.andThen(Effect.sleep(400_000), gives("complete", undefined))
+        case 11:
+          // Until it is interrupted. A session is held for as long as its handler takes.
+          if (message.sessionId === undefined) return Effect.never
           return Effect.andThen(Effect.sleep(400_000), gives("complete", undefined))
         default:
           return Effect.andThen(Effect.sleep(rng.between(1, 5_000)), gives("complete", undefined))

@@ -17,6 +17,7 @@ const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
 
 export const letters: Workload = {
   name: "letters",
+  uses: ["handlers", "settlements", "locks"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 3 })],
   drained: [Work],
   concurrency: { a: 4 },

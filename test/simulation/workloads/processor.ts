@@ -17,6 +17,7 @@ const concurrency = { a: 3, b: 5 }
 
 export const processor: Workload = {
   name: "processor",
+  uses: ["handlers", "settlements", "locks"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 5 })],
   drained: [Work],
   concurrency,

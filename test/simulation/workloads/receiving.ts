@@ -71,6 +71,7 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
 
 export const receiving: Workload = {
   name: "receiving",
+  uses: ["settlements", "locks"],
   entities: [Emulator.entity(Work, { lockDuration: "15 seconds", maxDeliveryCount: 6 })],
   drained: [Work],
   run: (world) =>

@@ -43,6 +43,7 @@ export const useState = (world: World, session: ServiceBusSession.ServiceBusSess
 
 export const sessions: Workload = {
   name: "sessions",
+  uses: ["handlers", "settlements", "sessions"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 5 })],
   drained: [Work],
   run: (world) =>

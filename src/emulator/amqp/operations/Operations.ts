@@ -50,6 +50,8 @@ export const answer = (connection: ServedConnection, queue: Queue, request: Requ
   if (connection.claims.heldUntil(queue.path, operation.right) === undefined) {
     return refuse(conditions.unauthorized(queue.path, operation.right))
   }
+  const fault = connection.server.fault("request", queue.path)
+  if (fault !== undefined) return refuse(fault)
   try {
     return operation.run(connection, queue, request)
   } catch (error) {

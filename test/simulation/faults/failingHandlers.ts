@@ -1,0 +1,15 @@
+/** Handlers fail. */
+import * as Effect from "effect/Effect"
+import type { Fault } from "../World.ts"
+
+export const failingHandlers: Fault = {
+  name: "failing handlers",
+  of: "program",
+  needs: "handlers",
+  plan: (rng) => ({ percent: rng.between(10, 80) }),
+  inject: ({ mood }, { percent }) =>
+    Effect.sync(() => {
+      mood.handlers = Number(percent) / 100
+      mood.manner = "fails"
+    })
+}

@@ -1,0 +1,15 @@
+/** The broker goes away with what it holds, and comes back. */
+import * as Effect from "effect/Effect"
+import type { Fault } from "../World.ts"
+
+export const restart: Fault = {
+  name: "restart",
+  of: "peer",
+  isCutting: true,
+  plan: (rng) => ({ ms: rng.between(1, 60_000) }),
+  inject: ({ emulator, network }, { ms }) =>
+    Effect.andThen(
+      emulator.stop,
+      Effect.sync(() => network.after(Number(ms), () => Effect.runFork(Effect.ignore(emulator.start))))
+    )
+}
