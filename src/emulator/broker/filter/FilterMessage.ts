@@ -16,7 +16,7 @@ export const unknownName: unique symbol = Symbol("unknownName")
  * @category models
  */
 export interface FilterMessage {
-  /** A system property such as `label` or `messageid`; null or undefined where the message has none. */
+  /** A system property by the name that `systemNameOf` gives; null or undefined where the message has none. */
   system(name: string): AmqpValue | typeof unknownName
   /** An application property; undefined where the message has none of that name, null where its value is null. */
   property(name: string): AmqpValue
@@ -57,6 +57,26 @@ export const settableNames = [
   "to",
   "viapartitionkey"
 ] as const
+
+const aliases: ReadonlyMap<string, string> = new Map([
+  ["subject", "label"],
+  ["transactionpartitionkey", "viapartitionkey"],
+  ["scheduledenqueuetime", "scheduledenqueuetimeutc"],
+  ["enqueuedtime", "enqueuedtimeutc"],
+  ["expiresat", "expiresatutc"],
+  ["lockeduntil", "lockeduntilutc"]
+])
+
+/**
+ * A system property as messages know it: its name in lower case, and in .NET's older form where the newer client has another
+ * (Service Bus, filter examples: filters take the names of ServiceBusMessage, whose Subject is the Label of Message).
+ *
+ * @category conversions
+ */
+export const systemNameOf = (name: string): string => {
+  const lower = name.toLowerCase()
+  return aliases.get(lower) ?? lower
+}
 
 /** A rule could not be evaluated for a message: what the service calls a FilterException. @category errors */
 export class FilterError extends Error {

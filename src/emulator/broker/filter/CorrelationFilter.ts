@@ -1,0 +1,35 @@
+/**
+ * A correlation filter as a function of a message: every condition that it has must hold (Service Bus, topic filters). Texts are
+ * equal letter by letter, other values as the `=` of SQL filters has it.
+ */
+import type * as ServiceBusRule from "../../../ServiceBusRule.ts"
+import type { FilterMessage } from "./FilterMessage.ts"
+import * as SqlValue from "./SqlValue.ts"
+
+/** The conditions over system properties, by the names that messages have them by. */
+const systemNames = [
+  ["correlationId", "correlationid"],
+  ["messageId", "messageid"],
+  ["to", "to"],
+  ["replyTo", "replyto"],
+  ["subject", "label"],
+  ["sessionId", "sessionid"],
+  ["replyToSessionId", "replytosessionid"],
+  ["contentType", "contenttype"]
+] as const
+
+/** Makes a filter ready; a condition that is undefined is none. @category constructors */
+export const make = (filter: ServiceBusRule.CorrelationFilter): (message: FilterMessage) => boolean => {
+  const systems = systemNames.flatMap(([key, name]) => filter[key] === undefined ? [] : [{ name, value: filter[key] }])
+  const properties = Object.entries(filter.applicationProperties ?? {}).map(([name, value]) => ({
+    name: name.toLowerCase(),
+    value: SqlValue.fromAmqp(value)
+  }))
+  return (message) =>
+    systems.every(({ name, value }) => message.system(name) === value) &&
+    properties.every(({ name, value }) => isEqual(SqlValue.fromAmqp(message.property(name)), value))
+}
+
+/** Null is equal to null, and to what is not there. */
+const isEqual = (given: SqlValue.Value, wanted: SqlValue.Value): boolean =>
+  given === undefined || wanted === undefined ? given === wanted : SqlValue.compare(given, wanted) === 0
