@@ -17,6 +17,7 @@ import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
+import type * as ServiceBusRule from "../ServiceBusRule.ts"
 import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
@@ -68,6 +69,9 @@ export interface Fault {
  * @since 0.1.0
  */
 export type Receivable<A> = ServiceBusEntity.SubQueue<A> | ServiceBusEntity.WithSubQueues<A>
+
+/** @inline */
+type Subscription = Extract<ServiceBusEntity.Any, { readonly _tag: "Subscription" | "SessionSubscription" }>
 
 /** @inline */
 type Sendable = ServiceBusEntity.Sendable<unknown, never> | ServiceBusEntity.SessionSendable<unknown, never>
@@ -171,6 +175,28 @@ export interface Controls {
    * ```
    */
   readonly counters: (entity: string | Receivable<unknown>) => Effect.Effect<Counters, EmulatorError>
+  /**
+   * The rules of a subscription, in the order in which they came, each with the time at which it did. Fails with EmulatorError
+   * where it does not exist, or is no subscription.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+   * const Sport = ServiceBusEntity.subscription(News, "sport")
+   *
+   * export const names = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   return (yield* emulator.rules(Sport)).map(({ name }) => name)
+   * })
+   * ```
+   */
+  readonly rules: (
+    subscription: string | Subscription
+  ) => Effect.Effect<ReadonlyArray<ServiceBusRule.Rule>, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -363,6 +389,11 @@ export const make = (started: Started, network: Network): Controls => {
         )
       ),
     counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
+    rules: (subscription) =>
+      Effect.flatMap(queueOf(subscription), ({ path, rules }) =>
+        rules === undefined
+          ? Effect.fail(new EmulatorError({ problem: `"${path}" has no rules; a subscription has` }))
+          : Effect.succeed(rules.list())),
     connections: Effect.sync(() => server.connections.size),
     dropConnections: Effect.sync(() => server.dropAll()),
     closeConnections: (error) =>

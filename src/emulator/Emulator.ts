@@ -280,7 +280,7 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
     function*(options, host, idles) {
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
-      const broker = yield* Broker.make(options.entities, fits)
+      const broker = yield* Broker.make(options.entities, { fits })
       const key = options.key === undefined
         ? Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
         : yield* keyOf("key", options.key)

@@ -120,7 +120,7 @@ export const declared = (): ReadonlyMap<string, Options> => {
   // Declared below the surface, and exported by it.
   for (const entry of interfacesOf(withoutComments(read("src/internal/options.ts")))) add("ServiceBusReceiver", entry)
   const entity = interfacesOf(withoutComments(read("src/emulator/broker/EntityOptions.ts")))
-  for (const [name, members] of entity) if (name.endsWith("Options")) add("Emulator", ["EntityOptions", members])
+  for (const [name, members] of entity) if (name.endsWith("Options")) add("Emulator", [name, members])
   const flags = read("src/emulator/CommandLine.ts").matchAll(/^\s+"?([\w-]+)"?: \{ type: "(?:string|boolean)"/gm)
   found.set("cli", new Map(Array.from(flags, ([, name]) => [`--${name}`, ""])))
   return found

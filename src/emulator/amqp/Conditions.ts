@@ -194,6 +194,12 @@ export class Conditions {
     return this.error(error.condition, error.description ?? "The broker was asked to fail.", entity)
   }
 
+  /** A rule as the service names it: topic and subscription in lower case, the rule as it is (NServiceBus issue 748). */
+  private ruleName({ detail, entity }: Refusal): string {
+    const [topic = "", subscription = ""] = entity.toLowerCase().split("/subscriptions/")
+    return `${this.host.split(".")[0]}:Topic:${topic}|${subscription}|${detail}`
+  }
+
   of(refusal: Refusal): AmqpError {
     const { entity } = refusal
     switch (refusal._tag) {
@@ -219,9 +225,11 @@ export class Conditions {
         return this.error(
           "amqp:resource-limit-exceeded",
           // Service Bus documentation, messaging exceptions: QuotaExceededException.
-          `The maximum entity size has been reached or exceeded for ${refusal.kind ?? "Queue"}: '${entity}'.${
-            refusal.detail === undefined ? "" : ` ${refusal.detail}.`
-          }`,
+          refusal.kind === "Rules" ?
+            `${refusal.detail}` :
+            `The maximum entity size has been reached or exceeded for ${refusal.kind ?? "Queue"}: '${entity}'.${
+              refusal.detail === undefined ? "" : ` ${refusal.detail}.`
+            }`,
           entity
         )
       case "MessageTooLarge":
@@ -238,6 +246,24 @@ export class Conditions {
           `The size quota for this stream (${maxPropertiesSize}) has been exceeded.`,
           entity
         )
+      case "RuleExists":
+        return this.error(
+          "com.microsoft:entity-already-exists",
+          `The messaging entity '${
+            this.ruleName(refusal)
+          }' already exists. To know more visit https://aka.ms/sbResourceMgrExceptions. `,
+          entity
+        )
+      case "RuleNotFound":
+        return this.error(
+          "amqp:not-found",
+          `The messaging entity '${
+            this.ruleName(refusal)
+          }' could not be found. To know more visit https://aka.ms/sbResourceMgrExceptions. `,
+          entity
+        )
+      case "InvalidRule":
+        return this.argument(entity, refusal.detail ?? "The rule is not valid.")
       case "NotAllowed":
         return this.notAllowed(entity, refusal.detail ?? "The operation is not allowed for this entity.")
     }

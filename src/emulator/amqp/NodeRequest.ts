@@ -25,6 +25,8 @@ const statusOf = (error: AmqpError): number => {
     case "amqp:not-found":
     case "com.microsoft:message-not-found":
       return 404
+    case "com.microsoft:entity-already-exists":
+      return 409
     case "com.microsoft:message-lock-lost":
     case "com.microsoft:session-lock-lost":
     case "com.microsoft:session-cannot-be-locked":

@@ -12,13 +12,14 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { EmulatorError } from "../../ServiceBusError.ts"
+import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import * as EntityOptions from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
-import type { Queue } from "./Queue.ts"
+import type { Queue, Refusal } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
 import type { Due } from "./StoredMessage.ts"
-import * as Topic from "./Topic.ts"
+import { Topic } from "./Topic.ts"
 
 export type { EntityOptions, EntitySettings, SubscriptionOptions, TopicOptions } from "./EntityOptions.ts"
 export type {
@@ -29,7 +30,8 @@ export type {
   IncomingMessage,
   MessageSnapshot,
   Queue,
-  Refusal
+  Refusal,
+  Rules
 } from "./Queue.ts"
 
 /**
@@ -66,17 +68,17 @@ export interface Broker {
 /**
  * Makes a broker with these entities. Fails with `EmulatorError` for an option out of range, for a name that is empty,
  * reserved or given twice, and for a subscription without its topic. When the scope closes its timer ends and every
- * further operation is refused as `EntityNotFound`. `fits` knows the quotas of properties, which count bytes of a payload that is
- * opaque here; without it there are none.
+ * further operation is refused as `EntityNotFound`. `payloads` knows what is in a payload, which is opaque here; without it
+ * messages have no properties, and no quotas of them.
  *
  * @category constructors
  * @internal
  */
 export const make: (
   entities: ReadonlyArray<Entity>,
-  fits?: SharedState["fits"]
+  payloads?: Partial<Payloads>
 ) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
-  .fnUntraced(function*(entities: ReadonlyArray<Entity>, fits: SharedState["fits"] = () => true) {
+  .fnUntraced(function*(entities: ReadonlyArray<Entity>, payloads: Partial<Payloads> = {}) {
     const clock = yield* Clock.Clock
     const names = new Set<string>()
     const topics = new Set(entities.flatMap((each) => each.kind === "topic" ? [trim(each.name).toLowerCase()] : []))
@@ -84,7 +86,7 @@ export const make: (
     for (const entity of entities) {
       const each = yield* Effect.fromResult(declaredOf(entity))
       const problem = nameProblem(each, names) ?? (each.topic === undefined || topics.has(each.topic)
-        ? undefined
+        ? rulesProblem(each)
         : `${each.title}: there is no topic "${each.topic}"; declare it too`)
       if (problem !== undefined) return yield* new EmulatorError({ problem })
       names.add(each.path.toLowerCase())
@@ -95,7 +97,7 @@ export const make: (
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (queue: string, defect: unknown) =>
       void fork(Effect.logError(`A consumer of "${queue}" failed and is detached`, Cause.die(defect)))
-    const shared: SharedState = { clock, deadlines, report, fits, isClosed: false }
+    const shared: SharedState = { ...opaque, ...payloads, clock, deadlines, report, isClosed: false }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         shared.isClosed = true
@@ -105,8 +107,18 @@ export const make: (
     for (const { kind, path, settings } of declared) {
       if (kind === "queue") queues.push(MessageQueue.make(shared, path, settings))
       if (kind === "topic") {
-        const subscriptions = declared.filter(({ topic }) => topic === path.toLowerCase())
-        queues.push(...Topic.make(shared, path, settings, subscriptions))
+        const topic = new Topic(shared, path, settings)
+        queues.push(topic.queue)
+        for (const each of declared.filter((other) => other.topic === path.toLowerCase())) {
+          const subscription = topic.subscribe(each.path, each.settings)
+          for (const rule of each.rules) {
+            const added = subscription.rules!.add(rule)
+            if (Result.isFailure(added)) {
+              return yield* new EmulatorError({ problem: ruleProblem(each, rule, added.failure) })
+            }
+          }
+          queues.push(subscription)
+        }
       }
     }
     const byPath = new Map<string, Queue>()
@@ -121,6 +133,28 @@ export const make: (
     }
   })
 
+/** What is in a payload: the part of the shared state that knows AMQP. */
+type Payloads = Pick<SharedState, "fits" | "read" | "change">
+
+const opaque: Payloads = {
+  fits: () => true,
+  read: () => ({ system: () => undefined, property: () => undefined, spelling: () => undefined }),
+  change: (message) => message
+}
+
+/** What can be said of rules that may be anything, before their expressions are read. */
+const rulesProblem = ({ rules, title }: Declared): string | undefined => {
+  if (!Array.isArray(rules)) return `${title}: rules must be an array of rules, made by ServiceBusRule.make`
+  for (const [index, rule] of rules.entries()) {
+    const problem = ServiceBusRule.problemOf(rule)
+    if (problem !== undefined) return `${title}: rules[${index}].${problem.option} must be ${problem.expected}`
+  }
+  return undefined
+}
+
+const ruleProblem = ({ title }: Declared, { name }: ServiceBusRule.Rule, { _tag, detail }: Refusal): string =>
+  `${title}: rule "${name}": ${_tag === "RuleExists" ? "it is declared twice" : detail}`
+
 /** A declaration, checked but for its name. */
 interface Declared {
   readonly kind: "queue" | "topic" | "subscription"
@@ -132,6 +166,8 @@ interface Declared {
   /** The topic of a subscription, in lower case. */
   readonly topic: string | undefined
   readonly settings: EntityOptions.EntitySettings
+  /** Those of a subscription; their expressions have not been read. */
+  readonly rules: ReadonlyArray<ServiceBusRule.Rule>
 }
 
 const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
@@ -147,9 +183,13 @@ const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
     settings,
     names: topic === undefined ? [name] : [topic, name],
     path: topic === undefined ? name : `${topic}/Subscriptions/${name}`,
-    topic: topic?.toLowerCase()
+    topic: topic?.toLowerCase(),
+    rules: entity.kind === "subscription" ? entity.options?.rules ?? [everything] : []
   }))
 }
+
+/** The rule of a subscription that is given none. */
+const everything = ServiceBusRule.make(ServiceBusRule.defaultName, ServiceBusRule.true)
 
 const abbreviated = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
 

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { EmulatorError } from "../../ServiceBusError.ts"
+import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 
 /**
  * Options of a queue.
@@ -51,7 +52,17 @@ export type TopicOptions = Pick<
  *
  * @category models
  */
-export type SubscriptionOptions = Omit<EntityOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize">
+export interface SubscriptionOptions
+  extends Omit<EntityOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize">
+{
+  /**
+   * The rules that it starts with, in place of `$Default`, which takes every message; without any it gets none until one is
+   * added.
+   */
+  readonly rules?: ReadonlyArray<ServiceBusRule.Rule> | undefined
+  /** Whether a message on which a rule fails is dead-lettered, as it is by default; otherwise the rule does not take it. */
+  readonly deadLetteringOnFilterError?: boolean | undefined
+}
 
 /**
  * Options of a queue, checked and complete; durations are milliseconds.
@@ -63,6 +74,7 @@ export interface EntitySettings {
   readonly maxDeliveryCount: number
   readonly defaultTimeToLive: number | undefined
   readonly deadLetteringOnExpiration: boolean
+  readonly deadLetteringOnFilterError: boolean
   readonly duplicateDetectionWindow: number | undefined
   readonly requiresSession: boolean
   readonly maxSize: number
@@ -74,7 +86,10 @@ export interface EntitySettings {
  *
  * @category constructors
  */
-export const settings = (entity: string, options: EntityOptions): Result.Result<EntitySettings, EmulatorError> => {
+export const settings = (
+  entity: string,
+  options: EntityOptions & SubscriptionOptions
+): Result.Result<EntitySettings, EmulatorError> => {
   const wrong = (option: keyof EntityOptions, range: string) =>
     Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be ${range}` }))
   const within = (value: number, min: number, max: number) => Number.isInteger(value) && value >= min && value <= max
@@ -102,6 +117,7 @@ export const settings = (entity: string, options: EntityOptions): Result.Result<
     maxDeliveryCount,
     defaultTimeToLive: timeToLive === Infinity ? undefined : timeToLive,
     deadLetteringOnExpiration: options.deadLetteringOnExpiration ?? false,
+    deadLetteringOnFilterError: options.deadLetteringOnFilterError ?? true,
     duplicateDetectionWindow: window,
     requiresSession: options.requiresSession ?? false,
     maxSize,

@@ -21,7 +21,8 @@ import type {
   Kind,
   MessageSnapshot,
   Queue,
-  Refusal
+  Refusal,
+  Rules
 } from "./Queue.ts"
 import { type SessionOwningQueue, SessionTable } from "./SessionTable.ts"
 import type { SharedState } from "./SharedState.ts"
@@ -46,7 +47,7 @@ const forever = 253_402_300_799_999
 
 /**
  * Makes a queue with its dead-letter queues, which a topic does not have. `size` counts the bytes that are stored: a topic
- * and its subscriptions share one.
+ * and its subscriptions share one. `rules` are those of a subscription.
  *
  * @category constructors
  */
@@ -55,8 +56,9 @@ export const make = (
   path: string,
   settings: EntitySettings,
   kind: "queue" | "topic" | "subscription" = "queue",
-  size = { bytes: 0 }
-): Queue => {
+  size = { bytes: 0 },
+  rules?: Rules
+): MessageQueue => {
   const subQueueSettings = {
     ...settings,
     defaultTimeToLive: undefined,
@@ -66,7 +68,16 @@ export const make = (
   const subQueue = (name: string) => new MessageQueue(shared, size, "deadLetter", `${path}/${name}`, subQueueSettings)
   return kind === "topic"
     ? new MessageQueue(shared, size, kind, path, settings)
-    : new MessageQueue(shared, size, kind, path, settings, subQueue(deadLetterPath), subQueue(transferDeadLetterPath))
+    : new MessageQueue(
+      shared,
+      size,
+      kind,
+      path,
+      settings,
+      subQueue(deadLetterPath),
+      subQueue(transferDeadLetterPath),
+      rules
+    )
 }
 
 /**
@@ -89,6 +100,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   readonly options: EntitySettings
   readonly deadLetterQueue: MessageQueue | undefined
   readonly transferDeadLetterQueue: MessageQueue | undefined
+  readonly rules: Rules | undefined
   readonly counters: Counters = {
     enqueued: 0,
     delivered: 0,
@@ -128,7 +140,8 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     path: string,
     options: EntitySettings,
     deadLetterQueue?: MessageQueue,
-    transferDeadLetterQueue?: MessageQueue
+    transferDeadLetterQueue?: MessageQueue,
+    rules?: Rules
   ) {
     this.shared = shared
     this.size = size
@@ -137,6 +150,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     this.options = options
     this.deadLetterQueue = deadLetterQueue
     this.transferDeadLetterQueue = transferDeadLetterQueue
+    this.rules = rules
     const { duplicateDetectionWindow } = options
     this.history = duplicateDetectionWindow === undefined ? undefined : new DuplicateHistory(duplicateDetectionWindow)
     this.sessions = options.requiresSession ? new SessionTable(this) : undefined
@@ -183,6 +197,20 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     }
     this.flush()
     return Result.succeed(sequenceNumbers)
+  }
+
+  /** Dead-letters a message of the topic that the rules of this subscription failed on. */
+  deadLetterArrival(incoming: IncomingMessage, reason: string, description: string): void {
+    if (this.shared.isClosed) return
+    const now = this.now()
+    this.lastSequence += 1
+    this.counters.enqueued += 1
+    this.size.bytes += incoming.payload.length
+    const timeToLive = shorterTimeToLive(incoming.timeToLive, this.options.defaultTimeToLive)
+    const message = newMessage(this, this.lastSequence, incoming, this.enqueuedAt(now), timeToLive)
+    this.add(message)
+    this.deadLetter(message, reason, description, now)
+    this.flush()
   }
 
   failTransfer(

@@ -7,6 +7,7 @@
  */
 import type * as Result from "effect/Result"
 import type { AmqpValue } from "../../AmqpValue.ts"
+import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import type * as Settlement from "../../Settlement.ts"
 import type { EntitySettings } from "./EntityOptions.ts"
 
@@ -123,11 +124,15 @@ export interface Refusal {
     | "QuotaExceeded"
     | "MessageTooLarge"
     | "PropertiesTooLarge"
+    | "RuleExists"
+    | "RuleNotFound"
+    | "InvalidRule"
     | "NotAllowed"
   readonly entity: string
+  /** More of it: the name of a rule, where one is there already or is not. */
   readonly detail?: string
   /** What is full. */
-  readonly kind?: "Queue" | "Topic"
+  readonly kind?: "Queue" | "Topic" | "Rules"
 }
 
 /**
@@ -224,6 +229,23 @@ export interface Sessions {
 }
 
 /**
+ * The rules of a subscription, in the order in which they were added.
+ *
+ * @category models
+ */
+export interface Rules {
+  /** A page of them: up to `count`, after the first `skip`. */
+  list(skip?: number, count?: number): ReadonlyArray<ServiceBusRule.Rule>
+  /**
+   * Adds one, which holds for what the topic takes from now on. Refused as `RuleExists` where there is one of its name, as
+   * `InvalidRule` where its name, filter or action is wrong, and as `QuotaExceeded` where the topic has too many filters.
+   */
+  add(rule: ServiceBusRule.Rule): Result.Result<void, Refusal>
+  /** Removes one. Refused as `RuleNotFound`. */
+  remove(name: string): Result.Result<void, Refusal>
+}
+
+/**
  * What a queue is in a namespace. A topic copies every message to its subscriptions at once, and keeps only those that are
  * scheduled.
  *
@@ -246,6 +268,8 @@ export interface Queue {
   readonly transferDeadLetterQueue: Queue | undefined
   /** Where it requires sessions. Its consumers are attached to them, not to it. */
   readonly sessions: Sessions | undefined
+  /** Which messages of its topic a subscription gets; `undefined` on every other entity. */
+  readonly rules: Rules | undefined
   readonly counters: Counters
   /**
    * Stores all of the messages or none, and returns their sequence numbers; a duplicate is dropped, and its number is

@@ -4,6 +4,7 @@
  */
 import type * as Clock from "effect/Clock"
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
+import type { Changes, FilterMessage } from "./filter/FilterMessage.ts"
 import type { IncomingMessage, MessageSnapshot } from "./Queue.ts"
 import type { Due } from "./StoredMessage.ts"
 
@@ -19,5 +20,9 @@ export interface SharedState {
   readonly report: (queue: string, defect: unknown) => void
   /** Whether a message keeps to the quotas of properties with those that were added to it. */
   readonly fits: (message: IncomingMessage, properties: MessageSnapshot["properties"]) => boolean
+  /** A message as rules read it: good until the next one is read or changed. */
+  readonly read: (message: IncomingMessage) => FilterMessage
+  /** A copy of a message with what an action did. */
+  readonly change: (message: IncomingMessage, changes: Changes) => IncomingMessage
   isClosed: boolean
 }

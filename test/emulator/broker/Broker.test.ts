@@ -35,6 +35,7 @@ describe("Broker", () => {
           maxDeliveryCount: 10,
           defaultTimeToLive: undefined,
           deadLetteringOnExpiration: false,
+          deadLetteringOnFilterError: true,
           duplicateDetectionWindow: undefined,
           requiresSession: false,
           maxSize: 1_073_741_824,

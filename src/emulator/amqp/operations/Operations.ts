@@ -6,13 +6,16 @@
 import type { Queue } from "../../broker/Queue.ts"
 import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
+import { AddRule } from "./AddRule.ts"
 import { BatchDeleteMessages } from "./BatchDeleteMessages.ts"
 import { CancelScheduledMessage } from "./CancelScheduledMessage.ts"
+import { EnumerateRules } from "./EnumerateRules.ts"
 import { GetMessageSessions } from "./GetMessageSessions.ts"
 import { GetSessionState } from "./GetSessionState.ts"
 import { FieldProblem, type Operation } from "./Operation.ts"
 import { PeekMessage } from "./PeekMessage.ts"
 import { ReceiveBySequenceNumber } from "./ReceiveBySequenceNumber.ts"
+import { RemoveRule } from "./RemoveRule.ts"
 import { RenewLock } from "./RenewLock.ts"
 import { RenewSessionLock } from "./RenewSessionLock.ts"
 import { ScheduleMessage } from "./ScheduleMessage.ts"
@@ -31,7 +34,10 @@ const operations: ReadonlyMap<string, Operation> = new Map(
     SetSessionState,
     GetMessageSessions,
     ScheduleMessage,
-    CancelScheduledMessage
+    CancelScheduledMessage,
+    AddRule,
+    RemoveRule,
+    EnumerateRules
   ].map((operation) => [operation.name, operation])
 )
 

@@ -1,0 +1,89 @@
+/** The rules of a subscription by themselves: what is added, removed and counted, and what enters. */
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import { TestClock } from "effect/testing"
+import * as Broker from "../../../src/emulator/broker/Broker.ts"
+import * as ServiceBusRule from "../../../src/ServiceBusRule.ts"
+import { messages, ok, refused, stored } from "../../support/broker.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
+
+const everything = ServiceBusRule.make("everything", ServiceBusRule.true)
+const nothing = ServiceBusRule.make("nothing", ServiceBusRule.false)
+
+/** A topic with one subscription. */
+const made = Effect.fnUntraced(function*(options?: Broker.SubscriptionOptions) {
+  const broker = yield* Broker.make([
+    { kind: "topic", name: "news" },
+    { kind: "subscription", topic: "news", name: "all", options }
+  ])
+  const subscription = broker.queue("news/subscriptions/all")!
+  return { broker, topic: broker.queue("news")!, subscription, rules: subscription.rules! }
+})
+
+describe("SubscriptionRules", () => {
+  it.effect("begin with one that takes everything, and take nothing once all are removed", () =>
+    Effect.gen(function*() {
+      const { rules, subscription, topic } = yield* made()
+      assert.deepStrictEqual(rules.list().map(({ filter, name }) => [name, filter._tag]), [["$Default", "TrueFilter"]])
+      ok(topic.send(messages("1")))
+      ok(rules.remove("$Default"))
+      ok(topic.send(messages("2")))
+      ok(rules.add(nothing))
+      ok(topic.send(messages("3")))
+      ok(rules.add(everything))
+      ok(topic.send(messages("4")))
+      assert.deepStrictEqual(stored(subscription), ["1", "4"])
+      assert.deepStrictEqual(stored(topic), [])
+    }))
+
+  it.effect("are given in the order in which they came, by pages, with their times", () =>
+    Effect.gen(function*() {
+      const { rules } = yield* made({ rules: [] })
+      assert.deepStrictEqual(rules.list(), [])
+      for (const name of ["c", "a", "b"]) {
+        ok(rules.add(ServiceBusRule.make(name, ServiceBusRule.true)))
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(rules.list().map(({ name }) => name), ["c", "a", "b"])
+      assert.deepStrictEqual(rules.list(1, 1).map(({ name }) => name), ["a"])
+      assert.deepStrictEqual(rules.list(3, 5), [])
+      const times = rules.list().map(({ createdAt }) => DateTime.toEpochMillis(createdAt!))
+      assert.deepStrictEqual(times, [0, 1000, 2000])
+    }))
+
+  it.effect("have names of their own", () =>
+    Effect.gen(function*() {
+      const { rules } = yield* made({ rules: [everything] })
+      assert.strictEqual(refused(rules.add(everything), "RuleExists").detail, "everything")
+      assert.strictEqual(refused(rules.remove("nothing"), "RuleNotFound").detail, "nothing")
+      for (const name of ["", " ", "a/b", "x".repeat(51)]) {
+        refused(rules.add(ServiceBusRule.make(name, ServiceBusRule.true)), "InvalidRule")
+      }
+      ok(rules.add(ServiceBusRule.make("x".repeat(50), ServiceBusRule.true)))
+      ok(rules.remove("everything"))
+      ok(rules.add(everything))
+      assert.deepStrictEqual(rules.list().map(({ name }) => name), ["x".repeat(50), "everything"])
+    }))
+
+  it.effect("are refused once the broker is closed", () =>
+    Effect.gen(function*() {
+      const { rules } = yield* Effect.scoped(made())
+      refused(rules.add(everything), "EntityNotFound")
+      refused(rules.remove("$Default"), "EntityNotFound")
+    }))
+
+  const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
+    ["no array", "everything", /"all" of "news": rules must be an array/],
+    ["no rule", [1], /"all" of "news": rules\[0\]/],
+    ["a name that is none", [everything, ServiceBusRule.make("", ServiceBusRule.true)], /"news": rules\[1\]\.name/],
+    ["a filter that is none", [{ name: "x", filter: { _tag: "X" } }], /rules\[0\]\.filter must be a filter/],
+    ["a rule twice", [everything, everything], /"all" of "news": rule "everything": it is declared twice/]
+  ]
+  for (const [title, rules, pattern] of wrong) {
+    it.effect(`of a declaration are refused: ${title}`, () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(made({ rules: rules as never }))
+        assert.match(error.problem, pattern)
+      }))
+  }
+})
