@@ -3,6 +3,8 @@
  * the broker did (the truth), and which faults came. Oracles read it and nothing else.
  */
 
+import type { Frame } from "./Frames.ts"
+
 /** What came of an operation: `unknown` where the client cannot tell whether it was carried out. */
 export type Result = "ok" | "failed" | "unknown" | "interrupted"
 
@@ -124,6 +126,8 @@ export type Entry =
   | { readonly kind: "removed"; readonly entity: string; readonly id: string; readonly sequence: string }
   | { readonly kind: "fault"; readonly name: string; readonly what: string }
   | { readonly kind: "phase"; readonly name: "faults" | "healed" | "drained" | "closed" }
+  /** A frame that the client wrote (`up`), or that came to it. */
+  | { readonly kind: "wire"; readonly connection: number; readonly direction: "up" | "down" } & Frame
   | { readonly kind: "frame"; readonly connection: number; readonly direction: "up" | "down"; readonly bytes: number }
 
 export type Stamped = Entry & { readonly at: number }

@@ -9,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import { passing, type Socket } from "../../src/internal/amqp/transport/Socket.ts"
 import type { Transport } from "../../src/internal/amqp/transport/Transport.ts"
 import { ServiceBusCommunicationError } from "../../src/ServiceBusError.ts"
+import { type Frame, Frames } from "./Frames.ts"
 import type { History } from "./History.ts"
 import type { Rng } from "./Rng.ts"
 
@@ -87,6 +88,7 @@ export class Wire {
   private readonly ends: Array<() => void> = []
   private readonly errors: Array<(error: Error) => void> = []
   private readonly closes: Array<() => void> = []
+  private readonly frames = { up: new Frames(), down: new Frames() }
   isOver = false
 
   constructor(network: Network, number: number, inner: Socket) {
@@ -110,13 +112,25 @@ export class Wire {
     this.network.frame(this.number, "down", bytes.length)
     // What came of it may be a reset: a socket that is closed brings nothing more.
     if (this.isOver) return
+    this.trace("down", bytes)
     for (const listener of this.data.slice()) listener(bytes)
+  }
+
+  /** Writes down the frames that the client wrote, or that came to it. */
+  private trace(direction: Direction, bytes: Buffer): void {
+    for (const frame of this.frames[direction].push(bytes)) this.network.wire(this.number, direction, frame)
+  }
+
+  /** For the client the connection is over. */
+  private finish(): void {
+    this.isOver = true
+    this.network.wires.delete(this)
+    this.network.wire(this.number, "down", { performative: "over", channel: 0 })
   }
 
   private close(): void {
     if (this.isOver) return
-    this.isOver = true
-    this.network.wires.delete(this)
+    this.finish()
     for (const listener of this.closes.slice()) listener()
   }
 
@@ -154,15 +168,16 @@ export class Wire {
       },
       write: (bytes) => {
         if (this.isOver) return false
+        const copy = Buffer.from(bytes)
+        this.trace("up", copy)
         this.network.frame(this.number, "up", bytes.length)
-        for (const each of this.network.split(Buffer.from(bytes))) this.up.push(() => this.inner.write(each))
+        for (const each of this.network.split(copy)) this.up.push(() => this.inner.write(each))
         return true
       },
       end: () => this.up.push(() => this.inner.end()),
       destroy: () => {
         if (this.isOver) return
-        this.isOver = true
-        this.network.wires.delete(this)
+        this.finish()
         this.down.clear()
         this.up.push(() => this.inner.destroy())
       }
@@ -172,8 +187,7 @@ export class Wire {
   /** Both ends see a reset at once; what was on its way is lost. */
   reset(): void {
     if (this.isOver) return
-    this.isOver = true
-    this.network.wires.delete(this)
+    this.finish()
     this.up.clear()
     this.down.clear()
     this.inner.destroy()
@@ -256,6 +270,10 @@ export class Network {
     if (due === undefined) return
     this.watches.delete(this.frames)
     for (const run of due) run()
+  }
+
+  wire(connection: number, direction: Direction, frame: Frame): void {
+    this.history.add({ kind: "wire", connection, direction, ...frame })
   }
 
   /** Has a function called when so many chunks more have passed. */

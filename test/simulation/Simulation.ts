@@ -269,7 +269,8 @@ const simulate = (plan: Plan, workload: Workload) =>
       left: rest,
       hasConverged: rest.every(({ ids }) => ids.length === 0),
       leftovers: { connections: yield* connections, wires: network.wires.size, sleeps: sleeps.count },
-      concurrency: workload.concurrency ?? {}
+      concurrency: workload.concurrency ?? {},
+      credits: workload.credits ?? {}
     }
     return {
       plan,

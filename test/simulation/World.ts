@@ -77,6 +77,8 @@ export interface Workload {
   readonly drained: ReadonlyArray<ServiceBusEntity.SubQueue<unknown> | ServiceBusEntity.WithSubQueues<unknown>>
   /** How many handlers of a consumer may run at a time. */
   readonly concurrency?: Readonly<Record<string, number>>
+  /** How much credit a receiver of an entity, by its path, gives at most; 100 where nothing is said. */
+  readonly credits?: Readonly<Record<string, number>>
   /** Ends once `isDone` says so, or before. */
   readonly run: (world: World) => Effect.Effect<void, never, ServiceBusClient.ServiceBusClient | Scope.Scope>
 }

@@ -50,6 +50,21 @@ const cancel: Entry = { kind: "cancel", op: 2, entity: "q", id: "m-1" }
 const cancelled: Entry = { kind: "cancelled", op: 2, result: "ok", tag: undefined }
 const settle: Entry = { kind: "settle", op: 3, entity: "q", sequence: "1", outcome: "defer" }
 const settled: Entry = { kind: "settled", op: 3, result: "ok", tag: undefined }
+/** Frames of one link on which the client receives, each way. */
+const up = { kind: "wire", connection: 1, channel: 0, direction: "up" } as const
+const down = { ...up, direction: "down" } as const
+const link = { performative: "attach", handle: 0, name: "q-1", source: "q" } as const
+const attached: ReadonlyArray<Entry> = [
+  { ...up, performative: "begin", next: 0, window: 9 },
+  { ...down, performative: "begin", remote: 0, next: 0, window: 9 },
+  { ...up, ...link, isReceiver: true },
+  { ...down, ...link, isReceiver: false, count: 0 },
+  { ...up, performative: "flow", handle: 0, count: 0, credit: 1, window: 9 }
+]
+const transfer = (delivery: number): Entry => ({ ...down, performative: "transfer", handle: 0, delivery, token: "t" })
+const disposition: Entry = { ...up, performative: "disposition", isReceiver: true, first: 0, last: 0, isSettled: true }
+const detach = { performative: "detach", handle: 0 } as const
+
 const counts = {
   received: 0,
   completed: 0,
@@ -179,6 +194,35 @@ describe("the oracles", () => {
       at: 6_000
     }]),
     credit: run([{ kind: "credit", consumer: "a", credit: 3, most: 2 }]),
+    "credit, on the wire": run([...attached, { ...up, performative: "flow", handle: 0, count: 0, credit: 200 }]),
+    "credit, miscounted": run([...attached, { ...up, performative: "flow", handle: 0, count: 1, credit: 1 }]),
+    overrun: run([...attached, transfer(0), disposition, transfer(1)]),
+    "overrun, after a drain": run([
+      ...attached,
+      { ...up, performative: "flow", handle: 0, count: 0, credit: 1, isDrain: true },
+      { ...down, performative: "flow", handle: 0, count: 1, credit: 0, isDrain: true },
+      transfer(0)
+    ]),
+    "overrun, by the client": run([
+      ...attached.slice(0, 2),
+      { ...up, ...link, isReceiver: false, count: 0 },
+      { ...down, ...link, isReceiver: true },
+      { ...down, performative: "flow", handle: 0, count: 0, credit: 1, window: 9 },
+      { ...up, performative: "transfer", handle: 0, delivery: 0 },
+      { ...up, performative: "transfer", handle: 0, delivery: 1 }
+    ]),
+    window: run([
+      ...attached.slice(0, 2),
+      { ...up, ...link, isReceiver: false, count: 0 },
+      { ...down, ...link, isReceiver: true },
+      { ...down, performative: "flow", handle: 0, count: 0, credit: 100, expected: 0, window: 1 },
+      { ...up, performative: "transfer", handle: 0, delivery: 0 },
+      { ...up, performative: "transfer", handle: 0, delivery: 1 }
+    ]),
+    disposed: run([...attached, transfer(0), disposition, disposition]),
+    "disposed, of nothing": run([...attached, disposition]),
+    detached: run([...attached, transfer(0), { ...up, ...detach }, disposition]),
+    "detached, by the broker": run([...attached, transfer(0), { ...down, ...detach }, { ...disposition, at: 1 }]),
     backoff: run(Array.from({ length: 600 }, (_, at) => ({ kind: "attached", address: "q", at }))),
     books: run([{ kind: "books", consumer: "a", entity: "q", counts: { ...counts, received: 1 } }]),
     "books, of more than was done": run([{

@@ -23,6 +23,8 @@ export interface Run {
   readonly hasConverged: boolean
   readonly leftovers: Leftovers
   readonly concurrency: Readonly<Record<string, number>>
+  /** How much credit a receiver of an entity gives at most. */
+  readonly credits?: Readonly<Record<string, number>>
 }
 
 const named = (which: (fault: Fault) => boolean): ReadonlyArray<string> => faults.filter(which).map(({ name }) => name)

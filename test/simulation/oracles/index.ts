@@ -14,6 +14,7 @@ import { renewal } from "./renewal.ts"
 import { sending } from "./sending.ts"
 import { state } from "./state.ts"
 import { unprovoked } from "./unprovoked.ts"
+import { wire } from "./wire.ts"
 
 export const oracles: ReadonlyArray<Oracle> = [
   sending,
@@ -29,5 +30,6 @@ export const oracles: ReadonlyArray<Oracle> = [
   books,
   state,
   noise,
-  unprovoked
+  unprovoked,
+  wire
 ]

@@ -62,6 +62,7 @@ export const accepting: Workload = {
   uses: ["settlements", "sessions"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 6 })],
   drained: [Work],
+  credits: { work: 5 },
   run: (world) =>
     Effect.gen(function*() {
       for (const name of ["work", "more"]) {

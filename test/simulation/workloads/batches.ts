@@ -27,6 +27,7 @@ export const batches: Workload = {
   ],
   // A topic keeps what is scheduled.
   drained: [News as unknown as typeof One, One, Two],
+  credits: { [One.path]: 20 },
   run: (world) =>
     Effect.gen(function*() {
       const { rng } = world

@@ -20,6 +20,7 @@ export const clients: Workload = {
   uses: ["handlers", "settlements", "locks", "tokens", "clocks"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 5 })],
   drained: [Work],
+  credits: { work: 6 },
   concurrency,
   run: (world) =>
     Effect.gen(function*() {

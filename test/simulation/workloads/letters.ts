@@ -20,6 +20,7 @@ export const letters: Workload = {
   uses: ["handlers", "settlements", "locks"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 3 })],
   drained: [Work],
+  credits: { work: 8 },
   concurrency: { a: 4 },
   run: (world) =>
     Effect.gen(function*() {

@@ -20,6 +20,7 @@ export const processor: Workload = {
   uses: ["handlers", "settlements", "locks"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 5 })],
   drained: [Work],
+  credits: { work: 15 },
   concurrency,
   run: (world) =>
     Effect.gen(function*() {

@@ -74,6 +74,7 @@ export const receiving: Workload = {
   uses: ["settlements", "locks"],
   entities: [Emulator.entity(Work, { lockDuration: "15 seconds", maxDeliveryCount: 6 })],
   drained: [Work],
+  credits: { work: 8 },
   run: (world) =>
     Effect.gen(function*() {
       const deferred = new Set<bigint>()

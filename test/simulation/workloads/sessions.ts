@@ -46,6 +46,7 @@ export const sessions: Workload = {
   uses: ["handlers", "settlements", "sessions"],
   entities: [Emulator.entity(Work, { lockDuration: "20 seconds", maxDeliveryCount: 5 })],
   drained: [Work],
+  credits: { work: 2 },
   run: (world) =>
     Effect.gen(function*() {
       const ids = ["s1", "s2", "s3", "s4"]
