@@ -22,6 +22,8 @@ const operations = [
   ["accepting a session", "AcceptSessionError"],
   ["settling in a session", "SessionSettleError"],
   ["`state`, `setState` of a session", "SessionStateError"],
+  ["`create` of a rule", "CreateRuleError"],
+  ["`delete` of a rule", "DeleteRuleError"],
   ["`health`", "HealthCheckError"]
 ]
 

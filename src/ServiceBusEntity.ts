@@ -320,6 +320,17 @@ export type NotWithSubQueues =
  */
 export type NotTopic = Not<Exclude<Any, AnyTopic>, "Only a topic has subscriptions">
 
+/**
+ * What has no rules: no value is one, and the compiler shows its text.
+ *
+ * @category refusals
+ * @since 0.1.0
+ */
+export type NotSubscription = Not<
+  Exclude<Any, Subscription<unknown> | SessionSubscription<unknown, unknown, never>>,
+  "Only a subscription has rules. Give the contract of one: ServiceBusEntity.subscription(topic, name)"
+>
+
 /** @inline */
 type AnyTopic = Topic<unknown, never> | SessionTopic<unknown, never>
 

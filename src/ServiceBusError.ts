@@ -398,6 +398,25 @@ export class MessagingEntityAlreadyExistsError
   }
 }
 
+/**
+ * The subscription has no rule of this name. Where the subscription itself is missing it is MessagingEntityNotFoundError.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RuleNotFoundError extends Schema.TaggedError<RuleNotFoundError>()("RuleNotFoundError", {
+  ...context,
+  /** The name that no rule has. */
+  rule: Schema.String
+}) {
+  override get message(): string {
+    return line(this, `There is no rule "${this.rule}"`, "List the rules of the subscription, or correct the name.")
+  }
+  get isTransient(): boolean {
+    return false
+  }
+}
+
 const quotaAdvice = {
   entitySize: "Receive messages from the entity, or raise its limit.",
   connections: "Share one client among all senders and receivers of a program, or run fewer programs.",
@@ -855,6 +874,30 @@ export type AcceptSessionError = AttachError | SessionCannotBeLockedError
 export type SessionStateError = AttachError | SessionLockLostError | MessageEncodeError | MessageDecodeError
 
 /**
+ * Creating a rule of a subscription.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
+export type CreateRuleError = AttachError | MessagingEntityAlreadyExistsError
+
+/**
+ * Deleting a rule of a subscription.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
+export type DeleteRuleError = AttachError | RuleNotFoundError
+
+/**
+ * Creating, deleting and listing rules of a subscription.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
+export type RuleError = CreateRuleError | DeleteRuleError
+
+/**
  * Every error of the library.
  *
  * @category unions
@@ -869,6 +912,7 @@ export type Any =
   | SessionCannotBeLockedError
   | MessageNotFoundError
   | MessagingEntityAlreadyExistsError
+  | RuleNotFoundError
   | AutoLockRenewFailed
   | AutoLockRenewTimeout
   | ConnectionStringError
@@ -892,6 +936,7 @@ const tags: ReadonlySet<string> = new Set<Any["_tag"]>([
   "MessagingEntityNotFoundError",
   "MessagingEntityDisabledError",
   "MessagingEntityAlreadyExistsError",
+  "RuleNotFoundError",
   "ServiceBusQuotaExceededError",
   "ServiceBusServerBusyError",
   "AutoLockRenewFailed",

@@ -133,6 +133,50 @@ export interface Rule {
 }
 
 /**
+ * A filter of a kind that this version does not know, as it came.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UnknownFilter {
+  readonly _tag: "UnknownFilter"
+  readonly value: AmqpValue
+}
+
+/**
+ * An action of a kind that this version does not know, as it came.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface UnknownAction {
+  readonly _tag: "UnknownAction"
+  readonly value: AmqpValue
+}
+
+/**
+ * A rule as the service lists it: one whose kind this version does not know is in the list too.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ListedRule extends Omit<Rule, "filter" | "action"> {
+  /** Which messages it takes. */
+  readonly filter: Filter | UnknownFilter
+  /** What it changes in its copy of them. */
+  readonly action?: SqlAction | UnknownAction | undefined
+}
+
+/**
+ * Whether a listed rule is one that this version knows, and could create again.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isKnown = (rule: ListedRule): rule is Rule =>
+  rule.filter._tag !== "UnknownFilter" && rule.action?._tag !== "UnknownAction"
+
+/**
  * The name of the rule that a new subscription has: `$Default`.
  *
  * @example

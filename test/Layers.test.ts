@@ -43,7 +43,7 @@ const folders = [
   ["internal/namespace"],
   ["internal/administration"],
   ["internal/transaction"],
-  ["internal/sender", "internal/receiver"],
+  ["internal/sender", "internal/receiver", "internal/rules"],
   ["internal/session"],
   ["internal/processor"],
   ["internal/deadLetters"]
@@ -58,6 +58,7 @@ const surface = [
   "AutoLockRenewer",
   "ServiceBusProcessor",
   "ServiceBusDeadLetters",
+  "ServiceBusRuleManager",
   "ServiceBusAdministration",
   "ServiceBusTransaction",
   "index"

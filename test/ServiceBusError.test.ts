@@ -110,6 +110,12 @@ const catalogue: Record<ServiceBusError.Any["_tag"], {
     advises: "Use another name",
     transient: false
   },
+  RuleNotFoundError: {
+    make: () => new ServiceBusError.RuleNotFoundError({ ...context, rule: "urgent" }),
+    says: "There is no rule \"urgent\"",
+    advises: "List the rules",
+    transient: false
+  },
   ServiceBusQuotaExceededError: {
     make: () => new ServiceBusError.ServiceBusQuotaExceededError(context),
     says: "A quota of Service Bus is used up",

@@ -286,6 +286,7 @@ const everyError: ReadonlyArray<ServiceBusError.Any> = [
   new ServiceBusError.MessageDecodeError({ part: "body" }),
   new ServiceBusError.InvalidOptionError({ option: "x", expected: "y" }),
   new ServiceBusError.NotSupportedError({}),
+  new ServiceBusError.RuleNotFoundError({ rule: "x" }),
   new ServiceBusError.EmulatorError({ problem: "x" })
 ]
 

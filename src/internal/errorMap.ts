@@ -277,6 +277,52 @@ export const sessionEnded = (
       cause: death
     })
 
+const createRuleTags = narrowedTo([...attachTags, "MessagingEntityAlreadyExistsError"])
+const deleteRuleTags = narrowedTo([...attachTags, "RuleNotFoundError"])
+
+/** Conditions of a request that the service cannot take as it is. */
+const refusedArguments = new Set([
+  "com.microsoft:argument-error",
+  "com.microsoft:argument-out-of-range",
+  "amqp:invalid-field",
+  "amqp:not-allowed"
+])
+
+interface RuleContext extends Context {
+  readonly entity: string
+  readonly rule: string
+}
+
+/** The error of a rule that is not created: one that exists is told by its own path, and what is wrong with it by the service. */
+export const createRuleError = (error: ErrorCondition, { rule, ...context }: RuleContext): E.CreateRuleError => {
+  if (refusedArguments.has(error.condition)) {
+    return new E.InvalidOptionError({
+      ...fields(context, error.condition, error.description),
+      option: "rule",
+      expected: "a rule that the service takes"
+    })
+  }
+  return createRuleTags(
+    error,
+    error.condition === "com.microsoft:entity-already-exists"
+      ? { ...context, entity: `${context.entity}/Rules/${rule}` }
+      : context
+  )
+}
+
+/**
+ * The error of a rule that is not deleted. What is missing is the rule, unless the service names another entity: of a rule it
+ * says "The messaging entity 'namespace:Topic:topic|subscription|rule' could not be found" (topicFilters.spec.ts of
+ * azure-sdk-for-js; azure-sdk-for-java #36968).
+ */
+export const deleteRuleError = (error: ErrorCondition, { rule, ...context }: RuleContext): E.DeleteRuleError => {
+  const named = /'([^']{1,1024})' could not be found/.exec(error.description?.slice(0, 2048) ?? "")?.[1]
+  const isRule = named === undefined || named.toLowerCase().endsWith(`|${rule.toLowerCase()}`)
+  return error.condition === "amqp:not-found" && isRule
+    ? new E.RuleNotFoundError({ ...fields(context, error.condition, error.description), rule })
+    : deleteRuleTags(error, context)
+}
+
 /** Where an endpoint does not know an operation, trying again or another argument does not help. */
 export const unsupportedOr = <Err extends E.Any>(
   error: ErrorCondition,
@@ -456,6 +502,14 @@ export const withFields = <Err extends E.Any>(error: Err, fields: object): Err =
 export const isUnauthorized = (error: E.Any): error is E.ServiceBusAuthorizationError | E.ServiceBusError =>
   (error._tag === "ServiceBusAuthorizationError" || error._tag === "ServiceBusError") &&
   (error.condition === "amqp:unauthorized-access" || error.condition === "com.microsoft:auth-failed")
+
+/**
+ * Whether the outcome of an operation is unknown, and the last try failed with an error of a tag: as it does where an earlier one
+ * was carried out.
+ */
+export const isLostThen = (tag: E.Any["_tag"]) => (error: E.Any): error is E.OperationTimeoutError =>
+  error._tag === "OperationTimeoutError" && error.outcome === "unknown" &&
+  (error.cause as { readonly _tag?: unknown } | undefined)?._tag === tag
 
 /** Whether an error means that a lock is lost. */
 export const isLockLost = (error: unknown): error is E.MessageLockLostError | E.SessionLockLostError => {

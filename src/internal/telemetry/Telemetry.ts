@@ -44,7 +44,10 @@ const operations = {
   renew_message_lock: ["client", undefined],
   renew_session_lock: ["client", undefined],
   get_session_state: ["client", undefined],
-  set_session_state: ["client", undefined]
+  set_session_state: ["client", undefined],
+  create_rule: ["client", undefined],
+  delete_rule: ["client", undefined],
+  list_rules: ["client", undefined]
 } as const
 
 export type Operation = keyof typeof operations
