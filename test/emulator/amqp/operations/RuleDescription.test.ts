@@ -1,0 +1,291 @@
+/** Rules over `$management`, as a bare AMQP peer and Microsoft's JavaScript client ask for them and are told of them. */
+import type { RuleProperties, ServiceBusError } from "@azure/service-bus"
+import { Effect, Redacted, type Scope } from "effect"
+import { AmqpValue, ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as SasToken from "../../../../src/internal/SasToken.ts"
+import { official, testsOn } from "../../../support/official.ts"
+import { peer, types } from "../../../support/rheaPeer.ts"
+import { assert, describe, it } from "../../../support/vitest.ts"
+
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+const Sport = ServiceBusEntity.subscription(News, "Sport")
+const path = "news/Subscriptions/Sport"
+
+const Broker = Emulator.layerServer({
+  entities: [Emulator.entity(News), Emulator.entity(Sport), Emulator.entity("orders")],
+  policies: [
+    { name: "listener", key: Redacted.make("a2V5"), rights: ["Listen"] },
+    { name: "sender", key: Redacted.make("a2V5"), rights: ["Send"] }
+  ]
+})
+
+const test = <E>(title: string, effect: Effect.Effect<void, E, Emulator.Emulator | Scope.Scope>) =>
+  it.live(title, () => effect.pipe(Effect.scoped, Effect.provide(Broker)))
+
+/** What is plain of a value as rhea has it: a described one by its code, and its fields. */
+const plain = (value: any): any =>
+  Array.isArray(value)
+    ? value.map(plain)
+    : value?.descriptor === undefined
+    ? value?.value === undefined ? value : plain(value.value)
+    : [Number(value.descriptor.value), ...(value.value ?? []).map(plain)]
+
+const asked = Effect.gen(function*() {
+  const { claim, manages } = yield* peer
+  yield* claim(path)
+  return yield* manages(path)
+})
+
+const all = { top: types.wrap_int(0x7fffffff), skip: types.wrap_int(0) }
+const sql = (expression: unknown) => ({ "sql-filter": { expression } })
+
+describe("RuleDescription", () => {
+  test(
+    "is written with the service's codes, types and order of fields",
+    Effect.gen(function*() {
+      const ask = yield* asked
+      const correlation = {
+        "correlation-filter": {
+          "correlation-id": "c",
+          "message-id": "m",
+          to: "t",
+          "reply-to": "r",
+          label: "l",
+          "session-id": "s",
+          "reply-to-session-id": "rs",
+          "content-type": "ct",
+          properties: { n: types.wrap_long(7), text: "x" }
+        },
+        "sql-rule-action": { expression: "SET a = 1" }
+      }
+      for (
+        const [name, description] of [["sql", sql("a > 1")], ["correlation", correlation], ["true", {
+          "true-filter": {}
+        }], [
+          "false",
+          { "false-filter": {} }
+        ]] as const
+      ) {
+        const { description: text, status } = yield* ask("add-rule", {
+          "rule-name": name,
+          "rule-description": description
+        })
+        assert.strictEqual(status, 200, text)
+      }
+      const { body, status } = yield* ask("enumerate-rules", all)
+      assert.strictEqual(status, 200)
+      const rules = body.rules.map((each: any) => each["rule-description"])
+      // As the constants of Microsoft's clients are: the first with 16 digits, the filters with 15.
+      const isRule = ([code, , , , created]: ReadonlyArray<any>) => code === 1335734829060 && created instanceof Date
+      assert(rules.map(plain).every(isRule))
+      assert.deepStrictEqual(
+        rules.map(plain).map(([, filter, action, name]: ReadonlyArray<any>) => [name, filter, action]),
+        [
+          ["$Default", [83483426823], [1335734829061]],
+          ["sql", [83483426822, "a > 1", 20], [1335734829061]],
+          [
+            "correlation",
+            [83483426825, "c", "m", "t", "r", "l", "s", "rs", "ct", ["n", 7, "text", "x"]],
+            [1335734829062, "SET a = 1", 20]
+          ],
+          ["true", [83483426823], [1335734829061]],
+          ["false", [83483426824], [1335734829061]]
+        ]
+      )
+    })
+  )
+
+  test(
+    "is given by pages, and 204 where there is none",
+    Effect.gen(function*() {
+      const ask = yield* asked
+      const names = (skip: number, top: number) =>
+        Effect.map(
+          ask("enumerate-rules", { skip: types.wrap_int(skip), top: types.wrap_int(top) }),
+          ({ body, status }) => [
+            status,
+            ...(body?.rules ?? []).map((each: any) => plain(each["rule-description"])[3])
+          ]
+        )
+      for (const name of ["a", "b", "c"]) {
+        yield* ask("add-rule", { "rule-name": name, "rule-description": sql("1=1") })
+      }
+      assert.deepStrictEqual(yield* names(0, 2), [200, "$Default", "a"])
+      assert.deepStrictEqual(yield* names(2, 2), [200, "b", "c"])
+      assert.deepStrictEqual(yield* names(4, 2), [204])
+      assert.deepStrictEqual(yield* names(0, 0), [204])
+      for (const name of ["$Default", "a", "b", "c"]) {
+        assert.strictEqual((yield* ask("remove-rule", { "rule-name": name })).status, 200)
+      }
+      assert.deepStrictEqual(yield* names(0, 10), [204])
+    })
+  )
+
+  test(
+    "that there is already, that there is not, and that is wrong, is refused in the service's words",
+    Effect.gen(function*() {
+      const ask = yield* asked
+      const add = (name: unknown, description: unknown) =>
+        ask("add-rule", { "rule-name": name, "rule-description": description })
+      const twice = yield* add("$Default", sql("1=1"))
+      assert.deepInclude(twice, { status: 409, condition: "com.microsoft:entity-already-exists" })
+      assert.match(
+        twice.description,
+        /^The messaging entity '\w+:Topic:news\|sport\|\$Default' already exists\. To know more visit .*TrackingId:/
+      )
+      const missing = yield* ask("remove-rule", { "rule-name": "Priority_5" })
+      assert.deepInclude(missing, { status: 404, condition: "amqp:not-found" })
+      assert.match(
+        missing.description,
+        /^The messaging entity '\w+:Topic:news\|sport\|Priority_5' could not be found\./
+      )
+      const wrong = yield* add("wrong", sql("a = = b"))
+      assert.deepInclude(wrong, { status: 400, condition: "com.microsoft:argument-error" })
+      assert.match(wrong.description, /Token line=1, column=4/)
+      const action = yield* add("wrong", { ...sql("1=1"), "sql-rule-action": { expression: "SETT a = 1" } })
+      assert.deepInclude(action, { status: 400, condition: "com.microsoft:argument-error" })
+      assert.match((yield* add("", sql("1=1"))).description, /^The specified name \(""\) is not valid\./)
+      for (
+        const [name, description] of [
+          ["x".repeat(51), sql("1=1")],
+          ["x", {}],
+          ["x", null],
+          ["x", "1=1"],
+          ["x", sql(types.wrap_int(1))],
+          ["x", { "correlation-filter": { to: types.wrap_int(1) } }],
+          ["x", { "correlation-filter": { properties: new Map([[1, "x"]]) } }],
+          [types.wrap_int(1), sql("1=1")]
+        ]
+      ) {
+        const answer = yield* add(name, description)
+        assert.deepInclude(
+          answer,
+          { status: 400, condition: "com.microsoft:argument-error" },
+          JSON.stringify(description)
+        )
+      }
+      for (const body of [{}, { top: types.wrap_int(1) }, { top: types.wrap_int(-1), skip: types.wrap_int(0) }]) {
+        assert.strictEqual((yield* ask("enumerate-rules", body)).status, 400)
+      }
+      assert.strictEqual((yield* ask("remove-rule", {})).status, 400)
+      const { body } = yield* ask("enumerate-rules", all)
+      assert.lengthOf(body.rules, 1)
+    })
+  )
+
+  for (const [keyName, status] of [["listener", 200], ["sender", 401]] as const) {
+    test(
+      `is answered with ${status} to the key of a ${keyName}`,
+      Effect.gen(function*() {
+        const { claim, manages } = yield* peer
+        const token = SasToken.sign({
+          resource: `sb://127.0.0.1/${path}`,
+          keyName,
+          key: Redacted.make("a2V5"),
+          expiresAt: Date.now() / 1000 + 600
+        })
+        assert.strictEqual((yield* claim(path, Redacted.value(token))).status, 202)
+        const ask = yield* manages(path)
+        for (
+          const [operation, body] of [
+            ["add-rule", { "rule-name": "x", "rule-description": sql("1=1") }],
+            ["enumerate-rules", all],
+            ["remove-rule", { "rule-name": "x" }]
+          ] as const
+        ) {
+          const answer = yield* ask(operation, body)
+          assert.strictEqual(answer.status, status, operation)
+          if (status === 401) assert.include(answer.description, "'Listen' claim(s) are required")
+        }
+      })
+    )
+  }
+
+  test(
+    "is refused where the entity is no subscription",
+    Effect.gen(function*() {
+      const { claim, manages } = yield* peer
+      for (const other of ["orders", "news", `${path}/$DeadLetterQueue`]) {
+        yield* claim(other)
+        const answer = yield* (yield* manages(other))("enumerate-rules", all)
+        assert.deepInclude(answer, { status: 400, condition: "amqp:not-allowed" }, other)
+      }
+    })
+  )
+
+  testsOn(Emulator.entity(News), Emulator.entity(Sport))(
+    "is what Microsoft's rule manager for JavaScript writes and reads",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const client = yield* official()
+      const manager = client.createRuleManager("news", "Sport")
+      const rules = () =>
+        Effect.promise(async () => {
+          const all: Array<RuleProperties> = []
+          // An empty page comes as an item of nothing.
+          for await (const rule of manager.listRules()) if (rule !== undefined) all.push(rule)
+          return all
+        })
+      assert.deepStrictEqual(yield* rules(), [{ name: "$Default", filter: { sqlExpression: "1=1" }, action: {} }])
+      yield* Effect.promise(() => manager.deleteRule("$Default"))
+      assert.deepStrictEqual(yield* rules(), [])
+      yield* Effect.promise(() =>
+        manager.createRule("sql", { sqlExpression: "a = 'x'" }, { sqlExpression: "SET b = 1" })
+      )
+      const when = new Date("2026-01-02T03:04:05Z")
+      const conditions = { subject: "l", correlationId: "c", applicationProperties: { s: "x", n: 2.5, b: true, when } }
+      yield* Effect.promise(() => manager.createRule("correlation", conditions))
+      const [first, second] = yield* rules()
+      assert.deepStrictEqual(first, {
+        name: "sql",
+        filter: { sqlExpression: "a = 'x'" },
+        action: { sqlExpression: "SET b = 1" }
+      })
+      assert.deepInclude(second!.filter, {
+        ...conditions,
+        applicationProperties: { ...conditions.applicationProperties }
+      })
+      const failure = (promise: () => Promise<unknown>) =>
+        Effect.flip(Effect.tryPromise({ try: promise, catch: (e) => e }))
+      const twice = yield* failure(() => manager.createRule("sql", { sqlExpression: "1=1" }))
+      assert.strictEqual((twice as ServiceBusError).code, "MessagingEntityAlreadyExists")
+      const missing = yield* failure(() => manager.deleteRule("Priority_5"))
+      assert.strictEqual((missing as ServiceBusError).code, "MessagingEntityNotFound")
+      assert.include((missing as ServiceBusError).message, "Priority_5' could not be found")
+      const [, kept] = yield* emulator.rules(Sport)
+      assert.deepInclude(kept!.filter, { subject: "l", correlationId: "c" })
+    })
+  )
+
+  testsOn(Emulator.entity(News), Emulator.entity(Sport))(
+    "keeps the AMQP types of the properties of a correlation filter",
+    Effect.gen(function*() {
+      const { claim, manages } = yield* peer
+      yield* claim(path)
+      const ask = yield* manages(path)
+      const properties = {
+        byte: types.wrap_ubyte(200),
+        float: types.wrap_float(1.5),
+        long: types.wrap_long(7),
+        id: types.wrap_uuid(Buffer.alloc(16)),
+        symbol: types.wrap_symbol("x")
+      }
+      const added = yield* ask("add-rule", {
+        "rule-name": "x",
+        "rule-description": { "correlation-filter": { properties } }
+      })
+      assert.strictEqual(added.status, 200, added.description)
+      const { rules } = yield* Emulator.Emulator
+      const filter = (yield* rules(Sport))[1]!.filter
+      assert(filter._tag === "CorrelationFilter")
+      assert.deepStrictEqual(filter.applicationProperties, {
+        byte: AmqpValue.typed("ubyte", 200),
+        float: AmqpValue.typed("float", 1.5),
+        long: 7n,
+        id: AmqpValue.uuid("00000000-0000-0000-0000-000000000000"),
+        symbol: AmqpValue.symbol("x")
+      })
+    })
+  )
+})
