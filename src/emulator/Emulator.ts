@@ -34,7 +34,8 @@ import * as IdleDetach from "./amqp/IdleDetach.ts"
 import * as Listener from "./amqp/Listener.ts"
 import * as MemorySocket from "./amqp/MemorySocket.ts"
 import type { IdleLimits } from "./amqp/ServedConnection.ts"
-import { fits } from "./amqp/StoredPayload.ts"
+import { change, fits } from "./amqp/StoredPayload.ts"
+import { read as readProperties } from "./amqp/StoredProperties.ts"
 import { fireAll } from "./amqp/Timeout.ts"
 import * as Broker from "./broker/Broker.ts"
 import type { Entity } from "./broker/Broker.ts"
@@ -280,7 +281,7 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
     function*(options, host, idles) {
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
-      const broker = yield* Broker.make(options.entities, { fits })
+      const broker = yield* Broker.make(options.entities, { fits, change, read: readProperties })
       const key = options.key === undefined
         ? Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
         : yield* keyOf("key", options.key)

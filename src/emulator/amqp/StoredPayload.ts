@@ -7,6 +7,7 @@
  * the message is delivered.
  */
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import { randomBytes } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
 import { ownBytes } from "../../internal/amqp/codec/OwnedBytes.ts"
@@ -21,6 +22,7 @@ import {
   maxPropertySize
 } from "../../internal/message/PropertyQuotas.ts"
 import { longestTtl } from "../../internal/message/TimeToLive.ts"
+import type { Changes } from "../broker/filter/FilterMessage.ts"
 import type { Delivery, IncomingMessage, MessageSnapshot, Payload } from "../broker/Queue.ts"
 
 /** A message over a quota: the property that is too large, or all of them together where none is named. */
@@ -69,7 +71,7 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
     payload: owned(bytes),
     // The service names a message that has no name; there are clients that cannot settle without one.
     messageId: id === null || id === undefined
-      ? randomBytes(16).toString("hex")
+      ? newMessageId()
       : AmqpValue.toText(id as AmqpValue.MessageId),
     sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
     timeToLive: lifeOf(properties[9], properties[8]) ?? positive(header[2]),
@@ -77,6 +79,8 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
     propertiesSize
   }
 }
+
+const newMessageId = (): string => randomBytes(16).toString("hex")
 
 const positive = (value: AmqpValue.AmqpValue): number | undefined =>
   typeof value === "number" && value > 0 ? value : undefined
@@ -161,6 +165,113 @@ export const fits = (message: IncomingMessage, properties: ReadonlyMap<string, A
 }
 
 const nothing: ReadonlySet<string> = new Set()
+
+/** The properties of the bare message that an action may set, by their place; an AMQP string each (AMQP 1.0 section 3.2.4). */
+const settableItems = new Map(
+  [
+    [0, "messageid"],
+    [2, "to"],
+    [3, "label"],
+    [4, "replyto"],
+    [5, "correlationid"],
+    [6, "contenttype"],
+    [10, "sessionid"],
+    [12, "replytosessionid"]
+  ] as const
+)
+
+const settableAnnotations = new Map(
+  [
+    ["partitionkey", "x-opt-partition-key"],
+    ["viapartitionkey", "x-opt-via-partition-key"],
+    ["scheduledenqueuetimeutc", "x-opt-scheduled-enqueue-time"]
+  ] as const
+)
+
+/**
+ * A message with the changes of a rule's action, or of whatever else moves it on: what they name is written anew, all else is as
+ * it was, byte for byte. When it is to be enqueued does not change: a new time counts where it is sent on (Service Bus, topic
+ * filters).
+ */
+export const change = (message: IncomingMessage, changes: Changes): IncomingMessage => {
+  const sections = sectionsOf(message)
+  const { system } = changes
+  copySection(sections, sections.header, 0x70)
+  copySection(sections, sections.deliveryAnnotations, 0x71)
+  rewriteAnnotations(sections, system)
+  rewriteProperties(sections, system)
+  rewriteApplicationProperties(sections, changes.properties)
+  writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
+  copySection(sections, sections.footer, 0x78)
+  const bytes = writer.take()
+  const timeToLive = system.get("timetolive")
+  return {
+    ...message,
+    payload: owned(bytes),
+    messageId: system.has("messageid")
+      ? system.get("messageid") as string | undefined ?? newMessageId()
+      : message.messageId,
+    sessionId: system.has("sessionid") ? system.get("sessionid") as string | undefined : message.sessionId,
+    timeToLive: system.has("timetolive")
+      ? timeToLive === undefined ? undefined : Duration.toMillis(timeToLive as Duration.Duration)
+      : message.timeToLive,
+    propertiesSize: sizeOf(new Sections(bytes, 0, bytes.length))
+  }
+}
+
+const copySection = (sections: Sections, at: number, code: number): void => {
+  if (at < 0) return
+  writer.descriptor(code)
+  writer.raw(rawSection(sections, at))
+}
+
+const rewriteAnnotations = (sections: Sections, system: Changes["system"]): void => {
+  const changed = new Map(
+    [...settableAnnotations].flatMap(([name, key]) =>
+      system.has(name) ? [[key as string, system.get(name)] as const] : []
+    )
+  )
+  if (changed.size === 0) return copySection(sections, sections.messageAnnotations, 0x72)
+  writer.descriptor(0x72)
+  const map = writer.begin(0xd1)
+  let count = copyEntries(writer, sections, sections.messageAnnotations, changed)
+  for (const [key, value] of changed) {
+    if (value === undefined) continue
+    writer.symbol(key)
+    writer.value(value)
+    count += 2
+  }
+  writer.end(map, count)
+}
+
+const rewriteProperties = (sections: Sections, system: Changes["system"]): void => {
+  const items = [...settableItems].filter(([, name]) => system.has(name))
+  if (items.length === 0) return copySection(sections, sections.properties, 0x73)
+  const names = new Map<number, (typeof items)[number][1]>(items)
+  const before = rawItems(sections, sections.properties)
+  writer.descriptor(0x73)
+  const list = writer.begin(0xd0)
+  for (let i = 0; i < 13; i++) {
+    const name = names.get(i)
+    if (name === undefined) rawOrNull(before[i])
+    else writer.value(system.get(name))
+  }
+  writer.end(list, 13)
+}
+
+const rewriteApplicationProperties = (sections: Sections, changed: Changes["properties"]): void => {
+  if (changed.size === 0) return copySection(sections, sections.applicationProperties, 0x74)
+  writer.descriptor(0x74)
+  const map = writer.begin(0xd1)
+  let count = copyEntries(writer, sections, sections.applicationProperties, changed)
+  for (const [key, value] of changed) {
+    if (value === undefined) continue
+    writer.string(key)
+    writer.value(value)
+    count += 2
+  }
+  writer.end(map, count)
+}
 
 /** The messages of a batch (Service Bus protocol guide): the data sections of its envelope. */
 export const unpack = (bytes: Buffer): ReadonlyArray<IncomingMessage> => {
