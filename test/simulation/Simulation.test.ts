@@ -1,5 +1,6 @@
 /** The simulation itself: the same seed is the same run, and some seeds hold. Thousands of them are run by `npm run simulate`. */
 import { assert, describe, it } from "../support/vitest.ts"
+import { Coverage, least } from "./coverage.ts"
 import { minimise } from "./minimise.ts"
 import { type Plan, planOf, run } from "./Simulation.ts"
 import { workloads } from "./workloads/index.ts"
@@ -58,6 +59,16 @@ describe("the simulation", { concurrent: false }, () => {
       assert.deepStrictEqual((await run(plan)).violations, [])
     })
   }
+
+  it("what hardly came in many seeds is told", () => {
+    const coverage = new Coverage(["reset", "drop", "end"])
+    for (let i = 0; i < least; i++) coverage.add("reset")
+    for (let i = 1; i < least; i++) coverage.add("end")
+    assert.deepStrictEqual(coverage.missing, ["drop 0", "end 19"])
+    assert.strictEqual(String(coverage), "drop 0, end 19, reset 20")
+    coverage.add("end")
+    assert.deepStrictEqual(coverage.missing, ["drop 0"])
+  })
 
   it("a plan is made as small as it can be and still fail", async () => {
     const reset = { name: "reset", at: { ms: 5_000 }, parameters: {} }

@@ -1,7 +1,8 @@
 /**
  * `npm run simulate -- --seeds N --from S [--workload W] [--fault F,G]`: runs seeds in processes of their own, as many as there are
  * cores, and ends with one line that says how many and what was violated. A seed that fails is printed with its faults, as few as
- * are needed, and with the command that runs it again. A seed that does not end in a minute of real time is a violation.
+ * are needed, and with the command that runs it again. A seed that does not end in a minute of real time is a violation. A run of a
+ * thousand seeds or more, of everything, fails as well where a fault or a workload hardly came.
  *
  * `--first` runs them in this process and ends with the first that fails, as it is. `--fresh` begins with a seed that no run began with, and prints it. `--plan JSON` runs one plan, `--trace` prints everything that happened in it, with its hash.
  */
@@ -9,6 +10,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { Coverage, enough, least } from "./coverage.ts"
 import type { Violation } from "./oracles/Oracle.ts"
 import type { Plan } from "./Simulation.ts"
 
@@ -121,7 +123,8 @@ const all = async (): Promise<void> => {
     }
   }
   const began = performance.now()
-  const fired = new Map<string, number>()
+  const fired = new Coverage(kinds.map(({ name }) => name))
+  const ran = new Coverage(workloads.map(({ name }) => name))
   let next = from
   let messages = 0
   let faults = 0
@@ -130,7 +133,8 @@ const all = async (): Promise<void> => {
     messages += report.messages
     faults += report.faults.length
     violations += report.violations.length
-    for (const name of report.faults) fired.set(name, (fired.get(name) ?? 0) + 1)
+    for (const name of report.faults) fired.add(name)
+    ran.add(report.plan.workload)
     if (report.violations.length > 0) print(report)
   }
   const child = (): ChildProcess =>
@@ -174,13 +178,14 @@ const all = async (): Promise<void> => {
   const jobs = values.jobs === undefined ? availableParallelism() : count("jobs", values.jobs, 1)
   await Promise.all(Array.from({ length: Math.min(jobs, seeds) }, worker))
   const seconds = (performance.now() - began) / 1000
-  const byFault = [...fired].toSorted(([a], [b]) => a < b ? -1 : 1).map(([name, times]) => `${name} ${times}`).join(
-    ", "
-  )
-  console.log(`faults: ${byFault}`)
+  console.log(`workloads: ${ran}`)
+  console.log(`faults: ${fired}`)
   console.log(`${(seeds / seconds).toFixed(1)} seeds a second, ${seconds.toFixed(0)} s`)
   console.log(`${seeds} seeds, ${messages} messages, ${faults} faults, ${violations} violations`)
-  if (violations > 0) process.exitCode = 1
+  const isAll = values.workload === undefined && values.fault === undefined && seeds >= enough
+  const missing = isAll ? [...ran.missing, ...fired.missing] : []
+  if (missing.length > 0) console.log(`fewer than ${least} times: ${missing.join(", ")}`)
+  if (violations > 0 || missing.length > 0) process.exitCode = 1
 }
 
 if (values.worker) work()

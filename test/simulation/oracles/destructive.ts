@@ -1,5 +1,5 @@
 /** In receive-and-delete mode: no message twice, and none lost but where a connection was. */
-import { cutting, isStruck, type Oracle, type Violation } from "./Oracle.ts"
+import { cutting, isStruck, network, type Oracle, type Violation } from "./Oracle.ts"
 
 export const destructive: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
@@ -16,7 +16,12 @@ export const destructive: Oracle = ({ history }) => {
   const consumers = new Map(history.of("began").map(({ op, what }) => [op, what]))
   const drained = history.of("phase").find(({ name }) => name === "drained")?.at ?? 0
   const isCut = isStruck(history, cutting) ||
-    history.of("ended").some(({ at, op }) => at < drained && /^(receiver|stream)/.test(consumers.get(op) ?? ""))
+    history.of("ended").some(({ at, op, result }) => {
+      const what = consumers.get(op) ?? ""
+      if (what !== "session") return at < drained && /^(receiver|stream)/.test(what)
+      // One that is given up has nothing on its way, where the broker has answered its drain in time.
+      return result !== "ok" || isStruck(history, network)
+    })
   for (const { entity, id, isLocked, sequence } of isCut ? [] : history.of("delivered")) {
     if (isLocked || !taken.has(entity) || seen.has(`${entity} ${sequence}`)) continue
     violations.push({ rule: "dropped", what: `${entity} ${sequence} (${id}): sent to a receiver, and given to nobody` })

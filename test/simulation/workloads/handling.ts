@@ -17,7 +17,9 @@ export const handle = (
   consumer: string,
   entity: string,
   body: string,
-  message: LockedMessage<string>
+  message: LockedMessage<string>,
+  /** What it does where it does well, other than completing: what that is called, and the settlement. */
+  well: () => readonly [string, Settlement.Settlement] | undefined = () => undefined
 ): Effect.Effect<Settlement.Settlement | void, Error> =>
   Effect.suspend(() => {
     const { history, mood, rng } = world
@@ -42,7 +44,10 @@ export const handle = (
         return value
       })
     const work: Effect.Effect<Settlement.Settlement | void, Error> = Effect.suspend(() => {
-      if (!rng.chance(mood.handlers)) return gives("complete", undefined)
+      if (!rng.chance(mood.handlers)) {
+        const [outcome, settlement] = well() ?? ["complete", undefined]
+        return gives(outcome, settlement)
+      }
       switch (manners[mood.manner] ?? rng.between(0, 10)) {
         case 0:
           return gives("abandon", Settlement.abandon())

@@ -7,7 +7,9 @@ import { destructive } from "./destructive.ts"
 import { letters } from "./letters.ts"
 import { processor } from "./processor.ts"
 import { receiving } from "./receiving.ts"
+import { retrying } from "./retrying.ts"
 import { sessions } from "./sessions.ts"
+import { takingSessions } from "./takingSessions.ts"
 
 export const workloads: ReadonlyArray<Workload> = [
   processor,
@@ -17,5 +19,7 @@ export const workloads: ReadonlyArray<Workload> = [
   batches,
   clients,
   letters,
-  accepting
+  accepting,
+  takingSessions,
+  retrying
 ]

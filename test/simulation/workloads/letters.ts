@@ -39,12 +39,16 @@ export const letters: Workload = {
         }
       }))
       const make = ServiceBusProcessor.make(Work, (body, message) =>
-        Effect.map(
-          handle(world, "a", Work.path, body, message),
-          (settlement) =>
-            settlement === undefined && !world.isHealed() && rng.chance(0.3)
-              ? Settlement.deadLetter({ reason: "simulated" })
-              : settlement
+        handle(
+          world,
+          "a",
+          Work.path,
+          body,
+          message,
+          () =>
+            !world.isHealed() && rng.chance(0.3)
+              ? ["deadLetter", Settlement.deadLetter({ reason: "simulated" })]
+              : undefined
         ), { concurrency: 4, drainTimeout: "10 seconds" })
       yield* consume(world, "processor a", keepBooks(world, "a", Work.path, make))
     })
