@@ -188,6 +188,22 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(events, ["0", "1", "2", "3", "4"].flatMap((id) => [`open ${id}`, `closed ${id}`]))
       }))
 
+    test("a settlement that a drain cuts off is of unknown outcome: its message is not given back", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const { link } = ReceiverState.stateOf(receiver)
+        const settle = link.settle.bind(link)
+        // It goes out, and its answer never comes.
+        Object.assign(link, {
+          settle: (...args: Parameters<typeof link.settle>) => Effect.andThen(settle(...args), Effect.never)
+        })
+        const processor = yield* ServiceBusProcessor.make(receiver, () => Effect.void, { drainTimeout: 0 })
+        yield* until(Effect.map(emulator.counters(Texts), ({ completed }) => completed === 1))
+        assert.deepInclude(yield* processor.drain, { received: 1, completed: 0, unsettled: 1, released: 0 })
+      }))
+
     test("drain lets handlers finish, takes nothing new and gives back what waits", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as SenderLink from "../../src/internal/amqp/SenderLink.ts"
+import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import { Lines } from "../support/eventRecorder.ts"
 import {
@@ -31,13 +32,15 @@ const bodies = {
 
 const good = { body: "{\"id\":\"1\",\"total\":2}", messageId: "good" }
 
+const malformed = Buffer.from([0x00, 0x53, 0x75, 0xb0, 0x00, 0x00, 0x10, 0x00, 0x01])
+
 /** Sends bytes that are no AMQP message as if they were one. */
 const sendMalformed = Effect.gen(function*() {
   const namespace = yield* ServiceBusClient.namespaceFor(Orders)
   const session = yield* namespace.session("orders")
   const { timeout } = namespace.options
   const link = yield* SenderLink.make(session, { entity: "orders", identifier: "wire", timeout })
-  yield* link.send([Buffer.from([0x00, 0x53, 0x75, 0xb0, 0x00, 0x00, 0x10, 0x00, 0x01])], [0])
+  yield* link.send([malformed], [0])
 })
 
 const suite = (name: Name, layerFor: LayerFor) =>
@@ -160,6 +163,23 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 2, maxWaitAfterFirst: 0 })), ["good"])
         // The broker looks itself: it refuses them, or they are dead-lettered.
         assert.strictEqual((yield* emulator.counters(Orders)).deadLettered, sent._tag === "Failure" ? 0 : 1)
+      }))
+
+    test("bytes that are no message, of a broker that does not look, cost no other message", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Orders)
+        const { plane } = ReceiverState.stateOf(receiver).link.link
+        const { onDeliveries } = plane
+        plane.onDeliveries = (deliveries) => {
+          deliveries[0]!.payload = malformed
+          plane.onDeliveries = onDeliveries
+          onDeliveries!(deliveries)
+        }
+        yield* emulator.send(OrderTexts, [{ body: "", messageId: "bad" }, good])
+        assert.deepStrictEqual(idsOf(yield* receiver.receive({ max: 2 })), ["good"])
+        yield* until(Effect.map(emulator.counters(Orders), ({ deadLettered }) => deadLettered === 1))
+        assert.deepStrictEqual(idsOf(yield* emulator.deadLetters(OrderTexts)), ["bad"])
       }))
 
     test("a codec that throws is a body that does not decode, for receive and for a processor", () =>

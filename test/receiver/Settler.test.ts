@@ -89,6 +89,17 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* receiver.settleAll(messages, Settlement.abandon()).pipe(failsWith("MessageAlreadySettled"))
       }))
 
+    test("more at a time than AMQP libraries keep: each is answered", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(2500))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const messages = yield* receiver.receive({ max: 2500 })
+        assert.lengthOf(messages, 2500)
+        yield* Effect.forEach(messages, receiver.complete, { concurrency: "unbounded", discard: true })
+        assert.strictEqual((yield* emulator.counters(Texts)).completed, 2500)
+      }))
+
     test("a message that is handed over is settled by its token, from a client that never saw it", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

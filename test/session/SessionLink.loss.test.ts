@@ -3,6 +3,7 @@ import { AutoLockRenewer, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -52,6 +53,19 @@ const suite = (name: Name, layerFor: LayerFor) =>
           assert.isDefined(fiber.pollUnsafe())
           yield* Fiber.join(fiber as Fiber.Fiber<unknown, unknown>).pipe(failsWith("SessionLockLostError"))
         }
+      }))
+
+    test("a message of a session is not settled by a request once its link is lost: the lock went with it", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Carts, messagesOf("a", 1))
+        const session = yield* ServiceBusSession.accept(Carts, "a")
+        const messages = yield* session.receive()
+        // What a request would be told.
+        yield* emulator.fail({ operation: "settle", error: { condition: "amqp:not-allowed" }, times: 9 })
+        yield* emulator.detachLinks({ condition: "amqp:link:detach-forced" }, Carts)
+        yield* until(Effect.map(Effect.exit(session.receive({ maxWait: 0 })), Exit.isFailure))
+        yield* failsWith("SessionLockLostError")(session.completeAll(messages))
       }))
 
     clock("who waits for messages learns that the lock has ended by the clock of the program", () =>

@@ -7,6 +7,8 @@ export interface Mutant {
   /** What stands there, once. */
   readonly text: string
   readonly replacement: string
+  /** What else is replaced in the same file, where one place is not enough. */
+  readonly also?: ReadonlyArray<readonly [text: string, replacement: string]>
   /** The workload that meets it; any where none is given. */
   readonly workload?: string
   /** The faults that it shows under, with commas between them; any where none is given. */
@@ -16,3 +18,8 @@ export interface Mutant {
   /** The test that sees it, where no run of the simulation can. */
   readonly by?: string
 }
+
+/** All that is replaced in the file of a mutant. */
+export const replacementsOf = (
+  { also = [], replacement, text }: Mutant
+): ReadonlyArray<readonly [text: string, replacement: string]> => [[text, replacement], ...also]

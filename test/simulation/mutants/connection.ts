@@ -12,8 +12,8 @@ export const connection: ReadonlyArray<Mutant> = [
   {
     name: "a detach is not heard",
     file: "amqp/Link.ts",
-    text: "    if (this.death !== undefined) return\n    this.dieOf(\n      error?.condition",
-    replacement: "    if (this.death === undefined) return\n    this.dieOf(\n      error?.condition",
+    text: "if (this.isClosing) return this.dieOf(this.closed())",
+    replacement: "if (this.isClosing) this.dieOf(this.closed())\n    if (error !== undefined) return",
     fault: "detach"
   },
   {
@@ -38,6 +38,7 @@ export const connection: ReadonlyArray<Mutant> = [
     file: "namespace/Namespace.ts",
     text: "Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))",
     replacement: "Effect.runForkWith(context)(died)",
+    also: [["opened === latest ? RcRef.invalidate(shared) : Effect.void", "Effect.void"]],
     fault: "reset"
   },
   {
@@ -103,5 +104,89 @@ export const connection: ReadonlyArray<Mutant> = [
     text: "if (death === undefined && guard.answers === answersBefore) probeRequested.openUnsafe()",
     replacement: "",
     by: "test/amqp/Connection.silence"
+  },
+  {
+    name: "a connection that is being opened outlives its client",
+    file: "namespace/Namespace.ts",
+    text: "yield* Effect.addFinalizer(() => opening.withPermits(1)(Effect.void))",
+    replacement: "",
+    by: "test/namespace/Namespace"
+  },
+  {
+    name: "what comes after so many transfers is not let in",
+    file: "amqp/engine/SessionPlane.ts",
+    text: "const isHalfUsed = incoming.max_transfer_id - incoming.next_transfer_id < incoming.window / 2",
+    replacement: "const isHalfUsed = false",
+    by: "test/amqp/engine"
+  },
+  {
+    name: "of more than 2,048 settlements the first are forgotten",
+    file: "amqp/engine/SessionPlane.ts",
+    text: "      this.received.set(delivery.id, delivery)\n",
+    replacement: "      this.received.set(delivery.id, delivery)\n      this.received.delete(delivery.id - 2048)\n",
+    by: "test/receiver/Settler.test"
+  },
+  {
+    name: "a connection whose peer breaks the protocol is kept",
+    file: "amqp/Connection.ts",
+    text: "    rhea._process()\n    die(reason)",
+    replacement: "    rhea._process()",
+    by: "test/wire"
+  },
+  {
+    name: "an attach that is answered while its fiber yields is waited for",
+    file: "amqp/Link.ts",
+    text: "      if (this.rhea.is_open()) opened()\n      else this.rhea.once",
+    replacement: "      this.rhea.once",
+    by: "test/simulation/Simulation.test"
+  },
+  {
+    name: "a session that is begun too late is not ended",
+    file: "amqp/engine/ClientEndpoints.ts",
+    text: "else session.once(\"session_open\", () => session.close())",
+    replacement: "else {}",
+    by: "test/ServiceBusClient.interruption"
+  },
+  {
+    name: "what is begun and answered while it is interrupted is not ended",
+    file: "amqp/engine/ClientEndpoints.ts",
+    text: "if (remote_open) session.close()",
+    replacement: "if (remote_open) {}",
+    by: "test/ServiceBusClient.interruption"
+  },
+  {
+    name: "more sessions are begun than the peer allows",
+    file: "amqp/Link.ts",
+    text: "if (rhea.local.channel > channelMax) {",
+    replacement: "if (rhea.local.channel > Infinity) {",
+    by: "test/wire/WireRepairs"
+  },
+  {
+    name: "a link that cannot be attached leaves its session with its caller",
+    file: "namespace/RecoveringLink.ts",
+    text: "(exit) => Exit.isSuccess(exit) && isKept(exit.value) ? Effect.void : Scope.close(own, exit)",
+    replacement: "() => Effect.void",
+    by: "test/namespace"
+  },
+  {
+    name: "a peer whose frames cannot be read is dialled again at once",
+    file: "namespace/Namespace.ts",
+    text: ": unreadable !== undefined && monotonic(clock) < unreadable.until",
+    replacement: ": unreadable !== undefined && monotonic(clock) < 0",
+    by: "test/wire"
+  },
+  {
+    name: "what waits for events on a connection is warned of",
+    file: "amqp/engine/ClientEndpoints.ts",
+    text: "  rhea.setMaxListeners(0)\n",
+    replacement: "",
+    by: "test/amqp"
+  },
+  {
+    name: "each page of a listing has a connection of its own",
+    file: "namespace/Namespace.ts",
+    text: "(node, timeout) => Effect.andThen(keep(entity, node), request(node, timeout))",
+    replacement: "(node, timeout) => request(node, timeout)",
+    by: "test/ServiceBusDeadLetters.test"
   }
 ]

@@ -87,5 +87,52 @@ export const receipt: ReadonlyArray<Mutant> = [
     text: "Effect.andThen(Effect.sync(() => this.releaseWaiting())),",
     replacement: "",
     by: "test/processor/MessageProcessor"
+  },
+  {
+    name: "bytes that are no message end what reads them",
+    file: "receiver/ReceiverState.ts",
+    text: "if (!(error instanceof DecodeProblem)) throw error",
+    replacement: "throw error",
+    by: "test/receiver/ReceiverState.undecodable"
+  },
+  {
+    name: "bytes are decoded where they are read from the socket",
+    file: "amqp/ReceiverLink.ts",
+    text: "        delivery.holder = this\n",
+    replacement: "        delivery.holder = this\n        sectionsOf(delivery)\n",
+    also: [[
+      "import * as errorMap from \"../errorMap.ts\"\n",
+      "import * as errorMap from \"../errorMap.ts\"\nimport { sectionsOf } from \"../message/ReceivedMessage.ts\"\n"
+    ]],
+    by: "test/receiver/ReceiverState.undecodable"
+  },
+  {
+    name: "maxWait does not bound what waits for a service that is busy",
+    file: "receiver/MessageReader.ts",
+    text: "            until,\n            otherwise: this.decode(max, body, taken)\n          }, state.onRetry)",
+    replacement:
+      "            until: Infinity,\n            otherwise: this.decode(max, body, taken)\n          }, state.onRetry)",
+    by: "test/receiver/MessageReader.maxWait"
+  },
+  {
+    name: "deferred messages whose caller is gone stay locked",
+    file: "receiver/DeferredMessages.ts",
+    text: "if (Exit.isSuccess(exit)) giveBack(state, returned, exit.value)",
+    replacement: "",
+    by: "test/receiver/Handover"
+  },
+  {
+    name: "an attach that took longer than its call is told to the next one",
+    file: "receiver/MessageReader.ts",
+    text: "          if (this.attaching === begun) this.attaching = undefined\n",
+    replacement: "",
+    by: "test/receiver/MessageReader"
+  },
+  {
+    name: "a drain whose answer has no flag is waited for",
+    file: "amqp/engine/DataPlane.ts",
+    text: "      if (ahead > 0) {",
+    replacement: "      if (ahead > 0 && drain === true) {",
+    by: "test/wire/ForeignServers"
   }
 ]

@@ -32,15 +32,15 @@ export const retry: ReadonlyArray<Mutant> = [
   {
     name: "the advice of a busy service ends with the operation that got it",
     file: "namespace/RetryPolicy.ts",
-    text: ": Effect.andThen(Effect.sleep(throttled), attempt)",
+    text: ": Effect.andThen(pause(throttled), attempt)",
     replacement:
-      ": Effect.andThen(Effect.onInterrupt(Effect.sleep(throttled), () => Effect.sync(() => void (throttledUntil = 0))), attempt)",
+      ": Effect.andThen(Effect.onInterrupt(pause(throttled), () => Effect.sync(() => void (throttledUntil = 0))), attempt)",
     by: "test/namespace/RetryPolicy.pauses"
   },
   {
     name: "the advice of a busy service is not followed",
     file: "namespace/RetryPolicy.ts",
-    text: "if (throttled <= 0) return operation",
+    text: "if (throttled <= 0 || closing.isOpen()) return operation",
     replacement: "if (throttled <= Infinity) return operation",
     by: "test/namespace/RetryPolicy"
   },
@@ -64,5 +64,47 @@ export const retry: ReadonlyArray<Mutant> = [
     text: "closing.isOpen() ? Effect.void : Effect.raceFirst(Effect.sleep(duration), closing.await)",
     replacement: "Effect.sleep(duration)",
     by: "test/simulation/Simulation.test"
+  },
+  {
+    name: "a fraction of a millisecond is waited for",
+    file: "monotonicClock.ts",
+    text: "Math.ceil(millis)",
+    replacement: "millis",
+    by: "test/ServiceBusClient.clock"
+  },
+  {
+    name: "a quota that is used up ends what runs until it is stopped",
+    file: "namespace/RetryPolicy.ts",
+    text: "isRetryable(error) || errorMap.isLimitReached(error)",
+    replacement: "isRetryable(error)",
+    by: "test/namespace"
+  },
+  {
+    name: "a token that is still good is not used where its provider fails",
+    file: "namespace/Claims.ts",
+    text: "!isRefresh && last !== undefined && last === this.last && now < last.expiresAt",
+    replacement: "false",
+    by: "test/namespace/Claims"
+  },
+  {
+    name: "one refusal throws away everybody's token",
+    file: "namespace/Claims.ts",
+    text: "if (this.last?.value === value) this.last = undefined",
+    replacement: "this.last = undefined",
+    by: "test/namespace/Claims"
+  },
+  {
+    name: "a claim is refreshed after its connection is closed",
+    file: "namespace/Claims.ts",
+    text: "yield* orDeath(connection, Effect.forever(refreshing)).pipe(Effect.ignore, Effect.forkScoped)",
+    replacement: "yield* Effect.forever(refreshing).pipe(Effect.ignore, Effect.forkDetach)",
+    workload: "clients"
+  },
+  {
+    name: "what is refused as unauthorized is not tried again under fresh tokens",
+    file: "namespace/Namespace.ts",
+    text: "options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) ||",
+    replacement: "options.retry.maxRetries === 0 || true ||",
+    by: "test/namespace/Claims"
   }
 ]

@@ -10,7 +10,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { mutants } from "./index.ts"
-import type { Mutant } from "./Mutant.ts"
+import { type Mutant, replacementsOf } from "./Mutant.ts"
 
 /** How long a seed or a test may take before its run counts as endless, in milliseconds of real time. */
 const bound = 120_000
@@ -59,11 +59,15 @@ const execute = (folder: string, args: ReadonlyArray<string>) =>
 const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
   const path = join(folder, "src/internal", mutant.file)
   const original = readFileSync(path, "utf8")
-  const parts = original.split(mutant.text)
-  if (parts.length !== 2) {
-    return { mutant, isKilled: false, by: `its text stands ${parts.length - 1} times in ${mutant.file}`, seeds: 0 }
+  let mutated = original
+  for (const [text, replacement] of replacementsOf(mutant)) {
+    const parts = mutated.split(text)
+    if (parts.length !== 2) {
+      return { mutant, isKilled: false, by: `its text stands ${parts.length - 1} times in ${mutant.file}`, seeds: 0 }
+    }
+    mutated = parts.join(replacement)
   }
-  writeFileSync(path, parts.join(mutant.replacement))
+  writeFileSync(path, mutated)
   try {
     if (mutant.by !== undefined) {
       const vitest = join(root, "node_modules/vitest/vitest.mjs")

@@ -39,5 +39,20 @@ export const sends: ReadonlyArray<Mutant> = [
     file: "management/EntityManagement.ts",
     text: "  return numbers\n",
     replacement: "  return numbers.map((number) => number - 1n)\n"
+  },
+  {
+    name: "a send that is tried again has another id",
+    file: "sender/SenderState.ts",
+    text:
+      "    const { link, namespace } = this\n    return namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => sender.send([payload], [format])))",
+    replacement:
+      "    const { link, namespace } = this\n    let tries = 0\n    const again = Buffer.from(Buffer.from(payload).toString(\"latin1\").replace(/(work|more|news|tokens|skewed)-/g, (name) => `${name.slice(0, -2)}x-`), \"latin1\")\n    return namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => sender.send([tries++ === 0 ? payload : again], [format])))"
+  },
+  {
+    name: "what of many was accepted is sent again with the rest",
+    file: "sender/SenderState.ts",
+    text: "          accepted.add(tried[index]!)\n",
+    replacement: "",
+    by: "test/sender/SenderState"
   }
 ]

@@ -16,9 +16,7 @@ export const session: ReadonlyArray<Mutant> = [
     file: "session/SessionLink.ts",
     text: "      ended: () => end,",
     replacement: "      ended: () => undefined,",
-    workload: "sessions",
-    fault: "detach,end,bad handlers",
-    seeds: 300
+    by: "test/session"
   },
   {
     name: "a message of a session that could not be settled is passed over",
@@ -44,5 +42,15 @@ export const session: ReadonlyArray<Mutant> = [
     text: "{ \"session-state\": options.state ?? null }",
     replacement: "{ \"session-state\": null }",
     workload: "sessions"
+  },
+  {
+    name: "a session that is lost is accepted again in silence",
+    file: "session/SessionLink.ts",
+    text: "  link.link.onDeath((cause) =>\n    lose(",
+    replacement:
+      "  link.link.onDeath((cause) =>\n    !options.namespace.retryPolicy.isRetried(cause) ? undefined : void Effect.runForkWith(context as any)(Effect.map(attachIn({ ...options, id }, () => {}) as any, ({ receiver }: any) => Object.assign(state, { link: receiver, attached: Effect.succeed(receiver) }))) as any ?? (() => {})(",
+    workload: "sessions",
+    fault: "detach,end,bad handlers",
+    seeds: 300
   }
 ]

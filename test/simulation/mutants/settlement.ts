@@ -76,5 +76,37 @@ export const settlement: ReadonlyArray<Mutant> = [
     text: "lost === undefined || isUnknown(error) || options?.isFinal?.(error) === true",
     replacement: "true",
     workload: "receiving"
+  },
+  {
+    name: "a settlement that a drain cuts off counts as given back",
+    file: "processor/MessageProcessor.ts",
+    text: "if (!isHeld(job)) return this.unsettled()",
+    replacement: "if (!isHeld(job)) return this.returned(job)",
+    by: "test/processor/MessageProcessor.test"
+  },
+  {
+    name: "a message of a session is settled by its token after its link was lost",
+    file: "receiver/Settler.ts",
+    text: "if (ended !== undefined) return Effect.fail(ended)",
+    replacement: "if (ended !== undefined) return settleByToken(state, deliveries, settlement, false, onAnswer)",
+    also: [[
+      "entity.path, state.isOpen, (node, timeout) => {\n      isOut",
+      "entity.path, Effect.void, (node, timeout) => {\n      isOut"
+    ]],
+    by: "test/session/SessionLink.loss"
+  },
+  {
+    name: "a handler whose settlement can never be made is run again",
+    file: "processor/HandlerResult.ts",
+    text: "isOpen(job) && isHeld(job) && isImpossible(reason) ? [{ job, reason }] : []",
+    replacement: "isOpen(job) && isHeld(job) && false ? [{ job, reason }] : []",
+    by: "test/processor"
+  },
+  {
+    name: "a handler that interrupts itself has not failed",
+    file: "processor/MessageProcessor.ts",
+    text: "this.run(call, Effect.suspend(() => this.results.fail(call, cause)), true)",
+    replacement: "this.ended(call)",
+    by: "test/processor/HandlerResult"
   }
 ]
