@@ -112,6 +112,8 @@ export type Entry =
   | { readonly kind: "dialled" }
   /** The broker was asked to attach a link. */
   | { readonly kind: "attached"; readonly address: string }
+  /** A client was closed, and so many timers of it were left. */
+  | { readonly kind: "left"; readonly client: string; readonly sleeps: number }
   /** A fiber is interrupted: from here on the operation may take no longer than it needs to be over. */
   | { readonly kind: "interrupting"; readonly op: number }
   /** Something was printed, or a rejection was handled by nobody. */

@@ -46,6 +46,13 @@ describe("the simulation", { concurrent: false }, () => {
       ],
       turn: 3
     },
+    "a connection that its last holder gave up when its client ended": {
+      seed: 35,
+      workload: "clients",
+      faults: [{ name: "half-open", at: { frames: 88 }, parameters: {} }],
+      turn: 2048,
+      client: "key"
+    },
     "a pause between tries, of what no caller waits for, when the client ended": {
       seed: 11748,
       workload: "receiving",

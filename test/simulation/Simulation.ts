@@ -128,51 +128,61 @@ const skewed = (clock: Clock.Clock, mood: Mood): Clock.Clock => {
   return wrapped
 }
 
-/** A client of the same broker, over the same network. */
-const otherClient = Effect.fnUntraced(function*(kind: "skewed" | "tokens", { clock, emulator, mood, transport }: {
-  readonly emulator: Emulator.Emulator["Service"]
-  readonly mood: Mood
-  readonly clock: Clock.Clock
-  readonly transport: Transport.Transport
-}) {
-  const { credential, host } = yield* Effect.orDie(ConnectionString.parse(emulator.connectionString))
-  if (credential?._tag !== "SharedKey") throw new Error("the broker has no key")
-  const token = (keyName: string) =>
-    Effect.map(
-      ServiceBusCredential.generateSas({
-        resource: `sb://${host}/`,
-        keyName,
-        key: credential.key,
-        timeToLive: "40 seconds"
-      }),
-      ServiceBusCredential.sas
+/** A client of the same broker, over the same network. What still sleeps of it once it is closed is written down. */
+const otherClient = Effect.fnUntraced(
+  function*(kind: "skewed" | "tokens", { clock, emulator, history, mood, transport }: {
+    readonly history: History
+    readonly emulator: Emulator.Emulator["Service"]
+    readonly mood: Mood
+    readonly clock: Clock.Clock
+    readonly transport: Transport.Transport
+  }) {
+    const { credential, host } = yield* Effect.orDie(ConnectionString.parse(emulator.connectionString))
+    if (credential?._tag !== "SharedKey") throw new Error("the broker has no key")
+    const token = (keyName: string) =>
+      Effect.map(
+        ServiceBusCredential.generateSas({
+          resource: `sb://${host}/`,
+          keyName,
+          key: credential.key,
+          timeToLive: "40 seconds"
+        }),
+        ServiceBusCredential.sas
+      )
+    const provider = Effect.suspend(() => {
+      switch (mood.tokens) {
+        case "good":
+          return token(credential.name)
+        case "useless":
+          return token("NoSuchPolicy")
+        case "failing":
+          return Effect.fail(new Error("there is no token now"))
+        case "dying":
+          return Effect.die(new Error("the provider dies"))
+        case "hanging":
+          return Effect.never
+      }
+    })
+    const sleeps = { count: 0 }
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => history.add({ kind: "left", client: kind, sleeps: sleeps.count }))
     )
-  const provider = Effect.suspend(() => {
-    switch (mood.tokens) {
-      case "good":
-        return token(credential.name)
-      case "useless":
-        return token("NoSuchPolicy")
-      case "failing":
-        return Effect.fail(new Error("there is no token now"))
-      case "dying":
-        return Effect.die(new Error("the provider dies"))
-      case "hanging":
-        return Effect.never
-    }
-  })
-  const client = yield* Effect.orDie(ServiceBusClient.make({
-    fullyQualifiedNamespace: host,
-    credential: kind === "skewed" ? credential : ServiceBusCredential.rotating(provider)
-  })).pipe(Effect.provideService(Transport.Transport, transport))
-  const time = kind === "skewed" ? skewed(clock, mood) : clock
-  const within: Client = (effect) =>
-    effect.pipe(
-      Effect.provideService(ServiceBusClient.ServiceBusClient, client),
-      Effect.provideService(Clock.Clock, time)
+    const client = yield* Effect.orDie(ServiceBusClient.make({
+      fullyQualifiedNamespace: host,
+      credential: kind === "skewed" ? credential : ServiceBusCredential.rotating(provider)
+    })).pipe(
+      Effect.provideService(Transport.Transport, transport),
+      Effect.provideService(Clock.Clock, counted(clock, sleeps))
     )
-  return { client, within }
-})
+    const time = counted(kind === "skewed" ? skewed(clock, mood) : clock, sleeps)
+    const within: Client = (effect) =>
+      effect.pipe(
+        Effect.provideService(ServiceBusClient.ServiceBusClient, client),
+        Effect.provideService(Clock.Clock, time)
+      )
+    return { client, within }
+  }
+)
 
 const simulate = (plan: Plan, workload: Workload) =>
   Effect.gen(function*() {
@@ -197,7 +207,7 @@ const simulate = (plan: Plan, workload: Workload) =>
         client: { identifier: "simulated" }
       })).pipe(Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)))
       const emulator = Context.get(built, Emulator.Emulator)
-      const ground = { emulator, mood, clock, transport: through! }
+      const ground = { emulator, history, mood, clock, transport: through! }
       const services = plan.client === "tokens"
         ? Context.add(built, ServiceBusClient.ServiceBusClient, (yield* otherClient("tokens", ground)).client)
         : built

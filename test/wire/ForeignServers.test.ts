@@ -169,6 +169,21 @@ describe("a drain", () => {
   })
 })
 
+it.effect("no more sessions are begun than the peer's channel-max allows, and what is attached goes on", () =>
+  through((frame, direction) =>
+    direction === "toClient" && frame.performative === "open"
+      ? [Raw.frame("open", ["raw", "127.0.0.1", Raw.uint(65536), Raw.ushort(2)])]
+      : [frame.bytes], () =>
+    Effect.gen(function*() {
+      // One is that of the claims.
+      const sender = yield* ServiceBusSender.make(Letters)
+      const receiver = yield* ServiceBusReceiver.make(Letters)
+      yield* failsWith("ServiceBusQuotaExceededError")(ServiceBusReceiver.make(Letters))
+      yield* sender.send({ body: "heard" })
+      const [message] = yield* receiver.receive()
+      yield* receiver.complete(message!)
+    })))
+
 it.effect("`received` is no outcome of a send: the message is stored once, and the outcome awaited", () => {
   let told = 0
   return through((frame, direction) => {

@@ -148,6 +148,8 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     /** Which connection is the current one: an older one that dies late changes nothing. */
     let generation = 0
     let latest: Open | undefined
+    /** Connections that are being closed. */
+    const closings = new Set<Latch.Latch>()
     /** A peer whose frames cannot be read: why, and until when there is no new connection to it. Times are milliseconds. */
     let unreadable: { readonly death: Connection.Death; readonly pause: number; readonly until: number } | undefined
     const noteDeath = (death: Connection.Death, openedAt: number): void => {
@@ -164,6 +166,14 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
 
     const open = Effect.gen(function*(): Effect.fn.Return<Open, AttachError, Scope.Scope> {
       const own = ++generation
+      const gone = Latch.makeUnsafe()
+      // First of all, and run last.
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          closings.delete(gone)
+          gone.openUnsafe()
+        })
+      )
       yield* SubscriptionRef.set(state, "connecting")
       let isOver = false
       // Lost first and closed later, it is reported once.
@@ -172,7 +182,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
         isOver = true
         return SubscriptionRef.set(state, "disconnected")
       })
-      return latest = yield* connect(died, own).pipe(
+      return latest = yield* connect(died, own, () => closings.add(gone)).pipe(
         Effect.tap(() => {
           outages.connected()
           return SubscriptionRef.set(state, "connected")
@@ -182,7 +192,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       )
     })
 
-    const connect = Effect.fnUntraced(function*(died: Effect.Effect<void>, own: number) {
+    const connect = Effect.fnUntraced(function*(died: Effect.Effect<void>, own: number, onClosing: () => void) {
       const connection = yield* Connection.open({
         endpoint: options.endpoint,
         hostname: options.host,
@@ -226,6 +236,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       yield* Effect.addFinalizer(() =>
         Effect.suspend(() => {
           closed = true
+          onClosing()
           // Closed by its last holder: by the time it is dead another one may be open.
           off()
           return died
@@ -234,9 +245,14 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       return { connection, claims, management, isClosed: () => closed }
     })
 
-    // RcRef forgets a connection that fails before it is closed: the end of the client waits for that.
+    // RcRef forgets a connection that fails, or that its last holder gives up, before it is closed: the end of the client
+    // waits for that. One that is dead may be held for longer.
     const opening = Semaphore.makeUnsafe(1)
-    yield* Effect.addFinalizer(() => opening.withPermits(1)(Effect.void))
+    yield* Effect.addFinalizer(() =>
+      opening.withPermits(1)(
+        Effect.suspend(() => Effect.forEach([...closings], (gone) => gone.await, { discard: true }))
+      )
+    )
     const shared: RcRef.RcRef<Open, AttachError> = yield* RcRef.make({
       acquire: opening.withPermits(1)(RecoveringLink.closedOnFailure(open))
     })

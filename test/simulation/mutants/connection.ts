@@ -39,7 +39,7 @@ export const connection: ReadonlyArray<Mutant> = [
     text: "Effect.runForkWith(context)(Effect.andThen(RcRef.invalidate(shared), died))",
     replacement: "Effect.runForkWith(context)(died)",
     also: [["opened === latest ? RcRef.invalidate(shared) : Effect.void", "Effect.void"]],
-    fault: "reset"
+    by: "test/namespace"
   },
   {
     name: "a timer is left when a connection dies",
@@ -106,11 +106,22 @@ export const connection: ReadonlyArray<Mutant> = [
     by: "test/amqp/Connection.silence"
   },
   {
+    name: "a connection that is being closed outlives its client",
+    file: "namespace/Namespace.ts",
+    text: "          onClosing()\n",
+    replacement: "",
+    workload: "clients",
+    fault: "half-open,silence,latency",
+    seeds: 300
+  },
+  {
     name: "a connection that is being opened outlives its client",
     file: "namespace/Namespace.ts",
-    text: "yield* Effect.addFinalizer(() => opening.withPermits(1)(Effect.void))",
-    replacement: "",
-    by: "test/namespace/Namespace"
+    text: "acquire: opening.withPermits(1)(RecoveringLink.closedOnFailure(open))",
+    replacement: "acquire: RecoveringLink.closedOnFailure(open)",
+    workload: "clients",
+    fault: "half-open,silence,latency,unanswered,refused claims",
+    seeds: 300
   },
   {
     name: "what comes after so many transfers is not let in",
@@ -159,7 +170,7 @@ export const connection: ReadonlyArray<Mutant> = [
     file: "amqp/Link.ts",
     text: "if (rhea.local.channel > channelMax) {",
     replacement: "if (rhea.local.channel > Infinity) {",
-    by: "test/wire/WireRepairs"
+    by: "test/wire/ForeignServers"
   },
   {
     name: "a link that cannot be attached leaves its session with its caller",

@@ -1,5 +1,6 @@
 /** Several clients that come and go: with tokens that last for less than a minute, or with a wall clock that is off. */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusClient from "../../../src/ServiceBusClient.ts"
@@ -37,7 +38,13 @@ export const clients: Workload = {
               "health",
               Effect.scoped(Effect.gen(function*() {
                 const within = yield* world.client(kind)
-                return yield* within(Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => client.health))
+                const health = within(Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => client.health))
+                if (rng.chance(0.5)) return yield* Effect.asVoid(health)
+                // Its client closes while it is still being interrupted, by a program that does not wait for it.
+                const fiber = yield* Effect.forkDetach(health, { startImmediately: true })
+                const patience = rng.chance(0.5) ? Effect.sleep(rng.between(1, 10_000)) : Effect.yieldNow
+                yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), patience)
+                fiber.interruptUnsafe()
               }))
             )
             yield* Effect.sleep(rng.between(1_000, 20_000))
