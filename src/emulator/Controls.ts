@@ -4,6 +4,7 @@
  * They own nothing: each reads or changes the broker and its server when its Effect runs.
  */
 import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -30,6 +31,32 @@ import type * as Broker from "./broker/Broker.ts"
  * @since 0.1.0
  */
 export type Counters = Readonly<Broker.Counters>
+
+/**
+ * What an entity holds, by the names of the service's own runtime properties. Messages that are locked or deferred are active
+ * ones; a message that waits to be forwarded is a transfer message.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Runtime {
+  /** All of them, those of its dead-letter sub-queues included. */
+  readonly totalMessageCount: number
+  readonly activeMessageCount: number
+  readonly deadLetterMessageCount: number
+  readonly scheduledMessageCount: number
+  readonly transferMessageCount: number
+  readonly transferDeadLetterMessageCount: number
+  /** Bytes of payload, those of its dead-letter sub-queues included; of a subscription those of its topic. */
+  readonly sizeInBytes: number
+  /** 0 but for a topic. */
+  readonly subscriptionCount: number
+  readonly createdAt: DateTime.Utc
+  /** When its options were changed last. */
+  readonly updatedAt: DateTime.Utc
+  /** When it was last sent to, received from or browsed. */
+  readonly accessedAt: DateTime.Utc
+}
 
 /**
  * What the broker says when it refuses: an AMQP condition such as `com.microsoft:server-busy`, and a text.
@@ -72,6 +99,9 @@ export type Receivable<A> = ServiceBusEntity.SubQueue<A> | ServiceBusEntity.With
 
 /** @inline */
 type Subscription = Extract<ServiceBusEntity.Any, { readonly _tag: "Subscription" | "SessionSubscription" }>
+
+/** @inline */
+type Declared = Exclude<ServiceBusEntity.Any, { readonly _tag: "SubQueue" }>
 
 /** @inline */
 type Sendable = ServiceBusEntity.Sendable<unknown, never> | ServiceBusEntity.SessionSendable<unknown, never>
@@ -148,8 +178,8 @@ export interface Controls {
     messages: ReadonlyArray<OutgoingMessage<ServiceBusEntity.InputOf<E>>>
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /**
-   * Puts messages into the transfer dead-letter sub-queue of an entity, as if it had to forward them and could not. The broker
-   * forwards nothing yet: this is how a test comes by such letters. `emulator.messages(transferDeadLetter(entity))` shows them.
+   * Puts messages into the transfer dead-letter sub-queue of an entity, as if they had been sent by way of it and could not be
+   * delivered: this is how a test comes by such letters. `emulator.messages(transferDeadLetter(entity))` shows them.
    */
   readonly failTransfer: <E extends string | ServiceBusEntity.WithSubQueues<unknown>>(
     entity: E,
@@ -197,6 +227,67 @@ export interface Controls {
   readonly rules: (
     subscription: string | Subscription
   ) => Effect.Effect<ReadonlyArray<ServiceBusRule.Rule>, EmulatorError>
+  /** How many messages an entity holds, by their states. Fails with EmulatorError where it does not exist. */
+  readonly runtime: (entity: string | Declared) => Effect.Effect<Runtime, EmulatorError>
+  /**
+   * Adds an entity while clients are connected; what `Emulator.entity` makes.
+   *
+   * Fails with EmulatorError where it is there already, where an option is not usable, and where what it forwards to is not there
+   * or would come back to it.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const again = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   const gone = yield* emulator.delete("orders")
+   *   yield* Effect.log(`${gone} messages are gone`)
+   *   yield* emulator.create(Emulator.entity("orders", { maxDeliveryCount: 3 }))
+   * })
+   * ```
+   */
+  readonly create: (entity: Broker.Entity) => Effect.Effect<void, EmulatorError>
+  /**
+   * Changes options of an entity while clients are connected; those that are not given stay as they are. Links that it does not
+   * take any more are detached.
+   *
+   * Fails with EmulatorError where there is no such entity, and for what `create` fails for or what the service does not change:
+   * whether an entity requires sessions or detects duplicates.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const suspended = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   yield* emulator.update("orders", { status: "SendDisabled" })
+   *   yield* Effect.sleep("10 seconds")
+   *   yield* emulator.update("orders", { status: "Active" })
+   * })
+   * ```
+   */
+  readonly update: {
+    (
+      entity: Extract<Declared, { readonly _tag: "Topic" | "SessionTopic" }>,
+      options: Broker.TopicOptions
+    ): Effect.Effect<void, EmulatorError>
+    (
+      entity: Extract<Declared, { readonly _tag: "Subscription" | "SessionSubscription" }>,
+      options: Omit<Broker.SubscriptionOptions, "rules">
+    ): Effect.Effect<void, EmulatorError>
+    (
+      entity: Extract<Declared, { readonly _tag: "Queue" | "SessionQueue" }> | string,
+      options: Broker.EntityOptions
+    ): Effect.Effect<void, EmulatorError>
+  }
+  /**
+   * Deletes an entity while clients are connected, with its messages and a topic with its subscriptions, and returns how many
+   * messages are gone. Links to it are detached, as not found. Fails with EmulatorError where there is no such entity.
+   */
+  readonly delete: (entity: string | Declared) => Effect.Effect<number, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -301,6 +392,9 @@ export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
       )
   )
 
+const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
+  Effect.fail(new EmulatorError({ problem: `it has no entity "${String(path)}"; declare it with Emulator.entity` }))
+
 /** @internal */
 export const make = (started: Started, network: Network): Controls => {
   const { broker, dispatcher, server } = started
@@ -310,9 +404,7 @@ export const make = (started: Started, network: Network): Controls => {
       const { path } = ServiceBusEntity.contractOf(entity)
       const queue = typeof path === "string" ? broker.queue(path) : undefined
       return queue === undefined
-        ? Effect.fail(
-          new EmulatorError({ problem: `it has no entity "${String(path)}"; declare it with Emulator.entity` })
-        )
+        ? missing(path)
         : Effect.succeed(queue)
     })
   const list = <E extends string | ServiceBusEntity.Any>(
@@ -394,6 +486,29 @@ export const make = (started: Started, network: Network): Controls => {
         rules === undefined
           ? Effect.fail(new EmulatorError({ problem: `"${path}" has no rules; a subscription has` }))
           : Effect.succeed(rules.list())),
+    runtime: (entity) =>
+      Effect.suspend(() => {
+        const { path } = ServiceBusEntity.contractOf(entity)
+        const runtime = typeof path === "string" ? broker.runtime(path) : undefined
+        if (runtime === undefined) return missing(path)
+        const { accessedAt, createdAt, updatedAt, ...counts } = runtime
+        return Effect.succeed({
+          ...counts,
+          totalMessageCount: counts.activeMessageCount + counts.deadLetterMessageCount +
+            counts.scheduledMessageCount + counts.transferMessageCount + counts.transferDeadLetterMessageCount,
+          createdAt: DateTime.makeUnsafe(createdAt),
+          updatedAt: DateTime.makeUnsafe(updatedAt),
+          accessedAt: DateTime.makeUnsafe(accessedAt)
+        })
+      }),
+    create: (entity) => usable("the options", Effect.suspend(() => Effect.fromResult(broker.create(entity)))),
+    update: (entity: string | Declared, options: Broker.EntityOptions) =>
+      usable(
+        "the options",
+        Effect.suspend(() => Effect.fromResult(broker.update(ServiceBusEntity.contractOf(entity).path, options)))
+      ),
+    delete: (entity) =>
+      Effect.suspend(() => Effect.fromResult(broker.delete(ServiceBusEntity.contractOf(entity).path))),
     connections: Effect.sync(() => server.connections.size),
     dropConnections: Effect.sync(() => server.dropAll()),
     closeConnections: (error) =>

@@ -74,11 +74,30 @@ export type TopicOptions = Broker.TopicOptions
 export type SubscriptionOptions = Broker.SubscriptionOptions
 
 /**
+ * What an entity of the broker lets through. A queue that is `SendDisabled` takes no messages, one that is `ReceiveDisabled`
+ * gives none, and `Disabled` is both. A topic is `Active`, `Disabled` or `SendDisabled`, a subscription `Active`, `Disabled` or
+ * `ReceiveDisabled`: what is sent to its topic goes into it all the same.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EntityStatus = Broker.EntityStatus
+
+/**
+ * Where an entity of the broker forwards to: a queue or a topic, as its contract or by its name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ForwardTarget = Broker.ForwardTarget
+
+/**
  * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. One whose
  * contract has sessions requires them. A subscription gets a copy of every message that is sent to its topic, which is
  * declared beside it.
  *
- * Names and options are checked when the broker starts, with EmulatorError.
+ * Names and options are checked when the broker starts, with EmulatorError: an entity forwards to one that is declared beside
+ * it, and never in a circle.
  *
  * @example
  * ```ts
@@ -203,7 +222,7 @@ export interface Options {
  */
 export class Emulator extends Context.Service<Emulator, Controls.Controls>()("effect-service-bus/Emulator") {}
 
-export type { BrokerError, Controls, Counters, Fault } from "./Controls.ts"
+export type { BrokerError, Controls, Counters, Fault, Runtime } from "./Controls.ts"
 
 const policyName = "RootManageSharedAccessKey"
 

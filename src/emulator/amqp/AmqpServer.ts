@@ -8,9 +8,11 @@
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import { rhea, type RheaContainer } from "../../internal/amqp/engine/rhea.ts"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
+import type { Detachment } from "../broker/Broker.ts"
 import { AmqpConnection } from "./AmqpConnection.ts"
 import { Conditions } from "./Conditions.ts"
 import { type FaultOperation, Faults } from "./Faults.ts"
+import * as NodeAddress from "./NodeAddress.ts"
 import type { Server, ServerOptions } from "./ServedConnection.ts"
 
 /** Accepts sockets and serves them. */
@@ -25,6 +27,7 @@ export class AmqpServer implements Server {
     this.options = options
     this.conditions = new Conditions(options.host, () => options.clock.currentTimeMillisUnsafe())
     this.container = rhea.create_container({ id: options.host })
+    options.broker.onDetach((detachment) => this.detachLinks(detachment))
     // rhea throws or prints what has no listener.
     for (
       const event of [
@@ -46,6 +49,22 @@ export class AmqpServer implements Server {
   fault(operation: FaultOperation, entity: string): AmqpError | undefined {
     const error = this.faults.take(operation, entity)
     return error === undefined ? undefined : this.conditions.injected(error, entity)
+  }
+
+  /** Ends links of an entity that is deleted, or whose settings have changed. */
+  private detachLinks({ links, path, refusal }: Detachment): void {
+    for (const connection of [...this.connections]) {
+      for (const [link, address] of [...connection.links]) {
+        // A link on which the peer sends requests is not one that sends messages.
+        const isMeant = links === "all" ||
+          NodeAddress.parse(address).kind === "entity" && link.is_receiver() === (links === "senders")
+        if (!isMeant || !NodeAddress.belongs(address, path)) continue
+        const error = refusal === undefined
+          ? this.conditions.changed(link.name, link.is_receiver())
+          : this.conditions.of(refusal)
+        connection.detach(link, error)
+      }
+    }
   }
 
   /** Destroys every connection. */

@@ -36,6 +36,38 @@ export class Conditions {
     )
   }
 
+  /**
+   * An entity that is disabled: for all, and for receiving, in the words of the gateway (azure-service-bus #677), for sending
+   * alone in those of the entity (azure-sdk-for-net #10535).
+   */
+  disabled(entity: string, isForSend: boolean): AmqpError {
+    return this.error(
+      "com.microsoft:entity-disabled",
+      isForSend
+        ? `Messaging entity '${this.host}:Queue:${entity}' is currently disabled for Send operations. For more information please see https://aka.ms/ServiceBusExceptions .`
+        : `Messaging entity 'sb://${this.host}/${entity}' is currently disabled. For more information please see https://aka.ms/ServiceBusExceptions .`,
+      entity
+    )
+  }
+
+  /** Nothing is received from an entity that forwards: the words were seen of the service (planetgeek.ch, forwarding). */
+  forwards(entity: string): AmqpError {
+    return this.notAllowed(entity, "Cannot create a message receiver on an entity with auto-forwarding enabled.")
+  }
+
+  /**
+   * The settings of an entity have changed, so that a link to it cannot go on. A client that attaches again is told the reason
+   * (azure-sdk-for-python #34820: what an entity's receivers get when it is disabled; the words of azure-sdk-for-java #6280).
+   */
+  changed(link: string, receives: boolean): AmqpError {
+    const [role, closed] = receives ? ["publisher", "InnerMessageSender"] : ["consumer", "InnerMessageReceiver"]
+    return this.error(
+      "amqp:link:detach-forced",
+      `The link '${link}' is force detached. Code: ${role}(link0). Details: ${closed} was closed.`,
+      link
+    )
+  }
+
   unauthorized(entity: string, right: Right): AmqpError {
     return this.error(
       "amqp:unauthorized-access",
@@ -205,6 +237,8 @@ export class Conditions {
     switch (refusal._tag) {
       case "EntityNotFound":
         return this.notFound(entity)
+      case "Disabled":
+        return this.disabled(entity, refusal.isForSend === true)
       case "LockLost":
         return this.lockLost(entity)
       case "SessionLockLost":

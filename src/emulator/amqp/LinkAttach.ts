@@ -7,6 +7,8 @@
  */
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
+import { isReceivable, isSendable } from "../broker/EntityOptions.ts"
+import type { Queue } from "../broker/Queue.ts"
 import type * as Authorization from "../security/Authorization.ts"
 import * as ClaimsNode from "./ClaimsNode.ts"
 import * as Coordinator from "./Coordinator.ts"
@@ -99,7 +101,9 @@ const serveInbound = (
   if (queue.kind === "deadLetter" || queue.kind === "subscription") {
     return conditions.notAllowed(node.path, `A sender cannot be created on a ${nameOf[queue.kind]}.`)
   }
-  const refused = authorize(connection, link, node.path, "Send") ?? connection.server.fault("attach", queue.path)
+  const refused = authorize(connection, link, node.path, "Send") ??
+    connection.server.fault("attach", queue.path) ??
+    unsendable(connection, queue)
   if (refused !== undefined) return refused
   setTermini(link)
   InboundLink.attach(connection, queue, link)
@@ -135,6 +139,7 @@ const serveOutbound = (
   const id = SessionOutboundLink.sessionOf(link)
   const refused = authorize(connection, link, node.path, "Listen") ??
     connection.server.fault("attach", queue.path) ??
+    unreceivable(connection, queue) ??
     (isShared
       ? conditions.filterType(node.path, link.name)
       : conditions.sessions(node.path, queue.sessions !== undefined, id !== undefined))
@@ -146,6 +151,16 @@ const serveOutbound = (
   OutboundLink.attach(connection, queue, link)
   return undefined
 }
+
+const unsendable = ({ server }: ServedConnection, { options, path }: Queue): AmqpError | undefined =>
+  isSendable(options) ? undefined : server.conditions.disabled(path, options.status === "SendDisabled")
+
+const unreceivable = ({ server }: ServedConnection, { options, path }: Queue): AmqpError | undefined =>
+  !isReceivable(options)
+    ? server.conditions.disabled(path, false)
+    : options.forwardTo === undefined
+    ? undefined
+    : server.conditions.forwards(path)
 
 /** The claim that an attach needs; the link ends with it. */
 const authorize = (

@@ -19,3 +19,9 @@ export const parse = (address: string): NodeAddress => {
     ? { kind: "management", path: path.slice(0, -"/$management".length) }
     : { kind: "entity", path }
 }
+
+/** Whether an address is one of an entity, of its nodes or of its dead-letter queues; `path` is in lower case. */
+export const belongs = (address: string, path: string): boolean => {
+  const of = Authorization.bareOf(address).replace(/^[/\s]+|[/\s]+$/g, "").toLowerCase()
+  return of === path || of.startsWith(`${path}/$`)
+}

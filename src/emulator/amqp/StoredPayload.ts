@@ -287,7 +287,8 @@ const brokerAnnotations = new Set([
   "x-opt-sequence-number",
   "x-opt-enqueue-sequence-number",
   "x-opt-locked-until",
-  "x-opt-message-state"
+  "x-opt-message-state",
+  "x-opt-deadletter-source"
 ])
 
 const lockTokenName = "x-opt-lock-token"
@@ -369,6 +370,7 @@ const writeAnnotations = (message: MessageSnapshot, sections: Sections, lock: Lo
   put("x-opt-enqueued-time", DateTime.makeUnsafe(message.enqueuedAt))
   put("x-opt-sequence-number", message.sequenceNumber)
   if (message.firstSequenceNumber !== undefined) put("x-opt-enqueue-sequence-number", message.firstSequenceNumber)
+  if (message.deadLetterSource !== undefined) put("x-opt-deadletter-source", message.deadLetterSource)
   if (lock !== undefined) put("x-opt-locked-until", DateTime.makeUnsafe(lock.lockedUntil))
   const state = message.state === "active" && message.wasScheduled ? "scheduled" : message.state
   if (state !== "active") put("x-opt-message-state", states[state])

@@ -13,15 +13,23 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import { AutoDeletion } from "./AutoDeletion.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import * as EntityOptions from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
-import type { Queue, Refusal } from "./Queue.ts"
+import type { Queue, Refusal, RuntimeCounts } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
 import type { Due } from "./StoredMessage.ts"
 import { Topic } from "./Topic.ts"
 
-export type { EntityOptions, EntitySettings, SubscriptionOptions, TopicOptions } from "./EntityOptions.ts"
+export type {
+  EntityOptions,
+  EntitySettings,
+  EntityStatus,
+  ForwardTarget,
+  SubscriptionOptions,
+  TopicOptions
+} from "./EntityOptions.ts"
 export type {
   Attachment,
   Consumer,
@@ -31,7 +39,8 @@ export type {
   MessageSnapshot,
   Queue,
   Refusal,
-  Rules
+  Rules,
+  RuntimeCounts
 } from "./Queue.ts"
 
 /**
@@ -51,6 +60,30 @@ export type Entity =
   }
 
 /**
+ * What an entity holds, and its times in milliseconds.
+ *
+ * @category models
+ */
+export interface Runtime extends RuntimeCounts {
+  readonly subscriptionCount: number
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+/**
+ * Links to an entity, and to its dead-letter queues, that are to end: all of them, those that send to it, or those that receive
+ * from it. `path` is in lower case.
+ *
+ * @category models
+ */
+export interface Detachment {
+  readonly path: string
+  readonly links: "all" | "senders" | "receivers"
+  /** Why, where it is not that the settings of the entity have changed. */
+  readonly refusal?: Refusal | undefined
+}
+
+/**
  * A broker.
  *
  * @category models
@@ -61,15 +94,45 @@ export interface Broker {
    * `orders/$Transfer/$DeadLetterQueue` or `news/Subscriptions/all`: case does not matter, nor do slashes at its ends.
    */
   readonly queue: (path: string) => Queue | undefined
-  /** The declared queues, topics and subscriptions; each knows its dead-letter queues. */
+  /** The queues, topics and subscriptions that there are; each knows its dead-letter queues. */
   readonly queues: () => ReadonlyArray<Queue>
+  /**
+   * Adds an entity. Fails as `make` does, where a target of its forwarding is not there, and where it would forward in a
+   * circle.
+   */
+  readonly create: (entity: Entity) => Result.Result<void, EmulatorError>
+  /**
+   * Changes options of an entity, and leaves those that are not given as they are. Fails as `create` does, for what cannot be
+   * changed, and where there is no such entity.
+   */
+  readonly update: (path: string, options: EntityOptions.EntityOptions) => Result.Result<void, EmulatorError>
+  /**
+   * Deletes an entity with what it holds, and a topic with its subscriptions; returns how many messages are gone. Fails where
+   * there is no such entity.
+   */
+  readonly delete: (path: string) => Result.Result<number, EmulatorError>
+  /** What an entity holds. */
+  readonly runtime: (path: string) => Runtime | undefined
+  /** Sets who ends the links of an entity when it is deleted, or its settings refuse them. */
+  readonly onDetach: (detach: (detachment: Detachment) => void) => void
+}
+
+/** An entity that there is. */
+interface Registered {
+  declared: Declared
+  readonly queue: MessageQueue.MessageQueue
+  /** It, where it is a topic, or that of a subscription. */
+  readonly topic: Topic | undefined
+  autoDeletion: AutoDeletion | undefined
+  readonly createdAt: number
+  updatedAt: number
 }
 
 /**
  * Makes a broker with these entities. Fails with `EmulatorError` for an option out of range, for a name that is empty,
- * reserved or given twice, and for a subscription without its topic. When the scope closes its timer ends and every
- * further operation is refused as `EntityNotFound`. `payloads` knows what is in a payload, which is opaque here; without it
- * messages have no properties, and no quotas of them.
+ * reserved or given twice, for a subscription without its topic, and for a forwarding whose target is not there or that leads
+ * back to where it began. When the scope closes its timer ends and every further operation is refused as `EntityNotFound`.
+ * `payloads` knows what is in a payload, which is opaque here; without it messages have no properties, and no quotas of them.
  *
  * @category constructors
  * @internal
@@ -80,57 +143,41 @@ export const make: (
 ) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
   .fnUntraced(function*(entities: ReadonlyArray<Entity>, payloads: Partial<Payloads> = {}) {
     const clock = yield* Clock.Clock
-    const names = new Set<string>()
-    const topics = new Set(entities.flatMap((each) => each.kind === "topic" ? [trim(each.name).toLowerCase()] : []))
-    const declared: Array<Declared> = []
-    for (const entity of entities) {
-      const each = yield* Effect.fromResult(declaredOf(entity))
-      const problem = nameProblem(each, names) ?? (each.topic === undefined || topics.has(each.topic)
-        ? rulesProblem(each)
-        : `${each.title}: there is no topic "${each.topic}"; declare it too`)
-      if (problem !== undefined) return yield* new EmulatorError({ problem })
-      names.add(each.path.toLowerCase())
-      declared.push(each)
-    }
-
     const deadlines = yield* DeadlineTimer.make<Due>(MessageQueue.onDue)
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (queue: string, defect: unknown) =>
       void fork(Effect.logError(`A consumer of "${queue}" failed and is detached`, Cause.die(defect)))
-    const shared: SharedState = { ...opaque, ...payloads, clock, deadlines, report, isClosed: false }
+    const registry = new Registry({
+      ...opaque,
+      ...payloads,
+      clock,
+      deadlines,
+      report,
+      find: (path) => registry.entities.get(path)?.queue,
+      isClosed: false
+    })
+    // Targets of forwarding and topics may be declared after what needs them.
+    const inOrder = entities.toSorted((a, b) => Number(a.kind === "subscription") - Number(b.kind === "subscription"))
+    for (const entity of inOrder) yield* Effect.fromResult(registry.add(entity))
+    for (const { declared } of registry.entities.values()) {
+      yield* Effect.fromResult(registry.checkForwarding(declared))
+    }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        shared.isClosed = true
+        registry.shared.isClosed = true
       })
     )
-    const queues: Array<Queue> = []
-    for (const { kind, path, settings } of declared) {
-      if (kind === "queue") queues.push(MessageQueue.make(shared, path, settings))
-      if (kind === "topic") {
-        const topic = new Topic(shared, path, settings)
-        queues.push(topic.queue)
-        for (const each of declared.filter((other) => other.topic === path.toLowerCase())) {
-          const subscription = topic.subscribe(each.path, each.settings)
-          for (const rule of each.rules) {
-            const added = subscription.rules!.add(rule)
-            if (Result.isFailure(added)) {
-              return yield* new EmulatorError({ problem: ruleProblem(each, rule, added.failure) })
-            }
-          }
-          queues.push(subscription)
-        }
-      }
-    }
-    const byPath = new Map<string, Queue>()
-    for (const queue of queues) {
-      for (const each of [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue]) {
-        if (each !== undefined) byPath.set(each.path.toLowerCase(), each)
-      }
-    }
     return {
-      queue: (path) => byPath.get(trim(path).toLowerCase()),
-      queues: () => queues
-    }
+      queue: (path) => registry.byPath.get(trim(path).toLowerCase()),
+      queues: () => Array.from(registry.entities.values(), ({ queue }) => queue),
+      create: (entity) => registry.create(entity),
+      update: (path, options) => registry.update(trim(path).toLowerCase(), options),
+      delete: (path) => registry.delete(trim(path).toLowerCase()),
+      runtime: (path) => registry.runtime(trim(path).toLowerCase()),
+      onDetach: (detach) => {
+        registry.detach = detach
+      }
+    } satisfies Broker
   })
 
 /** What is in a payload: the part of the shared state that knows AMQP. */
@@ -155,6 +202,215 @@ const rulesProblem = ({ rules, title }: Declared): string | undefined => {
 const ruleProblem = ({ title }: Declared, { name }: ServiceBusRule.Rule, { _tag, detail }: Refusal): string =>
   `${title}: rule "${name}": ${_tag === "RuleExists" ? "it is declared twice" : detail}`
 
+/** The entities of a broker. */
+class Registry {
+  readonly shared: SharedState
+  /** By their paths in lower case. */
+  readonly entities = new Map<string, Registered>()
+  /** The same, and their dead-letter queues. */
+  readonly byPath = new Map<string, Queue>()
+  detach: (detachment: Detachment) => void = () => {}
+
+  constructor(shared: SharedState) {
+    this.shared = shared
+  }
+
+  private now(): number {
+    return this.shared.clock.currentTimeMillisUnsafe()
+  }
+
+  create(entity: Entity): Result.Result<void, EmulatorError> {
+    const declared = declaredOf(entity)
+    if (Result.isFailure(declared)) return Result.fail(declared.failure)
+    if (this.entities.has(declared.success.path.toLowerCase())) {
+      return Result.fail(
+        new EmulatorError({ problem: `${declared.success.title} is there already; delete or update it` })
+      )
+    }
+    const checked = this.checkForwarding(declared.success)
+    if (Result.isFailure(checked)) return checked
+    const added = this.add(entity)
+    if (Result.isSuccess(added)) this.retryForwarding()
+    return added
+  }
+
+  /** Adds an entity whose forwarding is checked elsewhere. */
+  add(entity: Entity): Result.Result<void, EmulatorError> {
+    return Result.flatMap(declaredOf(entity), (declared) => {
+      const { kind, path, settings, title } = declared
+      const key = path.toLowerCase()
+      const topic = declared.topic === undefined ? undefined : this.entities.get(declared.topic)?.topic
+      const problem = nameProblem(declared, this.entities) ?? (declared.topic === undefined || topic !== undefined
+        ? undefined
+        : `${title}: there is no topic "${declared.topic}"; declare it too`) ??
+        rulesProblem(declared)
+      if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
+      const made = kind === "topic" ? new Topic(this.shared, path, settings) : topic
+      const queue = kind === "topic"
+        ? made!.queue
+        : kind === "subscription"
+        ? topic!.subscribe(path, settings)
+        : MessageQueue.make(this.shared, path, settings)
+      for (const rule of declared.rules) {
+        const given = queue.rules!.add(rule)
+        if (Result.isSuccess(given)) continue
+        topic!.unsubscribe(queue)
+        return Result.fail(new EmulatorError({ problem: ruleProblem(declared, rule, given.failure) }))
+      }
+      const now = this.now()
+      const registered: Registered = {
+        declared,
+        queue,
+        topic: made,
+        autoDeletion: undefined,
+        createdAt: now,
+        updatedAt: now
+      }
+      this.entities.set(key, registered)
+      for (const each of queuesOf(queue)) this.byPath.set(each.path.toLowerCase(), each)
+      this.watchIdle(registered)
+      return Result.void
+    })
+  }
+
+  update(path: string, options: EntityOptions.EntityOptions): Result.Result<void, EmulatorError> {
+    const registered = this.entities.get(path)
+    if (registered === undefined) return missing(path)
+    const { declared: before, queue, topic } = registered
+    if ("rules" in options) {
+      const problem = `${before.title}: rules must be left out; a rule manager adds and removes them`
+      return Result.fail(new EmulatorError({ problem }))
+    }
+    return Result.flatMap(declaredOf(before.entity, options), (declared) => {
+      const { settings } = declared
+      for (const option of ["requiresSession", "duplicateDetectionWindow"] as const) {
+        // Service Bus, recorded: 400 with SubCode 40000.
+        const isSame = option === "requiresSession"
+          ? settings.requiresSession === before.settings.requiresSession
+          : (settings[option] === undefined) === (before.settings[option] === undefined)
+        if (isSame) continue
+        const name = option === "requiresSession" ? "RequiresSession" : "RequiresDuplicateDetection"
+        const kind = `${before.kind.slice(0, 1).toUpperCase()}${before.kind.slice(1)}`
+        const problem =
+          `${before.title}: the value for the ${name} property of an existing ${kind} cannot be changed; delete it and create it again`
+        return Result.fail(new EmulatorError({ problem }))
+      }
+      const checked = this.checkForwarding(declared)
+      if (Result.isFailure(checked)) return checked
+      registered.declared = declared
+      registered.updatedAt = this.now()
+      // Links go first: nothing is delivered any more to those that end.
+      this.detachRefused(path, before.settings, settings)
+      if (before.kind === "topic") topic!.configure(settings)
+      else if (before.kind === "subscription") topic!.configureSubscription(queue, settings)
+      else queue.configure(settings)
+      this.watchIdle(registered)
+      this.retryForwarding()
+      return Result.void
+    })
+  }
+
+  delete(path: string): Result.Result<number, EmulatorError> {
+    const registered = this.entities.get(path)
+    if (registered === undefined) return missing(path)
+    const { declared: { kind }, queue, topic } = registered
+    let gone = 0
+    if (kind === "topic") {
+      for (const subscription of topic!.queues) {
+        gone += Result.getOrElse(this.delete(subscription.path.toLowerCase()), () => 0)
+      }
+    }
+    registered.autoDeletion?.end()
+    this.entities.delete(path)
+    for (const each of queuesOf(queue)) this.byPath.delete(each.path.toLowerCase())
+    if (kind === "subscription") topic!.unsubscribe(queue)
+    queue.end()
+    this.detach({ path, links: "all", refusal: { _tag: "EntityNotFound", entity: queue.path } })
+    return Result.succeed(gone + queue.discard())
+  }
+
+  runtime(path: string): Runtime | undefined {
+    const registered = this.entities.get(path)
+    if (registered === undefined) return undefined
+    const { createdAt, declared, queue, topic, updatedAt } = registered
+    const subscriptionCount = declared.kind === "topic" ? topic!.queues.length : 0
+    return { ...queue.runtime(), subscriptionCount, createdAt, updatedAt }
+  }
+
+  /** Whether the targets of an entity are there, and none leads back to it. */
+  checkForwarding({ path, settings, title, topic }: Declared): Result.Result<void, EmulatorError> {
+    const fail = (option: string, words: string) =>
+      Result.fail(new EmulatorError({ problem: `${title}: ${option}: ${words}` }))
+    const key = path.toLowerCase()
+    for (const option of ["forwardTo", "forwardDeadLetteredMessagesTo"] as const) {
+      const target = settings[option]
+      if (target === undefined) continue
+      if (target === key) {
+        return fail(option, "an entity cannot forward to itself; name another queue or topic")
+      }
+      const found = this.entities.get(target)
+      if (found === undefined || found.declared.kind === "subscription") {
+        return fail(option, `the auto forwarding destination entity "${target}" does not exist; declare it too`)
+      }
+    }
+    if (settings.forwardTo === undefined) return Result.void
+    const seen = new Set<string>()
+    const next = [settings.forwardTo]
+    for (let at = next.pop(); at !== undefined; at = next.pop()) {
+      if (at === key || at === topic) {
+        return fail(
+          "forwardTo",
+          `its messages would come back to it by way of "${settings.forwardTo}"; break the circle`
+        )
+      }
+      const registered = seen.has(at) ? undefined : this.entities.get(at)
+      seen.add(at)
+      if (registered === undefined) continue
+      const forwarding = registered.declared.kind === "topic" ? registered.topic!.queues : [registered.queue]
+      for (const { options } of forwarding) if (options.forwardTo !== undefined) next.push(options.forwardTo)
+    }
+    return Result.void
+  }
+
+  /** Ends the links that an entity would not take now. */
+  private detachRefused(
+    path: string,
+    before: EntityOptions.EntitySettings,
+    after: EntityOptions.EntitySettings
+  ): void {
+    const { isReceivable, isSendable } = EntityOptions
+    if (isSendable(before) && !isSendable(after)) this.detach({ path, links: "senders" })
+    const isReceived = isReceivable(after) && after.forwardTo === undefined
+    if (isReceivable(before) && before.forwardTo === undefined && !isReceived) this.detach({ path, links: "receivers" })
+    if (before.forwardDeadLetteredMessagesTo === undefined && after.forwardDeadLetteredMessagesTo !== undefined) {
+      this.detach({ path: `${path}/$deadletterqueue`, links: "receivers" })
+    }
+  }
+
+  private watchIdle(registered: Registered): void {
+    const { declared: { kind, path, settings }, queue, topic } = registered
+    registered.autoDeletion?.end()
+    registered.autoDeletion = undefined
+    if (settings.autoDeleteOnIdle === undefined) return
+    const idling = {
+      lastUse: (now: number) => (kind === "topic" ? topic! : queue).lastUse(now),
+      delete: () => void this.delete(path.toLowerCase())
+    }
+    registered.autoDeletion = new AutoDeletion(this.shared.deadlines, settings.autoDeleteOnIdle, idling, this.now())
+  }
+
+  /** A target may be there again, or take what it refused. */
+  private retryForwarding(): void {
+    for (const { queue } of [...this.entities.values()]) queue.retryForwarding()
+  }
+}
+
+const queuesOf = (queue: Queue): ReadonlyArray<Queue> =>
+  [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue].filter((each) => each !== undefined)
+
+const missing = (path: string): Result.Result<never, EmulatorError> =>
+  Result.fail(new EmulatorError({ problem: `it has no entity "${path}"; create it first` }))
+
 /** A declaration, checked but for its name. */
 interface Declared {
   readonly kind: "queue" | "topic" | "subscription"
@@ -166,21 +422,25 @@ interface Declared {
   /** The topic of a subscription, in lower case. */
   readonly topic: string | undefined
   readonly settings: EntityOptions.EntitySettings
+  readonly entity: Entity
   /** Those of a subscription; their expressions have not been read. */
   readonly rules: ReadonlyArray<ServiceBusRule.Rule>
 }
 
-const declaredOf = (entity: Entity): Result.Result<Declared, EmulatorError> => {
+/** An entity, with options that are changed. */
+const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Result.Result<Declared, EmulatorError> => {
   const { kind = "queue" } = entity
+  const options = changed === undefined ? entity.options ?? {} : { ...entity.options, ...changed }
   const name = trim(entity.name)
   const topic = entity.kind === "subscription" ? trim(entity.topic) : undefined
   const title = topic === undefined
     ? `${kind} "${abbreviated(name)}"`
     : `subscription "${abbreviated(name)}" of "${abbreviated(topic)}"`
-  return Result.map(EntityOptions.settings(title, entity.options ?? {}), (settings) => ({
+  return Result.map(EntityOptions.settings(title, options, kind), (settings) => ({
     kind,
     title,
     settings,
+    entity: { ...entity, options },
     names: topic === undefined ? [name] : [topic, name],
     path: topic === undefined ? name : `${topic}/Subscriptions/${name}`,
     topic: topic?.toLowerCase(),
@@ -195,7 +455,10 @@ const abbreviated = (name: string): string => name.length > 260 ? `${name.slice(
 
 const trim = (path: string): string => path.replace(/^[/\s]+|[/\s]+$/g, "")
 
-const nameProblem = ({ kind, names, path, title }: Declared, taken: ReadonlySet<string>): string | undefined => {
+const nameProblem = (
+  { kind, names, path, title }: Declared,
+  taken: ReadonlyMap<string, unknown>
+): string | undefined => {
   for (const name of names) {
     if (name === "") return `a ${kind} needs a name`
     if (name.length > 260) return `${title}: a name has at most 260 characters`

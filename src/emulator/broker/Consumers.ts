@@ -17,6 +17,8 @@ import type { StoredMessage } from "./StoredMessage.ts"
 export interface OwningQueue {
   now(): number
   isClosed(): boolean
+  /** Whether nothing is delivered for now. */
+  isPaused(): boolean
   /** Ends the life of a message that waits no longer. */
   expire(message: StoredMessage, now: number): void
   /** Locks or removes a message that waits no longer. */
@@ -100,7 +102,7 @@ export class Consumers {
     this.again = true
     if (this.isDelivering) return
     this.isDelivering = true
-    while (this.again && !this.queue.isClosed()) {
+    while (this.again && !this.queue.isClosed() && !this.queue.isPaused()) {
       this.again = false
       for (const attached of this.choose()) this.deliverTo(attached)
     }

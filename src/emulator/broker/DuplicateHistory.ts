@@ -16,7 +16,7 @@ interface Seen {
  * @category models
  */
 export class DuplicateHistory {
-  private readonly window: number
+  private window: number
   private readonly known = new Map<string, number>()
   /** In the order of arrival, so that what is over is at `head`. An iterator of the map would pass over all deleted slots. */
   private seen: Array<Seen | undefined> = []
@@ -24,6 +24,11 @@ export class DuplicateHistory {
 
   /** The window is milliseconds. */
   constructor(window: number) {
+    this.window = window
+  }
+
+  /** Another window, for the ids that come from now on. */
+  setWindow(window: number): void {
     this.window = window
   }
 

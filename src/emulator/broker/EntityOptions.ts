@@ -5,8 +5,29 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import type * as ServiceBusRule from "../../ServiceBusRule.ts"
+
+/**
+ * What an entity lets through. A queue that is `SendDisabled` takes no messages, one that is `ReceiveDisabled` gives none, and
+ * `Disabled` is both. A topic is `Active`, `Disabled` or `SendDisabled`, a subscription `Active`, `Disabled` or
+ * `ReceiveDisabled`: what is sent to its topic goes into it all the same (Microsoft's page on suspending entities).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EntityStatus = "Active" | "Disabled" | "SendDisabled" | "ReceiveDisabled"
+
+/**
+ * Where messages are forwarded to: a queue or a topic, as its contract or by its name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ForwardTarget =
+  | string
+  | Extract<ServiceBusEntity.Any, { readonly _tag: "Queue" | "SessionQueue" | "Topic" | "SessionTopic" }>
 
 /**
  * Options of a queue.
@@ -35,6 +56,20 @@ export interface EntityOptions {
   readonly maxSize?: number | undefined
   /** Bytes of the largest message, 262,144 by default. */
   readonly maxMessageSize?: number | undefined
+  /**
+   * Where its messages go as soon as they are active; nowhere by default. The target must be there, and the entity itself is not
+   * received from then.
+   */
+  readonly forwardTo?: ForwardTarget | undefined
+  /** Where its dead letters go as soon as they are there; nowhere by default. The target must be there. */
+  readonly forwardDeadLetteredMessagesTo?: ForwardTarget | undefined
+  /** What it lets through, `Active` by default. */
+  readonly status?: EntityStatus | undefined
+  /**
+   * After how long without use it is deleted, 5 minutes or more; never by default. Use is what is sent, received, browsed or
+   * updated, a receiver that is attached, and a message that is scheduled.
+   */
+  readonly autoDeleteOnIdle?: Duration.Input | undefined
 }
 
 /**
@@ -44,7 +79,7 @@ export interface EntityOptions {
  */
 export type TopicOptions = Pick<
   EntityOptions,
-  "defaultTimeToLive" | "duplicateDetectionWindow" | "maxSize" | "maxMessageSize"
+  "defaultTimeToLive" | "duplicateDetectionWindow" | "maxSize" | "maxMessageSize" | "status" | "autoDeleteOnIdle"
 >
 
 /**
@@ -79,7 +114,25 @@ export interface EntitySettings {
   readonly requiresSession: boolean
   readonly maxSize: number
   readonly maxMessageSize: number
+  /** Paths, in lower case. */
+  readonly forwardTo: string | undefined
+  readonly forwardDeadLetteredMessagesTo: string | undefined
+  readonly status: EntityStatus
+  readonly autoDeleteOnIdle: number | undefined
 }
+
+/** The states that each kind of entity can be put into (Microsoft's page on suspending entities). */
+const statuses = {
+  queue: ["Active", "Disabled", "SendDisabled", "ReceiveDisabled"],
+  topic: ["Active", "Disabled", "SendDisabled"],
+  subscription: ["Active", "Disabled", "ReceiveDisabled"]
+} satisfies Record<string, ReadonlyArray<EntityStatus>>
+
+/** Whether messages can be sent to an entity. @category accessors */
+export const isSendable = ({ status }: EntitySettings): boolean => status === "Active" || status === "ReceiveDisabled"
+
+/** Whether messages can be received from an entity. @category accessors */
+export const isReceivable = ({ status }: EntitySettings): boolean => status === "Active" || status === "SendDisabled"
 
 /**
  * Checks options; the error names the entity (such as `queue "orders"`), the option and the range.
@@ -88,7 +141,8 @@ export interface EntitySettings {
  */
 export const settings = (
   entity: string,
-  options: EntityOptions & SubscriptionOptions
+  options: EntityOptions & SubscriptionOptions,
+  kind: "queue" | "topic" | "subscription" = "queue"
 ): Result.Result<EntitySettings, EmulatorError> => {
   const wrong = (option: keyof EntityOptions, range: string) =>
     Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be ${range}` }))
@@ -112,6 +166,23 @@ export const settings = (
   if (!within(maxMessageSize, 1, Number.MAX_SAFE_INTEGER)) {
     return wrong("maxMessageSize", "a positive whole number of bytes")
   }
+  const status = options.status ?? "Active"
+  const allowed: ReadonlyArray<EntityStatus> = statuses[kind]
+  if (!allowed.includes(status)) {
+    return wrong("status", `${allowed.slice(0, -1).map((each) => `"${each}"`).join(", ")} or "${allowed.at(-1)}"`)
+  }
+  const autoDeleteOnIdle = millis(options.autoDeleteOnIdle ?? Duration.infinity)
+  if (autoDeleteOnIdle === undefined || autoDeleteOnIdle < 300_000) {
+    return wrong("autoDeleteOnIdle", "5 minutes or more")
+  }
+  const targets: Array<string | undefined> = []
+  for (const option of ["forwardTo", "forwardDeadLetteredMessagesTo"] as const) {
+    const target = pathOf(options[option])
+    if (options[option] !== undefined && (target === undefined || kind === "topic")) {
+      return wrong(option, kind === "topic" ? "left out: a topic forwards nothing" : "a queue or topic, or its name")
+    }
+    targets.push(target)
+  }
   return Result.succeed({
     lockDuration,
     maxDeliveryCount,
@@ -121,8 +192,21 @@ export const settings = (
     duplicateDetectionWindow: window,
     requiresSession: options.requiresSession ?? false,
     maxSize,
-    maxMessageSize
+    maxMessageSize,
+    forwardTo: targets[0],
+    forwardDeadLetteredMessagesTo: targets[1],
+    status,
+    autoDeleteOnIdle: autoDeleteOnIdle === Infinity ? undefined : autoDeleteOnIdle
   })
+}
+
+/** The path of a target, in lower case; undefined where it is none. */
+const pathOf = (target: ForwardTarget | undefined): string | undefined => {
+  const isPlace = typeof target === "object" && target !== null && /^(Session)?(Queue|Topic)$/.test(target._tag)
+  const path: unknown = isPlace ? target.path : target
+  if (typeof path !== "string") return undefined
+  const trimmed = path.replace(/^[/\s]+|[/\s]+$/g, "").toLowerCase()
+  return trimmed === "" ? undefined : trimmed
 }
 
 const millis = (input: Duration.Input): number | undefined => {

@@ -5,13 +5,17 @@
  * The queue owns its messages and the locks on them; a consumer owns its credit, an attachment only its position among
  * the consumers. A peek-locked message is delivered at least once: it waits again, in its order, when its lock ends
  * without success. A message is in one state at a time (scheduled, waiting, locked or deferred), and so has one deadline at most.
+ *
+ * One file because every operation changes the one state that they share: what waits is taken out of it as `Consumers`,
+ * `SessionTable` and `Forwarding`.
  */
 import * as Result from "effect/Result"
 import type * as Settlement from "../../Settlement.ts"
 import { Consumers } from "./Consumers.ts"
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
 import { DuplicateHistory } from "./DuplicateHistory.ts"
-import type { EntitySettings } from "./EntityOptions.ts"
+import { type EntitySettings, isReceivable, isSendable } from "./EntityOptions.ts"
+import { Forwarding, type ForwardingQueue } from "./Forwarding.ts"
 import type {
   Attachment,
   Consumer,
@@ -22,7 +26,8 @@ import type {
   MessageSnapshot,
   Queue,
   Refusal,
-  Rules
+  Rules,
+  RuntimeCounts
 } from "./Queue.ts"
 import { type SessionOwningQueue, SessionTable } from "./SessionTable.ts"
 import type { SharedState } from "./SharedState.ts"
@@ -59,26 +64,32 @@ export const make = (
   size = { bytes: 0 },
   rules?: Rules
 ): MessageQueue => {
-  const subQueueSettings = {
-    ...settings,
-    defaultTimeToLive: undefined,
-    deadLetteringOnExpiration: false,
-    requiresSession: false
-  }
-  const subQueue = (name: string) => new MessageQueue(shared, size, "deadLetter", `${path}/${name}`, subQueueSettings)
-  return kind === "topic"
-    ? new MessageQueue(shared, size, kind, path, settings)
-    : new MessageQueue(
-      shared,
-      size,
-      kind,
-      path,
-      settings,
-      subQueue(deadLetterPath),
-      subQueue(transferDeadLetterPath),
-      rules
-    )
+  if (kind === "topic") return new MessageQueue(shared, size, kind, path, settings)
+  const dead = new MessageQueue(
+    shared,
+    size,
+    "deadLetter",
+    `${path}/${deadLetterPath}`,
+    subQueueSettings(settings, settings.forwardDeadLetteredMessagesTo)
+  )
+  const transferDead = new MessageQueue(
+    shared,
+    size,
+    "deadLetter",
+    `${path}/${transferDeadLetterPath}`,
+    subQueueSettings(settings, undefined)
+  )
+  return new MessageQueue(shared, size, kind, path, settings, dead, transferDead, rules)
 }
+
+/** Nothing expires in a dead-letter queue, and it has no sessions. */
+const subQueueSettings = (settings: EntitySettings, forwardTo: string | undefined): EntitySettings => ({
+  ...settings,
+  defaultTimeToLive: undefined,
+  deadLetteringOnExpiration: false,
+  requiresSession: false,
+  forwardTo
+})
 
 /**
  * Ends what is due: locks, and lives of waiting messages. All of it waits again before anything is delivered, so
@@ -94,10 +105,10 @@ export const onDue = (due: ReadonlyArray<Due>, now: number): void => {
   for (const queue of queues) queue.flush()
 }
 
-export class MessageQueue implements Queue, SessionOwningQueue {
+export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue {
   readonly kind: Kind
   readonly path: string
-  readonly options: EntitySettings
+  options: EntitySettings
   readonly deadLetterQueue: MessageQueue | undefined
   readonly transferDeadLetterQueue: MessageQueue | undefined
   readonly rules: Rules | undefined
@@ -115,6 +126,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     renewed: 0,
     duplicates: 0,
     deleted: 0,
+    forwarded: 0,
     sessionsAccepted: 0,
     sessionsLost: 0
   }
@@ -127,11 +139,17 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   private readonly history: DuplicateHistory | undefined
   /** Without messages where it requires sessions. */
   private readonly consumers: Consumers = new Consumers(this)
+  private forwarding: Forwarding | undefined
   /** Where its messages wait. */
-  private readonly waiting: Consumers | SessionTable
+  private waiting: Consumers | SessionTable | Forwarding
   private readonly locks = new Map<string, StoredMessage>()
   private lastSequence = 0
   private lastEnqueuedAt = 0
+  private scheduled = 0
+  /** When it was used last, in milliseconds, and how many consumers use it now. */
+  private accessedAt = 0
+  private attached = 0
+  private isEnded = false
 
   constructor(
     shared: SharedState,
@@ -154,21 +172,149 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     const { duplicateDetectionWindow } = options
     this.history = duplicateDetectionWindow === undefined ? undefined : new DuplicateHistory(duplicateDetectionWindow)
     this.sessions = options.requiresSession ? new SessionTable(this) : undefined
-    this.waiting = this.sessions ?? this.consumers
+    this.forwarding = this.forwardingTo(options.forwardTo)
+    this.waiting = this.forwarding ?? this.sessions ?? this.consumers
+    this.accessedAt = this.now()
+  }
+
+  private forwardingTo(target: string | undefined): Forwarding | undefined {
+    if (target === undefined) return undefined
+    // What is forwarded from a dead-letter queue says which entity it was sent to.
+    const source = this.kind === "deadLetter" ? this.path.slice(0, -deadLetterPath.length - 1) : undefined
+    return new Forwarding(this, target, source)
+  }
+
+  /** Other settings, from now on: of those that can be changed. */
+  configure(settings: EntitySettings): void {
+    this.options = settings
+    this.accessedAt = this.now()
+    if (settings.duplicateDetectionWindow !== undefined) this.history?.setWindow(settings.duplicateDetectionWindow)
+    this.deadLetterQueue?.configure(subQueueSettings(settings, settings.forwardDeadLetteredMessagesTo))
+    this.transferDeadLetterQueue?.configure(subQueueSettings(settings, undefined))
+    if (this.forwarding?.target !== settings.forwardTo) this.moveWaiting(settings.forwardTo)
+    this.sessions?.resume()
+    this.flush()
+  }
+
+  /** What waits for consumers waits to be forwarded, or the other way round. */
+  private moveWaiting(target: string | undefined): void {
+    const messages: Array<StoredMessage> = []
+    this.stored.forEachFrom(undefined, (message) => {
+      if (message.waiting) messages.push(message)
+      return true
+    })
+    for (const message of messages) this.waiting.remove(message)
+    this.forwarding?.end()
+    this.forwarding = this.forwardingTo(target)
+    this.waiting = this.forwarding ?? this.sessions ?? this.consumers
+    for (const message of messages) this.waiting.add(message)
+  }
+
+  /** The targets of what it forwards may be others now. */
+  retryForwarding(): void {
+    this.forwarding?.retry()
+    this.deadLetterQueue?.forwarding?.retry()
+  }
+
+  /** Ends every operation; what it holds stays until `discard`. */
+  end(): void {
+    this.isEnded = true
+    this.deadLetterQueue?.end()
+    this.transferDeadLetterQueue?.end()
+  }
+
+  /** Throws away what it holds, with its dead-letter queues, and returns how many messages that were. */
+  discard(): number {
+    this.forwarding?.end()
+    this.sessions?.clear()
+    const messages: Array<StoredMessage> = []
+    this.stored.forEachFrom(undefined, (message) => {
+      messages.push(message)
+      return true
+    })
+    for (const message of messages) {
+      this.shared.deadlines.clear(message)
+      message.waiting = false
+      this.size.bytes -= message.incoming.payload.length
+    }
+    this.stored.clear()
+    this.locks.clear()
+    this.scheduled = 0
+    this.counters.deleted += messages.length
+    return messages.length + (this.deadLetterQueue?.discard() ?? 0) + (this.transferDeadLetterQueue?.discard() ?? 0)
+  }
+
+  /** When it was used last: now, while a receiver is attached or a message is scheduled, and while it forwards. */
+  lastUse(now: number): number {
+    const isInUse = this.attached > 0 || this.scheduled > 0 || this.forwarding !== undefined ||
+      this.sessions?.isInUse === true
+    return isInUse ? now : Math.max(
+      this.accessedAt,
+      this.deadLetterQueue?.lastUse(now) ?? 0,
+      this.transferDeadLetterQueue?.lastUse(now) ?? 0
+    )
+  }
+
+  runtime(): RuntimeCounts {
+    const dead = this.deadLetterQueue
+    const transfers = (this.forwarding?.size ?? 0) + (dead?.forwarding?.size ?? 0)
+    return {
+      activeMessageCount: this.stored.size - this.scheduled - (this.forwarding?.size ?? 0),
+      deadLetterMessageCount: (dead?.stored.size ?? 0) - (dead?.forwarding?.size ?? 0),
+      scheduledMessageCount: this.scheduled,
+      transferMessageCount: transfers,
+      transferDeadLetterMessageCount: this.transferDeadLetterQueue?.stored.size ?? 0,
+      sizeInBytes: this.size.bytes,
+      accessedAt: Math.max(this.accessedAt, dead?.accessedAt ?? 0)
+    }
+  }
+
+  find(path: string): Queue | undefined {
+    return this.shared.find(path)
+  }
+
+  isPaused(): boolean {
+    // What is in a topic goes on to its subscriptions, whatever its status.
+    return this.kind !== "topic" && !isReceivable(this.options)
+  }
+
+  forwarded(message: StoredMessage): void {
+    this.counters.forwarded += 1
+    this.remove(message)
+  }
+
+  failForwarding(message: StoredMessage, reason: string, description: string, now: number): boolean {
+    if (this.deadLetterQueue === undefined) return false
+    this.deadLetter(message, reason, description, now)
+    return true
   }
 
   get deadlines(): DeadlineTimer<Due> {
     return this.shared.deadlines
   }
 
+  transfer(messages: ReadonlyArray<IncomingMessage>): Refusal | undefined {
+    const stored = this.store(messages)
+    return Result.isFailure(stored) ? stored.failure : undefined
+  }
+
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal> {
-    if (this.shared.isClosed) return this.closed()
+    if (this.kind === "queue" && this.sessions !== undefined) {
+      for (const { sessionId } of messages) if (sessionId === undefined) return this.refuse("NotAllowed", noSession)
+    }
+    return this.store(messages)
+  }
+
+  private store(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal> {
+    if (this.isClosed()) return this.closed()
     if (this.kind === "deadLetter") return this.refuse("NotAllowed", "nothing can be sent to a dead-letter queue")
+    // A subscription takes what its topic has taken, whatever its status.
+    if (this.kind !== "subscription" && !isSendable(this.options)) {
+      const isForSend = this.options.status === "SendDisabled"
+      return Result.fail({ _tag: "Disabled", entity: this.path, isForSend })
+    }
     let bytes = 0
-    for (const { payload, sessionId } of messages) {
-      if (this.kind === "queue" && this.sessions !== undefined && sessionId === undefined) {
-        return this.refuse("NotAllowed", noSession)
-      }
+    for (const { payload } of messages) {
       if (payload.length > this.options.maxMessageSize) {
         return this.refuse("MessageTooLarge", `${payload.length} of ${this.options.maxMessageSize} bytes`)
       }
@@ -177,6 +323,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     const refusal = this.reserve(bytes)
     if (refusal !== undefined) return Result.fail(refusal)
     const now = this.now()
+    if (this.kind !== "subscription") this.accessedAt = now
     const sequenceNumbers: Array<bigint> = []
     for (const incoming of messages) {
       const known = incoming.messageId === undefined
@@ -191,7 +338,13 @@ export class MessageQueue implements Queue, SessionOwningQueue {
       this.lastSequence += 1
       sequenceNumbers.push(BigInt(this.lastSequence))
       const timeToLive = shorterTimeToLive(incoming.timeToLive, this.options.defaultTimeToLive)
-      const message = newMessage(this, this.lastSequence, incoming, this.enqueuedAt(now), timeToLive)
+      const message = newMessage(
+        this,
+        this.lastSequence,
+        incoming,
+        this.enqueuedAt(now),
+        timeToLiveOf(incoming, timeToLive, now)
+      )
       if (incoming.enqueueAt !== undefined && incoming.enqueueAt > now) this.schedule(message, incoming.enqueueAt)
       else this.enqueue(message, now)
     }
@@ -201,7 +354,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
 
   /** Dead-letters a message of the topic that the rules of this subscription failed on. */
   deadLetterArrival(incoming: IncomingMessage, reason: string, description: string): void {
-    if (this.shared.isClosed) return
+    if (this.isClosed()) return
     const now = this.now()
     this.lastSequence += 1
     this.counters.enqueued += 1
@@ -219,7 +372,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     description: string | undefined
   ): Result.Result<ReadonlyArray<bigint>, Refusal> {
     const target = this.transferDeadLetterQueue
-    if (this.shared.isClosed) return this.closed()
+    if (this.isClosed()) return this.closed()
     if (target === undefined) return this.refuse("NotAllowed", "it forwards nothing")
     const refusal = this.reserve(messages.reduce((bytes, { payload }) => bytes + payload.length, 0))
     if (refusal !== undefined) return Result.fail(refusal)
@@ -237,12 +390,31 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   attach(consumer: Consumer): Attachment {
-    return this.consumers.attach(consumer)
+    const attachment = this.consumers.attach(consumer)
+    this.attached += 1
+    this.accessedAt = this.now()
+    let isAttached = true
+    return {
+      wake: () => attachment.wake(),
+      detach: () => {
+        attachment.detach()
+        if (!isAttached) return
+        isAttached = false
+        this.attached -= 1
+        this.accessedAt = this.now()
+      }
+    }
+  }
+
+  /** A consumer that is a part of it: of a topic, whose messages go to its subscriptions. */
+  attachOwn(consumer: Consumer): void {
+    this.consumers.attach(consumer).wake()
   }
 
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal> {
-    if (this.shared.isClosed) return this.closed()
+    if (this.isClosed()) return this.closed()
     const now = this.now()
+    this.accessedAt = now
     const message = this.findLocked(lockToken, now)
     if (message === undefined) return this.lockLost(lockToken)
     switch (settlement._tag) {
@@ -297,7 +469,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   release(lockToken: string): Result.Result<void, Refusal> {
-    if (this.shared.isClosed) return this.closed()
+    if (this.isClosed()) return this.closed()
     const now = this.now()
     const message = this.findLocked(lockToken, now)
     if (message === undefined) return this.lockLost(lockToken)
@@ -308,11 +480,12 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal> {
-    if (this.shared.isClosed) return this.closed()
+    if (this.isClosed()) return this.closed()
     if (this.sessions !== undefined) {
       return this.refuse("NotAllowed", "the messages of a session have no locks of their own: renew the session's")
     }
     const now = this.now()
+    this.accessedAt = now
     const messages: Array<StoredMessage> = []
     for (const lockToken of lockTokens) {
       const message = this.findLocked(lockToken, now)
@@ -332,8 +505,9 @@ export class MessageQueue implements Queue, SessionOwningQueue {
     mode: Consumer["mode"],
     sessionId?: string
   ): Result.Result<ReadonlyArray<Delivery>, Refusal> {
-    if (this.shared.isClosed) return this.closed()
+    if (this.isClosed()) return this.closed()
     const now = this.now()
+    this.accessedAt = now
     const messages: Array<StoredMessage> = []
     for (const sequenceNumber of new Set(sequenceNumbers)) {
       const message = this.stored.get(Number(sequenceNumber))
@@ -347,10 +521,12 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   messages(): ReadonlyArray<MessageSnapshot> {
-    return this.peek(0n, Infinity)
+    return this.snapshots(0n, Infinity)
   }
 
   onDue(message: StoredMessage, now: number): void {
+    // What was due before it may have deleted the entity.
+    if (this.isEnded) return
     if (message.enqueueAt !== undefined) {
       this.activate(message, now)
     } else if (message.lockToken !== undefined) {
@@ -369,11 +545,17 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   flush(consumers: Consumers = this.consumers): void {
     consumers.deliver()
     this.sessions?.flush()
-    this.deadLetterQueue?.consumers.deliver()
+    const dead = this.deadLetterQueue
+    if (dead !== undefined) {
+      dead.consumers.deliver()
+      dead.forwarding?.run()
+    }
+    this.forwarding?.run()
   }
 
   take(message: StoredMessage, mode: Consumer["mode"], now: number): Delivery {
     this.counters.delivered += 1
+    this.accessedAt = now
     if (message.delivered) this.counters.redelivered += 1
     message.delivered = true
     const lockToken = crypto.randomUUID()
@@ -397,7 +579,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal> {
-    if (this.shared.isClosed) return this.closed()
+    if (this.isClosed()) return this.closed()
     const messages: Array<StoredMessage> = []
     for (const sequenceNumber of new Set(sequenceNumbers)) {
       const message = this.stored.get(Number(sequenceNumber))
@@ -407,10 +589,16 @@ export class MessageQueue implements Queue, SessionOwningQueue {
       messages.push(message)
     }
     for (const message of messages) this.remove(message)
+    this.accessedAt = this.now()
     return Result.void
   }
 
   peek(from: bigint, count: number, sessionId?: string): ReadonlyArray<MessageSnapshot> {
+    this.accessedAt = this.now()
+    return this.snapshots(from, count, sessionId)
+  }
+
+  private snapshots(from: bigint, count: number, sessionId?: string): ReadonlyArray<MessageSnapshot> {
     const found: Array<MessageSnapshot> = []
     const all = sessionId === undefined || this.sessions === undefined
       ? this.stored
@@ -424,7 +612,8 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string): Result.Result<number, Refusal> {
-    if (this.shared.isClosed) return this.closed()
+    if (this.isClosed()) return this.closed()
+    this.accessedAt = this.now()
     const found: Array<StoredMessage> = []
     const visit = (message: StoredMessage): boolean => {
       // What follows was enqueued later.
@@ -455,6 +644,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   private drop(message: StoredMessage): void {
+    if (message.enqueueAt !== undefined) this.scheduled -= 1
     this.stored.delete(message)
     this.sessions?.drop(message)
   }
@@ -462,6 +652,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   private schedule(message: StoredMessage, at: number): void {
     this.counters.enqueued += 1
     message.enqueueAt = at
+    this.scheduled += 1
     this.add(message)
     this.shared.deadlines.set(message, at)
   }
@@ -590,7 +781,7 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   isClosed(): boolean {
-    return this.shared.isClosed
+    return this.isEnded || this.shared.isClosed
   }
 
   report(defect: unknown): void {
@@ -616,9 +807,16 @@ export class MessageQueue implements Queue, SessionOwningQueue {
   }
 
   private closed(): Result.Result<never, Refusal> {
-    return this.refuse("EntityNotFound", "the broker is closed")
+    return this.refuse("EntityNotFound", this.isEnded ? "it is deleted" : "the broker is closed")
   }
 }
+
+/** A message that is forwarded has what is left of its life: clients reckon its end from when it was enqueued. */
+const timeToLiveOf = (
+  { expiresAt }: IncomingMessage,
+  timeToLive: number | undefined,
+  now: number
+): number | undefined => expiresAt === undefined ? timeToLive : shorterTimeToLive(timeToLive, expiresAt - now)
 
 /** What the service says of a message without a session. */
 const noSession =

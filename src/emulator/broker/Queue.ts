@@ -38,6 +38,14 @@ export interface IncomingMessage {
   readonly sequenceNumber?: bigint | undefined
   readonly firstSequenceNumber?: bigint | undefined
   readonly wasScheduled?: boolean | undefined
+  /** When it expires at the latest, in milliseconds: what is forwarded does not begin its life anew. */
+  readonly expiresAt?: number | undefined
+  /** How often it was forwarded. */
+  readonly hops?: number | undefined
+  /** The entity that dead-lettered it, where it was forwarded from there. */
+  readonly deadLetterSource?: string | undefined
+  /** Application properties that settlements and the broker have added. */
+  readonly properties?: ReadonlyMap<string, AmqpValue> | undefined
 }
 
 /**
@@ -68,6 +76,9 @@ export interface MessageSnapshot {
   readonly messageId: string | undefined
   readonly sessionId: string | undefined
   readonly propertiesSize: number | undefined
+  /** How often it was forwarded, and the entity that dead-lettered it before it was. */
+  readonly hops: number | undefined
+  readonly deadLetterSource: string | undefined
   /** Application properties that settlements and the broker added. */
   readonly properties: ReadonlyMap<string, AmqpValue>
 }
@@ -117,6 +128,7 @@ export interface Attachment {
 export interface Refusal {
   readonly _tag:
     | "EntityNotFound"
+    | "Disabled"
     | "LockLost"
     | "SessionLockLost"
     | "SessionCannotBeLocked"
@@ -133,6 +145,8 @@ export interface Refusal {
   readonly detail?: string
   /** What is full. */
   readonly kind?: "Queue" | "Topic" | "Rules"
+  /** Whether what is disabled is sending alone. */
+  readonly isForSend?: boolean
 }
 
 /**
@@ -157,6 +171,8 @@ export interface Counters {
   duplicates: number
   /** What was removed without being received. */
   deleted: number
+  /** What went on to another entity. */
+  forwarded: number
   /** Sessions that found a holder, and those whose lock ran out. */
   sessionsAccepted: number
   sessionsLost: number
@@ -246,6 +262,22 @@ export interface Rules {
 }
 
 /**
+ * How many messages an entity holds, by their states, and its times in milliseconds. Messages that are locked or deferred are
+ * active ones.
+ *
+ * @category models
+ */
+export interface RuntimeCounts {
+  readonly activeMessageCount: number
+  readonly deadLetterMessageCount: number
+  readonly scheduledMessageCount: number
+  readonly transferMessageCount: number
+  readonly transferDeadLetterMessageCount: number
+  readonly sizeInBytes: number
+  readonly accessedAt: number
+}
+
+/**
  * What a queue is in a namespace. A topic copies every message to its subscriptions at once, and keeps only those that are
  * scheduled.
  *
@@ -278,6 +310,11 @@ export interface Queue {
    * requires sessions; as `MessageTooLarge` and as `QuotaExceeded`.
    */
   send(messages: ReadonlyArray<IncomingMessage>): Result.Result<ReadonlyArray<bigint>, Refusal>
+  /**
+   * Stores what another entity forwards, all of it or nothing, and says why not. What `send` would refuse for a missing
+   * session id is dead-lettered.
+   */
+  transfer(messages: ReadonlyArray<IncomingMessage>): Refusal | undefined
   /**
    * Stores messages in the transfer dead-letter queue, as what could not be forwarded, and returns their sequence numbers.
    * Refused as `NotAllowed` where there is none, and as `QuotaExceeded`.
@@ -323,4 +360,6 @@ export interface Queue {
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string | undefined): Result.Result<number, Refusal>
   /** Every message, of whatever state, in the order of sequence numbers. */
   messages(): ReadonlyArray<MessageSnapshot>
+  /** What it holds, with its dead-letter queues. */
+  runtime(): RuntimeCounts
 }

@@ -80,6 +80,7 @@ export class SessionTable implements Sessions {
   private readonly available = new SortedSet<Session, number>(turnOf)
   private readonly waiting = new SortedSet<Waiter, number>(turnOf)
   private lastTurn = 0
+  private holders = 0
   private changed: Array<Session> = []
   /** How many of them `flush` has dealt with. */
   private flushed = 0
@@ -223,7 +224,7 @@ export class SessionTable implements Sessions {
   }
 
   private offer(session: Session): void {
-    if (this.queue.isClosed()) return
+    if (this.queue.isClosed() || this.queue.isPaused()) return
     if (session.consumers.first(this.queue.now()) === undefined) return this.forget(session)
     this.makeAvailable(session)
     const next = this.waiting.shift()
@@ -233,6 +234,7 @@ export class SessionTable implements Sessions {
   private grant(session: Session, holder: SessionHolder): void {
     this.makeUnavailable(session)
     this.queue.counters.sessionsAccepted += 1
+    this.holders += 1
     session.holder = holder
     session.locked = new Set()
     session.attached = new Set()
@@ -258,6 +260,7 @@ export class SessionTable implements Sessions {
   private end(session: Session, isLost: boolean): void {
     const { holder } = session
     this.queue.deadlines.clear(session)
+    this.holders -= 1
     session.holder = undefined
     // The consumers of the former holder get nothing of what comes after.
     for (const attachment of session.attached ?? []) attachment.detach()
@@ -273,9 +276,35 @@ export class SessionTable implements Sessions {
     this.queue.flush()
   }
 
+  /** Whether a session is held or waited for. */
+  get isInUse(): boolean {
+    return this.holders > 0 || this.waiting.size > 0
+  }
+
+  /** Sessions can be accepted again: those with messages are offered to those who wait. */
+  resume(): void {
+    for (const session of this.sessions.values()) this.markChanged(session)
+  }
+
+  /** Forgets everything: its queue is deleted. */
+  clear(): void {
+    for (const session of this.sessions.values()) {
+      this.queue.deadlines.clear(session)
+      session.holder = undefined
+      for (const attachment of session.attached ?? []) attachment.detach()
+    }
+    this.sessions.clear()
+    this.messages.clear()
+    this.listed.clear()
+    this.available.clear()
+    this.waiting.clear()
+    this.holders = 0
+  }
+
   /** The lock of a session has run out. */
   onDue(session: Session): void {
-    this.end(session, true)
+    // Its queue may have been deleted by what was due before it.
+    if (session.holder !== undefined) this.end(session, true)
   }
 
   private forget(session: Session): void {

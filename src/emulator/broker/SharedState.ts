@@ -5,7 +5,7 @@
 import type * as Clock from "effect/Clock"
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
 import type { Changes, FilterMessage } from "./filter/FilterMessage.ts"
-import type { IncomingMessage, MessageSnapshot } from "./Queue.ts"
+import type { IncomingMessage, MessageSnapshot, Queue } from "./Queue.ts"
 import type { Due } from "./StoredMessage.ts"
 
 /**
@@ -24,5 +24,7 @@ export interface SharedState {
   readonly read: (message: IncomingMessage) => FilterMessage
   /** A copy of a message with what an action did. */
   readonly change: (message: IncomingMessage, changes: Changes) => IncomingMessage
+  /** The queue or topic of a path in lower case: where messages are forwarded to. */
+  readonly find: (path: string) => Queue | undefined
   isClosed: boolean
 }

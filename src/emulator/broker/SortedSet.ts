@@ -35,6 +35,12 @@ export class SortedSet<A, K extends number | string> {
     return this.count
   }
 
+  /** Removes all items. */
+  clear(): void {
+    this.pages.length = 0
+    this.count = 0
+  }
+
   /** The item of the least key. */
   first(): A | undefined {
     const page = this.pages[0]

@@ -73,7 +73,7 @@ export const newMessage = (
   expiresAt: undefined,
   deliveryCount: 0,
   delivered: false,
-  properties: none,
+  properties: incoming.properties === undefined || incoming.properties.size === 0 ? none : itemsOf(incoming.properties),
   deferred: false,
   wasScheduled: incoming.wasScheduled === true,
   lockToken: undefined,
@@ -98,6 +98,8 @@ export const snapshotOf = (message: StoredMessage): MessageSnapshot => ({
   messageId: message.incoming.messageId,
   sessionId: message.incoming.sessionId,
   propertiesSize: message.incoming.propertiesSize,
+  hops: message.incoming.hops,
+  deadLetterSource: message.incoming.deadLetterSource,
   properties: propertiesOf(message)
 })
 
@@ -114,10 +116,14 @@ export const addProperties = (message: StoredMessage, properties: Settlement.Pro
   if (properties === undefined) return
   const merged = new Map(propertiesOf(message))
   for (const key of Object.keys(properties)) merged.set(names.get(key) ?? key, owned(properties[key]))
+  message.properties = itemsOf(merged)
+}
+
+const itemsOf = (properties: ReadonlyMap<string, AmqpValue.AmqpValue>): ReadonlyArray<AmqpValue.AmqpValue> => {
   const items: Array<AmqpValue.AmqpValue> = []
-  for (const [key, value] of merged) items.push(key, value)
+  for (const [key, value] of properties) items.push(key, value)
   // As long as it is, and no longer.
-  message.properties = items.slice()
+  return items.slice()
 }
 
 /** The names that every dead letter has, as the one string that they share. */

@@ -49,7 +49,7 @@ export class SubscriptionRules implements Rules {
   private readonly shared: SharedState
   private readonly path: string
   private readonly counts: FilterCounts
-  private readonly deadLettersFailures: boolean
+  deadLettersFailures: boolean
   private compiled: ReadonlyArray<Rule.CompiledRule> = []
   /** Whether it gets each message as it is, once. */
   takesAll = false

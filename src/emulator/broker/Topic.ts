@@ -5,7 +5,7 @@
  */
 import type { EntitySettings } from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
-import type { IncomingMessage, Queue } from "./Queue.ts"
+import type { IncomingMessage } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
 import { type FilterCounts, type Routed, SubscriptionRules } from "./SubscriptionRules.ts"
 
@@ -13,12 +13,13 @@ import { type FilterCounts, type Routed, SubscriptionRules } from "./Subscriptio
 interface Subscription {
   readonly queue: MessageQueue.MessageQueue
   readonly rules: SubscriptionRules
+  /** As they were given, without the topic's limits. */
+  readonly settings: EntitySettings
 }
 
 export class Topic {
-  readonly queue: Queue
+  readonly queue: MessageQueue.MessageQueue
   private readonly shared: SharedState
-  private readonly settings: EntitySettings
   private readonly size = { bytes: 0 }
   private readonly filters: FilterCounts = { sql: 0, correlation: 0 }
   /** Never changed but replaced: a consumer of one may have another one made while a message is copied to all. */
@@ -26,23 +27,66 @@ export class Topic {
 
   constructor(shared: SharedState, path: string, settings: EntitySettings) {
     this.shared = shared
-    this.settings = settings
     this.queue = MessageQueue.make(shared, path, settings, "topic", this.size)
-    this.queue.attach({
+    this.queue.attachOwn({
       mode: "receiveAndDelete",
       credit: () => Infinity,
       deliver: (deliveries) => this.copy(deliveries.map(({ message }) => message))
-    }).wake()
+    })
   }
 
   /** Adds a subscription, which has no rules yet. */
-  subscribe(path: string, settings: EntitySettings): Queue {
-    // What the topic has taken its subscriptions take: the quota is that of the topic.
-    const limits = { maxMessageSize: this.settings.maxMessageSize, maxSize: Number.MAX_SAFE_INTEGER }
+  subscribe(path: string, settings: EntitySettings): MessageQueue.MessageQueue {
     const rules = new SubscriptionRules(this.shared, path, this.filters, settings.deadLetteringOnFilterError)
-    const queue = MessageQueue.make(this.shared, path, { ...settings, ...limits }, "subscription", this.size, rules)
-    this.subscriptions = [...this.subscriptions, { queue, rules }]
+    const queue = MessageQueue.make(
+      this.shared,
+      path,
+      this.limited(settings),
+      "subscription",
+      this.size,
+      rules
+    )
+    this.subscriptions = [...this.subscriptions, { queue, rules, settings }]
     return queue
+  }
+
+  /** A subscription gets no more messages, and its filters count no more. */
+  unsubscribe(queue: MessageQueue.MessageQueue): void {
+    for (const each of this.subscriptions) if (each.queue === queue) each.rules.clear()
+    this.subscriptions = this.subscriptions.filter((each) => each.queue !== queue)
+  }
+
+  /** The subscriptions that it has. */
+  get queues(): ReadonlyArray<MessageQueue.MessageQueue> {
+    return this.subscriptions.map(({ queue }) => queue)
+  }
+
+  /** Other settings of the topic, whose limits are those of its subscriptions. */
+  configure(settings: EntitySettings): void {
+    this.queue.configure(settings)
+    for (const { queue, settings: own } of this.subscriptions) queue.configure(this.limited(own))
+  }
+
+  /** Other settings of a subscription. */
+  configureSubscription(queue: MessageQueue.MessageQueue, settings: EntitySettings): void {
+    this.subscriptions = this.subscriptions.map((each) => each.queue === queue ? { ...each, settings } : each)
+    for (const each of this.subscriptions) {
+      if (each.queue === queue) each.rules.deadLettersFailures = settings.deadLetteringOnFilterError
+    }
+    queue.configure(this.limited(settings))
+  }
+
+  /** When the topic or one of its subscriptions was used last. */
+  lastUse(now: number): number {
+    let last = this.queue.lastUse(now)
+    for (const { queue } of this.subscriptions) last = Math.max(last, queue.lastUse(now))
+    return last
+  }
+
+  /** What the topic has taken its subscriptions take: the quota is that of the topic. */
+  private limited(settings: EntitySettings): EntitySettings {
+    const { maxMessageSize } = this.queue.options
+    return { ...settings, maxMessageSize, maxSize: Number.MAX_SAFE_INTEGER }
   }
 
   /** What a subscription would refuse, the topic has refused. */

@@ -39,7 +39,11 @@ describe("Broker", () => {
           duplicateDetectionWindow: undefined,
           requiresSession: false,
           maxSize: 1_073_741_824,
-          maxMessageSize: 262_144
+          maxMessageSize: 262_144,
+          forwardTo: undefined,
+          forwardDeadLetteredMessagesTo: undefined,
+          status: "Active",
+          autoDeleteOnIdle: undefined
         })
         const queue = yield* queueOf({ lockDuration: "30 seconds", defaultTimeToLive: "1 day" })
         assert.strictEqual(queue.options.lockDuration, 30_000)

@@ -3,6 +3,7 @@
  * of entity has, and the connection must have a claim with the right that it needs (Service Bus AMQP request-response
  * guide). A new operation is a file beside this one and an item of the list.
  */
+import { isReceivable, isSendable } from "../../broker/EntityOptions.ts"
 import type { Queue } from "../../broker/Queue.ts"
 import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
@@ -58,6 +59,11 @@ export const answer = (connection: ServedConnection, queue: Queue, request: Requ
   }
   const fault = connection.server.fault("request", queue.path)
   if (fault !== undefined) return refuse(fault)
+  // Peeking at a topic shows what was sent to it: a topic is not received from.
+  const isSending = operation.right === "Send" || queue.kind === "topic"
+  if (!(isSending ? isSendable : isReceivable)(queue.options)) {
+    return refuse(conditions.disabled(queue.path, queue.options.status === "SendDisabled"))
+  }
   try {
     return operation.run(connection, queue, request)
   } catch (error) {
