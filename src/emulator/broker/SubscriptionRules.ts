@@ -3,7 +3,7 @@
  *
  * A message enters once for all the rules without an action that match, and once more for each that has one, with what the
  * action changed and `RuleName` (Service Bus documentation, topic filters and actions). Without rules nothing enters. Rules are
- * compiled when they are added; the array of them is never changed but replaced, so that what evaluates it has one state of it.
+ * compiled when they are added. What evaluates them calls nothing else of the broker, and so has one state of them.
  */
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
@@ -49,10 +49,13 @@ export class SubscriptionRules implements Rules {
   private readonly shared: SharedState
   private readonly path: string
   private readonly counts: FilterCounts
+  /** Whether a message that a rule fails on is dead-lettered. */
   deadLettersFailures: boolean
-  private compiled: ReadonlyArray<Rule.CompiledRule> = []
-  /** Whether it gets each message as it is, once. */
-  takesAll = false
+  /** By their names, in the order in which they came. */
+  private readonly compiled = new Map<string, Rule.CompiledRule>()
+  /** How many take everything as it is, and how many change what they take. */
+  private plain = 0
+  private changing = 0
 
   constructor(shared: SharedState, path: string, counts: FilterCounts, deadLettersFailures: boolean) {
     this.shared = shared
@@ -63,11 +66,16 @@ export class SubscriptionRules implements Rules {
 
   /** Whether nothing enters. */
   get isEmpty(): boolean {
-    return this.compiled.length === 0
+    return this.compiled.size === 0
+  }
+
+  /** Whether each message enters as it is, once. */
+  get takesAll(): boolean {
+    return this.plain > 0 && this.changing === 0
   }
 
   list(skip = 0, count = Infinity): ReadonlyArray<ServiceBusRule.Rule> {
-    return this.compiled.slice(skip, skip + count).map(({ rule }) => rule)
+    return Array.from(this.compiled.values()).slice(skip, skip + count).map(({ rule }) => rule)
   }
 
   add(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
@@ -75,7 +83,7 @@ export class SubscriptionRules implements Rules {
     if (ServiceBusRule.nameProblemOf(given.name) !== undefined) {
       return this.refuse("InvalidRule", `The specified name ("${given.name}") is not valid.`)
     }
-    if (this.find(given.name) !== undefined) return this.refuse("RuleExists", given.name)
+    if (this.compiled.has(given.name)) return this.refuse("RuleExists", given.name)
     const createdAt = given.createdAt ?? DateTime.makeUnsafe(this.shared.clock.currentTimeMillisUnsafe())
     const compiled = Rule.compile({ ...given, createdAt })
     if (Result.isFailure(compiled)) return this.refuse("InvalidRule", compiled.failure.message)
@@ -84,24 +92,24 @@ export class SubscriptionRules implements Rules {
       const detail = `The topic has ${most[counted]} ${counted} filters, which is the most that it can have.`
       return Result.fail({ _tag: "QuotaExceeded", entity: this.path, detail, kind: "Rules" })
     }
-    if (counted !== undefined) this.counts[counted] += 1
-    this.set([...this.compiled, compiled.success])
+    this.compiled.set(given.name, compiled.success)
+    this.count(compiled.success, 1)
     return Result.void
   }
 
   remove(name: string): Result.Result<void, Refusal> {
     if (this.shared.isClosed) return this.refuse("EntityNotFound", "the broker is closed")
-    const found = this.find(name)
+    const found = this.compiled.get(name)
     if (found === undefined) return this.refuse("RuleNotFound", name)
-    this.forget(found)
-    this.set(this.compiled.filter((each) => each !== found))
+    this.compiled.delete(name)
+    this.count(found, -1)
     return Result.void
   }
 
   /** Its subscription is gone: its filters count no more. */
   clear(): void {
-    for (const each of this.compiled) this.forget(each)
-    this.set([])
+    for (const each of this.compiled.values()) this.count(each, -1)
+    this.compiled.clear()
   }
 
   /**
@@ -113,7 +121,7 @@ export class SubscriptionRules implements Rules {
     let isTaken = false
     let failure: Failed | undefined
     let plainFailure: Failed | undefined
-    for (const { apply, matches } of this.compiled) {
+    for (const { apply, matches } of this.compiled.values()) {
       if (apply === undefined && isTaken) continue
       let isMatching = false
       try {
@@ -151,19 +159,11 @@ export class SubscriptionRules implements Rules {
     return error instanceof Error ? error.message : String(error)
   }
 
-  private find(name: string): Rule.CompiledRule | undefined {
-    return this.compiled.find(({ rule }) => rule.name === name)
-  }
-
-  private forget({ rule }: Rule.CompiledRule): void {
+  private count({ apply, rule }: Rule.CompiledRule, by: 1 | -1): void {
     const counted = countedAs(rule)
-    if (counted !== undefined) this.counts[counted] -= 1
-  }
-
-  private set(compiled: ReadonlyArray<Rule.CompiledRule>): void {
-    this.compiled = compiled
-    this.takesAll = compiled.some(({ rule }) => rule.filter._tag === "TrueFilter" && rule.action === undefined) &&
-      compiled.every(({ apply }) => apply === undefined)
+    if (counted !== undefined) this.counts[counted] += by
+    if (apply !== undefined) this.changing += by
+    else if (rule.filter._tag === "TrueFilter") this.plain += by
   }
 
   private refuse(_tag: Refusal["_tag"], detail: string): Result.Result<never, Refusal> {
