@@ -72,6 +72,53 @@ describe("SubscriptionRules", () => {
       refused(rules.remove("$Default"), "EntityNotFound")
     }))
 
+  const quotas = [
+    ["2,000 SQL filters", 2000, () => ServiceBusRule.sql("a = 1")],
+    ["100,000 correlation filters", 100_000, () => ServiceBusRule.correlation({ subject: "a" })]
+  ] as const
+  for (const [title, most, filter] of quotas) {
+    it.effect(`of all subscriptions of a topic are ${title} at most`, () =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.make([
+          { kind: "topic", name: "news" },
+          { kind: "subscription", topic: "news", name: "one" },
+          { kind: "subscription", topic: "news", name: "two" },
+          { kind: "topic", name: "other" },
+          { kind: "subscription", topic: "other", name: "bystander" }
+        ])
+        const rulesOf = (path: string) => broker.queue(path)!.rules!
+        const [one, two] = [rulesOf("news/subscriptions/one"), rulesOf("news/subscriptions/two")]
+        const rule = (name: unknown) => ServiceBusRule.make(String(name), filter())
+        for (let i = 0; i < most; i++) ok((i % 2 === 0 ? one : two).add(rule(i)))
+        const refusal = refused(one.add(rule("more")), "QuotaExceeded")
+        assert.include(refusal.detail, String(most))
+        refused(two.add(rule("more")), "QuotaExceeded")
+        // What is true or false is not counted, nor is what was refused, and each topic has its own.
+        ok(one.add(everything))
+        ok(rulesOf("other/subscriptions/bystander").add(rule("more")))
+        ok(two.remove("1"))
+        ok(one.add(rule("more")))
+        refused(one.add(rule("even more")), "QuotaExceeded")
+      }), 60_000)
+  }
+
+  it.effect("with SQL that is wrong are refused, with what is wrong and where", () =>
+    Effect.gen(function*() {
+      const { rules } = yield* made()
+      for (
+        const rule of [
+          ServiceBusRule.make("x", ServiceBusRule.sql("a = = 1")),
+          ServiceBusRule.make("x", ServiceBusRule.true, ServiceBusRule.action("SET a = = 1"))
+        ]
+      ) {
+        const { detail } = refused(rules.add(rule), "InvalidRule")
+        assert.match(detail!, /Token line=1, column=\d+, Token in error= =/)
+        const error = yield* Effect.flip(made({ rules: [everything, rule] }))
+        assert.strictEqual(error.problem, `subscription "all" of "news": rule "x": ${detail}`)
+      }
+      assert.deepStrictEqual(rules.list().map(({ name }) => name), ["$Default"])
+    }))
+
   const wrong: ReadonlyArray<readonly [string, unknown, RegExp]> = [
     ["no array", "everything", /"all" of "news": rules must be an array/],
     ["no rule", [1], /"all" of "news": rules\[0\]/],

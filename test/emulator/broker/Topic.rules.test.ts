@@ -1,0 +1,318 @@
+/** Which subscription of a topic gets what, how often, and changed by what: rules as the service's documentation has them. */
+import {
+  type AmqpValue,
+  ServiceBusBody,
+  ServiceBusEntity,
+  ServiceBusReceiver,
+  ServiceBusRule,
+  ServiceBusRuleManager,
+  ServiceBusSender,
+  ServiceBusSession
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as Broker from "../../../src/emulator/broker/Broker.ts"
+import { messages, ok, stored } from "../../support/broker.ts"
+import { inMemory, type Services } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
+
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+const Some = ServiceBusEntity.subscription(News, "some")
+/** What every message enters: what happens in the other concerns it nothing. */
+const All = ServiceBusEntity.subscription(News, "all")
+
+type Options = Emulator.SubscriptionOptions
+
+const test = (
+  title: string,
+  some: Options,
+  body: (emulator: Emulator.Controls) => Effect.Effect<void, unknown, Services | Scope.Scope>,
+  news: Emulator.TopicOptions = {}
+) =>
+  it.effect(title, () =>
+    Effect.flatMap(Emulator.Emulator, body).pipe(
+      Effect.scoped,
+      Effect.provide(
+        inMemory({ entities: [Emulator.entity(News, news), Emulator.entity(Some, some), Emulator.entity(All)] })
+      )
+    ))
+
+const sql = (name: string, expression: string, action?: string) =>
+  ServiceBusRule.make(
+    name,
+    ServiceBusRule.sql(expression),
+    action === undefined ? undefined : ServiceBusRule.action(action)
+  )
+
+const bodies = (emulator: Emulator.Controls, entity: typeof Some | typeof All) =>
+  Effect.map(emulator.messages(entity), (all) => all.map(({ body }) => body))
+
+const send = (
+  emulator: Emulator.Controls,
+  ...all: ReadonlyArray<readonly [string, Record<string, AmqpValue.AmqpValue>]>
+) => emulator.send(News, all.map(([body, applicationProperties]) => ({ body, messageId: body, applicationProperties })))
+
+describe("A message enters a subscription", () => {
+  test("once for all the rules that match without an action, and not at all where none does", {
+    rules: [
+      sql("a", "a = 1"),
+      sql("b", "b = 1"),
+      ServiceBusRule.make("c", ServiceBusRule.correlation({ subject: "s" }))
+    ]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* send(emulator, ["a", { a: 1 }], ["ab", { a: 1, b: 1 }], ["none", { a: 2 }], ["b", { b: 1 }])
+      yield* emulator.send(News, [{ body: "subject", subject: "s" }, { body: "other", subject: "S" }])
+      assert.deepStrictEqual(yield* bodies(emulator, Some), ["a", "ab", "b", "subject"])
+      const [first] = yield* emulator.messages(Some)
+      assert.deepStrictEqual(first!.applicationProperties, { a: 1 })
+      assert.deepStrictEqual(yield* bodies(emulator, All), ["a", "ab", "none", "b", "subject", "other"])
+      assert.deepInclude(yield* emulator.counters(Some), { enqueued: 4, deadLettered: 0 })
+    }))
+
+  // The five rules of the page on topic filters: two with an action and three without, so three messages.
+  test("once more for each rule with an action, which changes this copy alone and names itself", {
+    rules: [
+      sql("plain 1", "n > 0"),
+      sql("first", "n > 0", "SET priority = 'high'; REMOVE n; SET sys.Label = 'changed'"),
+      sql("plain 2", "n > 0"),
+      sql("second", "n > 0", "SET n = n + 1"),
+      sql("plain 3", "n > 0"),
+      sql("not", "n > 5", "SET n = 0")
+    ]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* emulator.send(News, [{ body: "x", messageId: "1", subject: "s", applicationProperties: { n: 1 } }])
+      const copies = yield* emulator.messages(Some)
+      assert.deepStrictEqual(copies.map(({ applicationProperties }) => applicationProperties), [
+        { n: 1 },
+        { priority: "high", RuleName: "first" },
+        { n: 2, RuleName: "second" }
+      ])
+      assert.deepStrictEqual(copies.map(({ subject }) => subject), ["s", "changed", "s"])
+      assert.deepStrictEqual(copies.map(({ body, messageId }) => [body, messageId]), Array(3).fill(["x", "1"]))
+      // Each copy is a message of its own.
+      assert.deepStrictEqual(copies.map(({ sequenceNumber }) => sequenceNumber), [1n, 2n, 3n])
+      const receiver = yield* ServiceBusReceiver.make(Some)
+      const [one] = yield* receiver.receive()
+      yield* receiver.complete(one!)
+      assert.lengthOf(yield* emulator.messages(Some), 2)
+      const [other] = yield* emulator.messages(All)
+      assert.deepInclude(other!, { subject: "s", applicationProperties: { n: 1 } })
+    }))
+
+  test(
+    "only with an action, where every rule that matches has one",
+    { rules: [sql("a", "n = 1", "SET x = 1")] },
+    (emulator) =>
+      Effect.gen(function*() {
+        yield* send(emulator, ["1", { n: 1 }], ["2", { n: 2 }])
+        assert.deepStrictEqual(yield* bodies(emulator, Some), ["1"])
+      })
+  )
+
+  test("nowhere, and is accepted, where no rule takes it", { rules: [] }, (emulator) =>
+    Effect.gen(function*() {
+      const sender = yield* ServiceBusSender.make(News)
+      const manager = yield* ServiceBusRuleManager.make(All)
+      yield* manager.delete("$Default")
+      yield* sender.send({ body: "unheard" })
+      assert.deepStrictEqual(yield* bodies(emulator, Some), [])
+      assert.deepStrictEqual(yield* bodies(emulator, All), [])
+      // It counts against no quota.
+      assert.deepInclude(yield* emulator.counters(Some), { enqueued: 0 })
+    }))
+
+  test(
+    "by the rules of the time at which it is enqueued, where it was scheduled",
+    { rules: [sql("old", "n = 1")] },
+    (emulator) =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(News)
+        const manager = yield* ServiceBusRuleManager.make(Some)
+        const properties = (n: number) => ({ body: String(n), applicationProperties: { n } })
+        yield* sender.scheduleAll([properties(1), properties(2)], "1 minute")
+        yield* manager.create(sql("new", "n = 2"))
+        yield* manager.delete("old")
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* bodies(emulator, Some), ["2"])
+        assert.deepStrictEqual(yield* bodies(emulator, All), ["1", "2"])
+      })
+  )
+
+  test("by the rules of now, while they change between messages", { rules: [] }, (emulator) =>
+    Effect.gen(function*() {
+      const sender = yield* ServiceBusSender.make(News)
+      const manager = yield* ServiceBusRuleManager.make(Some)
+      const one = (n: number) => sender.send({ body: String(n), applicationProperties: { n } })
+      yield* one(1)
+      yield* manager.create(sql("odd", "n % 2 = 1"))
+      yield* Effect.forEach([2, 3], one)
+      yield* manager.create(sql("even", "n % 2 = 0"))
+      yield* Effect.forEach([4, 5], one)
+      yield* manager.delete("odd")
+      yield* Effect.forEach([6, 7], one)
+      yield* manager.delete("even")
+      yield* one(8)
+      assert.deepStrictEqual(yield* bodies(emulator, Some), ["3", "4", "5", "6"])
+      assert.deepStrictEqual(yield* bodies(emulator, All), ["1", "2", "3", "4", "5", "6", "7", "8"])
+    }))
+
+  test("once, where the topic knows it already: before any rule, and whatever id an action gives", {
+    rules: [sql("a", "n = 1"), sql("b", "n = 1", "SET sys.MessageId = 'same'")]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* send(emulator, ["1", { n: 2 }], ["1", { n: 1 }], ["2", { n: 1 }], ["3", { n: 1 }])
+      const ids = (yield* emulator.messages(Some)).map(({ messageId }) => messageId)
+      assert.deepStrictEqual(ids, ["2", "same", "3", "same"])
+      assert.deepStrictEqual(yield* bodies(emulator, All), ["1", "2", "3"])
+    }), { duplicateDetectionWindow: "1 minute" })
+})
+
+describe("A subscription with sessions", () => {
+  const Carts = ServiceBusEntity.subscription(News, "carts", { sessions: true })
+  it.effect("gets what its rules take, each in its session; what has none is a dead letter", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(News, [
+        { body: "1", sessionId: "a", applicationProperties: { n: 1 } },
+        { body: "2", sessionId: "b", applicationProperties: { n: 2 } },
+        { body: "3", sessionId: "b", applicationProperties: { n: 1 } },
+        { body: "4", applicationProperties: { n: 1 } },
+        { body: "5", applicationProperties: { n: 2 } }
+      ])
+      const session = yield* ServiceBusSession.accept(Carts, "b")
+      assert.deepStrictEqual((yield* session.receive({ max: 9 })).map(({ body }) => body), ["3"])
+      const dead = yield* emulator.deadLetters(Carts)
+      assert.deepStrictEqual(dead.map(({ body, deadLetterReason }) => [body, deadLetterReason]), [
+        ["4", "Session ID is null."]
+      ])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        inMemory({ entities: [Emulator.entity(News), Emulator.entity(Carts, { rules: [sql("one", "n = 1")] })] })
+      )
+    ))
+})
+
+describe("A rule that fails on a message", () => {
+  const failing = sql("failing", "sys.Nothing = 1")
+  const deadLetters = (emulator: Emulator.Controls) =>
+    Effect.map(emulator.deadLetters(Some), (all) => all.map(({ body, deadLetterReason }) => [body, deadLetterReason]))
+
+  test(
+    "has it dead-lettered as it came, and says why",
+    { rules: [sql("divides", "10 / n > 1")] },
+    (emulator) =>
+      Effect.gen(function*() {
+        yield* send(emulator, ["ok", { n: 2 }], ["zero", { n: 0, text: "kept" }], ["ok too", { n: 5 }])
+        assert.deepStrictEqual(yield* bodies(emulator, Some), ["ok", "ok too"])
+        const [letter, ...more] = yield* emulator.deadLetters(Some)
+        assert.lengthOf(more, 0)
+        assert.strictEqual(letter!.deadLetterReason, "FilterException")
+        assert.isNotEmpty(letter!.deadLetterErrorDescription)
+        assert.deepInclude(letter!.applicationProperties, { n: 0, text: "kept" })
+        assert.notProperty(letter!.applicationProperties, "RuleName")
+        assert.deepInclude(yield* emulator.counters(Some), { enqueued: 3, deadLettered: 1 })
+        assert.deepStrictEqual(yield* bodies(emulator, All), ["ok", "zero", "ok too"])
+        // Like any other dead letter.
+        const receiver = yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(Some))
+        const [received] = yield* receiver.receive()
+        yield* receiver.complete(received!)
+        assert.lengthOf(yield* emulator.deadLetters(Some), 0)
+      })
+  )
+
+  test("does not take it, and no more, where the subscription says so", {
+    rules: [sql("divides", "10 / n > 1")],
+    deadLetteringOnFilterError: false
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* send(emulator, ["ok", { n: 2 }], ["zero", { n: 0 }])
+      assert.deepStrictEqual(yield* bodies(emulator, Some), ["ok"])
+      assert.lengthOf(yield* emulator.deadLetters(Some), 0)
+    }))
+
+  for (
+    const [title, rules] of [["before", [failing, sql("one", "n = 1")]], ["after", [
+      sql("one", "n = 1"),
+      failing
+    ]]] as const
+  ) {
+    test(`has no say where a rule ${title} it takes the message`, { rules }, (emulator) =>
+      Effect.gen(function*() {
+        yield* send(emulator, ["1", { n: 1 }], ["2", { n: 2 }])
+        assert.deepStrictEqual(yield* bodies(emulator, Some), ["1"])
+        assert.deepStrictEqual(yield* deadLetters(emulator), [["2", "FilterException"]])
+      }))
+  }
+
+  test("in its action has the message dead-lettered unchanged, once, beside what other rules take", {
+    rules: [
+      sql("one", "EXISTS(n)"),
+      sql("divides", "EXISTS(n)", "SET half = 10 / n"),
+      sql("too", "EXISTS(n)", "SET third = 10 / n"),
+      sql("good", "EXISTS(n)", "SET good = 1")
+    ]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* send(emulator, ["0", { n: 0 }])
+      const taken = yield* emulator.messages(Some)
+      assert.deepStrictEqual(taken.map(({ applicationProperties }) => applicationProperties), [
+        { n: 0 },
+        { n: 0, good: 1n, RuleName: "good" }
+      ])
+      assert.deepStrictEqual(yield* deadLetters(emulator), [["0", "RuleActionException"]])
+      const [letter] = yield* emulator.deadLetters(Some)
+      assert.notProperty(letter!.applicationProperties, "half")
+    }))
+
+  test("by what its action gives too much has it dead-lettered unchanged", {
+    rules: [sql("grows", "EXISTS(a)", "SET b = a + a; SET c = b + b; SET d = c + c; SET e = d + d")]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* send(emulator, ["big", { a: "x".repeat(4000) }])
+      assert.deepStrictEqual(yield* bodies(emulator, Some), [])
+      assert.deepStrictEqual(yield* deadLetters(emulator), [["big", "HeaderSizeExceeded"]])
+    }))
+})
+
+describe("A topic of many subscriptions", () => {
+  const many = 500
+  const names = Array.from({ length: many }, (_, i) => `s${i}`)
+  const made = Effect.fnUntraced(function*(rules: (i: number) => ReadonlyArray<ServiceBusRule.Rule>) {
+    let reads = 0
+    const broker = yield* Broker.make([
+      { kind: "topic", name: "news" },
+      ...names.map((name, i) => ({ kind: "subscription" as const, topic: "news", name, options: { rules: rules(i) } }))
+    ], {
+      read: () => {
+        reads++
+        return { system: () => undefined, property: (name) => name === "n" ? 7n : undefined, spelling: () => undefined }
+      }
+    })
+    const queues = names.map((name) => broker.queue(`news/subscriptions/${name}`)!)
+    return { topic: broker.queue("news")!, queues, reads: () => reads }
+  })
+
+  it.effect("reads a message once for all of their rules, and copies it to those alone that take it", () =>
+    Effect.gen(function*() {
+      const { queues, reads, topic } = yield* made((i) => [sql("mine", `n = ${i}`)])
+      ok(topic.send(messages("1", "2")))
+      assert.strictEqual(reads(), 2)
+      assert.deepStrictEqual(stored(queues[7]!), ["1", "2"])
+      queues.forEach((queue, i) => assert.strictEqual(queue.counters.enqueued, i === 7 ? 2 : 0))
+    }))
+
+  it.effect("reads nothing where every rule takes everything, and where there are none", () =>
+    Effect.gen(function*() {
+      const { queues, reads, topic } = yield* made((i) =>
+        i % 2 === 0 ? [] : [ServiceBusRule.make("all", ServiceBusRule.true), sql("mine", `n = ${i}`)]
+      )
+      ok(topic.send(messages("1", "2")))
+      assert.strictEqual(reads(), 0)
+      queues.forEach((queue, i) => assert.strictEqual(queue.counters.enqueued, i % 2 === 0 ? 0 : 2))
+    }))
+})
