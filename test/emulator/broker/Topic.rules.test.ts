@@ -92,7 +92,7 @@ describe("A message enters a subscription", () => {
         { n: 2, RuleName: "second" }
       ])
       assert.deepStrictEqual(copies.map(({ subject }) => subject), ["s", "changed", "s"])
-      assert.deepStrictEqual(copies.map(({ body, messageId }) => [body, messageId]), Array(3).fill(["x", "1"]))
+      assert(copies.every(({ body, messageId }) => body === "x" && messageId === "1"))
       // Each copy is a message of its own.
       assert.deepStrictEqual(copies.map(({ sequenceNumber }) => sequenceNumber), [1n, 2n, 3n])
       const receiver = yield* ServiceBusReceiver.make(Some)
