@@ -34,6 +34,9 @@ export interface Frame {
   readonly delivery?: number | undefined
   /** Of a transfer with a lock: its token. */
   readonly token?: string | undefined
+  /** Of a transfer that is a request on behalf of a link: its operation, and the link's name. */
+  readonly operation?: string | undefined
+  readonly behalf?: string | undefined
   readonly isMore?: boolean | undefined
   readonly isSettled?: boolean | undefined
   readonly first?: number | undefined
@@ -84,7 +87,7 @@ const read = (bytes: Buffer): Frame | undefined => {
   const reader = new Reader(bytes, start, bytes.length)
   const performative = performatives.get(Number(reader.descriptor()))
   if (performative === undefined) return undefined
-  skipValue(bytes, reader.position, bytes.length)
+  const end = skipValue(bytes, reader.position, bytes.length)
   const fields: Array<unknown> = []
   for (let count = reader.list(); count > 0; count--) fields.push(reader.value() ?? undefined)
   const frame = { performative, channel: bytes.readUInt16BE(6) }
@@ -111,7 +114,8 @@ const read = (bytes: Buffer): Frame | undefined => {
         delivery: numeric(fields[1]),
         token: Buffer.isBuffer(tag) && tag.length === 16 ? tokenFromTag(tag) : undefined,
         isSettled: truth(fields[4]),
-        isMore: truth(fields[5])
+        isMore: truth(fields[5]),
+        ...request(bytes.subarray(end))
       }
     }
     case "disposition":
@@ -127,6 +131,22 @@ const read = (bytes: Buffer): Frame | undefined => {
     default:
       return frame
   }
+}
+
+const associatedLink = "associated-link-name"
+
+/** What a request says in its application properties. */
+const request = (payload: Buffer) => {
+  if (!payload.includes(associatedLink)) return {}
+  const reader = new Reader(payload)
+  while (reader.position < payload.length) {
+    const section = reader.descriptor()
+    const value = reader.value()
+    if (section !== 0x74) continue
+    const properties = value instanceof Map ? value : new Map(Object.entries(value ?? {}))
+    return { operation: textOf(properties.get("operation")), behalf: textOf(properties.get(associatedLink)) }
+  }
+  return {}
 }
 
 /** The item of a described list, which a terminus is. */

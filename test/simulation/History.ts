@@ -90,6 +90,15 @@ export type Entry =
   }
   /** A lock ended at the broker that was not settled. */
   | { readonly kind: "lapsed"; readonly token: string }
+  /** The lock of a session ended at the broker, and with it those of what was delivered under it. */
+  | {
+    readonly kind: "released"
+    readonly entity: string
+    readonly session: string
+    readonly tokens: ReadonlyArray<string>
+    /** Whether it ran out, and was not given up. */
+    readonly isLost: boolean
+  }
   /** What a processor said it had done, once it was over. */
   | {
     readonly kind: "books"
@@ -101,12 +110,12 @@ export type Entry =
   | { readonly kind: "credit"; readonly consumer: string; readonly credit: number; readonly most: number }
   /** How many listeners its connection had when a consumer began. */
   | { readonly kind: "listeners"; readonly consumer: string; readonly count: number }
-  /** The state of a session was read (`read`), or set with this result. */
+  /** The state of a session was read (`read`), is to be set (`asked`), or was set with this result. */
   | {
     readonly kind: "state"
     readonly session: string
     readonly value: number | undefined
-    readonly result: Result | "read"
+    readonly result: Result | "read" | "asked"
   }
   /** The client dialled. */
   | { readonly kind: "dialled" }

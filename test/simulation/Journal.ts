@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
+import { SessionTable } from "../../src/emulator/broker/SessionTable.ts"
 import type { History, Outcome } from "./History.ts"
 
 /** What a queue knows of a message. */
@@ -129,6 +130,12 @@ export const record = (history: History) =>
         const { enqueueAt, lockToken } = args[0]
         if (enqueueAt === undefined && lockToken !== undefined) history.add({ kind: "lapsed", token: lockToken })
         return original.apply(queue, args as never)
+      })
+      wrapOf(SessionTable)("end", (original, table, args) => {
+        const [session, isLost] = args
+        const tokens = Array.from(session.locked ?? [], ({ lockToken }) => String(lockToken))
+        history.add({ kind: "released", entity: table.queue.path, session: session.id, tokens, isLost })
+        return original.apply(table, args as never)
       })
       wrap("deadLetter", (original, queue, args) => {
         history.add({ kind: "buried", ...named(queue, args[0]), reason: String(args[1]) })

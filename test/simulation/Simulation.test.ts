@@ -58,6 +58,23 @@ describe("the simulation", { concurrent: false }, () => {
       workload: "receiving",
       faults: [{ name: "half-open", at: { frames: 97 }, parameters: {} }],
       turn: 2048
+    },
+    "a session that was lost while a request on its behalf waited for the management node": {
+      seed: 700104,
+      workload: "accepting",
+      faults: [
+        {
+          name: "detach of management",
+          at: { ms: 45826 },
+          parameters: { condition: "com.microsoft:server-busy" }
+        },
+        { name: "latency", at: { frames: 166 }, parameters: { latency: 1516, jitter: 116, ms: 6890 } },
+        { name: "silence", at: { ms: 27952 }, parameters: { direction: "up", ms: 48036 } },
+        { name: "busy", at: { frames: 97 }, parameters: { ms: 3078 } },
+        { name: "drop", at: { frames: 21 }, parameters: {} }
+      ],
+      turn: 2048,
+      client: "key"
     }
   }
 

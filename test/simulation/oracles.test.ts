@@ -61,6 +61,17 @@ const attached: ReadonlyArray<Entry> = [
   { ...down, ...link, isReceiver: false, count: 0 },
   { ...up, performative: "flow", handle: 0, count: 0, credit: 1, window: 9 }
 ]
+const held = attached.map((entry): Entry =>
+  entry.kind === "wire" && entry.performative === "attach" ? { ...entry, session: "s" } : entry
+)
+/** A receiver tries to attach. */
+const dialling = (at: number): Entry & { readonly at: number } => ({
+  ...up,
+  ...link,
+  target: "r",
+  isReceiver: true,
+  at
+})
 const transfer = (delivery: number): Entry => ({ ...down, performative: "transfer", handle: 0, delivery, token: "t" })
 const disposition: Entry = { ...up, performative: "disposition", isReceiver: true, first: 0, last: 0, isSettled: true }
 const detach = { performative: "detach", handle: 0 } as const
@@ -147,6 +158,36 @@ describe("the oracles", () => {
       entity: "q",
       counts: { ...counts, sessionsLost: 1 }
     }]),
+    "unheld, a message": run([
+      send,
+      enqueued,
+      sent,
+      ...held,
+      delivered,
+      transfer(0),
+      { ...down, ...detach },
+      { ...received, session: "s", token: "t", at: 1 },
+      handled
+    ]),
+    "unheld, a message after its lock": run([
+      send,
+      enqueued,
+      sent,
+      { ...delivered, until: 6_001 },
+      { kind: "released", entity: "q", session: "s", tokens: ["t"], isLost: true },
+      { ...received, session: "s", token: "t", at: 6_000 },
+      handled
+    ]),
+    "unheld, a request": run([
+      ...held,
+      { ...up, performative: "begin", channel: 1, next: 0, window: 9 },
+      { ...down, performative: "begin", channel: 1, remote: 1, next: 0, window: 9 },
+      { ...up, ...link, channel: 1, name: "m", isReceiver: false },
+      { ...down, ...link, channel: 1, name: "m", isReceiver: true },
+      { ...down, channel: 1, performative: "flow", handle: 0, count: 0, credit: 9 },
+      { ...down, performative: "end" },
+      { ...up, channel: 1, performative: "transfer", handle: 0, delivery: 0, operation: "renew", behalf: "q-1", at: 1 }
+    ]),
     exclusive: run([
       send,
       enqueued,
@@ -224,6 +265,8 @@ describe("the oracles", () => {
     detached: run([...attached, transfer(0), { ...up, ...detach }, disposition]),
     "detached, by the broker": run([...attached, transfer(0), { ...down, ...detach }, { ...disposition, at: 1 }]),
     backoff: run(Array.from({ length: 600 }, (_, at) => ({ kind: "attached", address: "q", at }))),
+    "backoff, of a receiver": run(Array.from({ length: 5 }, () => dialling(0))),
+    jitter: run([0, 100, 300, 700].map(dialling)),
     books: run([{ kind: "books", consumer: "a", entity: "q", counts: { ...counts, received: 1 } }]),
     "books, of more than was done": run([{
       kind: "books",
@@ -238,6 +281,11 @@ describe("the oracles", () => {
       { kind: "state", session: "s", value: 1, result: "read" },
       { kind: "state", session: "s", value: 3, result: "ok" },
       { kind: "state", session: "s", value: 2, result: "read" }
+    ]),
+    "state, of what was not set": run([
+      { kind: "state", session: "s", value: 1, result: "asked" },
+      { kind: "state", session: "s", value: 1, result: "failed" },
+      { kind: "state", session: "s", value: 1, result: "read" }
     ]),
     defect: run([{ kind: "began", op: 9, what: "a" }, {
       kind: "ended",

@@ -348,7 +348,11 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
       managementNode,
       withManagementNode: (entity, isOpen, request) =>
         Effect.scoped(
-          Effect.flatMap(Effect.andThen(isOpen, managementNode(entity)), (node) => request(node, options.timeout))
+          Effect.flatMap(
+            Effect.andThen(isOpen, managementNode(entity)),
+            // A node that had to be attached first may be there after what asks is lost.
+            (node) => Effect.andThen(isOpen, request(node, options.timeout))
+          )
         ),
       session: (entity) =>
         failingWhenClosed(

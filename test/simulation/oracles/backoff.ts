@@ -1,10 +1,30 @@
-/** A service that is not well is not asked without pauses: so many connections and links of an entity in any minute, no more. */
-import type { Oracle, Violation } from "./Oracle.ts"
+/**
+ * A service that is not well is not asked without pauses: so many connections and links of an entity in any minute, no more, and
+ * a receiver whose link comes to nothing waits before it tries again, longer each time, and for no fixed time.
+ *
+ * A pause is random, from nothing up to 100 ms, 200 ms and so on for what runs until it is stopped, and up to eight times that
+ * for what was asked for (`RetryPolicy`). Four pauses in a row that take five milliseconds together come once in a hundred million
+ * times: 5⁴ / 4! of 100 · 200 · 400 · 800. Ten seconds are enough for eight pauses on average, or three calls with their tries.
+ */
+import type { Stamped } from "../History.ts"
+import { isStruck, network, type Oracle, type Violation } from "./Oracle.ts"
 
 const minute = 60_000
 
-/** What several consumers and senders need at most, each with the tries of its policy, beside what faults make them do. */
+/**
+ * What several consumers and senders need at most, each with the tries of its policy: a program here that makes a new consumer
+ * as soon as one fails tries some 80 times a minute.
+ */
 const most = { dialled: 500, attached: 500 }
+
+/** The most links that came to nothing within so many milliseconds. */
+const bursts = [{ links: 5, within: 5 }, { links: 30, within: 10_000 }]
+
+/** A link that lived for so long, in milliseconds, has not come to nothing. */
+const stableAfter = 10_000
+
+/** The pauses of a policy without jitter. */
+const fixed = new Set(Array.from({ length: 10 }, (_, i) => [100 * 2 ** i, 800 * 2 ** i]).flat())
 
 export const backoff: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
@@ -20,5 +40,44 @@ export const backoff: Oracle = ({ history }) => {
       violations.push({ rule: "backoff", what: `${key} ${all.length} times in the minute before ${entry.at}` })
     }
   }
+  const isPrompt = !isStruck(history, network)
+  for (const [name, tries] of failures(history.of("wire"))) {
+    for (const { links, within } of bursts) {
+      const at = tries.findIndex((at, i) => i + 1 >= links && at - tries[i + 1 - links]! <= within)
+      if (at >= 0) {
+        violations.push({
+          rule: "backoff",
+          what: `${name}: ${links} links that came to nothing within ${within} ms, until ${tries[at]}`
+        })
+      }
+    }
+    // Where nothing is held up, what lies between two tries is the pause.
+    const gaps = tries.slice(1).map((at, i) => at - tries[i]!)
+    if (isPrompt && gaps.some((_, i) => i >= 2 && gaps.slice(i - 2, i + 1).every((gap) => fixed.has(gap)))) {
+      violations.push({ rule: "jitter", what: `${name}: it tries again after ${gaps.join(", ")} ms` })
+    }
+  }
   return violations
+}
+
+/** When a receiver attached a link that brought nothing, for each row of such links: those of sessions wait for one. */
+const failures = (entries: ReadonlyArray<Extract<Stamped, { readonly kind: "wire" }>>) => {
+  const rows: Array<readonly [string, Array<number>]> = []
+  const last = new Map<string, { readonly at: number; isOfUse: boolean; readonly row: Array<number> }>()
+  const links = new Map<string, string>()
+  for (const { at, channel, connection, direction, isReceiver, performative, session, source, target } of entries) {
+    if (performative === "transfer" && direction === "down") {
+      const link = last.get(links.get(`${connection} ${channel}`) ?? "")
+      if (link !== undefined) link.isOfUse = true
+    }
+    if (performative !== "attach" || direction !== "up" || isReceiver !== true || session !== undefined) continue
+    const name = `${source} ${target}`
+    links.set(`${connection} ${channel}`, name)
+    const before = last.get(name)
+    let row = before?.row
+    if (row === undefined || before!.isOfUse || at - before!.at >= stableAfter) rows.push([name, row = []])
+    row.push(at)
+    last.set(name, { at, isOfUse: false, row })
+  }
+  return rows
 }

@@ -12,6 +12,7 @@ import type { Oracle } from "./Oracle.ts"
 import { order } from "./order.ts"
 import { renewal } from "./renewal.ts"
 import { sending } from "./sending.ts"
+import { session } from "./session.ts"
 import { state } from "./state.ts"
 import { unprovoked } from "./unprovoked.ts"
 import { wire } from "./wire.ts"
@@ -28,6 +29,7 @@ export const oracles: ReadonlyArray<Oracle> = [
   credit,
   backoff,
   books,
+  session,
   state,
   noise,
   unprovoked,

@@ -45,6 +45,8 @@ const acceptAll = (world: World, name: string) =>
               // What follows may take longer than the session is held, and nobody interrupts it.
               const sequence = String(message.sequenceNumber)
               world.history.add({ kind: "handled", consumer, entity: Work.path, sequence, outcome: "by hand" })
+            }
+            for (const message of messages) {
               yield* useState(world, session.value, Number(message.sequenceNumber))
               if (rng.chance(0.1)) yield* operate(world, "renew", session.value.renewLock)
               yield* settleSomehow(world, Work.path, session.value, message)

@@ -19,7 +19,9 @@ export const handle = (
   body: string,
   message: LockedMessage<string>,
   /** What it does where it does well, other than completing: what that is called, and the settlement. */
-  well: () => readonly [string, Settlement.Settlement] | undefined = () => undefined
+  well: () => readonly [string, Settlement.Settlement] | undefined = () => undefined,
+  /** What it does before all else. */
+  first: Effect.Effect<void> = Effect.void
 ): Effect.Effect<Settlement.Settlement | void, Error> =>
   Effect.suspend(() => {
     const { history, mood, rng } = world
@@ -79,5 +81,5 @@ export const handle = (
           return Effect.andThen(Effect.sleep(rng.between(1, 5_000)), gives("complete", undefined))
       }
     })
-    return Effect.onExit(work, () => isOver ? Effect.void : gives("interrupted", undefined))
+    return Effect.onExit(Effect.andThen(first, work), () => isOver ? Effect.void : gives("interrupted", undefined))
   })

@@ -26,6 +26,7 @@ export const useState = (world: World, session: ServiceBusSession.ServiceBusSess
     const { sessionId } = session
     if (rng.chance(0.7)) return Effect.void
     if (rng.chance(0.5)) {
+      history.add({ kind: "state", session: sessionId, value, result: "asked" })
       return Effect.onExit(
         attempt(world, session.setState(value)),
         (exit) =>
@@ -64,9 +65,14 @@ export const sessions: Workload = {
             ServiceBusProcessor.makeSessions(
               Work,
               (body, message, session) =>
-                Effect.andThen(
-                  useState(world, session, Number(message.sequenceNumber)),
-                  handle(world, `${name} ${session.sessionId}`, Work.path, body, message)
+                handle(
+                  world,
+                  `${name} ${session.sessionId}`,
+                  Work.path,
+                  body,
+                  message,
+                  undefined,
+                  useState(world, session, Number(message.sequenceNumber))
                 ),
               {
                 concurrentSessions: world.rng.between(1, 4),
