@@ -224,7 +224,14 @@ export const sql = (expression: string, parameters?: Parameters): SqlFilter => (
  * @category constructors
  * @since 0.1.0
  */
-export const correlation = (conditions: Conditions): CorrelationFilter => ({ _tag: "CorrelationFilter", ...conditions })
+export const correlation = (conditions: Conditions): CorrelationFilter => {
+  try {
+    return { ...conditions, _tag: "CorrelationFilter" }
+  } catch {
+    // What cannot be read is refused as a filter without a condition.
+    return { _tag: "CorrelationFilter" }
+  }
+}
 
 /**
  * The filter that takes every message.
@@ -303,9 +310,14 @@ export const make = (name: string, filter: Filter, action?: SqlAction): Rule => 
 /** The names of parameters as the expression has them. */
 const withAt = (parameters: Parameters | undefined): Parameters => {
   if (!Predicate.isObject(parameters)) return parameters ?? {}
-  const named: Record<string, AmqpValue> = {}
-  for (const [name, value] of Object.entries(parameters)) named[name.startsWith("@") ? name : `@${name}`] = value
-  return named
+  try {
+    const named: Record<string, AmqpValue> = {}
+    for (const [name, value] of Object.entries(parameters)) named[name.startsWith("@") ? name : `@${name}`] = value
+    return named
+  } catch {
+    // What cannot be read is refused where it is used.
+    return parameters
+  }
 }
 
 /** What is wrong with a rule, by the name of the part. */
@@ -364,6 +376,8 @@ const texts = [
   "contentType"
 ] as const satisfies ReadonlyArray<keyof Conditions>
 
+const known: ReadonlySet<string> = new Set<keyof CorrelationFilter>(["_tag", ...texts, "applicationProperties"])
+
 const filterProblemOf = (filter: Filter): Problem | undefined => {
   switch (Predicate.isObject(filter) ? filter._tag : undefined) {
     case "TrueFilter":
@@ -384,6 +398,13 @@ const conditionsProblemOf = (filter: CorrelationFilter): Problem | undefined => 
     return value !== undefined && !(typeof value === "string" && value !== "" && value.isWellFormed())
   })
   if (wrong !== undefined) return { option: `filter.${wrong}`, expected: "a well-formed string that is not empty" }
+  const other = Object.keys(filter).find((name) => !known.has(name))
+  if (other !== undefined) {
+    return {
+      option: `filter.${other}`,
+      expected: `nothing: conditions are ${texts.join(", ")} and applicationProperties`
+    }
+  }
   const { applicationProperties = {} } = filter
   if (!Predicate.isObject(applicationProperties)) {
     return { option: "filter.applicationProperties", expected: "an object with a value for each property" }

@@ -11,6 +11,8 @@ import {
   ServiceBusEntity,
   ServiceBusProcessor,
   ServiceBusReceiver,
+  ServiceBusRule,
+  ServiceBusRuleManager,
   ServiceBusSender,
   ServiceBusSession,
   Settlement
@@ -47,10 +49,15 @@ const Empty = ServiceBusEntity.queue("empty", { body: ServiceBusBody.text })
 const most = 72
 
 /** Entities that no step before has used: with nothing known of them, and no management node of theirs open. */
-const fresh = (step: number) => ({
-  Plain: ServiceBusEntity.queue(`plain${step}`, { body: ServiceBusBody.text }),
-  Held: ServiceBusEntity.queue(`held${step}`, { body: ServiceBusBody.text, sessions: true })
-})
+const fresh = (step: number) => {
+  const Topic = ServiceBusEntity.topic(`topic${step}`, { body: ServiceBusBody.text })
+  return {
+    Plain: ServiceBusEntity.queue(`plain${step}`, { body: ServiceBusBody.text }),
+    Held: ServiceBusEntity.queue(`held${step}`, { body: ServiceBusBody.text, sessions: true }),
+    Topic,
+    Subscription: ServiceBusEntity.subscription(Topic, "one")
+  }
+}
 
 type Fresh = ReturnType<typeof fresh>
 
@@ -67,6 +74,11 @@ const ofReceiver =
 
 const ofSender = (operation: (sender: ServiceBusSender.ServiceBusSender<string>) => Operation): Case => ({ Plain }) =>
   Effect.map(ServiceBusSender.make(Plain), operation)
+
+const ofRules = (
+  operation: (rules: ServiceBusRuleManager.ServiceBusRuleManager) => Operation
+): Case =>
+({ Subscription }) => Effect.map(ServiceBusRuleManager.make(Subscription), operation)
 
 const locked = ({ Plain }: Fresh) =>
   Effect.gen(function*() {
@@ -124,6 +136,20 @@ const cases: Readonly<Record<string, Case>> = {
       locked(entities),
       ({ message, receiver }) => Effect.as(receiver.deadLetter(message), ServiceBusDeadLetters.replay(entities.Plain))
     ),
+  "ServiceBusRuleManager.make": at(({ Subscription }) => ServiceBusRuleManager.make(Subscription)),
+  "rules that are created, listed and deleted": ofRules((rules) =>
+    Effect.gen(function*() {
+      // The one of an operation that was interrupted may be there.
+      yield* Effect.catchTag(
+        rules.create("a", ServiceBusRule.sql("a = 1")),
+        "MessagingEntityAlreadyExistsError",
+        () => Effect.void
+      )
+      yield* rules.get("a")
+      yield* Stream.runDrain(rules.list)
+      yield* rules.delete("a")
+    })
+  ),
   "ServiceBusProcessor.process": at(({ Plain }) =>
     Effect.flatMap(
       ServiceBusReceiver.make(Plain),
@@ -253,11 +279,14 @@ const attaching: ReadonlyArray<string> = ["ServiceBusSender.make", "ServiceBusSe
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(`interrupted at each step, ${name}`, () => {
-    const entities = Array.from({ length: most }, (_, step) => Object.values(fresh(step))).flat()
+    const entities = Array.from({ length: most }, (_, step) => {
+      const { Held, Plain, Subscription, Topic } = fresh(step)
+      return [Emulator.entity(Plain), Emulator.entity(Held), Emulator.entity(Topic), Emulator.entity(Subscription)]
+    }).flat()
     const { test } = testsWith(name, layerFor, [
       Emulator.entity(Sessions),
       Emulator.entity(Empty),
-      ...entities.map((entity) => Emulator.entity(entity))
+      ...entities
     ])
     // Over a socket a step is not the same twice.
     const stride = name === "in memory" ? 1 : 3

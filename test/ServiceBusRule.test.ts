@@ -48,6 +48,9 @@ describe("ServiceBusRule", () => {
     const unreadable = new Proxy(make("r", ServiceBusRule.true), {
       get: () => {
         throw new Error("no")
+      },
+      ownKeys: () => {
+        throw new Error("no")
       }
     })
     const cases: ReadonlyArray<readonly [unknown, string]> = [
@@ -75,6 +78,9 @@ describe("ServiceBusRule", () => {
       [make("r", correlation({ applicationProperties: {} })), "filter"],
       [make("r", correlation({ applicationProperties: { a: undefined } })), "filter"],
       [make("r", correlation({ to: "" })), "filter.to"],
+      [make("r", correlation({ subject: "a", label: "b" } as never)), "filter.label"],
+      [make("r", correlation(unreadable as never)), "filter"],
+      [make("r", sql("a = @b", unreadable as never)), "rule"],
       [make("r", correlation({ messageId: 1 as never })), "filter.messageId"],
       [make("r", correlation({ applicationProperties: [] as never })), "filter.applicationProperties"],
       [make("r", ServiceBusRule.true, sql("a = 1") as never), "action"],

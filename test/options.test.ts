@@ -12,6 +12,8 @@ import {
   ServiceBusMessage,
   ServiceBusProcessor,
   ServiceBusReceiver,
+  ServiceBusRule,
+  ServiceBusRuleManager,
   ServiceBusSender,
   ServiceBusSession,
   Settlement
@@ -47,6 +49,9 @@ const thrower: never = new Proxy({}, {
     throw new Error("thrown by a proxy")
   }
 }) as never
+
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+const Sport = ServiceBusEntity.subscription(News, "sport")
 
 /** A secret whose text is gone. */
 function wiped(text: string): Redacted.Redacted<string> {
@@ -143,7 +148,11 @@ const never = Effect.fnUntraced(function*(
 })
 
 describe("values of every wrong kind", () => {
-  const { test } = testsWith("in memory", inMemory, [Emulator.entity(Carts)])
+  const { test } = testsWith("in memory", inMemory, [
+    Emulator.entity(Carts),
+    Emulator.entity(News),
+    Emulator.entity(Sport)
+  ])
 
   const all = (
     name: string,
@@ -461,6 +470,38 @@ describe("values of every wrong kind", () => {
           [...nonsense, ...replaying],
           (value) => ServiceBusDeadLetters.replay(Texts, value)
         ]
+      }
+    })
+  )
+
+  all(
+    "of rules",
+    Effect.gen(function*() {
+      const { create, delete: remove, get } = yield* ServiceBusRuleManager.make(Sport)
+      const { correlation, make, sql } = ServiceBusRule
+      const filters = [
+        ...nonsense,
+        ...["SqlFilter", "CorrelationFilter", "SqlAction"].flatMap((_tag) =>
+          fieldsOf(["expression", "parameters", "correlationId", "subject", "applicationProperties"]).map((
+            [name, value]
+          ) => [`${_tag} ${name}`, Object.defineProperty(value as object, "_tag", { value: _tag })] as const)
+        )
+      ]
+      return {
+        make: [nonsense, (value) => ServiceBusRuleManager.make(value)],
+        "a rule": [[...nonsense, ...fieldsOf(["name", "filter", "action"])], (value) => create(value)],
+        "a name": [nonsense, (value) => create(value, ServiceBusRule.true)],
+        "a filter": [filters, (value) => create("a", value)],
+        "an action": [filters, (value) => create("a", ServiceBusRule.true, value)],
+        "an expression": [nonsense, (value) => create("a", sql(value))],
+        "parameters": [[...nonsense, ...fieldsOf(["p", "@p"])], (value) => create("a", sql("a = @p", value))],
+        "conditions": [
+          [...nonsense, ...fieldsOf(["to", "messageId", "applicationProperties"])],
+          (value) => create(make("a", correlation(value)))
+        ],
+        "a property": [fieldsOf(["p"]), (applicationProperties) => create("a", correlation({ applicationProperties }))],
+        delete: [nonsense, remove],
+        get: [nonsense, get]
       }
     })
   )

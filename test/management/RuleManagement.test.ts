@@ -18,9 +18,17 @@ const answering = (response: Partial<Response>) => {
   const asked: Array<readonly [AmqpValue.AmqpValue, AmqpValue.AmqpValue]> = []
   const node: RequestResponseLink = {
     isLost: () => false,
-    request: (properties, body) => {
-      asked.push([properties["operation"], body])
-      return Effect.succeed({ status: 200, condition: undefined, description: undefined, body: null, ...response })
+    request: (properties, request) => {
+      asked.push([properties["operation"], request])
+      const { body = null } = response
+      return Effect.succeed({
+        status: 200,
+        condition: undefined,
+        description: undefined,
+        ...response,
+        body,
+        exactBody: () => body
+      })
     }
   }
   return { node, asked }

@@ -97,6 +97,7 @@ describe("a parameter", () => {
       inline("@a=@ab OR @ab-@a>@A", { "@a": 1, "@ab": -2, "@A": 3 }),
       Result.succeed("1=(-2) OR (-2)-1>3")
     )
+    assert.deepStrictEqual(inline("@A=@a", { "@a": 1 }), Result.succeed("1=1"))
     assert.deepStrictEqual(inline("@größe_1", { "@größe_1": "x" }), Result.succeed("'x'"))
   })
 

@@ -45,13 +45,13 @@ const managerOf = Effect.fnUntraced(function*(...answers: ReadonlyArray<Answer>)
   const left = [...answers]
   const node: RequestResponseLink = {
     isLost: () => false,
-    request: ({ operation }, body) => {
+    request: ({ operation }) => {
       asked.push(String(operation).slice("com.microsoft:".length))
       const answer = left.shift()
       if (answer === undefined) throw new Error("the script has no more answers")
-      return ServiceBusError.isServiceBusError(answer)
-        ? Effect.fail(answer)
-        : Effect.succeed({ status: 200, condition: undefined, description: undefined, body, ...answer })
+      if (ServiceBusError.isServiceBusError(answer)) return Effect.fail(answer)
+      const { body = null, condition, status = 200 } = answer
+      return Effect.succeed({ status, condition, description: undefined, body, exactBody: () => body })
     }
   }
   const namespace = Namespace.of(yield* ServiceBusClient.ServiceBusClient)

@@ -181,7 +181,13 @@ const written = Effect.fnUntraced(function*(settlement: Settlement.Settlement) {
     isLost: () => false,
     request: (_properties, body) => {
       requests.push(body)
-      return Effect.succeed({ status: 200, condition: undefined, description: undefined, body: null })
+      return Effect.succeed({
+        status: 200,
+        condition: undefined,
+        description: undefined,
+        body: null,
+        exactBody: () => null
+      })
     }
   }
   yield* EntityManagement.updateDisposition(node, { entity: "texts", tokens: [], settlement, timeout: 1000 })

@@ -355,7 +355,13 @@ describe("operations on $management", () => {
       isLost: () => false,
       request: (properties) => {
         asked.push(properties)
-        return Effect.succeed({ status: 200, condition: undefined, description: undefined, body })
+        return Effect.succeed({
+          status: 200,
+          condition: undefined,
+          description: undefined,
+          body,
+          exactBody: () => body
+        })
       }
     }
     return { self, asked }

@@ -33,6 +33,8 @@ export interface Response {
   readonly condition: string | undefined
   readonly description: string | undefined
   readonly body: AmqpValue
+  /** The same with the exact type of every value: for what is kept of it. */
+  readonly exactBody: () => AmqpValue
 }
 
 export interface RequestResponseLink {
@@ -196,7 +198,10 @@ const answer = (pending: ReadonlyMap<string, PendingRequest>, delivery: Incoming
     const request = typeof id === "string" ? pending.get(id) : undefined
     if (request === undefined) return
     const properties = sections.readRecord(sections.applicationProperties)
-    const body = sections.readBody()
+    const bodyOf = (exact: boolean): AmqpValue => {
+      const body = sections.readBody(exact)
+      return body.kind === "value" ? body.value : null
+    }
     // `$cbs` writes dashes where `$management` writes camel case.
     const status = properties["statusCode"] ?? properties["status-code"]
     const condition = properties["errorCondition"] ?? properties["error-condition"]
@@ -209,7 +214,8 @@ const answer = (pending: ReadonlyMap<string, PendingRequest>, delivery: Incoming
         ? condition.value as string
         : undefined,
       description: typeof description === "string" ? description : undefined,
-      body: body.kind === "value" ? body.value : null
+      body: bodyOf(false),
+      exactBody: () => bodyOf(true)
     })
   } catch {
     // A response that is no message answers no request, which ends by its time-out.

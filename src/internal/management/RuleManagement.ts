@@ -13,7 +13,7 @@ import { Writer } from "../amqp/codec/Writer.ts"
 import * as errorMap from "../errorMap.ts"
 import * as MessageEncoder from "../message/MessageEncoder.ts"
 import { outOfRange } from "../options.ts"
-import { errorOf, field, isSuccess, malformed, type RequestResponseLink, serverTimeout } from "./RequestResponseLink.ts"
+import { errorOf, isSuccess, malformed, type RequestResponseLink, serverTimeout } from "./RequestResponseLink.ts"
 import * as SqlParameters from "./SqlParameters.ts"
 
 /** A rule as it is sent, checked. */
@@ -204,7 +204,7 @@ export const enumerate = Effect.fnUntraced(function*(node: RequestResponseLink, 
   )
   if (response.status === 204) return []
   if (!isSuccess(response)) return yield* errorMap.attachError(errorOf(response), { entity, operation })
-  const entries = itemsOf(field(response, "rules")) ?? []
+  const entries = itemsOf(fieldOf(response.exactBody(), "rules")) ?? []
   const rules = entries.map((entry) => ruleOf(fieldOf(entry as AmqpValue.AmqpValue, "rule-description")))
   const read = rules.filter((rule) => rule !== undefined)
   return read.length === rules.length ? read : yield* malformed(entity, operation, "a rule that has no name")

@@ -21,7 +21,7 @@ export const inline = (expression: string, parameters: Parameters): Result.Resul
   let problem: Problem | undefined
   const text = expression.replace(tokens, (token) => {
     if (!token.startsWith("@")) return token
-    const value = Object.hasOwn(parameters, token) ? parameters[token] : undefined
+    const value = valueOf(parameters, token)
     const constant = constantOf(value)
     if (constant !== undefined) return constant
     problem ??= {
@@ -34,6 +34,14 @@ export const inline = (expression: string, parameters: Parameters): Result.Resul
     return token
   })
   return problem === undefined ? Result.succeed(text) : Result.fail(problem)
+}
+
+/** The value of a parameter. SQL does not tell names by their case; one that is written alike goes first. */
+const valueOf = (parameters: Parameters, token: string): AmqpValue => {
+  const name = Object.hasOwn(parameters, token)
+    ? token
+    : Object.keys(parameters).find((each) => each.toLowerCase() === token.toLowerCase())
+  return name === undefined ? undefined : parameters[name]
 }
 
 /** A value as SQL writes it; undefined where it has no form for it (Service Bus documentation, SQL filter syntax: constants). */

@@ -222,7 +222,8 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
           RecoveringLink.make({
             open: () =>
               Effect.andThen(
-                claims.authorize(`${entity}/$management`),
+                // A caller knows the entity, and nothing of its node.
+                Effect.mapError(claims.authorize(`${entity}/$management`), (error) => ofEntity(error, entity)),
                 RequestResponseLink.make(connection, {
                   address: `${entity}/$management`,
                   entity,
@@ -373,6 +374,12 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     return namespace
   }
 )
+
+/** An error that names an entity, where it names its node. */
+const ofEntity = <Err extends Any>(error: Err, entity: string): Err =>
+  "attempts" in error && (error as { readonly entity?: string }).entity === `${entity}/$management`
+    ? errorMap.withFields(error, { entity })
+    : error
 
 /** An error with the identifier of what failed, where it has none. */
 const identified = <Err extends Any>(error: Err, identifier: string | undefined): Err =>
