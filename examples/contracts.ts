@@ -21,6 +21,10 @@ const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessi
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
 const Sport = ServiceBusEntity.subscription(News, "sport")
 const Dead = ServiceBusEntity.deadLetter(Orders)
+const Parcels = ServiceBusEntity.queue("parcels", {
+  body: ServiceBusBody.text,
+  properties: { region: Schema.String, weight: Schema.Finite }
+})
 
 /** The type of a body has its name. */
 export const isFree = (order: typeof Orders.Type) => order.total === 0
@@ -79,6 +83,13 @@ export const refused = (
   ServiceBusEntity.queue("payments", { body: Sealed }),
   // @ts-expect-error Type 'number' is not assignable to type 'string'
   sender.send({ body: { id: 1, total: 9.5 } }),
+  // @ts-expect-error Property 'applicationProperties' is missing in type '{ body: string; }' but required
+  Effect.flatMap(ServiceBusSender.make(Parcels), (parcels) => parcels.send({ body: "books" })),
+  Effect.flatMap(ServiceBusSender.make(Parcels), (parcels) =>
+    // @ts-expect-error Property 'weight' is missing in type '{ region: string; }' but required
+    parcels.send({ body: "books", applicationProperties: { region: "eu" } })),
+  // @ts-expect-error Type 'readonly string[]' is not assignable to type 'SimpleValue | undefined'
+  ServiceBusEntity.queue("parcels", { body: ServiceBusBody.text, properties: { tags: Schema.Array(Schema.String) } }),
   // @ts-expect-error Property 'sessionId' is missing
   Effect.flatMap(ServiceBusSender.make(Carts), (carts) => carts.send({ body: "tea" })),
   // @ts-expect-error Type 'PeekedMessage<Order>' is missing the following properties from type 'LockedMessage<unknown>'

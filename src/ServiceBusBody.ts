@@ -243,8 +243,8 @@ const format = SchemaIssue.makeFormatterStandardSchemaV1({
 
 const limit = 512
 
-/** What is wrong, by what a schema failed with or threw. */
-const problemOf = (error: unknown): string => {
+/** What is wrong, by what a schema failed with or threw. @internal */
+export const problemOf = (error: unknown): string => {
   const issue = Schema.isSchemaError(error) ? error.issue : error
   if (!SchemaIssue.isIssue(issue)) {
     // The message of what a transformation throws quotes the value, as `BigInt("x")` does; its name does not.
@@ -265,7 +265,9 @@ const problemOf = (error: unknown): string => {
  */
 export const asynchronous: Result.Result<never, string> = Result.fail("the schema is asynchronous")
 
-const refusalOf = (error: unknown): Result.Result<never, string> => {
+/** What `encode` and `decode` give of what a schema failed with or threw. @internal */
+export const refusalOf = (error: unknown): Result.Result<never, string> => {
+  if (error instanceof Unmakeable) return error.refusal
   if (!Cause.isAsyncFiberError(error)) return Result.fail(problemOf(error))
   error.fiber.interruptUnsafe()
   return asynchronous
@@ -279,8 +281,11 @@ class Unmakeable extends Error {
   }
 }
 
-/** Makes the value of a schema. `make` is quick and says little of what is wrong; `makeEffect` says where. */
-const madeOf = <A, In>(
+/**
+ * Makes the value of a schema. `make` is quick and says little of what is wrong; `makeEffect` says where. What it throws is for
+ * `refusalOf`. @internal
+ */
+export const madeOf = <A, In>(
   schema: {
     readonly make: (input: In) => A
     readonly makeEffect: (input: In) => Effect.Effect<A, SchemaIssue.Issue>
@@ -310,16 +315,20 @@ export type Origin =
 // By the functions of codecs: a record that has both functions of a codec is the same codec, whatever else it says.
 const origins = new WeakMap<object, Origin>()
 
+/** The two functions of a codec, of bodies or of application properties. @internal */
+export type Functions = Readonly<Record<"decode" | "encode", (value: never) => unknown>>
+
 /** @internal */
-export const originOf = ({ decode, encode }: ServiceBusBody<unknown, never>): Origin | undefined => {
+export const originOf = ({ decode, encode }: Functions): Origin | undefined => {
   const origin = origins.get(decode)
   return origin !== undefined && origins.get(encode) === origin ? origin : undefined
 }
 
-const withOrigin = <A, In>(body: ServiceBusBody<A, In>, origin: Origin): ServiceBusBody<A, In> => {
-  origins.set(body.encode, origin)
-  origins.set(body.decode, origin)
-  return body
+/** Notes what stands behind a codec. @internal */
+export const withOrigin = <C extends Functions>(codec: C, origin: Origin): C => {
+  origins.set(codec.encode, origin)
+  origins.set(codec.decode, origin)
+  return codec
 }
 
 /**
@@ -350,8 +359,13 @@ export type AnySchema = Schema.ConstraintCodec<unknown, unknown, unknown, unknow
  */
 export type SchemaWithoutServices = Schema.ConstraintCodec<unknown, unknown, NoServices, NoServices> & Makeable
 
-/** @inline */
-type NoServices =
+/**
+ * What a Schema needs that needs nothing, with the text that the compiler shows of one that does.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type NoServices =
   "This Schema needs services, and a codec runs without: make one with `yield* ServiceBusBody.makeJson(schema)`"
 
 /**
@@ -512,7 +526,7 @@ const jsonWith = <S extends AnySchema>(
         const data = JSON.stringify(encoded)
         return data === undefined ? Result.fail("has no JSON form") : Result.succeed({ kind: "data", data })
       } catch (error) {
-        return error instanceof Unmakeable ? error.refusal : refusalOf(error)
+        return refusalOf(error)
       }
     },
     decode: (sections) => {

@@ -580,7 +580,9 @@ export const namespaceFor = Effect.fnUntraced(function*(entity: ServiceBusEntity
   if (problem !== undefined) {
     return yield* new InvalidOptionError({ option: "entity", expected: "a valid name", description: problem })
   }
+  const properties = ServiceBusEntity.propertiesOf(entity)
   const bodyProblem = SchemaTrial.problemOf(entity.path, "body", entity.body) ??
+    (properties === undefined ? undefined : SchemaTrial.problemOf(entity.path, "properties", properties)) ??
     ("sessionState" in entity ? SchemaTrial.problemOf(entity.path, "sessionState", entity.sessionState) : undefined)
   if (bodyProblem !== undefined) return yield* bodyProblem
   const namespace = Namespace.of(yield* ServiceBusClient)

@@ -104,9 +104,9 @@ export interface Counts extends Readonly<Record<MessageState, number>> {
  * @category models
  * @since 0.1.0
  */
-export interface ReplayOptions<in out A> extends Which {
+export interface ReplayOptions<in out A, in out P = unknown> extends Which {
   /** Which letters to replay; all by default. The others stay. */
-  readonly filter?: ((message: LockedMessage<A>) => boolean) | undefined
+  readonly filter?: ((message: LockedMessage<A> & P) => boolean) | undefined
   /** Copies per second, more than 0; evenly, ten times a second at most. As fast as they go by default. */
   readonly rate?: number | undefined
   /** How many letters to replay at most, 1 or more; all by default. */
@@ -119,7 +119,7 @@ export interface ReplayOptions<in out A> extends Which {
  * @category models
  * @since 0.1.0
  */
-export interface MapOption<in out A, out M> {
+export interface MapOption<in out A, out M, in out P = unknown> {
   /**
    * The message to send. By default one that says the same, as `ServiceBusMessage.fromReceived` makes it, whose retries
    * (`Settlement.retryAfter`) count anew; its body is the one that came, unchanged, where the target's contract has the same
@@ -129,7 +129,7 @@ export interface MapOption<in out A, out M> {
    * and its entity. The letter's own would have an entity with duplicate detection drop the copy, if it saw the original
    * within its window. Another id that you give is kept: give the same one each time.
    */
-  readonly map: (message: LockedMessage<A>) => M
+  readonly map: (message: LockedMessage<A> & P) => M
 }
 
 /**
@@ -140,11 +140,12 @@ export interface MapOption<in out A, out M> {
  * @since 0.1.0
  */
 export type Mapping<E extends string | ServiceBusEntity.Any, T extends string | ServiceBusEntity.Any> = [
-  E extends ServiceBusEntity.SessionReceivable<infer A, unknown, never> ? SessionMessage<A>
-    : OutgoingMessage<ServiceBusEntity.BodyOf<E>>
+  & ServiceBusEntity.PropertiesOf<E>
+  & (E extends ServiceBusEntity.SessionReceivable<infer A, unknown, never> ? SessionMessage<A>
+    : OutgoingMessage<ServiceBusEntity.BodyOf<E>>)
 ] extends [ServiceBusEntity.MessageTo<T>]
-  ? Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>>>
-  : MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>>
+  ? Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>, ServiceBusEntity.PropertiesOf<E>>>
+  : MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<T>, ServiceBusEntity.PropertiesOf<E>>
 
 /**
  * What has dead letters: a queue or subscription, as a contract or by its plain name. A value that may be one of several
@@ -222,7 +223,7 @@ export const browse = <E extends Entity | ServiceBusEntity.NotWithSubQueues>(
   entity: E,
   options?: BrowseOptions
 ): Stream.Stream<
-  PeekedMessage<ServiceBusEntity.BodyOf<E>>,
+  PeekedMessage<ServiceBusEntity.BodyOf<E>> & ServiceBusEntity.PropertiesOf<E>,
   PeekError | MessageDecodeError,
   ServiceBusClient.ServiceBusClient
 > =>
@@ -230,7 +231,7 @@ export const browse = <E extends Entity | ServiceBusEntity.NotWithSubQueues>(
     Effect.fromResult(readOptions(undefined, options)),
     (options) => {
       const letters = lettersOf<E>(entity, options)
-      return looking(letters, options, letters.body)
+      return looking<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.PropertiesOf<E>>(letters, options, letters.body)
     }
   ))
 
@@ -397,13 +398,16 @@ export const replay: {
   >(
     entity: E,
     options?:
-      & ReplayOptions<ServiceBusEntity.BodyOf<E>>
+      & ReplayOptions<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.PropertiesOf<E>>
       & { readonly to?: undefined }
-      & Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<E>>>
+      & Partial<MapOption<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.MessageTo<E>, ServiceBusEntity.PropertiesOf<E>>>
   ): Replay
   <E extends Entity | ServiceBusEntity.NotWithSubQueues, T extends Target | ServiceBusEntity.NotSendable>(
     entity: E,
-    options: ReplayOptions<ServiceBusEntity.BodyOf<E>> & { readonly to: T } & Mapping<E, T>
+    options:
+      & ReplayOptions<ServiceBusEntity.BodyOf<E>, ServiceBusEntity.PropertiesOf<E>>
+      & { readonly to: T }
+      & Mapping<E, T>
   ): Replay
 } = <E extends string | ServiceBusEntity.Any>(
   entity: E,
@@ -456,9 +460,17 @@ const requester = (
     (namespace) => ReceiverState.withoutLink(entity, namespace)
   )
 
-const looking = <B = undefined>(
+const looking = <B = undefined, P = unknown>(
   entity: ServiceBusEntity.Any,
   options: BrowseRawOptions | undefined,
   body?: ServiceBusBody<B, never>
-): Stream.Stream<PeekedMessage<B>, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
-  Stream.unwrap(Effect.map(requester(entity), (self) => MessageBrowser.browse(self, options, body)))
+): Stream.Stream<PeekedMessage<B> & P, PeekError | MessageDecodeError, ServiceBusClient.ServiceBusClient> =>
+  Stream.unwrap(Effect.map(
+    requester(entity),
+    (self) =>
+      // What the contract declares is decoded with the body.
+      MessageBrowser.browse(self, options, body) as Stream.Stream<
+        PeekedMessage<B> & P,
+        PeekError | MessageDecodeError
+      >
+  ))

@@ -11,7 +11,14 @@
  */
 import * as Config from "effect/Config"
 import * as ServiceBusBody from "./ServiceBusBody.ts"
-import type { OutgoingMessage, SessionMessage } from "./ServiceBusMessage.ts"
+import type {
+  MessageWithOptionalProperties,
+  MessageWithProperties,
+  OutgoingMessage,
+  SessionMessage,
+  WithProperties
+} from "./ServiceBusMessage.ts"
+import * as ServiceBusProperties from "./ServiceBusProperties.ts"
 
 const TypeId = "~effect-service-bus/ServiceBusEntity"
 
@@ -117,6 +124,24 @@ export interface SubQueue<out A> extends Contract<A, never> {
 }
 
 /**
+ * What a contract has beside its kind where it declares application properties: `P` are those that are received, `M` is the
+ * message that can be sent, which has them. The kind itself says that nothing can be sent (`In` is `never`), so that what knows
+ * of no properties sends none without them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WithDeclaredProperties<out P, in M> {
+  /** How the declared properties are encoded and decoded. */
+  readonly properties: ServiceBusProperties.ServiceBusProperties<P, never>
+  /** What takes the message that can be sent. A type only: there is no such value. */
+  readonly Takes: Take<M>
+}
+
+/** @inline */
+type Take<M> = (message: M) => void
+
+/**
  * What can be sent to without a session.
  *
  * @category models
@@ -183,6 +208,16 @@ export type BodyOf<E extends string | Any> = E extends string ? Uint8Array
   : never
 
 /**
+ * What a message that is received from an entity has beside its fields: the application properties that its contract declares.
+ * Nothing where it declares none, or is given by its name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PropertiesOf<E extends string | Any> = E extends WithDeclaredProperties<infer P, never> ? WithProperties<P>
+  : unknown
+
+/**
  * The message that can be sent to an entity, which is given by its name or as a contract; where it may be one of several
  * contracts, a message that all of them take.
  *
@@ -191,6 +226,7 @@ export type BodyOf<E extends string | Any> = E extends string ? Uint8Array
  */
 export type MessageTo<E extends string | Any> = [
   E extends string ? (message: OutgoingMessage<Uint8Array>) => void
+    : E extends WithDeclaredProperties<unknown, infer M> ? (message: M) => void
     : E extends SessionQueue<unknown, infer In, unknown, never> | SessionTopic<unknown, infer In>
       ? (message: SessionMessage<In>) => void
     : E extends Queue<unknown, infer In> | Topic<unknown, infer In> ? (message: OutgoingMessage<In>) => void
@@ -204,7 +240,7 @@ export type MessageTo<E extends string | Any> = [
  * @category models
  * @since 0.1.0
  */
-export type InputOf<E extends string | Any> = MessageTo<E> extends OutgoingMessage<infer In> ? In
+export type InputOf<E extends string | Any> = MessageTo<E> extends { readonly body: infer In } ? In
   : never
 
 /**
@@ -340,6 +376,22 @@ type Type<B> = ServiceBusBody.Type<B>
 /** @inline */
 type Input<B> = ServiceBusBody.Input<B>
 
+/** What the kind of a contract says that can be sent. @inline */
+type Taken<B, P> = [P] extends [undefined] ? Input<B> : never
+
+/** What a contract has of the properties that it declares. @inline */
+type Declared<B, P, Sessions> = [P] extends [undefined] ? unknown : WithDeclaredProperties<
+  ServiceBusProperties.Type<P>,
+  & MessageOf<Input<B>, ServiceBusProperties.Input<P>>
+  & (Sessions extends true ? { readonly sessionId: string } : unknown)
+>
+
+/** @inline */
+type MessageOf<In, P> = {} extends P ? MessageWithOptionalProperties<In, P> : MessageWithProperties<In, P>
+
+/** What of it what is only received from has. @inline */
+type DeclaredBy<E> = E extends WithDeclaredProperties<infer P, never> ? WithDeclaredProperties<P, never> : unknown
+
 /** Anything with sessions; otherwise the text that the compiler is to show. @inline */
 type WithSessions<Sessions> = Sessions extends true ? unknown
   : "sessionState is the state of sessions: say sessions: true"
@@ -351,6 +403,30 @@ const stateOf = (state: ServiceBusBody.CodecOrSchema | undefined) => ServiceBusB
 
 type Fields<C> = C extends unknown ? Omit<C, "Type"> : never
 
+/** The field of a contract that declares properties. */
+interface Declaring {
+  readonly properties: ServiceBusProperties.ServiceBusProperties<unknown, unknown>
+}
+
+const declaredIn = (source: ServiceBusProperties.FieldsOrStruct | undefined): Declaring | {} =>
+  source === undefined ? {} : { properties: ServiceBusProperties.from(source) }
+
+/** A subscription has the properties of its topic, and a sub-queue those of what it belongs to. */
+const inherited = (parent: Any): Declaring | {} => {
+  const properties = propertiesOf(parent)
+  return properties === undefined ? {} : { properties }
+}
+
+/**
+ * How the application properties of a contract are encoded and decoded; undefined where it declares none.
+ *
+ * @internal
+ */
+export const propertiesOf = (
+  entity: Any
+): ServiceBusProperties.ServiceBusProperties<object, unknown> | undefined =>
+  (entity as { readonly properties?: ServiceBusProperties.ServiceBusProperties<object, unknown> }).properties
+
 /** A contract of its fields; `Type` has no value. */
 const typed = <C extends Contract<unknown, never>>(fields: Fields<Any>): C => fields as unknown as C
 
@@ -359,7 +435,8 @@ const typed = <C extends Contract<unknown, never>>(fields: Fields<Any>): C => fi
  * sessions; `sessionState` is how the state of a session is encoded, bytes by default.
  *
  * The contract is checked where it is used, with InvalidOptionError: its name (at most 260 characters, letters, digits, `.`,
- * `-`, `_`, `~` and inner `/`: Service Bus naming rules), that its body is a Schema or a codec, and that a Schema does not wait.
+ * `-`, `_`, `~` and inner `/`: Service Bus naming rules), that its body is a Schema or a codec, that its properties are
+ * Schemas, and that no Schema waits.
  *
  * @example
  * ```ts
@@ -384,13 +461,24 @@ const typed = <C extends Contract<unknown, never>>(fields: Fields<Any>): C => fi
 export const queue = <
   B extends ServiceBusBody.CodecOrSchema,
   Sessions extends boolean = false,
-  S extends ServiceBusBody.CodecOrSchema = ServiceBusBody.ServiceBusBody<Uint8Array>
+  S extends ServiceBusBody.CodecOrSchema = ServiceBusBody.ServiceBusBody<Uint8Array>,
+  const P extends ServiceBusProperties.FieldsOrStruct | undefined = undefined
 >(name: string, options: {
   readonly body: B
+  readonly properties?: P
   readonly sessions?: Sessions | undefined
   readonly sessionState?: S & WithSessions<Sessions> | undefined
-}): Sessions extends true ? SessionQueue<Type<B>, Input<B>, Type<S>, Input<S>> : Queue<Type<B>, Input<B>> => {
-  const contract = { [TypeId]: TypeId, name, path: name, body: ServiceBusBody.from(options?.body) } as const
+}):
+  & (Sessions extends true ? SessionQueue<Type<B>, Taken<B, P>, Type<S>, Input<S>> : Queue<Type<B>, Taken<B, P>>)
+  & Declared<B, P, Sessions> =>
+{
+  const contract = {
+    [TypeId]: TypeId,
+    name,
+    path: name,
+    body: ServiceBusBody.from(options?.body),
+    ...declaredIn(options?.properties)
+  } as const
   return typed(
     options?.sessions === true
       ? { ...contract, _tag: "SessionQueue", sessionState: stateOf(options.sessionState) }
@@ -399,34 +487,50 @@ export const queue = <
 }
 
 /**
- * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one.
+ * A topic. `sessions: true` says that a subscription of it requires sessions, so that every message must name one. `properties`
+ * declares application properties, as a queue's do; its subscriptions have them too, and rules filter by them.
  *
  * Its name is checked as a queue's is.
  *
  * @example
  * ```ts
+ * import { Schema } from "effect"
  * import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
  *
  * export const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+ *
+ * export const Orders = ServiceBusEntity.topic("orders", {
+ *   body: Schema.Struct({ id: Schema.String }),
+ *   properties: { region: Schema.String, total: Schema.Finite }
+ * })
  * ```
  *
  * @category constructors
  * @since 0.1.0
  */
-export const topic = <B extends ServiceBusBody.CodecOrSchema, Sessions extends boolean = false>(name: string, options: {
+export const topic = <
+  B extends ServiceBusBody.CodecOrSchema,
+  Sessions extends boolean = false,
+  const P extends ServiceBusProperties.FieldsOrStruct | undefined = undefined
+>(name: string, options: {
   readonly body: B
+  readonly properties?: P
   readonly sessions?: Sessions | undefined
-}): Sessions extends true ? SessionTopic<Type<B>, Input<B>> : Topic<Type<B>, Input<B>> =>
+}):
+  & (Sessions extends true ? SessionTopic<Type<B>, Taken<B, P>> : Topic<Type<B>, Taken<B, P>>)
+  & Declared<B, P, Sessions> =>
   typed({
     [TypeId]: TypeId,
     _tag: options?.sessions === true ? "SessionTopic" : "Topic",
     name,
     path: name,
-    body: ServiceBusBody.from(options?.body)
+    body: ServiceBusBody.from(options?.body),
+    ...declaredIn(options?.properties)
   })
 
 /**
- * A subscription of a topic, which is given as a contract or by its plain name (a body of bytes): its bodies are the topic's.
+ * A subscription of a topic, which is given as a contract or by its plain name (a body of bytes): its bodies and its
+ * application properties are the topic's.
  *
  * Its name is checked where the contract is used, with InvalidOptionError: at most 50 characters, and no `/`.
  *
@@ -449,10 +553,14 @@ export const subscription = <
 >(of: E, name: string, options?: {
   readonly sessions?: Sessions | undefined
   readonly sessionState?: S & WithSessions<Sessions> | undefined
-}): Sessions extends true ? SessionSubscription<BodyOf<E>, Type<S>, Input<S>> : Subscription<BodyOf<E>> => {
+}):
+  & (Sessions extends true ? SessionSubscription<BodyOf<E>, Type<S>, Input<S>> : Subscription<BodyOf<E>>)
+  & DeclaredBy<E> =>
+{
+  const parent = contractOf(of)
   // A topic's path is its name.
-  const { body, path: topic } = contractOf(of)
-  const contract = { [TypeId]: TypeId, topic, name, path: pathOf(topic, name), body } as const
+  const { body, path: topic } = parent
+  const contract = { [TypeId]: TypeId, topic, name, path: pathOf(topic, name), body, ...inherited(parent) } as const
   return typed(
     options?.sessions === true
       ? { ...contract, _tag: "SessionSubscription", sessionState: stateOf(options.sessionState) }
@@ -482,7 +590,7 @@ export const subscription = <
  */
 export const deadLetter = <E extends string | WithSubQueues<unknown> | NotWithSubQueues>(
   entity: E
-): SubQueue<BodyOf<E>> => subQueue(entity, "$DeadLetterQueue")
+): SubQueue<BodyOf<E>> & DeclaredBy<E> => subQueue(entity, "$DeadLetterQueue")
 
 /**
  * The transfer dead-letter sub-queue of a queue or subscription, given as a contract or as a plain name (a body of bytes):
@@ -502,17 +610,19 @@ export const deadLetter = <E extends string | WithSubQueues<unknown> | NotWithSu
  */
 export const transferDeadLetter = <E extends string | WithSubQueues<unknown> | NotWithSubQueues>(
   entity: E
-): SubQueue<BodyOf<E>> => subQueue(entity, "$Transfer/$DeadLetterQueue")
+): SubQueue<BodyOf<E>> & DeclaredBy<E> => subQueue(entity, "$Transfer/$DeadLetterQueue")
 
-const subQueue = <A>(entity: string | Any, name: string): SubQueue<A> => {
+const subQueue = <C extends SubQueue<unknown>>(entity: string | Any, name: string): C => {
   // What is no contract has a name that is refused.
-  const { body, path } = contractOf(entity)
+  const contract = contractOf(entity)
+  const { body, path } = contract
   return typed({
     [TypeId]: TypeId,
     _tag: "SubQueue",
     of: path,
     path: `${path}/${name}`,
-    body
+    body,
+    ...inherited(contract)
   })
 }
 

@@ -118,6 +118,41 @@ export interface SessionMessage<out A> extends OutgoingMessage<A> {
 }
 
 /**
+ * A message to be sent to an entity whose contract declares application properties: `applicationProperties` is `P`. Others may
+ * stand beside the declared ones, and are written as they are.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageWithProperties<out A, out P> extends Omit<OutgoingMessage<A>, "applicationProperties"> {
+  /** The declared properties; the contract's Schema encodes them. */
+  readonly applicationProperties: P
+}
+
+/**
+ * `MessageWithProperties` where every declared property may be missing, so that all of them may.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MessageWithOptionalProperties<out A, out P> extends Omit<OutgoingMessage<A>, "applicationProperties"> {
+  /** The declared properties; the contract's Schema encodes them. */
+  readonly applicationProperties?: P | undefined
+}
+
+/**
+ * What a received message has beside its fields where its contract declares application properties: those are decoded, by the
+ * contract's Schema. What it does not declare stands beside them as it came; all of them as they came, with their AMQP types,
+ * are `amqpApplicationProperties`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WithProperties<out P> {
+  readonly applicationProperties: P
+}
+
+/**
  * The state of a message in the broker.
  *
  * @category models
@@ -241,6 +276,9 @@ export interface LockedMessage<out A> extends ReceivedMessage<A> {
   readonly lockedUntil: DateTime.Utc
 }
 
+/** The application properties that a Schema decoded, of a message whose contract declares some. @internal */
+export const declared: unique symbol = Symbol.for("effect-service-bus/ServiceBusMessage/declared")
+
 /** How a received message is detached. @internal */
 export const detach: unique symbol = Symbol.for("effect-service-bus/ServiceBusMessage/detach")
 
@@ -308,6 +346,14 @@ const without = (
   return kept.length === 0 ? undefined : Object.fromEntries(kept)
 }
 
+/** Those that a Schema decoded are encoded again; the others keep their types. */
+const propertiesOf = (message: ReceivedMessage<unknown>): Readonly<Record<string, AmqpValue>> => {
+  const decoded = (message as { readonly [declared]?: Readonly<Record<string, AmqpValue>> })[declared]
+  return decoded === undefined
+    ? message.amqpApplicationProperties
+    : { ...message.amqpApplicationProperties, ...decoded }
+}
+
 /**
  * What `fromReceived` makes of a message and its overrides: the body's type is that of the override where there is one,
  * and a session id that is known by its type stays known.
@@ -317,6 +363,9 @@ const without = (
  */
 export type FromReceived<M extends ReceivedMessage<unknown>, O> =
   & OutgoingMessage<O extends { readonly body: infer B } ? B : M["body"]>
+  & ("applicationProperties" extends keyof O ? Pick<O, "applicationProperties" & keyof O>
+    : Readonly<Record<string, AmqpValue>> extends M["applicationProperties"] ? unknown
+    : Pick<M, "applicationProperties">)
   & ("sessionId" extends keyof O ? O extends { readonly sessionId: string } ? { readonly sessionId: string } : unknown
     : M extends { readonly sessionId: string } ? { readonly sessionId: string }
     : unknown)
@@ -333,9 +382,9 @@ export type FromReceived<M extends ReceivedMessage<unknown>, O> =
  * description, a scheduled enqueue time, the creation and expiry time, delivery annotations, and the trace of the old
  * message (`Diagnostic-Id`, `traceparent`, `tracestate`). These are the rules of .NET's copy constructor, and some more.
  *
- * The body is the decoded one and is encoded again by the contract it is sent to; `sender.sendAnnotated` sends a body as it
- * came. Keeping the message id means that duplicate detection takes the copy for the original where both went to one
- * entity.
+ * The body is the decoded one and is encoded again by the contract it is sent to, and so are the application properties that
+ * the contract of the message declares; `sender.sendAnnotated` sends both as they came. Keeping the message id means that
+ * duplicate detection takes the copy for the original where both went to one entity.
  *
  * Throws an InvalidOptionError for what is no received message.
  *
@@ -389,7 +438,7 @@ export const fromReceived = <
     groupSequence: message.groupSequence,
     durable: message.durable ? true : undefined,
     priority: message.priority,
-    applicationProperties: without(message.amqpApplicationProperties, propertiesLeftOut),
+    applicationProperties: without(propertiesOf(message), propertiesLeftOut),
     messageAnnotations: without(message.amqpMessageAnnotations, annotationsLeftOut),
     footer: without(message.amqpFooter, none)
   }

@@ -46,9 +46,9 @@ import type * as Settlement from "./Settlement.ts"
  * @category models
  * @since 0.1.0
  */
-export type Handler<in A, out E = never, out R = never> = (
+export type Handler<in A, out E = never, out R = never, in P = unknown> = (
   body: A,
-  message: LockedMessage<A>
+  message: LockedMessage<A> & P
 ) => Effect.Effect<Settlement.Settlement | void, E, R>
 
 /**
@@ -58,8 +58,8 @@ export type Handler<in A, out E = never, out R = never> = (
  * @category models
  * @since 0.1.0
  */
-export type BatchHandler<in A, out E = never, out R = never> = (
-  messages: Arr.NonEmptyReadonlyArray<LockedMessage<A>>
+export type BatchHandler<in A, out E = never, out R = never, in P = unknown> = (
+  messages: Arr.NonEmptyReadonlyArray<LockedMessage<A> & P>
 ) => Effect.Effect<Settlement.Settlement | Iterable<Settlement.Settlement> | void, E, R>
 
 /**
@@ -68,7 +68,7 @@ export type BatchHandler<in A, out E = never, out R = never> = (
  * @category models
  * @since 0.1.0
  */
-export interface Options<in A = never, in E = never> extends CommonOptions<A, E>, RetryOption<E> {}
+export interface Options<in A = never, in E = never, in P = unknown> extends CommonOptions<A, E, P>, RetryOption<E> {}
 
 /**
  * How a processor of single messages or of batches works.
@@ -76,7 +76,7 @@ export interface Options<in A = never, in E = never> extends CommonOptions<A, E>
  * @category models
  * @since 0.1.0
  */
-export interface CommonOptions<in A = never, in E = never> {
+export interface CommonOptions<in A = never, in E = never, in P = unknown> {
   /** How many handlers run at a time, 1 to 5000. 1 by default. */
   readonly concurrency?: number | undefined
   /**
@@ -94,7 +94,7 @@ export interface CommonOptions<in A = never, in E = never> {
    * for a message that its handler settled or handed over itself.
    */
   readonly onFailure?:
-    | ((cause: Cause.Cause<E>, message: LockedMessage<A>) => Settlement.Settlement)
+    | ((cause: Cause.Cause<E>, message: LockedMessage<A> & P) => Settlement.Settlement)
     | undefined
   /**
    * For how long the lock of a message is renewed, from its arrival on; 5 minutes by default, 0 for never,
@@ -147,8 +147,8 @@ export interface RetryPolicy<in E = never> {
  * @category models
  * @since 0.1.0
  */
-export interface BatchOptions<in A = never, in E = never>
-  extends CommonOptions<A, E | InvalidOptionError>, RetryOption<E>
+export interface BatchOptions<in A = never, in E = never, in P = unknown>
+  extends CommonOptions<A, E | InvalidOptionError, P>, RetryOption<E>
 {
   /** The most messages of a batch, 1 to 5000. A processor has at most 5000 at a time, whatever `concurrency` is. */
   readonly size: number
@@ -181,6 +181,17 @@ type SourceEntity = string | ServiceBusEntity.Receivable<unknown>
 export type BodyFrom<S extends Source | ServiceBusEntity.Any> = S extends SourceEntity ? ServiceBusEntity.BodyOf<S>
   : S extends ServiceBusReceiver.ServiceBusReceiver<infer A, unknown> ? A
   : never
+
+/**
+ * What the messages that a processor takes from a source have of the application properties that its contract declares.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type PropertiesFrom<S extends Source | ServiceBusEntity.Any> = S extends SourceEntity
+  ? ServiceBusEntity.PropertiesOf<S>
+  : S extends ServiceBusReceiver.ServiceBusReceiver<unknown, unknown, infer P> ? P
+  : unknown
 
 /**
  * How a processor that is given a contract has its receiver made: as `ServiceBusReceiver.make` is told, but for what the
@@ -394,13 +405,13 @@ const layerOf = <E, R>(
     )
   }))
 
-const startMessages = <A, E, R>(
+const startMessages = <A, E, R, P>(
   source: Source | ServiceBusEntity.Any,
-  handler: Handler<A, E, R>,
-  input?: Options<A, E> & ReceiverOptions
+  handler: Handler<A, E, R, P>,
+  input?: Options<A, E, P> & ReceiverOptions
 ): Started<R> =>
   Effect.gen(function*() {
-    const { attached, options, path, settings } = yield* prepare<A, Options<A, E> & ReceiverOptions>(
+    const { attached, options, path, settings } = yield* prepare<A, Options<A, E, P> & ReceiverOptions>(
       source,
       handler,
       input
@@ -409,8 +420,8 @@ const startMessages = <A, E, R>(
     const processor = yield* MessageProcessor.start<A, E, Exclude<R, Scope.Scope>>({
       state: yield* attached,
       settings,
-      handler: HandlerRetry.withRetry(([message]) => handler(message.body, message), retry),
-      onFailure: options.onFailure
+      handler: HandlerRetry.withRetry(([message]) => handler(message.body, message as LockedMessage<A> & P), retry),
+      onFailure: options.onFailure as Options<A, E>["onFailure"]
     })
     return MessageProcessor.operationsOf(processor)
   })
@@ -445,34 +456,34 @@ const startMessages = <A, E, R>(
  */
 export const make = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
-  handler: Handler<BodyFrom<S>, E, R>,
-  options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
+  handler: Handler<BodyFrom<S>, E, R, PropertiesFrom<S>>,
+  options?: Options<BodyFrom<S>, NoInfer<E>, PropertiesFrom<S>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ): Effect.Effect<
   Processor,
   S extends SourceEntity ? AttachError : InvalidOptionError,
   ClientFor<S> | Exclude<R, Scope.Scope> | Scope.Scope
 > => startedFrom<S, R>(startMessages(source, handler, options))
 
-const startBatches = <A, E, R>(
+const startBatches = <A, E, R, P>(
   source: Source | ServiceBusEntity.Any,
-  handler: BatchHandler<A, E, R>,
-  input: BatchOptions<A, E> & ReceiverOptions
+  handler: BatchHandler<A, E, R, P>,
+  input: BatchOptions<A, E, P> & ReceiverOptions
 ): Started<R> =>
   Effect.gen(function*() {
-    const { attached, options, path, settings } = yield* prepare<A, BatchOptions<A, E> & ReceiverOptions>(
+    const { attached, options, path, settings } = yield* prepare<A, BatchOptions<A, E, P> & ReceiverOptions>(
       source,
       handler,
       input
     )
     const size = yield* Effect.fromResult(checkedCount(path, "size", options.size as number))
     const within = yield* Effect.fromResult(checkedWait(path, "within", options.within ?? 0))
-    const run = HandlerRetry.withRetry(handler, yield* HandlerRetry.check(path, options.retry))
+    const run = HandlerRetry.withRetry(handler as BatchHandler<A, E, R>, yield* HandlerRetry.check(path, options.retry))
     const processor = yield* MessageProcessor.start<A, E | InvalidOptionError, Exclude<R, Scope.Scope>>({
       state: yield* attached,
       settings: { ...settings, size, within },
       handler: (messages) =>
         Effect.flatMap(run(messages), (settlements) => HandlerResult.ofBatch(path, settlements, messages.length)),
-      onFailure: options.onFailure
+      onFailure: options.onFailure as BatchOptions<A, E>["onFailure"]
     })
     return MessageProcessor.operationsOf(processor)
   })
@@ -505,8 +516,10 @@ const startBatches = <A, E, R>(
  */
 export const makeBatched = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
-  handler: BatchHandler<BodyFrom<S>, E, R>,
-  options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
+  handler: BatchHandler<BodyFrom<S>, E, R, PropertiesFrom<S>>,
+  options:
+    & BatchOptions<BodyFrom<S>, NoInfer<E>, PropertiesFrom<S>>
+    & (S extends SourceEntity ? ReceiverOptions : unknown)
 ): Effect.Effect<
   Processor,
   S extends SourceEntity ? AttachError : InvalidOptionError,
@@ -536,8 +549,8 @@ export const makeBatched = <S extends Source | ServiceBusEntity.NotReceivable, E
  */
 export const process = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
-  handler: Handler<BodyFrom<S>, E, R>,
-  options?: Options<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
+  handler: Handler<BodyFrom<S>, E, R, PropertiesFrom<S>>,
+  options?: Options<BodyFrom<S>, NoInfer<E>, PropertiesFrom<S>> & (S extends SourceEntity ? ReceiverOptions : unknown)
 ): Effect.Effect<never, ReceiveError, ClientFor<S> | Exclude<R, Scope.Scope>> =>
   run(source, options, startedFrom<S, R>(startMessages(source, handler, options)))
 
@@ -565,8 +578,10 @@ export const process = <S extends Source | ServiceBusEntity.NotReceivable, E, R>
  */
 export const processBatched = <S extends Source | ServiceBusEntity.NotReceivable, E, R>(
   source: S,
-  handler: BatchHandler<BodyFrom<S>, E, R>,
-  options: BatchOptions<BodyFrom<S>, NoInfer<E>> & (S extends SourceEntity ? ReceiverOptions : unknown)
+  handler: BatchHandler<BodyFrom<S>, E, R, PropertiesFrom<S>>,
+  options:
+    & BatchOptions<BodyFrom<S>, NoInfer<E>, PropertiesFrom<S>>
+    & (S extends SourceEntity ? ReceiverOptions : unknown)
 ): Effect.Effect<never, ReceiveError, ClientFor<S> | Exclude<R, Scope.Scope>> =>
   run(source, options, startedFrom<S, R>(startBatches(source, handler, options)))
 
@@ -635,8 +650,11 @@ export const processBatched = <S extends Source | ServiceBusEntity.NotReceivable
  */
 export const layer = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E, R>(
   entity: S,
-  handler: Handler<ServiceBusEntity.BodyOf<S>, E, R>,
-  options?: Options<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions & LayerOptions
+  handler: Handler<ServiceBusEntity.BodyOf<S>, E, R, ServiceBusEntity.PropertiesOf<S>>,
+  options?:
+    & Options<ServiceBusEntity.BodyOf<S>, NoInfer<E>, ServiceBusEntity.PropertiesOf<S>>
+    & ReceiverOptions
+    & LayerOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
   layerOf(entity, options, startMessages(entity, handler, options))
 
@@ -662,8 +680,11 @@ export const layer = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E
  */
 export const layerBatched = <S extends SourceEntity | ServiceBusEntity.NotReceivable, E, R>(
   entity: S,
-  handler: BatchHandler<ServiceBusEntity.BodyOf<S>, E, R>,
-  options: BatchOptions<ServiceBusEntity.BodyOf<S>, NoInfer<E>> & ReceiverOptions & LayerOptions
+  handler: BatchHandler<ServiceBusEntity.BodyOf<S>, E, R, ServiceBusEntity.PropertiesOf<S>>,
+  options:
+    & BatchOptions<ServiceBusEntity.BodyOf<S>, NoInfer<E>, ServiceBusEntity.PropertiesOf<S>>
+    & ReceiverOptions
+    & LayerOptions
 ): Layer.Layer<never, AttachError, ServiceBusClient.ServiceBusClient | Exclude<R, Scope.Scope>> =>
   layerOf(entity, options, startBatches(entity, handler, options))
 
@@ -673,10 +694,10 @@ export const layerBatched = <S extends SourceEntity | ServiceBusEntity.NotReceiv
  * @category models
  * @since 0.1.0
  */
-export type SessionHandler<in A, in out S, out E = never, out R = never> = (
+export type SessionHandler<in A, in out S, out E = never, out R = never, in P = unknown> = (
   body: A,
-  message: LockedMessage<A>,
-  session: ServiceBusSession.ServiceBusSession<A, S>
+  message: LockedMessage<A> & P,
+  session: ServiceBusSession.ServiceBusSession<A, S, never, P>
 ) => Effect.Effect<Settlement.Settlement | void, E, R>
 
 /**
@@ -685,8 +706,8 @@ export type SessionHandler<in A, in out S, out E = never, out R = never> = (
  * @category models
  * @since 0.1.0
  */
-export interface SessionOptions<A = never, S = never, in E = never, out R = never>
-  extends Omit<CommonOptions<A, E>, "concurrency">, RetryOption<E>
+export interface SessionOptions<A = never, S = never, in E = never, out R = never, P = unknown>
+  extends Omit<CommonOptions<A, E, P>, "concurrency">, RetryOption<E>
 {
   /** How many sessions are held at a time, 1 to 5000. 8 by default. */
   readonly concurrentSessions?: number | undefined
@@ -718,7 +739,7 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
    * session is lost or the processor drains, and `close` does not run then.
    */
   readonly open?:
-    | ((session: ServiceBusSession.ServiceBusSession<A, S>) => Effect.Effect<unknown, unknown, R>)
+    | ((session: ServiceBusSession.ServiceBusSession<A, S, never, P>) => Effect.Effect<unknown, unknown, R>)
     | undefined
   /**
    * Runs after the last message of a session, once for each that was opened, and is told why: to write its state, say. The
@@ -729,7 +750,7 @@ export interface SessionOptions<A = never, S = never, in E = never, out R = neve
    */
   readonly close?:
     | ((
-      session: ServiceBusSession.ServiceBusSession<A, S>,
+      session: ServiceBusSession.ServiceBusSession<A, S, never, P>,
       reason: CloseReason
     ) => Effect.Effect<unknown, unknown, R>)
     | undefined
@@ -883,16 +904,28 @@ type SessionSource =
  */
 export const makeSessions: <C extends SessionSource, E, R, R2 = never>(
   entity: C & ServiceBusEntity.NoName,
-  handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
-  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
+  handler: SessionHandler<
+    ServiceBusEntity.BodyOf<C>,
+    ServiceBusEntity.StateOf<C>,
+    E,
+    R,
+    ServiceBusEntity.PropertiesOf<C>
+  >,
+  options?: SessionOptions<
+    ServiceBusEntity.BodyOf<C>,
+    ServiceBusEntity.StateOf<C>,
+    NoInfer<E>,
+    R2,
+    ServiceBusEntity.PropertiesOf<C>
+  >
 ) => Effect.Effect<
   SessionProcessor,
   InvalidOptionError,
   ServiceBusClient.ServiceBusClient | Exclude<R | R2, Scope.Scope> | Scope.Scope
-> = Effect.fnUntraced(function*<A, S, E, R, R2>(
+> = Effect.fnUntraced(function*<A, S, E, R, R2, P>(
   input: string | ServiceBusEntity.Any,
-  handler: SessionHandler<A, S, E, R>,
-  givenOptions?: SessionOptions<A, S, NoInfer<E>, R2>
+  handler: SessionHandler<A, S, E, R, P>,
+  givenOptions?: SessionOptions<A, S, NoInfer<E>, R2, P>
 ) {
   const contract = ServiceBusEntity.contractOf(input) as ServiceBusEntity.SessionReceivable<A, S>
   const options = yield* Effect.fromResult(readOptions(contract.path, givenOptions))
@@ -901,7 +934,12 @@ export const makeSessions: <C extends SessionSource, E, R, R2 = never>(
   const given = { identifier, logLevel, maxLockRenewal, undecodable }
   const session = yield* SessionSurface.check(contract, ServiceBusClient.namespaceFor(contract), given)
   const checked = yield* ProcessorOptions.checkSessions(contract.path, handler, options)
-  return yield* startSessionProcessor(session, checked, handler, options)
+  return yield* startSessionProcessor(
+    session,
+    checked,
+    handler as SessionHandler<A, S, E, R>,
+    options as SessionOptions<A, S, NoInfer<E>, R2>
+  )
 })
 
 /**
@@ -928,8 +966,20 @@ export const makeSessions: <C extends SessionSource, E, R, R2 = never>(
  */
 export const processSessions = <C extends SessionSource, E, R, R2 = never>(
   entity: C & ServiceBusEntity.NoName,
-  handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
-  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2>
+  handler: SessionHandler<
+    ServiceBusEntity.BodyOf<C>,
+    ServiceBusEntity.StateOf<C>,
+    E,
+    R,
+    ServiceBusEntity.PropertiesOf<C>
+  >,
+  options?: SessionOptions<
+    ServiceBusEntity.BodyOf<C>,
+    ServiceBusEntity.StateOf<C>,
+    NoInfer<E>,
+    R2,
+    ServiceBusEntity.PropertiesOf<C>
+  >
 ): Effect.Effect<
   never,
   AttachError | InvalidOptionError,
@@ -964,8 +1014,22 @@ export const processSessions = <C extends SessionSource, E, R, R2 = never>(
  */
 export const layerSessions = <C extends SessionSource, E, R, R2 = never>(
   entity: C & ServiceBusEntity.NoName,
-  handler: SessionHandler<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, E, R>,
-  options?: SessionOptions<ServiceBusEntity.BodyOf<C>, ServiceBusEntity.StateOf<C>, NoInfer<E>, R2> & LayerOptions
+  handler: SessionHandler<
+    ServiceBusEntity.BodyOf<C>,
+    ServiceBusEntity.StateOf<C>,
+    E,
+    R,
+    ServiceBusEntity.PropertiesOf<C>
+  >,
+  options?:
+    & SessionOptions<
+      ServiceBusEntity.BodyOf<C>,
+      ServiceBusEntity.StateOf<C>,
+      NoInfer<E>,
+      R2,
+      ServiceBusEntity.PropertiesOf<C>
+    >
+    & LayerOptions
 ): Layer.Layer<
   never,
   InvalidOptionError,

@@ -90,12 +90,12 @@ export type { DeleteOptions, PeekOptions, PeekRawOptions, ReceiveOptions }
 
 /**
  * What receivers of both modes have. `A` is the body, `M` the message, `E` the error that the undecodable policy adds, `L`
- * that of a session that is lost.
+ * that of a session that is lost, `P` what messages have of the application properties that the contract declares.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
+export interface Reading<out A, out M, out Raw, out E = never, out L = never, out P = unknown> {
   /** The entity's path. */
   readonly entity: string
   /** The name by which the service's logs, spans and errors know this receiver or session. */
@@ -196,7 +196,7 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    */
   readonly peek: (
     options?: PeekOptions
-  ) => Effect.Effect<ReadonlyArray<PeekedMessage<A>>, PeekError | L | MessageDecodeError>
+  ) => Effect.Effect<ReadonlyArray<PeekedMessage<A> & P>, PeekError | L | MessageDecodeError>
   /** `peek` without decoding bodies: `body` is undefined. */
   readonly peekRaw: (
     options?: PeekRawOptions
@@ -213,7 +213,7 @@ export interface Reading<out A, out M, out Raw, out E = never, out L = never> {
    *   receiver.browse().pipe(Stream.map(({ subject }) => subject), Stream.runCollect)
    * ```
    */
-  readonly browse: (options?: PeekOptions) => Stream.Stream<PeekedMessage<A>, PeekError | L | MessageDecodeError>
+  readonly browse: (options?: PeekOptions) => Stream.Stream<PeekedMessage<A> & P, PeekError | L | MessageDecodeError>
   /** `browse` without decoding bodies: `body` is undefined. */
   readonly browseRaw: (
     options?: PeekRawOptions
@@ -363,8 +363,8 @@ export interface Settling<out Err> {
  * @category models
  * @since 0.1.0
  */
-export interface ServiceBusReceiver<out A, out E = never>
-  extends Reading<A, LockedMessage<A>, LockedMessage<undefined>, E>, Settling<SettleError>
+export interface ServiceBusReceiver<out A, out E = never, out P = unknown>
+  extends Reading<A, LockedMessage<A> & P, LockedMessage<undefined>, E, never, P>, Settling<SettleError>
 {
   /**
    * Renews the lock of a message once and gives its new end by the broker's clock. `AutoLockRenewer` does it for you.
@@ -410,8 +410,8 @@ export interface ServiceBusReceiver<out A, out E = never>
  * @category models
  * @since 0.1.0
  */
-export interface DestructiveReceiver<out A, out E = never>
-  extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E>
+export interface DestructiveReceiver<out A, out E = never, out P = unknown>
+  extends Reading<A, DestructiveMessage<A> & P, DestructiveMessage<undefined>, E, never, P>
 {}
 
 /** @inline */
@@ -448,19 +448,22 @@ export const make: <E extends Receivable, const U extends Undecodable = "deadLet
   entity: E,
   options?: Options<U>
 ) => Effect.Effect<
-  ServiceBusReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+  ServiceBusReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>, ServiceBusEntity.PropertiesOf<E>>,
   AttachError,
   ServiceBusClient.ServiceBusClient | Scope.Scope
-> = <A, const U extends Undecodable>(
+> = <A, P, const U extends Undecodable>(
   entity: string | ServiceBusEntity.Any,
   options?: Options<U>
-): Effect.Effect<ServiceBusReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
-  Effect.map(open<A, U, "locked">(entity, options, "locked"), ({ maxWait, state }) =>
-    ReceiverState.attachTo({
-      ...ReceiverSurface.readOperations(state, maxWait),
-      ...ReceiverSurface.settleOperations(state),
-      ...ReceiverSurface.lockOperations(state)
-    }, state))
+): Effect.Effect<ServiceBusReceiver<A, Failure<U>, P>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
+  Effect.map(
+    open<A, U, "locked">(entity, options, "locked"),
+    ({ maxWait, state }) =>
+      ReceiverState.attachTo<ServiceBusReceiver<A, Failure<U>>>({
+        ...ReceiverSurface.readOperations(state, maxWait),
+        ...ReceiverSurface.settleOperations(state),
+        ...ReceiverSurface.lockOperations(state)
+      }, state) as ServiceBusReceiver<A, Failure<U>, P>
+  )
 
 /**
  * Attaches a receiver in receive-and-delete mode. What the broker has sent and this program has not processed when it
@@ -486,17 +489,23 @@ export const makeDestructive: <E extends Receivable, const U extends Undecodable
   entity: E,
   options?: Options<U>
 ) => Effect.Effect<
-  DestructiveReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>>,
+  DestructiveReceiver<ServiceBusEntity.BodyOf<E>, Failure<U>, ServiceBusEntity.PropertiesOf<E>>,
   AttachError,
   ServiceBusClient.ServiceBusClient | Scope.Scope
-> = <A, const U extends Undecodable>(
+> = <A, P, const U extends Undecodable>(
   entity: string | ServiceBusEntity.Any,
   options?: Options<U>
-): Effect.Effect<DestructiveReceiver<A, Failure<U>>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
+): Effect.Effect<DestructiveReceiver<A, Failure<U>, P>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> =>
   Effect.map(
     open<A, U, "destructive">(entity, options, "destructive"),
-    ({ maxWait, state }) => ReceiverState.attachTo(ReceiverSurface.readOperations(state, maxWait), state)
+    ({ maxWait, state }) =>
+      ReceiverState.attachTo<DestructiveReceiver<A, Failure<U>>>(
+        ReceiverSurface.readOperations(state, maxWait),
+        state
+      ) as DestructiveReceiver<A, Failure<U>, P>
   )
+
+// What the contract declares is decoded with the body: a receiver of a contract gives messages that have it.
 
 const open = Effect.fnUntraced(function*<A, const U extends Undecodable, D extends ReceiverState.Mode>(
   input: string | ServiceBusEntity.Any,
@@ -594,11 +603,11 @@ const requester = (input: Receivable) => {
  * @category streams
  * @since 0.1.0
  */
-export const settleEach = <A, E, R>(
-  handler: (body: A, message: LockedMessage<A>) => Effect.Effect<Settlement.Settlement | void, E, R>,
+export const settleEach = <A, E, R, P = unknown>(
+  handler: (body: A, message: LockedMessage<A> & P) => Effect.Effect<Settlement.Settlement | void, E, R>,
   options?: { readonly concurrency?: number | undefined }
 ) =>
 <E2, R2>(
-  messages: Stream.Stream<LockedMessage<A>, E2, R2>
+  messages: Stream.Stream<LockedMessage<A> & P, E2, R2>
 ): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> =>
   StreamHandler.settleEach(messages, handler, options)

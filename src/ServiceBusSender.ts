@@ -366,6 +366,12 @@ export interface SinkOptions<in M, out E = never, out R = never> {
  * @since 0.1.0
  */
 export const make: {
+  <M extends { readonly body: unknown }>(
+    entity:
+      & (ServiceBusEntity.Sendable<unknown, never> | ServiceBusEntity.SessionSendable<unknown, never>)
+      & ServiceBusEntity.WithDeclaredProperties<unknown, M>,
+    options?: Options
+  ): Effect.Effect<ServiceBusSender<M["body"], M>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
   <A, In>(
     entity: ServiceBusEntity.SessionSendable<A, In>,
     options?: Options

@@ -169,9 +169,9 @@ export interface Held<in out S> {
  * @category models
  * @since 0.1.0
  */
-export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never>
+export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never, out P = unknown>
   extends
-    Reading<A, LockedMessage<A>, LockedMessage<undefined>, E, SessionLockLostError>,
+    Reading<A, LockedMessage<A> & P, LockedMessage<undefined>, E, SessionLockLostError, P>,
     Settling<SessionSettleError>,
     Held<S>
 {}
@@ -182,8 +182,8 @@ export interface ServiceBusSession<out A, in out S = Uint8Array, out E = never>
  * @category models
  * @since 0.1.0
  */
-export interface DestructiveSession<out A, in out S = Uint8Array, out E = never>
-  extends Reading<A, DestructiveMessage<A>, DestructiveMessage<undefined>, E, SessionLockLostError>, Held<S>
+export interface DestructiveSession<out A, in out S = Uint8Array, out E = never, out P = unknown>
+  extends Reading<A, DestructiveMessage<A> & P, DestructiveMessage<undefined>, E, SessionLockLostError, P>, Held<S>
 {}
 
 /** @inline */
@@ -197,6 +197,9 @@ type BodyOf<E extends Entity> = ServiceBusEntity.BodyOf<E>
 
 /** @inline */
 type StateOf<E extends Entity> = ServiceBusEntity.StateOf<E>
+
+/** @inline */
+type PropertiesOf<E extends Entity> = ServiceBusEntity.PropertiesOf<E>
 
 /** @inline */
 type Client = ServiceBusClient.ServiceBusClient
@@ -232,11 +235,11 @@ export const accept = <E extends Entity, const U extends Undecodable = "deadLett
   entity: E & ServiceBusEntity.NoName,
   sessionId: string,
   options?: Options<U>
-): Effect.Effect<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Needs> =>
+): Effect.Effect<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>, AcceptSessionError, Needs> =>
   Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNamed(checked, sessionId, "locked"),
-      (accepted) => SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait)
+      (accepted) => declared<E, U>(SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait))
     ))
 
 /**
@@ -264,11 +267,14 @@ export const acceptDestructive = <E extends Entity, const U extends Undecodable 
   entity: E & ServiceBusEntity.NoName,
   sessionId: string,
   options?: Options<U>
-): Effect.Effect<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Needs> =>
+): Effect.Effect<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>, AcceptSessionError, Needs> =>
   Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNamed(checked, sessionId, "destructive"),
-      (accepted) => SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait)
+      (accepted) =>
+        declaredDestructive<E, U>(
+          SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait)
+        )
     ))
 
 /**
@@ -296,11 +302,17 @@ export const acceptDestructive = <E extends Entity, const U extends Undecodable 
 export const acceptNext = <E extends Entity, const U extends Undecodable = "deadLetter">(
   entity: E & ServiceBusEntity.NoName,
   options?: NextOptions<U>
-): Effect.Effect<Option.Option<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>>, AcceptSessionError, Needs> =>
+): Effect.Effect<
+  Option.Option<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>>,
+  AcceptSessionError,
+  Needs
+> =>
   Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNext(checked, "locked"),
-      Option.map((accepted) => SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait))
+      Option.map((accepted) =>
+        declared<E, U>(SessionSurface.make(accepted, checked.entity.sessionState, checked.maxWait))
+      )
     ))
 
 /**
@@ -326,11 +338,19 @@ export const acceptNextDestructive = <
 >(
   entity: E & ServiceBusEntity.NoName,
   options?: NextOptions<U>
-): Effect.Effect<Option.Option<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>>>, AcceptSessionError, Needs> =>
+): Effect.Effect<
+  Option.Option<DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>>,
+  AcceptSessionError,
+  Needs
+> =>
   Effect.flatMap(check<E, U>(entity, options), (checked) =>
     Effect.map(
       SessionSurface.acceptNext(checked, "destructive"),
-      Option.map((accepted) => SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait))
+      Option.map((accepted) =>
+        declaredDestructive<E, U>(
+          SessionSurface.makeDestructive(accepted, checked.entity.sessionState, checked.maxWait)
+        )
+      )
     ))
 
 /**
@@ -362,7 +382,7 @@ export const use = <
 >(
   entity: E & ServiceBusEntity.NoName,
   sessionId: string,
-  work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>) => Effect.Effect<B, Err, R>,
+  work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>) => Effect.Effect<B, Err, R>,
   options?: Options<U>
 ): Effect.Effect<
   B,
@@ -401,7 +421,7 @@ export const useNext = <
   const U extends Undecodable = "deadLetter"
 >(
   entity: E & ServiceBusEntity.NoName,
-  work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>) => Effect.Effect<B, Err, R>,
+  work: (session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>) => Effect.Effect<B, Err, R>,
   options?: NextOptions<U>
 ): Effect.Effect<
   Option.Option<B>,
@@ -442,7 +462,7 @@ export const useNext = <
 export const sessions = <E extends Entity, const U extends Undecodable = "deadLetter">(
   entity: E & ServiceBusEntity.NoName,
   options?: NextOptions<U>
-): Stream.Stream<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>, AcceptSessionError, Client> =>
+): Stream.Stream<ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>, AcceptSessionError, Client> =>
   Stream.unwrap(Effect.map(
     Effect.fromResult(readOptions(undefined, options)),
     ({ wait }) => SessionSurface.stream(acceptNext<E, U>(entity, options), wait !== undefined)
@@ -476,6 +496,15 @@ export const list = <E extends Entity>(
     const entity = ServiceBusEntity.contractOf(input)
     return SessionSurface.list(entity, ServiceBusClient.namespaceFor(entity), options)
   })
+
+/** What the contract declares is decoded with the body: a session of a contract gives messages that have it. */
+const declared = <E extends Entity, U extends Undecodable>(
+  session: ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>>
+) => session as ServiceBusSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>
+
+const declaredDestructive = <E extends Entity, U extends Undecodable>(
+  session: DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>>
+) => session as DestructiveSession<BodyOf<E>, StateOf<E>, Failure<U>, PropertiesOf<E>>
 
 const check = <E extends Entity, U extends Undecodable>(
   entity: E,

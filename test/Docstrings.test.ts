@@ -98,6 +98,7 @@ const problemsOf = (module: CodeBlocks.Page): ReadonlyArray<string> =>
 /** Interfaces whose functions are the user's, and the broker's controls, which `Emulator` shows as a whole. */
 const withoutOperations = new Set([
   "ServiceBusBody",
+  "ServiceBusProperties",
   "Makeable",
   "WebSocketAgent",
   "Rotating",

@@ -14,6 +14,7 @@ const contracts = [
   "Settlement",
   "ServiceBusMessage",
   "ServiceBusBody",
+  "ServiceBusProperties",
   "ServiceBusEntity",
   "ServiceBusRule",
   "ServiceBusEvent"

@@ -11,8 +11,8 @@ import * as Result from "effect/Result"
 import { Sections } from "../internal/amqp/codec/Sections.ts"
 import { Writer } from "../internal/amqp/codec/Writer.ts"
 import type * as Dispatcher from "../internal/amqp/engine/Dispatcher.ts"
-import { encode, problemOf } from "../internal/message/MessageEncoder.ts"
-import { Destructive } from "../internal/message/ReceivedMessage.ts"
+import { declaredProperties, encode, problemOf } from "../internal/message/MessageEncoder.ts"
+import { declaredIn, Destructive } from "../internal/message/ReceivedMessage.ts"
 import type * as ServiceBusBody from "../ServiceBusBody.ts"
 import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import * as ServiceBusEntity from "../ServiceBusEntity.ts"
@@ -97,6 +97,16 @@ export interface Fault {
  */
 export type Receivable<A> = ServiceBusEntity.SubQueue<A> | ServiceBusEntity.WithSubQueues<A>
 
+/** What is read of an entity. @inline */
+type MessageIn<E extends string | ServiceBusEntity.Any> =
+  & ReceivedMessage<ServiceBusEntity.BodyOf<E>>
+  & ServiceBusEntity.PropertiesOf<E>
+
+/** What is put into an entity. Where it declares no properties, the broker sees whether a session is named. @inline */
+type MessageFor<E extends string | ServiceBusEntity.Any> = E extends
+  ServiceBusEntity.WithDeclaredProperties<unknown, never> ? ServiceBusEntity.MessageTo<E>
+  : OutgoingMessage<ServiceBusEntity.InputOf<E>>
+
 /** @inline */
 type Subscription = Extract<ServiceBusEntity.Any, { readonly _tag: "Subscription" | "SessionSubscription" }>
 
@@ -148,11 +158,11 @@ export interface Controls {
   /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
   readonly messages: <E extends string | Receivable<unknown>>(
     entity: E
-  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<ServiceBusEntity.BodyOf<E>>>, EmulatorError>
+  ) => Effect.Effect<ReadonlyArray<MessageIn<E>>, EmulatorError>
   /** Every message in the dead-letter sub-queue of an entity. Fails with EmulatorError where the entity does not exist. */
   readonly deadLetters: <E extends string | ServiceBusEntity.WithSubQueues<unknown>>(
     entity: E
-  ) => Effect.Effect<ReadonlyArray<ReceivedMessage<ServiceBusEntity.BodyOf<E>>>, EmulatorError>
+  ) => Effect.Effect<ReadonlyArray<MessageIn<E>>, EmulatorError>
   /**
    * Puts messages into a queue or topic without a client.
    *
@@ -175,7 +185,7 @@ export interface Controls {
    */
   readonly send: <E extends string | Sendable>(
     entity: E,
-    messages: ReadonlyArray<OutgoingMessage<ServiceBusEntity.InputOf<E>>>
+    messages: ReadonlyArray<MessageFor<E>>
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /**
    * Puts messages into the transfer dead-letter sub-queue of an entity, as if they had been sent by way of it and could not be
@@ -183,7 +193,7 @@ export interface Controls {
    */
   readonly failTransfer: <E extends string | ServiceBusEntity.WithSubQueues<unknown>>(
     entity: E,
-    messages: ReadonlyArray<OutgoingMessage<ServiceBusEntity.BodyOf<E>>>,
+    messages: ReadonlyArray<OutgoingMessage<ServiceBusEntity.BodyOf<E>> & ServiceBusEntity.PropertiesOf<E>>,
     why?: { readonly reason?: string | undefined; readonly description?: string | undefined }
   ) => Effect.Effect<void, EmulatorError | MessageEncodeError>
   /**
@@ -410,15 +420,22 @@ export const make = (started: Started, network: Network): Controls => {
   const list = <E extends string | ServiceBusEntity.Any>(
     queue: Broker.Queue,
     entity: E
-  ): ReadonlyArray<ReceivedMessage<ServiceBusEntity.BodyOf<E>>> => {
+  ): ReadonlyArray<MessageIn<E>> => {
     type Body = ServiceBusEntity.BodyOf<E>
-    const body = ServiceBusEntity.contractOf(entity).body as ServiceBusBody.ServiceBusBody<Body, never>
+    const contract = ServiceBusEntity.contractOf(entity)
+    const body = contract.body as ServiceBusBody.ServiceBusBody<Body, never>
+    const properties = ServiceBusEntity.propertiesOf(contract)
     return queue.messages().map((message) => {
       const bytes = outgoing(message, undefined)
       const sections = new Sections(bytes, 0, bytes.length)
       const decoded = body.decode(sections.readBody())
-      // A body that does not decode is there all the same; a test looks at the other fields.
-      return new Destructive(sections, Result.isSuccess(decoded) ? decoded.success : undefined as Body)
+      const declared = declaredIn(sections, properties)
+      // What does not decode is there all the same; a test looks at the other fields.
+      return new Destructive(
+        sections,
+        Result.isSuccess(decoded) ? decoded.success : undefined as Body,
+        Result.isSuccess(declared) ? declared.success : undefined
+      ) as Destructive<Body> & ServiceBusEntity.PropertiesOf<E>
     })
   }
   /** Encodes messages with a codec, and has the queue of an entity store them. */
@@ -434,7 +451,9 @@ export const make = (started: Started, network: Network): Controls => {
       queueOf(entity),
       (queue) =>
         Clock.clockWith((clock): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
-          const { body, path } = ServiceBusEntity.contractOf(entity)
+          const contract = ServiceBusEntity.contractOf(entity)
+          const { body, path } = contract
+          const declared = ServiceBusEntity.propertiesOf(contract)
           // Codecs encode what they decode.
           const codec = body as ServiceBusBody.ServiceBusBody<unknown, In>
           const stored: Array<Broker.IncomingMessage> = []
@@ -448,7 +467,8 @@ export const make = (started: Started, network: Network): Controls => {
               return Effect.fail(new MessageEncodeError({ entity: path, part: "body", description: encoded.failure }))
             }
             try {
-              encode(writer, message, encoded.success, codec.contentType, clock)
+              const properties = declared && declaredProperties(declared, message.applicationProperties)
+              encode(writer, message, encoded.success, codec.contentType, clock, undefined, undefined, properties)
               stored.push(incoming(writer.take()))
             } catch (error) {
               writer.reset()

@@ -19,10 +19,10 @@ import { isEffect } from "./options.ts"
 /** What is wrong with a codec of a contract that cannot be used, or nothing. A schema is tried once. */
 export const problemOf = (
   entity: string,
-  option: "body" | "sessionState",
-  body: ServiceBusBody.ServiceBusBody<unknown, never>
+  option: "body" | "properties" | "sessionState",
+  codec: ServiceBusBody.Functions
 ): InvalidOptionError | undefined => {
-  const origin = ServiceBusBody.originOf(body)
+  const origin = ServiceBusBody.originOf(codec)
   if (origin === undefined) return undefined
   if (origin._tag === "Unusable") return new InvalidOptionError({ entity, option, expected: origin.expected })
   let isTriedAsynchronous = tried.get(origin)
@@ -38,7 +38,7 @@ const tried = new WeakMap<ServiceBusBody.Origin, boolean>()
 /** Says what to do instead, and what became of the message by which it was found. */
 export const asynchronous = (
   entity: string,
-  option: "body" | "sessionState",
+  option: "body" | "properties" | "sessionState",
   message?: "released" | "lost"
 ): InvalidOptionError =>
   new InvalidOptionError({

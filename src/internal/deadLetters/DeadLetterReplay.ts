@@ -14,7 +14,7 @@ import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
 import * as ServiceBusBody from "../../ServiceBusBody.ts"
-import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
   type InvalidOptionError,
@@ -30,7 +30,7 @@ import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import type { SettlementError } from "../errorMap.ts"
 import { idOf } from "../message/MessageCopy.ts"
-import { Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
+import { declaredIn, Locked, Received, retryPropertyNames } from "../message/ReceivedMessage.ts"
 import { monotonic, wholeMillis } from "../monotonicClock.ts"
 import { keepingManagementNode, type Namespace } from "../namespace/Namespace.ts"
 import { checkedIdentifier, isLimit, outOfRange } from "../options.ts"
@@ -78,6 +78,8 @@ interface Options<in A> {
   readonly map: ((message: LockedMessage<A>) => OutgoingMessage<unknown>) | undefined
   /** Copies take the bodies of the letters as their sections, as they came. */
   readonly isVerbatim: boolean
+  /** Copies take the application properties of the letters as they came. */
+  readonly keepsProperties: boolean
   /** Copies per second. */
   readonly rate: number | undefined
   readonly max: number
@@ -99,7 +101,7 @@ interface Letter {
   readonly kept: LockRenewal.KeptLock
 }
 
-type Codec = ServiceBusBody.ServiceBusBody<unknown, never>
+type Codec = ServiceBusBody.Functions
 
 /**
  * Each contract of a Schema has a codec of its own. What a Schema writes is also up to its services: a key, say, that those of
@@ -165,8 +167,14 @@ export const replay = Effect.fnUntraced(function*<A, R>(
   }
   // Bodies of the same codec are not encoded again: that would drop what its schema does not know.
   const isVerbatim = map === undefined && isSameCodec(to.body, letters.body)
-  const target = isVerbatim ? { ...to, body: ServiceBusBody.sections } : to
-  const sender = yield* SenderState.make(target, yield* namespaceFor(to))
+  const [own, others] = [ServiceBusEntity.propertiesOf(letters), ServiceBusEntity.propertiesOf(to)]
+  const keepsProperties = map === undefined &&
+    (others === undefined || own !== undefined && isSameCodec(others, own))
+  const sender = yield* SenderState.make({
+    ...to,
+    ...(isVerbatim ? { body: ServiceBusBody.sections } : {}),
+    ...(keepsProperties ? { properties: undefined } : {})
+  }, yield* namespaceFor(to))
   const namespace = yield* namespaceFor(letters)
   const requester = yield* ReceiverState.withoutLink(letters, yield* keepingManagementNode(namespace))
   const numbers: Array<bigint> = []
@@ -189,7 +197,7 @@ export const replay = Effect.fnUntraced(function*<A, R>(
   return yield* run(
     { state, receive: (max) => reader.receive<undefined>({ max, maxWait: patience }, undefined) },
     sendCopies(sender),
-    { filter, map, isVerbatim, rate, max, letters: numbers }
+    { filter, map, isVerbatim, keepsProperties, rate, max, letters: numbers }
   )
 })
 
@@ -198,7 +206,7 @@ const run = Effect.fnUntraced(function*<A>(
   send: Send,
   options: Options<A>
 ): Effect.fn.Return<Report, AttachError> {
-  const { filter, isVerbatim, map, max, rate } = options
+  const { filter, isVerbatim, keepsProperties, map, max, rate } = options
   const { state } = source
   const { clock, renewal } = state
   const purpose = purposeOf(state.entity.path)
@@ -247,7 +255,10 @@ const run = Effect.fnUntraced(function*<A>(
       return undefined
     }
     const copy = map === undefined
-      ? copyWithoutRetries(message, isVerbatim ? Received.sectionsOf(message)!.readBody(true) : message.body)
+      ? copyWithoutRetries(
+        keepsProperties ? raw : message,
+        isVerbatim ? Received.sectionsOf(message)!.readBody(true) : message.body
+      )
       : map(message)
     // What is no message is refused as that where it is encoded.
     const isNamed = typeof copy !== "object" || copy === null || isOwn(copy.messageId, message)
@@ -375,12 +386,16 @@ const decoded = <A>(
 ): LockedMessage<A> | MessageDecodeError => {
   const { body, entity } = state
   const { sequenceNumber } = message
-  const failure = (description: string) =>
-    new MessageDecodeError({ entity: entity.path, operation: "replay", part: "body", description, sequenceNumber })
+  const failure = (description: string, part: string = "body") =>
+    new MessageDecodeError({ entity: entity.path, operation: "replay", part, description, sequenceNumber })
   const sections = Received.sectionsOf(message)!
   try {
     const value = body.decode(sections.readBody())
-    return Result.isSuccess(value) ? new Locked(sections, value.success, delivery, state) : failure(value.failure)
+    if (Result.isFailure(value)) return failure(value.failure)
+    const properties = declaredIn(sections, state.properties)
+    return Result.isSuccess(properties)
+      ? new Locked(sections, value.success, delivery, state, properties.success)
+      : failure(properties.failure, "applicationProperties")
   } catch (error) {
     if (!(error instanceof DecodeProblem)) throw error
     return failure(error.message)

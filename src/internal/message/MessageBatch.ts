@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
 import type * as ServiceBusBody from "../../ServiceBusBody.ts"
-import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { MessageEncodeError, MessageSizeExceededError } from "../../ServiceBusError.ts"
 import type { OutgoingMessage } from "../../ServiceBusMessage.ts"
 import type { Writer } from "../amqp/codec/Writer.ts"
@@ -63,6 +63,7 @@ export const messageEncoder = (
   const { body } = entity
   const encodeBody = body.encode as (value: unknown) => Result.Result<ServiceBusBody.Sections, string>
   const withSession = needsSession(entity)
+  const declared = ServiceBusEntity.propertiesOf(entity)
   return {
     entity: entity.path,
     routeOf: (message) => message,
@@ -75,7 +76,19 @@ export const messageEncoder = (
       }
       const sections = encodeBody(message.body)
       if (Result.isFailure(sections)) return MessageEncoder.refuse("body", sections.failure)
-      return MessageEncoder.encode(writer, message, sections.success, body.contentType, now, traceparent, name)
+      const properties = declared === undefined
+        ? undefined
+        : MessageEncoder.declaredProperties(declared, message.applicationProperties)
+      return MessageEncoder.encode(
+        writer,
+        message,
+        sections.success,
+        body.contentType,
+        now,
+        traceparent,
+        name,
+        properties
+      )
     },
     conversationOf: ({ correlationId }) => correlationId === undefined ? undefined : AmqpValue.toText(correlationId)
   }

@@ -5,11 +5,13 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
 import type * as ServiceBusBody from "../../ServiceBusBody.ts"
 import { MessageEncodeError } from "../../ServiceBusError.ts"
 import type { OutgoingMessage } from "../../ServiceBusMessage.ts"
+import type { ServiceBusProperties } from "../../ServiceBusProperties.ts"
 import { EncodeProblem, halfPair, type Writer } from "../amqp/codec/Writer.ts"
 import * as TraceContext from "../telemetry/TraceContext.ts"
 import { arePropertiesTooLarge, isPropertyTooLarge, maxPropertiesSize, maxPropertySize } from "./PropertyQuotas.ts"
@@ -160,7 +162,7 @@ export const writePair = (
 /**
  * Encodes a message and gives its id as text. Throws a MessageEncodeError; the writer is then to be reset. `now` is asked
  * for messages with a time to live only. `traceparent` is the trace that it belongs to, where it names none itself, and
- * `name` its id in that case.
+ * `name` its id in that case. `applicationProperties` are those of the message, encoded where its contract declares some.
  */
 export const encode = (
   writer: Writer,
@@ -169,7 +171,8 @@ export const encode = (
   contentType: string | undefined,
   now: TimeToLive.Now,
   traceparent?: string,
-  name?: string
+  name?: string,
+  applicationProperties: OutgoingMessage<unknown>["applicationProperties"] = message.applicationProperties
 ): string => {
   const start = writer.length
   const id = idOf(message.messageId === undefined ? name : message.messageId)
@@ -186,7 +189,6 @@ export const encode = (
     contentType,
     timeToLive === undefined ? undefined : pairOf(timeToLive, message.creationTime, now)
   )
-  const { applicationProperties } = message
   if (applicationProperties !== undefined || traceparent !== undefined) {
     writeApplicationProperties(writer, applicationProperties ?? {}, traceparent)
   }
@@ -393,6 +395,15 @@ const isMicrosofts = ({ descriptor, value }: AmqpValue.Described): boolean =>
     ? typeof value === "string"
     : (descriptor.value === "com.microsoft:timespan" || descriptor.value === "com.microsoft:datetime-offset") &&
       typeof value === "bigint")
+
+/** Application properties of a message to an entity whose contract declares some, as they are written. */
+export const declaredProperties = (
+  properties: ServiceBusProperties<unknown, unknown>,
+  given: OutgoingMessage<unknown>["applicationProperties"]
+): OutgoingMessage<unknown>["applicationProperties"] => {
+  const encoded = properties.encode(given === undefined ? {} : entriesOf("applicationProperties", given))
+  return Result.isSuccess(encoded) ? encoded.success : refuse("applicationProperties", encoded.failure)
+}
 
 export const writeBody = (writer: Writer, body: ServiceBusBody.Sections): void => {
   switch (body.kind) {

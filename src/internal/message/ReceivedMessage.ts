@@ -5,8 +5,10 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
 import * as AmqpValue from "../../AmqpValue.ts"
 import {
+  declared,
   type DestructiveMessage,
   detach,
   type LockedMessage,
@@ -15,6 +17,7 @@ import {
   type PeekedMessage,
   type ReceivedMessage
 } from "../../ServiceBusMessage.ts"
+import type { ServiceBusProperties } from "../../ServiceBusProperties.ts"
 import { ownBytes } from "../amqp/codec/OwnedBytes.ts"
 import { canonical, DecodeProblem, Reader } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
@@ -111,10 +114,13 @@ export abstract class Received<A> implements ReceivedMessage<A> {
   #properties: ReadonlyArray<AmqpValue.AmqpValue> | undefined
   #annotations: Record<string, AmqpValue.AmqpValue> | undefined
   #applicationProperties: Record<string, AmqpValue.AmqpValue> | undefined
+  readonly #declared: object | undefined
 
-  constructor(sections: Sections, body: A) {
+  /** `properties` are those that the contract declares, decoded. */
+  constructor(sections: Sections, body: A, properties?: object) {
     this.#sections = sections
     this.body = body
+    this.#declared = properties
   }
 
   private get header(): ReadonlyArray<AmqpValue.AmqpValue> {
@@ -130,7 +136,9 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     return this.#annotations ??= this.#sections.readRecord(this.#sections.messageAnnotations)
   }
   get applicationProperties(): Record<string, AmqpValue.AmqpValue> {
-    return this.#applicationProperties ??= this.#sections.readRecord(this.#sections.applicationProperties)
+    return this.#applicationProperties ??= this.#declared === undefined
+      ? this.#sections.readRecord(this.#sections.applicationProperties)
+      : { ...this.#sections.readRecord(this.#sections.applicationProperties), ...this.#declared }
   }
   get amqpMessageAnnotations(): Record<string, AmqpValue.AmqpValue> {
     return this.#sections.readRecord(this.#sections.messageAnnotations, true)
@@ -278,6 +286,10 @@ export abstract class Received<A> implements ReceivedMessage<A> {
     return this.#sections.end - this.#sections.start
   }
 
+  get [declared](): object | undefined {
+    return this.#declared
+  }
+
   /** The sections of a message; undefined for one that is not the library's. */
   static sectionsOf(message: ReceivedMessage<unknown>): Sections | undefined {
     return isObject(message) && #sections in message ? message.#sections : undefined
@@ -305,8 +317,8 @@ export abstract class Received<A> implements ReceivedMessage<A> {
 /** A message that was received destructively. */
 export class Destructive<A> extends Received<A> implements DestructiveMessage<A> {
   [detach](): Destructive<A> {
-    const { body, sections } = moved(this.sections, this.body)
-    return new Destructive(sections, body)
+    const { body, properties, sections } = moved(this.sections, this.body, this[declared])
+    return new Destructive(sections, body, properties)
   }
 
   readonly _tag = "Destructive"
@@ -315,8 +327,8 @@ export class Destructive<A> extends Received<A> implements DestructiveMessage<A>
 /** A message that was peeked. */
 export class Peeked<A> extends Received<A> implements PeekedMessage<A> {
   [detach](): Peeked<A> {
-    const { body, sections } = moved(this.sections, this.body)
-    return new Peeked(sections, body)
+    const { body, properties, sections } = moved(this.sections, this.body, this[declared])
+    return new Peeked(sections, body, properties)
   }
 
   readonly _tag = "Peeked"
@@ -329,8 +341,14 @@ export class Locked<A> extends Received<A> implements LockedMessage<A> {
   readonly #owner: object
   #lockToken: LockToken | undefined
 
-  constructor(sections: Sections, body: A, delivery: IncomingDelivery, owner: object) {
-    super(sections, body)
+  constructor(
+    sections: Sections,
+    body: A,
+    delivery: IncomingDelivery,
+    owner: object,
+    properties?: object
+  ) {
+    super(sections, body, properties)
     this.#delivery = delivery
     this.#owner = owner
   }
@@ -344,12 +362,12 @@ export class Locked<A> extends Received<A> implements LockedMessage<A> {
   }
 
   [detach](): Locked<A> {
-    const { body, sections } = moved(this.sections, this.body)
+    const { body, properties, sections } = moved(this.sections, this.body, this[declared])
     const delivery = this.#delivery
     // Settlement and lock renewal hold the delivery itself.
     delivery.payload = sections.bytes
     delivery.tag = ownBytes(delivery.tag)
-    return new Locked(sections, body, delivery, this.#owner)
+    return new Locked(sections, body, delivery, this.#owner, properties)
   }
 
   /**
@@ -397,11 +415,24 @@ export const sectionsOf = (delivery: IncomingDelivery): Sections => {
   return new Sections(delivery.payload, 0, delivery.payload.length)
 }
 
-/** The sections on memory of their own, and the body with its bytes in there too, as far as they are the message's. */
-const moved = <A>(
+/** Of a message whose contract declares no properties, or that is given without its body. */
+export const noProperties: Result.Result<object | undefined, string> = Result.succeed(undefined)
+
+/** The properties of a message that its contract declares, or what is wrong with them. */
+export const declaredIn = (
+  sections: Sections,
+  properties: ServiceBusProperties<object, unknown> | undefined
+): Result.Result<object | undefined, string> =>
+  properties === undefined
+    ? noProperties
+    : properties.decode(sections.readRecord(sections.applicationProperties))
+
+/** The sections on memory of their own, and what was decoded with its bytes in there too, as far as they are the message's. */
+const moved = <A, P>(
   { bytes, end, start }: Sections,
-  body: A
-): { readonly sections: Sections; readonly body: A } => {
+  body: A,
+  properties: P
+): { readonly sections: Sections; readonly body: A; readonly properties: P } => {
   const own = ownBytes(bytes.subarray(start, end))
   const first = bytes.byteOffset + start
   const move: Move = (view) => {
@@ -413,7 +444,12 @@ const moved = <A>(
       ? own.subarray(at, at + view.length)
       : new Uint8Array(own.buffer, own.byteOffset + at, view.length)
   }
-  return { sections: new Sections(own, 0, own.length), body: owned(body, move, new Map()) }
+  const seen = new Map<unknown, unknown>()
+  return {
+    sections: new Sections(own, 0, own.length),
+    body: owned(body, move, seen),
+    properties: owned(properties, move, seen)
+  }
 }
 
 type Move = (view: Uint8Array) => Uint8Array

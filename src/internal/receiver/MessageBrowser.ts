@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as ServiceBusBody from "../../ServiceBusBody.ts"
+import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
   MessageDecodeError,
@@ -18,7 +19,7 @@ import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
 import type { RequestResponseLink } from "../management/RequestResponseLink.ts"
-import { Peeked } from "../message/ReceivedMessage.ts"
+import { declaredIn, Peeked } from "../message/ReceivedMessage.ts"
 import { checkedCount, isSequenceNumber, outOfRange, type PeekRawOptions, readOptions } from "../options.ts"
 import { annotateMessages, type Hooks } from "../telemetry/Telemetry.ts"
 import type { Requester } from "./ReceiverState.ts"
@@ -89,20 +90,23 @@ const peeked = <A>(
   sections: Sections,
   body: ServiceBusBody.ServiceBusBody<A, never> | undefined
 ): Result.Result<PeekedMessage<A>, MessageDecodeError> => {
-  const decoded: Result.Result<A, string> = body === undefined
-    ? Result.succeed(undefined as A)
-    : body.decode(sections.readBody())
-  return Result.isSuccess(decoded)
-    ? Result.succeed(new Peeked(sections, decoded.success))
-    : Result.fail(
+  const failure = (part: string, description: string) =>
+    Result.fail(
       new MessageDecodeError({
         entity: requester.entity.path,
         operation: "peek",
-        part: "body",
-        description: decoded.failure,
+        part,
+        description,
         sequenceNumber: new Peeked(sections, undefined).sequenceNumber
       })
     )
+  if (body === undefined) return Result.succeed(new Peeked(sections, undefined as A))
+  const decoded = body.decode(sections.readBody())
+  if (Result.isFailure(decoded)) return failure("body", decoded.failure)
+  const properties = declaredIn(sections, ServiceBusEntity.propertiesOf(requester.entity))
+  return Result.isSuccess(properties)
+    ? Result.succeed(new Peeked(sections, decoded.success, properties.success))
+    : failure("applicationProperties", properties.failure)
 }
 
 /** Looks at up to `max` messages. */

@@ -14,7 +14,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as ServiceBusBody from "../../ServiceBusBody.ts"
-import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AttachError,
   InvalidOptionError,
@@ -27,6 +27,7 @@ import {
 } from "../../ServiceBusError.ts"
 import type { Subject } from "../../ServiceBusEvent.ts"
 import type { DestructiveMessage, LockedMessage } from "../../ServiceBusMessage.ts"
+import type { ServiceBusProperties } from "../../ServiceBusProperties.ts"
 import { released } from "../amqp/codec/Outcome.ts"
 import { DecodeProblem } from "../amqp/codec/Reader.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
@@ -34,7 +35,7 @@ import * as ReceiverLink from "../amqp/ReceiverLink.ts"
 import * as errorMap from "../errorMap.ts"
 import * as HiddenState from "../HiddenState.ts"
 import * as EntityManagement from "../management/EntityManagement.ts"
-import { Destructive, Locked, sectionsOf } from "../message/ReceivedMessage.ts"
+import { declaredIn, Destructive, Locked, noProperties, sectionsOf } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
 import type { Namespace } from "../namespace/Namespace.ts"
 import { LinkOutage } from "../namespace/Outages.ts"
@@ -48,6 +49,8 @@ import * as LockRenewal from "./LockRenewal.ts"
 import * as MessageLock from "./MessageLock.ts"
 import * as RetryAfter from "./RetryAfter.ts"
 import { abandoned, truncateText } from "./SettlementOutcome.ts"
+
+type Properties = ServiceBusProperties<object, unknown>
 
 /** How a receiver gets its messages: under locks, or settled by the broker (receive-and-delete). */
 export type Mode = "locked" | "destructive"
@@ -69,6 +72,8 @@ export interface ReceiverState<
   /** The name of the receiver in the peer's logs, in spans and errors. */
   readonly identifier: string
   readonly body: ServiceBusBody.ServiceBusBody<A, never>
+  /** The application properties that its contract declares. */
+  readonly properties: Properties | undefined
   readonly namespace: Namespace
   /** The link of now, dead or alive. */
   readonly link: ReceiverLink.ReceiverLink
@@ -225,6 +230,7 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
     entity,
     identifier,
     body: options.body,
+    properties: ServiceBusEntity.propertiesOf(entity),
     namespace,
     get link() {
       return link.current()
@@ -332,20 +338,29 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
     const decoded: Result.Result<B, string> = body === undefined
       ? Result.succeed(undefined as B)
       : body.decode(sections.readBody())
+    let part: "body" | "applicationProperties" = "body"
+    let failed: Result.Result<unknown, string> = decoded
     if (Result.isSuccess(decoded)) {
       const value = decoded.success
-      if (state.mode === "destructive") return ofMode<D, B>(new Destructive(sections, value))
-      const message = new Locked(sections, value, delivery, state)
-      return forgetIfExpired(state, message, delivery, reporter) ? undefined : ofMode<D, B>(message)
+      const properties = body === undefined ? noProperties : declaredIn(sections, state.properties)
+      if (Result.isSuccess(properties)) {
+        const declared = properties.success
+        if (state.mode === "destructive") return ofMode<D, B>(new Destructive(sections, value, declared))
+        const message = new Locked(sections, value, delivery, state, declared)
+        return forgetIfExpired(state, message, delivery, reporter) ? undefined : ofMode<D, B>(message)
+      }
+      part = "applicationProperties"
+      failed = properties
     }
-    if (decoded === ServiceBusBody.asynchronous) {
+    if (failed === ServiceBusBody.asynchronous) {
       const isLost = state.mode === "destructive"
-      const error = SchemaTrial.asynchronous(state.entity.path, "body", isLost ? "lost" : "released")
+      const option = part === "body" ? "body" : "properties"
+      const error = SchemaTrial.asynchronous(state.entity.path, option, isLost ? "lost" : "released")
       if (isLost) reportLost(reporter, delivery, error)
       else delivery.holder.dispose([delivery], released)
       return error
     }
-    problem = { part: "body", description: decoded.failure }
+    problem = { part, description: Result.isFailure(failed) ? failed.failure : "" }
   } catch (error) {
     if (!(error instanceof DecodeProblem)) throw error
     problem = { part: "message", description: error.message }
@@ -358,7 +373,7 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
         condition: "com.microsoft:dead-letter",
         info: {
           DeadLetterReason: undecodableReason,
-          DeadLetterErrorDescription: truncateText(problem.description.toWellFormed())
+          DeadLetterErrorDescription: truncateText(textOf(problem).toWellFormed())
         }
       }
     })
@@ -383,6 +398,10 @@ export const decodeOrDispose = <B, D extends Mode, E extends MessageDecodeError>
   }
   return undefined
 }
+
+/** A dead letter says where the problem is: in the body, unless it names another part. */
+const textOf = ({ description, part }: { readonly part: string; readonly description: string }): string =>
+  part === "applicationProperties" ? `${part}: ${description}` : description
 
 /** Reports a message that does not decode, and was abandoned. */
 export const reportAbandoned = (reporter: EventReporter, delivery: IncomingDelivery, error: MessageDecodeError): void =>

@@ -15,9 +15,9 @@ import { subjectOf } from "../telemetry/EventReporter.ts"
 import type { WithoutSession } from "./ReceiverState.ts"
 import * as Settler from "./Settler.ts"
 
-export const settleEach = <A, E, R, E2, R2>(
-  messages: Stream.Stream<LockedMessage<A>, E2, R2>,
-  handler: (body: A, message: LockedMessage<A>) => Effect.Effect<Settlement.Settlement | void, E, R>,
+export const settleEach = <A, E, R, E2, R2, P>(
+  messages: Stream.Stream<LockedMessage<A> & P, E2, R2>,
+  handler: (body: A, message: LockedMessage<A> & P) => Effect.Effect<Settlement.Settlement | void, E, R>,
   options: { readonly concurrency?: number | undefined } | undefined
 ): Stream.Stream<Settlement.Settlement, E | E2 | SettleError, R | R2> => {
   const read = readOptions(undefined, options)
@@ -28,7 +28,7 @@ export const settleEach = <A, E, R, E2, R2>(
   }
   return Stream.mapEffect(
     messages,
-    Effect.fnUntraced(function*(message: LockedMessage<A>) {
+    Effect.fnUntraced(function*(message: LockedMessage<A> & P) {
       const state = Locked.ownerOf(message) as WithoutSession | undefined
       if (state === undefined) {
         return yield* new InvalidOptionError({ option: "messages", expected: "the messages of a receiver" })

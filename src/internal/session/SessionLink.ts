@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as ServiceBusBody from "../../ServiceBusBody.ts"
-import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import {
   type AcceptSessionError,
   MessageDecodeError,
@@ -230,6 +230,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     entity,
     identifier,
     body: options.body,
+    properties: ServiceBusEntity.propertiesOf(entity),
     namespace,
     link,
     attached: Effect.as(isOpen, link),
