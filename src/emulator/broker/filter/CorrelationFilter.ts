@@ -4,6 +4,7 @@
  */
 import type * as ServiceBusRule from "../../../ServiceBusRule.ts"
 import type { FilterMessage } from "./FilterMessage.ts"
+import * as SqlEvaluator from "./SqlEvaluator.ts"
 import * as SqlValue from "./SqlValue.ts"
 
 /** The conditions over system properties, by the names that messages have them by. */
@@ -18,12 +19,12 @@ const systemNames = [
   ["contentType", "contenttype"]
 ] as const
 
-/** Makes a filter ready; a condition that is undefined is none. @category constructors */
+/** Makes a filter ready; a condition that is undefined is none. Throws a `SqlProblem`. @category constructors */
 export const make = (filter: ServiceBusRule.CorrelationFilter): (message: FilterMessage) => boolean => {
   const systems = systemNames.flatMap(([key, name]) => filter[key] === undefined ? [] : [{ name, value: filter[key] }])
   const properties = Object.entries(filter.applicationProperties ?? {}).map(([name, value]) => ({
     name: name.toLowerCase(),
-    value: SqlValue.fromAmqp(value)
+    value: SqlEvaluator.fixedValue(value, `the property "${name}"`)
   }))
   return (message) =>
     systems.every(({ name, value }) => message.system(name) === value) &&

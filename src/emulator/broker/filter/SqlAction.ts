@@ -40,12 +40,12 @@ const valueOf = (
   node: Expression,
   parameters: SqlEvaluator.Parameters
 ): (message: FilterMessage) => AmqpValue.AmqpValue => {
+  if (node.kind === "property" || node.kind === "propertyNamed") return SqlEvaluator.reference(node, parameters)
+  const evaluate = SqlEvaluator.expression(node, parameters)
   if (node.kind === "parameter") {
     const value = SqlEvaluator.parameter(node, parameters)
     return () => value
   }
-  if (node.kind === "property" || node.kind === "propertyNamed") return SqlEvaluator.reference(node, parameters)
-  const evaluate = SqlEvaluator.expression(node, parameters)
   return (message) => SqlValue.toAmqp(evaluate(message))
 }
 

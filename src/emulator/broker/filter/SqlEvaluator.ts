@@ -142,7 +142,7 @@ export const expression = (node: Expression, parameters: Parameters): Evaluate =
       return () => value
     }
     case "parameter": {
-      const value = SqlValue.fromAmqp(parameter(node, parameters))
+      const value = fixedValue(parameter(node, parameters), `the parameter @${node.name}`, node.at)
       return () => value
     }
     case "newid":
@@ -169,6 +169,19 @@ export const expression = (node: Expression, parameters: Parameters): Evaluate =
         return a === undefined || b === undefined ? undefined : SqlValue.calculate(node.operator, a, b)
       }
     }
+  }
+}
+
+/**
+ * The value of a parameter or a condition, which a program may have given wrongly. Throws a `SqlProblem` with what it is of.
+ *
+ * @category conversions
+ */
+export const fixedValue = (value: AmqpValue, title: string, at = 0): SqlValue.Value => {
+  try {
+    return SqlValue.fromAmqp(value)
+  } catch {
+    throw new SqlProblem(`the value of ${title} is not of its AMQP type`, at, "")
   }
 }
 

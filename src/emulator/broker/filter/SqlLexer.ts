@@ -83,6 +83,7 @@ export interface Token {
  * @category conversions
  */
 export const tokensOf = (text: string): ReadonlyArray<Token> => {
+  if (!text.isWellFormed()) throw new SqlProblem("the expression has half of a surrogate pair", 0, "")
   const tokens: Array<Token> = []
   let at = 0
   const add = (kind: Kind, value: string, end: number, isDelimited = false) => {

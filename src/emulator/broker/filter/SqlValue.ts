@@ -158,7 +158,7 @@ export const toAmqp = (value: Value): AmqpValue.AmqpValue => {
   if (typeof value !== "object" || value instanceof Uint8Array) return value
   if (value instanceof Decimal.Decimal) return AmqpValue.typed("decimal128", Decimal.toBytes(value))
   if (value instanceof Single) return AmqpValue.typed("float", value.value)
-  if (value instanceof Char) return AmqpValue.typed("char", String.fromCodePoint(value.code))
+  if (value instanceof Char) return AmqpValue.typed("char", textOfCode(value.code))
   if (value instanceof Uuid) return AmqpValue.uuid(value.text)
   if (value instanceof Time) return AmqpValue.typed("timestamp", value.ticks / ticksPerMillisecond)
   return value instanceof Span ? Duration.nanos(value.ticks * 100n) : value.value
@@ -254,9 +254,11 @@ export const calculate = (operator: Arithmetic, left: Value, right: Value): Valu
   if (operator === "+" && (typeof left === "string" || typeof right === "string")) return toText(left) + toText(right)
   if (operator === "+" || operator === "-") {
     const sign = operator === "+" ? 1n : -1n
-    if (left instanceof Time && right instanceof Span) return new Time(left.ticks + sign * right.ticks)
+    if (left instanceof Time && right instanceof Span) return new Time(withinTime(left.ticks + sign * right.ticks))
     if (left instanceof Span && right instanceof Span) return new Span(withinLong(left.ticks + sign * right.ticks))
-    if (left instanceof Time && right instanceof Time && operator === "-") return new Span(left.ticks - right.ticks)
+    if (left instanceof Time && right instanceof Time && operator === "-") {
+      return new Span(withinLong(left.ticks - right.ticks))
+    }
   }
   throw new FilterError(
     `Operator '${operator}' cannot be applied to operands of type '${typeName(left)}' and '${typeName(right)}'`
@@ -308,6 +310,12 @@ const withinLong = (result: bigint): bigint => {
   throw new FilterError("Arithmetic operation resulted in an overflow.")
 }
 
+/** The years 1 to 9999, as a DateTime has them. */
+const withinTime = (ticks: bigint): bigint => {
+  if (ticks >= -ticksAtEpoch && ticks < 2_534_023_008_000_000_000n) return ticks
+  throw new FilterError("The added or subtracted value results in an un-representable DateTime.")
+}
+
 /** Of IEEE 754: what is divided by zero is infinite, as in C#. */
 const calculateDoubles = (operator: Arithmetic, a: number, b: number): number => {
   switch (operator) {
@@ -329,13 +337,17 @@ export const toText = (value: Value): string => {
   if (typeof value === "boolean") return value ? "True" : "False"
   if (value instanceof Decimal.Decimal) return Decimal.toText(value)
   if (value instanceof Single) return String(value.value)
-  if (value instanceof Char) return String.fromCodePoint(value.code)
+  if (value instanceof Char) return textOfCode(value.code)
   if (value instanceof Uuid) return value.text
   if (typeof value === "object") {
     throw new FilterError(`Operator '+' cannot be applied to operands of type 'string' and '${typeName(value)}'`)
   }
   return String(value)
 }
+
+/** AMQP's chars may be beyond Unicode, or half of a pair, which no text may have. */
+const textOfCode = (code: number): string =>
+  code > 0x10ffff || code >= 0xd800 && code <= 0xdfff ? "\ufffd" : String.fromCodePoint(code)
 
 /** As C# names it. */
 const typeName = (value: Value): string => {
