@@ -246,17 +246,12 @@ class Registry {
         rulesProblem(declared)
       if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
       const made = kind === "topic" ? new Topic(this.shared, path, settings) : topic
-      const queue = kind === "topic"
-        ? made!.queue
-        : kind === "subscription"
-        ? topic!.subscribe(path, settings)
-        : MessageQueue.make(this.shared, path, settings)
-      for (const rule of declared.rules) {
-        const given = queue.rules!.add(rule)
-        if (Result.isSuccess(given)) continue
-        topic!.unsubscribe(queue)
-        return Result.fail(new EmulatorError({ problem: ruleProblem(declared, rule, given.failure) }))
+      const subscribed = kind === "subscription" ? topic!.subscribe(path, settings, declared.rules) : undefined
+      if (subscribed !== undefined && Result.isFailure(subscribed)) {
+        const { refusal, rule } = subscribed.failure
+        return Result.fail(new EmulatorError({ problem: ruleProblem(declared, rule, refusal) }))
       }
+      const queue = subscribed?.success ?? made?.queue ?? MessageQueue.make(this.shared, path, settings)
       const now = this.now()
       const registered: Registered = {
         declared,

@@ -49,6 +49,7 @@ export class SubscriptionRules implements Rules {
   private readonly shared: SharedState
   private readonly path: string
   private readonly counts: FilterCounts
+  private readonly isDisabled: () => boolean
   /** Whether a message that a rule fails on is dead-lettered. */
   deadLettersFailures: boolean
   /** By their names, in the order in which they came. */
@@ -56,11 +57,21 @@ export class SubscriptionRules implements Rules {
   /** How many take everything as it is, and how many change what they take. */
   private plain = 0
   private changing = 0
+  /** How many may fail on a message. */
+  private failing = 0
 
-  constructor(shared: SharedState, path: string, counts: FilterCounts, deadLettersFailures: boolean) {
+  /** `isDisabled`: whether rules cannot be changed now. */
+  constructor(
+    shared: SharedState,
+    path: string,
+    counts: FilterCounts,
+    isDisabled: () => boolean,
+    deadLettersFailures: boolean
+  ) {
     this.shared = shared
     this.path = path
     this.counts = counts
+    this.isDisabled = isDisabled
     this.deadLettersFailures = deadLettersFailures
   }
 
@@ -71,7 +82,7 @@ export class SubscriptionRules implements Rules {
 
   /** Whether each message enters as it is, once. */
   get takesAll(): boolean {
-    return this.plain > 0 && this.changing === 0
+    return this.plain > 0 && this.changing === 0 && this.failing === 0
   }
 
   list(skip = 0, count = Infinity): ReadonlyArray<ServiceBusRule.Rule> {
@@ -79,7 +90,11 @@ export class SubscriptionRules implements Rules {
   }
 
   add(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
-    if (this.shared.isClosed) return this.refuse("EntityNotFound", "the broker is closed")
+    return this.unchangeable() ?? this.declare(given)
+  }
+
+  /** Adds one with which the subscription is made, disabled or not. */
+  declare(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
     if (ServiceBusRule.nameProblemOf(given.name) !== undefined) {
       return this.refuse("InvalidRule", `The specified name ("${given.name}") is not valid.`)
     }
@@ -98,7 +113,8 @@ export class SubscriptionRules implements Rules {
   }
 
   remove(name: string): Result.Result<void, Refusal> {
-    if (this.shared.isClosed) return this.refuse("EntityNotFound", "the broker is closed")
+    const refused = this.unchangeable()
+    if (refused !== undefined) return refused
     const found = this.compiled.get(name)
     if (found === undefined) return this.refuse("RuleNotFound", name)
     this.compiled.delete(name)
@@ -113,43 +129,46 @@ export class SubscriptionRules implements Rules {
   }
 
   /**
-   * Adds to `routed` what the subscription gets of a message. A rule that fails has the message dead-lettered, where the
-   * subscription does so; a filter that fails has no say where another rule without an action takes the message.
+   * Adds to `routed` what the subscription gets of a message: nothing but its dead letter, where one of the rules fails on it
+   * (Service Bus documentation, SubscriptionDescription: what causes an exception is moved there, or else discarded).
    */
   route(incoming: IncomingMessage, message: Rule.FilterMessage, routed: Routed | undefined): Routed | undefined {
     let into = routed
+    const before = into?.messages.length ?? 0
     let isTaken = false
-    let failure: Failed | undefined
-    let plainFailure: Failed | undefined
-    for (const { apply, matches } of this.compiled.values()) {
-      if (apply === undefined && isTaken) continue
-      let isMatching = false
-      try {
-        if (!matches(message)) continue
-        isMatching = true
+    let isActing = false
+    try {
+      for (const { apply, matches } of this.compiled.values()) {
+        isActing = false
+        if (!matches(message) || apply === undefined && isTaken) continue
+        isTaken ||= apply === undefined
+        isActing = apply !== undefined
         const copy = apply === undefined ? incoming : this.shared.change(incoming, apply(message))
-        if (apply === undefined) isTaken = true
-        else if (!this.shared.fits(copy, noProperties)) {
-          failure ??= { incoming, ...headerSizeExceeded }
-          continue
+        if (isActing && !this.shared.fits(copy, noProperties)) {
+          return this.failed(incoming, into, before, headerSizeExceeded)
         }
         into ??= { messages: [], failed: [] }
         into.messages.push(copy)
-      } catch (error) {
-        // The names of the exceptions that the service has: an exception's type is the reason of its dead letter.
-        const failed = {
-          incoming,
-          reason: isMatching ? "RuleActionException" : "FilterException",
-          description: this.textOf(error)
-        }
-        if (apply === undefined) plainFailure ??= failed
-        else failure ??= failed
       }
+    } catch (error) {
+      // The type of the service's exception is the reason of the dead letter (Microsoft's page on dead-letter queues).
+      const reason = isActing ? "RuleActionException" : "FilterException"
+      return this.failed(incoming, into, before, { reason, description: this.textOf(error) })
     }
-    failure ??= isTaken ? undefined : plainFailure
-    if (failure === undefined || !this.deadLettersFailures) return into
-    into ??= { messages: [], failed: [] }
-    into.failed.push(failure)
+    return into
+  }
+
+  /** Takes the copies back that there are of a message, and dead-letters it where the subscription does so. */
+  private failed(
+    incoming: IncomingMessage,
+    routed: Routed | undefined,
+    before: number,
+    why: Omit<Failed, "incoming">
+  ): Routed | undefined {
+    if (routed !== undefined) routed.messages.length = before
+    if (!this.deadLettersFailures) return routed
+    const into = routed ?? { messages: [], failed: [] }
+    into.failed.push({ incoming, ...why })
     return into
   }
 
@@ -159,11 +178,17 @@ export class SubscriptionRules implements Rules {
     return error instanceof Error ? error.message : String(error)
   }
 
+  private unchangeable(): Result.Result<never, Refusal> | undefined {
+    if (this.shared.isClosed) return this.refuse("EntityNotFound", "the broker is closed")
+    return this.isDisabled() ? Result.fail({ _tag: "Disabled", entity: this.path }) : undefined
+  }
+
   private count({ apply, rule }: Rule.CompiledRule, by: 1 | -1): void {
     const counted = countedAs(rule)
     if (counted !== undefined) this.counts[counted] += by
     if (apply !== undefined) this.changing += by
     else if (rule.filter._tag === "TrueFilter") this.plain += by
+    if (rule.filter._tag === "SqlFilter") this.failing += by
   }
 
   private refuse(_tag: Refusal["_tag"], detail: string): Result.Result<never, Refusal> {

@@ -3,11 +3,19 @@
  * message to the subscriptions whose rules take it. The topic owns the limits of size and of filters: its subscriptions take
  * whatever it has taken. The rules read a message once, however many they are; where none takes it, nothing is copied.
  */
+import * as Result from "effect/Result"
+import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import type { EntitySettings } from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
-import type { IncomingMessage } from "./Queue.ts"
+import type { IncomingMessage, Refusal } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
 import { type FilterCounts, type Routed, SubscriptionRules } from "./SubscriptionRules.ts"
+
+/** A rule with which a subscription cannot be made. */
+interface RefusedRule {
+  readonly rule: ServiceBusRule.Rule
+  readonly refusal: Refusal
+}
 
 /** A subscription, and its rules. */
 interface Subscription {
@@ -35,9 +43,16 @@ export class Topic {
     })
   }
 
-  /** Adds a subscription, which has no rules yet. */
-  subscribe(path: string, settings: EntitySettings): MessageQueue.MessageQueue {
-    const rules = new SubscriptionRules(this.shared, path, this.filters, settings.deadLetteringOnFilterError)
+  /** Adds a subscription with its rules, or says which of them is refused, and why. */
+  subscribe(
+    path: string,
+    settings: EntitySettings,
+    given: ReadonlyArray<ServiceBusRule.Rule>
+  ): Result.Result<MessageQueue.MessageQueue, RefusedRule> {
+    // Service Bus documentation, EntityStatus: rules of a disabled subscription, or of a disabled topic's, cannot be changed.
+    const isDisabled = (): boolean => [queue, this.queue].some(({ options }) => options.status === "Disabled")
+    const { deadLetteringOnFilterError } = settings
+    const rules = new SubscriptionRules(this.shared, path, this.filters, isDisabled, deadLetteringOnFilterError)
     const queue = MessageQueue.make(
       this.shared,
       path,
@@ -46,8 +61,14 @@ export class Topic {
       this.size,
       rules
     )
+    for (const rule of given) {
+      const declared = rules.declare(rule)
+      if (Result.isSuccess(declared)) continue
+      rules.clear()
+      return Result.fail({ rule, refusal: declared.failure })
+    }
     this.subscriptions = [...this.subscriptions, { queue, rules, settings }]
-    return queue
+    return Result.succeed(queue)
   }
 
   /** A subscription gets no more messages, and its filters count no more. */

@@ -11,11 +11,12 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
-import { messages, ok, stored } from "../../support/broker.ts"
-import { inMemory, type Services } from "../../support/harness.ts"
+import { messages, ok, refused, stored } from "../../support/broker.ts"
+import { failsWith, inMemory, type Services } from "../../support/harness.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
@@ -235,35 +236,48 @@ describe("A rule that fails on a message", () => {
       assert.lengthOf(yield* emulator.deadLetters(Some), 0)
     }))
 
+  const one = sql("one", "n = 1")
+  const true_ = ServiceBusRule.make("true", ServiceBusRule.true)
   for (
-    const [title, rules] of [["before", [failing, sql("one", "n = 1")]], ["after", [
-      sql("one", "n = 1"),
-      failing
-    ]]] as const
+    const [title, rules] of [
+      ["before", [failing, one]],
+      ["after", [one, failing]],
+      ["beside one that takes everything", [true_, failing]],
+      ["after one with an action", [sql("changes", "n = 1", "SET n = 2"), failing]]
+    ] as const
   ) {
-    test(`has no say where a rule ${title} it takes the message`, { rules }, (emulator) =>
-      Effect.gen(function*() {
-        yield* send(emulator, ["1", { n: 1 }], ["2", { n: 2 }])
-        assert.deepStrictEqual(yield* bodies(emulator, Some), ["1"])
-        assert.deepStrictEqual(yield* deadLetters(emulator), [["2", "FilterException"]])
-      }))
+    test(
+      `${title} others that match keeps it out all the same`,
+      { rules: [...rules] },
+      (emulator) =>
+        Effect.gen(function*() {
+          yield* send(emulator, ["1", { n: 1 }])
+          assert.deepStrictEqual(yield* bodies(emulator, Some), [])
+          assert.deepStrictEqual(yield* deadLetters(emulator), [["1", "FilterException"]])
+          assert.deepStrictEqual(yield* bodies(emulator, All), ["1"])
+        })
+    )
   }
 
-  test("in its action has the message dead-lettered unchanged, once, beside what other rules take", {
+  test("has no say for the other messages of a batch", {
+    rules: [one, sql("divides", "10 / n > 1", "SET taken = 1")]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* send(emulator, ["1", { n: 1 }], ["0", { n: 0 }], ["2", { n: 2 }])
+      assert.deepStrictEqual(yield* bodies(emulator, Some), ["1", "1", "2"])
+      assert.deepStrictEqual(yield* deadLetters(emulator), [["0", "FilterException"]])
+    }))
+
+  test("in its action has it dead-lettered unchanged, once, and nothing else taken", {
     rules: [
       sql("one", "EXISTS(n)"),
       sql("divides", "EXISTS(n)", "SET half = 10 / n"),
-      sql("too", "EXISTS(n)", "SET third = 10 / n"),
-      sql("good", "EXISTS(n)", "SET good = 1")
+      sql("too", "EXISTS(n)", "SET third = 10 / n")
     ]
   }, (emulator) =>
     Effect.gen(function*() {
-      yield* send(emulator, ["0", { n: 0 }])
-      const taken = yield* emulator.messages(Some)
-      assert.deepStrictEqual(taken.map(({ applicationProperties }) => applicationProperties), [
-        { n: 0 },
-        { n: 0, good: 1n, RuleName: "good" }
-      ])
+      yield* send(emulator, ["0", { n: 0 }], ["1", { n: 1 }])
+      assert.deepStrictEqual(yield* bodies(emulator, Some), ["1", "1", "1"])
       assert.deepStrictEqual(yield* deadLetters(emulator), [["0", "RuleActionException"]])
       const [letter] = yield* emulator.deadLetters(Some)
       assert.notProperty(letter!.applicationProperties, "half")
@@ -276,6 +290,72 @@ describe("A rule that fails on a message", () => {
       yield* send(emulator, ["big", { a: "x".repeat(4000) }])
       assert.deepStrictEqual(yield* bodies(emulator, Some), [])
       assert.deepStrictEqual(yield* deadLetters(emulator), [["big", "HeaderSizeExceeded"]])
+    }))
+})
+
+describe("A disabled subscription", () => {
+  const rule = sql("new", "n = 1")
+  test("keeps its rules, as one of a disabled topic does, and takes messages by them", {
+    rules: [sql("one", "n = 1")],
+    status: "Disabled"
+  }, (emulator) =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.make([
+        { kind: "topic", name: "off", options: { status: "Disabled" } },
+        { kind: "subscription", topic: "off", name: "some" },
+        { kind: "topic", name: "on", options: { status: "SendDisabled" } },
+        { kind: "subscription", topic: "on", name: "off", options: { status: "Disabled", rules: [rule] } },
+        { kind: "subscription", topic: "on", name: "on", options: { status: "ReceiveDisabled" } }
+      ])
+      for (const path of ["off/subscriptions/some", "on/subscriptions/off"]) {
+        const rules = broker.queue(path)!.rules!
+        refused(rules.add(rule), "Disabled")
+        refused(rules.remove("$Default"), "Disabled")
+        assert.lengthOf(rules.list(), 1)
+        // It is the topic's status or its own, and nothing lasts.
+        Result.getOrThrow(broker.update(path, { status: "Active" }))
+        Result.getOrThrow(broker.update("off", { status: "Active" }))
+        ok(rules.remove(rules.list()[0]!.name))
+        ok(rules.add(rule))
+      }
+      ok(broker.queue("on/subscriptions/on")!.rules!.add(rule))
+      yield* send(emulator, ["1", { n: 1 }], ["2", { n: 2 }])
+      assert.deepStrictEqual(yield* bodies(emulator, Some), ["1"])
+      const manager = yield* ServiceBusRuleManager.make(Some)
+      yield* manager.create(rule).pipe(failsWith("MessagingEntityDisabledError"))
+      yield* manager.delete("one").pipe(failsWith("MessagingEntityDisabledError"))
+      yield* emulator.update(Some, { status: "Active" })
+      yield* manager.create(rule)
+      assert.deepStrictEqual((yield* emulator.rules(Some)).map(({ name }) => name), ["one", "new"])
+    }))
+})
+
+describe("What is forwarded to a topic", () => {
+  test("is taken by what it has, the reason of a dead letter too, and changed in that", {
+    rules: [
+      sql(
+        "negative",
+        "DeadLetterReason = 'Negative'",
+        "SET DeadLetterReason = 'seen'; REMOVE DeadLetterErrorDescription"
+      )
+    ]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* emulator.create(Emulator.entity("orders", { forwardDeadLetteredMessagesTo: News }))
+      yield* emulator.send("orders", [{ body: Buffer.from("-1") }, { body: Buffer.from("x") }])
+      const receiver = yield* ServiceBusReceiver.make("orders")
+      const [negative, other] = yield* receiver.receive({ max: 2 })
+      yield* receiver.deadLetter(negative!, { reason: "Negative", description: "less than nothing" })
+      yield* receiver.deadLetter(other!, { reason: "Other" })
+      yield* emulator.idle
+      const [taken, ...more] = yield* emulator.messages(Some)
+      assert.deepStrictEqual(taken!.body, "-1")
+      assert.deepStrictEqual(taken!.applicationProperties, { DeadLetterReason: "seen", RuleName: "negative" })
+      assert.lengthOf(more, 0)
+      const reasons = (yield* emulator.messages(All)).map(({ applicationProperties }) =>
+        applicationProperties["DeadLetterReason"]
+      )
+      assert.deepStrictEqual(reasons, ["Negative", "Other"])
     }))
 })
 
@@ -309,7 +389,12 @@ describe("A topic of many subscriptions", () => {
   it.effect("reads nothing where every rule takes everything, and where there are none", () =>
     Effect.gen(function*() {
       const { queues, reads, topic } = yield* made((i) =>
-        i % 2 === 0 ? [] : [ServiceBusRule.make("all", ServiceBusRule.true), sql("mine", `n = ${i}`)]
+        i % 2 === 0
+          ? []
+          : [
+            ServiceBusRule.make("all", ServiceBusRule.true),
+            ServiceBusRule.make("mine", ServiceBusRule.correlation({ to: "i" }))
+          ]
       )
       ok(topic.send(messages("1", "2")))
       assert.strictEqual(reads(), 0)
