@@ -1,6 +1,6 @@
 /**
- * A flight, and the queue of flights. The queue takes lines of a file as they are, whatever they hold, and gives each
- * back decoded: a Flight, or what is wrong with the line in a word that can be counted.
+ * A flight, and the topic of flights. The topic takes lines of a file as they are, whatever they hold, and its subscriptions
+ * give each back decoded: a Flight, or what is wrong with the line in a word that can be counted.
  */
 import { Data, Result, Schema, type SchemaIssue } from "effect"
 import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
@@ -74,12 +74,28 @@ const reasonOf = (issue: SchemaIssue.Issue, field?: PropertyKey): BrokenLine["re
   }
 }
 
-/** The contract of the queue: lines go in as bytes, and decoding one never fails but gives a Result. */
-export const queue = (name: string): ServiceBusEntity.Queue<Result.Result<Flight, BrokenLine>, Uint8Array> =>
-  ServiceBusEntity.queue(name, {
+/** What is in a line. */
+export type Line = Result.Result<Flight, BrokenLine>
+
+/** The topic, and its subscriptions: one for flights, and one for broken lines. */
+export interface Entities {
+  readonly topic: ServiceBusEntity.Topic<Line, Uint8Array>
+  readonly flights: ServiceBusEntity.Subscription<Line>
+  readonly broken: ServiceBusEntity.Subscription<Line>
+}
+
+/** The contracts: lines go in as bytes, and decoding one never fails but gives a Result. */
+export const entities = (name: string): Entities => {
+  const topic: Entities["topic"] = ServiceBusEntity.topic(name, {
     body: ServiceBusBody.make({
       contentType: "application/json",
       encode: ServiceBusBody.bytes.encode,
       decode: (sections) => Result.map(ServiceBusBody.bytes.decode(sections), decode)
     })
   })
+  return {
+    topic,
+    flights: ServiceBusEntity.subscription(topic, "flights"),
+    broken: ServiceBusEntity.subscription(topic, "broken")
+  }
+}

@@ -1,6 +1,7 @@
 /**
- * The job: a day of flights goes through a queue. A sender streams the file in, workers take the messages off, another
- * processor counts and removes the dead letters, and in the end the counts must add up. It needs a client and a file system
+ * The job: a day of flights goes through a topic. A sender streams the file in, rules route flights to one subscription and
+ * broken lines to another, workers take the flights off, other processors count and remove broken lines and dead letters, and in
+ * the end the counts must add up. It needs a client and a file system
  * and does not care which: the embedded broker and a real namespace are two layers.
  */
 import { Clock, Effect } from "effect"
@@ -12,6 +13,7 @@ import * as handlers from "./handlers.ts"
 import * as JobCounts from "./JobCounts.ts"
 import * as plainPass from "./plainPass.ts"
 import { Progress } from "./Progress.ts"
+import * as routes from "./routes.ts"
 import * as RunProcessor from "./RunProcessor.ts"
 import { sendFile } from "./sending.ts"
 
@@ -19,8 +21,8 @@ export interface Options extends handlers.Special {
   readonly file: string
   /** The size of the file, of which progress is a part. */
   readonly size: number
-  readonly queue: string
-  /** Run once the queue is there and work begins. */
+  readonly topic: string
+  /** Run once the topic and its subscriptions are there and work begins. */
   readonly ready: Effect.Effect<unknown>
   /** The job stops when this is done: it reads no further and lets the workers finish what they have. */
   readonly stop: Effect.Effect<unknown>
@@ -48,20 +50,25 @@ export const run = Effect.fnUntraced(function*(options: Options) {
   const id = randomUUID()
 
   const end = yield* Effect.gen(function*() {
-    const queue = Flight.queue(options.queue)
-    const sender = yield* ServiceBusSender.make(queue)
-    const workers = yield* RunProcessor.make(yield* ServiceBusReceiver.make(queue), {
+    const entities = Flight.entities(options.topic)
+    yield* routes.set(entities)
+    const sender = yield* ServiceBusSender.make(entities.topic)
+    const workers = yield* RunProcessor.make(yield* ServiceBusReceiver.make(entities.flights), {
       run: id,
       concurrency,
       prefetch: 256,
       handler
     })
-    const deadLetters = yield* RunProcessor.make(yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(queue)), {
+    const broken = yield* RunProcessor.make(yield* ServiceBusReceiver.make(entities.broken), {
       run: id,
       concurrency,
       prefetch: concurrency,
-      handler: handlers.countDeadLetter(counter)
+      handler: handlers.countBroken(counter)
     })
+    const deadLetters = yield* RunProcessor.make(
+      yield* ServiceBusReceiver.make(ServiceBusEntity.deadLetter(entities.flights)),
+      { run: id, concurrency, prefetch: concurrency, handler: handlers.countDeadLetter(counter) }
+    )
 
     yield* options.ready
     const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e9
@@ -75,7 +82,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
       counter.rejected = processed.deadLettered
       counter.renewals = processed.renewals
       counter.uncertain = processed.lockLost + processed.unsettled
-      counter.foreign = processed.foreign + (yield* deadLetters.counts).foreign
+      counter.foreign = processed.foreign + (yield* broken.counts).foreign + (yield* deadLetters.counts).foreign
       const time = now()
       counter.seconds = time - started
       const { counts } = counter
@@ -111,7 +118,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
       Effect.as("done" as const)
     )
     const stop = Effect.as(options.stop, "stopped" as const)
-    const end = yield* Effect.raceAllFirst([work, stop, watch, workers.join, deadLetters.join]).pipe(
+    const end = yield* Effect.raceAllFirst([work, stop, watch, workers.join, broken.join, deadLetters.join]).pipe(
       // What was done until then is counted all the same.
       Effect.catch((error) => {
         problems.push(error.message)
@@ -124,6 +131,7 @@ export const run = Effect.fnUntraced(function*(options: Options) {
     yield* Effect.repeat(Effect.andThen(Effect.sleep("10 millis"), look), {
       until: (counts) => JobCounts.sum(counts.deadLettered) >= counts.rejected
     }).pipe(Effect.timeoutOption("5 seconds"))
+    yield* broken.end
     yield* deadLetters.end
     yield* look
     return end

@@ -16,6 +16,8 @@ export interface JobCounts {
   readonly refused: Readonly<Record<string, number>>
   /** Messages that the broker has confirmed as completed. */
   readonly completed: number
+  /** Messages of the subscription of broken lines, by what is wrong with them. */
+  readonly broken: Readonly<Record<string, number>>
   /** Messages found in the dead-letter queue, by reason. */
   readonly deadLettered: Readonly<Record<string, number>>
   /** Messages that the workers sent to the dead-letter queue; the broker moves others there by itself. */
@@ -26,7 +28,7 @@ export interface JobCounts {
   readonly renewals: number
   /** Deliveries whose lock was lost, or whose settlement had no answer: such a message may come again. */
   readonly uncertain: number
-  /** Messages of others in the queue and its dead-letter queue, which were left alone. */
+  /** Messages of others in the subscriptions and the dead-letter queue, which were left alone. */
   readonly foreign: number
   /** Seconds from the first to the last moment of the run. */
   readonly seconds: number
@@ -37,10 +39,10 @@ export interface JobCounts {
 export const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((total, count) => total + count, 0)
 
-/** Messages with an end: completed or dead-lettered. */
-export const finished = (counts: JobCounts): number => counts.completed + sum(counts.deadLettered)
+/** Messages with an end: completed, found broken or dead-lettered. */
+export const finished = (counts: JobCounts): number => counts.completed + sum(counts.broken) + sum(counts.deadLettered)
 
-/** Messages that are still in the queue, or in work. */
+/** Messages that are still in the subscriptions, or in work. */
 export const open = (counts: JobCounts): number => counts.sent - finished(counts)
 
 export class JobCounter {
@@ -57,11 +59,16 @@ export class JobCounter {
   busySeconds = 0
   readonly refusedLines = new Set<number>()
   private readonly refused: Record<string, number> = {}
+  private readonly broken: Record<string, number> = {}
   private readonly deadLettered: Record<string, number> = {}
 
   refuse(line: number, reason: string): void {
     this.refusedLines.add(line)
     this.refused[reason] = (this.refused[reason] ?? 0) + 1
+  }
+
+  break(reason: string): void {
+    this.broken[reason] = (this.broken[reason] ?? 0) + 1
   }
 
   deadLetter(reason: string): void {
@@ -70,7 +77,12 @@ export class JobCounter {
 
   get counts(): JobCounts {
     const { refusedLines: _, ...counts } = this
-    return { ...counts, refused: { ...this.refused }, deadLettered: { ...this.deadLettered } }
+    return {
+      ...counts,
+      refused: { ...this.refused },
+      broken: { ...this.broken },
+      deadLettered: { ...this.deadLettered }
+    }
   }
 }
 
@@ -79,12 +91,12 @@ const differ = (a: string, count: number, b: string, other: number): ReadonlyArr
 
 /**
  * What does not add up in the counts of a run; nothing where all is well. Where it was stopped, it is no `whole` run and
- * messages may be left in the queue.
+ * messages may be left in the subscriptions.
  */
 export const problems = (counts: JobCounts, options: { readonly whole: boolean }): ReadonlyArray<string> => [
   ...differ("read", counts.read, "sent + refused =", counts.sent + sum(counts.refused)),
   ...(options.whole || open(counts) < 0
-    ? differ("sent", counts.sent, "completed + dead-lettered =", finished(counts))
+    ? differ("sent", counts.sent, "completed + broken + dead-lettered =", finished(counts))
     : []),
   ...(sum(counts.deadLettered) >= counts.rejected
     ? []
@@ -101,6 +113,7 @@ export const differences = (
   const found = new Set(airports.map(({ airport }) => airport))
   return [
     ...differ("completed", counts.completed, "the plain pass finds", plain.flights),
+    ...differ("broken", sum(counts.broken), "the plain pass finds", plain.broken),
     ...airports.flatMap(({ airport, flights, minutes }) => {
       const other = expected.get(airport)
       return other?.flights === flights && other.minutes === minutes

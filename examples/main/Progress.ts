@@ -27,6 +27,7 @@ const text = (counts: JobCounts): string =>
   [
     `${count(counts.sent)} sent`,
     `${count(counts.completed)} completed`,
+    `${count(sum(counts.broken))} broken`,
     `${count(sum(counts.deadLettered))} dead-lettered`,
     `${count(open(counts))} open`,
     ...(counts.redelivered === 0 ? [] : [`${count(counts.redelivered)} redelivered`]),

@@ -1,5 +1,5 @@
 /**
- * A processor for the messages of one run on a queue that may be shared: what others have put there is held and handed
+ * A processor for the messages of one run on an entity that may be shared: what others have put there is held and handed
  * back when the processor ends, at the price of one delivery. A held message does not take a worker away.
  */
 import { Data, Deferred, Effect } from "effect"
@@ -11,10 +11,10 @@ export const runProperty = "run"
 /** More messages of others than this are not held; it is more than a run leaves behind when it is stopped. */
 const mostForeign = 4000
 
-/** The queue holds too much of others. */
-export class QueueInUse extends Data.TaggedError("QueueInUse")<{ readonly entity: string }> {
+/** The entity holds too much of others. */
+export class EntityInUse extends Data.TaggedError("EntityInUse")<{ readonly entity: string }> {
   override get message(): string {
-    return `"${this.entity}" holds more than ${mostForeign} messages that are not of this run. Give it a queue of its own.`
+    return `"${this.entity}" holds more than ${mostForeign} messages that are not of this run. Give the job a topic of its own.`
   }
 }
 
@@ -23,7 +23,7 @@ export interface RunProcessor {
   /** Takes no more messages, lets handlers finish, and hands back what is not finished in time. */
   readonly end: Effect.Effect<void>
   /** Never succeeds. */
-  readonly join: Effect.Effect<never, ServiceBusError.ReceiveError | QueueInUse>
+  readonly join: Effect.Effect<never, ServiceBusError.ReceiveError | EntityInUse>
 }
 
 export const make = Effect.fnUntraced(function*<A, E, R>(
@@ -37,13 +37,13 @@ export const make = Effect.fnUntraced(function*<A, E, R>(
 ) {
   const { concurrency, handler, prefetch, run } = options
   const over = yield* Deferred.make<void>()
-  const inUse = yield* Deferred.make<never, QueueInUse>()
+  const inUse = yield* Deferred.make<never, EntityInUse>()
   let foreign = 0
 
   const hold = Effect.suspend(() => {
     foreign++
     return foreign > mostForeign
-      ? Deferred.fail(inUse, new QueueInUse({ entity: receiver.entity }))
+      ? Deferred.fail(inUse, new EntityInUse({ entity: receiver.entity }))
       : Effect.orDie(processor.setConcurrency(concurrency + foreign))
   }).pipe(
     Effect.andThen(Deferred.await(over)),

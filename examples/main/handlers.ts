@@ -1,5 +1,5 @@
 /**
- * What is done with a message: by a worker, in the queue, and in the dead-letter queue. What a handler
+ * What is done with a message: by a worker, among the broken lines, and in the dead-letter queue. What a handler
  * knows to be wrong it settles itself; what it does not know goes on as a typed failure, and the processor abandons.
  */
 import { Data, type Duration, Effect, Result } from "effect"
@@ -41,7 +41,7 @@ export const worker = ({ poison, slow, slowFor }: Special, counter: JobCounter) 
 
   const handler = Effect.fnUntraced(
     function*(
-      line: Result.Result<Flight.Flight, Flight.BrokenLine>,
+      line: Flight.Line,
       message: ServiceBusMessage.LockedMessage<unknown>
     ) {
       if (message.deliveryCount > 0) counter.redelivered++
@@ -61,6 +61,19 @@ export const worker = ({ poison, slow, slowFor }: Special, counter: JobCounter) 
     })
   )
   return { delays, handler }
+}
+
+/** The handler of broken lines: each is counted once, by what is wrong with it. */
+export const countBroken = (counter: JobCounter) => {
+  const seen = new Set<bigint>()
+  return (line: Flight.Line, message: ServiceBusMessage.LockedMessage<unknown>) =>
+    Effect.sync(() => {
+      if (message.deliveryCount > 0) counter.redelivered++
+      if (seen.has(message.sequenceNumber)) return
+      seen.add(message.sequenceNumber)
+      // One that is a flight is none of these: the plain pass finds it missing elsewhere.
+      counter.break(Result.isFailure(line) ? line.failure.reason : "NotBroken")
+    })
 }
 
 /** The handler of dead letters: each is counted once, and removed from the queue. */

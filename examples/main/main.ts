@@ -1,5 +1,5 @@
 /**
- * `npm start`: works off a day of flights through a queue of the embedded broker, or of a real namespace where the
+ * `npm start`: works off a day of flights through a topic of the embedded broker, or of a real namespace where the
  * environment names one. Here are the edges only: arguments, environment, signals, layers, and the exit code.
  */
 import { NodeFileSystem } from "@effect/platform-node"
@@ -8,6 +8,7 @@ import { ServiceBusClient } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { join, relative } from "node:path"
 import { parseArgs } from "node:util"
+import * as Flight from "./Flight.ts"
 import * as Job from "./Job.ts"
 import * as lines from "./lines.ts"
 import * as Progress from "./Progress.ts"
@@ -15,14 +16,16 @@ import { report } from "./report.ts"
 
 const usage = `Usage: npm start -- [options] [file.ndjson]
 
-Sends every line of a file of flights through a queue, and says what became of them.
+Sends every line of a file of flights through a topic, routes broken lines to a subscription of their own by a rule,
+and says what became of them.
 Without a file it takes examples/data/flights.ndjson, 20,000 flights and 200 broken lines.
 
   --poison <id>   a flight whose handler always fails; F07777 where no file is given
   --slow <id>     a flight whose handler takes 12 seconds; F00500 where no file is given
   --help          this text
 
-With SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_QUEUE_NAME it runs against a real namespace.
+With SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_TOPIC_NAME it runs against a real namespace. The topic needs the
+subscriptions "flights" and "broken"; the job gives them their rules, and deletes the rule $Default.
 Ctrl-C stops it: the workers finish what they have, and the counts so far are printed.
 
 Exit codes: 0 all is well, 1 the counts do not add up or the job failed, 2 wrong usage, 130 stopped by Ctrl-C.`
@@ -47,30 +50,37 @@ const args = Effect.try({
 const variable = (name: string) =>
   Config.option(Config.String(name)).pipe(Config.map(Option.filter((value) => value !== "")))
 
-/** The queue to work with, and the layer of the client that reaches it. */
+/** The topic to work with, and the layer of the client that reaches it. */
 const target = Effect.gen(function*() {
   const connection = yield* variable("SERVICE_BUS_CONNECTION_STR")
-  const name = yield* variable("SERVICE_BUS_QUEUE_NAME")
+  const name = yield* variable("SERVICE_BUS_TOPIC_NAME")
   if (Option.isSome(connection) !== Option.isSome(name)) {
     return yield* new UsageError({
-      message: "Set both SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_QUEUE_NAME, or none of them."
+      message: "Set both SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_TOPIC_NAME, or none of them."
     })
   }
   if (Option.isSome(name)) {
     return {
-      queue: name.value,
+      topic: name.value,
       where: "the namespace of SERVICE_BUS_CONNECTION_STR",
       // A lock of up to five minutes may have to end before a message comes again.
       patience: 360,
       client: ServiceBusClient.layerEnv()
     }
   }
-  const queue = "flights"
+  const { broken, flights, topic } = Flight.entities("flights")
   return {
-    queue,
+    topic: topic.name,
     where: "the embedded broker",
     patience: 30,
-    client: Emulator.layer({ entities: [Emulator.entity(queue, { lockDuration: "5 seconds", maxDeliveryCount: 5 })] })
+    client: Emulator.layer({
+      entities: [
+        Emulator.entity(topic),
+        ...[flights, broken].map((subscription) =>
+          Emulator.entity(subscription, { lockDuration: "5 seconds", maxDeliveryCount: 5 })
+        )
+      ]
+    })
   }
 })
 
@@ -89,12 +99,12 @@ const main = Effect.gen(function*() {
   const { positionals: [given], values } = yield* args
   if (values.help === true) return yield* Effect.as(Console.log(usage), 0)
   const file = given ?? day
-  const { client, patience, queue, where } = yield* target
+  const { client, patience, topic, where } = yield* target
   const result = yield* Job.run({
     file,
     size: yield* lines.sizeOf(file),
-    queue,
-    ready: Console.log(`Working off ${relative("", file)} through the queue "${queue}" of ${where}. Ctrl-C stops.`),
+    topic,
+    ready: Console.log(`Working off ${relative("", file)} through the topic "${topic}" of ${where}. Ctrl-C stops.`),
     poison: values.poison ?? (given === undefined ? "F07777" : undefined),
     slow: values.slow ?? (given === undefined ? "F00500" : undefined),
     slowFor: "12 seconds",

@@ -1,5 +1,5 @@
 /**
- * What the day should come to, without a queue: one pass over the file with JSON.parse and rules by hand. It shares no
+ * What the day should come to, without a broker: one pass over the file with JSON.parse and rules by hand. It shares no
  * decoding with the job, so that the two can check each other.
  */
 import { Effect, Stream } from "effect"
@@ -9,6 +9,8 @@ import * as lines from "./lines.ts"
 export interface PlainPass {
   /** Flights that should have been completed. */
   readonly flights: number
+  /** Lines that are no flights, and were sent. */
+  readonly broken: number
   readonly airports: ReadonlyArray<Airport>
 }
 
@@ -40,6 +42,7 @@ export const make = Effect.fnUntraced(function*(options: {
   const delays = new Delays()
   const seen = new Set<string>()
   let flights = 0
+  let broken = 0
   yield* Stream.runForEachArray(lines.ofFile(options.file), (chunk) =>
     Effect.sync(() => {
       for (const line of chunk) {
@@ -48,14 +51,18 @@ export const make = Effect.fnUntraced(function*(options: {
         try {
           flight = JSON.parse(utf8.decode(line.bytes))
         } catch {
+          flight = undefined
+        }
+        if (!isFlight(flight)) {
+          broken++
           continue
         }
-        if (!isFlight(flight) || seen.has(flight.id)) continue
+        if (seen.has(flight.id)) continue
         seen.add(flight.id)
         if (flight.id === options.poison) continue
         flights++
         delays.add(flight.origin, flight.delay)
       }
     }))
-  return { flights, airports: delays.ranking() } satisfies PlainPass
+  return { flights, broken, airports: delays.ranking() } satisfies PlainPass
 })

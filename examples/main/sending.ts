@@ -1,11 +1,13 @@
 /** The way in: a file becomes messages, one a line, as fast as the workers take them off. */
-import { Effect, Stream } from "effect"
+import { Effect, Result, Stream } from "effect"
 import { ServiceBusError, type ServiceBusSender } from "effect-service-bus"
+import * as Flight from "./Flight.ts"
 import { type JobCounter, open } from "./JobCounts.ts"
 import * as lines from "./lines.ts"
+import { brokenProperty } from "./routes.ts"
 import { runProperty } from "./RunProcessor.ts"
 
-/** The sender waits while more messages than this are in the queue, so that a file of any size fits. */
+/** The sender waits while more messages than this are in the subscriptions, so that a file of any size fits. */
 const mostOpen = 2000
 
 export const sendFile = (options: {
@@ -16,13 +18,21 @@ export const sendFile = (options: {
 }) => {
   const { file, counter, run, sender } = options
 
-  const message = ({ bytes, number }: lines.Line) => ({
-    body: bytes,
-    messageId: `${run}-${number}`,
-    // What a run leaves behind when it is stopped goes away by itself.
-    timeToLive: "10 minutes" as const,
-    applicationProperties: { [runProperty]: run, line: number }
-  })
+  const message = ({ bytes, number }: lines.Line) => {
+    const flight = Flight.decode(bytes)
+    return {
+      body: bytes,
+      messageId: `${run}-${number}`,
+      // What a run leaves behind when it is stopped goes away by itself.
+      timeToLive: "10 minutes" as const,
+      applicationProperties: {
+        [runProperty]: run,
+        line: number,
+        // Rules read properties, and no bodies.
+        ...(Result.isFailure(flight) ? { [brokenProperty]: flight.failure.reason } : {})
+      }
+    }
+  }
 
   // A busy service has taken nothing, so that sending again is safe; after any other error it might not be.
   const whileBusy = <A>(send: Effect.Effect<A, ServiceBusError.SendError>) =>

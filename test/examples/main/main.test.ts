@@ -1,7 +1,7 @@
 /** The main job on small files of its own: every line is accounted for, and what goes wrong is found. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, FileSystem, Layer, Result, Stream } from "effect"
-import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { fileURLToPath } from "node:url"
 import { mean } from "../../../examples/main/Airports.ts"
@@ -12,15 +12,23 @@ import * as lines from "../../../examples/main/lines.ts"
 import * as plainPass from "../../../examples/main/plainPass.ts"
 import * as Progress from "../../../examples/main/Progress.ts"
 import { report } from "../../../examples/main/report.ts"
+import * as routes from "../../../examples/main/routes.ts"
 import { until } from "../../support/harness.ts"
 import { steadily } from "../../support/steadyClock.ts"
 import { assert, it } from "../../support/vitest.ts"
 
-const queue = Flight.queue("flights")
+const entities = Flight.entities("flights")
+const { broken, flights, topic } = entities
 
-const Live = (options: Emulator.EntityOptions) =>
+const Live = ({ maxMessageSize, ...options }: Emulator.EntityOptions) =>
   Layer.mergeAll(
-    Emulator.layer({ entities: [Emulator.entity(queue, { maxDeliveryCount: 5, ...options })] }),
+    Emulator.layer({
+      entities: [
+        Emulator.entity(topic, maxMessageSize === undefined ? {} : { maxMessageSize }),
+        Emulator.entity(flights, { maxDeliveryCount: 5, ...options }),
+        Emulator.entity(broken, { maxDeliveryCount: 5, ...options })
+      ]
+    }),
     NodeFileSystem.layer,
     Progress.silent
   )
@@ -52,7 +60,7 @@ const run = Effect.fnUntraced(function*(
   return yield* Job.run({
     file,
     size: yield* lines.sizeOf(file),
-    queue: queue.name,
+    topic: topic.name,
     ready: Effect.void,
     slowFor: "2500 millis",
     stop: Effect.never,
@@ -92,15 +100,8 @@ test("a day: every line is accounted for, and the delays are those of the file",
       sent: 312,
       refused: { LineTooLong: 1, MessageSizeExceededError: 1 },
       completed: 299,
-      deadLettered: {
-        AbsurdDate: 2,
-        DuplicateFlight: 2,
-        MaxDeliveryCountExceeded: 1,
-        MissingField: 2,
-        NotJson: 3,
-        OutOfRange: 1,
-        WrongType: 2
-      },
+      broken: { AbsurdDate: 2, MissingField: 2, NotJson: 3, OutOfRange: 1, WrongType: 2 },
+      deadLettered: { DuplicateFlight: 2, MaxDeliveryCountExceeded: 1 },
       redelivered: 4,
       uncertain: 0,
       foreign: 0
@@ -110,8 +111,11 @@ test("a day: every line is accounted for, and the delays are those of the file",
       ["BOS", 199, (30_000 - 5) / 199],
       ["JFK", 100, 148.5]
     ])
-    assert.lengthOf(yield* emulator.messages(queue), 0)
-    assert.lengthOf(yield* emulator.deadLetters(queue), 0)
+    for (const subscription of [flights, broken]) {
+      assert.lengthOf(yield* emulator.messages(subscription), 0)
+      assert.lengthOf(yield* emulator.deadLetters(subscription), 0)
+      assert.deepStrictEqual((yield* emulator.rules(subscription)).map((rule) => rule.name), ["lines"])
+    }
     assert.include(report({ airports, counts, end, problems }), "The counts add up")
   }).pipe(Effect.scoped, Effect.provide(Live({ lockDuration: "6 seconds", maxMessageSize: 2000 }))))
 
@@ -119,16 +123,17 @@ test("messages of others are handed back, and do not count", () =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
     const others = Array.from({ length: 100 }, (_, i) => ({ body: Buffer.from(json(flight(`F${i}`))) }))
-    const sender = yield* ServiceBusSender.make(queue)
-    const receiver = yield* ServiceBusReceiver.make(queue)
+    yield* routes.set(entities)
+    const sender = yield* ServiceBusSender.make(topic)
+    const receiver = yield* ServiceBusReceiver.make(flights)
     yield* sender.sendAll(others.slice(0, 20))
     for (const message of yield* receiver.receive({ max: 20 })) yield* receiver.deadLetter(message)
     yield* sender.sendAll(others)
     const { counts, problems } = yield* run(day)
     assert.deepStrictEqual(problems, [])
     assert.deepInclude(counts, { sent: 312, completed: 300, foreign: 120 })
-    assert.lengthOf(yield* emulator.messages(queue), 100)
-    assert.lengthOf(yield* emulator.deadLetters(queue), 20)
+    assert.lengthOf(yield* emulator.messages(flights), 100)
+    assert.lengthOf(yield* emulator.deadLetters(flights), 20)
   }).pipe(Effect.scoped, Effect.provide(Live({ maxMessageSize: 2000 }))))
 
 test("a stop reads no further, and the counts say what is left", () =>
@@ -138,13 +143,13 @@ test("a stop reads no further, and the counts say what is left", () =>
     const { counts, end, problems } = yield* run(many, {
       slow: "F6",
       slowFor: "300 millis",
-      stop: until(Effect.map(emulator.messages(queue), (messages) => messages.length > 0)).pipe(Effect.orDie)
+      stop: until(Effect.map(emulator.messages(flights), (messages) => messages.length > 0)).pipe(Effect.orDie)
     })
     assert.deepStrictEqual(problems, [])
     assert.strictEqual(end, "stopped")
     assert.isBelow(counts.read, many.length)
     assert.strictEqual(counts.sent, counts.read)
-    const left = yield* emulator.messages(ServiceBusEntity.queue("flights", { body: queue.body }))
+    const left = yield* emulator.messages(flights)
     assert.strictEqual(JobCounts.open(counts), left.length)
   }).pipe(Effect.scoped, Effect.provide(Live({}))))
 
@@ -155,9 +160,9 @@ test("a job in which nothing happens any more gives up, and says so", () =>
     assert.deepStrictEqual(problems, ["nothing happened for 1 seconds"])
   }).pipe(Effect.scoped, Effect.provide(Live({}))))
 
-test("a queue that is missing fails the job before it begins", () =>
+test("a topic that is missing fails the job before it begins", () =>
   Effect.gen(function*() {
-    const error = yield* Effect.flip(run(day, { queue: "missing", ready: Effect.die("it began") }))
+    const error = yield* Effect.flip(run(day, { topic: "missing", ready: Effect.die("it began") }))
     assert.strictEqual(error._tag, "MessagingEntityNotFoundError")
   }).pipe(Effect.scoped, Effect.provide(Live({}))))
 
@@ -166,8 +171,9 @@ const balanced: JobCounts.JobCounts = {
   bytes: 1000,
   sent: 9,
   refused: { MessageSizeExceededError: 1 },
-  completed: 7,
-  deadLettered: { NotJson: 1, MaxDeliveryCountExceeded: 1 },
+  completed: 6,
+  broken: { NotJson: 1 },
+  deadLettered: { DuplicateFlight: 1, MaxDeliveryCountExceeded: 1 },
   rejected: 1,
   redelivered: 4,
   renewals: 0,
@@ -182,21 +188,26 @@ it("counts that do not add up are found out", () => {
     JobCounts.problems({ ...balanced, ...counts }, { whole })
   assert.deepStrictEqual(problems({}), [])
   assert.deepStrictEqual(problems({ read: 11 }), ["read 11, but sent + refused = 10"])
-  assert.deepStrictEqual(problems({ completed: 6 }), ["sent 9, but completed + dead-lettered = 8"])
-  assert.deepStrictEqual(problems({ completed: 8 }, false), ["sent 9, but completed + dead-lettered = 10"])
-  // Of a run that was stopped some messages are still in the queue.
-  assert.deepStrictEqual(problems({ completed: 6 }, false), [])
+  assert.deepStrictEqual(problems({ completed: 5 }), ["sent 9, but completed + broken + dead-lettered = 8"])
+  assert.deepStrictEqual(problems({ broken: { NotJson: 2 } }, false), [
+    "sent 9, but completed + broken + dead-lettered = 10"
+  ])
+  // Of a run that was stopped some messages are still in the subscriptions.
+  assert.deepStrictEqual(problems({ completed: 5 }, false), [])
   assert.deepStrictEqual(problems({ rejected: 3 }), ["the workers rejected 3, but the dead-letter queue had 2"])
 })
 
 it("delays that differ from those of the plain pass are found out", () => {
-  const bos = { airport: "BOS", flights: 4, minutes: 40 }
+  const bos = { airport: "BOS", flights: 3, minutes: 40 }
   const jfk = { airport: "JFK", flights: 3, minutes: 30 }
-  const plain = { flights: 7, airports: [bos, jfk] }
+  const plain = { flights: 6, broken: 1, airports: [bos, jfk] }
   assert.deepStrictEqual(JobCounts.differences(balanced, [bos, jfk], plain), [])
   assert.deepStrictEqual(JobCounts.differences(balanced, [bos], plain), ["JFK is in the plain pass only"])
   assert.lengthOf(JobCounts.differences(balanced, [{ ...bos, minutes: 41 }, jfk], plain), 1)
-  assert.lengthOf(JobCounts.differences({ ...balanced, completed: 6 }, [bos, jfk], plain), 1)
+  assert.lengthOf(JobCounts.differences({ ...balanced, completed: 5 }, [bos, jfk], plain), 1)
+  assert.deepStrictEqual(JobCounts.differences({ ...balanced, broken: {} }, [bos, jfk], plain), [
+    "broken 0, but the plain pass finds 1"
+  ])
 })
 
 it.effect("lines come out whole, wherever the file is cut into chunks", () =>
@@ -261,4 +272,6 @@ it.live("the shipped day has the lines that its README names", () =>
     })
     const plain = yield* plainPass.make({ file, poison: "F07777", refused: new Set() })
     assert.strictEqual(plain.flights, 19_999)
+    // With the two that are too long.
+    assert.strictEqual(plain.broken, 169)
   }).pipe(Effect.provide(NodeFileSystem.layer)))
