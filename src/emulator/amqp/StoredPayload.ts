@@ -218,7 +218,10 @@ export const change = (message: IncomingMessage, changes: Changes): IncomingMess
     timeToLive: system.has("timetolive")
       ? timeToLive === undefined ? undefined : Duration.toMillis(timeToLive as Duration.Duration)
       : message.timeToLive,
-    propertiesSize: sizeOf(new Sections(bytes, 0, bytes.length))
+    propertiesSize: sizeOf(new Sections(bytes, 0, bytes.length)),
+    ...(system.has("scheduledenqueuetimeutc")
+      ? { enqueueNextAt: millisOf(system.get("scheduledenqueuetimeutc")) }
+      : undefined)
   }
 }
 

@@ -116,6 +116,7 @@ class StoredProperties implements FilterMessage {
       // .NET has texts there, whatever the type is.
       return value === undefined ? undefined : textOf(value)
     }
+    if (name === "deadlettersource" && this.message.deadLetterSource !== undefined) return this.message.deadLetterSource
     const annotation = annotations.get(name)
     if (annotation === undefined) return unknownName
     return sections.readRecord(sections.messageAnnotations, true)[annotation]

@@ -11,7 +11,7 @@
  * Named so because that is what Service Bus calls it.
  */
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
-import type { IncomingMessage, Queue, Refusal } from "./Queue.ts"
+import type { IncomingMessage, MessageSnapshot, Queue, Refusal } from "./Queue.ts"
 import { SortedSet } from "./SortedSet.ts"
 import { type Due, propertiesOf, sequenceOf, type StoredMessage } from "./StoredMessage.ts"
 
@@ -53,6 +53,8 @@ export interface ForwardingQueue {
   isPaused(): boolean
   /** The queue or topic of a path. */
   find(path: string): Queue | undefined
+  /** A message with more application properties. */
+  withProperties(message: IncomingMessage, properties: MessageSnapshot["properties"]): IncomingMessage
   /** A message is in its target. */
   forwarded(message: StoredMessage): void
   /** A message cannot be forwarded. Where it says `false` the message must stay. */
@@ -188,7 +190,7 @@ export class Forwarding implements Due {
   private transferOf(message: StoredMessage): IncomingMessage {
     const { incoming, sequence } = message
     const properties = propertiesOf(message)
-    return {
+    const moved: IncomingMessage = {
       payload: incoming.payload,
       messageId: incoming.messageId,
       sessionId: incoming.sessionId,
@@ -198,10 +200,12 @@ export class Forwarding implements Due {
       sequenceNumber: BigInt(sequence),
       firstSequenceNumber: incoming.firstSequenceNumber ?? incoming.sequenceNumber,
       wasScheduled: message.wasScheduled,
+      enqueueAt: incoming.enqueueNextAt,
       hops: (incoming.hops ?? 0) + 1,
-      deadLetterSource: this.deadLetterSource ?? incoming.deadLetterSource,
-      ...(properties.size === 0 ? undefined : { properties })
+      deadLetterSource: this.deadLetterSource ?? incoming.deadLetterSource
     }
+    // What settlements added is the message's own from now on: rules of the target see it.
+    return properties.size === 0 ? moved : this.queue.withProperties(moved, properties)
   }
 
   /** The target takes nothing. What has waited for too long is dead-lettered. */

@@ -15,6 +15,7 @@ import { Consumers } from "./Consumers.ts"
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
 import { DuplicateHistory } from "./DuplicateHistory.ts"
 import { type EntitySettings, isReceivable, isSendable } from "./EntityOptions.ts"
+import type { Changes } from "./filter/FilterMessage.ts"
 import { Forwarding, type ForwardingQueue } from "./Forwarding.ts"
 import type {
   Attachment,
@@ -47,6 +48,8 @@ import {
 
 const deadLetterPath = "$DeadLetterQueue"
 const transferDeadLetterPath = `$Transfer/${deadLetterPath}`
+/** System properties that are as they were. */
+const unchanged: Changes["system"] = new Map()
 /** When a message of a session says that its lock ends: never by itself. */
 const forever = 253_402_300_799_999
 
@@ -276,6 +279,10 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   isPaused(): boolean {
     // What is in a topic goes on to its subscriptions, whatever its status.
     return this.kind !== "topic" && !isReceivable(this.options)
+  }
+
+  withProperties(message: IncomingMessage, properties: MessageSnapshot["properties"]): IncomingMessage {
+    return this.shared.change(message, { system: unchanged, properties })
   }
 
   forwarded(message: StoredMessage): void {

@@ -44,8 +44,8 @@ export interface IncomingMessage {
   readonly hops?: number | undefined
   /** The entity that dead-lettered it, where it was forwarded from there. */
   readonly deadLetterSource?: string | undefined
-  /** Application properties that settlements and the broker have added. */
-  readonly properties?: ReadonlyMap<string, AmqpValue> | undefined
+  /** When it is to be enqueued where it is forwarded to, in milliseconds: an action of a rule has set it. */
+  readonly enqueueNextAt?: number | undefined
 }
 
 /**

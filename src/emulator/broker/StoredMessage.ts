@@ -73,7 +73,7 @@ export const newMessage = (
   expiresAt: undefined,
   deliveryCount: 0,
   delivered: false,
-  properties: incoming.properties === undefined || incoming.properties.size === 0 ? none : itemsOf(incoming.properties),
+  properties: none,
   deferred: false,
   wasScheduled: incoming.wasScheduled === true,
   lockToken: undefined,
