@@ -200,9 +200,7 @@ export const change = (message: IncomingMessage, changes: Changes): IncomingMess
   copySection(sections, sections.deliveryAnnotations, 0x71)
   rewriteAnnotations(sections, system)
   rewriteProperties(sections, system)
-  // What was added to it is in its bytes from here on, so that nothing stands before what the action has set.
-  const properties = new Map([...message.properties ?? [], ...changes.properties])
-  rewriteApplicationProperties(sections, properties)
+  rewriteApplicationProperties(sections, changes.properties)
   writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
   copySection(sections, sections.footer, 0x78)
   const bytes = writer.take()
@@ -210,7 +208,6 @@ export const change = (message: IncomingMessage, changes: Changes): IncomingMess
   return {
     ...message,
     payload: owned(bytes),
-    ...(message.properties === undefined ? undefined : { properties: undefined }),
     messageId: system.has("messageid")
       ? system.get("messageid") as string | undefined ?? newMessageId()
       : message.messageId,

@@ -89,20 +89,11 @@ class StoredProperties implements FilterMessage {
   }
 
   property(name: string): AmqpValue.AmqpValue {
-    const added = this.added(name)
-    return added === undefined ? this.findEntries().value(name) : this.message.properties!.get(added)
+    return this.findEntries().value(name)
   }
 
   spelling(name: string): string | undefined {
-    return this.added(name) ?? this.findEntries().spelling(name)
-  }
-
-  /** How a property is spelled that a settlement or the broker has added, in place of the sender's: a dead letter's reason. */
-  private added(name: string): string | undefined {
-    const { properties } = this.message
-    if (properties === undefined || properties.size === 0) return undefined
-    for (const key of properties.keys()) if (key.toLowerCase() === name) return key
-    return undefined
+    return this.findEntries().spelling(name)
   }
 
   private readSystem(name: string): AmqpValue.AmqpValue | typeof unknownName {
