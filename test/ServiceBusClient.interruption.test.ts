@@ -352,7 +352,7 @@ const some: ReadonlyArray<string> = [
 ]
 
 /** Modules of values: what they give needs no client. */
-const values: ReadonlyArray<string> = [
+const values: ReadonlySet<string> = new Set([
   "AmqpAnnotatedMessage",
   "AmqpValue",
   "ConnectionString",
@@ -362,9 +362,10 @@ const values: ReadonlyArray<string> = [
   "ServiceBusError",
   "ServiceBusEvent",
   "ServiceBusMessage",
+  "ServiceBusProperties",
   "ServiceBusRule",
   "Settlement"
-]
+])
 
 /** What is no operation of its own, and why. */
 const others: Readonly<Record<string, string>> = {
@@ -498,7 +499,7 @@ const interrupted = Effect.fnUntraced(function*(prepare: Case, steps: number, pa
 })
 
 /** What attaches, where nothing else may stay of it: also by fibers that yield often. */
-const attaching: ReadonlyArray<string> = ["ServiceBusSender.make", "ServiceBusSession.accept", "client.health"]
+const attaching: ReadonlySet<string> = new Set(["ServiceBusSender.make", "ServiceBusSession.accept", "client.health"])
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(`interrupted at each step, ${name}`, () => {
@@ -506,7 +507,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
     const names = sweep === undefined ? some : Object.keys(cases).filter((_, i) => i % sweep[1] === sweep[0])
     for (const operation of names) {
       const it = cases[operation]!
-      const isAttaching = attaching.includes(operation)
+      const isAttaching = attaching.has(operation)
       for (
         const [budget, most] of isCounted && (sweep !== undefined || isAttaching)
           ? budgets
@@ -571,7 +572,7 @@ if (sweep === undefined) {
         const { Held, Plain, Sport } = fresh(0)
         const sender = yield* ServiceBusSender.make(Plain)
         const owners = {
-          ...Object.fromEntries(Object.entries(All).filter(([name]) => !values.includes(name))),
+          ...Object.fromEntries(Object.entries(All).filter(([name]) => !values.has(name))),
           client: yield* ServiceBusClient.ServiceBusClient,
           sender,
           batch: yield* sender.batch(),

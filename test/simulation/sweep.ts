@@ -25,5 +25,5 @@ const run = (share: number): Promise<number> =>
   })
 
 const codes = await Promise.all(Array.from({ length: shares }, (_, share) => run(share)))
-console.log(`the sweep took ${((performance.now() - began) / 1000).toFixed(0)} s`)
+process.stdout.write(`the sweep took ${((performance.now() - began) / 1000).toFixed(0)} s\n`)
 process.exitCode = Math.max(...codes)
