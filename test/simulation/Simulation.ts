@@ -76,7 +76,9 @@ export const planOf = (
   const kinds = fitting(workload.uses).flatMap((fault) => Array.from({ length: fault.weight ?? 1 }, () => fault))
   const planned = Array.from({ length: kinds.length === 0 ? 0 : rng.between(0, 8) }, (): PlannedFault => {
     const fault = rng.pick(kinds)
-    const at = rng.chance(0.5) ? { ms: rng.between(0, faultTime - 10_000) } : { frames: rng.between(1, 400) }
+    const at = rng.chance(0.5)
+      ? { ms: rng.between(0, faultTime - 10_000) }
+      : { frames: rng.between(1, rng.pick([100, 400, 1_200])) }
     return { name: fault.name, at, parameters: fault.plan(rng) }
   })
   const turn = rng.pick([2048, 2048, 2048, 64, 8, 3])

@@ -57,9 +57,12 @@ export const batches: Workload = {
         "stream",
         Effect.flatMap(ServiceBusReceiver.make(Two), (receiver) =>
           receiver.messages.pipe(
-            ServiceBusReceiver.settleEach((body, message) => handle(world, "stream", Two.path, body, message), {
-              concurrency: 3
-            }),
+            ServiceBusReceiver.settleEach(
+              (body, message) => handle(world, "stream", Two.path, body, message, { isEndless: false }),
+              {
+                concurrency: 3
+              }
+            ),
             Stream.runDrain
           ))
       )

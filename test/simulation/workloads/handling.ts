@@ -18,10 +18,14 @@ export const handle = (
   entity: string,
   body: string,
   message: LockedMessage<string>,
-  /** What it does where it does well, other than completing: what that is called, and the settlement. */
-  well: () => readonly [string, Settlement.Settlement] | undefined = () => undefined,
-  /** What it does before all else. */
-  first: Effect.Effect<void> = Effect.void
+  options: {
+    /** What it does where it does well, other than completing: what that is called, and the settlement. */
+    readonly well?: () => readonly [string, Settlement.Settlement] | undefined
+    /** A stream waits for its handlers as long as they take, and a session is held as long. */
+    readonly isEndless?: boolean
+    /** What it does before all else. */
+    readonly first?: Effect.Effect<void>
+  } = {}
 ): Effect.Effect<Settlement.Settlement | void, Error> =>
   Effect.suspend(() => {
     const { history, mood, rng } = world
@@ -47,7 +51,7 @@ export const handle = (
       })
     const work: Effect.Effect<Settlement.Settlement | void, Error> = Effect.suspend(() => {
       if (!rng.chance(mood.handlers)) {
-        const [outcome, settlement] = well() ?? ["complete", undefined]
+        const [outcome, settlement] = options.well?.() ?? ["complete", undefined]
         return gives(outcome, settlement)
       }
       switch (manners[mood.manner] ?? rng.between(0, 10)) {
@@ -74,12 +78,13 @@ export const handle = (
           // Longer than its lock is kept: it is interrupted.
           return Effect.andThen(Effect.sleep(400_000), gives("complete", undefined))
         case 11:
-          // Until it is interrupted. A session is held for as long as its handler takes.
-          if (message.sessionId === undefined) return Effect.never
+          // Until it is interrupted, as it is once its lock is over.
+          if (options.isEndless ?? message.sessionId === undefined) return Effect.never
           return Effect.andThen(Effect.sleep(400_000), gives("complete", undefined))
         default:
           return Effect.andThen(Effect.sleep(rng.between(1, 5_000)), gives("complete", undefined))
       }
     })
-    return Effect.onExit(Effect.andThen(first, work), () => isOver ? Effect.void : gives("interrupted", undefined))
+    return Effect.onExit(Effect.andThen(options.first ?? Effect.void, work), () =>
+      isOver ? Effect.void : gives("interrupted", undefined))
   })

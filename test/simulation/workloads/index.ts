@@ -9,6 +9,7 @@ import { processor } from "./processor.ts"
 import { receiving } from "./receiving.ts"
 import { retrying } from "./retrying.ts"
 import { sessions } from "./sessions.ts"
+import { subscriptions } from "./subscriptions.ts"
 import { takingSessions } from "./takingSessions.ts"
 
 export const workloads: ReadonlyArray<Workload> = [
@@ -21,5 +22,6 @@ export const workloads: ReadonlyArray<Workload> = [
   letters,
   accepting,
   takingSessions,
-  retrying
+  retrying,
+  subscriptions
 ]

@@ -39,17 +39,12 @@ export const letters: Workload = {
         }
       }))
       const make = ServiceBusProcessor.make(Work, (body, message) =>
-        handle(
-          world,
-          "a",
-          Work.path,
-          body,
-          message,
-          () =>
+        handle(world, "a", Work.path, body, message, {
+          well: () =>
             !world.isHealed() && rng.chance(0.3)
               ? ["deadLetter", Settlement.deadLetter({ reason: "simulated" })]
               : undefined
-        ), { concurrency: 4, drainTimeout: "10 seconds" })
+        }), { concurrency: 4, drainTimeout: "10 seconds" })
       yield* consume(world, "processor a", keepBooks(world, "a", Work.path, make))
     })
 }

@@ -63,7 +63,7 @@ export const retrying: Workload = {
       yield* Effect.forkScoped(send(world, More, { name: "more", most: 25 }))
       const make = ServiceBusProcessor.make(
         Work,
-        (body, message) => handle(world, "a", Work.path, body, message, () => again(world, message)),
+        (body, message) => handle(world, "a", Work.path, body, message, { well: () => again(world, message) }),
         { concurrency: 4, drainTimeout: "10 seconds" }
       )
       yield* Effect.all([

@@ -58,6 +58,10 @@ export const send = (
           } else if (kind === 6) {
             const many = Array.from({ length: rng.between(1, 12) }, message)
             yield* noted(many, Stream.fromIterable(many).pipe(Stream.run(sender.sink())))
+          } else if (kind === 8) {
+            const many = Array.from({ length: rng.between(1, 6) }, message)
+            const wait = rng.between(1, 20_000)
+            yield* noted(many, sender.scheduleAll(many, Duration.millis(wait)), world.now() + wait)
           } else if (kind < 9) {
             const one = message()
             const wait = rng.between(1, 20_000)
@@ -74,7 +78,7 @@ export const send = (
             const many = Array.from({ length: rng.between(2, 8) }, message)
             yield* Effect.forEach(many, (one) => noted([one], sender.send(one)), { concurrency: "unbounded" })
           }
-          if (rng.chance(0.5)) yield* Effect.sleep(rng.between(1, 4_000))
+          if (rng.chance(0.5)) yield* Effect.sleep(rng.between(1, rng.pick([1_000, 4_000, 15_000])))
         }
       })))
       if (Exit.isFailure(made)) yield* Effect.sleep(rng.between(1, 2_000))

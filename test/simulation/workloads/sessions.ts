@@ -71,8 +71,7 @@ export const sessions: Workload = {
                   Work.path,
                   body,
                   message,
-                  undefined,
-                  useState(world, session, Number(message.sequenceNumber))
+                  { first: useState(world, session, Number(message.sequenceNumber)) }
                 ),
               {
                 concurrentSessions: world.rng.between(1, 4),
