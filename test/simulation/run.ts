@@ -4,7 +4,9 @@
  * are needed, and with the command that runs it again. A seed that does not end in a minute of real time is a violation. A run of a
  * thousand seeds or more, of everything, fails as well where a fault or a workload hardly came.
  *
- * `--first` runs them in this process and ends with the first that fails, as it is. `--fresh` begins with a seed that no run began with, and prints it. `--plan JSON` runs one plan, `--trace` prints everything that happened in it, with its hash.
+ * `--fresh` begins with a seed that no run began with, and prints it; with `--half-fresh` the second half of the seeds does.
+ * `--first` runs them in this process and ends with the first that fails, as it is. `--plan JSON` runs one plan, `--trace` prints
+ * everything that happened in it, with its hash.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { availableParallelism } from "node:os"
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "100" },
     from: { type: "string", default: "1" },
     fresh: { type: "boolean", default: false },
+    "half-fresh": { type: "boolean", default: false },
     workload: { type: "string" },
     fault: { type: "string" },
     plan: { type: "string" },
@@ -110,9 +113,11 @@ const first = async (): Promise<void> => {
 }
 
 const all = async (): Promise<void> => {
-  const from = values.fresh ? Date.now() % 1_000_000_000 : count("from", values.from, 0)
-  if (values.fresh) console.log(`fresh seeds from ${from}`)
+  const from = count("from", values.from, 0)
   const seeds = count("seeds", values.seeds, 1)
+  const freshFrom = Date.now() % 1_000_000_000
+  const known = values.fresh ? 0 : values["half-fresh"] ? Math.ceil(seeds / 2) : seeds
+  if (known < seeds) console.log(`fresh seeds from ${freshFrom}`)
   const { faults: kinds } = await import("./faults/index.ts")
   const { workloads } = await import("./workloads/index.ts")
   for (const [option, known] of [["workload", workloads], ["fault", kinds]] as const) {
@@ -125,7 +130,7 @@ const all = async (): Promise<void> => {
   const began = performance.now()
   const fired = new Coverage(kinds.map(({ name }) => name))
   const ran = new Coverage(workloads.map(({ name }) => name))
-  let next = from
+  let next = 0
   let messages = 0
   let faults = 0
   let violations = 0
@@ -149,11 +154,12 @@ const all = async (): Promise<void> => {
       let process = child()
       let timer: NodeJS.Timeout
       const give = (): void => {
-        if (next >= from + seeds) {
+        if (next >= seeds) {
           process.kill()
           return resolve()
         }
-        const seed = next++
+        const seed = next < known ? from + next : freshFrom + next - known
+        next++
         const failed = (what: string): void => {
           clearTimeout(timer)
           process.removeAllListeners()

@@ -1,0 +1,39 @@
+/** The mutants: each has its place in the library, once, and a test that is there, or workloads and faults that are. */
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { basename, dirname } from "node:path"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "../support/vitest.ts"
+import { faults } from "./faults/index.ts"
+import { mutants } from "./mutants/index.ts"
+import { replacementsOf } from "./mutants/Mutant.ts"
+import { workloads } from "./workloads/index.ts"
+
+const root = fileURLToPath(new URL("../../", import.meta.url))
+
+const namesOf = (all: ReadonlyArray<{ readonly name: string }>): ReadonlySet<string> =>
+  new Set(all.map(({ name }) => name))
+
+describe("a mutant", () => {
+  it("stands in the library as it is, once", () => {
+    for (const mutant of mutants) {
+      let text = readFileSync(`${root}src/internal/${mutant.file}`, "utf8")
+      for (const [part, replacement] of replacementsOf(mutant)) {
+        assert.strictEqual(text.split(part).length - 1, 1, `${mutant.name}: ${part}`)
+        text = text.replace(part, () => replacement)
+      }
+    }
+  })
+
+  it("has a name of its own, and is seen by what there is", () => {
+    assert.strictEqual(namesOf(mutants).size, mutants.length)
+    for (const { by, fault, name, workload } of mutants) {
+      if (by !== undefined) {
+        const isThere = existsSync(root + by) ||
+          readdirSync(root + dirname(by)).some((file) => file.startsWith(basename(by)))
+        assert.isTrue(isThere, `${name}: ${by}`)
+      }
+      if (workload !== undefined) assert.isTrue(namesOf(workloads).has(workload), `${name}: ${workload}`)
+      for (const each of fault?.split(",") ?? []) assert.isTrue(namesOf(faults).has(each), `${name}: ${each}`)
+    }
+  })
+})
