@@ -9,7 +9,7 @@ import { FilterError } from "../../../../src/emulator/broker/filter/FilterMessag
 import type * as Rule from "../../../../src/emulator/broker/filter/Rule.ts"
 import { Writer } from "../../../../src/internal/amqp/codec/Writer.ts"
 import * as ServiceBusRule from "../../../../src/ServiceBusRule.ts"
-import { compiled, problemOf } from "../../../support/filters.ts"
+import { compiled, messageOf, problemOf } from "../../../support/filters.ts"
 import { generator } from "../../../support/random.ts"
 import { predicateOf, printer, statementsOf } from "../../../support/sqlTrees.ts"
 import { assert, describe, it } from "../../../support/vitest.ts"
@@ -223,6 +223,15 @@ describe("a rule under fuzz", () => {
       const rule = Result.getOrThrow(compiled(ServiceBusRule.sql(text)))
       use(rule, randomOf(1))
     }
+  })
+})
+
+describe("a rule matches", () => {
+  it("where its filter is true, not where it is unknown", () => {
+    const outcomes = ["a = 1", "a = 2", "missing = 1", "NOT missing = 1", "missing = 1 OR a = 1"].map((expression) =>
+      Result.getOrThrow(compiled(ServiceBusRule.sql(expression))).matches(messageOf({ a: 1 }))
+    )
+    assert.deepStrictEqual(outcomes, [true, false, false, false, true])
   })
 })
 
