@@ -21,7 +21,7 @@ const Work = ServiceBusEntity.queue("work", {
 
 const ids = ["s1", "s2", "s3"]
 
-const acceptAll = (world: World, name: string) =>
+const acceptAll = (world: World, name: string, deferred: Map<string, Array<bigint>>) =>
   Effect.gen(function*() {
     const { rng } = world
     for (;;) {
@@ -36,6 +36,8 @@ const acceptAll = (world: World, name: string) =>
             : yield* next
           if (Option.isNone(session)) return
           yield* useState(world, session.value, rng.between(1, 1_000_000))
+          const own = deferred.get(session.value.sessionId) ?? []
+          deferred.set(session.value.sessionId, own)
           for (let empty = 0; empty < 2;) {
             const messages = yield* session.value.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 2_000) })
             if (messages.length === 0) empty++
@@ -49,8 +51,25 @@ const acceptAll = (world: World, name: string) =>
             for (const message of messages) {
               yield* useState(world, session.value, Number(message.sequenceNumber))
               if (rng.chance(0.1)) yield* operate(world, "renew", session.value.renewLock)
-              yield* settleSomehow(world, Work.path, session.value, message)
+              const outcome = yield* settleSomehow(world, Work.path, session.value, message)
+              if (outcome === "defer") own.push(message.sequenceNumber)
             }
+            const number = rng.chance(0.3) ? own.shift() : undefined
+            if (number !== undefined) {
+              for (const message of yield* session.value.receiveDeferred([number])) {
+                const consumer = `${name} ${session.value.sessionId}`
+                note(world, consumer, Work.path, message, "deferred")
+                world.history.add({
+                  kind: "handled",
+                  consumer,
+                  entity: Work.path,
+                  sequence: String(number),
+                  outcome: "by hand"
+                })
+                yield* settleSomehow(world, Work.path, session.value, message)
+              }
+            }
+            if (rng.chance(0.1)) yield* operate(world, "peek", session.value.peek({ max: rng.between(1, 20) }))
           }
         }))
       )
@@ -70,9 +89,14 @@ export const accepting: Workload = {
       for (const name of ["work", "more"]) {
         yield* Effect.forkScoped(send(world, Work, { name, most: 25, sessions: ids }))
       }
-      yield* Effect.forEach(["a", "b"], (name) => consume(world, `accepting ${name}`, acceptAll(world, name)), {
-        concurrency: "unbounded",
-        discard: true
-      })
+      const deferred = new Map<string, Array<bigint>>()
+      yield* Effect.forEach(
+        ["a", "b"],
+        (name) => consume(world, `accepting ${name}`, acceptAll(world, name, deferred)),
+        {
+          concurrency: "unbounded",
+          discard: true
+        }
+      )
     })
 }
