@@ -235,6 +235,55 @@ describe("a rule matches", () => {
   })
 })
 
+/** The orders and the filters of the live tests of Microsoft's .NET client (RuleManagerLiveTests). */
+describe("the tests of Microsoft's client", () => {
+  const orders = [
+    ["blue", 5, "low"],
+    ["red", 10, "high"],
+    ["yellow", 5, "low"],
+    ["blue", 10, "low"],
+    ["blue", 5, "high"],
+    ["blue", 10, "low"],
+    ["red", 5, "low"],
+    ["red", 10, "low"],
+    ["red", 5, "low"],
+    ["yellow", 10, "high"],
+    ["yellow", 5, "low"],
+    ["yellow", 10, "low"]
+  ] as const
+  const messages = orders.map(([color, quantity, priority]) =>
+    messageOf({ color, quantity, priority }, { correlationid: priority, label: color })
+  )
+  const taken = (filter: ServiceBusRule.Filter) => {
+    const { matches } = Result.getOrThrow(compiled(filter))
+    return orders.filter((_, i) => matches(messages[i]!))
+  }
+
+  it("take the orders that they expect", () => {
+    const { correlation, sql } = ServiceBusRule
+    assert.deepStrictEqual(taken(correlation({ subject: "red" })), orders.filter(([color]) => color === "red"))
+    assert.deepStrictEqual(
+      taken(correlation({ applicationProperties: { Color: "blue" } })),
+      orders.filter(([color]) => color === "blue")
+    )
+    assert.deepStrictEqual(taken(sql("sys.Label = 'yellow'")), orders.filter(([color]) => color === "yellow"))
+    assert.deepStrictEqual(taken(sql("Color = 'yellow'")), orders.filter(([color]) => color === "yellow"))
+    assert.deepStrictEqual(
+      taken(sql("Color = 'blue' and Quantity = 10")),
+      orders.filter(([color, quantity]) => color === "blue" && quantity === 10)
+    )
+    assert.deepStrictEqual(
+      taken(sql("Color = 'blue' or Quantity = 10")),
+      orders.filter(([color, quantity]) => color === "blue" || quantity === 10)
+    )
+  })
+
+  it("find what an action set under the name that the message had", () => {
+    const rule = Result.getOrThrow(compiled(ServiceBusRule.true, ServiceBusRule.action("Set Priority = 'high'")))
+    for (const message of messages) assert.strictEqual(rule.apply!(message).properties.get("priority"), "high")
+  })
+})
+
 describe("a rule is refused", () => {
   it("where a program gave values that are not of their type", () => {
     const wrong = [typed("int", "x"), typed("long", 1.5), typed("uuid", 5), typed("int", null)]
