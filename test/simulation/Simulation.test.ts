@@ -75,6 +75,16 @@ describe("the simulation", { concurrent: false }, () => {
       ],
       turn: 2048,
       client: "key"
+    },
+    "a sender that was given no credit before its connection was closed": {
+      seed: 740038,
+      workload: "letters",
+      faults: [
+        { name: "starvation", at: { frames: 140 }, parameters: { of: "all", ms: 44040, every: 0 } },
+        { name: "close", at: { ms: 41584 }, parameters: { condition: "amqp:link:detach-forced" } }
+      ],
+      turn: 2048,
+      client: "key"
     }
   }
 

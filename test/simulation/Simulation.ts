@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
@@ -29,6 +30,7 @@ import { Network } from "./Network.ts"
 import { oracles } from "./oracles/index.ts"
 import type { Violation } from "./oracles/Oracle.ts"
 import * as Peer from "./Peer.ts"
+import * as Resources from "./Resources.ts"
 import { Rng } from "./Rng.ts"
 import { seededIds } from "./seededIds.ts"
 import { workloads } from "./workloads/index.ts"
@@ -186,8 +188,9 @@ const otherClient = Effect.fnUntraced(
   }
 )
 
-const simulate = (plan: Plan, workload: Workload) =>
+const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Resources) =>
   Effect.gen(function*() {
+    const before = resources()
     const sleeps = { count: 0 }
     const clock = counted(yield* Clock.Clock, sleeps)
     const rng = new Rng(plan.seed ^ 0x5bd1e995)
@@ -276,11 +279,21 @@ const simulate = (plan: Plan, workload: Workload) =>
     yield* Effect.provideService(Scope.close(outer, Exit.void), Clock.Clock, clock)
     yield* network.end
     history.add({ kind: "phase", name: "closed" })
+    // What has been interrupted ends.
+    yield* Effect.sleep(1)
+    const after = resources()
     const run = {
       history,
       left: rest,
       hasConverged: rest.every(({ ids }) => ids.length === 0),
-      leftovers: { connections: yield* connections, wires: network.wires.size, sleeps: sleeps.count },
+      leftovers: {
+        connections: yield* connections,
+        wires: network.wires.size,
+        sleeps: sleeps.count,
+        fibers: after.fibers - before.fibers,
+        timers: after.timers - before.timers,
+        listeners: after.listeners - before.listeners
+      },
       concurrency: workload.concurrency ?? {},
       credits: workload.credits ?? {}
     }
@@ -297,9 +310,16 @@ export const run = (plan: Plan): Promise<Outcome> => {
   const workload = workloads.find(({ name }) => name === plan.workload)
   if (workload === undefined) return Promise.reject(new Error(`there is no workload "${plan.workload}"`))
   const restore = seededIds(plan.seed)
+  const { fibers, service } = Resources.countedFibers()
+  const timers = Resources.countedTimers()
+  const resources = (): Resources.Resources => ({
+    fibers: fibers.count,
+    timers: timers.count(),
+    listeners: Resources.processListeners()
+  })
   const program = Effect.gen(function*() {
     // TestClock waits for what a wake causes, and for nothing else: everything here is caused by one.
-    const fiber = yield* Effect.forkChild(Effect.andThen(Effect.sleep(1), simulate(plan, workload)), {
+    const fiber = yield* Effect.forkChild(Effect.andThen(Effect.sleep(1), simulate(plan, workload, resources)), {
       startImmediately: true
     })
     while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("10 seconds")
@@ -308,7 +328,11 @@ export const run = (plan: Plan): Promise<Outcome> => {
   return Effect.runPromise(program.pipe(
     Random.withSeed(`simulation ${plan.seed}`),
     Effect.provideService(Scheduler.MaxOpsBeforeYield, plan.turn),
+    Effect.provideService(Metric.FiberRuntimeMetrics, service),
     Effect.provide(Logger.layer([])),
     Effect.provide(TestClock.layer({ warningDelay: "10 minutes" }))
-  )).finally(restore)
+  )).finally(() => {
+    timers.restore()
+    restore()
+  })
 }

@@ -2,8 +2,10 @@
 import { assert, describe, it } from "../support/vitest.ts"
 import { type Entry, History } from "./History.ts"
 import { oracles } from "./oracles/index.ts"
-import type { Run } from "./oracles/Oracle.ts"
+import type { Leftovers, Run } from "./oracles/Oracle.ts"
 import { bodyOf } from "./World.ts"
+
+const nothing: Leftovers = { connections: 0, wires: 0, sleeps: 0, fibers: 0, timers: 0, listeners: 0 }
 
 const run = (entries: ReadonlyArray<Entry & { readonly at?: number }>, rest: Partial<Run> = {}): Run => {
   let now = 0
@@ -16,7 +18,7 @@ const run = (entries: ReadonlyArray<Entry & { readonly at?: number }>, rest: Par
     history,
     left: [],
     hasConverged: true,
-    leftovers: { connections: 0, wires: 0, sleeps: 0 },
+    leftovers: nothing,
     concurrency: { a: 1 },
     ...rest
   }
@@ -303,7 +305,9 @@ describe("the oracles", () => {
     ]),
     unended: run([send, enqueued]),
     stuck: run([send, enqueued, sent], { hasConverged: false, left: [{ entity: "q", ids: ["m-1"] }] }),
-    leftover: run([], { leftovers: { connections: 0, wires: 0, sleeps: 1 } })
+    ...Object.fromEntries(
+      Object.keys(nothing).map((name) => [`leftover, ${name}`, run([], { leftovers: { ...nothing, [name]: 1 } })])
+    )
   }
 
   for (const [rule, history] of Object.entries(bad)) {

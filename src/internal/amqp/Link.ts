@@ -296,12 +296,13 @@ class OpenLink implements Link {
 
   /** Gives up a link that is not attached yet: the peer's late answer is closed by rhea-promise. */
   abandon(): void {
-    this.abort.abort()
     this.release()
   }
 
   /** Nothing of the link is used any more. */
   release(): void {
+    // rhea-promise waits, under a timer, for the first credit of a sender: a connection that dies may give none.
+    this.abort.abort()
     for (const off of this.off) off()
     this.off.length = 0
     this.isReleased = true

@@ -14,6 +14,11 @@ export interface Leftovers {
   readonly connections: number
   readonly wires: number
   readonly sleeps: number
+  readonly fibers: number
+  /** Timers of Node. */
+  readonly timers: number
+  /** Listeners of the process. */
+  readonly listeners: number
 }
 
 export interface Run {

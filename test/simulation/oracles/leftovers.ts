@@ -1,4 +1,4 @@
-/** What is closed leaves nothing: no connection, no socket, no timer. Each client that closes on the way is looked at, too. */
+/** What is closed leaves nothing: no connection, no socket, no fiber, no timer. Each client that closes on the way is looked at, too. */
 import type { Oracle, Violation } from "./Oracle.ts"
 
 export const leftovers: Oracle = ({ history, leftovers }) => [
