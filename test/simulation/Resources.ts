@@ -2,7 +2,7 @@
  * What a run holds of its process: fibers that have not ended, timers of Node, and listeners of the process. A fiber that waits
  * for something that will never come is one of them, whatever it waits for.
  */
-import * as Metric from "effect/Metric"
+import type * as Metric from "effect/Metric"
 
 export interface Resources {
   readonly fibers: number
