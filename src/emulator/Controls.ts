@@ -216,7 +216,7 @@ export interface Controls {
    */
   readonly counters: (entity: string | Receivable<unknown>) => Effect.Effect<Counters, EmulatorError>
   /**
-   * The rules of a subscription, in the order in which they came, each with the time at which it did. Fails with EmulatorError
+   * The rules of a subscription, by name, each with the time at which it came. Fails with EmulatorError
    * where it does not exist, or is no subscription.
    *
    * @example

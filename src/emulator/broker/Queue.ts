@@ -250,7 +250,7 @@ export interface Sessions {
  * @category models
  */
 export interface Rules {
-  /** A page of them: up to `count`, after the first `skip`. */
+  /** A page of them, by name: up to `count`, after the first `skip`. */
   list(skip?: number, count?: number): ReadonlyArray<ServiceBusRule.Rule>
   /**
    * Adds one, which holds for what the topic takes from now on. Refused as `RuleExists` where there is one of its name, as

@@ -326,7 +326,7 @@ describe("A disabled subscription", () => {
       yield* manager.delete("one").pipe(failsWith("MessagingEntityDisabledError"))
       yield* emulator.update(Some, { status: "Active" })
       yield* manager.create(rule)
-      assert.deepStrictEqual((yield* emulator.rules(Some)).map(({ name }) => name), ["one", "new"])
+      assert.deepStrictEqual((yield* emulator.rules(Some)).map(({ name }) => name), ["new", "one"])
     }))
 })
 

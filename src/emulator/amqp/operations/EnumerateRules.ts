@@ -1,6 +1,6 @@
 /**
- * `com.microsoft:enumerate-rules`: a page of the rules of a subscription, in the order in which they came; 204 where there are
- * none. A file of its own because each operation has one.
+ * `com.microsoft:enumerate-rules`: a page of the rules of a subscription, by name; 204 where there are none. A file of its own
+ * because each operation has one.
  *
  * Source: "Get rules" of the Service Bus AMQP request-response guide; AmqpRuleManager of Azure.Messaging.ServiceBus.
  */

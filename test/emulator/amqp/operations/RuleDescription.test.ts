@@ -83,14 +83,14 @@ describe("RuleDescription", () => {
         rules.map(plain).map(([, filter, action, name]: ReadonlyArray<any>) => [name, filter, action]),
         [
           ["$Default", [83483426823], [1335734829061]],
-          ["sql", [83483426822, "a > 1", 20], [1335734829061]],
           [
             "correlation",
             [83483426825, "c", "m", "t", "r", "l", "s", "rs", "ct", ["n", 7, "text", "x"]],
             [1335734829062, "SET a = 1", 20]
           ],
-          ["true", [83483426823], [1335734829061]],
-          ["false", [83483426824], [1335734829061]]
+          ["false", [83483426824], [1335734829061]],
+          ["sql", [83483426822, "a > 1", 20], [1335734829061]],
+          ["true", [83483426823], [1335734829061]]
         ]
       )
     })
@@ -237,12 +237,12 @@ describe("RuleDescription", () => {
       const conditions = { subject: "l", correlationId: "c", applicationProperties: { s: "x", n: 2.5, b: true, when } }
       yield* Effect.promise(() => manager.createRule("correlation", conditions))
       const [first, second] = yield* rules()
-      assert.deepStrictEqual(first, {
+      assert.deepStrictEqual(second, {
         name: "sql",
         filter: { sqlExpression: "a = 'x'" },
         action: { sqlExpression: "SET b = 1" }
       })
-      assert.deepInclude(second!.filter, {
+      assert.deepInclude(first!.filter, {
         ...conditions,
         applicationProperties: { ...conditions.applicationProperties }
       })
@@ -253,7 +253,7 @@ describe("RuleDescription", () => {
       const missing = yield* failure(() => manager.deleteRule("Priority_5"))
       assert.strictEqual((missing as ServiceBusError).code, "MessagingEntityNotFound")
       assert.include((missing as ServiceBusError).message, "Priority_5' could not be found")
-      const [, kept] = yield* emulator.rules(Sport)
+      const [kept] = yield* emulator.rules(Sport)
       assert.deepInclude(kept!.filter, { subject: "l", correlationId: "c" })
     })
   )
