@@ -1,4 +1,7 @@
 /** Each oracle sees what it is there for: histories that are bad in one way, and one that is good. */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "../support/vitest.ts"
 import { type Entry, History } from "./History.ts"
 import { oracles } from "./oracles/index.ts"
@@ -228,6 +231,12 @@ describe("the oracles", () => {
       fault
     ]),
     vanished: run([send, enqueued, sent, delivered, received, { ...handled, outcome: "retryAfter" }, applied]),
+    "vanished, of a letter": run([
+      send,
+      enqueued,
+      sent,
+      { kind: "applied", entity: "q/$DeadLetterQueue", id: "m-1", sequence: "7", outcome: "complete" }
+    ]),
     resettled: run([{ kind: "resettled", sequence: "1", result: "ok", tag: undefined }]),
     renewed: run([...good.slice(0, -1), { ...applied, token: "t" }, {
       kind: "renewal",
@@ -309,6 +318,20 @@ describe("the oracles", () => {
       Object.keys(nothing).map((name) => [`leftover, ${name}`, run([], { leftovers: { ...nothing, [name]: 1 } })])
     )
   }
+
+  it("have a history for each of their rules, and each rule a row of the table", () => {
+    const folder = fileURLToPath(new URL("oracles/", import.meta.url))
+    const sources = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8")).join("")
+    const rules = new Set(Array.from(sources.matchAll(/(?:rule: |report\()"(\w+)"/g), ([, rule]) => rule!))
+    assert.deepStrictEqual(
+      [...new Set(Object.keys(bad).map((name) => name.replace(/,.*/, "")))].toSorted(),
+      [
+        ...rules
+      ].toSorted()
+    )
+    const table = readFileSync(fileURLToPath(new URL("README.md", import.meta.url)), "utf8")
+    for (const rule of rules) assert.include(table, `\`${rule}\``)
+  })
 
   for (const [rule, history] of Object.entries(bad)) {
     it(`see a run that is wrong: ${rule}`, () => {
