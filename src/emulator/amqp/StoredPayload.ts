@@ -14,7 +14,7 @@ import { ownBytes } from "../../internal/amqp/codec/OwnedBytes.ts"
 import { Reader } from "../../internal/amqp/codec/Reader.ts"
 import { Sections } from "../../internal/amqp/codec/Sections.ts"
 import { copyEntries, rawItem, rawItems, rawSection } from "../../internal/amqp/codec/verbatim.ts"
-import { Writer } from "../../internal/amqp/codec/Writer.ts"
+import { EncodeProblem, Writer } from "../../internal/amqp/codec/Writer.ts"
 import {
   arePropertiesTooLarge,
   isPropertyTooLarge,
@@ -22,7 +22,7 @@ import {
   maxPropertySize
 } from "../../internal/message/PropertyQuotas.ts"
 import { longestTtl } from "../../internal/message/TimeToLive.ts"
-import type { Changes } from "../broker/filter/FilterMessage.ts"
+import { type Changes, FilterError } from "../broker/filter/FilterMessage.ts"
 import type { Delivery, IncomingMessage, MessageSnapshot, Payload } from "../broker/Queue.ts"
 
 /** A message over a quota: the property that is too large, or all of them together where none is named. */
@@ -180,6 +180,9 @@ const settableItems = new Map(
   ] as const
 )
 
+/** Where the absolute-expiry-time stands. */
+const expiry = 8
+
 const settableAnnotations = new Map(
   [
     ["partitionkey", "x-opt-partition-key"],
@@ -191,19 +194,11 @@ const settableAnnotations = new Map(
 /**
  * A message with the changes of a rule's action, or of whatever else moves it on: what they name is written anew, all else is as
  * it was, byte for byte. When it is to be enqueued does not change: a new time counts where it is sent on (Service Bus, topic
- * filters).
+ * filters). Throws a FilterError where a value has no AMQP form.
  */
 export const change = (message: IncomingMessage, changes: Changes): IncomingMessage => {
-  const sections = sectionsOf(message)
   const { system } = changes
-  copySection(sections, sections.header, 0x70)
-  copySection(sections, sections.deliveryAnnotations, 0x71)
-  rewriteAnnotations(sections, system)
-  rewriteProperties(sections, system)
-  rewriteApplicationProperties(sections, changes.properties)
-  writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
-  copySection(sections, sections.footer, 0x78)
-  const bytes = writer.take()
+  const bytes = rewritten(sectionsOf(message), changes)
   const timeToLive = system.get("timetolive")
   return {
     ...message,
@@ -219,6 +214,24 @@ export const change = (message: IncomingMessage, changes: Changes): IncomingMess
     ...(system.has("scheduledenqueuetimeutc")
       ? { enqueueNextAt: millisOf(system.get("scheduledenqueuetimeutc")) }
       : undefined)
+  }
+}
+
+const rewritten = (sections: Sections, { properties, system }: Changes): Buffer => {
+  try {
+    copySection(sections, sections.header, 0x70)
+    copySection(sections, sections.deliveryAnnotations, 0x71)
+    rewriteAnnotations(sections, system)
+    rewriteProperties(sections, system)
+    rewriteApplicationProperties(sections, properties)
+    writer.raw(sections.bytes.subarray(sections.body, sections.bodyEnd))
+    copySection(sections, sections.footer, 0x78)
+    return writer.take()
+  } catch (problem) {
+    throw problem instanceof EncodeProblem ? new FilterError(problem.message) : problem
+  } finally {
+    // What was written before a problem belongs to no message.
+    writer.reset()
   }
 }
 
@@ -249,14 +262,16 @@ const rewriteAnnotations = (sections: Sections, system: Changes["system"]): void
 
 const rewriteProperties = (sections: Sections, system: Changes["system"]): void => {
   const items = [...settableItems].filter(([, name]) => system.has(name))
-  if (items.length === 0) return copySection(sections, sections.properties, 0x73)
+  const isEndless = system.has("timetolive") && system.get("timetolive") === undefined
+  if (items.length === 0 && !isEndless) return copySection(sections, sections.properties, 0x73)
   const names = new Map<number, (typeof items)[number][1]>(items)
   const before = rawItems(sections, sections.properties)
   writer.descriptor(0x73)
   const list = writer.begin(0xd0)
   for (let i = 0; i < 13; i++) {
     const name = names.get(i)
-    if (name === undefined) rawOrNull(before[i])
+    // Without a time to live it has no expiry either.
+    if (name === undefined) rawOrNull(isEndless && i === expiry ? undefined : before[i])
     else writer.value(system.get(name))
   }
   writer.end(list, 13)

@@ -4,7 +4,12 @@ import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../../src/AmqpValue.ts"
 import { change, incoming } from "../../../src/emulator/amqp/StoredPayload.ts"
 import { read } from "../../../src/emulator/amqp/StoredProperties.ts"
-import { type Changes, type SettableName, unknownName } from "../../../src/emulator/broker/filter/FilterMessage.ts"
+import {
+  type Changes,
+  FilterError,
+  type SettableName,
+  unknownName
+} from "../../../src/emulator/broker/filter/FilterMessage.ts"
 import * as Rule from "../../../src/emulator/broker/filter/Rule.ts"
 import type { Payload } from "../../../src/emulator/broker/Queue.ts"
 import { Sections } from "../../../src/internal/amqp/codec/Sections.ts"
@@ -285,6 +290,27 @@ describe("a message is changed", () => {
     const after = change(stored({ ...parts, body: new Uint8Array(10_000).fill(3) }), changes({ Color: "blue" }))
     assert.strictEqual(read(after).property("color"), "blue")
     assert.strictEqual(after.payload.length, stored({ ...parts, body: new Uint8Array(10_000) }).payload.length + 1)
+  })
+
+  it("has no expiry any more where its time to live was removed", () => {
+    const dated: Parts = {
+      properties: ["id", null, null, null, null, null, null, null, DateTime.makeUnsafe(9000), DateTime.makeUnsafe(4000)]
+    }
+    const before = stored(dated)
+    assert.strictEqual(before.timeToLive, 5000)
+    const after = change(before, changes({}, { timetolive: undefined }))
+    const bytes = bytesOf(after.payload)
+    const sections = new Sections(bytes, 0, bytes.length)
+    assert.strictEqual(after.timeToLive, undefined)
+    assert.deepStrictEqual(sections.readList(sections.properties).slice(8, 10), [null, DateTime.makeUnsafe(4000)])
+    assert.strictEqual(incoming(bytes).timeToLive, undefined)
+  })
+
+  it("not where a value has no AMQP form: that is an error of the rule, and leaves no byte behind", () => {
+    for (const value of ["half \ud800", typed("int", 2 ** 40), Duration.infinity]) {
+      assert.throws(() => change(stored(parts), changes({ a: 1, b: value })), FilterError)
+    }
+    assert.deepStrictEqual(change(stored(parts), changes({})), stored(parts))
   })
 
   it("gets a new id where an action removed its own", () => {
