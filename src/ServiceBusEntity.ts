@@ -124,16 +124,16 @@ export interface SubQueue<out A> extends Contract<A, never> {
 }
 
 /**
- * What a contract has beside its kind where it declares application properties: `P` are those that are received, `M` is the
- * message that can be sent, which has them. The kind itself says that nothing can be sent (`In` is `never`), so that what knows
+ * What a contract has beside its kind where it declares application properties: `F` are their Schemas, and `M` is the message
+ * that can be sent, which has them. The kind itself says that nothing can be sent (`In` is `never`), so that what knows
  * of no properties sends none without them.
  *
  * @category models
  * @since 0.1.0
  */
-export interface WithDeclaredProperties<out P, in M> {
+export interface WithDeclaredProperties<out F extends ServiceBusProperties.Fields, in M> {
   /** How the declared properties are encoded and decoded. */
-  readonly properties: ServiceBusProperties.ServiceBusProperties<P, never>
+  readonly properties: ServiceBusProperties.ServiceBusProperties<F>
   /** What takes the message that can be sent. A type only: there is no such value. */
   readonly Takes: Take<M>
 }
@@ -214,7 +214,8 @@ export type BodyOf<E extends string | Any> = E extends string ? Uint8Array
  * @category models
  * @since 0.1.0
  */
-export type PropertiesOf<E extends string | Any> = E extends WithDeclaredProperties<infer P, never> ? WithProperties<P>
+export type PropertiesOf<E extends string | Any> = E extends WithDeclaredProperties<infer F, never>
+  ? WithProperties<ServiceBusProperties.Type<F>>
   : unknown
 
 /**
@@ -226,7 +227,7 @@ export type PropertiesOf<E extends string | Any> = E extends WithDeclaredPropert
  */
 export type MessageTo<E extends string | Any> = [
   E extends string ? (message: OutgoingMessage<Uint8Array>) => void
-    : E extends WithDeclaredProperties<unknown, infer M> ? (message: M) => void
+    : E extends WithDeclaredProperties<ServiceBusProperties.Fields, infer M> ? (message: M) => void
     : E extends SessionQueue<unknown, infer In, unknown, never> | SessionTopic<unknown, infer In>
       ? (message: SessionMessage<In>) => void
     : E extends Queue<unknown, infer In> | Topic<unknown, infer In> ? (message: OutgoingMessage<In>) => void
@@ -381,8 +382,8 @@ type Taken<B, P> = [P] extends [undefined] ? Input<B> : never
 
 /** What a contract has of the properties that it declares. @inline */
 type Declared<B, P, Sessions> = [P] extends [undefined] ? unknown : WithDeclaredProperties<
-  ServiceBusProperties.Type<P>,
-  & MessageOf<Input<B>, ServiceBusProperties.Input<P>>
+  ServiceBusProperties.FieldsOf<P>,
+  & MessageOf<Input<B>, ServiceBusProperties.Input<ServiceBusProperties.FieldsOf<P>>>
   & (Sessions extends true ? { readonly sessionId: string } : unknown)
 >
 
@@ -390,7 +391,7 @@ type Declared<B, P, Sessions> = [P] extends [undefined] ? unknown : WithDeclared
 type MessageOf<In, P> = {} extends P ? MessageWithOptionalProperties<In, P> : MessageWithProperties<In, P>
 
 /** What of it what is only received from has. @inline */
-type DeclaredBy<E> = E extends WithDeclaredProperties<infer P, never> ? WithDeclaredProperties<P, never> : unknown
+type DeclaredBy<E> = E extends WithDeclaredProperties<infer F, never> ? WithDeclaredProperties<F, never> : unknown
 
 /** Anything with sessions; otherwise the text that the compiler is to show. @inline */
 type WithSessions<Sessions> = Sessions extends true ? unknown
@@ -405,7 +406,7 @@ type Fields<C> = C extends unknown ? Omit<C, "Type"> : never
 
 /** The field of a contract that declares properties. */
 interface Declaring {
-  readonly properties: ServiceBusProperties.ServiceBusProperties<unknown, unknown>
+  readonly properties: ServiceBusProperties.ServiceBusProperties
 }
 
 const declaredIn = (source: ServiceBusProperties.FieldsOrStruct | undefined): Declaring | {} =>
@@ -424,8 +425,7 @@ const inherited = (parent: Any): Declaring | {} => {
  */
 export const propertiesOf = (
   entity: Any
-): ServiceBusProperties.ServiceBusProperties<object, unknown> | undefined =>
-  (entity as { readonly properties?: ServiceBusProperties.ServiceBusProperties<object, unknown> }).properties
+): ServiceBusProperties.ServiceBusProperties | undefined => (entity as Partial<Declaring>).properties
 
 /** A contract of its fields; `Type` has no value. */
 const typed = <C extends Contract<unknown, never>>(fields: Fields<Any>): C => fields as unknown as C
@@ -469,8 +469,9 @@ export const queue = <
   readonly sessions?: Sessions | undefined
   readonly sessionState?: S & WithSessions<Sessions> | undefined
 }):
-  & (Sessions extends true ? SessionQueue<Type<B>, Taken<B, P>, Type<S>, Input<S>> : Queue<Type<B>, Taken<B, P>>)
-  & Declared<B, P, Sessions> =>
+  & (Sessions extends true ? SessionQueue<Type<B>, Taken<B, NoInfer<P>>, Type<S>, Input<S>>
+    : Queue<Type<B>, Taken<B, NoInfer<P>>>)
+  & Declared<B, NoInfer<P>, Sessions> =>
 {
   const contract = {
     [TypeId]: TypeId,
@@ -517,8 +518,8 @@ export const topic = <
   readonly properties?: P
   readonly sessions?: Sessions | undefined
 }):
-  & (Sessions extends true ? SessionTopic<Type<B>, Taken<B, P>> : Topic<Type<B>, Taken<B, P>>)
-  & Declared<B, P, Sessions> =>
+  & (Sessions extends true ? SessionTopic<Type<B>, Taken<B, NoInfer<P>>> : Topic<Type<B>, Taken<B, NoInfer<P>>>)
+  & Declared<B, NoInfer<P>, Sessions> =>
   typed({
     [TypeId]: TypeId,
     _tag: options?.sessions === true ? "SessionTopic" : "Topic",

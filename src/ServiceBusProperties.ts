@@ -45,21 +45,21 @@ export type SimpleValue =
   | AmqpValue.Typed
 
 /**
- * The codec of declared application properties. `P` is what is received, `PIn` what can be sent.
+ * The codec of application properties that are declared by the Schemas `F`.
  *
  * `encode` and `decode` fail with one line that says what is wrong; it does not repeat values.
  *
  * @category models
  * @since 0.1.0
  */
-export interface ServiceBusProperties<out P, in PIn = P> {
+export interface ServiceBusProperties<out F extends Fields = Fields> {
   readonly [TypeId]: typeof TypeId
   /** The Schema of each property, by its name. */
-  readonly fields: Readonly<Record<string, FieldSchema>>
+  readonly fields: F
   /** Gives the properties as they are written, those that are not declared among them, or says what is wrong. */
-  readonly encode: (properties: PIn) => Result.Result<Readonly<Record<string, AmqpValue.AmqpValue>>, string>
+  readonly encode: (properties: unknown) => Result.Result<Readonly<Record<string, AmqpValue.AmqpValue>>, string>
   /** Gives the declared properties, or says what is wrong with them. */
-  readonly decode: (properties: Readonly<Record<string, AmqpValue.AmqpValue>>) => Result.Result<P, string>
+  readonly decode: (properties: Readonly<Record<string, AmqpValue.AmqpValue>>) => Result.Result<object, string>
 }
 
 /**
@@ -109,27 +109,35 @@ export type StructSchema =
  */
 export type FieldsOrStruct = Fields | StructSchema
 
-/** @inline */
-type StructOf<F> = F extends StructSchema ? F : F extends Schema.Struct.Fields ? Schema.Struct<F> : never
-
 /**
- * The properties that are received, by their fields or struct.
+ * The fields of what a contract takes for its application properties.
  *
  * @category models
  * @since 0.1.0
  */
-export type Type<F> = StructOf<F>["Type"]
+export type FieldsOf<S> = S extends { readonly fields: infer F extends Fields } ? S extends StructSchema ? F : never
+  : S extends Fields ? S
+  : never
 
 /**
- * The properties that can be sent, by their fields or struct.
+ * The properties that are received, by their fields.
  *
  * @category models
  * @since 0.1.0
  */
-export type Input<F> = StructOf<F>["~type.make.in"]
+export type Type<F extends Fields> = F extends Schema.Struct.Fields ? Schema.Struct.Type<F> : never
 
-type Struct = Schema.Codec<unknown, Readonly<Record<string, AmqpValue.AmqpValue>>> & {
-  readonly fields: Readonly<Record<string, FieldSchema>>
+/**
+ * The properties that can be sent, by their fields.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Input<F extends Fields> = F extends Schema.Struct.Fields ? Schema.Struct.MakeIn<F>
+  : never
+
+type Struct = Schema.Codec<object, Readonly<Record<string, AmqpValue.AmqpValue>>> & {
+  readonly fields: Fields
   readonly make: (input: unknown) => unknown
   readonly makeEffect: (input: unknown) => Effect.Effect<unknown, never>
 }
@@ -140,12 +148,9 @@ type Struct = Schema.Codec<unknown, Readonly<Record<string, AmqpValue.AmqpValue>
  *
  * @internal
  */
-export const from = <F extends FieldsOrStruct>(source: F): ServiceBusProperties<Type<F>, Input<F>> => {
+export const from = (source: FieldsOrStruct): ServiceBusProperties => {
   const struct = structOf(source)
-  return (struct === undefined ? unusable : codecOf(struct)) as ServiceBusProperties<
-    unknown,
-    never
-  > as ServiceBusProperties<Type<F>, Input<F>>
+  return struct === undefined ? unusable : codecOf(struct)
 }
 
 /** The struct of what was given; undefined where it is none. */
@@ -169,12 +174,12 @@ const expected = "fields of Schemas, or a Schema.Struct of them"
 
 const refuse = () => Result.fail(`the contract's properties are not ${expected}`)
 
-const unusable: ServiceBusProperties<unknown, unknown> = ServiceBusBody.withOrigin(
+const unusable: ServiceBusProperties = ServiceBusBody.withOrigin(
   { [TypeId]: TypeId, fields: {}, encode: refuse, decode: refuse },
   { _tag: "Unusable", expected }
 )
 
-const codecOf = (struct: Struct): ServiceBusProperties<unknown, unknown> => {
+const codecOf = (struct: Struct): ServiceBusProperties => {
   const services = Context.empty()
   const runSyncExit = Effect.runSyncExitWith(services)
   const encodeEffect = Schema.encodeUnknownEffect(struct)

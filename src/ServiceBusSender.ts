@@ -29,6 +29,7 @@ import type {
   SendError
 } from "./ServiceBusError.ts"
 import type { OutgoingMessage, SessionMessage } from "./ServiceBusMessage.ts"
+import type * as ServiceBusProperties from "./ServiceBusProperties.ts"
 
 /**
  * A sender of one entity. `M` is the message it takes: one with a session id where the entity has sessions.
@@ -369,7 +370,7 @@ export const make: {
   <M extends { readonly body: unknown }>(
     entity:
       & (ServiceBusEntity.Sendable<unknown, never> | ServiceBusEntity.SessionSendable<unknown, never>)
-      & ServiceBusEntity.WithDeclaredProperties<unknown, M>,
+      & ServiceBusEntity.WithDeclaredProperties<ServiceBusProperties.Fields, M>,
     options?: Options
   ): Effect.Effect<ServiceBusSender<M["body"], M>, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope>
   <A, In>(

@@ -6,6 +6,7 @@ import {
   ServiceBusEntity,
   ServiceBusMessage,
   ServiceBusProcessor,
+  type ServiceBusProperties,
   ServiceBusReceiver,
   ServiceBusSender,
   ServiceBusSession
@@ -71,7 +72,9 @@ describe("the codec", () => {
   const { properties } = Parcels
   const decode = (given: Readonly<Record<string, AmqpValue.AmqpValue>>) => {
     const decoded = properties.decode({ region: "eu", total: 1, ...given })
-    return Result.isSuccess(decoded) ? decoded.success : assert.fail(decoded.failure)
+    return Result.isSuccess(decoded)
+      ? decoded.success as ServiceBusProperties.Type<typeof Fields>
+      : assert.fail(decoded.failure)
   }
 
   it("reads a number of either AMQP type as its Schema says", () => {

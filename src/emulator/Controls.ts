@@ -18,6 +18,7 @@ import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import * as ServiceBusEntity from "../ServiceBusEntity.ts"
 import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
+import type * as ServiceBusProperties from "../ServiceBusProperties.ts"
 import type * as ServiceBusRule from "../ServiceBusRule.ts"
 import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
@@ -104,7 +105,7 @@ type MessageIn<E extends string | ServiceBusEntity.Any> =
 
 /** What is put into an entity. Where it declares no properties, the broker sees whether a session is named. @inline */
 type MessageFor<E extends string | ServiceBusEntity.Any> = E extends
-  ServiceBusEntity.WithDeclaredProperties<unknown, never> ? ServiceBusEntity.MessageTo<E>
+  ServiceBusEntity.WithDeclaredProperties<ServiceBusProperties.Fields, never> ? ServiceBusEntity.MessageTo<E>
   : OutgoingMessage<ServiceBusEntity.InputOf<E>>
 
 /** @inline */

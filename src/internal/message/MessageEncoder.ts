@@ -398,7 +398,7 @@ const isMicrosofts = ({ descriptor, value }: AmqpValue.Described): boolean =>
 
 /** Application properties of a message to an entity whose contract declares some, as they are written. */
 export const declaredProperties = (
-  properties: ServiceBusProperties<unknown, unknown>,
+  properties: ServiceBusProperties,
   given: OutgoingMessage<unknown>["applicationProperties"]
 ): OutgoingMessage<unknown>["applicationProperties"] => {
   const encoded = properties.encode(given === undefined ? {} : entriesOf("applicationProperties", given))

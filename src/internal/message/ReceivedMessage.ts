@@ -421,7 +421,7 @@ export const noProperties: Result.Result<object | undefined, string> = Result.su
 /** The properties of a message that its contract declares, or what is wrong with them. */
 export const declaredIn = (
   sections: Sections,
-  properties: ServiceBusProperties<object, unknown> | undefined
+  properties: ServiceBusProperties | undefined
 ): Result.Result<object | undefined, string> =>
   properties === undefined
     ? noProperties

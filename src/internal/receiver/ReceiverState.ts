@@ -50,8 +50,6 @@ import * as MessageLock from "./MessageLock.ts"
 import * as RetryAfter from "./RetryAfter.ts"
 import { abandoned, truncateText } from "./SettlementOutcome.ts"
 
-type Properties = ServiceBusProperties<object, unknown>
-
 /** How a receiver gets its messages: under locks, or settled by the broker (receive-and-delete). */
 export type Mode = "locked" | "destructive"
 
@@ -73,7 +71,7 @@ export interface ReceiverState<
   readonly identifier: string
   readonly body: ServiceBusBody.ServiceBusBody<A, never>
   /** The application properties that its contract declares. */
-  readonly properties: Properties | undefined
+  readonly properties: ServiceBusProperties | undefined
   readonly namespace: Namespace
   /** The link of now, dead or alive. */
   readonly link: ReceiverLink.ReceiverLink
