@@ -30,10 +30,8 @@ const TypeId = "~effect-service-bus/ServiceBusFilter"
  * @category models
  * @since 0.1.0
  */
-export interface Expression<in out A, out E = A> {
-  readonly [TypeId]: Node
-  /** Encodes a value to compare with. */
-  readonly encode: (value: A) => AmqpValue
+export interface Expression<in A, out E = A> {
+  readonly [TypeId]: Operation<A>
   /** The type of what is compared. A type only: there is no such value. */
   readonly Encoded: E
 }
@@ -45,7 +43,7 @@ export interface Expression<in out A, out E = A> {
  * @category models
  * @since 0.1.0
  */
-export interface Property<in out A, out E = A, out O extends "optional" | "required" = "optional" | "required">
+export interface Property<in A, out E = A, out O extends "optional" | "required" = "optional" | "required">
   extends Expression<A, E>
 {
   /** The name, as the contract has it. */
@@ -88,6 +86,12 @@ type Kin<E> = E extends number | bigint ? number | bigint
   : E extends DateTime.Utc | Date ? DateTime.Utc | Date
   : E
 
+/** What a value is compared with: one of its type, or an expression. @inline */
+type Operand<A, E> = A | Expression<never, Kin<E>>
+
+/** What a property can be set to: a text of its own kinds alone. @inline */
+type Settable<E> = E extends string ? E : Kin<E>
+
 /**
  * The properties that the contract of an entity declares, to build conditions of.
  *
@@ -123,6 +127,14 @@ export interface SystemProperties {
   readonly to: Property<string, string, "optional">
 }
 
+/** An expression with what encodes the values that it is compared with. */
+interface Operation<in A> {
+  readonly node: Node
+  readonly encode: Encode<A>
+}
+
+type Encode<A> = (value: A) => AmqpValue
+
 type Node =
   | { readonly _tag: "Property"; readonly text: string }
   | { readonly _tag: "Value"; readonly value: AmqpValue }
@@ -146,9 +158,8 @@ const refused = (option: string, expected: string, cause?: unknown): InvalidOpti
 
 const property = (name: string, text: string, schema: Schema.ConstraintCodec<unknown, unknown, unknown, unknown>) =>
   ({
-    [TypeId]: { _tag: "Property", text },
-    name,
-    encode: (value: unknown) => encoded(name, schema, value)
+    [TypeId]: { node: { _tag: "Property", text }, encode: (value: unknown) => encoded(name, schema, value) },
+    name
   }) as unknown as Property<unknown, unknown>
 
 /** A value of a property as its Schema writes it. */
@@ -270,7 +281,7 @@ export const correlation = <E extends ServiceBusEntity.Any>(
     if (value === undefined) return []
     const property = declared[name]
     if (property === undefined) throw refused(name, "a property that the contract declares")
-    return [[name, property.encode(value)] as const]
+    return [[name, property[TypeId].encode(value)] as const]
   })
   return ServiceBusRule.correlation({ ...conditions, applicationProperties: Object.fromEntries(encodedProperties) })
 }
@@ -390,10 +401,629 @@ const isExpression = (value: unknown): value is Expression<unknown, unknown> => 
 
 /** An operand as it is given: an expression, or a value of the type of the one beside it. */
 const nodeOf = <A>(beside: Expression<A, unknown>, value: A | Expression<never, unknown>): Node =>
-  isExpression(value) ? value[TypeId] : { _tag: "Value", value: beside.encode(value as A) }
+  isExpression(value) ? value[TypeId].node : { _tag: "Value", value: beside[TypeId].encode(value as A) }
 
 const conditionOf = (node: ConditionNode): Condition => ({ [TypeId]: node })
 
-const comparison = (operator: string) =>
-<A, E>(left: Expression<A, E>, right: A | Expression<never, unknown>): Condition =>
-  conditionOf({ _tag: "Comparison", operator, left: left[TypeId], right: nodeOf(left, right) })
+const compare = <A>(
+  operator: string,
+  left: Expression<A, unknown>,
+  right: A | Expression<never, unknown>
+): Condition => conditionOf({ _tag: "Comparison", operator, left: left[TypeId].node, right: nodeOf(left, right) })
+
+/**
+ * Whether a value is equal to another: one of the type of the property, or an expression. Texts are compared letter by letter.
+ * Whether a property is null is for `isNull`.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { region: Schema.String }
+ * })
+ *
+ * // [region] = 'eu'
+ * export const filter = ServiceBusFilter.where(Orders, ({ region }) =>
+ *   ServiceBusFilter.equals(region, "eu"))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const equals = <A, E>(left: Expression<A, E>, right: Operand<NoInfer<A>, NoInfer<E>>): Condition =>
+  compare("=", left, right)
+
+/**
+ * Whether a value is another one. It is unknown, and the message not taken, where there is no value.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { region: Schema.String }
+ * })
+ *
+ * // [region] <> 'eu'
+ * export const filter = ServiceBusFilter.where(Orders, ({ region }) =>
+ *   ServiceBusFilter.notEquals(region, "eu"))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const notEquals = <A, E>(left: Expression<A, E>, right: Operand<NoInfer<A>, NoInfer<E>>): Condition =>
+  compare("<>", left, right)
+
+/**
+ * Whether a value is greater than another.
+ * A property whose Schema encodes to another type, a number to a text, say, does not compile: the order would be that of texts.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // [total] > 1000
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.greaterThan(total, 1000))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const greaterThan = <A extends Ordered, E extends Kin<A>>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Condition => compare(">", left, right)
+
+/**
+ * Whether a value is greater than another, or equal to it.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // [total] >= 1000
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.greaterThanOrEqualTo(total, 1000))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const greaterThanOrEqualTo = <A extends Ordered, E extends Kin<A>>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Condition => compare(">=", left, right)
+
+/**
+ * Whether a value is less than another.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // [total] < 1000
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.lessThan(total, 1000))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const lessThan = <A extends Ordered, E extends Kin<A>>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Condition => compare("<", left, right)
+
+/**
+ * Whether a value is less than another, or equal to it.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // [total] <= 1000
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.lessThanOrEqualTo(total, 1000))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const lessThanOrEqualTo = <A extends Ordered, E extends Kin<A>>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Condition => compare("<=", left, right)
+
+/**
+ * Whether a value is one of many. No value is one of none.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { region: Schema.String }
+ * })
+ *
+ * // [region] IN ('eu', 'us')
+ * export const filter = ServiceBusFilter.where(Orders, ({ region }) =>
+ *   ServiceBusFilter.isIn(region, ["eu", "us"]))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const isIn = <A, E>(expression: Expression<A, E>, values: ReadonlyArray<NoInfer<A>>): Condition =>
+  conditionOf({
+    _tag: "In",
+    operand: expression[TypeId].node,
+    values: Array.from(values, (value) => nodeOf(expression, value))
+  })
+
+/**
+ * Whether a text is like a pattern: `%` stands for any characters, `_` for one. The character `escape`, if one is given, has the
+ * one after it stand for itself.
+ *
+ * Throws an InvalidOptionError where `escape` is not one character.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { sku: Schema.String }
+ * })
+ *
+ * // [sku] LIKE 'A-_00%'
+ * export const filter = ServiceBusFilter.where(Orders, ({ sku }) =>
+ *   ServiceBusFilter.like(sku, "A-_00%"))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const like = <A extends string, E extends string>(
+  expression: Expression<A, E>,
+  pattern: string,
+  options?: { readonly escape?: string | undefined }
+): Condition => {
+  const escape = options?.escape
+  if (escape !== undefined && !(typeof escape === "string" && escape.length === 1)) {
+    throw refused("escape", "one character")
+  }
+  return conditionOf({ _tag: "Like", operand: expression[TypeId].node, pattern, escape })
+}
+
+/**
+ * Whether a text starts with another, whatever characters that has.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { sku: Schema.String }
+ * })
+ *
+ * // [sku] LIKE '5\%%' ESCAPE '\'
+ * export const filter = ServiceBusFilter.where(Orders, ({ sku }) =>
+ *   ServiceBusFilter.startsWith(sku, "5%"))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const startsWith = <A extends string, E extends string>(expression: Expression<A, E>, text: string): Condition =>
+  literally(expression, text, (escaped) => `${escaped}%`)
+
+/**
+ * Whether a text ends with another, whatever characters that has.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { sku: Schema.String }
+ * })
+ *
+ * // [sku] LIKE '%5\%' ESCAPE '\'
+ * export const filter = ServiceBusFilter.where(Orders, ({ sku }) =>
+ *   ServiceBusFilter.endsWith(sku, "5%"))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const endsWith = <A extends string, E extends string>(expression: Expression<A, E>, text: string): Condition =>
+  literally(expression, text, (escaped) => `%${escaped}`)
+
+/**
+ * Whether a text has another one in it, whatever characters that has.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { sku: Schema.String }
+ * })
+ *
+ * // [sku] LIKE '%5\%%' ESCAPE '\'
+ * export const filter = ServiceBusFilter.where(Orders, ({ sku }) =>
+ *   ServiceBusFilter.includes(sku, "5%"))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const includes = <A extends string, E extends string>(expression: Expression<A, E>, text: string): Condition =>
+  literally(expression, text, (escaped) => `%${escaped}%`)
+
+/** A pattern of a text that stands for itself. Without one of the three no character needs an escape. */
+const literally = (
+  expression: Expression<never, unknown>,
+  text: string,
+  pattern: (escaped: string) => string
+): Condition => {
+  const escaped = text.replaceAll(/[\\%_]/g, "\\$&")
+  const isEscaped = escaped !== text
+  return conditionOf({
+    _tag: "Like",
+    operand: expression[TypeId].node,
+    pattern: pattern(escaped),
+    escape: isEscaped ? "\\" : undefined
+  })
+}
+
+/**
+ * Whether a message has a property, null or not. It is never unknown.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { due: Schema.optionalKey(Schema.String) }
+ * })
+ *
+ * // EXISTS ([due])
+ * export const filter = ServiceBusFilter.where(Orders, ({ due }) =>
+ *   ServiceBusFilter.exists(due))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const exists = (property: Property<never, unknown>): Condition =>
+  conditionOf({ _tag: "Exists", operand: property[TypeId].node })
+
+/**
+ * Whether a message has no such property, or null for it. It is never unknown.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { due: Schema.optionalKey(Schema.String) }
+ * })
+ *
+ * // [due] IS NULL
+ * export const filter = ServiceBusFilter.where(Orders, ({ due }) =>
+ *   ServiceBusFilter.isNull(due))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const isNull = (property: Property<never, unknown>): Condition =>
+  conditionOf({ _tag: "IsNull", operand: property[TypeId].node })
+
+/**
+ * Whether all conditions are true; without any, every message is taken.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { region: Schema.String, total: Schema.Finite }
+ * })
+ *
+ * // [region] = 'eu' AND [total] < 9
+ * export const filter = ServiceBusFilter.where(Orders, ({ region, total }) =>
+ *   ServiceBusFilter.and(ServiceBusFilter.equals(region, "eu"), ServiceBusFilter.lessThan(total, 9)))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const and = (...conditions: ReadonlyArray<Condition>): Condition => combined("AND", conditions)
+
+/**
+ * Whether one condition at least is true; without any, no message is taken.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { region: Schema.String, total: Schema.Finite }
+ * })
+ *
+ * // [region] = 'eu' OR [total] < 9
+ * export const filter = ServiceBusFilter.where(Orders, ({ region, total }) =>
+ *   ServiceBusFilter.or(ServiceBusFilter.equals(region, "eu"), ServiceBusFilter.lessThan(total, 9)))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const or = (...conditions: ReadonlyArray<Condition>): Condition => combined("OR", conditions)
+
+const combined = (operator: "AND" | "OR", conditions: ReadonlyArray<Condition>): Condition =>
+  conditionOf({ _tag: "Combined", operator, conditions: conditions.map((condition) => condition[TypeId]) })
+
+/**
+ * Whether a condition is false. Where the condition is unknown, so is this: a message without the property is not taken.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { region: Schema.String }
+ * })
+ *
+ * // NOT ([region] LIKE 'eu%')
+ * export const filter = ServiceBusFilter.where(Orders, ({ region }) =>
+ *   ServiceBusFilter.not(ServiceBusFilter.startsWith(region, "eu")))
+ * ```
+ *
+ * @category conditions
+ * @since 0.1.0
+ */
+export const not = (condition: Condition): Condition => conditionOf({ _tag: "Not", condition: condition[TypeId] })
+
+/**
+ * The sum of two numbers.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // ([total] + 2) > 10
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.greaterThan(ServiceBusFilter.add(total, 2), 10))
+ * ```
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const add = <A extends number | bigint, E extends number | bigint>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Expression<number | bigint> => arithmetic("+", left, right)
+
+/**
+ * The difference of two numbers.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // ([total] - 2) > 10
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.greaterThan(ServiceBusFilter.subtract(total, 2), 10))
+ * ```
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const subtract = <A extends number | bigint, E extends number | bigint>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Expression<number | bigint> => arithmetic("-", left, right)
+
+/**
+ * The product of two numbers.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // ([total] * 2) > 10
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.greaterThan(ServiceBusFilter.multiply(total, 2), 10))
+ * ```
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const multiply = <A extends number | bigint, E extends number | bigint>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Expression<number | bigint> => arithmetic("*", left, right)
+
+/**
+ * The quotient of two numbers. That of two whole numbers is a whole number; by zero it is an error of the rule.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // ([total] / 2) > 10
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.greaterThan(ServiceBusFilter.divide(total, 2), 10))
+ * ```
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const divide = <A extends number | bigint, E extends number | bigint>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Expression<number | bigint> => arithmetic("/", left, right)
+
+/**
+ * What is left of one number where it is divided by another.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { total: Schema.Finite }
+ * })
+ *
+ * // ([total] % 2) > 10
+ * export const filter = ServiceBusFilter.where(Orders, ({ total }) =>
+ *   ServiceBusFilter.greaterThan(ServiceBusFilter.remainder(total, 2), 10))
+ * ```
+ *
+ * @category arithmetic
+ * @since 0.1.0
+ */
+export const remainder = <A extends number | bigint, E extends number | bigint>(
+  left: Expression<A, E>,
+  right: Operand<NoInfer<A>, NoInfer<E>>
+): Expression<number | bigint> => arithmetic("%", left, right)
+
+const arithmetic = <A>(
+  operator: string,
+  left: Expression<A, unknown>,
+  right: A | Expression<never, unknown>
+): Expression<number | bigint> =>
+  ({
+    [TypeId]: {
+      node: { _tag: "Arithmetic", operator, left: left[TypeId].node, right: nodeOf(left, right) },
+      encode: (value: number | bigint) => value
+    }
+  }) as unknown as Expression<number | bigint>
+
+/**
+ * Has an action set a property: to a value of its type, or to what an expression gives.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { region: Schema.String }
+ * })
+ *
+ * // SET [region] = 'eu'
+ * export const move = ServiceBusFilter.action(Orders, ({ region }) => [ServiceBusFilter.set(region, "eu")])
+ * ```
+ *
+ * @category statements
+ * @since 0.1.0
+ */
+export const set = <A, E>(
+  property: Property<A, E>,
+  value: NoInfer<A> | Expression<never, Settable<NoInfer<E>>>
+): Statement => ({ [TypeId]: { _tag: "Set", target: property[TypeId].node, value: nodeOf<A>(property, value) } })
+
+/**
+ * Has an action remove a property, which a message may be without by its contract.
+ *
+ * @example
+ * ```ts
+ * import { Schema } from "effect"
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusFilter } from "effect-service-bus"
+ *
+ * const Orders = ServiceBusEntity.topic("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { due: Schema.optionalKey(Schema.String) }
+ * })
+ *
+ * // REMOVE [due]
+ * export const forget = ServiceBusFilter.action(Orders, ({ due }) => [ServiceBusFilter.remove(due)])
+ * ```
+ *
+ * @category statements
+ * @since 0.1.0
+ */
+export const remove = (property: Property<never, unknown, "optional">): Statement => ({
+  [TypeId]: { _tag: "Remove", target: property[TypeId].node }
+})

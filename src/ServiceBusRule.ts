@@ -12,7 +12,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import * as Predicate from "effect/Predicate"
-import type { AmqpValue } from "./AmqpValue.ts"
+import { type AmqpValue, isTyped, type Typed } from "./AmqpValue.ts"
 
 /**
  * Values for the parameters of a SQL expression, by name. A name begins with `@`, as it does in the expression.
@@ -437,3 +437,66 @@ const sqlProblemOf = (part: string, { expression, parameters }: SqlFilter | SqlA
     ? undefined
     : { option: `${part}.parameters.${wrong}`, expected: "a name of @, a letter, and letters, digits or _" }
 }
+
+/**
+ * A value as SQL writes it; undefined where it has no form for it (Service Bus documentation, SQL filter syntax: constants).
+ *
+ * @internal
+ */
+export const constantOf = (value: AmqpValue): string | undefined => {
+  switch (typeof value) {
+    case "string":
+      return value.isWellFormed() ? `'${value.replaceAll("'", "''")}'` : undefined
+    case "boolean":
+      return value ? "TRUE" : "FALSE"
+    case "bigint":
+      return integer(value)
+    case "number":
+      return Number.isSafeInteger(value) ? integer(BigInt(value)) : approximate(value)
+    default:
+      return value === null ? "NULL" : isTyped(value) ? typedConstantOf(value as Typed) : undefined
+  }
+}
+
+const typedConstantOf = ({ type, value }: Typed): string | undefined => {
+  switch (type) {
+    case "string":
+      return typeof value === "string" ? constantOf(value) : undefined
+    case "boolean":
+      return typeof value === "boolean" ? constantOf(value) : undefined
+    case "float":
+      return typeof value === "number" ? approximate(Math.fround(value)) : undefined
+    case "double":
+      return typeof value === "number" ? approximate(value) : undefined
+    case "ubyte":
+    case "ushort":
+    case "uint":
+    case "ulong":
+    case "byte":
+    case "short":
+    case "int":
+    case "long":
+      return typeof value === "bigint"
+        ? integer(value)
+        : Number.isSafeInteger(value)
+        ? integer(BigInt(value as number))
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+/** The constant of an integer is a long. The least one is a negation of what is none. */
+const integer = (value: bigint): string | undefined =>
+  value >= 2n ** 63n || value < -(2n ** 63n)
+    ? undefined
+    : value === -(2n ** 63n)
+    ? `(-${2n ** 63n - 1n} - 1)`
+    : signed(String(value))
+
+/** With an exponent it is a double; the service says of constants with a point that their type may change. */
+const approximate = (value: number): string | undefined =>
+  Number.isFinite(value) ? signed(value.toExponential().replace("e", "E").replace("+", "")) : undefined
+
+/** In parentheses, so that what stands before it cannot make another sign of it. */
+const signed = (text: string): string => text.startsWith("-") ? `(${text})` : text

@@ -57,8 +57,10 @@ const exportsOf = ({ path, text }: CodeBlocks.Page): ReadonlyArray<Export> => {
 /** What stands in the groups of the reference. */
 const categories = new Set([
   "accessors",
+  "arithmetic",
   "codecs",
   "combinators",
+  "conditions",
   "configuration",
   "constructors",
   "conversions",
@@ -78,6 +80,7 @@ const categories = new Set([
   "schemas",
   "services",
   "settlement",
+  "statements",
   "streams",
   "unions"
 ])

@@ -17,6 +17,7 @@ const contracts = [
   "ServiceBusProperties",
   "ServiceBusEntity",
   "ServiceBusRule",
+  "ServiceBusFilter",
   "ServiceBusEvent"
 ]
 
