@@ -51,19 +51,19 @@ const width = 31
  */
 const general = (signs: ReadonlyArray<Sign>, runs: ReadonlySet<number>): LikePattern["matches"] => {
   const words = Math.floor(signs.length / width) + 1
-  const bits = (where: (at: number) => boolean): Int32Array => {
-    const all = new Int32Array(words)
-    for (let at = 0; at <= signs.length; at++) {
-      if (where(at)) all[Math.floor(at / width)]! |= 1 << at % width
+  const stays = new Int32Array(words)
+  const others = new Int32Array(words)
+  const takes = new Map<number, Int32Array>()
+  for (const run of runs) setBit(stays, run)
+  for (const [at, sign] of signs.entries()) {
+    if (sign === "any") setBit(others, at)
+    else {
+      const its = takes.get(sign) ?? new Int32Array(words)
+      takes.set(sign, its)
+      setBit(its, at)
     }
-    return all
   }
-  const stays = bits((at) => runs.has(at))
-  const others = bits((at) => signs[at] === "any")
-  const takes = new Map<Sign, Int32Array>()
-  for (const sign of signs) {
-    if (!takes.has(sign)) takes.set(sign, bits((at) => signs[at] === "any" || signs[at] === sign))
-  }
+  for (const its of takes.values()) for (let word = 0; word < words; word++) its[word]! |= others[word]!
   const last = Math.floor(signs.length / width)
   const end = 1 << signs.length % width
   return (text) => {
@@ -81,6 +81,10 @@ const general = (signs: ReadonlyArray<Sign>, runs: ReadonlySet<number>): LikePat
     }
     return (state[last]! & end) !== 0
   }
+}
+
+const setBit = (words: Int32Array, at: number): void => {
+  words[Math.floor(at / width)]! |= 1 << at % width
 }
 
 /** The bits of a word that are used. */

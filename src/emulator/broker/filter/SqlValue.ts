@@ -251,7 +251,9 @@ export const calculate = (operator: Arithmetic, left: Value, right: Value): Valu
     if (a instanceof Single) return new Single(Math.fround(calculateDoubles(operator, a.value, (b as Single).value)))
     return Decimal.calculate(operator, a, b as Decimal.Decimal)
   }
-  if (operator === "+" && (typeof left === "string" || typeof right === "string")) return toText(left) + toText(right)
+  if (operator === "+" && (typeof left === "string" || typeof right === "string")) {
+    return joined(toText(left), toText(right))
+  }
   if (operator === "+" || operator === "-") {
     const sign = operator === "+" ? 1n : -1n
     if (left instanceof Time && right instanceof Span) return new Time(withinTime(left.ticks + sign * right.ticks))
@@ -330,6 +332,14 @@ const calculateDoubles = (operator: Arithmetic, a: number, b: number): number =>
     case "%":
       return a % b
   }
+}
+
+/** Far more than a message may have in properties: an action that doubles a text again and again must come to an end. */
+const longestText = 2 ** 20
+
+const joined = (left: string, right: string): string => {
+  if (left.length + right.length > longestText) throw new FilterError("The text is longer than a message may be.")
+  return left + right
 }
 
 /** As C# writes a value into a text. @category conversions */

@@ -66,6 +66,13 @@ describe("LikePattern", () => {
     }
   })
 
+  it("is made in time by its length, however many characters it has", () => {
+    const pattern = `%${Array.from({ length: 1000 }, (_, i) => String.fromCharCode(200 + i)).join("")}_`
+    const before = process.cpuUsage()
+    for (let i = 0; i < 300; i++) assert.isFalse(LikePattern.make(pattern, undefined).matches("a"))
+    assert.isBelow(process.cpuUsage(before).user, 800_000)
+  })
+
   it("is refused where it ends with its escape character, or is longer than an expression may be", () => {
     assert.throws(() => LikePattern.make("a!", "!"), FilterError)
     assert.throws(() => LikePattern.make("a".repeat(1025), undefined), FilterError)

@@ -120,6 +120,14 @@ describe("SET", () => {
   })
 })
 
+describe("a text", () => {
+  it("that doubles again and again is an error before it fills the memory", () => {
+    const doubled = (times: number) => Array.from({ length: times }, () => "SET a = a + a").join(";")
+    assert.strictEqual((set(doubled(5), { a: "x" })["a"] as string).length, 32)
+    assert.throws(() => set(doubled(32), { a: "x" }), FilterError, "longer than a message")
+  })
+})
+
 describe("REMOVE", () => {
   it("removes a property, under the name that it has", () => {
     assert.deepStrictEqual(set("REMOVE color", { Color: "red" }), { Color: undefined })
