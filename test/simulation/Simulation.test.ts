@@ -46,6 +46,17 @@ describe("the simulation", { concurrent: false }, () => {
       ],
       turn: 3
     },
+    "an answer that came when its link was detached, and was settled on it": {
+      seed: 382,
+      workload: "batches",
+      faults: [
+        { name: "useless tokens", at: { ms: 31637 }, parameters: { ms: 42994 } },
+        { name: "restart", at: { ms: 8696 }, parameters: { ms: 14900 } },
+        { name: "interruptions", at: { frames: 96 }, parameters: { percent: 25 } }
+      ],
+      turn: 2048,
+      client: "tokens"
+    },
     "a connection that its last holder gave up when its client ended": {
       seed: 35,
       workload: "clients",

@@ -122,6 +122,12 @@ export const make: (
       answeredSinceCredit = 0
     }
   }
+  // Before the links are detached: a delivery that comes then has no link on which it could be settled.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      receiver.plane.onDeliveries = undefined
+    })
+  )
   receiver.addCredit(credit)
 
   return {

@@ -63,7 +63,8 @@ export const clients: Workload = {
               { concurrency: concurrency[name], drainTimeout: "10 seconds" }
             )
             return yield* within(keepBooks(world, name, Work.path, make))
-          })
+            // A program whose credential is refused does not try again at once.
+          }).pipe(Effect.tapError(() => Effect.sleep(1_000)))
         ), { concurrency: "unbounded", discard: true })
     })
 }
