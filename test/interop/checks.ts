@@ -2,7 +2,8 @@
  * The checklist that every foreign client goes through, and the entities that the broker has for it: each check has a
  * queue (or topic) under its own name, so that the checks run side by side and one that fails leaves nothing to another.
  */
-import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+import { Duration } from "effect"
+import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusRule } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
 const lock = "30 seconds"
@@ -52,6 +53,8 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "topic": undefined,
   "topic-schedule": undefined,
   "topic-peek": undefined,
+  "rule-manager": undefined,
+  "filters": undefined,
   // Errors.
   "missing-sender": {},
   "missing-receiver": {},
@@ -67,12 +70,52 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "web-socket": { lockDuration: lock }
 }
 
+/** Application properties of every type, each with the value that the clients send under its name if they have the type. */
+const properties: Readonly<Record<string, AmqpValue.AmqpValue>> = {
+  text: "täxt",
+  yes: true,
+  no: false,
+  small: 5,
+  negative: -7,
+  large: 2 ** 40,
+  exact: 2n ** 53n + 1n,
+  real: 1.5,
+  float: AmqpValue.typed("float", 2.5),
+  byte: AmqpValue.typed("byte", -5),
+  short: AmqpValue.typed("short", -300),
+  ubyte: AmqpValue.typed("ubyte", 200),
+  ushort: AmqpValue.typed("ushort", 60_000),
+  uint: AmqpValue.typed("uint", 4_000_000_000),
+  ulong: AmqpValue.typed("ulong", 2n ** 63n),
+  uuid: AmqpValue.uuid("01234567-89ab-cdef-0123-456789abcdef"),
+  time: new Date(1_700_000_000_123),
+  char: AmqpValue.typed("char", "ä"),
+  duration: Duration.millis(90_500),
+  uri: new URL("https://example.com/x"),
+  bytes: Uint8Array.of(1, 255)
+}
+
+/** A rule for each property, by its name; a rule with an action puts its name on the copy that it takes. */
+const rulesBy = (filter: (name: string, value: AmqpValue.AmqpValue) => ServiceBusRule.Filter) =>
+  Object.entries(properties).map(([name, value]) =>
+    ServiceBusRule.make(name, filter(name, value), ServiceBusRule.action("SET taken = TRUE"))
+  )
+
+/** The rules of subscriptions that do not take everything. */
+const rules: Readonly<Record<string, ReadonlyArray<ServiceBusRule.Rule>>> = {
+  "filters/one": rulesBy((name, value) => ServiceBusRule.sql(`[${name}] = @value`, { "@value": value })),
+  "filters/two": rulesBy((name, value) => ServiceBusRule.correlation({ applicationProperties: { [name]: value } }))
+}
+
 const topicOf = (name: string): ReadonlyArray<Emulator.Entity> => {
   const topic = ServiceBusEntity.topic(name, { body: ServiceBusBody.bytes })
   return [
     Emulator.entity(topic),
     ...["one", "two"].map((subscription) =>
-      Emulator.entity(ServiceBusEntity.subscription(topic, subscription), { lockDuration: lock })
+      Emulator.entity(ServiceBusEntity.subscription(topic, subscription), {
+        lockDuration: lock,
+        rules: rules[`${name}/${subscription}`]
+      })
     )
   ]
 }

@@ -245,7 +245,7 @@ export interface Sessions {
 }
 
 /**
- * The rules of a subscription, in the order in which they were added.
+ * The rules of a subscription.
  *
  * @category models
  */

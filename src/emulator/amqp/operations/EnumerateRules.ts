@@ -1,15 +1,22 @@
 /**
- * `com.microsoft:enumerate-rules`: a page of the rules of a subscription, by name; 204 where there are none. A file of its own
- * because each operation has one.
+ * `com.microsoft:enumerate-rules`: a page of the rules of a subscription, by name; 204 where there are none.
  *
- * Source: "Get rules" of the Service Bus AMQP request-response guide; AmqpRuleManager of Azure.Messaging.ServiceBus.
+ * Source: "Get rules" of the Service Bus AMQP request-response guide; answers of the service in azure-sdk-for-java,
+ * MessageUtilsTest.
  */
-import { noContent, ok, type Operation, required } from "./Operation.ts"
+import type { Answer } from "../NodeRequest.ts"
+import { ok, type Operation, required } from "./Operation.ts"
 import * as RuleDescription from "./RuleDescription.ts"
 import { onRules } from "./RuleRequest.ts"
+
+/** As the service writes it. */
+const noRules: Answer = {
+  status: 204,
+  error: { condition: "com.microsoft:rules-not-found", description: "No rules found" }
+}
 
 export const EnumerateRules: Operation = onRules("com.microsoft:enumerate-rules", (_connection, rules, request) => {
   const skip = required.int(request.body, "skip", 0)
   const page = rules.list(skip, required.int(request.body, "top", 0))
-  return page.length === 0 ? noContent : ok({ rules: page.map(RuleDescription.write) })
+  return page.length === 0 ? noRules : ok({ rules: page.map(RuleDescription.write) })
 })

@@ -2,7 +2,7 @@
  * A rule as clients ask for it and as they are told of it: a map in a request, described lists in an answer.
  *
  * The codes of the rule and its action are written with one digit more than those of the filters (Service Bus AMQP
- * request-response guide; the constants of Microsoft's clients for .NET, JavaScript and Java).
+ * request-response guide; answers of the service in azure-sdk-for-java, MessageUtilsTest).
  */
 import * as DateTime from "effect/DateTime"
 import * as AmqpValue from "../../../AmqpValue.ts"

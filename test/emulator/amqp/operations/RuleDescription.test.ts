@@ -1,8 +1,11 @@
 /** Rules over `$management`, as a bare AMQP peer and Microsoft's JavaScript client ask for them and are told of them. */
 import type { RuleProperties, ServiceBusError } from "@azure/service-bus"
-import { Effect, Redacted, type Scope } from "effect"
-import { AmqpValue, ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+import { DateTime, Effect, Redacted, type Scope } from "effect"
+import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusRule } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as RuleDescription from "../../../../src/emulator/amqp/operations/RuleDescription.ts"
+import { Reader } from "../../../../src/internal/amqp/codec/Reader.ts"
+import { Writer } from "../../../../src/internal/amqp/codec/Writer.ts"
 import * as SasToken from "../../../../src/internal/SasToken.ts"
 import { official, testsOn } from "../../../support/official.ts"
 import { peer, types } from "../../../support/rheaPeer.ts"
@@ -40,7 +43,32 @@ const asked = Effect.gen(function*() {
 const all = { top: types.wrap_int(0x7fffffff), skip: types.wrap_int(0) }
 const sql = (expression: unknown) => ({ "sql-filter": { expression } })
 
+/** The body of an answer of the service, of three rules (azure-sdk-for-java, MessageUtilsTest). */
+const answered = `
+  d10000013000000002a10572756c6573d00000012000000003c14902a11072756c652d6465736372697074696f6e00800000
+  013700000004c02a0400800000001370000007450080000001370000000545a1082444656661756c74830000018290beb077
+  c17502a11072756c652d6465736372697074696f6e00800000013700000004c0560400800000001370000009c01d09404040
+  a103666f6f40404040c10e02a103626172a10672616e646f6d0080000001370000000545a1166e65772d636f7272656c6174
+  696f6e2d66696c74657283000001829116359dc15802a11072756c652d6465736372697074696f6e00800000013700000004
+  c0390400800000001370000006c00802a103313d3154140080000001370000000545a10e6e65772d73716c2d66696c746572
+  830000018291171d31
+`.replace(/\s/g, "")
+
 describe("RuleDescription", () => {
+  it("is written as the service has written three rules", () => {
+    const createdAt = (at: number) => ({ createdAt: DateTime.makeUnsafe(at) })
+    const filter = ServiceBusRule.correlation({ replyTo: "foo", applicationProperties: { bar: "random" } })
+    const rules = [
+      { ...ServiceBusRule.make("$Default", ServiceBusRule.true), ...createdAt(0x182_90be_b077) },
+      { ...ServiceBusRule.make("new-correlation-filter", filter), ...createdAt(0x182_9116_359d) },
+      { ...ServiceBusRule.make("new-sql-filter", ServiceBusRule.sql("1=1")), ...createdAt(0x182_9117_1d31) }
+    ]
+    const writer = new Writer()
+    writer.value({ rules: rules.map(RuleDescription.write) })
+    const exact = (bytes: Buffer) => new Reader(bytes, 0, bytes.length, true).value()
+    assert.deepStrictEqual(exact(writer.take()), exact(Buffer.from(answered, "hex")))
+  })
+
   test(
     "is written with the service's codes, types and order of fields",
     Effect.gen(function*() {
@@ -119,6 +147,8 @@ describe("RuleDescription", () => {
         assert.strictEqual((yield* ask("remove-rule", { "rule-name": name })).status, 200)
       }
       assert.deepStrictEqual(yield* names(0, 10), [204])
+      const { condition, description } = yield* ask("enumerate-rules", all)
+      assert.deepStrictEqual([condition, description], ["com.microsoft:rules-not-found", "No rules found"])
     })
   )
 

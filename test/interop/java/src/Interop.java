@@ -11,8 +11,16 @@ import com.azure.messaging.servicebus.ServiceBusMessage;
 import com.azure.messaging.servicebus.ServiceBusMessageBatch;
 import com.azure.messaging.servicebus.ServiceBusReceivedMessage;
 import com.azure.messaging.servicebus.ServiceBusReceiverClient;
+import com.azure.messaging.servicebus.ServiceBusRuleManagerClient;
 import com.azure.messaging.servicebus.ServiceBusSenderClient;
 import com.azure.messaging.servicebus.ServiceBusSessionReceiverClient;
+import com.azure.messaging.servicebus.administration.models.CorrelationRuleFilter;
+import com.azure.messaging.servicebus.administration.models.CreateRuleOptions;
+import com.azure.messaging.servicebus.administration.models.FalseRuleFilter;
+import com.azure.messaging.servicebus.administration.models.RuleProperties;
+import com.azure.messaging.servicebus.administration.models.SqlRuleAction;
+import com.azure.messaging.servicebus.administration.models.SqlRuleFilter;
+import com.azure.messaging.servicebus.administration.models.TrueRuleFilter;
 import com.azure.messaging.servicebus.models.AbandonOptions;
 import com.azure.messaging.servicebus.models.DeadLetterOptions;
 import com.azure.messaging.servicebus.models.DeferOptions;
@@ -209,6 +217,10 @@ public final class Interop {
             for (String body : bodies) {
                 sender().sendMessage(message(body).setSessionId(session));
             }
+        }
+
+        ServiceBusRuleManagerClient ruleManager(String subscription) {
+            return opened(builder.ruleManager().topicName(name).subscriptionName(subscription).buildClient());
         }
 
         ServiceBusReceiverClient receiver() {
@@ -778,6 +790,73 @@ public final class Interop {
             isEmpty(c.subscription("one", SubQueue.NONE));
             sender.cancelScheduledMessage(scheduled);
             sender.cancelScheduledMessage(scheduled);
+        });
+
+        CHECKS.put("rule-manager", c -> {
+            ServiceBusRuleManagerClient manager = c.ruleManager("one");
+            List<RuleProperties> rules = manager.listRules().stream().collect(Collectors.toList());
+            isEqual("the first rule", rules.stream().map(RuleProperties::getName).collect(Collectors.toList()), List.of("$Default"));
+            isTrue(rules.get(0).getFilter() instanceof TrueRuleFilter, "the first rule does not take everything");
+            manager.deleteRule("$Default");
+            isEqual("no rules", manager.listRules().stream().count(), 0L);
+            manager.createRule("sql", new CreateRuleOptions(new SqlRuleFilter("color = 'blue' AND quantity > 5"))
+                .setAction(new SqlRuleAction("SET priority = 'high'")));
+            CorrelationRuleFilter correlation = new CorrelationRuleFilter().setLabel("red");
+            correlation.getProperties().put("quantity", 7);
+            manager.createRule("correlation", new CreateRuleOptions(correlation));
+            manager.createRule("none", new CreateRuleOptions(new FalseRuleFilter()));
+            fails("a name that is there", ServiceBusFailureReason.MESSAGING_ENTITY_ALREADY_EXISTS,
+                () -> manager.createRule("sql", new CreateRuleOptions(new TrueRuleFilter())));
+            fails("a name that is not", ServiceBusFailureReason.MESSAGING_ENTITY_NOT_FOUND, () -> manager.deleteRule("no"));
+            rules = manager.listRules().stream().collect(Collectors.toList());
+            isEqual("names", rules.stream().map(RuleProperties::getName).collect(Collectors.toList()),
+                List.of("correlation", "none", "sql"));
+            isEqual("filter", ((SqlRuleFilter) rules.get(2).getFilter()).getSqlExpression(), "color = 'blue' AND quantity > 5");
+            isEqual("action", ((SqlRuleAction) rules.get(2).getAction()).getSqlExpression(), "SET priority = 'high'");
+            CorrelationRuleFilter got = (CorrelationRuleFilter) rules.get(0).getFilter();
+            isEqual("label", got.getLabel(), "red");
+            // The SDK gives every value as text.
+            isEqual("properties", got.getProperties(), Map.of("quantity", "7"));
+            ServiceBusSenderClient sender = c.topicSender();
+            for (Object[] order : new Object[][] {{"a", "x", 6, "blue"}, {"b", "red", 7, "green"}, {"c", "red", 5, "blue"}}) {
+                ServiceBusMessage sent = message((String) order[0]).setSubject((String) order[1]);
+                sent.getApplicationProperties().put("quantity", order[2]);
+                sent.getApplicationProperties().put("color", order[3]);
+                sender.sendMessage(sent);
+            }
+            List<ServiceBusReceivedMessage> taken = receive(c.subscription("one", SubQueue.NONE), 2);
+            isEqual("taken", taken.stream().map(m -> m.getBody().toString()).collect(Collectors.toList()), List.of("a", "b"));
+            isEqual("changed", new TreeMap<>(taken.get(0).getApplicationProperties()),
+                new TreeMap<>(Map.of("color", "blue", "quantity", 6, "priority", "high", "RuleName", "sql")));
+            receive(c.subscription("two", SubQueue.NONE), 3);
+        });
+
+        CHECKS.put("filters", c -> {
+            Map<String, Object> values = new LinkedHashMap<>();
+            values.put("text", "täxt");
+            values.put("yes", true);
+            values.put("no", false);
+            values.put("small", 5);
+            values.put("negative", -7);
+            values.put("large", 1L << 40);
+            values.put("exact", (1L << 53) + 1);
+            values.put("real", 1.5);
+            values.put("float", 2.5f);
+            values.put("byte", (byte) -5);
+            values.put("short", (short) -300);
+            values.put("char", 'ä');
+            values.put("uuid", UUID.fromString("01234567-89ab-cdef-0123-456789abcdef"));
+            values.put("uri", URI.create("https://example.com/x"));
+            values.put("duration", Duration.ofMillis(90_500));
+            ServiceBusMessage sent = message("x");
+            sent.getApplicationProperties().putAll(values);
+            c.topicSender().sendMessage(sent);
+            for (String subscription : List.of("one", "two")) {
+                List<ServiceBusReceivedMessage> taken = receive(c.subscription(subscription, SubQueue.NONE), values.size());
+                isEqual(subscription, taken.stream().map(m -> (String) m.getApplicationProperties().get("RuleName"))
+                    .collect(Collectors.toCollection(TreeSet::new)), new TreeSet<>(values.keySet()));
+                isTrue(taken.stream().allMatch(m -> Boolean.TRUE.equals(m.getApplicationProperties().get("taken"))), "not as the action says");
+            }
         });
 
         // Errors.
