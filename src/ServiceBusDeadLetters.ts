@@ -48,7 +48,7 @@ import type * as ServiceBusReceiver from "./ServiceBusReceiver.ts"
  * @since 0.1.0
  */
 export interface Which {
-  /** Those of the transfer dead-letter queue: messages that the entity could not forward. False by default. */
+  /** Those of the transfer dead-letter queue: messages sent by way of the entity in vain. False by default. */
   readonly transfer?: boolean | undefined
 }
 

@@ -40,11 +40,11 @@ export class Conditions {
    * An entity that is disabled: for all, and for receiving, in the words of the gateway (azure-service-bus #677), for sending
    * alone in those of the entity (azure-sdk-for-net #10535).
    */
-  disabled(entity: string, isForSend: boolean): AmqpError {
+  disabled(entity: string, isForSend: boolean, kind = "Queue"): AmqpError {
     return this.error(
       "com.microsoft:entity-disabled",
       isForSend
-        ? `Messaging entity '${this.host}:Queue:${entity}' is currently disabled for Send operations. For more information please see https://aka.ms/ServiceBusExceptions .`
+        ? `Messaging entity '${this.host}:${kind}:${entity}' is currently disabled for Send operations. For more information please see https://aka.ms/ServiceBusExceptions .`
         : `Messaging entity 'sb://${this.host}/${entity}' is currently disabled. For more information please see https://aka.ms/ServiceBusExceptions .`,
       entity
     )
@@ -238,7 +238,7 @@ export class Conditions {
       case "EntityNotFound":
         return this.notFound(entity)
       case "Disabled":
-        return this.disabled(entity, refusal.isForSend === true)
+        return this.disabled(entity, refusal.isForSend === true, refusal.kind)
       case "LockLost":
         return this.lockLost(entity)
       case "SessionLockLost":

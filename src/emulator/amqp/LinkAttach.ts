@@ -152,8 +152,10 @@ const serveOutbound = (
   return undefined
 }
 
-const unsendable = ({ server }: ServedConnection, { options, path }: Queue): AmqpError | undefined =>
-  isSendable(options) ? undefined : server.conditions.disabled(path, options.status === "SendDisabled")
+const unsendable = ({ server }: ServedConnection, { kind, options, path }: Queue): AmqpError | undefined => {
+  if (isSendable(options)) return undefined
+  return server.conditions.disabled(path, options.status === "SendDisabled", kind === "topic" ? "Topic" : "Queue")
+}
 
 const unreceivable = ({ server }: ServedConnection, { options, path }: Queue): AmqpError | undefined =>
   !isReceivable(options)

@@ -318,7 +318,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     // A subscription takes what its topic has taken, whatever its status.
     if (this.kind !== "subscription" && !isSendable(this.options)) {
       const isForSend = this.options.status === "SendDisabled"
-      return Result.fail({ _tag: "Disabled", entity: this.path, isForSend })
+      const kind = this.kind === "topic" ? "Topic" : "Queue"
+      return Result.fail({ _tag: "Disabled", entity: this.path, isForSend, kind })
     }
     let bytes = 0
     for (const { payload } of messages) {

@@ -296,7 +296,7 @@ export interface Queue {
   readonly options: EntitySettings
   /** Where its dead letters go; `undefined` on a dead-letter queue and on a topic. */
   readonly deadLetterQueue: Queue | undefined
-  /** Where what it could not forward goes; `undefined` likewise. */
+  /** Where goes what is sent by way of it in vain; `undefined` likewise. */
   readonly transferDeadLetterQueue: Queue | undefined
   /** Where it requires sessions. Its consumers are attached to them, not to it. */
   readonly sessions: Sessions | undefined

@@ -291,6 +291,8 @@ export class SessionTable implements Sessions {
     for (const session of this.sessions.values()) {
       this.queue.deadlines.clear(session)
       session.holder = undefined
+      // The size may be that of a topic, which stays.
+      this.queue.reserve(-(session.state?.length ?? 0))
       for (const attachment of session.attached ?? []) attachment.detach()
     }
     this.sessions.clear()

@@ -62,7 +62,8 @@ export const answer = (connection: ServedConnection, queue: Queue, request: Requ
   // Peeking at a topic shows what was sent to it: a topic is not received from.
   const isSending = operation.right === "Send" || queue.kind === "topic"
   if (!(isSending ? isSendable : isReceivable)(queue.options)) {
-    return refuse(conditions.disabled(queue.path, queue.options.status === "SendDisabled"))
+    const kind = queue.kind === "topic" ? "Topic" : "Queue"
+    return refuse(conditions.disabled(queue.path, queue.options.status === "SendDisabled", kind))
   }
   try {
     return operation.run(connection, queue, request)
