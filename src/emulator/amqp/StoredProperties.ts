@@ -43,6 +43,9 @@ const annotations: ReadonlyMap<string, string> = new Map([
 const endlessTicks = 2n ** 63n - 1n
 const lastTime = 253_402_300_799_999
 
+/** The header's durable is true; the other form of it, a byte of 1, is written by no client. */
+const durable = 0x41
+
 const states = { active: 0, deferred: 1, scheduled: 2 }
 
 /** What the broker itself knows of a message; public properties of Microsoft's message class all of them. */
@@ -107,6 +110,7 @@ class StoredProperties implements FilterMessage {
       // .NET has texts there, whatever the type is.
       return value === undefined ? undefined : textOf(value)
     }
+    if (name === "forcepersistence") return rawItem(sections, sections.header, 0)?.[0] === durable
     if (name === "deadlettersource" && this.message.deadLetterSource !== undefined) return this.message.deadLetterSource
     const annotation = annotations.get(name)
     if (annotation === undefined) return unknownName

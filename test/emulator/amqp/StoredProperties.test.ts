@@ -192,6 +192,7 @@ describe("system properties are read", () => {
       ["enqueuedtimeutc", typed("timestamp", 1000n)],
       ["expiresatutc", typed("timestamp", 2500n)],
       ["deliverycount", 0],
+      ["forcepersistence", true],
       ["state", 0]
     ]
     for (const [name, value] of expected) {
