@@ -145,6 +145,8 @@ export type Stamped = Entry & { readonly at: number }
 
 export class History {
   readonly entries: Array<Stamped> = []
+  /** What was sent, cancelled or settled and has not ended, by its operation. */
+  readonly open = new Map<number, string>()
   private readonly now: () => number
   private ops = 0
 
@@ -154,6 +156,8 @@ export class History {
 
   add(entry: Entry): void {
     this.entries.push({ ...entry, at: this.now() })
+    if (entry.kind === "send" || entry.kind === "cancel" || entry.kind === "settle") this.open.set(entry.op, entry.kind)
+    if (entry.kind === "sent" || entry.kind === "cancelled" || entry.kind === "settled") this.open.delete(entry.op)
   }
 
   /** The number of a new operation. */

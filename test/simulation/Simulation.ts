@@ -253,13 +253,18 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
       network.heal()
       yield* Effect.ignore(emulator.start)
       history.add({ kind: "phase", name: "healed" })
-      const left = Effect.forEach(workload.drained, (entity) =>
-        Effect.map(Effect.orDie(emulator.messages(entity)), (messages) => ({
-          entity: entity.path,
-          ids: messages.filter(({ state }) =>
-            state !== "deferred"
-          ).map(({ messageId }) => messageId)
-        })))
+      // What is under way may bring something still; nothing but its own end ends it.
+      const left = Effect.map(
+        Effect.forEach(workload.drained, (entity) =>
+          Effect.map(Effect.orDie(emulator.messages(entity)), (messages) => ({
+            entity: entity.path,
+            ids: messages.filter(({ state }) => state !== "deferred").map(({ messageId }) => messageId)
+          }))),
+        (entities) => [
+          ...entities,
+          { entity: "operations", ids: [...history.open].map(([op, kind]) => `${op} (${kind})`) }
+        ]
+      )
       const until = clock.currentTimeMillisUnsafe() + healingTime
       let rest = yield* left
       while (rest.some(({ ids }) => ids.length > 0) && clock.currentTimeMillisUnsafe() < until) {
