@@ -27,7 +27,7 @@ export const countedFibers = () => {
 /** Counts the timers that are set from now on and neither fire nor are cleared. */
 export const countedTimers = () => {
   const { clearInterval, clearTimeout, setInterval, setTimeout } = globalThis
-  const active = new Set<unknown>()
+  const active = new Map<unknown, number>()
   const set = (original: typeof setTimeout | typeof setInterval, isOnce: boolean) =>
     Object.assign((run: (...args: Array<unknown>) => void, millis?: number, ...args: Array<unknown>) => {
       const timer = original(
@@ -38,7 +38,7 @@ export const countedTimers = () => {
         millis,
         ...args
       )
-      active.add(timer)
+      active.set(timer, millis ?? 0)
       return timer
     }, original)
   const clear = (original: typeof clearTimeout) => (timer: NodeJS.Timeout) => {
@@ -52,7 +52,8 @@ export const countedTimers = () => {
     clearInterval: clear(clearInterval)
   })
   return {
-    count: () => active.size,
+    /** Of at least so many milliseconds. */
+    count: (least = 0): number => [...active.values()].filter((millis) => millis >= least).length,
     restore: () => {
       Object.assign(globalThis, { clearInterval, clearTimeout, setInterval, setTimeout })
     }
