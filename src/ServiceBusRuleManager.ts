@@ -98,7 +98,8 @@ export interface ServiceBusRuleManager {
    * be missed or come twice. A filter or action of a kind that this version does not know is `UnknownFilter` or `UnknownAction`.
    * Of a filter that takes all or nothing the service may say `1=1` or `1=0`: it is read as what it was created of.
    *
-   * Fails with the errors of connecting. Interrupting it changes nothing.
+   * Fails with ServiceBusError where the subscription forwards its messages (`condition: "amqp:not-allowed"`): the service does
+   * not list the rules of one that does. Fails with the errors of connecting. Interrupting it changes nothing.
    *
    * @example
    * ```ts

@@ -199,6 +199,22 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual(error.entity, "news/Subscriptions/none")
       }))
 
+    test("of a subscription that forwards are created and deleted, and not listed, as by the service", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const rules = yield* ServiceBusRuleManager.make(Sport)
+        yield* emulator.update(Sport, { forwardTo: "texts" })
+        yield* rules.create("a", ServiceBusRule.true)
+        yield* rules.create("b", ServiceBusRule.true)
+        yield* rules.delete("a")
+        assert.deepStrictEqual((yield* emulator.rules(Sport)).map((rule) => rule.name), ["b"])
+        for (const listing of [Stream.runDrain(rules.list), Effect.asVoid(rules.get("b"))]) {
+          const error = yield* failsWith("ServiceBusError")(listing)
+          assert.strictEqual(error.condition, "amqp:not-allowed")
+          assert.include(error.description!, "auto-forwarding")
+        }
+      }))
+
     test("cannot be managed once the scope is closed, and nothing of it stays", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

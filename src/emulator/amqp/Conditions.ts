@@ -55,6 +55,11 @@ export class Conditions {
     return this.notAllowed(entity, "Cannot create a message receiver on an entity with auto-forwarding enabled.")
   }
 
+  /** Nor are its rules listed: the words of the service (azure-sdk-for-net #34816). */
+  forwardsBrowsed(entity: string): AmqpError {
+    return this.notAllowed(entity, "Cannot create a message browser on an entity with auto-forwarding enabled.")
+  }
+
   /**
    * The settings of an entity have changed, so that a link to it cannot go on. A client that attaches again is told the reason
    * (azure-sdk-for-python #34820: what an entity's receivers get when it is disabled; the words of azure-sdk-for-java #6280).

@@ -147,7 +147,7 @@ export const make: (
     const fork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (queue: string, defect: unknown) =>
       void fork(Effect.logError(`A consumer of "${queue}" failed and is detached`, Cause.die(defect)))
-    const registry = new Registry({
+    const registry: Registry = new Registry({
       ...opaque,
       ...payloads,
       clock,

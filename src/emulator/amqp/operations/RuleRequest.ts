@@ -3,7 +3,7 @@
  *
  * Source: "Rule operations" of the Service Bus AMQP request-response guide.
  */
-import type { Rules } from "../../broker/Queue.ts"
+import type { Queue, Rules } from "../../broker/Queue.ts"
 import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
 import type { Operation } from "./Operation.ts"
@@ -11,12 +11,12 @@ import type { Operation } from "./Operation.ts"
 /** An operation on the rules of a subscription; refused as not allowed where the entity is none. */
 export const onRules = (
   name: string,
-  run: (connection: ServedConnection, rules: Rules, request: Request) => Answer
+  run: (connection: ServedConnection, rules: Rules, request: Request, queue: Queue) => Answer
 ): Operation => ({
   name,
   right: "Listen",
   run: (connection, queue, request) =>
     queue.rules === undefined
       ? refuse(connection.server.conditions.notAllowed(queue.path, "The entity has no rules: a subscription has."))
-      : run(connection, queue.rules, request)
+      : run(connection, queue.rules, request, queue)
 })
