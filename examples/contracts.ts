@@ -5,6 +5,7 @@ import {
   ServiceBusBody,
   ServiceBusDeadLetters,
   ServiceBusEntity,
+  ServiceBusFilter,
   type ServiceBusMessage,
   ServiceBusProcessor,
   ServiceBusReceiver,
@@ -90,6 +91,12 @@ export const refused = (
     parcels.send({ body: "books", applicationProperties: { region: "eu" } })),
   // @ts-expect-error Type 'readonly string[]' is not assignable to type 'SimpleValue | undefined'
   ServiceBusEntity.queue("parcels", { body: ServiceBusBody.text, properties: { tags: Schema.Array(Schema.String) } }),
+  // @ts-expect-error Property 'regoin' does not exist
+  ServiceBusFilter.where(Parcels, ({ regoin }) => ServiceBusFilter.equals(regoin, "eu")),
+  // @ts-expect-error Argument of type 'string' is not assignable to parameter of type 'Operand<number, number>'
+  ServiceBusFilter.where(Parcels, ({ weight }) => ServiceBusFilter.greaterThan(weight, "5")),
+  // @ts-expect-error Type '"required"' is not assignable to type '"optional"'
+  ServiceBusFilter.action(Parcels, ({ region }) => [ServiceBusFilter.remove(region)]),
   // @ts-expect-error Property 'sessionId' is missing
   Effect.flatMap(ServiceBusSender.make(Carts), (carts) => carts.send({ body: "tea" })),
   // @ts-expect-error Type 'PeekedMessage<Order>' is missing the following properties from type 'LockedMessage<unknown>'

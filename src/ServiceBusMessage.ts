@@ -97,8 +97,9 @@ export interface OutgoingMessage<out A> {
   /** 0 to 255; Service Bus ignores it. */
   readonly priority?: number | undefined
   /**
-   * Simple values only: no lists, maps or arrays (AMQP 1.0 section 3.2.5). Each has 32 KB at most, and 64 KB together with
-   * all fields but body and footer (Service Bus quotas); more is refused with MessageEncodeError before it is sent.
+   * Simple values only: no lists, maps or arrays (AMQP 1.0 section 3.2.5). A contract may declare some, with a Schema for each.
+   * Each has 32 KB at most, and 64 KB together with all fields but body and footer (Service Bus quotas); more is refused with
+   * MessageEncodeError before it is sent.
    */
   readonly applicationProperties?: Readonly<Record<string, AmqpValue>> | undefined
   /** Message annotations beside those that the fields above write. */

@@ -59,8 +59,9 @@ export interface Options<U extends Undecodable = Undecodable> {
    */
   readonly prefetch?: number | undefined
   /**
-   * What becomes of a message whose body does not decode: `"deadLetter"` (the default; the reason is MessageDecodeError
-   * and the description what was wrong), `"abandon"`, or `"fail"`, which abandons it and fails with MessageDecodeError.
+   * What becomes of a message whose body does not decode, or application properties that the contract declares:
+   * `"deadLetter"` (the default; the reason is MessageDecodeError and the description what was wrong), `"abandon"`, or `"fail"`,
+   * which abandons it and fails with MessageDecodeError.
    */
   readonly undecodable?: U | undefined
   /**

@@ -379,6 +379,34 @@ describe("a random condition", () => {
   })
 })
 
+describe("any text", () => {
+  /** Of characters that mean something to SQL, or look like it. */
+  const signs = ["'", "\"", "[", "]", "%", "_", "\\", "@", "-", ";", " ", "\n", "a", "A", "é", "𝄞", "0", "."]
+  const below = generator(7)
+  const random = (least: number): string =>
+    Array.from({ length: least + below(8) }, () => signs[(below(1 << 20) >> 5) % signs.length]!).join("")
+
+  it("is a value, a name and a part of a pattern", () => {
+    for (let n = 0; n < 2000; n++) {
+      const name = random(1)
+      const value = random(0)
+      const other = random(0)
+      const Named = ServiceBusEntity.topic("named", {
+        body: ServiceBusBody.text,
+        properties: { [name]: Schema.String }
+      })
+      const says = (condition: (property: Filter.Property<string, string>) => Filter.Condition, given: string) =>
+        outcomeOf(Filter.where(Named, ($) => condition($[name]!)).expression, { [name]: given })
+      const text = JSON.stringify([name, value, other])
+      assert.isTrue(says((property) => Filter.equals(property, value), value), text)
+      assert.strictEqual(says((property) => Filter.equals(property, value), other), value === other, text)
+      assert.strictEqual(says((property) => Filter.startsWith(property, value), other), other.startsWith(value), text)
+      assert.isTrue(says((property) => Filter.endsWith(property, value), other + value), text)
+      assert.strictEqual(says((property) => Filter.includes(property, value), other), other.includes(value), text)
+    }
+  })
+})
+
 it.effect("a message is found in the subscription whose rule takes it, as its action leaves it", () =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
