@@ -96,6 +96,13 @@ describe("the simulation", { concurrent: false }, () => {
       ],
       turn: 2048,
       client: "key"
+    },
+    "a request of a session that waited for credit, and was made after the session was lost": {
+      seed: 120023,
+      workload: "accepting",
+      faults: [{ name: "starvation", at: { frames: 45 }, parameters: { of: "all", ms: 32716, every: 0 } }],
+      turn: 2048,
+      client: "key"
     }
   }
 

@@ -40,12 +40,16 @@ export interface Response {
 export interface RequestResponseLink {
   /** Whether its links are lost. */
   readonly isLost: () => boolean
-  /** Sends a request and waits for its response, whatever its status. */
-  readonly request: (
+  /**
+   * Sends a request and waits for its response, whatever its status. `onEnd` tells of the end of what it is made on behalf of: a
+   * request that waits for credit still is taken back then, and fails as that did.
+   */
+  readonly request: <E = never>(
     applicationProperties: Readonly<Record<string, AmqpValue>>,
     body: AmqpValue,
-    operation: string
-  ) => Effect.Effect<Response, AttachError>
+    operation: string,
+    onEnd?: (hook: (error: E) => void) => () => void
+  ) => Effect.Effect<Response, AttachError | E>
 }
 
 interface Options {
@@ -132,8 +136,13 @@ export const make: (
 
   return {
     isLost: () => sender.dead() !== undefined || receiver.dead() !== undefined,
-    request: (applicationProperties, body, operation) =>
-      Effect.callback((resume) => {
+    request: <E>(
+      applicationProperties: Readonly<Record<string, AmqpValue>>,
+      body: AmqpValue,
+      operation: string,
+      onEnd?: (hook: (error: E) => void) => () => void
+    ) =>
+      Effect.callback<Response, AttachError | E>((resume) => {
         const dead = sender.dead() ?? receiver.dead()
         if (dead !== undefined) {
           resume(Effect.fail(errorMap.attachError(dead, { entity: options.entity, operation })))
@@ -154,17 +163,26 @@ export const make: (
           ))
           return
         }
-        const request: PendingRequest = new PendingRequest(sender, receiver, options, operation, (effect) => {
+        let off: (() => void) | undefined
+        const forget = (): void => {
+          off?.()
           pending.delete(id)
           deadlines.remove(request)
+        }
+        const request: PendingRequest = new PendingRequest(sender, receiver, options, operation, (effect) => {
+          forget()
           resume(effect)
         })
         pending.set(id, request)
         request.send(payload)
         deadlines.add(request)
+        off = onEnd?.((error) => {
+          if (!request.withdraw()) return
+          forget()
+          resume(Effect.fail(error))
+        })
         return Effect.sync(() => {
-          pending.delete(id)
-          deadlines.remove(request)
+          forget()
           request.cancel()
         })
       })
@@ -310,6 +328,14 @@ class PendingRequest implements DeliveryOwner, Deadlines.Expiring {
     this.done = true
     for (const off of this.off) off()
     this.takeBack()
+  }
+
+  /** True if nothing of the request was on the wire, and nothing of it ever will be. */
+  withdraw(): boolean {
+    if (this.done || !this.takeBack()) return false
+    this.done = true
+    for (const off of this.off) off()
+    return true
   }
 
   private lost(death: Any): void {

@@ -6,25 +6,35 @@
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as AmqpValue from "../../AmqpValue.ts"
-import { type ListSessionsError, type SessionLockRenewalError, type SessionStateError } from "../../ServiceBusError.ts"
+import type {
+  ListSessionsError,
+  ServiceBusConnectionError,
+  SessionLockLostError,
+  SessionLockRenewalError,
+  SessionStateError
+} from "../../ServiceBusError.ts"
 import { itemsOf } from "../amqp/codec/DecodedValue.ts"
 import { ownBytes } from "../amqp/codec/OwnedBytes.ts"
 import * as errorMap from "../errorMap.ts"
 import { errorOf, field, isSuccess, malformed, type RequestResponseLink, serverTimeout } from "./RequestResponseLink.ts"
 
-interface OfSession {
+/** The session that a request is made on behalf of. */
+export interface OfSession {
   readonly entity: string
   readonly sessionId: string
   /** The session's link, which the service then counts as in use. */
   readonly link: string
   readonly timeout: number
+  /** Tells of the end of the session: what waits to be asked for then is not asked for any more. */
+  readonly onEnd: (hook: (error: SessionLockLostError | ServiceBusConnectionError) => void) => () => void
 }
 
 const request = (node: RequestResponseLink, name: string, operation: string, options: OfSession, body: object = {}) =>
   node.request(
     { operation: name, ...serverTimeout(options.timeout), "associated-link-name": options.link },
     { "session-id": options.sessionId, ...body },
-    operation
+    operation,
+    options.onEnd
   )
 
 /** Renews the lock of a session and gives its new end by the broker's clock. */

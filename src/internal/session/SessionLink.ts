@@ -295,19 +295,18 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
 
 /** A request on behalf of a session that is held. */
 const request = <A, E>(
-  { entity, isOpen, link, namespace }: Pick<ReceiverState, "entity" | "isOpen" | "link" | "namespace">,
+  { entity, isOpen, link, namespace, session }: Pick<
+    ReceiverState,
+    "entity" | "isOpen" | "link" | "namespace" | "session"
+  >,
   id: string,
-  send: (node: RequestResponseLink, options: {
-    readonly entity: string
-    readonly sessionId: string
-    readonly link: string
-    readonly timeout: number
-  }) => Effect.Effect<A, E>
+  send: (node: RequestResponseLink, options: SessionManagement.OfSession) => Effect.Effect<A, E>
 ) =>
   namespace.withManagementNode(
     entity.path,
     isOpen,
-    (node, timeout) => send(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout })
+    (node, timeout) =>
+      send(node, { entity: entity.path, sessionId: id, link: link.link.name, timeout, onEnd: session!.onEnd })
   )
 
 /** The state of a session by its codec. */
