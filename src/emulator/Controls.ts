@@ -261,8 +261,8 @@ export interface Controls {
    */
   readonly create: (entity: Broker.Entity) => Effect.Effect<void, EmulatorError>
   /**
-   * Changes options of an entity while clients are connected; those that are not given stay as they are. Links that it does not
-   * take any more are detached.
+   * Changes options of an entity while clients are connected; those that are not given stay as they are. Receivers of an entity
+   * that gives nothing any more are detached.
    *
    * Fails with EmulatorError where there is no such entity, and for what `create` fails for or what the service does not change:
    * whether an entity requires sessions or detects duplicates.

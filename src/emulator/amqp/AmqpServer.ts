@@ -55,12 +55,10 @@ export class AmqpServer implements Server {
   private detachLinks({ links, path, refusal }: Detachment): void {
     for (const connection of [...this.connections]) {
       for (const [link, address] of [...connection.links]) {
-        // A link on which the peer sends requests is not one that sends messages.
-        const isMeant = links === "all" ||
-          NodeAddress.parse(address).kind === "entity" && link.is_receiver() === (links === "senders")
+        const isMeant = links === "all" || NodeAddress.parse(address).kind === "entity" && !link.is_receiver()
         if (!isMeant || !NodeAddress.belongs(address, path)) continue
         const error = refusal === undefined
-          ? this.conditions.changed(link.name, link.is_receiver())
+          ? this.conditions.changed(link.name)
           : this.conditions.of(refusal)
         connection.detach(link, error)
       }

@@ -61,14 +61,13 @@ export class Conditions {
   }
 
   /**
-   * The settings of an entity have changed, so that a link to it cannot go on. A client that attaches again is told the reason
-   * (azure-sdk-for-python #34820: what an entity's receivers get when it is disabled; the words of azure-sdk-for-java #6280).
+   * The settings of an entity have changed, so that nothing is received on a link any more. A client that attaches again is told
+   * the reason (azure-sdk-for-python #34820: what receivers get when an entity is disabled; words of azure-sdk-for-java #6280).
    */
-  changed(link: string, receives: boolean): AmqpError {
-    const [role, closed] = receives ? ["publisher", "InnerMessageSender"] : ["consumer", "InnerMessageReceiver"]
+  changed(link: string): AmqpError {
     return this.error(
       "amqp:link:detach-forced",
-      `The link '${link}' is force detached. Code: ${role}(link0). Details: ${closed} was closed.`,
+      `The link '${link}' is force detached. Code: consumer(link0). Details: InnerMessageReceiver was closed.`,
       link
     )
   }

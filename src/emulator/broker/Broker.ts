@@ -71,14 +71,14 @@ export interface Runtime extends RuntimeCounts {
 }
 
 /**
- * Links to an entity, and to its dead-letter queues, that are to end: all of them, those that send to it, or those that receive
- * from it. `path` is in lower case.
+ * Links to an entity, and to its dead-letter queues, that are to end: all of them, or those that receive from it. `path` is in
+ * lower case.
  *
  * @category models
  */
 export interface Detachment {
   readonly path: string
-  readonly links: "all" | "senders" | "receivers"
+  readonly links: "all" | "receivers"
   /** Why, where it is not that the settings of the entity have changed. */
   readonly refusal?: Refusal | undefined
 }
@@ -367,14 +367,13 @@ class Registry {
     return Result.void
   }
 
-  /** Ends the links that an entity would not take now. */
+  /** Ends the links on which an entity gives nothing any more. What comes on those of senders is rejected, which is an answer. */
   private detachRefused(
     path: string,
     before: EntityOptions.EntitySettings,
     after: EntityOptions.EntitySettings
   ): void {
-    const { isReceivable, isSendable } = EntityOptions
-    if (isSendable(before) && !isSendable(after)) this.detach({ path, links: "senders" })
+    const { isReceivable } = EntityOptions
     const isReceived = isReceivable(after) && after.forwardTo === undefined
     if (isReceivable(before) && before.forwardTo === undefined && !isReceived) this.detach({ path, links: "receivers" })
     if (before.forwardDeadLetteredMessagesTo === undefined && after.forwardDeadLetteredMessagesTo !== undefined) {
