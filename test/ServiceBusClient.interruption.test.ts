@@ -361,6 +361,7 @@ const values: ReadonlySet<string> = new Set([
   "ServiceBusEntity",
   "ServiceBusError",
   "ServiceBusEvent",
+  "ServiceBusFilter",
   "ServiceBusMessage",
   "ServiceBusProperties",
   "ServiceBusRule",
@@ -589,7 +590,11 @@ if (sweep === undefined) {
             typeof value === "function" || typeof value === "object" ? [`${owner}.${name}`] : []
           )
         )
-        assert.deepStrictEqual(operations.filter((name) => !(name in cases) && !(name in others)), [])
+        assert.deepStrictEqual(
+          operations.filter((name) => !(name in cases) && !(name in others)),
+          [],
+          "what is in none of `cases`, `others` and `values`"
+        )
         const known = Object.keys({ ...cases, ...others }).filter((name) => !name.includes(","))
         assert.deepStrictEqual(known.filter((name) => !operations.includes(name)), [], "what is no operation any more")
         assert.deepStrictEqual(some.filter((name) => !(name in cases)), [])
