@@ -599,7 +599,7 @@ export class CredentialError extends Schema.TaggedError<CredentialError>()("Cred
  */
 export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()("MessageEncodeError", {
   ...context,
-  /** What cannot be encoded: `body`, `properties`, `session state` and so on. */
+  /** What cannot be encoded: `body`, `properties`, `applicationProperties`, `session state` and so on. */
   part: Schema.String
 }) {
   override get message(): string {
@@ -611,7 +611,8 @@ export class MessageEncodeError extends Schema.TaggedError<MessageEncodeError>()
 }
 
 /**
- * A received message cannot be decoded: its bytes are not AMQP, or its body does not satisfy its schema.
+ * A received message cannot be decoded: its bytes are not AMQP, or its body or a property that its contract
+ * declares does not satisfy its schema. `part` names what was wrong.
  *
  * @category errors
  * @since 0.1.0

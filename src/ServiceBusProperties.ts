@@ -19,6 +19,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
+import * as SchemaGetter from "effect/SchemaGetter"
 import * as AmqpValue from "./AmqpValue.ts"
 import * as ServiceBusBody from "./ServiceBusBody.ts"
 
@@ -74,6 +75,34 @@ export type FieldSchema = Schema.ConstraintCodec<
   ServiceBusBody.NoServices,
   ServiceBusBody.NoServices
 >
+
+/**
+ * A GUID as a text, for a property that is an AMQP uuid, as .NET and Java write theirs: 36 characters with hyphens, in lower
+ * case where it was received. A peer's text with such a form is read as well.
+ *
+ * @example
+ * ```ts
+ * import { ServiceBusBody, ServiceBusEntity, ServiceBusProperties } from "effect-service-bus"
+ *
+ * export const Orders = ServiceBusEntity.queue("orders", {
+ *   body: ServiceBusBody.text,
+ *   properties: { tenant: ServiceBusProperties.Uuid }
+ * })
+ * ```
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const Uuid: Schema.Codec<string, AmqpValue.Typed<"uuid", string> | string> = Schema.declare(
+  (value): value is AmqpValue.Typed<"uuid", string> | string =>
+    typeof value === "string" || AmqpValue.isTyped(value) && value.type === "uuid",
+  { expected: "a uuid" }
+).pipe(
+  Schema.decodeTo(Schema.String.check(Schema.isPattern(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i)), {
+    decode: SchemaGetter.transform((value) => typeof value === "string" ? value : value.value),
+    encode: SchemaGetter.transform(AmqpValue.uuid)
+  })
+)
 
 /**
  * The Schemas of properties by their names, as `Schema.Struct` takes them.

@@ -6,7 +6,7 @@ import {
   ServiceBusEntity,
   ServiceBusMessage,
   ServiceBusProcessor,
-  type ServiceBusProperties,
+  ServiceBusProperties,
   ServiceBusReceiver,
   ServiceBusSender,
   ServiceBusSession
@@ -20,7 +20,11 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as Stream from "effect/Stream"
+import { Sections } from "../src/internal/amqp/codec/Sections.ts"
+import { Writer } from "../src/internal/amqp/codec/Writer.ts"
+import * as MessageEncoder from "../src/internal/message/MessageEncoder.ts"
 import { both, failsWith, type LayerFor, type Name, testsWith, until } from "./support/harness.ts"
+import { generator } from "./support/random.ts"
 import { assert, describe, it } from "./support/vitest.ts"
 
 const Fields = {
@@ -102,6 +106,61 @@ describe("the codec", () => {
       properties: { note: Schema.NullOr(Schema.String) }
     })
     assert.deepStrictEqual(Result.getOrThrow(properties.decode({ note: null })), { note: null })
+  })
+
+  it("writes a GUID as a uuid, and reads it as its text", () => {
+    const { properties } = ServiceBusEntity.queue("a", {
+      body: ServiceBusBody.text,
+      properties: { id: ServiceBusProperties.Uuid }
+    })
+    const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    assert.deepStrictEqual(Result.getOrThrow(properties.encode({ id })), { id: AmqpValue.uuid(id) })
+    for (const came of [AmqpValue.uuid(id), id]) {
+      assert.deepStrictEqual(Result.getOrThrow(properties.decode({ id: came })), { id })
+    }
+    for (const wrong of ["x", 7, AmqpValue.symbol(id)]) {
+      assert.isTrue(Result.isFailure(properties.decode({ id: wrong })), String(wrong))
+    }
+    assert.isTrue(Result.isFailure(properties.encode({ id: "x" })))
+  })
+
+  it("gives back what it was given, over the wire", () => {
+    const below = generator(5)
+    const pick = <A>(items: ReadonlyArray<A>): A => items[(below(1 << 20) >> 5) % items.length]!
+    const numbers = [0, -0, 1, -1, 255, 2 ** 31, -(2 ** 31) - 1, 2 ** 53 - 1, 2 ** 53, 1e300, 0.1, -5e-324]
+    const integers = [0n, -1n, 2n ** 31n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 64n - 1n]
+    const texts = ["", "é", "𝄞", "a".repeat(300)]
+    const { properties } = ServiceBusEntity.queue("a", {
+      body: ServiceBusBody.text,
+      properties: {
+        number: Schema.Finite,
+        integer: Schema.BigInt,
+        text: Schema.String,
+        flag: Schema.Boolean,
+        day: Schema.Date,
+        note: Schema.NullOr(Schema.String),
+        either: Schema.Union([Schema.Finite, Schema.BigInt, Schema.String]),
+        maybe: Schema.optionalKey(Schema.FiniteFromString)
+      }
+    })
+    for (let n = 0; n < 1000; n++) {
+      const given = {
+        number: pick(numbers),
+        integer: pick(integers),
+        text: pick(texts),
+        flag: pick([true, false]),
+        day: new Date(pick([0, 1, 1e12])),
+        note: pick([null, ...texts]),
+        either: pick([1, "a", 2n ** 60n]),
+        ...pick([{}, { maybe: pick([1, 0.5]) }])
+      }
+      const writer = new Writer()
+      MessageEncoder.writeApplicationProperties(writer, Result.getOrThrow(properties.encode(given)))
+      const bytes = Buffer.from(writer.take())
+      const sections = new Sections(bytes, 0, bytes.length)
+      const read = sections.readRecord(sections.applicationProperties)
+      assert.deepStrictEqual(Result.getOrThrow(properties.decode(read)), given)
+    }
   })
 
   it("does not take an inherited name for a property", () => {
