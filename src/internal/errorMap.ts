@@ -536,6 +536,10 @@ export const isIdleClose = (error: E.Any): boolean =>
 export const isNoMessage = ({ condition }: { readonly condition: string | undefined }): boolean =>
   condition === "com.microsoft:message-not-found"
 
+/** Whether a response says that there are no rules: some peers answer so, with one status or another, at the end of a list. */
+export const isNoRule = ({ condition }: { readonly condition: string | undefined }): boolean =>
+  condition === "com.microsoft:rules-not-found"
+
 /** Whether a response says that there is no such session: some peers answer so that an entity has none. */
 export const isNoSession = ({ condition }: { readonly condition: string | undefined }): boolean =>
   condition === "com.microsoft:session-not-found"

@@ -239,6 +239,12 @@ describe("rules that are listed", () => {
       ]])
     }))
 
+  it.effect("end where a peer says that there are none, whatever the status", () =>
+    Effect.gen(function*() {
+      const { node } = answering({ status: 404, condition: "com.microsoft:rules-not-found" })
+      assert.deepStrictEqual(yield* RuleManagement.enumerate(node, { entity, skip: 3, top: 100, timeout }), [])
+    }))
+
   it.effect("of every kind", () =>
     Effect.gen(function*() {
       const properties = new Map<AmqpValue.AmqpValue, AmqpValue.AmqpValue>([["a", 1n], ["b", AmqpValue.uuid("u")]])

@@ -10,6 +10,8 @@ import {
   ServiceBusEntity,
   ServiceBusProcessor,
   ServiceBusReceiver,
+  ServiceBusRule,
+  ServiceBusRuleManager,
   ServiceBusSender,
   ServiceBusSession,
   Settlement
@@ -455,6 +457,28 @@ const suite = (variant: Name, layerFor: LayerFor): void => {
           of("get_session_state"),
           of("renew_session_lock"),
           of("accept_session", failed("SessionCannotBeLockedError"), { status: "failed" })
+        ], at)
+      })
+    ))
+
+  test("rules of a subscription: one for each request for a page", () =>
+    traced((recording) =>
+      Effect.gen(function*() {
+        const at = { "messaging.destination.name": "news", "messaging.destination.subscription.name": "archive" }
+        const rules = yield* ServiceBusRuleManager.make(Archive)
+        yield* check(recording, () => [], at)
+        yield* rules.create("all", ServiceBusRule.true)
+        yield* Stream.runDrain(rules.list)
+        yield* rules.delete("all")
+        yield* failsWith("RuleNotFoundError")(rules.delete("all"))
+        // What is not usable is no request.
+        yield* failsWith("InvalidOptionError")(rules.create("", ServiceBusRule.true))
+        yield* check(recording, (of) => [
+          of("create_rule"),
+          of("list_rules"),
+          of("list_rules"),
+          of("delete_rule"),
+          of("delete_rule", failed("RuleNotFoundError"), { status: "failed" })
         ], at)
       })
     ))

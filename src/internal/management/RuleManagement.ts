@@ -202,7 +202,7 @@ export const enumerate = Effect.fnUntraced(function*(node: RequestResponseLink, 
     { top: AmqpValue.typed("int", options.top), skip: AmqpValue.typed("int", options.skip) },
     operation
   )
-  if (response.status === 204) return []
+  if (response.status === 204 || errorMap.isNoRule(response)) return []
   if (!isSuccess(response)) return yield* errorMap.attachError(errorOf(response), { entity, operation })
   const entries = itemsOf(fieldOf(response.exactBody(), "rules")) ?? []
   const rules = entries.map((entry) => ruleOf(fieldOf(entry as AmqpValue.AmqpValue, "rule-description")))
