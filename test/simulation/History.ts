@@ -149,16 +149,12 @@ export class History {
   readonly open = new Map<number, string>()
   private readonly now: () => number
   private ops = 0
-  /** How many sends have begun and not ended. */
-  sending = 0
 
   constructor(now: () => number) {
     this.now = now
   }
 
   add(entry: Entry): void {
-    if (entry.kind === "send") this.sending++
-    if (entry.kind === "sent") this.sending--
     this.entries.push({ ...entry, at: this.now() })
     if (entry.kind === "send" || entry.kind === "cancel" || entry.kind === "settle") this.open.set(entry.op, entry.kind)
     if (entry.kind === "sent" || entry.kind === "cancelled" || entry.kind === "settled") this.open.delete(entry.op)

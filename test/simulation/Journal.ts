@@ -8,6 +8,7 @@ import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
 import { SessionTable } from "../../src/emulator/broker/SessionTable.ts"
 import type { History, Outcome } from "./History.ts"
+import { noteId } from "./World.ts"
 
 /** What a queue knows of a message. */
 interface Held {
@@ -74,6 +75,7 @@ export const record = (history: History) =>
         const result = original.apply(queue, args as never)
         const message = args[0] as Held
         history.add({ kind: "enqueued", ...named(queue, message), session: message.incoming.sessionId })
+        noteId(String(message.incoming.messageId))
         return result
       })
       wrap("schedule", (original, queue, args) => {

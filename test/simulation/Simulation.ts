@@ -267,9 +267,7 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
       )
       const until = clock.currentTimeMillisUnsafe() + healingTime
       let rest = yield* left
-      // What is on its way to the broker is in no entity yet.
-      const isDrained = () => history.sending === 0 && rest.every(({ ids }) => ids.length === 0)
-      while (!isDrained() && clock.currentTimeMillisUnsafe() < until) {
+      while (rest.some(({ ids }) => ids.length > 0) && clock.currentTimeMillisUnsafe() < until) {
         yield* Effect.sleep(1_000)
         rest = yield* left
       }

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { createHash } from "node:crypto"
 import type * as Emulator from "../../src/emulator/Emulator.ts"
 import type * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import type * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
@@ -173,8 +174,19 @@ const traced = <A, E, R>(
     )
   })
 
-/** The id under which a message was sent, of it and of the copies that a retry makes. */
-export const originOf = (id: string): string => id.split(":", 1)[0]!
+/** What the ids are digests of that have outgrown an id's length. */
+const digested = new Map<string, string>()
+
+/** The id under which a message was sent, of it and of the copies that a retry or a replay makes. */
+export const originOf = (id: string): string => {
+  const first = id.split(":", 1)[0]!
+  return digested.get(first) ?? first
+}
+
+/** A message has come with this id: a copy of its copies may have a digest of it. */
+export const noteId = (id: string): void => {
+  if (id.length > 100) digested.set(createHash("sha256").update(id).digest("hex"), originOf(id))
+}
 
 /** The body of a message, by which it is known whether it came as it was sent. */
 export const bodyOf = (sent: string): string => {

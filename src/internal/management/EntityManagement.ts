@@ -12,6 +12,7 @@ import type {
   PeekError,
   ReceiveDeferredError,
   ScheduleError,
+  ServiceBusConnectionError,
   SessionLockLostError,
   SessionSettleError,
   SettleError
@@ -232,7 +233,11 @@ export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse
   readonly entity: string
   readonly sequenceNumbers: ReadonlyArray<bigint>
   readonly destructive: boolean
-  readonly sessionId?: string | undefined
+  /** The session that they are of, which must be held: what waits to be asked for when it ends is not asked for any more. */
+  readonly session?: {
+    readonly id: string
+    readonly onEnd: (hook: (error: SessionLockLostError | ServiceBusConnectionError) => void) => () => void
+  } | undefined
   readonly timeout: number
 }): Effect.fn.Return<
   ReadonlyArray<{ readonly bytes: Buffer; readonly lockToken: string }>,
@@ -244,9 +249,10 @@ export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse
     {
       "sequence-numbers": AmqpValue.array("long", options.sequenceNumbers),
       "receiver-settle-mode": AmqpValue.typed("uint", options.destructive ? 0 : 1),
-      ...ofSession(options.sessionId)
+      ...ofSession(options.session?.id)
     },
-    operation
+    operation,
+    options.session?.onEnd
   )
   if (!isSuccess(response)) {
     return yield* errorMap.sessionDeferredError(errorOf(response), { entity: options.entity, operation })

@@ -53,7 +53,7 @@ const fetch = Effect.fnUntraced(function*<L extends SessionLockLostError>(
         entity,
         sequenceNumbers,
         destructive,
-        sessionId: state.session?.id,
+        session: state.session,
         timeout
       }),
       () =>

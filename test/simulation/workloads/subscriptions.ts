@@ -24,8 +24,15 @@ const receiveAll = (world: World) =>
     const { rng } = world
     const receiver = yield* ServiceBusReceiver.make(Loose)
     for (;;) {
-      for (const message of yield* receiver.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 5_000) })) {
-        note(world, "loose", Loose.path, message, "locked")
+      const messages = yield* receiver.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 5_000) })
+      // All of them are in its hands now, however long it takes for the first.
+      for (const message of messages) {
+        // It belongs to no session here: what comes again comes later.
+        const { body, deliveryCount, lockToken, messageId, sequenceNumber } = message
+        const sent = { body, deliveryCount, lockToken, messageId, sequenceNumber, sessionId: undefined }
+        note(world, "loose", Loose.path, sent, "locked")
+      }
+      for (const message of messages) {
         const isBad = !world.isHealed() && rng.chance(0.2)
         const settlement = isBad ? Settlement.deadLetter({ reason: "simulated" }) : Settlement.complete
         const settle = receiver.settle(message, settlement)
