@@ -21,14 +21,16 @@ export const locks: ReadonlyArray<Mutant> = [
     file: "receiver/LockRenewal.ts",
     text: "keep: (kept) => put(kept, dueAt(kept)),",
     replacement: "keep: (kept) => put(kept, kept.lock.expiresAt),",
-    workload: "processor"
+    workload: "processor",
+    fault: "bad handlers"
   },
   {
     name: "a renewal begins when the lock has ended",
     file: "receiver/LockRenewal.ts",
     text: "? Math.min(10_000, duration / 3)",
     replacement: "? 0",
-    workload: "processor"
+    workload: "processor",
+    fault: "bad handlers"
   },
   {
     name: "a lost lock leaves its handler running",

@@ -12,7 +12,9 @@ export const sends: ReadonlyArray<Mutant> = [
     name: "a send on a lost link fails as if nothing had been sent",
     file: "amqp/SenderLink.ts",
     text: "if (this.cancelAll()) return this.unanswered(true, \"the link was lost before the peer answered\", death)",
-    replacement: "this.cancelAll()"
+    replacement: "this.cancelAll()",
+    fault: "detach,reset,drop,close,latency",
+    seeds: 300
   },
   {
     name: "a send that is refused counts as accepted",
