@@ -194,6 +194,12 @@ const system = Object.fromEntries(
 /** The properties of a contract. */
 const propertiesOf = <E extends ServiceBusEntity.Any>(contract: E): PropertiesOf<E> => {
   const fields = ServiceBusEntity.propertiesOf(ServiceBusEntity.contractOf(contract))?.fields ?? {}
+  // SQL does not tell names by their case (Service Bus documentation, SQL filter syntax).
+  const known = new Set<string>()
+  for (const name of Object.keys(fields)) {
+    if (known.has(name.toLowerCase())) throw refused(name, "a name that no other property has in another case")
+    known.add(name.toLowerCase())
+  }
   return Object.fromEntries(
     Object.entries(fields).map(([name, schema]) => [name, property(name, delimited(name), schema)])
   ) as PropertiesOf<E>

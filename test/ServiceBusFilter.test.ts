@@ -149,6 +149,14 @@ describe("what is wrong", () => {
     assert.strictEqual(refusal(() => Filter.where(Waiting, ($) => Filter.equals($.a, "x"))).option, "a")
   })
 
+  it("is a name that SQL cannot tell from another", () => {
+    const Twice = ServiceBusEntity.queue("a", {
+      body: ServiceBusBody.text,
+      properties: { region: Schema.String, Region: Schema.String }
+    })
+    assert.strictEqual(refusal(() => Filter.where(Twice, ($) => Filter.equals($.region, "x"))).option, "Region")
+  })
+
   it("is a property that is not declared, and an escape of two characters", () => {
     const wrong = { applicationProperties: { regoin: "eu" } }
     assert.strictEqual(refusal(() => Filter.correlation(Orders, wrong as {})).option, "regoin")
