@@ -162,11 +162,17 @@ export class Forwarding implements Due {
       return true
     })
     for (const message of hopped) this.fail(message, tooManyHops.reason, tooManyHops.description, now)
-    if (messages.length === 0 || this.hand(messages) === undefined) return
+    if (messages.length === 0) return
+    // A target that has refused is tried with one of them.
+    if (this.failingSince === undefined && this.hand(messages) === undefined) return
     // One of them is refused, and then all are: those before it are taken by themselves.
-    for (const message of messages) {
-      const refusal = messages.length === 1 ? this.hand(messages) : this.hand([message])
-      if (refusal === undefined) continue
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i]!
+      const refusal = this.hand([message])
+      if (refusal === undefined) {
+        if (i === 0 && this.hand(messages.slice(1)) === undefined) return
+        continue
+      }
       if (refusal._tag !== "MessageTooLarge") return this.block(refusal, now)
       this.fail(message, reasons.MessageTooLarge!, describe(refusal), now)
     }

@@ -286,6 +286,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   }
 
   forwarded(message: StoredMessage): void {
+    // What the target set off has deleted this entity.
+    if (this.isEnded) return
     this.counters.forwarded += 1
     this.remove(message)
   }

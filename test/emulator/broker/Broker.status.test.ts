@@ -227,6 +227,28 @@ both((name, layerFor) =>
         assert.deepStrictEqual(handled, ["1", "2"])
       })))
 
+    test("processors of an entity that stays disabled end with the reason, those of messages and of sessions", () =>
+      beside(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const handled: Array<string> = []
+        const handler = (body: string) =>
+          Effect.sync(() =>
+            void handled.push(body)
+          )
+        const messages = yield* start(disabled(ServiceBusProcessor.process(Texts, handler)))
+        const sessions = yield* start(disabled(Effect.scoped(ServiceBusProcessor.processSessions(Carts, handler))))
+        yield* emulator.send(Texts, [{ body: "1" }])
+        yield* emulator.send(Carts, [{ body: "2", sessionId: "a" }])
+        yield* passing(until(Effect.sync(() =>
+          handled.length === 2
+        )))
+        yield* emulator.update(Texts, { status: "Disabled" })
+        yield* emulator.update(Carts, { status: "Disabled" })
+        const ended = yield* passing(Fiber.join(messages))
+        assert.strictEqual(ended.condition, "com.microsoft:entity-disabled")
+        yield* passing(Fiber.join(sessions))
+      })), twice)
+
     clock("what is scheduled is enqueued in a disabled queue, and what expires expires", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator

@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { message, messages, ok, stored, Taker } from "../../support/broker.ts"
+import { message, messages, ok, refused, stored, Taker } from "../../support/broker.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
 const make = Effect.fnUntraced(function*(...entities: ReadonlyArray<Broker.Entity>) {
@@ -252,6 +252,32 @@ describe("Forwarding", () => {
           assert.deepStrictEqual(stored(a), [])
         }))
     }
+
+    it.effect("because its topic is full has what it forwards itself go on, and frees its own topic", () =>
+      Effect.gen(function*() {
+        const broker = yield* make(
+          { kind: "topic", name: "first", options: { maxSize: 3 } },
+          { kind: "subscription", topic: "first", name: "s", options: { forwardTo: "second" } },
+          { kind: "topic", name: "second", options: { maxSize: 2 } },
+          { kind: "subscription", topic: "second", name: "s" }
+        )
+        const first = broker.queue("first")!
+        const second = broker.queue("second/Subscriptions/s")!
+        for (const id of ["1", "2", "3", "4", "5"]) ok(first.send(messages(id)))
+        assert.deepStrictEqual(stored(second), ["1", "2"])
+        assert.deepInclude(broker.runtime("first")!, { sizeInBytes: 3 })
+        assert.deepInclude(broker.runtime("first/subscriptions/s")!, { transferMessageCount: 3 })
+        const { kind } = refused(first.send(messages("6")), "QuotaExceeded")
+        assert.strictEqual(kind, "Topic")
+        const taker = new Taker(second, 2, "receiveAndDelete")
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual([stored(second), broker.runtime("first")!.sizeInBytes], [["3", "4"], 1])
+        taker.grant(2)
+        yield* TestClock.adjust("5 seconds")
+        assert.deepStrictEqual(stored(second), ["5"])
+        assert.deepStrictEqual(taker.ids, ["1", "2", "3", "4"])
+        assert.strictEqual(broker.runtime("first")!.sizeInBytes, 0)
+      }))
 
     it.effect("because it is gone is found when it is there again", () =>
       Effect.gen(function*() {
