@@ -67,7 +67,7 @@ export interface EntityOptions {
   readonly status?: EntityStatus | undefined
   /**
    * After how long without use it is deleted, 5 minutes or more; never by default. Use is what is sent, received, browsed or
-   * updated, a receiver that is attached, and a message that is scheduled.
+   * updated, a rule that is added, a receiver that is attached, and a message that is scheduled.
    */
   readonly autoDeleteOnIdle?: Duration.Input | undefined
 }

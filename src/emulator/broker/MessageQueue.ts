@@ -247,6 +247,11 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     return messages.length + (this.deadLetterQueue?.discard() ?? 0) + (this.transferDeadLetterQueue?.discard() ?? 0)
   }
 
+  /** It is used now, as by a rule that is added to it. */
+  touch(): void {
+    this.accessedAt = this.now()
+  }
+
   /** When it was used last: now, while a receiver is attached or a message is scheduled, and while it forwards. */
   lastUse(now: number): number {
     const isInUse = this.attached > 0 || this.scheduled > 0 || this.forwarding !== undefined ||

@@ -131,8 +131,8 @@ const names: ReadonlyMap<string, string> = new Map(
   ["DeadLetterReason", "DeadLetterErrorDescription"].map((name) => [name, name])
 )
 
-/** A value whose bytes, if it has any, are not a view of those that it came in. */
-const owned = (value: AmqpValue.AmqpValue): AmqpValue.AmqpValue => {
+/** A value whose bytes, if it has any, are not a view of those that it came in. @category conversions */
+export const owned = (value: AmqpValue.AmqpValue): AmqpValue.AmqpValue => {
   if (value instanceof Uint8Array) return new Uint8Array(value)
   return AmqpValue.isTyped(value) && value.value instanceof Uint8Array
     ? AmqpValue.typed(value.type as "decimal128", new Uint8Array(value.value))

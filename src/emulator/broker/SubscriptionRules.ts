@@ -43,13 +43,21 @@ interface Failed {
   readonly description: string
 }
 
+/** What rules need of the subscription that owns them. */
+interface OwningSubscription {
+  /** Whether they cannot be changed now. */
+  readonly isDisabled: () => boolean
+  /** A rule was added, which is a use of the subscription. */
+  readonly touch: () => void
+}
+
 const noProperties: MessageSnapshot["properties"] = new Map()
 
 export class SubscriptionRules implements Rules {
   private readonly shared: SharedState
   private readonly path: string
   private readonly counts: FilterCounts
-  private readonly isDisabled: () => boolean
+  private readonly subscription: OwningSubscription
   /** Whether a message that a rule fails on is dead-lettered. */
   deadLettersFailures: boolean
   /** By their names, in the order in which they came. */
@@ -62,18 +70,17 @@ export class SubscriptionRules implements Rules {
   /** How many may fail on a message. */
   private failing = 0
 
-  /** `isDisabled`: whether rules cannot be changed now. */
   constructor(
     shared: SharedState,
     path: string,
     counts: FilterCounts,
-    isDisabled: () => boolean,
+    subscription: OwningSubscription,
     deadLettersFailures: boolean
   ) {
     this.shared = shared
     this.path = path
     this.counts = counts
-    this.isDisabled = isDisabled
+    this.subscription = subscription
     this.deadLettersFailures = deadLettersFailures
   }
 
@@ -93,13 +100,15 @@ export class SubscriptionRules implements Rules {
   }
 
   add(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
-    return this.unchangeable() ?? this.declare(given)
+    const added = this.unchangeable() ?? this.declare(given)
+    if (Result.isSuccess(added)) this.subscription.touch()
+    return added
   }
 
   /** Adds one with which the subscription is made, disabled or not. */
   declare(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
     if (ServiceBusRule.nameProblemOf(given.name) !== undefined) {
-      return this.refuse("InvalidRule", `The specified name ("${given.name}") is not valid.`)
+      return this.refuse("InvalidRule", `The specified name ("${given.name.slice(0, 64)}") is not valid.`)
     }
     if (this.compiled.has(given.name)) return this.refuse("RuleExists", given.name)
     const createdAt = given.createdAt ?? DateTime.makeUnsafe(this.shared.clock.currentTimeMillisUnsafe())
@@ -186,7 +195,7 @@ export class SubscriptionRules implements Rules {
 
   private unchangeable(): Result.Result<never, Refusal> | undefined {
     if (this.shared.isClosed) return this.refuse("EntityNotFound", "the broker is closed")
-    return this.isDisabled() ? Result.fail({ _tag: "Disabled", entity: this.path }) : undefined
+    return this.subscription.isDisabled() ? Result.fail({ _tag: "Disabled", entity: this.path }) : undefined
   }
 
   private count({ apply, rule }: Rule.CompiledRule, by: 1 | -1): void {

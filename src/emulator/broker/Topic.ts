@@ -51,8 +51,14 @@ export class Topic {
   ): Result.Result<MessageQueue.MessageQueue, RefusedRule> {
     // Service Bus documentation, EntityStatus: rules of a disabled subscription, or of a disabled topic's, cannot be changed.
     const isDisabled = (): boolean => [queue, this.queue].some(({ options }) => options.status === "Disabled")
-    const { deadLetteringOnFilterError } = settings
-    const rules = new SubscriptionRules(this.shared, path, this.filters, isDisabled, deadLetteringOnFilterError)
+    const owner = { isDisabled, touch: () => queue.touch() }
+    const rules = new SubscriptionRules(
+      this.shared,
+      path,
+      this.filters,
+      owner,
+      settings.deadLetteringOnFilterError
+    )
     const queue = MessageQueue.make(
       this.shared,
       path,

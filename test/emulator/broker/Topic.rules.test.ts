@@ -11,6 +11,7 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
@@ -290,6 +291,27 @@ describe("A rule that fails on a message", () => {
       yield* send(emulator, ["big", { a: "x".repeat(4000) }])
       assert.deepStrictEqual(yield* bodies(emulator, Some), [])
       assert.deepStrictEqual(yield* deadLetters(emulator), [["big", "HeaderSizeExceeded"]])
+    }))
+})
+
+describe("A subscription that is deleted when it is idle", () => {
+  test("is used by a rule that is added, and not by one that is removed or listed", {
+    autoDeleteOnIdle: "5 minutes"
+  }, (emulator) =>
+    Effect.gen(function*() {
+      const rules = yield* ServiceBusRuleManager.make(Some)
+      const isThere = Effect.map(Effect.exit(emulator.runtime(Some)), Exit.isSuccess)
+      yield* TestClock.adjust("4 minutes")
+      yield* rules.create(sql("new", "n = 1"))
+      yield* TestClock.adjust("4 minutes")
+      assert.isTrue(yield* isThere)
+      yield* rules.delete("new")
+      yield* emulator.rules(Some)
+      yield* TestClock.adjust("2 minutes")
+      assert.isFalse(yield* isThere)
+      yield* rules.create(sql("new", "n = 1")).pipe(failsWith("MessagingEntityNotFoundError"))
+      // The bystander.
+      assert.lengthOf(yield* emulator.rules(All), 1)
     }))
 })
 

@@ -8,6 +8,7 @@ import * as DateTime from "effect/DateTime"
 import * as AmqpValue from "../../../AmqpValue.ts"
 import { fieldOf } from "../../../internal/amqp/codec/DecodedValue.ts"
 import * as ServiceBusRule from "../../../ServiceBusRule.ts"
+import { owned } from "../../broker/StoredMessage.ts"
 import { FieldProblem, optional, required } from "./Operation.ts"
 
 const codes = {
@@ -81,7 +82,7 @@ const readProperties = (value: AmqpValue.AmqpValue): Readonly<Record<string, Amq
   const properties: Record<string, AmqpValue.AmqpValue> = {}
   for (const [key, item] of entries) {
     if (typeof key !== "string") throw new FieldProblem("The keys of properties must be strings.")
-    Object.defineProperty(properties, key, { value: item, enumerable: true })
+    Object.defineProperty(properties, key, { value: owned(item), enumerable: true })
   }
   return entries.length === 0 ? undefined : properties
 }
