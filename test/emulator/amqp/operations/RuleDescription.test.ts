@@ -1,18 +1,22 @@
 /** Rules over `$management`, as a bare AMQP peer and Microsoft's JavaScript client ask for them and are told of them. */
 import type { RuleProperties, ServiceBusError } from "@azure/service-bus"
-import { DateTime, Effect, Redacted, type Scope } from "effect"
-import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusRule } from "effect-service-bus"
+import { DateTime, Duration, Effect, Redacted, type Scope } from "effect"
+import { AmqpValue, ServiceBusBody, ServiceBusClient, ServiceBusEntity, ServiceBusRule } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as RuleDescription from "../../../../src/emulator/amqp/operations/RuleDescription.ts"
+import { fieldOf } from "../../../../src/internal/amqp/codec/DecodedValue.ts"
 import { Reader } from "../../../../src/internal/amqp/codec/Reader.ts"
 import { Writer } from "../../../../src/internal/amqp/codec/Writer.ts"
+import * as Namespace from "../../../../src/internal/namespace/Namespace.ts"
 import * as SasToken from "../../../../src/internal/SasToken.ts"
 import { official, testsOn } from "../../../support/official.ts"
+import { generator } from "../../../support/random.ts"
 import { peer, types } from "../../../support/rheaPeer.ts"
 import { assert, describe, it } from "../../../support/vitest.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
 const Sport = ServiceBusEntity.subscription(News, "Sport")
+const All = ServiceBusEntity.subscription(News, "all")
 const path = "news/Subscriptions/Sport"
 
 const Broker = Emulator.layerServer({
@@ -317,5 +321,82 @@ describe("RuleDescription", () => {
         symbol: AmqpValue.symbol("x")
       })
     })
+  )
+
+  it.effect(
+    "is answered, whatever is asked for, and what was taken is told and does its work",
+    () =>
+      Effect.gen(function*() {
+        const next = generator(14)
+        // Its lower bits repeat soon.
+        const random = (n: number) => Math.floor(next(1_000_003) / 1_000_003 * n)
+        const pick = <A>(items: ReadonlyArray<A>): A => items[random(items.length)]!
+        const nested = (depth: number): AmqpValue.AmqpValue => depth === 0 ? 1 : [nested(depth - 1)]
+        const values: ReadonlyArray<AmqpValue.AmqpValue> = [
+          null,
+          true,
+          -7,
+          2n ** 63n,
+          NaN,
+          "text",
+          "",
+          "x".repeat(2000),
+          "\u0000",
+          "a > 1",
+          "a = = 1",
+          Uint8Array.of(1, 255),
+          new Date(1e12),
+          Duration.seconds(90),
+          new URL("https://example.com/x"),
+          AmqpValue.uuid("01234567-89ab-cdef-0123-456789abcdef"),
+          AmqpValue.symbol("symbol"),
+          AmqpValue.typed("char", "ä"),
+          AmqpValue.typed("decimal128", new Uint8Array(16)),
+          AmqpValue.typed("timestamp", 2n ** 62n),
+          AmqpValue.array("int", [1, 2]),
+          AmqpValue.described(7n, ["x"]),
+          [1, "two", [3]],
+          nested(25),
+          new Map<AmqpValue.AmqpValue, AmqpValue.AmqpValue>([[1, "x"]]),
+          {}
+        ]
+        const fields = ["correlation-id", "label", "to", "properties", "expression"]
+        const record = (names: ReadonlyArray<string>, value: () => AmqpValue.AmqpValue) =>
+          Object.fromEntries(names.filter(() => random(2) === 0).map((name) => [name, value()]))
+        const properties = () => record(["a", "b", "", "__proto__", "constructor"], () => pick(values))
+        const filter = () =>
+          random(6) === 0 ? pick(values) : record(fields, () => random(2) === 0 ? properties() : pick(values))
+        const parts = ["sql-filter", "correlation-filter", "sql-rule-action", "true-filter"]
+        const good = () => ({ "correlation-filter": { properties: { a: pick(values), b: pick(values) } } })
+        const description = () => pick([good, good, () => record(parts, filter), () => pick(values)])()
+        const client = yield* ServiceBusClient.ServiceBusClient
+        const { request } = yield* Namespace.of(client).managementNode(path)
+        const emulator = yield* Emulator.Emulator
+        const statuses = new Map<number, number>()
+        const ask = (operation: string, body: AmqpValue.AmqpValue) =>
+          Effect.map(request({ operation: `com.microsoft:${operation}` }, body, operation), (response) => {
+            statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1)
+            return response
+          })
+        for (let i = 0; i < 1500; i++) {
+          const name = random(9) === 0 ? pick(values) : `r${random(300)}`
+          if (random(4) === 0) yield* ask("remove-rule", { "rule-name": name })
+          else yield* ask("add-rule", { "rule-name": name, "rule-description": description() })
+          if (i % 50 > 0) continue
+          const kept = yield* emulator.rules(Sport)
+          const told = yield* ask("enumerate-rules", { skip: 0, top: 1000 })
+          assert.lengthOf(fieldOf(told.body, "rules") as ReadonlyArray<unknown> ?? [], kept.length)
+          yield* emulator.send(News, [{ body: "x", applicationProperties: { a: pick(values.slice(0, 19)) } }])
+        }
+        for (const status of [200, 400, 404, 409]) assert.isAbove(statuses.get(status) ?? 0, 10, `${status}`)
+        // The bystander got every message.
+        assert.lengthOf(yield* emulator.messages(All), 30)
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          Emulator.layer({ entities: [Emulator.entity(News), Emulator.entity(Sport), Emulator.entity(All)] })
+        )
+      ),
+    60_000
   )
 })
