@@ -341,7 +341,8 @@ class Registry {
       const target = settings[option]
       if (target === undefined) continue
       if (target === key) {
-        return fail(option, "an entity cannot forward to itself; name another queue or topic")
+        // The words of the official clients, which look before the service does.
+        return fail(option, "entity cannot have auto-forwarding policy to itself; name another queue or topic")
       }
       const found = this.entities.get(target)
       if (found === undefined || found.declared.kind === "subscription") {

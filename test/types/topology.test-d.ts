@@ -1,0 +1,40 @@
+/** What an entity of the broker can be declared with, and changed to, by the kind of its contract. */
+import { ServiceBusBody, ServiceBusEntity, type ServiceBusError } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import type * as Effect from "effect/Effect"
+import { expectTypeOf, test } from "vitest"
+
+const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
+const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.bytes })
+const Sport = ServiceBusEntity.subscription(News, "sport")
+
+declare const emulator: Emulator.Controls
+
+test("queues and subscriptions forward to queues and topics, by contract or by name", () => {
+  Emulator.entity(Orders, { forwardTo: News, forwardDeadLetteredMessagesTo: "errors" })
+  Emulator.entity(Sport, { forwardTo: Carts })
+  // @ts-expect-error a subscription takes messages of its topic alone
+  Emulator.entity(Orders, { forwardTo: Sport })
+  // @ts-expect-error nothing is sent to dead letters
+  Emulator.entity(Orders, { forwardTo: ServiceBusEntity.deadLetter(Carts) })
+  // @ts-expect-error a topic forwards nothing: its subscriptions do
+  Emulator.entity(News, { forwardTo: Orders })
+  // @ts-expect-error no status
+  Emulator.entity(Orders, { status: "Paused" })
+})
+
+test("an entity is changed within the options of its kind, and a dead-letter queue is none", () => {
+  expectTypeOf(emulator.update(Orders, { status: "SendDisabled" })).toEqualTypeOf<
+    Effect.Effect<void, ServiceBusError.EmulatorError>
+  >()
+  // @ts-expect-error rules are changed by a rule manager
+  emulator.update(Sport, { rules: [] })
+  // @ts-expect-error the topic has the quota
+  emulator.update(Sport, { maxSize: 1 })
+  // @ts-expect-error a topic locks nothing
+  emulator.update(News, { lockDuration: "1 minute" })
+  // @ts-expect-error it goes with its entity
+  emulator.delete(ServiceBusEntity.deadLetter(Orders))
+  expectTypeOf(emulator.runtime(News)).toEqualTypeOf<Effect.Effect<Emulator.Runtime, ServiceBusError.EmulatorError>>()
+})
