@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
-import { messages, ok, refused, stored } from "../../support/broker.ts"
+import { messages, ok, refused, stored, Taker } from "../../support/broker.ts"
 import { failsWith, inMemory, type Services } from "../../support/harness.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
@@ -171,6 +171,30 @@ describe("A message enters a subscription", () => {
       assert.deepStrictEqual(ids, ["2", "same", "3", "same"])
       assert.deepStrictEqual(yield* bodies(emulator, All), ["1", "2", "3"])
     }), { duplicateDetectionWindow: "1 minute" })
+})
+
+describe("The size of a topic", () => {
+  test("is that of all copies, changed ones and dead letters of failures too, and nothing once they are gone", {
+    rules: [sql("half", "10 / n > 1", "SET text = 'much longer than it was before'"), sql("one", "n = 1")]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      const size = Effect.map(emulator.runtime(News), ({ sizeInBytes }) => sizeInBytes)
+      yield* send(emulator, ["0", { n: 0 }])
+      const failed = yield* size
+      yield* send(emulator, ["1", { n: 1 }])
+      const [each, taken] = [failed / 2, (yield* size) - failed]
+      assert.isAbove(each, 0)
+      // The other subscription's, that of the rule without an action, and the one that was changed.
+      assert.isAbove(taken, 3 * each)
+      const dead = yield* ServiceBusReceiver.makeDestructive(ServiceBusEntity.deadLetter(Some))
+      yield* dead.receive({ max: 9 })
+      assert.strictEqual(yield* size, each + taken)
+      for (const entity of [Some, All]) {
+        const receiver = yield* ServiceBusReceiver.makeDestructive(entity)
+        assert.lengthOf(yield* receiver.receive({ max: 9 }), 2)
+      }
+      assert.strictEqual(yield* size, 0)
+    }))
 })
 
 describe("A subscription with sessions", () => {
@@ -378,6 +402,35 @@ describe("What is forwarded to a topic", () => {
         applicationProperties["DeadLetterReason"]
       )
       assert.deepStrictEqual(reasons, ["Negative", "Other"])
+    }))
+})
+
+describe("What a consumer does to the rules", () => {
+  it.effect("while a message is copied holds from the next message on, in every subscription", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.make([
+        { kind: "topic", name: "news" },
+        ...["a", "b", "c"].map((name) => ({ kind: "subscription" as const, topic: "news", name }))
+      ])
+      const [a, b, c] = ["a", "b", "c"].map((name) => broker.queue(`news/subscriptions/${name}`)!) as [
+        Broker.Queue,
+        Broker.Queue,
+        Broker.Queue
+      ]
+      const topic = broker.queue("news")!
+      const taker = new Taker(b, 9)
+      let nested = false
+      taker.onDeliver = () => {
+        if (nested) return
+        nested = true
+        for (const { rules } of [a, c]) ok(rules!.remove("$Default"))
+        Result.getOrThrow(broker.create({ kind: "subscription", topic: "news", name: "d" }))
+        // A message from within comes after this one.
+        ok(topic.send(messages("2")))
+      }
+      ok(topic.send(messages("1")))
+      assert.deepStrictEqual([stored(a), taker.ids, stored(c)], [["1"], ["1", "2"], ["1"]])
+      assert.deepStrictEqual(stored(broker.queue("news/subscriptions/d")!), ["2"])
     }))
 })
 
