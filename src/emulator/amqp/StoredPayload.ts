@@ -210,6 +210,8 @@ export const change = (message: IncomingMessage, changes: Changes): IncomingMess
     timeToLive: system.has("timetolive")
       ? timeToLive === undefined ? undefined : Duration.toMillis(timeToLive as Duration.Duration)
       : message.timeToLive,
+    // Its life is another one now.
+    ...(system.has("timetolive") && message.expiresAt !== undefined ? { expiresAt: undefined } : undefined),
     propertiesSize: sizeOf(new Sections(bytes, 0, bytes.length)),
     ...(system.has("scheduledenqueuetimeutc")
       ? { enqueueNextAt: millisOf(system.get("scheduledenqueuetimeutc")) }

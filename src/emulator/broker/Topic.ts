@@ -9,6 +9,7 @@ import type { EntitySettings } from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import type { IncomingMessage, Refusal } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
+import { shorterTimeToLive } from "./StoredMessage.ts"
 import { type FilterCounts, type Routed, SubscriptionRules } from "./SubscriptionRules.ts"
 
 /** A rule with which a subscription cannot be made. */
@@ -110,10 +111,14 @@ export class Topic {
     return last
   }
 
-  /** What the topic has taken its subscriptions take: the quota is that of the topic. */
+  /**
+   * What the topic has taken its subscriptions take: the quota is that of the topic. Nothing lives longer than the topic says,
+   * whatever an action sets.
+   */
   private limited(settings: EntitySettings): EntitySettings {
-    const { maxMessageSize } = this.queue.options
-    return { ...settings, maxMessageSize, maxSize: Number.MAX_SAFE_INTEGER }
+    const { defaultTimeToLive: longest, maxMessageSize } = this.queue.options
+    const defaultTimeToLive = shorterTimeToLive(settings.defaultTimeToLive, longest)
+    return { ...settings, defaultTimeToLive, maxMessageSize, maxSize: Number.MAX_SAFE_INTEGER }
   }
 
   /** What a subscription would refuse, the topic has refused. */

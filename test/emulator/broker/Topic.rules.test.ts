@@ -10,6 +10,7 @@ import {
   ServiceBusSession
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -173,6 +174,45 @@ describe("A message enters a subscription", () => {
     }), { duplicateDetectionWindow: "1 minute" })
 })
 
+describe("An action that sets", () => {
+  const setting = (expression: string, value: AmqpValue.AmqpValue) =>
+    ServiceBusRule.make("sets", ServiceBusRule.true, ServiceBusRule.action(expression, { "@value": value }))
+  for (const [title, own, set] of [["longer", "10 seconds", 60], ["shorter", "10 minutes", 60]] as const) {
+    test(`a ${title} time to live gives it to its copy`, {
+      rules: [setting("SET sys.TimeToLive = @value", Duration.seconds(set))]
+    }, (emulator) =>
+      Effect.gen(function*() {
+        yield* emulator.send(News, [{ body: "x", timeToLive: own }])
+        const [copy] = yield* emulator.messages(Some)
+        assert.deepStrictEqual(copy!.timeToLive, Duration.minutes(1))
+        yield* TestClock.adjust("59 seconds")
+        assert.deepStrictEqual(yield* bodies(emulator, Some), ["x"])
+        assert.lengthOf(yield* bodies(emulator, All), title === "longer" ? 0 : 1)
+        yield* TestClock.adjust("2 seconds")
+        assert.deepStrictEqual(yield* bodies(emulator, Some), [])
+      }))
+  }
+
+  test("a time to live gives it no more than the topic does", {
+    rules: [setting("SET sys.TimeToLive = @value", Duration.hours(1))]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* emulator.send(News, [{ body: "x", timeToLive: "10 seconds" }])
+      assert.deepStrictEqual((yield* emulator.messages(Some))[0]!.timeToLive, Duration.minutes(1))
+      yield* TestClock.adjust("61 seconds")
+      assert.deepStrictEqual(yield* bodies(emulator, Some), [])
+    }), { defaultTimeToLive: "1 minute" })
+
+  test("a time to enqueue it at has it enqueued at once all the same", {
+    rules: [setting("SET sys.ScheduledEnqueueTimeUtc = @value", new Date(3_600_000))]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      yield* emulator.send(News, [{ body: "x" }])
+      const receiver = yield* ServiceBusReceiver.make(Some)
+      assert.lengthOf(yield* receiver.receive(), 1)
+    }))
+})
+
 describe("The size of a topic", () => {
   test("is that of all copies, changed ones and dead letters of failures too, and nothing once they are gone", {
     rules: [sql("half", "10 / n > 1", "SET text = 'much longer than it was before'"), sql("one", "n = 1")]
@@ -215,6 +255,16 @@ describe("A subscription with sessions", () => {
       assert.deepStrictEqual(dead.map(({ body, deadLetterReason }) => [body, deadLetterReason]), [
         ["4", "Session ID is null."]
       ])
+      // A copy belongs to the session that an action gives it.
+      const manager = yield* ServiceBusRuleManager.make(Carts)
+      yield* manager.create(sql("moves", "n = 3", "SET sys.SessionId = 'c'"))
+      yield* emulator.send(News, [
+        { body: "6", sessionId: "a", applicationProperties: { n: 3 } },
+        { body: "7", applicationProperties: { n: 3 } }
+      ])
+      const moved = yield* ServiceBusSession.accept(Carts, "c")
+      const got = yield* moved.receive({ max: 9 })
+      assert.deepStrictEqual(got.map(({ body, sessionId }) => [body, sessionId]), [["6", "c"], ["7", "c"]])
     }).pipe(
       Effect.scoped,
       Effect.provide(
