@@ -56,7 +56,7 @@ export class AmqpServer implements Server {
     for (const connection of [...this.connections]) {
       for (const [link, address] of [...connection.links]) {
         const isMeant = links === "all" || NodeAddress.parse(address).kind === "entity" && !link.is_receiver()
-        if (!isMeant || !NodeAddress.belongs(address, path)) continue
+        if (!isMeant || !NodeAddress.belongs(address, path, links !== "ownReceivers")) continue
         const error = refusal === undefined
           ? this.conditions.changed(link.name)
           : this.conditions.of(refusal)

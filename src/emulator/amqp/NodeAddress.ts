@@ -20,8 +20,8 @@ export const parse = (address: string): NodeAddress => {
     : { kind: "entity", path }
 }
 
-/** Whether an address is one of an entity, of its nodes or of its dead-letter queues; `path` is in lower case. */
-export const belongs = (address: string, path: string): boolean => {
+/** Whether an address is that of an entity or, `withParts`, of its nodes and dead-letter queues; `path` is in lower case. */
+export const belongs = (address: string, path: string, withParts: boolean): boolean => {
   const of = Authorization.bareOf(address).replace(/^[/\s]+|[/\s]+$/g, "").toLowerCase()
-  return of === path || of.startsWith(`${path}/$`)
+  return of === path || withParts && of.startsWith(`${path}/$`)
 }

@@ -71,14 +71,14 @@ export interface Runtime extends RuntimeCounts {
 }
 
 /**
- * Links to an entity, and to its dead-letter queues, that are to end: all of them, or those that receive from it. `path` is in
- * lower case.
+ * Links to an entity that are to end: all of them, those that receive from it or from its dead-letter queues, or those that
+ * receive from itself alone. `path` is in lower case.
  *
  * @category models
  */
 export interface Detachment {
   readonly path: string
-  readonly links: "all" | "receivers"
+  readonly links: "all" | "receivers" | "ownReceivers"
   /** Why, where it is not that the settings of the entity have changed. */
   readonly refusal?: Refusal | undefined
 }
@@ -294,11 +294,11 @@ class Registry {
       if (Result.isFailure(checked)) return checked
       registered.declared = declared
       registered.updatedAt = this.now()
-      // Links go first: nothing is delivered any more to those that end.
-      this.detachRefused(path, before.settings, settings)
       if (before.kind === "topic") topic!.configure(settings)
       else if (before.kind === "subscription") topic!.configureSubscription(queue, settings)
       else queue.configure(settings)
+      // Links end after that: what they give back goes to no other link that ends.
+      this.detachRefused(path, before.settings, settings)
       this.watchIdle(registered)
       this.retryForwarding()
       return Result.void
@@ -375,10 +375,10 @@ class Registry {
     after: EntityOptions.EntitySettings
   ): void {
     const { isReceivable } = EntityOptions
-    const isReceived = isReceivable(after) && after.forwardTo === undefined
-    if (isReceivable(before) && before.forwardTo === undefined && !isReceived) this.detach({ path, links: "receivers" })
+    if (isReceivable(before) && !isReceivable(after)) this.detach({ path, links: "receivers" })
+    if (before.forwardTo === undefined && after.forwardTo !== undefined) this.detach({ path, links: "ownReceivers" })
     if (before.forwardDeadLetteredMessagesTo === undefined && after.forwardDeadLetteredMessagesTo !== undefined) {
-      this.detach({ path: `${path}/$deadletterqueue`, links: "receivers" })
+      this.detach({ path: `${path}/$deadletterqueue`, links: "ownReceivers" })
     }
   }
 

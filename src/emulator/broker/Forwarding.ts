@@ -24,6 +24,9 @@ const patience = 60_000
 /** How long until a target that did not take a message is tried again, in milliseconds. No document has the number. */
 const pause = 5_000
 
+/** The same for dead letters, which may wait for long: a tenth of how long they have waited, and no longer than this. */
+const longestPause = 600_000
+
 /** Service Bus documentation, dead-letter queues. */
 const tooManyHops = {
   reason: "MaxTransferHopCountExceeded",
@@ -124,10 +127,9 @@ export class Forwarding implements Due {
     return messages
   }
 
-  /** The target is tried again, whatever it said last. */
-  retry(): void {
+  /** With the next `run` the target is tried again, whatever it said last. */
+  unblock(): void {
     this.isBlocked = false
-    this.run()
   }
 
   /** Forwards what there is. What comes meanwhile is forwarded in a loop: a source never meets itself on the stack. */
@@ -144,7 +146,8 @@ export class Forwarding implements Due {
 
   /** The target may have changed. */
   onDue(): void {
-    this.retry()
+    this.unblock()
+    this.run()
   }
 
   flush(): void {
@@ -219,6 +222,10 @@ export class Forwarding implements Due {
     const since = this.failingSince ?? now
     this.failingSince = since
     this.isBlocked = true
+    if (this.deadLetterSource !== undefined) {
+      const next = Math.min(Math.max(pause, Math.ceil((now - since) / 10)), longestPause)
+      return this.queue.deadlines.set(this, now + next)
+    }
     const late: Array<StoredMessage> = []
     this.pending.forEachFrom(undefined, (message) => {
       if (Math.max(message.enqueuedAt, since) + patience <= now) late.push(message)
@@ -226,9 +233,7 @@ export class Forwarding implements Due {
     })
     for (const message of late) {
       this.remove(message)
-      if (!this.queue.failForwarding(message, reasons[refusal._tag] ?? refusal._tag, describe(refusal), now)) {
-        this.add(message)
-      }
+      this.queue.failForwarding(message, reasons[refusal._tag] ?? refusal._tag, describe(refusal), now)
     }
     if (this.pending.size > 0) return this.queue.deadlines.set(this, now + pause)
     this.isBlocked = false

@@ -215,8 +215,10 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
 
   /** The targets of what it forwards may be others now. */
   retryForwarding(): void {
-    this.forwarding?.retry()
-    this.deadLetterQueue?.forwarding?.retry()
+    if (this.forwarding === undefined && this.deadLetterQueue?.forwarding === undefined) return
+    this.forwarding?.unblock()
+    this.deadLetterQueue?.forwarding?.unblock()
+    this.flush()
   }
 
   /** Ends every operation; what it holds stays until `discard`. */
@@ -254,8 +256,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
 
   /** When it was used last: now, while a receiver is attached or a message is scheduled, and while it forwards. */
   lastUse(now: number): number {
-    const isInUse = this.attached > 0 || this.scheduled > 0 || this.forwarding !== undefined ||
-      this.sessions?.isInUse === true
+    const isInUse = this.attached > 0 || this.scheduled > 0 || this.sessions?.isInUse === true ||
+      this.forwarding !== undefined && this.kind !== "deadLetter"
     return isInUse ? now : Math.max(
       this.accessedAt,
       this.deadLetterQueue?.lastUse(now) ?? 0,
@@ -326,7 +328,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     if (this.kind !== "subscription" && !isSendable(this.options)) {
       const isForSend = this.options.status === "SendDisabled"
       const kind = this.kind === "topic" ? "Topic" : "Queue"
-      return Result.fail({ _tag: "Disabled", entity: this.path, isForSend, kind })
+      const detail = `"${this.path}" is ${this.options.status}: it takes no messages`
+      return Result.fail({ _tag: "Disabled", entity: this.path, detail, isForSend, kind })
     }
     let bytes = 0
     for (const { payload } of messages) {
@@ -560,12 +563,11 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   flush(consumers: Consumers = this.consumers): void {
     consumers.deliver()
     this.sessions?.flush()
-    const dead = this.deadLetterQueue
-    if (dead !== undefined) {
-      dead.consumers.deliver()
-      dead.forwarding?.run()
-    }
     this.forwarding?.run()
+    const dead = this.deadLetterQueue
+    if (dead === undefined) return
+    dead.consumers.deliver()
+    dead.forwarding?.run()
   }
 
   take(message: StoredMessage, mode: Consumer["mode"], now: number): Delivery {

@@ -11,7 +11,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
-import { both, failsWith, once, passing, start, testsWith, Texts, until } from "../../support/harness.ts"
+import { both, failsWith, linkOf, once, passing, start, testsWith, Texts, until } from "../../support/harness.ts"
 import { assert, describe } from "../../support/vitest.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
@@ -302,6 +302,12 @@ both((name, layerFor) =>
           deliveryCount: 0
         })
         yield* texts.complete(letter!)
+        yield* emulator.update(Hop, { forwardDeadLetteredMessagesTo: undefined })
+        const letters = yield* start(dead.receive())
+        yield* until(Effect.sync(() =>
+          linkOf(dead).rhea.is_open()
+        ))
+        const link = linkOf(dead)
         yield* emulator.update(Hop, { forwardTo: Texts })
         yield* forwards(receiver.receive())
         assert.deepStrictEqual(yield* passing(receiver.peek()), [])
@@ -309,12 +315,15 @@ both((name, layerFor) =>
         assert.deepStrictEqual((yield* texts.receive()).map(({ body, deadLetterSource }) => [body, deadLetterSource]), [
           ["2", undefined]
         ])
-        yield* emulator.update(Hop, { forwardTo: undefined, forwardDeadLetteredMessagesTo: undefined })
+        yield* emulator.update(Hop, { forwardTo: undefined })
         yield* emulator.send(Hop, [{ body: "3" }])
+        const [third] = yield* passing(receiver.receive())
+        assert.strictEqual(third!.body, "3")
+        // Who receives dead letters has noticed nothing.
+        assert.strictEqual(linkOf(dead), link)
+        yield* receiver.deadLetter(third!)
         assert.deepStrictEqual(
-          (yield* passing(receiver.receive())).map(({ body }) =>
-            body
-          ),
+          (yield* Fiber.join(letters)).map(({ body }) => body),
           ["3"]
         )
       })), twice)
