@@ -95,7 +95,7 @@ export interface SubscriptionOptions
    * added.
    */
   readonly rules?: ReadonlyArray<ServiceBusRule.Rule> | undefined
-  /** Whether a message on which a rule fails is dead-lettered, as it is by default; otherwise the rule does not take it. */
+  /** Whether a message on which a rule fails is dead-lettered, as by default; otherwise the subscription does not get it. */
   readonly deadLetteringOnFilterError?: boolean | undefined
 }
 
