@@ -117,6 +117,24 @@ both((name, layerFor) =>
         assert.deepStrictEqual(handled, ["1", "2"])
       })))
 
+    test("a session processor of a deleted queue ends with the reason, and hands over no message of another life", () =>
+      beside(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const handled: Array<string> = []
+        const work = ServiceBusProcessor.processSessions(Carts, (body) => Effect.sync(() => void handled.push(body)))
+        const fiber = yield* start(failsWith("MessagingEntityNotFoundError")(Effect.scoped(work)))
+        yield* emulator.send(Carts, [{ body: "1", sessionId: "a" }])
+        yield* passing(until(Effect.sync(() => handled.length === 1)))
+        yield* emulator.delete(Carts)
+        yield* passing(Fiber.join(fiber))
+        yield* emulator.create(Emulator.entity(Carts))
+        const again = yield* start(Effect.scoped(work))
+        yield* emulator.send(Carts, [{ body: "2", sessionId: "a" }])
+        yield* passing(until(Effect.sync(() => handled.length === 2)))
+        yield* Fiber.interrupt(again)
+        assert.deepStrictEqual(handled, ["1", "2"])
+      })))
+
     test("a topic goes with its subscriptions, and comes back without them", () =>
       beside(Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
