@@ -2,10 +2,12 @@
 import { ServiceBusBody, ServiceBusEntity, type ServiceBusError } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { expectTypeOf, test } from "vitest"
 
 const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
 const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+const Priced = ServiceBusEntity.queue("priced", { body: ServiceBusBody.text, properties: { price: Schema.Finite } })
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.bytes })
 const Sport = ServiceBusEntity.subscription(News, "sport")
 
@@ -14,6 +16,7 @@ declare const emulator: Emulator.Controls
 test("queues and subscriptions forward to queues and topics, by contract or by name", () => {
   Emulator.entity(Orders, { forwardTo: News, forwardDeadLetteredMessagesTo: "errors" })
   Emulator.entity(Sport, { forwardTo: Carts })
+  Emulator.entity(Sport, { forwardTo: Priced })
   // @ts-expect-error a subscription takes messages of its topic alone
   Emulator.entity(Orders, { forwardTo: Sport })
   // @ts-expect-error nothing is sent to dead letters
