@@ -138,7 +138,7 @@ const other = (i: number) => ServiceBusRule.sql(`region = 'us' OR total > ${200 
 const fanOut = Effect.gen(function*() {
   const cases: Array<Case> = []
   const add = (name: string, count: number, topic: Broker.Queue) =>
-    cases.push({ name: `${count}, ${name}`, run: timed(Math.ceil(3000 / count), () => void topic.send([message])) })
+    cases.push({ name: `${count}, ${name}`, run: timed(Math.ceil(20_000 / count), () => void topic.send([message])) })
   for (const count of counts) {
     add("every filter matches", count, yield* topicOf(count, matching))
     add("one filter matches", count, yield* topicOf(count, (i) => i === 0 ? matching(i) : other(i)))
