@@ -1,6 +1,7 @@
 /** The rules of a subscription by themselves: what is added, removed and counted, and what enters. */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
 import * as ServiceBusRule from "../../../src/ServiceBusRule.ts"
@@ -108,6 +109,22 @@ describe("SubscriptionRules", () => {
         refused(one.add(rule("even more")), "QuotaExceeded")
       }), 60_000)
   }
+
+  it.effect("count no more where their subscription is deleted, or was not made", () =>
+    Effect.gen(function*() {
+      const { broker, rules } = yield* made()
+      const sql = (name: string) => ServiceBusRule.make(name, ServiceBusRule.sql("a = 1"))
+      const half = Array.from({ length: 1000 }, (_, i) => sql(String(i)))
+      const other = (given: ReadonlyArray<ServiceBusRule.Rule>) =>
+        broker.create({ kind: "subscription", topic: "news", name: "other", options: { rules: given } })
+      for (const each of half) ok(rules.add(each))
+      assert.isTrue(Result.isFailure(other([...half, sql("one too many")])))
+      assert.isTrue(Result.isFailure(other([...half.slice(1), sql("1")])))
+      assert.isTrue(Result.isSuccess(other(half)))
+      refused(rules.add(sql("one too many")), "QuotaExceeded")
+      Result.getOrThrow(broker.delete("news/subscriptions/other"))
+      ok(rules.add(sql("one more")))
+    }))
 
   it.effect("with SQL that is wrong are refused, with what is wrong and where", () =>
     Effect.gen(function*() {

@@ -524,5 +524,14 @@ describe("A topic of many subscriptions", () => {
       ok(topic.send(messages("1", "2")))
       assert.strictEqual(reads(), 0)
       queues.forEach((queue, i) => assert.strictEqual(queue.counters.enqueued, i % 2 === 0 ? 0 : 2))
+      // Those that had it read messages are gone again.
+      for (const { rules } of queues) {
+        ok(rules!.add(sql("fails", "10 / n = 1")))
+        ok(rules!.add(ServiceBusRule.make("changes", ServiceBusRule.true, ServiceBusRule.action("SET a = 1"))))
+        ok(rules!.remove("fails"))
+        ok(rules!.remove("changes"))
+      }
+      ok(topic.send(messages("3")))
+      assert.strictEqual(reads(), 0)
     }))
 })
