@@ -378,11 +378,11 @@ describe("RuleDescription", () => {
             statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1)
             return response
           })
-        for (let i = 0; i < 1500; i++) {
+        for (let i = 0; i < 600; i++) {
           const name = random(9) === 0 ? pick(values) : `r${random(300)}`
           if (random(4) === 0) yield* ask("remove-rule", { "rule-name": name })
           else yield* ask("add-rule", { "rule-name": name, "rule-description": description() })
-          if (i % 50 > 0) continue
+          if (i % 20 > 0) continue
           const kept = yield* emulator.rules(Sport)
           const told = yield* ask("enumerate-rules", { skip: 0, top: 1000 })
           assert.lengthOf(fieldOf(told.body, "rules") as ReadonlyArray<unknown> ?? [], kept.length)
