@@ -85,11 +85,13 @@ class ChangedMessage implements FilterMessage {
     return this.properties.get(name)?.name ?? this.before.spelling(name)
   }
 
+  /** What is not there, or not any more, gets the name that the statement has for it. */
   setProperty(name: string, value: AmqpValue.AmqpValue): void {
     const lower = name.toLowerCase()
+    const before = this.property(lower)
     this.properties.set(lower, {
-      name: this.spelling(lower) ?? name,
-      value: value === undefined ? undefined : ofType(this.property(lower), value)
+      name: before === undefined ? name : this.spelling(lower) ?? name,
+      value: value === undefined ? undefined : ofType(before, value)
     })
   }
 
@@ -98,10 +100,14 @@ class ChangedMessage implements FilterMessage {
   }
 
   changes(): Changes {
-    return {
-      properties: new Map([...this.properties.values()].map(({ name, value }) => [name, value])),
-      system: this.systems
+    const properties = new Map<string, AmqpValue.AmqpValue>()
+    for (const [lower, { name, value }] of this.properties) {
+      const before = this.before.spelling(lower)
+      // It was removed, and set under another name.
+      if (before !== undefined && before !== name) properties.set(before, undefined)
+      properties.set(name, value)
     }
+    return { properties, system: this.systems }
   }
 }
 

@@ -141,10 +141,11 @@ const fromTyped = (value: AmqpValue.Typed | AmqpValue.AmqpArray | AmqpValue.Desc
     case "described": {
       const { descriptor } = value as AmqpValue.Described
       const name = AmqpValue.isTyped(descriptor) ? descriptor.value : descriptor
+      const ticks = fromAmqp(inner)
+      if (typeof ticks !== "bigint") return new Opaque(value)
+      if (name === "com.microsoft:timespan") return new Span(ticks)
       // C# converts a DateTime to it, and compares the two.
-      return name === "com.microsoft:datetime-offset" && typeof inner === "bigint"
-        ? new Time(inner - ticksAtEpoch)
-        : new Opaque(value)
+      return name === "com.microsoft:datetime-offset" ? new Time(ticks - ticksAtEpoch) : new Opaque(value)
     }
     case "array":
       return new Opaque(value)

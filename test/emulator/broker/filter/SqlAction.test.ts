@@ -116,7 +116,13 @@ describe("SET", () => {
     assert.deepStrictEqual(set("SET a = 1; SET b = a + 1; SET a = b * 2"), { a: 4n, b: 2n })
     assert.deepStrictEqual(set("SET a = b SET b = a", { b: "x", a: "y" }), { a: "x", b: "x" })
     assert.deepStrictEqual(set("REMOVE a; SET b = a", { a: 1 }), { a: undefined, b: null })
-    assert.deepStrictEqual(set("REMOVE a; SET A = 'new'", { a: 1 }), { a: "new" })
+  })
+
+  it("gives what was removed, and is set again, the name that SET has for it", () => {
+    assert.deepStrictEqual(set("REMOVE a; SET A = 'new'", { a: 1 }), { a: undefined, A: "new" })
+    assert.deepStrictEqual(set("REMOVE A; SET a = 'new'", { a: 1 }), { a: "new" })
+    assert.deepStrictEqual(set("REMOVE A; SET a = 'new'"), { a: "new" })
+    assert.deepStrictEqual(set("SET A = 1; REMOVE a; SET a = 2; SET A = 3"), { a: 3n })
   })
 })
 

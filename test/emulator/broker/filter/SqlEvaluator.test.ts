@@ -186,6 +186,7 @@ describe("comparisons", () => {
       621_355_968_000_000_000n + 10_000_000n
     ),
     span: Duration.seconds(1),
+    ticks: AmqpValue.described(AmqpValue.symbol("com.microsoft:timespan"), typed("long", 10_000_000)),
     yes: true,
     no: false,
     bin: new Uint8Array([1, 2]),
@@ -202,6 +203,8 @@ describe("comparisons", () => {
     ["t = later", false],
     ["t = offset", true],
     ["later - t = span", true],
+    ["later - t = ticks", true],
+    ["t + ticks = later", true],
     ["t + span = later", true],
     ["later - span = t", true],
     ["span + span > span", true],

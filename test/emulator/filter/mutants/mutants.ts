@@ -222,13 +222,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "SET forgets the type that was there",
     file: filter("SqlAction"),
-    text: "value: value === undefined ? undefined : ofType(this.property(lower), value)",
+    text: "value: value === undefined ? undefined : ofType(before, value)",
     replacement: "value"
   },
   {
     name: "SET makes a second property of another spelling",
     file: filter("SqlAction"),
-    text: "name: this.spelling(lower) ?? name,",
+    text: "name: before === undefined ? name : this.spelling(lower) ?? name,",
     replacement: "name,"
   },
   {

@@ -1,6 +1,7 @@
 /**
- * `npm run filter:mutants -- [--only PART_OF_A_NAME]…`: puts known defects of the filters back, one at a time, in a copy of the
- * library, and runs the tests of filters. Ends with 1 where one was seen by none, or has no place in the code any more.
+ * `npm run filter:mutants -- [--only PART_OF_A_NAME]… [--by TEST]…`: puts known defects of the filters back, one at a time, in a copy
+ * of the library, and runs the tests of filters, or those that are named: `--by test/emulator/broker/filter/Rule.oracle.test.ts`
+ * shows what the oracle sees by itself. Ends with 1 where one was seen by none, or has no place in the code any more.
  */
 import { spawn } from "node:child_process"
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -12,7 +13,9 @@ import { type Mutant, mutants } from "./mutants.ts"
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url))
 
-const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } })
+const { values } = parseArgs({
+  options: { only: { type: "string", multiple: true }, by: { type: "string", multiple: true } }
+})
 
 const chosen = mutants.filter(({ name }) => values.only?.some((part) => name.includes(part)) ?? true)
 if (chosen.length === 0) {
@@ -20,7 +23,8 @@ if (chosen.length === 0) {
   process.exit(2)
 }
 
-const tests = ["test/emulator/broker/filter", "test/emulator/filter", "test/emulator/amqp/StoredProperties.test.ts"]
+const tests = values.by ??
+  ["test/emulator/broker/filter", "test/emulator/filter", "test/emulator/amqp/StoredProperties.test.ts"]
 
 /** Runs the tests; gives the first that failed, undefined where none did. */
 const failureIn = (folder: string) =>
