@@ -135,6 +135,36 @@ export type Entry =
     readonly reason: string
   }
   | { readonly kind: "removed"; readonly entity: string; readonly id: string; readonly sequence: string }
+  /** A rule is to be created or deleted, and what came of it. */
+  | {
+    readonly kind: "ruling"
+    readonly op: number
+    readonly entity: string
+    readonly what: "create" | "delete"
+    readonly name: string
+  }
+  | { readonly kind: "ruled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
+  /** Rules are to be listed, and those that were. */
+  | { readonly kind: "listing"; readonly op: number; readonly entity: string }
+  | { readonly kind: "listed"; readonly op: number; readonly names: ReadonlyArray<string> }
+  /** The broker has a rule, or has it no more. */
+  | { readonly kind: "rule"; readonly entity: string; readonly name: string; readonly isThere: boolean }
+  /** A message has left an entity for the one that it forwards to. */
+  | {
+    readonly kind: "forwarded"
+    readonly entity: string
+    readonly id: string
+    readonly sequence: string
+    readonly to: string
+  }
+  /** A message was dropped, because its id had come before. */
+  | { readonly kind: "duplicate"; readonly entity: string; readonly id: string }
+  /** What an entity lets through from now on. */
+  | { readonly kind: "status"; readonly entity: string; readonly status: string }
+  /** An entity is deleted with all that it holds. */
+  | { readonly kind: "deleted"; readonly entity: string }
+  /** An entity that was deleted took a message, or gave one. */
+  | { readonly kind: "afterlife"; readonly entity: string; readonly what: string }
   | { readonly kind: "fault"; readonly name: string; readonly what: string }
   | { readonly kind: "phase"; readonly name: "faults" | "healed" | "drained" | "closed" }
   /** A frame that the client wrote (`up`), or that came to it. */
@@ -156,8 +186,19 @@ export class History {
 
   add(entry: Entry): void {
     this.entries.push({ ...entry, at: this.now() })
-    if (entry.kind === "send" || entry.kind === "cancel" || entry.kind === "settle") this.open.set(entry.op, entry.kind)
-    if (entry.kind === "sent" || entry.kind === "cancelled" || entry.kind === "settled") this.open.delete(entry.op)
+    switch (entry.kind) {
+      case "send":
+      case "cancel":
+      case "settle":
+      case "ruling":
+        this.open.set(entry.op, entry.kind)
+        break
+      case "sent":
+      case "cancelled":
+      case "settled":
+      case "ruled":
+        this.open.delete(entry.op)
+    }
   }
 
   /** The number of a new operation. */

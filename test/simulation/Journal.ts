@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
 import { SessionTable } from "../../src/emulator/broker/SessionTable.ts"
+import { SubscriptionRules } from "../../src/emulator/broker/SubscriptionRules.ts"
 import type { History, Outcome } from "./History.ts"
 import { noteId } from "./World.ts"
 
@@ -40,6 +41,13 @@ interface Locking {
   readonly now: () => number
 }
 
+/** A queue as far as its numbers and its settings are concerned. */
+interface Numbered {
+  readonly path: string
+  readonly options: { readonly status: string }
+  lastSequence: number
+}
+
 /** Writes the broker's deeds for as long as the scope is open; gives what ends all locks of messages, and of sessions. */
 export const record = (history: History) =>
   Effect.acquireRelease(
@@ -71,19 +79,85 @@ export const record = (history: History) =>
         id: String(incoming.messageId),
         sequence: String(sequence)
       })
+      const latest = new Map<string, Numbered>()
+      const ended = new WeakSet<object>()
+      const taken = new WeakSet<object>()
+      /** The numbers of an entity that is made again go on, so that in one run a number is one message. */
+      const number = (queue: Numbered): void => {
+        const before = latest.get(queue.path)
+        if (before === queue) return
+        if (before !== undefined) queue.lastSequence = Math.max(queue.lastSequence, before.lastSequence)
+        latest.set(queue.path, queue)
+      }
+      const noteAfterlife = (queue: Numbered, what: string): void => {
+        if (ended.has(queue)) history.add({ kind: "afterlife", entity: queue.path, what })
+      }
+      wrap("store", (original, queue, args) => {
+        number(queue)
+        const result = original.apply(queue, args as never) as Result.Result<unknown, unknown>
+        if (Result.isFailure(result) || queue.options.duplicateDetectionWindow === undefined) return result
+        for (const incoming of args[0] as ReadonlyArray<Held["incoming"]>) {
+          if (taken.has(incoming)) continue
+          history.add({ kind: "duplicate", entity: queue.path, id: String(incoming.messageId) })
+        }
+        return result
+      })
+      for (const name of ["deadLetterArrival", "failTransfer"]) {
+        wrap(name, (original, queue, args) => {
+          number(queue)
+          return original.apply(queue, args as never)
+        })
+      }
+      wrap("configure", (original, queue, args) => {
+        const { status } = args[0]
+        if (status !== queue.options.status) history.add({ kind: "status", entity: queue.path, status })
+        return original.apply(queue, args as never)
+      })
+      wrap("end", (original, queue, args) => {
+        history.add({ kind: "deleted", entity: queue.path })
+        ended.add(queue)
+        return original.apply(queue, args as never)
+      })
+      wrap("forwarded", (original, queue, args) => {
+        history.add({ kind: "forwarded", ...named(queue, args[0]), to: queue.options.forwardTo })
+        return original.apply(queue, args as never)
+      })
+      const wrapRules = wrapOf(SubscriptionRules)
+      wrapRules("declare", (original, rules, args) => {
+        const result = original.apply(rules, args as never) as Result.Result<void, unknown>
+        if (Result.isSuccess(result)) {
+          history.add({ kind: "rule", entity: rules.path, name: args[0].name, isThere: true })
+        }
+        return result
+      })
+      wrapRules("remove", (original, rules, args) => {
+        const result = original.apply(rules, args as never) as Result.Result<void, unknown>
+        if (Result.isSuccess(result)) {
+          history.add({ kind: "rule", entity: rules.path, name: args[0], isThere: false })
+        }
+        return result
+      })
+      wrapRules("clear", (original, rules, args) => {
+        for (const { name } of rules.list()) history.add({ kind: "rule", entity: rules.path, name, isThere: false })
+        return original.apply(rules, args as never)
+      })
       wrap("accept", (original, queue, args) => {
-        const result = original.apply(queue, args as never)
+        noteAfterlife(queue, "took a message")
         const message = args[0] as Held
+        taken.add(message.incoming)
+        const result = original.apply(queue, args as never)
         history.add({ kind: "enqueued", ...named(queue, message), session: message.incoming.sessionId })
         noteId(String(message.incoming.messageId))
         return result
       })
       wrap("schedule", (original, queue, args) => {
+        taken.add((args[0] as Held).incoming)
         history.add({ kind: "scheduled", ...named(queue, args[0]) })
         return original.apply(queue, args as never)
       })
       wrap("take", (original, queue, args) => {
         queues.add(queue)
+        noteAfterlife(queue, "gave a message")
         const delivery = original.apply(queue, args as never) as {
           readonly lockToken: string
           readonly lockedUntil: number

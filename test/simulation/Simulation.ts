@@ -33,6 +33,7 @@ import * as Peer from "./Peer.ts"
 import * as Resources from "./Resources.ts"
 import { Rng } from "./Rng.ts"
 import { seededIds } from "./seededIds.ts"
+import { Topology } from "./Topology.ts"
 import { workloads } from "./workloads/index.ts"
 import { type Client, good, type Mood, type PlannedFault, type Workload, type World } from "./World.ts"
 
@@ -212,6 +213,7 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
         client: { identifier: "simulated" }
       })).pipe(Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)))
       const emulator = Context.get(built, Emulator.Emulator)
+      const topology = new Topology(emulator, workload.entities)
       const ground = { emulator, history, mood, clock, transport: through! }
       const services = plan.client === "tokens"
         ? Context.add(built, ServiceBusClient.ServiceBusClient, (yield* otherClient("tokens", ground)).client)
@@ -221,6 +223,7 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
         network,
         peer,
         entities: workload.drained.map(({ path }) => path),
+        topology,
         history,
         rng: rng.fork(),
         mood,
@@ -252,6 +255,7 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
       peer.heal()
       network.heal()
       yield* Effect.ignore(emulator.start)
+      if (workload.uses.includes("entities")) yield* topology.heal
       history.add({ kind: "phase", name: "healed" })
       // What is under way may bring something still; nothing but its own end ends it.
       const left = Effect.map(
@@ -300,7 +304,9 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
         listeners: after.listeners - before.listeners
       },
       concurrency: workload.concurrency ?? {},
-      credits: workload.credits ?? {}
+      credits: workload.credits ?? {},
+      forwards: workload.forwards ?? {},
+      windows: workload.windows ?? {}
     }
     return {
       plan,

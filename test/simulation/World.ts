@@ -16,6 +16,7 @@ import type { History, Result } from "./History.ts"
 import type { Network } from "./Network.ts"
 import type { Peer } from "./Peer.ts"
 import type { Rng } from "./Rng.ts"
+import type { Topology } from "./Topology.ts"
 
 /** How handlers behave, and the provider of tokens. Faults change it; healing makes all of it good again. */
 export interface Mood {
@@ -38,6 +39,8 @@ export interface World {
   readonly peer: Peer
   /** The paths of the entities of the workload. */
   readonly entities: ReadonlyArray<string>
+  /** The same entities, to be disabled, filled, deleted and made again. */
+  readonly topology: Topology
   readonly history: History
   readonly rng: Rng
   readonly mood: Mood
@@ -64,9 +67,19 @@ export type Client = <A, E, R>(
 
 /**
  * What a workload may have in it: handlers, settlements by hand or by handlers, locks of messages, sessions, clients whose tokens
- * are from a provider, clients with a wall clock of their own.
+ * are from a provider, clients with a wall clock of their own, entities that may be disabled and deleted, rules that are changed,
+ * entities that forward.
  */
-export type Use = "handlers" | "settlements" | "locks" | "sessions" | "tokens" | "clocks"
+export type Use =
+  | "handlers"
+  | "settlements"
+  | "locks"
+  | "sessions"
+  | "tokens"
+  | "clocks"
+  | "entities"
+  | "rules"
+  | "forwards"
 
 /** A workload: what is declared, and a program that uses the library while faults come. */
 export interface Workload {
@@ -80,6 +93,10 @@ export interface Workload {
   readonly concurrency?: Readonly<Record<string, number>>
   /** How much credit a receiver of an entity, by its path, gives at most; 100 where nothing is said. */
   readonly credits?: Readonly<Record<string, number>>
+  /** The only entity that sends to an entity is what forwards to it: each source, by its path, with its target. */
+  readonly forwards?: Readonly<Record<string, string>>
+  /** For how many milliseconds an entity, by its path, drops what has the id of another message. */
+  readonly windows?: Readonly<Record<string, number>>
   /** Ends once `isDone` says so, or before. */
   readonly run: (world: World) => Effect.Effect<void, never, ServiceBusClient.ServiceBusClient | Scope.Scope>
 }

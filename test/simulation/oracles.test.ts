@@ -81,6 +81,16 @@ const transfer = (delivery: number): Entry => ({ ...down, performative: "transfe
 const disposition: Entry = { ...up, performative: "disposition", isReceiver: true, first: 0, last: 0, isSettled: true }
 const detach = { performative: "detach", handle: 0 } as const
 
+/** A message is sent to an entity, and is in one. */
+const sentTo = (entity: string, id = "m-1"): ReadonlyArray<Entry> => [{ ...send, entity, ids: [id] }, sent]
+const inEntity = (entity: string, id = "m-1"): Entry => ({ ...enqueued, entity, id })
+const all = "news/Subscriptions/all"
+const rule = (name: string, isThere = true): Entry => ({ kind: "rule", entity: all, name, isThere })
+const ruling: Entry = { kind: "ruling", op: 8, entity: all, what: "create", name: "even-0" }
+const ruled = (result: "ok" | "failed", tag?: string): Entry => ({ kind: "ruled", op: 8, result, tag })
+const forwarded = (sequence: string): Entry => ({ kind: "forwarded", ...message, sequence, to: "r" })
+const status = (status: string): Entry => ({ kind: "status", entity: "q", status })
+
 const counts = {
   received: 0,
   completed: 0,
@@ -298,6 +308,85 @@ describe("the oracles", () => {
       { kind: "state", session: "s", value: 1, result: "failed" },
       { kind: "state", session: "s", value: 1, result: "read" }
     ]),
+    misrouted: run([...sentTo("news", "m-2"), rule("even-0"), inEntity("news", "m-2")]),
+    "misrouted, to where no rule is": run([...sentTo("news"), rule("none-0"), inEntity("news"), inEntity(all)]),
+    "misrouted, twice": run([
+      ...sentTo("news"),
+      rule("even-0"),
+      rule("$Default"),
+      inEntity("news"),
+      inEntity(all),
+      inEntity(all)
+    ]),
+    "misrouted, not once for each action": run([
+      ...sentTo("news"),
+      rule("every-0"),
+      rule("every-1"),
+      inEntity("news"),
+      inEntity(all, "m-1:rule-every-1")
+    ]),
+    "misrouted, where a rule fails": run([...sentTo("news", "m-7"), rule("failing-0"), inEntity("news", "m-7")]),
+    ruled: run([ruling, ruled("ok")]),
+    "ruled, and said to have failed": run([ruling, rule("even-0"), ruled("failed", "ServiceBusError"), fault]),
+    listed: run([rule("even-0"), { kind: "listing", op: 9, entity: all }, { kind: "listed", op: 9, names: [] }]),
+    "listed, and was never there": run([
+      rule("even-0"),
+      rule("even-0", false),
+      { kind: "listing", op: 9, entity: all },
+      { kind: "listed", op: 9, names: ["even-0"] }
+    ]),
+    forwarded: run([...good, forwarded("1"), { kind: "phase", name: "drained" }], { forwards: { q: "r" } }),
+    "forwarded, and kept": run([
+      ...sentTo("q"),
+      inEntity("q"),
+      forwarded("1"),
+      inEntity("r"),
+      forwarded("1")
+    ], { forwards: { q: "r" } }),
+    "forwarded, in another order": run([
+      ...sentTo("q"),
+      inEntity("q"),
+      { ...inEntity("q"), sequence: "2" } as Entry,
+      forwarded("2"),
+      inEntity("r"),
+      forwarded("1"),
+      inEntity("r")
+    ], { forwards: { q: "r" } }),
+    "forwarded, to another entity": run(
+      [...sentTo("q"), inEntity("q"), { ...forwarded("1"), to: "s" } as Entry, inEntity("s")],
+      { forwards: { q: "r" } }
+    ),
+    "forwarded, never": run([...sentTo("q"), inEntity("q"), { kind: "phase", name: "drained" }], {
+      forwards: { q: "r" }
+    }),
+    doubled: run([
+      ...sentTo("q"),
+      inEntity("q"),
+      forwarded("1"),
+      inEntity("r"),
+      { ...inEntity("q"), sequence: "2" } as Entry,
+      forwarded("2"),
+      inEntity("r")
+    ], { forwards: { q: "r" }, windows: { r: 9 } }),
+    hops: run([
+      ...sentTo("h0"),
+      inEntity("h0"),
+      ...[1, 2, 3, 4, 5].flatMap((hop): ReadonlyArray<Entry> => [
+        { ...forwarded("1"), entity: `h${hop - 1}`, to: `h${hop}` } as Entry,
+        inEntity(`h${hop}`)
+      ])
+    ], { forwards: Object.fromEntries([1, 2, 3, 4, 5].map((hop) => [`h${hop - 1}`, `h${hop}`])) }),
+    "hops, too few of them": run([
+      ...sentTo("q"),
+      inEntity("q"),
+      { kind: "buried", ...message, reason: "MaxTransferHopCountExceeded" }
+    ]),
+    suspended: run([...good.slice(0, 1), status("Disabled"), ...good.slice(1, 3)]),
+    "suspended, and gives": run([...good.slice(0, 3), status("ReceiveDisabled"), ...good.slice(3)]),
+    "suspended, and forwards": run([...sentTo("q"), inEntity("q"), status("Disabled"), forwarded("1"), inEntity("r")], {
+      forwards: { q: "r" }
+    }),
+    gone: run([{ kind: "deleted", entity: "q" }, { kind: "afterlife", entity: "q", what: "gave a message" }]),
     defect: run([{ kind: "began", op: 9, what: "a" }, {
       kind: "ended",
       op: 9,

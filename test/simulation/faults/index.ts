@@ -7,6 +7,7 @@ import { busy } from "./busy.ts"
 import { chunks } from "./chunks.ts"
 import { clockJump } from "./clockJump.ts"
 import { close } from "./close.ts"
+import { deleted } from "./deleted.ts"
 import { detach } from "./detach.ts"
 import { detachOfClaims } from "./detachOfClaims.ts"
 import { detachOfManagement } from "./detachOfManagement.ts"
@@ -18,6 +19,7 @@ import { expiredClaims } from "./expiredClaims.ts"
 import { failingHandlers } from "./failingHandlers.ts"
 import { failingTokens } from "./failingTokens.ts"
 import { flapping } from "./flapping.ts"
+import { full } from "./full.ts"
 import { halfOpen } from "./halfOpen.ts"
 import { hangingHandlers } from "./hangingHandlers.ts"
 import { hangingTokens } from "./hangingTokens.ts"
@@ -31,6 +33,7 @@ import { refusedConnections } from "./refusedConnections.ts"
 import { refusedEntity } from "./refusedEntity.ts"
 import { refusedRenew } from "./refusedRenew.ts"
 import { refusedRequests } from "./refusedRequests.ts"
+import { refusedRules } from "./refusedRules.ts"
 import { refusedSend } from "./refusedSend.ts"
 import { refusedSettle } from "./refusedSettle.ts"
 import { reset } from "./reset.ts"
@@ -38,7 +41,10 @@ import { restart } from "./restart.ts"
 import { silence } from "./silence.ts"
 import { slowReader } from "./slowReader.ts"
 import { starvation } from "./starvation.ts"
+import { suspended } from "./suspended.ts"
 import { unanswered } from "./unanswered.ts"
+import { unforwarded } from "./unforwarded.ts"
+import { updated } from "./updated.ts"
 import { uselessTokens } from "./uselessTokens.ts"
 
 export const faults: ReadonlyArray<Fault> = [
@@ -81,5 +87,11 @@ export const faults: ReadonlyArray<Fault> = [
   hangingTokens,
   dyingTokens,
   uselessTokens,
-  clockJump
+  clockJump,
+  suspended,
+  deleted,
+  full,
+  updated,
+  refusedRules,
+  unforwarded
 ]

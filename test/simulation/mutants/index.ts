@@ -1,9 +1,11 @@
 /** Every mutant. */
 import { connection } from "./connection.ts"
+import { forwarding } from "./forwarding.ts"
 import { locks } from "./locks.ts"
 import type { Mutant } from "./Mutant.ts"
 import { receipt } from "./receipt.ts"
 import { retry } from "./retry.ts"
+import { routing } from "./routing.ts"
 import { sends } from "./sends.ts"
 import { session } from "./session.ts"
 import { settlement } from "./settlement.ts"
@@ -15,5 +17,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...locks,
   ...session,
   ...connection,
-  ...retry
+  ...retry,
+  ...routing,
+  ...forwarding
 ]

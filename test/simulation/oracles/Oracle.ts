@@ -30,6 +30,10 @@ export interface Run {
   readonly concurrency: Readonly<Record<string, number>>
   /** How much credit a receiver of an entity gives at most. */
   readonly credits?: Readonly<Record<string, number>>
+  /** What entities forward to, which nothing else sends to. */
+  readonly forwards?: Readonly<Record<string, string>>
+  /** For how long entities drop what has an id that was there, in milliseconds. */
+  readonly windows?: Readonly<Record<string, number>>
 }
 
 const named = (which: (fault: Fault) => boolean): ReadonlyArray<string> => faults.filter(which).map(({ name }) => name)

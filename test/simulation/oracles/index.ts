@@ -5,12 +5,15 @@ import { books } from "./books.ts"
 import { credit } from "./credit.ts"
 import { delivery } from "./delivery.ts"
 import { destructive } from "./destructive.ts"
+import { entities } from "./entities.ts"
+import { forwarding } from "./forwarding.ts"
 import { leftovers } from "./leftovers.ts"
 import { liveness } from "./liveness.ts"
 import { noise } from "./noise.ts"
 import type { Oracle } from "./Oracle.ts"
 import { order } from "./order.ts"
 import { renewal } from "./renewal.ts"
+import { routing } from "./routing.ts"
 import { sending } from "./sending.ts"
 import { session } from "./session.ts"
 import { state } from "./state.ts"
@@ -33,5 +36,8 @@ export const oracles: ReadonlyArray<Oracle> = [
   state,
   noise,
   unprovoked,
-  wire
+  wire,
+  routing,
+  forwarding,
+  entities
 ]

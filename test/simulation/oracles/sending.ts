@@ -1,4 +1,5 @@
 /** What was promised of messages that were sent: none is lost, none comes of nothing, none comes too often or too early. */
+import { ruleOf } from "../rules.ts"
 import { originOf } from "../World.ts"
 import type { Oracle, Violation } from "./Oracle.ts"
 
@@ -14,7 +15,9 @@ export const sending: Oracle = ({ history }) => {
     if (entity.includes("/$")) continue
     const copies = enqueued.get(originOf(id)) ?? new Map<string, Array<number>>()
     enqueued.set(originOf(id), copies)
-    copies.set(entity, [...copies.get(entity) ?? [], at])
+    // Each rule with an action makes a copy of its own.
+    const place = entity + (ruleOf(id) ?? "")
+    copies.set(place, [...copies.get(place) ?? [], at])
   }
   const names = new Map(history.of("received").map(({ entity, id, sequence }) => [`${entity} ${sequence}`, id]))
   const retried = new Map<string, number>()
@@ -31,7 +34,15 @@ export const sending: Oracle = ({ history }) => {
   const cancels = new Map(history.of("cancelled").map((entry) => [entry.op, entry]))
   const cancelled = new Map(history.of("cancel").map((entry) => [entry.id, cancels.get(entry.op)?.result]))
   const scheduled = new Map<string, number>()
-  for (const { id } of history.of("scheduled")) scheduled.set(id, (scheduled.get(id) ?? 0) + 1)
+  // What is scheduled is gone with its entity.
+  const gone = new Set<string>()
+  for (const entry of history.entries) {
+    if (entry.kind === "scheduled") scheduled.set(entry.id, (scheduled.get(entry.id) ?? 0) + 1)
+    if (entry.kind !== "deleted") continue
+    for (const { at, entity, id } of history.of("scheduled")) {
+      if (entity === entry.entity && at <= entry.at) gone.add(id)
+    }
+  }
   const known = new Set<string>()
   for (const { due, entity, ids, op } of history.of("send")) {
     const result = results.get(op)
@@ -39,7 +50,9 @@ export const sending: Oracle = ({ history }) => {
       known.add(id)
       const times = [...enqueued.get(id)?.values() ?? []].toSorted((a, b) => b.length - a.length)[0] ?? []
       const cancel = cancelled.get(id)
-      if (result?.result === "ok" && times.length === 0 && (cancel === undefined || cancel === "failed")) {
+      if (
+        result?.result === "ok" && times.length === 0 && (cancel === undefined || cancel === "failed") && !gone.has(id)
+      ) {
         violations.push({ rule: "lost", what: `${id}: its send to ${entity} was confirmed and it never came there` })
       }
       if (result?.result === "failed" && times.length > 0 && ids.length === 1) {

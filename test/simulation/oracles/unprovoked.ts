@@ -7,7 +7,7 @@ const expected: ReadonlySet<string | undefined> = new Set(["MessageLockLostError
 export const unprovoked: Oracle = ({ history }) =>
   history.of("fault").length > 0 ?
     [] :
-    [...history.of("sent"), ...history.of("settled")].flatMap((entry) =>
+    [...history.of("sent"), ...history.of("settled"), ...history.of("ruled")].flatMap((entry) =>
       entry.result === "ok" || entry.result === "interrupted" || expected.has(entry.tag)
         ? []
         : [{ rule: "unprovoked", what: `operation ${entry.op} ${entry.result} at ${entry.at}: ${entry.tag}` }]

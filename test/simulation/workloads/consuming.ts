@@ -8,7 +8,11 @@ export const consume = <A, E, R>(
   what: string,
   consumer: Effect.Effect<A, E, R>,
   /** Keep: it is not ended while faults come, and for a while takes what is left once all is drained. */
-  options: { readonly isKept?: boolean } = {}
+  options: {
+    readonly isKept?: boolean
+    /** How long until a new one is made, in milliseconds, where its entity may be gone for long. */
+    readonly pause?: number
+  } = {}
 ): Effect.Effect<void, never, Exclude<R, Scope.Scope>> =>
   Effect.gen(function*() {
     while (!world.isDone()) {
@@ -20,6 +24,6 @@ export const consume = <A, E, R>(
       })
       const scoped = Effect.scoped(Effect.raceFirst(consumer, done))
       yield* options.isKept === true ? observe(world, what, scoped) : operate(world, what, scoped)
-      yield* Effect.sleep(100)
+      yield* Effect.sleep(options.pause ?? 100)
     }
   })

@@ -4,10 +4,13 @@ import { accepting } from "./accepting.ts"
 import { batches } from "./batches.ts"
 import { clients } from "./clients.ts"
 import { destructive } from "./destructive.ts"
+import { entities } from "./entities.ts"
+import { forwards } from "./forwards.ts"
 import { letters } from "./letters.ts"
 import { processor } from "./processor.ts"
 import { receiving } from "./receiving.ts"
 import { retrying } from "./retrying.ts"
+import { rules } from "./rules.ts"
 import { sessions } from "./sessions.ts"
 import { subscriptions } from "./subscriptions.ts"
 import { takingSessions } from "./takingSessions.ts"
@@ -23,5 +26,8 @@ export const workloads: ReadonlyArray<Workload> = [
   accepting,
   takingSessions,
   retrying,
-  subscriptions
+  subscriptions,
+  rules,
+  forwards,
+  entities
 ]

@@ -17,6 +17,8 @@ export const send = (
     readonly sessions?: ReadonlyArray<string>
     /** Nothing is scheduled: what is due by a clock that is off may be early. */
     readonly isAtOnce?: boolean
+    /** What a message has besides its id and body. */
+    readonly more?: (id: string) => object
   }
 ) =>
   Effect.gen(function*() {
@@ -30,7 +32,12 @@ export const send = (
         const session = options.sessions === undefined ? undefined : rng.pick(options.sessions)
         const message = () => {
           const id = `${options.name}-${++count}`
-          return { messageId: id, body: bodyOf(id), ...(session === undefined ? {} : { sessionId: session }) }
+          return {
+            messageId: id,
+            body: bodyOf(id),
+            ...(session === undefined ? {} : { sessionId: session }),
+            ...options.more?.(id)
+          }
         }
         const noted = <A, E, R>(
           messages: ReadonlyArray<{ readonly messageId: string }>,
