@@ -6,7 +6,7 @@ export const clockJump: Fault = {
   name: "clock jump",
   of: "program",
   needs: "clocks",
-  weight: 4,
+  weight: 6,
   plan: (rng) => ({ ms: rng.between(-600_000, 600_000) }),
   inject: ({ mood }, { ms }) =>
     Effect.sync(() => {

@@ -13,6 +13,7 @@ const isOriginal = (id: string): boolean => /^[a-z]+-\d+$/.test(id)
 export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => {
   const violations: Array<Violation> = []
   const report = (rule: "forwarded" | "hops" | "doubled", what: string) => violations.push({ rule, what })
+  const sources = (target: string) => Object.keys(forwards).filter((source) => forwards[source] === target)
   const targets = new Set(Object.values(forwards))
   /** How often each message left for an entity, less how often it came there. */
   const between = new Map<string, number>()
@@ -37,8 +38,10 @@ export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => 
         if (entity in forwards) waiting.set(`${entity} ${sequence}`, { entity, id })
         if (!isOriginal(id)) break
         const key = `${entity} ${id}`
-        const before = hops.get(`${entity.replace(/\/(Subscriptions\/.*|\$DeadLetterQueue)$/, "")} ${id}`)
-        if (before !== undefined && !hops.has(key)) hops.set(key, before)
+        // It comes there before it is said to have left, and may be far beyond by then.
+        const made = hops.get(`${entity.replace(/\/(\$DeadLetterQueue|Subscriptions\/[^/]*)$/, "")} ${id}`) ??
+          sources(entity).map((source) => (hops.get(`${source} ${id}`) ?? NaN) + 1).find((made) => made > 0)
+        if (made !== undefined && !hops.has(key)) hops.set(key, made)
         if (!targets.has(entity) || sent.has(key)) break
         count(key, -1)
         const window = windows[entity]
@@ -67,9 +70,9 @@ export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => 
         if (!isOriginal(id)) break
         if (!sent.has(`${to} ${id}`)) count(`${to} ${id}`, 1)
         const made = hops.get(`${entity} ${id}`)
-        if (made === undefined) break
-        if (made >= most) report("hops", `${entity} ${sequence} (${id}): forwarded after ${made} hops`)
-        hops.set(`${to} ${id}`, made + 1)
+        if (made !== undefined && made >= most) {
+          report("hops", `${entity} ${sequence} (${id}): forwarded after ${made} hops`)
+        }
         break
       }
       case "buried": {

@@ -49,8 +49,8 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
   }
   for (const [key, missing] of open) {
     if (missing === 0) continue
-    const what = missing > 0 ? `the rules took it ${missing} times more` : `the rules did not take it ${-missing} times`
-    violations.push({ rule: "misrouted", what: `${key}: ${what} than it is there` })
+    const what = missing > 0 ? `${missing} fewer` : `${-missing} more`
+    violations.push({ rule: "misrouted", what: `${key}: ${what} are there than the rules say` })
   }
   return violations
 }
