@@ -166,6 +166,10 @@ export type Entry =
   /** An entity that was deleted took a message, or gave one. */
   | { readonly kind: "afterlife"; readonly entity: string; readonly what: string }
   | { readonly kind: "fault"; readonly name: string; readonly what: string }
+  /** A fault or a part of the workload died, which none does. */
+  | { readonly kind: "died"; readonly part: "fault" | "workload"; readonly name: string; readonly why: string }
+  /** A part of the workload that is to end by itself was still there long after all was taken. */
+  | { readonly kind: "unfinished"; readonly what: string }
   | { readonly kind: "phase"; readonly name: "faults" | "healed" | "drained" | "closed" }
   /** A frame that the client wrote (`up`), or that came to it. */
   | { readonly kind: "wire"; readonly connection: number; readonly direction: "up" | "down" } & Frame
@@ -208,6 +212,16 @@ export class History {
 
   of<K extends Entry["kind"]>(kind: K): ReadonlyArray<Extract<Stamped, { readonly kind: K }>> {
     return this.entries.filter((entry): entry is Extract<Stamped, { readonly kind: K }> => entry.kind === kind)
+  }
+
+  /** The names of the faults that were injected: not of those whose injection died. */
+  injected(): ReadonlyArray<string> {
+    const names = this.of("fault").map(({ name }) => name)
+    for (const { name, part } of this.of("died")) {
+      const index = part === "fault" ? names.indexOf(name) : -1
+      if (index >= 0) names.splice(index, 1)
+    }
+    return names
   }
 
   /** The same for the same run, frame by frame (FNV-1a over all entries). */

@@ -1,9 +1,16 @@
 /** The simulation itself: the same seed is the same run, and some seeds hold. Thousands of them are run by `npm run simulate`. */
+import * as Effect from "effect/Effect"
+import * as Emulator from "../../src/emulator/Emulator.ts"
+import * as ServiceBusBody from "../../src/ServiceBusBody.ts"
+import * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 import { Coverage, least } from "./coverage.ts"
 import { minimise } from "./minimise.ts"
 import { type Plan, planOf, run } from "./Simulation.ts"
 import { workloads } from "./workloads/index.ts"
+import { beside, type Fault, strike, type Workload } from "./World.ts"
+
+const listeners = process.listenerCount("uncaughtException")
 
 // One at a time: a run has the ids and the queues of its process for itself.
 describe("the simulation", { concurrent: false }, () => {
@@ -111,6 +118,63 @@ describe("the simulation", { concurrent: false }, () => {
       assert.deepStrictEqual((await run(plan)).violations, [])
     })
   }
+
+  const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
+  const broken: Workload = { name: "broken", uses: [], entities: [], drained: [], run: () => Effect.void }
+  const plain: Plan = { seed: 1, workload: "broken", faults: [], turn: 2048 }
+  const violationsOf = async (workload: Partial<Workload>, plan = plain, kinds: ReadonlyArray<Fault> = []) => {
+    const console = globalThis.console.log
+    const { history, violations } = await run(plan, { workloads: [{ ...broken, ...workload }], faults: kinds })
+    // What it took of the process it has given back.
+    assert.strictEqual(globalThis.console.log, console)
+    return { history, violations: violations.map(({ rule, what }) => `${rule}: ${what.split("\n", 1)[0]}`) }
+  }
+
+  it("a run that cannot begin is a violation, and leaves nothing of itself", async () => {
+    const entities = [Emulator.entity(Work, { lockDuration: "1 hour" })]
+    const { violations } = await violationsOf({ entities })
+    assert.strictEqual(violations.length, 1)
+    assert.match(violations[0]!, /^harness: .*lockDuration/)
+    assert.strictEqual(process.listenerCount("uncaughtException"), listeners)
+  })
+
+  it("a workload that dies is a violation, in all of its parts", async () => {
+    const { violations } = await violationsOf({ run: () => Effect.die(new Error("here")) })
+    assert.deepStrictEqual(violations, ["harness: workload broken died at 1: Error: here"])
+    const part = await violationsOf({ run: (world) => beside(world, "part", Effect.die(new Error("there"))) })
+    assert.deepStrictEqual(part.violations, ["harness: workload part died at 1: Error: there"])
+  })
+
+  it("a workload that does not end is a violation, in all of its parts", async () => {
+    const { violations } = await violationsOf({ run: () => Effect.never })
+    assert.deepStrictEqual(violations, ["unfinished: broken of the workload has not ended at 180001"])
+    const part = await violationsOf({ run: (world) => beside(world, "part", Effect.never) })
+    assert.deepStrictEqual(part.violations, ["unfinished: part of the workload has not ended at 180001"])
+  })
+
+  it("a fault that dies is a violation, and was not injected", async () => {
+    const inject = Effect.die(new Error("here"))
+    const fault: Fault = { name: "bad", of: "program", plan: () => ({}), inject: () => inject }
+    const twice = { ...plain, faults: [5, 6].map((ms) => ({ name: "bad", at: { ms }, parameters: {} })) }
+    const { history, violations } = await violationsOf({}, twice, [fault])
+    assert.deepStrictEqual(violations, [5, 6].map((at) => `harness: fault bad died at ${at + 1}: Error: here`))
+    assert.deepStrictEqual(history.injected(), [])
+    const own = await violationsOf({ run: (world) => strike(world, fault, {}) })
+    assert.strictEqual(own.violations[0], "harness: fault bad died at 1: Error: here")
+    assert.deepStrictEqual(own.history.injected(), [])
+  })
+
+  it("a plan with parts that are not there is refused", async () => {
+    for (
+      const plan of [{ ...plain, workload: "none" }, {
+        ...plain,
+        faults: [{ name: "none", at: { ms: 1 }, parameters: {} }]
+      }]
+    ) {
+      const error = await violationsOf({}, plan).catch(String)
+      assert.match(String(error), /there is no (workload|fault) "none"/)
+    }
+  })
 
   it("what hardly came in many seeds is told", () => {
     const coverage = new Coverage(["reset", "drop", "end"])

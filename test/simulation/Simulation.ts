@@ -5,6 +5,7 @@
  * Faults come for a while; then everything is well again, and what was sent has to be taken within a stated time; then
  * everything is closed, and nothing may be left.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -35,7 +36,7 @@ import { Rng } from "./Rng.ts"
 import { seededIds } from "./seededIds.ts"
 import { Topology } from "./Topology.ts"
 import { workloads } from "./workloads/index.ts"
-import { type Client, good, type Mood, type PlannedFault, type Workload, type World } from "./World.ts"
+import { type Client, type Fault, good, type Mood, type PlannedFault, type Workload, type World } from "./World.ts"
 
 /** How long faults come, and how long it may take to be well again, in milliseconds of virtual time. */
 const faultTime = 60_000
@@ -86,6 +87,14 @@ export const planOf = (
   })
   const turn = rng.pick([2048, 2048, 2048, 64, 8, 3])
   return { seed, workload: workload.name, faults: planned, turn, client }
+}
+
+/** Has the history say when a part of a run dies that is to end by itself, or to be interrupted. */
+const noteDeath = (history: History, part: "fault" | "workload", name: string, fiber: Fiber.Fiber<unknown>): void => {
+  fiber.addObserver((exit) => {
+    if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+    history.add({ kind: "died", part, name, why: Cause.pretty(exit.cause) })
+  })
 }
 
 /** A clock that counts what sleeps on it. */
@@ -189,7 +198,12 @@ const otherClient = Effect.fnUntraced(
   }
 )
 
-const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Resources) =>
+const simulate = (
+  plan: Plan,
+  workload: Workload,
+  kinds: ReadonlyArray<Fault>,
+  resources: () => Resources.Resources
+) =>
   Effect.gen(function*() {
     const before = resources()
     const sleeps = { count: 0 }
@@ -202,6 +216,7 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
     const network = new Network({ clock, rng: rng.fork(), history, fork })
     let phase: "faults" | "healed" | "done" = "faults"
     const mood = good()
+    const messages = () => history.of("enqueued").length
 
     const inside = Effect.gen(function*() {
       const { loseLocks, loseSessions } = yield* Journal.record(history)
@@ -218,6 +233,7 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
       const services = plan.client === "tokens"
         ? Context.add(built, ServiceBusClient.ServiceBusClient, (yield* otherClient("tokens", ground)).client)
         : built
+      const besides: Array<readonly [name: string, fiber: Fiber.Fiber<unknown>]> = []
       const world: World = {
         emulator,
         network,
@@ -229,6 +245,10 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
         mood,
         loseLocks,
         loseSessions,
+        began: (name, fiber) => {
+          besides.push([name, fiber])
+          noteDeath(history, "workload", name, fiber)
+        },
         client: (kind) => Effect.map(otherClient(kind, ground), ({ within }) => within),
         isHealed: () => phase !== "faults",
         isDone: () => phase === "done",
@@ -237,17 +257,21 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
       history.add({ kind: "phase", name: "faults" })
       const strikes = new Set<Fiber.Fiber<void>>()
       for (const each of plan.faults) {
-        const kind = faults.find(({ name }) => name === each.name)
-        if (kind === undefined) throw new Error(`there is no fault "${each.name}"`)
+        const kind = kinds.find(({ name }) => name === each.name)!
         const strike = Effect.suspend(() => {
           if (phase !== "faults") return Effect.void
           history.add({ kind: "fault", name: each.name, what: JSON.stringify(each.parameters) })
           return kind.inject(world, each.parameters)
         })
-        if ("frames" in each.at) network.afterFrames(each.at.frames, () => strikes.add(fork(strike)))
-        else strikes.add(yield* Effect.forkScoped(Effect.andThen(Effect.sleep(each.at.ms), strike)))
+        const begun = (fiber: Fiber.Fiber<void>): void => {
+          strikes.add(fiber)
+          noteDeath(history, "fault", each.name, fiber)
+        }
+        if ("frames" in each.at) network.afterFrames(each.at.frames, () => begun(fork(strike)))
+        else begun(yield* Effect.forkScoped(Effect.andThen(Effect.sleep(each.at.ms), strike)))
       }
       const working = yield* Effect.forkScoped(Effect.provideContext(workload.run(world), services))
+      noteDeath(history, "workload", workload.name, working)
       yield* Effect.sleep(faultTime)
       phase = "healed"
       yield* Fiber.interruptAll(strikes)
@@ -277,49 +301,72 @@ const simulate = (plan: Plan, workload: Workload, resources: () => Resources.Res
       }
       phase = "done"
       history.add({ kind: "phase", name: "drained" })
-      yield* Effect.timeoutOption(Fiber.await(working), 120_000)
+      const ending = Effect.andThen(Fiber.await(working), Effect.forEach(besides, ([, fiber]) => Fiber.await(fiber)))
+      yield* Effect.timeoutOption(ending, 120_000)
+      for (const [name, fiber] of [...besides, [workload.name, working] as const]) {
+        if (fiber.pollUnsafe() === undefined) history.add({ kind: "unfinished", what: name })
+      }
       return { rest, emulator }
     })
 
-    const { emulator, rest } = yield* Scope.provide(inside, outer).pipe(
-      Effect.provideService(Clock.Clock, clock)
-    )
-    const connections = emulator.connections
-    yield* Effect.provideService(Scope.close(outer, Exit.void), Clock.Clock, clock)
-    yield* network.end
-    history.add({ kind: "phase", name: "closed" })
-    // What has been interrupted ends.
-    yield* Effect.sleep(1)
-    const after = resources()
-    const run = {
-      history,
-      left: rest,
-      hasConverged: rest.every(({ ids }) => ids.length === 0),
-      leftovers: {
-        connections: yield* connections,
-        wires: network.wires.size,
-        sleeps: sleeps.count,
-        fibers: after.fibers - before.fibers,
-        timers: after.timers - before.timers,
-        listeners: after.listeners - before.listeners
-      },
-      concurrency: workload.concurrency ?? {},
-      credits: workload.credits ?? {},
-      forwards: workload.forwards ?? {},
-      windows: workload.windows ?? {}
-    }
-    return {
-      plan,
-      history,
-      violations: oracles.flatMap((oracle) => oracle(run)),
-      messages: history.of("enqueued").length
-    }
+    const whole = Effect.gen(function*() {
+      const { emulator, rest } = yield* Scope.provide(inside, outer).pipe(
+        Effect.onError(() => Scope.close(outer, Exit.void)),
+        Effect.provideService(Clock.Clock, clock)
+      )
+      const connections = emulator.connections
+      yield* Effect.provideService(Scope.close(outer, Exit.void), Clock.Clock, clock)
+      yield* network.end
+      history.add({ kind: "phase", name: "closed" })
+      // What has been interrupted ends.
+      yield* Effect.sleep(1)
+      const after = resources()
+      const run = {
+        history,
+        left: rest,
+        hasConverged: rest.every(({ ids }) => ids.length === 0),
+        leftovers: {
+          connections: yield* connections,
+          wires: network.wires.size,
+          sleeps: sleeps.count,
+          fibers: after.fibers - before.fibers,
+          timers: after.timers - before.timers,
+          listeners: after.listeners - before.listeners
+        },
+        concurrency: workload.concurrency ?? {},
+        credits: workload.credits ?? {},
+        forwards: workload.forwards ?? {},
+        windows: workload.windows ?? {}
+      }
+      return {
+        plan,
+        history,
+        violations: oracles.flatMap((oracle) => oracle(run)),
+        messages: messages()
+      }
+    })
+    // What dies here is no finding of an oracle, and no run that holds.
+    return yield* Effect.catchCause(whole, (cause) =>
+      Effect.succeed<Outcome>({
+        plan,
+        history,
+        violations: [{ rule: "harness", what: Cause.pretty(cause) }],
+        messages: messages()
+      }))
   })
 
-/** Runs a plan. */
-export const run = (plan: Plan): Promise<Outcome> => {
-  const workload = workloads.find(({ name }) => name === plan.workload)
+/** What plans are made of. */
+export interface Parts {
+  readonly workloads: ReadonlyArray<Workload>
+  readonly faults: ReadonlyArray<Fault>
+}
+
+/** Runs a plan. What dies of the run itself is a violation, too. */
+export const run = (plan: Plan, parts: Parts = { workloads, faults }): Promise<Outcome> => {
+  const workload = parts.workloads.find(({ name }) => name === plan.workload)
   if (workload === undefined) return Promise.reject(new Error(`there is no workload "${plan.workload}"`))
+  const unknown = plan.faults.find(({ name }) => !parts.faults.some((fault) => fault.name === name))
+  if (unknown !== undefined) return Promise.reject(new Error(`there is no fault "${unknown.name}"`))
   const restore = seededIds(plan.seed)
   const { fibers, service } = Resources.countedFibers()
   const timers = Resources.countedTimers()
@@ -330,9 +377,12 @@ export const run = (plan: Plan): Promise<Outcome> => {
   })
   const program = Effect.gen(function*() {
     // TestClock waits for what a wake causes, and for nothing else: everything here is caused by one.
-    const fiber = yield* Effect.forkChild(Effect.andThen(Effect.sleep(1), simulate(plan, workload, resources)), {
-      startImmediately: true
-    })
+    const fiber = yield* Effect.forkChild(
+      Effect.andThen(Effect.sleep(1), simulate(plan, workload, parts.faults, resources)),
+      {
+        startImmediately: true
+      }
+    )
     while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("10 seconds")
     return yield* Effect.flatten(Effect.sync(() => fiber.pollUnsafe()!))
   })

@@ -53,6 +53,8 @@ export interface World {
   readonly loseLocks: () => void
   /** The same of sessions. */
   readonly loseSessions: () => void
+  /** A fiber of the workload: it ends well, and by itself once `isDone` says so. */
+  readonly began: (name: string, fiber: Fiber.Fiber<unknown>) => void
   /**
    * A client beside the first: with the key and a wall clock of its own, or with tokens that last for less than a minute. It
    * closes with the scope.
@@ -161,6 +163,25 @@ export const attempt = <A, E, R>(
       yield* Fiber.interrupt(fiber)
       return yield* Fiber.await(fiber)
     })
+  })
+
+/** Runs something beside the rest of a workload. It ends by itself, and it is a violation where it dies or does not. */
+export const beside = <R>(
+  world: World,
+  name: string,
+  effect: Effect.Effect<void, never, R>
+): Effect.Effect<void, never, R | Scope.Scope> =>
+  Effect.map(Effect.forkScoped(effect), (fiber) => world.began(name, fiber))
+
+/** Injects a fault that a workload has of its own. */
+export const strike = (world: World, { inject, name }: Fault, parameters: PlannedFault["parameters"]) =>
+  Effect.suspend(() => {
+    world.history.add({ kind: "fault", name, what: JSON.stringify(parameters) })
+    return Effect.onExit(inject(world, parameters), (exit) =>
+      Effect.sync(() => {
+        if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
+        world.history.add({ kind: "died", part: "fault", name, why: Cause.pretty(exit.cause) })
+      }))
   })
 
 /** An operation that leaves no trace in the books but that it began and ended. */

@@ -387,6 +387,8 @@ describe("the oracles", () => {
       forwards: { q: "r" }
     }),
     gone: run([{ kind: "deleted", entity: "q" }, { kind: "afterlife", entity: "q", what: "gave a message" }]),
+    harness: run([{ kind: "died", part: "fault", name: "reset", why: "Error: here" }]),
+    unfinished: run([{ kind: "unfinished", what: "sending" }]),
     defect: run([{ kind: "began", op: 9, what: "a" }, {
       kind: "ended",
       op: 9,

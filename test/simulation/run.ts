@@ -68,7 +68,7 @@ const examine = async (plan: Plan): Promise<Report> => {
   return {
     plan: least,
     messages: first.messages,
-    faults: first.history.of("fault").map(({ name }) => name),
+    faults: first.history.injected(),
     hash: outcome.history.hash(),
     violations: outcome.violations
   }

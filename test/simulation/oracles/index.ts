@@ -7,6 +7,7 @@ import { delivery } from "./delivery.ts"
 import { destructive } from "./destructive.ts"
 import { entities } from "./entities.ts"
 import { forwarding } from "./forwarding.ts"
+import { harness } from "./harness.ts"
 import { leftovers } from "./leftovers.ts"
 import { liveness } from "./liveness.ts"
 import { noise } from "./noise.ts"
@@ -39,5 +40,6 @@ export const oracles: ReadonlyArray<Oracle> = [
   wire,
   routing,
   forwarding,
-  entities
+  entities,
+  harness
 ]

@@ -29,6 +29,9 @@ export const liveness: Oracle = ({ hasConverged, history, left }) => {
       violations.push({ rule: "lingering", what: `operation ${op}: interrupted at ${at}, it ended at ${end}` })
     }
   }
+  for (const { at, what } of history.of("unfinished")) {
+    violations.push({ rule: "unfinished", what: `${what} of the workload has not ended at ${at}` })
+  }
   if (!hasConverged) {
     const rest = left.flatMap(({ entity, ids }) => ids.length === 0 ? [] : [`${entity}: ${ids.join(", ")}`])
     violations.push({ rule: "stuck", what: `not everything was taken once all was well: ${rest.join("; ")}` })

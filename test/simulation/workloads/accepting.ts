@@ -7,7 +7,7 @@ import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
-import { operate, type Workload, type World } from "../World.ts"
+import { beside, operate, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { send } from "./sending.ts"
 import { useState } from "./sessions.ts"
@@ -87,7 +87,7 @@ export const accepting: Workload = {
   run: (world) =>
     Effect.gen(function*() {
       for (const name of ["work", "more"]) {
-        yield* Effect.forkScoped(send(world, Work, { name, most: 25, sessions: ids }))
+        yield* beside(world, "sending", send(world, Work, { name, most: 25, sessions: ids }))
       }
       const deferred = new Map<string, Array<bigint>>()
       yield* Effect.forEach(

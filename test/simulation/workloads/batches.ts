@@ -7,7 +7,7 @@ import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import type { Workload } from "../World.ts"
+import { beside, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -31,7 +31,7 @@ export const batches: Workload = {
   run: (world) =>
     Effect.gen(function*() {
       const { rng } = world
-      yield* Effect.forkScoped(send(world, News, { name: "news", most: 50 }))
+      yield* beside(world, "sending", send(world, News, { name: "news", most: 50 }))
       const batched = consume(
         world,
         "batches",

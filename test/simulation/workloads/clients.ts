@@ -6,7 +6,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusClient from "../../../src/ServiceBusClient.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
-import { operate, type Workload } from "../World.ts"
+import { beside, operate, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -27,29 +27,37 @@ export const clients: Workload = {
     Effect.gen(function*() {
       const { rng } = world
       for (const kind of ["skewed", "tokens"] as const) {
-        yield* Effect.forkScoped(Effect.scoped(Effect.gen(function*() {
-          const within = yield* world.client(kind)
-          yield* within(send(world, Work, { name: kind, most: 30, isAtOnce: true }))
-        })))
-        yield* Effect.forkScoped(Effect.gen(function*() {
-          while (!world.isDone()) {
-            yield* operate(
-              world,
-              "health",
-              Effect.scoped(Effect.gen(function*() {
-                const within = yield* world.client(kind)
-                const health = within(Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => client.health))
-                if (rng.chance(0.5)) return yield* Effect.asVoid(health)
-                // Its client closes while it is still being interrupted, by a program that does not wait for it.
-                const fiber = yield* Effect.forkDetach(health, { startImmediately: true })
-                const patience = rng.chance(0.5) ? Effect.sleep(rng.between(1, 10_000)) : Effect.yieldNow
-                yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), patience)
-                fiber.interruptUnsafe()
-              }))
-            )
-            yield* Effect.sleep(rng.between(1_000, 20_000))
-          }
-        }))
+        yield* beside(
+          world,
+          "sending",
+          Effect.scoped(Effect.gen(function*() {
+            const within = yield* world.client(kind)
+            yield* within(send(world, Work, { name: kind, most: 30, isAtOnce: true }))
+          }))
+        )
+        yield* beside(
+          world,
+          "health",
+          Effect.gen(function*() {
+            while (!world.isDone()) {
+              yield* operate(
+                world,
+                "health",
+                Effect.scoped(Effect.gen(function*() {
+                  const within = yield* world.client(kind)
+                  const health = within(Effect.flatMap(ServiceBusClient.ServiceBusClient, (client) => client.health))
+                  if (rng.chance(0.5)) return yield* Effect.asVoid(health)
+                  // Its client closes while it is still being interrupted, by a program that does not wait for it.
+                  const fiber = yield* Effect.forkDetach(health, { startImmediately: true })
+                  const patience = rng.chance(0.5) ? Effect.sleep(rng.between(1, 10_000)) : Effect.yieldNow
+                  yield* Effect.raceFirst(Effect.exit(Fiber.join(fiber)), patience)
+                  fiber.interruptUnsafe()
+                }))
+              )
+              yield* Effect.sleep(rng.between(1_000, 20_000))
+            }
+          })
+        )
       }
       yield* Effect.forEach([["a", "skewed"], ["b", "tokens"]] as const, ([name, kind]) =>
         consume(

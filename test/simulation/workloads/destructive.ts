@@ -7,7 +7,7 @@ import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
-import { attempt, type Workload } from "../World.ts"
+import { attempt, beside, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { noteCredit } from "./observing.ts"
 import { send } from "./sending.ts"
@@ -23,7 +23,7 @@ export const destructive: Workload = {
   run: (world) =>
     Effect.gen(function*() {
       const { rng } = world
-      yield* Effect.forkScoped(send(world, Work, { name: "work", most: 60 }))
+      yield* beside(world, "sending", send(world, Work, { name: "work", most: 60 }))
       const called = consume(
         world,
         "receiver a",

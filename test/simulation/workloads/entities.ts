@@ -12,7 +12,7 @@ import { deleted } from "../faults/deleted.ts"
 import { full } from "../faults/full.ts"
 import { suspended } from "../faults/suspended.ts"
 import { updated } from "../faults/updated.ts"
-import { operate, type Workload, type World } from "../World.ts"
+import { beside, operate, strike, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -28,16 +28,15 @@ const Taken = ServiceBusEntity.subscription(News, "taken")
 const options = { lockDuration: "20 seconds", maxDeliveryCount: 5 } as const
 
 /** Has what befalls entities befall one of them, again and again, until the time of faults is over. */
-const strike = (world: World) =>
+const strikeAll = (world: World) =>
   Effect.gen(function*() {
-    const { history, rng } = world
+    const { rng } = world
     while (!world.isHealed()) {
       yield* Effect.sleep(rng.between(1, 15_000))
       if (world.isHealed()) return
       const fault = rng.pick([deleted, deleted, suspended, full, updated])
       const parameters = fault.plan(rng)
-      history.add({ kind: "fault", name: fault.name, what: JSON.stringify(parameters) })
-      yield* Effect.raceFirst(fault.inject(world, parameters), healed(world))
+      yield* Effect.raceFirst(strike(world, fault, parameters), healed(world))
     }
   })
 
@@ -88,10 +87,10 @@ export const entities: Workload = {
     Effect.gen(function*() {
       const { rng } = world
       for (const entity of [Work, News]) {
-        yield* Effect.forkScoped(send(world, entity, { name: entity.path, most: 30 }))
+        yield* beside(world, "sending", send(world, entity, { name: entity.path, most: 30 }))
       }
-      yield* Effect.forkScoped(send(world, Cases, { name: "cases", most: 30, sessions: ["s1", "s2", "s3"] }))
-      yield* Effect.forkScoped(strike(world))
+      yield* beside(world, "sending", send(world, Cases, { name: "cases", most: 30, sessions: ["s1", "s2", "s3"] }))
+      yield* beside(world, "striking", strikeAll(world))
       const processor = ServiceBusProcessor.make(
         Work,
         (body, message) => handle(world, "a", Work.path, body, message),

@@ -8,7 +8,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { bodyOf, type Workload, type World } from "../World.ts"
+import { beside, bodyOf, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -82,9 +82,9 @@ export const forwards: Workload = {
       const { rng } = world
       const sessions = ["s1", "s2", "s3"]
       for (const [entity, most] of [[In, 30], [Far, 10], [Farther, 10]] as const) {
-        yield* Effect.forkScoped(send(world, entity, { name: entity.path, most, sessions }))
+        yield* beside(world, "sending", send(world, entity, { name: entity.path, most, sessions }))
       }
-      yield* Effect.forkScoped(repeat(world))
+      yield* beside(world, "repeating", repeat(world))
       const dead = ["deadLetter", Settlement.deadLetter({ reason: "simulated" })] as const
       const work = (name: string, entity: typeof Kept | typeof Graves, concurrency: number, dies: number) =>
         consume(

@@ -7,7 +7,7 @@ import * as ServiceBusDeadLetters from "../../../src/ServiceBusDeadLetters.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { operate, type Workload } from "../World.ts"
+import { beside, operate, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -25,19 +25,23 @@ export const letters: Workload = {
   run: (world) =>
     Effect.gen(function*() {
       const { rng } = world
-      yield* Effect.forkScoped(send(world, Work, { name: "work", most: 40 }))
-      yield* Effect.forkScoped(Effect.gen(function*() {
-        while (!world.isHealed()) {
-          yield* Effect.sleep(rng.between(500, 5_000))
-          const kind = rng.between(0, 9)
-          if (kind < 5) {
-            const options = { max: rng.between(1, 10), ...(rng.chance(0.5) ? { rate: rng.between(1, 20) } : {}) }
-            yield* operate(world, "replay", Effect.scoped(ServiceBusDeadLetters.replay(Work, options)))
-          } else if (kind < 7) yield* operate(world, "counts", ServiceBusDeadLetters.counts(Work))
-          else if (kind < 9) yield* operate(world, "browse", Stream.runDrain(ServiceBusDeadLetters.browse(Work)))
-          else yield* operate(world, "purge", ServiceBusDeadLetters.purge(Work, { max: 2 }))
-        }
-      }))
+      yield* beside(world, "sending", send(world, Work, { name: "work", most: 40 }))
+      yield* beside(
+        world,
+        "dead letters",
+        Effect.gen(function*() {
+          while (!world.isHealed()) {
+            yield* Effect.sleep(rng.between(500, 5_000))
+            const kind = rng.between(0, 9)
+            if (kind < 5) {
+              const options = { max: rng.between(1, 10), ...(rng.chance(0.5) ? { rate: rng.between(1, 20) } : {}) }
+              yield* operate(world, "replay", Effect.scoped(ServiceBusDeadLetters.replay(Work, options)))
+            } else if (kind < 7) yield* operate(world, "counts", ServiceBusDeadLetters.counts(Work))
+            else if (kind < 9) yield* operate(world, "browse", Stream.runDrain(ServiceBusDeadLetters.browse(Work)))
+            else yield* operate(world, "purge", ServiceBusDeadLetters.purge(Work, { max: 2 }))
+          }
+        })
+      )
       const make = ServiceBusProcessor.make(Work, (body, message) =>
         handle(world, "a", Work.path, body, message, {
           well: () =>

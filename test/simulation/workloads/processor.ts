@@ -5,7 +5,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
-import type { Workload } from "../World.ts"
+import { beside, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks, noteCredit, noteListeners } from "./observing.ts"
@@ -24,7 +24,7 @@ export const processor: Workload = {
   concurrency,
   run: (world) =>
     Effect.gen(function*() {
-      yield* Effect.forkScoped(send(world, Work, { name: "work", most: 60 }))
+      yield* beside(world, "sending", send(world, Work, { name: "work", most: 60 }))
       yield* Effect.forEach(["a", "b"] as const, (name) => {
         const prefetch = world.rng.between(0, 10)
         return consume(

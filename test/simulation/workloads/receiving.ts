@@ -10,7 +10,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { operate, type Workload, type World } from "../World.ts"
+import { beside, operate, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { noteCredit, noteListeners } from "./observing.ts"
 import { send } from "./sending.ts"
@@ -78,7 +78,7 @@ export const receiving: Workload = {
   run: (world) =>
     Effect.gen(function*() {
       const deferred = new Set<bigint>()
-      yield* Effect.forkScoped(send(world, Work, { name: "work", most: 60 }))
+      yield* beside(world, "sending", send(world, Work, { name: "work", most: 60 }))
       yield* Effect.forEach(
         ["a", "b"],
         (name) => consume(world, `receiver ${name}`, receiveAll(world, name, deferred)),

@@ -8,7 +8,7 @@ import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { originOf, type Workload, type World } from "../World.ts"
+import { beside, originOf, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -59,8 +59,8 @@ export const retrying: Workload = {
   concurrency: { a: 4 },
   run: (world) =>
     Effect.gen(function*() {
-      yield* Effect.forkScoped(send(world, Work, { name: "work", most: 25 }))
-      yield* Effect.forkScoped(send(world, More, { name: "more", most: 25 }))
+      yield* beside(world, "sending", send(world, Work, { name: "work", most: 25 }))
+      yield* beside(world, "sending", send(world, More, { name: "more", most: 25 }))
       const make = ServiceBusProcessor.make(
         Work,
         (body, message) => handle(world, "a", Work.path, body, message, { well: () => again(world, message) }),

@@ -7,7 +7,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import { propertiesOf, ruleOfKind } from "../rules.ts"
-import type { Workload } from "../World.ts"
+import { beside, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -38,10 +38,12 @@ export const rules: Workload = {
   concurrency: { fixed: 4, changed: 2 },
   run: (world) =>
     Effect.gen(function*() {
-      yield* Effect.forkScoped(
+      yield* beside(
+        world,
+        "sending",
         send(world, News, { name: "news", most: 50, sessions: ["s1", "s2"], more: propertiesOf })
       )
-      for (const each of [Changed, Sorted]) yield* Effect.forkScoped(changeRules(world, each))
+      for (const each of [Changed, Sorted]) yield* beside(world, "changing rules", changeRules(world, each))
       const work = (name: string, entity: typeof Fixed, concurrency: number) =>
         consume(
           world,

@@ -7,7 +7,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import type * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
-import { attempt, flat, resultOf, type Workload, type World } from "../World.ts"
+import { attempt, beside, flat, resultOf, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -52,7 +52,7 @@ export const sessions: Workload = {
     Effect.gen(function*() {
       const ids = ["s1", "s2", "s3", "s4"]
       for (const name of ["work", "more"]) {
-        yield* Effect.forkScoped(send(world, Work, { name, most: 30, sessions: ids }))
+        yield* beside(world, "sending", send(world, Work, { name, most: 30, sessions: ids }))
       }
       yield* Effect.forEach(["a", "b"], (name) =>
         consume(

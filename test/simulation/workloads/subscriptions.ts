@@ -7,7 +7,7 @@ import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { operate, type Workload, type World } from "../World.ts"
+import { beside, operate, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -63,7 +63,7 @@ export const subscriptions: Workload = {
   drained: [News as unknown as typeof Loose, Sorted, Loose, Taken],
   run: (world) =>
     Effect.gen(function*() {
-      yield* Effect.forkScoped(send(world, News, { name: "news", most: 30, sessions: ["s1", "s2"] }))
+      yield* beside(world, "sending", send(world, News, { name: "news", most: 30, sessions: ["s1", "s2"] }))
       const sorted = ServiceBusProcessor.makeSessions(
         Sorted,
         (body, message, session) => handle(world, `sorted ${session.sessionId}`, Sorted.path, body, message),

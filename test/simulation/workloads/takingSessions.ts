@@ -6,7 +6,7 @@ import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
-import { observe, type Workload, type World } from "../World.ts"
+import { beside, observe, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { send } from "./sending.ts"
 import { note } from "./settling.ts"
@@ -59,7 +59,7 @@ export const takingSessions: Workload = {
   run: (world) =>
     Effect.gen(function*() {
       for (const name of ["work", "more"]) {
-        yield* Effect.forkScoped(send(world, Work, { name, most: 25, sessions: ids }))
+        yield* beside(world, "sending", send(world, Work, { name, most: 25, sessions: ids }))
       }
       yield* Effect.forEach(
         ["a", "b"],
