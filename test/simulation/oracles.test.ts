@@ -118,7 +118,34 @@ describe("the oracles", () => {
       ...enqueued,
       at: 9
     }]),
-    duplicated: run([send, ...Array.from({ length: 6 }, () => enqueued), sent]),
+    duplicated: run([send, enqueued, enqueued, sent]),
+    "duplicated, more often than it was tried": run([
+      send,
+      { ...fault, name: "reset" },
+      ...Array.from({ length: 6 }, () => enqueued),
+      sent
+    ]),
+    "duplicated, before anything went wrong": run([
+      send,
+      enqueued,
+      enqueued,
+      sent,
+      { ...fault, name: "reset", at: 1 }
+    ]),
+    "duplicated, of what is tried again": run([
+      ...good.slice(0, 5),
+      { ...handled, outcome: "retryAfter" },
+      inEntity("q", "m-1:retry-1"),
+      inEntity("q", "m-1:retry-1")
+    ]),
+    "duplicated, of a letter": run([
+      ...good.slice(0, 3),
+      { kind: "buried", ...message, reason: "simulated" },
+      { kind: "began", op: 9, what: "replay" },
+      inEntity("q", "m-1:replay-1:1"),
+      inEntity("q", "m-1:replay-1:1"),
+      { kind: "ended", op: 9, result: "ok", tag: undefined }
+    ]),
     early: run([{ ...send, due: 50 }, sent, { ...enqueued, at: 49 }]),
     ghost: run([enqueued]),
     changed: run([send, enqueued, sent, delivered, { ...received, isIntact: false }, handled]),
@@ -214,11 +241,33 @@ describe("the oracles", () => {
       handled,
       { ...handled, consumer: "b" }
     ]),
-    dropped: run([send, enqueued, sent, { ...delivered, isLocked: false }, { ...received, mode: "destructive" }, {
-      ...delivered,
-      sequence: "2",
-      isLocked: false
-    }]),
+    dropped: run([...attached, send, enqueued, sent, { ...delivered, isLocked: false }]),
+    "dropped, before a connection was cut": run([
+      ...attached,
+      send,
+      enqueued,
+      sent,
+      { ...delivered, isLocked: false },
+      { ...fault, name: "reset", at: 20_000 }
+    ]),
+    "dropped, long after a connection was cut": run([
+      ...attached,
+      send,
+      enqueued,
+      sent,
+      { ...fault, name: "drop" },
+      { ...delivered, isLocked: false, at: 20_000 }
+    ]),
+    "dropped, by a consumer that goes on": run([
+      ...attached,
+      send,
+      enqueued,
+      sent,
+      { ...delivered, isLocked: false },
+      { kind: "began", op: 9, what: "receiver a", at: 5_000 },
+      { kind: "ended", op: 9, result: "failed", tag: "ServiceBusConnectionError" },
+      { kind: "phase", name: "drained", at: 6_000 }
+    ]),
     expired: run([
       send,
       enqueued,
@@ -345,6 +394,7 @@ describe("the oracles", () => {
     ], { forwards: { q: "r" } }),
     "forwarded, in another order": run([
       ...sentTo("q"),
+      ...sentTo("q"),
       inEntity("q"),
       { ...inEntity("q"), sequence: "2" } as Entry,
       forwarded("2"),
@@ -361,6 +411,7 @@ describe("the oracles", () => {
     }),
     doubled: run([
       ...sentTo("q"),
+      ...sentTo("q"),
       inEntity("q"),
       forwarded("1"),
       inEntity("r"),
@@ -368,6 +419,9 @@ describe("the oracles", () => {
       forwarded("2"),
       inEntity("r")
     ], { forwards: { q: "r" }, windows: { r: 9 } }),
+    "doubled, of what is sent twice": run([...sentTo("q"), inEntity("q"), ...sentTo("q"), inEntity("q")], {
+      windows: { q: 9 }
+    }),
     hops: run([
       ...sentTo("h0"),
       inEntity("h0"),

@@ -28,6 +28,14 @@ export const receipt: ReadonlyArray<Mutant> = [
     workload: "destructive"
   },
   {
+    name: "whoever receives and deletes is given nothing",
+    file: "amqp/ReceiverLink.ts",
+    text: "      if (this.inbox.length === 0) this.inbox = deliveries\n",
+    replacement:
+      "      if (options.destructive) deliveries.length = 0\n      if (this.inbox.length === 0) this.inbox = deliveries\n",
+    workload: "destructive"
+  },
+  {
     name: "a drain is one more credit",
     file: "amqp/ReceiverLink.ts",
     text: "rhea.drain_credit()",

@@ -56,5 +56,12 @@ export const sends: ReadonlyArray<Mutant> = [
     text: "          accepted.add(tried[index]!)\n",
     replacement: "",
     by: "test/sender/SenderState"
+  },
+  {
+    name: "every message is sent twice",
+    file: "sender/SenderState.ts",
+    text: "return namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => sender.send([payload], [format])))",
+    replacement:
+      "return namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => sender.send([payload, payload], [format, format])))"
   }
 ]

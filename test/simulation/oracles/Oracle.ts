@@ -38,8 +38,8 @@ export interface Run {
 
 const named = (which: (fault: Fault) => boolean): ReadonlyArray<string> => faults.filter(which).map(({ name }) => name)
 
-/** Faults that delay or lose what is on the network. */
-export const network = named((fault) => fault.of === "network")
+/** Faults that delay or lose what is on the network; in pieces it arrives as soon. */
+export const network = named((fault) => fault.of === "network" && fault.name !== "chunks")
 
 /** Faults that end connections, links and claims, or keep them from doing their work. */
 export const peer = [...named((fault) => fault.of === "peer"), "clock jump"]
@@ -49,6 +49,24 @@ export const tokens = [...named((fault) => fault.of === "tokens"), "refused clai
 
 /** Faults that cut connections. Links alone end after what they brought. */
 export const cutting = named((fault) => fault.isCutting === true)
+
+/** How long it may take until nothing is left of a fault that is over, in milliseconds: what was held up has come or was given up. */
+const aftermath = 130_000
+
+/** For how long a fault does its work, in milliseconds: some until as much as they are to refuse was asked for. */
+const effectOf = (name: string, what: string): number => {
+  const { ms, pause, times } = JSON.parse(what) as Readonly<Record<string, number | undefined>>
+  if (faults.find((fault) => fault.name === name)?.of === "program") return Infinity
+  return ms ?? (times === undefined ? 0 : times * (pause ?? Infinity))
+}
+
+/** Tells of a span of time whether one of these faults could be felt in it: none is before it comes. */
+export const strikes = (history: History, names: ReadonlyArray<string>, after = aftermath) => {
+  const spans = history.of("fault").flatMap(({ at, name, what }) =>
+    names.includes(name) ? [{ from: at, to: at + effectOf(name, what) + after }] : []
+  )
+  return (from: number, to = from): boolean => spans.some((span) => span.from <= to && from <= span.to)
+}
 
 /** Whether one of these faults came. */
 export const isStruck = (history: History, faults: ReadonlyArray<string>): boolean =>

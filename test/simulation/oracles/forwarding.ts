@@ -42,8 +42,7 @@ export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => 
         const made = hops.get(`${entity.replace(/\/(\$DeadLetterQueue|Subscriptions\/[^/]*)$/, "")} ${id}`) ??
           sources(entity).map((source) => (hops.get(`${source} ${id}`) ?? NaN) + 1).find((made) => made > 0)
         if (made !== undefined && !hops.has(key)) hops.set(key, made)
-        if (!targets.has(entity) || sent.has(key)) break
-        count(key, -1)
+        if (targets.has(entity) && !sent.has(key)) count(key, -1)
         const window = windows[entity]
         if (window === undefined) break
         if ((known.get(key) ?? -Infinity) + window > at) {

@@ -1,7 +1,10 @@
 /** What was promised of messages that were sent: none is lost, none comes of nothing, none comes too often or too early. */
 import { ruleOf } from "../rules.ts"
 import { originOf } from "../World.ts"
-import type { Oracle, Violation } from "./Oracle.ts"
+import { network, type Oracle, peer, strikes, tokens, type Violation } from "./Oracle.ts"
+
+/** How long a copy for later may be on its way after its handler, in milliseconds. */
+const patience = 120_000
 
 /** The most tries of one operation: the first, and those of the client's default policy; some twice, under a fresh claim. */
 const tries = 5
@@ -20,16 +23,27 @@ export const sending: Oracle = ({ history }) => {
     copies.set(place, [...copies.get(place) ?? [], at])
   }
   const names = new Map(history.of("received").map(({ entity, id, sequence }) => [`${entity} ${sequence}`, id]))
-  const retried = new Map<string, number>()
-  for (const { entity, outcome, sequence } of [...history.of("handled"), ...history.of("settle")]) {
-    const id = names.get(`${entity} ${sequence}`)
-    if (outcome !== "retryAfter" || id === undefined) continue
-    retried.set(originOf(id), (retried.get(originOf(id)) ?? 0) + tries)
+  // What is sent once is there once, but where its answer may have been lost: then it is sent again.
+  const isUnsure = strikes(history, [...network, ...peer, ...tokens])
+  const triesIn = (from: number, to: number): number => isUnsure(from, to) ? tries : 1
+  const allowed = new Map<string, number>()
+  const allow = (entity: string, id: string, count: number) => {
+    // What is received from a subscription goes again to its topic.
+    const key = `${entity.replace(/\/.*/, "")} ${originOf(id)}`
+    allowed.set(key, (allowed.get(key) ?? 0) + count)
   }
-  // A letter goes again, by each call that replays it.
-  const replays = history.of("began").filter(({ what }) => what === "replay").length
-  for (const { id } of replays === 0 ? [] : history.of("buried")) {
-    retried.set(originOf(id), (retried.get(originOf(id)) ?? 0) + tries * (1 + replays))
+  for (const { at, entity, ids, op } of history.of("send")) {
+    for (const id of ids) allow(entity, id, triesIn(at, results.get(op)?.at ?? Infinity))
+  }
+  for (const { at, entity, outcome, sequence } of [...history.of("handled"), ...history.of("settle")]) {
+    const id = names.get(`${entity} ${sequence}`)
+    if (outcome === "retryAfter" && id !== undefined) allow(entity, id, triesIn(at, at + patience))
+  }
+  // A letter goes again, by each call that replays it; one that ends well leaves none that it has sent.
+  const replayed = new Map(history.of("began").flatMap(({ op, what }) => what === "replay" ? [[op, what]] : []))
+  const cutOff = history.of("ended").filter(({ op, result }) => replayed.has(op) && result !== "ok").length
+  for (const { at, entity, id } of replayed.size === 0 ? [] : history.of("buried")) {
+    allow(entity, id, triesIn(at, Infinity) * (1 + (isUnsure(at, Infinity) ? replayed.size : cutOff)))
   }
   const cancels = new Map(history.of("cancelled").map((entry) => [entry.op, entry]))
   const cancelled = new Map(history.of("cancel").map((entry) => [entry.id, cancels.get(entry.op)?.result]))
@@ -44,6 +58,11 @@ export const sending: Oracle = ({ history }) => {
     }
   }
   const known = new Set<string>()
+  const repeated = new Set<string>()
+  const once = new Set<string>()
+  for (const { ids } of history.of("send")) {
+    for (const id of ids) (once.has(id) ? repeated : once).add(id)
+  }
   for (const { due, entity, ids, op } of history.of("send")) {
     const result = results.get(op)
     for (const id of ids) {
@@ -55,15 +74,20 @@ export const sending: Oracle = ({ history }) => {
       ) {
         violations.push({ rule: "lost", what: `${id}: its send to ${entity} was confirmed and it never came there` })
       }
-      if (result?.result === "failed" && times.length > 0 && ids.length === 1) {
+      if (result?.result === "failed" && times.length > 0 && ids.length === 1 && !repeated.has(id)) {
         violations.push({ rule: "definite", what: `${id}: its send failed with ${result.tag}, and it is there` })
       }
       // A request that was tried again may have scheduled it several times: one of them is cancelled.
       if (cancel === "ok" && times.length >= (scheduled.get(id) ?? 0)) {
         violations.push({ rule: "cancelled", what: `${id}: it was cancelled, and came all the same` })
       }
-      if (times.length > tries + (retried.get(id) ?? 0)) {
-        violations.push({ rule: "duplicated", what: `${id}: it is there ${times.length} times` })
+      const most = allowed.get(`${entity} ${id}`)!
+      const count = enqueued.get(id)?.get(entity)?.length ?? 0
+      if (count > most) {
+        violations.push({
+          rule: "duplicated",
+          what: `${id}: it is ${count} times in ${entity}, and ${most} times at most`
+        })
       }
       if (due !== undefined && times.some((at) => at < due)) {
         violations.push({ rule: "early", what: `${id}: it was due at ${due}, and enqueued at ${Math.min(...times)}` })

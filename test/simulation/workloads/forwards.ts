@@ -8,7 +8,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { beside, bodyOf, type Workload, type World } from "../World.ts"
+import { beside, bodyOf, resultOf, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -46,7 +46,10 @@ const repeat = ({ emulator, history, isHealed, rng }: World) =>
       if (again === undefined) continue
       repeated.add(again.id)
       const message = { messageId: again.id, sessionId: again.session, body: bodyOf(again.id) }
-      yield* Effect.ignore(emulator.send(In, [message]))
+      const op = history.op()
+      history.add({ kind: "send", op, entity: In.path, ids: [again.id], session: again.session, due: undefined })
+      const exit = yield* Effect.exit(emulator.send(In, [message]))
+      history.add({ kind: "sent", op, ...resultOf(exit) })
     }
   })
 
