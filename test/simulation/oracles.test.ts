@@ -111,6 +111,21 @@ describe("the oracles", () => {
     assert.strictEqual(bodyOf("m-1:retry-1"), bodyOf("m-1"))
   })
 
+  it("find nothing wrong with what is gone with its entity, and with what goes as rules and forwards say", () => {
+    const held = { ...received, session: "s", token: "t" }
+    const next = { ...delivered, sequence: "2" }
+    const gone: Entry = { kind: "deleted", entity: "q" }
+    const after: ReadonlyArray<Entry> = [next, { ...held, sequence: "2" }, { ...handled, sequence: "2" }]
+    assert.deepStrictEqual(rulesOf(run([send, enqueued, sent, delivered, held, handled, gone, ...after])), [])
+    assert.deepStrictEqual(rulesOf(run([{ ...send, due: 5 }, { kind: "scheduled", ...message }, sent, gone])), [])
+    const routed = [...sentTo("news"), rule("$Default"), rule("every-1"), inEntity("news"), inEntity(all)]
+    assert.deepStrictEqual(rulesOf(run([...routed, inEntity(all, "m-1:rule-every-1")])), [])
+    const moved = [...sentTo("q"), inEntity("q"), inEntity("r"), forwarded("1")]
+    const drained: Entry = { kind: "phase", name: "drained" }
+    assert.deepStrictEqual(rulesOf(run([...moved, drained], { forwards: { q: "r" }, windows: { r: 9 } })), [])
+    assert.deepStrictEqual(rulesOf(run([ruling, rule("even-0"), ruled("ok")])), [])
+  })
+
   const bad: Readonly<Record<string, Run>> = {
     lost: run([send, sent]),
     definite: run([send, enqueued, failed, fault]),

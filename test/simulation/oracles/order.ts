@@ -40,6 +40,10 @@ export const order: Oracle = ({ history }) => {
     if (entry.kind === "applied") {
       for (const [session, { token }] of open) if (token === entry.token) open.delete(session)
     }
+    // With an entity all is gone that would come again.
+    if (entry.kind === "deleted") {
+      for (const session of open.keys()) if (session.startsWith(`${entry.entity} `)) open.delete(session)
+    }
     if (entry.kind === "handled") {
       const held = tokens.get(`${entry.consumer} ${entry.entity} ${entry.sequence}`)
       if (held !== undefined && entry.outcome === "complete") {
