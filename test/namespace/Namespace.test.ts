@@ -3,19 +3,23 @@ import {
   ConnectionString,
   ServiceBusClient,
   ServiceBusCredential,
+  ServiceBusError,
   ServiceBusReceiver,
   ServiceBusSender
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Connection from "../../src/internal/amqp/Connection.ts"
+import * as Namespace from "../../src/internal/namespace/Namespace.ts"
 import {
   both,
   failsWith,
@@ -34,7 +38,7 @@ import { assert, describe, it } from "../support/vitest.ts"
 
 const suite = (name: Name, layerFor: LayerFor) =>
   describe(name, () => {
-    const { test } = testsOf(name, layerFor)
+    const { clock, test } = testsOf(name, layerFor)
 
     const watched = Effect.gen(function*() {
       const client = yield* ServiceBusClient.ServiceBusClient
@@ -96,6 +100,39 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* emulator.start
         yield* health
       }))
+
+    clock("a client that ends ends the pauses between tries of what no caller waits for", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(Layer.fresh(Emulator.layerClient), scope)
+        const { retryPolicy } = Namespace.of(Context.get(context, ServiceBusClient.ServiceBusClient))
+        const lost = new ServiceBusError.ServiceBusConnectionError({ description: "lost" })
+        const waiting = yield* Effect.forkDetach(Effect.flip(retryPolicy.run(Effect.fail(lost))), {
+          startImmediately: true
+        })
+        yield* emulator.idle
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* Scope.close(scope, Exit.void)
+        yield* emulator.idle
+        assert.isDefined(waiting.pollUnsafe())
+      }))
+
+    test("a request is not made where what asks is over once its node is there", () =>
+      Effect.gen(function*() {
+        const namespace = Namespace.of(yield* ServiceBusClient.ServiceBusClient)
+        for (const each of [namespace, yield* Namespace.keepingManagementNode(namespace)]) {
+          let looks = 0
+          let isAsked = false
+          const isOpen = Effect.suspend(() => ++looks === 1 ? Effect.void : Effect.fail("over" as const))
+          const asking = each.withManagementNode("texts", isOpen, () => {
+            isAsked = true
+            return Effect.void
+          })
+          assert.strictEqual(yield* Effect.flip(asking), "over")
+          assert.isFalse(isAsked)
+        }
+      }))
   })
 
 /** What needs a socket, or a client of one's own. */
@@ -117,6 +154,30 @@ const networked = () =>
             yield* health.pipe(failsWith("OperationTimeoutError"))
           })
         ))
+      }))
+
+    test("a client that ends waits for a connection that is opened for no caller, wherever its peer fell silent", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const parsed = yield* ConnectionString.parse(emulator.connectionString)
+        yield* Effect.forEach([0, 1, 2, 3, 4, 5, 6], (passed) =>
+          Effect.gen(function*() {
+            const silent = yield* proxy(emulator.port, passed)
+            const scope = yield* Scope.make()
+            const client = yield* ServiceBusClient.fromConnectionString({ ...parsed, port: silent.port }).pipe(
+              Scope.provide(scope)
+            )
+            const making = yield* Effect.scoped(ServiceBusSender.make(Texts)).pipe(
+              Effect.provideService(ServiceBusClient.ServiceBusClient, client),
+              Effect.forkDetach({ startImmediately: true })
+            )
+            yield* until(Effect.sync(() => silent.writes() > passed || making.pollUnsafe() !== undefined))
+            making.interruptUnsafe()
+            yield* Scope.close(scope, Exit.void)
+            // Once the connection is gone its fiber has some steps to go; a close that is not answered takes a second.
+            for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+            assert.isDefined(making.pollUnsafe(), `after ${passed} writes`)
+          }), { concurrency: "unbounded" })
       }))
 
     for (const how of ["freeze", "halve"] as const) {

@@ -38,12 +38,6 @@ describe("the simulation", { concurrent: false }, () => {
 
   /** What a run found in the library, and was mended there. */
   const found: Readonly<Record<string, Plan>> = {
-    "a connection that was not open when its client ended": {
-      seed: 1246,
-      workload: "sessions",
-      faults: [{ name: "half-open", at: { frames: 9 }, parameters: {} }],
-      turn: 2048
-    },
     "an attach that was answered while the fiber that waits for it yielded": {
       seed: 150,
       workload: "sessions",
@@ -68,39 +62,6 @@ describe("the simulation", { concurrent: false }, () => {
       seed: 35,
       workload: "clients",
       faults: [{ name: "half-open", at: { frames: 88 }, parameters: {} }],
-      turn: 2048,
-      client: "key"
-    },
-    "a pause between tries, of what no caller waits for, when the client ended": {
-      seed: 11748,
-      workload: "receiving",
-      faults: [{ name: "half-open", at: { frames: 97 }, parameters: {} }],
-      turn: 2048
-    },
-    "a session that was lost while a request on its behalf waited for the management node": {
-      seed: 700104,
-      workload: "accepting",
-      faults: [
-        {
-          name: "detach of management",
-          at: { ms: 45826 },
-          parameters: { condition: "com.microsoft:server-busy" }
-        },
-        { name: "latency", at: { frames: 166 }, parameters: { latency: 1516, jitter: 116, ms: 6890 } },
-        { name: "silence", at: { ms: 27952 }, parameters: { direction: "up", ms: 48036 } },
-        { name: "busy", at: { frames: 97 }, parameters: { ms: 3078 } },
-        { name: "drop", at: { frames: 21 }, parameters: {} }
-      ],
-      turn: 2048,
-      client: "key"
-    },
-    "a sender that was given no credit before its connection was closed": {
-      seed: 740038,
-      workload: "letters",
-      faults: [
-        { name: "starvation", at: { frames: 140 }, parameters: { of: "all", ms: 44040, every: 0 } },
-        { name: "close", at: { ms: 41584 }, parameters: { condition: "amqp:link:detach-forced" } }
-      ],
       turn: 2048,
       client: "key"
     },

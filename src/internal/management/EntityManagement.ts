@@ -30,6 +30,16 @@ import {
   serverTimeout
 } from "./RequestResponseLink.ts"
 
+/**
+ * A session that has to be held for what is asked: a settlement by its lock, or messages to be locked in it. What waits to be
+ * asked for when it ends is not asked for any more. To look at messages of a session, or to delete some, needs no lock: those
+ * requests name the session, and go out also where it ends while they wait.
+ */
+interface HeldSession {
+  readonly id: string
+  readonly onEnd: (hook: (error: SessionLockLostError | ServiceBusConnectionError) => void) => () => void
+}
+
 const ofSession = (sessionId: string | undefined) => sessionId === undefined ? {} : { "session-id": sessionId }
 
 /** As on a link: what is undefined is not there. */
@@ -63,7 +73,7 @@ export const updateDisposition = Effect.fnUntraced(function*(
     readonly entity: string
     readonly tokens: ReadonlyArray<string>
     readonly settlement: Settlement
-    readonly sessionId?: string | undefined
+    readonly session?: HeldSession | undefined
     readonly timeout: number
   }
 ): Effect.fn.Return<void, SettleError | SessionSettleError> {
@@ -77,13 +87,14 @@ export const updateDisposition = Effect.fnUntraced(function*(
     {
       ...Object.fromEntries(fields),
       "lock-tokens": AmqpValue.array("uuid", options.tokens),
-      ...ofSession(options.sessionId)
+      ...ofSession(options.session?.id)
     },
-    operation
+    operation,
+    options.session?.onEnd
   )
   if (!isSuccess(response)) {
     const context = { entity: options.entity, operation }
-    return yield* options.sessionId === undefined
+    return yield* options.session === undefined
       ? errorMap.settleError(errorOf(response), context)
       : errorMap.sessionSettleError(errorOf(response), context)
   }
@@ -233,11 +244,7 @@ export const receiveDeferred = Effect.fnUntraced(function*(node: RequestResponse
   readonly entity: string
   readonly sequenceNumbers: ReadonlyArray<bigint>
   readonly destructive: boolean
-  /** The session that they are of, which must be held: what waits to be asked for when it ends is not asked for any more. */
-  readonly session?: {
-    readonly id: string
-    readonly onEnd: (hook: (error: SessionLockLostError | ServiceBusConnectionError) => void) => () => void
-  } | undefined
+  readonly session?: HeldSession | undefined
   readonly timeout: number
 }): Effect.fn.Return<
   ReadonlyArray<{ readonly bytes: Buffer; readonly lockToken: string }>,

@@ -41,8 +41,8 @@ export interface RequestResponseLink {
   /** Whether its links are lost. */
   readonly isLost: () => boolean
   /**
-   * Sends a request and waits for its response, whatever its status. `onEnd` tells of the end of what it is made on behalf of: a
-   * request that waits for credit still is taken back then, and fails as that did.
+   * Sends a request and waits for its response, whatever its status. `onEnd` tells of the end of what it is made on behalf of,
+   * also where that is over: a request of which nothing has left is not sent from then on, and fails as that did.
    */
   readonly request: <E = never>(
     applicationProperties: Readonly<Record<string, AmqpValue>>,
@@ -174,13 +174,15 @@ export const make: (
           resume(effect)
         })
         pending.set(id, request)
-        request.send(payload)
-        deadlines.add(request)
         off = onEnd?.((error) => {
           if (!request.withdraw()) return
           forget()
           resume(Effect.fail(error))
         })
+        // Where that is over it is withdrawn already.
+        if (!pending.has(id)) return
+        request.send(payload)
+        deadlines.add(request)
         return Effect.sync(() => {
           forget()
           request.cancel()

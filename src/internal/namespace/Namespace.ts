@@ -72,7 +72,10 @@ export interface Namespace {
   readonly managementNode: (
     entity: string
   ) => Effect.Effect<RequestResponseLink.RequestResponseLink, AttachError, Scope.Scope>
-  /** Makes one request to that node, unless `isOpen` fails: the scope of the link that it is for may be closed. */
+  /**
+   * Makes one request to that node, unless `isOpen` fails: the scope of the link that it is for may be closed. `request` is
+   * called only where the request is made.
+   */
   readonly withManagementNode: <A, E, E2>(
     entity: string,
     isOpen: Effect.Effect<void, E2>,
@@ -352,7 +355,7 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
           Effect.flatMap(
             Effect.andThen(isOpen, managementNode(entity)),
             // A node that had to be attached first may be there after what asks is lost.
-            (node) => Effect.andThen(isOpen, request(node, options.timeout))
+            (node) => Effect.flatMap(isOpen, () => request(node, options.timeout))
           )
         ),
       session: (entity) =>
@@ -423,7 +426,7 @@ export const keepingManagementNode = Effect.fnUntraced(
         namespace.withManagementNode(
           entity,
           isOpen,
-          (node, timeout) => Effect.andThen(keep(entity, node), request(node, timeout))
+          (node, timeout) => Effect.flatMap(keep(entity, node), () => request(node, timeout))
         )
     }
   }

@@ -188,7 +188,8 @@ export const make = (settings: Settings, hooks: Hooks = noHooks): Effect.Effect<
               onRetry?.(input)
             })
           ),
-          // Last of all, so that what is above hears of a try before the pause.
+          // The schedule makes the pause itself and leaves no delay: that of Effect.retry could not end with the client. It
+          // stands last, so that what is above hears of a try before the pause.
           Schedule.modifyDelay(({ duration }) => Effect.as(pause(duration), Duration.zero))
         )
         let attempts = 0

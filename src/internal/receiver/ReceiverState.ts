@@ -144,7 +144,7 @@ interface HeldSession<out L> {
   readonly lock: LockRenewal.Lock
   /** Why it is lost or closed; undefined while it is held. */
   readonly ended: () => L | ServiceBusConnectionError | undefined
-  /** Has a function called when it is lost or closed; gives what takes it back. */
+  /** Has a function called when it is lost or closed, at once where it is already; gives what takes it back. */
   readonly onEnd: (hook: (end: L | ServiceBusConnectionError) => void) => () => void
 }
 

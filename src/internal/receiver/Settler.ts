@@ -426,7 +426,7 @@ const settleByToken = (
         entity: entity.path,
         tokens: [tokenFromTag(delivery.tag)],
         settlement,
-        sessionId: state.session?.id,
+        session: state.session,
         timeout
       })
     })

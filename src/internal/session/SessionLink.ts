@@ -240,6 +240,10 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
       lock,
       ended: () => end,
       onEnd: (hook) => {
+        if (end !== undefined) {
+          hook(end)
+          return () => {}
+        }
         hooks.add(hook)
         return () => hooks.delete(hook)
       }

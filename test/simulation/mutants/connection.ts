@@ -124,6 +124,41 @@ export const connection: ReadonlyArray<Mutant> = [
     seeds: 300
   },
   {
+    name: "a connection that is opened for what no caller waits for outlives its client",
+    file: "namespace/Namespace.ts",
+    text: "acquire: opening.withPermits(1)(RecoveringLink.closedOnFailure(open))",
+    replacement: "acquire: RecoveringLink.closedOnFailure(open)",
+    by: "test/namespace/Namespace.test"
+  },
+  {
+    name: "a sender that was given no credit leaves a timer",
+    file: "amqp/Link.ts",
+    text: "    this.abort.abort()\n    for (const off",
+    replacement: "    for (const off",
+    by: "test/amqp/Link.credit"
+  },
+  {
+    name: "an answer that comes when its link is detached is settled on it",
+    file: "management/RequestResponseLink.ts",
+    text: "      receiver.plane.onDeliveries = undefined\n",
+    replacement: "",
+    by: "test/simulation/Simulation.test"
+  },
+  {
+    name: "a request is made of a node that is there after what asks is over",
+    file: "namespace/Namespace.ts",
+    text: "(node) => Effect.flatMap(isOpen, () => request(node, options.timeout))",
+    replacement: "(node) => request(node, options.timeout)",
+    by: "test/namespace/Namespace.test"
+  },
+  {
+    name: "a request counts as made before it is known whether what asks is over",
+    file: "namespace/Namespace.ts",
+    text: "(node) => Effect.flatMap(isOpen, () => request(node, options.timeout))",
+    replacement: "(node) => Effect.andThen(isOpen, request(node, options.timeout))",
+    by: "test/namespace/Namespace.test"
+  },
+  {
     name: "what comes after so many transfers is not let in",
     file: "amqp/engine/SessionPlane.ts",
     text: "const isHalfUsed = incoming.max_transfer_id - incoming.next_transfer_id < incoming.window / 2",
@@ -196,7 +231,7 @@ export const connection: ReadonlyArray<Mutant> = [
   {
     name: "each page of a listing has a connection of its own",
     file: "namespace/Namespace.ts",
-    text: "(node, timeout) => Effect.andThen(keep(entity, node), request(node, timeout))",
+    text: "(node, timeout) => Effect.flatMap(keep(entity, node), () => request(node, timeout))",
     replacement: "(node, timeout) => request(node, timeout)",
     by: "test/ServiceBusDeadLetters.test"
   }

@@ -63,7 +63,14 @@ export const retry: ReadonlyArray<Mutant> = [
     file: "namespace/RetryPolicy.ts",
     text: "closing.isOpen() ? Effect.void : Effect.raceFirst(Effect.sleep(duration), closing.await)",
     replacement: "Effect.sleep(duration)",
-    by: "test/simulation/Simulation.test"
+    by: "test/namespace/RetryPolicy.pauses"
+  },
+  {
+    name: "a client that ends does not end the pauses between tries",
+    file: "namespace/Namespace.ts",
+    text: "        closing.openUnsafe()\n",
+    replacement: "",
+    by: "test/namespace/Namespace.test"
   },
   {
     name: "a fraction of a millisecond is waited for",

@@ -19,6 +19,41 @@ export const session: ReadonlyArray<Mutant> = [
     by: "test/session"
   },
   {
+    name: "a request of a session that waits for credit is made after the session is lost",
+    file: "session/SessionLink.ts",
+    text: "onEnd: session!.onEnd",
+    replacement: "onEnd: () => () => {}",
+    by: "test/simulation/Simulation.test"
+  },
+  {
+    name: "a request of a session that waits for credit is not taken back when the session ends",
+    file: "management/RequestResponseLink.ts",
+    text: "          if (!request.withdraw()) return\n",
+    replacement: "          if (true) return\n",
+    by: "test/session/SessionLink.credit"
+  },
+  {
+    name: "a request on behalf of a session that is over is made",
+    file: "session/SessionLink.ts",
+    text: "          hook(end)\n",
+    replacement: "",
+    by: "test/session/SessionLink.credit"
+  },
+  {
+    name: "deferred messages of a session are asked for after it is lost",
+    file: "receiver/DeferredMessages.ts",
+    text: "session: state.session,",
+    replacement: "session: state.session && { id: state.session.id, onEnd: () => () => {} },",
+    by: "test/session/SessionLink.credit"
+  },
+  {
+    name: "a deferred message of a session is settled after it is lost",
+    file: "receiver/Settler.ts",
+    text: "        session: state.session,",
+    replacement: "        session: state.session && { id: state.session.id, onEnd: () => () => {} },",
+    by: "test/session/SessionLink.credit"
+  },
+  {
     name: "a message of a session that could not be settled is passed over",
     file: "processor/MessageProcessor.ts",
     text: "if (this.state.session !== undefined) this.isStuck = true",
