@@ -2,7 +2,10 @@
 import { ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
-import { linkOf, Texts } from "../support/harness.ts"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import { idsOf, linkOf, Texts, texts } from "../support/harness.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
 /** What rhea does with a frame. */
@@ -17,5 +20,30 @@ describe("A link that its peer detaches", () => {
       ;(link.rhea as unknown as Detached).on_detach({ performative: { closed: true } })
       assert.strictEqual(link.dead()?._tag, "ServiceBusConnectionError")
       assert.isUndefined(link.connection.dead())
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
+
+  it.effect("is closed where its session is ended meanwhile: no detach of it is answered any more", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const scope = yield* Scope.make()
+      yield* Scope.provide(ServiceBusReceiver.make(Texts), scope)
+      yield* emulator.endSessions({ condition: "amqp:internal-error" })
+      // The clock does not move.
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* emulator.idle
+      assert.isDefined(closing.pollUnsafe())
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
+
+  it.effect("brings first what the broker has delivered on it, and forgotten", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const receiver = yield* ServiceBusReceiver.makeDestructive(Texts)
+      const receiving = yield* Effect.forkChild(receiver.receive({ max: 3 }), { startImmediately: true })
+      yield* emulator.idle
+      yield* Effect.andThen(
+        emulator.send(Texts, texts(3)),
+        emulator.detachLinks({ condition: "amqp:link:detach-forced" })
+      )
+      assert.lengthOf(idsOf(yield* Fiber.join(receiving)), 3)
     }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
 })

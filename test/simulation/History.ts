@@ -11,6 +11,12 @@ export type Result = "ok" | "failed" | "unknown" | "interrupted"
 /** How a consumer settles, as the broker counts it. */
 export type Outcome = "complete" | "abandon" | "defer" | "deadLetter" | "retryAfter"
 
+/** Why a message is dead-lettered. */
+export interface Letter {
+  readonly reason: string | undefined
+  readonly description: string | undefined
+}
+
 export type Entry =
   | {
     readonly kind: "send"
@@ -42,6 +48,8 @@ export type Entry =
     readonly entity: string
     readonly sequence: string
     readonly outcome: string
+    /** What it is dead-lettered for, where it is. */
+    readonly letter?: Letter | undefined
   }
   | {
     readonly kind: "settle"
@@ -50,6 +58,7 @@ export type Entry =
     readonly sequence: string
     readonly outcome: Outcome
     readonly token?: string | undefined
+    readonly letter?: Letter | undefined
   }
   | { readonly kind: "settled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
   | { readonly kind: "began"; readonly op: number; readonly what: string }
@@ -121,6 +130,14 @@ export type Entry =
   | { readonly kind: "dialled" }
   /** The broker was asked to attach a link. */
   | { readonly kind: "attached"; readonly address: string }
+  /** What the broker had when it cut all connections, as it does when it closes: what it serves, and what is locked. */
+  | {
+    readonly kind: "served"
+    readonly connections: number
+    readonly links: number
+    readonly sessions: number
+    readonly locks: number
+  }
   /** A client was closed, and so many timers of it were left. */
   | { readonly kind: "left"; readonly client: string; readonly sleeps: number }
   /** A fiber is interrupted: from here on the operation may take no longer than it needs to be over. */
@@ -132,7 +149,7 @@ export type Entry =
     readonly entity: string
     readonly id: string
     readonly sequence: string
-    readonly reason: string
+    readonly letter: Letter
   }
   | { readonly kind: "removed"; readonly entity: string; readonly id: string; readonly sequence: string }
   /** A rule is to be created or deleted, and what came of it. */

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
+import { AmqpServer } from "../../src/emulator/amqp/AmqpServer.ts"
 import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
 import { SessionTable } from "../../src/emulator/broker/SessionTable.ts"
 import { SubscriptionRules } from "../../src/emulator/broker/SubscriptionRules.ts"
@@ -141,6 +142,21 @@ export const record = (history: History) =>
         for (const { name } of rules.list()) history.add({ kind: "rule", entity: rules.path, name, isThere: false })
         return original.apply(rules, args as never)
       })
+      // Its scope closes after those of its clients.
+      wrapOf(AmqpServer)("dropAll", (original, server, args) => {
+        const connections = [...(server as AmqpServer).connections]
+        const held = [...queues].flatMap(({ sessions }) =>
+          [...sessions?.sessions.values() ?? []].filter(({ holder }) => holder !== undefined)
+        )
+        history.add({
+          kind: "served",
+          connections: connections.length,
+          links: connections.reduce((sum, { links }) => sum + links.size, 0),
+          sessions: held.length,
+          locks: [...queues].reduce((sum, { locks }) => sum + locks.size, 0)
+        })
+        return original.apply(server, args as never)
+      })
       wrap("accept", (original, queue, args) => {
         noteAfterlife(queue, "took a message")
         const message = args[0] as Held
@@ -214,7 +230,7 @@ export const record = (history: History) =>
         return original.apply(table, args as never)
       })
       wrap("deadLetter", (original, queue, args) => {
-        history.add({ kind: "buried", ...named(queue, args[0]), reason: String(args[1]) })
+        history.add({ kind: "buried", ...named(queue, args[0]), letter: { reason: args[1], description: args[2] } })
         return original.apply(queue, args as never)
       })
       wrap("remove", (original, queue, args) => {

@@ -111,6 +111,7 @@ export class Peer {
   detach(isClosed: boolean): void {
     for (const connection of this.connections) {
       for (const link of [...connection.links.keys()]) {
+        connection.flush(link)
         if (isClosed) link.close()
         else (link as unknown as { readonly detach: () => void }).detach()
         ;(connection as unknown as Inside).finalizers.run(link)
@@ -145,6 +146,9 @@ export class Peer {
     this.isBusy = false
     this.silent = undefined
     this.satisfy()
+    // What it was told to refuse and was not asked for yet.
+    const faults = this.server?.faults as unknown as { pending: ReadonlyArray<unknown> } | undefined
+    if (faults !== undefined) faults.pending = []
   }
 }
 

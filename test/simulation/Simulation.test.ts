@@ -71,6 +71,41 @@ describe("the simulation", { concurrent: false }, () => {
       faults: [{ name: "starvation", at: { frames: 45 }, parameters: { of: "all", ms: 32716, every: 0 } }],
       turn: 2048,
       client: "key"
+    },
+    "what was received and deleted, and not written yet when the broker detached its link": {
+      seed: 2007194,
+      workload: "subscriptions",
+      faults: [{ name: "flapping", at: { frames: 32 }, parameters: { times: 56, pause: 20 } }],
+      turn: 64,
+      client: "key"
+    },
+    "a link that closes while its session is ended: its handler held on to what another had": {
+      seed: 2017167,
+      workload: "sessions",
+      faults: [
+        { "name": "bare detach", "at": { "frames": 230 }, "parameters": { "closed": "yes" } },
+        { "name": "bare end", "at": { "frames": 677 }, "parameters": { "what": "sessions" } },
+        { "name": "detach", "at": { "frames": 134 }, "parameters": { "condition": "com.microsoft:server-busy" } },
+        { "name": "flapping", "at": { "ms": 26324 }, "parameters": { "times": 55, "pause": 59 } },
+        { "name": "detach", "at": { "ms": 21709 }, "parameters": { "condition": "amqp:link:detach-forced" } }
+      ],
+      turn: 2048,
+      client: "tokens"
+    },
+    "messages that came while the fiber of a stream that was to wait for them yielded": {
+      seed: 2001072,
+      workload: "destructive",
+      faults: [
+        {
+          name: "refused entity",
+          at: { ms: 49693 },
+          parameters: { condition: "com.microsoft:server-busy", which: 6, times: 2 }
+        },
+        { name: "hanging tokens", at: { ms: 27951 }, parameters: { ms: 25055 } },
+        { name: "interruptions", at: { frames: 79 }, parameters: { percent: 20 } }
+      ],
+      turn: 3,
+      client: "tokens"
     }
   }
 

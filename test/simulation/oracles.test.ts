@@ -108,6 +108,14 @@ const counts = {
 describe("the oracles", () => {
   it("find nothing wrong with a good run", () => {
     assert.deepStrictEqual(rulesOf(run(good)), [])
+    const again = { ...delivered, sequence: "2" }
+    const cameBack = [send, enqueued, sent, delivered, again, { ...received, sequence: "2" }, {
+      ...handled,
+      sequence: "2"
+    }]
+    assert.deepStrictEqual(rulesOf(run([...cameBack, delivered, received, handled])), [])
+    const letter = { reason: "MaxDeliveryCountExceeded", description: "twice" }
+    assert.deepStrictEqual(rulesOf(run([...good.slice(0, 5), handled, { kind: "buried", ...message, letter }])), [])
     assert.strictEqual(bodyOf("m-1:retry-1"), bodyOf("m-1"))
   })
 
@@ -244,6 +252,23 @@ describe("the oracles", () => {
       { ...down, channel: 1, performative: "flow", handle: 0, count: 0, credit: 9 },
       { ...down, performative: "end" },
       { ...up, channel: 1, performative: "transfer", handle: 0, delivery: 0, operation: "renew", behalf: "q-1", at: 1 }
+    ]),
+    overtaken: run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...delivered, sequence: "2" },
+      { ...received, sequence: "2" },
+      { ...handled, sequence: "2" },
+      received,
+      handled
+    ]),
+    letter: run([
+      ...good.slice(0, 5),
+      { ...handled, outcome: "deadLetter", letter: { reason: "simulated", description: "of m-1" } },
+      { kind: "buried", ...message, letter: { reason: "simulated", description: "of m-2" } },
+      { ...applied, outcome: "deadLetter" }
     ]),
     exclusive: run([
       send,
@@ -448,7 +473,7 @@ describe("the oracles", () => {
     "hops, too few of them": run([
       ...sentTo("q"),
       inEntity("q"),
-      { kind: "buried", ...message, reason: "MaxTransferHopCountExceeded" }
+      { kind: "buried", ...message, letter: { reason: "MaxTransferHopCountExceeded", description: undefined } }
     ]),
     suspended: run([...good.slice(0, 1), status("Disabled"), ...good.slice(1, 3)]),
     "suspended, and gives": run([...good.slice(0, 3), status("ReceiveDisabled"), ...good.slice(3)]),
@@ -474,6 +499,15 @@ describe("the oracles", () => {
     ]),
     unended: run([send, enqueued]),
     stuck: run([send, enqueued, sent], { hasConverged: false, left: [{ entity: "q", ids: ["m-1"] }] }),
+    ...Object.fromEntries(
+      ["connections", "links", "sessions", "locks"].map((name) => [
+        `leftover, ${name} of the broker`,
+        run([
+          { kind: "phase", name: "drained" },
+          { kind: "served", connections: 0, links: 0, sessions: 0, locks: 0, [name]: 1 }
+        ])
+      ])
+    ),
     ...Object.fromEntries(
       Object.keys(nothing).map((name) => [`leftover, ${name}`, run([], { leftovers: { ...nothing, [name]: 1 } })])
     )

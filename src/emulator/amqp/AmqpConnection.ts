@@ -220,8 +220,14 @@ export class AmqpConnection implements ServedConnection {
   }
 
   detach(link: RheaLink, error: AmqpError): void {
+    this.flush(link)
     link.close(error)
     this.finalizers.run(link)
+  }
+
+  /** Writes what was delivered on a link before it ends: the broker has forgotten what is received and deleted. */
+  flush(link: RheaLink): void {
+    if (this.plane.link(link).pending > 0) this.rhea._process()
   }
 
   /** Ends a session with an error that the peer is told; nothing more is handed to its links. */

@@ -181,7 +181,10 @@ const connect = Effect.fnUntraced(function*(options: Options, scope: Scope.Scope
         die(new ServiceBusConnectionError({ description: "the connection is closed", isClosed: true }))
         return Effect.void
       }
-      return awaitClose(connection, ClientEndpoints.awaitEvent(rhea, "connection_close", () => rhea.close())).pipe(
+      return awaitClose(
+        connection,
+        ClientEndpoints.awaitEvent(rhea, "connection_close", () => ClientEndpoints.closeIfOpen(rhea))
+      ).pipe(
         Effect.andThen(
           Effect.sync(() =>
             die(new ServiceBusConnectionError({ description: "the connection is closed", isClosed: true }))

@@ -96,7 +96,9 @@ export const session = (
         closeWithPeer(
           connection,
           Effect.suspend(() =>
-            rhea.is_open() ? ClientEndpoints.awaitEvent(rhea, "session_close", () => rhea.close()) : Effect.void
+            rhea.is_open()
+              ? ClientEndpoints.awaitEvent(rhea, "session_close", () => ClientEndpoints.closeIfOpen(rhea))
+              : Effect.void
           )
         )
     )
@@ -167,9 +169,14 @@ const close = (link: OpenLink): Effect.Effect<void> =>
   closeWithPeer(
     link.connection,
     Effect.suspend(() => {
-      if (!link.rhea.is_open()) return Effect.void
+      if (!link.rhea.is_open() || link.dead() !== undefined) return Effect.void
       link.isClosing = true
-      return ClientEndpoints.awaitEvent(link.rhea, `${link.kind}_close`, () => link.rhea.close())
+      // The end of its session answers, too: no detach comes after it.
+      return Effect.callback<void>((resume) => {
+        const off = link.onDeath(() => resume(Effect.void))
+        if (link.dead() === undefined) ClientEndpoints.closeIfOpen(link.rhea)
+        return Effect.sync(off)
+      })
     })
   ).pipe(Effect.andThen(Effect.sync(() => link.release())))
 

@@ -185,6 +185,8 @@ class OpenReceiverLink implements ReceiverLink {
       if (dead !== undefined) return this.died(dead)
       return Effect.flatMap(
         Effect.callback<void>((resume) => {
+          // A fiber may yield before it comes here, and what came meanwhile woke nothing.
+          if (this.inbox.length >= count || this.link.dead() !== undefined) return resume(Effect.void)
           const waiter = { count, resume: () => resume(Effect.void) }
           this.waiters.push(waiter)
           return Effect.sync(() => {
@@ -227,7 +229,14 @@ class OpenReceiverLink implements ReceiverLink {
     const { connection } = this.link
     return awaitClose(
       connection,
-      Effect.raceFirst(awaitEvent(rhea, "receiver_drained", () => rhea.drain_credit()), this.death)
+      Effect.raceFirst(
+        awaitEvent(rhea, "receiver_drained", () => {
+          if (this.credit() === 0) return false
+          rhea.drain_credit()
+          return true
+        }),
+        this.death
+      )
     ).pipe(
       // The answer may be seen before the deliveries of the same read are.
       Effect.andThen(connection.dispatcher.turn),

@@ -98,14 +98,18 @@ export const ofBatch = (
 ): Effect.Effect<HandlerResult, InvalidOptionError> => {
   if (given === undefined || Settlement.isSettlement(given)) return Effect.succeed(given)
   const settlements: ReadonlyArray<unknown> = Symbol.iterator in Object(given) ? [...given as Iterable<unknown>] : []
-  return settlements.length === count && settlements.every(Settlement.isSettlement)
-    ? Effect.succeed(new Each(settlements))
-    : Effect.fail(
-      wrongSettlements(
-        entity,
-        `one settlement for all messages or one for each of the ${count}; the handler gave ${settlements.length}`
-      )
+  if (settlements.length === count && settlements.every(Settlement.isSettlement)) {
+    return Effect.succeed(new Each(settlements))
+  }
+  const others = settlements.filter((each) => !Settlement.isSettlement(each)).length
+  return Effect.fail(
+    wrongSettlements(
+      entity,
+      `one settlement for all messages or one for each of the ${count}; the handler gave ${settlements.length}${
+        others === 0 ? "" : `, of which ${others} ${others === 1 ? "is" : "are"} none`
+      }`
     )
+  )
 }
 
 const isWrongSettlements = (error: unknown): error is InvalidOptionError =>

@@ -8,6 +8,8 @@ import { monotonic } from "../monotonicClock.ts"
 export class IdleTimer {
   /** In milliseconds; undefined while there is something to do. */
   since: number | undefined
+  /** How often it became idle. */
+  times = 0
   private readonly clock: Clock.Clock
   private readonly waiting = new Set<() => void>()
 
@@ -20,6 +22,7 @@ export class IdleTimer {
     if (isBusy) this.since = undefined
     else if (this.since === undefined) {
       this.since = monotonic(this.clock)
+      this.times++
       // A fiber that is woken may wait anew.
       const waiting = [...this.waiting]
       this.waiting.clear()
@@ -32,10 +35,14 @@ export class IdleTimer {
     return this.since === undefined ? undefined : this.since + millis - monotonic(this.clock)
   }
 
-  /** Completes when it is idle next. */
-  readonly nextIdle: Effect.Effect<void> = Effect.callback((resume) => {
-    const wake = () => resume(Effect.void)
-    this.waiting.add(wake)
-    return Effect.sync(() => this.waiting.delete(wake))
-  })
+  /** Completes when it has become idle more often than its caller has seen. */
+  idleAfter(seen: number): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      // A fiber may yield before it comes here, and is not woken then.
+      if (this.times > seen) return resume(Effect.void)
+      const wake = () => resume(Effect.void)
+      this.waiting.add(wake)
+      return Effect.sync(() => this.waiting.delete(wake))
+    })
+  }
 }

@@ -484,10 +484,11 @@ export class MessageProcessor<A, E, R> implements Running {
     const { idle } = this
     return Effect.suspend((): Effect.Effect<Finish> => {
       const left = idle.left(millis)
-      if (left === undefined) return Effect.andThen(idle.nextIdle, this.idleFor(millis))
+      const next = idle.idleAfter(idle.times)
+      if (left === undefined) return Effect.andThen(next, this.idleFor(millis))
       if (this.isStuck) return Effect.succeed("unsettled")
       if (this.totals.received >= (this.settings.limit ?? Infinity)) return Effect.succeed("share")
-      if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), idle.nextIdle), this.idleFor(millis))
+      if (left > 0) return Effect.andThen(Effect.raceFirst(Effect.sleep(left), next), this.idleFor(millis))
       const { link } = this.state
       const finish = Effect.succeed<Finish>("idle")
       // What is on its way is not sent back, however short the time is.

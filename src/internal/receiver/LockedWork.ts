@@ -157,7 +157,12 @@ export const watch = (
         last = view
         return Effect.succeed([view] as const)
       }
-      const change = Effect.callback<void>((resume) => Effect.sync(renewal!.watch(lock, () => resume(Effect.void))))
+      const change = Effect.callback<void>((resume) => {
+        const off = renewal!.watch(lock, () => resume(Effect.void))
+        // A fiber may yield before it comes here, and what changed meanwhile told no watcher.
+        if (lock.renewals > view.renewals || lock.lost !== undefined || !lock.held()) resume(Effect.void)
+        return Effect.sync(off)
+      })
       // The end of a lock that is not renewed calls no watcher.
       return Effect.flatMap(Effect.timeoutOption(change, wholeMillis(Duration.toMillis(view.remaining))), () => next)
     })

@@ -28,8 +28,8 @@ export const connection: ReadonlyArray<Mutant> = [
     file: "amqp/engine/ClientEndpoints.ts",
     text:
       "    const listener = () => {\n      emitter.removeListener(event, listener)\n      resume(Effect.void)\n    }\n" +
-      "    emitter.on(event, listener)\n    action()\n    return Effect.sync(() => {\n      emitter.removeListener(event, listener)\n    })",
-    replacement: "    emitter.on(event, () => resume(Effect.void))\n    action()",
+      "    emitter.on(event, listener)\n    if (action() === false) listener()\n    return Effect.sync(() => {\n      emitter.removeListener(event, listener)\n    })",
+    replacement: "    emitter.on(event, () => resume(Effect.void))\n    if (action() === false) resume(Effect.void)",
     workload: "receiving",
     seeds: 100
   },

@@ -14,7 +14,10 @@ export const locks: ReadonlyArray<Mutant> = [
     file: "receiver/MessageLock.ts",
     text: "let lock = delivery.lock as Lock | undefined",
     replacement: "let lock = ((globalThis as any).locks ??= new Map()).get(message.messageId) as Lock | undefined",
-    by: "test/receiver/LockRenewal"
+    also: [["    delivery.lock = lock\n", "    ;(globalThis as any).locks.set(message.messageId, lock)\n"]],
+    workload: "processor",
+    fault: "bad handlers",
+    seeds: 100
   },
   {
     name: "locks are not renewed",

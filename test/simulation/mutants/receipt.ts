@@ -36,6 +36,22 @@ export const receipt: ReadonlyArray<Mutant> = [
     workload: "destructive"
   },
   {
+    name: "messages that come while the fiber that is to wait for them yields do not wake it",
+    file: "amqp/ReceiverLink.ts",
+    text: "if (this.inbox.length >= count || this.link.dead() !== undefined) return resume(Effect.void)",
+    replacement: "",
+    by: "test/amqp/ReceiverLink"
+  },
+  {
+    name: "what is put back comes after what came since",
+    file: "amqp/ReceiverLink.ts",
+    text: "this.inbox.unshift(...deliveries)",
+    replacement: "this.inbox.push(...deliveries)",
+    workload: "receiving",
+    fault: "interruptions,detach",
+    seeds: 300
+  },
+  {
     name: "a drain is one more credit",
     file: "amqp/ReceiverLink.ts",
     text: "rhea.drain_credit()",

@@ -16,7 +16,9 @@ export const session: ReadonlyArray<Mutant> = [
     file: "session/SessionLink.ts",
     text: "      ended: () => end,",
     replacement: "      ended: () => undefined,",
-    by: "test/session"
+    workload: "accepting",
+    fault: "lost sessions,detach,end",
+    seeds: 300
   },
   {
     name: "a request of a session that waits for credit is made after the session is lost",

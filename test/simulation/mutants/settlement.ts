@@ -3,6 +3,13 @@ import type { Mutant } from "./Mutant.ts"
 
 export const settlement: ReadonlyArray<Mutant> = [
   {
+    name: "a dead letter is made without its description",
+    file: "receiver/SettlementOutcome.ts",
+    text: "...(description === undefined ? {} : { DeadLetterErrorDescription: description })",
+    replacement: "",
+    workload: "letters"
+  },
+  {
     name: "a message can be settled twice",
     file: "amqp/ReceiverLink.ts",
     text:

@@ -17,7 +17,10 @@ const minute = 60_000
  */
 const most = 500
 
-/** Its links for claims: a program whose tokens are refused at once makes a client with two of them every 100 ms. */
+/**
+ * Of connections, and of links for claims: a program whose tokens are refused at once tries every 100 ms with each of its
+ * consumers, on a connection of its own with two such links.
+ */
 const mostOfClaims = 1_500
 
 /** The most links that came to nothing within so many milliseconds. */
@@ -25,6 +28,9 @@ const bursts = [{ links: 5, within: 5 }, { links: 30, within: 10_000 }]
 
 /** A link that lived for so long, in milliseconds, has not come to nothing. */
 const stableAfter = 10_000
+
+/** By these a try is held up, or goes when it is let, and not when its pause is over. */
+const holdUps = [...network, "starvation", "unanswered"]
 
 /** The pauses of a policy without jitter. */
 const fixed = new Set(Array.from({ length: 10 }, (_, i) => [100 * 2 ** i, 800 * 2 ** i]).flat())
@@ -39,11 +45,11 @@ export const backoff: Oracle = ({ history }) => {
     times.set(key, all)
     all.push(entry.at)
     while (all[0]! <= entry.at - minute) all.shift()
-    if (all.length === (key === "attached $cbs" ? mostOfClaims : most) + 1) {
+    if (all.length === (key === "attached $cbs" || key === "dialled" ? mostOfClaims : most) + 1) {
       violations.push({ rule: "backoff", what: `${key} ${all.length} times in the minute before ${entry.at}` })
     }
   }
-  const isPrompt = !isStruck(history, network)
+  const isPrompt = !isStruck(history, holdUps)
   for (const [name, tries] of failures(history.of("wire"))) {
     for (const { links, within } of bursts) {
       const at = tries.findIndex((at, i) => i + 1 >= links && at - tries[i + 1 - links]! <= within)
@@ -66,21 +72,32 @@ export const backoff: Oracle = ({ history }) => {
 /** When a receiver attached a link that brought nothing, for each row of such links: those of sessions wait for one. */
 const failures = (entries: ReadonlyArray<Extract<Stamped, { readonly kind: "wire" }>>) => {
   const rows: Array<readonly [string, Array<number>]> = []
-  const last = new Map<string, { readonly at: number; isOfUse: boolean; readonly row: Array<number> }>()
-  const links = new Map<string, string>()
-  for (const { at, channel, connection, direction, isReceiver, performative, session, source, target } of entries) {
+  interface Try {
+    readonly at: number
+    isOfUse: boolean
+    readonly row: Array<number>
+  }
+  const last = new Map<string, Try>()
+  // By the names of links, and by the channels and handles that the broker gave them.
+  const names = new Map<string, Try>()
+  const handles = new Map<string, Try | undefined>()
+  for (const entry of entries) {
+    const { at, channel, connection, direction, handle, isReceiver, performative, session, source, target } = entry
+    const key = `${connection} ${channel} ${handle}`
     if (performative === "transfer" && direction === "down") {
-      const link = last.get(links.get(`${connection} ${channel}`) ?? "")
+      const link = handles.get(key)
       if (link !== undefined) link.isOfUse = true
     }
+    if (performative === "attach" && direction === "down") handles.set(key, names.get(entry.name!))
     if (performative !== "attach" || direction !== "up" || isReceiver !== true || session !== undefined) continue
     const name = `${source} ${target}`
-    links.set(`${connection} ${channel}`, name)
     const before = last.get(name)
     let row = before?.row
     if (row === undefined || before!.isOfUse || at - before!.at >= stableAfter) rows.push([name, row = []])
     row.push(at)
-    last.set(name, { at, isOfUse: false, row })
+    const attempt = { at, isOfUse: false, row }
+    last.set(name, attempt)
+    names.set(entry.name!, attempt)
   }
   return rows
 }

@@ -77,7 +77,7 @@ export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => 
       case "buried": {
         waiting.delete(`${entry.entity} ${entry.sequence}`)
         const made = hops.get(`${entry.entity} ${entry.id}`)
-        if (entry.reason === "MaxTransferHopCountExceeded" && made !== undefined && made < most) {
+        if (entry.letter.reason === "MaxTransferHopCountExceeded" && made !== undefined && made < most) {
           report("hops", `${entry.entity} ${entry.sequence} (${entry.id}): buried after ${made} hops`)
         }
         break

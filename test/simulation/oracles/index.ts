@@ -9,6 +9,7 @@ import { entities } from "./entities.ts"
 import { forwarding } from "./forwarding.ts"
 import { harness } from "./harness.ts"
 import { leftovers } from "./leftovers.ts"
+import { letters } from "./letters.ts"
 import { liveness } from "./liveness.ts"
 import { noise } from "./noise.ts"
 import type { Oracle } from "./Oracle.ts"
@@ -26,6 +27,7 @@ export const oracles: ReadonlyArray<Oracle> = [
   delivery,
   destructive,
   acknowledgement,
+  letters,
   order,
   liveness,
   leftovers,

@@ -1,7 +1,26 @@
-/** What is closed leaves nothing: no connection, no socket, no fiber, no timer. Each client that closes on the way is looked at, too. */
+/**
+ * What is closed leaves nothing: no connection, no socket, no fiber, no timer, and with the broker no link and no lock. Each client
+ * that closes on the way is looked at, too.
+ */
+import type { History } from "../History.ts"
 import type { Oracle, Violation } from "./Oracle.ts"
 
+const served = ["connections", "links", "sessions", "locks"] as const
+
+/** Of the broker once its clients are closed. */
+const ofBroker = (history: History): ReadonlyArray<Violation> => {
+  const drained = history.of("phase").find(({ name }) => name === "drained")?.at ?? Infinity
+  return history.of("served").filter(({ at }) => at >= drained).flatMap((entry) =>
+    served.flatMap((name) =>
+      entry[name] === 0
+        ? []
+        : [{ rule: "leftover", what: `${entry[name]} ${name} at the broker, whose clients are closed, at ${entry.at}` }]
+    )
+  )
+}
+
 export const leftovers: Oracle = ({ history, leftovers }) => [
+  ...ofBroker(history),
   ...(Object.keys(leftovers) as ReadonlyArray<keyof typeof leftovers>).flatMap((name): ReadonlyArray<Violation> =>
     leftovers[name] === 0 ? [] : [{ rule: "leftover", what: `${leftovers[name]} ${name} after everything was closed` }]
   ),

@@ -1,4 +1,8 @@
-/** Within a session: in order, and with one holder at a time. */
+/**
+ * Within a session: in order, and with one holder at a time. Without sessions: in order where a consumer has an entity for itself,
+ * but for what was delivered before and came back.
+ */
+import type { History } from "../History.ts"
 import type { Oracle, Violation } from "./Oracle.ts"
 
 export const order: Oracle = ({ history }) => {
@@ -51,6 +55,39 @@ export const order: Oracle = ({ history }) => {
       }
       for (const holders of running.values()) holders.delete(entry.consumer)
     }
+  }
+  violations.push(...overtaken(history))
+  return violations
+}
+
+/** What one consumer alone is given of an entity without sessions. */
+const overtaken = (history: History): ReadonlyArray<Violation> => {
+  const consumers = new Map<string, string>()
+  const shared = new Set<string>()
+  for (const { consumer, entity, session } of history.of("received")) {
+    if (session !== undefined || (consumers.get(entity) ?? consumer) !== consumer) shared.add(entity)
+    consumers.set(entity, consumer)
+  }
+  const violations: Array<Violation> = []
+  const deliveries = new Map<string, number>()
+  const last = new Map<string, bigint>()
+  for (const entry of history.entries) {
+    if (entry.kind === "delivered") {
+      const key = `${entry.entity} ${entry.sequence}`
+      deliveries.set(key, (deliveries.get(key) ?? 0) + 1)
+    }
+    if (entry.kind !== "received" || entry.mode === "deferred" || shared.has(entry.entity)) continue
+    // It went back to the broker, by its consumer or because its lock ended, and came when it could.
+    if (deliveries.get(`${entry.entity} ${entry.sequence}`)! > 1) continue
+    const number = BigInt(entry.sequence)
+    const before = last.get(entry.entity)
+    if (before !== undefined && number < before) {
+      violations.push({
+        rule: "overtaken",
+        what: `${entry.entity}: ${number} comes after ${before}, and ${entry.consumer} is alone`
+      })
+    }
+    last.set(entry.entity, number)
   }
   return violations
 }

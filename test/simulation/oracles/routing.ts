@@ -44,7 +44,7 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
         break
       }
       case "buried":
-        if (entry.reason === "FilterException") count(`${entry.entity} ${entry.id}, as a dead letter`, -1)
+        if (entry.letter.reason === "FilterException") count(`${entry.entity} ${entry.id}, as a dead letter`, -1)
     }
   }
   for (const [key, missing] of open) {

@@ -46,7 +46,7 @@ export const letters: Workload = {
         handle(world, "a", Work.path, body, message, {
           well: () =>
             !world.isHealed() && rng.chance(0.3)
-              ? ["deadLetter", Settlement.deadLetter({ reason: "simulated" })]
+              ? ["deadLetter", Settlement.deadLetter({ reason: `simulated ${rng.between(1, 9)}` })]
               : undefined
         }), { concurrency: 4, drainTimeout: "10 seconds" })
       yield* consume(world, "processor a", keepBooks(world, "a", Work.path, make))

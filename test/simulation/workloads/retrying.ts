@@ -43,8 +43,10 @@ const receiveAll = (world: World, name: string) =>
     const { rng } = world
     const receiver = yield* ServiceBusReceiver.make(More)
     for (;;) {
-      for (const message of yield* receiver.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 5_000) })) {
-        note(world, name, More.path, message, "locked")
+      const messages = yield* receiver.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 5_000) })
+      // All of them are in its hands now, however long it takes for the first.
+      for (const message of messages) note(world, name, More.path, message, "locked")
+      for (const message of messages) {
         const [outcome, settlement] = again(world, message) ?? ["complete" as const, Settlement.complete]
         yield* settleNoted(world, More.path, message, outcome, receiver.settle(message, settlement))
       }

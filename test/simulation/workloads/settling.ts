@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import type { Outcome } from "../History.ts"
+import type { Letter, Outcome } from "../History.ts"
 import { attempt, bodyOf, flat, resultOf, type World } from "../World.ts"
 
 /** What settles: a receiver, or a session. */
@@ -11,7 +11,7 @@ interface Settles<E> {
   readonly settle: (message: LockedMessage<unknown>, settlement: Settlement.Settlement) => Effect.Effect<void, E>
 }
 
-const settlementOf = (world: World, outcome: Outcome): Settlement.Settlement => {
+const settlementOf = ({ rng }: World, outcome: Outcome): Settlement.Settlement => {
   switch (outcome) {
     case "complete":
       return Settlement.complete
@@ -20,9 +20,9 @@ const settlementOf = (world: World, outcome: Outcome): Settlement.Settlement => 
     case "defer":
       return Settlement.defer()
     case "deadLetter":
-      return Settlement.deadLetter({ reason: "simulated", description: "by hand" })
+      return Settlement.deadLetter({ reason: "simulated", description: `by hand ${rng.between(1, 9)}` })
     case "retryAfter":
-      return Settlement.retryAfter(world.rng.between(1, 10_000))
+      return Settlement.retryAfter(rng.between(1, 10_000))
   }
 }
 
@@ -56,18 +56,25 @@ export const note = (
     token: message.lockToken
   })
 
+/** What a settlement gives a dead letter to say, where it makes one. */
+export const letterOf = (settlement: Settlement.Settlement | void): Letter | undefined =>
+  settlement?._tag === "DeadLetter"
+    ? { reason: settlement.reason, description: settlement.description }
+    : undefined
+
 /** Runs a settlement and writes down what came of it. */
 export const settleNoted = <E, R>(
   world: World,
   entity: string,
   { lockToken, sequenceNumber }: { readonly lockToken: string; readonly sequenceNumber: bigint },
   outcome: Outcome,
-  settle: Effect.Effect<void, E, R>
+  settle: Effect.Effect<void, E, R>,
+  letter?: Letter
 ): Effect.Effect<Exit.Exit<void, E>, never, R> =>
   Effect.suspend(() => {
     const { history } = world
     const op = history.op()
-    history.add({ kind: "settle", op, entity, sequence: String(sequenceNumber), outcome, token: lockToken })
+    history.add({ kind: "settle", op, entity, sequence: String(sequenceNumber), outcome, token: lockToken, letter })
     return Effect.onExit(attempt(world, settle, op), (exit) =>
       Effect.sync(() => history.add({ kind: "settled", op, ...resultOf(flat(exit)) })))
   })
@@ -82,10 +89,11 @@ export const settleSomehow = <E>(
   Effect.suspend(() => {
     const { rng } = world
     const outcome = world.isHealed() || rng.chance(0.6) ? "complete" as const : rng.pick(others)
-    const settle = receiver.settle(message, settlementOf(world, outcome))
+    const settlement = settlementOf(world, outcome)
+    const settle = receiver.settle(message, settlement)
     const isAgain = rng.chance(0.1)
     return Effect.gen(function*() {
-      const exit = yield* settleNoted(world, entity, message, outcome, settle)
+      const exit = yield* settleNoted(world, entity, message, outcome, settle, letterOf(settlement))
       if (isAgain && Exit.isSuccess(exit)) {
         const again = yield* Effect.exit(receiver.settle(message, Settlement.abandon()))
         world.history.add({ kind: "resettled", sequence: String(message.sequenceNumber), ...resultOf(again) })

@@ -12,7 +12,7 @@ import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
 import { send } from "./sending.ts"
-import { note, settleNoted } from "./settling.ts"
+import { letterOf, note, settleNoted } from "./settling.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text, sessions: true })
 const Sorted = ServiceBusEntity.subscription(News, "sorted", { sessions: true })
@@ -34,9 +34,10 @@ const receiveAll = (world: World) =>
       }
       for (const message of messages) {
         const isBad = !world.isHealed() && rng.chance(0.2)
-        const settlement = isBad ? Settlement.deadLetter({ reason: "simulated" }) : Settlement.complete
+        const settlement = isBad ? Settlement.deadLetter({ description: message.messageId }) : Settlement.complete
         const settle = receiver.settle(message, settlement)
-        yield* settleNoted(world, Loose.path, message, isBad ? "deadLetter" : "complete", settle)
+        const outcome = isBad ? "deadLetter" : "complete"
+        yield* settleNoted(world, Loose.path, message, outcome, settle, letterOf(settlement))
       }
       if (rng.chance(0.1)) yield* operate(world, "counts", ServiceBusDeadLetters.counts(Loose))
     }

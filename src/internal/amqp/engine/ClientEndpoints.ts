@@ -137,6 +137,13 @@ export const isAccepted = (link: RheaLink): boolean => {
   return terminus?.address !== undefined && terminus.address !== null
 }
 
+/** Closes what is open still; for `awaitEvent`. */
+export const closeIfOpen = (endpoint: { readonly is_open: () => boolean; readonly close: () => void }): boolean => {
+  if (!endpoint.is_open()) return false
+  endpoint.close()
+  return true
+}
+
 /** Ends a session that is not wanted any more: not before the peer has begun it (AMQP 1.0 section 2.5.5). */
 export const abandonSession = (session: RheaSession): void => {
   const { local_open, remote_open } = session.state
@@ -146,15 +153,18 @@ export const abandonSession = (session: RheaSession): void => {
   else session.once("session_open", () => session.close())
 }
 
-/** Waits for an event of an object of rhea. The action runs once the listener is there. */
-export const awaitEvent = (emitter: Emitter, event: string, action: () => void): Effect.Effect<void> =>
+/**
+ * Waits for an event of an object of rhea. The action runs once the listener is there; where it gives `false`, what it was for has
+ * come while the fiber yielded before this, and nothing is waited for.
+ */
+export const awaitEvent = (emitter: Emitter, event: string, action: () => boolean | void): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const listener = () => {
       emitter.removeListener(event, listener)
       resume(Effect.void)
     }
     emitter.on(event, listener)
-    action()
+    if (action() === false) listener()
     return Effect.sync(() => {
       emitter.removeListener(event, listener)
     })
