@@ -163,7 +163,7 @@ describe("the oracles", () => {
     ]),
     "duplicated, of a letter": run([
       ...good.slice(0, 3),
-      { kind: "buried", ...message, reason: "simulated" },
+      { kind: "buried", ...message, letter: { reason: "simulated", description: undefined } },
       { kind: "began", op: 9, what: "replay" },
       inEntity("q", "m-1:replay-1:1"),
       inEntity("q", "m-1:replay-1:1"),

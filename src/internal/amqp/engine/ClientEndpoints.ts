@@ -154,8 +154,8 @@ export const abandonSession = (session: RheaSession): void => {
 }
 
 /**
- * Waits for an event of an object of rhea. The action runs once the listener is there; where it gives `false`, what it was for has
- * come while the fiber yielded before this, and nothing is waited for.
+ * Waits for an event of an object of rhea. The action runs once the listener is there; where it gives `false`, what it was for
+ * has come while the fiber yielded before this, and nothing is waited for.
  */
 export const awaitEvent = (emitter: Emitter, event: string, action: () => boolean | void): Effect.Effect<void> =>
   Effect.callback((resume) => {
