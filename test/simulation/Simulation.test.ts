@@ -1,5 +1,8 @@
 /** The simulation itself: the same seed is the same run, and some seeds hold. Thousands of them are run by `npm run simulate`. */
 import * as Effect from "effect/Effect"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as Emulator from "../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
@@ -169,6 +172,24 @@ describe("the simulation", { concurrent: false }, () => {
     ) {
       const error = await violationsOf({}, plan).catch(String)
       assert.match(String(error), /there is no (workload|fault) "none"/)
+    }
+  })
+
+  it("every workload, fault, oracle and mutant is in the list of its folder", () => {
+    const folders = [["workloads", "Workload"], ["faults", "Fault"], ["oracles", "Oracle"], [
+      "mutants",
+      "ReadonlyArray<Mutant>"
+    ]]
+    for (const [folder, type] of folders) {
+      const path = fileURLToPath(new URL(`${folder}/`, import.meta.url))
+      const list = readFileSync(join(path, "index.ts"), "utf8").replace(/^[^]*?= \[/, "")
+      for (const file of readdirSync(path).filter((file) => file !== "index.ts")) {
+        for (
+          const [, name, of] of readFileSync(join(path, file), "utf8").matchAll(/^export const (\w+): ([^=]+) =/gm)
+        ) {
+          if (of === type) assert.match(list, new RegExp(`\\b${name}\\b`), `${folder}/${file}`)
+        }
+      }
     }
   })
 

@@ -74,7 +74,7 @@ export const planOf = (
     )
   const workload = rng.pick(
     workloads.filter(({ name, uses }) =>
-      only.workload === undefined ? fitting(uses).length > 0 : only.workload === name
+      only.workload === undefined ? fitting(uses).length > 0 : only.workload.split(",").includes(name)
     )
   )
   const kinds = fitting(workload.uses).flatMap((fault) => Array.from({ length: fault.weight ?? 1 }, () => fault))
