@@ -11,8 +11,10 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import * as RuleManagement from "./internal/management/RuleManagement.ts"
 import * as RuleManager from "./internal/rules/RuleManager.ts"
 import * as ServiceBusClient from "./ServiceBusClient.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -178,6 +180,30 @@ export const make: (
       list: manager.list
     }
   })
+
+/**
+ * Whether a rule that is listed is what `create` would make of a rule: name, filter and action, with parameters written in as
+ * constants and values of their AMQP types. It is false where the same is said in another way, and of a rule that cannot be
+ * created. A rule cannot be changed: this tells whether it has to be replaced.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Option } from "effect"
+ * import { ServiceBusRule, ServiceBusRuleManager } from "effect-service-bus"
+ *
+ * const urgent = ServiceBusRule.make("urgent", ServiceBusRule.sql("priority > @least", { least: 5 }))
+ *
+ * export const isSet = (rules: ServiceBusRuleManager.ServiceBusRuleManager) =>
+ *   Effect.map(rules.get(urgent.name), Option.exists((listed) => ServiceBusRuleManager.isListedAs(urgent, listed)))
+ * ```
+ *
+ * @category accessors
+ * @since 0.1.0
+ */
+export const isListedAs = (rule: ServiceBusRule.Rule, listed: ServiceBusRule.ListedRule): boolean => {
+  const asked = RuleManagement.describe("", rule)
+  return Result.isSuccess(asked) && RuleManagement.isAsAsked("", asked.success, listed)
+}
 
 const subscriptionOf = (entity: Entity): ServiceBusEntity.Any | undefined => {
   const contract = ServiceBusEntity.contractOf(entity)

@@ -38,6 +38,36 @@ const suite = (name: Name, layerFor: LayerFor) =>
       Emulator.entity(Chess)
     ])
 
+    test("are told from those that a program wants by filter and action, as they are listed", () =>
+      Effect.gen(function*() {
+        const rules = yield* ServiceBusRuleManager.make(Sport)
+        const wanted = [
+          make("all", ServiceBusRule.true),
+          make("sql", sql("score > @least", { least: 5 }), ServiceBusRule.action("SET card = @card", { card: "red" })),
+          make(
+            "values",
+            correlation({ subject: "foul", to: undefined, applicationProperties: { at: new Date(0), n: 5 } })
+          )
+        ]
+        yield* Effect.forEach(wanted, (rule) => rules.create(rule), { discard: true })
+        const listed = new Map((yield* Stream.runCollect(rules.list)).map((rule) => [rule.name, rule]))
+        const { isListedAs } = ServiceBusRuleManager
+        for (const rule of wanted) assert.isTrue(isListedAs(rule, listed.get(rule.name)!), rule.name)
+        const changed = [
+          make("all", ServiceBusRule.false),
+          make("sql", sql("score > @least", { least: 6 }), wanted[1]!.action),
+          make("sql", wanted[1]!.filter, ServiceBusRule.action("SET card = 'blue'")),
+          make("sql", wanted[1]!.filter),
+          make("values", correlation({ subject: "foul", applicationProperties: { at: new Date(1), n: 5 } })),
+          make("values", correlation({ subject: "foul", applicationProperties: { at: new Date(0), n: "5" } }))
+        ]
+        for (const [index, rule] of changed.entries()) {
+          assert.isFalse(isListedAs(rule, listed.get(rule.name)!), `${index}`)
+        }
+        assert.isFalse(isListedAs(make("other", ServiceBusRule.true), listed.get("all")!))
+        assert.isFalse(isListedAs(make("all", sql("")), listed.get("all")!))
+      }))
+
     test("decide which messages come, and what is changed in them", () =>
       Effect.gen(function*() {
         const rules = yield* ServiceBusRuleManager.make(Sport)

@@ -25,7 +25,7 @@ Without a file it takes examples/data/flights.ndjson, 20,000 flights and 200 bro
   --help          this text
 
 With SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_TOPIC_NAME it runs against a real namespace. The topic needs the
-subscriptions "flights" and "broken"; the job gives them their rules, and deletes the rule $Default.
+subscriptions "flights" and "broken"; the job gives them their rules, and deletes all others.
 Ctrl-C stops it: the workers finish what they have, and the counts so far are printed.
 
 Exit codes: 0 all is well, 1 the counts do not add up or the job failed, 2 wrong usage, 130 stopped by Ctrl-C.`

@@ -6,14 +6,18 @@
  * them for links, Operations for requests.
  */
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
-import { rhea, type RheaContainer } from "../../internal/amqp/engine/rhea.ts"
+import { rhea, type RheaContainer, type RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
 import type { Detachment } from "../broker/Broker.ts"
 import { AmqpConnection } from "./AmqpConnection.ts"
 import { Conditions } from "./Conditions.ts"
 import { type FaultOperation, Faults } from "./Faults.ts"
 import * as NodeAddress from "./NodeAddress.ts"
-import type { Server, ServerOptions } from "./ServedConnection.ts"
+import type { ServedConnection, Server, ServerOptions } from "./ServedConnection.ts"
+import { timeout } from "./Timeout.ts"
+
+/** How long what comes for a deleted entity is answered before its link is detached, in milliseconds. */
+const farewell = 1_000
 
 /** Accepts sockets and serves them. */
 export class AmqpServer implements Server {
@@ -55,14 +59,29 @@ export class AmqpServer implements Server {
   private detachLinks({ links, path, refusal }: Detachment): void {
     for (const connection of [...this.connections]) {
       for (const [link, address] of [...connection.links]) {
-        const isMeant = links === "all" || NodeAddress.parse(address).kind === "entity" && !link.is_receiver()
+        const isReceiver = NodeAddress.parse(address).kind === "entity" && !link.is_receiver()
+        const isMeant = links === "all" || isReceiver
         if (!isMeant || !NodeAddress.belongs(address, path, links !== "ownReceivers")) continue
         const error = refusal === undefined
           ? this.conditions.changed(link.name)
           : this.conditions.of(refusal)
-        connection.detach(link, error)
+        if (links === "all" && !isReceiver) this.detachLater(connection, link, address, error)
+        else connection.detach(link, error)
       }
     }
+  }
+
+  /**
+   * A link on which messages or requests may be on their way: they are rejected, where a detached link would answer nothing. It
+   * stays where the entity is there again by then, and serves that one.
+   */
+  private detachLater(connection: ServedConnection, link: RheaLink, address: string, error: AmqpError): void {
+    const { broker, clock, deadlines } = this.options
+    const end = timeout(() => {
+      if (broker.queue(NodeAddress.parse(address).path) === undefined) connection.detach(link, error)
+    })
+    deadlines.set(end, clock.currentTimeMillisUnsafe() + farewell)
+    connection.onEnd(link, () => deadlines.clear(end))
   }
 
   /** Destroys every connection. */

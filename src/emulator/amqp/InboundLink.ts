@@ -27,8 +27,10 @@ export const attach = (connection: ServedConnection, queue: Queue, link: RheaLin
   let used = 0
   plane.onDeliveries = (deliveries) => {
     connection.idle.touch(link)
+    // It may have been deleted, and be there again.
+    const current = connection.server.options.broker.queue(queue.path) ?? queue
     for (const delivery of deliveries) {
-      const refusal = store(connection, queue, delivery, limit)
+      const refusal = store(connection, current, delivery, limit)
       // What is settled gets no answer; but what belongs to a transaction must not be lost without a word.
       if (delivery.settled && delivery.isTransactional) return connection.detach(link, refusal!)
       if (delivery.settled) continue

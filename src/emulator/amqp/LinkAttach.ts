@@ -93,7 +93,7 @@ const serveInbound = (
       link,
       "camel",
       () => replies.of(link, node.path.toLowerCase()),
-      (request) => Operations.answer(connection, queue, request)
+      (request) => Operations.answer(connection, node.path, request)
     )
     link.add_credit(requestCredit)
     return undefined

@@ -5,6 +5,7 @@ import {
   ServiceBusProcessor,
   ServiceBusReceiver,
   ServiceBusRule,
+  ServiceBusRuleManager,
   ServiceBusSender,
   ServiceBusSession
 } from "effect-service-bus"
@@ -12,6 +13,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import { both, failsWith, once, passing, start, testsWith, Texts, until } from "../../support/harness.ts"
 import { assert, describe } from "../../support/vitest.ts"
@@ -83,6 +85,33 @@ both((name, layerFor) =>
         yield* Effect.flip(emulator.messages(Texts))
       })), once)
 
+    test("what comes for an entity straight after its deletion is answered, and its links are detached then", () =>
+      beside(Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Texts)
+        const publisher = yield* ServiceBusSender.make(News)
+        const rules = yield* ServiceBusRuleManager.make(Sport)
+        yield* sender.send({ body: "1" })
+        yield* publisher.send({ body: "1" })
+        yield* Stream.runDrain(rules.list)
+        yield* emulator.delete(Texts)
+        yield* failsWith("MessagingEntityNotFoundError")(sender.send({ body: "2" }))
+        yield* emulator.delete(Sport)
+        yield* failsWith("MessagingEntityNotFoundError")(rules.create("r", ServiceBusRule.true))
+        yield* emulator.delete(News)
+        yield* failsWith("MessagingEntityNotFoundError")(publisher.send({ body: "2" }))
+        yield* failsWith("MessagingEntityNotFoundError")(publisher.schedule({ body: "2" }, "1 hour"))
+        yield* emulator.create(Emulator.entity(News))
+        yield* emulator.create(Emulator.entity(Sport))
+        yield* publisher.send({ body: "3" })
+        assert.deepStrictEqual(
+          (yield* emulator.messages(Sport)).map(({ body }) =>
+            body
+          ),
+          ["3"]
+        )
+      })))
+
     test("a queue that is there again serves the sender and the receiver that were attached before", () =>
       beside(Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
@@ -102,8 +131,7 @@ both((name, layerFor) =>
       beside(Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
         const handled: Array<string> = []
-        const work = ServiceBusProcessor.process(Texts, (body) =>
-          Effect.sync(() => void handled.push(body)))
+        const work = ServiceBusProcessor.process(Texts, (body) => Effect.sync(() => void handled.push(body)))
         const fiber = yield* start(failsWith("MessagingEntityNotFoundError")(work))
         yield* emulator.send(Texts, [{ body: "1" }])
         yield* until(Effect.sync(() => handled.length === 1))
@@ -327,8 +355,7 @@ both((name, layerFor) =>
           Effect.match(emulator.runtime(entity), {
             onFailure: () =>
               false,
-            onSuccess: () =>
-              true
+            onSuccess: () => true
           })
         yield* emulator.update(News, { autoDeleteOnIdle: "10 minutes" })
         yield* emulator.update(Sport, { autoDeleteOnIdle: "5 minutes" })

@@ -1,7 +1,7 @@
 /** The main job on small files of its own: every line is accounted for, and what goes wrong is found. */
 import { NodeFileSystem } from "@effect/platform-node"
 import { Effect, FileSystem, Layer, Result, Stream } from "effect"
-import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusReceiver, ServiceBusRule, ServiceBusRuleManager, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { fileURLToPath } from "node:url"
 import { mean } from "../../../examples/main/Airports.ts"
@@ -123,6 +123,9 @@ test("messages of others are handed back, and do not count", () =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
     const others = Array.from({ length: 100 }, (_, i) => ({ body: Buffer.from(json(flight(`F${i}`))) }))
+    // Somebody has used the name of the rule for another one.
+    const rules = yield* ServiceBusRuleManager.make(flights)
+    yield* rules.create("lines", ServiceBusRule.false)
     yield* routes.set(entities)
     const sender = yield* ServiceBusSender.make(topic)
     const receiver = yield* ServiceBusReceiver.make(flights)

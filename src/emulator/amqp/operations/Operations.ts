@@ -4,7 +4,6 @@
  * guide). A new operation is a file beside this one and an item of the list.
  */
 import { isReceivable, isSendable } from "../../broker/EntityOptions.ts"
-import type { Queue } from "../../broker/Queue.ts"
 import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
 import { AddRule } from "./AddRule.ts"
@@ -43,8 +42,11 @@ const operations: ReadonlyMap<string, Operation> = new Map(
 )
 
 /** Answers a request to the `$management` node of an entity. */
-export const answer = (connection: ServedConnection, queue: Queue, request: Request): Answer => {
-  const { conditions } = connection.server
+export const answer = (connection: ServedConnection, path: string, request: Request): Answer => {
+  const { conditions, options } = connection.server
+  const queue = options.broker.queue(path)
+  // It was deleted, and the link is not detached yet.
+  if (queue === undefined) return refuse(conditions.notFound(path))
   const operation = operations.get(request.operation)
   if (request.operation === "") return refuse(conditions.argument(queue.path, "operation must be a string."))
   const isUnfit = operation?.right === "Send"
