@@ -71,8 +71,8 @@ export interface Runtime extends RuntimeCounts {
 }
 
 /**
- * Links to an entity that are to end: all of them, because it is deleted, once what is on its way to it has been answered; those that receive from it or from its dead-letter queues; or those that receive from itself alone. `path` is in
- * lower case.
+ * Links to an entity that are to end: all of them, because it is deleted, once what is on its way to it has been answered;
+ * those that receive from it or from its dead-letter queues; or those that receive from itself alone. `path` is in lower case.
  *
  * @category models
  */
