@@ -16,9 +16,7 @@ export const session: ReadonlyArray<Mutant> = [
     file: "session/SessionLink.ts",
     text: "      ended: () => end,",
     replacement: "      ended: () => undefined,",
-    workload: "accepting",
-    fault: "lost sessions,detach,end",
-    seeds: 300
+    by: "test/session"
   },
   {
     name: "a request of a session that waits for credit is made after the session is lost",
