@@ -61,7 +61,8 @@ export type Entry =
     readonly letter?: Letter | undefined
   }
   | { readonly kind: "settled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
-  | { readonly kind: "began"; readonly op: number; readonly what: string }
+  /** What is lasting, such as a consumer, goes on until all is taken. */
+  | { readonly kind: "began"; readonly op: number; readonly what: string; readonly isLasting?: boolean }
   | { readonly kind: "ended"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
   | { readonly kind: "scheduled"; readonly entity: string; readonly id: string; readonly sequence: string }
   | {
@@ -196,7 +197,7 @@ export type Stamped = Entry & { readonly at: number }
 
 export class History {
   readonly entries: Array<Stamped> = []
-  /** What was sent, cancelled or settled and has not ended, by its operation. */
+  /** What has begun and not ended, by its operation; not what is lasting. */
   readonly open = new Map<number, string>()
   private readonly now: () => number
   private ops = 0
@@ -214,10 +215,14 @@ export class History {
       case "ruling":
         this.open.set(entry.op, entry.kind)
         break
+      case "began":
+        if (entry.isLasting !== true) this.open.set(entry.op, entry.what)
+        break
       case "sent":
       case "cancelled":
       case "settled":
       case "ruled":
+      case "ended":
         this.open.delete(entry.op)
     }
   }

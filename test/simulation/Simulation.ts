@@ -281,7 +281,9 @@ const simulate = (
       yield* Effect.ignore(emulator.start)
       if (workload.uses.includes("entities")) yield* topology.heal
       history.add({ kind: "phase", name: "healed" })
-      // What is under way may bring something still; nothing but its own end ends it.
+      // What is under way may bring something still; nothing but its own end ends it. Others begin again and again.
+      const under = new Set(history.open.keys())
+      const isJudged = (op: number, what: string) => under.has(op) || /^(send|cancel|settle|ruling)$/.test(what)
       const left = Effect.map(
         Effect.forEach(workload.drained, (entity) =>
           Effect.map(Effect.orDie(emulator.messages(entity)), (messages) => ({
@@ -290,7 +292,10 @@ const simulate = (
           }))),
         (entities) => [
           ...entities,
-          { entity: "operations", ids: [...history.open].map(([op, kind]) => `${op} (${kind})`) }
+          {
+            entity: "operations",
+            ids: [...history.open].flatMap(([op, what]) => isJudged(op, what) ? [`${op} (${what})`] : [])
+          }
         ]
       )
       const until = clock.currentTimeMillisUnsafe() + healingTime

@@ -188,24 +188,27 @@ export const strike = (world: World, { inject, name }: Fault, parameters: Planne
 export const operate = <A, E, R>(
   world: World,
   what: string,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<Exit.Exit<A, E>, never, R> => traced(world, what, (op) => attempt(world, effect, op))
+  effect: Effect.Effect<A, E, R>,
+  isLasting = false
+): Effect.Effect<Exit.Exit<A, E>, never, R> => traced(world, what, isLasting, (op) => attempt(world, effect, op))
 
 /** The same of what is never interrupted. */
 export const observe = <A, E, R>(
   world: World,
   what: string,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<Exit.Exit<A, E>, never, R> => traced(world, what, () => Effect.exit(effect))
+  effect: Effect.Effect<A, E, R>,
+  isLasting = false
+): Effect.Effect<Exit.Exit<A, E>, never, R> => traced(world, what, isLasting, () => Effect.exit(effect))
 
 const traced = <A, E, R>(
   { history }: World,
   what: string,
+  isLasting: boolean,
   run: (op: number) => Effect.Effect<Exit.Exit<A, E>, never, R>
 ): Effect.Effect<Exit.Exit<A, E>, never, R> =>
   Effect.suspend(() => {
     const op = history.op()
-    history.add({ kind: "began", op, what })
+    history.add({ kind: "began", op, what, isLasting })
     return Effect.onExit(
       run(op),
       (exit) => Effect.sync(() => history.add({ kind: "ended", op, ...resultOf(flat(exit)) }))

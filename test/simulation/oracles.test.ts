@@ -498,6 +498,18 @@ describe("the oracles", () => {
       { kind: "ended", op: 9, result: "interrupted", tag: undefined, at: 40_000 }
     ]),
     unended: run([send, enqueued]),
+    "unended, but by the end of its client": run([
+      { kind: "began", op: 9, what: "health" },
+      { kind: "phase", name: "healed", at: 1 },
+      { kind: "phase", name: "drained", at: 2 },
+      { kind: "ended", op: 9, result: "interrupted", tag: undefined, at: 3 }
+    ]),
+    "unended, a consumer": run([
+      { kind: "began", op: 9, what: "processor a", isLasting: true },
+      { kind: "phase", name: "healed", at: 1 },
+      { kind: "phase", name: "drained", at: 2 },
+      { kind: "ended", op: 9, result: "interrupted", tag: undefined, at: 70_000 }
+    ]),
     stuck: run([send, enqueued, sent], { hasConverged: false, left: [{ entity: "q", ids: ["m-1"] }] }),
     ...Object.fromEntries(
       ["connections", "links", "sessions", "locks"].map((name) => [

@@ -234,5 +234,13 @@ export const connection: ReadonlyArray<Mutant> = [
     text: "(node, timeout) => Effect.flatMap(keep(entity, node), () => request(node, timeout))",
     replacement: "(node, timeout) => request(node, timeout)",
     by: "test/ServiceBusDeadLetters.test"
+  },
+  {
+    name: "a look at messages that is not answered waits for ever",
+    file: "management/RequestResponseLink.ts",
+    text: "        deadlines.add(request)\n",
+    replacement: "        if (operation !== \"peek\") deadlines.add(request)\n",
+    workload: "receiving",
+    fault: "unanswered"
   }
 ]

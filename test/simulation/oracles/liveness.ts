@@ -4,6 +4,9 @@ import type { Oracle, Violation } from "./Oracle.ts"
 /** How long an operation may take to end once it is interrupted, in milliseconds: a drain, and what is closed then. */
 const patience = 30_000
 
+/** How long what lasts until all is taken may take to end then, in milliseconds: some of it stays for half a minute. */
+const farewell = 60_000
+
 export const liveness: Oracle = ({ hasConverged, history, left }) => {
   const violations: Array<Violation> = []
   const ends = {
@@ -23,6 +26,18 @@ export const liveness: Oracle = ({ hasConverged, history, left }) => {
   const ended = new Map(
     history.entries.flatMap((entry) => "op" in entry && "result" in entry ? [[entry.op, entry.at] as const] : [])
   )
+  const phases = new Map(history.of("phase").map(({ at, name }) => [name, at]))
+  const healed = phases.get("healed") ?? Infinity
+  const drained = phases.get("drained") ?? Infinity
+  // The end of its client ends everything: what ends by that alone has not ended.
+  for (const { at, isLasting, op, what } of history.of("began")) {
+    const end = ended.get(op)
+    if (end === undefined || at >= healed || end <= drained + (isLasting === true ? farewell : 0)) continue
+    violations.push({
+      rule: "unended",
+      what: `operation ${op} (${what}) of ${at} ms was still there when all was taken, until ${end}`
+    })
+  }
   for (const { at, op } of history.of("interrupting")) {
     const end = ended.get(op)
     if (end !== undefined && end - at > patience) {

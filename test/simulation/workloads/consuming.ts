@@ -23,7 +23,7 @@ export const consume = <A, E, R>(
         if (options.isKept === true) yield* Effect.sleep(30_000)
       })
       const scoped = Effect.scoped(Effect.raceFirst(consumer, done))
-      yield* options.isKept === true ? observe(world, what, scoped) : operate(world, what, scoped)
+      yield* options.isKept === true ? observe(world, what, scoped, true) : operate(world, what, scoped, true)
       yield* Effect.sleep(options.pause ?? 100)
     }
   })
