@@ -29,7 +29,6 @@ export interface Frame {
   /** Of an attach or flow: the count of deliveries. */
   readonly count?: number | undefined
   readonly credit?: number | undefined
-  readonly isDrain?: boolean | undefined
   /** Of a transfer: the id of its delivery, in the first of its frames. */
   readonly delivery?: number | undefined
   /** Of a transfer with a lock: its token. */
@@ -103,8 +102,7 @@ const read = (bytes: Buffer): Frame | undefined => {
         window: numeric(fields[1]),
         handle: numeric(fields[4]),
         count: numeric(fields[5]),
-        credit: numeric(fields[6]),
-        isDrain: truth(fields[8])
+        credit: numeric(fields[6])
       }
     case "transfer": {
       const tag = fields[2]

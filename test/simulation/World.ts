@@ -6,7 +6,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import type * as Emulator from "../../src/emulator/Emulator.ts"
@@ -126,8 +125,6 @@ export interface Fault {
   readonly plan: (rng: Rng) => PlannedFault["parameters"]
   readonly inject: (world: World, parameters: PlannedFault["parameters"]) => Effect.Effect<void>
 }
-
-export type Services = Layer.Layer<ServiceBusClient.ServiceBusClient | Emulator.Emulator>
 
 /** The exit of an operation whose attempt gives it as a value. */
 export const flat = <A, E>(exit: Exit.Exit<Exit.Exit<A, E>>): Exit.Exit<A, E> =>

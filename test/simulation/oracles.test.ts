@@ -350,8 +350,8 @@ describe("the oracles", () => {
     overrun: run([...attached, transfer(0), disposition, transfer(1)]),
     "overrun, after a drain": run([
       ...attached,
-      { ...up, performative: "flow", handle: 0, count: 0, credit: 1, isDrain: true },
-      { ...down, performative: "flow", handle: 0, count: 1, credit: 0, isDrain: true },
+      { ...up, performative: "flow", handle: 0, count: 0, credit: 1 },
+      { ...down, performative: "flow", handle: 0, count: 1, credit: 0 },
       transfer(0)
     ]),
     "overrun, by the client": run([

@@ -7,9 +7,10 @@ export const restart: Fault = {
   of: "peer",
   isCutting: true,
   plan: (rng) => ({ ms: rng.between(1, 60_000) }),
-  inject: ({ emulator, network }, { ms }) =>
-    Effect.andThen(
-      emulator.stop,
-      Effect.sync(() => network.after(Number(ms), () => Effect.runFork(Effect.ignore(emulator.start))))
-    )
+  inject: ({ emulator }, { ms }) =>
+    Effect.gen(function*() {
+      yield* emulator.stop
+      yield* Effect.sleep(Number(ms))
+      yield* Effect.ignore(emulator.start)
+    })
 }
