@@ -115,6 +115,13 @@ export const connection: ReadonlyArray<Mutant> = [
     seeds: 300
   },
   {
+    name: "a connection that its last holder gave up outlives its client",
+    file: "namespace/Namespace.ts",
+    text: "          onClosing()\n",
+    replacement: "",
+    by: "test/simulation/Simulation.test"
+  },
+  {
     name: "a connection that is being opened outlives its client",
     file: "namespace/Namespace.ts",
     text: "acquire: opening.withPermits(1)(RecoveringLink.closedOnFailure(open))",
