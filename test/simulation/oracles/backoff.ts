@@ -21,7 +21,7 @@ const most = 500
  * Of connections, and of links for claims: a program whose tokens are refused at once tries every 100 ms with each of its
  * consumers, on a connection of its own with two such links.
  */
-const mostOfClaims = 1_500
+const mostOfClaims = 3_000
 
 /** The most links that came to nothing within so many milliseconds. */
 const bursts = [{ links: 5, within: 5 }, { links: 30, within: 10_000 }]

@@ -3,15 +3,17 @@
  * that closes on the way is looked at, too.
  */
 import type { History } from "../History.ts"
-import type { Oracle, Violation } from "./Oracle.ts"
+import { isStruck, network, type Oracle, peer, type Violation } from "./Oracle.ts"
 
 const served = ["connections", "links", "sessions", "locks"] as const
 
 /** Of the broker once its clients are closed. */
 const ofBroker = (history: History): ReadonlyArray<Violation> => {
+  // What a link had that was cut stays locked for its time.
+  const judged = isStruck(history, [...network, ...peer]) ? served.filter((name) => name !== "locks") : served
   const drained = history.of("phase").find(({ name }) => name === "drained")?.at ?? Infinity
   return history.of("served").filter(({ at }) => at >= drained).flatMap((entry) =>
-    served.flatMap((name) =>
+    judged.flatMap((name) =>
       entry[name] === 0
         ? []
         : [{ rule: "leftover", what: `${entry[name]} ${name} at the broker, whose clients are closed, at ${entry.at}` }]

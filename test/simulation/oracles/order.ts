@@ -13,7 +13,11 @@ export const order: Oracle = ({ history }) => {
   /** What a handler has done with, and the broker was not told: it comes again before what follows it. */
   const open = new Map<string, { readonly consumer: string; readonly sequence: string; readonly token: string }>()
   const tokens = new Map<string, { readonly session: string; readonly token: string }>()
+  /** The entities of deliveries, and the deliveries of entities that were deleted. */
+  const delivered = new Map<string, string>()
+  const gone = new Set<string>()
   for (const entry of history.entries) {
+    if (entry.kind === "delivered") delivered.set(entry.token, entry.entity)
     if (entry.kind === "received" && entry.session !== undefined) {
       const session = `${entry.entity} ${entry.session}`
       const key = `${entry.entity} ${entry.sequence}`
@@ -31,7 +35,9 @@ export const order: Oracle = ({ history }) => {
         })
       }
       open.delete(session)
-      if (entry.token !== undefined) tokens.set(`${entry.consumer} ${key}`, { session, token: entry.token })
+      if (entry.token !== undefined && !gone.has(entry.token)) {
+        tokens.set(`${entry.consumer} ${key}`, { session, token: entry.token })
+      }
       if (seen.has(key)) continue
       seen.add(key)
       const number = BigInt(entry.sequence)
@@ -47,6 +53,11 @@ export const order: Oracle = ({ history }) => {
     // With an entity all is gone that would come again.
     if (entry.kind === "deleted") {
       for (const session of open.keys()) if (session.startsWith(`${entry.entity} `)) open.delete(session)
+      for (const [token, entity] of delivered) {
+        if (entity !== entry.entity) continue
+        delivered.delete(token)
+        gone.add(token)
+      }
     }
     if (entry.kind === "handled") {
       const held = tokens.get(`${entry.consumer} ${entry.entity} ${entry.sequence}`)
