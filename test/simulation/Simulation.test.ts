@@ -11,6 +11,7 @@ import { Coverage, least } from "./coverage.ts"
 import { minimise } from "./minimise.ts"
 import { type Plan, planOf, run } from "./Simulation.ts"
 import { workloads } from "./workloads/index.ts"
+import { send } from "./workloads/sending.ts"
 import { beside, type Fault, strike, type Workload } from "./World.ts"
 
 const listeners = process.listenerCount("uncaughtException")
@@ -149,6 +150,16 @@ describe("the simulation", { concurrent: false }, () => {
     assert.deepStrictEqual(violations, ["unfinished: broken of the workload has not ended at 180001"])
     const part = await violationsOf({ run: (world) => beside(world, "part", Effect.never) })
     assert.deepStrictEqual(part.violations, ["unfinished: part of the workload has not ended at 180001"])
+  })
+
+  it("a sender that cannot be made where nothing is wrong is a violation", async () => {
+    const bad = new Proxy(Work, {
+      get: () => {
+        throw new Error("here")
+      }
+    })
+    const { violations } = await violationsOf({ run: (world) => send(world, bad, { name: "bad", most: 1 }) })
+    assert.match(violations[0]!, /^unprovoked: operation 1 failed at 1: InvalidOptionError$/)
   })
 
   it("a fault that dies is a violation, and was not injected", async () => {

@@ -242,6 +242,7 @@ const simulate = (
         topology,
         history,
         rng: rng.fork(),
+        aside: new Rng(plan.seed ^ 0x2545f491),
         mood,
         loseLocks,
         loseSessions,

@@ -42,6 +42,8 @@ export interface World {
   readonly topology: Topology
   readonly history: History
   readonly rng: Rng
+  /** Random numbers beside those: what draws from it leaves plans that are kept as they are. */
+  readonly aside: Rng
   readonly mood: Mood
   /** Whether the time of faults is over: workloads send nothing more then, and take what is left. */
   readonly isHealed: () => boolean
@@ -188,6 +190,13 @@ export const operate = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   isLasting = false
 ): Effect.Effect<Exit.Exit<A, E>, never, R> => traced(world, what, isLasting, (op) => attempt(world, effect, op))
+
+/** The same, with random numbers of its own. It may be what makes the effect that dies. */
+export const operateAside = <A, E, R>(
+  world: World,
+  what: string,
+  make: () => Effect.Effect<A, E, R>
+): Effect.Effect<Exit.Exit<A, E>, never, R> => operate({ ...world, rng: world.aside }, what, Effect.suspend(make))
 
 /** The same of what is never interrupted. */
 export const observe = <A, E, R>(

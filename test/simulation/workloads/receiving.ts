@@ -10,7 +10,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { beside, operate, type Workload, type World } from "../World.ts"
+import { beside, operate, operateAside, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { noteCredit, noteListeners } from "./observing.ts"
 import { send } from "./sending.ts"
@@ -42,7 +42,7 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
         } else if (rng.chance(0.1)) yield* operate(world, "renewLock", receiver.renewLock(message))
         if (rng.chance(0.1)) {
           // Another process settles it, by its token.
-          const token = yield* Effect.exit(receiver.handOver(message))
+          const token = yield* operateAside(world, "handOver", () => receiver.handOver(message))
           if (token._tag === "Success") {
             const settle = ServiceBusReceiver.settleByToken(Work, [token.value], Settlement.complete)
             yield* settleNoted(world, path, message, "complete", settle)
@@ -55,7 +55,7 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
       const [number] = deferred
       if (number !== undefined && rng.chance(0.3)) {
         deferred.delete(number)
-        const exit = yield* Effect.exit(receiver.receiveDeferred([number]))
+        const exit = yield* operateAside(world, "receiveDeferred", () => receiver.receiveDeferred([number]))
         if (exit._tag === "Success") {
           for (const message of exit.value) {
             note(world, name, path, message, "deferred")

@@ -6,7 +6,7 @@ import type * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusRule from "../../../src/ServiceBusRule.ts"
 import * as ServiceBusRuleManager from "../../../src/ServiceBusRuleManager.ts"
 import { kinds, ruleOfKind } from "../rules.ts"
-import { attempt, flat, operate, resultOf, type World } from "../World.ts"
+import { attempt, flat, operate, operateAside, resultOf, type World } from "../World.ts"
 
 /** How many rules it makes before it deletes one. */
 const most = 5
@@ -32,7 +32,8 @@ export const changeRules = (
       })
     while (!world.isHealed()) {
       const made = yield* Effect.exit(Effect.scoped(Effect.gen(function*() {
-        const manager = yield* ServiceBusRuleManager.make(subscription)
+        const make = () => ServiceBusRuleManager.make(subscription)
+        const manager = yield* yield* operateAside(world, "make a rule manager", make)
         // A manager lives for a while, and another one comes.
         for (let uses = rng.between(2, 12); uses > 0 && !world.isHealed(); uses--) {
           yield* Effect.sleep(rng.between(1, rng.pick([500, 5_000])))

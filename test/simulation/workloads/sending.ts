@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import type * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusSender from "../../../src/ServiceBusSender.ts"
-import { attempt, bodyOf, flat, resultOf, type World } from "../World.ts"
+import { attempt, bodyOf, flat, operateAside, resultOf, type World } from "../World.ts"
 
 /** Sends until the time of faults is over, or `most` messages were sent. */
 export const send = (
@@ -28,7 +28,8 @@ export const send = (
     while (!isOver()) {
       const made = yield* Effect.exit(Effect.scoped(Effect.gen(function*() {
         // The types know whether a session is needed; this knows it by its options.
-        const sender = yield* ServiceBusSender.make(entity as ServiceBusEntity.Queue<string, string>)
+        const make = () => ServiceBusSender.make(entity as ServiceBusEntity.Queue<string, string>)
+        const sender = yield* yield* operateAside(world, "make a sender", make)
         const session = options.sessions === undefined ? undefined : rng.pick(options.sessions)
         const message = () => {
           const id = `${options.name}-${++count}`

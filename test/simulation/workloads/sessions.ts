@@ -1,5 +1,6 @@
 /** Sessions: two processors compete for them, with state that counts, and idle and shared ends. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Emulator from "../../../src/emulator/Emulator.ts"
@@ -7,7 +8,7 @@ import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import type * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
-import { attempt, beside, flat, resultOf, type Workload, type World } from "../World.ts"
+import { attempt, beside, flat, operateAside, resultOf, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
@@ -35,10 +36,9 @@ export const useState = (world: World, session: ServiceBusSession.ServiceBusSess
           )
       )
     }
-    return Effect.match(session.state, {
-      onFailure: () => {},
-      onSuccess: (state) =>
-        history.add({ kind: "state", session: sessionId, value: Option.getOrUndefined(state), result: "read" })
+    return Effect.map(operateAside(world, "state", () => session.state), (exit) => {
+      if (Exit.isFailure(exit)) return
+      history.add({ kind: "state", session: sessionId, value: Option.getOrUndefined(exit.value), result: "read" })
     })
   })
 

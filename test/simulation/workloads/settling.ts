@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import type { Letter, Outcome } from "../History.ts"
-import { attempt, bodyOf, flat, resultOf, type World } from "../World.ts"
+import { attempt, bodyOf, flat, observe, resultOf, type World } from "../World.ts"
 
 /** What settles: a receiver, or a session. */
 interface Settles<E> {
@@ -95,7 +95,7 @@ export const settleSomehow = <E>(
     return Effect.gen(function*() {
       const exit = yield* settleNoted(world, entity, message, outcome, settle, letterOf(settlement))
       if (isAgain && Exit.isSuccess(exit)) {
-        const again = yield* Effect.exit(receiver.settle(message, Settlement.abandon()))
+        const again = yield* observe(world, "settle again", receiver.settle(message, Settlement.abandon()))
         world.history.add({ kind: "resettled", sequence: String(message.sequenceNumber), ...resultOf(again) })
       }
       return outcome
