@@ -391,7 +391,11 @@ export class MessagingEntityAlreadyExistsError
   extends Schema.TaggedError<MessagingEntityAlreadyExistsError>()("MessagingEntityAlreadyExistsError", context)
 {
   override get message(): string {
-    return line(this, "The messaging entity exists already", "Use another name, or update it.")
+    return line(
+      this,
+      "The messaging entity exists already",
+      "Use another name, or update it; a rule cannot be changed: delete it and create it, or create another."
+    )
   }
   get isTransient(): boolean {
     return false

@@ -603,7 +603,7 @@ export const isIn = <A, E>(expression: Expression<A, E>, values: ReadonlyArray<N
  * Whether a text is like a pattern: `%` stands for any characters, `_` for one. The character `escape`, if one is given, has the
  * one after it stand for itself.
  *
- * Throws an InvalidOptionError where `escape` is not one character.
+ * Throws an InvalidOptionError where `escape` is not one character, or is the last of the pattern with nothing to escape.
  *
  * @example
  * ```ts
@@ -632,7 +632,18 @@ export const like = <A extends string, E extends string>(
   if (escape !== undefined && !(typeof escape === "string" && escape.length === 1)) {
     throw refused("escape", "one character")
   }
+  if (typeof pattern !== "string") throw refused("pattern", "a string")
+  if (escape !== undefined && endsEscaping(pattern, escape)) {
+    throw refused("pattern", "a text with a character after each escape character")
+  }
   return conditionOf({ _tag: "Like", operand: expression[TypeId].node, pattern, escape })
+}
+
+/** Whether the escape character at the end of a pattern has nothing to escape. */
+const endsEscaping = (pattern: string, escape: string): boolean => {
+  let i = 0
+  while (i < pattern.length) i += pattern[i] === escape ? 2 : 1
+  return i > pattern.length
 }
 
 /**

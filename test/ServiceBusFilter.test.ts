@@ -161,6 +161,9 @@ describe("what is wrong", () => {
     const wrong = { applicationProperties: { regoin: "eu" } }
     assert.strictEqual(refusal(() => Filter.correlation(Orders, wrong as {})).option, "regoin")
     refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "a", { escape: "!!" })))
+    refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "a!", { escape: "!" })))
+    refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "%%%", { escape: "%" })))
+    assert.strictEqual(textOf(($) => Filter.like($.region, "a!!", { escape: "!" })), "[region] LIKE 'a!!' ESCAPE '!'")
   })
 })
 

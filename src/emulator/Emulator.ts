@@ -145,10 +145,15 @@ export const entity: {
       return { name: contract.name, options }
     case "Topic":
     case "SessionTopic":
-      return { kind: "topic", name: contract.name, options: given }
+      return { kind: "topic", name: contract.name, options: given as TopicOptions }
     case "Subscription":
     case "SessionSubscription":
-      return { kind: "subscription", topic: contract.topic, name: contract.name, options }
+      return {
+        kind: "subscription",
+        topic: contract.topic,
+        name: contract.name,
+        options: options as SubscriptionOptions
+      }
   }
 }
 

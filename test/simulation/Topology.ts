@@ -11,7 +11,7 @@ interface Changes {
   readonly maxSize?: number
   readonly maxDeliveryCount?: number
   readonly lockDuration?: number
-  readonly forwardTo?: undefined
+  readonly forwardTo?: null
 }
 
 export const pathOf = (entity: Emulator.Entity): string =>

@@ -404,7 +404,7 @@ const queuesOf = (queue: Queue): ReadonlyArray<Queue> =>
   [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue].filter((each) => each !== undefined)
 
 const missing = (path: string): Result.Result<never, EmulatorError> =>
-  Result.fail(new EmulatorError({ problem: `it has no entity "${path}"; create it first` }))
+  Result.fail(new EmulatorError({ problem: `it has no entity "${path}"` }))
 
 /** A declaration, checked but for its name. */
 interface Declared {
@@ -425,7 +425,9 @@ interface Declared {
 /** An entity, with options that are changed. */
 const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Result.Result<Declared, EmulatorError> => {
   const { kind = "queue" } = entity
-  const options = changed === undefined ? entity.options ?? {} : { ...entity.options, ...changed }
+  // What is undefined is not given.
+  const given = Object.fromEntries(Object.entries(changed ?? {}).filter(([, value]) => value !== undefined))
+  const options: EntityOptions.EntityOptions = { ...entity.options, ...given }
   const name = trim(entity.name)
   const topic = entity.kind === "subscription" ? trim(entity.topic) : undefined
   const title = topic === undefined
@@ -435,7 +437,7 @@ const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Resu
     kind,
     title,
     settings,
-    entity: { ...entity, options },
+    entity: { ...entity, options } as Entity,
     names: topic === undefined ? [name] : [topic, name],
     path: topic === undefined ? name : `${topic}/Subscriptions/${name}`,
     topic: topic?.toLowerCase(),
@@ -457,6 +459,9 @@ const nameProblem = (
   for (const name of names) {
     if (name === "") return `a ${kind} needs a name`
     if (name.length > 260) return `${title}: a name has at most 260 characters`
+    if (kind !== "subscription" && /\/subscriptions(\/|$)/i.test(name)) {
+      return `${title}: a ${kind} cannot have the path of a subscription; declare the contract, ServiceBusEntity.subscription(topic, name)`
+    }
     if (/(^|\/)(\$|\/)/.test(name)) return `${title}: no part of a name is empty or begins with "$"`
   }
   return taken.has(path.toLowerCase()) ? `${title} is declared twice` : undefined

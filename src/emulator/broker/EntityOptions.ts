@@ -57,12 +57,12 @@ export interface EntityOptions {
   /** Bytes of the largest message, 262,144 by default. */
   readonly maxMessageSize?: number | undefined
   /**
-   * Where its messages go as soon as they are active; nowhere by default. The target must be there, and the entity itself is not
-   * received from then.
+   * Where its messages go as soon as they are active; nowhere by default, and with null, as an update gives it. The target must
+   * be there, and the entity itself is not received from then.
    */
-  readonly forwardTo?: ForwardTarget | undefined
-  /** Where its dead letters go as soon as they are there; nowhere by default. The target must be there. */
-  readonly forwardDeadLetteredMessagesTo?: ForwardTarget | undefined
+  readonly forwardTo?: ForwardTarget | null | undefined
+  /** Where its dead letters go as soon as they are there; nowhere by default, and with null. The target must be there. */
+  readonly forwardDeadLetteredMessagesTo?: ForwardTarget | null | undefined
   /** What it lets through, `Active` by default. */
   readonly status?: EntityStatus | undefined
   /**
@@ -77,10 +77,15 @@ export interface EntityOptions {
  *
  * @category models
  */
-export type TopicOptions = Pick<
-  EntityOptions,
-  "defaultTimeToLive" | "duplicateDetectionWindow" | "maxSize" | "maxMessageSize" | "status" | "autoDeleteOnIdle"
->
+export interface TopicOptions extends
+  Pick<
+    EntityOptions,
+    "defaultTimeToLive" | "duplicateDetectionWindow" | "maxSize" | "maxMessageSize" | "autoDeleteOnIdle"
+  >
+{
+  /** What it lets through, `Active` by default. */
+  readonly status?: Exclude<EntityStatus, "ReceiveDisabled"> | undefined
+}
 
 /**
  * Options of a subscription. Its size counts against the topic's, and the shorter of the two times to live holds.
@@ -88,8 +93,10 @@ export type TopicOptions = Pick<
  * @category models
  */
 export interface SubscriptionOptions
-  extends Omit<EntityOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize">
+  extends Omit<EntityOptions, "duplicateDetectionWindow" | "maxSize" | "maxMessageSize" | "status">
 {
+  /** What it lets through, `Active` by default. */
+  readonly status?: Exclude<EntityStatus, "SendDisabled"> | undefined
   /**
    * The rules that it starts with, in place of `$Default`, which takes every message; without any it gets none until one is
    * added.
@@ -128,6 +135,65 @@ const statuses = {
   subscription: ["Active", "Disabled", "ReceiveDisabled"]
 } satisfies Record<string, ReadonlyArray<EntityStatus>>
 
+/** The options of each kind of entity. */
+const known: Readonly<Record<"queue" | "topic" | "subscription", ReadonlyArray<string>>> = {
+  queue: [
+    "lockDuration",
+    "maxDeliveryCount",
+    "defaultTimeToLive",
+    "deadLetteringOnExpiration",
+    "duplicateDetectionWindow",
+    "requiresSession",
+    "maxSize",
+    "maxMessageSize",
+    "forwardTo",
+    "forwardDeadLetteredMessagesTo",
+    "status",
+    "autoDeleteOnIdle"
+  ] satisfies ReadonlyArray<keyof EntityOptions>,
+  topic: [
+    "defaultTimeToLive",
+    "duplicateDetectionWindow",
+    "maxSize",
+    "maxMessageSize",
+    "status",
+    "autoDeleteOnIdle"
+  ] satisfies ReadonlyArray<keyof TopicOptions>,
+  subscription: [
+    "lockDuration",
+    "maxDeliveryCount",
+    "defaultTimeToLive",
+    "deadLetteringOnExpiration",
+    "requiresSession",
+    "forwardTo",
+    "forwardDeadLetteredMessagesTo",
+    "status",
+    "autoDeleteOnIdle",
+    "rules",
+    "deadLetteringOnFilterError"
+  ] satisfies ReadonlyArray<keyof SubscriptionOptions>
+}
+
+/** The name that a misspelt one is nearest to, by the letters of both; undefined where none is near. */
+const nearest = (name: string, names: ReadonlyArray<string>): string | undefined => {
+  const distances = names.map((each) => [each, distance(name.toLowerCase(), each.toLowerCase())] as const)
+  const [near, away] = distances.toSorted(([, one], [, other]) => one - other)[0]!
+  return away <= 4 && away < name.length / 2 ? near : undefined
+}
+
+/** How many letters have to be added, removed or replaced to make one text of another. */
+const distance = (one: string, other: string): number => {
+  let before = Array.from({ length: other.length + 1 }, (_, i) => i)
+  for (let i = 0; i < one.length; i++) {
+    const row = [i + 1]
+    for (let j = 0; j < other.length; j++) {
+      row.push(Math.min(before[j]! + Number(one[i] !== other[j]), before[j + 1]! + 1, row[j]! + 1))
+    }
+    before = row
+  }
+  return before[other.length]!
+}
+
 /** Whether messages can be sent to an entity. @category accessors */
 export const isSendable = ({ status }: EntitySettings): boolean => status === "Active" || status === "ReceiveDisabled"
 
@@ -141,13 +207,20 @@ export const isReceivable = ({ status }: EntitySettings): boolean => status === 
  */
 export const settings = (
   entity: string,
-  options: EntityOptions & SubscriptionOptions,
+  options: EntityOptions & Omit<SubscriptionOptions, "status">,
   kind: "queue" | "topic" | "subscription" = "queue"
 ): Result.Result<EntitySettings, EmulatorError> => {
   const wrong = (option: keyof EntityOptions, range: string) =>
     Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be ${range}` }))
   const within = (value: number, min: number, max: number) => Number.isInteger(value) && value >= min && value <= max
 
+  const unknown = Object.entries(options).find(([name, value]) => value !== undefined && !known[kind].includes(name))
+    ?.[0]
+  if (unknown !== undefined) {
+    const near = nearest(unknown, known[kind])
+    const advice = near === undefined ? `its options are ${known[kind].join(", ")}` : `did you mean ${near}?`
+    return Result.fail(new EmulatorError({ problem: `${entity}: a ${kind} has no option "${unknown}"; ${advice}` }))
+  }
   const lockDuration = millis(options.lockDuration ?? "1 minute")
   if (lockDuration === undefined || lockDuration < 1000 || lockDuration > 300_000) {
     return wrong("lockDuration", "between 1 second and 5 minutes")
@@ -177,10 +250,9 @@ export const settings = (
   }
   const targets: Array<string | undefined> = []
   for (const option of ["forwardTo", "forwardDeadLetteredMessagesTo"] as const) {
-    const target = pathOf(options[option])
-    if (options[option] !== undefined && (target === undefined || kind === "topic")) {
-      return wrong(option, kind === "topic" ? "left out: a topic forwards nothing" : "a queue or topic, or its name")
-    }
+    const given = options[option] ?? undefined
+    const target = pathOf(given)
+    if (given !== undefined && target === undefined) return wrong(option, "a queue or topic, or its name")
     targets.push(target)
   }
   return Result.succeed({

@@ -225,7 +225,7 @@ both((name, layerFor) =>
         assert.deepStrictEqual([first!.timeToLive, second!.timeToLive === undefined], [undefined, false])
         yield* receiver.abandon(first!)
         assert.lengthOf(yield* emulator.deadLetters(Texts), 1)
-        yield* emulator.update(Texts, { maxSize: 1 })
+        yield* emulator.update(Texts, { maxSize: 1, maxDeliveryCount: undefined })
         // What was not given is as it was.
         yield* receiver.abandon(second!)
         assert.lengthOf(yield* emulator.deadLetters(Texts), 2)
@@ -245,12 +245,27 @@ both((name, layerFor) =>
             /queue "x": status must be "Active", .* or/
           ],
           [
+            emulator.create(Emulator.entity("x", { forwardto: "texts" } as never)),
+            /queue "x": a queue has no option "forwardto"; did you mean forwardTo\?$/
+          ],
+          [
+            emulator.update(News, { lockDuration: "1 minute" } as never),
+            /topic "news": a topic has no option "lockDuration"; its options are defaultTimeToLive, /
+          ],
+          [
+            emulator.create(Emulator.entity("news/Subscriptions/x")),
+            /cannot have the path of a subscription; declare .*ServiceBusEntity\.subscription/
+          ],
+          [
             emulator.create(Emulator.entity("x", { autoDeleteOnIdle: "4 minutes" })),
             /"x": autoDeleteOnIdle .* 5 minutes or more/
           ],
-          [emulator.update(News, { status: "ReceiveDisabled" }), /topic "news": status must be .*"SendDisabled"$/],
           [
-            emulator.update(Sport, { status: "SendDisabled" }),
+            emulator.update(News, { status: "ReceiveDisabled" as never }),
+            /topic "news": status must be .*"SendDisabled"$/
+          ],
+          [
+            emulator.update(Sport, { status: "SendDisabled" as never }),
             /"sport" of "news": status must be .*"ReceiveDisabled"$/
           ],
           [
@@ -263,7 +278,7 @@ both((name, layerFor) =>
           ],
           [emulator.update(Texts, { lockDuration: "1 hour" }), /queue "texts": lockDuration must be between/],
           [emulator.update(Sport, { rules: [] } as never), /"sport" of "news": rules must be left out; a rule manager/],
-          [emulator.update("nothing", {}), /it has no entity "nothing"; create it first/],
+          [emulator.update("nothing", {}), /it has no entity "nothing"$/],
           [emulator.delete("nothing"), /it has no entity "nothing"/],
           [emulator.update(7 as never, {}), /has no entity|not usable/],
           [emulator.create(undefined as never), /not usable/],

@@ -302,7 +302,7 @@ both((name, layerFor) =>
           deliveryCount: 0
         })
         yield* texts.complete(letter!)
-        yield* emulator.update(Hop, { forwardDeadLetteredMessagesTo: undefined })
+        yield* emulator.update(Hop, { forwardDeadLetteredMessagesTo: null })
         const letters = yield* start(dead.receive())
         yield* until(Effect.sync(() =>
           linkOf(dead).rhea.is_open()
@@ -315,7 +315,7 @@ both((name, layerFor) =>
         assert.deepStrictEqual((yield* texts.receive()).map(({ body, deadLetterSource }) => [body, deadLetterSource]), [
           ["2", undefined]
         ])
-        yield* emulator.update(Hop, { forwardTo: undefined })
+        yield* emulator.update(Hop, { forwardTo: null })
         yield* emulator.send(Hop, [{ body: "3" }])
         const [third] = yield* passing(receiver.receive())
         assert.strictEqual(third!.body, "3")

@@ -20,7 +20,7 @@ import { assert, it } from "../../support/vitest.ts"
 const entities = Flight.entities("flights")
 const { broken, flights, topic } = entities
 
-const Live = ({ maxMessageSize, ...options }: Emulator.EntityOptions) =>
+const Live = ({ maxMessageSize, ...options }: Omit<Emulator.EntityOptions, "status">) =>
   Layer.mergeAll(
     Emulator.layer({
       entities: [

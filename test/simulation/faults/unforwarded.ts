@@ -13,7 +13,7 @@ export const unforwarded: Fault = {
       const forwards = (entity: Parameters<Parameters<typeof topology.pick>[1] & {}>[0]) =>
         entity.options !== undefined && "forwardTo" in entity.options
       const path = topology.pick(Number(which), forwards)!
-      yield* topology.change(path, { forwardTo: undefined })
+      yield* topology.change(path, { forwardTo: null })
       yield* Effect.sleep(Number(ms))
       yield* topology.restore(path)
     })
