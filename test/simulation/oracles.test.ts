@@ -207,6 +207,7 @@ describe("the oracles", () => {
       handled
     ]),
     passed: run([
+      fault,
       send,
       enqueued,
       sent,
@@ -224,6 +225,7 @@ describe("the oracles", () => {
       counts: { ...counts, sessionsLost: 1 }
     }]),
     "unheld, a message": run([
+      fault,
       send,
       enqueued,
       sent,
@@ -235,6 +237,7 @@ describe("the oracles", () => {
       handled
     ]),
     "unheld, a message after its lock": run([
+      fault,
       send,
       enqueued,
       sent,
@@ -310,6 +313,7 @@ describe("the oracles", () => {
       { kind: "phase", name: "drained", at: 6_000 }
     ]),
     expired: run([
+      fault,
       send,
       enqueued,
       sent,
@@ -328,6 +332,66 @@ describe("the oracles", () => {
       { ...settle, outcome: "complete", token: "t" },
       { ...applied, token: "t" },
       { ...settled, result: "failed", tag: "ServiceBusServerBusyError" },
+      fault
+    ]),
+    "denied, though it is to be tried again": run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      received,
+      { ...settle, outcome: "retryAfter", token: "t" },
+      { ...enqueued, id: "m-1:retry-1", sequence: "2" },
+      { ...applied, token: "t" },
+      { ...settled, result: "failed", tag: "MessageLockLostError" },
+      fault
+    ]),
+    followed: run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, token: "t" },
+      handled,
+      { ...applied, outcome: "deadLetter", token: "t" },
+      fault
+    ]),
+    "followed, by nothing": run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, token: "t" },
+      { ...handled, outcome: "deadLetter" }
+    ]),
+    "followed, by a release": run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, token: "t" },
+      handled,
+      { ...applied, outcome: "abandon", token: "t" }
+    ]),
+    "followed, not by what was asked": run([
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, token: "t", consumer: "b" },
+      { ...settle, outcome: "abandon", token: "t" },
+      { ...applied, outcome: "deadLetter", token: "t" },
+      { ...settled, result: "unknown", tag: "OperationTimeoutError" },
+      fault
+    ]),
+    excused: run([
+      send,
+      enqueued,
+      sent,
+      { ...delivered, until: 50 },
+      { ...received, token: "t", consumer: "b" },
+      { ...settle, outcome: "complete", token: "t" },
+      { ...settled, result: "failed", tag: "MessageLockLostError", at: 40 },
       fault
     ]),
     vanished: run([send, enqueued, sent, delivered, received, { ...handled, outcome: "retryAfter" }, applied]),
@@ -385,6 +449,17 @@ describe("the oracles", () => {
       entity: "q",
       counts: { ...counts, received: 1, completed: 1 }
     }]),
+    "books, of letters that were not made": run([{
+      kind: "books",
+      consumer: "a",
+      entity: "q",
+      counts: { ...counts, received: 1, deadLettered: 1 }
+    }]),
+    "books, of fewer letters than were made": run([
+      ...good.slice(0, -1),
+      { ...applied, outcome: "deadLetter" },
+      { kind: "books", consumer: "a", entity: "q", counts }
+    ]),
     "books, of less than was done": run([...good, { kind: "books", consumer: "a", entity: "q", counts }]),
     state: run([
       { kind: "state", session: "s", value: 1, result: "ok" },

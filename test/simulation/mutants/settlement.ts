@@ -115,5 +115,39 @@ export const settlement: ReadonlyArray<Mutant> = [
     text: "this.run(call, Effect.suspend(() => this.results.fail(call, cause)), true)",
     replacement: "this.ended(call)",
     by: "test/processor/HandlerResult"
+  },
+  {
+    name: "a dead letter of a processor is counted, and not made",
+    file: "processor/HandlerResult.ts",
+    text: "const made = Effect.suspend(() =>",
+    replacement: "const made = tagOf(settlement) === \"DeadLetter\" ? Effect.void : Effect.suspend(() =>",
+    workload: "letters"
+  },
+  {
+    name: "settleEach dead-letters every third message that its handler completes",
+    file: "receiver/StreamHandler.ts",
+    text: "const settlement = given ?? Settlement.complete",
+    replacement: "const settlement = given ??\n" +
+      "              (message.sequenceNumber % 3n === 0n ? Settlement.deadLetter({ reason: \"third\" }) : Settlement.complete)",
+    workload: "batches"
+  },
+  {
+    name: "a message is settled by the token of another lock",
+    file: "receiver/LockTokens.ts",
+    text: "{ entity, tokens, settlement: made.settlement, timeout }",
+    replacement:
+      "{ entity, tokens: tokens.map(() => crypto.randomUUID() as LockToken), settlement: made.settlement, timeout }",
+    workload: "receiving"
+  },
+  {
+    name: "a message that is to be tried again, and is, fails as if its lock were lost",
+    file: "receiver/Settler.ts",
+    text: "Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted))",
+    replacement: "Effect.andThen(\n" +
+      "            Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted)),\n" +
+      "            Effect.fail(new MessageLockLostError(contextOf(state)))\n" +
+      "          )",
+    also: [["  type MessageDecodeError,\n", "  type MessageDecodeError,\n  MessageLockLostError,\n"]],
+    workload: "retrying"
   }
 ]

@@ -58,7 +58,8 @@ const denied = (history: History): ReadonlyArray<Violation> => {
   const asked = new Map<number, string>()
   for (const entry of history.entries) {
     if (entry.kind === "settle" && entry.token !== undefined) {
-      const key = `${entry.token} ${entry.outcome}`
+      // What is tried again is completed once its copy is there.
+      const key = `${entry.token} ${entry.outcome === "retryAfter" ? "complete" : entry.outcome}`
       asked.set(entry.op, key)
       open.set(key, { op: entry.op, isApplied: false })
     }

@@ -56,7 +56,8 @@ export const books: Oracle = ({ history }) => {
       const [outcome, said] of [
         ["complete", of("completed") + of("retried")],
         ["abandon", of("abandoned")],
-        ["defer", of("deferred")]
+        ["defer", of("deferred")],
+        ["deadLetter", of("deadLettered")]
       ] as const
     ) {
       const done = applied(entity, outcome)
@@ -67,14 +68,21 @@ export const books: Oracle = ({ history }) => {
         })
       }
     }
-    const completed = applied(entity, "complete")
     // Of what was left to its lock it is not known.
-    const most = of("completed") + of("retried") + of("taken") + of("unsettled") + of("lockLost")
-    if (completed > most) {
-      violations.push({
-        rule: "books",
-        what: `${entity}: the broker completed ${completed}, and processors account for ${most}`
-      })
+    const unknown = of("taken") + of("unsettled") + of("lockLost")
+    for (
+      const [outcome, said] of [
+        ["complete", of("completed") + of("retried")],
+        ["deadLetter", of("deadLettered") + of("undecodable")]
+      ] as const
+    ) {
+      const done = applied(entity, outcome)
+      if (done > said + unknown) {
+        violations.push({
+          rule: "books",
+          what: `${entity}: the broker did ${outcome} ${done} times, and processors account for ${said + unknown}`
+        })
+      }
     }
   }
   return violations

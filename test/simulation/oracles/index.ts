@@ -6,6 +6,8 @@ import { credit } from "./credit.ts"
 import { delivery } from "./delivery.ts"
 import { destructive } from "./destructive.ts"
 import { entities } from "./entities.ts"
+import { excused } from "./excused.ts"
+import { followed } from "./followed.ts"
 import { forwarding } from "./forwarding.ts"
 import { harness } from "./harness.ts"
 import { leftovers } from "./leftovers.ts"
@@ -39,6 +41,8 @@ export const oracles: ReadonlyArray<Oracle> = [
   state,
   noise,
   unprovoked,
+  followed,
+  excused,
   wire,
   routing,
   forwarding,
