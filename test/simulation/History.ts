@@ -27,6 +27,13 @@ export type Entry =
     readonly due: number | undefined
   }
   | { readonly kind: "sent"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
+  /** The numbers that the client gave for what it scheduled, in the order of the messages. */
+  | {
+    readonly kind: "numbered"
+    readonly entity: string
+    readonly ids: ReadonlyArray<string>
+    readonly sequences: ReadonlyArray<string>
+  }
   | { readonly kind: "cancel"; readonly op: number; readonly entity: string; readonly id: string }
   | { readonly kind: "cancelled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
   | {
@@ -153,6 +160,10 @@ export type Entry =
     readonly letter: Letter
   }
   | { readonly kind: "removed"; readonly entity: string; readonly id: string; readonly sequence: string }
+  /** So many messages at most are to be deleted unseen. */
+  | { readonly kind: "deleting"; readonly entity: string; readonly most: number }
+  /** The broker was asked to delete so many messages at most, and did so many. */
+  | { readonly kind: "erased"; readonly entity: string; readonly asked: number; readonly count: number }
   /** A rule is to be created or deleted, and what came of it. */
   | {
     readonly kind: "ruling"

@@ -229,6 +229,12 @@ export const record = (history: History) =>
         history.add({ kind: "released", entity: table.queue.path, session: session.id, tokens, isLost })
         return original.apply(table, args as never)
       })
+      wrap("deleteBefore", (original, queue, args) => {
+        const result = original.apply(queue, args as never) as Result.Result<number, unknown>
+        const count = Result.isSuccess(result) ? result.success : 0
+        history.add({ kind: "erased", entity: queue.path, asked: args[1], count })
+        return result
+      })
       wrap("deadLetter", (original, queue, args) => {
         history.add({ kind: "buried", ...named(queue, args[0]), letter: { reason: args[1], description: args[2] } })
         return original.apply(queue, args as never)

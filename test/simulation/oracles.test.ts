@@ -401,6 +401,23 @@ describe("the oracles", () => {
       sent,
       { kind: "applied", entity: "q/$DeadLetterQueue", id: "m-1", sequence: "7", outcome: "complete" }
     ]),
+    erased: run([{ kind: "deleting", entity: "q", most: 2 }, {
+      kind: "erased",
+      entity: "q",
+      asked: 3,
+      count: 0
+    }]),
+    "erased, unasked": run([{ kind: "erased", entity: "q", asked: 1, count: 1 }]),
+    "erased, too often": run([
+      { kind: "deleting", entity: "q", most: 2 },
+      { kind: "erased", entity: "q", asked: 2, count: 2 },
+      { kind: "erased", entity: "q", asked: 1, count: 1 }
+    ]),
+    numbered: run([
+      { kind: "scheduled", entity: "q", id: "m-1", sequence: "1" },
+      { kind: "scheduled", entity: "q", id: "m-2", sequence: "2" },
+      { kind: "numbered", entity: "q", ids: ["m-1", "m-2"], sequences: ["2", "1"] }
+    ]),
     resettled: run([{ kind: "resettled", sequence: "1", result: "ok", tag: undefined }]),
     renewed: run([...good.slice(0, -1), { ...applied, token: "t" }, {
       kind: "renewal",

@@ -158,5 +158,12 @@ export const receipt: ReadonlyArray<Mutant> = [
     text: "      if (ahead > 0) {",
     replacement: "      if (ahead > 0 && drain === true) {",
     by: "test/wire/ForeignServers"
+  },
+  {
+    name: "fifty times as many messages are deleted as were asked for",
+    file: "receiver/BatchDelete.ts",
+    text: "request(requester, max, time))",
+    replacement: "request(requester, max * 50, time))",
+    workload: "receiving"
   }
 ]

@@ -63,5 +63,14 @@ export const sends: ReadonlyArray<Mutant> = [
     text: "return namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => sender.send([payload], [format])))",
     replacement:
       "return namespace.retryPolicy.run(Effect.flatMap(link.get, (sender) => sender.send([payload, payload], [format, format])))"
+  },
+  {
+    name: "what is scheduled together has its numbers in reverse",
+    file: "sender/SenderState.ts",
+    text:
+      "scheduleAll: (messages: Iterable<Message>, at: DateTime.Utc | Duration.Input) => self.schedule(messages, at),",
+    replacement: "scheduleAll: (messages: Iterable<Message>, at: DateTime.Utc | Duration.Input) =>\n" +
+      "      Effect.map(self.schedule(messages, at), (numbers) => numbers.toReversed()),",
+    workload: "receiving"
   }
 ]

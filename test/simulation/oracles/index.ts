@@ -3,6 +3,7 @@ import { acknowledgement } from "./acknowledgement.ts"
 import { backoff } from "./backoff.ts"
 import { books } from "./books.ts"
 import { credit } from "./credit.ts"
+import { deleting } from "./deleting.ts"
 import { delivery } from "./delivery.ts"
 import { destructive } from "./destructive.ts"
 import { entities } from "./entities.ts"
@@ -14,6 +15,7 @@ import { leftovers } from "./leftovers.ts"
 import { letters } from "./letters.ts"
 import { liveness } from "./liveness.ts"
 import { noise } from "./noise.ts"
+import { numbering } from "./numbering.ts"
 import type { Oracle } from "./Oracle.ts"
 import { order } from "./order.ts"
 import { renewal } from "./renewal.ts"
@@ -43,6 +45,8 @@ export const oracles: ReadonlyArray<Oracle> = [
   unprovoked,
   followed,
   excused,
+  deleting,
+  numbering,
   wire,
   routing,
   forwarding,

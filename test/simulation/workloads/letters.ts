@@ -12,6 +12,7 @@ import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
 import { send } from "./sending.ts"
+import { eraseNoted } from "./settling.ts"
 
 const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
 
@@ -38,7 +39,10 @@ export const letters: Workload = {
               yield* operate(world, "replay", Effect.scoped(ServiceBusDeadLetters.replay(Work, options)))
             } else if (kind < 7) yield* operate(world, "counts", ServiceBusDeadLetters.counts(Work))
             else if (kind < 9) yield* operate(world, "browse", Stream.runDrain(ServiceBusDeadLetters.browse(Work)))
-            else yield* operate(world, "purge", ServiceBusDeadLetters.purge(Work, { max: 2 }))
+            else {
+              const purge = ServiceBusDeadLetters.purge(Work, { max: 2 })
+              yield* eraseNoted(world, "purge", `${Work.path}/$DeadLetterQueue`, 2, purge)
+            }
           }
         })
       )

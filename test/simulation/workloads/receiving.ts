@@ -14,7 +14,7 @@ import { beside, operate, operateAside, type Workload, type World } from "../Wor
 import { consume } from "./consuming.ts"
 import { noteCredit, noteListeners } from "./observing.ts"
 import { send } from "./sending.ts"
-import { note, settleNoted, settleSomehow } from "./settling.ts"
+import { eraseNoted, note, settleNoted, settleSomehow } from "./settling.ts"
 
 const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
 
@@ -64,7 +64,7 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
         }
       }
       if (rng.chance(0.05)) yield* operate(world, "browse", Stream.runDrain(receiver.browse()))
-      if (rng.chance(0.02)) yield* operate(world, "delete", receiver.deleteMessages({ max: 2 }))
+      if (rng.chance(0.02)) yield* eraseNoted(world, "delete", path, 2, receiver.deleteMessages({ max: 2 }))
       if (rng.chance(0.1)) yield* operate(world, "peek", receiver.peek({ max: rng.between(1, 20) }))
     }
   })

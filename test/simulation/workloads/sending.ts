@@ -54,6 +54,13 @@ export const send = (
               (exit) => Effect.sync(() => history.add({ kind: "sent", op, ...resultOf(flat(exit)) }))
             )
           })
+        const number = (messages: ReadonlyArray<{ readonly messageId: string }>, numbers: ReadonlyArray<bigint>) =>
+          history.add({
+            kind: "numbered",
+            entity: entity.path,
+            ids: messages.map(({ messageId }) => messageId),
+            sequences: numbers.map(String)
+          })
         // A sender lives for a while, and another one comes.
         for (let uses = rng.between(5, 40); uses > 0 && !isOver(); uses--) {
           const kind = options.isAtOnce === true ? rng.pick([0, 4, 6, 9]) : rng.between(0, 9)
@@ -69,11 +76,13 @@ export const send = (
           } else if (kind === 8) {
             const many = Array.from({ length: rng.between(1, 6) }, message)
             const wait = rng.between(1, 20_000)
-            yield* noted(many, sender.scheduleAll(many, Duration.millis(wait)), world.now() + wait)
+            const exit = yield* noted(many, sender.scheduleAll(many, Duration.millis(wait)), world.now() + wait)
+            if (Exit.isSuccess(exit)) number(many, exit.value)
           } else if (kind < 9) {
             const one = message()
             const wait = rng.between(1, 20_000)
             const exit = yield* noted([one], sender.schedule(one, Duration.millis(wait)), world.now() + wait)
+            if (Exit.isSuccess(exit)) number([one], [exit.value])
             if (Exit.isSuccess(exit) && rng.chance(0.5)) {
               const op = history.op()
               history.add({ kind: "cancel", op, entity: entity.path, id: one.messageId })

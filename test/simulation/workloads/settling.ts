@@ -4,7 +4,7 @@ import * as Exit from "effect/Exit"
 import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import type { Letter, Outcome } from "../History.ts"
-import { attempt, bodyOf, flat, observe, resultOf, type World } from "../World.ts"
+import { attempt, bodyOf, flat, observe, operate, resultOf, type World } from "../World.ts"
 
 /** What settles: a receiver, or a session. */
 interface Settles<E> {
@@ -100,4 +100,17 @@ export const settleSomehow = <E>(
       }
       return outcome
     })
+  })
+
+/** Deletes messages unseen, and writes down how many it may be. */
+export const eraseNoted = <A, E, R>(
+  world: World,
+  what: string,
+  entity: string,
+  most: number,
+  erase: Effect.Effect<A, E, R>
+): Effect.Effect<Exit.Exit<A, E>, never, R> =>
+  Effect.suspend(() => {
+    world.history.add({ kind: "deleting", entity, most })
+    return operate(world, what, erase)
   })
