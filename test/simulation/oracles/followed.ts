@@ -9,7 +9,7 @@ const atBroker = (outcome: string): string => outcome === "retryAfter" ? "comple
 
 export const followed: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
-  const isCalm = history.of("fault").length === 0
+  const isCalm = history.of("fault").length === 0 && history.of("deleted").length === 0
   /** The lock under which a consumer has a message. */
   const held = new Map<string, string>()
   /** What was given for what was received under a lock. */
