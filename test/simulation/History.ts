@@ -160,6 +160,18 @@ export type Entry =
     readonly letter: Letter
   }
   | { readonly kind: "removed"; readonly entity: string; readonly id: string; readonly sequence: string }
+  /** A consumer was given so many at once, or waited so many milliseconds, where it asked for so many at most. */
+  | {
+    readonly kind: "measured"
+    readonly consumer: string
+    readonly what: "messages" | "milliseconds"
+    readonly count: number
+    readonly most: number
+  }
+  /** From here on so many handlers of a consumer may run at a time, or handlers of so many sessions. */
+  | { readonly kind: "bound"; readonly consumer: string; readonly of: "handlers" | "sessions"; readonly most: number }
+  /** A lock is to be kept from here on, and is not any more. */
+  | { readonly kind: "keeping"; readonly token: string; readonly isOver: boolean }
   /** So many messages at most are to be deleted unseen. */
   | { readonly kind: "deleting"; readonly entity: string; readonly most: number }
   /** The broker was asked to delete so many messages at most, and did so many. */

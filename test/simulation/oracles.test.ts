@@ -401,6 +401,25 @@ describe("the oracles", () => {
       sent,
       { kind: "applied", entity: "q/$DeadLetterQueue", id: "m-1", sequence: "7", outcome: "complete" }
     ]),
+    limit: run([{ kind: "measured", consumer: "a", what: "messages", count: 3, most: 2 }]),
+    "limit, of time": run([{ kind: "measured", consumer: "a", what: "milliseconds", count: 50_000, most: 5_000 }]),
+    "limit, of handlers": run([
+      ...good.slice(0, 4),
+      { kind: "bound", consumer: "b", of: "handlers", most: 1 },
+      { ...received, consumer: "b" },
+      { ...received, consumer: "b" }
+    ]),
+    "limit, of sessions": run([
+      ...good.slice(0, 4),
+      { kind: "bound", consumer: "b", of: "sessions", most: 1 },
+      { ...received, consumer: "b s1", session: "s1" },
+      { ...received, consumer: "b s2", session: "s2" }
+    ]),
+    kept: run([
+      { kind: "keeping", token: "t", isOver: false },
+      { kind: "lapsed", token: "t", at: 15_000 },
+      { kind: "keeping", token: "t", isOver: true }
+    ]),
     erased: run([{ kind: "deleting", entity: "q", most: 2 }, {
       kind: "erased",
       entity: "q",

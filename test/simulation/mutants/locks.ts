@@ -41,5 +41,12 @@ export const locks: ReadonlyArray<Mutant> = [
     text: "call.fiber?.interruptUnsafe()",
     replacement: "",
     by: "test/processor/MessageProcessor"
+  },
+  {
+    name: "withLock keeps no lock",
+    file: "receiver/LockedWork.ts",
+    text: "      state.renewal.keep(kept)\n",
+    replacement: "\n",
+    workload: "receiving"
   }
 ]

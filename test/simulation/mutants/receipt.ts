@@ -165,5 +165,19 @@ export const receipt: ReadonlyArray<Mutant> = [
     text: "request(requester, max, time))",
     replacement: "request(requester, max * 50, time))",
     workload: "receiving"
+  },
+  {
+    name: "batches are twice as large as they may be",
+    file: "processor/MessageProcessor.ts",
+    text: "[this.waiting.shift()!] : this.waiting.splice(0, size)",
+    replacement: "[this.waiting.shift()!] : this.waiting.splice(0, size * 2)",
+    workload: "batches"
+  },
+  {
+    name: "settleEach runs twice as many handlers",
+    file: "receiver/StreamHandler.ts",
+    text: "    { concurrency, unordered: true }",
+    replacement: "    { concurrency: concurrency * 2, unordered: true }",
+    workload: "batches"
   }
 ]

@@ -87,5 +87,12 @@ export const session: ReadonlyArray<Mutant> = [
     workload: "sessions",
     fault: "detach,end,bad handlers",
     seeds: 300
+  },
+  {
+    name: "a session processor holds one session more than it may",
+    file: "processor/SessionProcessor.ts",
+    text: "this.slots = options.concurrentSessions",
+    replacement: "this.slots = options.concurrentSessions + 1",
+    workload: "sessions"
   }
 ]

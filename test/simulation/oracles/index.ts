@@ -11,8 +11,10 @@ import { excused } from "./excused.ts"
 import { followed } from "./followed.ts"
 import { forwarding } from "./forwarding.ts"
 import { harness } from "./harness.ts"
+import { keeping } from "./keeping.ts"
 import { leftovers } from "./leftovers.ts"
 import { letters } from "./letters.ts"
+import { limits } from "./limits.ts"
 import { liveness } from "./liveness.ts"
 import { noise } from "./noise.ts"
 import { numbering } from "./numbering.ts"
@@ -47,6 +49,8 @@ export const oracles: ReadonlyArray<Oracle> = [
   excused,
   deleting,
   numbering,
+  limits,
+  keeping,
   wire,
   routing,
   forwarding,

@@ -9,6 +9,7 @@ import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
 import { beside, operate, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
+import { receiveNoted } from "./observing.ts"
 import { send } from "./sending.ts"
 import { useState } from "./sessions.ts"
 import { note, settleSomehow } from "./settling.ts"
@@ -39,7 +40,7 @@ const acceptAll = (world: World, name: string, deferred: Map<string, Array<bigin
           const own = deferred.get(session.value.sessionId) ?? []
           deferred.set(session.value.sessionId, own)
           for (let empty = 0; empty < 2;) {
-            const messages = yield* session.value.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 2_000) })
+            const messages = yield* receiveNoted(world, name, session.value, rng.between(1, 5), rng.between(0, 2_000))
             if (messages.length === 0) empty++
             for (const message of messages) {
               const consumer = `${name} ${session.value.sessionId}`

@@ -32,6 +32,7 @@ export const batches: Workload = {
     Effect.gen(function*() {
       const { rng } = world
       yield* beside(world, "sending", send(world, News, { name: "news", most: 50 }))
+      const size = { most: 0 }
       const batched = consume(
         world,
         "batches",
@@ -42,13 +43,16 @@ export const batches: Workload = {
             One.path,
             ServiceBusProcessor.makeBatched(
               receiver,
-              (messages) =>
-                Effect.forEach(messages, (message) =>
+              (messages) => {
+                const { length: count } = messages
+                world.history.add({ kind: "measured", consumer: "batches", what: "messages", count, most: size.most })
+                return Effect.forEach(messages, (message) =>
                   Effect.map(
                     handle(world, "batches", One.path, message.body, message),
                     (settlement) => settlement ?? Settlement.complete
-                  )),
-              { size: rng.between(1, 10), within: rng.between(0, 2_000), drainTimeout: "10 seconds" }
+                  ))
+              },
+              { size: size.most = rng.between(1, 10), within: rng.between(0, 2_000), drainTimeout: "10 seconds" }
             )
           ))
       )
@@ -66,6 +70,7 @@ export const batches: Workload = {
             Stream.runDrain
           ))
       )
+      world.history.add({ kind: "bound", consumer: "stream", of: "handlers", most: 3 })
       yield* Effect.all([batched, streamed], { concurrency: "unbounded", discard: true })
     })
 }

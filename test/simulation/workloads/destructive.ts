@@ -9,7 +9,7 @@ import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import { attempt, beside, type Workload } from "../World.ts"
 import { consume } from "./consuming.ts"
-import { noteCredit } from "./observing.ts"
+import { noteCredit, receiveNoted } from "./observing.ts"
 import { send } from "./sending.ts"
 import { note } from "./settling.ts"
 
@@ -35,7 +35,7 @@ export const destructive: Workload = {
             const exit = yield* attempt(
               world,
               Effect.tap(
-                receiver.receive({ max: rng.between(1, 8), maxWait: rng.between(0, 5_000) }),
+                receiveNoted(world, "a", receiver, rng.between(1, 8), rng.between(0, 5_000)),
                 (messages) =>
                   Effect.sync(() => {
                     for (const message of messages) note(world, "a", Work.path, message, "destructive")

@@ -10,6 +10,26 @@ export const noteCredit = ({ history }: World, consumer: string, receiver: objec
   history.add({ kind: "credit", consumer, credit: ReceiverState.stateOf(receiver).link.credit(), most })
 }
 
+/** Receives, and notes how many messages came and how long it took. */
+export const receiveNoted = <M, E, R>(
+  { history, now }: World,
+  consumer: string,
+  receiver: {
+    readonly receive: (options: { readonly max: number; readonly maxWait: number }) => Effect.Effect<M, E, R>
+  },
+  max: number,
+  maxWait: number
+): Effect.Effect<M, E, R> =>
+  Effect.suspend(() => {
+    const began = now()
+    return Effect.map(receiver.receive({ max, maxWait }), (messages) => {
+      const { length } = messages as { readonly length: number }
+      history.add({ kind: "measured", consumer, what: "messages", count: length, most: max })
+      history.add({ kind: "measured", consumer, what: "milliseconds", count: now() - began, most: maxWait })
+      return messages
+    })
+  })
+
 /** Notes how many listeners the connection of a receiver has, its session and its link. */
 export const noteListeners = ({ history }: World, consumer: string, receiver: object): void => {
   const { connection, rhea } = ReceiverState.stateOf(receiver).link.link

@@ -12,7 +12,7 @@ import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { beside, operate, operateAside, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
-import { noteCredit, noteListeners } from "./observing.ts"
+import { noteCredit, noteListeners, receiveNoted } from "./observing.ts"
 import { send } from "./sending.ts"
 import { eraseNoted, note, settleNoted, settleSomehow } from "./settling.ts"
 
@@ -27,7 +27,7 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
     const receiver = yield* ServiceBusReceiver.make(Work, { prefetch })
     noteListeners(world, name, receiver)
     for (;;) {
-      const messages = yield* receiver.receive({ max: rng.between(1, 8), maxWait: rng.between(0, 5_000) })
+      const messages = yield* receiveNoted(world, name, receiver, rng.between(1, 8), rng.between(0, 5_000))
       noteCredit(world, name, receiver, prefetch)
       noteListeners(world, name, receiver)
       for (const message of messages) note(world, name, path, message, "locked")
@@ -37,7 +37,10 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
           // Some settle first and go on: there is nothing to renew then.
           const isFirst = rng.chance(0.3)
           const work = isFirst ? Effect.andThen(settleSomehow(world, path, receiver, message), wait) : wait
+          const keeping = (isOver: boolean) => world.history.add({ kind: "keeping", token: message.lockToken, isOver })
+          keeping(false)
           yield* operate(world, "withLock", AutoLockRenewer.withLock(work, receiver, message))
+          keeping(true)
           if (isFirst) continue
         } else if (rng.chance(0.1)) yield* operate(world, "renewLock", receiver.renewLock(message))
         if (rng.chance(0.1)) {

@@ -11,7 +11,7 @@ import * as Settlement from "../../../src/Settlement.ts"
 import { beside, originOf, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
-import { keepBooks } from "./observing.ts"
+import { keepBooks, receiveNoted } from "./observing.ts"
 import { send } from "./sending.ts"
 import { note, settleNoted } from "./settling.ts"
 
@@ -43,7 +43,7 @@ const receiveAll = (world: World, name: string) =>
     const { rng } = world
     const receiver = yield* ServiceBusReceiver.make(More)
     for (;;) {
-      const messages = yield* receiver.receive({ max: rng.between(1, 5), maxWait: rng.between(0, 5_000) })
+      const messages = yield* receiveNoted(world, name, receiver, rng.between(1, 5), rng.between(0, 5_000))
       // All of them are in its hands now, however long it takes for the first.
       for (const message of messages) note(world, name, More.path, message, "locked")
       for (const message of messages) {

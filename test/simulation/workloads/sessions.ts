@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import * as Emulator from "../../../src/emulator/Emulator.ts"
 import * as ServiceBusBody from "../../../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
+import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import type * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
 import { attempt, beside, flat, operateAside, resultOf, type Workload, type World } from "../World.ts"
@@ -54,33 +55,27 @@ export const sessions: Workload = {
       for (const name of ["work", "more"]) {
         yield* beside(world, "sending", send(world, Work, { name, most: 30, sessions: ids }))
       }
-      yield* Effect.forEach(["a", "b"], (name) =>
-        consume(
-          world,
-          `sessions ${name}`,
-          keepBooks(
-            world,
-            name,
-            Work.path,
-            ServiceBusProcessor.makeSessions(
-              Work,
-              (body, message, session) =>
-                handle(
-                  world,
-                  `${name} ${session.sessionId}`,
-                  Work.path,
-                  body,
-                  message,
-                  { first: useState(world, session, Number(message.sequenceNumber)) }
-                ),
-              {
-                concurrentSessions: world.rng.between(1, 4),
-                idleTimeout: world.rng.between(100, 10_000),
-                messagesPerSession: world.rng.pick([undefined, 3]),
-                drainTimeout: "10 seconds"
-              }
-            )
-          )
-        ), { concurrency: "unbounded", discard: true })
+      yield* Effect.forEach(["a", "b"], (name) => {
+        const concurrentSessions = world.rng.between(1, 4)
+        const idleTimeout = world.rng.between(100, 10_000)
+        const messagesPerSession = world.rng.pick([undefined, 3])
+        world.history.add({ kind: "bound", consumer: name, of: "sessions", most: concurrentSessions })
+        const counts = new WeakMap<object, number>()
+        const handler = (body: string, message: LockedMessage<string>, session: Parameters<typeof useState>[1]) => {
+          const count = (counts.get(session) ?? 0) + 1
+          counts.set(session, count)
+          const most = messagesPerSession ?? Infinity
+          world.history.add({ kind: "measured", consumer: name, what: "messages", count, most })
+          const first = useState(world, session, Number(message.sequenceNumber))
+          return handle(world, `${name} ${session.sessionId}`, Work.path, body, message, { first })
+        }
+        const make = ServiceBusProcessor.makeSessions(Work, handler, {
+          concurrentSessions,
+          idleTimeout,
+          messagesPerSession,
+          drainTimeout: "10 seconds"
+        })
+        return consume(world, `sessions ${name}`, keepBooks(world, name, Work.path, make))
+      }, { concurrency: "unbounded", discard: true })
     })
 }

@@ -8,6 +8,7 @@ import * as ServiceBusEntity from "../../../src/ServiceBusEntity.ts"
 import * as ServiceBusSession from "../../../src/ServiceBusSession.ts"
 import { beside, observe, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
+import { receiveNoted } from "./observing.ts"
 import { send } from "./sending.ts"
 import { note } from "./settling.ts"
 
@@ -41,7 +42,7 @@ const takeAll = (world: World, name: string) =>
             return yield* Stream.runForEach(session.value.messages, (message) => Effect.sync(() => take(message)))
           }
           for (let isEmpty = false; !isEmpty;) {
-            const messages = yield* session.value.receive({ max: rng.between(1, 5), maxWait: rng.between(1, quiet) })
+            const messages = yield* receiveNoted(world, name, session.value, rng.between(1, 5), rng.between(1, quiet))
             for (const message of messages) take(message)
             isEmpty = messages.length === 0
           }
