@@ -1,4 +1,4 @@
-// Two subscriptions forward to queues that their teams own, and both forward their dead letters to one queue for operators.
+// Two subscriptions forward to queues that their teams own, and both queues forward their dead letters to one for operators.
 import { Console, Effect, Schema } from "effect"
 import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
