@@ -1,5 +1,6 @@
 /** The mutants: each has its place in the library, once, and a test that is there, or workloads and faults that are. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { stripTypeScriptTypes } from "node:module"
 import { basename, dirname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "../support/vitest.ts"
@@ -21,6 +22,7 @@ describe("a mutant", () => {
         assert.strictEqual(text.split(part).length - 1, 1, `${mutant.name}: ${part}`)
         text = text.replace(part, () => replacement)
       }
+      assert.doesNotThrow(() => stripTypeScriptTypes(text), `${mutant.name} does not parse`)
     }
   })
 

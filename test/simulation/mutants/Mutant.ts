@@ -15,6 +15,8 @@ export interface Mutant {
   readonly fault?: string
   /** How many seeds are run; 150 by default. */
   readonly seeds?: number
+  /** It is seen by the death of a run, which is no proof of any other. */
+  readonly isDeadly?: true
   /** The test that sees it, where no run of the simulation can. */
   readonly by?: string
 }

@@ -5,10 +5,11 @@
  */
 import { spawn } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { stripTypeScriptTypes } from "node:module"
 import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { parseArgs } from "node:util"
+import { parseArgs, stripVTControlCharacters } from "node:util"
 import { mutants } from "./index.ts"
 import { type Mutant, replacementsOf } from "./Mutant.ts"
 
@@ -56,6 +57,26 @@ const execute = (folder: string, args: ReadonlyArray<string>) =>
     })
   })
 
+/** Runs a file of tests. */
+const test = (folder: string, file: string) =>
+  execute(folder, [
+    join(root, "node_modules/vitest/vitest.mjs"),
+    "run",
+    file,
+    "--typecheck.enabled=false",
+    "--bail=1",
+    "--reporter=verbose"
+  ])
+
+const held = new Map<string, Promise<boolean>>()
+
+/** Whether a file of tests holds in the library as it is: it is run once. */
+const holds = (folder: string, file: string): Promise<boolean> => {
+  const known = held.get(file) ?? test(folder, file).then(({ code }) => code === 0)
+  held.set(file, known)
+  return known
+}
+
 const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
   const path = join(folder, "src/internal", mutant.file)
   const original = readFileSync(path, "utf8")
@@ -67,12 +88,27 @@ const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
     }
     mutated = parts.join(replacement)
   }
+  const lives = (by: string, seeds = 0): Verdict => ({ mutant, isKilled: false, by, seeds })
+  try {
+    stripTypeScriptTypes(mutated)
+  } catch (error) {
+    return lives(`it does not parse: ${(error as Error).message}`)
+  }
+  if (mutant.by !== undefined && !await holds(folder, mutant.by)) {
+    return lives(`${mutant.by} fails without it, or is not there`)
+  }
   writeFileSync(path, mutated)
   try {
     if (mutant.by !== undefined) {
-      const vitest = join(root, "node_modules/vitest/vitest.mjs")
-      const { code } = await execute(folder, [vitest, "run", mutant.by, "--typecheck.enabled=false", "--bail=1"])
-      return { mutant, isKilled: code !== 0, by: mutant.by, seeds: 0 }
+      const { code, lines } = await test(folder, mutant.by)
+      if (code === undefined) return lives(`${mutant.by} did not end`)
+      // A process that died, or a file that cannot be loaded, has failed no test.
+      const hasFailed = lines.some((line) => /Tests .*\d+ failed/.test(stripVTControlCharacters(line)))
+      return code === 0
+        ? lives("nothing")
+        : hasFailed
+        ? { mutant, isKilled: true, by: mutant.by, seeds: 0 }
+        : lives(`${mutant.by} was not run`)
     }
     const only = (["workload", "fault"] as const).flatMap((name) => {
       const value = mutant[name]
@@ -87,13 +123,11 @@ const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
     ])
     const ran = lines.filter((line) => line.startsWith("seed ")).length
     if (code === 0) return { mutant, isKilled: false, by: "nothing", seeds: ran }
-    const seen = lines.find((line) => line.startsWith("first: "))
-    return {
-      mutant,
-      isKilled: true,
-      by: seen?.slice(7) ?? (code === undefined ? "endless" : `a run that ended with ${code}: ${lines.at(-2)}`),
-      seeds: ran
-    }
+    const seen = lines.find((line) => line.startsWith("first: "))?.slice(7)
+    if (seen === undefined) return lives(`a run that ended with ${code}: ${lines.at(-2)}`, ran)
+    // What dies of the run itself was seen by no oracle.
+    const isDeath = /^(dead|harness),/.test(seen)
+    return isDeath && mutant.isDeadly !== true ? lives(seen, ran) : { mutant, isKilled: true, by: seen, seeds: ran }
   } finally {
     writeFileSync(path, original)
   }
