@@ -10,6 +10,11 @@ const atBroker = (outcome: string): string => outcome === "retryAfter" ? "comple
 export const followed: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
   const isCalm = history.of("fault").length === 0 && history.of("deleted").length === 0
+  // What is no settlement cannot be made: its message is dead-lettered, and with it all others of its batch.
+  const nonsensical = new Set(
+    history.of("handled").flatMap(({ consumer, outcome }) => outcome === "gives nonsense" ? [consumer] : [])
+  )
+  const consumers = new Map<string, string>()
   /** The lock under which a consumer has a message. */
   const held = new Map<string, string>()
   /** What was given for what was received under a lock. */
@@ -25,6 +30,7 @@ export const followed: Oracle = ({ history }) => {
     switch (entry.kind) {
       case "received":
         if (entry.token === undefined) break
+        consumers.set(entry.token, entry.consumer)
         held.set(`${entry.consumer} ${entry.entity} ${entry.sequence}`, entry.token)
         given.set(entry.token, new Set())
         break
@@ -33,8 +39,6 @@ export const followed: Oracle = ({ history }) => {
         if (explicit.has(entry.outcome)) give(token, atBroker(entry.outcome), true)
         // A subscription takes no copies.
         if (entry.outcome === "retryAfter" && entry.entity.includes("/")) give(token, "deadLetter", false)
-        // What is no settlement cannot be made: such a message is dead-lettered.
-        if (entry.outcome === "gives nonsense") give(token, "deadLetter", false)
         break
       }
       case "settle":
@@ -53,6 +57,7 @@ export const followed: Oracle = ({ history }) => {
           if (token !== undefined) open.delete(token)
           break
         }
+        if (outcome === "deadLetter" && nonsensical.has(consumers.get(token)!)) break
         // What cannot be settled as it was to be is given back.
         const isGivenBack = outcome === "release" || outcome === "abandon"
         if (isGivenBack && !(isCalm && open.has(token))) break
