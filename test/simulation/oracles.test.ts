@@ -401,6 +401,7 @@ describe("the oracles", () => {
       sent,
       { kind: "applied", entity: "q/$DeadLetterQueue", id: "m-1", sequence: "7", outcome: "complete" }
     ]),
+    late: run([{ ...send, due: 5_000 }, { kind: "scheduled", ...message }, sent, { ...enqueued, at: 65_000 }]),
     limit: run([{ kind: "measured", consumer: "a", what: "messages", count: 3, most: 2 }]),
     "limit, of time": run([{ kind: "measured", consumer: "a", what: "milliseconds", count: 50_000, most: 5_000 }]),
     "limit, of handlers": run([

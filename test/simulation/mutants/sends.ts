@@ -72,5 +72,12 @@ export const sends: ReadonlyArray<Mutant> = [
     replacement: "scheduleAll: (messages: Iterable<Message>, at: DateTime.Utc | Duration.Input) =>\n" +
       "      Effect.map(self.schedule(messages, at), (numbers) => numbers.toReversed()),",
     workload: "receiving"
+  },
+  {
+    name: "what is scheduled comes a minute late",
+    file: "sender/SenderState.ts",
+    text: "DateTime.makeUnsafe(this.clock.currentTimeMillisUnsafe() + delay)",
+    replacement: "DateTime.makeUnsafe(this.clock.currentTimeMillisUnsafe() + delay + 60_000)",
+    workload: "receiving"
   }
 ]

@@ -6,6 +6,7 @@ import { credit } from "./credit.ts"
 import { deleting } from "./deleting.ts"
 import { delivery } from "./delivery.ts"
 import { destructive } from "./destructive.ts"
+import { due } from "./due.ts"
 import { entities } from "./entities.ts"
 import { excused } from "./excused.ts"
 import { followed } from "./followed.ts"
@@ -50,6 +51,7 @@ export const oracles: ReadonlyArray<Oracle> = [
   deleting,
   numbering,
   limits,
+  due,
   keeping,
   wire,
   routing,
