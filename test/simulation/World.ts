@@ -11,6 +11,7 @@ import { createHash } from "node:crypto"
 import type * as Emulator from "../../src/emulator/Emulator.ts"
 import type * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import type * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
+import * as ServiceBusError from "../../src/ServiceBusError.ts"
 import type { History, Result } from "./History.ts"
 import type { Network } from "./Network.ts"
 import type { Peer } from "./Peer.ts"
@@ -139,7 +140,8 @@ export const resultOf = (
   if (Exit.isSuccess(exit)) return { result: "ok", tag: undefined }
   if (Cause.hasInterruptsOnly(exit.cause)) return { result: "interrupted", tag: undefined }
   const error = Cause.squash(exit.cause) as { readonly _tag?: unknown; readonly outcome?: unknown }
-  const tag = typeof error?._tag === "string" ? error._tag : `defect: ${String(error)}`
+  // An error that no operation of the library declares is a defect, too.
+  const tag = ServiceBusError.isServiceBusError(error) ? error._tag : `defect: ${String(error)}`
   return { result: error?._tag === "OperationTimeoutError" && error.outcome === "unknown" ? "unknown" : "failed", tag }
 }
 

@@ -1,12 +1,15 @@
 /** Each oracle sees what it is there for: histories that are bad in one way, and one that is good. */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { MessageLockLostError } from "../../src/ServiceBusError.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 import { type Entry, History } from "./History.ts"
 import { oracles } from "./oracles/index.ts"
 import type { Leftovers, Run } from "./oracles/Oracle.ts"
-import { bodyOf } from "./World.ts"
+import { bodyOf, resultOf } from "./World.ts"
 
 const nothing: Leftovers = { connections: 0, wires: 0, sleeps: 0, fibers: 0, timers: 0, listeners: 0 }
 
@@ -641,6 +644,15 @@ describe("the oracles", () => {
       Object.keys(nothing).map((name) => [`leftover, ${name}`, run([], { leftovers: { ...nothing, [name]: 1 } })])
     )
   }
+
+  it("see an error that the library does not declare as a defect", () => {
+    const { tag } = resultOf(Exit.fail(new Cause.NoSuchElementError("here")))
+    assert.match(String(tag), /^defect: /)
+    assert.strictEqual(
+      resultOf(Exit.fail(new MessageLockLostError({ message: "here" } as never))).tag,
+      "MessageLockLostError"
+    )
+  })
 
   it("have a history for each of their rules, and each rule a row of the table", () => {
     const folder = fileURLToPath(new URL("oracles/", import.meta.url))
