@@ -595,7 +595,7 @@ export const deadLetter = <E extends string | WithSubQueues<unknown> | NotWithSu
 
 /**
  * The transfer dead-letter sub-queue of a queue or subscription, given as a contract or as a plain name (a body of bytes):
- * messages that could not be forwarded to another entity.
+ * messages that were sent by way of the entity, in a transaction across entities, and could not be delivered.
  *
  * @example
  * ```ts

@@ -432,7 +432,7 @@ const sqlProblemOf = (part: string, { expression, parameters }: SqlFilter | SqlA
   if (!Predicate.isObject(parameters)) {
     return { option: `${part}.parameters`, expected: "an object with a value for each parameter" }
   }
-  const wrong = Object.keys(parameters).find((name) => !/^@[\p{L}_][\p{L}\p{N}_]*$/u.test(name))
+  const wrong = Object.keys(parameters).find((name) => !/^@\p{L}[\p{L}\p{Nd}_]*$/u.test(name))
   return wrong === undefined
     ? undefined
     : { option: `${part}.parameters.${wrong}`, expected: "a name of @, a letter, and letters, digits or _" }

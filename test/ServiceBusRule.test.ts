@@ -74,6 +74,7 @@ describe("ServiceBusRule", () => {
       [make("r", sql("a = @b", 1 as never)), "filter.parameters"],
       [make("r", sql("a = @b", { "b c": 1 })), "filter.parameters.@b c"],
       [make("r", sql("a = @b", { "": 1 })), "filter.parameters.@"],
+      [make("r", sql("a = @_b", { "@_b": 1 })), "filter.parameters.@_b"],
       [make("r", correlation({})), "filter"],
       [make("r", correlation({ applicationProperties: {} })), "filter"],
       [make("r", correlation({ applicationProperties: { a: undefined } })), "filter"],

@@ -292,6 +292,7 @@ class Registry {
       }
       const checked = this.checkForwarding(declared)
       if (Result.isFailure(checked)) return checked
+      this.touchTargets(before.settings)
       registered.declared = declared
       registered.updatedAt = this.now()
       if (before.kind === "topic") topic!.configure(settings)
@@ -316,6 +317,7 @@ class Registry {
       }
     }
     registered.autoDeletion?.end()
+    this.touchTargets(registered.declared.settings)
     this.entities.delete(path)
     for (const each of queuesOf(queue)) this.byPath.delete(each.path.toLowerCase())
     if (kind === "subscription") topic!.unsubscribe(queue)
@@ -388,10 +390,29 @@ class Registry {
     registered.autoDeletion = undefined
     if (settings.autoDeleteOnIdle === undefined) return
     const idling = {
-      lastUse: (now: number) => (kind === "topic" ? topic! : queue).lastUse(now),
+      lastUse: (now: number) =>
+        this.isTarget(path.toLowerCase()) ? now : (kind === "topic" ? topic! : queue).lastUse(now),
       delete: () => void this.delete(path.toLowerCase())
     }
     registered.autoDeletion = new AutoDeletion(this.shared.deadlines, settings.autoDeleteOnIdle, idling, this.now())
+  }
+
+  /**
+   * Whether something is forwarded to an entity, which is a use of it: there is always to be a target (Service Bus
+   * documentation, chaining entities with autoforwarding: AutoDeleteOnIdle is the largest value at both ends).
+   */
+  private isTarget(path: string): boolean {
+    for (const { declared: { settings } } of this.entities.values()) {
+      if (settings.forwardTo === path || settings.forwardDeadLetteredMessagesTo === path) return true
+    }
+    return false
+  }
+
+  /** What may have been used until now, as the target of a forwarding that ends. */
+  private touchTargets({ forwardDeadLetteredMessagesTo, forwardTo }: EntityOptions.EntitySettings): void {
+    for (const target of [forwardTo, forwardDeadLetteredMessagesTo]) {
+      if (target !== undefined) this.entities.get(target)?.queue.touch()
+    }
   }
 
   /** A target may be there again, or take what it refused. */

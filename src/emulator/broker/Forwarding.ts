@@ -13,7 +13,7 @@
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
 import type { IncomingMessage, MessageSnapshot, Queue, Refusal } from "./Queue.ts"
 import { SortedSet } from "./SortedSet.ts"
-import { type Due, propertiesOf, sequenceOf, type StoredMessage } from "./StoredMessage.ts"
+import { type Due, messageSizeExceeded, propertiesOf, sequenceOf, type StoredMessage } from "./StoredMessage.ts"
 
 /** The most hops of a message (Service Bus documentation, dead-letter queues: "This value is set to 4"). */
 export const maxHops = 4
@@ -39,7 +39,7 @@ const reasons: Readonly<Partial<Record<Refusal["_tag"], string>>> = {
   EntityNotFound: "MessagingEntityNotFoundException",
   Disabled: "MessagingEntityDisabledException",
   QuotaExceeded: "QuotaExceededException",
-  MessageTooLarge: "MessageSizeExceededException"
+  MessageTooLarge: messageSizeExceeded.reason
 }
 
 /**
@@ -58,11 +58,19 @@ export interface ForwardingQueue {
   find(path: string): Queue | undefined
   /** A message with more application properties. */
   withProperties(message: IncomingMessage, properties: MessageSnapshot["properties"]): IncomingMessage
+  /** Logs what went wrong with a message. */
+  report(defect: unknown): void
   /** A message is in its target. */
   forwarded(message: StoredMessage): void
   /** A message cannot be forwarded. Where it says `false` the message must stay. */
   failForwarding(message: StoredMessage, reason: string, description: string, now: number): boolean
   flush(): void
+}
+
+/** A message, and as its target gets it. */
+interface Transfer {
+  readonly message: StoredMessage
+  readonly moved: IncomingMessage
 }
 
 /**
@@ -80,7 +88,7 @@ export class Forwarding implements Due {
   private readonly deadLetterSource: string | undefined
   private readonly queue: ForwardingQueue
   private readonly pending = new SortedSet<StoredMessage, number>(sequenceOf)
-  /** Dead letters that have made all of their hops. */
+  /** Dead letters that have made all of their hops, and messages that nothing can be made of for a target. */
   private readonly stranded = new SortedSet<StoredMessage, number>(sequenceOf)
   /** Whether the target is not tried before the deadline. */
   private isBlocked = false
@@ -137,11 +145,14 @@ export class Forwarding implements Due {
     this.again = true
     if (this.isRunning) return
     this.isRunning = true
-    while (this.again && !this.queue.isClosed() && !this.queue.isPaused()) {
-      this.again = false
-      if (this.pending.size > 0 && !this.isBlocked) this.forward()
+    try {
+      while (this.again && !this.queue.isClosed() && !this.queue.isPaused()) {
+        this.again = false
+        if (this.pending.size > 0 && !this.isBlocked) this.forward()
+      }
+    } finally {
+      this.isRunning = false
     }
-    this.isRunning = false
   }
 
   /** The target may have changed. */
@@ -164,32 +175,42 @@ export class Forwarding implements Due {
       else messages.push(message)
       return true
     })
+    // All of it is made before anything is taken out: what cannot be made stays, and keeps nothing else from going on.
+    const transfers: Array<Transfer> = []
+    for (const message of messages) {
+      try {
+        transfers.push({ message, moved: this.transferOf(message) })
+      } catch (defect) {
+        this.queue.report(defect)
+        this.strand(message)
+      }
+    }
     for (const message of hopped) this.fail(message, tooManyHops.reason, tooManyHops.description, now)
-    if (messages.length === 0) return
+    if (transfers.length === 0) return
     // A target that has refused is tried with one of them.
-    if (this.failingSince === undefined && this.hand(messages) === undefined) return
+    if (this.failingSince === undefined && this.hand(transfers) === undefined) return
     // One of them is refused, and then all are: those before it are taken by themselves.
-    for (let i = 0; i < messages.length; i++) {
-      const message = messages[i]!
-      const refusal = this.hand([message])
+    for (let i = 0; i < transfers.length; i++) {
+      const transfer = transfers[i]!
+      const refusal = this.hand([transfer])
       if (refusal === undefined) {
-        if (i === 0 && this.hand(messages.slice(1)) === undefined) return
+        if (i === 0 && this.hand(transfers.slice(1)) === undefined) return
         continue
       }
       if (refusal._tag !== "MessageTooLarge") return this.block(refusal, now)
-      this.fail(message, reasons.MessageTooLarge!, describe(refusal), now)
+      this.fail(transfer.message, messageSizeExceeded.reason, describe(refusal), now)
     }
   }
 
   /** Has the target take messages, all of them or none. */
-  private hand(messages: ReadonlyArray<StoredMessage>): Refusal | undefined {
+  private hand(transfers: ReadonlyArray<Transfer>): Refusal | undefined {
     const target = this.queue.find(this.target)
     if (target === undefined) return { _tag: "EntityNotFound", entity: this.target }
     // What the target sets off must find them neither here nor to be taken a second time.
-    for (const message of messages) this.remove(message)
-    const refusal = target.transfer(messages.map((message) => this.transferOf(message)))
+    for (const { message } of transfers) this.remove(message)
+    const refusal = target.transfer(transfers.map(({ moved }) => moved))
     if (refusal === undefined) this.failingSince = undefined
-    for (const message of messages) {
+    for (const { message } of transfers) {
       if (refusal === undefined) this.queue.forwarded(message)
       else this.add(message)
     }
@@ -243,7 +264,12 @@ export class Forwarding implements Due {
   /** A message that no target would take. */
   private fail(message: StoredMessage, reason: string, description: string, now: number): void {
     this.remove(message)
-    if (this.queue.failForwarding(message, reason, description, now)) return
+    if (!this.queue.failForwarding(message, reason, description, now)) this.strand(message)
+  }
+
+  /** It waits here, and is not forwarded. */
+  private strand(message: StoredMessage): void {
+    this.remove(message)
     message.waiting = true
     this.stranded.add(message)
   }

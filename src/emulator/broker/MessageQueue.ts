@@ -284,8 +284,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   }
 
   isPaused(): boolean {
-    // What is in a topic goes on to its subscriptions, whatever its status.
-    return this.kind !== "topic" && !isReceivable(this.options)
+    // What is in a topic goes on to its subscriptions, unless it is disabled: what is due then waits (azure-service-bus #244).
+    return this.kind === "topic" ? this.options.status === "Disabled" : !isReceivable(this.options)
   }
 
   withProperties(message: IncomingMessage, properties: MessageSnapshot["properties"]): IncomingMessage {
@@ -333,7 +333,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     }
     let bytes = 0
     for (const { payload } of messages) {
-      if (payload.length > this.options.maxMessageSize) {
+      // What its topic has taken, it takes, whatever the limit is by now; copies that actions changed are held by its rules.
+      if (this.kind !== "subscription" && payload.length > this.options.maxMessageSize) {
         return this.refuse("MessageTooLarge", `${payload.length} of ${this.options.maxMessageSize} bytes`)
       }
       bytes += payload.length
@@ -370,7 +371,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     return Result.succeed(sequenceNumbers)
   }
 
-  /** Dead-letters a message of the topic that the rules of this subscription failed on. */
+  /** Dead-letters a message of the topic that the rules of this subscription failed on, or that it does not take. */
   deadLetterArrival(incoming: IncomingMessage, reason: string, description: string): void {
     if (this.isClosed()) return
     const now = this.now()

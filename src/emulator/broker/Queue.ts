@@ -316,7 +316,8 @@ export interface Queue {
    */
   transfer(messages: ReadonlyArray<IncomingMessage>): Refusal | undefined
   /**
-   * Stores messages in the transfer dead-letter queue, as what could not be forwarded, and returns their sequence numbers.
+   * Stores messages in the transfer dead-letter queue, as what was sent by way of the entity in vain, and returns their
+   * sequence numbers.
    * Refused as `NotAllowed` where there is none, and as `QuotaExceeded`.
    */
   failTransfer(

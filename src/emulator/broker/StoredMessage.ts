@@ -160,6 +160,16 @@ export const shorterTimeToLive = (a = Infinity, b = Infinity): number | undefine
 }
 
 /**
+ * Why a message is dead-lettered that is larger than its entity takes: the service's own exception for it.
+ *
+ * @category constants
+ */
+export const messageSizeExceeded = {
+  reason: "MessageSizeExceededException",
+  description: "The message is larger than the entity takes."
+}
+
+/**
  * Why a message is dead-lettered whose properties outgrew their quota in the broker (Service Bus, dead-letter queues).
  *
  * @category constants

@@ -11,7 +11,7 @@ import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as Rule from "./filter/Rule.ts"
 import type { IncomingMessage, MessageSnapshot, Refusal, Rules } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
-import { headerSizeExceeded } from "./StoredMessage.ts"
+import { headerSizeExceeded, messageSizeExceeded } from "./StoredMessage.ts"
 
 /**
  * How many filters the rules of a topic's subscriptions have together; those that are true or false are not counted.
@@ -47,6 +47,8 @@ interface Failed {
 interface OwningSubscription {
   /** Whether they cannot be changed now. */
   readonly isDisabled: () => boolean
+  /** The most bytes of a message. */
+  readonly maxMessageSize: () => number
   /** A rule was added, which is a use of the subscription. */
   readonly touch: () => void
 }
@@ -161,6 +163,9 @@ export class SubscriptionRules implements Rules {
         const copy = apply === undefined ? incoming : this.shared.change(incoming, apply(message))
         if (isActing && !this.shared.fits(copy, noProperties)) {
           return this.failed(incoming, into, before, headerSizeExceeded)
+        }
+        if (isActing && copy.payload.length > this.subscription.maxMessageSize()) {
+          return this.failed(incoming, into, before, messageSizeExceeded)
         }
         into ??= { messages: [], failed: [] }
         into.messages.push(copy)

@@ -52,7 +52,7 @@ export class Topic {
   ): Result.Result<MessageQueue.MessageQueue, RefusedRule> {
     // Service Bus documentation, EntityStatus: rules of a disabled subscription, or of a disabled topic's, cannot be changed.
     const isDisabled = (): boolean => [queue, this.queue].some(({ options }) => options.status === "Disabled")
-    const owner = { isDisabled, touch: () => queue.touch() }
+    const owner = { isDisabled, maxMessageSize: () => this.queue.options.maxMessageSize, touch: () => queue.touch() }
     const rules = new SubscriptionRules(
       this.shared,
       path,
@@ -121,7 +121,7 @@ export class Topic {
     return { ...settings, defaultTimeToLive, maxMessageSize, maxSize: Number.MAX_SAFE_INTEGER }
   }
 
-  /** What a subscription would refuse, the topic has refused. */
+  /** What a subscription would refuse, the topic has refused; one that refuses all the same has it as dead letters. */
   private copy(messages: ReadonlyArray<IncomingMessage>): void {
     const { subscriptions } = this
     const routed = this.route(subscriptions, messages)
@@ -129,7 +129,11 @@ export class Topic {
       const { queue } = subscriptions[i]!
       const its = routed[i]
       if (its === undefined) continue
-      if (its.messages.length > 0) queue.send(its.messages)
+      const sent = its.messages.length === 0 ? undefined : queue.send(its.messages)
+      if (sent !== undefined && Result.isFailure(sent)) {
+        const { _tag, detail = _tag } = sent.failure
+        for (const incoming of its.messages) queue.deadLetterArrival(incoming, _tag, detail)
+      }
       for (const { description, incoming, reason } of its.failed) queue.deadLetterArrival(incoming, reason, description)
     }
   }

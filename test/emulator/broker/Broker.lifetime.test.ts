@@ -11,6 +11,7 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -363,6 +364,31 @@ both((name, layerFor) =>
         assert.lengthOf(yield* emulator.messages(Bystander), 1)
       }), once)
 
+    clock("a target of a forwarding is used while there is one, and from its end on like any other", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const isThere = (entity: string) =>
+          Effect.map(Effect.exit(emulator.runtime(entity)), Exit.isSuccess)
+        const idle = { autoDeleteOnIdle: "5 minutes" } as const
+        const topic = ServiceBusEntity.topic("target-topic", { body: ServiceBusBody.text })
+        yield* emulator.create(Emulator.entity("target", idle))
+        yield* emulator.create(Emulator.entity("graveyard", idle))
+        yield* emulator.create(Emulator.entity(topic, idle))
+        yield* emulator.create(
+          Emulator.entity("source", { forwardTo: "target", forwardDeadLetteredMessagesTo: "graveyard" })
+        )
+        yield* emulator.create(Emulator.entity("other", { forwardTo: topic }))
+        const targets = ["target", "graveyard", topic.path]
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(yield* Effect.filter(targets, isThere), targets)
+        yield* emulator.update("source", { forwardTo: null })
+        yield* emulator.delete("other")
+        yield* TestClock.adjust("4 minutes")
+        assert.deepStrictEqual(yield* Effect.filter(targets, isThere), targets)
+        yield* TestClock.adjust("6 minutes")
+        assert.deepStrictEqual(yield* Effect.filter(targets, isThere), ["graveyard"])
+      }), once)
+
     clock("a topic is used while its subscriptions are, and a subscription by what it gives, not by what it gets", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
@@ -370,11 +396,13 @@ both((name, layerFor) =>
           Effect.match(emulator.runtime(entity), {
             onFailure: () =>
               false,
-            onSuccess: () => true
+            onSuccess: () =>
+              true
           })
         yield* emulator.update(News, { autoDeleteOnIdle: "10 minutes" })
         yield* emulator.update(Sport, { autoDeleteOnIdle: "5 minutes" })
-        const read = Effect.flatMap(ServiceBusReceiver.make(Paper), (receiver) => receiver.peek()).pipe(Effect.scoped)
+        const read = Effect.flatMap(ServiceBusReceiver.make(Paper), (receiver) =>
+          receiver.peek()).pipe(Effect.scoped)
         yield* TestClock.adjust("4 minutes")
         yield* emulator.send(News, [{ body: "1" }])
         yield* TestClock.adjust("1 minute")

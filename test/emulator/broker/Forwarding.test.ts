@@ -85,6 +85,25 @@ describe("Forwarding", () => {
       assert.deepStrictEqual(stored(a), ["deferred", "stays"])
     }))
 
+  it.effect("keeps what cannot be made for the target, and goes on with all else", () =>
+    Effect.gen(function*() {
+      const broker = yield* Broker.make([{ name: "a" }, { name: "b" }], {
+        change: () => {
+          throw new Error("it has no form")
+        }
+      })
+      const [a, b] = [broker.queue("a")!, broker.queue("b")!]
+      const taker = new Taker(a, 1)
+      ok(a.send(messages("bad", "good")))
+      done(broker.update("a", { forwardTo: "b" }))
+      ok(a.settle(taker.last.lockToken, Settlement.abandon({ properties: { why: "changed" } })))
+      ok(a.send(messages("more")))
+      assert.deepStrictEqual([stored(a), stored(b)], [["bad"], ["good", "more"]])
+      // It is there for who receives, once it is not to be forwarded.
+      done(broker.update("a", { forwardTo: null }))
+      assert.deepStrictEqual(new Taker(a, 1).ids, ["bad"])
+    }))
+
   it.effect("makes four hops, and dead-letters at the fifth", () =>
     Effect.gen(function*() {
       const names = ["q5", "q4", "q3", "q2", "q1", "q0"]

@@ -366,6 +366,50 @@ describe("A rule that fails on a message", () => {
       assert.deepStrictEqual(yield* bodies(emulator, Some), [])
       assert.deepStrictEqual(yield* deadLetters(emulator), [["big", "HeaderSizeExceeded"]])
     }))
+
+  test("by what its action gives larger than the topic takes has it dead-lettered unchanged, and nothing else", {
+    rules: [
+      ServiceBusRule.make("all", ServiceBusRule.true),
+      ServiceBusRule.make("act", ServiceBusRule.true, ServiceBusRule.action(`SET note = '${"x".repeat(100)}'`))
+    ]
+  }, (emulator) =>
+    Effect.gen(function*() {
+      const [small, big, other] = ["s".repeat(10), "b".repeat(900), "o".repeat(10)] as [string, string, string]
+      yield* emulator.send(News, [small, big, other].map((body) => ({ body, messageId: body.slice(0, 10) })))
+      assert.deepStrictEqual(yield* bodies(emulator, Some), [small, small, other, other])
+      assert.deepStrictEqual(yield* deadLetters(emulator), [[big, "MessageSizeExceededException"]])
+      const [letter] = yield* emulator.deadLetters(Some)
+      assert.strictEqual(letter!.body, big)
+      assert.notProperty(letter!.applicationProperties, "note")
+    }), { maxMessageSize: 1000 })
+
+  test(
+    "is nothing that a smaller limit of the topic does to what it took before",
+    {},
+    (emulator) =>
+      Effect.gen(function*() {
+        const sender = yield* ServiceBusSender.make(News)
+        yield* sender.scheduleAll([{ body: "b".repeat(800) }, { body: "s" }], "1 minute")
+        yield* emulator.update(News, { maxMessageSize: 500 })
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* bodies(emulator, Some), ["b".repeat(800), "s"])
+      }),
+    { maxMessageSize: 1000 }
+  )
+})
+
+describe("A topic that is disabled", () => {
+  test("keeps what is due until it is not disabled", {}, (emulator) =>
+    Effect.gen(function*() {
+      const sender = yield* ServiceBusSender.make(News)
+      yield* sender.schedule({ body: "due" }, "1 minute")
+      yield* emulator.update(News, { status: "Disabled" })
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(yield* bodies(emulator, Some), [])
+      // Now it takes nothing, and what is due goes on.
+      yield* emulator.update(News, { status: "SendDisabled" })
+      assert.deepStrictEqual(yield* bodies(emulator, Some), ["due"])
+    }))
 })
 
 describe("A subscription that is deleted when it is idle", () => {

@@ -13,8 +13,8 @@ export const forwarding: ReadonlyArray<Mutant> = [
   {
     name: "the first of what is forwarded after a refusal is forwarded twice",
     file: "../emulator/broker/Forwarding.ts",
-    text: "if (i === 0 && this.hand(messages.slice(1)) === undefined) return",
-    replacement: "if (i === 0 && this.hand(messages) === undefined) return",
+    text: "if (i === 0 && this.hand(transfers.slice(1)) === undefined) return",
+    replacement: "if (i === 0 && this.hand(transfers) === undefined) return",
     workload: "forwards",
     fault: "suspended entity,full entity,deleted entity"
   },
