@@ -208,18 +208,10 @@ export const reference = (
       const name = named(message)
       if (name === undefined) return undefined
       if (typeof name !== "string") throw new FilterError("The name of a property is not a string.")
-      return readerOf(scoped(name))(message)
+      return message.property(name.toLowerCase())
     }
   }
   return readerOf(node)
-}
-
-/** A name that is a value may have a scope before it. */
-const scoped = (name: string): Property => {
-  const scope = /^(sys|user)\./i.exec(name)
-  return scope === null
-    ? { kind: "property", scope: "user", name }
-    : { kind: "property", scope: scope[1]!.toLowerCase() as Property["scope"], name: name.slice(scope[0].length) }
 }
 
 const readerOf = ({ name, scope }: Property): (message: FilterMessage) => AmqpValue => {

@@ -500,13 +500,13 @@ describe("names", () => {
     ["sys.nothing IS NULL", "error: The specified property 'nothing' does not exist or is not allowed."]
   ], { system: { label: "x", messageid: "1", to: undefined } })
 
-  holds("can be values", { color: "red", which: "Color", n: 1 }, [
+  holds("can be values, of application properties alone", { color: "red", which: "Color", n: 1, "sys.Label": "own" }, [
     ["property('color') = 'red'", true],
     ["P('COLOR') = 'red'", true],
     ["p(which) = 'red'", true],
     ["p('col' + 'or') = 'red'", true],
-    ["p('sys.label') = 'x'", true],
-    ["p('user.color') = 'red'", true],
+    ["p('SYS.label') = 'own'", true],
+    ["p('user.color') = 'red'", "unknown"],
     ["p(missing) = 1", "unknown"],
     ["p(n) = 1", "error: The name of a property is not a string."]
   ], { system: { label: "x" } })
