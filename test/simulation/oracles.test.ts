@@ -145,6 +145,42 @@ describe("the oracles", () => {
       at: 9
     }]),
     duplicated: run([send, enqueued, enqueued, sent]),
+    "definite, of many": run([
+      { ...send, ids: ["m-1", "m-2"] },
+      enqueued,
+      inEntity("q", "m-2"),
+      failed,
+      fault
+    ]),
+    "lost, once it was there": run([...good.slice(0, 3), { kind: "removed", ...message }]),
+    "misrouted, to one of two subscriptions": run([
+      ...sentTo("news"),
+      rule("$Default"),
+      { ...rule("$Default"), entity: "news/Subscriptions/others" } as Entry,
+      inEntity("news"),
+      inEntity(all)
+    ]),
+    "acknowledged, as a dead letter": run([...good.slice(0, 6), { ...applied, outcome: "deadLetter" }]),
+    "acknowledged, as deferred": run([...good.slice(0, 6), { ...applied, outcome: "defer" }]),
+    "unconfirmed, and done under another lock": run([
+      ...good.slice(0, 5),
+      { ...settle, token: "t" },
+      { ...applied, outcome: "defer", token: "u" },
+      settled
+    ]),
+    "unprovoked, of a cancel": run([
+      { ...send, due: 5 },
+      { kind: "scheduled", ...message },
+      sent,
+      cancel,
+      { ...cancelled, result: "failed", tag: "MessageNotFoundError" },
+      { ...enqueued, at: 9 }
+    ]),
+    "unprovoked, before a fault": run([
+      send,
+      { ...sent, result: "unknown", tag: "OperationTimeoutError" },
+      { ...fault, at: 1 }
+    ]),
     "duplicated, more often than it was tried": run([
       send,
       { ...fault, name: "reset" },

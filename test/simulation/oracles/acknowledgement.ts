@@ -5,25 +5,27 @@ import type { Oracle, Violation } from "./Oracle.ts"
 
 export const acknowledgement: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
-  const completing = new Set<string>()
+  const asked = new Set<string>()
   const applied = new Map<string, number>()
   for (const entry of history.entries) {
     switch (entry.kind) {
       case "handled":
-      case "settle":
+      case "settle": {
         // A retry is a copy, and the completion of the original.
-        if (entry.outcome === "complete" || entry.outcome === "retryAfter") {
-          completing.add(`${entry.entity} ${entry.sequence}`)
-        }
+        const outcome = entry.outcome === "retryAfter" ? "complete" : entry.outcome
+        asked.add(`${entry.entity} ${entry.sequence} ${outcome}`)
+        // What cannot be carried out is dead-lettered.
+        if (outcome === "gives nonsense") asked.add(`${entry.entity} ${entry.sequence} deadLetter`)
         break
+      }
       case "applied": {
-        if (entry.outcome !== "complete") break
+        if (entry.outcome === "abandon" || entry.outcome === "release") break
         const key = `${entry.entity} ${entry.sequence}`
-        applied.set(key, (applied.get(key) ?? 0) + 1)
-        if (!completing.has(key) && !entry.entity.includes("/$")) {
+        if (entry.outcome === "complete") applied.set(key, (applied.get(key) ?? 0) + 1)
+        if (!asked.has(`${key} ${entry.outcome}`) && !entry.entity.includes("/$")) {
           violations.push({
             rule: "acknowledged",
-            what: `${key} (${entry.id}): completed, and no handler was done with it`
+            what: `${key} (${entry.id}): ${entry.outcome}, and no handler was done with it so`
           })
         }
         break
@@ -33,12 +35,18 @@ export const acknowledgement: Oracle = ({ history }) => {
   for (const [key, count] of applied) {
     if (count > 1) violations.push({ rule: "acknowledged", what: `${key}: completed ${count} times` })
   }
-  const done = new Set(history.of("applied").map(({ entity, outcome, sequence }) => `${entity} ${sequence} ${outcome}`))
+  const done = new Set(
+    history.of("applied").flatMap(({ entity, outcome, sequence, token }) => {
+      const key = `${entity} ${sequence} ${outcome}`
+      return [key, `${key} ${token}`]
+    })
+  )
   const ops = new Map(history.of("settle").map((entry) => [entry.op, entry]))
   for (const { op, result } of history.of("settled")) {
-    const { entity, outcome, sequence } = ops.get(op)!
+    const { entity, outcome, sequence, token } = ops.get(op)!
     const key = `${entity} ${sequence} ${outcome === "retryAfter" ? "complete" : outcome}`
-    if (result === "ok" && !done.has(key)) {
+    // What another has done under a lock of its own is not what was asked for.
+    if (result === "ok" && !done.has(token === undefined ? key : `${key} ${token}`)) {
       violations.push({ rule: "unconfirmed", what: `${key}: confirmed, and the broker did not do it` })
     }
   }

@@ -14,6 +14,10 @@ const isOriginal = (id: string): boolean => /^[a-z]+-\d+$/.test(id.replace(ruleO
 
 export const routing: Oracle = ({ history }) => [...misrouted(history), ...contradicted(history), ...listed(history)]
 
+/** Whether what becomes of a message is known: of a copy it is where the only rule takes everything. */
+const isJudged = (id: string, rules: ReadonlySet<string>): boolean =>
+  isOriginal(id) || rules.size === 1 && rules.has("$Default")
+
 const misrouted = (history: History): ReadonlyArray<Violation> => {
   const violations: Array<Violation> = []
   const rules = new Map<string, Set<string>>()
@@ -30,13 +34,13 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
         break
       }
       case "enqueued": {
-        if (!isOriginal(entry.id)) break
-        if (rules.has(entry.entity)) {
-          count(`${entry.entity} ${entry.id}`, -1)
+        const own = rules.get(entry.entity)
+        if (own !== undefined) {
+          if (isJudged(entry.id, own)) count(`${entry.entity} ${entry.id}`, -1)
           break
         }
         for (const [subscription, its] of rules) {
-          if (topicOf(subscription) !== entry.entity) continue
+          if (topicOf(subscription) !== entry.entity || !isJudged(entry.id, its)) continue
           const copies = copiesOf(entry.id, entry.session, its)
           if (copies === undefined) count(`${subscription} ${entry.id}, as a dead letter`, 1)
           for (const id of copies ?? []) count(`${subscription} ${id}`, 1)

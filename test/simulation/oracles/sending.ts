@@ -1,4 +1,5 @@
 /** What was promised of messages that were sent: none is lost, none comes of nothing, none comes too often or too early. */
+import type { History } from "../History.ts"
 import { ruleOf } from "../rules.ts"
 import { originOf } from "../World.ts"
 import { network, type Oracle, peer, strikes, tokens, type Violation } from "./Oracle.ts"
@@ -82,7 +83,7 @@ export const sending: Oracle = ({ history }) => {
       ) {
         violations.push({ rule: "lost", what: `${id}: its send to ${entity} was confirmed and it never came there` })
       }
-      if (result?.result === "failed" && times.length > 0 && ids.length === 1 && !repeated.has(id)) {
+      if (result?.result === "failed" && times.length > 0 && !repeated.has(id)) {
         violations.push({ rule: "definite", what: `${id}: its send failed with ${result.tag}, and it is there` })
       }
       // A request that was tried again may have scheduled it several times: one of them is cancelled.
@@ -102,8 +103,39 @@ export const sending: Oracle = ({ history }) => {
       }
     }
   }
+  violations.push(...vanished(history))
   for (const id of enqueued.keys()) {
     if (!known.has(id)) violations.push({ rule: "ghost", what: `${id}: it is there, and was never sent` })
+  }
+  return violations
+}
+
+/** What is there leaves only as it was settled, buried, forwarded, or deleted by somebody. */
+const vanished = (history: History): ReadonlyArray<Violation> => {
+  const violations: Array<Violation> = []
+  const there = new Set(history.of("enqueued").map(({ entity, sequence }) => `${entity} ${sequence}`))
+  const gone = new Set(
+    history.entries.flatMap((entry) => {
+      switch (entry.kind) {
+        case "applied":
+          return entry.outcome === "complete" ? [`${entry.entity} ${entry.sequence}`] : []
+        case "delivered":
+          return entry.isLocked ? [] : [`${entry.entity} ${entry.sequence}`]
+        case "buried":
+        case "forwarded":
+          return [`${entry.entity} ${entry.sequence}`]
+        default:
+          return []
+      }
+    })
+  )
+  const ended = new Map(history.of("ended").map(({ at, op }) => [op, at]))
+  const deletes = history.of("began").filter(({ what }) => what === "delete" || what === "purge")
+  for (const { at, entity, id, sequence } of history.of("removed")) {
+    const key = `${entity} ${sequence}`
+    if (!there.has(key) || gone.has(key)) continue
+    if (deletes.some((each) => each.at <= at && at <= (ended.get(each.op) ?? Infinity))) continue
+    violations.push({ rule: "lost", what: `${key} (${id}): removed at ${at}, and nobody has settled or deleted it` })
   }
   return violations
 }
