@@ -361,6 +361,25 @@ describe("the oracles", () => {
       handled,
       applied
     ]),
+    "expired, before a fault": run([
+      send,
+      enqueued,
+      sent,
+      { ...delivered, until: 5 },
+      { ...received, token: "t", at: 6 },
+      handled,
+      applied,
+      { ...fault, name: "reset", at: 7 }
+    ]),
+    "lapsed, in spite of pieces": run([
+      { ...fault, name: "chunks" },
+      send,
+      enqueued,
+      sent,
+      delivered,
+      { ...received, token: "t" },
+      { kind: "lapsed", token: "t" }
+    ]),
     lapsed: run([send, enqueued, sent, delivered, { ...received, token: "t" }, { kind: "lapsed", token: "t" }]),
     denied: run([
       send,
@@ -486,6 +505,10 @@ describe("the oracles", () => {
       at: 6_000
     }]),
     credit: run([{ kind: "credit", consumer: "a", credit: 3, most: 2 }]),
+    "credit, before a fault": run([
+      { kind: "credit", consumer: "a", credit: 3, most: 2 },
+      { ...fault, name: "latency", at: 1 }
+    ]),
     "credit, on the wire": run([...attached, { ...up, performative: "flow", handle: 0, count: 0, credit: 200 }]),
     "credit, miscounted": run([...attached, { ...up, performative: "flow", handle: 0, count: 1, credit: 1 }]),
     overrun: run([...attached, transfer(0), disposition, transfer(1)]),

@@ -1,5 +1,5 @@
 /** What was given to handlers: what the broker gave, as it was sent, and no more at a time than was asked for. */
-import { isStruck, network, type Oracle, peer, tokens, type Violation } from "./Oracle.ts"
+import { network, type Oracle, peer, strikes, tokens, type Violation } from "./Oracle.ts"
 
 /** For how long a processor keeps a lock by default, and a little less, in milliseconds. */
 const longest = 280_000
@@ -13,23 +13,22 @@ export const delivery: Oracle = ({ concurrency, history }) => {
   const completed = new Set<string>()
   const running = new Map<string, number>()
   // Where nothing is held up the client knows when a lock ends.
-  const locks = isStruck(history, [...network, ...peer]) ? undefined : new Map<string, number>()
+  const locks = new Map<string, number>()
+  const isHeldUp = strikes(history, [...network, ...peer])
   // Their processor keeps the locks of what handlers have.
-  const isRenewing = locks !== undefined && !isStruck(history, [...tokens, ...unrenewed])
-  const handlers = isRenewing
-    ? new Map<string, { readonly consumer: string; readonly key: string; readonly at: number }>()
-    : undefined
+  const isUnrenewed = strikes(history, [...network, ...peer, ...tokens, ...unrenewed])
+  const handlers = new Map<string, { readonly consumer: string; readonly key: string; readonly at: number }>()
   for (const entry of history.entries) {
     switch (entry.kind) {
       case "delivered": {
         const key = `${entry.entity} ${entry.sequence}`
         if (completed.has(key)) violations.push({ rule: "completed", what: `${key}: completed, and delivered again` })
         delivered.add(`${key} ${entry.id}`)
-        locks?.set(entry.token, entry.until)
+        locks.set(entry.token, entry.until)
         break
       }
       case "renewal":
-        if (entry.until !== undefined) { for (const token of entry.tokens) locks?.set(token, entry.until) }
+        if (entry.until !== undefined) { for (const token of entry.tokens) locks.set(token, entry.until) }
         break
       case "applied":
         if (entry.outcome === "complete") completed.add(`${entry.entity} ${entry.sequence}`)
@@ -38,13 +37,13 @@ export const delivery: Oracle = ({ concurrency, history }) => {
         const key = `${entry.entity} ${entry.sequence} ${entry.id}`
         if (!delivered.has(key)) violations.push({ rule: "ghost", what: `${key}: no delivery of the broker` })
         if (!entry.isIntact) violations.push({ rule: "changed", what: `${key}: its body is another` })
-        const until = entry.token === undefined || entry.mode !== "locked" ? undefined : locks?.get(entry.token)
-        if (until !== undefined && until < entry.at) {
+        const until = entry.token === undefined || entry.mode !== "locked" ? undefined : locks.get(entry.token)
+        if (until !== undefined && until < entry.at && !isHeldUp(entry.at)) {
           violations.push({ rule: "expired", what: `${key}: handed out at ${entry.at}, its lock ended at ${until}` })
         }
         const most = concurrency[entry.consumer]
         if (entry.token !== undefined && most !== undefined) {
-          handlers?.set(entry.token, {
+          handlers.set(entry.token, {
             consumer: entry.consumer,
             key: `${entry.entity} ${entry.sequence}`,
             at: entry.at
@@ -58,8 +57,8 @@ export const delivery: Oracle = ({ concurrency, history }) => {
         break
       }
       case "lapsed": {
-        const handler = handlers?.get(entry.token)
-        if (handler !== undefined && entry.at - handler.at < longest) {
+        const handler = handlers.get(entry.token)
+        if (handler !== undefined && entry.at - handler.at < longest && !isUnrenewed(handler.at, entry.at)) {
           violations.push({
             rule: "lapsed",
             what: `${handler.consumer}: the lock of what it was given at ${handler.at} ended at ${entry.at}`
@@ -68,8 +67,8 @@ export const delivery: Oracle = ({ concurrency, history }) => {
         break
       }
       case "handled":
-        for (const [token, handler] of handlers ?? []) {
-          if (handler.key === `${entry.entity} ${entry.sequence}`) handlers!.delete(token)
+        for (const [token, handler] of handlers) {
+          if (handler.key === `${entry.entity} ${entry.sequence}`) handlers.delete(token)
         }
         running.set(entry.consumer, (running.get(entry.consumer) ?? 0) - 1)
         break

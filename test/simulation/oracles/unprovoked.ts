@@ -11,7 +11,8 @@ const expected: ReadonlySet<string | undefined> = new Set([
   "MessageLockLostError",
   "SessionLockLostError",
   "SessionCannotBeLockedError",
-  "MessageAlreadySettled"
+  "MessageAlreadySettled",
+  "AutoLockRenewFailed"
 ])
 
 export const unprovoked: Oracle = ({ history }) => {
