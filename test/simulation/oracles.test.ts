@@ -160,8 +160,6 @@ describe("the oracles", () => {
       inEntity("news"),
       inEntity(all)
     ]),
-    "acknowledged, as a dead letter": run([...good.slice(0, 6), { ...applied, outcome: "deadLetter" }]),
-    "acknowledged, as deferred": run([...good.slice(0, 6), { ...applied, outcome: "defer" }]),
     "unconfirmed, and done under another lock": run([
       ...good.slice(0, 5),
       { ...settle, token: "t" },

@@ -149,13 +149,5 @@ export const settlement: ReadonlyArray<Mutant> = [
       "          )",
     also: [["  type MessageDecodeError,\n", "  type MessageDecodeError,\n  MessageLockLostError,\n"]],
     workload: "retrying"
-  },
-  {
-    name: "what fails is deferred",
-    file: "receiver/SettlementOutcome.ts",
-    text: "  undeliverableHere: false\n",
-    replacement: "  undeliverableHere: true\n",
-    workload: "batches",
-    fault: "failing handlers"
   }
 ]

@@ -14,14 +14,12 @@ export const acknowledgement: Oracle = ({ history }) => {
         // A retry is a copy, and the completion of the original.
         const outcome = entry.outcome === "retryAfter" ? "complete" : entry.outcome
         asked.add(`${entry.entity} ${entry.sequence} ${outcome}`)
-        // What cannot be carried out is dead-lettered.
-        if (outcome === "gives nonsense") asked.add(`${entry.entity} ${entry.sequence} deadLetter`)
         break
       }
       case "applied": {
-        if (entry.outcome === "abandon" || entry.outcome === "release") break
+        if (entry.outcome !== "complete") break
         const key = `${entry.entity} ${entry.sequence}`
-        if (entry.outcome === "complete") applied.set(key, (applied.get(key) ?? 0) + 1)
+        applied.set(key, (applied.get(key) ?? 0) + 1)
         if (!asked.has(`${key} ${entry.outcome}`) && !entry.entity.includes("/$")) {
           violations.push({
             rule: "acknowledged",
