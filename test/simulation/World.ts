@@ -140,8 +140,9 @@ export const resultOf = (
   if (Exit.isSuccess(exit)) return { result: "ok", tag: undefined }
   if (Cause.hasInterruptsOnly(exit.cause)) return { result: "interrupted", tag: undefined }
   const error = Cause.squash(exit.cause) as { readonly _tag?: unknown; readonly outcome?: unknown }
-  // An error that no operation of the library declares is a defect, too.
-  const tag = ServiceBusError.isServiceBusError(error) ? error._tag : `defect: ${String(error)}`
+  // An error that no operation of the library declares is a defect, too; what a handler fails with is its own.
+  const isKnown = ServiceBusError.isServiceBusError(error) || error?._tag === "HandlerError"
+  const tag = isKnown ? String(error._tag) : `defect: ${String(error)}`
   return { result: error?._tag === "OperationTimeoutError" && error.outcome === "unknown" ? "unknown" : "failed", tag }
 }
 

@@ -10,6 +10,7 @@ export const limits: Oracle = ({ history }) => {
   const isCalm = history.of("fault").length === 0
   const bounds = new Map<string, { readonly of: "handlers" | "sessions"; readonly most: number }>()
   const running = new Map<string, number>()
+  const consumers = new Map<number, string>()
   for (const entry of history.entries) {
     switch (entry.kind) {
       case "measured": {
@@ -35,6 +36,13 @@ export const limits: Oracle = ({ history }) => {
         }
         break
       }
+      case "began":
+        consumers.set(entry.op, entry.what)
+        break
+      // A handler that is interrupted before its first step says nothing of its end; it is over with its consumer.
+      case "ended":
+        running.delete(consumers.get(entry.op) ?? "")
+        break
       case "handled":
         running.set(entry.consumer, (running.get(entry.consumer) ?? 0) - 1)
         break

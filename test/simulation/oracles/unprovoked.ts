@@ -4,8 +4,8 @@ import type { Oracle } from "./Oracle.ts"
 import { strikes } from "./Oracle.ts"
 
 /**
- * What a right answer may be. A program that is slow loses locks, two of them want the same session, and one settles a message
- * again.
+ * What a right answer may be. A program that is slow loses locks, two of them want the same session, one settles a message
+ * again, and one asks for a deferred message that another has.
  */
 const expected: ReadonlySet<string | undefined> = new Set([
   "MessageLockLostError",
@@ -45,6 +45,7 @@ export const unprovoked: Oracle = ({ history }) => {
       case "cancelled":
       case "ended": {
         if (entry.result === "ok" || entry.result === "interrupted" || expected.has(entry.tag)) return []
+        if (entry.kind === "ended" && entry.tag === "MessageNotFoundError") return []
         // A defect is noise, whatever came before it.
         if (entry.tag?.startsWith("defect") === true) return []
         if (refused.has(entry.op) && entry.tag === "NotSupportedError") return []
