@@ -371,6 +371,7 @@ const values: ReadonlySet<string> = new Set([
 /** What is no operation of its own, and why. */
 const others: Readonly<Record<string, string>> = {
   "ServiceBusClient.ServiceBusClient": "the service",
+  "ServiceBusRuleManager.isListedAs": "compares two values",
   "ServiceBusClient.make": "a client that is not used does nothing",
   "ServiceBusClient.layer": "the same",
   "ServiceBusClient.layerConfig": "the same",
