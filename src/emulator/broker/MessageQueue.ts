@@ -362,7 +362,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
         this.lastSequence,
         incoming,
         this.enqueuedAt(now),
-        timeToLiveOf(incoming, timeToLive, now)
+        // A copy says of its life what the topic's message says, however long the way to it took.
+        this.kind === "subscription" ? timeToLive : timeToLiveOf(incoming, timeToLive, now)
       )
       if (incoming.enqueueAt !== undefined && incoming.enqueueAt > now) this.schedule(message, incoming.enqueueAt)
       else this.enqueue(message, now)
