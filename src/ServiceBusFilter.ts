@@ -9,6 +9,8 @@
  * A condition is true, false or unknown, and a filter takes those messages alone for which it is true. A comparison is unknown
  * where the message has no such property, or null for it, and so is its `not` (Service Bus documentation, SQL filter syntax).
  *
+ * One file because its functions are one vocabulary over one tree; most of its lines are their docstrings.
+ *
  * @module
  * @since 0.1.0
  */

@@ -249,17 +249,7 @@ const rewriteAnnotations = (sections: Sections, system: Changes["system"]): void
       system.has(name) ? [[key as string, system.get(name)] as const] : []
     )
   )
-  if (changed.size === 0) return copySection(sections, sections.messageAnnotations, 0x72)
-  writer.descriptor(0x72)
-  const map = writer.begin(0xd1)
-  let count = copyEntries(writer, sections, sections.messageAnnotations, changed)
-  for (const [key, value] of changed) {
-    if (value === undefined) continue
-    writer.symbol(key)
-    writer.value(value)
-    count += 2
-  }
-  writer.end(map, count)
+  rewriteMap(sections, sections.messageAnnotations, 0x72, changed, (key) => writer.symbol(key))
 }
 
 const rewriteProperties = (sections: Sections, system: Changes["system"]): void => {
@@ -279,14 +269,24 @@ const rewriteProperties = (sections: Sections, system: Changes["system"]): void 
   writer.end(list, 13)
 }
 
-const rewriteApplicationProperties = (sections: Sections, changed: Changes["properties"]): void => {
-  if (changed.size === 0) return copySection(sections, sections.applicationProperties, 0x74)
-  writer.descriptor(0x74)
+const rewriteApplicationProperties = (sections: Sections, changed: Changes["properties"]): void =>
+  rewriteMap(sections, sections.applicationProperties, 0x74, changed, (key) => writer.string(key))
+
+/** A section that is a map, with these entries in place of those of their names; one that is undefined is left out. */
+const rewriteMap = (
+  sections: Sections,
+  at: number,
+  code: number,
+  changed: ReadonlyMap<string, AmqpValue.AmqpValue>,
+  writeKey: (key: string) => void
+): void => {
+  if (changed.size === 0) return copySection(sections, at, code)
+  writer.descriptor(code)
   const map = writer.begin(0xd1)
-  let count = copyEntries(writer, sections, sections.applicationProperties, changed)
+  let count = copyEntries(writer, sections, at, changed)
   for (const [key, value] of changed) {
     if (value === undefined) continue
-    writer.string(key)
+    writeKey(key)
     writer.value(value)
     count += 2
   }

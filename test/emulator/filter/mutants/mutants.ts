@@ -264,7 +264,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a changed property is there twice",
     file: "amqp/StoredPayload.ts",
-    text: "let count = copyEntries(writer, sections, sections.applicationProperties, changed)",
-    replacement: "let count = copyEntries(writer, sections, sections.applicationProperties, nothing)"
+    text: "let count = copyEntries(writer, sections, at, changed)",
+    replacement: "let count = copyEntries(writer, sections, at, nothing)"
   }
 ]
