@@ -1,10 +1,12 @@
 /**
  * Contracts: a queue, a topic or a subscription as a value that carries its name, whether it has sessions and how its
- * bodies are encoded.
+ * bodies, and the application properties that it declares, are encoded.
  *
  * The kind of a contract is part of its type: a topic has no receivers, a subscription no senders, a queue with
  * sessions is received through a session and every message sent to it names one. A plain entity name stands for a
  * contract with a body of bytes.
+ *
+ * One file because the kinds are told apart by the types of all of them.
  *
  * @module
  * @since 0.1.0

@@ -7,6 +7,8 @@
  * interrupts the handler that held it and is counted. Closing the scope drains: no new messages, handlers finish within
  * `drainTimeout`, the rest is released.
  *
+ * One file because the three shapes (single, batched, of sessions) are read beside each other; most of its lines are docstrings.
+ *
  * @module
  * @since 0.1.0
  */
