@@ -682,12 +682,19 @@ export class NotSupportedError extends Schema.TaggedError<NotSupportedError>()("
 }
 
 /**
- * The embedded broker cannot start: a port is taken, an entity is declared twice, an option is out of range.
+ * The embedded broker cannot start, or does not do what it was asked for: a port is taken, an entity is declared twice, an
+ * option is out of range. `reason` is `"alreadyExists"` where an entity of that name is there, `"notFound"` where an entity is
+ * not, or the topic of a subscription, `"quotaExceeded"` where one is full or has no room for more rules, `"unavailable"` where
+ * the machine does not let it listen, and `"invalid"` where what was given is not usable, or not with what there is.
  *
  * @category errors
  * @since 0.1.0
  */
 export class EmulatorError extends Schema.TaggedError<EmulatorError>()("EmulatorError", {
+  /** What kind of obstacle it is, for code that tells them apart. */
+  reason: Schema.Literals(["alreadyExists", "notFound", "quotaExceeded", "unavailable", "invalid"]).pipe(
+    Schema.withConstructorDefault(Effect.succeed("invalid" as const))
+  ),
   /** What is in the way. */
   problem: Schema.String,
   cause: Schema.optionalKey(Schema.Defect())

@@ -23,6 +23,7 @@ import type * as ServiceBusRule from "../ServiceBusRule.ts"
 import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
+import { describe } from "./broker/Forwarding.ts"
 
 /**
  * What happened in an entity since the broker started.
@@ -243,8 +244,9 @@ export interface Controls {
   /**
    * Adds an entity while clients are connected; what `Emulator.entity` makes.
    *
-   * Fails with EmulatorError where it is there already, where an option is not usable, and where what it forwards to is not there
-   * or would come back to it.
+   * Fails with EmulatorError where it is there already (its `reason` is `"alreadyExists"`), where a subscription has no topic
+   * (`"notFound"`), and where an option is not usable, or what it forwards to is not there or would come back to it
+   * (`"invalid"`).
    *
    * @example
    * ```ts
@@ -404,7 +406,12 @@ export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
   )
 
 const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
-  Effect.fail(new EmulatorError({ problem: `it has no entity "${String(path)}"; declare it with Emulator.entity` }))
+  Effect.fail(
+    new EmulatorError({
+      reason: "notFound",
+      problem: `it has no entity "${String(path)}"; declare it with Emulator.entity`
+    })
+  )
 
 /** @internal */
 export const make = (started: Started, network: Network): Controls => {
@@ -479,7 +486,12 @@ export const make = (started: Started, network: Network): Controls => {
           const sent = store(queue, stored)
           return Result.isSuccess(sent)
             ? Effect.void
-            : Effect.fail(new EmulatorError({ problem: sent.failure.detail ?? sent.failure._tag }))
+            : Effect.fail(
+              new EmulatorError({
+                reason: sent.failure._tag === "QuotaExceeded" ? "quotaExceeded" : "invalid",
+                problem: `"${path}" does not take the messages: ${describe(sent.failure).replace(/\.$/, "")}`
+              })
+            )
         })
     )
   return {

@@ -1,6 +1,6 @@
 /** What a test sees and does at the broker: entities by contracts and by their plain names. */
 import { Effect } from "effect"
-import { ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { buryAll } from "../support/deadLetterEntities.ts"
 import { failsWith, idsOf, inMemory, once, Orders, testsOf, TextBytes, Texts } from "../support/harness.ts"
@@ -43,6 +43,33 @@ describe("an entity of the controls", () => {
 
 describe("what the controls refuse", () => {
   const { test } = testsOf("in memory", inMemory)
+
+  test("messages that an entity does not take, naming it and the one that is full", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const News = ServiceBusEntity.topic("full-news", { body: ServiceBusBody.text })
+      yield* emulator.create(Emulator.entity("full", { maxSize: 1 }))
+      yield* emulator.create(Emulator.entity(News, { maxSize: 1 }))
+      yield* emulator.create(Emulator.entity("off", { status: "Disabled" }))
+      const refusal = (entity: string) =>
+        Effect.map(
+          emulator.send(entity, [{ body: Buffer.from("x") }]).pipe(failsWith("EmulatorError")),
+          ({ problem, reason }) => [reason, problem]
+        )
+      assert.deepStrictEqual(yield* refusal("full"), [
+        "quotaExceeded",
+        "\"full\" does not take the messages: The maximum entity size has been reached or exceeded for Queue: 'full'"
+      ])
+      assert.deepStrictEqual(yield* refusal("full-news"), [
+        "quotaExceeded",
+        "\"full-news\" does not take the messages: The maximum entity size has been reached or exceeded for Topic: 'full-news'"
+      ])
+      assert.deepStrictEqual(yield* refusal("off"), [
+        "invalid",
+        "\"off\" does not take the messages: Messaging entity 'off' is currently disabled"
+      ])
+      assert.strictEqual((yield* emulator.runtime("gone").pipe(failsWith("EmulatorError"))).reason, "notFound")
+    }))
 
   test("requests of management, whatever they ask for, of one entity", () =>
     Effect.gen(function*() {

@@ -82,7 +82,11 @@ const listen = (options: Options, port: number): Effect.Effect<Running, Emulator
     server.once("error", (cause: Error) =>
       resume(
         Effect.fail(
-          new EmulatorError({ problem: `it cannot listen on ${options.host}:${port} (${cause.message})`, cause })
+          new EmulatorError({
+            reason: "unavailable",
+            problem: `it cannot listen on ${options.host}:${port} (${cause.message})`,
+            cause
+          })
         )
       ))
     server.listen({ host: options.host, port }, () => resume(Effect.succeed({ server, sockets })))

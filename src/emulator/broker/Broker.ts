@@ -71,6 +71,23 @@ export interface Runtime extends RuntimeCounts {
 }
 
 /**
+ * What an entity is declared with. Names are spelt as they were declared; times are milliseconds.
+ *
+ * @category models
+ */
+export interface Declaration {
+  readonly kind: "queue" | "topic" | "subscription"
+  readonly path: string
+  readonly name: string
+  /** That of a subscription. */
+  readonly topic: string | undefined
+  /** Complete, with the defaults; targets of forwarding as they are spelt where they are there, else in lower case. */
+  readonly settings: EntityOptions.EntitySettings
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+/**
  * Links to an entity that are to end: all of them, because it is deleted, once what is on its way to it has been answered;
  * those that receive from it or from its dead-letter queues; or those that receive from itself alone. `path` is in lower case.
  *
@@ -98,21 +115,26 @@ export interface Broker {
   readonly queues: () => ReadonlyArray<Queue>
   /**
    * Adds an entity. Fails as `make` does, where a target of its forwarding is not there, and where it would forward in a
-   * circle.
+   * circle. `reason` of the error tells what is there already (the service's 409), the missing topic of a subscription (404),
+   * rules over the quota (403) and what is not usable (400) apart.
    */
   readonly create: (entity: Entity) => Result.Result<void, EmulatorError>
   /**
    * Changes options of an entity, and leaves those that are not given as they are. Fails as `create` does, for what cannot be
-   * changed, and where there is no such entity.
+   * changed, and where there is no such entity, with the reason `notFound`.
    */
   readonly update: (path: string, options: EntityOptions.EntityOptions) => Result.Result<void, EmulatorError>
   /**
    * Deletes an entity with what it holds, and a topic with its subscriptions; returns how many messages are gone. Fails where
-   * there is no such entity.
+   * there is no such entity, with the reason `notFound`.
    */
   readonly delete: (path: string) => Result.Result<number, EmulatorError>
   /** What an entity holds. */
   readonly runtime: (path: string) => Runtime | undefined
+  /** What an entity is declared with, as it was changed last. */
+  readonly declaration: (path: string) => Declaration | undefined
+  /** The same of all queues, topics and subscriptions, each in the order in which they came. */
+  readonly declarations: () => ReadonlyArray<Declaration>
   /** Sets who ends the links of an entity when it is deleted, or its settings refuse them. */
   readonly onDetach: (detach: (detachment: Detachment) => void) => void
 }
@@ -174,6 +196,8 @@ export const make: (
       update: (path, options) => registry.update(trim(path).toLowerCase(), options),
       delete: (path) => registry.delete(trim(path).toLowerCase()),
       runtime: (path) => registry.runtime(trim(path).toLowerCase()),
+      declaration: (path) => registry.declaration(trim(path).toLowerCase()),
+      declarations: () => Array.from(registry.entities.keys(), (path) => registry.declaration(path)!),
       onDetach: (detach) => {
         registry.detach = detach
       }
@@ -224,7 +248,10 @@ class Registry {
     if (Result.isFailure(declared)) return Result.fail(declared.failure)
     if (this.entities.has(declared.success.path.toLowerCase())) {
       return Result.fail(
-        new EmulatorError({ problem: `${declared.success.title} is there already; delete or update it` })
+        new EmulatorError({
+          reason: "alreadyExists",
+          problem: `${declared.success.title} is there already; delete or update it`
+        })
       )
     }
     const checked = this.checkForwarding(declared.success)
@@ -240,16 +267,27 @@ class Registry {
       const { kind, path, settings, title } = declared
       const key = path.toLowerCase()
       const topic = declared.topic === undefined ? undefined : this.entities.get(declared.topic)?.topic
-      const problem = nameProblem(declared, this.entities) ?? (declared.topic === undefined || topic !== undefined
-        ? undefined
-        : `${title}: there is no topic "${declared.topic}"; declare it too`) ??
-        rulesProblem(declared)
+      const problem = nameProblem(declared)
       if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
+      if (this.entities.has(key)) {
+        return Result.fail(new EmulatorError({ reason: "alreadyExists", problem: `${title} is declared twice` }))
+      }
+      if (declared.topic !== undefined && topic === undefined) {
+        return Result.fail(
+          new EmulatorError({
+            reason: "notFound",
+            problem: `${title}: there is no topic "${declared.topic}"; declare it too`
+          })
+        )
+      }
+      const ruleRefused = rulesProblem(declared)
+      if (ruleRefused !== undefined) return Result.fail(new EmulatorError({ problem: ruleRefused }))
       const made = kind === "topic" ? new Topic(this.shared, path, settings) : topic
       const subscribed = kind === "subscription" ? topic!.subscribe(path, settings, declared.rules) : undefined
       if (subscribed !== undefined && Result.isFailure(subscribed)) {
         const { refusal, rule } = subscribed.failure
-        return Result.fail(new EmulatorError({ problem: ruleProblem(declared, rule, refusal) }))
+        const reason = refusal._tag === "QuotaExceeded" ? "quotaExceeded" : "invalid"
+        return Result.fail(new EmulatorError({ reason, problem: ruleProblem(declared, rule, refusal) }))
       }
       const queue = subscribed?.success ?? made?.queue ?? MessageQueue.make(this.shared, path, settings)
       const now = this.now()
@@ -324,6 +362,27 @@ class Registry {
     queue.end()
     this.detach({ path, links: "all", refusal: { _tag: "EntityNotFound", entity: queue.path } })
     return Result.succeed(gone + queue.discard())
+  }
+
+  declaration(path: string): Declaration | undefined {
+    const registered = this.entities.get(path)
+    if (registered === undefined) return undefined
+    const { createdAt, declared: { kind, names, path: spelt, settings }, topic, updatedAt } = registered
+    const spellingOf = (target: string | undefined) =>
+      target === undefined ? undefined : this.entities.get(target)?.declared.path ?? target
+    return {
+      kind,
+      path: spelt,
+      name: names.at(-1)!,
+      topic: kind === "subscription" ? topic!.queue.path : undefined,
+      settings: {
+        ...settings,
+        forwardTo: spellingOf(settings.forwardTo),
+        forwardDeadLetteredMessagesTo: spellingOf(settings.forwardDeadLetteredMessagesTo)
+      },
+      createdAt,
+      updatedAt
+    }
   }
 
   runtime(path: string): Runtime | undefined {
@@ -425,7 +484,7 @@ const queuesOf = (queue: Queue): ReadonlyArray<Queue> =>
   [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue].filter((each) => each !== undefined)
 
 const missing = (path: string): Result.Result<never, EmulatorError> =>
-  Result.fail(new EmulatorError({ problem: `it has no entity "${path}"` }))
+  Result.fail(new EmulatorError({ reason: "notFound", problem: `it has no entity "${path}"` }))
 
 /** A declaration, checked but for its name. */
 interface Declared {
@@ -473,10 +532,7 @@ const abbreviated = (name: string): string => name.length > 260 ? `${name.slice(
 
 const trim = (path: string): string => path.replace(/^[/\s]+|[/\s]+$/g, "")
 
-const nameProblem = (
-  { kind, names, path, title }: Declared,
-  taken: ReadonlyMap<string, unknown>
-): string | undefined => {
+const nameProblem = ({ kind, names, title }: Declared): string | undefined => {
   for (const name of names) {
     if (name === "") return `a ${kind} needs a name`
     if (name.length > 260) return `${title}: a name has at most 260 characters`
@@ -485,5 +541,5 @@ const nameProblem = (
     }
     if (/(^|\/)(\$|\/)/.test(name)) return `${title}: no part of a name is empty or begins with "$"`
   }
-  return taken.has(path.toLowerCase()) ? `${title} is declared twice` : undefined
+  return undefined
 }

@@ -275,7 +275,8 @@ export class Forwarding implements Due {
   }
 }
 
-const describe = ({ _tag, detail, entity, kind }: Refusal): string => {
+/** A refusal of messages in the service's words. @category accessors */
+export const describe = ({ _tag, detail, entity, kind }: Refusal): string => {
   switch (_tag) {
     case "EntityNotFound":
       return `The messaging entity '${entity}' could not be found.`
@@ -284,6 +285,6 @@ const describe = ({ _tag, detail, entity, kind }: Refusal): string => {
     case "QuotaExceeded":
       return `The maximum entity size has been reached or exceeded for ${kind ?? "Queue"}: '${entity}'.`
     default:
-      return detail ?? `The message cannot be forwarded to '${entity}'.`
+      return detail ?? `'${entity}' does not take the message.`
   }
 }

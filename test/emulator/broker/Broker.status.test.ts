@@ -78,7 +78,7 @@ both((name, layerFor) =>
           yield* passing(disabled(sender.send({ body: "1" })))
           yield* passing(disabled(sender.schedule({ body: "1" }, "1 hour")))
           yield* passing(disabled(sender.cancelScheduled([number])))
-          assert.match((yield* Effect.flip(emulator.send(Texts, [{ body: "1" }]))).message, /Disabled/)
+          assert.match((yield* Effect.flip(emulator.send(Texts, [{ body: "1" }]))).message, /disabled/)
           yield* emulator.update(Texts, { status: "Active" })
           yield* passing(sender.send({ body: "2" }))
           yield* passing(sender.cancelScheduled([number]))

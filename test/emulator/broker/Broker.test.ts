@@ -2,9 +2,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Broker from "../../../src/emulator/broker/Broker.ts"
+import type * as ServiceBusError from "../../../src/ServiceBusError.ts"
+import * as ServiceBusRule from "../../../src/ServiceBusRule.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { message, messages, ok, queueOf, refused, stored, Taker } from "../../support/broker.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
@@ -72,6 +75,97 @@ describe("Broker", () => {
           assert.match(error.problem, pattern)
         }))
     }
+  })
+
+  describe("create, update and delete", () => {
+    const topology: ReadonlyArray<Broker.Entity> = [
+      { name: "Orders" },
+      { kind: "topic", name: "News" },
+      { kind: "subscription", topic: "news", name: "Sport" }
+    ]
+    const tooMany = Array.from(
+      { length: 2001 },
+      (_, i) => ServiceBusRule.make(`r${i}`, ServiceBusRule.sql("a = 1"))
+    )
+    const refusals: ReadonlyArray<
+      readonly [
+        string,
+        (broker: Broker.Broker) => Result.Result<unknown, ServiceBusError.EmulatorError>,
+        ServiceBusError.EmulatorError["reason"]
+      ]
+    > = [
+      ["what is there", (broker) => broker.create({ name: "ORDERS" }), "alreadyExists"],
+      [
+        "a topic with the name of a queue",
+        (broker) => broker.create({ kind: "topic", name: "orders" }),
+        "alreadyExists"
+      ],
+      [
+        "a subscription that is there",
+        (broker) => broker.create({ kind: "subscription", topic: "NEWS", name: "sport" }),
+        "alreadyExists"
+      ],
+      [
+        "a subscription without its topic",
+        (broker) => broker.create({ kind: "subscription", topic: "other", name: "a" }),
+        "notFound"
+      ],
+      [
+        "a subscription of a queue",
+        (broker) => broker.create({ kind: "subscription", topic: "orders", name: "a" }),
+        "notFound"
+      ],
+      [
+        "more filters than a topic has",
+        (broker) => broker.create({ kind: "subscription", topic: "news", name: "a", options: { rules: tooMany } }),
+        "quotaExceeded"
+      ],
+      ["a wrong option", (broker) => broker.create({ name: "a", options: { maxDeliveryCount: 0 } }), "invalid"],
+      ["a wrong name", (broker) => broker.create({ name: "a/$b" }), "invalid"],
+      ["a target that is not there", (broker) => broker.create({ name: "a", options: { forwardTo: "b" } }), "invalid"],
+      ["a change of what is not there", (broker) => broker.update("other", {}), "notFound"],
+      ["a wrong change", (broker) => broker.update("orders", { maxDeliveryCount: 0 }), "invalid"],
+      ["a change that there is not", (broker) => broker.update("orders", { requiresSession: true }), "invalid"],
+      ["a deletion of what is not there", (broker) => broker.delete("other"), "notFound"]
+    ]
+    it.effect.each(refusals)("%s is refused with the reason %s", ([, refuse, reason]) =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.make(topology)
+        const result = refuse(broker)
+        assert.strictEqual(Result.isFailure(result) ? result.failure.reason : "taken", reason)
+      }))
+
+    it.effect("what is declared is read back, as it was changed last and as names are spelt", () =>
+      Effect.gen(function*() {
+        const broker = yield* Broker.make(topology)
+        const declaration = broker.declaration("/news/subscriptions/SPORT/")!
+        const { settings } = declaration
+        assert.deepStrictEqual({ ...declaration, settings: undefined }, {
+          kind: "subscription",
+          path: "news/Subscriptions/Sport",
+          name: "Sport",
+          topic: "News",
+          settings: undefined,
+          createdAt: 0,
+          updatedAt: 0
+        })
+        assert.strictEqual(settings.maxDeliveryCount, 10)
+        yield* TestClock.adjust("1 second")
+        Result.getOrThrow(
+          broker.update("news/subscriptions/sport", { forwardTo: "ORDERS", deadLetteringOnExpiration: true })
+        )
+        const changed = broker.declaration("news/subscriptions/sport")!
+        assert.deepStrictEqual(changed.settings, { ...settings, forwardTo: "Orders", deadLetteringOnExpiration: true })
+        assert.deepStrictEqual([changed.createdAt, changed.updatedAt], [0, 1000])
+        assert.deepStrictEqual(broker.declarations().map(({ kind, name }) => [kind, name]), [
+          ["queue", "Orders"],
+          ["topic", "News"],
+          ["subscription", "Sport"]
+        ])
+        assert.isUndefined(broker.declaration("orders/$deadletterqueue"))
+        Result.getOrThrow(broker.delete("news"))
+        assert.deepStrictEqual(broker.declarations().map(({ name }) => name), ["Orders"])
+      }))
   })
 
   describe("scope", () => {
