@@ -47,9 +47,7 @@ export const receipt: ReadonlyArray<Mutant> = [
     file: "amqp/ReceiverLink.ts",
     text: "this.inbox.unshift(...deliveries)",
     replacement: "this.inbox.push(...deliveries)",
-    workload: "receiving",
-    fault: "interruptions,detach",
-    seeds: 300
+    by: "test/receiver/Handover"
   },
   {
     name: "a drain is one more credit",

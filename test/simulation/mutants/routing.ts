@@ -42,9 +42,7 @@ export const routing: ReadonlyArray<Mutant> = [
     file: "rules/RuleManager.ts",
     text: "              errorMap.isLostThen(\"MessagingEntityAlreadyExistsError\"),",
     replacement: "              (_error): _error is never => false,",
-    workload: "rules",
-    fault: "latency,unanswered,silence,half-open,reset,restart,close,drop",
-    seeds: 300
+    by: "test/rules/RuleManager"
   },
   {
     name: "a subscription that is made again has the rules that it had",

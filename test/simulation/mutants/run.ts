@@ -1,10 +1,12 @@
 /**
- * `npm run simulate:mutants -- [--only PART_OF_A_NAME]…`: puts known defects back, one at a time, in a copy of the library, and runs seeds of
- * the simulation until an oracle sees it, or the test that is there for it. Ends with a table of what saw each, and with 1 where
- * one was seen by nothing, or has no place in the code any more.
+ * `npm run simulate:mutants -- [--only PART_OF_A_NAME]… [--jobs N]`: puts known defects back, one at a time, in a copy of the library, and
+ * runs seeds of the simulation until an oracle sees it, or the test that is there for it. The library as it is passes the same test,
+ * or the first of the same seeds, before: what fails without a mutant says nothing of it. Only a rule of an oracle or an assertion
+ * has seen a mutant; a death, a run without end and a test that timed out have not. Ends with a table of what saw each, and with 1
+ * where one was seen by nothing, or has no place in the code any more.
  */
 import { spawn } from "node:child_process"
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
@@ -25,7 +27,7 @@ interface Verdict {
 
 const root = fileURLToPath(new URL("../../../", import.meta.url))
 
-const { values } = parseArgs({ options: { only: { type: "string", multiple: true } } })
+const { values } = parseArgs({ options: { only: { type: "string", multiple: true }, jobs: { type: "string" } } })
 
 const chosen = mutants.filter(({ name }) => values.only?.some((part) => name.includes(part)) ?? true)
 if (chosen.length === 0) {
@@ -57,23 +59,85 @@ const execute = (folder: string, args: ReadonlyArray<string>) =>
     })
   })
 
+/** What a run of tests or seeds came to: all held, something saw a defect, or it ended in a way that says nothing. */
+interface Outcome {
+  readonly _tag: "held" | "seen" | "ended"
+  readonly by: string
+  readonly seeds: number
+}
+
+/** The part of a report of tests that is read. */
+interface TestReport {
+  readonly numPassedTests: number
+  readonly testResults: ReadonlyArray<{
+    readonly name: string
+    readonly assertionResults: ReadonlyArray<{
+      readonly status: string
+      readonly fullName: string
+      readonly failureMessages: ReadonlyArray<string>
+    }>
+  }>
+}
+
+const firstLine = (text: string): string => stripVTControlCharacters(text).split("\n", 1)[0]!.slice(0, 200)
+
 /** Runs a file of tests. */
-const test = (folder: string, file: string) =>
-  execute(folder, [
+const test = async (folder: string, file: string): Promise<Outcome> => {
+  const report = join(folder, "report.json")
+  rmSync(report, { force: true })
+  const { code } = await execute(folder, [
     join(root, "node_modules/vitest/vitest.mjs"),
     "run",
     file,
     "--typecheck.enabled=false",
     "--bail=1",
-    "--reporter=verbose"
+    "--reporter=verbose",
+    "--reporter=json",
+    `--outputFile.json=${report}`
   ])
+  const ended = (by: string): Outcome => ({ _tag: "ended", by: `${file}: ${by}`, seeds: 0 })
+  if (code === undefined) return ended("it did not end")
+  if (!existsSync(report)) return ended(`its process ended with ${code}`)
+  const { numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8")) as TestReport
+  const failures = testResults.flatMap((each) => each.assertionResults).flatMap(
+    ({ failureMessages: [message = ""], fullName, status }) =>
+      status === "failed" ? [{ fullName, message: firstLine(message) }] : []
+  )
+  const isTimeOut = (message: string): boolean =>
+    message.includes("Test timed out") || message.includes("Hook timed out")
+  const asserted = failures.find(({ message }) => !isTimeOut(message))
+  if (asserted !== undefined) {
+    return { _tag: "seen", by: `${file}: ${asserted.fullName}: ${asserted.message}`, seeds: 0 }
+  }
+  const [late] = failures
+  if (late !== undefined) return ended(`${late.fullName} timed out`)
+  return code === 0 && numPassedTests > 0
+    ? { _tag: "held", by: "nothing", seeds: 0 }
+    : ended(`no test failed, but it ended with ${code}`)
+}
 
-const held = new Map<string, Promise<boolean>>()
+/** Runs seeds of the simulation until one fails. */
+const simulate = async (folder: string, { fault, workload }: Mutant, seeds: number): Promise<Outcome> => {
+  const only = Object.entries({ workload, fault }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value]
+  )
+  const args = ["test/simulation/run.ts", "--first", "--seeds", String(seeds), ...only]
+  const { code, lines } = await execute(folder, args)
+  const ran = lines.filter((line) => line.startsWith("seed ")).length
+  if (code === 0) return { _tag: "held", by: "nothing", seeds: ran }
+  const by = lines.find((line) => line.startsWith("first: "))?.slice(7)
+  if (by === undefined) return { _tag: "ended", by: `a run that ended with ${code}: ${lines.at(-2)}`, seeds: ran }
+  // What ends the run itself was seen by no oracle.
+  return { _tag: /^(dead|harness|endless),/.test(by) ? "ended" : "seen", by, seeds: ran }
+}
 
-/** Whether a file of tests holds in the library as it is: it is run once. */
-const holds = (folder: string, file: string): Promise<boolean> => {
-  const known = held.get(file) ?? test(folder, file).then(({ code }) => code === 0)
-  held.set(file, known)
+const before = new Map<string, Promise<Outcome>>()
+
+/** What a test, or the first of the seeds, comes to in the library as it is: it is run once. */
+const unmutated = (folder: string, mutant: Mutant): Promise<Outcome> => {
+  const key = mutant.by ?? JSON.stringify([mutant.workload, mutant.fault])
+  const known = before.get(key) ?? (mutant.by === undefined ? simulate(folder, mutant, 1) : test(folder, mutant.by))
+  before.set(key, known)
   return known
 }
 
@@ -88,46 +152,20 @@ const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
     }
     mutated = parts.join(replacement)
   }
-  const lives = (by: string, seeds = 0): Verdict => ({ mutant, isKilled: false, by, seeds })
+  const lives = (by: string): Verdict => ({ mutant, isKilled: false, by, seeds: 0 })
   try {
     stripTypeScriptTypes(mutated)
   } catch (error) {
     return lives(`it does not parse: ${(error as Error).message}`)
   }
-  if (mutant.by !== undefined && !await holds(folder, mutant.by)) {
-    return lives(`${mutant.by} fails without it, or is not there`)
-  }
+  const without = await unmutated(folder, mutant)
+  if (without._tag !== "held") return lives(`without it as well: ${without.by}`)
   writeFileSync(path, mutated)
   try {
-    if (mutant.by !== undefined) {
-      const { code, lines } = await test(folder, mutant.by)
-      if (code === undefined) return lives(`${mutant.by} did not end`)
-      // A process that died, or a file that cannot be loaded, has failed no test.
-      const hasFailed = lines.some((line) => /Tests .*\d+ failed/.test(stripVTControlCharacters(line)))
-      return code === 0
-        ? lives("nothing")
-        : hasFailed
-        ? { mutant, isKilled: true, by: mutant.by, seeds: 0 }
-        : lives(`${mutant.by} was not run`)
-    }
-    const only = (["workload", "fault"] as const).flatMap((name) => {
-      const value = mutant[name]
-      return value === undefined ? [] : [`--${name}`, value]
-    })
-    const { code, lines } = await execute(folder, [
-      "test/simulation/run.ts",
-      "--first",
-      "--seeds",
-      String(mutant.seeds ?? 150),
-      ...only
-    ])
-    const ran = lines.filter((line) => line.startsWith("seed ")).length
-    if (code === 0) return { mutant, isKilled: false, by: "nothing", seeds: ran }
-    const seen = lines.find((line) => line.startsWith("first: "))?.slice(7)
-    if (seen === undefined) return lives(`a run that ended with ${code}: ${lines.at(-2)}`, ran)
-    // What dies of the run itself was seen by no oracle.
-    const isDeath = /^(dead|harness),/.test(seen)
-    return isDeath && mutant.isDeadly !== true ? lives(seen, ran) : { mutant, isKilled: true, by: seen, seeds: ran }
+    const { _tag, by, seeds } = mutant.by === undefined
+      ? await simulate(folder, mutant, mutant.seeds ?? 150)
+      : await test(folder, mutant.by)
+    return { mutant, isKilled: _tag === "seen" || _tag === "ended" && mutant.isDeadly === true, by, seeds }
   } finally {
     writeFileSync(path, original)
   }
@@ -136,7 +174,8 @@ const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
 const began = performance.now()
 const verdicts: Array<Verdict> = []
 const queue = [...chosen]
-await Promise.all(Array.from({ length: Math.min(availableParallelism(), queue.length) }, async () => {
+const jobs = values.jobs === undefined ? availableParallelism() : Number(values.jobs)
+await Promise.all(Array.from({ length: Math.min(jobs, queue.length) }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "mutants-"))
   try {
     for (const name of ["src", "test", "package.json", "tsconfig.json", "vitest.config.ts"]) {
