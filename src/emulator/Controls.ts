@@ -335,7 +335,8 @@ export interface Controls {
    */
   readonly fail: (fault: Fault) => Effect.Effect<void>
   /**
-   * Takes the broker off the network: connections are cut and new ones refused, what it holds stays.
+   * Takes the broker off the network: connections are cut and new ones refused, what it holds stays. Its ports are kept from
+   * programs that ask for any free one.
    *
    * @example
    * ```ts

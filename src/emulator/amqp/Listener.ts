@@ -157,24 +157,61 @@ const close = ({ server, sockets }: Running): Effect.Effect<void> =>
     for (const socket of sockets) socket.destroy()
   })
 
+/**
+ * Keeps a port that is to be opened again: nothing listens on it, so that clients are refused, and yet nobody is given it who
+ * asks for any free one, by a connection that leaves from it. A port that cannot be kept is free.
+ */
+const hold = (host: string, port: number): Effect.Effect<Effect.Effect<void>> =>
+  Effect.callback((resume) => {
+    const peer = net.createServer((socket) => void socket.on("error", () => {}).resume())
+    let held: net.Socket | undefined
+    const release = Effect.callback<void>((released) => {
+      // Without a time of waiting, in which the port would still be taken.
+      held?.resetAndDestroy()
+      peer.close(() => released(Effect.void))
+    })
+    const done = () => resume(Effect.succeed(release))
+    peer.on("error", done).listen({ host, port: 0 }, () => {
+      const { address, port: to } = peer.address() as net.AddressInfo
+      held = net.connect({ host: address, port: to, localAddress: address, localPort: port })
+      held.on("error", done).on("connect", done)
+    })
+  })
+
 /** Opens a port until the scope closes. */
 export const make: (options: Options) => Effect.Effect<Listener, EmulatorError, Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     let running: Running | undefined = yield* listen(options, options.port)
     const { port } = running.server.address() as net.AddressInfo
-    const stop = Effect.suspend(() => {
+    let held: Effect.Effect<void> = Effect.void
+    const shut = Effect.suspend(() => {
       const open = running
       running = undefined
       return open === undefined ? Effect.void : close(open)
     })
-    yield* Effect.addFinalizer(() => stop)
+    const release = Effect.suspend(() => {
+      const release = held
+      held = Effect.void
+      return release
+    })
+    yield* Effect.addFinalizer(() => Effect.andThen(shut, release))
     return {
       port,
-      stop,
+      stop: Effect.suspend(() =>
+        running === undefined ? Effect.void : Effect.andThen(
+          shut,
+          Effect.map(hold(options.host, port), (release) => {
+            held = release
+          })
+        )
+      ).pipe(Effect.uninterruptible),
       start: Effect.suspend(() =>
-        running !== undefined ? Effect.void : Effect.map(listen(options, port), (open) => {
-          running = open
-        })
+        running !== undefined ? Effect.void : Effect.andThen(
+          release,
+          Effect.map(listen(options, port), (open) => {
+            running = open
+          })
+        )
       )
     }
   }

@@ -1,6 +1,8 @@
-/** The port for WebSocket: paths and sub-protocols of other clients. */
+/** The ports: paths and sub-protocols of WebSocket, and a port that is closed and opened again. */
 import { Effect } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
+import * as fs from "node:fs"
+import * as net from "node:net"
 import { WebSocket } from "ws"
 import { assert, describe, it } from "../../support/vitest.ts"
 
@@ -44,4 +46,52 @@ describe("a WebSocket of another client", () => {
       }
       assert.match(yield* asking(path, ["mqtt"]), /subprotocol/)
     }).pipe(Effect.provide(Server)))
+})
+
+describe("a port that is closed and opened again", () => {
+  const table = "/proc/self/net/tcp"
+
+  /** Whether something listens on a port. */
+  const asked = (port: number) =>
+    Effect.callback<string>((resume) => {
+      const socket = net.connect({ host: "127.0.0.1", port })
+      const end = (text: string) => {
+        socket.destroy()
+        resume(Effect.succeed(text))
+      }
+      socket.on("connect", () => end("connected"))
+      socket.on("error", (error: NodeJS.ErrnoException) => end(error.code ?? error.message))
+    })
+
+  it.live("refuses meanwhile, and is the same one afterwards", () =>
+    Effect.gen(function*() {
+      const { port, start, stop } = yield* Emulator.Emulator
+      assert.strictEqual(yield* asked(port!), "connected")
+      for (let round = 0; round < 3; round++) {
+        yield* stop
+        yield* stop
+        assert.strictEqual(yield* asked(port!), "ECONNREFUSED")
+        yield* start
+        assert.strictEqual(yield* asked(port!), "connected")
+      }
+    }).pipe(Effect.provide(Server)))
+
+  // Whether the system would give the port to another program can be read on Linux only.
+  it.live.runIf(fs.existsSync(table))(
+    "is given to nobody meanwhile, and is free once the broker is gone",
+    () =>
+      Effect.gen(function*() {
+        const isTaken = (port: number) =>
+          fs.readFileSync(table, "latin1").split("\n").some((line) =>
+            line.trim().split(/\s+/)[1]?.endsWith(`:${port.toString(16).toUpperCase().padStart(4, "0")}`)
+          )
+        const port = yield* Effect.gen(function*() {
+          const { port, stop } = yield* Emulator.Emulator
+          yield* stop
+          assert.isTrue(isTaken(port!))
+          return port!
+        }).pipe(Effect.provide(Server))
+        assert.isFalse(isTaken(port))
+      })
+  )
 })
