@@ -619,6 +619,12 @@ describe("the oracles", () => {
       [...sentTo("q"), inEntity("q"), { ...forwarded("1"), to: "s" } as Entry, inEntity("s")],
       { forwards: { q: "r" } }
     ),
+    "forwarded, late": run([
+      ...sentTo("q"),
+      inEntity("q"),
+      { ...inEntity("r"), at: 5_000 },
+      forwarded("1")
+    ], { forwards: { q: "r" } }),
     "forwarded, never": run([...sentTo("q"), inEntity("q"), { kind: "phase", name: "drained" }], {
       forwards: { q: "r" }
     }),

@@ -96,10 +96,17 @@ export const settlement: ReadonlyArray<Mutant> = [
     file: "receiver/Settler.ts",
     text: "if (ended !== undefined) return Effect.fail(ended)",
     replacement: "if (ended !== undefined) return settleByToken(state, deliveries, settlement, false, onAnswer)",
-    also: [[
-      "entity.path, state.isOpen, (node, timeout) => {\n      isOut",
-      "entity.path, Effect.void, (node, timeout) => {\n      isOut"
-    ]],
+    also: [
+      [
+        "entity.path, state.isOpen, (node, timeout) => {\n      isOut",
+        "entity.path, Effect.void, (node, timeout) => {\n      isOut"
+      ],
+      // The request is refused by itself where the session is over.
+      [
+        "        session: state.session,",
+        "        session: state.session && { id: state.session.id, onEnd: () => () => {} },"
+      ]
+    ],
     by: "test/session/SessionLink.loss"
   },
   {

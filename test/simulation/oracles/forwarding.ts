@@ -2,7 +2,20 @@
  * What is forwarded is in one place at a time, in its order, and no longer on its way than it may be: nothing is lost or doubled
  * between an entity and the one that it forwards to.
  */
-import type { Oracle, Violation } from "./Oracle.ts"
+import { type Oracle, strikes, type Violation } from "./Oracle.ts"
+
+/** How long a message may wait for a target that takes it, in milliseconds: it is forwarded at once. */
+const patience = 1_000
+
+/** Faults by which a target takes nothing for a while, or a source has none. */
+const blocking = [
+  "suspended entity",
+  "full entity",
+  "deleted entity",
+  "updated entity",
+  "forward taken away",
+  "restart"
+]
 
 /** The most hops of a message (Service Bus documentation, dead-letter queues). */
 const most = 4
@@ -18,8 +31,9 @@ export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => 
   /** How often each message left for an entity, less how often it came there. */
   const between = new Map<string, number>()
   const count = (key: string, by: number) => between.set(key, (between.get(key) ?? 0) + by)
-  /** What waits in a source, by entity and number. */
-  const waiting = new Map<string, { readonly entity: string; readonly id: string }>()
+  /** What waits in a source since when, by entity and number. */
+  const waiting = new Map<string, { readonly at: number; readonly entity: string; readonly id: string }>()
+  const isBlocked = strikes(history, blocking)
   /** How many hops each message has made that is in an entity. */
   const hops = new Map<string, number>()
   const last = new Map<string, bigint>()
@@ -35,7 +49,7 @@ export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => 
         break
       case "enqueued": {
         const { at, entity, id, sequence } = entry
-        if (entity in forwards) waiting.set(`${entity} ${sequence}`, { entity, id })
+        if (entity in forwards) waiting.set(`${entity} ${sequence}`, { at, entity, id })
         if (!isOriginal(id)) break
         const key = `${entity} ${id}`
         // It comes there before it is said to have left, and may be far beyond by then.
@@ -55,9 +69,16 @@ export const forwarding: Oracle = ({ forwards = {}, history, windows = {} }) => 
         if (targets.has(entry.entity)) count(`${entry.entity} ${entry.id}`, -1)
         break
       case "forwarded": {
-        const { entity, id, sequence, to } = entry
-        if (!waiting.delete(`${entity} ${sequence}`)) {
+        const { at, entity, id, sequence, to } = entry
+        const since = waiting.get(`${entity} ${sequence}`)?.at
+        waiting.delete(`${entity} ${sequence}`)
+        if (since === undefined) {
           report("forwarded", `${entity} ${sequence} (${id}): it was forwarded, and was not there`)
+        } else if (at - since > patience && !isBlocked(since, at)) {
+          report(
+            "forwarded",
+            `${entity} ${sequence} (${id}): it waited for ${at - since} ms, and nothing was in its way`
+          )
         }
         if (forwards[entity] !== to) report("forwarded", `${entity} ${sequence} (${id}): it was forwarded to ${to}`)
         const before = last.get(entity)
