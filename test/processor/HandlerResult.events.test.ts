@@ -133,7 +133,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
           onFailure: () => ({ _tag: "junk" }) as never
         })
         yield* emulator.send(Texts, texts(1))
-        yield* passing(reached(processor, ({ deadLettered }) => deadLettered === 1))
+        // Where it is not settled it comes again.
+        yield* passing(reached(processor, ({ deadLettered, received }) => deadLettered === 1 || received > 1))
         assert.deepStrictEqual(linesOf(lines), [
           "Warn: A handler failed, and onFailure gave no settlement for its message; it is dead-lettered"
         ])
@@ -297,7 +298,8 @@ const suite = (name: Name, layerFor: LayerFor) =>
           receiver,
           () => Effect.succeed("nonsense" as unknown as Settlement.Settlement)
         )
-        yield* passing(reached(processor, ({ deadLettered }) => deadLettered === 1))
+        // Where it is not settled it comes again.
+        yield* passing(reached(processor, ({ deadLettered, received }) => deadLettered === 1 || received > 1))
         assert.deepStrictEqual(linesOf(lines), [
           "Warn: A message cannot be settled as it was to be; it is dead-lettered"
         ])

@@ -114,7 +114,7 @@ export const settlement: ReadonlyArray<Mutant> = [
     file: "processor/HandlerResult.ts",
     text: "isOpen(job) && isHeld(job) && isImpossible(reason) ? [{ job, reason }] : []",
     replacement: "isOpen(job) && isHeld(job) && false ? [{ job, reason }] : []",
-    by: "test/processor"
+    by: "test/processor/HandlerResult.events"
   },
   {
     name: "a handler that interrupts itself has not failed",
