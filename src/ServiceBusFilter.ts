@@ -50,7 +50,7 @@ export interface Property<in A, out E = A, out O extends "optional" | "required"
 {
   /** The name, as the contract has it. */
   readonly name: string
-  /** Whether a message may be without it. A type only: there is no such value. */
+  /** Whether a message may be without it, so that an action may remove it. A type only: there is no such value. */
   readonly Optionality: O
 }
 
@@ -111,22 +111,22 @@ export type PropertiesOf<E extends ServiceBusEntity.Any> = E extends
   : {}
 
 /**
- * The properties that every message of Service Bus has, or may have.
+ * The properties that every message of Service Bus has, or may have. Actions set them, and cannot remove one.
  *
  * @category models
  * @since 0.1.0
  */
 export interface SystemProperties {
-  readonly contentType: Property<string, string, "optional">
-  readonly correlationId: Property<string, string, "optional">
+  readonly contentType: Property<string, string, "required">
+  readonly correlationId: Property<string, string, "required">
   readonly messageId: Property<string, string, "required">
-  readonly partitionKey: Property<string, string, "optional">
-  readonly replyTo: Property<string, string, "optional">
-  readonly replyToSessionId: Property<string, string, "optional">
-  readonly sessionId: Property<string, string, "optional">
+  readonly partitionKey: Property<string, string, "required">
+  readonly replyTo: Property<string, string, "required">
+  readonly replyToSessionId: Property<string, string, "required">
+  readonly sessionId: Property<string, string, "required">
   /** Other clients call it label. */
-  readonly subject: Property<string, string, "optional">
-  readonly to: Property<string, string, "optional">
+  readonly subject: Property<string, string, "required">
+  readonly to: Property<string, string, "required">
 }
 
 /** An expression with what encodes the values that it is compared with. */
@@ -1024,7 +1024,7 @@ export const set = <A, E>(
 ): Statement => ({ [TypeId]: { _tag: "Set", target: property[TypeId].node, value: nodeOf<A>(property, value) } })
 
 /**
- * Has an action remove a property, which a message may be without by its contract.
+ * Has an action remove a property, which a message may be without by its contract. Properties of Service Bus cannot be removed.
  *
  * @example
  * ```ts

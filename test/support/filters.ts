@@ -5,39 +5,40 @@ import {
   type Changes,
   FilterError,
   type FilterMessage,
-  type RuleProblem,
-  unknownName
+  type RuleProblem
 } from "../../src/emulator/broker/filter/FilterMessage.ts"
 import * as Rule from "../../src/emulator/broker/filter/Rule.ts"
 import * as SqlEvaluator from "../../src/emulator/broker/filter/SqlEvaluator.ts"
+import { SqlProblem } from "../../src/emulator/broker/filter/SqlLexer.ts"
 import * as SqlParser from "../../src/emulator/broker/filter/SqlParser.ts"
 import * as ServiceBusRule from "../../src/ServiceBusRule.ts"
 
 export type Properties = Readonly<Record<string, AmqpValue.AmqpValue>>
 
-/** A message; a system property that is not among these has an unknown name. */
+/** A message. */
 export const messageOf = (properties: Properties, system: Properties = {}): FilterMessage => {
   const names = new Map(Object.keys(properties).map((name) => [name.toLowerCase(), name]))
   return {
-    system: (name) => Object.hasOwn(system, name) ? system[name] : unknownName,
+    system: (name) => system[name],
     property: (name) => names.has(name) ? properties[names.get(name)!] : undefined,
     spelling: (name) => names.get(name)
   }
 }
 
-export type Outcome = boolean | "unknown" | `error: ${string}`
+export type Outcome = boolean | "unknown" | `error: ${string}` | `refused: ${string}`
 
-/** What a predicate is for a message. */
+/** What a predicate is for a message; for any, where it is refused. */
 export const outcomeOf = (
   expression: string,
   properties: Properties = {},
   { parameters = {}, system }: { readonly parameters?: Properties; readonly system?: Properties } = {}
 ): Outcome => {
-  const decide = SqlEvaluator.predicate(SqlParser.parseFilter(expression), parameters)
   try {
+    const decide = SqlEvaluator.predicate(SqlParser.parseFilter(expression), parameters)
     return decide(messageOf(properties, system)) ?? "unknown"
   } catch (error) {
     if (error instanceof FilterError) return `error: ${error.message}`
+    if (error instanceof SqlProblem) return `refused: ${error.message}`
     throw error
   }
 }

@@ -14,7 +14,7 @@ const texts = ["", "red", "it's", "50%", "a_b", "ünï", "'"]
 
 const property = (pick: Pick): Property =>
   pick(4) === 0
-    ? { kind: "property", scope: "sys", name: ["Label", "MessageId", "To"][pick(3)]! }
+    ? { kind: "property", scope: "sys", name: (["label", "messageid", "to"] as const)[pick(3)]! }
     : { kind: "property", scope: "user", name: names[pick(names.length)]! }
 
 const expression = (pick: Pick, depth: number): Expression => {
@@ -73,7 +73,8 @@ export const predicateOf = (pick: Pick, depth: number): Predicate => {
           operand: expression(pick, depth - 1),
           pattern: expression(pick, depth - 1),
           escape: pick(2) === 0 ? undefined : expression(pick, depth - 1),
-          isNegated
+          isNegated,
+          at: { at: 0, text: "" }
         }
     case 5:
       return { kind: "not", operand: predicateOf(pick, depth - 1) }

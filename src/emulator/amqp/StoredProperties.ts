@@ -10,7 +10,7 @@ import * as AmqpValue from "../../AmqpValue.ts"
 import { Reader } from "../../internal/amqp/codec/Reader.ts"
 import { Sections } from "../../internal/amqp/codec/Sections.ts"
 import { rawItem } from "../../internal/amqp/codec/verbatim.ts"
-import { type FilterMessage, unknownName } from "../broker/filter/FilterMessage.ts"
+import type { FilterMessage, SystemName } from "../broker/filter/FilterMessage.ts"
 import type { IncomingMessage, MessageSnapshot } from "../broker/Queue.ts"
 
 /** A message, with what a topic knows of it once it has taken it. */
@@ -84,10 +84,10 @@ class StoredProperties implements FilterMessage {
     this.message = message
   }
 
-  system(name: string): AmqpValue.AmqpValue | typeof unknownName {
+  system(name: SystemName): AmqpValue.AmqpValue {
     if (this.systems.has(name)) return this.systems.get(name)
     const value = this.readSystem(name)
-    if (value !== unknownName) this.systems.set(name, value)
+    this.systems.set(name, value)
     return value
   }
 
@@ -99,7 +99,7 @@ class StoredProperties implements FilterMessage {
     return this.findEntries().spelling(name)
   }
 
-  private readSystem(name: string): AmqpValue.AmqpValue | typeof unknownName {
+  private readSystem(name: SystemName): AmqpValue.AmqpValue {
     const known = brokered.get(name)
     if (known !== undefined) return known(this.message)
     const item = items.get(name)
@@ -113,8 +113,7 @@ class StoredProperties implements FilterMessage {
     if (name === "forcepersistence") return rawItem(sections, sections.header, 0)?.[0] === durable
     if (name === "deadlettersource" && this.message.deadLetterSource !== undefined) return this.message.deadLetterSource
     const annotation = annotations.get(name)
-    if (annotation === undefined) return unknownName
-    return sections.readRecord(sections.messageAnnotations, true)[annotation]
+    return annotation === undefined ? undefined : sections.readRecord(sections.messageAnnotations, true)[annotation]
   }
 
   private get sections(): Sections {

@@ -274,7 +274,7 @@ describe("A subscription with sessions", () => {
 })
 
 describe("A rule that fails on a message", () => {
-  const failing = sql("failing", "sys.Nothing = 1")
+  const failing = sql("failing", "1 / 0 = 1")
   const deadLetters = (emulator: Emulator.Controls) =>
     Effect.map(emulator.deadLetters(Some), (all) => all.map(({ body, deadLetterReason }) => [body, deadLetterReason]))
 

@@ -24,6 +24,28 @@ const power = (exponent: number): bigint => 10n ** BigInt(exponent)
 /** @category conversions */
 export const ofInteger = (value: bigint): Decimal => new Decimal(value, 0)
 
+/**
+ * A number in digits, with or without a point and an exponent. Throws a `FilterError` where no decimal is so large, and for what
+ * is no number.
+ *
+ * @category conversions
+ */
+export const ofText = (text: string): Decimal => {
+  const parts = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text)
+  if (parts === null) return overflow()
+  const [, sign, whole = "", fraction = "", exponent = "0"] = parts
+  const coefficient = BigInt(`${whole}${fraction}`)
+  const scale = fraction.length - Number(exponent)
+  // Far less than the least decimal, or far more than the largest one.
+  if (coefficient === 0n || scale > 400) return ofInteger(0n)
+  if (scale < -400) return overflow()
+  return trimmed(limited(sign === "-" ? -coefficient : coefficient, scale))
+}
+
+/** The nearest whole number, and of two the even one. @category conversions */
+export const toInteger = ({ coefficient, scale }: Decimal): bigint =>
+  scale <= 0 ? coefficient * power(-scale) : rounded(coefficient, scale)
+
 /** The nearest double. @category conversions */
 export const toNumber = (value: Decimal): number => Number(`${value.coefficient}e${-value.scale}`)
 

@@ -6,9 +6,6 @@
  */
 import type { AmqpValue } from "../../../AmqpValue.ts"
 
-/** Says that there is no system property of this name. @category constants */
-export const unknownName: unique symbol = Symbol("unknownName")
-
 /**
  * A message, as rules read it. Names are in lower case, and match those of the message whatever their case is (Service Bus,
  * SQL filter syntax: property names are case-insensitive).
@@ -16,8 +13,8 @@ export const unknownName: unique symbol = Symbol("unknownName")
  * @category models
  */
 export interface FilterMessage {
-  /** A system property by the name that `systemNameOf` gives; null or undefined where the message has none. */
-  system(name: string): AmqpValue | typeof unknownName
+  /** A system property by one of the names that `systemNameOf` gives; null or undefined where the message has none. */
+  system(name: SystemName): AmqpValue
   /** An application property; undefined where the message has none of that name, null where its value is null. */
   property(name: string): AmqpValue
   /** Its name as the message spells it; undefined where it has none. */
@@ -58,6 +55,26 @@ export const settableNames = [
   "viapartitionkey"
 ] as const
 
+/** Those that an action may read, as it may those before. */
+const readableNames = [
+  "deadlettersource",
+  "deliverycount",
+  "enqueuedsequencenumber",
+  "enqueuedtimeutc",
+  "expiresatutc",
+  "forcepersistence",
+  "lockeduntilutc",
+  "locktoken",
+  "sequencenumber",
+  "size",
+  "state"
+] as const
+
+/** The system properties that there are. @category models */
+export type SystemName = SettableName | (typeof readableNames)[number]
+
+const systemNames: ReadonlySet<string> = new Set([...settableNames, ...readableNames])
+
 const aliases: ReadonlyMap<string, string> = new Map([
   ["subject", "label"],
   ["transactionpartitionkey", "viapartitionkey"],
@@ -69,13 +86,21 @@ const aliases: ReadonlyMap<string, string> = new Map([
 
 /**
  * A system property as messages know it: its name in lower case, and in .NET's older form where the newer client has another
- * (Service Bus, filter examples: filters take the names of ServiceBusMessage, whose Subject is the Label of Message).
+ * (Service Bus, filter examples: filters take the names of ServiceBusMessage, whose Subject is the Label of Message). Undefined
+ * where there is none of that name.
  *
  * @category conversions
  */
-export const systemNameOf = (name: string): string => {
+export const systemNameOf = (name: string): SystemName | undefined => {
   const lower = name.toLowerCase()
-  return aliases.get(lower) ?? lower
+  const known = aliases.get(lower) ?? lower
+  return systemNames.has(known) ? known as SystemName : undefined
+}
+
+/** The same, where an action may set it. @category conversions */
+export const settableNameOf = (name: string): SettableName | undefined => {
+  const known = systemNameOf(name)
+  return settableNames.find((each) => each === known)
 }
 
 /** A rule could not be evaluated for a message: what the service calls a FilterException. @category errors */

@@ -13,7 +13,7 @@ import * as SqlEvaluator from "./SqlEvaluator.ts"
 import { SqlProblem } from "./SqlLexer.ts"
 import * as SqlParser from "./SqlParser.ts"
 
-export { type Changes, FilterError, type FilterMessage, type RuleProblem, unknownName } from "./FilterMessage.ts"
+export { type Changes, FilterError, type FilterMessage, type RuleProblem } from "./FilterMessage.ts"
 
 /**
  * A rule that can be evaluated. Both functions throw a `FilterError` where the service has an evaluation error.

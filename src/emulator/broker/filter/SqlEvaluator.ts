@@ -6,7 +6,7 @@
  * the result. Evaluation throws nothing but a `FilterError`.
  */
 import type { AmqpValue } from "../../../AmqpValue.ts"
-import { FilterError, type FilterMessage, systemNameOf, unknownName } from "./FilterMessage.ts"
+import { FilterError, type FilterMessage } from "./FilterMessage.ts"
 import * as LikePattern from "./LikePattern.ts"
 import { SqlProblem } from "./SqlLexer.ts"
 import type { Comparison, Expression, Predicate, Property, PropertyReference } from "./SqlParser.ts"
@@ -102,37 +102,62 @@ const isIn = (node: Extract<Predicate, { kind: "in" }>, parameters: Parameters):
   }
 }
 
+/** A constant pattern is made here, and refused where it is wrong for every message. */
 const like = (node: Extract<Predicate, { kind: "like" }>, parameters: Parameters): Decide => {
   const operand = expression(node.operand, parameters)
-  const pattern = expression(node.pattern, parameters)
-  const escape = node.escape === undefined ? undefined : expression(node.escape, parameters)
-  const patternOf: (message: FilterMessage) => LikePattern.LikePattern | undefined = (message) => {
-    const text = pattern(message)
-    const mark = escape?.(message)
-    if (text === undefined || escape !== undefined && mark === undefined) return undefined
-    if (typeof text !== "string") throw new FilterError("The pattern of LIKE is not a string.")
-    if (escape !== undefined && (typeof mark !== "string" || mark.length !== 1)) {
-      throw new FilterError("The escape character of LIKE is not a string of one character.")
-    }
-    return LikePattern.make(text, mark as string | undefined)
-  }
-  const isConstant = isFixed(node.pattern) && (node.escape === undefined || isFixed(node.escape))
-  const fixed = isConstant ? once(patternOf) : patternOf
+  const patternOf = isFixed(node.pattern) && (node.escape === undefined || isFixed(node.escape))
+    ? fixedPattern(node, parameters)
+    : patternIn(node, parameters)
   return (message) => {
     const value = operand(message)
     if (value === undefined) return undefined
-    const made = fixed(message)
-    return made === undefined || typeof value !== "string" ? undefined : made.matches(value) !== node.isNegated
+    const pattern = patternOf(message)
+    return pattern === undefined || typeof value !== "string" ? undefined : pattern.matches(value) !== node.isNegated
+  }
+}
+
+type PatternOf = (message: FilterMessage) => LikePattern.LikePattern | undefined
+
+const patternIn = (node: Extract<Predicate, { kind: "like" }>, parameters: Parameters): PatternOf => {
+  const pattern = expression(node.pattern, parameters)
+  const escape = node.escape === undefined ? undefined : expression(node.escape, parameters)
+  return (message) => {
+    const text = pattern(message)
+    return escape === undefined ? likePattern(text) : likePattern(text, { mark: escape(message) })
+  }
+}
+
+const fixedPattern = (node: Extract<Predicate, { kind: "like" }>, parameters: Parameters): PatternOf => {
+  // No constant and no parameter reads a message.
+  const made = refusing(() => patternIn(node, parameters)(noMessage), node.at)
+  return () => made
+}
+
+const noMessage: FilterMessage = { system: () => undefined, property: () => undefined, spelling: () => undefined }
+
+/** Unknown where one of the two is. Throws a `FilterError`. */
+const likePattern = (
+  text: SqlValue.Value,
+  escape?: { readonly mark: SqlValue.Value }
+): LikePattern.LikePattern | undefined => {
+  if (text === undefined || escape !== undefined && escape.mark === undefined) return undefined
+  if (typeof text !== "string") throw new FilterError("The pattern of LIKE is not a string.")
+  if (escape === undefined) return LikePattern.make(text, undefined)
+  const { mark } = escape
+  if (typeof mark === "string" && mark.length === 1) return LikePattern.make(text, mark)
+  throw new FilterError("The escape character of LIKE is not a string of one character.")
+}
+
+/** What a function gives, or a `SqlProblem` with its `FilterError`. */
+const refusing = <A>(make: () => A, { at, text }: { readonly at: number; readonly text: string }): A => {
+  try {
+    return make()
+  } catch (error) {
+    throw error instanceof FilterError ? new SqlProblem(error.message, at, text) : error
   }
 }
 
 const isFixed = (node: Expression): boolean => node.kind === "constant" || node.kind === "parameter"
-
-/** A function of no message, called once. What it throws it throws again. */
-const once = <A>(make: (message: FilterMessage) => A): (message: FilterMessage) => A => {
-  let made: { readonly value: A } | undefined
-  return (message) => (made ??= { value: make(message) }).value
-}
 
 /** Makes an expression ready. Throws a `SqlProblem` for a parameter without a value. @category constructors */
 export const expression = (node: Expression, parameters: Parameters): Evaluate => {
@@ -214,19 +239,8 @@ export const reference = (
   return readerOf(node)
 }
 
-const readerOf = ({ name, scope }: Property): (message: FilterMessage) => AmqpValue => {
-  if (scope === "user") {
-    const lower = name.toLowerCase()
-    return (message) => message.property(lower)
-  }
-  const system = systemNameOf(name)
-  return (message) => {
-    const value = message.system(system)
-    return value === unknownName ? noSuchProperty(name) : value
-  }
-}
-
-/** What the service says where a property is not one of those that there are. @category errors */
-export const noSuchProperty = (name: string): never => {
-  throw new FilterError(`The specified property '${name}' does not exist or is not allowed.`)
+const readerOf = (node: Property): (message: FilterMessage) => AmqpValue => {
+  if (node.scope === "sys") return (message) => message.system(node.name)
+  const name = node.name.toLowerCase()
+  return (message) => message.property(name)
 }

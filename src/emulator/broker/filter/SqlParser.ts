@@ -6,6 +6,7 @@
  * each operator checks which of the two it was given. From high to low they bind: signs; `*` `/` `%`; `+` `-`; comparisons, IN,
  * LIKE, IS NULL and EXISTS; NOT; AND; OR.
  */
+import { settableNameOf, type SystemName, systemNameOf } from "./FilterMessage.ts"
 import { type Kind, maxLength, SqlProblem, type Token, tokensOf } from "./SqlLexer.ts"
 
 /** How deep parentheses, signs, NOT and functions may stand in each other. @category constants */
@@ -14,15 +15,14 @@ export const maxDepth = 100
 /** How many statements an action may have (Service Bus quotas). @category constants */
 export const maxStatements = 32
 
-/** @category models */
-export type Scope = "sys" | "user"
-
-/** A property by its name, as it was written. @category models */
-export interface Property {
-  readonly kind: "property"
-  readonly scope: Scope
-  readonly name: string
-}
+/**
+ * A property: of the application, by its name as it was written, or one of the system's.
+ *
+ * @category models
+ */
+export type Property =
+  | { readonly kind: "property"; readonly scope: "user"; readonly name: string }
+  | { readonly kind: "property"; readonly scope: "sys"; readonly name: SystemName }
 
 /** @category models */
 export type Arithmetic = "+" | "-" | "*" | "/" | "%"
@@ -79,6 +79,8 @@ export type Predicate =
     readonly pattern: Expression
     readonly escape: Expression | undefined
     readonly isNegated: boolean
+    /** The first token of the pattern. */
+    readonly at: Pick<Token, "at" | "text">
   }
   | { readonly kind: "exists"; readonly operand: PropertyReference }
 
@@ -157,7 +159,12 @@ class Parser {
     do {
       const { at, text } = this.next
       if (this.accept("SET")) {
+        const first = this.next
         const target = this.property()
+        // Microsoft's library for .NET Framework, SetPropertyExpression: it is refused when the expression is read.
+        if (target.scope === "sys" && settableNameOf(target.name) === undefined) {
+          throw new SqlProblem(`the system property "${target.name}" cannot be set`, first.at, first.text)
+        }
         this.expect("=")
         statements.push({ kind: "set", target, value: this.asExpression(this.additive()) })
       } else if (this.accept("REMOVE")) statements.push({ kind: "remove", target: this.property() })
@@ -213,9 +220,10 @@ class Parser {
     if (isNegated) this.position++
     if (this.accept("IN")) return this.in(left, isNegated)
     this.expect("LIKE", "IN")
+    const at = this.next
     const pattern = this.asExpression(this.additive())
     const escape = this.accept("ESCAPE") ? this.asExpression(this.additive()) : undefined
-    return { kind: "like", operand: left, pattern, escape, isNegated }
+    return { kind: "like", operand: left, pattern, escape, isNegated, at }
   }
 
   private in(operand: Expression, isNegated: boolean): Node {
@@ -344,7 +352,14 @@ class Parser {
     if (scope !== "sys" && scope !== "user") {
       throw new SqlProblem(`the scope of a property is sys or user, not "${first.value}"`, first.at, first.text)
     }
-    return { kind: "property", scope, name: this.identifier().value }
+    const name = this.identifier()
+    if (scope === "user") return { kind: "property", scope, name: name.value }
+    // The same, GetPropertyExpression.
+    const system = systemNameOf(name.value)
+    if (system === undefined) {
+      throw new SqlProblem(`a message has no system property "${name.value}"`, name.at, name.text)
+    }
+    return { kind: "property", scope, name: system }
   }
 
   private identifier(): Token {

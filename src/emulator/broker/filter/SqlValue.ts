@@ -360,8 +360,8 @@ export const toText = (value: Value): string => {
 const textOfCode = (code: number): string =>
   code > 0x10ffff || code >= 0xd800 && code <= 0xdfff ? "\ufffd" : String.fromCodePoint(code)
 
-/** As C# names it. */
-const typeName = (value: Value): string => {
+/** As C# names it. @category accessors */
+export const typeName = (value: Value): string => {
   switch (typeof value) {
     case "boolean":
       return "bool"

@@ -11,6 +11,7 @@ import {
   linesAfter,
   linesOf,
   type Parameters,
+  refuses,
   sql,
   storedOf,
   takes,
@@ -109,7 +110,6 @@ describe("SQL filter syntax", () => {
   ])
 
   holds("what is not there", [
-    ["sys.NoSuchProperty = 1", none, "E"],
     ["user.NoSuchProperty = 1", none, "U"],
     ["a IS NULL", none, "T"],
     ["a IS NULL", messageOf({ a: unknown }), "T"],
@@ -325,12 +325,20 @@ describe("SQL action syntax", () => {
   becomes("implicit conversion to the type that is there", [
     ["SET quantity = 7", messageOf({ quantity: int(1) }), messageOf({ quantity: int(7) })],
     ["SET quantity = quantity + 1", messageOf({ quantity: int(1) }), messageOf({ quantity: int(2) })],
-    ["SET ratio = 7", messageOf({ ratio: double(0.5) }), messageOf({ ratio: double(7) })]
+    ["SET ratio = 7", messageOf({ ratio: double(0.5) }), messageOf({ ratio: double(7) })],
+    ["SET quantity = '7'", messageOf({ quantity: int(1) }), messageOf({ quantity: int(7) })],
+    ["SET color = 7", messageOf({ color: text("red") }), messageOf({ color: text("7") })],
+    ["SET quantity = 'many'", messageOf({ quantity: int(1) }), undefined]
   ])
 
-  becomes("what is not there fails where it is a system property alone", [
-    ["SET a = sys.NoSuchProperty", none, undefined],
-    ["SET sys.NoSuchProperty = 1", none, undefined],
+  it("system properties that there are not are refused, and those that cannot be set", () => {
+    for (const each of ["SET a = sys.NoSuchProperty", "SET sys.NoSuchProperty = 1", "SET sys.SequenceNumber = 1"]) {
+      assert.isTrue(refuses(ServiceBusRule.true, action(each)), each)
+    }
+    assert.isTrue(refuses(sql("sys.NoSuchProperty = 1")))
+  })
+
+  becomes("what is not there fails in no other place", [
     ["REMOVE noSuchProperty", none, none],
     ["SET a = noSuchProperty + 1", none, messageOf({ a: unknown })]
   ])

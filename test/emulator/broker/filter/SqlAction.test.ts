@@ -6,7 +6,7 @@ import * as AmqpValue from "../../../../src/AmqpValue.ts"
 import * as Decimal from "../../../../src/emulator/broker/filter/Decimal.ts"
 import { FilterError } from "../../../../src/emulator/broker/filter/FilterMessage.ts"
 import * as ServiceBusRule from "../../../../src/ServiceBusRule.ts"
-import { changesOf, compiled, messageOf, type Properties } from "../../../support/filters.ts"
+import { changesOf, compiled, messageOf, problemOf, type Properties } from "../../../support/filters.ts"
 import { assert, describe, it } from "../../../support/vitest.ts"
 
 const { typed, uuid } = AmqpValue
@@ -78,37 +78,121 @@ describe("SET", () => {
     assert.deepStrictEqual(valueOf("SET x = '' + id", y), "0f8fad5b-d9cb-469f-a165-70867728950e")
   })
 
-  it("overwrites a property under the name that it has, and converts a number to its type where that can hold it", () => {
+  it("overwrites a property under the name that it has, and converts what is of another type", () => {
+    const decimal = (coefficient: bigint, scale: number) =>
+      typed("decimal128", Decimal.toBytes(new Decimal.Decimal(coefficient, scale)))
+    const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
     const cases: ReadonlyArray<
       readonly [before: AmqpValue.AmqpValue, expression: string, after: AmqpValue.AmqpValue]
     > = [
       [10, "x / 2", typed("int", 5)],
       [10n, "x / 2", 5n],
       [typed("ubyte", 200), "x + 1", typed("ubyte", 201)],
-      [typed("ubyte", 200), "x + 100", 300n],
       [typed("short", 1), "x - 32769", typed("short", -32_768)],
-      [typed("short", 1), "x - 32770", -32_769n],
-      [typed("uint", 1), "x - 2", -1n],
       [typed("ulong", 1n), "x + 1", typed("ulong", 2n)],
-      [2_147_483_647, "x + 1", 2_147_483_648n],
       [1.5, "2", typed("double", 2)],
+      [1.5, "' -1,000.5e1 '", typed("double", -10_005)],
+      [1.5, "'NaN'", typed("double", NaN)],
+      [1.5, "TRUE", typed("double", 1)],
       [typed("float", 1.5), "2", typed("float", 2)],
-      [typed("float", 1.5), "0.1", typed("double", 0.1)],
-      [typed("float", 1.5), "0.5", typed("float", 0.5)],
+      [typed("float", 1.5), "0.1", typed("float", Math.fround(0.1))],
+      [typed("float", 1.5), "@m", typed("float", 2.5)],
       [1, "2.0", typed("int", 2)],
-      [1, "2.5", typed("double", 2.5)],
-      [
-        typed("decimal128", Decimal.toBytes(new Decimal.Decimal(1n, 0))),
-        "2",
-        typed("decimal128", Decimal.toBytes(new Decimal.Decimal(2n, 0)))
-      ],
-      [1, "'a'", "a"],
-      ["a", "1", 1n],
-      [1, "NULL", null],
-      [null, "1", 1n]
+      [1, "2.5", typed("int", 2)],
+      [1, "3.5", typed("int", 4)],
+      [1, "-2.5", typed("int", -2)],
+      [1, "-0.5001", typed("int", -1)],
+      [1, "@m", typed("int", 2)],
+      [1, "' +7 '", typed("int", 7)],
+      [1, "TRUE", typed("int", 1)],
+      [1, "@c", typed("int", 65)],
+      [decimal(1n, 0), "2", decimal(2n, 0)],
+      [decimal(1n, 0), "0.1", decimal(1n, 1)],
+      [decimal(1n, 0), "-1.5E2", decimal(-150n, 0)],
+      [decimal(1n, 0), "@f", decimal(15n, 1)],
+      [decimal(1n, 0), "'1,000.50'", decimal(10005n, 1)],
+      [true, "0", false],
+      [true, "0.5", true],
+      [true, "' fAlse '", false],
+      ["a", "1", "1"],
+      ["a", "TRUE", "True"],
+      ["a", "@id", id],
+      ["a", "@span", "-1.02:03:04.0000005"],
+      ["a", "@t", "01/02/1970 00:00:05"],
+      ["a", "@url", "https://a.example/"],
+      ["a", "NULL", null],
+      [uuid(id), "'0F8FAD5BD9CB469FA16570867728950E'", uuid(id)],
+      [uuid("00000000-0000-0000-0000-000000000000"), `'{${id}}'`, uuid(id)],
+      [Duration.seconds(1), "'0:2:0'", Duration.nanos(120_000_000_000n)],
+      [Duration.seconds(1), "' -1.02:03:04.5 '", Duration.nanos(-93_784_500_000_000n)],
+      [Duration.seconds(1), "'1:2:3:4'", Duration.nanos(93_784_000_000_000n)],
+      [Duration.seconds(1), "'2'", Duration.nanos(172_800_000_000_000n)],
+      [DateTime.makeUnsafe(1), "'1970-01-02 00:00:05'", typed("timestamp", 86_405_000n)],
+      [DateTime.makeUnsafe(1), "'1970-01-02T02:00:05.25+02:00'", typed("timestamp", 86_405_250n)],
+      [DateTime.makeUnsafe(1), "'01/02/1970'", typed("timestamp", 86_400_000n)],
+      [typed("char", "a"), "66", typed("char", "B")],
+      [typed("char", "a"), "'b'", typed("char", "b")],
+      [new URL("https://b.example/"), "'https://a.example/'", new URL("https://a.example/")],
+      [null, "1", 1n],
+      [[1], "1", 1n]
     ]
+    const parameters: Properties = {
+      m: decimal(25n, 1),
+      f: typed("float", 1.5),
+      c: typed("char", "A"),
+      id: uuid(id),
+      t: DateTime.makeUnsafe(86_405_000),
+      span: Duration.nanos(-93_784_000_000_500n),
+      url: new URL("https://a.example/")
+    }
     for (const [before, expression, after] of cases) {
-      assert.deepStrictEqual(set(`SET x = ${expression}`, { X: before }), { X: after }, `${expression} over ${before}`)
+      const changed = set(`SET x = ${expression}`, { X: before }, parameters)
+      assert.deepStrictEqual(changed, { X: after }, `${expression} over ${String(before)}`)
+    }
+  })
+
+  it("fails where there is no conversion to the type of what it overwrites", () => {
+    const cases: ReadonlyArray<readonly [before: AmqpValue.AmqpValue, expression: string]> = [
+      [1, "'a'"],
+      [1, "'1.5'"],
+      [1, "NULL"],
+      [1, "1e300"],
+      [1, "2147483648"],
+      [1, "@t"],
+      [typed("ubyte", 200), "x + 100"],
+      [typed("short", 1), "x - 32770"],
+      [typed("uint", 1), "x - 2"],
+      [2_147_483_647, "x + 1"],
+      [1.5, "''"],
+      [1.5, "@id"],
+      [typed("decimal128", new Uint8Array(16)), "1e30"],
+      [typed("decimal128", new Uint8Array(16)), "'1e3'"],
+      [true, "'yes'"],
+      [true, "NULL"],
+      [true, "@c"],
+      ["a", "@bytes"],
+      [uuid("00000000-0000-0000-0000-000000000000"), "'0f8fad5b-d9cb'"],
+      [uuid("00000000-0000-0000-0000-000000000000"), "1"],
+      [Duration.seconds(1), "5"],
+      [Duration.seconds(1), "'25:00'"],
+      [Duration.seconds(1), "'soon'"],
+      [DateTime.makeUnsafe(1), "'1970-02-30'"],
+      [DateTime.makeUnsafe(1), "'1970-13-01'"],
+      [DateTime.makeUnsafe(1), "5"],
+      [typed("char", "a"), "'ab'"],
+      [typed("char", "a"), "1.5"],
+      [typed("char", "a"), "-1"],
+      [new Uint8Array(1), "'a'"],
+      [new URL("https://b.example/"), "'no address'"]
+    ]
+    const parameters: Properties = {
+      bytes: new Uint8Array(2),
+      c: typed("char", "A"),
+      id: uuid("0f8fad5b-d9cb-469f-a165-70867728950e"),
+      t: DateTime.makeUnsafe(5)
+    }
+    for (const [before, expression] of cases) {
+      assert.throws(() => set(`SET x = ${expression}`, { x: before }, parameters), FilterError)
     }
   })
 
@@ -164,27 +248,50 @@ describe("system properties", () => {
     })
   })
 
-  it("are cleared by REMOVE, and by null", () => {
-    assert.deepStrictEqual(changed("REMOVE sys.Label; SET sys.SessionId = NULL"), {
+  it("are made of texts, as Microsoft's page on replication sets a time to live", () => {
+    assert.deepStrictEqual(changed("SET sys.TimeToLive = '0:2:0'"), { timetolive: Duration.nanos(120_000_000_000n) })
+    assert.deepStrictEqual(changed("SET sys.ScheduledEnqueueTimeUtc = '1970-01-01T00:00:07Z'"), {
+      scheduledenqueuetimeutc: typed("timestamp", 7000n)
+    })
+    assert.deepStrictEqual(changed("SET sys.Label = @span", {}, { span: Duration.minutes(2) }), { label: "00:02:00" })
+  })
+
+  it("that are texts are cleared by null", () => {
+    assert.deepStrictEqual(changed("SET sys.Label = NULL; SET sys.SessionId = missing"), {
       label: undefined,
       sessionid: undefined
     })
   })
 
-  it("are not set to what they cannot be, and not where there is none to set", () => {
+  it("are not set to what they cannot be, and not removed", () => {
     const refusals: ReadonlyArray<string> = [
       "SET sys.Label = @binary",
       "SET sys.TimeToLive = 5",
+      "SET sys.TimeToLive = NULL",
+      "SET sys.TimeToLive = '0:0:0'",
       "SET sys.TimeToLive = @negative",
       "SET sys.ScheduledEnqueueTimeUtc = 'today'",
-      "SET sys.SequenceNumber = 5",
+      "SET sys.ScheduledEnqueueTimeUtc = NULL",
+      "REMOVE sys.Label",
       "REMOVE sys.SequenceNumber",
-      "SET sys.Body = 'x'",
-      "SET x = sys.nothing",
       "SET x = 1 / 0"
     ]
     const parameters = { binary: new Uint8Array(1), negative: Duration.nanos(-100n) }
     for (const expression of refusals) assert.throws(() => changed(expression, {}, parameters), FilterError)
+  })
+
+  it("that there are not, or that cannot be set, are refused when the rule is made", () => {
+    const refusals: ReadonlyArray<readonly [expression: string, column: number, details: string]> = [
+      ["SET sys.SequenceNumber = 5", 4, "the system property \"sequencenumber\" cannot be set"],
+      ["SET sys.Body = 'x'", 8, "a message has no system property \"Body\""],
+      ["SET x = sys.nothing", 12, "a message has no system property \"nothing\""],
+      ["REMOVE sys.[]]]", 11, "a message has no system property \"]\""]
+    ]
+    for (const [expression, column, details] of refusals) {
+      const problem = problemOf(ServiceBusRule.true, ServiceBusRule.action(expression))
+      assert.strictEqual(problem.column, column, expression)
+      assert.include(problem.message, details)
+    }
   })
 })
 

@@ -414,7 +414,7 @@ describe("LIKE", () => {
     ["s LIKE NULL", "unknown"],
     ["s LIKE 'a' ESCAPE missing", "unknown"],
     ["i LIKE '1'", "unknown"],
-    ["s LIKE 1", "error: The pattern of LIKE is not a string."],
+    ["s LIKE 1", "refused: The pattern of LIKE is not a string."],
     ["s LIKE i", "error: The pattern of LIKE is not a string."]
   ])
 
@@ -426,11 +426,11 @@ describe("LIKE", () => {
     ["q LIKE 'A!BCD' ESCAPE '!'", true],
     ["x LIKE 'a\\\\b' ESCAPE '\\'", true],
     ["x LIKE 'a\\b'", true],
-    ["p LIKE '%%%' ESCAPE '%'", "error: The pattern of LIKE ends with its escape character."],
+    ["p LIKE '%%%' ESCAPE '%'", "refused: The pattern of LIKE ends with its escape character."],
     ["p LIKE 'ABC%%' ESCAPE '%'", true],
-    ["p LIKE 'a!' ESCAPE '!'", "error: The pattern of LIKE ends with its escape character."],
-    ["p LIKE 'a' ESCAPE '!!'", "error: The escape character of LIKE is not a string of one character."],
-    ["p LIKE 'a' ESCAPE 1", "error: The escape character of LIKE is not a string of one character."]
+    ["p LIKE 'a!' ESCAPE '!'", "refused: The pattern of LIKE ends with its escape character."],
+    ["p LIKE 'a' ESCAPE '!!'", "refused: The escape character of LIKE is not a string of one character."],
+    ["p LIKE 'a' ESCAPE 1", "refused: The escape character of LIKE is not a string of one character."]
   ])
 })
 
@@ -496,8 +496,8 @@ describe("names", () => {
     ["sys.To IS NULL", true],
     ["EXISTS(sys.Label)", true],
     ["EXISTS(sys.To)", false],
-    ["sys.nothing = 1", "error: The specified property 'nothing' does not exist or is not allowed."],
-    ["sys.nothing IS NULL", "error: The specified property 'nothing' does not exist or is not allowed."]
+    ["sys.nothing = 1", "refused: a message has no system property \"nothing\""],
+    ["sys.nothing IS NULL", "refused: a message has no system property \"nothing\""]
   ], { system: { label: "x", messageid: "1", to: undefined } })
 
   holds("can be values, of application properties alone", { color: "red", which: "Color", n: 1, "sys.Label": "own" }, [

@@ -53,7 +53,7 @@ describe("a filter is refused", () => {
     ["p() = 1", 1, 2, ")", "syntax error, unexpected ')'"],
     ["other.color = 1", 1, 0, "other", "the scope of a property is sys or user, not \"other\""],
     ["sys. = 1", 1, 5, "=", "syntax error, unexpected '=', expecting IDENTIFIER"],
-    ["sys.a.b = 1", 1, 5, ".", "syntax error, unexpected '.'"],
+    ["sys.To.b = 1", 1, 6, ".", "syntax error, unexpected '.'"],
     ["like = 1", 1, 0, "like", "syntax error, unexpected LIKE"],
     ["color = 1;", 1, 9, ";", "syntax error, unexpected ';'"],
     ["SET a = 1", 1, 0, "SET", "syntax error, unexpected SET"],

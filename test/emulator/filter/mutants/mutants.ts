@@ -83,20 +83,62 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "NOT LIKE is LIKE",
     file: filter("SqlEvaluator"),
-    text: "made.matches(value) !== node.isNegated",
-    replacement: "made.matches(value)"
+    text: "pattern.matches(value) !== node.isNegated",
+    replacement: "pattern.matches(value)"
   },
   {
-    name: "an unknown system property is not there",
+    name: "a system property that there is not has no value",
+    file: filter("SqlParser"),
+    text: "    if (system === undefined) {",
+    replacement: "    if (name === undefined) {"
+  },
+  {
+    name: "a system property of the broker's own can be set",
+    file: filter("SqlParser"),
+    text: "if (target.scope === \"sys\" && settableNameOf(target.name) === undefined) {",
+    replacement: "if (target.scope === undefined) {"
+  },
+  {
+    name: "a wrong pattern of LIKE is an error of each message",
     file: filter("SqlEvaluator"),
-    text: "return value === unknownName ? noSuchProperty(name) : value",
-    replacement: "return value === unknownName ? undefined : value"
+    text: "const isFixed = (node: Expression): boolean => node.kind === \"constant\" || node.kind === \"parameter\"",
+    replacement: "const isFixed = (node: Expression): boolean => node.kind === undefined"
+  },
+  {
+    name: "REMOVE clears a system property",
+    file: filter("SqlAction"),
+    text: "    throw new FilterError(`The system property '${name}' cannot be removed.`)",
+    replacement: ""
+  },
+  {
+    name: "SET rounds a half up",
+    file: filter("SqlConversion"),
+    text: "rest < 0.5 || rest === 0.5 && below % 2 === 0 ? below",
+    replacement: "rest < 0.5 ? below"
+  },
+  {
+    name: "SET writes a number that its type does not have",
+    file: filter("SqlConversion"),
+    text: "if (whole < least || whole > most) throw new FilterError",
+    replacement: "if (whole < least && whole > most) throw new FilterError"
+  },
+  {
+    name: "SET puts null in the place of a number",
+    file: filter("SqlConversion"),
+    text: "if (given === undefined) return isReference(type) ? null : fail(\"null\", type)",
+    replacement: "if (given === undefined) return null"
+  },
+  {
+    name: "SET of any text over a boolean is a boolean",
+    file: filter("SqlConversion"),
+    text: "text === \"true\" || text === \"false\" ? text === \"true\"",
+    replacement: "text !== \"\" ? text === \"true\""
   },
   {
     name: "names of properties have a case",
     file: filter("SqlEvaluator"),
-    text: "    const lower = name.toLowerCase()\n    return (message) => message.property(lower)",
-    replacement: "    return (message) => message.property(name)"
+    text: "  const name = node.name.toLowerCase()\n  return (message) => message.property(name)",
+    replacement: "  const name = node.name\n  return (message) => message.property(name)"
   },
   {
     name: "names of parameters have a case",
@@ -222,7 +264,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "SET forgets the type that was there",
     file: filter("SqlAction"),
-    text: "value: value === undefined ? undefined : ofType(before, value)",
+    text: "value: value === undefined ? undefined : SqlConversion.convert(before, value)",
     replacement: "value"
   },
   {

@@ -45,7 +45,8 @@ const runTests = (folder: string) =>
     const report = join(folder, "report.json")
     rmSync(report, { force: true })
     const args = [vitest, "run", ...tests.filter((each) => existsSync(join(folder, each))), "--typecheck.enabled=false"]
-    const reporting = ["--bail=1", "--reporter=json", `--outputFile=${report}`]
+    // Not with --bail: what is running then is stopped, and the failure itself may be lost.
+    const reporting = ["--reporter=json", `--outputFile=${report}`]
     const child = spawn(process.execPath, [...args, ...reporting], { cwd: folder, stdio: "ignore" })
     const timer = setTimeout(() => child.kill("SIGKILL"), 120_000)
     child.on("close", (code, signal) => {

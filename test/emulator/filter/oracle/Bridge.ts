@@ -72,7 +72,7 @@ const fields = [
   "SessionId",
   undefined,
   "ReplyToSessionId"
-]
+] as const
 
 /** One for all: its memory is what a writer costs. */
 const writer = new Writer()
@@ -104,6 +104,10 @@ export type Parameters = ReadonlyMap<string, Value>
 
 const amqpParameters = (parameters: Parameters) =>
   Object.fromEntries(Array.from(parameters, ([name, value]) => [name, amqpOf(value)]))
+
+/** Whether the broker refuses a rule. */
+export const refuses = (filter: ServiceBusRule.Filter, action?: ServiceBusRule.SqlAction): boolean =>
+  Result.isFailure(Rule.compile(ServiceBusRule.make("rule", filter, action)))
 
 /** The broker's rule; throws what the broker says where it refuses. */
 export const compile = (filter: ServiceBusRule.Filter, action?: ServiceBusRule.SqlAction): Rule.CompiledRule => {
@@ -178,7 +182,7 @@ export const linesOf = (stored: IncomingMessage): ReadonlyArray<string> => {
   return [
     ...keys.map((key) => `${key}: ${bytesOf(message.property(key.toLowerCase()))}`),
     ...fields.filter((name) => name !== undefined).map((name) =>
-      `sys.${name}: ${String(message.system(name.toLowerCase()))}`
+      `sys.${name}: ${String(message.system(name.toLowerCase() as Lowercase<typeof name>))}`
     )
   ].toSorted()
 }

@@ -2,7 +2,7 @@
 import * as ServiceBusRule from "../../../../src/ServiceBusRule.ts"
 import { action, compile, correlation, linesAfter, linesOf, sql, storedOf, takes, truthOf } from "./Bridge.ts"
 import { Generator } from "./Generator.ts"
-import { act, correlates, judge } from "./Oracle.ts"
+import { act, correlates, judge, refuses } from "./Oracle.ts"
 import { Printer } from "./Printer.ts"
 import { Random } from "./Random.ts"
 import { type Message, text } from "./Tree.ts"
@@ -68,8 +68,10 @@ export const compareFilters = (count: number): Comparison =>
     try {
       rules = [compile(sql(positive, parameters)), compile(sql(negative, parameters))]
     } catch (problem) {
-      return [{ actual: "refused", difference: `${title} | ${negative} | ${String(problem)}` }]
+      const difference = refuses(tree) ? undefined : `${title} | ${negative} | ${String(problem)}`
+      return [{ actual: "refused", difference }]
     }
+    if (refuses(tree)) return [{ actual: "taken", difference: `${title} | is not refused` }]
     return Array.from({ length: 4 }, () => generator.message()).flatMap((message) => {
       const expected: ReadonlySet<string> = judge(tree, message)
       if (expected.has("?")) return []
@@ -104,15 +106,16 @@ export const compareActions = (count: number): Comparison =>
     const { parameters, statements } = generator.action()
     const written = new Printer(random).statements(statements)
     const message = generator.message()
-    const expected = act(statements, message)
+    const expected = refuses(statements) ? undefined : act(statements, message)
     if (written.length > maxLength || expected === "unsaid") return []
     const title = `${written} | ${show(parameters)}`
     let actual: ReadonlyArray<string> | undefined
     try {
       actual = linesAfter(compile(ServiceBusRule.true, action(written, parameters)), storedOf(message))
     } catch (problem) {
-      return [{ actual: "refused", difference: `${title} | ${String(problem)}` }]
+      return [{ actual: "refused", difference: refuses(statements) ? undefined : `${title} | ${String(problem)}` }]
     }
+    if (refuses(statements)) return [{ actual: "taken", difference: `${title} | is not refused` }]
     const wanted = expected === undefined
       ? undefined
       : linesOf(storedOf({ ...expected, properties: new Map([...expected.properties, ["RuleName", text("rule")]]) }))

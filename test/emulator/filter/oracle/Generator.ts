@@ -25,8 +25,14 @@ type Sort = "number" | "text" | "boolean" | "guid" | "time" | "span" | "other"
 const whole = (type: WholeType, value: bigint): Value => ({ kind: "whole", type, value })
 const single = (value: number): Value => ({ kind: "single", value: Math.fround(value) })
 
+/** Different from each other by one, and the same as doubles. */
+const closeLongs = [(1n << 53n) - 1n, 1n << 53n, (1n << 53n) + 1n, (1n << 63n) - 2n, (1n << 63n) - 1n]
+
 const newYear = 1_704_067_200_000n
 const minute = 600_000_000n
+
+/** More characters than a word has bits. */
+const longText = "Contoso & Northwind: wholesale of blue and red paint, 100%"
 
 /** The values of each AMQP type that a property or parameter has. */
 const values: Readonly<Record<Sort, ReadonlyArray<ReadonlyArray<Value>>>> = {
@@ -34,11 +40,13 @@ const values: Readonly<Record<Sort, ReadonlyArray<ReadonlyArray<Value>>>> = {
     [0n, 1n, 7n, 255n].map((value) => whole("ubyte", value)),
     [0n, 7n, 300n, 65_535n].map((value) => whole("ushort", value)),
     [2n, 7n, 4_294_967_295n].map((value) => whole("uint", value)),
-    [3n, 7n, (1n << 63n) - 1n, 1n << 63n, (1n << 64n) - 1n].map((value) => whole("ulong", value)),
+    [3n, 7n, (1n << 53n) + 1n, (1n << 63n) - 1n, 1n << 63n, (1n << 64n) - 2n, (1n << 64n) - 1n].map((value) =>
+      whole("ulong", value)
+    ),
     [-128n, -1n, 7n, 127n].map((value) => whole("byte", value)),
     [-32_768n, -7n, 7n, 300n].map((value) => whole("short", value)),
     [-2_147_483_648n, -3n, 0n, 2n, 7n, 10n, 16_777_217n, 2_147_483_647n].map((value) => whole("int", value)),
-    [-(1n << 63n), -3n, 0n, 7n, (1n << 53n) + 1n, (1n << 63n) - 1n].map((value) => whole("long", value)),
+    [-(1n << 63n), 1n - (1n << 63n), -3n, 7n, ...closeLongs].map((value) => whole("long", value)),
     [0, -0, 0.1, 0.5, 2.5, 7, 16_777_216, -1.5, Infinity, NaN, 3.4028234663852886e38].map(single),
     [0, -0, 0.1, 0.5, 2.08, 2.5, 7, 9_007_199_254_740_992, -1.5, 1e300, Infinity, -Infinity, NaN].map(double),
     [[5n, 1], [25n, 1], [7n, 0], [-15n, 1], [0n, 0]].map(([digits, scale]) => ({
@@ -59,7 +67,7 @@ const values: Readonly<Record<Sort, ReadonlyArray<ReadonlyArray<Value>>>> = {
   ],
   text: [
     ["", "a", "A", "ab", "abc", "b", "blue", "Blue", "red"].map(text),
-    ["a%c", "a_c", "100%", "it's", "a\nb", "ä", "zß", "7", " ", "a\\b", "[x]"].map(text)
+    ["a%c", "a_c", "100%", "it's", "a\nb", "ä", "zß", "7", " ", "a\\b", "[x]", longText].map(text)
   ],
   boolean: [[true, false].map(boolean)],
   guid: [
@@ -262,7 +270,9 @@ export class Generator {
       if (escape === undefined) return piece
       return piece === escape || (piece === "%" || piece === "_") && random.once(2) ? escape + piece : piece
     })
-    const pattern = text(pieces.join(""))
+    const pattern = text(
+      random.once(2) ? pieces.join("") : this.patternOf(random.pick(random.pick(values.text)), escape)
+    )
     const constant = (value: Value): Expression => random.once(4) ? this.parameter(value) : { node: "constant", value }
     return {
       node: "like",
@@ -271,6 +281,21 @@ export class Generator {
       pattern: random.once(12) ? this.expression("text", 1) : constant(pattern),
       escape: escape === undefined ? undefined : constant(text(escape))
     }
+  }
+
+  /** A pattern that a text is like, or nearly: of what is left of it, with runs and single characters in places of its own. */
+  private patternOf(value: Value, escape: string | undefined): string {
+    const { random } = this
+    const wildcard = (sign: string, times: number) => random.once(times) && sign !== escape ? sign : undefined
+    const characters = Array.from((value as { readonly value: string }).value, (character) => {
+      const sign = wildcard("_", 12) ?? wildcard("%", 16)
+      if (sign !== undefined) return sign
+      const isEscaped = escape !== undefined && (character === "%" || character === "_" || character === escape)
+      return isEscaped ? escape + character : character
+    })
+    const from = random.once(3) ? random.below(characters.length + 1) : 0
+    const to = random.once(3) ? random.below(characters.length + 1) : characters.length
+    return [wildcard("%", 3), ...characters.slice(from, to), wildcard("%", 3)].join("")
   }
 
   private anySort(): Sort {
@@ -344,7 +369,7 @@ export class Generator {
           node: "constant",
           value: random.once(3)
             ? double(random.pick([0, 0.1, 0.5, 2.08, 2.5, 7, 1e300, 0.0015, 9_007_199_254_740_992]))
-            : long(random.pick([0n, 1n, 2n, 3n, 7n, 10n, 255n, 16_777_217n, (1n << 53n) + 1n, (1n << 63n) - 1n]))
+            : long(random.pick([0n, 1n, 2n, 3n, 7n, 10n, 255n, 16_777_217n, -(1n << 63n), ...closeLongs]))
         }
       case "text":
         return { node: "constant", value: random.pick(random.pick(values.text)) }

@@ -328,9 +328,7 @@ const userProperty = (message: Message, name: string): Value | undefined => {
 /** Undefined where the message lacks it. */
 const propertyOf = (message: Message, { name, scope }: Property): Result | undefined => {
   if (scope !== "sys") return userProperty(message, name)
-  const known = systemNames.get(name.toLowerCase())
-  if (known === undefined) return error
-  const value = message.system.get(known)
+  const value = message.system.get(systemNames.get(name.toLowerCase())!)
   return value === undefined ? undefined : { kind: "text", value }
 }
 
@@ -537,25 +535,143 @@ export const correlates = (asked: Message, message: Message): Truth => {
 /** What a message is after an action: `undefined` where it fails, `"unsaid"` where nobody says. */
 export type After = Message | undefined | "unsaid"
 
-/** A number in the type of the one that it overwrites, where that type has it. */
+/** A half goes to the even number beside it: so does `Convert.ToInt32` of a double and of a decimal. */
+const nearest = (over: bigint, under: bigint): bigint => {
+  const below = over / under - (over < 0n && over % under !== 0n ? 1n : 0n)
+  const twice = (over - below * under) * 2n
+  return twice > under || twice === under && below % 2n !== 0n ? below + 1n : below
+}
+
+/** A number that is finite as a fraction of a power of two. */
+const exactly = (value: number): Fraction => {
+  let under = 1n
+  let over = value
+  while (!Number.isInteger(over)) {
+    over *= 2
+    under *= 2n
+  }
+  return { over: BigInt(over), under }
+}
+
+const numberOf = (value: Value): number | undefined => {
+  switch (value.kind) {
+    case "whole":
+      return Number(value.value)
+    case "boolean":
+      return Number(value.value)
+    case "single":
+    case "double":
+      return value.value
+    case "decimal":
+      return Number(`${value.digits}e-${value.scale}`)
+    case "text":
+      return /^[+-]?\d+(\.\d+)?$/.test(value.value) ? Number(value.value) : undefined
+    default:
+      return undefined
+  }
+}
+
+const wholeOf = (value: Value): bigint | undefined => {
+  switch (value.kind) {
+    case "whole":
+      return value.value
+    case "char":
+      return BigInt(value.value.codePointAt(0)!)
+    case "boolean":
+      return value.value ? 1n : 0n
+    case "decimal": {
+      const { over, under } = fractionOf(value)!
+      return nearest(over, under)
+    }
+    case "single":
+    case "double": {
+      if (!Number.isFinite(value.value)) return undefined
+      const { over, under } = exactly(value.value)
+      return nearest(over, under)
+    }
+    case "text":
+      return /^\s*[+-]?\d+\s*$/.test(value.value) ? BigInt(value.value.trim().replace("+", "")) : undefined
+    default:
+      return undefined
+  }
+}
+
+/** What C# writes in another way in each culture or version, or reads so. */
+const isVarying = ({ kind }: Value) =>
+  kind === "double" || kind === "single" || kind === "decimal" || kind === "time" || kind === "span"
+
+/**
+ * A value in the type of the one that it overwrites. The page says that there is a conversion; what is converted to what, and that
+ * the action fails otherwise, is in Microsoft's library for .NET Framework (SetPropertyExpression: `Convert.ChangeType`, and texts
+ * to and from GUIDs and spans).
+ */
 const converted = (value: Value, before: Value | undefined): Result => {
-  if (before === undefined || !isNumeric(value) || !isNumeric(before)) return value
+  if (before === undefined || before.kind === "unknown") return value
   if (value.kind === before.kind && (value.kind !== "whole" || value.type === (before as { type: WholeType }).type)) {
     return value
   }
-  if (value.kind !== "whole") return unsaid
+  if (value.kind === "symbol" || before.kind === "symbol") return unsaid
+  if (value.kind === "unknown") return before.kind === "text" || before.kind === "binary" ? value : error
+  const mayBeRead = value.kind === "text" && /\d/.test(value.value)
   switch (before.kind) {
     case "whole": {
+      const whole = wholeOf(value)
       const [least, greatest] = ranges[before.type]
-      return value.value >= least && value.value <= greatest ? { ...value, type: before.type } : value
+      return whole === undefined || whole < least || whole > greatest
+        ? error
+        : { kind: "whole", type: before.type, value: whole }
     }
     case "double":
-      return BigInt(Number(value.value)) === value.value ? double(Number(value.value)) : unsaid
-    case "single":
-      return BigInt(singleOf(value.value)) === value.value ? single(singleOf(value.value)) : unsaid
+    case "single": {
+      const number = numberOf(value)
+      if (number === undefined) return mayBeRead ? unsaid : error
+      if (before.kind === "double") return double(number)
+      return single(value.kind === "whole" ? singleOf(value.value) : number)
+    }
+    case "decimal": {
+      const whole = isNumeric(value) && value.kind !== "whole" ? undefined : wholeOf(value)
+      if (value.kind === "char") return error
+      if (whole !== undefined) return { kind: "decimal", bits: 128, digits: whole, scale: 0 }
+      return isVarying(value) && isNumeric(value) || mayBeRead ? unsaid : error
+    }
+    case "boolean": {
+      if (value.kind === "text") {
+        const word = value.value.trim().toLowerCase()
+        return word === "true" || word === "false" ? { kind: "boolean", value: word === "true" } : error
+      }
+      const number = isNumeric(value) ? numberOf(value) : undefined
+      return number === undefined ? error : { kind: "boolean", value: number !== 0 }
+    }
+    case "text": {
+      const words = textOf(value)
+      return words === undefined ? isVarying(value) ? unsaid : error : { kind: "text", value: words }
+    }
+    case "guid":
+      return value.kind === "text" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value.value)
+        ? { kind: "guid", value: value.value }
+        : mayBeRead
+        ? unsaid
+        : error
+    case "char": {
+      if (value.kind === "text" && value.value.length === 1) return { kind: "char", value: value.value }
+      if (value.kind !== "whole" || value.value < 0n || value.value > 65_535n) return error
+      const code = Number(value.value)
+      return code >= 0xd800 && code <= 0xdfff ? unsaid : { kind: "char", value: String.fromCodePoint(code) }
+    }
     default:
-      return unsaid
+      return mayBeRead && before.kind !== "binary" ? unsaid : error
   }
+}
+
+/**
+ * Whether a rule is refused: it names a system property that there is not (the same library, GetPropertyExpression and
+ * SetPropertyExpression).
+ */
+export const refuses = (tree: unknown): boolean => {
+  if (typeof tree !== "object" || tree === null) return false
+  const { name, scope } = tree as { readonly name?: unknown; readonly scope?: unknown }
+  if (scope === "sys" && !systemNames.has(String(name).toLowerCase())) return true
+  return Object.values(tree).some(refuses)
 }
 
 export const act = (statements: ReadonlyArray<Statement>, message: Message): After => {
@@ -565,7 +681,8 @@ export const act = (statements: ReadonlyArray<Statement>, message: Message): Aft
   for (const statement of statements) {
     const { name, scope } = statement.property
     if (statement.node === "remove") {
-      if (scope === "sys") return "unsaid"
+      // The same, RemovePropertyExpression.
+      if (scope === "sys") return undefined
       properties.delete(spelled(name))
       continue
     }
@@ -578,6 +695,7 @@ export const act = (statements: ReadonlyArray<Statement>, message: Message): Aft
       system.set(known, result.value)
     } else {
       const value = converted(result, userProperty({ properties, system }, name))
+      if (value.kind === "error") return undefined
       if (!isValue(value)) return "unsaid"
       properties.set(spelled(name), value)
     }

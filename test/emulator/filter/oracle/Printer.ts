@@ -127,7 +127,7 @@ export class Printer {
       case "property":
         return { tokens: this.property(tree), binds: strength.atom }
       case "parameter":
-        return { tokens: [tree.name], binds: strength.atom }
+        return { tokens: [tree.name.replace(/[a-z]/gi, (letter) => this.cased(letter))], binds: strength.atom }
       case "lookup":
         return {
           tokens: [
@@ -181,7 +181,7 @@ export class Printer {
       case "text":
         return `'${value.value.replaceAll("'", "''")}'`
       case "whole":
-        return `${this.random.once(10) ? "00" : ""}${value.value}`
+        return `${this.random.once(10) && value.value >= 0n ? "00" : ""}${value.value}`
       case "double":
         return this.double(value.value)
       default:

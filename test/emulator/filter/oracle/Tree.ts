@@ -37,7 +37,7 @@ export interface Property {
 
 export type Expression =
   | Property
-  /** A whole number or a double that is not negative, a text, a boolean, or NULL. */
+  /** A whole number (negative if it is the least) or a double that is not negative, a text, a boolean, or NULL. */
   | { readonly node: "constant"; readonly value: Value }
   | { readonly node: "parameter"; readonly name: string; readonly value: Value }
   /** `property(name)`. */
