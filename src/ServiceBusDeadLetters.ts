@@ -367,7 +367,7 @@ export const purge: <E extends Entity | ServiceBusEntity.NotWithSubQueues>(
  * connecting, sending and settling once the client's `retry` gives up; with MessageDecodeError where a message is none.
  * What was replayed before an error or an interruption stays replayed, and what was not is given back, as far as the broker
  * has said; a letter whose completion was refused comes free when its lock runs out. A copy on its way when it is
- * interrupted may be sent, and its letter stay.
+ * interrupted may be sent, and its letter stay; letters whose copies were accepted have a second to be completed.
  *
  * @example
  * ```ts

@@ -185,8 +185,9 @@ export const deadLetter = (options?: {
 
 /**
  * Tries the message again after a delay, without holding its lock for so long: a copy of it is sent to its queue, to be
- * enqueued then, and the original is completed once the broker has accepted the copy. Interrupted in between, or where
- * sending fails, the original is not settled.
+ * enqueued then, and the original is completed once the broker has accepted the copy. Interrupted before that, or where
+ * sending fails, the original is not settled; interrupted after it, its completion has a second more, and the original comes
+ * again where that is too short.
  *
  * `delay` is a finite duration of 0 or more, or a schedule, whose n-th step gives the delay before the n-th retry: it is
  * asked each time from its beginning, with the message's first enqueueing as the time of its first step and the number of

@@ -110,6 +110,36 @@ describe("the simulation", { concurrent: false }, () => {
       ],
       turn: 3,
       client: "tokens"
+    },
+    "a retry that was interrupted while a broker that had become silent was to complete its original": {
+      seed: 2034757,
+      workload: "retrying",
+      faults: [
+        { name: "failing handlers", at: { ms: 1075 }, parameters: { percent: 34 } },
+        { name: "silence", at: { frames: 189 }, parameters: { direction: "down", ms: 84927 } },
+        { name: "interruptions", at: { frames: 18 }, parameters: { percent: 15 } }
+      ],
+      turn: 2048,
+      client: "key"
+    },
+    "a retry that was interrupted while the service was too busy to complete its original": {
+      seed: 5000016,
+      workload: "receiving",
+      faults: [
+        { name: "interruptions", at: { ms: 4802 }, parameters: { percent: 11 } },
+        { name: "bare detach", at: { ms: 10963 }, parameters: { closed: "yes" } },
+        { name: "reset", at: { frames: 228 }, parameters: {} },
+        { name: "slow reader", at: { frames: 71 }, parameters: { pace: 187, ms: 18632 } },
+        {
+          name: "refused settle",
+          at: { frames: 281 },
+          parameters: { condition: "com.microsoft:server-busy", times: 6 }
+        },
+        { name: "bare detach", at: { ms: 17061 }, parameters: { closed: "yes" } },
+        { name: "drop", at: { ms: 1695 }, parameters: {} }
+      ],
+      turn: 2048,
+      client: "key"
     }
   }
 

@@ -76,7 +76,7 @@ const maxFrameSize = 65536
 const probeTimeout = 30_000
 
 /** How long closing waits for the peer before the socket is destroyed. */
-const closeTimeout = 1_000
+export const closeTimeout = 1_000
 
 export const open = Effect.fnUntraced(function*(options: Options) {
   const timedOut = new OperationTimeoutError({

@@ -34,6 +34,7 @@ import { declaredIn, Locked, Received, retryPropertyNames } from "../message/Rec
 import { monotonic, wholeMillis } from "../monotonicClock.ts"
 import { keepingManagementNode, type Namespace } from "../namespace/Namespace.ts"
 import { checkedIdentifier, isLimit, outOfRange } from "../options.ts"
+import * as Completion from "../receiver/Completion.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
 import * as MessageBrowser from "../receiver/MessageBrowser.ts"
 import * as MessageLock from "../receiver/MessageLock.ts"
@@ -295,7 +296,7 @@ const run = Effect.fnUntraced(function*<A>(
     letters: ReadonlyArray<Letter>,
     copies: ReadonlyArray<OutgoingMessage<unknown>>
   ): Effect.Effect<void, AttachError> =>
-    // Once copies are accepted, no interruption keeps their letters from being completed.
+    // Once copies are accepted, the completion of their letters is begun, and has a little longer than its caller.
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(restore(send(copies)), ({ error: failure, refused, unsent }) => {
         const accepted = letters.filter(({ message: { sequenceNumber } }, index) => {
@@ -311,9 +312,8 @@ const run = Effect.fnUntraced(function*<A>(
           failed.push({ sequenceNumber, error })
           return false
         })
-        return failure === undefined
-          ? complete(accepted)
-          : Effect.andThen(complete(accepted), Effect.fail(failure))
+        const completed = Completion.run(restore, complete(accepted))
+        return failure === undefined ? completed : Effect.andThen(completed, Effect.fail(failure))
       })
     )
 

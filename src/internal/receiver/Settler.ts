@@ -38,6 +38,7 @@ import {
   type Operation,
   type Telemetry
 } from "../telemetry/Telemetry.ts"
+import * as Completion from "./Completion.ts"
 import type * as LockRenewal from "./LockRenewal.ts"
 import { deliveryOf, type Mode, type ReceiverState, subjectOfDelivery } from "./ReceiverState.ts"
 import * as SettlementOutcome from "./SettlementOutcome.ts"
@@ -300,9 +301,12 @@ const settleByCopy = (
           return Effect.flatMap(Effect.fromResult(SettlementOutcome.make(state.entity, plan)), (made) =>
             finish(made.settlement, made.outcome))
         }
-        // Once the copy is accepted, no interruption keeps the original from being completed.
+        // Once the copy is accepted, the completion of the original is begun, and has a little longer than its caller.
         return Effect.uninterruptibleMask((restore) =>
-          Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted))
+          Effect.andThen(
+            restore(state.retryAfter.send(message, plan)),
+            Completion.run(restore, finish(settlement, accepted))
+          )
         )
       }).pipe(
         Effect.ensuring(Effect.sync(() =>

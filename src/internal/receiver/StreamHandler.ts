@@ -12,6 +12,7 @@ import * as Settlement from "../../Settlement.ts"
 import { Locked } from "../message/ReceivedMessage.ts"
 import { callForEffect, readOptions } from "../options.ts"
 import { subjectOf } from "../telemetry/EventReporter.ts"
+import * as Completion from "./Completion.ts"
 import type { WithoutSession } from "./ReceiverState.ts"
 import * as Settler from "./Settler.ts"
 
@@ -45,9 +46,9 @@ export const settleEach = <A, E, R, E2, R2, P>(
             Cause.hasInterruptsOnly(cause)
               ? Effect.matchCauseEffect(restore(Effect.void), {
                 onFailure: () => Effect.void,
-                onSuccess: () => abandon
+                onSuccess: () => Completion.run(restore, abandon)
               })
-              : abandon
+              : Completion.run(restore, abandon)
         )
       )
       return yield* state.telemetry.runHandler(

@@ -30,7 +30,7 @@ const acceptAll = (world: World, name: string, deferred: Map<string, Array<bigin
         world,
         "session",
         Effect.scoped(Effect.gen(function*() {
-          const wait = rng.between(0, 3_000)
+          const wait = Math.max(1, rng.between(0, 3_000))
           const next = ServiceBusSession.acceptNext(Work, { wait })
           const session = rng.chance(0.3)
             ? Option.some(yield* ServiceBusSession.accept(Work, rng.pick(ids)))

@@ -29,7 +29,10 @@ const takeAll = (world: World, name: string) =>
         Effect.scoped(Effect.gen(function*() {
           const session = rng.chance(0.3)
             ? Option.some(yield* ServiceBusSession.acceptDestructive(Work, rng.pick(ids), { maxWait: quiet }))
-            : yield* ServiceBusSession.acceptNextDestructive(Work, { wait: rng.between(0, 3_000), maxWait: quiet })
+            : yield* ServiceBusSession.acceptNextDestructive(Work, {
+              wait: Math.max(1, rng.between(0, 3_000)),
+              maxWait: quiet
+            })
           if (Option.isNone(session)) return
           const consumer = `${name} ${session.value.sessionId}`
           const take = (message: Parameters<typeof note>[3] & { readonly sequenceNumber: bigint }) => {
