@@ -59,8 +59,8 @@ export const settlement: ReadonlyArray<Mutant> = [
   {
     name: "a copy for later is not sent, and its message completed",
     file: "receiver/Settler.ts",
-    text: "Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted))",
-    replacement: "Effect.andThen(restore(Effect.void), finish(settlement, accepted))",
+    text: "restore(state.retryAfter.send(message, plan)),",
+    replacement: "restore(Effect.void),",
     workload: "receiving"
   },
   {
@@ -149,11 +149,11 @@ export const settlement: ReadonlyArray<Mutant> = [
   {
     name: "a message that is to be tried again, and is, fails as if its lock were lost",
     file: "receiver/Settler.ts",
-    text: "Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted))",
+    text: "Completion.run(restore, finish(settlement, accepted))",
     replacement: "Effect.andThen(\n" +
-      "            Effect.andThen(restore(state.retryAfter.send(message, plan)), finish(settlement, accepted)),\n" +
-      "            Effect.fail(new MessageLockLostError(contextOf(state)))\n" +
-      "          )",
+      "              Completion.run(restore, finish(settlement, accepted)),\n" +
+      "              Effect.fail(new MessageLockLostError(contextOf(state)))\n" +
+      "            )",
     also: [["  type MessageDecodeError,\n", "  type MessageDecodeError,\n  MessageLockLostError,\n"]],
     workload: "retrying"
   }
