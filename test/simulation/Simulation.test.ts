@@ -111,6 +111,27 @@ describe("the simulation", { concurrent: false }, () => {
       turn: 3,
       client: "tokens"
     },
+    "a claim that was over while the service was too busy for a token: processors stopped for good": {
+      seed: 2027185,
+      workload: "sessions",
+      faults: [
+        { name: "expired claims", at: { ms: 27996 }, parameters: {} },
+        { name: "busy", at: { ms: 25339 }, parameters: { ms: 29829 } },
+        { name: "refused settle", at: { frames: 220 }, parameters: { condition: "com.microsoft:timeout", times: 1 } }
+      ],
+      turn: 2048,
+      client: "tokens"
+    },
+    "a claim that was over while its provider failed: each new processor attached in vain": {
+      seed: 2017502,
+      workload: "sessions",
+      faults: [
+        { name: "failing tokens", at: { frames: 73 }, parameters: { ms: 43944 } },
+        { name: "restart", at: { frames: 10 }, parameters: { ms: 1480 } }
+      ],
+      turn: 2048,
+      client: "tokens"
+    },
     "a retry that was interrupted while a broker that had become silent was to complete its original": {
       seed: 2034757,
       workload: "retrying",

@@ -32,6 +32,12 @@ export interface Claims {
   readonly renew: (entity: string) => Effect.Effect<void, AttachError>
 }
 
+/** A claim that is held. */
+interface Held {
+  /** It was over before its time, as the peer says, and no token could be put again since. */
+  isStale: boolean
+}
+
 /** What a credential gives, and until when it may be used. */
 interface Token {
   readonly type: string
@@ -356,6 +362,7 @@ export const make: (connection: Connection, options: {
 
   const claim = Effect.fnUntraced(function*(entity: string) {
     let token: Token = yield* put(entity, false)
+    const held: Held = { isStale: false }
     const refresh = Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       const left = token.expiresAt - now
@@ -365,6 +372,7 @@ export const make: (connection: Connection, options: {
         schedule: Schedule.spaced(Duration.seconds(10)),
         while: () => connection.dead() === undefined
       })
+      held.isStale = false
     })
     // A connection that is over needs no token.
     const refreshing = Effect.catchCause(refresh, (cause) => {
@@ -376,19 +384,34 @@ export const make: (connection: Connection, options: {
       return Effect.sleep(10_000)
     })
     yield* orDeath(connection, Effect.forever(refreshing)).pipe(Effect.ignore, Effect.forkScoped)
+    return held
   })
 
   const claims = yield* RcMap.make({ lookup: claim })
+  /** Puts a token again: until one is accepted nothing is attached under the claim. */
+  const again = (entity: string, held: Held): Effect.Effect<void, AttachError> =>
+    Effect.suspend(() => {
+      held.isStale = true
+      return Effect.map(put(entity, false), () => {
+        held.isStale = false
+      })
+    })
   return {
     authorize: (entity) =>
       // The map keeps a failure for as long as it is held.
-      Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity)),
+      Effect.tapError(RcMap.get(claims, entity), () => RcMap.invalidate(claims, entity)).pipe(
+        Effect.flatMap((held) => held.isStale ? again(entity, held) : Effect.void)
+      ),
     renew: (entity) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         options.tokens.refreshNext(now)
         return Effect.forEach(
           [entity, `${entity}/$management`],
-          (path) => Effect.flatMap(RcMap.has(claims, path), (isHeld) => isHeld ? put(path, false) : Effect.void),
+          (path) =>
+            Effect.flatMap(RcMap.has(claims, path), (isHeld) =>
+              isHeld
+                ? Effect.scoped(Effect.flatMap(RcMap.get(claims, path), (held) => again(path, held)))
+                : Effect.void),
           { discard: true }
         )
       })

@@ -126,6 +126,9 @@ const shortestPause = 100
 /** A connection that lived for as long has worked, in milliseconds. */
 const provenLifetime = 10_000
 
+/** How long tokens that were put because of a refusal are fresh, in milliseconds: what is refused so soon again is refused. */
+const freshFor = 60_000
+
 const clientClosed = (): ServiceBusConnectionError =>
   new ServiceBusConnectionError({ description: "the client is closed", isClosed: true })
 
@@ -283,36 +286,62 @@ export const make: (options: Options) => Effect.Effect<Namespace, never, Scope.S
     )
     /**
      * What is refused as unauthorized is tried once more, under fresh tokens, before that is final: what the service knows of
-     * a claim may be over before its time.
+     * a claim may be over before its time. Where no token can be put for now, the policy tries that again, too.
      */
     const withFreshClaim = <A, Err extends Any, R>(
+      run: (operation: Effect.Effect<A, Err, R>) => Effect.Effect<A, Err, R>,
       operation: Effect.Effect<A, Err, R>,
       identifier: string | undefined,
       until = Infinity
     ): Effect.Effect<A, Err, R> =>
-      Effect.catch(operation, (error) => {
-        const left = until - monotonic(clock)
-        const failing = Effect.fail(identified(error, identifier))
-        if (
-          options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) || error.entity === undefined || left <= 0
-        ) {
-          return failing
+      Effect.catch(run(operation), (first) => {
+        let renewedAt = -Infinity
+        const refused = (error: Err): Effect.Effect<A, Err, R> => {
+          const { entity } = error as { readonly entity?: string }
+          if (
+            options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) || entity === undefined ||
+            until <= monotonic(clock) || monotonic(clock) - renewedAt < freshFor
+          ) {
+            return Effect.fail(identified(error, identifier))
+          }
+          let isFresh = false
+          const renewed = Effect.suspend(() => {
+            if (isFresh) return Effect.void
+            const renewing = Effect.map(renew(entity), () => {
+              isFresh = true
+              renewedAt = monotonic(clock)
+            })
+            const left = until - monotonic(clock)
+            return left === Infinity ? renewing : Effect.asVoid(Effect.timeoutOption(renewing, Math.max(0, left)))
+          })
+          // The operation fails so as well where it has to put a token first.
+          return Effect.catch(run(Effect.andThen(renewed as Effect.Effect<void, Err>, operation)), refused)
         }
-        const renewed = renew(error.entity)
-        return Effect.andThen(left === Infinity ? renewed : Effect.timeoutOption(renewed, left), operation).pipe(
-          Effect.mapError((error) => identified(error, identifier))
-        )
+        return refused(first)
       })
-    const renew = (entity: string) =>
-      Effect.flatMap(current, ({ claims }) => claims.renew(entity)).pipe(Effect.scoped, Effect.ignore)
+    const renew = (entity: string): Effect.Effect<void, AttachError> =>
+      Effect.flatMap(current, ({ claims }) => claims.renew(entity)).pipe(
+        Effect.scoped,
+        Effect.mapError((error) => ofEntity(error, entity))
+      )
     const policyFor = (identifier: string | undefined): RetryPolicy.RetryPolicy => ({
       applyAdvice: policy.applyAdvice,
       isRetried: policy.isRetried,
-      run: (operation, options) => withFreshClaim(policy.run(operation, options), identifier),
+      run: (operation, options) => withFreshClaim((tried) => policy.run(tried, options), operation, identifier),
       runIdempotent: (operation, limit, onRetry) =>
-        withFreshClaim(policy.runIdempotent(operation, limit, onRetry), identifier, limit?.until),
+        withFreshClaim(
+          (tried) => policy.runIdempotent(tried, limit, onRetry),
+          operation,
+          identifier,
+          limit?.until
+        ),
       retryUntilSuccess: (operation, limit, onRetry) =>
-        withFreshClaim(policy.retryUntilSuccess(operation, limit, onRetry), identifier, limit?.until)
+        withFreshClaim(
+          (tried) => policy.retryUntilSuccess(tried, limit, onRetry),
+          operation,
+          identifier,
+          limit?.until
+        )
     })
 
     /** A reference or map that is closed interrupts those who use it: they fail with the reason instead. */
