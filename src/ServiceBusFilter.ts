@@ -18,6 +18,7 @@ import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type * as Types from "effect/Types"
 import type { AmqpValue } from "./AmqpValue.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import { InvalidOptionError } from "./ServiceBusError.ts"
@@ -40,18 +41,23 @@ export interface Expression<in A, out E = A> {
 
 /**
  * A property of a message: one that the contract declares, or one of Service Bus's own. `O` says whether a message may be
- * without it.
+ * without it, and `N` whether it can be set to null.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Property<in A, out E = A, out O extends "optional" | "required" = "optional" | "required">
-  extends Expression<A, E>
-{
+export interface Property<
+  in A,
+  out E = A,
+  out O extends "optional" | "required" = "optional" | "required",
+  in N extends null = never
+> extends Expression<A, E> {
   /** The name, as the contract has it. */
   readonly name: string
   /** Whether a message may be without it, so that an action may remove it. A type only: there is no such value. */
   readonly Optionality: O
+  /** What it can be set to beside its values. A type only: there is no such value. */
+  readonly Null: Types.Contravariant<N>
 }
 
 /**
@@ -105,10 +111,14 @@ export type PropertiesOf<E extends ServiceBusEntity.Any> = E extends
     readonly [K in keyof F & string]: Property<
       NonNullable<F[K]["Type"]>,
       NonNullable<F[K]["Encoded"]>,
-      F[K] extends { readonly "~type.optionality": "optional" } ? "optional" : "required"
+      F[K] extends { readonly "~type.optionality": "optional" } ? "optional" : "required",
+      NullOf<F[K]["Encoded"]>
     >
   }
   : {}
+
+/** Null, where a Schema takes it and the service puts it in the place of a value: of texts and of bytes alone. @inline */
+type NullOf<E> = null extends E ? [NonNullable<E>] extends [string | Uint8Array] ? null : never : never
 
 /**
  * The properties that every message of Service Bus has, or may have. Actions set them, and cannot remove one.
@@ -129,17 +139,18 @@ export interface SystemProperties {
   readonly to: Property<string, string, "required">
 }
 
-/** An expression with what encodes the values that it is compared with. */
+/** An expression with what encodes the values that it is compared with, and the name of the property that those are of. */
 interface Operation<in A> {
   readonly node: Node
   readonly encode: Encode<A>
+  readonly name: string | undefined
 }
 
 type Encode<A> = (value: A) => AmqpValue
 
 type Node =
   | { readonly _tag: "Property"; readonly text: string }
-  | { readonly _tag: "Value"; readonly value: AmqpValue }
+  | { readonly _tag: "Value"; readonly value: AmqpValue; readonly name: string | undefined }
   | { readonly _tag: "Arithmetic"; readonly operator: string; readonly left: Node; readonly right: Node }
 
 type ConditionNode =
@@ -160,7 +171,7 @@ const refused = (option: string, expected: string, cause?: unknown): InvalidOpti
 
 const property = (name: string, text: string, schema: Schema.ConstraintCodec<unknown, unknown, unknown, unknown>) =>
   ({
-    [TypeId]: { node: { _tag: "Property", text }, encode: (value: unknown) => encoded(name, schema, value) },
+    [TypeId]: { node: { _tag: "Property", text }, encode: (value: unknown) => encoded(name, schema, value), name },
     name
   }) as unknown as Property<unknown, unknown>
 
@@ -213,8 +224,8 @@ const delimited = (name: string): string => `[${name.replaceAll("]", "]]")}]`
 /**
  * A filter by a condition over the properties that a contract declares, and over those of Service Bus.
  *
- * Throws an InvalidOptionError for a value that the Schema of its property does not encode. An expression that is longer than
- * the service takes (1,024 characters) is refused where the rule is used, as that of any filter is.
+ * Throws an InvalidOptionError for a value that the Schema of its property does not encode, and for an expression that is longer
+ * than the service takes: 1,024 characters, which many values of `isIn` are.
  *
  * @example
  * ```ts
@@ -246,8 +257,9 @@ export const where = <E extends ServiceBusEntity.Any>(
   condition: (properties: PropertiesOf<E>, system: SystemProperties) => Condition
 ): ServiceBusRule.SqlFilter => {
   const print = new Printer()
-  const text = print.condition(condition(propertiesOf(contract), system)[TypeId])
-  return ServiceBusRule.sql(text, print.parameters)
+  const made = called("condition", condition, contract)
+  const text = print.condition(conditionNode("condition", made))
+  return ServiceBusRule.sql(limited("condition", text), print.parameters)
 }
 
 /**
@@ -280,6 +292,7 @@ export const correlation = <E extends ServiceBusEntity.Any>(
       | undefined
   }
 ): ServiceBusRule.CorrelationFilter => {
+  if (!Predicate.isObject(conditions)) throw refused("conditions", "an object with a value for each condition")
   const { applicationProperties } = conditions
   if (!Predicate.isObject(applicationProperties)) {
     return ServiceBusRule.correlation(conditions as ServiceBusRule.Conditions)
@@ -287,7 +300,7 @@ export const correlation = <E extends ServiceBusEntity.Any>(
   const declared: Readonly<Record<string, Property<unknown>>> = propertiesOf(contract)
   const encodedProperties = Object.entries(applicationProperties).flatMap(([name, value]) => {
     if (value === undefined) return []
-    const property = declared[name]
+    const property = Object.hasOwn(declared, name) ? declared[name] : undefined
     if (property === undefined) throw refused(name, "a property that the contract declares")
     return [[name, property[TypeId].encode(value)] as const]
   })
@@ -298,7 +311,8 @@ export const correlation = <E extends ServiceBusEntity.Any>(
  * An action that sets and removes properties that a contract declares, and those of Service Bus. Statements run in their order,
  * and each sees what those before it did. A property that messages must have cannot be removed.
  *
- * Throws an InvalidOptionError for a value that the Schema of its property does not encode.
+ * Throws an InvalidOptionError for a value that the Schema of its property does not encode, and for more text than the service
+ * takes: 1,024 characters.
  *
  * @example
  * ```ts
@@ -326,14 +340,31 @@ export const action = <E extends ServiceBusEntity.Any>(
   statements: (properties: PropertiesOf<E>, system: SystemProperties) => ReadonlyArray<Statement>
 ): ServiceBusRule.SqlAction => {
   const print = new Printer()
-  const texts = statements(propertiesOf(contract), system).map((statement) => print.statement(statement[TypeId]))
-  return ServiceBusRule.action(texts.join("; "), print.parameters)
+  const made = called("statements", statements, contract)
+  const texts = listOf("statements", made).map((statement) => print.statement(statementNode(statement)))
+  return ServiceBusRule.action(limited("statements", texts.join("; ")), print.parameters)
+}
+
+/** What a function of the caller makes of the properties of a contract. */
+const called = <E extends ServiceBusEntity.Any, A>(
+  option: string,
+  make: (properties: PropertiesOf<E>, system: SystemProperties) => A,
+  contract: E
+): A => {
+  if (typeof make !== "function") throw refused(option, "a function of the properties")
+  return make(propertiesOf(contract), system)
+}
+
+const limited = (option: string, text: string): string => {
+  const most = ServiceBusRule.maxExpression
+  if (text.length <= most) return text
+  throw refused(option, `at most ${most} characters as SQL, not ${text.length}: fewer values of isIn, or more rules`)
 }
 
 /** Prints conditions and statements, and collects the values that have no constant. */
 class Printer {
   readonly parameters: Record<string, AmqpValue> = {}
-  private count = 0
+  private readonly names = new Set<string>()
 
   condition(node: ConditionNode): string {
     switch (node._tag) {
@@ -354,8 +385,8 @@ class Printer {
           ? "1 = 0"
           : `${this.value(node.operand)} IN (${node.values.map((value) => this.value(value)).join(", ")})`
       case "Like": {
-        const text = `${this.value(node.operand)} LIKE ${this.constant(node.pattern)}`
-        return node.escape === undefined ? text : `${text} ESCAPE ${this.constant(node.escape)}`
+        const text = `${this.value(node.operand)} LIKE ${this.constant(node.pattern, undefined)}`
+        return node.escape === undefined ? text : `${text} ESCAPE ${this.constant(node.escape, undefined)}`
       }
       case "IsNull":
         return `${this.value(node.operand)} IS NULL`
@@ -380,17 +411,28 @@ class Printer {
       case "Property":
         return node.text
       case "Value":
-        return this.constant(node.value)
+        return this.constant(node.value, node.name)
       case "Arithmetic":
         return `(${this.value(node.left)} ${node.operator} ${this.value(node.right)})`
     }
   }
 
-  private constant(value: AmqpValue): string {
+  private constant(value: AmqpValue, of: string | undefined): string {
     const constant = ServiceBusRule.constantOf(value)
     if (constant !== undefined) return constant
-    const name = `@p${++this.count}`
+    const name = this.parameterName(of)
     this.parameters[name] = value
+    return name
+  }
+
+  /** By the property that the value is of, as far as a name of SQL can say it: who refuses it tells its name. */
+  private parameterName(of = "value"): string {
+    const letters = of.slice(0, 40).replaceAll(/[^\p{L}\p{Nd}_]/gu, "_")
+    const first = /^\p{L}/u.test(letters) ? `@${letters}` : `@p${letters}`
+    let name = first
+    // SQL does not tell them by their case.
+    for (let n = 2; this.names.has(name.toLowerCase()); n++) name = `${first}_${n}`
+    this.names.add(name.toLowerCase())
     return name
   }
 }
@@ -405,11 +447,64 @@ const flattened = (operator: "AND" | "OR", conditions: ReadonlyArray<ConditionNo
       : [condition]
   )
 
-const isExpression = (value: unknown): value is Expression<unknown, unknown> => Predicate.hasProperty(value, TypeId)
+/** What stands behind a value of this module, whatever a program without types gives in its place. */
+const hidden = (value: unknown): { readonly _tag?: unknown; readonly node?: Node } | undefined => {
+  const found = Predicate.hasProperty(value, TypeId) ? value[TypeId] : undefined
+  return Predicate.isObject(found) ? found : undefined
+}
+
+const isExpression = (value: unknown): value is Expression<unknown, unknown> => hidden(value)?.node !== undefined
+
+const operationOf = <A>(option: string, expression: Expression<A, unknown>): Operation<A> => {
+  if (isExpression(expression)) return expression[TypeId]
+  throw refused(option, "a property of the contract or of Service Bus, or arithmetic with them")
+}
+
+const propertyNode = (property: Property<never, unknown>): Node => {
+  const { node } = operationOf("property", property)
+  if (node._tag !== "Property") throw refused("property", "a property of the contract or of Service Bus")
+  return node
+}
+
+const conditionTags: ReadonlySet<unknown> = new Set<ConditionNode["_tag"]>([
+  "Combined",
+  "Not",
+  "Comparison",
+  "In",
+  "Like",
+  "IsNull",
+  "Exists"
+])
+
+const conditionNode = (option: string, condition: Condition): ConditionNode => {
+  if (conditionTags.has(hidden(condition)?._tag)) return condition[TypeId]
+  throw refused(option, "a condition, such as ServiceBusFilter.equals makes")
+}
+
+const statementNode = (statement: Statement): StatementNode => {
+  const tag = hidden(statement)?._tag
+  if (tag === "Set" || tag === "Remove") return statement[TypeId]
+  throw refused("statements", "an array of what ServiceBusFilter.set and remove make")
+}
+
+/** A list as it is now; it may be anything. */
+const listOf = <A>(option: string, values: Iterable<A>): ReadonlyArray<A> => {
+  try {
+    if (Predicate.isIterable(values) && typeof values !== "string") return Array.from(values)
+  } catch (cause) {
+    throw refused(option, "an array", cause)
+  }
+  throw refused(option, "an array")
+}
+
+const textOf = (option: string, text: string): string => {
+  if (typeof text !== "string") throw refused(option, "a string")
+  return text
+}
 
 /** An operand as it is given: an expression, or a value of the type of the one beside it. */
-const nodeOf = <A>(beside: Expression<A, unknown>, value: A | Expression<never, unknown>): Node =>
-  isExpression(value) ? value[TypeId].node : { _tag: "Value", value: beside[TypeId].encode(value as A) }
+const nodeOf = <A>({ encode, name }: Operation<A>, value: A | Expression<never, unknown>): Node =>
+  isExpression(value) ? value[TypeId].node : { _tag: "Value", value: encode(value as A), name }
 
 const conditionOf = (node: ConditionNode): Condition => ({ [TypeId]: node })
 
@@ -417,7 +512,10 @@ const compare = <A>(
   operator: string,
   left: Expression<A, unknown>,
   right: A | Expression<never, unknown>
-): Condition => conditionOf({ _tag: "Comparison", operator, left: left[TypeId].node, right: nodeOf(left, right) })
+): Condition => {
+  const operation = operationOf("left", left)
+  return conditionOf({ _tag: "Comparison", operator, left: operation.node, right: nodeOf(operation, right) })
+}
 
 /**
  * Whether a value is equal to another: one of the type of the property, or an expression. Texts are compared letter by letter.
@@ -574,7 +672,7 @@ export const lessThanOrEqualTo = <A extends Ordered, E extends Kin<A>>(
 ): Condition => compare("<=", left, right)
 
 /**
- * Whether a value is one of many. No value is one of none.
+ * Whether a value is one of many. No value is one of none. `where` refuses more of them than an expression has room for.
  *
  * @example
  * ```ts
@@ -594,18 +692,21 @@ export const lessThanOrEqualTo = <A extends Ordered, E extends Kin<A>>(
  * @category conditions
  * @since 0.1.0
  */
-export const isIn = <A, E>(expression: Expression<A, E>, values: ReadonlyArray<NoInfer<A>>): Condition =>
-  conditionOf({
+export const isIn = <A, E>(expression: Expression<A, E>, values: ReadonlyArray<NoInfer<A>>): Condition => {
+  const operation = operationOf("expression", expression)
+  return conditionOf({
     _tag: "In",
-    operand: expression[TypeId].node,
-    values: Array.from(values, (value) => nodeOf(expression, value))
+    operand: operation.node,
+    values: listOf("values", values).map((value) => nodeOf(operation, value))
   })
+}
 
 /**
  * Whether a text is like a pattern: `%` stands for any characters, `_` for one. The character `escape`, if one is given, has the
  * one after it stand for itself.
  *
- * Throws an InvalidOptionError where `escape` is not one character, or is the last of the pattern with nothing to escape.
+ * Throws an InvalidOptionError where `escape` is not one character, or is the last of the pattern with nothing to escape, and for
+ * an option of another name.
  *
  * @example
  * ```ts
@@ -630,15 +731,18 @@ export const like = <A extends string, E extends string>(
   pattern: string,
   options?: { readonly escape?: string | undefined }
 ): Condition => {
+  const { node } = operationOf("expression", expression)
+  if (options !== undefined && !Predicate.isObject(options)) throw refused("options", "an object: { escape }")
+  const other = Object.keys(options ?? {}).find((name) => name !== "escape")
+  if (other !== undefined) throw refused(other, "nothing: the option of like is escape")
   const escape = options?.escape
   if (escape !== undefined && !(typeof escape === "string" && escape.length === 1)) {
     throw refused("escape", "one character")
   }
-  if (typeof pattern !== "string") throw refused("pattern", "a string")
-  if (escape !== undefined && endsEscaping(pattern, escape)) {
+  if (escape !== undefined && endsEscaping(textOf("pattern", pattern), escape)) {
     throw refused("pattern", "a text with a character after each escape character")
   }
-  return conditionOf({ _tag: "Like", operand: expression[TypeId].node, pattern, escape })
+  return conditionOf({ _tag: "Like", operand: node, pattern: textOf("pattern", pattern), escape })
 }
 
 /** Whether the escape character at the end of a pattern has nothing to escape. */
@@ -726,11 +830,11 @@ const literally = (
   text: string,
   pattern: (escaped: string) => string
 ): Condition => {
-  const escaped = text.replaceAll(/[\\%_]/g, "\\$&")
+  const escaped = textOf("text", text).replaceAll(/[\\%_]/g, "\\$&")
   const isEscaped = escaped !== text
   return conditionOf({
     _tag: "Like",
-    operand: expression[TypeId].node,
+    operand: operationOf("expression", expression).node,
     pattern: pattern(escaped),
     escape: isEscaped ? "\\" : undefined
   })
@@ -758,7 +862,7 @@ const literally = (
  * @since 0.1.0
  */
 export const exists = (property: Property<never, unknown>): Condition =>
-  conditionOf({ _tag: "Exists", operand: property[TypeId].node })
+  conditionOf({ _tag: "Exists", operand: propertyNode(property) })
 
 /**
  * Whether a message has no such property, or null for it. It is never unknown.
@@ -782,7 +886,7 @@ export const exists = (property: Property<never, unknown>): Condition =>
  * @since 0.1.0
  */
 export const isNull = (property: Property<never, unknown>): Condition =>
-  conditionOf({ _tag: "IsNull", operand: property[TypeId].node })
+  conditionOf({ _tag: "IsNull", operand: propertyNode(property) })
 
 /**
  * Whether all conditions are true; without any, every message is taken.
@@ -831,7 +935,11 @@ export const and = (...conditions: ReadonlyArray<Condition>): Condition => combi
 export const or = (...conditions: ReadonlyArray<Condition>): Condition => combined("OR", conditions)
 
 const combined = (operator: "AND" | "OR", conditions: ReadonlyArray<Condition>): Condition =>
-  conditionOf({ _tag: "Combined", operator, conditions: conditions.map((condition) => condition[TypeId]) })
+  conditionOf({
+    _tag: "Combined",
+    operator,
+    conditions: conditions.map((condition) => conditionNode("conditions", condition))
+  })
 
 /**
  * Whether a condition is false. Where the condition is unknown, so is this: a message without the property is not taken.
@@ -854,7 +962,8 @@ const combined = (operator: "AND" | "OR", conditions: ReadonlyArray<Condition>):
  * @category conditions
  * @since 0.1.0
  */
-export const not = (condition: Condition): Condition => conditionOf({ _tag: "Not", condition: condition[TypeId] })
+export const not = (condition: Condition): Condition =>
+  conditionOf({ _tag: "Not", condition: conditionNode("condition", condition) })
 
 /**
  * The sum of two numbers.
@@ -877,9 +986,9 @@ export const not = (condition: Condition): Condition => conditionOf({ _tag: "Not
  * @category arithmetic
  * @since 0.1.0
  */
-export const add = <A extends number | bigint, E extends number | bigint>(
-  left: Expression<A, E>,
-  right: Operand<NoInfer<A>, NoInfer<E>>
+export const add = (
+  left: Expression<never, number | bigint>,
+  right: number | bigint | Expression<never, number | bigint>
 ): Expression<number | bigint> => arithmetic("+", left, right)
 
 /**
@@ -903,9 +1012,9 @@ export const add = <A extends number | bigint, E extends number | bigint>(
  * @category arithmetic
  * @since 0.1.0
  */
-export const subtract = <A extends number | bigint, E extends number | bigint>(
-  left: Expression<A, E>,
-  right: Operand<NoInfer<A>, NoInfer<E>>
+export const subtract = (
+  left: Expression<never, number | bigint>,
+  right: number | bigint | Expression<never, number | bigint>
 ): Expression<number | bigint> => arithmetic("-", left, right)
 
 /**
@@ -929,9 +1038,9 @@ export const subtract = <A extends number | bigint, E extends number | bigint>(
  * @category arithmetic
  * @since 0.1.0
  */
-export const multiply = <A extends number | bigint, E extends number | bigint>(
-  left: Expression<A, E>,
-  right: Operand<NoInfer<A>, NoInfer<E>>
+export const multiply = (
+  left: Expression<never, number | bigint>,
+  right: number | bigint | Expression<never, number | bigint>
 ): Expression<number | bigint> => arithmetic("*", left, right)
 
 /**
@@ -955,9 +1064,9 @@ export const multiply = <A extends number | bigint, E extends number | bigint>(
  * @category arithmetic
  * @since 0.1.0
  */
-export const divide = <A extends number | bigint, E extends number | bigint>(
-  left: Expression<A, E>,
-  right: Operand<NoInfer<A>, NoInfer<E>>
+export const divide = (
+  left: Expression<never, number | bigint>,
+  right: number | bigint | Expression<never, number | bigint>
 ): Expression<number | bigint> => arithmetic("/", left, right)
 
 /**
@@ -981,25 +1090,34 @@ export const divide = <A extends number | bigint, E extends number | bigint>(
  * @category arithmetic
  * @since 0.1.0
  */
-export const remainder = <A extends number | bigint, E extends number | bigint>(
-  left: Expression<A, E>,
-  right: Operand<NoInfer<A>, NoInfer<E>>
+export const remainder = (
+  left: Expression<never, number | bigint>,
+  right: number | bigint | Expression<never, number | bigint>
 ): Expression<number | bigint> => arithmetic("%", left, right)
 
-const arithmetic = <A>(
+/** An operand is a number as it stands, whatever range the values of the property beside it have: they are not of its kind. */
+const arithmetic = (
   operator: string,
-  left: Expression<A, unknown>,
-  right: A | Expression<never, unknown>
-): Expression<number | bigint> =>
-  ({
-    [TypeId]: {
-      node: { _tag: "Arithmetic", operator, left: left[TypeId].node, right: nodeOf(left, right) },
-      encode: (value: number | bigint) => value
-    }
-  }) as unknown as Expression<number | bigint>
+  left: Expression<never, unknown>,
+  right: number | bigint | Expression<never, unknown>
+): Expression<number | bigint> => {
+  const { name, node } = operationOf("left", left)
+  const encode = (value: number | bigint) => {
+    if (typeof value === "number" || typeof value === "bigint") return value
+    throw refused("right", "a number, a bigint, or an expression")
+  }
+  const operation: Operation<number | bigint> = {
+    node: { _tag: "Arithmetic", operator, left: node, right: nodeOf({ node, encode, name }, right) },
+    encode,
+    name
+  }
+  return { [TypeId]: operation } as unknown as Expression<number | bigint>
+}
 
 /**
- * Has an action set a property: to a value of its type, or to what an expression gives.
+ * Has an action set a property: to a value of its type, to null where it is a text or bytes and its Schema takes null, or to
+ * what an expression gives. What arithmetic gives need not be in the range that the Schema of the property asks for: a message
+ * with such a value does not decode.
  *
  * @example
  * ```ts
@@ -1018,10 +1136,13 @@ const arithmetic = <A>(
  * @category statements
  * @since 0.1.0
  */
-export const set = <A, E>(
-  property: Property<A, E>,
-  value: NoInfer<A> | Expression<never, Settable<NoInfer<E>>>
-): Statement => ({ [TypeId]: { _tag: "Set", target: property[TypeId].node, value: nodeOf<A>(property, value) } })
+export const set = <A, E, N extends null = never>(
+  property: Property<A, E, "optional" | "required", N>,
+  value: NoInfer<A> | NoInfer<N> | Expression<never, Settable<NoInfer<E>>>
+): Statement => {
+  const target = propertyNode(property)
+  return { [TypeId]: { _tag: "Set", target, value: nodeOf(property[TypeId] as Operation<A | N>, value) } }
+}
 
 /**
  * Has an action remove a property, which a message may be without by its contract. Properties of Service Bus cannot be removed.
@@ -1044,5 +1165,5 @@ export const set = <A, E>(
  * @since 0.1.0
  */
 export const remove = (property: Property<never, unknown, "optional">): Statement => ({
-  [TypeId]: { _tag: "Remove", target: property[TypeId].node }
+  [TypeId]: { _tag: "Remove", target: propertyNode(property) }
 })

@@ -168,12 +168,14 @@ export interface ListedRule extends Omit<Rule, "filter" | "action"> {
 }
 
 /**
- * Whether a listed rule is one that this version knows, and could create again.
+ * Whether a listed rule is one that this version knows. It can be created again elsewhere, but for what another client, or the
+ * service, took and this one refuses: a name or expression that is longer, a text that is not well-formed.
  *
  * @category guards
  * @since 0.1.0
  */
 export const isKnown = (rule: ListedRule): rule is Rule =>
+  Predicate.isObject(rule) && Predicate.isObject(rule.filter) &&
   rule.filter._tag !== "UnknownFilter" && rule.action?._tag !== "UnknownAction"
 
 /**
@@ -326,9 +328,15 @@ interface Problem {
   readonly expected: string
 }
 
-/** The longest name of a rule, and the longest expression (Service Bus quotas). */
+/** The longest name of a rule, in characters (Service Bus quotas). */
 const maxName = 50
-const maxExpression = 1024
+
+/**
+ * The longest expression, in characters (Service Bus quotas).
+ *
+ * @internal
+ */
+export const maxExpression = 1024
 
 /** What no name of an entity has, as the SDK for .NET checks it (EntityNameFormatter). */
 // oxlint-disable-next-line no-control-regex

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as AmqpValue from "../src/AmqpValue.ts"
 import * as Emulator from "../src/emulator/Emulator.ts"
+import * as RuleManagement from "../src/internal/management/RuleManagement.ts"
 import * as ServiceBusBody from "../src/ServiceBusBody.ts"
 import * as ServiceBusEntity from "../src/ServiceBusEntity.ts"
 import * as ServiceBusError from "../src/ServiceBusError.ts"
@@ -34,6 +35,16 @@ const Orders = ServiceBusEntity.topic("orders", {
 })
 
 const Europe = ServiceBusEntity.subscription(Orders, "europe")
+
+const refusal = (run: () => unknown) => {
+  try {
+    run()
+  } catch (error) {
+    assert.instanceOf(error, ServiceBusError.InvalidOptionError)
+    return error
+  }
+  return assert.fail("it was not refused")
+}
 
 const textOf = (condition: Parameters<typeof Filter.where<typeof Orders>>[1]) =>
   Filter.where(Orders, condition).expression
@@ -100,17 +111,46 @@ describe("the SQL of a condition", () => {
           Filter.equals($.units, 2n ** 63n)
         )
     )
-    assert.strictEqual(filter.expression, "[due] < @p1 OR [wait] = @p2 OR [units] = @p3")
-    assert.deepStrictEqual(filter.parameters, { "@p1": due, "@p2": Duration.minutes(1), "@p3": 2n ** 63n })
+    assert.strictEqual(filter.expression, "[due] < @due OR [wait] = @wait OR [units] = @units")
+    assert.deepStrictEqual(filter.parameters, { "@due": due, "@wait": Duration.minutes(1), "@units": 2n ** 63n })
     assert.strictEqual(
       outcomeOf(filter.expression, { due: DateTime.makeUnsafe(0) }, { parameters: filter.parameters }),
       true
     )
   })
 
-  it("that is too long is refused where the rule is used", () => {
-    const filter = Filter.where(Orders, ($) => Filter.equals($.region, "x".repeat(1100)))
-    assert.strictEqual(ServiceBusRule.problemOf(ServiceBusRule.make("a", filter))?.option, "filter.expression")
+  it("has parameters by the names of properties, as far as SQL has them", () => {
+    const Named = ServiceBusEntity.topic("named", {
+      body: ServiceBusBody.text,
+      properties: { "is [it]?": Schema.DateTimeUtc, "1st": Schema.DateTimeUtc, größe: Schema.DateTimeUtc }
+    })
+    const time = DateTime.makeUnsafe(0)
+    const filter = Filter.where(Named, ($) =>
+      Filter.and(
+        Filter.isIn($["is [it]?"], [time, DateTime.makeUnsafe(1)]),
+        Filter.equals($["1st"], time),
+        Filter.equals($.größe, time)
+      ))
+    assert.deepStrictEqual(Object.keys(filter.parameters), ["@is__it__", "@is__it___2", "@p1st", "@größe"])
+    assert.isTrue(Result.isSuccess(compiled(filter)))
+    const rule = ServiceBusRule.make("a", filter)
+    assert.isUndefined(ServiceBusRule.problemOf(rule))
+    // What cannot go over AMQP is refused by that name.
+    const described = RuleManagement.describe("orders", rule)
+    assert.strictEqual(Result.isFailure(described) ? described.failure.option : "taken", "filter.parameters.@is__it__")
+  })
+
+  it("that is too long is refused where it is made", () => {
+    const most = Filter.where(Orders, ($) => Filter.equals($.region, "x".repeat(1024 - "[region] = ''".length)))
+    assert.lengthOf(most.expression, 1024)
+    const values = Array.from({ length: 300 }, (_, i) => `region ${i}`)
+    const long = refusal(() => Filter.where(Orders, ($) => Filter.isIn($.region, values)))
+    assert.strictEqual(long.option, "condition")
+    assert.match(long.expected, /at most 1024 characters as SQL, not 41\d\d: fewer values of isIn/)
+    assert.strictEqual(
+      refusal(() => Filter.action(Orders, ($) => values.map((value) => Filter.set($.region, value)))).option,
+      "statements"
+    )
   })
 
   it("takes what an empty and, or, and isIn take", () => {
@@ -121,15 +161,67 @@ describe("the SQL of a condition", () => {
 })
 
 describe("what is wrong", () => {
-  const refusal = (run: () => unknown) => {
-    try {
-      run()
-    } catch (error) {
-      assert.instanceOf(error, ServiceBusError.InvalidOptionError)
-      return error
+  it("is refused by its name, whatever a program without types gives", () => {
+    type Properties = Filter.PropertiesOf<typeof Orders>
+    const where = (condition: (properties: Properties) => unknown) =>
+      Filter.where(Orders, condition as (properties: Properties) => Filter.Condition)
+    const action = (statements: (properties: Properties) => unknown) =>
+      Filter.action(Orders, statements as (properties: Properties) => ReadonlyArray<Filter.Statement>)
+    for (const wrong of [undefined, null, 1, "region", {}, [], () => true]) {
+      const none = wrong as never
+      const cases: ReadonlyArray<readonly [option: string, run: () => unknown]> = [
+        ["condition", () => where(() => none)],
+        ["condition", () => where(($) => $.isGift)],
+        ["left", () => where(() => Filter.equals(none, 1 as never))],
+        ["left", () => where(() => Filter.lessThan(none, 1 as never))],
+        ["left", () => where(() => Filter.add(none, 1))],
+        ["expression", () => where(() => Filter.isIn(none, []))],
+        ["expression", () => where(() => Filter.like(none, "a"))],
+        ["expression", () => where(() => Filter.includes(none, "a"))],
+        ["property", () => where(() => Filter.exists(none))],
+        ["property", () => where(() => Filter.isNull(none))],
+        ["conditions", () => where(($) => Filter.and(Filter.exists($.due), none))],
+        ["conditions", () => where(() => Filter.or(none))],
+        ["condition", () => where(() => Filter.not(none))],
+        ["statements", () => action(() => [none])],
+        ["statements", () => action(($) => [Filter.exists($.due)])],
+        ["property", () => action(() => [Filter.set(none, "a" as never)])],
+        ["property", () => action(() => [Filter.remove(none)])]
+      ]
+      for (const [option, run] of cases) assert.strictEqual(refusal(run).option, option, String(wrong))
+      if (typeof wrong !== "function") {
+        assert.strictEqual(refusal(() => Filter.where(Orders, none)).option, "condition")
+        assert.strictEqual(refusal(() => Filter.action(Orders, none)).option, "statements")
+      }
+      if (typeof wrong !== "string") {
+        assert.strictEqual(refusal(() => where(($) => Filter.like($.region, none))).option, "pattern")
+        assert.strictEqual(refusal(() => where(($) => Filter.startsWith($.region, none))).option, "text")
+      }
+      if (!Array.isArray(wrong)) {
+        assert.strictEqual(refusal(() => where(($) => Filter.isIn($.region, none))).option, "values")
+        assert.strictEqual(refusal(() => action(() => none)).option, "statements")
+      }
+      if (typeof wrong !== "number") {
+        assert.strictEqual(refusal(() => where(($) => Filter.equals(Filter.add($.total, none), 1))).option, "right")
+      }
+      if (typeof wrong !== "object" || wrong === null) {
+        assert.strictEqual(refusal(() => Filter.correlation(Orders, none)).option, "conditions")
+      }
+      assert.isFalse(ServiceBusRule.isKnown(none))
     }
-    return assert.fail("it was not refused")
-  }
+  })
+
+  it("is an operand that is no number, and none that the Schema beside it would refuse", () => {
+    const Limited = ServiceBusEntity.topic("limited", {
+      body: ServiceBusBody.text,
+      properties: { percent: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 })) }
+    })
+    const filter = Filter.where(Limited, ({ percent }) => Filter.greaterThan(Filter.multiply(percent, 1000), 50_000.5))
+    assert.strictEqual(filter.expression, "([percent] * 1000) > 5.00005E4")
+    assert.strictEqual(refusal(() => Filter.where(Limited, ($) => Filter.equals($.percent, 101))).option, "percent")
+    const half = Filter.action(Limited, ({ percent }) => [Filter.set(percent, Filter.divide(percent, 0.5))])
+    assert.strictEqual(half.expression, "SET [percent] = ([percent] / 5E-1)")
+  })
 
   it("is a value that the Schema refuses, or for which it waits", () => {
     const error = refusal(() => Filter.where(Orders, ($) => Filter.equals($.state, "secret" as "open")))
@@ -161,6 +253,8 @@ describe("what is wrong", () => {
     const wrong = { applicationProperties: { regoin: "eu" } }
     assert.strictEqual(refusal(() => Filter.correlation(Orders, wrong as {})).option, "regoin")
     refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "a", { escape: "!!" })))
+    const misspelt = { escap: "!" } as {}
+    assert.strictEqual(refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "a", misspelt))).option, "escap")
     refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "a!", { escape: "!" })))
     refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "%%%", { escape: "%" })))
     assert.strictEqual(textOf(($) => Filter.like($.region, "a!!", { escape: "!" })), "[region] LIKE 'a!!' ESCAPE '!'")
@@ -201,7 +295,13 @@ describe("an action", () => {
   it("has parameters of its own", () => {
     const due = DateTime.makeUnsafe(0)
     const action = Filter.action(Orders, ($) => [Filter.set($.due, due)])
-    assert.deepStrictEqual([action.expression, action.parameters], ["SET [due] = @p1", { "@p1": due }])
+    assert.deepStrictEqual([action.expression, action.parameters], ["SET [due] = @due", { "@due": due }])
+  })
+
+  it("sets to null what its Schema takes null for", () => {
+    const action = Filter.action(Orders, ($) => [Filter.set($.note, null)])
+    assert.strictEqual(action.expression, "SET [note] = NULL")
+    assert.deepStrictEqual([...changesOf(action.expression, { note: "a" }).properties], [["note", null]])
   })
 })
 

@@ -16,6 +16,7 @@ const Orders = ServiceBusEntity.topic("orders", {
     due: Schema.optionalKey(Schema.DateTimeUtc),
     count: Schema.FiniteFromString,
     note: Schema.NullOr(Schema.String),
+    weight: Schema.NullOr(Schema.Finite),
     isGift: Schema.Boolean
   }
 })
@@ -48,6 +49,8 @@ test("a value of a wrong type does not compile", () => {
   Filter.where(Orders, ($) => Filter.equals($.note, null))
   // @ts-expect-error a number is like nothing
   Filter.where(Orders, ($) => Filter.like($.total, "1%"))
+  // @ts-expect-error the option is escape
+  Filter.where(Orders, ($) => Filter.like($.region, "a", { escap: "!" }))
   // @ts-expect-error it is not written as a number
   Filter.where(Orders, ($) => Filter.greaterThan($.count, 1))
   // @ts-expect-error no order of these
@@ -76,8 +79,13 @@ test("what messages must have cannot be removed, nor set to what they must not h
   Filter.action(Orders, (_, message) => [Filter.remove(message.subject)])
   // @ts-expect-error every message has one
   Filter.action(Orders, ($) => [Filter.remove($.total)])
+  Filter.action(Orders, ($) => [Filter.set($.note, null)])
   // @ts-expect-error it would not decode
   Filter.action(Orders, ($) => [Filter.set($.region, "mars")])
+  // @ts-expect-error nor would null
+  Filter.action(Orders, ($) => [Filter.set($.region, null)])
+  // @ts-expect-error the service puts no null in the place of a number
+  Filter.action(Orders, ($) => [Filter.set($.weight, null)])
   // @ts-expect-error it might not decode
   Filter.action(Orders, ($) => [Filter.set($.region, $.note)])
 })

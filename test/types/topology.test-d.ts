@@ -27,6 +27,20 @@ test("queues and subscriptions forward to queues and topics, by contract or by n
   Emulator.entity(Orders, { status: "Paused" })
 })
 
+test("an entity has the states of its kind", () => {
+  Emulator.entity(Orders, { status: "ReceiveDisabled" })
+  Emulator.entity(News, { status: "SendDisabled" })
+  Emulator.entity(Sport, { status: "ReceiveDisabled" })
+  // @ts-expect-error nothing is received from a topic
+  Emulator.entity(News, { status: "ReceiveDisabled" })
+  // @ts-expect-error nothing is sent to a subscription
+  Emulator.entity(Sport, { status: "SendDisabled" })
+  // @ts-expect-error nor by an update
+  emulator.update(News, { status: "ReceiveDisabled" })
+  // @ts-expect-error nor by this one
+  emulator.update(Sport, { status: "SendDisabled" })
+})
+
 test("an entity is changed within the options of its kind, and a dead-letter queue is none", () => {
   expectTypeOf(emulator.update(Orders, { status: "SendDisabled" })).toEqualTypeOf<
     Effect.Effect<void, ServiceBusError.EmulatorError>

@@ -24,9 +24,6 @@ interface Description {
 
 const scratch = new Writer()
 
-/** The longest expression (Service Bus quotas). */
-const maxExpression = 1024
-
 /** How the service's maps name what a correlation filter asks for, in the order in which its lists have it. */
 const conditions = [
   ["correlationId", "correlation-id"],
@@ -114,12 +111,12 @@ const expressionMap = (
     const { expected, name } = inlined.failure
     return Result.fail(outOfRange(entity, `${part}.parameters.${name}`, expected))
   }
-  return inlined.success.length > maxExpression
+  return inlined.success.length > ServiceBusRule.maxExpression
     ? Result.fail(
       outOfRange(
         entity,
         `${part}.expression`,
-        `at most ${maxExpression} characters once its parameters are written into it, as AMQP needs it`
+        `at most ${ServiceBusRule.maxExpression} characters once its parameters are written into it, as AMQP needs it`
       )
     )
     : Result.succeed({ expression: inlined.success })
