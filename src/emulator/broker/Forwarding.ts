@@ -192,14 +192,22 @@ export class Forwarding implements Due {
     // One of them is refused, and then all are: those before it are taken by themselves.
     for (let i = 0; i < transfers.length; i++) {
       const transfer = transfers[i]!
+      // By what the target set off it is not to be forwarded any more, or not now.
+      if (this.queue.isPaused()) return
+      if (!this.isPending(transfer)) continue
       const refusal = this.hand([transfer])
       if (refusal === undefined) {
-        if (i === 0 && this.hand(transfers.slice(1)) === undefined) return
+        if (i > 0 || this.queue.isPaused()) continue
+        if (this.hand(transfers.slice(1).filter((each) => this.isPending(each))) === undefined) return
         continue
       }
       if (refusal._tag !== "MessageTooLarge") return this.block(refusal, now)
       this.fail(transfer.message, messageSizeExceeded.reason, describe(refusal), now)
     }
+  }
+
+  private isPending({ message }: Transfer): boolean {
+    return this.pending.get(message.sequence) === message
   }
 
   /** Has the target take messages, all of them or none. */

@@ -64,6 +64,41 @@ describe("Forwarding", () => {
       assert.deepInclude(broker.runtime("a")!, { activeMessageCount: 0, transferMessageCount: 0, sizeInBytes: 0 })
     }))
 
+  const changes: ReadonlyArray<
+    readonly [
+      string,
+      (broker: Broker.Broker) => Result.Result<unknown, { readonly problem: string }>,
+      Array<string>
+    ]
+  > = [
+    ["is to forward no more", (broker) => broker.update("a", { forwardTo: null }), ["2", "3"]],
+    ["gives nothing", (broker) => broker.update("a", { status: "ReceiveDisabled" }), ["2", "3"]],
+    ["forwards elsewhere", (broker) => broker.update("a", { forwardTo: "c" }), []],
+    ["is deleted", (broker) => broker.delete("a"), []]
+  ]
+  for (const [what, act, left] of changes) {
+    it.effect(`stops where the target sets off that the source ${what}`, () =>
+      Effect.gen(function*() {
+        const broker = yield* make({ name: "a" }, { name: "b", options: { maxSize: 2 } }, { name: "c" })
+        const a = broker.queue("a")!
+        ok(a.send(messages("1", "2", "3")))
+        const taker = new Taker(broker.queue("b")!, 5, "receiveAndDelete")
+        taker.onDeliver = () => {
+          taker.onDeliver = () => {}
+          done(act(broker))
+        }
+        // All three are more than the target holds: it is given one at a time.
+        done(broker.update("a", { forwardTo: "b" }))
+        assert.deepStrictEqual(taker.ids, ["1"])
+        assert.deepStrictEqual(stored(a), left)
+        assert.deepStrictEqual(stored(broker.queue("c")!), what === "forwards elsewhere" ? ["2", "3"] : [])
+        assert.deepInclude(a.runtime(), { sizeInBytes: left.length })
+        if (what !== "is to forward no more") return
+        const again = new Taker(a, 5)
+        assert.deepStrictEqual(again.ids, left)
+      }))
+  }
+
   it.effect("moves what becomes active: what was scheduled, and what is given back", () =>
     Effect.gen(function*() {
       const broker = yield* make({ name: "a" }, { name: "b" })
