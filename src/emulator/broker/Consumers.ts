@@ -21,6 +21,8 @@ export interface OwningQueue {
   isPaused(): boolean
   /** Ends the life of a message that waits no longer. */
   expire(message: StoredMessage, now: number): void
+  /** A message that was chosen for a consumer was not delivered: it waits as it did before, wherever messages wait now. */
+  putBack(message: StoredMessage): void
   /** Locks or removes a message that waits no longer. */
   take(message: StoredMessage, mode: Consumer["mode"], now: number): Delivery
   /** Logs what a consumer threw. */
@@ -142,9 +144,10 @@ export class Consumers {
   private deliverTo(attached: Attached): void {
     const batch = attached.batch!
     attached.batch = undefined
-    if (attached.isDetached) {
-      // A consumer before it in this loop has detached it: these were never delivered, so nothing has failed.
-      for (const message of batch) this.waiting.add(message)
+    if (attached.isDetached || this.queue.isClosed() || this.queue.isPaused()) {
+      // By what a consumer before it in this loop has done: these were never delivered, so nothing has failed.
+      for (const message of batch) this.queue.putBack(message)
+      this.addReady(attached)
       this.again = true
       return
     }

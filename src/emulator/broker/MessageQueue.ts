@@ -572,6 +572,11 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     dead.forwarding?.run()
   }
 
+  putBack(message: StoredMessage): void {
+    // What is deleted has been thrown away already.
+    if (!this.isEnded) this.addWaiting(message, this.now())
+  }
+
   take(message: StoredMessage, mode: Consumer["mode"], now: number): Delivery {
     this.counters.delivered += 1
     this.accessedAt = now

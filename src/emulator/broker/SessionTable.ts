@@ -330,23 +330,33 @@ export class SessionTable implements Sessions {
       this.grant(session, holder)
       return Result.succeed(() => {})
     }
-    let session = this.available.first()
-    while (session !== undefined) {
-      if (session.consumers.first(now) !== undefined) {
-        this.grant(session, holder)
-        return Result.succeed(() => {})
-      }
-      // Its messages have expired, and the timer comes late.
-      this.makeUnavailable(session)
-      this.markChanged(session)
-      session = this.available.first()
+    // What is to be offered yet may be offered to nobody, and is available then.
+    let session = this.nextAvailable(now)
+    if (session === undefined && this.changed.length > 0) {
+      this.queue.flush()
+      session = this.nextAvailable(now)
     }
-    if (this.changed.length > 0) this.queue.flush()
+    if (session !== undefined) {
+      this.grant(session, holder)
+      return Result.succeed(() => {})
+    }
     const waiter = { turn: ++this.lastTurn, holder }
     this.waiting.add(waiter)
     return Result.succeed(() => {
       this.waiting.delete(waiter)
     })
+  }
+
+  /** The session that has had messages and no holder for longest. */
+  private nextAvailable(now: number): Session | undefined {
+    let session = this.available.first()
+    while (session !== undefined && session.consumers.first(now) === undefined) {
+      // Its messages have expired, and the timer comes late.
+      this.makeUnavailable(session)
+      this.markChanged(session)
+      session = this.available.first()
+    }
+    return session
   }
 
   private held(id: string, owner: object): Result.Result<Session, Refusal> {

@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
+import * as Broker from "../../../src/emulator/broker/Broker.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { message, messages, ok, queueOf, refused, stored, Taker } from "../../support/broker.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
@@ -509,6 +510,52 @@ describe("MessageQueue", () => {
         assert.strictEqual(c.last.message.deliveryCount, 0)
         assert.strictEqual(queue.counters.delivered, 3)
       }))
+
+    for (const mode of ["peekLock", "receiveAndDelete"] as const) {
+      /** What the first of two consumers does when it gets its message, while that of the other is under way. */
+      const meanwhile = Effect.fnUntraced(function*(act: (broker: Broker.Broker, taker: Taker) => unknown) {
+        const broker = yield* Broker.make([{ name: "a" }, { name: "b" }])
+        const queue = broker.queue("a")!
+        const [one, other] = [new Taker(queue, 1, mode), new Taker(queue, 1, mode)]
+        broker.onDetach(() => other.attachment.detach())
+        one.onDeliver = () => void act(broker, other)
+        ok(queue.send(messages("1", "2")))
+        assert.deepStrictEqual(one.ids, ["1"])
+        return { broker, queue, one, other }
+      })
+      const left = mode === "peekLock" ? ["1", "2"] : ["2"]
+
+      it.effect(`${mode}: what is under way to another consumer goes on where its queue forwards by then`, () =>
+        Effect.gen(function*() {
+          const { broker, other, queue } = yield* meanwhile((broker) => broker.update("a", { forwardTo: "b" }))
+          assert.deepStrictEqual([other.ids, stored(broker.queue("b")!)], [[], ["2"]])
+          assert.deepInclude(queue.runtime(), { activeMessageCount: left.length - 1, sizeInBytes: left.length - 1 })
+        }))
+
+      it.effect(`${mode}: what is under way to another consumer stays where its queue gives nothing by then`, () =>
+        Effect.gen(function*() {
+          const { broker, other, queue } = yield* meanwhile((broker, other) => {
+            broker.onDetach(() => {})
+            broker.update("a", { status: "ReceiveDisabled" })
+            assert.deepStrictEqual(other.ids, [])
+          })
+          assert.deepStrictEqual([other.ids, stored(queue)], [[], left])
+          broker.update("a", { status: "Active" })
+          assert.deepStrictEqual(other.ids, ["2"])
+          assert.strictEqual(other.last.message.deliveryCount, 0)
+        }))
+
+      it.effect(`${mode}: what is under way to another consumer is gone with its queue, and is counted once`, () =>
+        Effect.gen(function*() {
+          const { other, queue } = yield* meanwhile((broker) => {
+            broker.onDetach(() => {})
+            broker.delete("a")
+          })
+          assert.deepStrictEqual(other.ids, [])
+          assert.deepInclude(queue.runtime(), { activeMessageCount: 0, sizeInBytes: 0 })
+          assert.deepInclude(queue.counters, { delivered: 1, deleted: left.length })
+        }))
+    }
 
     it.effect("an endless settler ends when its credit does not", () =>
       Effect.gen(function*() {

@@ -89,6 +89,18 @@ describe("The sessions of the broker", { timeout: 60_000 }, () => {
       assert.strictEqual(accept(sessions).held?.id, "b")
     }).pipe(Effect.scoped))
 
+  it.effect("who asks for a session while another one is granted gets the next one that is there", () =>
+    Effect.gen(function*() {
+      const { queue, sessions } = yield* queueOf()
+      const asking = new Holder()
+      const next = new Holder()
+      asking.granted = () => void sessions.accept(undefined, next)
+      sessions.accept(undefined, asking)
+      queue.send([messageOf("a", "1"), messageOf("b", "2")])
+      assert.strictEqual(next.id, "b")
+      assert.deepStrictEqual(kept(sessions), { sessions: 2, messages: 2, listed: 2 })
+    }).pipe(Effect.scoped))
+
   it.effect("a session whose messages expire or are deleted while others wait is no session for them", () =>
     Effect.gen(function*() {
       const { queue, sessions } = yield* queueOf({ deadLetteringOnExpiration: true })
