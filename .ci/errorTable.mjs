@@ -9,7 +9,7 @@ const [start, end] = ["<!-- errors: generated -->", "<!-- /errors -->"]
 
 /** What a user calls, and the union of its errors. */
 const operations = [
-  ["`make` of a sender or receiver", "AttachError"],
+  ["`make` of a sender, receiver or rule manager", "AttachError"],
   ["`send`, `sendAll`, `sendAnnotated`, `sendBatch`, `sink`", "SendError"],
   ["`tryAdd` of a batch", "BatchError"],
   ["`schedule`, `scheduleAll`", "ScheduleError"],
@@ -24,6 +24,7 @@ const operations = [
   ["`state`, `setState` of a session", "SessionStateError"],
   ["`create` of a rule", "CreateRuleError"],
   ["`delete` of a rule", "DeleteRuleError"],
+  ["`list`, `get` of rules", "AttachError"],
   ["`health`", "HealthCheckError"]
 ]
 

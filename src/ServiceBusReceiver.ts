@@ -6,6 +6,8 @@
  * again unless it is completed in time. What was received and not settled when the scope closes is released to the
  * broker. Receive-and-delete is at-most-once: the broker forgets a message when it sends it.
  *
+ * One file because the two kinds have most functions in common; most of its lines are their docstrings.
+ *
  * @module
  * @since 0.1.0
  */

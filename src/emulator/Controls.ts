@@ -56,7 +56,10 @@ export interface Runtime {
   readonly createdAt: DateTime.Utc
   /** When its options were changed last. */
   readonly updatedAt: DateTime.Utc
-  /** When it was last sent to, received from or browsed. */
+  /**
+   * When it, or its dead-letter sub-queue, was last sent to, received from, browsed, settled in or changed. A copy of its topic's
+   * message does not count for a subscription.
+   */
   readonly accessedAt: DateTime.Utc
 }
 

@@ -5,6 +5,8 @@
  * Its time is Effect's Clock, so that TestClock drives locks, renewals and expiry. What it holds is gone with its scope.
  * Loopback only, unless told otherwise; SAS tokens are checked for real against a random key.
  *
+ * One file because it is one entry of the package, with all that a program names; most of its lines are their docstrings.
+ *
  * @module emulator
  * @since 0.1.0
  */

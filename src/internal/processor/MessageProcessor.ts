@@ -4,6 +4,9 @@
  *
  * Every delivery is counted under exactly one outcome: settled, given back, or left to its lock. A lock that is lost
  * takes its message from the handler, which is interrupted once it has no other.
+ *
+ * One file because all of it is one loop over one state: the counts add up only where deliveries, locks and handlers are
+ * counted together.
  */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"

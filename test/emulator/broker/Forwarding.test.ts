@@ -261,6 +261,23 @@ describe("Forwarding", () => {
         assert.deepStrictEqual([stored(broker.queue("a")!), reasons(broker.queue("a")!)], [[], []])
       }))
 
+    it.effect("are counted by each queue for itself", () =>
+      Effect.gen(function*() {
+        const broker = yield* make(
+          { name: "a", options: { forwardDeadLetteredMessagesTo: "errors" } },
+          { name: "errors" }
+        )
+        const [first, errors] = [broker.queue("a")!, broker.queue("errors")!]
+        ok(first.send(messages("1")))
+        ok(first.settle(new Taker(first, 1).last.lockToken, Settlement.deadLetter()))
+        const counts = ({ counters: { deadLettered, enqueued, forwarded } }: Broker.Queue) => [
+          enqueued,
+          deadLettered,
+          forwarded
+        ]
+        assert.deepStrictEqual([first, first.deadLetterQueue!, errors].map(counts), [[1, 1, 0], [1, 0, 1], [1, 0, 0]])
+      }))
+
     it.effect("that have made their hops stay, and are there once nothing is forwarded any more", () =>
       Effect.gen(function*() {
         const broker = yield* make(
