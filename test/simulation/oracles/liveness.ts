@@ -1,8 +1,12 @@
 /** Everything that begins ends, and once all is well again what was sent is taken within the stated time. */
 import type { Oracle, Violation } from "./Oracle.ts"
 
-/** How long an operation may take to end once it is interrupted, in milliseconds: a drain, and what is closed then. */
-const patience = 30_000
+/**
+ * How long an operation may take to end once it is interrupted, in milliseconds: what it has begun is completed or closed, a
+ * second for each; and how long a consumer, which drains first.
+ */
+const patience = 5_000
+const patienceOfConsumers = 30_000
 
 /** How long what lasts until all is taken may take to end then, in milliseconds: some of it stays for half a minute. */
 const farewell = 60_000
@@ -38,9 +42,10 @@ export const liveness: Oracle = ({ hasConverged, history, left }) => {
       what: `operation ${op} (${what}) of ${at} ms was still there when all was taken, until ${end}`
     })
   }
+  const lasting = new Set(history.of("began").flatMap(({ isLasting, op }) => isLasting === true ? [op] : []))
   for (const { at, op } of history.of("interrupting")) {
     const end = ended.get(op)
-    if (end !== undefined && end - at > patience) {
+    if (end !== undefined && end - at > (lasting.has(op) ? patienceOfConsumers : patience)) {
       violations.push({ rule: "lingering", what: `operation ${op}: interrupted at ${at}, it ended at ${end}` })
     }
   }
