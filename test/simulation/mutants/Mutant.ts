@@ -2,7 +2,7 @@
 export interface Mutant {
   /** What the library does wrong. */
   readonly name: string
-  /** The file, from `src/internal`. */
+  /** The file, from `src/internal`; that of a mutant of rules from `src/emulator`. */
   readonly file: string
   /** What stands there, once. */
   readonly text: string
@@ -17,7 +17,7 @@ export interface Mutant {
   readonly seeds?: number
   /** It is seen by the death of a run, which is no proof of any other. */
   readonly isDeadly?: true
-  /** The test that sees it, where no run of the simulation can. */
+  /** The test that sees it, where no run of the simulation can; a mutant of rules is seen by any of theirs. */
   readonly by?: string
 }
 

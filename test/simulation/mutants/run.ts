@@ -1,6 +1,8 @@
 /**
  * `npm run simulate:mutants -- [--only PART_OF_A_NAME]… [--jobs N]`: puts known defects back, one at a time, in a copy of the library, and
- * runs seeds of the simulation until an oracle sees it, or the test that is there for it. The library as it is passes the same test,
+ * runs seeds of the simulation until an oracle sees it, or the test that is there for it. `npm run filter:mutants` does the same with
+ * those of rules and their tests, or those that are named: `--by test/emulator/broker/filter/Rule.oracle.test.ts` shows what the
+ * oracle of rules sees by itself. The library as it is passes the same test,
  * or the first of the same seeds, before: what fails without a mutant says nothing of it. Only a rule of an oracle or an assertion
  * has seen a mutant; a death, a run without end and a test that timed out have not. Ends with a table of what saw each, and with 1
  * where one was seen by nothing, or has no place in the code any more.
@@ -12,7 +14,8 @@ import { availableParallelism, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs, stripVTControlCharacters } from "node:util"
-import { mutants } from "./index.ts"
+import { mutants as ofFilters } from "../../emulator/filter/mutants.ts"
+import { mutants as ofSimulation } from "./index.ts"
 import { type Mutant, replacementsOf } from "./Mutant.ts"
 
 /** How long a seed or a test may take before its run counts as endless, in milliseconds of real time. */
@@ -27,9 +30,31 @@ interface Verdict {
 
 const root = fileURLToPath(new URL("../../../", import.meta.url))
 
-const { values } = parseArgs({ options: { only: { type: "string", multiple: true }, jobs: { type: "string" } } })
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true },
+    jobs: { type: "string" },
+    filters: { type: "boolean" },
+    by: { type: "string", multiple: true }
+  }
+})
 
-const chosen = mutants.filter(({ name }) => values.only?.some((part) => name.includes(part)) ?? true)
+/** Defects, the folder that their files are in, and the tests that see one for which neither a test nor seeds are named. */
+interface Table {
+  readonly mutants: ReadonlyArray<Mutant>
+  readonly source: string
+  readonly tests?: ReadonlyArray<string>
+}
+
+const table: Table = values.filters === true
+  ? {
+    mutants: ofFilters,
+    source: "src/emulator",
+    tests: ["test/emulator/broker/filter", "test/emulator/amqp/StoredProperties.test.ts"]
+  }
+  : { mutants: ofSimulation, source: "src/internal" }
+
+const chosen = table.mutants.filter(({ name }) => values.only?.some((part) => name.includes(part)) ?? true)
 if (chosen.length === 0) {
   console.error(`simulate:mutants: there is no mutant ${values.only?.join(", ")}`)
   process.exit(2)
@@ -81,21 +106,25 @@ interface TestReport {
 
 const firstLine = (text: string): string => stripVTControlCharacters(text).split("\n", 1)[0]!.slice(0, 200)
 
-/** Runs a file of tests. */
-const test = async (folder: string, file: string): Promise<Outcome> => {
+/** The tests that are to see a mutant; undefined where seeds are. */
+const testsOf = ({ by }: Mutant): ReadonlyArray<string> | undefined =>
+  values.by ?? (by === undefined ? table.tests : [by])
+
+/** Runs tests; not with `--bail`, which stops other files and may lose the failure itself. */
+const test = async (folder: string, files: ReadonlyArray<string>): Promise<Outcome> => {
   const report = join(folder, "report.json")
   rmSync(report, { force: true })
   const { code } = await execute(folder, [
     join(root, "node_modules/vitest/vitest.mjs"),
     "run",
-    file,
+    ...files,
     "--typecheck.enabled=false",
-    "--bail=1",
     "--reporter=verbose",
     "--reporter=json",
     `--outputFile.json=${report}`
   ])
-  const ended = (by: string): Outcome => ({ _tag: "ended", by: `${file}: ${by}`, seeds: 0 })
+  const named = files.length === 1 ? `${files[0]}: ` : ""
+  const ended = (by: string): Outcome => ({ _tag: "ended", by: `${named}${by}`, seeds: 0 })
   if (code === undefined) return ended("it did not end")
   if (!existsSync(report)) return ended(`its process ended with ${code}`)
   const { numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8")) as TestReport
@@ -107,7 +136,7 @@ const test = async (folder: string, file: string): Promise<Outcome> => {
     message.includes("Test timed out") || message.includes("Hook timed out")
   const asserted = failures.find(({ message }) => !isTimeOut(message))
   if (asserted !== undefined) {
-    return { _tag: "seen", by: `${file}: ${asserted.fullName}: ${asserted.message}`, seeds: 0 }
+    return { _tag: "seen", by: `${named}${asserted.fullName}: ${asserted.message}`, seeds: 0 }
   }
   const [late] = failures
   if (late !== undefined) return ended(`${late.fullName} timed out`)
@@ -135,14 +164,15 @@ const before = new Map<string, Promise<Outcome>>()
 
 /** What a test, or the first of the seeds, comes to in the library as it is: it is run once. */
 const unmutated = (folder: string, mutant: Mutant): Promise<Outcome> => {
-  const key = mutant.by ?? JSON.stringify([mutant.workload, mutant.fault])
-  const known = before.get(key) ?? (mutant.by === undefined ? simulate(folder, mutant, 1) : test(folder, mutant.by))
+  const tests = testsOf(mutant)
+  const key = JSON.stringify(tests ?? [mutant.workload, mutant.fault])
+  const known = before.get(key) ?? (tests === undefined ? simulate(folder, mutant, 1) : test(folder, tests))
   before.set(key, known)
   return known
 }
 
 const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
-  const path = join(folder, "src/internal", mutant.file)
+  const path = join(folder, table.source, mutant.file)
   const original = readFileSync(path, "utf8")
   let mutated = original
   for (const [text, replacement] of replacementsOf(mutant)) {
@@ -162,9 +192,10 @@ const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
   if (without._tag !== "held") return lives(`without it as well: ${without.by}`)
   writeFileSync(path, mutated)
   try {
-    const { _tag, by, seeds } = mutant.by === undefined
+    const tests = testsOf(mutant)
+    const { _tag, by, seeds } = tests === undefined
       ? await simulate(folder, mutant, mutant.seeds ?? 150)
-      : await test(folder, mutant.by)
+      : await test(folder, tests)
     return { mutant, isKilled: _tag === "seen" || _tag === "ended" && mutant.isDeadly === true, by, seeds }
   } finally {
     writeFileSync(path, original)
@@ -181,7 +212,8 @@ await Promise.all(Array.from({ length: Math.min(jobs, queue.length) }, async () 
     for (const name of ["src", "test", "package.json", "tsconfig.json", "vitest.config.ts"]) {
       cpSync(join(root, name), join(folder, name), {
         recursive: true,
-        filter: (source) => !source.includes(join("interop", ".cache"))
+        // The test that holds the texts of mutants fails with every one of them.
+        filter: (source) => !source.includes(join("interop", ".cache")) && !source.endsWith("Rule.mutants.test.ts")
       })
     }
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))

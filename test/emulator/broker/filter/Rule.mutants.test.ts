@@ -1,7 +1,7 @@
 /** The defects that `npm run filter:mutants` puts into filters: each has its place in the code, once. */
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "../../../support/vitest.ts"
-import { mutants } from "../../filter/mutants/mutants.ts"
+import { mutants } from "../../filter/mutants.ts"
 
 describe("the mutants of filters", () => {
   it("have names of their own, and their texts stand in the code once", () => {

@@ -207,11 +207,14 @@ export class Generator {
 
   private statement(): Statement {
     const { random } = this
-    if (random.once(4)) return { node: "remove", property: this.userProperty() }
+    if (random.once(4)) {
+      return { node: "remove", property: random.once(12) ? this.systemProperty() : this.userProperty() }
+    }
     if (random.once(5)) {
+      const name = random.once(15) ? "SequenceNumber" : random.pick(["Label", "CorrelationId", "To", "ReplyTo"])
       return {
         node: "set",
-        property: { node: "property", scope: "sys", name: random.pick(["Label", "CorrelationId", "To", "ReplyTo"]) },
+        property: { node: "property", scope: "sys", name },
         value: this.expression("text", random.below(2))
       }
     }

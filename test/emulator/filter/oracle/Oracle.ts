@@ -664,8 +664,8 @@ const converted = (value: Value, before: Value | undefined): Result => {
 }
 
 /**
- * Whether a rule is refused: it names a system property that there is not (the same library, GetPropertyExpression and
- * SetPropertyExpression).
+ * Whether a rule is refused: it names a system property that there is not, or sets one that cannot be set (the same library,
+ * GetPropertyExpression and SetPropertyExpression). The trees read none of the latter.
  */
 export const refuses = (tree: unknown): boolean => {
   if (typeof tree !== "object" || tree === null) return false

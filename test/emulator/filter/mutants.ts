@@ -1,15 +1,5 @@
-/** Defects of the filters, which their tests must see. */
-
-/** A defect that is put into a copy of the library. */
-export interface Mutant {
-  /** What a filter does wrong. */
-  readonly name: string
-  /** The file, from `src/emulator`. */
-  readonly file: string
-  /** What stands there, once. */
-  readonly text: string
-  readonly replacement: string
-}
+/** Defects of the filters, which their tests must see: `npm run filter:mutants`. */
+import type { Mutant } from "../../simulation/mutants/Mutant.ts"
 
 const filter = (file: string) => `broker/filter/${file}.ts`
 
