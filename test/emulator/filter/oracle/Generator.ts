@@ -273,14 +273,16 @@ export class Generator {
       if (escape === undefined) return piece
       return piece === escape || (piece === "%" || piece === "_") && random.once(2) ? escape + piece : piece
     })
-    const pattern = text(
-      random.once(2) ? pieces.join("") : this.patternOf(random.pick(random.pick(values.text)), escape)
-    )
     const constant = (value: Value): Expression => random.once(4) ? this.parameter(value) : { node: "constant", value }
+    const like = random.pick(random.pick(values.text))
+    const isMadeOf = random.once(2)
+    const pattern = text(isMadeOf ? this.patternOf(like, escape) : pieces.join(""))
     return {
       node: "like",
       negated: random.once(2),
-      left: this.expression(random.once(15) ? this.anySort() : "text", random.below(2)),
+      left: isMadeOf && random.once(2)
+        ? constant(like)
+        : this.expression(random.once(15) ? this.anySort() : "text", random.below(2)),
       pattern: random.once(12) ? this.expression("text", 1) : constant(pattern),
       escape: escape === undefined ? undefined : constant(text(escape))
     }
