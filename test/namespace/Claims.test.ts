@@ -20,6 +20,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as Claims from "../../src/internal/namespace/Claims.ts"
+import { CredentialError } from "../../src/ServiceBusError.ts"
 import { Lines, recorded, texts as linesOf } from "../support/eventRecorder.ts"
 import { failsWith, inMemory, linkOf, passing, Texts, until } from "../support/harness.ts"
 import { assert, describe, it } from "../support/vitest.ts"
@@ -281,6 +282,10 @@ describe("a refusal as unauthorized", () => {
         const [message] = yield* receiver.receive()
         yield* emulator.fail({ operation: "renew", error: { condition }, times: 1 })
         yield* receiver.renewLock(message!)
+        // Where there is none the operation is not made again.
+        yield* emulator.fail({ operation: "renew", error: { condition }, times: 1 })
+        yield* emulator.fail({ operation: "putToken", error: { condition: "amqp:unauthorized-access" }, times: 2 })
+        yield* failsWith("ServiceBusAuthenticationError")(receiver.renewLock(message!))
         yield* emulator.fail({ ...refusal, times: 1 })
         yield* ServiceBusSession.accept(Held, "a")
         yield* emulator.fail({ ...refusal, times: 2 })
@@ -388,6 +393,32 @@ describe("a token that cannot be had", () => {
         [["texts", "CredentialError", true], ["texts", "CredentialError", true]],
         2
       ])
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
+})
+
+describe("a claim that was over before its time", () => {
+  it.effect("is no claim for those that come later, until a token is put for it", () =>
+    Effect.gen(function*() {
+      const { tokenCredential } = yield* Emulator.Emulator
+      const tokens = Claims.tokensOf(ServiceBusCredential.identity(tokenCredential), 60_000)
+      const failure = new CredentialError({ reason: "provider" })
+      let isDown = false
+      let accepted = 0
+      const { connection } = linkOf(yield* ServiceBusSender.make(Texts))
+      const claims = yield* Claims.make(connection, {
+        host: "emulator.localhost",
+        timeout: 60_000,
+        tokens: { ...tokens, get: (audience) => isDown ? Effect.fail(failure) : tokens.get(audience) },
+        outages: { tokenAccepted: () => void accepted++, tokenRefused: () => {} }
+      })
+      yield* claims.authorize("texts")
+      isDown = true
+      yield* failsWith("CredentialError")(claims.renew("texts"))
+      yield* failsWith("CredentialError")(claims.authorize("texts"))
+      isDown = false
+      yield* claims.authorize("texts")
+      yield* claims.authorize("texts")
+      assert.strictEqual(accepted, 2)
     }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
 })
 

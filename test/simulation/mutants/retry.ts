@@ -113,5 +113,26 @@ export const retry: ReadonlyArray<Mutant> = [
     text: "options.retry.maxRetries === 0 || !errorMap.isUnauthorized(error) ||",
     replacement: "options.retry.maxRetries === 0 || true ||",
     by: "test/namespace/Claims"
+  },
+  {
+    name: "a token that cannot be put is passed over, and the operation made under the claim that is over",
+    file: "namespace/Namespace.ts",
+    text: "Effect.andThen(renewed as Effect.Effect<void, Err>, operation)",
+    replacement: "Effect.andThen(Effect.ignore(renewed), operation)",
+    by: "test/namespace/Claims.test"
+  },
+  {
+    name: "a renewal of a claim that was long ago counts as one of now",
+    file: "namespace/Namespace.ts",
+    text: "const freshFor = 60_000",
+    replacement: "const freshFor = Infinity",
+    by: "test/namespace/Claims.expiry"
+  },
+  {
+    name: "a claim for which no token can be put is held as if it were good",
+    file: "namespace/Claims.ts",
+    text: "held.isStale = true",
+    replacement: "held.isStale = false",
+    by: "test/namespace/Claims.test"
   }
 ]

@@ -156,5 +156,13 @@ export const settlement: ReadonlyArray<Mutant> = [
       "            )",
     also: [["  type MessageDecodeError,\n", "  type MessageDecodeError,\n  MessageLockLostError,\n"]],
     workload: "retrying"
+  },
+  {
+    name: "what is interrupted waits for its completion, however long",
+    file: "receiver/Completion.ts",
+    text: "Effect.timeoutOption(Fiber.await(fiber), closeTimeout)",
+    replacement: "Fiber.await(fiber)",
+    workload: "retrying",
+    fault: "interruptions,silence,busy"
   }
 ]
