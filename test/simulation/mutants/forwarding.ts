@@ -13,8 +13,8 @@ export const forwarding: ReadonlyArray<Mutant> = [
   {
     name: "the first of what is forwarded after a refusal is forwarded twice",
     file: "../emulator/broker/Forwarding.ts",
-    text: "if (i === 0 && this.hand(transfers.slice(1)) === undefined) return",
-    replacement: "if (i === 0 && this.hand(transfers) === undefined) return",
+    text: "this.hand(transfers.slice(1).filter((each) => this.isPending(each)))",
+    replacement: "this.hand(transfers)",
     workload: "forwards",
     fault: "suspended entity,full entity,deleted entity"
   },
