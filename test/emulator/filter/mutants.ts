@@ -175,8 +175,14 @@ export const mutants: ReadonlyArray<Mutant> = [
   {
     name: "a float is compared as a double",
     file: filter("SqlValue"),
-    text: ": [new Single(Math.fround(toDouble(a))), new Single(Math.fround(toDouble(b)))]",
+    text: ": [new Single(toSingle(a)), new Single(toSingle(b))]",
     replacement: ": [toDouble(a), toDouble(b)]"
+  },
+  {
+    name: "a long becomes a float by way of a double",
+    file: filter("SqlValue"),
+    text: "size < 2n ** 53n ? Math.fround(Number(size))",
+    replacement: "size < 2n ** 64n ? Math.fround(Number(size))"
   },
   {
     name: "decimals are doubles",

@@ -110,8 +110,8 @@ const firstLine = (text: string): string => stripVTControlCharacters(text).split
 const testsOf = ({ by }: Mutant): ReadonlyArray<string> | undefined =>
   values.by ?? (by === undefined ? table.tests : [by])
 
-/** Runs tests; not with `--bail`, which stops other files and may lose the failure itself. */
-const test = async (folder: string, files: ReadonlyArray<string>): Promise<Outcome> => {
+/** Runs tests until one fails. What is stopped then may lose the failure itself: all of them are run where none is reported. */
+const test = async (folder: string, files: ReadonlyArray<string>, isWhole = false): Promise<Outcome> => {
   const report = join(folder, "report.json")
   rmSync(report, { force: true })
   const { code } = await execute(folder, [
@@ -119,6 +119,7 @@ const test = async (folder: string, files: ReadonlyArray<string>): Promise<Outco
     "run",
     ...files,
     "--typecheck.enabled=false",
+    ...(isWhole ? [] : ["--bail=1"]),
     "--reporter=verbose",
     "--reporter=json",
     `--outputFile.json=${report}`
@@ -140,9 +141,8 @@ const test = async (folder: string, files: ReadonlyArray<string>): Promise<Outco
   }
   const [late] = failures
   if (late !== undefined) return ended(`${late.fullName} timed out`)
-  return code === 0 && numPassedTests > 0
-    ? { _tag: "held", by: "nothing", seeds: 0 }
-    : ended(`no test failed, but it ended with ${code}`)
+  if (code === 0 && numPassedTests > 0) return { _tag: "held", by: "nothing", seeds: 0 }
+  return isWhole ? ended(`no test failed, but it ended with ${code}`) : test(folder, files, true)
 }
 
 /** Runs seeds of the simulation until one fails. */

@@ -42,7 +42,7 @@ export const convert = (before: AmqpValue.AmqpValue, value: AmqpValue.AmqpValue)
     case "double":
       return AmqpValue.typed(type, toDouble(given))
     case "float":
-      return AmqpValue.typed(type, Math.fround(toDouble(given)))
+      return AmqpValue.typed(type, typeof given === "bigint" ? SqlValue.toSingle(given) : Math.fround(toDouble(given)))
     case "decimal32":
     case "decimal64":
     case "decimal128":

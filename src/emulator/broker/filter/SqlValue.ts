@@ -226,7 +226,7 @@ const promoted = (
   if (a instanceof Single || b instanceof Single) {
     return a instanceof Decimal.Decimal || b instanceof Decimal.Decimal
       ? [toDouble(a), toDouble(b)]
-      : [new Single(Math.fround(toDouble(a))), new Single(Math.fround(toDouble(b)))]
+      : [new Single(toSingle(a)), new Single(toSingle(b))]
   }
   return [toDecimal(a), toDecimal(b)]
 }
@@ -239,6 +239,17 @@ const toDouble = (value: bigint | number | Decimal.Decimal | Single): number =>
     : value instanceof Single
     ? value.value
     : Decimal.toNumber(value)
+
+/** As a float of 32 bits: a whole number from all of its bits, where a double between would round twice. @category conversions */
+export const toSingle = (value: bigint | number | Single): number => {
+  if (value instanceof Single) return value.value
+  if (typeof value === "number") return Math.fround(value)
+  const size = value < 0n ? -value : value
+  // The last bit says whether there are others: it is far below those that a float has.
+  const kept = size >> 12n << 1n | (size % 4096n === 0n ? 0n : 1n)
+  const single = size < 2n ** 53n ? Math.fround(Number(size)) : Math.fround(Number(kept) * 2048)
+  return value < 0n ? -single : single
+}
 
 const toDecimal = (value: bigint | Decimal.Decimal): Decimal.Decimal =>
   typeof value === "bigint" ? Decimal.ofInteger(value) : value

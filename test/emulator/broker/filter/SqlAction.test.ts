@@ -95,6 +95,7 @@ describe("SET", () => {
       [1.5, "'NaN'", typed("double", NaN)],
       [1.5, "TRUE", typed("double", 1)],
       [typed("float", 1.5), "2", typed("float", 2)],
+      [typed("float", 1.5), "9007199791611905", typed("float", 2 ** 53 + 2 ** 30)],
       [typed("float", 1.5), "0.1", typed("float", Math.fround(0.1))],
       [typed("float", 1.5), "@m", typed("float", 2.5)],
       [1, "2.0", typed("int", 2)],

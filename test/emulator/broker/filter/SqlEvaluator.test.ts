@@ -126,6 +126,7 @@ describe("comparisons", () => {
     f: typed("float", Math.fround(0.1)),
     f2: typed("float", 1.5),
     big: typed("float", 16_777_216),
+    bigger: typed("float", 2 ** 53 + 2 ** 30),
     nan: NaN,
     infinite: Infinity,
     m: decimal("10.50"),
@@ -144,6 +145,8 @@ describe("comparisons", () => {
     ["f2 > 1", true],
     // A float has no more digits: the whole number becomes one.
     ["big = 16777217", true],
+    // Once, not by way of a double.
+    ["bigger = 9007199791611905 AND -bigger = -9007199791611905", true],
     ["nan = nan", false],
     ["nan <> nan", true],
     ["nan < 1", false],

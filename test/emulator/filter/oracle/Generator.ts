@@ -28,6 +28,9 @@ const single = (value: number): Value => ({ kind: "single", value: Math.fround(v
 /** Different from each other by one, and the same as doubles. */
 const closeLongs = [(1n << 53n) - 1n, 1n << 53n, (1n << 53n) + 1n, (1n << 63n) - 2n, (1n << 63n) - 1n]
 
+/** More than half of the way between two singles, and half of it once it is a double. */
+const twiceRounded = (1n << 53n) + (1n << 29n) + 1n
+
 const newYear = 1_704_067_200_000n
 const minute = 600_000_000n
 
@@ -46,8 +49,8 @@ const values: Readonly<Record<Sort, ReadonlyArray<ReadonlyArray<Value>>>> = {
     [-128n, -1n, 7n, 127n].map((value) => whole("byte", value)),
     [-32_768n, -7n, 7n, 300n].map((value) => whole("short", value)),
     [-2_147_483_648n, -3n, 0n, 2n, 7n, 10n, 16_777_217n, 2_147_483_647n].map((value) => whole("int", value)),
-    [-(1n << 63n), 1n - (1n << 63n), -3n, 7n, ...closeLongs].map((value) => whole("long", value)),
-    [0, -0, 0.1, 0.5, 2.5, 7, 16_777_216, -1.5, Infinity, NaN, 3.4028234663852886e38].map(single),
+    [-(1n << 63n), 1n - (1n << 63n), -3n, 7n, twiceRounded, ...closeLongs].map((value) => whole("long", value)),
+    [0, -0, 0.1, 0.5, 2.5, 7, 16_777_216, 2 ** 53 + 2 ** 30, -1.5, Infinity, NaN, 3.4028234663852886e38].map(single),
     [0, -0, 0.1, 0.5, 2.08, 2.5, 7, 9_007_199_254_740_992, -1.5, 1e300, Infinity, -Infinity, NaN].map(double),
     [[5n, 1], [25n, 1], [7n, 0], [-15n, 1], [0n, 0]].map(([digits, scale]) => ({
       kind: "decimal",
@@ -374,7 +377,7 @@ export class Generator {
           node: "constant",
           value: random.once(3)
             ? double(random.pick([0, 0.1, 0.5, 2.08, 2.5, 7, 1e300, 0.0015, 9_007_199_254_740_992]))
-            : long(random.pick([0n, 1n, 2n, 3n, 7n, 10n, 255n, 16_777_217n, -(1n << 63n), ...closeLongs]))
+            : long(random.pick([0n, 1n, 2n, 3n, 7n, 10n, 255n, 16_777_217n, -(1n << 63n), twiceRounded, ...closeLongs]))
         }
       case "text":
         return { node: "constant", value: random.pick(random.pick(values.text)) }
