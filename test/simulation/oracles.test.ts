@@ -693,6 +693,26 @@ describe("the oracles", () => {
       { kind: "phase", name: "drained", at: 2 },
       { kind: "ended", op: 9, result: "interrupted", tag: undefined, at: 70_000 }
     ]),
+    silent: run([
+      ...attached,
+      send,
+      enqueued,
+      sent,
+      { ...delivered, until: 60_000 },
+      transfer(0),
+      { ...received, token: "t", at: 40_000 },
+      handled,
+      { ...applied, token: "t" }
+    ]),
+    "silent, though it had credit": run([
+      ...attached,
+      ...good,
+      ...sentTo("q", "m-2"),
+      { ...inEntity("q", "m-2"), sequence: "2" } as Entry,
+      { ...delivered, id: "m-2", sequence: "2", token: "u", until: 90_000, at: 40_000 },
+      { ...received, id: "m-2", sequence: "2" },
+      { ...handled, sequence: "2" }
+    ]),
     stuck: run([send, enqueued, sent], { hasConverged: false, left: [{ entity: "q", ids: ["m-1"] }] }),
     ...Object.fromEntries(
       ["connections", "links", "sessions", "locks"].map((name) => [

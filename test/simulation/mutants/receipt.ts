@@ -177,5 +177,20 @@ export const receipt: ReadonlyArray<Mutant> = [
     text: "    { concurrency, unordered: true }",
     replacement: "    { concurrency: concurrency * 2, unordered: true }",
     workload: "batches"
+  },
+  {
+    name: "a message that comes alone wakes nobody",
+    file: "amqp/ReceiverLink.ts",
+    text: "      else for (const delivery of deliveries) this.inbox.push(delivery)\n      this.wake(false)",
+    replacement:
+      "      else for (const delivery of deliveries) this.inbox.push(delivery)\n      if (deliveries.length > 1) this.wake(false)",
+    workload: "batches"
+  },
+  {
+    name: "a consumer that gives credit is looked at with the next message",
+    file: "../emulator/broker/Consumers.ts",
+    text: "        this.addReady(attached)\n        this.queue.flush(this)",
+    replacement: "        this.addReady(attached)",
+    workload: "batches"
   }
 ]

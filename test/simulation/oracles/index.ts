@@ -25,6 +25,7 @@ import { renewal } from "./renewal.ts"
 import { routing } from "./routing.ts"
 import { sending } from "./sending.ts"
 import { session } from "./session.ts"
+import { silence } from "./silence.ts"
 import { state } from "./state.ts"
 import { unprovoked } from "./unprovoked.ts"
 import { wire } from "./wire.ts"
@@ -36,6 +37,7 @@ export const oracles: ReadonlyArray<Oracle> = [
   acknowledgement,
   letters,
   order,
+  silence,
   liveness,
   leftovers,
   renewal,

@@ -2,7 +2,7 @@
  * What a client and the broker may say to each other by frames (AMQP 1.0 sections 2.5 to 2.7): no more transfers than there is
  * credit and window for, no credit without bound, one settlement of a delivery, and nothing on a link after its detach.
  */
-import type { Stamped } from "../History.ts"
+import type { History, Stamped } from "../History.ts"
 import type { Oracle, Violation } from "./Oracle.ts"
 
 type Wire = Extract<Stamped, { readonly kind: "wire" }>
@@ -10,16 +10,24 @@ type Wire = Extract<Stamped, { readonly kind: "wire" }>
 /** The most credit that any receiver gives where its workload names no less: that of requests and responses. */
 const mostCredit = 100
 
-interface Link {
+export interface Link {
   readonly name: string
   readonly entity: string
   /** Whether the client receives on it. */
   readonly isReceiver: boolean
+  /** Whether it is for one session. */
+  readonly isOfSession: boolean
+  /** When it was asked for. */
+  readonly at: number
+  /** The locks under which messages came on it, and when. */
+  readonly came: Map<string, number>
   /** How many deliveries there were, and how many there may be. */
   count: number
   limit: number
   /** When the client detached it, and when it heard that the broker did. */
   readonly detached: { up: number; down: number }
+  /** When its session ended. */
+  ended: number
 }
 
 interface Delivery {
@@ -46,6 +54,7 @@ class Connection {
   private readonly sessions = { up: new Map<number, Session>(), down: new Map<number, Session>() }
   private readonly report: (rule: string, entry: Wire, what: string) => void
   private readonly credits: Readonly<Record<string, number>>
+  readonly links: Array<Link> = []
 
   constructor(report: (rule: string, entry: Wire, what: string) => void, credits: Readonly<Record<string, number>>) {
     this.report = report
@@ -73,6 +82,7 @@ class Connection {
         return
       }
       case "end":
+        for (const link of session.links.values()) link.ended = Math.min(link.ended, entry.at)
         this.sessions[direction].delete(channel)
     }
   }
@@ -97,7 +107,7 @@ class Connection {
   }
 
   private attach(session: Session, entry: Wire): void {
-    const { count = 0, direction, handle, isReceiver = false, name, source, target } = entry
+    const { at, count = 0, direction, handle, isReceiver = false, name, source, target } = entry
     const isOurs = isReceiver === (direction === "up")
     const key = `${name} ${isOurs}`
     let link = session.links.get(key)
@@ -106,11 +116,16 @@ class Connection {
         name: name!,
         entity: String(isOurs ? source : target),
         isReceiver: isOurs,
+        isOfSession: entry.session !== undefined,
+        at,
+        came: new Map(),
         count: 0,
         limit: 0,
-        detached: { up: Infinity, down: Infinity }
+        detached: { up: Infinity, down: Infinity },
+        ended: Infinity
       }
       session.links.set(key, link)
+      this.links.push(link)
     }
     if (!isReceiver) link.count = link.limit = count
     session.handles[direction].set(handle!, link)
@@ -157,6 +172,7 @@ class Connection {
     if (link.count > link.limit) {
       this.report("overrun", entry, `${link.name}: delivery ${link.count}, with credit for ${link.limit}`)
     }
+    if (direction === "down" && entry.token !== undefined) link.came.set(entry.token, entry.at)
     if (direction === "down" && delivery !== undefined && !isSettled) {
       session.received.set(delivery, { link, disposed: 0 })
     }
@@ -187,16 +203,28 @@ class Connection {
   }
 }
 
-export const wire: Oracle = ({ credits = {}, history }) => {
-  const violations: Array<Violation> = []
+const connectionsOf = (
+  history: History,
+  credits: Readonly<Record<string, number>>,
+  report: (rule: string, entry: Wire, what: string) => void
+): ReadonlyArray<Connection> => {
   const connections = new Map<number, Connection>()
-  const report = (rule: string, { at, channel, connection }: Wire, what: string): void => {
-    violations.push({ rule, what: `connection ${connection}, channel ${channel}, at ${at}: ${what}` })
-  }
   for (const entry of history.of("wire")) {
     let connection = connections.get(entry.connection)
     if (connection === undefined) connections.set(entry.connection, connection = new Connection(report, credits))
     connection.take(entry)
   }
+  return [...connections.values()]
+}
+
+/** Every link that there was, with what came on it. */
+export const linksOf = (history: History): ReadonlyArray<Link> =>
+  connectionsOf(history, {}, () => {}).flatMap(({ links }) => links)
+
+export const wire: Oracle = ({ credits = {}, history }) => {
+  const violations: Array<Violation> = []
+  connectionsOf(history, credits, (rule, { at, channel, connection }, what) => {
+    violations.push({ rule, what: `connection ${connection}, channel ${channel}, at ${at}: ${what}` })
+  })
   return violations
 }
