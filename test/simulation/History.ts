@@ -2,7 +2,7 @@
  * What happened in one run, in order: what the client was asked to do and what came of it, what its handlers were given, what
  * the broker did (the truth), and which faults came. Oracles read it and nothing else.
  */
-
+import { createHash } from "node:crypto"
 import type { Frame } from "./Frames.ts"
 
 /** What came of an operation: `unknown` where the client cannot tell whether it was carried out. */
@@ -222,6 +222,8 @@ export class History {
   readonly entries: Array<Stamped> = []
   /** What has begun and not ended, by its operation; not what is lasting. */
   readonly open = new Map<number, string>()
+  /** What the ids are digests of that have outgrown an id's length. */
+  private readonly digested = new Map<string, string>()
   private readonly now: () => number
   private ops = 0
 
@@ -248,6 +250,17 @@ export class History {
       case "ended":
         this.open.delete(entry.op)
     }
+  }
+
+  /** A message has come with this id: a copy of its copies may have a digest of it. */
+  noteId(id: string): void {
+    if (id.length > 100) this.digested.set(createHash("sha256").update(id).digest("hex"), this.originOf(id))
+  }
+
+  /** The id under which a message was sent, of it and of the copies that a rule, a retry or a replay makes. */
+  originOf(id: string): string {
+    const first = id.split(":", 1)[0]!
+    return this.digested.get(first) ?? first
   }
 
   /** The number of a new operation. */

@@ -10,7 +10,6 @@ import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
 import { SessionTable } from "../../src/emulator/broker/SessionTable.ts"
 import { SubscriptionRules } from "../../src/emulator/broker/SubscriptionRules.ts"
 import type { History, Outcome } from "./History.ts"
-import { noteId } from "./World.ts"
 
 /** What a queue knows of a message. */
 interface Held {
@@ -163,7 +162,7 @@ export const record = (history: History) =>
         taken.add(message.incoming)
         const result = original.apply(queue, args as never)
         history.add({ kind: "enqueued", ...named(queue, message), session: message.incoming.sessionId })
-        noteId(String(message.incoming.messageId))
+        history.noteId(String(message.incoming.messageId))
         return result
       })
       wrap("schedule", (original, queue, args) => {

@@ -7,7 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { createHash } from "node:crypto"
 import type * as Emulator from "../../src/emulator/Emulator.ts"
 import type * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import type * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
@@ -224,23 +223,8 @@ const traced = <A, E, R>(
     )
   })
 
-/** What the ids are digests of that have outgrown an id's length. */
-const digested = new Map<string, string>()
-
-/** The id under which a message was sent, of it and of the copies that a retry or a replay makes. */
-export const originOf = (id: string): string => {
-  const first = id.split(":", 1)[0]!
-  return digested.get(first) ?? first
-}
-
-/** A message has come with this id: a copy of its copies may have a digest of it. */
-export const noteId = (id: string): void => {
-  if (id.length > 100) digested.set(createHash("sha256").update(id).digest("hex"), originOf(id))
-}
-
-/** The body of a message, by which it is known whether it came as it was sent. */
-export const bodyOf = (sent: string): string => {
-  const id = originOf(sent)
+/** The body of a message that is sent with this id, by which it is known whether it came as it was sent. */
+export const bodyOf = (id: string): string => {
   let size = 0
   for (let i = 0; i < id.length; i++) size = (size * 31 + id.charCodeAt(i)) % 997
   return `${id} ${"x".repeat(size)}`

@@ -1,6 +1,7 @@
 /** Each oracle sees what it is there for: histories that are bad in one way, and one that is good. */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
+import { createHash } from "node:crypto"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -9,7 +10,7 @@ import { assert, describe, it } from "../support/vitest.ts"
 import { type Entry, History } from "./History.ts"
 import { oracles } from "./oracles/index.ts"
 import type { Leftovers, Run } from "./oracles/Oracle.ts"
-import { bodyOf, resultOf } from "./World.ts"
+import { resultOf } from "./World.ts"
 
 const nothing: Leftovers = { connections: 0, wires: 0, sleeps: 0, fibers: 0, timers: 0, listeners: 0 }
 
@@ -119,7 +120,16 @@ describe("the oracles", () => {
     assert.deepStrictEqual(rulesOf(run([...cameBack, delivered, received, handled])), [])
     const letter = { reason: "MaxDeliveryCountExceeded", description: "twice" }
     assert.deepStrictEqual(rulesOf(run([...good.slice(0, 5), handled, { kind: "buried", ...message, letter }])), [])
-    assert.strictEqual(bodyOf("m-1:retry-1"), bodyOf("m-1"))
+  })
+
+  it("know the origin of a copy by what came in its run, however long its id is", () => {
+    const { history } = run([])
+    const long = `m-1${":retry-1:1".repeat(12)}`
+    const digest = createHash("sha256").update(long).digest("hex")
+    assert.strictEqual(history.originOf("m-1:retry-1:5"), "m-1")
+    history.noteId(long)
+    assert.strictEqual(history.originOf(`${digest}:retry-13:20`), "m-1")
+    assert.strictEqual(run([]).history.originOf(digest), digest)
   })
 
   it("find nothing wrong with what is gone with its entity, and with what goes as rules and forwards say", () => {

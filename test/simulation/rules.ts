@@ -3,7 +3,6 @@
  * with its kind; what a message has is told by its id. A rule with an action says its name in the id of its copy.
  */
 import * as ServiceBusRule from "../../src/ServiceBusRule.ts"
-import { originOf } from "./World.ts"
 
 /** What rules see of a message. */
 interface Seen {
@@ -21,9 +20,9 @@ interface Kind {
 
 const colours = ["red", "green", "blue"]
 
-/** The properties of a message. */
+/** The properties of a message that is sent with this id. */
 export const propertiesOf = (id: string) => {
-  const n = Number(originOf(id).split("-").at(-1))
+  const n = Number(id.split("-").at(-1))
   const colour = colours[n % colours.length]!
   return { subject: colour, applicationProperties: { n, colour } }
 }
@@ -63,10 +62,11 @@ export const ruleOf = (id: string): string | undefined => /:rule-[^:]*/.exec(id)
 /** The ids of the copies that a subscription with these rules is to get; undefined where one of the rules fails. */
 export const copiesOf = (
   id: string,
+  origin: string,
   session: string | undefined,
   rules: Iterable<string>
 ): ReadonlyArray<string> | undefined => {
-  const { applicationProperties: { colour, n } } = propertiesOf(id)
+  const { applicationProperties: { colour, n } } = propertiesOf(origin)
   const message: Seen = { n, colour, session }
   const copies: Array<string> = []
   let isTaken = false

@@ -1,6 +1,5 @@
 /** What became of messages: nothing is completed that no handler was done with, and what was confirmed was carried out. */
 import type { History } from "../History.ts"
-import { originOf } from "../World.ts"
 import type { Oracle, Violation } from "./Oracle.ts"
 
 export const acknowledgement: Oracle = ({ history }) => {
@@ -96,14 +95,17 @@ const vanished = (history: History): ReadonlyArray<Violation> => {
   const violations: Array<Violation> = []
   for (const entry of history.entries) {
     if (entry.kind === "scheduled" || entry.kind === "enqueued") {
-      copies.set(originOf(entry.id), Math.max(copies.get(originOf(entry.id)) ?? 0, Number(entry.sequence)))
+      copies.set(
+        history.originOf(entry.id),
+        Math.max(copies.get(history.originOf(entry.id)) ?? 0, Number(entry.sequence))
+      )
     }
     if (entry.kind !== "applied" || entry.outcome !== "complete") continue
     const key = `${entry.entity} ${entry.sequence}`
     // One that a handler had before may be completed by the next.
     if (!later.has(key) || isCompletedBy(history, key)) continue
     const id = tokens.get(key)
-    if (id !== undefined && !((copies.get(originOf(id)) ?? 0) > Number(entry.sequence))) {
+    if (id !== undefined && !((copies.get(history.originOf(id)) ?? 0) > Number(entry.sequence))) {
       violations.push({ rule: "vanished", what: `${key} (${id}): completed to be tried again, and there is no copy` })
     }
   }

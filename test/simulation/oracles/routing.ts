@@ -41,7 +41,7 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
         }
         for (const [subscription, its] of rules) {
           if (topicOf(subscription) !== entry.entity || !isJudged(entry.id, its)) continue
-          const copies = copiesOf(entry.id, entry.session, its)
+          const copies = copiesOf(entry.id, history.originOf(entry.id), entry.session, its)
           if (copies === undefined) count(`${subscription} ${entry.id}, as a dead letter`, 1)
           for (const id of copies ?? []) count(`${subscription} ${id}`, 1)
         }

@@ -1,7 +1,6 @@
 /** What was promised of messages that were sent: none is lost, none comes of nothing, none comes too often or too early. */
 import type { History } from "../History.ts"
 import { ruleOf } from "../rules.ts"
-import { originOf } from "../World.ts"
 import { network, type Oracle, peer, strikes, tokens, type Violation } from "./Oracle.ts"
 
 /** How long a copy for later may be on its way after its handler, in milliseconds. */
@@ -17,8 +16,8 @@ export const sending: Oracle = ({ history }) => {
   const enqueued = new Map<string, Map<string, Array<number>>>()
   for (const { at, entity, id } of history.of("enqueued")) {
     if (entity.includes("/$")) continue
-    const copies = enqueued.get(originOf(id)) ?? new Map<string, Array<number>>()
-    enqueued.set(originOf(id), copies)
+    const copies = enqueued.get(history.originOf(id)) ?? new Map<string, Array<number>>()
+    enqueued.set(history.originOf(id), copies)
     // Each rule with an action makes a copy of its own.
     const place = entity + (ruleOf(id) ?? "")
     copies.set(place, [...copies.get(place) ?? [], at])
@@ -30,7 +29,7 @@ export const sending: Oracle = ({ history }) => {
   const allowed = new Map<string, number>()
   const allow = (entity: string, id: string, count: number) => {
     // What is received from a subscription goes again to its topic.
-    const key = `${entity.replace(/\/.*/, "")} ${originOf(id)}`
+    const key = `${entity.replace(/\/.*/, "")} ${history.originOf(id)}`
     allowed.set(key, (allowed.get(key) ?? 0) + count)
   }
   for (const { at, entity, ids, op } of history.of("send")) {

@@ -40,7 +40,7 @@ export const handle = (
       delivery: message.deliveryCount,
       session: message.sessionId,
       mode: "locked",
-      isIntact: body === bodyOf(message.messageId),
+      isIntact: body === bodyOf(history.originOf(message.messageId)),
       token: message.lockToken
     })
     let isOver = false

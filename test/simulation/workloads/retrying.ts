@@ -8,7 +8,7 @@ import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
 import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
-import { beside, originOf, type Workload, type World } from "../World.ts"
+import { beside, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks, receiveNoted } from "./observing.ts"
@@ -21,7 +21,8 @@ const Work = ServiceBusEntity.queue("work", { body: ServiceBusBody.text })
 const More = ServiceBusEntity.queue("more", { body: ServiceBusBody.text })
 
 /** How often a message is to be tried again: from never to five times, by its id. */
-const wantedOf = ({ messageId }: LockedMessage<string>): number => Number(originOf(messageId).split("-")[1]) % 6
+const wantedOf = ({ history }: World, { messageId }: LockedMessage<string>): number =>
+  Number(history.originOf(messageId).split("-")[1]) % 6
 
 /** How many retries the schedule has. A message that wants more is dead-lettered. */
 const times = 3
@@ -30,10 +31,11 @@ const schedule = Schedule.spaced("2 seconds").pipe(Schedule.upTo({ times }))
 
 /** What is done with a message that is to be tried again, and what comes of it; nothing where it was tried often enough. */
 const again = (
-  { rng }: World,
+  world: World,
   message: LockedMessage<string>
 ): readonly ["retryAfter" | "deadLetter", Settlement.Settlement] | undefined => {
-  if (message.retryAttempt >= wantedOf(message)) return undefined
+  const { rng } = world
+  if (message.retryAttempt >= wantedOf(world, message)) return undefined
   if (rng.chance(0.8)) return ["retryAfter", Settlement.retryAfter(rng.between(0, 8_000))]
   return [message.retryAttempt < times ? "retryAfter" : "deadLetter", Settlement.retryAfter(schedule)]
 }

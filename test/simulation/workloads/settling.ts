@@ -52,7 +52,7 @@ export const note = (
     delivery: message.deliveryCount,
     session: message.sessionId,
     mode,
-    isIntact: message.body === bodyOf(message.messageId),
+    isIntact: message.body === bodyOf(world.history.originOf(message.messageId)),
     token: message.lockToken
   })
 
