@@ -83,6 +83,7 @@ const dialling = (at: number): Entry & { readonly at: number } => ({
 })
 const transfer = (delivery: number): Entry => ({ ...down, performative: "transfer", handle: 0, delivery, token: "t" })
 const disposition: Entry = { ...up, performative: "disposition", isReceiver: true, first: 0, last: 0, isSettled: true }
+const heartbeat: Entry = { kind: "frame", connection: 1, direction: "down", bytes: 8 }
 const detach = { performative: "detach", handle: 0 } as const
 
 /** A message is sent to an entity, and is in one. */
@@ -712,7 +713,8 @@ describe("the oracles", () => {
       transfer(0),
       { ...received, token: "t", at: 40_000 },
       handled,
-      { ...applied, token: "t" }
+      { ...applied, token: "t" },
+      heartbeat
     ]),
     "silent, though it had credit": run([
       ...attached,
@@ -721,7 +723,8 @@ describe("the oracles", () => {
       { ...inEntity("q", "m-2"), sequence: "2" } as Entry,
       { ...delivered, id: "m-2", sequence: "2", token: "u", until: 90_000, at: 40_000 },
       { ...received, id: "m-2", sequence: "2" },
-      { ...handled, sequence: "2" }
+      { ...handled, sequence: "2" },
+      heartbeat
     ]),
     stuck: run([send, enqueued, sent], { hasConverged: false, left: [{ entity: "q", ids: ["m-1"] }] }),
     ...Object.fromEntries(
@@ -747,7 +750,7 @@ describe("the oracles", () => {
     )
   })
 
-  it("have a history for each of their rules, and each rule a row of the table", () => {
+  it("have a history for each of their rules, and each rule a line of the list", () => {
     const folder = fileURLToPath(new URL("oracles/", import.meta.url))
     const sources = readdirSync(folder).map((name) => readFileSync(join(folder, name), "utf8")).join("")
     const rules = new Set(Array.from(sources.matchAll(/(?:rule: |report\()"(\w+)"/g), ([, rule]) => rule!))
@@ -757,8 +760,8 @@ describe("the oracles", () => {
         ...rules
       ].toSorted()
     )
-    const table = readFileSync(fileURLToPath(new URL("README.md", import.meta.url)), "utf8")
-    for (const rule of rules) assert.include(table, `\`${rule}\``)
+    const list = readFileSync(fileURLToPath(new URL("README.md", import.meta.url)), "utf8")
+    for (const rule of rules) assert.include(list, `\`${rule}\``)
   })
 
   for (const [rule, history] of Object.entries(bad)) {

@@ -2,7 +2,7 @@
  * What other servers than this project's do, as its client sees it: chunks of a handshake, drains, states and frames of the
  * two .NET stacks and of others, by a server of bytes or by changing what our broker says on its way.
  */
-import { Effect, Layer, Redacted, type Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Redacted, Scope, Stream } from "effect"
 import {
   ConnectionString,
   ServiceBusBody,
@@ -16,7 +16,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import * as net from "node:net"
 import * as Raw from "../support/frames.ts"
-import { failsWith, linkOf, until } from "../support/harness.ts"
+import { failsWith, linkOf, passing, start, until } from "../support/harness.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
 const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
@@ -126,16 +126,24 @@ describe("a drain", () => {
     }, () =>
       Effect.gen(function*() {
         const sender = yield* ServiceBusSender.make(Letters)
-        const receiver = yield* ServiceBusReceiver.make(Letters)
+        const scope = yield* Scope.make()
+        const receiver = yield* Scope.provide(ServiceBusReceiver.make(Letters), scope)
+        const isWaitedFor: Array<boolean> = []
         for (let i = 1; i <= 3; i++) {
-          assert.deepStrictEqual(yield* receiver.receive({ max: 5, maxWait: 0 }), [])
-          assert.strictEqual(drains, i)
+          const receiving = yield* start(receiver.receive({ max: 5, maxWait: 0 }))
+          yield* until(Effect.sync(() => drains === i))
+          // What is asked for now is answered behind the drain, and the second of them in another read.
+          yield* Effect.andThen(receiver.peek(), receiver.peek())
+          isWaitedFor.push(receiving.pollUnsafe() === undefined)
+          assert.deepStrictEqual(yield* passing(Fiber.join(receiving)), [])
         }
         // A receiver that still believed in its old credit would ask for no more, and be deaf.
         yield* sender.send({ body: "heard" })
-        const [message] = yield* receiver.receive({ max: 5 })
-        assert.strictEqual(message!.body, "heard")
-        yield* receiver.complete(message!)
+        const messages = yield* passing(receiver.receive({ max: 5, maxWait: "5 seconds" }))
+        yield* receiver.completeAll(messages)
+        yield* passing(Scope.close(scope, Exit.void))
+        assert.deepStrictEqual(messages.map(({ body }) => body), ["heard"])
+        assert.deepStrictEqual(isWaitedFor, [false, false, false])
       }))
   })
 

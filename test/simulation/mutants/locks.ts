@@ -40,7 +40,8 @@ export const locks: ReadonlyArray<Mutant> = [
     file: "processor/MessageProcessor.ts",
     text: "call.fiber?.interruptUnsafe()",
     replacement: "",
-    by: "test/processor/MessageProcessor"
+    workload: "processor",
+    fault: "hanging handlers,lost locks"
   },
   {
     name: "withLock keeps no lock",

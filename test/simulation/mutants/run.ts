@@ -1,17 +1,27 @@
 /**
- * `npm run simulate:mutants -- [--only PART_OF_A_NAME]… [--jobs N]`: puts known defects back, one at a time, in a copy of the library, and
+ * `npm run simulate:mutants -- [--only PART_OF_A_NAME]… [--jobs N] [--write]`: puts known defects back, one at a time, in a copy of the library, and
  * runs seeds of the simulation until an oracle sees it, or the test that is there for it. `npm run filter:mutants` does the same with
  * those of rules and their tests, or those that are named: `--by test/emulator/broker/filter/Rule.oracle.test.ts` shows what the
  * oracle of rules sees by itself. The library as it is passes the same test,
  * or the first of the same seeds, before: what fails without a mutant says nothing of it. Only a rule of an oracle or an assertion
- * has seen a mutant; a death, a run without end and a test that timed out have not. Ends with a table of what saw each, and with 1
- * where one was seen by nothing, or has no place in the code any more.
+ * has seen a mutant; a death, a run without end and a test that timed out have not. Ends with a table of what saw each, which `--write` puts
+ * into README.md beside this file where it is of the simulation, and with 1 where one was seen by nothing, or has no place in the
+ * code any more.
  */
 import { spawn } from "node:child_process"
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import { availableParallelism, tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs, stripVTControlCharacters } from "node:util"
 import { mutants as ofFilters } from "../../emulator/filter/mutants.ts"
@@ -25,6 +35,7 @@ interface Verdict {
   readonly mutant: Mutant
   readonly isKilled: boolean
   readonly by: string
+  readonly seer: string
   readonly seeds: number
 }
 
@@ -34,6 +45,7 @@ const { values } = parseArgs({
   options: {
     only: { type: "string", multiple: true },
     jobs: { type: "string" },
+    write: { type: "boolean" },
     filters: { type: "boolean" },
     by: { type: "string", multiple: true }
   }
@@ -88,6 +100,8 @@ const execute = (folder: string, args: ReadonlyArray<string>) =>
 interface Outcome {
   readonly _tag: "held" | "seen" | "ended"
   readonly by: string
+  /** The rule or the test alone, which another run would name as well. */
+  readonly seer: string
   readonly seeds: number
 }
 
@@ -125,23 +139,25 @@ const test = async (folder: string, files: ReadonlyArray<string>, isWhole = fals
     `--outputFile.json=${report}`
   ])
   const named = files.length === 1 ? `${files[0]}: ` : ""
-  const ended = (by: string): Outcome => ({ _tag: "ended", by: `${named}${by}`, seeds: 0 })
+  const ended = (by: string): Outcome => ({ _tag: "ended", by: `${named}${by}`, seer: "", seeds: 0 })
   if (code === undefined) return ended("it did not end")
   if (!existsSync(report)) return ended(`its process ended with ${code}`)
   const { numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8")) as TestReport
-  const failures = testResults.flatMap((each) => each.assertionResults).flatMap(
-    ({ failureMessages: [message = ""], fullName, status }) =>
-      status === "failed" ? [{ fullName, message: firstLine(message) }] : []
+  const failures = testResults.flatMap(({ assertionResults, name }) =>
+    assertionResults.flatMap(({ failureMessages: [message = ""], fullName, status }) =>
+      status === "failed" ? [{ file: relative(realpathSync(folder), name), fullName, message: firstLine(message) }] : []
+    )
   )
   const isTimeOut = (message: string): boolean =>
     message.includes("Test timed out") || message.includes("Hook timed out")
   const asserted = failures.find(({ message }) => !isTimeOut(message))
   if (asserted !== undefined) {
-    return { _tag: "seen", by: `${named}${asserted.fullName}: ${asserted.message}`, seeds: 0 }
+    const seer = `\`${asserted.file}\`, ${asserted.fullName}`
+    return { _tag: "seen", by: `${seer}: ${asserted.message}`, seer, seeds: 0 }
   }
   const [late] = failures
   if (late !== undefined) return ended(`${late.fullName} timed out`)
-  if (code === 0 && numPassedTests > 0) return { _tag: "held", by: "nothing", seeds: 0 }
+  if (code === 0 && numPassedTests > 0) return { _tag: "held", by: "nothing", seer: "", seeds: 0 }
   return isWhole ? ended(`no test failed, but it ended with ${code}`) : test(folder, files, true)
 }
 
@@ -153,11 +169,15 @@ const simulate = async (folder: string, { fault, workload }: Mutant, seeds: numb
   const args = ["test/simulation/run.ts", "--first", "--seeds", String(seeds), ...only]
   const { code, lines } = await execute(folder, args)
   const ran = lines.filter((line) => line.startsWith("seed ")).length
-  if (code === 0) return { _tag: "held", by: "nothing", seeds: ran }
+  if (code === 0) return { _tag: "held", by: "nothing", seer: "", seeds: ran }
   const by = lines.find((line) => line.startsWith("first: "))?.slice(7)
-  if (by === undefined) return { _tag: "ended", by: `a run that ended with ${code}: ${lines.at(-2)}`, seeds: ran }
+  if (by === undefined) {
+    return { _tag: "ended", by: `a run that ended with ${code}: ${lines.at(-2)}`, seer: "", seeds: ran }
+  }
+  const [, rule, where] = /^(\w+), seed \d+ \((.*?)\)/.exec(by) ?? []
   // What ends the run itself was seen by no oracle.
-  return { _tag: /^(dead|harness|endless),/.test(by) ? "ended" : "seen", by, seeds: ran }
+  const isEnd = /^(dead|harness|endless)$/.test(rule ?? "")
+  return { _tag: isEnd ? "ended" : "seen", by, seer: `\`${rule}\`, ${where}`, seeds: ran }
 }
 
 const before = new Map<string, Promise<Outcome>>()
@@ -178,11 +198,17 @@ const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
   for (const [text, replacement] of replacementsOf(mutant)) {
     const parts = mutated.split(text)
     if (parts.length !== 2) {
-      return { mutant, isKilled: false, by: `its text stands ${parts.length - 1} times in ${mutant.file}`, seeds: 0 }
+      return {
+        mutant,
+        isKilled: false,
+        by: `its text stands ${parts.length - 1} times in ${mutant.file}`,
+        seer: "",
+        seeds: 0
+      }
     }
     mutated = parts.join(replacement)
   }
-  const lives = (by: string): Verdict => ({ mutant, isKilled: false, by, seeds: 0 })
+  const lives = (by: string): Verdict => ({ mutant, isKilled: false, by, seer: "", seeds: 0 })
   try {
     stripTypeScriptTypes(mutated)
   } catch (error) {
@@ -193,13 +219,28 @@ const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
   writeFileSync(path, mutated)
   try {
     const tests = testsOf(mutant)
-    const { _tag, by, seeds } = tests === undefined
+    const { _tag, by, seeds, seer } = tests === undefined
       ? await simulate(folder, mutant, mutant.seeds ?? 150)
       : await test(folder, tests)
-    return { mutant, isKilled: _tag === "seen" || _tag === "ended" && mutant.isDeadly === true, by, seeds }
+    return { mutant, isKilled: _tag === "seen" || _tag === "ended" && mutant.isDeadly === true, by, seer, seeds }
   } finally {
     writeFileSync(path, original)
   }
+}
+
+/** Has README.md say what saw these, beside what it says of the others. */
+const writeSeers = (judged: ReadonlyMap<string, Verdict>): void => {
+  const path = fileURLToPath(new URL("README.md", import.meta.url))
+  const [head, ...items] = readFileSync(path, "utf8").split("\n- ")
+  const known = new Map(items.map((item) => {
+    const end = item.indexOf(": ")
+    return [item.slice(0, end), item.slice(end + 2).trim()] as const
+  }))
+  const lines = ofSimulation.map(({ name }) => {
+    const verdict = judged.get(name)
+    return `- ${name}: ${verdict === undefined ? known.get(name) ?? "" : verdict.isKilled ? verdict.seer : "nothing"}`
+  })
+  writeFileSync(path, `${head!.trim()}\n\n${lines.join("\n")}\n`)
 }
 
 const began = performance.now()
@@ -230,6 +271,9 @@ const alive = verdicts.filter(({ isKilled }) => !isKilled)
 console.log("\nmutant | killed by | seeds")
 for (const { by, isKilled, mutant, seeds } of chosen.map((each) => verdicts.find(({ mutant }) => mutant === each)!)) {
   console.log(`${mutant.name} | ${isKilled ? by : `LIVES: ${by}`} | ${seeds === 0 ? "" : seeds}`)
+}
+if (values.write === true && values.filters !== true) {
+  writeSeers(new Map(verdicts.map((each) => [each.mutant.name, each])))
 }
 console.log(
   `${verdicts.length} mutants, ${alive.length} alive, ${((performance.now() - began) / 1000).toFixed(0)} s`

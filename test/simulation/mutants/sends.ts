@@ -13,8 +13,7 @@ export const sends: ReadonlyArray<Mutant> = [
     file: "amqp/SenderLink.ts",
     text: "if (this.cancelAll()) return this.unanswered(true, \"the link was lost before the peer answered\", death)",
     replacement: "this.cancelAll()",
-    fault: "detach,reset,drop,close,latency",
-    seeds: 300
+    by: "test/namespace/RecoveringLink.connectionLoss"
   },
   {
     name: "a send that is refused counts as accepted",
@@ -27,7 +26,7 @@ export const sends: ReadonlyArray<Mutant> = [
     file: "amqp/SenderLink.ts",
     text: "            deadlines.add(operation)\n",
     replacement: "",
-    by: "test/amqp/Connection.silence"
+    fault: "unanswered"
   },
   {
     name: "an interrupted send leaves its place in the queue",

@@ -16,7 +16,7 @@ export const session: ReadonlyArray<Mutant> = [
     file: "session/SessionLink.ts",
     text: "      ended: () => end,",
     replacement: "      ended: () => undefined,",
-    by: "test/session"
+    by: "test/processor/SessionProcessor"
   },
   {
     name: "a request of a session that waits for credit is made after the session is lost",

@@ -26,6 +26,8 @@ interface Receiver {
   since: number | undefined
 }
 
+const endOf = ({ detached, ended }: Link): number => Math.min(detached.up, detached.down, ended)
+
 export const silence: Oracle = ({ history }) => {
   const violations: Array<Violation> = []
   const isStruck = strikes(history, reasons)
@@ -66,7 +68,7 @@ export const silence: Oracle = ({ history }) => {
       const { link, since } = each
       if (since === undefined || at - since <= patience) continue
       each.since = undefined
-      const end = Math.min(link.detached.up, link.detached.down, link.ended)
+      const end = endOf(link)
       if (end - since <= patience || isStruck(since, at)) continue
       violations.push({
         rule: "silent",
@@ -95,8 +97,10 @@ export const silence: Oracle = ({ history }) => {
         break
       }
       case "keeping":
-        if (!entry.isOver) kept.add(entry.token)
-        else if (kept.delete(entry.token)) over(entry.token)
+        if (!entry.isOver) {
+          kept.add(entry.token)
+          byToken.get(entry.token)?.held.add(entry.token)
+        } else if (kept.delete(entry.token)) over(entry.token)
         break
       case "applied":
         if (entry.outcome === "abandon" || entry.outcome === "release") back(entry.entity, entry.sequence)
@@ -122,11 +126,14 @@ export const silence: Oracle = ({ history }) => {
         }
     }
     const isExcused = isStruck(at)
+    // What is worked on that came on a link that is lost takes the room of what comes on the next one.
+    const busy = new Set(receivers.flatMap(({ held, link }) => held.size > 0 && endOf(link) <= at ? [link.entity] : []))
     for (const each of receivers) {
       const { held, link, waiting } = each
-      const isAttached = at >= link.at && at < Math.min(link.detached.up, link.detached.down, link.ended)
-      const isIdle = held.size === 0 && (waiting.size > 0 || available.get(link.entity)!.size > 0)
-      if (!isAttached || !isIdle || isExcused) each.since = undefined
+      const isAttached = at >= link.at && at < endOf(link)
+      const isIdle = held.size === 0 && !busy.has(link.entity)
+      const isThere = waiting.size > 0 || available.get(link.entity)!.size > 0
+      if (!isAttached || !isIdle || !isThere || isExcused) each.since = undefined
       else each.since ??= at
     }
   }

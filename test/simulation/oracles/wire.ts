@@ -26,7 +26,7 @@ export interface Link {
   limit: number
   /** When the client detached it, and when it heard that the broker did. */
   readonly detached: { up: number; down: number }
-  /** When its session ended. */
+  /** When its session ended, or its connection said nothing more. */
   ended: number
 }
 
@@ -207,19 +207,27 @@ const connectionsOf = (
   history: History,
   credits: Readonly<Record<string, number>>,
   report: (rule: string, entry: Wire, what: string) => void
-): ReadonlyArray<Connection> => {
+): ReadonlyMap<number, Connection> => {
   const connections = new Map<number, Connection>()
   for (const entry of history.of("wire")) {
     let connection = connections.get(entry.connection)
     if (connection === undefined) connections.set(entry.connection, connection = new Connection(report, credits))
     connection.take(entry)
   }
-  return [...connections.values()]
+  return connections
 }
 
 /** Every link that there was, with what came on it. */
-export const linksOf = (history: History): ReadonlyArray<Link> =>
-  connectionsOf(history, {}, () => {}).flatMap(({ links }) => links)
+export const linksOf = (history: History): ReadonlyArray<Link> => {
+  const last = new Map<number, number>()
+  for (const entry of history.entries) {
+    if (entry.kind === "wire" || entry.kind === "frame") last.set(entry.connection, entry.at)
+  }
+  return [...connectionsOf(history, {}, () => {})].flatMap(([connection, { links }]) => {
+    for (const link of links) link.ended = Math.min(link.ended, last.get(connection)!)
+    return links
+  })
+}
 
 export const wire: Oracle = ({ credits = {}, history }) => {
   const violations: Array<Violation> = []
