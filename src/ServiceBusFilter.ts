@@ -293,18 +293,20 @@ export const correlation = <E extends ServiceBusEntity.Any>(
   }
 ): ServiceBusRule.CorrelationFilter => {
   if (!Predicate.isObject(conditions)) throw refused("conditions", "an object with a value for each condition")
-  const { applicationProperties } = conditions
+  const read = readable("conditions", () => ({ ...conditions }))
+  const { applicationProperties } = read
   if (!Predicate.isObject(applicationProperties)) {
-    return ServiceBusRule.correlation(conditions as ServiceBusRule.Conditions)
+    return ServiceBusRule.correlation(read as ServiceBusRule.Conditions)
   }
   const declared: Readonly<Record<string, Property<unknown>>> = propertiesOf(contract)
-  const encodedProperties = Object.entries(applicationProperties).flatMap(([name, value]) => {
+  const given = readable("applicationProperties", () => Object.entries(applicationProperties))
+  const encodedProperties = given.flatMap(([name, value]) => {
     if (value === undefined) return []
     const property = Object.hasOwn(declared, name) ? declared[name] : undefined
     if (property === undefined) throw refused(name, "a property that the contract declares")
     return [[name, property[TypeId].encode(value)] as const]
   })
-  return ServiceBusRule.correlation({ ...conditions, applicationProperties: Object.fromEntries(encodedProperties) })
+  return ServiceBusRule.correlation({ ...read, applicationProperties: Object.fromEntries(encodedProperties) })
 }
 
 /**
@@ -489,12 +491,17 @@ const statementNode = (statement: Statement): StatementNode => {
 
 /** A list as it is now; it may be anything. */
 const listOf = <A>(option: string, values: Iterable<A>): ReadonlyArray<A> => {
+  if (typeof values === "string" || !Predicate.isIterable(values)) throw refused(option, "an array")
+  return readable(option, () => Array.from(values))
+}
+
+/** What is read of a value whose getters, or whose proxy, may throw. */
+const readable = <A>(option: string, read: () => A): A => {
   try {
-    if (Predicate.isIterable(values) && typeof values !== "string") return Array.from(values)
+    return read()
   } catch (cause) {
-    throw refused(option, "an array", cause)
+    throw refused(option, "a value that can be read", cause)
   }
-  throw refused(option, "an array")
 }
 
 const textOf = (option: string, text: string): string => {
@@ -733,9 +740,9 @@ export const like = <A extends string, E extends string>(
 ): Condition => {
   const { node } = operationOf("expression", expression)
   if (options !== undefined && !Predicate.isObject(options)) throw refused("options", "an object: { escape }")
-  const other = Object.keys(options ?? {}).find((name) => name !== "escape")
+  const { escape, ...others } = readable("options", () => ({ ...options }))
+  const [other] = Object.keys(others)
   if (other !== undefined) throw refused(other, "nothing: the option of like is escape")
-  const escape = options?.escape
   if (escape !== undefined && !(typeof escape === "string" && escape.length === 1)) {
     throw refused("escape", "one character")
   }

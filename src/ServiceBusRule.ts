@@ -174,9 +174,15 @@ export interface ListedRule extends Omit<Rule, "filter" | "action"> {
  * @category guards
  * @since 0.1.0
  */
-export const isKnown = (rule: ListedRule): rule is Rule =>
-  Predicate.isObject(rule) && Predicate.isObject(rule.filter) &&
-  rule.filter._tag !== "UnknownFilter" && rule.action?._tag !== "UnknownAction"
+export const isKnown = (rule: ListedRule): rule is Rule => {
+  try {
+    return Predicate.isObject(rule.filter) && rule.filter._tag !== "UnknownFilter" &&
+      rule.action?._tag !== "UnknownAction"
+  } catch {
+    // It is no rule.
+    return false
+  }
+}
 
 /**
  * The name of the rule that a new subscription has: `$Default`.

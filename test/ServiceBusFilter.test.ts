@@ -211,6 +211,20 @@ describe("what is wrong", () => {
     }
   })
 
+  it("is what cannot be read", () => {
+    const fail = () => {
+      throw new Error("unreadable")
+    }
+    const unreadable = new Proxy({}, { get: fail, has: fail, ownKeys: fail }) as never
+    const options = [
+      refusal(() => Filter.correlation(Orders, unreadable)),
+      refusal(() => Filter.correlation(Orders, { applicationProperties: unreadable })),
+      refusal(() => Filter.where(Orders, ($) => Filter.like($.region, "a", unreadable)))
+    ].map(({ option }) => option)
+    assert.deepStrictEqual(options, ["conditions", "applicationProperties", "options"])
+    for (const each of [unreadable, { filter: unreadable }]) assert.isFalse(ServiceBusRule.isKnown(each as never))
+  })
+
   it("is an operand that is no number, and none that the Schema beside it would refuse", () => {
     const Limited = ServiceBusEntity.topic("limited", {
       body: ServiceBusBody.text,
