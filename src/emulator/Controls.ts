@@ -158,7 +158,11 @@ export interface Controls {
   readonly tlsPort: number
   /** The port for AMQP over WebSocket; 0 where there is none. */
   readonly webSocketPort: number
-  /** The certificate of the two in PEM, for clients to trust; undefined where there is none. */
+  /** The port for administration over HTTP, which the port for AMQP takes too; 0 where there is none. */
+  readonly httpPort: number
+  /** The port for administration over HTTPS; 0 where there is none. */
+  readonly httpsPort: number
+  /** The certificate of the ports with TLS in PEM, for clients to trust; undefined where there is none. */
   readonly certificate: string | undefined
   /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
   readonly messages: <E extends string | Receivable<unknown>>(
@@ -385,7 +389,15 @@ export interface Controls {
  */
 export type Network = Pick<
   Controls,
-  "port" | "tlsPort" | "webSocketPort" | "certificate" | "connectionString" | "stop" | "start"
+  | "port"
+  | "tlsPort"
+  | "webSocketPort"
+  | "httpPort"
+  | "httpsPort"
+  | "certificate"
+  | "connectionString"
+  | "stop"
+  | "start"
 >
 
 /** What is to be controlled. @internal */

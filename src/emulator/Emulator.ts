@@ -43,6 +43,8 @@ import * as Broker from "./broker/Broker.ts"
 import type { Entity } from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import * as Controls from "./Controls.ts"
+import * as HttpServer from "./http/HttpServer.ts"
+import { ManagementApi } from "./http/ManagementApi.ts"
 import * as Authorization from "./security/Authorization.ts"
 import * as Certificate from "./security/Certificate.ts"
 
@@ -238,6 +240,7 @@ const tokenLifetime = 3600_000
 
 interface Started extends Controls.Started {
   readonly key: Redacted.Redacted<string>
+  readonly management: ManagementApi
 }
 
 /** An option in milliseconds. */
@@ -348,7 +351,8 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
           server.dropAll()
         })
       )
-      return { broker, server, dispatcher, key, tokenCredential }
+      const management = new ManagementApi({ broker, clock, policies, identityKey, host })
+      return { broker, server, management, dispatcher, key, tokenCredential }
     }
   )
 
@@ -456,6 +460,8 @@ export const layer = (
             port: 0,
             tlsPort: 0,
             webSocketPort: 0,
+            httpPort: 0,
+            httpsPort: 0,
             certificate: undefined,
             connectionString,
             stop: Effect.sync(() => {
@@ -484,9 +490,13 @@ export interface ServerOptions extends Options {
   readonly tlsPort?: number | undefined
   /** A port for AMQP over WebSocket and TLS; none by default, 0 for any free one. */
   readonly webSocketPort?: number | undefined
+  /** One more port for administration over HTTP; none by default, 0 for any free one. */
+  readonly httpPort?: number | undefined
+  /** A port for administration over HTTPS; none by default, 0 for any free one. */
+  readonly httpsPort?: number | undefined
   /**
-   * Certificate and key in PEM for the two. By default the broker signs one itself, for localhost, this machine's name,
-   * host.docker.internal, `host`, and names that look like the service's; `Emulator.certificate` gives it to clients.
+   * Certificate and key in PEM for the ports with TLS. By default the broker signs one itself, for localhost, this machine's
+   * name, host.docker.internal, `host`, and names that look like the service's; `Emulator.certificate` gives it to clients.
    */
   readonly certificate?: { readonly cert: string; readonly key: string } | undefined
   /**
@@ -531,26 +541,42 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
         const accept = (socket: Socket) => {
           started.server.accept(socket)
         }
-        const certificate = options.tlsPort === undefined && options.webSocketPort === undefined
+        const isSecure = [options.tlsPort, options.webSocketPort, options.httpsPort].some((port) => port !== undefined)
+        const certificate = !isSecure
           ? undefined
           : options.certificate ?? Certificate.selfSigned([host, hostname()])
         if (certificate !== undefined) yield* Certificate.check(certificate)
+        const { serve } = yield* HttpServer.make({ accept, answer: (request) => started.management.answer(request) })
+        const { admission, clock, deadlines } = started.server.options
         const listeners: Array<Listener.Listener> = []
-        const listen = Effect.fnUntraced(function*(kind: "tcp" | "tls" | "webSocket", port: number) {
-          const { admission } = started.server.options
-          const listener = yield* Listener.make({ host, port, kind, certificate, accept, admission })
+        const listen = Effect.fnUntraced(function*(port: number, isSecure: boolean) {
+          const listener = yield* Listener.make({
+            host,
+            port,
+            isSecure,
+            certificate,
+            accept,
+            serve,
+            admission,
+            clock,
+            deadlines
+          })
           listeners.push(listener)
           return listener.port
         })
-        const port = yield* listen("tcp", options.port ?? 0)
-        const tlsPort = options.tlsPort === undefined ? 0 : yield* listen("tls", options.tlsPort)
-        const webSocketPort = options.webSocketPort === undefined
-          ? 0
-          : yield* listen("webSocket", options.webSocketPort)
+        const listenOn = (port: number | undefined, isSecure: boolean) =>
+          port === undefined ? Effect.succeed(0) : listen(port, isSecure)
+        const port = yield* listen(options.port ?? 0, false)
+        const tlsPort = yield* listenOn(options.tlsPort, true)
+        const webSocketPort = yield* listenOn(options.webSocketPort, true)
+        const httpPort = yield* listenOn(options.httpPort, false)
+        const httpsPort = yield* listenOn(options.httpsPort, true)
         return Controls.make(started, {
           port,
           tlsPort,
           webSocketPort,
+          httpPort,
+          httpsPort,
           certificate: certificate?.cert,
           connectionString: connectionStringOf(started.key, dialled(host), port),
           stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),

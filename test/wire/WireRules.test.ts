@@ -249,7 +249,8 @@ describe("the broker", () => {
     "another protocol is answered with the own header, and the socket closed",
     Effect.gen(function*() {
       const { port } = yield* Emulator.Emulator
-      for (const hex of ["414d515000000901", "414d515002010000", "414d515001010000", "474554202f20485454502f312e31"]) {
+      // The last is MQTT.
+      for (const hex of ["414d515000000901", "414d515002010000", "414d515001010000", "100c00044d51545404"]) {
         const raw = yield* Raw.connect(port)
         yield* raw.write(Buffer.from(hex, "hex"))
         assert.deepStrictEqual((yield* raw.next("header")).bytes, Raw.amqpHeader, hex)

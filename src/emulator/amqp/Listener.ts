@@ -1,31 +1,37 @@
 /**
- * Ports of the broker: plain TCP, TLS, and WebSocket over TLS on one more. A listener can be closed and opened again, on
- * the port that it had.
+ * Ports of the broker. Each speaks AMQP, HTTP and WebSocket, told apart by the first byte that a client sends; a port for TLS
+ * speaks them within TLS, and a plain one takes TLS too where there is a certificate. A listener can be closed and opened
+ * again, on the port that it had.
  *
  * The listener owns its sockets until they are served: what is in a handshake counts in the admission, and the end of the
  * listener cuts all of its sockets.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as https from "node:https"
 import * as net from "node:net"
 import * as tls from "node:tls"
-import { WebSocketServer } from "ws"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
-import * as WebSocket from "../../internal/amqp/transport/WebSocket.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
+import type { DeadlineTimer } from "../broker/DeadlineTimer.ts"
 import type { Certificate } from "../security/Certificate.ts"
 import type { Admission, Admitted } from "./Admission.ts"
+import { type Timeout, timeout } from "./Timeout.ts"
 
 /** How a port is opened. */
 interface Options {
   readonly host: string
   readonly port: number
-  readonly kind: "tcp" | "tls" | "webSocket"
-  /** For TLS and WebSocket. */
+  /** Whether everything on it is within TLS, for which there is a certificate. */
+  readonly isSecure: boolean
   readonly certificate?: Certificate | undefined
+  /** Serves AMQP. */
   readonly accept: (socket: Socket) => void
+  /** Serves HTTP; `settled` is to be called once the socket has made a request. */
+  readonly serve: (socket: net.Socket, settled: () => void) => void
   readonly admission: Admission
+  readonly clock: Clock.Clock
+  readonly deadlines: DeadlineTimer<Timeout>
 }
 
 /** A port that can be closed and opened again. */
@@ -54,30 +60,13 @@ const listen = (options: Options, port: number): Effect.Effect<Running, Emulator
       return
     }
     const sockets = new Set<net.Socket>()
-    // Handshakes before there is AMQP, by the address of the peer: the socket that TLS makes is another one.
-    const handshakes = new Map<string, Admitted>()
-    const endHandshake = (socket: net.Socket) => {
-      const key = keyOf(socket)
-      handshakes.get(key)?.end()
-      handshakes.delete(key)
-    }
-    const server = serverOf(options, endHandshake)
-    server.on("connection", (socket: net.Socket) => {
-      // The AMQP server destroys the socket; an error of it after that has no other listener.
+    const accept = acceptor(options)
+    const server = net.createServer({ noDelay: true }, (socket) => {
+      // What serves the socket destroys it; an error of it after that has no other listener.
       socket.on("error", () => {})
-      if (options.kind !== "tcp") {
-        const admitted = options.admission.begin()
-        if (admitted === undefined) return void socket.destroy()
-        const key = keyOf(socket)
-        handshakes.set(key, admitted)
-        // A closed socket no longer knows the address of its peer.
-        socket.on("close", () => {
-          admitted.end()
-          if (handshakes.get(key) === admitted) handshakes.delete(key)
-        })
-      }
       sockets.add(socket)
       socket.on("close", () => sockets.delete(socket))
+      accept(socket)
     })
     server.once("error", (cause: Error) =>
       resume(
@@ -95,59 +84,76 @@ const listen = (options: Options, port: number): Effect.Effect<Running, Emulator
     })
   })
 
-const keyOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
+/** How long TLS may take, in milliseconds, and then the first byte. */
+const tlsTimeout = 10_000
+const silenceTimeout = 5_000
 
-/** How long TLS, and the request for a WebSocket, may take, in milliseconds. */
-const handshakeTimeout = 10_000
+/** The first byte of TLS (RFC 8446, content type handshake). */
+const tlsHandshake = 0x16
 
-/** A handshake that fails or takes too long concerns the client alone; Node would keep its socket. */
-const destroyFailed = (_: Error, socket: net.Socket): void => {
-  socket.destroy()
-}
+/** The first letters of the methods GET, PUT, POST, PATCH, DELETE, HEAD and OPTIONS. */
+const methods = Buffer.from("GPDHO")
 
-const serverOf = ({ accept, certificate, kind }: Options, endHandshake: (socket: net.Socket) => void): net.Server => {
-  switch (kind) {
-    case "tcp":
-      return net.createServer({ noDelay: true }, accept)
-    case "tls": {
-      const server = tls.createServer({ ...certificate, noDelay: true, handshakeTimeout }, (socket) => {
-        socket.on("error", () => {})
-        endHandshake(socket)
-        accept(socket)
-      })
-      server.on("tlsClientError", destroyFailed)
-      return server
+/** What serves the sockets of a port. */
+const acceptor = (options: Options): (socket: net.Socket) => void => {
+  /** Sockets that are in a handshake, by the address of the peer: the socket that TLS makes is another one. */
+  const handshakes = new Map<string, Admitted>()
+  const settle = (key: string) => {
+    handshakes.get(key)?.end()
+    handshakes.delete(key)
+  }
+  const speak = (socket: net.Socket, byte: number, key: string): void => {
+    if (methods.includes(byte)) return options.serve(socket, () => settle(key))
+    // What is no AMQP either is answered as AMQP says. It counts there from now.
+    settle(key)
+    options.accept(socket)
+  }
+  const secure = options.certificate === undefined ? undefined : tls.createServer(
+    { ...options.certificate, handshakeTimeout: tlsTimeout },
+    (socket) => {
+      socket.on("error", () => {})
+      onFirstByte(options, socket, (byte) => speak(socket, byte, keyOf(socket)))
     }
-    case "webSocket": {
-      const server = https.createServer({
-        ...certificate,
-        noDelay: true,
-        handshakeTimeout,
-        headersTimeout: handshakeTimeout,
-        connectionsCheckingInterval: handshakeTimeout / 4
+  )
+  // A handshake that fails or takes too long concerns the client alone; Node would keep its socket.
+  secure?.on("tlsClientError", (_, socket) => {
+    socket.destroy()
+  })
+  return (socket) => {
+    const admitted = options.admission.begin()
+    if (admitted === undefined) return void socket.destroy()
+    const key = keyOf(socket)
+    handshakes.set(key, admitted)
+    // A closed socket no longer knows the address of its peer.
+    socket.on("close", () => {
+      admitted.end()
+      if (handshakes.get(key) === admitted) handshakes.delete(key)
+    })
+    if (options.isSecure) secure!.emit("connection", socket)
+    else {
+      onFirstByte(options, socket, (byte) => {
+        if (byte === tlsHandshake && secure !== undefined) secure.emit("connection", socket)
+        else speak(socket, byte, key)
       })
-      server.on("tlsClientError", destroyFailed)
-      // There is nothing else here: a probe or a browser is told so, and its socket does not stay admitted.
-      server.on("request", (_, response) => {
-        response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
-        response.end("AMQP over WebSocket is spoken here.\n")
-      })
-      const webSockets = new WebSocketServer({
-        server,
-        perMessageDeflate: false,
-        maxPayload: 1024 * 1024,
-        // The one that was asked for: .NET asks for "amqp", the others for "AMQPWSB10".
-        handleProtocols: (offered) => [...offered].find((each) => WebSocket.protocols.includes(each)) ?? false
-      })
-      webSockets.shouldHandle = ({ url }) => WebSocket.isPath(url ?? "")
-      webSockets.on("connection", (client, request) => {
-        endHandshake(request.socket)
-        accept(WebSocket.socketOf(client))
-      })
-      webSockets.on("error", () => {})
-      return server
     }
   }
+}
+
+const keyOf = ({ remoteAddress, remotePort }: net.Socket): string => `${remoteAddress} ${remotePort}`
+
+/** Looks at the first byte of a socket, and leaves it there; a socket that sends none in time is destroyed. */
+const onFirstByte = ({ clock, deadlines }: Options, socket: net.Socket, then: (byte: number) => void): void => {
+  const silence = timeout(() => void socket.destroy())
+  deadlines.set(silence, clock.currentTimeMillisUnsafe() + silenceTimeout)
+  const end = () => deadlines.clear(silence)
+  socket.once("close", end)
+  socket.once("readable", () => {
+    end()
+    const chunk = socket.read() as Buffer | null
+    if (chunk === null) return void socket.destroy()
+    socket.unshift(chunk)
+    then(chunk[0]!)
+  })
 }
 
 const close = ({ server, sockets }: Running): Effect.Effect<void> =>

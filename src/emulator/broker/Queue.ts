@@ -257,6 +257,11 @@ export interface Rules {
    * `InvalidRule` where its name, filter or action is wrong, and as `QuotaExceeded` where the topic has too many filters.
    */
   add(rule: ServiceBusRule.Rule): Result.Result<void, Refusal>
+  /**
+   * Puts a rule in the place of the one that has its name, and keeps the time at which that came. Refused as `RuleNotFound`, and
+   * as `add` does; then the one before holds.
+   */
+  replace(rule: ServiceBusRule.Rule): Result.Result<void, Refusal>
   /** Removes one. Refused as `RuleNotFound`. */
   remove(name: string): Result.Result<void, Refusal>
 }

@@ -107,6 +107,22 @@ export class SubscriptionRules implements Rules {
     return added
   }
 
+  replace(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
+    const refused = this.unchangeable()
+    if (refused !== undefined) return refused
+    const before = this.compiled.get(given.name)
+    if (before === undefined) return this.refuse("RuleNotFound", given.name)
+    this.compiled.delete(given.name)
+    this.count(before, -1)
+    const { createdAt } = before.rule
+    const added = this.declare(createdAt === undefined ? given : { ...given, createdAt })
+    if (Result.isFailure(added)) {
+      this.compiled.set(given.name, before)
+      this.count(before, 1)
+    } else this.subscription.touch()
+    return added
+  }
+
   /** Adds one with which the subscription is made, disabled or not. */
   declare(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
     if (ServiceBusRule.nameProblemOf(given.name) !== undefined) {

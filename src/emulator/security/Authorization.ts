@@ -65,8 +65,9 @@ export const bareOf = (address: string): string => {
   return path.replace(/^\/+|\/+$/g, "")
 }
 
-/** The path of a resource: without `$management`, in lower case. */
-const pathOf = (resource: string): string => bareOf(resource.trim()).toLowerCase().replace(/\/?\$management$/, "")
+/** The path of a resource: without `$management` and the query that a URL of HTTP may have, in lower case. */
+const pathOf = (resource: string): string =>
+  bareOf(resource.trim().replace(/\?.*$/s, "")).toLowerCase().replace(/\/?\$management$/, "")
 
 /** The path above one; that of the namespace is empty and has none. */
 const above = (path: string): string | undefined =>

@@ -130,7 +130,8 @@ describe("the port for WebSocket", () => {
           request.on("error", (error) => resume(Effect.die(error)))
           return Effect.sync(() => request.destroy())
         })
-        assert.strictEqual(status, 426)
+        // The root of a namespace, which anybody may see.
+        assert.strictEqual(status, 200)
       }
       // All places are free again.
       yield* until(Effect.map(Effect.exit(Effect.scoped(connected)), Exit.isSuccess))

@@ -1,0 +1,135 @@
+/**
+ * HTTP on sockets that a listener has accepted: requests are read to their end and answered, and a WebSocket that is asked for
+ * carries AMQP.
+ *
+ * It never listens itself, so that one port may speak several protocols. What a peer sends is bounded, in bytes and in time, and
+ * so is the number of its sockets.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as http from "node:http"
+import type * as net from "node:net"
+import { TLSSocket } from "node:tls"
+import { WebSocketServer } from "ws"
+import type { Socket } from "../../internal/amqp/transport/Socket.ts"
+import * as WebSocket from "../../internal/amqp/transport/WebSocket.ts"
+import type { HttpAnswer, HttpRequest } from "./HttpMessage.ts"
+
+/** How a server is made. */
+interface Options {
+  readonly answer: (request: HttpRequest) => Effect.Effect<HttpAnswer>
+  /** Serves AMQP on a WebSocket. */
+  readonly accept: (socket: Socket) => void
+}
+
+/** Serves HTTP on sockets. */
+export interface HttpServer {
+  /** Serves a socket, on which nothing has been read; `settled` is called once it has made a request. */
+  readonly serve: (socket: net.Socket, settled: () => void) => void
+}
+
+/** Milliseconds for the head of a request, for all of it, and between two requests. */
+const headersTimeout = 10_000
+const requestTimeout = 30_000
+const keepAliveTimeout = 120_000
+
+/** Bytes of a head, and of a body: the largest description of an entity has some 30 KiB. */
+const maxHeaderSize = 32 * 1024
+const maxBodySize = 1024 * 1024
+
+/** How many sockets at a time: as many as a namespace takes connections. */
+const maxSockets = 5000
+
+/** Makes a server; its sockets are destroyed when the scope closes. */
+export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.Scope> = Effect.fnUntraced(
+  function*({ accept, answer }) {
+    /** What is to be called once they have made a request. */
+    const sockets = new Map<net.Socket, () => void>()
+    const server = http.createServer({
+      noDelay: true,
+      headersTimeout,
+      requestTimeout,
+      keepAliveTimeout,
+      maxHeaderSize,
+      connectionsCheckingInterval: headersTimeout / 4
+    })
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const settle = (socket: net.Socket) => sockets.get(socket)?.()
+    server.on("request", (request, response) => {
+      settle(request.socket)
+      if (WebSocket.isPath(request.url ?? "")) {
+        // A probe or a browser is told so.
+        response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
+        return void response.end("AMQP over WebSocket is spoken here.\n")
+      }
+      read(request, response, (body) =>
+        void fork(Effect.matchCause(answer(requestOf(request, body)), {
+          onSuccess: (given) => send(request, response, given),
+          onFailure: () => send(request, response, { status: 500, headers: {}, body: "" })
+        })))
+    })
+    const webSockets = new WebSocketServer({
+      noServer: true,
+      perMessageDeflate: false,
+      maxPayload: 1024 * 1024,
+      // The one that was asked for: .NET asks for "amqp", the others for "AMQPWSB10".
+      handleProtocols: (offered) => [...offered].find((each) => WebSocket.protocols.includes(each)) ?? false
+    })
+    webSockets.shouldHandle = ({ url }) => WebSocket.isPath(url ?? "")
+    webSockets.on("error", () => {})
+    server.on("upgrade", (request, socket, head) => {
+      settle(request.socket)
+      webSockets.handleUpgrade(request, socket, head, (client) => accept(WebSocket.socketOf(client)))
+    })
+    // A server that does not listen has no time-outs: this starts what looks for requests that do not end.
+    server.emit("listening")
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        server.close()
+        for (const socket of sockets.keys()) socket.destroy()
+      })
+    )
+    return {
+      serve: (socket, settled) => {
+        if (sockets.size >= maxSockets) return void socket.destroy()
+        sockets.set(socket, settled)
+        socket.once("close", () => sockets.delete(socket))
+        server.emit("connection", socket)
+      }
+    }
+  }
+)
+
+/** Reads a body to its end, unless it is too large. */
+const read = (request: http.IncomingMessage, response: http.ServerResponse, then: (body: string) => void): void => {
+  const chunks: Array<Buffer> = []
+  let size = 0
+  request.on("data", (chunk: Buffer) => {
+    size += chunk.length
+    if (size <= maxBodySize) chunks.push(chunk)
+    else if (!response.headersSent) {
+      // What is still to come is not read.
+      request.pause()
+      response.writeHead(413, { connection: "close", "content-length": "0" }).end(() => request.socket.destroy())
+    }
+  })
+  request.on("end", () => {
+    if (!response.headersSent) then(Buffer.concat(chunks).toString("utf8"))
+  })
+  request.on("error", () => {})
+}
+
+const requestOf = ({ headers, method, socket, url }: http.IncomingMessage, body: string): HttpRequest => ({
+  method: method ?? "GET",
+  target: url ?? "/",
+  headers: Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : value])
+  ),
+  body,
+  isSecure: socket instanceof TLSSocket
+})
+
+const send = (request: http.IncomingMessage, response: http.ServerResponse, { body, headers, status }: HttpAnswer) => {
+  response.writeHead(status, { ...headers, "content-length": String(Buffer.byteLength(body)) })
+  response.end(request.method === "HEAD" ? "" : body)
+}

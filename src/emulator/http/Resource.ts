@@ -1,0 +1,63 @@
+/**
+ * What a request of the management API is about: the path and the query of its target, read as the service reads them. Names
+ * may have slashes, so that a path is split at the words that the API has of its own; letter case does not matter to it.
+ */
+
+/** The resource of a path, with names as they were written. `path` has no slashes at its ends. */
+export type Resource =
+  & {
+    readonly path: string
+    readonly query: URLSearchParams
+    /** The query as it was written, without its question mark. */
+    readonly search: string
+  }
+  & (
+    | { readonly kind: "root" }
+    | { readonly kind: "namespace" }
+    | { readonly kind: "queues" }
+    | { readonly kind: "topics" }
+    | { readonly kind: "entity"; readonly name: string }
+    | { readonly kind: "subscriptions"; readonly topic: string }
+    | { readonly kind: "subscription"; readonly topic: string; readonly subscription: string }
+    | { readonly kind: "rules"; readonly topic: string; readonly subscription: string }
+    | { readonly kind: "rule"; readonly topic: string; readonly subscription: string; readonly rule: string }
+  )
+
+/** Reads a target; undefined where it is no resource. */
+export const parse = (target: string): Resource | undefined => {
+  const at = target.indexOf("?")
+  const search = at < 0 ? "" : target.slice(at + 1)
+  let path: string
+  try {
+    // A proxy is asked with the whole URL (RFC 9112, section 3.2.2).
+    path = decodeURIComponent((at < 0 ? target : target.slice(0, at)).replace(/^https?:\/\/[^/]*/i, ""))
+  } catch {
+    return undefined
+  }
+  path = path.replace(/^\/|\/+$/g, "")
+  const common = { path, search, query: new URLSearchParams(search) }
+  switch (path.toLowerCase()) {
+    case "":
+      return { ...common, kind: "root" }
+    case "$namespaceinfo":
+      return { ...common, kind: "namespace" }
+    case "$resources/queues":
+      return { ...common, kind: "queues" }
+    case "$resources/topics":
+      return { ...common, kind: "topics" }
+  }
+  const [, topic, subscription, rules, rule] =
+    /^(.+?)\/subscriptions(?:\/([^/]+)(?:\/(rules)(?:\/(.+))?)?)?$/is.exec(path) ?? []
+  if (topic === undefined) return { ...common, kind: "entity", name: path }
+  if (subscription === undefined) return { ...common, kind: "subscriptions", topic }
+  if (rules === undefined) return { ...common, kind: "subscription", topic, subscription }
+  return rule === undefined
+    ? { ...common, kind: "rules", topic, subscription }
+    : { ...common, kind: "rule", topic, subscription, rule }
+}
+
+/** The value of a parameter of the query, whose name may be written in any case. */
+export const parameterOf = ({ query }: Resource, name: string): string | undefined => {
+  for (const [key, value] of query) if (key.toLowerCase() === name) return value
+  return undefined
+}

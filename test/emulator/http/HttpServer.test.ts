@@ -1,0 +1,175 @@
+/** HTTP on the broker's ports: beside AMQP on one port, over TLS, on ports of its own, and from peers that mean no good. */
+import { Effect, Fiber, type Layer, Redacted } from "effect"
+import { ConnectionString, ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import { TestClock } from "effect/testing"
+import * as http from "node:http"
+import * as https from "node:https"
+import * as net from "node:net"
+import * as tls from "node:tls"
+import * as AtomXml from "../../../src/internal/administration/AtomXml.ts"
+import * as SasToken from "../../../src/internal/SasToken.ts"
+import { until } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
+
+const Letters = ServiceBusEntity.queue("letters", { body: ServiceBusBody.text })
+
+const serverOf = (options?: Partial<Emulator.ServerOptions>) =>
+  Emulator.layerServer({ entities: [Emulator.entity(Letters)], ...options })
+
+const body =
+  `<entry xmlns="${AtomXml.atom}"><content type="application/xml"><QueueDescription xmlns="${AtomXml.connect}"/></content></entry>`
+
+interface Answer {
+  readonly status: number | undefined
+  readonly body: string
+  readonly socket: net.Socket | null
+}
+
+/** Asks with a token of the root policy. */
+const ask = Effect.fnUntraced(function*(
+  port: number,
+  method: string,
+  path: string,
+  options: { readonly isSecure?: boolean; readonly body?: string | Buffer; readonly agent?: http.Agent } = {}
+) {
+  const { certificate, connectionString } = yield* Emulator.Emulator
+  const { credential } = yield* ConnectionString.parse(connectionString)
+  if (credential._tag !== "SharedKey") return assert.fail("a key was expected")
+  const authorization = Redacted.value(
+    SasToken.sign({
+      resource: "https://localhost/",
+      keyName: credential.name,
+      key: credential.key,
+      expiresAt: 10_000_000_000
+    })
+  )
+  return yield* Effect.callback<Answer>((resume) => {
+    const { request } = options.isSecure === true ? https : http
+    const made = request(
+      {
+        host: "127.0.0.1",
+        port,
+        method,
+        path,
+        headers: { authorization },
+        agent: options.agent ?? false,
+        ...(options.isSecure === true ? { ca: certificate, servername: "localhost" } : {})
+      },
+      (response) => {
+        let text = ""
+        response.setEncoding("utf8").on("data", (chunk: string) => text += chunk)
+        response.on(
+          "end",
+          () => resume(Effect.succeed({ status: response.statusCode, body: text, socket: made.socket }))
+        )
+      }
+    )
+    made.on("error", (error) => resume(Effect.succeed({ status: undefined, body: error.message, socket: null })))
+    made.end(options.body)
+  })
+})
+
+/** What a peer gets that writes these bytes, until the broker closes. */
+const written = (port: number, ...parts: ReadonlyArray<string | Buffer>) =>
+  Effect.callback<string>((resume) => {
+    const socket = net.connect({ host: "127.0.0.1", port })
+    let got = ""
+    socket.on("data", (chunk) => got += chunk.toString("latin1"))
+    socket.on("error", () => {})
+    socket.on("close", () => resume(Effect.succeed(got)))
+    const next = (index: number): void => {
+      if (index < parts.length) socket.write(parts[index]!, () => next(index + 1))
+    }
+    socket.on("connect", () => next(0))
+    return Effect.sync(() => socket.destroy())
+  })
+
+const all = { tlsPort: 0, webSocketPort: 0, httpPort: 0, httpsPort: 0 } as const
+
+describe("a port", () => {
+  it.live("answers HTTP beside AMQP, and each of them within TLS where there is a certificate", () =>
+    Effect.gen(function*() {
+      const { httpPort, httpsPort, port, tlsPort, webSocketPort } = yield* Emulator.Emulator
+      const secure = [tlsPort, webSocketPort, httpsPort]
+      for (const [index, each] of [port, httpPort, ...secure].entries()) {
+        const isSecure = secure.includes(each)
+        const created = yield* ask(each, "PUT", `/q${index}`, { isSecure, body })
+        assert.strictEqual(created.status, 201)
+        assert.include(created.body, `<id>${isSecure ? "https" : "http"}://127.0.0.1:${each}/q${index}</id>`)
+      }
+      // TLS on a plain port.
+      assert.strictEqual((yield* ask(port, "GET", "/q0", { isSecure: true })).status, 200)
+      assert.lengthOf((yield* ask(httpPort, "GET", "/$Resources/queues")).body.match(/<entry/g)!, 6)
+      for (const transport of ["tcp", "tls", "webSocket"] as const) {
+        yield* Effect.flatMap(ServiceBusSender.make(Letters), (sender) => sender.send({ body: transport })).pipe(
+          Effect.scoped,
+          Effect.provide(Emulator.layerClientOver(transport))
+        )
+      }
+      const emulator = yield* Emulator.Emulator
+      assert.lengthOf(yield* emulator.messages(Letters), 3)
+    }).pipe(Effect.provide(serverOf(all))))
+
+  it.live("tells what is spoken by the first byte, which may come alone", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Emulator.Emulator
+      assert.match(
+        yield* written(port, "G", "ET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+        /^HTTP\/1\.1 200 OK.*healthy/s
+      )
+      assert.match(yield* written(port, "TRACE / HTTP/1.1\r\n\r\n"), /^AMQP/)
+      // There is no certificate.
+      assert.match(yield* written(port, Buffer.from([0x16, 3, 1, 0, 1, 0, 0, 0])), /^AMQP/)
+      assert.match(yield* written(port, "GET nonsense\r\n\r\n"), /^HTTP\/1\.1 400/)
+    }).pipe(Effect.provide(serverOf())))
+
+  it.live("answers many requests on one connection, and cuts it when the broker stops", () =>
+    Effect.gen(function*() {
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+      const { port, start, stop } = yield* Emulator.Emulator
+      const sockets = new Set<net.Socket | null>()
+      for (let i = 0; i < 3; i++) {
+        const { socket, status } = yield* ask(port, "GET", "/letters", { agent })
+        assert.strictEqual(status, 200)
+        sockets.add(socket)
+      }
+      const [socket] = sockets
+      assert.strictEqual(sockets.size, 1)
+      yield* stop
+      assert.isUndefined((yield* ask(port, "GET", "/letters")).status)
+      yield* until(Effect.sync(() => socket!.destroyed))
+      yield* start
+      assert.strictEqual((yield* ask(port, "GET", "/letters")).status, 200)
+      agent.destroy()
+    }).pipe(Effect.provide(serverOf())))
+
+  it.effect("cuts a peer that says nothing after five seconds", () =>
+    Effect.gen(function*() {
+      const { certificate, port, tlsPort } = yield* Emulator.Emulator
+      const connected = yield* Effect.callback<tls.TLSSocket>((resume) => {
+        const socket = tls.connect(
+          { host: "127.0.0.1", port: tlsPort, ca: certificate!, servername: "localhost" },
+          () => resume(Effect.succeed(socket))
+        )
+      })
+      const silent = yield* Effect.forkChild(written(port))
+      const silentWithin = yield* Effect.forkChild(Effect.callback<void>((resume) => {
+        connected.resume().on("close", () => resume(Effect.void))
+      }))
+      // Both have been accepted when a third one has been answered.
+      assert.match(yield* written(port, "GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"), /200 OK/)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* Fiber.join(silent), "")
+      yield* Fiber.join(silentWithin)
+    }).pipe(Effect.scoped, Effect.provide(serverOf({ tlsPort: 0 }) as Layer.Layer<Emulator.Emulator>)))
+
+  it.live("bounds heads and bodies", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Emulator.Emulator
+      const large = Buffer.alloc(1024 * 1024 + 1, "x")
+      assert.strictEqual((yield* ask(port, "PUT", "/q", { body: large })).status, 413)
+      assert.strictEqual((yield* ask(port, "GET", `/${"q".repeat(40_000)}`)).status, 431)
+      assert.strictEqual((yield* ask(port, "GET", "/letters")).status, 200)
+    }).pipe(Effect.provide(serverOf())))
+})
