@@ -1,7 +1,9 @@
 /** A proxy before the broker that falls silent when it is told to, and a client that goes through it. */
 import { ConnectionString, ServiceBusClient } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { TestClock } from "effect/testing"
 import * as net from "node:net"
 
 interface Proxy {
@@ -19,6 +21,17 @@ interface Proxy {
 }
 
 const heartbeat = Buffer.from([0, 0, 0, 8, 2, 0, 0, 0])
+
+/** Has virtual time pass, where there is one. */
+const minutes = Effect.gen(function*() {
+  if (!("adjust" in (yield* Clock.Clock))) return
+  for (let seconds = 0; seconds < 600; seconds++) {
+    yield* TestClock.adjust("1 second")
+    yield* Effect.callback<void>((resume) => {
+      setImmediate(() => resume(Effect.void))
+    })
+  }
+})
 
 /** Stands before the broker and falls silent after so many writes of the client. */
 export const proxy = (target: number, after = Infinity) =>
@@ -83,5 +96,8 @@ export const through = Effect.fnUntraced(function*<A, E, R>(
   const emulator = yield* Emulator.Emulator
   const parsed = yield* ConnectionString.parse(emulator.connectionString)
   const client = yield* ServiceBusClient.fromConnectionString({ ...parsed, port: proxy.port }, options)
-  return yield* Effect.provideService(effect, ServiceBusClient.ServiceBusClient, client)
+  return yield* Effect.provideService(effect, ServiceBusClient.ServiceBusClient, client).pipe(
+    // What failed is told once its client is closed, which waits for a peer that says nothing.
+    Effect.tapCause(() => Effect.forkDetach(minutes))
+  )
 })
