@@ -257,7 +257,7 @@ class Registry {
     const checked = this.checkForwarding(declared.success)
     if (Result.isFailure(checked)) return checked
     const added = this.add(entity)
-    if (Result.isSuccess(added)) this.retryForwarding()
+    if (Result.isSuccess(added)) this.retryForwardingTo(declared.success.path.toLowerCase())
     return added
   }
 
@@ -339,7 +339,7 @@ class Registry {
       // Links end after that: what they give back goes to no other link that ends.
       this.detachRefused(path, before.settings, settings)
       this.watchIdle(registered)
-      this.retryForwarding()
+      this.retryForwardingTo(path)
       return Result.void
     })
   }
@@ -461,9 +461,7 @@ class Registry {
    * documentation, chaining entities with autoforwarding: AutoDeleteOnIdle is the largest value at both ends).
    */
   private isTarget(path: string): boolean {
-    for (const { declared: { settings } } of this.entities.values()) {
-      if (settings.forwardTo === path || settings.forwardDeadLetteredMessagesTo === path) return true
-    }
+    for (const { declared } of this.entities.values()) if (forwardsTo(declared, path)) return true
     return false
   }
 
@@ -474,11 +472,16 @@ class Registry {
     }
   }
 
-  /** A target may be there again, or take what it refused. */
-  private retryForwarding(): void {
-    for (const { queue } of [...this.entities.values()]) queue.retryForwarding()
+  /** A target is there again, or may take what it refused. */
+  private retryForwardingTo(path: string): void {
+    const sources: Array<MessageQueue.MessageQueue> = []
+    for (const { declared, queue } of this.entities.values()) if (forwardsTo(declared, path)) sources.push(queue)
+    for (const queue of sources) queue.retryForwarding()
   }
 }
+
+const forwardsTo = ({ settings }: Declared, path: string): boolean =>
+  settings.forwardTo === path || settings.forwardDeadLetteredMessagesTo === path
 
 const queuesOf = (queue: Queue): ReadonlyArray<Queue> =>
   [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue].filter((each) => each !== undefined)

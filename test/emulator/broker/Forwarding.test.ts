@@ -99,6 +99,20 @@ describe("Forwarding", () => {
       }))
   }
 
+  it.effect("is tried again when its target has changed, and by no other entity that comes or changes", () =>
+    Effect.gen(function*() {
+      const broker = yield* make({ name: "a", options: { forwardTo: "b" } }, { name: "b", options: { maxSize: 1 } })
+      const b = broker.queue("b")!
+      ok(b.send(messages("0")))
+      ok(broker.queue("a")!.send(messages("1")))
+      assert.strictEqual(ok(b.deleteBefore(1, 1)), 1)
+      done(broker.create({ name: "c" }))
+      done(broker.update("c", { maxDeliveryCount: 1 }))
+      assert.deepStrictEqual(stored(b), [])
+      done(broker.update("B", { maxDeliveryCount: 1 }))
+      assert.deepStrictEqual(stored(b), ["1"])
+    }))
+
   it.effect("moves what becomes active: what was scheduled, and what is given back", () =>
     Effect.gen(function*() {
       const broker = yield* make({ name: "a" }, { name: "b" })
