@@ -70,14 +70,18 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
   return {
     payload: owned(bytes),
     // The service names a message that has no name; there are clients that cannot settle without one.
-    messageId: id === null || id === undefined
-      ? newMessageId()
-      : AmqpValue.toText(id as AmqpValue.MessageId),
+    messageId: id === null || id === undefined ? newMessageId() : textOfId(id, sections),
     sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
     timeToLive: lifeOf(properties[9], properties[8]) ?? positive(header[2]),
     enqueueAt: enqueueAt(sections),
     propertiesSize
   }
+}
+
+/** An id of a type that AMQP does not have for ids is known by its bytes. */
+const textOfId = (id: AmqpValue.AmqpValue, sections: Sections): string => {
+  const text: unknown = AmqpValue.toText(id as AmqpValue.MessageId)
+  return typeof text === "string" ? text : rawItem(sections, sections.properties, 0)!.toString("hex")
 }
 
 const newMessageId = (): string => randomBytes(16).toString("hex")

@@ -97,6 +97,27 @@ const ofEachType: Readonly<Record<string, AmqpValue.AmqpValue>> = {
   described: AmqpValue.described(symbol("x:y"), 3)
 }
 
+describe("The id of a message", () => {
+  it("is a text, and the same one for the same bytes, also where it is of no type that an id has", () => {
+    const ids: ReadonlyArray<AmqpValue.AmqpValue> = [
+      "id",
+      7n,
+      uuid("00112233-4455-6677-8899-aabbccddeeff"),
+      new Uint8Array([1, 255]),
+      symbol("id"),
+      true,
+      DateTime.makeUnsafe(5),
+      Duration.millis(5),
+      typed("decimal64", new Uint8Array(8)),
+      ["a"]
+    ]
+    const texts = ids.map((id) => stored({ properties: [id] }).messageId)
+    for (const text of texts) assert.typeOf(text, "string")
+    assert.deepStrictEqual(ids.map((id) => stored({ properties: [id] }).messageId), texts)
+    assert.deepStrictEqual(texts.slice(0, 5), ["id", "7", "00112233-4455-6677-8899-aabbccddeeff", "01ff", "id"])
+  })
+})
+
 describe("application properties are read", () => {
   it("in their exact types, by names of any case", () => {
     const message = read(stored({ application: Object.entries(ofEachType) }))
