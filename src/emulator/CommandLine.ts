@@ -18,7 +18,8 @@ import * as Certificate from "./security/Certificate.ts"
 /** What `--help` prints. */
 export const usage = `Usage: effect-service-bus emulator [--queue NAME] [--subscription TOPIC/NAME] [options]
 
-Runs a Service Bus broker in memory on ports of this machine and prints what clients connect with.
+Runs a Service Bus broker in memory on ports of this machine and prints what clients connect with. Entities that it does not
+start with are made by administration clients.
 
   --queue NAME              a queue to start with; may be given many times
   --topic NAME              a topic to start with; may be given many times
@@ -26,11 +27,14 @@ Runs a Service Bus broker in memory on ports of this machine and prints what cli
   --session-queue NAME, --session-subscription TOPIC/NAME
                             the same, requiring sessions
   --key KEY                 the key of RootManageSharedAccessKey; a random one by default
-  --port PORT               the port for AMQP; 5672 by default, 0 for any free one
+  --port PORT               the port for AMQP, and for administration over HTTP; 5672 by default, 0 for any free one
+  --admin-port PORT         one more port for administration over HTTP; 5300 by default, 0 (which it is with --port 0) for any
+                            free one
   --tls-port PORT           a port for AMQP over TLS; none by default, 0 for any free one
   --websocket-port PORT     a port for AMQP over WebSocket and TLS; none by default, 0 for any free one
+  --https-port PORT         a port for administration over HTTPS; none by default, 0 for any free one
   --cert FILE, --cert-key FILE
-                            certificate and key (PEM) of the two; by default the broker signs one itself
+                            certificate and key (PEM) of these three; by default the broker signs one itself
   --write-cert FILE         where to write the one that it signs, for clients to trust; it is printed by default
   --host HOST               the address to listen on; 127.0.0.1 by default, 0.0.0.0 for other machines and containers
   --lock-duration SECONDS   how long a received message is locked; 60 by default
@@ -73,6 +77,8 @@ const parse = (args: ReadonlyArray<string>) => {
       port: { type: "string" },
       "tls-port": { type: "string" },
       "websocket-port": { type: "string" },
+      "admin-port": { type: "string" },
+      "https-port": { type: "string" },
       cert: { type: "string" },
       "cert-key": { type: "string" },
       "write-cert": { type: "string" },
@@ -158,15 +164,12 @@ export const read: (args: ReadonlyArray<string>) => Effect.Effect<CommandLine, E
       )
         .values()
     )
-    if (queues.length + topics.length === 0) {
-      return yield* fail(
-        "give at least one --queue, --topic, --subscription, --session-queue or --session-subscription"
-      )
-    }
-    const isSecure = values["tls-port"] !== undefined || values["websocket-port"] !== undefined
+    const isSecure = [values["tls-port"], values["websocket-port"], values["https-port"]].some((port) =>
+      port !== undefined
+    )
     const writeTo = values["write-cert"]
     if (!isSecure && (values.cert ?? values["cert-key"] ?? writeTo) !== undefined) {
-      return yield* fail("a certificate is for --tls-port and --websocket-port; give one of them")
+      return yield* fail("a certificate is for --tls-port, --websocket-port and --https-port; give one of them")
     }
     if ((values.cert === undefined) !== (values["cert-key"] === undefined)) {
       return yield* fail("give --cert and --cert-key together")
@@ -191,11 +194,14 @@ export const read: (args: ReadonlyArray<string>) => Effect.Effect<CommandLine, E
       )
     }
     const host = values.host ?? "127.0.0.1"
+    const amqpPort = (yield* port("port", values.port)) ?? 5672
     const server = {
       host,
-      port: (yield* port("port", values.port)) ?? 5672,
+      port: amqpPort,
       tlsPort: yield* port("tls-port", values["tls-port"]),
       webSocketPort: yield* port("websocket-port", values["websocket-port"]),
+      httpPort: (yield* port("admin-port", values["admin-port"])) ?? (amqpPort === 0 ? 0 : 5300),
+      httpsPort: yield* port("https-port", values["https-port"]),
       key: values.key === undefined ? undefined : Redacted.make(values.key),
       certificate,
       maxConnections: yield* number("max-connections", values["max-connections"], 1, Number.MAX_SAFE_INTEGER),

@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { Sections } from "../internal/amqp/codec/Sections.ts"
@@ -164,6 +165,8 @@ export interface Controls {
   readonly httpsPort: number
   /** The certificate of the ports with TLS in PEM, for clients to trust; undefined where there is none. */
   readonly certificate: string | undefined
+  /** Asks the management API without a socket. @internal */
+  readonly httpClient: HttpClient.HttpClient
   /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
   readonly messages: <E extends string | Receivable<unknown>>(
     entity: E
@@ -395,6 +398,7 @@ export type Network = Pick<
   | "httpPort"
   | "httpsPort"
   | "certificate"
+  | "httpClient"
   | "connectionString"
   | "stop"
   | "start"

@@ -45,6 +45,7 @@ import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import * as Controls from "./Controls.ts"
 import * as HttpServer from "./http/HttpServer.ts"
 import { ManagementApi } from "./http/ManagementApi.ts"
+import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
 import * as Authorization from "./security/Authorization.ts"
 import * as Certificate from "./security/Certificate.ts"
 
@@ -464,6 +465,7 @@ export const layer = (
             httpsPort: 0,
             certificate: undefined,
             connectionString,
+            httpClient: MemoryHttpClient.make((request) => started.management.answer(request), () => isUp),
             stop: Effect.sync(() => {
               isUp = false
               started.server.dropAll()
@@ -579,6 +581,8 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           httpsPort,
           certificate: certificate?.cert,
           connectionString: connectionStringOf(started.key, dialled(host), port),
+          // Who asks in this process needs no port.
+          httpClient: MemoryHttpClient.make((request) => started.management.answer(request), () => true),
           stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
           start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
         })

@@ -21,14 +21,18 @@ const serve = Effect.gen(function*() {
   const { names, server, writeTo } = command
   const { host } = server
   const announce = Effect.gen(function*() {
-    const { certificate, connectionString, port, tlsPort, webSocketPort } = yield* Emulator.Emulator
+    const { certificate, connectionString, httpPort, httpsPort, port, tlsPort, webSocketPort } = yield* Emulator
+      .Emulator
     const address = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
     // The key is of this run, or the person's who started it.
     const setting = (text: Redacted.Redacted<string>) =>
       `SERVICE_BUS_CONNECTION_STR=${CommandLine.quoted(Redacted.value(text))}`
     const secured = [[tlsPort, "TLS"], [webSocketPort, "WebSocket and TLS"]] as const
-    const lines = [`Listening on ${address(port)} with ${names.join(", ")}`]
+    const lines = [`Listening on ${address(port)} with ${names.length === 0 ? "no entities yet" : names.join(", ")}`]
     for (const [port, how] of secured) if (port !== 0) lines.push(`Listening on ${address(port)} over ${how}`)
+    for (const [port, how] of [[httpPort, "HTTP"], [httpsPort, "HTTPS"]] as const) {
+      if (port !== 0) lines.push(`Listening on ${address(port)} for administration over ${how}`)
+    }
     lines.push(setting(connectionString))
     for (const [port, how] of secured) {
       if (port !== 0) lines.push(`${setting(Emulator.overTls(connectionString, port))} # over ${how}`)

@@ -10,7 +10,6 @@ const secured = [...queue, "--tls-port", "0"]
 const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: RegExp]> = [
   [["broker"], /^"broker" is no command: the only one is "emulator"; see --help$/],
   [["emulator", "now"], /^"now" is no command/],
-  [["emulator"], /^give at least one --queue, --topic/],
   [[...queue, "--nope"], /^Unknown option '--nope'; see --help$/],
   [[...queue, "--host"], /--host <value>' argument missing; see --help$/],
   [[...queue, "--help=5"], /'--help' does not take an argument; see --help$/],
@@ -18,6 +17,8 @@ const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: Reg
   [[...queue, "--port", "67a"], /^--port must be an integer from 0 to 65535, not "67a"$/],
   [[...queue, "--port", ""], /^--port must be an integer/],
   [[...queue, "--tls-port", "70000"], /^--tls-port must be an integer from 0 to 65535/],
+  [[...queue, "--admin-port", "-1"], /^--admin-port has no value/],
+  [[...queue, "--https-port", "70000"], /^--https-port must be an integer from 0 to 65535/],
   [[...queue, "--websocket-port", "1.5"], /^--websocket-port must be an integer from 0 to 65535/],
   [[...queue, "--port", "1", "--port", "2"], /^--port is given twice/],
   [[...queue, "--lock-duration", "301"], /^--lock-duration must be a number from 1 to 300/],
@@ -27,8 +28,8 @@ const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: Reg
   [[...queue, "--max-handshakes", "many"], /^--max-handshakes must be an integer from 1 to 9007199254740991/],
   [[...queue, "--subscription", "news"], /^--subscription is TOPIC\/NAME, not "news"$/],
   [[...queue, "--session-subscription", "news"], /^--session-subscription is TOPIC\/NAME/],
-  [[...queue, "--cert", "a.pem"], /^a certificate is for --tls-port and --websocket-port/],
-  [[...queue, "--write-cert", "a.pem"], /^a certificate is for --tls-port and --websocket-port/],
+  [[...queue, "--cert", "a.pem"], /^a certificate is for --tls-port, --websocket-port and --https-port/],
+  [[...queue, "--write-cert", "a.pem"], /^a certificate is for --tls-port, --websocket-port and --https-port/],
   [[...secured, "--cert", "a.pem"], /^give --cert and --cert-key together$/],
   [[...secured, "--cert-key", "a.pem"], /^give --cert and --cert-key together$/],
   [[...secured, "--cert", "a.pem", "--cert-key", "b.pem", "--write-cert", "c.pem"], /^give either --cert/],
@@ -71,6 +72,12 @@ describe("the command line", () => {
       ])
       const { host, key, maxConnections, port, tlsPort, webSocketPort } = read.server
       assert.deepStrictEqual([host, port, tlsPort, webSocketPort, maxConnections], ["127.0.0.1", 5672, 0, undefined, 3])
+      const ports = (...args: ReadonlyArray<string>) =>
+        Effect.map(CommandLine.read(["emulator", ...args]), (read) =>
+          read._tag === "Help" ? [] : [read.server.port, read.server.httpPort, read.server.httpsPort])
+      assert.deepStrictEqual(yield* ports(), [5672, 5300, undefined])
+      assert.deepStrictEqual(yield* ports("--port", "0"), [0, 0, undefined])
+      assert.deepStrictEqual(yield* ports("--port", "0", "--admin-port", "5301", "--https-port", "443"), [0, 5301, 443])
       assert.strictEqual(Redacted.value(key!), "=a")
       assert.notInclude(String(key), "=a")
     }))

@@ -41,6 +41,7 @@ const commands = {
     ...["--queue", "orders", "--session-queue", "carts", "--topic", "prices", "--topic", "News"],
     ...["--subscription", "news/all", "--session-subscription", "news/carts"],
     ...["--port", "0", "--tls-port", "0", "--websocket-port", "0", "--host", "0.0.0.0", "--key", key],
+    ...["--admin-port", "0", "--https-port", "0"],
     ...["--cert", files.cert, "--cert-key", files.key, "--lock-duration", "150", "--max-delivery-count", "2"]
   ],
   limits: [
@@ -195,6 +196,11 @@ describe("the command", () => {
         /^Listening on 0\.0\.0\.0:\d+ with orders, carts, prices, news, news\/all, news\/carts\nListening on 0\.0\.0\.0:\d+ over TLS\n/
       )
       assert.notInclude(printed(), "BEGIN CERTIFICATE", "a certificate that was given is known")
+      for (const scheme of ["http", "https"]) {
+        const [, port] = new RegExp(`:(\\d+) for administration over ${scheme.toUpperCase()}\n`).exec(printed())!
+        const response = yield* Effect.promise(() => fetch(`${scheme}://localhost:${port}/health`))
+        assert.strictEqual(response.status, 200)
+      }
       assert.include(printed(), "host.docker.internal")
       assert.deepStrictEqual([...strings.keys()], ["TCP", "TLS", "WebSocket and TLS"])
       for (const [over, text] of strings) {
