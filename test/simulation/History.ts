@@ -57,6 +57,8 @@ export type Entry =
     readonly outcome: string
     /** What it is dead-lettered for, where it is. */
     readonly letter?: Letter | undefined
+    /** After how many milliseconds it is to be tried again, where that is said. */
+    readonly delay?: number | undefined
   }
   | {
     readonly kind: "settle"
@@ -66,6 +68,7 @@ export type Entry =
     readonly outcome: Outcome
     readonly token?: string | undefined
     readonly letter?: Letter | undefined
+    readonly delay?: number | undefined
   }
   | { readonly kind: "settled"; readonly op: number; readonly result: Result; readonly tag: string | undefined }
   /** What is lasting, such as a consumer, goes on until all is taken. */

@@ -468,6 +468,17 @@ describe("the oracles", () => {
       sent,
       { kind: "applied", entity: "q/$DeadLetterQueue", id: "m-1", sequence: "7", outcome: "complete" }
     ]),
+    "early, of what is tried again": run([
+      fault,
+      ...good.slice(0, 5),
+      { ...handled, outcome: "retryAfter", delay: 5_000 },
+      { ...enqueued, id: "m-1:retry-1:1", at: 4_000 }
+    ]),
+    "late, of what is tried again": run([
+      ...good.slice(0, 5),
+      { ...handled, outcome: "retryAfter", delay: 5_000 },
+      { ...enqueued, id: "m-1:retry-1:1", at: 65_000 }
+    ]),
     late: run([{ ...send, due: 5_000 }, { kind: "scheduled", ...message }, sent, { ...enqueued, at: 65_000 }]),
     limit: run([{ kind: "measured", consumer: "a", what: "messages", count: 3, most: 2 }]),
     "limit, of time": run([{ kind: "measured", consumer: "a", what: "milliseconds", count: 50_000, most: 5_000 }]),

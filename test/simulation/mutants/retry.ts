@@ -3,6 +3,27 @@ import type { Mutant } from "./Mutant.ts"
 
 export const retry: ReadonlyArray<Mutant> = [
   {
+    name: "a replay sends twice as many as it was asked for",
+    file: "deadLetters/DeadLetterReplay.ts",
+    text: "rate, max, letters: numbers",
+    replacement: "rate, max: max * 2, letters: numbers",
+    workload: "letters"
+  },
+  {
+    name: "what is tried again comes a minute late",
+    file: "receiver/RetryAfter.ts",
+    text: "enqueueAt: now + delay, now",
+    replacement: "enqueueAt: now + delay + 60_000, now",
+    workload: "retrying"
+  },
+  {
+    name: "what is tried again comes at once",
+    file: "receiver/RetryAfter.ts",
+    text: "enqueueAt: now + delay, now",
+    replacement: "enqueueAt: now, now",
+    workload: "retrying"
+  },
+  {
     name: "delays have no jitter",
     file: "namespace/RetryPolicy.ts",
     text: "Duration.toMillis(duration)) * random))",

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { bodyOf, type Mood, type World } from "../World.ts"
-import { letterOf } from "./settling.ts"
+import { delayOf, letterOf } from "./settling.ts"
 
 /** A failure of a handler, which ends the stream that it is a part of: no defect of the library. */
 class HandlerError extends Error {
@@ -47,7 +47,15 @@ export const handle = (
     const gives = <A extends Settlement.Settlement | void>(outcome: string, value: A) =>
       Effect.sync(() => {
         isOver = true
-        history.add({ kind: "handled", consumer, entity, sequence, outcome, letter: letterOf(value) })
+        history.add({
+          kind: "handled",
+          consumer,
+          entity,
+          sequence,
+          outcome,
+          letter: letterOf(value),
+          delay: delayOf(value)
+        })
         return value
       })
     const work: Effect.Effect<Settlement.Settlement | void, Error> = Effect.suspend(() => {

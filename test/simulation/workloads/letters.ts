@@ -36,7 +36,11 @@ export const letters: Workload = {
             const kind = rng.between(0, 9)
             if (kind < 5) {
               const options = { max: rng.between(1, 10), ...(rng.chance(0.5) ? { rate: rng.between(1, 20) } : {}) }
-              yield* operate(world, "replay", Effect.scoped(ServiceBusDeadLetters.replay(Work, options)))
+              const exit = yield* operate(world, "replay", Effect.scoped(ServiceBusDeadLetters.replay(Work, options)))
+              if (exit._tag === "Success") {
+                const { replayed: count } = exit.value
+                world.history.add({ kind: "measured", consumer: "replay", what: "messages", count, most: options.max })
+              }
             } else if (kind < 7) yield* operate(world, "counts", ServiceBusDeadLetters.counts(Work))
             else if (kind < 9) yield* operate(world, "browse", Stream.runDrain(ServiceBusDeadLetters.browse(Work)))
             else {

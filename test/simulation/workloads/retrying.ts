@@ -50,7 +50,7 @@ const receiveAll = (world: World, name: string) =>
       for (const message of messages) note(world, name, More.path, message, "locked")
       for (const message of messages) {
         const [outcome, settlement] = again(world, message) ?? ["complete" as const, Settlement.complete]
-        yield* settleNoted(world, More.path, message, outcome, receiver.settle(message, settlement))
+        yield* settleNoted(world, More.path, message, outcome, receiver.settle(message, settlement), settlement)
       }
     }
   })

@@ -1,4 +1,5 @@
 /** Settles messages one by one, by hand, in every way that there is, and writes down what was asked and what was answered. */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { LockedMessage } from "../../../src/ServiceBusMessage.ts"
@@ -62,6 +63,12 @@ export const letterOf = (settlement: Settlement.Settlement | void): Letter | und
     ? { reason: settlement.reason, description: settlement.description }
     : undefined
 
+/** After how many milliseconds a settlement has a message tried again, where it says so. */
+export const delayOf = (settlement: Settlement.Settlement | void): number | undefined =>
+  settlement?._tag === "RetryAfter" && Duration.isDuration(settlement.delay)
+    ? Duration.toMillis(settlement.delay)
+    : undefined
+
 /** Runs a settlement and writes down what came of it. */
 export const settleNoted = <E, R>(
   world: World,
@@ -69,12 +76,14 @@ export const settleNoted = <E, R>(
   { lockToken, sequenceNumber }: { readonly lockToken: string; readonly sequenceNumber: bigint },
   outcome: Outcome,
   settle: Effect.Effect<void, E, R>,
-  letter?: Letter
+  settlement?: Settlement.Settlement
 ): Effect.Effect<Exit.Exit<void, E>, never, R> =>
   Effect.suspend(() => {
     const { history } = world
     const op = history.op()
-    history.add({ kind: "settle", op, entity, sequence: String(sequenceNumber), outcome, token: lockToken, letter })
+    const sequence = String(sequenceNumber)
+    const [letter, delay] = [letterOf(settlement), delayOf(settlement)]
+    history.add({ kind: "settle", op, entity, sequence, outcome, token: lockToken, letter, delay })
     return Effect.onExit(attempt(world, settle, op), (exit) =>
       Effect.sync(() => history.add({ kind: "settled", op, ...resultOf(flat(exit)) })))
   })
@@ -93,7 +102,7 @@ export const settleSomehow = <E>(
     const settle = receiver.settle(message, settlement)
     const isAgain = rng.chance(0.1)
     return Effect.gen(function*() {
-      const exit = yield* settleNoted(world, entity, message, outcome, settle, letterOf(settlement))
+      const exit = yield* settleNoted(world, entity, message, outcome, settle, settlement)
       if (isAgain && Exit.isSuccess(exit)) {
         const again = yield* observe(world, "settle again", receiver.settle(message, Settlement.abandon()))
         world.history.add({ kind: "resettled", sequence: String(message.sequenceNumber), ...resultOf(again) })

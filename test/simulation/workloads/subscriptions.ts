@@ -12,7 +12,7 @@ import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
 import { keepBooks } from "./observing.ts"
 import { send } from "./sending.ts"
-import { letterOf, note, settleNoted } from "./settling.ts"
+import { note, settleNoted } from "./settling.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text, sessions: true })
 const Sorted = ServiceBusEntity.subscription(News, "sorted", { sessions: true })
@@ -37,7 +37,7 @@ const receiveAll = (world: World) =>
         const settlement = isBad ? Settlement.deadLetter({ description: message.messageId }) : Settlement.complete
         const settle = receiver.settle(message, settlement)
         const outcome = isBad ? "deadLetter" : "complete"
-        yield* settleNoted(world, Loose.path, message, outcome, settle, letterOf(settlement))
+        yield* settleNoted(world, Loose.path, message, outcome, settle, settlement)
       }
       if (rng.chance(0.1)) yield* operate(world, "counts", ServiceBusDeadLetters.counts(Loose))
     }
