@@ -9,6 +9,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { EmulatorError } from "../../ServiceBusError.ts"
@@ -179,7 +180,7 @@ export const make: (
       isClosed: false
     })
     // Targets of forwarding and topics may be declared after what needs them.
-    const inOrder = entities.toSorted((a, b) => Number(a.kind === "subscription") - Number(b.kind === "subscription"))
+    const inOrder = entities.toSorted((a, b) => Number(a?.kind === "subscription") - Number(b?.kind === "subscription"))
     for (const entity of inOrder) yield* Effect.fromResult(registry.add(entity))
     for (const { declared } of registry.entities.values()) {
       yield* Effect.fromResult(registry.checkForwarding(declared))
@@ -310,7 +311,10 @@ class Registry {
     const registered = this.entities.get(path)
     if (registered === undefined) return missing(path)
     const { declared: before, queue, topic } = registered
-    if ("rules" in options) {
+    if (typeof options !== "object" || options === null) {
+      return Result.fail(new EmulatorError({ problem: `${before.title}: options must be an object` }))
+    }
+    if ("rules" in options && options.rules !== undefined) {
       const problem = `${before.title}: rules must be left out; a rule manager adds and removes them`
       return Result.fail(new EmulatorError({ problem }))
     }
@@ -507,7 +511,11 @@ interface Declared {
 
 /** An entity, with options that are changed. */
 const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Result.Result<Declared, EmulatorError> => {
-  const { kind = "queue" } = entity
+  const kind = Predicate.isObject(entity) ? entity.kind ?? "queue" : undefined
+  if (kind !== "queue" && kind !== "topic" && kind !== "subscription") {
+    const problem = "it has queues, topics and subscriptions: an entity is made by Emulator.entity"
+    return Result.fail(new EmulatorError({ problem }))
+  }
   // What is undefined is not given.
   const given = Object.fromEntries(Object.entries(changed ?? {}).filter(([, value]) => value !== undefined))
   const options: EntityOptions.EntityOptions = { ...entity.options, ...given }
@@ -533,12 +541,23 @@ const everything = ServiceBusRule.make(ServiceBusRule.defaultName, ServiceBusRul
 
 const abbreviated = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
 
-const trim = (path: string): string => path.replace(/^[/\s]+|[/\s]+$/g, "")
+/** What is no text is no name. */
+const trim = (path: string): string => typeof path === "string" ? path.replace(/^[/\s]+|[/\s]+$/g, "") : ""
+
+/** What no name has, as the SDK for .NET checks it (EntityNameFormatter). */
+// oxlint-disable-next-line no-control-regex
+const notInNames = /[\\@?#*\x00-\x1f\x7f-\x9f]/
 
 const nameProblem = ({ kind, names, title }: Declared): string | undefined => {
-  for (const name of names) {
+  for (const [index, name] of names.entries()) {
     if (name === "") return `a ${kind} needs a name`
     if (name.length > 260) return `${title}: a name has at most 260 characters`
+    if (notInNames.test(name) || !name.isWellFormed()) {
+      return `${title}: a name is a well-formed text without \\ @ ? # * and control characters`
+    }
+    if (index === 1 && (name.length > 50 || name.includes("/"))) {
+      return `${title}: the name of a subscription has at most 50 characters, and no "/"`
+    }
     if (kind !== "subscription" && /\/subscriptions(\/|$)/i.test(name)) {
       return `${title}: a ${kind} cannot have the path of a subscription; declare the contract, ServiceBusEntity.subscription(topic, name)`
     }

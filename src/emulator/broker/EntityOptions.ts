@@ -241,6 +241,12 @@ export const settings = (
   if (!within(maxMessageSize, 1, Number.MAX_SAFE_INTEGER)) {
     return wrong("maxMessageSize", "a positive whole number of bytes")
   }
+  for (const option of ["requiresSession", "deadLetteringOnExpiration", "deadLetteringOnFilterError"] as const) {
+    const value: unknown = options[option] ?? false
+    if (typeof value !== "boolean") {
+      return Result.fail(new EmulatorError({ problem: `${entity}: ${option} must be true or false` }))
+    }
+  }
   const status = options.status ?? "Active"
   const allowed: ReadonlyArray<EntityStatus> = statuses[kind]
   if (!allowed.includes(status)) {

@@ -282,7 +282,7 @@ both((name, layerFor) =>
           [emulator.update("nothing", {}), /it has no entity "nothing"$/],
           [emulator.delete("nothing"), /it has no entity "nothing"/],
           [emulator.update(7 as never, {}), /has no entity|not usable/],
-          [emulator.create(undefined as never), /not usable/],
+          [emulator.create(undefined as never), /an entity is made by Emulator\.entity$/],
           [emulator.runtime("texts/$DeadLetterQueue"), /has no entity/]
         ]
         for (const [effect, pattern] of wrong) assert.match(yield* problem(effect), pattern)

@@ -65,7 +65,27 @@ describe("Broker", () => {
       ["no message size", [{ name: "q", options: { maxMessageSize: -1 } }], /"q": maxMessageSize/],
       ["an empty name", [{ name: "/" }], /needs a name/],
       ["a name twice", [{ name: "q" }, { name: "Q/" }], /"Q" is declared twice/],
-      ["a reserved name", [{ name: "q/$management" }], /begins with "\$"/]
+      ["a reserved name", [{ name: "q/$management" }], /begins with "\$"/],
+      ...["a?b", "a#b", "a@b", "a*b", "a\\b", "a\u0000b", "a\ud800"].map((name) =>
+        [`the name ${JSON.stringify(name)}`, [{ name }], /: a name is a well-formed text without/] as const
+      ),
+      ...["a/b", "a/Subscriptions/b", "s".repeat(51)].map((name) =>
+        [
+          `the subscription ${name}`,
+          [{ kind: "topic", name: "t" }, { kind: "subscription", topic: "t", name }],
+          /: the name of a subscription has at most 50 characters, and no "\/"$/
+        ] as const
+      ),
+      ["a name that is no text", [{ name: 5 as never }], /a queue needs a name/],
+      ["an entity that is none", [{ name: "q" }, undefined as never], /made by Emulator\.entity/],
+      ["an entity of another kind", [{ kind: "exchange" as never, name: "q" }], /made by Emulator\.entity/],
+      ...(["requiresSession", "deadLetteringOnExpiration"] as const).map((option) =>
+        [
+          `a text as ${option}`,
+          [{ name: "q", options: { [option]: "no" as never } }],
+          /must be true or false$/
+        ] as const
+      )
     ]
     for (const [name, entities, pattern] of wrong) {
       it.effect(`refuses ${name}`, () =>
@@ -121,6 +141,8 @@ describe("Broker", () => {
         "quotaExceeded"
       ],
       ["a wrong option", (broker) => broker.create({ name: "a", options: { maxDeliveryCount: 0 } }), "invalid"],
+      ["no options", (broker) => broker.update("orders", null as never), "invalid"],
+      ["the update of what is no path", (broker) => broker.update(5 as never, {}), "notFound"],
       ["a wrong name", (broker) => broker.create({ name: "a/$b" }), "invalid"],
       ["a target that is not there", (broker) => broker.create({ name: "a", options: { forwardTo: "b" } }), "invalid"],
       ["a change of what is not there", (broker) => broker.update("other", {}), "notFound"],
