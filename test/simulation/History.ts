@@ -179,6 +179,15 @@ export type Entry =
   | { readonly kind: "deleting"; readonly entity: string; readonly most: number }
   /** The broker was asked to delete so many messages at most, and did so many. */
   | { readonly kind: "erased"; readonly entity: string; readonly asked: number; readonly count: number }
+  /** Messages of an entity are looked at, and those that were seen: so many at most, or all. */
+  | { readonly kind: "looking"; readonly look: number; readonly entity: string }
+  | {
+    readonly kind: "looked"
+    readonly look: number
+    readonly sequences: ReadonlyArray<string>
+    readonly most: number | undefined
+    readonly areIntact: boolean
+  }
   /** A rule is to be created or deleted, and what came of it. */
   | {
     readonly kind: "ruling"

@@ -94,6 +94,9 @@ const rule = (name: string, isThere = true): Entry => ({ kind: "rule", entity: a
 const ruling: Entry = { kind: "ruling", op: 8, entity: all, what: "create", name: "even-0" }
 const ruled = (result: "ok" | "failed", tag?: string): Entry => ({ kind: "ruled", op: 8, result, tag })
 const forwarded = (sequence: string): Entry => ({ kind: "forwarded", ...message, sequence, to: "r" })
+const looking: Entry = { kind: "looking", look: 9, entity: "q" }
+const looked = (sequences: ReadonlyArray<string>) =>
+  ({ kind: "looked", look: 9, sequences, most: undefined, areIntact: true }) as const
 const status = (status: string): Entry => ({ kind: "status", entity: "q", status })
 
 const counts = {
@@ -715,6 +718,17 @@ describe("the oracles", () => {
       { kind: "phase", name: "drained", at: 2 },
       { kind: "ended", op: 9, result: "interrupted", tag: undefined, at: 70_000 }
     ]),
+    peeked: run([...sentTo("q"), inEntity("q"), looking, looked(["1", "7"])]),
+    "peeked, and missed": run([...sentTo("q"), inEntity("q"), looking, looked([])]),
+    "peeked, in another order": run([
+      ...sentTo("q", "m-2"),
+      ...sentTo("q"),
+      inEntity("q", "m-2"),
+      { ...enqueued, sequence: "2" },
+      looking,
+      looked(["2", "1"])
+    ]),
+    "peeked, more than was asked for": run([...sentTo("q"), inEntity("q"), looking, { ...looked(["1"]), most: 0 }]),
     silent: run([
       ...attached,
       send,

@@ -179,6 +179,13 @@ export const receipt: ReadonlyArray<Mutant> = [
     workload: "batches"
   },
   {
+    name: "who looks at messages passes over five numbers",
+    file: "receiver/MessageBrowser.ts",
+    text: "from: next,",
+    replacement: "from: next + 5n,",
+    workload: "receiving"
+  },
+  {
     name: "a message that comes alone wakes nobody",
     file: "amqp/ReceiverLink.ts",
     text: "      else for (const delivery of deliveries) this.inbox.push(delivery)\n      this.wake(false)",

@@ -17,6 +17,7 @@ import { leftovers } from "./leftovers.ts"
 import { letters } from "./letters.ts"
 import { limits } from "./limits.ts"
 import { liveness } from "./liveness.ts"
+import { looking } from "./looking.ts"
 import { noise } from "./noise.ts"
 import { numbering } from "./numbering.ts"
 import type { Oracle } from "./Oracle.ts"
@@ -52,6 +53,7 @@ export const oracles: ReadonlyArray<Oracle> = [
   excused,
   deleting,
   numbering,
+  looking,
   limits,
   due,
   keeping,

@@ -15,7 +15,7 @@ import { updated } from "../faults/updated.ts"
 import { beside, operate, strike, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
 import { handle } from "./handling.ts"
-import { keepBooks } from "./observing.ts"
+import { keepBooks, lookNoted } from "./observing.ts"
 import { send } from "./sending.ts"
 import { note, settleSomehow } from "./settling.ts"
 
@@ -56,7 +56,10 @@ const receiveAll = (world: World) =>
         if (rng.chance(0.1)) yield* operate(world, "renewLock", receiver.renewLock(message))
         if (world.isHealed() || rng.chance(0.8)) yield* settleSomehow(world, All.path, receiver, message)
       }
-      if (rng.chance(0.1)) yield* operate(world, "peek", receiver.peek({ max: rng.between(1, 20) }))
+      if (rng.chance(0.1)) {
+        const max = rng.between(1, 20)
+        yield* lookNoted(world, "peek", All.path, max, receiver.peek({ max }))
+      }
     }
   })
 

@@ -1,9 +1,10 @@
 /** Writes down what a program does not see of its consumers: the credit of a receiver, the listeners of its connection, the books. */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as ReceiverState from "../../../src/internal/receiver/ReceiverState.ts"
 import type * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
-import type { World } from "../World.ts"
+import { bodyOf, operate, type World } from "../World.ts"
 
 /** Notes the credit of a receiver where it may have so much at most. */
 export const noteCredit = ({ history }: World, consumer: string, receiver: object, most: number): void => {
@@ -27,6 +28,34 @@ export const receiveNoted = <M, E, R>(
       history.add({ kind: "measured", consumer, what: "messages", count: length, most: max })
       history.add({ kind: "measured", consumer, what: "milliseconds", count: now() - began, most: maxWait })
       return messages
+    })
+  })
+
+/** Looks at messages and notes which were seen: so many at most, or all of the entity. */
+export const lookNoted = <E, R>(
+  world: World,
+  what: string,
+  entity: string,
+  most: number | undefined,
+  look: Effect.Effect<
+    ReadonlyArray<{ readonly sequenceNumber: bigint; readonly messageId: string; readonly body: string }>,
+    E,
+    R
+  >
+): Effect.Effect<void, never, R> =>
+  Effect.suspend(() => {
+    const { history } = world
+    const number = history.op()
+    history.add({ kind: "looking", look: number, entity })
+    return Effect.map(operate(world, what, look), (exit) => {
+      if (Exit.isFailure(exit)) return
+      history.add({
+        kind: "looked",
+        look: number,
+        sequences: exit.value.map(({ sequenceNumber }) => String(sequenceNumber)),
+        most,
+        areIntact: exit.value.every(({ body, messageId }) => body === bodyOf(history.originOf(messageId)))
+      })
     })
   })
 

@@ -12,7 +12,7 @@ import * as ServiceBusReceiver from "../../../src/ServiceBusReceiver.ts"
 import * as Settlement from "../../../src/Settlement.ts"
 import { beside, operate, operateAside, type Workload, type World } from "../World.ts"
 import { consume } from "./consuming.ts"
-import { noteCredit, noteListeners, receiveNoted } from "./observing.ts"
+import { lookNoted, noteCredit, noteListeners, receiveNoted } from "./observing.ts"
 import { send } from "./sending.ts"
 import { eraseNoted, note, settleNoted, settleSomehow } from "./settling.ts"
 
@@ -66,9 +66,12 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
           }
         }
       }
-      if (rng.chance(0.05)) yield* operate(world, "browse", Stream.runDrain(receiver.browse()))
+      if (rng.chance(0.05)) yield* lookNoted(world, "browse", path, undefined, Stream.runCollect(receiver.browse()))
       if (rng.chance(0.02)) yield* eraseNoted(world, "delete", path, 2, receiver.deleteMessages({ max: 2 }))
-      if (rng.chance(0.1)) yield* operate(world, "peek", receiver.peek({ max: rng.between(1, 20) }))
+      if (rng.chance(0.1)) {
+        const max = rng.between(1, 20)
+        yield* lookNoted(world, "peek", path, max, receiver.peek({ max }))
+      }
     }
   })
 
