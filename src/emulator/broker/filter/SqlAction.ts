@@ -65,6 +65,9 @@ const removerOf = ({ name, scope }: Property): (message: ChangedMessage) => void
   }
 }
 
+/** The last time that .NET knows. */
+const lastTicks = 253_402_300_799_999n * 10_000n
+
 /** A message with what the statements so far did to it. */
 class ChangedMessage implements FilterMessage {
   private readonly before: FilterMessage
@@ -76,9 +79,19 @@ class ChangedMessage implements FilterMessage {
   }
 
   system(name: SystemName): AmqpValue.AmqpValue {
+    if (name === "expiresatutc" && this.systems.has("timetolive")) return this.expiresAt()
     return this.systems.has(name as SettableName)
       ? this.systems.get(name as SettableName)
       : this.before.system(name)
+  }
+
+  /** Where the time to live is another one, so is the end that it means (.NET's message class adds the two when it is asked). */
+  private expiresAt(): AmqpValue.AmqpValue {
+    const enqueued = SqlValue.fromAmqp(this.before.system("enqueuedtimeutc"))
+    const life = SqlValue.fromAmqp(this.systems.get("timetolive"))
+    if (!(enqueued instanceof SqlValue.Time && life instanceof SqlValue.Span)) return undefined
+    const end = enqueued.ticks + life.ticks
+    return SqlValue.toAmqp(new SqlValue.Time(end < lastTicks ? end : lastTicks))
   }
 
   property(name: string): AmqpValue.AmqpValue {

@@ -257,6 +257,29 @@ describe("system properties", () => {
     assert.deepStrictEqual(changed("SET sys.Label = @span", {}, { span: Duration.minutes(2) }), { label: "00:02:00" })
   })
 
+  it("follow each other: a message ends its time to live after it was enqueued (azure-service-bus #373)", () => {
+    const at = (expression: string) =>
+      Object.fromEntries(
+        changesOf(expression, {}, {
+          system: {
+            timetolive: undefined,
+            enqueuedtimeutc: typed("timestamp", 5n),
+            expiresatutc: typed("timestamp", 9n)
+          }
+        }).system
+      )["scheduledenqueuetimeutc"]
+    const copied = "SET sys.ScheduledEnqueueTimeUtc = sys.ExpiresAtUtc"
+    assert.deepStrictEqual(at(copied), typed("timestamp", 9n))
+    assert.deepStrictEqual(
+      at(`SET sys.TimeToLive = '00:10:00'; ${copied}; SET sys.TimeToLive = '01:00:00'`),
+      typed("timestamp", 600_005n)
+    )
+    assert.deepStrictEqual(
+      at(`SET sys.TimeToLive = '10675199.02:48:05'; ${copied}`),
+      typed("timestamp", 253_402_300_799_999n)
+    )
+  })
+
   it("that are texts are cleared by null", () => {
     assert.deepStrictEqual(changed("SET sys.Label = NULL; SET sys.SessionId = missing"), {
       label: undefined,
