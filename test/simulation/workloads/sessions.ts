@@ -1,6 +1,5 @@
 /** Sessions: two processors compete for them, with state that counts, and idle and shared ends. */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Emulator from "../../../src/emulator/Emulator.ts"
@@ -37,10 +36,15 @@ export const useState = (world: World, session: ServiceBusSession.ServiceBusSess
           )
       )
     }
-    return Effect.map(operateAside(world, "state", () => session.state), (exit) => {
-      if (Exit.isFailure(exit)) return
-      history.add({ kind: "state", session: sessionId, value: Option.getOrUndefined(exit.value), result: "read" })
-    })
+    // Noted when it is read: its operation may go on until it is interrupted.
+    const read = Effect.tap(
+      session.state,
+      (state) =>
+        Effect.sync(() =>
+          history.add({ kind: "state", session: sessionId, value: Option.getOrUndefined(state), result: "read" })
+        )
+    )
+    return Effect.asVoid(operateAside(world, "state", () => read))
   })
 
 export const sessions: Workload = {
