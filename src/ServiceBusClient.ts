@@ -14,7 +14,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -31,7 +30,7 @@ import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
   type Any as ServiceBusError,
-  ConnectionStringError,
+  type ConnectionStringError,
   type HealthCheckError,
   InvalidOptionError
 } from "./ServiceBusError.ts"
@@ -337,22 +336,10 @@ export const make: (
   function*(input) {
     const options = yield* Effect.fromResult(readOptions(undefined, input))
     const { credential, fullyQualifiedNamespace } = options
-    if (typeof fullyQualifiedNamespace !== "string") {
-      return yield* invalid("fullyQualifiedNamespace", "a host name such as contoso.servicebus.windows.net")
-    }
-    const host = fullyQualifiedNamespace.trim().replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "").toLowerCase()
-    if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(host)) {
-      return yield* new InvalidOptionError({
-        option: "fullyQualifiedNamespace",
-        expected: "a host name such as contoso.servicebus.windows.net"
-      })
-    }
-    return yield* open(options, {
-      host,
-      endpoint: { host, port: undefined, isPlain: false },
-      credential: credential!,
-      entityPath: undefined
-    })
+    return yield* open(
+      options,
+      yield* Effect.fromResult(NamespaceOptions.targetOfName(fullyQualifiedNamespace, credential))
+    )
   }
 )
 
@@ -379,9 +366,6 @@ export const make: (
 export const layer = (options: Options): Layer.Layer<ServiceBusClient, InvalidOptionError> =>
   Layer.effect(ServiceBusClient, make(options))
 
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
-
 /**
  * Makes a client from a parsed connection string: TLS on 5671, or plain TCP on 5672 where the string says
  * `UseDevelopmentEmulator=true` and names this machine. A port of the endpoint goes before both.
@@ -407,26 +391,9 @@ export const fromConnectionString: (
   options?: CommonOptions
 ) => Effect.Effect<ServiceBusClient["Service"], ConnectionStringError | InvalidOptionError, Scope.Scope> = Effect
   .fnUntraced(function*(input, givenOptions) {
-    const read = readOptions(undefined, input, "connectionString")
-    const parsed = (Result.isSuccess(read) ? read.success : {}) as Partial<ConnectionString.ConnectionString>
-    if (typeof parsed.host !== "string" || typeof parsed.useDevelopmentEmulator !== "boolean") {
-      return yield* invalid("connectionString", "what ConnectionString.parse gives")
-    }
     const options = yield* Effect.fromResult(readOptions(undefined, givenOptions))
-    if (parsed.useDevelopmentEmulator && !isLoopback(parsed.host) && options.allowPlainTcp !== true) {
-      return yield* new ConnectionStringError({
-        part: "UseDevelopmentEmulator",
-        problem:
-          "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1); " +
-          "the client's option allowPlainTcp: true lets it be elsewhere, in another container for example"
-      })
-    }
-    return yield* open(options, {
-      host: parsed.host,
-      endpoint: { host: parsed.host, port: parsed.port, isPlain: parsed.useDevelopmentEmulator },
-      credential: parsed.credential!,
-      entityPath: parsed.entityPath
-    })
+    const target = NamespaceOptions.targetOfString(input, options.allowPlainTcp)
+    return yield* open(options, yield* Effect.fromResult(target))
   })
 
 /**

@@ -737,6 +737,22 @@ export const contractOf = (entity: string | Any): Any => {
   }
 }
 
+/**
+ * The contract of a subscription that a caller named by it, or by its path; undefined for what is none.
+ *
+ * @internal
+ */
+export const subscriptionOf = (
+  entity: string | Any
+): Extract<Any, { readonly _tag: "Subscription" | "SessionSubscription" }> | undefined => {
+  const contract = contractOf(entity)
+  if (contract._tag === "Subscription" || contract._tag === "SessionSubscription") return contract
+  const [, topicName, name] = typeof entity === "string" ? /^(.+)\/subscriptions\/([^/]+)$/i.exec(entity) ?? [] : []
+  return topicName === undefined || name === undefined
+    ? undefined
+    : subscription(topic(topicName, { body: contract.body }), name)
+}
+
 /** Stands for what is neither a name nor a contract; its name is refused. */
 const unknown: Any = Object.freeze(named(""))
 

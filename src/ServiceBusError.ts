@@ -22,7 +22,10 @@ const context = {
   identifier: Schema.optionalKey(Schema.String),
   /** The operation that failed, for example `send` or `renewLock`. */
   operation: Schema.optionalKey(Schema.String),
-  /** The AMQP condition of the peer, for example `amqp:not-found`; absent where the failure is local. */
+  /**
+   * The AMQP condition of the peer, for example `amqp:not-found`, or the status of the management API with its sub-code, for
+   * example `http:409.40901`; absent where the failure is local.
+   */
   condition: Schema.optionalKey(Schema.String),
   /** What the peer, or this library, says about it: control characters removed, at most 512 characters. */
   description: Schema.optionalKey(Schema.String),
@@ -523,6 +526,9 @@ const transientConditions = new Set([
   "com.microsoft:session-cannot-be-locked"
 ])
 
+/** Statuses that pass, and 409 where another operation on the entity is under way (Resource Manager exceptions, 40901). */
+const transientStatuses = /^http:(?:408|500|502|504)(?:\.\d+)?$|^http:409\.40901$/
+
 /**
  * What has no class of its own; `condition` keeps the AMQP condition of the service. It is rare, and no parent of the other
  * classes: catching its tag catches none of them. All errors of this library are told by `isServiceBusError`.
@@ -550,7 +556,8 @@ export class ServiceBusError extends Schema.TaggedError<ServiceBusError>()("Serv
     )
   }
   get isTransient(): boolean {
-    return this.condition !== undefined && transientConditions.has(this.condition)
+    return this.condition !== undefined &&
+      (transientConditions.has(this.condition) || transientStatuses.test(this.condition))
   }
 }
 
@@ -908,6 +915,42 @@ export type DeleteRuleError = AttachError | RuleNotFoundError
  * @since 0.1.0
  */
 export type RuleError = CreateRuleError | DeleteRuleError
+
+/**
+ * Looking at queues, topics, subscriptions and rules by the management API.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
+export type AdministrationError =
+  | ConnectError
+  | ServiceBusAuthorizationError
+  | ServiceBusServerBusyError
+  | InvalidOptionError
+
+/**
+ * Listing what is within a topic or a subscription, changing and deleting an entity: it, or what it is within, may be missing.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
+export type ManageEntityError = AdministrationError | MessagingEntityNotFoundError
+
+/**
+ * Creating an entity.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
+export type CreateEntityError = ManageEntityError | MessagingEntityAlreadyExistsError
+
+/**
+ * Changing or deleting a rule.
+ *
+ * @category unions
+ * @since 0.1.0
+ */
+export type ManageRuleError = ManageEntityError | RuleNotFoundError
 
 /**
  * Every error of the library.

@@ -160,7 +160,7 @@ export const make: (
   subscription: Entity
 ) => Effect.Effect<ServiceBusRuleManager, AttachError, ServiceBusClient.ServiceBusClient | Scope.Scope> = Effect
   .fnUntraced(function*(subscription) {
-    const entity = subscriptionOf(subscription)
+    const entity = ServiceBusEntity.subscriptionOf(subscription)
     if (entity === undefined) {
       return yield* new InvalidOptionError({
         option: "entity",
@@ -203,13 +203,4 @@ export const make: (
 export const isListedAs = (rule: ServiceBusRule.Rule, listed: ServiceBusRule.ListedRule): boolean => {
   const asked = RuleManagement.describe("", rule)
   return Result.isSuccess(asked) && RuleManagement.isAsAsked("", asked.success, listed)
-}
-
-const subscriptionOf = (entity: Entity): ServiceBusEntity.Any | undefined => {
-  const contract = ServiceBusEntity.contractOf(entity)
-  if (contract._tag === "Subscription" || contract._tag === "SessionSubscription") return contract
-  const [, topic, name] = typeof entity === "string" ? /^(.+)\/subscriptions\/([^/]+)$/i.exec(entity) ?? [] : []
-  return topic === undefined || name === undefined
-    ? undefined
-    : ServiceBusEntity.subscription(ServiceBusEntity.topic(topic, { body: contract.body }), name)
 }

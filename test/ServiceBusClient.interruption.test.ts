@@ -6,6 +6,7 @@
 import * as All from "effect-service-bus"
 import {
   AutoLockRenewer,
+  ServiceBusAdministration,
   ServiceBusBody,
   ServiceBusClient,
   ServiceBusDeadLetters,
@@ -177,6 +178,15 @@ const ofSessionProcessor =
 const ofRules = (operation: (rules: ServiceBusRuleManager.ServiceBusRuleManager) => Operation): Case => ({ Sport }) =>
   Effect.map(ServiceBusRuleManager.make(Sport), operation)
 
+const ofAdministration = (
+  operation: (
+    administration: ServiceBusAdministration.ServiceBusAdministration["Service"],
+    entities: Fresh
+  ) => Operation
+): Case =>
+(entities) =>
+  Effect.map(ServiceBusAdministration.ServiceBusAdministration, (administration) => operation(administration, entities))
+
 /** Every operation, by its module, or by what has it. */
 const cases: Readonly<Record<string, Case>> = {
   "ServiceBusSender.make": at(({ Plain }) => ServiceBusSender.make(Plain)),
@@ -296,6 +306,28 @@ const cases: Readonly<Record<string, Case>> = {
   "rules.delete": ofRules((rules) => rules.delete(ServiceBusRule.defaultName)),
   "rules.get": ofRules((rules) => rules.get(ServiceBusRule.defaultName)),
   "rules.list": ofRules((rules) => Stream.runDrain(rules.list)),
+  "administration.createQueue": ofAdministration(({ createQueue }, { Plain }) => createQueue(`${Plain.name}-new`)),
+  "administration.getQueue": ofAdministration(({ getQueue }, { Plain }) => getQueue(Plain)),
+  "administration.updateQueue": ofAdministration(({ updateQueue }, { Plain }) =>
+    updateQueue(Plain, () => ({ maxDeliveryCount: 3 }))
+  ),
+  "administration.deleteQueue": ofAdministration(({ deleteQueue }, { Plain }) => deleteQueue(Plain)),
+  "administration.listQueues": ofAdministration(({ listQueues }) => Stream.runDrain(Stream.take(listQueues, 1))),
+  "administration.createSubscription": ofAdministration(({ createSubscription }, { Sport }) =>
+    createSubscription(`${Sport.path}-new`, {
+      rules: [ServiceBusRule.make("a", ServiceBusRule.true), ServiceBusRule.make("b", ServiceBusRule.false)]
+    })
+  ),
+  "administration.createRule": ofAdministration(({ createRule }, { Sport }) =>
+    createRule(Sport, ServiceBusRule.make("none", ServiceBusRule.false))
+  ),
+  "administration.updateRule": ofAdministration(({ updateRule }, { Sport }) =>
+    updateRule(Sport, ServiceBusRule.defaultName, () => ({ filter: ServiceBusRule.false }))
+  ),
+  "administration.deleteRule": ofAdministration(({ deleteRule }, { Sport }) =>
+    deleteRule(Sport, ServiceBusRule.defaultName)
+  ),
+  "administration.getNamespace": ofAdministration(({ getNamespace }) => getNamespace),
   ...Object.fromEntries(
     Object.entries(sources).flatMap(([name, make]) =>
       Object.entries(reads).map(([operation, run]): [string, Case] => [
@@ -348,7 +380,8 @@ const some: ReadonlyArray<string> = [
   "receiver.complete",
   "receiver.settle",
   "session.state",
-  "rules.create"
+  "rules.create",
+  "administration.createSubscription"
 ]
 
 /** Modules of values: what they give needs no client. */
@@ -379,6 +412,35 @@ const others: Readonly<Record<string, string>> = {
   "ServiceBusClient.layerEnv": "the same",
   "ServiceBusClient.fromConnectionString": "the same",
   "ServiceBusClient.namespaceFor": "internal",
+  "ServiceBusAdministration.ServiceBusAdministration": "the service",
+  "ServiceBusAdministration.make": "a client that is not used does nothing",
+  "ServiceBusAdministration.makeWith": "the same",
+  "ServiceBusAdministration.ofConnectionString": "the same",
+  "ServiceBusAdministration.layer": "the same",
+  "ServiceBusAdministration.layerConnectionString": "the same",
+  "ServiceBusAdministration.layerEnv": "the same",
+  "ServiceBusAdministration.layerHttpClient": "the same",
+  "administration.queueExists": "that of administration.getQueue",
+  "administration.getQueueRuntime": "that of administration.getQueue",
+  "administration.listQueueRuntimes": "that of administration.listQueues",
+  "administration.getTopic": "that of administration.getQueue",
+  "administration.topicExists": "that of administration.getQueue",
+  "administration.getTopicRuntime": "that of administration.getQueue",
+  "administration.listTopics": "that of administration.listQueues",
+  "administration.listTopicRuntimes": "that of administration.listQueues",
+  "administration.updateTopic": "that of administration.updateQueue",
+  "administration.deleteTopic": "that of administration.deleteQueue",
+  "administration.getSubscription": "that of administration.getQueue",
+  "administration.subscriptionExists": "that of administration.getQueue",
+  "administration.getSubscriptionRuntime": "that of administration.getQueue",
+  "administration.listSubscriptions": "that of administration.listQueues",
+  "administration.listSubscriptionRuntimes": "that of administration.listQueues",
+  "administration.updateSubscription": "that of administration.updateQueue",
+  "administration.deleteSubscription": "that of administration.deleteQueue",
+  "administration.createTopic": "that of administration.createQueue",
+  "administration.getRule": "that of administration.getQueue",
+  "administration.ruleExists": "that of administration.getQueue",
+  "administration.listRules": "that of administration.listQueues",
   "AutoLockRenewer.lockState": "reads what is here",
   "AutoLockRenewer.renewals": "reads what is here",
   "client.state": "reads what is here",
@@ -584,7 +646,8 @@ if (sweep === undefined) {
           destructiveSession: yield* ServiceBusSession.acceptDestructive(Held, "b"),
           processor: yield* ServiceBusProcessor.make(Plain, () => Effect.void),
           sessionProcessor: yield* ServiceBusProcessor.makeSessions(Held, () => Effect.void),
-          rules: yield* ServiceBusRuleManager.make(Sport)
+          rules: yield* ServiceBusRuleManager.make(Sport),
+          administration: yield* ServiceBusAdministration.ServiceBusAdministration
         }
         const operations = Object.entries(owners).flatMap(([owner, of]) =>
           Object.entries(of).flatMap(([name, value]) =>

@@ -26,6 +26,7 @@ import * as ConnectionString from "../ConnectionString.ts"
 import * as Dispatcher from "../internal/amqp/engine/Dispatcher.ts"
 import type { Socket } from "../internal/amqp/transport/Socket.ts"
 import * as Transport from "../internal/amqp/transport/Transport.ts"
+import * as ServiceBusAdministration from "../ServiceBusAdministration.ts"
 import * as ServiceBusClient from "../ServiceBusClient.ts"
 import * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import type * as ServiceBusEntity from "../ServiceBusEntity.ts"
@@ -400,7 +401,7 @@ export interface MemoryOptions extends Options {
 }
 
 /**
- * A broker in memory, its controls, and a client that is connected to it.
+ * A broker in memory, its controls, and a client and an administration client that are connected to it.
  *
  * Fails with EmulatorError where an entity or an option is not usable.
  *
@@ -426,7 +427,10 @@ export interface MemoryOptions extends Options {
  */
 export const layer = (
   options: MemoryOptions
-): Layer.Layer<ServiceBusClient.ServiceBusClient | Emulator, EmulatorError> =>
+): Layer.Layer<
+  ServiceBusClient.ServiceBusClient | ServiceBusAdministration.ServiceBusAdministration | Emulator,
+  EmulatorError
+> =>
   Layer.effectContext(Controls.usable(
     "the broker's options",
     Effect.gen(function*() {
@@ -443,8 +447,19 @@ export const layer = (
         if (isUp) started.server.accept(socket)
         return isUp
       }))
-      const client = yield* ConnectionString.parse(connectionString).pipe(
-        Effect.flatMap((parsed) => ServiceBusClient.fromConnectionString(parsed, options.client)),
+      const httpClient = MemoryHttpClient.make((request) => started.management.answer(request), () => isUp)
+      const { administration, client } = yield* Effect.gen(function*() {
+        const parsed = yield* ConnectionString.parse(connectionString)
+        const { operationTimeout, retry, userAgentSuffix } = options.client ?? {}
+        return {
+          client: yield* ServiceBusClient.fromConnectionString(parsed, options.client),
+          administration: yield* ServiceBusAdministration.ofConnectionString(
+            httpClient,
+            { operationTimeout, retry, userAgentSuffix },
+            parsed
+          )
+        }
+      }).pipe(
         Effect.provideService(Dispatcher.Shared, dispatcher),
         Effect.provideService(Transport.Transport, transport),
         // The string is our own.
@@ -455,6 +470,7 @@ export const layer = (
         )
       )
       return Context.make(ServiceBusClient.ServiceBusClient, client).pipe(
+        Context.add(ServiceBusAdministration.ServiceBusAdministration, administration),
         Context.add(
           Emulator,
           Controls.make(started, {
@@ -465,7 +481,7 @@ export const layer = (
             httpsPort: 0,
             certificate: undefined,
             connectionString,
-            httpClient: MemoryHttpClient.make((request) => started.management.answer(request), () => isUp),
+            httpClient,
             stop: Effect.sync(() => {
               isUp = false
               started.server.dropAll()
@@ -610,6 +626,34 @@ export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, 
   Effect.map(Emulator, ({ connectionString }) =>
     // It may listen on an address that others reach too; it is in this program all the same.
     Layer.orDie(ServiceBusClient.layerConnectionString(connectionString, { allowPlainTcp: true })))
+)
+
+/**
+ * An administration client of a broker that listens, over plain HTTP.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * export const Test = Layer.mergeAll(Emulator.layerClient, Emulator.layerAdministration).pipe(
+ *   Layer.provideMerge(Emulator.layerServer({ entities: [] }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerAdministration: Layer.Layer<
+  ServiceBusAdministration.ServiceBusAdministration,
+  never,
+  Emulator
+> = Layer.unwrap(
+  Effect.map(
+    Emulator,
+    ({ connectionString }) =>
+      Layer.orDie(ServiceBusAdministration.layerConnectionString(connectionString, { allowPlainTcp: true }))
+  )
 )
 
 /**

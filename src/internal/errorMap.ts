@@ -543,3 +543,113 @@ export const isNoRule = ({ condition }: { readonly condition: string | undefined
 /** Whether a response says that there is no such session: some peers answer so that an entity has none. */
 export const isNoSession = ({ condition }: { readonly condition: string | undefined }): boolean =>
   condition === "com.microsoft:session-not-found"
+
+/** What the management API answers where it refuses. */
+export interface HttpRefusal {
+  readonly status: number
+  /** The text of the service, or what else its answer says. */
+  readonly detail: string
+  /** When to try again, in milliseconds, as the headers say it. */
+  readonly retryAfter?: number | undefined
+}
+
+/** A status of HTTP as a condition, with the sub-code of the service's text where there is one: `http:409.40901`. */
+const httpCondition = ({ detail, status }: HttpRefusal): string => {
+  const subCode = /\bSubCode=(\d{5})\b/i.exec(detail.slice(0, 2048))?.[1]
+  return `http:${status}${subCode === undefined ? "" : `.${subCode}`}`
+}
+
+/** The element that a refused description is refused for, by the texts of the service that are recorded. */
+const refusedElement = (detail: string): string | undefined =>
+  /(?:Parameter name: |[Tt]he property '|The value for the )(\w{1,64})/.exec(detail.slice(0, 4096))?.[1]
+
+/**
+ * The error of a refusal of the management API. Statuses: the table of the SDK for JavaScript, which the one for .NET follows.
+ * `optionOf` gives the name that an element has as an option; `existing` says that a 409 is of an entity that exists.
+ */
+export const fromHttp = (
+  refusal: HttpRefusal,
+  { existing, optionOf, ...context }: Context & {
+    readonly optionOf: (element: string) => string | undefined
+    readonly existing: boolean
+  }
+): E.Any => {
+  const { detail, retryAfter, status } = refusal
+  const condition = httpCondition(refusal)
+  const common = fields(context, condition, detail)
+  switch (status) {
+    case 400: {
+      const element = refusedElement(detail)
+      return new E.InvalidOptionError({
+        ...common,
+        option: (element === undefined ? undefined : optionOf(element)) ?? element ?? "settings",
+        expected: "what the service takes, which says what is wrong"
+      })
+    }
+    case 401: {
+      const missing = claimOf(detail)
+      return missing.claim === undefined
+        ? new E.ServiceBusAuthenticationError(common)
+        : new E.ServiceBusAuthorizationError({ ...common, ...missing })
+    }
+    case 403: {
+      const missing = claimOf(detail)
+      if (missing.claim !== undefined) return new E.ServiceBusAuthorizationError({ ...common, ...missing })
+      return condition.endsWith(".40301")
+        ? new E.ServiceBusError(common)
+        : new E.ServiceBusQuotaExceededError({ ...common, ...quotaOf(detail) })
+    }
+    case 404:
+      return new E.MessagingEntityNotFoundError(common)
+    case 409:
+      return existing && !condition.endsWith(".40901")
+        ? new E.MessagingEntityAlreadyExistsError(common)
+        : new E.ServiceBusError(common)
+    case 429:
+    case 503:
+      return new E.ServiceBusServerBusyError({
+        ...common,
+        ...advice(detail),
+        ...(retryAfter === undefined ? {} : { retryAfter: Duration.millis(retryAfter) })
+      })
+    default:
+      return new E.ServiceBusError(common)
+  }
+}
+
+const administrationTags = [
+  ...connectTags,
+  "ServiceBusAuthorizationError",
+  "ServiceBusServerBusyError",
+  "InvalidOptionError"
+] as const
+
+export const administrationError = narrowedTo(administrationTags)
+export const manageEntityError = narrowedTo([...administrationTags, "MessagingEntityNotFoundError"])
+export const createEntityError = narrowedTo([
+  ...administrationTags,
+  "MessagingEntityNotFoundError",
+  "MessagingEntityAlreadyExistsError"
+])
+
+/**
+ * The error of a rule that is changed or deleted. What is missing is the rule, unless the service names another entity: "Entity
+ * 'namespace:Topic:topic|subscription|rule' was not found" (recorded answers).
+ */
+export const manageRuleError = (error: E.ManageEntityError, entity: string, rule: string): E.ManageRuleError => {
+  if (error._tag !== "MessagingEntityNotFoundError") return error
+  const { attempts, cause, condition, description, operation, trackingId } = error
+  const named = /'([^']{1,1024})' (?:was|could) not/.exec(description ?? "")?.[1]
+  return named !== undefined && !named.toLowerCase().endsWith(`|${rule.toLowerCase()}`)
+    ? error
+    : new E.RuleNotFoundError({
+      entity,
+      rule,
+      attempts,
+      ...(condition === undefined ? {} : { condition }),
+      ...(description === undefined ? {} : { description }),
+      ...(operation === undefined ? {} : { operation }),
+      ...(trackingId === undefined ? {} : { trackingId }),
+      ...(cause === undefined ? {} : { cause })
+    })
+}

@@ -1,5 +1,6 @@
 /** What the suites of the client share: the two ways to a broker, entities, and small observations. */
 import {
+  type ServiceBusAdministration,
   ServiceBusBody,
   type ServiceBusClient,
   ServiceBusEntity,
@@ -24,7 +25,10 @@ import * as SenderState from "../../src/internal/sender/SenderState.ts"
 import { recorded } from "./eventRecorder.ts"
 import { assert, it } from "./vitest.ts"
 
-export type Services = ServiceBusClient.ServiceBusClient | Emulator.Emulator
+export type Services =
+  | ServiceBusClient.ServiceBusClient
+  | ServiceBusAdministration.ServiceBusAdministration
+  | Emulator.Emulator
 
 /** A broker, and a client of it with options. */
 export type LayerFor = (
@@ -38,16 +42,17 @@ export type Name = "in memory" | "over TCP" | "over TLS" | "over WebSocket"
 export const inMemory: LayerFor = (options, client) =>
   Emulator.layer({ idle: { link: "10 minutes", connection: "5 minutes" }, ...options, client })
 
+const clients = (...over: Parameters<typeof Emulator.layerClientOver>) =>
+  Layer.merge(Emulator.layerClientOver(...over), Emulator.layerAdministration)
+
 export const overTcp: LayerFor = (options, client) =>
-  Emulator.layerClientOver("tcp", client).pipe(Layer.provideMerge(Emulator.layerServer(options)))
+  clients("tcp", client).pipe(Layer.provideMerge(Emulator.layerServer(options)))
 
 const overTls: LayerFor = (options, client) =>
-  Emulator.layerClientOver("tls", client).pipe(Layer.provideMerge(Emulator.layerServer({ ...options, tlsPort: 0 })))
+  clients("tls", client).pipe(Layer.provideMerge(Emulator.layerServer({ ...options, tlsPort: 0 })))
 
 const overWebSocket: LayerFor = (options, client) =>
-  Emulator.layerClientOver("webSocket", client).pipe(
-    Layer.provideMerge(Emulator.layerServer({ ...options, webSocketPort: 0 }))
-  )
+  clients("webSocket", client).pipe(Layer.provideMerge(Emulator.layerServer({ ...options, webSocketPort: 0 })))
 
 /** Runs a suite in memory and over TCP; with `TRANSPORTS=all` in the environment over TLS and WebSocket instead. */
 export const both = (suite: (name: Name, layerFor: LayerFor) => unknown): void => {

@@ -121,6 +121,10 @@ export const declared = (): ReadonlyMap<string, Options> => {
   for (const entry of interfacesOf(withoutComments(read("src/internal/options.ts")))) add("ServiceBusReceiver", entry)
   const entity = interfacesOf(withoutComments(read("src/emulator/broker/EntityOptions.ts")))
   for (const [name, members] of entity) if (name.endsWith("Options")) add("Emulator", [name, members])
+  const settings = interfacesOf(withoutComments(read("src/internal/administration/EntitySettings.ts")))
+  for (const [name, members] of settings) {
+    if (/(Settings|Changes)$/.test(name)) add("ServiceBusAdministration", [name, members])
+  }
   const flags = read("src/emulator/CommandLine.ts").matchAll(/^\s+"?([\w-]+)"?: \{ type: "(?:string|boolean)"/gm)
   found.set("cli", new Map(Array.from(flags, ([, name]) => [`--${name}`, ""])))
   return found

@@ -9,9 +9,14 @@ import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as AtomXml from "./AtomXml.ts"
 import * as Text from "./XmlText.ts"
 
-export type Filter = ServiceBusRule.ListedRule["filter"]
+/** What this version does not know, with the element that it came as. */
+interface Unknown {
+  readonly element: AtomXml.Element
+}
+
+export type Filter = ServiceBusRule.Filter | (ServiceBusRule.UnknownFilter & Unknown)
 /** Undefined is no action; the service writes it as one that is empty. */
-export type Action = ServiceBusRule.SqlAction | ServiceBusRule.UnknownAction | EmptyAction
+export type Action = ServiceBusRule.SqlAction | (ServiceBusRule.UnknownAction & Unknown) | EmptyAction
 
 /** The action that changes nothing. */
 export interface EmptyAction {
@@ -252,7 +257,7 @@ export const readFilter = (filter: AtomXml.Element): Filter | undefined => {
     case undefined:
       return undefined
     default:
-      return { _tag: "UnknownFilter", value: AtomXml.print(filter) }
+      return { _tag: "UnknownFilter", value: AtomXml.print(filter), element: filter }
   }
 }
 
@@ -286,7 +291,7 @@ export const writeFilter = (name: string, filter: Filter): AtomXml.Element => {
         ...writeValues("Properties", filter.applicationProperties ?? {})
       ])
     case "UnknownFilter":
-      return typed(name, "UnknownFilter", [])
+      return filter.element
   }
 }
 
@@ -299,7 +304,7 @@ export const readAction = (action: AtomXml.Element): Action | undefined => {
     case undefined:
       return undefined
     default:
-      return { _tag: "UnknownAction", value: AtomXml.print(action) }
+      return { _tag: "UnknownAction", value: AtomXml.print(action), element: action }
   }
 }
 
@@ -310,6 +315,6 @@ export const writeAction = (name: string, action: Action): AtomXml.Element => {
     case "SqlAction":
       return typed(name, "SqlRuleAction", sqlElements(action.expression, action.parameters))
     case "UnknownAction":
-      return typed(name, "UnknownAction", [])
+      return action.element
   }
 }

@@ -8,7 +8,7 @@ import type * as Schedule from "effect/Schedule"
 import { randomUUID } from "node:crypto"
 import * as ConnectionString from "../../ConnectionString.ts"
 import { isCredential, type ServiceBusCredential } from "../../ServiceBusCredential.ts"
-import { type Any, InvalidOptionError } from "../../ServiceBusError.ts"
+import { type Any, ConnectionStringError, InvalidOptionError } from "../../ServiceBusError.ts"
 import type { LogLevelOption } from "../../ServiceBusEvent.ts"
 import type { Endpoint } from "../amqp/transport/Transport.ts"
 import {
@@ -53,6 +53,56 @@ export interface Target {
   readonly endpoint: { readonly host: string; readonly port: number | undefined; readonly isPlain: boolean }
   readonly credential: ServiceBusCredential
   readonly entityPath: string | undefined
+}
+
+/** The target of a namespace by its name. */
+export const targetOfName = (
+  fullyQualifiedNamespace: unknown,
+  credential: ServiceBusCredential | undefined
+): Result.Result<Target, InvalidOptionError> => {
+  const host = typeof fullyQualifiedNamespace === "string"
+    ? fullyQualifiedNamespace.trim().replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "").toLowerCase()
+    : ""
+  return /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(host)
+    ? Result.succeed({
+      host,
+      endpoint: { host, port: undefined, isPlain: false },
+      // Checked with the options.
+      credential: credential!,
+      entityPath: undefined
+    })
+    : Result.fail(invalid("fullyQualifiedNamespace", "a host name such as contoso.servicebus.windows.net"))
+}
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
+
+/** The target of a connection string, which may be a value of any kind. */
+export const targetOfString = (
+  input: ConnectionString.ConnectionString,
+  allowPlainTcp: boolean | undefined
+): Result.Result<Target, ConnectionStringError | InvalidOptionError> => {
+  const read = readOptions(undefined, input, "connectionString")
+  const parsed = (Result.isSuccess(read) ? read.success : {}) as Partial<ConnectionString.ConnectionString>
+  if (typeof parsed.host !== "string" || typeof parsed.useDevelopmentEmulator !== "boolean") {
+    return Result.fail(invalid("connectionString", "what ConnectionString.parse gives"))
+  }
+  if (parsed.useDevelopmentEmulator && !isLoopback(parsed.host) && allowPlainTcp !== true) {
+    return Result.fail(
+      new ConnectionStringError({
+        part: "UseDevelopmentEmulator",
+        problem:
+          "an emulator is spoken to without TLS, and therefore on this machine only (localhost, 127.0.0.1, ::1); " +
+          "the client's option allowPlainTcp: true lets it be elsewhere, in another container for example"
+      })
+    )
+  }
+  return Result.succeed({
+    host: parsed.host,
+    endpoint: { host: parsed.host, port: parsed.port, isPlain: parsed.useDevelopmentEmulator },
+    credential: parsed.credential!,
+    entityPath: parsed.entityPath
+  })
 }
 
 const userAgent = "effect-service-bus/0.1.0"

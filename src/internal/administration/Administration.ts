@@ -1,0 +1,563 @@
+/**
+ * What an administrator does with entities: requests to the management API, tried again as the operations of a client are. What
+ * is lost on the way is looked at again where that can tell whether it was done: an entity that exists as it was asked for is
+ * created, and one that is not there is deleted.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import * as E from "../../ServiceBusError.ts"
+import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import * as errorMap from "../errorMap.ts"
+import type { RetryPolicy } from "../namespace/RetryPolicy.ts"
+import { outOfRange } from "../options.ts"
+import * as AtomClient from "./AtomClient.ts"
+import * as AtomXml from "./AtomXml.ts"
+import * as Description from "./Description.ts"
+import * as Settings from "./EntitySettings.ts"
+
+interface Options {
+  readonly atom: AtomClient.AtomClient
+  readonly retryPolicy: RetryPolicy
+  /** The namespace. */
+  readonly host: string
+}
+
+type Contract<T extends ServiceBusEntity.Any["_tag"]> = Extract<ServiceBusEntity.Any, { readonly _tag: T }>
+
+/** A queue, as a contract or by its name. */
+export type QueueTarget = string | Contract<"Queue" | "SessionQueue">
+
+/** A topic, as a contract or by its name. */
+export type TopicTarget = string | Contract<"Topic" | "SessionTopic">
+
+/** A subscription, as a contract or by its path. */
+export type SubscriptionTarget = string | Contract<"Subscription" | "SessionSubscription">
+
+/** The most entries that a page is asked for, as the official clients do. */
+const pageSize = 100
+
+/** What is asked for, named and located. */
+interface Place {
+  readonly path: string
+  readonly name: string
+  /** The topic of a subscription. */
+  readonly topic: string
+  readonly requiresSession: boolean
+}
+
+/** What was read of an entry. */
+interface Found<F extends Description.Fields> {
+  readonly name: string
+  readonly fields: Description.Values<F>
+}
+
+const placeOf = (
+  entity: unknown,
+  expected: "queue" | "topic" | "subscription"
+): Result.Result<Place, E.InvalidOptionError> => {
+  const given = entity as string | ServiceBusEntity.Any
+  const contract = expected === "subscription"
+    ? ServiceBusEntity.subscriptionOf(given)
+    : ServiceBusEntity.contractOf(given)
+  const kinds = expected === "queue"
+    ? ["Queue", "SessionQueue"]
+    : expected === "topic"
+    ? ["Topic", "SessionTopic"]
+    : ["Subscription", "SessionSubscription"]
+  if (contract === undefined || typeof entity !== "string" && !kinds.includes(contract._tag)) {
+    const name = expected === "subscription" ? "its path, topic/Subscriptions/name" : "its name"
+    return Result.fail(outOfRange(undefined, "entity", `a ${expected}: a contract, or ${name}`))
+  }
+  const problem = ServiceBusEntity.problemOf(contract)
+  if (problem !== undefined) {
+    return Result.fail(new E.InvalidOptionError({ option: "entity", expected: "a valid name", description: problem }))
+  }
+  return Result.succeed({
+    path: contract.path,
+    name: contract._tag === "SubQueue" ? contract.path : contract.name,
+    topic: "topic" in contract ? contract.topic : "",
+    requiresSession: contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
+  })
+}
+
+export const make = ({ atom, host, retryPolicy }: Options) => {
+  const traced = <A, Err, R>(
+    operation: string,
+    entity: string | undefined,
+    effect: Effect.Effect<A, Err, R>
+  ): Effect.Effect<A, Err, R> =>
+    Effect.withSpan(effect, entity === undefined ? operation : `${operation} ${entity}`, {
+      kind: "client",
+      captureStackTrace: false,
+      attributes: {
+        "messaging.system": "servicebus",
+        "messaging.operation.name": operation,
+        "server.address": host,
+        "az.namespace": "Microsoft.ServiceBus",
+        ...(entity === undefined ? {} : { "messaging.destination.name": entity })
+      }
+    })
+
+  /** What an entry has of a kind; undefined where it is of another. */
+  const read = <F extends Description.Fields>(
+    kind: Description.Kind<F>,
+    { content, title }: AtomXml.Entry,
+    request: Pick<AtomClient.Request, "entity" | "operation">
+  ): Result.Result<Found<F> | undefined, E.ServiceBusError> => {
+    if (content === undefined || !Description.isOf(kind, content)) return Result.succeed(undefined)
+    const fields = Description.read(kind, content)
+    return Result.isFailure(fields)
+      ? Result.fail(AtomClient.malformed(request, `of "${title ?? ""}", ${fields.failure.message}`))
+      : Result.succeed({ name: title ?? "", fields: fields.success })
+  }
+
+  const get = <F extends Description.Fields>(
+    kind: Description.Kind<F>,
+    request: Pick<AtomClient.Request, "entity" | "operation" | "path" | "query">
+  ): Effect.Effect<Option.Option<Found<F>>, E.AdministrationError> =>
+    retryPolicy.runIdempotent(atom.request({ ...request, method: "GET" })).pipe(
+      Effect.flatMap((answer) =>
+        answer?._tag === "Entry"
+          ? Effect.map(Effect.fromResult(read(kind, answer, request)), Option.fromUndefinedOr)
+          // A feed without entries is what the service answers where there is no such entity.
+          : Effect.succeed(Option.none())
+      ),
+      Effect.catchTag("MessagingEntityNotFoundError", () => Effect.succeed(Option.none())),
+      Effect.mapError((error) => errorMap.administrationError(error))
+    )
+
+  const put = <F extends Description.Fields>(
+    kind: Description.Kind<F>,
+    fields: Description.Values<F>,
+    request: Pick<AtomClient.Request, "entity" | "operation" | "path" | "isUpdate" | "supplementary">
+  ): Effect.Effect<Found<F>, E.CreateEntityError> =>
+    Effect.flatMap(
+      atom.request({ ...request, method: "PUT", content: Description.write(kind, fields, "request") }),
+      (answer) =>
+        Effect.flatMap(
+          answer?._tag === "Entry" ? Effect.fromResult(read(kind, answer, request)) : Effect.succeed(undefined),
+          (found) =>
+            found === undefined
+              ? Effect.fail(AtomClient.malformed(request, `it answered a request to change with no ${kind.name}`))
+              : Effect.succeed(found)
+        )
+    )
+
+  /** Pages of a list, as they are pulled. */
+  const list = <F extends Description.Fields, A>(
+    kind: Description.Kind<F>,
+    request: Pick<AtomClient.Request, "entity" | "operation" | "path">,
+    as: (found: Found<F>) => A
+  ): Stream.Stream<A, E.ManageEntityError> =>
+    Stream.paginate(0, (skip) =>
+      traced(
+        request.operation,
+        request.entity,
+        retryPolicy.runIdempotent(
+          atom.request({ ...request, method: "GET", query: { $skip: String(skip), $top: String(pageSize) } })
+        )
+      ).pipe(
+        Effect.mapError((error) => errorMap.manageEntityError(error)),
+        Effect.flatMap((answer) => {
+          const entries = answer?._tag === "Feed" ? answer.entries : []
+          const found: Array<A> = []
+          for (const entry of entries) {
+            const one = read(kind, entry, request)
+            if (Result.isFailure(one)) return Effect.fail(one.failure)
+            if (one.success !== undefined) found.push(as(one.success))
+          }
+          return Effect.succeed([found, nextOf(answer, skip, entries.length)] as const)
+        })
+      ))
+
+  /** The same for what stands in no entity. */
+  const listAll = <F extends Description.Fields, A>(
+    kind: Description.Kind<F>,
+    request: Pick<AtomClient.Request, "operation" | "path">,
+    as: (found: Found<F>) => A
+  ): Stream.Stream<A, E.AdministrationError> =>
+    Stream.mapError(list(kind, request, as), (error) => errorMap.administrationError(error))
+
+  const remove = (
+    request: Pick<AtomClient.Request, "entity" | "operation" | "path">
+  ): Effect.Effect<void, E.ManageEntityError> =>
+    retryPolicy.run(atom.request({ ...request, method: "DELETE" })).pipe(
+      Effect.catchIf(errorMap.isLostThen("MessagingEntityNotFoundError"), () => Effect.void),
+      Effect.mapError((error) => errorMap.manageEntityError(error)),
+      Effect.asVoid
+    )
+
+  /** Runs an operation on an entity that a caller names. */
+  const at = <A, Err>(
+    operation: string,
+    kind: Settings.Kind,
+    entity: unknown,
+    run: (place: Place, request: Pick<AtomClient.Request, "entity" | "operation" | "path">) => Effect.Effect<A, Err>
+  ): Effect.Effect<A, Err | E.InvalidOptionError> =>
+    Effect.suspend((): Effect.Effect<A, Err | E.InvalidOptionError> => {
+      const place = placeOf(entity, kind)
+      if (Result.isFailure(place)) return Effect.fail(place.failure)
+      const { path } = place.success
+      return traced(operation, path, run(place.success, { operation, entity: path, path }))
+    })
+
+  /** The headers that a description needs beside its own. */
+  const supplementaryOf = (fields: Settings.Written): ReadonlyArray<string> =>
+    Object.entries(AtomClient.supplementary).flatMap(([element, header]) =>
+      fields[element as keyof typeof AtomClient.supplementary] === undefined ? [] : [header]
+    )
+
+  /** What is done with the entities of a kind. */
+  const operationsOf = <F extends Description.Fields, Given, A, Runtime>(of: {
+    readonly kind: Settings.Kind
+    readonly description: Description.Kind<F>
+    /** What operations are called: `Queue`. */
+    readonly title: string
+    readonly view: (name: string, fields: Settings.Fields, place: { readonly topic: string }) => A
+    readonly runtime: (name: string, fields: Settings.Fields) => Runtime
+  }) => {
+    const { description, kind, title } = of
+    // The three kinds have a table each, and what is done with their fields goes by names.
+    const fieldsOf = (found: Found<F>) => found.fields as Settings.Fields
+    const valuesOf = (fields: Settings.Written) => fields as Description.Values<F>
+    // The name as it was asked for: an answer may have it in another case.
+    const viewOf = (place: Place, found: Found<F>): A =>
+      of.view(found.name === "" ? place.name : found.name, fieldsOf(found), place)
+
+    const create = (entity: unknown, given: Given | undefined, more: Settings.Written = {}) =>
+      at(`create${title}`, kind, entity, (place, request): Effect.Effect<A, E.CreateEntityError> => {
+        const written = Settings.write(place.path, kind, given as Settings.QueueSettings | undefined, host)
+        if (Result.isFailure(written)) return Effect.fail(written.failure)
+        const asked: Settings.Written = {
+          ...(place.requiresSession ? { RequiresSession: true } : {}),
+          ...written.success
+        }
+        const supplementary = supplementaryOf(asked)
+        return retryPolicy.run(put(description, valuesOf({ ...asked, ...more }), { ...request, supplementary })).pipe(
+          Effect.catchIf(
+            errorMap.isLostThen("MessagingEntityAlreadyExistsError"),
+            (error) =>
+              Effect.matchEffect(get(description, request), {
+                onFailure: () => Effect.fail(error),
+                onSuccess: (found) =>
+                  Option.isSome(found) && Settings.isAsAsked(asked, fieldsOf(found.value))
+                    ? Effect.succeed(found.value)
+                    : Effect.fail(error)
+              })
+          ),
+          Effect.map((found) => viewOf(place, found))
+        )
+      })
+
+    const find = <B>(operation: string, entity: unknown, as: (place: Place, found: Found<F>) => B, query = {}) =>
+      at(
+        operation,
+        kind,
+        entity,
+        (place, request) => Effect.map(get(description, { ...request, query }), Option.map((found) => as(place, found)))
+      )
+
+    return {
+      create,
+      get: (entity: unknown) => find(`get${title}`, entity, viewOf),
+      exists: (entity: unknown) => Effect.map(find(`get${title}`, entity, () => true), Option.isSome),
+      runtime: (entity: unknown) =>
+        find(
+          `get${title}Runtime`,
+          entity,
+          (place, found) => of.runtime(found.name === "" ? place.name : found.name, fieldsOf(found)),
+          { enrich: "true" }
+        ),
+      update: (entity: unknown, change: (entity: A) => Given) =>
+        at(
+          `update${title}`,
+          kind,
+          entity,
+          (place, request) =>
+            Effect.gen(function*(): Effect.fn.Return<A, E.ManageEntityError> {
+              const found = yield* get(description, request)
+              if (Option.isNone(found)) return yield* new E.MessagingEntityNotFoundError({ ...contextOf(request) })
+              const before = fieldsOf(found.value)
+              const given = change(viewOf(place, found.value)) as Settings.QueueSettings
+              const changes = yield* Effect.fromResult(Settings.write(place.path, kind, given, host))
+              const fields: Settings.Written = { ...before, ...changes }
+              const written = yield* retryPolicy.runIdempotent(
+                put(description, valuesOf(fields), {
+                  ...request,
+                  isUpdate: true,
+                  supplementary: supplementaryOf(fields)
+                })
+              ).pipe(Effect.mapError((error) => errorMap.manageEntityError(error)))
+              return viewOf(place, written)
+            })
+        ),
+      delete: (entity: unknown) => at(`delete${title}`, kind, entity, (_, request) => remove(request)),
+      view: (found: Found<F>, topic = ""): A => of.view(found.name, fieldsOf(found), { topic }),
+      runtimeView: (found: Found<F>): Runtime => of.runtime(found.name, fieldsOf(found))
+    }
+  }
+
+  const queues = operationsOf({
+    kind: "queue",
+    title: "Queue",
+    description: Description.queue,
+    view: (name, fields) => Settings.queueOf(name, fields, host),
+    runtime: Settings.queueRuntimeOf
+  })
+  const topics = operationsOf({
+    kind: "topic",
+    title: "Topic",
+    description: Description.topic,
+    view: Settings.topicOf,
+    runtime: Settings.topicRuntimeOf
+  })
+  const subscriptions = operationsOf({
+    kind: "subscription",
+    title: "Subscription",
+    description: Description.subscription,
+    view: (name, fields, { topic }) => Settings.subscriptionOf(topic, name, fields, host),
+    runtime: Settings.subscriptionRuntimeOf
+  })
+
+  const listSubscriptions = <A>(
+    operation: string,
+    topic: unknown,
+    as: (found: Found<typeof Description.subscription.fields>, topic: string) => A
+  ): Stream.Stream<A, E.ManageEntityError> =>
+    Stream.suspend(() => {
+      const place = placeOf(topic, "topic")
+      return Result.isFailure(place)
+        ? Stream.fail(place.failure)
+        : list(Description.subscription, {
+          operation,
+          entity: place.success.path,
+          path: `${place.success.path}/Subscriptions`
+        }, (found) => as(found, place.success.path))
+    })
+
+  const ruleRequest = (request: Pick<AtomClient.Request, "entity" | "operation" | "path">, name: string) => ({
+    ...request,
+    entity: `${request.entity}/Rules/${name}`,
+    path: `${request.path}/Rules/${name}`
+  })
+
+  const checkedName = (entity: string, name: unknown): Effect.Effect<string, E.InvalidOptionError> => {
+    const problem = ServiceBusRule.nameProblemOf(name)
+    return problem === undefined && AtomXml.isWritable(name as string)
+      ? Effect.succeed(name as string)
+      : Effect.fail(outOfRange(entity, "name", problem?.expected ?? "a text that XML has"))
+  }
+
+  const createRule = (subscription: unknown, rule: ServiceBusRule.Rule) =>
+    at("createRule", "subscription", subscription, (place, request): Effect.Effect<
+      ServiceBusRule.ListedRule,
+      E.CreateEntityError
+    > => {
+      const asked = Settings.writeRule(place.path, rule)
+      if (Result.isFailure(asked)) return Effect.fail(asked.failure)
+      const one = ruleRequest(request, rule.name)
+      return retryPolicy.run(put(Description.rule, asked.success, one)).pipe(
+        Effect.catchIf(
+          errorMap.isLostThen("MessagingEntityAlreadyExistsError"),
+          (error) =>
+            Effect.matchEffect(get(Description.rule, one), {
+              onFailure: () => Effect.fail(error),
+              onSuccess: (found) =>
+                Option.isSome(found) && isSameRule(asked.success, found.value.fields)
+                  ? Effect.succeed(found.value)
+                  : Effect.fail(error)
+            })
+        ),
+        Effect.map((found) => Settings.ruleOf(rule.name, found.fields))
+      )
+    })
+
+  const deleteRule = (subscription: unknown, name: string) =>
+    at(
+      "deleteRule",
+      "subscription",
+      subscription,
+      (place, request) =>
+        Effect.flatMap(checkedName(place.path, name), () =>
+          Effect.mapError(
+            remove(ruleRequest(request, name)),
+            (error) => errorMap.manageRuleError(error, place.path, name)
+          ))
+    )
+
+  const getRule = (subscription: unknown, name: string) =>
+    at(
+      "getRule",
+      "subscription",
+      subscription,
+      (place, request) =>
+        Effect.flatMap(checkedName(place.path, name), () =>
+          Effect.map(
+            get(Description.rule, ruleRequest(request, name)),
+            Option.map(({ fields }) => Settings.ruleOf(fields.Name ?? name, fields))
+          ))
+    )
+
+  const updateRule = (
+    subscription: unknown,
+    name: string,
+    change: (rule: ServiceBusRule.ListedRule) => {
+      readonly filter?: ServiceBusRule.Filter | undefined
+      readonly action?: ServiceBusRule.SqlAction | null | undefined
+    }
+  ) =>
+    at(
+      "updateRule",
+      "subscription",
+      subscription,
+      (place, request) =>
+        Effect.gen(function*(): Effect.fn.Return<ServiceBusRule.ListedRule, E.ManageRuleError> {
+          yield* checkedName(place.path, name)
+          const one = ruleRequest(request, name)
+          const found = yield* get(Description.rule, one)
+          if (Option.isNone(found)) return yield* new E.RuleNotFoundError({ ...contextOf(request), rule: name })
+          const before = found.value.fields
+          const { action, filter } = change(Settings.ruleOf(before.Name ?? name, before))
+          // What is not changed goes back as it came, also where this version does not know it.
+          const checked = yield* Effect.fromResult(
+            Settings.writeRule(
+              place.path,
+              ServiceBusRule.make(name, filter ?? ServiceBusRule.true, action ?? undefined)
+            )
+          )
+          const fields: Description.Rule = {
+            ...before,
+            Name: before.Name ?? name,
+            Filter: filter === undefined ? before.Filter : checked.Filter,
+            Action: action === undefined ? before.Action : action === null ? undefined : checked.Action
+          }
+          const written = yield* retryPolicy.runIdempotent(put(Description.rule, fields, { ...one, isUpdate: true }))
+            .pipe(
+              Effect.mapError((error) => errorMap.manageRuleError(errorMap.manageEntityError(error), place.path, name))
+            )
+          return Settings.ruleOf(written.fields.Name ?? name, written.fields)
+        })
+    )
+
+  /** A subscription with the rules that it is to start with. */
+  const createSubscription = (
+    subscription: unknown,
+    given: Settings.SubscriptionSettings | undefined
+  ): Effect.Effect<Settings.Subscription, E.CreateEntityError> =>
+    Effect.suspend(() => {
+      const { rules, ...settings } = typeof given === "object" && given !== null ? given : { rules: undefined }
+      if (rules === undefined) return subscriptions.create(subscription, given)
+      if (!Array.isArray(rules)) return Effect.fail(outOfRange(undefined, "rules", "an array of rules"))
+      const written = Result.all(rules.map((rule: ServiceBusRule.Rule) => Settings.writeRule("", rule)))
+      if (Result.isFailure(written)) return Effect.fail(written.failure)
+      const names = rules.map((rule: ServiceBusRule.Rule) => rule.name.toLowerCase())
+      if (new Set(names).size < names.length) {
+        return Effect.fail(outOfRange(undefined, "rules", "rules whose names differ, letter case aside"))
+      }
+      // The service gives every new subscription a rule: one that takes nothing is there until it is deleted.
+      const [first = { Name: ServiceBusRule.defaultName, Filter: ServiceBusRule.false }] = written.success
+      return Effect.tap(
+        subscriptions.create(subscription, settings, { DefaultRuleDescription: first }),
+        () =>
+          rules.length === 0
+            ? Effect.catchTag(deleteRule(subscription, ServiceBusRule.defaultName), "RuleNotFoundError", () =>
+              Effect.void)
+            : Effect.forEach(rules.slice(1), (rule: ServiceBusRule.Rule) =>
+              createRule(subscription, rule))
+      )
+    })
+
+  const namespaceRequest = { operation: "getNamespace", path: "$namespaceinfo" }
+
+  return {
+    fullyQualifiedNamespace: host,
+    createQueue: queues.create,
+    getQueue: queues.get,
+    queueExists: queues.exists,
+    listQueues: listAll(Description.queue, { operation: "listQueues", path: "$Resources/queues" }, queues.view),
+    updateQueue: queues.update,
+    deleteQueue: queues.delete,
+    getQueueRuntime: queues.runtime,
+    listQueueRuntimes: listAll(
+      Description.queue,
+      { operation: "listQueueRuntimes", path: "$Resources/queues" },
+      queues.runtimeView
+    ),
+    createTopic: topics.create,
+    getTopic: topics.get,
+    topicExists: topics.exists,
+    listTopics: listAll(Description.topic, { operation: "listTopics", path: "$Resources/topics" }, topics.view),
+    updateTopic: topics.update,
+    deleteTopic: topics.delete,
+    getTopicRuntime: topics.runtime,
+    listTopicRuntimes: listAll(
+      Description.topic,
+      { operation: "listTopicRuntimes", path: "$Resources/topics" },
+      topics.runtimeView
+    ),
+    createSubscription,
+    getSubscription: subscriptions.get,
+    subscriptionExists: subscriptions.exists,
+    listSubscriptions: (topic: TopicTarget) => listSubscriptions("listSubscriptions", topic, subscriptions.view),
+    updateSubscription: subscriptions.update,
+    deleteSubscription: subscriptions.delete,
+    getSubscriptionRuntime: subscriptions.runtime,
+    listSubscriptionRuntimes: (topic: TopicTarget) =>
+      listSubscriptions("listSubscriptionRuntimes", topic, subscriptions.runtimeView),
+    createRule,
+    getRule,
+    ruleExists: (subscription: SubscriptionTarget, name: string) =>
+      Effect.map(getRule(subscription, name), Option.isSome),
+    listRules: (subscription: SubscriptionTarget): Stream.Stream<ServiceBusRule.ListedRule, E.ManageEntityError> =>
+      Stream.suspend(() => {
+        const place = placeOf(subscription, "subscription")
+        if (Result.isFailure(place)) return Stream.fail(place.failure)
+        const { path } = place.success
+        return list(
+          Description.rule,
+          { operation: "listRules", entity: path, path: `${path}/Rules` },
+          ({ fields, name }) => Settings.ruleOf(fields.Name ?? name, fields)
+        )
+      }),
+    updateRule,
+    deleteRule,
+    getNamespace: Effect.flatMap(
+      traced("getNamespace", undefined, get(Description.namespaceInfo, namespaceRequest)),
+      Option.match({
+        onNone: () => Effect.fail(AtomClient.malformed(namespaceRequest, "it says nothing of the namespace")),
+        onSome: ({ fields, name }) => Effect.succeed(Settings.namespaceInfoOf(name, fields))
+      })
+    )
+  }
+}
+
+const contextOf = ({ entity, operation }: Pick<AtomClient.Request, "entity" | "operation">) => ({
+  operation,
+  ...(entity === undefined ? {} : { entity })
+})
+
+/** Where the page after one begins; none after the last one. */
+const nextOf = (answer: AtomClient.Answer, skip: number, length: number): Option.Option<number> => {
+  if (answer?._tag !== "Feed" || length === 0) return Option.none()
+  const next = answer.next === undefined ? undefined : /[?&](?:\$|%24)skip=(\d{1,9})(?:&|$)/i.exec(answer.next)?.[1]
+  if (next !== undefined && Number(next) > skip) return Option.some(Number(next))
+  // The service's link stands where a page is full. Others may leave it out.
+  return length >= pageSize ? Option.some(skip + length) : Option.none()
+}
+
+/** Rules are the same where their descriptions are, but for what the service adds. */
+const isSameRule = (asked: Description.Rule, found: Description.Rule): boolean =>
+  ruleText(asked) === ruleText({ ...found, Name: asked.Name })
+
+/** What a rule says, whatever its name is spelt like and whenever it was created. */
+export const ruleText = ({ Action, Filter, Name }: Description.Rule): string =>
+  AtomXml.print(
+    Description.write(Description.rule, {
+      Name,
+      Filter: Filter ?? ServiceBusRule.true,
+      ...(Action === undefined || Action._tag === "EmptyAction" ? {} : { Action })
+    }, "request")
+  )

@@ -1,0 +1,752 @@
+/**
+ * Queues, topics, subscriptions and rules as users see them, and the descriptions that they are in the management API: settings
+ * checked and written, descriptions read. Durations are Durations, sizes are bytes, and targets of forwarding are names.
+ *
+ * One file, because settings and what is read of an entity are two sides of one table.
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
+import type { InvalidOptionError } from "../../ServiceBusError.ts"
+import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import { checkedNames, outOfRange, readOptions, toMillis } from "../options.ts"
+import * as AtomXml from "./AtomXml.ts"
+import type * as Description from "./Description.ts"
+import * as RuleDescription from "./RuleDescription.ts"
+
+/**
+ * What an entity lets through. A queue that is `SendDisabled` takes no messages, one that is `ReceiveDisabled` gives none, and
+ * `Disabled` is both. A topic is `Active`, `Disabled` or `SendDisabled`, a subscription `Active`, `Disabled` or
+ * `ReceiveDisabled` (Service Bus documentation, suspend and reactivate messaging entities).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EntityStatus = "Active" | "Disabled" | "SendDisabled" | "ReceiveDisabled"
+
+/**
+ * Where messages are forwarded to: a queue or a topic, as its contract or by its name.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ForwardTarget =
+  | string
+  | Extract<ServiceBusEntity.Any, { readonly _tag: "Queue" | "SessionQueue" | "Topic" | "SessionTopic" }>
+
+/**
+ * A right of a shared access policy. `Manage` needs the other two beside it. What a newer service has is given as it comes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AccessRight = "Manage" | "Send" | "Listen" | (string & {})
+
+/**
+ * A shared access policy of an entity.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AuthorizationRule {
+  /** The name of the policy, unique in its entity. */
+  readonly name: string
+  /** What its keys allow. */
+  readonly rights: ReadonlyArray<AccessRight>
+  /** Absent where the service does not show it; where it is left out the service makes one, or keeps what it has. */
+  readonly primaryKey?: Redacted.Redacted<string> | undefined
+  /** Absent where the service does not show it; where it is left out the service makes one, or keeps what it has. */
+  readonly secondaryKey?: Redacted.Redacted<string> | undefined
+  readonly createdAt?: DateTime.Utc | undefined
+  readonly modifiedAt?: DateTime.Utc | undefined
+}
+
+/**
+ * Settings of a topic, and of a queue too. What is left out has the service's default when an entity is created, and stays as it
+ * is when it is updated.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TopicSettings {
+  /** Time to live of a message that has none, and ceiling for those that have one; without end by default. */
+  readonly defaultTimeToLive?: Duration.Input | undefined
+  /**
+   * Has messages dropped whose id came before within this window, 20 seconds to 7 days; none by default. Whether there is one
+   * cannot be changed later.
+   */
+  readonly duplicateDetectionWindow?: Duration.Input | undefined
+  /** Bytes that it holds at most, a multiple of 1 GiB: 1 GiB by default. Cannot be changed later. */
+  readonly maxSize?: number | undefined
+  /** Bytes of the largest message, a multiple of 1 KiB, in the Premium tier: 1 MiB by default. */
+  readonly maxMessageSize?: number | undefined
+  /** What it lets through, `Active` by default. */
+  readonly status?: Exclude<EntityStatus, "ReceiveDisabled"> | undefined
+  /** After how long without use it is deleted, 5 minutes or more; never by default. */
+  readonly autoDeleteOnIdle?: Duration.Input | undefined
+  /** Whether the service may store messages a little later, many at a time; true by default. */
+  readonly enableBatchedOperations?: boolean | undefined
+  /** Whether it is spread over several brokers (Standard tier); false by default. Cannot be changed later. */
+  readonly enablePartitioning?: boolean | undefined
+  /** Whether messages are kept in memory for a moment before they are stored (Standard tier); false by default. */
+  readonly enableExpress?: boolean | undefined
+  /** A text of yours, at most 1024 characters; none by default, and with null. */
+  readonly userMetadata?: string | null | undefined
+  /** Shared access policies, at most 12; none by default. An update has all of them: what it leaves out is deleted. */
+  readonly authorizationRules?: ReadonlyArray<AuthorizationRule> | undefined
+}
+
+/**
+ * Settings of a queue. What is left out has the service's default when it is created, and stays as it is when it is updated.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface QueueSettings extends Omit<TopicSettings, "status"> {
+  /** What it lets through, `Active` by default. */
+  readonly status?: EntityStatus | undefined
+  /** How long a received message is locked: 5 seconds to 5 minutes, 1 minute by default. */
+  readonly lockDuration?: Duration.Input | undefined
+  /** How often a message may be delivered before it is dead-lettered: 1 to 2000, 10 by default. */
+  readonly maxDeliveryCount?: number | undefined
+  /** Whether an expired message is dead-lettered; by default it is dropped. */
+  readonly deadLetteringOnExpiration?: boolean | undefined
+  /**
+   * Whether every message belongs to a session, and is received through it; what the contract says by default. Cannot be
+   * changed later.
+   */
+  readonly requiresSession?: boolean | undefined
+  /** Where its messages go as soon as they are active; nowhere by default, and with null. The target must be there. */
+  readonly forwardTo?: ForwardTarget | null | undefined
+  /** Where its dead letters go as soon as they are there; nowhere by default, and with null. The target must be there. */
+  readonly forwardDeadLetteredMessagesTo?: ForwardTarget | null | undefined
+}
+
+/**
+ * Settings of a subscription that can be changed. What is left out stays as it is when it is updated.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SubscriptionChanges extends
+  Pick<
+    QueueSettings,
+    | "lockDuration"
+    | "maxDeliveryCount"
+    | "defaultTimeToLive"
+    | "deadLetteringOnExpiration"
+    | "requiresSession"
+    | "forwardTo"
+    | "forwardDeadLetteredMessagesTo"
+    | "autoDeleteOnIdle"
+    | "enableBatchedOperations"
+    | "userMetadata"
+  >
+{
+  /** What it lets through, `Active` by default. */
+  readonly status?: Exclude<EntityStatus, "SendDisabled"> | undefined
+  /** Whether a message on which a rule fails is dead-lettered, as by default; otherwise the subscription does not get it. */
+  readonly deadLetteringOnFilterError?: boolean | undefined
+}
+
+/**
+ * Settings of a subscription. What is left out has the service's default.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SubscriptionSettings extends SubscriptionChanges {
+  /**
+   * The rules that it starts with, in place of `$Default`, which takes every message. The first one is there with it, the others
+   * are created after it; without any it gets no message until one is added.
+   */
+  readonly rules?: ReadonlyArray<ServiceBusRule.Rule> | undefined
+}
+
+/**
+ * What every entity says of itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EntityInfo {
+  /** Its name; of a subscription without its topic. */
+  readonly name: string
+  /** What it lets through; what a newer service has is given as it comes. */
+  readonly status: EntityStatus | (string & {})
+  /** Without end where it is infinite. */
+  readonly defaultTimeToLive: Duration.Duration
+  /** Never where it is infinite. */
+  readonly autoDeleteOnIdle: Duration.Duration
+  readonly enableBatchedOperations: boolean
+  readonly userMetadata: string | undefined
+  /** Whether the service can use it: `Available`, `Limited`, `Renaming`, `Restoring`; absent where it does not say. */
+  readonly availability: string | undefined
+}
+
+/**
+ * A topic as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Topic extends EntityInfo {
+  /** Absent where duplicates are not detected. */
+  readonly duplicateDetectionWindow: Duration.Duration | undefined
+  /** Bytes. */
+  readonly maxSize: number
+  /** Bytes; absent where the service does not say. */
+  readonly maxMessageSize: number | undefined
+  readonly enablePartitioning: boolean
+  readonly enableExpress: boolean
+  readonly authorizationRules: ReadonlyArray<AuthorizationRule>
+}
+
+/**
+ * What queues and subscriptions have beside the rest.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Receiving {
+  readonly lockDuration: Duration.Duration
+  readonly maxDeliveryCount: number
+  readonly deadLetteringOnExpiration: boolean
+  readonly requiresSession: boolean
+  /** The name of the queue or topic, or a whole address where that is in another namespace. */
+  readonly forwardTo: string | undefined
+  /** The name of the queue or topic, or a whole address where that is in another namespace. */
+  readonly forwardDeadLetteredMessagesTo: string | undefined
+}
+
+/**
+ * A queue as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Queue extends Topic, Receiving {}
+
+/**
+ * A subscription as it is; its rules are listed by themselves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Subscription extends EntityInfo, Receiving {
+  /** The name of its topic. */
+  readonly topic: string
+  readonly deadLetteringOnFilterError: boolean
+}
+
+/**
+ * When an entity was created, changed and used.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EntityTimes {
+  /** Its name; of a subscription without its topic. */
+  readonly name: string
+  /** Absent where the service does not say. */
+  readonly createdAt: DateTime.Utc | undefined
+  /** When its settings were changed last. */
+  readonly updatedAt: DateTime.Utc | undefined
+  /** When it was last sent to or received from; absent where it never was. */
+  readonly accessedAt: DateTime.Utc | undefined
+}
+
+/**
+ * The numbers of a subscription's messages by their state.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SubscriptionRuntime extends EntityTimes {
+  /** All of them, dead letters included. */
+  readonly totalMessageCount: number
+  readonly activeMessageCount: number
+  readonly deadLetterMessageCount: number
+  readonly transferMessageCount: number
+  readonly transferDeadLetterMessageCount: number
+}
+
+/**
+ * The numbers of a queue's messages by their state.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface QueueRuntime extends SubscriptionRuntime {
+  readonly scheduledMessageCount: number
+  /** Bytes. */
+  readonly sizeInBytes: number
+}
+
+/**
+ * What a topic holds: its subscriptions hold its messages.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TopicRuntime extends EntityTimes {
+  readonly scheduledMessageCount: number
+  /** Bytes. */
+  readonly sizeInBytes: number
+  readonly subscriptionCount: number
+  /** SQL filters of all its subscriptions; absent where the service does not say (API 2024-05 does, in some regions). */
+  readonly sqlFilterCount: number | undefined
+  /** Correlation filters of all its subscriptions; absent where the service does not say. */
+  readonly correlationFilterCount: number | undefined
+}
+
+/**
+ * A namespace.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NamespaceInfo {
+  readonly name: string
+  /** `Basic`, `Standard` or `Premium`. */
+  readonly sku: string
+  /** In the Premium tier. */
+  readonly messagingUnits: number | undefined
+  /** `Messaging`, or what else the service calls it. */
+  readonly type: string | undefined
+  /** Where it is one of a pair of namespaces. */
+  readonly alias: string | undefined
+  readonly createdAt: DateTime.Utc | undefined
+  readonly modifiedAt: DateTime.Utc | undefined
+}
+
+/** What has settings. */
+export type Kind = "queue" | "topic" | "subscription"
+
+/** What the three kinds of descriptions have together. */
+export type Fields = Description.Queue & Description.Topic & Description.Subscription
+
+/** A description that is to be made, or changed: what is undefined is taken away. */
+export type Written = { -readonly [K in keyof Fields]: Fields[K] }
+
+interface Setting {
+  readonly expected: string
+  /** The elements that it is written as. */
+  readonly elements: ReadonlyArray<keyof Fields>
+  /** What is written; undefined where it is not usable. */
+  readonly write: (value: unknown, host: string) => Written | undefined
+}
+
+const flag = (element: keyof Fields): Setting => ({
+  expected: "true or false",
+  elements: [element],
+  write: (value) => typeof value === "boolean" ? { [element]: value } : undefined
+})
+
+const spanOf = (value: unknown): Duration.Duration | undefined => {
+  const millis = toMillis(value as Duration.Input)
+  return millis > 0 ? Duration.millis(millis) : undefined
+}
+
+const span = (element: keyof Fields): Setting => ({
+  expected: "a duration of more than 0",
+  elements: [element],
+  write: (value) => {
+    const duration = spanOf(value)
+    return duration === undefined ? undefined : { [element]: duration }
+  }
+})
+
+const isWhole = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value > 0
+
+const count = (element: keyof Fields): Setting => ({
+  expected: "a whole number of 1 or more",
+  elements: [element],
+  write: (value) => isWhole(value) ? { [element]: value } : undefined
+})
+
+const size = (element: keyof Fields, unit: number, name: string): Setting => ({
+  expected: `a number of bytes that is a multiple of ${unit} (${name})`,
+  elements: [element],
+  write: (value) => isWhole(value) && value % unit === 0 ? { [element]: value / unit } : undefined
+})
+
+/** The address of a target, as the service's own answers have it. */
+const addressOf = (target: unknown, host: string): string | undefined => {
+  const isPlace = Predicate.isObject(target) && /^(Session)?(Queue|Topic)$/.test(String(target["_tag"]))
+  const path = isPlace ? target["path"] : target
+  if (typeof path !== "string" || !AtomXml.isWritable(path)) return undefined
+  if (/^[a-z]+:\/\//i.test(path)) return path
+  const trimmed = path.replace(/^[/\s]+|[/\s]+$/g, "")
+  return trimmed === "" ? undefined : `sb://${host}/${trimmed}`
+}
+
+const target = (element: keyof Fields): Setting => ({
+  expected: "a queue or topic, or its name",
+  elements: [element],
+  write: (value, host) => {
+    if (value === null) return { [element]: undefined }
+    const address = addressOf(value, host)
+    return address === undefined ? undefined : { [element]: address }
+  }
+})
+
+const maxMetadata = 1024
+
+const isKey = (value: unknown): boolean =>
+  value === undefined || Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
+
+const policyOf = (given: unknown): Description.AuthorizationRule | undefined => {
+  const { createdAt, modifiedAt, name, primaryKey, rights, secondaryKey } = given as AuthorizationRule
+  if (typeof name !== "string" || name === "" || !AtomXml.isWritable(name)) return undefined
+  if (!Array.isArray(rights) || !rights.every((right) => typeof right === "string" && AtomXml.isWritable(right))) {
+    return undefined
+  }
+  if (!isKey(primaryKey) || !isKey(secondaryKey)) return undefined
+  return {
+    KeyName: name,
+    Rights: rights,
+    PrimaryKey: primaryKey,
+    SecondaryKey: secondaryKey,
+    CreatedTime: createdAt,
+    ModifiedTime: modifiedAt
+  }
+}
+
+const settings: Readonly<Record<Exclude<keyof (QueueSettings & SubscriptionChanges), never>, Setting>> = {
+  lockDuration: span("LockDuration"),
+  maxDeliveryCount: count("MaxDeliveryCount"),
+  defaultTimeToLive: span("DefaultMessageTimeToLive"),
+  deadLetteringOnExpiration: flag("DeadLetteringOnMessageExpiration"),
+  deadLetteringOnFilterError: flag("DeadLetteringOnFilterEvaluationExceptions"),
+  duplicateDetectionWindow: {
+    expected: "a duration of more than 0",
+    elements: ["RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow"],
+    write: (value) => {
+      const duration = spanOf(value)
+      return duration === undefined
+        ? undefined
+        : { RequiresDuplicateDetection: true, DuplicateDetectionHistoryTimeWindow: duration }
+    }
+  },
+  requiresSession: flag("RequiresSession"),
+  maxSize: size("MaxSizeInMegabytes", 1024 ** 2, "1 MiB"),
+  maxMessageSize: size("MaxMessageSizeInKilobytes", 1024, "1 KiB"),
+  forwardTo: target("ForwardTo"),
+  forwardDeadLetteredMessagesTo: target("ForwardDeadLetteredMessagesTo"),
+  status: {
+    expected: `"Active", "Disabled", "SendDisabled" or "ReceiveDisabled"`,
+    elements: ["Status"],
+    // What a newer service has may be written back.
+    write: (value) => typeof value === "string" && /^\w+$/.test(value) ? { Status: value } : undefined
+  },
+  autoDeleteOnIdle: span("AutoDeleteOnIdle"),
+  enableBatchedOperations: flag("EnableBatchedOperations"),
+  enablePartitioning: flag("EnablePartitioning"),
+  enableExpress: flag("EnableExpress"),
+  userMetadata: {
+    expected: `a text that XML has, of at most ${maxMetadata} characters, or null`,
+    elements: ["UserMetadata"],
+    write: (value) =>
+      value === null
+        ? { UserMetadata: undefined }
+        : typeof value === "string" && value.length <= maxMetadata && AtomXml.isWritable(value)
+        ? { UserMetadata: value }
+        : undefined
+  },
+  authorizationRules: {
+    expected: "an array of { name, rights }, with keys that are Redacted",
+    elements: ["AuthorizationRules"],
+    write: (value) => {
+      if (!Array.isArray(value)) return undefined
+      const policies = value.map(policyOf)
+      return policies.includes(undefined)
+        ? undefined
+        : { AuthorizationRules: policies.filter((policy) => policy !== undefined) }
+    }
+  }
+}
+
+type Name = keyof typeof settings
+
+const topicNames: ReadonlyArray<Name> = [
+  "defaultTimeToLive",
+  "duplicateDetectionWindow",
+  "maxSize",
+  "maxMessageSize",
+  "status",
+  "autoDeleteOnIdle",
+  "enableBatchedOperations",
+  "enablePartitioning",
+  "enableExpress",
+  "userMetadata",
+  "authorizationRules"
+]
+
+const receivingNames: ReadonlyArray<Name> = [
+  "lockDuration",
+  "maxDeliveryCount",
+  "deadLetteringOnExpiration",
+  "requiresSession",
+  "forwardTo",
+  "forwardDeadLetteredMessagesTo"
+]
+
+/** The settings of each kind of entity. */
+const names: Readonly<Record<Kind, ReadonlyArray<Name>>> = {
+  topic: topicNames,
+  queue: [...topicNames, ...receivingNames],
+  subscription: [
+    ...receivingNames,
+    "defaultTimeToLive",
+    "deadLetteringOnFilterError",
+    "status",
+    "autoDeleteOnIdle",
+    "enableBatchedOperations",
+    "userMetadata"
+  ]
+}
+
+/** The setting that an element of a description is; undefined where it is none. */
+export const optionOf = (element: string): string | undefined =>
+  (Object.keys(settings) as Array<Name>).find((name) => settings[name].elements.some((each) => each === element))
+
+/** Settings as elements of a description. What is undefined in it is to be taken away, what it does not have stays. */
+export const write = (
+  entity: string,
+  kind: Kind,
+  given: QueueSettings | TopicSettings | SubscriptionChanges | undefined,
+  host: string
+): Result.Result<Written, InvalidOptionError> => {
+  const read = Result.flatMap(
+    readOptions(entity, given, "settings"),
+    (options) =>
+      checkedNames<Partial<Record<Name, unknown>>>(
+        entity,
+        "settings",
+        options as Partial<Record<Name, unknown>>,
+        names[kind],
+        `an object with settings of a ${kind}: ${names[kind].join(", ")}`
+      )
+  )
+  if (Result.isFailure(read)) return Result.fail(read.failure)
+  const written: Written = {}
+  for (const name of names[kind]) {
+    const value = read.success[name]
+    if (value === undefined) continue
+    const elements = valueOrUndefined(() => settings[name].write(value, host))
+    if (elements === undefined) return Result.fail(outOfRange(entity, name, settings[name].expected))
+    Object.assign(written, elements)
+  }
+  return Result.succeed(written)
+}
+
+/** What is given may be of any kind, and its getters may throw. */
+const valueOrUndefined = <A>(read: () => A): A | undefined => {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether what was asked for is what is there, as far as it was asked for. */
+export const isAsAsked = (asked: Written, found: Fields): boolean =>
+  (Object.keys(asked) as Array<keyof Fields>).every((element) =>
+    element === "AuthorizationRules"
+      // The service makes keys and times of its own.
+      ? policyNames(asked[element]) === policyNames(found[element])
+      : String(comparable(asked[element])) === String(comparable(found[element]))
+  )
+
+const policyNames = (rules: Fields["AuthorizationRules"]): string =>
+  (rules ?? []).map(({ KeyName, Rights }) => `${KeyName}:${Rights.toSorted().join()}`).toSorted().join(";")
+
+/** Durations by their ticks, and addresses by what they lead to, whatever their scheme. */
+const comparable = (value: unknown): unknown =>
+  Duration.isDuration(value)
+    ? Duration.toMillis(value)
+    : typeof value === "string"
+    ? value.replace(/^[a-z]+:\/\//i, "").toLowerCase()
+    : value
+
+const nameOf = (address: string | undefined, host: string): string | undefined => {
+  if (address === undefined || address === "") return undefined
+  const [, authority, path] = /^[a-z]+:\/\/([^/]*)\/+(.*)$/i.exec(address) ?? []
+  return authority?.toLowerCase().replace(/:\d+$/, "") === host && path !== undefined && path !== "" ? path : address
+}
+
+const mebibyte = 1024 ** 2
+
+const infoOf = (name: string, fields: Fields): EntityInfo => ({
+  name,
+  status: fields.Status ?? "Active",
+  defaultTimeToLive: fields.DefaultMessageTimeToLive ?? Duration.infinity,
+  autoDeleteOnIdle: fields.AutoDeleteOnIdle ?? Duration.infinity,
+  enableBatchedOperations: fields.EnableBatchedOperations ?? true,
+  userMetadata: fields.UserMetadata,
+  availability: fields.EntityAvailabilityStatus
+})
+
+export const topicOf = (name: string, fields: Fields): Topic => ({
+  ...infoOf(name, fields),
+  duplicateDetectionWindow: fields.RequiresDuplicateDetection === true
+    ? fields.DuplicateDetectionHistoryTimeWindow ?? Duration.minutes(10)
+    : undefined,
+  maxSize: (fields.MaxSizeInMegabytes ?? 1024) * mebibyte,
+  maxMessageSize: fields.MaxMessageSizeInKilobytes === undefined ? undefined : fields.MaxMessageSizeInKilobytes * 1024,
+  enablePartitioning: fields.EnablePartitioning ?? false,
+  enableExpress: fields.EnableExpress ?? false,
+  authorizationRules: (fields.AuthorizationRules ?? []).map((rule) => ({
+    name: rule.KeyName,
+    rights: rule.Rights,
+    primaryKey: rule.PrimaryKey,
+    secondaryKey: rule.SecondaryKey,
+    createdAt: rule.CreatedTime,
+    modifiedAt: rule.ModifiedTime
+  }))
+})
+
+const receivingOf = (fields: Fields, host: string): Receiving => ({
+  lockDuration: fields.LockDuration ?? Duration.minutes(1),
+  maxDeliveryCount: fields.MaxDeliveryCount ?? 10,
+  deadLetteringOnExpiration: fields.DeadLetteringOnMessageExpiration ?? false,
+  requiresSession: fields.RequiresSession ?? false,
+  forwardTo: nameOf(fields.ForwardTo, host),
+  forwardDeadLetteredMessagesTo: nameOf(fields.ForwardDeadLetteredMessagesTo, host)
+})
+
+export const queueOf = (name: string, fields: Fields, host: string): Queue => ({
+  ...topicOf(name, fields),
+  ...receivingOf(fields, host)
+})
+
+export const subscriptionOf = (topic: string, name: string, fields: Fields, host: string): Subscription => ({
+  ...infoOf(name, fields),
+  ...receivingOf(fields, host),
+  topic,
+  deadLetteringOnFilterError: fields.DeadLetteringOnFilterEvaluationExceptions ?? true
+})
+
+/** .NET's least time stands for never. */
+const sometime = (time: DateTime.Utc | undefined): DateTime.Utc | undefined =>
+  time === undefined || time.epochMilliseconds <= -62_135_510_400_000 ? undefined : time
+
+const timesOf = (name: string, fields: Fields): EntityTimes => ({
+  name,
+  createdAt: sometime(fields.CreatedAt),
+  updatedAt: sometime(fields.UpdatedAt),
+  accessedAt: sometime(fields.AccessedAt)
+})
+
+export const subscriptionRuntimeOf = (name: string, fields: Fields): SubscriptionRuntime => ({
+  ...timesOf(name, fields),
+  totalMessageCount: fields.MessageCount ?? 0,
+  activeMessageCount: fields.CountDetails?.ActiveMessageCount ?? 0,
+  deadLetterMessageCount: fields.CountDetails?.DeadLetterMessageCount ?? 0,
+  transferMessageCount: fields.CountDetails?.TransferMessageCount ?? 0,
+  transferDeadLetterMessageCount: fields.CountDetails?.TransferDeadLetterMessageCount ?? 0
+})
+
+export const queueRuntimeOf = (name: string, fields: Fields): QueueRuntime => ({
+  ...subscriptionRuntimeOf(name, fields),
+  scheduledMessageCount: fields.CountDetails?.ScheduledMessageCount ?? 0,
+  sizeInBytes: fields.SizeInBytes ?? 0
+})
+
+export const topicRuntimeOf = (name: string, fields: Fields): TopicRuntime => ({
+  ...timesOf(name, fields),
+  scheduledMessageCount: fields.CountDetails?.ScheduledMessageCount ?? 0,
+  sizeInBytes: fields.SizeInBytes ?? 0,
+  subscriptionCount: fields.SubscriptionCount ?? 0,
+  sqlFilterCount: fields.SqlFilterCount,
+  correlationFilterCount: fields.CorrelationFilterCount
+})
+
+export const namespaceInfoOf = (title: string, info: Description.NamespaceInfo): NamespaceInfo => ({
+  name: info.Name ?? title,
+  sku: info.MessagingSKU ?? "",
+  messagingUnits: info.MessagingUnits,
+  type: info.NamespaceType,
+  alias: info.Alias,
+  createdAt: sometime(info.CreatedTime),
+  modifiedAt: sometime(info.ModifiedTime)
+})
+
+/** A rule as its description, or what is wrong with it, by the name of the part. */
+export const writeRule = (
+  entity: string,
+  rule: ServiceBusRule.Rule
+): Result.Result<Description.Rule, InvalidOptionError> => {
+  const problem = valueOrUndefined(() => ruleProblemOf(rule) ?? none) ??
+    { option: "rule", expected: "a rule that can be read" }
+  return problem === none
+    ? Result.succeed({
+      Name: rule.name,
+      Filter: rule.filter,
+      ...(rule.action === undefined ? {} : { Action: rule.action })
+    })
+    : Result.fail(outOfRange(entity, problem.option, problem.expected))
+}
+
+const none = { option: "", expected: "" }
+
+const ruleProblemOf = (
+  rule: ServiceBusRule.Rule
+): { readonly option: string; readonly expected: string } | undefined => {
+  const problem = ServiceBusRule.problemOf(rule)
+  if (problem !== undefined) return problem
+  const { action, filter, name } = rule
+  if (!AtomXml.isWritable(name)) return { option: "name", expected: "a text that XML has" }
+  if (filter._tag === "CorrelationFilter") {
+    const { _tag, applicationProperties = {}, ...texts } = filter
+    for (const [option, text] of Object.entries(texts)) {
+      if (text !== undefined && !AtomXml.isWritable(text)) {
+        return { option: `filter.${option}`, expected: "a text that XML has" }
+      }
+    }
+    return valuesProblemOf("filter.applicationProperties", applicationProperties) ?? sqlProblemOf("action", action)
+  }
+  return sqlProblemOf("filter", filter._tag === "SqlFilter" ? filter : undefined) ?? sqlProblemOf("action", action)
+}
+
+const sqlProblemOf = (part: string, sql: ServiceBusRule.SqlFilter | ServiceBusRule.SqlAction | undefined) =>
+  sql === undefined
+    ? undefined
+    : !AtomXml.isWritable(sql.expression)
+    ? { option: `${part}.expression`, expected: "a text that XML has" }
+    : valuesProblemOf(`${part}.parameters`, sql.parameters)
+
+const valuesProblemOf = (part: string, values: ServiceBusRule.Parameters) => {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined || value === null) continue
+    const typed = RuleDescription.typedTextOf(value)
+    if (typed === undefined || !AtomXml.isWritable(name) || !AtomXml.isWritable(typed.text)) {
+      return {
+        option: `${part}.${name}`,
+        expected:
+          "a text, a whole number, a double, a boolean, a time, a duration, or what else XML Schema has a type for"
+      }
+    }
+  }
+  return undefined
+}
+
+/** The rule that a description is. */
+export const ruleOf = (name: string, { Action, CreatedAt, Filter }: Description.Rule): ServiceBusRule.ListedRule => {
+  // Absent it takes every message, as the SDK for .NET reads it.
+  const filter = Filter ?? ServiceBusRule.true
+  const action = Action === undefined || Action._tag === "EmptyAction" ? undefined : Action
+  return {
+    name,
+    filter: filter._tag === "UnknownFilter" ? { _tag: filter._tag, value: filter.value } : filter,
+    ...(action === undefined
+      ? {}
+      : { action: action._tag === "UnknownAction" ? { _tag: action._tag, value: action.value } : action }),
+    ...(CreatedAt === undefined ? {} : { createdAt: CreatedAt })
+  }
+}
