@@ -25,7 +25,11 @@ const operations = [
   ["`create` of a rule", "CreateRuleError"],
   ["`delete` of a rule", "DeleteRuleError"],
   ["`list`, `get` of rules", "AttachError"],
-  ["`health`", "HealthCheckError"]
+  ["`health`", "HealthCheckError"],
+  ["administration: `get…`, `…Exists`, `list…`", "AdministrationError"],
+  ["administration: `create…`", "CreateEntityError"],
+  ["administration: `update…`, `delete…`, lists within a topic or subscription", "ManageEntityError"],
+  ["administration: `updateRule`, `deleteRule`", "ManageRuleError"]
 ]
 
 const unions = () => {
