@@ -23,7 +23,7 @@ interface Summary extends Row {
   readonly ratios: ReadonlyArray<number>
 }
 
-const median = (values: ReadonlyArray<number>): number => {
+export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
@@ -70,9 +70,9 @@ export const rowsOf = (summaries: ReadonlyArray<Summary>): ReadonlyArray<Row> =>
     ratioToAzure
   }))
 
-const short = (value: number): string => value < 10 ? value.toFixed(2) : value.toFixed(value < 100 ? 1 : 0)
+export const short = (value: number): string => value < 10 ? value.toFixed(2) : value.toFixed(value < 100 ? 1 : 0)
 
-const times = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)}x`
+export const times = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)}x`
 
 const cell = ({ cpuMicros, peer, ratios, ratioToAzure }: Summary): string =>
   peer === "azure" || ratioToAzure === null

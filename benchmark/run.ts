@@ -1,21 +1,17 @@
 // npm run bench [-- --json FILE] [--cases a,b] [--peers a,b] [--sizes 256,1024] [--rounds N] [--quick]
 //               [--separate] [--delay MS]
 // Measures our client, Microsoft's and rhea against a broker in a process of its own; fails if any content is wrong.
-import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
-import { readFileSync, writeFileSync } from "node:fs"
-import * as Os from "node:os"
-import { join } from "node:path"
+import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import type { Options as BrokerOptions, Stats } from "./connection.ts"
 import { cases, type Measured, peers } from "./measure.ts"
 import type { Job } from "./peer.ts"
+import { environment, start } from "./process.ts"
 import { markdown, notes, rowsOf, type Sample, summarize } from "./report.ts"
 import { verify } from "./verify.ts"
 
 class UsageError extends Error {}
-
-const here = import.meta.dirname
 
 const listOf = <const A extends string>(option: string, text: string | undefined, known: ReadonlyArray<A>) => {
   if (text === undefined) return known
@@ -66,27 +62,8 @@ const settingsOf = () => {
   }
 }
 
-const hasTaskset = (): boolean => {
-  if (Os.availableParallelism() < 2) return false
-  try {
-    execFileSync("taskset", ["-c", "0,1", "true"], { stdio: "ignore" })
-    return true
-  } catch {
-    return false
-  }
-}
-
-const pinned = hasTaskset()
-
-/** Starts a module of this folder on one core: what is measured does not share it with the broker. */
-const start = (core: number, module: string, argument: object) => {
-  const command = [process.execPath, join(here, module), JSON.stringify(argument)]
-  const [file, ...args] = pinned ? ["taskset", "-c", String(core), ...command] : command
-  return spawn(file!, args, { stdio: ["ignore", "pipe", "inherit", "ipc"] })
-}
-
 const startBroker = async (options: BrokerOptions) => {
-  const child = start(0, "broker.ts", options)
+  const child = start("broker", "broker.ts", options)
   const exited = once(child, "exit").then(() => {
     throw new Error("the broker ended")
   })
@@ -108,7 +85,7 @@ const startBroker = async (options: BrokerOptions) => {
 type Broker = Awaited<ReturnType<typeof startBroker>>
 
 const measure = async (job: Job): Promise<Measured> => {
-  const child = start(1, "peer.ts", job)
+  const child = start("client", "peer.ts", job)
   const timer = setTimeout(() => child.kill("SIGKILL"), job.warmUp + job.measure + 30_000)
   let output = ""
   child.stdout!.on("data", (chunk) => output += chunk)
@@ -117,18 +94,6 @@ const measure = async (job: Job): Promise<Measured> => {
   if (code !== 0) throw new Error(`${job.peer} failed at ${job.case}: exit ${code ?? signal}`)
   return JSON.parse(output) as Measured
 }
-
-const version = (name: string): string =>
-  `${name} ${JSON.parse(readFileSync(join(here, "..", "node_modules", name, "package.json"), "utf8")).version}`
-
-const environment = (): string =>
-  [
-    `Node ${process.version}`,
-    `${Os.availableParallelism()} x ${Os.cpus()[0]?.model ?? "unknown CPU"}`,
-    `${Os.type()} ${Os.release()}`,
-    ...["@azure/service-bus", "rhea", "effect"].map(version),
-    pinned ? "broker on core 0, client on core 1" : "not pinned to cores"
-  ].join(", ")
 
 /** What a peer does not have is left out. */
 const has = (job: Pick<Job, "case" | "peer">): boolean =>
@@ -166,7 +131,7 @@ const main = async (): Promise<void> => {
     samples.toSorted((a, b) => settings.peers.indexOf(a.peer) - settings.peers.indexOf(b.peer))
   )
   const { delay, rounds, separate, timing } = settings
-  console.log(`## effect-service-bus against its peers\n\n${environment()}
+  console.log(`## effect-service-bus against its peers\n\n${environment(["@azure/service-bus", "rhea", "effect"])}
 
 ${rounds} interleaved rounds, ${timing.warmUp} ms of warm-up and ${timing.measure} ms measured; broker: ${
     separate ? "one disposition for each delivery" : "coalesced dispositions"
