@@ -175,6 +175,8 @@ export type Entry =
   | { readonly kind: "bound"; readonly consumer: string; readonly of: "handlers" | "sessions"; readonly most: number }
   /** A lock is to be kept from here on, and is not any more. */
   | { readonly kind: "keeping"; readonly token: string; readonly isOver: boolean }
+  /** A consumer of an entity takes nothing from here on, or does again. */
+  | { readonly kind: "paused"; readonly entity: string; readonly isOver: boolean }
   /** So many messages at most are to be deleted unseen. */
   | { readonly kind: "deleting"; readonly entity: string; readonly most: number }
   /** The broker was asked to delete so many messages at most, and did so many. */

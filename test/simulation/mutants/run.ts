@@ -238,7 +238,9 @@ const writeSeers = (judged: ReadonlyMap<string, Verdict>): void => {
   }))
   const lines = ofSimulation.map(({ name }) => {
     const verdict = judged.get(name)
-    return `- ${name}: ${verdict === undefined ? known.get(name) ?? "" : verdict.isKilled ? verdict.seer : "nothing"}`
+    return `- ${name}: ${
+      verdict === undefined ? known.get(name) ?? "not run yet" : verdict.isKilled ? verdict.seer : "nothing"
+    }`
   })
   writeFileSync(path, `${head!.trim()}\n\n${lines.join("\n")}\n`)
 }

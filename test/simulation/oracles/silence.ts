@@ -46,9 +46,17 @@ export const silence: Oracle = ({ history }) => {
   const gone = new Set<string>()
   const tokens = new Map<string, string>()
   const kept = new Set<string>()
+  /** How many consumers of an entity take nothing. */
+  const paused = new Map<string, number>()
+  /** Handlers may go on when the lock of their message is over. */
+  const handlers = new Set(history.of("handled").map(({ consumer }) => consumer))
+  const working = new Map<string, string>()
+  const worked = new Set<string>()
+  const ended = new Set<string>()
   const over = (token: string): void => {
+    ended.add(token)
     byToken.get(token)?.waiting.delete(token)
-    if (!kept.has(token)) byToken.get(token)?.held.delete(token)
+    if (!kept.has(token) && !worked.has(token)) byToken.get(token)?.held.delete(token)
   }
   const back = (entity: string, sequence: string): void => {
     if (!gone.has(`${entity} ${sequence}`)) available.get(entity)?.add(sequence)
@@ -93,7 +101,16 @@ export const silence: Oracle = ({ history }) => {
         if (receiver === undefined) break
         receiver.since = undefined
         receiver.waiting.delete(token)
-        if (entry.mode === "locked") receiver.held.add(token)
+        if (entry.mode !== "locked") break
+        receiver.held.add(token)
+        if (!handlers.has(entry.consumer)) break
+        working.set(`${entry.consumer} ${entry.sequence}`, token)
+        worked.add(token)
+        break
+      }
+      case "handled": {
+        const token = working.get(`${entry.consumer} ${entry.sequence}`) ?? ""
+        if (worked.delete(token) && ended.has(token)) over(token)
         break
       }
       case "keeping":
@@ -101,6 +118,9 @@ export const silence: Oracle = ({ history }) => {
           kept.add(entry.token)
           byToken.get(entry.token)?.held.add(entry.token)
         } else if (kept.delete(entry.token)) over(entry.token)
+        break
+      case "paused":
+        paused.set(entry.entity, (paused.get(entry.entity) ?? 0) + (entry.isOver ? -1 : 1))
         break
       case "applied":
         if (entry.outcome === "abandon" || entry.outcome === "release") back(entry.entity, entry.sequence)
@@ -131,7 +151,7 @@ export const silence: Oracle = ({ history }) => {
     for (const each of receivers) {
       const { held, link, waiting } = each
       const isAttached = at >= link.at && at < endOf(link)
-      const isIdle = held.size === 0 && !busy.has(link.entity)
+      const isIdle = held.size === 0 && !busy.has(link.entity) && !(paused.get(link.entity)! > 0)
       const isThere = waiting.size > 0 || available.get(link.entity)!.size > 0
       if (!isAttached || !isIdle || !isThere || isExcused) each.since = undefined
       else each.since ??= at

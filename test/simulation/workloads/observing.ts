@@ -1,6 +1,7 @@
 /** Writes down what a program does not see of its consumers: the credit of a receiver, the listeners of its connection, the books. */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ReceiverState from "../../../src/internal/receiver/ReceiverState.ts"
 import type * as ServiceBusProcessor from "../../../src/ServiceBusProcessor.ts"
@@ -16,15 +17,21 @@ export const receiveNoted = <M, E, R>(
   { history, now }: World,
   consumer: string,
   receiver: {
-    readonly receive: (options: { readonly max: number; readonly maxWait: number }) => Effect.Effect<M, E, R>
+    readonly receive: (
+      options: { readonly max: number; readonly maxWait: number }
+    ) => Effect.Effect<ReadonlyArray<M>, E, R>
+    readonly receiveOne: (options: { readonly maxWait: number }) => Effect.Effect<Option.Option<M>, E, R>
   },
   max: number,
   maxWait: number
-): Effect.Effect<M, E, R> =>
+): Effect.Effect<ReadonlyArray<M>, E, R> =>
   Effect.suspend(() => {
     const began = now()
-    return Effect.map(receiver.receive({ max, maxWait }), (messages) => {
-      const { length } = messages as { readonly length: number }
+    const receiving = max === 1
+      ? Effect.map(receiver.receiveOne({ maxWait }), Option.toArray)
+      : receiver.receive({ max, maxWait })
+    return Effect.map(receiving, (messages) => {
+      const { length } = messages
       history.add({ kind: "measured", consumer, what: "messages", count: length, most: max })
       history.add({ kind: "measured", consumer, what: "milliseconds", count: now() - began, most: maxWait })
       return messages

@@ -43,10 +43,16 @@ const receiveAll = (world: World, name: string, deferred: Set<bigint>) =>
           keeping(true)
           if (isFirst) continue
         } else if (rng.chance(0.1)) yield* operate(world, "renewLock", receiver.renewLock(message))
+        if (world.aside.chance(0.1)) {
+          yield* operateAside(world, "lockState", () => AutoLockRenewer.lockState(receiver, message))
+        }
         if (rng.chance(0.1)) {
           // Another process settles it, by its token.
           const token = yield* operateAside(world, "handOver", () => receiver.handOver(message))
           if (token._tag === "Success") {
+            if (world.aside.chance(0.5)) {
+              yield* operateAside(world, "renewByToken", () => ServiceBusReceiver.renewByToken(Work, [token.value]))
+            }
             const settle = ServiceBusReceiver.settleByToken(Work, [token.value], Settlement.complete)
             yield* settleNoted(world, path, message, "complete", settle)
           }

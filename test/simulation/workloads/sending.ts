@@ -66,10 +66,21 @@ export const send = (
           const kind = options.isAtOnce === true ? rng.pick([0, 4, 6, 9]) : rng.between(0, 9)
           if (kind < 4) {
             const one = message()
-            yield* noted([one], sender.send(one))
+            const isPlain = session === undefined && options.more === undefined
+            const annotated = () =>
+              sender.sendAnnotated({
+                properties: { messageId: one.messageId },
+                body: { kind: "data", data: Buffer.from(one.body) }
+              })
+            yield* noted([one], isPlain && world.aside.chance(0.2) ? annotated() : sender.send(one))
           } else if (kind < 6) {
             const many = Array.from({ length: rng.between(1, 12) }, message)
-            yield* noted(many, sender.sendAll(many))
+            const batched = Effect.gen(function*() {
+              const batch = yield* sender.batch()
+              for (const one of many) yield* batch.tryAdd(one)
+              return yield* sender.sendBatch(batch)
+            })
+            yield* noted(many, world.aside.chance(0.3) ? batched : sender.sendAll(many))
           } else if (kind === 6) {
             const many = Array.from({ length: rng.between(1, 12) }, message)
             yield* noted(many, Stream.fromIterable(many).pipe(Stream.run(sender.sink())))
