@@ -42,7 +42,7 @@ export const retry: ReadonlyArray<Mutant> = [
     file: "namespace/RetryPolicy.ts",
     text: "Duration.toMillis(duration)) * random))",
     replacement: "Duration.toMillis(duration)) * random * 0))",
-    fault: "refused connections"
+    by: "test/namespace/RetryPolicy.pauses"
   },
   {
     name: "the advice of a busy service never ends",
