@@ -223,7 +223,7 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
    * the last one wins.
    *
    * Fails with MessagingEntityNotFoundError where there is none, and with InvalidOptionError where a setting cannot be changed
-   * (sessions, duplicate detection, partitioning, size). Interrupted, it may be changed.
+   * (sessions, duplicate detection, partitioning). Interrupted, it may be changed.
    *
    * @example
    * ```ts

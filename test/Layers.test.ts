@@ -62,6 +62,7 @@ const surface = [
   "ServiceBusDeadLetters",
   "ServiceBusRuleManager",
   "ServiceBusAdministration",
+  "ServiceBusTopology",
   "ServiceBusTransaction",
   "index"
 ]

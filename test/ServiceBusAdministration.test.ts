@@ -189,6 +189,15 @@ describe("a request", () => {
       ])
     }))
 
+  it.effect("to update has the size of one partition, where the service shows that of all", () =>
+    Effect.gen(function*() {
+      const there = queueEntry("q", { EnablePartitioning: true, MaxSizeInMegabytes: 32_768 })
+      const { administration, asked } = yield* against([there, there])
+      const queue = yield* administration.updateQueue("q", () => ({ maxDeliveryCount: 3 }))
+      assert.strictEqual(queue.maxSize, 32 * 1024 ** 3)
+      assert.deepInclude(yield* contentOf(asked[1]), ["MaxSizeInMegabytes", "2048"])
+    }))
+
   it.effect("that is not usable is refused before anything is sent, and names what is wrong", () =>
     Effect.gen(function*() {
       const { administration, asked } = yield* against([])

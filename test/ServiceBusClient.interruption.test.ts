@@ -17,6 +17,7 @@ import {
   ServiceBusRuleManager,
   ServiceBusSender,
   ServiceBusSession,
+  ServiceBusTopology,
   Settlement
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -327,6 +328,14 @@ const cases: Readonly<Record<string, Case>> = {
   "administration.deleteRule": ofAdministration(({ deleteRule }, { Sport }) =>
     deleteRule(Sport, ServiceBusRule.defaultName)
   ),
+  "ServiceBusTopology.plan": at(({ Plain, Sport }) =>
+    ServiceBusTopology.plan([Plain, ServiceBusTopology.entity(Sport, { rules: [] })])
+  ),
+  "ServiceBusTopology.apply": ({ Plain }) =>
+    Effect.map(
+      ServiceBusTopology.plan([ServiceBusTopology.entity(Plain, { maxDeliveryCount: 3 }), `${Plain.name}-declared`]),
+      ServiceBusTopology.apply
+    ),
   "administration.getNamespace": ofAdministration(({ getNamespace }) => getNamespace),
   ...Object.fromEntries(
     Object.entries(sources).flatMap(([name, make]) =>
@@ -381,7 +390,8 @@ const some: ReadonlyArray<string> = [
   "receiver.settle",
   "session.state",
   "rules.create",
-  "administration.createSubscription"
+  "administration.createSubscription",
+  "ServiceBusTopology.apply"
 ]
 
 /** Modules of values: what they give needs no client. */
@@ -413,6 +423,9 @@ const others: Readonly<Record<string, string>> = {
   "ServiceBusClient.fromConnectionString": "the same",
   "ServiceBusClient.namespaceFor": "internal",
   "ServiceBusAdministration.ServiceBusAdministration": "the service",
+  "ServiceBusTopology.entity": "makes a value",
+  "ServiceBusTopology.isEmpty": "reads what is here",
+  "ServiceBusTopology.format": "reads what is here",
   "ServiceBusAdministration.make": "a client that is not used does nothing",
   "ServiceBusAdministration.makeWith": "the same",
   "ServiceBusAdministration.ofConnectionString": "the same",

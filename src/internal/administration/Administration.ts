@@ -283,7 +283,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
               const before = fieldsOf(found.value)
               const given = change(viewOf(place, found.value)) as Settings.QueueSettings
               const changes = yield* Effect.fromResult(Settings.write(place.path, kind, given, host))
-              const fields: Settings.Written = { ...before, ...changes }
+              const fields: Settings.Written = { ...Settings.writable(before), ...changes }
               const written = yield* retryPolicy.runIdempotent(
                 put(description, valuesOf(fields), {
                   ...request,

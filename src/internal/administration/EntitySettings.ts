@@ -79,7 +79,10 @@ export interface TopicSettings {
    * cannot be changed later.
    */
   readonly duplicateDetectionWindow?: Duration.Input | undefined
-  /** Bytes that it holds at most, a multiple of 1 GiB: 1 GiB by default. Cannot be changed later. */
+  /**
+   * Bytes that it holds at most: 1 to 5 GiB, in the Premium tier more; 1 GiB by default. With partitions each of 16 holds as
+   * much, and what they hold together is what is read.
+   */
   readonly maxSize?: number | undefined
   /** Bytes of the largest message, a multiple of 1 KiB, in the Premium tier: 1 MiB by default. */
   readonly maxMessageSize?: number | undefined
@@ -554,8 +557,22 @@ const valueOrUndefined = <A>(read: () => A): A | undefined => {
   }
 }
 
+/** Sizes that an entity with 16 partitions shows, in mebibytes. */
+const partitioned: ReadonlySet<number | undefined> = new Set([1024, 2048, 3072, 4096, 5120].map((size) => size * 16))
+
+/**
+ * What is there as it may be written back: the service shows the size of all partitions and takes that of one ("The specified
+ * value 16384 is invalid", its answer to an update).
+ */
+export const writable = (fields: Fields): Written =>
+  fields.EnablePartitioning === true && partitioned.has(fields.MaxSizeInMegabytes)
+    ? { ...fields, MaxSizeInMegabytes: fields.MaxSizeInMegabytes! / 16 }
+    : fields
+
 /** Whether what was asked for is what is there, as far as it was asked for. */
-export const isAsAsked = (asked: Written, found: Fields): boolean =>
+export const isAsAsked = (asked: Written, found: Fields): boolean => isAsWritten(asked, writable(found))
+
+const isAsWritten = (asked: Written, found: Written): boolean =>
   (Object.keys(asked) as Array<keyof Fields>).every((element) =>
     element === "AuthorizationRules"
       // The service makes keys and times of its own.
