@@ -14,14 +14,14 @@ import { lacking, runCheck } from "./javascript/checklist.ts"
 const certificate = selfSigned()
 trust(certificate.cert)
 
-const Server = Layer.orDie(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0, certificate }))
+const Server = Layer.orDie(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0, httpsPort: 0, certificate }))
 
 it.layer(Server, { excludeTestServices: true })("the official client", (it) => {
   for (const name of Object.keys(checks).filter((name) => lacking[name] === undefined)) {
     it.effect(name, () =>
       Effect.gen(function*() {
-        const { connectionString, webSocketPort } = yield* Emulator.Emulator
-        const place = { connection: Redacted.value(connectionString), webSocketPort }
+        const { connectionString, httpsPort, webSocketPort } = yield* Emulator.Emulator
+        const place = { connection: Redacted.value(connectionString), webSocketPort, httpsPort }
         // The failure itself, and not what Effect wraps around it, is what a reader of the test wants.
         yield* Effect.tryPromise({ try: () => runCheck(name, place), catch: (error) => error })
       }))

@@ -67,7 +67,17 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "size-2m-refused": { lockDuration: lock },
   "size-5m": { lockDuration: lock, maxMessageSize: 100 * 1024 * 1024 },
   // Another transport, where the client can be pointed at it.
-  "web-socket": { lockDuration: lock }
+  "web-socket": { lockDuration: lock },
+  // Administration, which makes its entities itself.
+  "admin-namespace": undefined,
+  "admin-queue": undefined,
+  "admin-topic": undefined,
+  "admin-subscription": undefined,
+  "admin-rules": undefined,
+  "admin-list": undefined,
+  "admin-runtime": undefined,
+  "admin-errors": undefined,
+  "admin-wrong-key": undefined
 }
 
 /** Application properties of every type, each with the value that the clients send under its name if they have the type. */
@@ -122,8 +132,8 @@ const topicOf = (name: string): ReadonlyArray<Emulator.Entity> => {
 
 /** What the broker starts with. */
 export const entities: ReadonlyArray<Emulator.Entity> = Object.entries(checks).flatMap(([name, options]) =>
-  // What is missing must not be there.
-  name === "missing-sender" || name === "missing-receiver"
+  // What is missing, and what is to be made, must not be there.
+  name === "missing-sender" || name === "missing-receiver" || name.startsWith("admin-")
     ? []
     : options === undefined
     ? topicOf(name)

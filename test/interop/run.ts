@@ -215,7 +215,8 @@ const resultsOf = ({ code, output, problem }: Ended): ReadonlyMap<string, CheckR
 /** A client's checklist on a broker of its own. */
 const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
   Effect.gen(function*() {
-    const { certificate, connectionString, port, tlsPort, webSocketPort } = yield* Emulator.Emulator
+    const { certificate, connectionString, httpPort, httpsPort, port, tlsPort, webSocketPort } = yield* Emulator
+      .Emulator
     const authority = join(cache, `${name}.pem`)
     mkdirSync(cache, { recursive: true })
     writeFileSync(authority, certificate!)
@@ -229,6 +230,8 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
           INTEROP_PORT: String(port),
           INTEROP_TLS_PORT: String(tlsPort),
           INTEROP_WEB_SOCKET_PORT: String(webSocketPort),
+          INTEROP_HTTP_PORT: String(httpPort),
+          INTEROP_HTTPS_PORT: String(httpsPort),
           INTEROP_CA: authority
         }
       })
@@ -236,7 +239,7 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
     if (values.verbose) console.log(`---- ${name}\n${ended.output}\n----`)
     return { name, results: resultsOf(ended), seconds: (Date.now() - started) / 1000 }
   }).pipe(
-    Effect.provide(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0 })),
+    Effect.provide(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0, httpPort: 0, httpsPort: 0 })),
     Effect.scoped,
     Effect.runPromise
   )

@@ -131,6 +131,8 @@ const targetOf = (uri: string | undefined): string | null => {
   }
 }
 
+const bare = (path: string | null): string | undefined => path?.replace(/^\/+|\/+$/g, "").toLowerCase()
+
 /** The size in bytes, or why there is none. `shown` is what is answered for it now. */
 const maxSizeOf = (given: Any, isPartitioned: boolean, shown: number | undefined): Read<number | undefined> => {
   const { MaxSizeInMegabytes } = given
@@ -253,7 +255,13 @@ export const describe = (
   { apiVersion, declaration, filterCounts, host, isChange, isCreation, kept, runtime }: Described
 ): Any => {
   const { createdAt, kind, settings, updatedAt } = declaration
-  const uriOf = (path: string | undefined) => path === undefined ? undefined : `sb://${host}/${path}`
+  // The service says a target as it was told, and clients read no other form.
+  const uriOf = (path: string | undefined, given: string | undefined) =>
+    path === undefined
+      ? undefined
+      : given?.includes("://") === true && bare(targetOf(given)) === bare(path)
+      ? given
+      : `sb://${host}/${path}`
   const isPartitioned = kept.EnablePartitioning ?? false
   const counts = {
     ActiveMessageCount: kind === "topic" ? 0 : runtime.activeMessageCount,
@@ -281,8 +289,11 @@ export const describe = (
     DeadLetteringOnMessageExpiration: settings.deadLetteringOnExpiration,
     MessageCount: Object.values(counts).reduce((sum, count) => sum + count, 0),
     MaxDeliveryCount: settings.maxDeliveryCount,
-    ForwardTo: uriOf(settings.forwardTo),
-    ForwardDeadLetteredMessagesTo: uriOf(settings.forwardDeadLetteredMessagesTo)
+    ForwardTo: uriOf(settings.forwardTo, kept.ForwardTo),
+    ForwardDeadLetteredMessagesTo: uriOf(
+      settings.forwardDeadLetteredMessagesTo,
+      kept.ForwardDeadLetteredMessagesTo
+    )
   }
   if (kind === "subscription") {
     return {

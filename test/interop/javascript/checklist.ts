@@ -14,10 +14,10 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { randomBytes } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
 import { WebSocket } from "ws"
+import { administration, type AdministrationPlace } from "./administration.ts"
 
 /** Where the broker is. */
-interface Place {
-  readonly connection: string
+interface Place extends AdministrationPlace {
   readonly webSocketPort: number
 }
 
@@ -787,6 +787,7 @@ const checks: Record<string, (c: Check) => Promise<void>> = {
 
 /** Runs one check against the broker; throws what does not hold. */
 export const runCheck = async (name: string, place: Place): Promise<void> => {
+  if (name in administration) return administration[name]!(name, place)
   const body = checks[name]
   if (body === undefined) throw new Error("there is no such check")
   const check = new Check(name, place)

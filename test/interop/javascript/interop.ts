@@ -9,11 +9,15 @@ const env = (name: string) => process.env[name] ?? ""
 
 // The client has no option for an authority: it trusts what the process trusts.
 tls.setDefaultCACertificates([...tls.getCACertificates("default"), readFileSync(env("INTEROP_CA"), "utf8")])
-const place = { connection: env("INTEROP_CONNECTION"), webSocketPort: Number(env("INTEROP_WEB_SOCKET_PORT")) }
+const place = {
+  connection: env("INTEROP_CONNECTION"),
+  webSocketPort: Number(env("INTEROP_WEB_SOCKET_PORT")),
+  httpsPort: Number(env("INTEROP_HTTPS_PORT"))
+}
 
 /** Where in the checklist it was. */
 const lines = (error: Error) =>
-  [...(error.stack ?? "").matchAll(/checklist\.ts:(\d+):/g)].map(([, line]) => line).join(",")
+  [...(error.stack ?? "").matchAll(/(?:checklist|administration)\.ts:(\d+):/g)].map(([, line]) => line).join(",")
 
 const verdict = async (name: string) => {
   if (lacking[name] !== undefined) return `skip ${name}: ${lacking[name]}`

@@ -12,6 +12,7 @@ import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import administration
 import azure.servicebus as sb
 from azure.servicebus import exceptions as errors
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
@@ -865,6 +866,29 @@ def check_web_socket(name):
             r.complete_message(message)
 
 
+check_admin_namespace = administration.namespace
+check_admin_queue = administration.queue
+check_admin_topic = administration.topic
+check_admin_subscription = administration.subscription
+check_admin_rules = administration.rules
+check_admin_list = administration.listing
+check_admin_errors = administration.refusals
+check_admin_wrong_key = administration.wrong_key
+
+
+def check_admin_runtime(name):
+    def traffic(queue):
+        with client() as c:
+            send(c, queue, b"a", b"b", b"c")
+            with c.get_queue_sender(queue) as sender:
+                later = datetime.datetime.now(UTC).replace(tzinfo=None) + datetime.timedelta(hours=1)
+                sender.schedule_messages(sb.ServiceBusMessage(b"d"), later)
+            with c.get_queue_receiver(queue) as receiver:
+                receiver.dead_letter_message(receive(receiver)[0])
+
+    administration.runtime(name, traffic)
+
+
 said = threading.Lock()
 
 
@@ -883,7 +907,8 @@ def run(name):
         except Skip as error:
             result["line"] = "skip %s: %s" % (name, error)
         except BaseException as error:  # pylint: disable=broad-except
-            frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == __file__]
+            files = (__file__, administration.__file__)
+            frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
             lines = ",".join(str(number) for number in frames)
             result["line"] = "not ok %s: %s: %s (line %s)" % (name, type(error).__name__, str(error)[:600], lines)
 

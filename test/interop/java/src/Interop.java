@@ -14,6 +14,7 @@ import com.azure.messaging.servicebus.ServiceBusReceiverClient;
 import com.azure.messaging.servicebus.ServiceBusRuleManagerClient;
 import com.azure.messaging.servicebus.ServiceBusSenderClient;
 import com.azure.messaging.servicebus.ServiceBusSessionReceiverClient;
+import com.azure.messaging.servicebus.administration.ServiceBusAdministrationClient;
 import com.azure.messaging.servicebus.administration.models.CorrelationRuleFilter;
 import com.azure.messaging.servicebus.administration.models.CreateRuleOptions;
 import com.azure.messaging.servicebus.administration.models.FalseRuleFilter;
@@ -907,6 +908,17 @@ public final class Interop {
         });
     }
 
+    static {
+        Map<String, InteropAdministration.Body> administration = new HashMap<>();
+        InteropAdministration.put(administration);
+        administration.forEach((name, body) -> CHECKS.put(name, c -> body.run(name, InteropAdministration.client(null))));
+        CHECKS.put("admin-runtime", c -> {
+            ServiceBusAdministrationClient admin = InteropAdministration.client(null);
+            admin.createQueue("admin-runtime");
+            InteropAdministration.runtime("admin-runtime", c.sender(), c.receiver(), admin);
+        });
+    }
+
     private static String verdict(String name) {
         try (Check check = new Check(name)) {
             CHECKS.get(name).run(check);
@@ -921,6 +933,7 @@ public final class Interop {
     }
 
     public static void main(String[] names) throws Exception {
+        InteropAdministration.trust();
         ExecutorService turns = Executors.newFixedThreadPool(8);
         ExecutorService checks = Executors.newCachedThreadPool();
         List<Future<?>> all = new ArrayList<>();

@@ -1,0 +1,303 @@
+// The checks of administration with azservicebus/admin, over HTTPS. SSL_CERT_FILE names the authority.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	sb "github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus/admin"
+)
+
+func init() {
+	os.Setenv("SSL_CERT_FILE", os.Getenv("INTEROP_CA"))
+	for name, run := range map[string]func(*check, *admin.Client){
+		"admin-namespace":    adminNamespace,
+		"admin-queue":        adminQueue,
+		"admin-topic":        adminTopic,
+		"admin-subscription": adminSubscription,
+		"admin-rules":        adminRules,
+		"admin-list":         adminList,
+		"admin-runtime":      adminRuntime,
+		"admin-errors":       adminErrors,
+		"admin-wrong-key":    adminWrongKey,
+	} {
+		checks[name] = func(c *check) { run(c, newAdmin("")) }
+	}
+}
+
+func newAdmin(key string) *admin.Client {
+	text := strings.ReplaceAll(os.Getenv("INTEROP_CONNECTION"), ";UseDevelopmentEmulator=true", "")
+	endpoint := fmt.Sprintf("sb://localhost:%s/", os.Getenv("INTEROP_HTTPS_PORT"))
+	text = regexp.MustCompile(`sb://[^;]+`).ReplaceAllString(text, endpoint)
+	if key != "" {
+		text = regexp.MustCompile(`SharedAccessKey=[^;]+`).ReplaceAllString(text, "SharedAccessKey="+key)
+	}
+	client, err := admin.NewClientFromConnectionString(text, nil)
+	must("an administration client", err)
+	return client
+}
+
+func refusedWith(what string, err error, status int) {
+	if err == nil {
+		fail("%s: nothing failed", what)
+	}
+	var own *azcore.ResponseError
+	if !errors.As(err, &own) {
+		fail("%s: not an error of the SDK's own: %T: %v", what, err, err)
+	}
+	isEqual(what, own.StatusCode, status)
+}
+
+func adminNamespace(c *check, a *admin.Client) {
+	properties, err := a.GetNamespaceProperties(c.ctx, nil)
+	must("properties", err)
+	isEqual("sku and name", []string{properties.SKU, properties.Name}, []string{"Standard", "sbemulatorns"})
+}
+
+func adminQueue(c *check, a *admin.Client) {
+	_, err := a.CreateQueue(c.ctx, c.name+"-target", nil)
+	must("the target", err)
+	// The client takes URLs alone.
+	target := fmt.Sprintf("sb://localhost/%s-target", c.name)
+	wanted := admin.QueueProperties{
+		LockDuration:                        ptr("PT45S"),
+		MaxSizeInMegabytes:                  ptr(int32(2048)),
+		RequiresDuplicateDetection:          ptr(true),
+		RequiresSession:                     ptr(true),
+		DefaultMessageTimeToLive:            ptr("P2D"),
+		DeadLetteringOnMessageExpiration:    ptr(true),
+		DuplicateDetectionHistoryTimeWindow: ptr("PT1M"),
+		MaxDeliveryCount:                    ptr(int32(8)),
+		EnableBatchedOperations:             ptr(false),
+		Status:                              ptr(admin.EntityStatusReceiveDisabled),
+		AutoDeleteOnIdle:                    ptr("PT1H"),
+		EnablePartitioning:                  ptr(false),
+		ForwardDeadLetteredMessagesTo:       &target,
+		UserMetadata:                        ptr("text & <more>"),
+		AuthorizationRules: []admin.AuthorizationRule{{
+			AccessRights: []admin.AccessRight{admin.AccessRightSend},
+			KeyName:      ptr("mine"),
+			PrimaryKey:   ptr(strings.Repeat("a", 43) + "="),
+			SecondaryKey: ptr(strings.Repeat("b", 43) + "="),
+		}},
+	}
+	_, err = a.CreateQueue(c.ctx, c.name, &admin.CreateQueueOptions{Properties: &wanted})
+	must("creating", err)
+	read, err := a.GetQueue(c.ctx, c.name, nil)
+	must("reading", err)
+	got := read.QueueProperties
+	isEqual("target", *got.ForwardDeadLetteredMessagesTo, target)
+	isEqual("key", got.AuthorizationRules[0].PrimaryKey, wanted.AuthorizationRules[0].PrimaryKey)
+	comparable := got
+	comparable.ForwardDeadLetteredMessagesTo = &target
+	comparable.AuthorizationRules = wanted.AuthorizationRules
+	comparable.MaxMessageSizeInKilobytes = nil
+	isEqual("read", fmt.Sprint(values(comparable)), fmt.Sprint(values(wanted)))
+	got.MaxDeliveryCount = ptr(int32(9))
+	got.Status = ptr(admin.EntityStatusActive)
+	_, err = a.UpdateQueue(c.ctx, c.name, got, nil)
+	must("changing", err)
+	read, err = a.GetQueue(c.ctx, c.name, nil)
+	must("reading again", err)
+	isEqual("changed", []any{*read.MaxDeliveryCount, *read.Status, *read.RequiresSession}, []any{int32(9), admin.EntityStatusActive, true})
+	_, err = a.DeleteQueue(c.ctx, c.name, nil)
+	must("deleting", err)
+	read, err = a.GetQueue(c.ctx, c.name, nil)
+	must("reading what is gone", err)
+	isTrue(read == nil, "it is still there")
+}
+
+// values tells what a queue's properties point to.
+func values(p admin.QueueProperties) []any {
+	return []any{
+		deref(p.LockDuration), deref(p.MaxSizeInMegabytes), deref(p.RequiresDuplicateDetection), deref(p.RequiresSession),
+		deref(p.DefaultMessageTimeToLive), deref(p.DeadLetteringOnMessageExpiration),
+		deref(p.DuplicateDetectionHistoryTimeWindow), deref(p.MaxDeliveryCount), deref(p.EnableBatchedOperations),
+		deref(p.Status), deref(p.AutoDeleteOnIdle), deref(p.EnablePartitioning), deref(p.UserMetadata),
+	}
+}
+
+func adminTopic(c *check, a *admin.Client) {
+	_, err := a.CreateTopic(c.ctx, c.name, &admin.CreateTopicOptions{Properties: &admin.TopicProperties{
+		DefaultMessageTimeToLive: ptr("P2D"), AutoDeleteOnIdle: ptr("PT1H"), SupportOrdering: ptr(true), UserMetadata: ptr("m"),
+	}})
+	must("creating", err)
+	read, err := a.GetTopic(c.ctx, c.name, nil)
+	must("reading", err)
+	isEqual("read", []any{*read.DefaultMessageTimeToLive, *read.AutoDeleteOnIdle, *read.SupportOrdering, *read.UserMetadata},
+		[]any{"P2D", "PT1H", true, "m"})
+	read.AutoDeleteOnIdle = ptr("PT2H")
+	_, err = a.UpdateTopic(c.ctx, c.name, read.TopicProperties, nil)
+	must("changing", err)
+	runtime, err := a.GetTopicRuntimeProperties(c.ctx, c.name, nil)
+	must("runtime properties", err)
+	isEqual("subscriptions", runtime.SubscriptionCount, int32(0))
+	_, err = a.DeleteTopic(c.ctx, c.name, nil)
+	must("deleting", err)
+	read, err = a.GetTopic(c.ctx, c.name, nil)
+	must("reading what is gone", err)
+	isTrue(read == nil, "it is still there")
+}
+
+func adminSubscription(c *check, a *admin.Client) {
+	_, err := a.CreateTopic(c.ctx, c.name, nil)
+	must("the topic", err)
+	target := c.name + "-target"
+	_, err = a.CreateQueue(c.ctx, target, nil)
+	must("the target", err)
+	_, err = a.CreateSubscription(c.ctx, c.name, "Sub.one", &admin.CreateSubscriptionOptions{Properties: &admin.SubscriptionProperties{
+		LockDuration: ptr("PT45S"), RequiresSession: ptr(true), MaxDeliveryCount: ptr(int32(8)),
+		EnableDeadLetteringOnFilterEvaluationExceptions: ptr(false), AutoDeleteOnIdle: ptr("PT1H"), UserMetadata: ptr("m"),
+		DefaultRule: &admin.RuleProperties{Name: "mine", Filter: &admin.SQLFilter{Expression: "a = 1"}},
+	}})
+	must("creating", err)
+	read, err := a.GetSubscription(c.ctx, c.name, "Sub.one", nil)
+	must("reading", err)
+	isEqual("read", []any{
+		*read.LockDuration, *read.RequiresSession, *read.MaxDeliveryCount, *read.EnableDeadLetteringOnFilterEvaluationExceptions,
+		*read.AutoDeleteOnIdle, *read.UserMetadata,
+	}, []any{"PT45S", true, int32(8), false, "PT1H", "m"})
+	rule, err := a.GetRule(c.ctx, c.name, "Sub.one", "mine", nil)
+	must("its rule", err)
+	isEqual("its filter", rule.Filter.(*admin.SQLFilter).Expression, "a = 1")
+	_, err = a.CreateSubscription(c.ctx, c.name, "two", &admin.CreateSubscriptionOptions{
+		Properties: &admin.SubscriptionProperties{ForwardTo: &target},
+	})
+	must("forwarding", err)
+	read.MaxDeliveryCount = ptr(int32(3))
+	_, err = a.UpdateSubscription(c.ctx, c.name, "Sub.one", read.SubscriptionProperties, nil)
+	must("changing", err)
+	_, err = a.DeleteSubscription(c.ctx, c.name, "two", nil)
+	must("deleting", err)
+	gone, err := a.GetSubscription(c.ctx, c.name, "two", nil)
+	must("reading what is gone", err)
+	isTrue(gone == nil, "it is still there")
+}
+
+func adminRules(c *check, a *admin.Client) {
+	_, err := a.CreateTopic(c.ctx, c.name, nil)
+	must("the topic", err)
+	_, err = a.CreateSubscription(c.ctx, c.name, "one", nil)
+	must("the subscription", err)
+	sql := &admin.SQLFilter{Expression: "a = @text AND b > @number", Parameters: map[string]any{"@text": "it's <&>", "@number": int64(7)}}
+	correlation := &admin.CorrelationFilter{
+		CorrelationID: ptr("c"), MessageID: ptr("m"), To: ptr("t"), ReplyTo: ptr("r"), Subject: ptr("s"), SessionID: ptr("i"),
+		ReplyToSessionID: ptr("j"), ContentType: ptr("text/plain"),
+		ApplicationProperties: map[string]any{
+			"text": "x", "number": int64(7), "real": 1.5, "yes": true, "time": time.Unix(1_700_000_000, 0).UTC(),
+		},
+	}
+	filters := map[string]admin.RuleFilter{
+		"sql": sql, "correlation": correlation, "true": &admin.TrueFilter{}, "false": &admin.FalseFilter{},
+	}
+	for _, name := range []string{"sql", "correlation", "true", "false"} {
+		_, err = a.CreateRule(c.ctx, c.name, "one", &admin.CreateRuleOptions{
+			Name: ptr(name), Filter: filters[name], Action: &admin.SQLAction{Expression: "SET c = 1"},
+		})
+		must(name, err)
+		read, err := a.GetRule(c.ctx, c.name, "one", name, nil)
+		must("reading "+name, err)
+		isEqual(name, fmt.Sprintf("%T", read.Filter), fmt.Sprintf("%T", filters[name]))
+		isEqual("action", read.Action.(*admin.SQLAction).Expression, "SET c = 1")
+	}
+	read, err := a.GetRule(c.ctx, c.name, "one", "correlation", nil)
+	must("reading", err)
+	got := read.Filter.(*admin.CorrelationFilter)
+	isEqual("conditions", []any{*got.CorrelationID, *got.Subject, *got.ContentType}, []any{"c", "s", "text/plain"})
+	for name, value := range correlation.ApplicationProperties {
+		isEqual(name, fmt.Sprint(got.ApplicationProperties[name]), fmt.Sprint(value))
+	}
+	names := []string{}
+	for pager := a.NewListRulesPager(c.name, "one", nil); pager.More(); {
+		page, err := pager.NextPage(c.ctx)
+		must("listing", err)
+		for _, rule := range page.Rules {
+			names = append(names, rule.Name)
+		}
+	}
+	isEqual("names", names, []string{"$Default", "correlation", "false", "sql", "true"})
+	_, err = a.UpdateRule(c.ctx, c.name, "one", admin.RuleProperties{Name: "sql", Filter: &admin.SQLFilter{Expression: "a = 3"}})
+	must("changing", err)
+	_, err = a.CreateRule(c.ctx, c.name, "one", &admin.CreateRuleOptions{Name: ptr("bad"), Filter: &admin.SQLFilter{Expression: "a ="}})
+	refusedWith("an expression", err, 400)
+	_, err = a.DeleteRule(c.ctx, c.name, "one", "sql", nil)
+	must("deleting", err)
+	gone, err := a.GetRule(c.ctx, c.name, "one", "sql", nil)
+	must("reading what is gone", err)
+	isTrue(gone == nil, "it is still there")
+}
+
+func adminList(c *check, a *admin.Client) {
+	_, err := a.CreateTopic(c.ctx, c.name, nil)
+	must("the topic", err)
+	for index := 0; index < 25; index++ {
+		_, err = a.CreateSubscription(c.ctx, c.name, fmt.Sprintf("s%02d", index), nil)
+		must("creating", err)
+	}
+	names := []string{}
+	for pager := a.NewListSubscriptionsPager(c.name, &admin.ListSubscriptionsOptions{MaxPageSize: 10}); pager.More(); {
+		page, err := pager.NextPage(c.ctx)
+		must("listing", err)
+		for _, each := range page.Subscriptions {
+			names = append(names, each.SubscriptionName)
+		}
+	}
+	isEqual("how many", len(names), 25)
+	isEqual("the last", names[24], "s24")
+	_, err = a.DeleteTopic(c.ctx, c.name, nil)
+	must("deleting", err)
+}
+
+func adminRuntime(c *check, a *admin.Client) {
+	_, err := a.CreateQueue(c.ctx, c.name, nil)
+	must("creating", err)
+	sender := c.sender()
+	for _, body := range []string{"a", "b", "c"} {
+		must("sending", sender.SendMessage(c.ctx, &sb.Message{Body: []byte(body)}, nil))
+	}
+	_, err = sender.ScheduleMessages(c.ctx, []*sb.Message{{Body: []byte("d")}}, time.Now().Add(time.Hour), nil)
+	must("scheduling", err)
+	receiver := c.receiver()
+	must("dead-lettering", receiver.DeadLetterMessage(c.ctx, c.one(receiver), nil))
+	runtime, err := a.GetQueueRuntimeProperties(c.ctx, c.name, nil)
+	must("runtime properties", err)
+	isEqual("counts", []int64{
+		runtime.TotalMessageCount, int64(runtime.ActiveMessageCount), int64(runtime.DeadLetterMessageCount),
+		int64(runtime.ScheduledMessageCount),
+	}, []int64{4, 2, 1, 1})
+	isTrue(runtime.SizeInBytes > 0 && !runtime.AccessedAt.Before(runtime.CreatedAt), "size or times")
+}
+
+func adminErrors(c *check, a *admin.Client) {
+	_, err := a.CreateQueue(c.ctx, c.name, nil)
+	must("creating", err)
+	read, err := a.GetQueue(c.ctx, c.name, nil)
+	must("reading", err)
+	_, err = a.CreateQueue(c.ctx, c.name, nil)
+	refusedWith("a conflict", err, 409)
+	_, err = a.DeleteQueue(c.ctx, c.name+"-not", nil)
+	refusedWith("a deletion of nothing", err, 404)
+	_, err = a.UpdateQueue(c.ctx, c.name+"-not", read.QueueProperties, nil)
+	refusedWith("an update of nothing", err, 404)
+	read.RequiresSession = ptr(true)
+	_, err = a.UpdateQueue(c.ctx, c.name, read.QueueProperties, nil)
+	refusedWith("sessions afterwards", err, 400)
+	_, err = a.CreateQueue(c.ctx, c.name+"-not", &admin.CreateQueueOptions{Properties: &admin.QueueProperties{LockDuration: ptr("PT6M")}})
+	refusedWith("a long lock", err, 400)
+	_, err = a.CreateSubscription(c.ctx, c.name+"-not", "one", nil)
+	refusedWith("a subscription of nothing", err, 404)
+}
+
+func adminWrongKey(c *check, a *admin.Client) {
+	_, err := newAdmin("d3Jvbmc=").CreateQueue(c.ctx, c.name, nil)
+	refusedWith("a wrong key", err, 401)
+	gone, err := a.GetQueue(c.ctx, c.name, nil)
+	must("reading", err)
+	isTrue(gone == nil, "it was made")
+}
