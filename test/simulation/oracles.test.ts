@@ -89,6 +89,11 @@ const detach = { performative: "detach", handle: 0 } as const
 /** A message is sent to an entity, and is in one. */
 const sentTo = (entity: string, id = "m-1"): ReadonlyArray<Entry> => [{ ...send, entity, ids: [id] }, sent]
 const inEntity = (entity: string, id = "m-1"): Entry => ({ ...enqueued, entity, id })
+/** A topic takes a message and copies it. */
+const throughTopic = (id = "m-1"): ReadonlyArray<Entry> => [
+  inEntity("news", id),
+  { ...delivered, entity: "news", id, isLocked: false } as Entry
+]
 const all = "news/Subscriptions/all"
 const rule = (name: string, isThere = true): Entry => ({ kind: "rule", entity: all, name, isThere })
 const ruling: Entry = { kind: "ruling", op: 8, entity: all, what: "create", name: "even-0" }
@@ -143,8 +148,11 @@ describe("the oracles", () => {
     const after: ReadonlyArray<Entry> = [next, { ...held, sequence: "2" }, { ...handled, sequence: "2" }]
     assert.deepStrictEqual(rulesOf(run([send, enqueued, sent, delivered, held, handled, gone, ...after])), [])
     assert.deepStrictEqual(rulesOf(run([{ ...send, due: 5 }, { kind: "scheduled", ...message }, sent, gone])), [])
-    const routed = [...sentTo("news"), rule("$Default"), rule("every-1"), inEntity("news"), inEntity(all)]
+    const routed = [...sentTo("news"), rule("$Default"), rule("every-1"), ...throughTopic(), inEntity(all)]
     assert.deepStrictEqual(rulesOf(run([...routed, inEntity(all, "m-1:rule-every-1")])), [])
+    // A disabled topic keeps what is due: its subscription is gone when it copies.
+    const kept = [...sentTo("news"), rule("$Default"), inEntity("news"), rule("$Default", false)]
+    assert.deepStrictEqual(rulesOf(run([...kept, ...throughTopic().slice(1), rule("$Default")])), [])
     const moved = [...sentTo("q"), inEntity("q"), inEntity("r"), forwarded("1")]
     const drained: Entry = { kind: "phase", name: "drained" }
     assert.deepStrictEqual(rulesOf(run([...moved, drained], { forwards: { q: "r" }, windows: { r: 9 } })), [])
@@ -171,7 +179,7 @@ describe("the oracles", () => {
       ...sentTo("news"),
       rule("$Default"),
       { ...rule("$Default"), entity: "news/Subscriptions/others" } as Entry,
-      inEntity("news"),
+      ...throughTopic(),
       inEntity(all)
     ]),
     "unconfirmed, and done under another lock": run([
@@ -595,13 +603,13 @@ describe("the oracles", () => {
       { kind: "state", session: "s", value: 1, result: "failed" },
       { kind: "state", session: "s", value: 1, result: "read" }
     ]),
-    misrouted: run([...sentTo("news", "m-2"), rule("even-0"), inEntity("news", "m-2")]),
-    "misrouted, to where no rule is": run([...sentTo("news"), rule("none-0"), inEntity("news"), inEntity(all)]),
+    misrouted: run([...sentTo("news", "m-2"), rule("even-0"), ...throughTopic("m-2")]),
+    "misrouted, to where no rule is": run([...sentTo("news"), rule("none-0"), ...throughTopic(), inEntity(all)]),
     "misrouted, twice": run([
       ...sentTo("news"),
       rule("even-0"),
       rule("$Default"),
-      inEntity("news"),
+      ...throughTopic(),
       inEntity(all),
       inEntity(all)
     ]),
@@ -609,10 +617,10 @@ describe("the oracles", () => {
       ...sentTo("news"),
       rule("every-0"),
       rule("every-1"),
-      inEntity("news"),
+      ...throughTopic(),
       inEntity(all, "m-1:rule-every-1")
     ]),
-    "misrouted, where a rule fails": run([...sentTo("news", "m-7"), rule("failing-0"), inEntity("news", "m-7")]),
+    "misrouted, where a rule fails": run([...sentTo("news", "m-7"), rule("failing-0"), ...throughTopic("m-7")]),
     ruled: run([ruling, ruled("ok")]),
     "ruled, and said to have failed": run([ruling, rule("even-0"), ruled("failed", "ServiceBusError"), fault]),
     listed: run([rule("even-0"), { kind: "listing", op: 9, entity: all }, { kind: "listed", op: 9, names: [] }]),

@@ -1,6 +1,6 @@
 /**
- * Every subscription gets of a message what its rules say at the moment at which the topic takes it, no more and no less; and a
- * rule is there or not as the client was told.
+ * Every subscription gets of a message what its rules say at the moment at which the topic copies it, no more and no less; and
+ * a rule is there or not as the client was told.
  */
 import type { History } from "../History.ts"
 import { copiesOf, ruleOf } from "../rules.ts"
@@ -24,6 +24,8 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
   /** How often each copy is to be in each subscription, less how often it was. */
   const open = new Map<string, number>()
   const count = (key: string, by: number) => open.set(key, (open.get(key) ?? 0) + by)
+  /** The sessions of what a topic keeps: a disabled one copies it later, to the subscriptions of then. */
+  const sessions = new Map<string, string | undefined>()
   for (const entry of history.entries) {
     switch (entry.kind) {
       case "rule": {
@@ -37,11 +39,17 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
         const own = rules.get(entry.entity)
         if (own !== undefined) {
           if (isJudged(entry.id, own)) count(`${entry.entity} ${entry.id}`, -1)
-          break
+        } else {
+          sessions.set(`${entry.entity} ${entry.sequence}`, entry.session)
         }
+        break
+      }
+      case "delivered": {
+        if (rules.has(entry.entity)) break
+        const session = sessions.get(`${entry.entity} ${entry.sequence}`)
         for (const [subscription, its] of rules) {
           if (topicOf(subscription) !== entry.entity || !isJudged(entry.id, its)) continue
-          const copies = copiesOf(entry.id, history.originOf(entry.id), entry.session, its)
+          const copies = copiesOf(entry.id, history.originOf(entry.id), session, its)
           if (copies === undefined) count(`${subscription} ${entry.id}, as a dead letter`, 1)
           for (const id of copies ?? []) count(`${subscription} ${id}`, 1)
         }
