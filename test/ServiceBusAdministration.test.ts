@@ -328,6 +328,20 @@ describe("an answer", () => {
         assert.match(error.message, problem)
       }
     }))
+
+  it.effect("that is larger than any list is not read, declared or not", () =>
+    Effect.gen(function*() {
+      const large = " ".repeat(17 * 1024 * 1024)
+      const { administration } = yield* against([
+        { status: 200, body: "", headers: { "content-length": String(large.length) } },
+        { status: 200, body: large },
+        { status: 200, body: large, headers: { "content-length": "10", "content-encoding": "gzip" } }
+      ], { retry: { maxRetries: 0 } })
+      for (let i = 0; i < 3; i++) {
+        const error = yield* Effect.flip(administration.getQueue("q"))
+        assert.match(error.message, /an answer of more than 16777216 bytes/)
+      }
+    }))
 })
 
 const never = DateTime.makeUnsafe("0001-01-01T00:00:00Z")

@@ -252,6 +252,8 @@ export interface Sessions {
 export interface Rules {
   /** A page of them, by name: up to `count`, after the first `skip`. */
   list(skip?: number, count?: number): ReadonlyArray<ServiceBusRule.Rule>
+  /** One by its name, whose case does not matter where no other differs by it alone. */
+  find(name: string): ServiceBusRule.Rule | undefined
   /**
    * Adds one, which holds for what the topic takes from now on. Refused as `RuleExists` where there is one of its name, as
    * `InvalidRule` where its name, filter or action is wrong, and as `QuotaExceeded` where the topic has too many filters.

@@ -101,6 +101,14 @@ export class SubscriptionRules implements Rules {
     return this.listed.slice(skip, skip + count)
   }
 
+  find(name: string): ServiceBusRule.Rule | undefined {
+    const found = this.compiled.get(name)
+    if (found !== undefined) return found.rule
+    const key = name.toLowerCase()
+    for (const { rule } of this.compiled.values()) if (rule.name.toLowerCase() === key) return rule
+    return undefined
+  }
+
   add(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
     const added = this.unchangeable() ?? this.declare(given)
     if (Result.isSuccess(added)) this.subscription.touch()

@@ -403,7 +403,7 @@ export class ManagementApi {
 
   private getRule(asked: Asked, resource: Of<"rule">): Outcome {
     const found = this.rulesOf(resource)
-    const rule = found === undefined ? undefined : ruleIn(found.rules, resource.rule)
+    const rule = found === undefined ? undefined : found.rules.find(resource.rule)
     return found === undefined || rule === undefined
       ? this.topicOf(resource.topic) === undefined
         ? Result.succeed(Envelope.nothing(this.now()))
@@ -417,7 +417,7 @@ export class ManagementApi {
     const found = this.rulesOf(resource)
     if (found === undefined) return Result.fail(Condition.notFoundWithin(this.within(resource)))
     const { declaration, rules } = found
-    const before = ruleIn(rules, resource.rule)
+    const before = rules.find(resource.rule)
     if (isUpdate && before === undefined) return Result.fail(Condition.notFoundWithin(this.within(resource)))
     if (!isUpdate && before !== undefined) return Result.fail(Condition.conflictWithin(this.within(resource)))
     const changed = isUpdate ? this.precondition(asked, declaration) : undefined
@@ -431,7 +431,7 @@ export class ManagementApi {
     return Result.flatMap(ruleOf({ ...read.success, Name: before?.name ?? resource.rule }), (rule) => {
       const put = before === undefined ? rules.add(rule) : rules.replace(rule)
       if (Result.isSuccess(put)) {
-        return Result.succeed(this.ruleAnswer(asked, declaration, ruleIn(rules, rule.name)!, isUpdate ? 200 : 201))
+        return Result.succeed(this.ruleAnswer(asked, declaration, rules.find(rule.name)!, isUpdate ? 200 : 201))
       }
       const { _tag, detail } = put.failure
       const text = detail ?? `The rule cannot be changed (${_tag}).`
@@ -447,7 +447,7 @@ export class ManagementApi {
 
   private deleteRule(resource: Of<"rule">): Outcome {
     const found = this.rulesOf(resource)
-    const rule = found === undefined ? undefined : ruleIn(found.rules, resource.rule)
+    const rule = found === undefined ? undefined : found.rules.find(resource.rule)
     if (found === undefined || rule === undefined) return Result.fail(Condition.notFoundWithin(this.within(resource)))
     const removed = found.rules.remove(rule.name)
     return Result.isSuccess(removed)
@@ -647,11 +647,4 @@ const ruleOf = (
   return problem === undefined
     ? Result.succeed(rule)
     : Result.fail(Condition.invalid(`The specified name ("${Name.slice(0, 64)}") is not valid.`))
-}
-
-/** A rule by its name, whose case does not matter where no other differs by it alone. */
-const ruleIn = (rules: Broker.Rules, name: string): ServiceBusRule.Rule | undefined => {
-  const all = rules.list()
-  return all.find((rule) => rule.name === name) ??
-    all.find((rule) => rule.name.toLowerCase() === name.toLowerCase())
 }

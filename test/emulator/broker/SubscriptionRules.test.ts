@@ -50,6 +50,13 @@ describe("SubscriptionRules", () => {
       assert.deepStrictEqual(rules.list(3, 5), [])
       const times = rules.list().map(({ createdAt }) => DateTime.toEpochMillis(createdAt!))
       assert.deepStrictEqual(times, [1000, 2000, 0])
+      assert.deepStrictEqual([rules.find("b")?.name, rules.find("B")?.name, rules.find("d")?.name], [
+        "b",
+        "b",
+        undefined
+      ])
+      ok(rules.add(ServiceBusRule.make("B", ServiceBusRule.true)))
+      assert.deepStrictEqual([rules.find("b")?.name, rules.find("B")?.name], ["b", "B"])
       // As the service lists them in a test of Microsoft's client for JavaScript.
       for (const { name } of rules.list()) ok(rules.remove(name))
       for (const name of ["sqlRule", "$Default", "correlationRule", "B"]) {
