@@ -157,6 +157,26 @@ describe("the oracles", () => {
     const drained: Entry = { kind: "phase", name: "drained" }
     assert.deepStrictEqual(rulesOf(run([...moved, drained], { forwards: { q: "r" }, windows: { r: 9 } })), [])
     assert.deepStrictEqual(rulesOf(run([ruling, rule("even-0"), ruled("ok")])), [])
+    // A try of a deletion was not answered, and the next one was refused: there is no such rule, it says.
+    const refused: Entry = { kind: "fault", name: "refused requests", what: "{\"times\":2}" }
+    const removing: Entry = { ...ruling, what: "delete" } as Entry
+    assert.deepStrictEqual(rulesOf(run([rule("even-0"), removing, refused, ruled("ok")])), [])
+    assert.deepStrictEqual(rulesOf(run([rule("even-0"), removing, ruled("ok")])), ["ruled"])
+  })
+
+  it("find no receiver silent for what another one got before it was said to be back", () => {
+    const again: Entry = { ...delivered, token: "u", until: 90_000 }
+    const abandoned: Entry = { ...applied, outcome: "abandon", token: "t" }
+    const taken: Entry = { ...received, consumer: "b", delivery: 1, token: "u" }
+    const through = [...attached, ...good.slice(0, 4), transfer(0), { ...received, token: "t" }]
+    const over = [{ ...handled, outcome: "abandon" }, again, abandoned, taken]
+    const last: ReadonlyArray<Entry> = [
+      { ...handled, consumer: "b", at: 40_000 },
+      { ...applied, token: "u" },
+      heartbeat
+    ]
+    const history = run([...through as ReadonlyArray<Entry>, ...over as ReadonlyArray<Entry>, ...last])
+    assert.notInclude(rulesOf(history), "silent")
   })
 
   const bad: Readonly<Record<string, Run>> = {

@@ -4,7 +4,7 @@
  */
 import type { History } from "../History.ts"
 import { copiesOf, ruleOf } from "../rules.ts"
-import type { Oracle, Violation } from "./Oracle.ts"
+import { type Oracle, strikes, type Violation } from "./Oracle.ts"
 
 /** The topic of a subscription. */
 const topicOf = (path: string): string => path.replace(/\/Subscriptions\/.*/, "")
@@ -70,9 +70,17 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
 /** What was confirmed was done, and what failed for certain was not. */
 const contradicted = (history: History): ReadonlyArray<Violation> => {
   const violations: Array<Violation> = []
+  // Who is told first that nothing is known, and then that there is no such rule, takes it for deleted.
+  const isRefused = strikes(history, ["refused requests"])
   const there = new Set<string>()
   /** Operations under way, and whether the broker has done what they ask for, or deleted all rules. */
-  const open = new Map<number, { readonly key: string; readonly isThere: boolean; isDone: boolean; isGone: boolean }>()
+  const open = new Map<number, {
+    readonly key: string
+    readonly since: number
+    readonly isThere: boolean
+    isDone: boolean
+    isGone: boolean
+  }>()
   for (const entry of history.entries) {
     switch (entry.kind) {
       case "rule": {
@@ -89,14 +97,14 @@ const contradicted = (history: History): ReadonlyArray<Violation> => {
         const key = `${entry.entity} ${entry.name}`
         const isThere = entry.what === "create"
         // What an earlier one, of which nothing is known, has done is done.
-        open.set(entry.op, { key, isThere, isDone: false, isGone: there.has(key) === isThere })
+        open.set(entry.op, { key, since: entry.at, isThere, isDone: false, isGone: there.has(key) === isThere })
         break
       }
       case "ruled": {
-        const { isDone, isGone, isThere, key } = open.get(entry.op)!
+        const { isDone, isGone, isThere, key, since } = open.get(entry.op)!
         open.delete(entry.op)
         const what = `${key}: it was ${isThere ? "created" : "deleted"}`
-        if (entry.result === "ok" && !isDone && !isGone) {
+        if (entry.result === "ok" && !isDone && !isGone && (isThere || !isRefused(since, entry.at))) {
           violations.push({ rule: "ruled", what: `${what}, says the client, and it was not` })
         }
         if (entry.result === "failed" && isDone && !isGone) {

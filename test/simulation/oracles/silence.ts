@@ -58,8 +58,10 @@ export const silence: Oracle = ({ history }) => {
     byToken.get(token)?.waiting.delete(token)
     if (!kept.has(token) && !worked.has(token)) byToken.get(token)?.held.delete(token)
   }
-  const back = (entity: string, sequence: string): void => {
-    if (!gone.has(`${entity} ${sequence}`)) available.get(entity)?.add(sequence)
+  /** It may be with the next one already when it is said to be back. */
+  const back = (entity: string, sequence: string, token: string | undefined): void => {
+    const key = `${entity} ${sequence}`
+    if (!gone.has(key) && (token === undefined || tokens.get(key) === token)) available.get(entity)?.add(sequence)
   }
   const lost = (entity: string, sequence: string): void => {
     gone.add(`${entity} ${sequence}`)
@@ -123,13 +125,13 @@ export const silence: Oracle = ({ history }) => {
         paused.set(entry.entity, (paused.get(entry.entity) ?? 0) + (entry.isOver ? -1 : 1))
         break
       case "applied":
-        if (entry.outcome === "abandon" || entry.outcome === "release") back(entry.entity, entry.sequence)
+        if (entry.outcome === "abandon" || entry.outcome === "release") back(entry.entity, entry.sequence, entry.token)
         else lost(entry.entity, entry.sequence)
         if (entry.token !== undefined) over(entry.token)
         break
       case "lapsed": {
         const lock = locks.get(entry.token)
-        if (lock !== undefined) back(lock.entity, lock.sequence)
+        if (lock !== undefined) back(lock.entity, lock.sequence, entry.token)
         over(entry.token)
         break
       }
