@@ -330,11 +330,13 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
         connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
         handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
       })
+      const management = new ManagementApi({ broker, clock, policies, identityKey, host })
       const server = new AmqpServer({
         broker,
         dispatcher,
         clock,
         policies,
+        entityPolicies: (token) => management.entityPolicies(token),
         identityKey,
         host,
         deadlines,
@@ -353,7 +355,6 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
           server.dropAll()
         })
       )
-      const management = new ManagementApi({ broker, clock, policies, identityKey, host })
       return { broker, server, management, dispatcher, key, tokenCredential }
     }
   )

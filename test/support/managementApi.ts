@@ -9,9 +9,9 @@ import * as SasToken from "../../src/internal/SasToken.ts"
 
 const key = Redacted.make("a key")
 
-/** A token of the root policy for a host. */
-export const tokenOf = (resource: string, keyName = "root") =>
-  Redacted.value(SasToken.sign({ resource, keyName, key, expiresAt: 10_000_000_000 }))
+/** A token for a resource, of the root policy where no other is given. */
+export const tokenOf = (resource: string, keyName = "root", text = Redacted.value(key)) =>
+  Redacted.value(SasToken.sign({ resource, keyName, key: Redacted.make(text), expiresAt: 10_000_000_000 }))
 
 /** Asks with a token that has all rights, unless another header is given. */
 export type Ask = (

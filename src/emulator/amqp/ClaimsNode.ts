@@ -16,7 +16,7 @@ export const maxRequestSize = 1024 * 1024
 /** Answers a request. */
 export const answer = (connection: ServedConnection, request: Request): Answer => {
   const { conditions, options } = connection.server
-  const { clock, identityKey, policies } = options
+  const { clock, entityPolicies, identityKey, policies } = options
   const { name: audience, type } = request.properties
   const token = request.body
   if (request.operation !== "put-token") {
@@ -30,14 +30,16 @@ export const answer = (connection: ServedConnection, request: Request): Answer =
   if (fault !== undefined) return refuse(fault)
   const now = clock.currentTimeMillisUnsafe()
   const isOurs = (host: string) => isOurHost(connection, host)
+  const checkSas = (token: string) =>
+    Authorization.check([...policies, ...entityPolicies(token)], token, audience, now, isOurs)
   let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
   if (type === "jwt" || type === "amqp:jwt") {
     // Some clients call a SAS token that as well.
     checked = token.startsWith("SharedAccessSignature ")
-      ? Authorization.check(policies, token, audience, now, isOurs)
+      ? checkSas(token)
       : Authorization.checkMinted(identityKey, token, audience, now)
   } else if (type === "servicebus.windows.net:sastoken" || type === "amqp:swt") {
-    checked = Authorization.check(policies, token, audience, now, isOurs)
+    checked = checkSas(token)
   } else return { status: 400, error: conditions.argument("$cbs", "Unknown token type.") }
   if (Result.isFailure(checked)) return { status: 401, error: conditions.token(checked.failure, audience) }
   if (!isKnown(connection, path)) return { status: 404, error: conditions.notFound(path) }

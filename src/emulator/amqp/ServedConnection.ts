@@ -29,7 +29,10 @@ export interface ServerOptions {
   readonly broker: Broker
   readonly dispatcher: Dispatcher
   readonly clock: Clock.Clock
+  /** Those of the namespace. */
   readonly policies: ReadonlyArray<Authorization.Policy>
+  /** Those of the entities that a SAS token is for, made over HTTP. */
+  readonly entityPolicies: (token: string) => ReadonlyArray<Authorization.Policy>
   /** Signs the tokens of the broker's own identity. */
   readonly identityKey: Redacted.Redacted<string>
   /** The name by which the namespace speaks of itself. */

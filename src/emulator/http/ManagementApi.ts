@@ -110,6 +110,17 @@ export class ManagementApi {
     })
   }
 
+  /** The policies of the entities that a SAS token is for: of each its two keys. */
+  entityPolicies(token: string): ReadonlyArray<Authorization.Policy> {
+    return Authorization.pathsTo(Authorization.resourceOf(token) ?? "").flatMap((path) =>
+      (this.keptOf(path).AuthorizationRules ?? []).flatMap(({ KeyName: name, PrimaryKey, Rights, SecondaryKey }) =>
+        [PrimaryKey, SecondaryKey].flatMap((key) =>
+          key === undefined ? [] : [{ name, key, rights: Rights.filter(isRight) }]
+        )
+      )
+    )
+  }
+
   private now(): number {
     return this.options.clock.currentTimeMillisUnsafe()
   }
@@ -128,7 +139,7 @@ export class ManagementApi {
       Authorization.isLoopback(name) || name === Authorization.hostOf(host) || name === called
     const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
     const checked = bearer === undefined
-      ? Authorization.check(policies, header, path, this.now(), isOurs)
+      ? Authorization.check([...policies, ...this.entityPolicies(header)], header, path, this.now(), isOurs)
       : Authorization.checkMinted(identityKey, bearer, path, this.now())
     if (Result.isFailure(checked)) return Condition.token(tokenProblems[checked.failure])
     if (checked.success.rights.includes("Manage")) return undefined
@@ -604,6 +615,9 @@ const namespaceOf = (host: string): string =>
 /** A path as it stands in an entry of a list. */
 const relative = ({ apiVersion }: Asked, path: string): string =>
   `${Envelope.encoded(path)}?api-version=${encodeURIComponent(apiVersion)}`
+
+const isRight = (right: string): right is Authorization.Right =>
+  right === "Manage" || right === "Send" || right === "Listen"
 
 const newKey = () => Redacted.make(randomBytes(32).toString("base64"), { label: "access key" })
 

@@ -75,6 +75,19 @@ const above = (path: string): string | undefined =>
 
 const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
 
+/** The path that a SAS token is for, in lower case; undefined where it is no such token. */
+export const resourceOf = (token: string): string | undefined => {
+  const parts = SasToken.parse(token)
+  return parts === undefined ? undefined : pathOf(parts.resource)
+}
+
+/** A path, and those above it but that of the namespace. */
+export const pathsTo = (path: string): ReadonlyArray<string> => {
+  const paths: Array<string> = []
+  for (let at: string | undefined = path; at !== undefined && at !== ""; at = above(at)) paths.push(at)
+  return paths
+}
+
 /**
  * Checks a SAS token that is put for an audience, and gives the claim. Both may be URLs of any scheme, with or without a port;
  * their host must be ours.
@@ -88,8 +101,9 @@ export const check = (
 ): Result.Result<Claim, TokenProblem> => {
   const parts = SasToken.parse(token)
   if (parts === undefined) return Result.fail("MalformedToken")
-  const policy = policies.find((policy) => policy.name === parts.keyName)
-  if (policy === undefined || !SasToken.verify(parts, policy.key)) return Result.fail("InvalidSignature")
+  // A policy of an entity has two keys.
+  const policy = policies.find(({ key, name }) => name === parts.keyName && SasToken.verify(parts, key))
+  if (policy === undefined) return Result.fail("InvalidSignature")
   const expiresAt = parts.expiresAt * 1000
   if (expiresAt <= now) return Result.fail("ExpiredToken")
   const path = pathOf(audience)

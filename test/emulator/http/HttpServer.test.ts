@@ -1,6 +1,14 @@
 /** HTTP on the broker's ports: beside AMQP on one port, over TLS, on ports of its own, and from peers that mean no good. */
 import { Effect, Fiber, type Layer, Redacted } from "effect"
-import { ConnectionString, ServiceBusBody, ServiceBusEntity, ServiceBusSender } from "effect-service-bus"
+import {
+  ConnectionString,
+  ServiceBusBody,
+  ServiceBusClient,
+  ServiceBusCredential,
+  ServiceBusEntity,
+  ServiceBusReceiver,
+  ServiceBusSender
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import * as http from "node:http"
@@ -163,6 +171,33 @@ describe("a port", () => {
       assert.strictEqual(yield* Fiber.join(silent), "")
       yield* Fiber.join(silentWithin)
     }).pipe(Effect.scoped, Effect.provide(serverOf({ tlsPort: 0 }) as Layer.Layer<Emulator.Emulator>)))
+
+  it.live("makes policies of an entity whose keys clients of AMQP sign with", () =>
+    Effect.gen(function*() {
+      const { connectionString, httpPort } = yield* Emulator.Emulator
+      const rule =
+        `<AuthorizationRules><AuthorizationRule i:type="SharedAccessAuthorizationRule"><Rights><AccessRights>Send</AccessRights></Rights><KeyName>sender</KeyName><PrimaryKey>a-key</PrimaryKey></AuthorizationRule></AuthorizationRules>`
+      yield* ask(httpPort, "PUT", "/signed", {
+        body: body.replace("\"/></content>", `" xmlns:i="${AtomXml.instance}">${rule}</QueueDescription></content>`)
+      })
+      const parsed = yield* ConnectionString.parse(connectionString)
+      const client = yield* ServiceBusClient.fromConnectionString(
+        { ...parsed, credential: ServiceBusCredential.sharedKey({ name: "sender", key: Redacted.make("a-key") }) },
+        { retry: { maxRetries: 0 } }
+      )
+      const provided = <A, E, R>(effect: Effect.Effect<A, E, R | ServiceBusClient.ServiceBusClient>) =>
+        Effect.provideService(effect, ServiceBusClient.ServiceBusClient, client)
+      const sender = yield* provided(ServiceBusSender.make("signed"))
+      yield* sender.send({ body: new Uint8Array(1) })
+      assert.strictEqual(
+        (yield* Effect.flip(provided(ServiceBusReceiver.make("signed"))))._tag,
+        "ServiceBusAuthorizationError"
+      )
+      assert.strictEqual(
+        (yield* Effect.flip(provided(ServiceBusSender.make("letters"))))._tag,
+        "ServiceBusAuthenticationError"
+      )
+    }).pipe(Effect.scoped, Effect.provide(serverOf({ httpPort: 0 }))))
 
   it.live("bounds heads and bodies", () =>
     Effect.gen(function*() {

@@ -84,6 +84,35 @@ describe("who may ask", () => {
       })
     ))
 
+  it.effect("keys of an entity's own policies sign for it, and for what is within it", () =>
+    asking((ask) =>
+      Effect.gen(function*() {
+        const rule = (name: string, rights: string, key: string) =>
+          `<AuthorizationRule i:type="SharedAccessAuthorizationRule"><Rights>${
+            rights.replace(/\w+/g, "<AccessRights>$&</AccessRights>")
+          }</Rights><KeyName>${name}</KeyName><PrimaryKey>first</PrimaryKey><SecondaryKey>${key}</SecondaryKey></AuthorizationRule>`
+        const rules = (...all: ReadonlyArray<string>) =>
+          topic(`<AuthorizationRules>${all.join("")}</AuthorizationRules>`)
+        yield* ask("PUT", "/news", rules(rule("own", "Manage Send Listen", "second"), rule("other", "Send", "second")))
+        yield* ask("PUT", "/news/Subscriptions/all", subscription())
+        yield* ask("PUT", "/newsletter", queue())
+        const status = (path: string, keyName: string, key: string, resource = "https://localhost/news") =>
+          Effect.map(
+            ask("GET", path, "", { authorization: tokenOf(resource, keyName, key) }),
+            (answer) => answer.status
+          )
+        assert.strictEqual(yield* status("/news", "own", "first"), 200)
+        assert.strictEqual(yield* status("/NEWS/Subscriptions/all", "own", "second"), 200)
+        assert.strictEqual(yield* status("/news", "own", "third"), 401)
+        assert.strictEqual(yield* status("/news", "other", "second"), 401)
+        assert.strictEqual(yield* status("/newsletter", "own", "first"), 401)
+        // The namespace has no such policy.
+        assert.strictEqual(yield* status("/news", "own", "first", "https://localhost/"), 401)
+        yield* ask("PUT", "/news", rules(rule("other", "Send", "second")), update)
+        assert.strictEqual(yield* status("/news", "own", "first"), 401)
+      })
+    ))
+
   it.effect("the broker's own identity may, as a bearer", () =>
     asking((ask) =>
       Effect.gen(function*() {
@@ -258,6 +287,27 @@ describe("queues and topics", () => {
         assert.deepStrictEqual(ask.broker.declarations(), [])
       })
     ))
+
+  it.effect("a partitioned queue shows the size of all partitions, and takes that of one", () =>
+    asking((ask) =>
+      Effect.gen(function*() {
+        const partitioned = (size: number) =>
+          queue(`<MaxSizeInMegabytes>${size}</MaxSizeInMegabytes><EnablePartitioning>true</EnablePartitioning>`)
+        yield* ask("PUT", "/orders", partitioned(1024))
+        assert.strictEqual(said(yield* ask("GET", "/orders"), "MaxSizeInMegabytes"), "16384")
+        assert.match(
+          refusal(yield* ask("PUT", "/orders", partitioned(16_384), update)),
+          /The specified value 16384 is invalid/
+        )
+        yield* ask("PUT", "/orders", partitioned(2048), update)
+        assert.strictEqual(said(yield* ask("GET", "/orders"), "MaxSizeInMegabytes"), "32768")
+        // One that a program has declared with a size of its own is written back as it is.
+        assert.strictEqual(said(yield* ask("GET", "/small"), "MaxSizeInMegabytes"), "1")
+        assert.strictEqual(
+          (yield* ask("PUT", "/small", queue("<MaxSizeInMegabytes>1</MaxSizeInMegabytes>"), update)).status,
+          200
+        )
+      }), [{ name: "small", options: { maxSize: 1000 } }]))
 
   it.effect("names are segments of letters, digits, periods, hyphens and underscores", () =>
     asking((ask) =>
