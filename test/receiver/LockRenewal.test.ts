@@ -352,6 +352,45 @@ const suite = (name: Name, layerFor: LayerFor) =>
         assert.strictEqual((yield* emulator.counters(Texts)).lockExpired, 0)
       }), half)
 
+    clock("locks are renewed in time where the entity gives shorter ones than before", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send(Texts, texts(1))
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const started = yield* Latch.make()
+        const processor = yield* ServiceBusProcessor.make(
+          receiver,
+          () => Effect.andThen(started.open, Effect.sleep("3 minutes")),
+          { drainTimeout: 0 }
+        )
+        yield* started.await
+        yield* emulator.idle
+        for (const lockDuration of ["10 seconds", "30 seconds", "5 seconds"] as const) {
+          yield* emulator.update(Texts, { lockDuration })
+          for (let i = 0; i < 30; i++) {
+            yield* TestClock.adjust("2 seconds")
+            yield* emulator.idle
+          }
+        }
+        yield* emulator.idle
+        assert.deepInclude(yield* processor.counts, { completed: 1, lockLost: 0 })
+        assert.strictEqual((yield* emulator.counters(Texts)).lockExpired, 0)
+      }), half)
+
+    clock("a lock that is renewed by hand lasts as long as the broker says", () =>
+      Effect.gen(function*() {
+        const { emulator, message, receiver } = yield* locked()
+        yield* emulator.update(Texts, { lockDuration: "10 seconds" })
+        yield* receiver.renewLock(message)
+        const remains = Effect.map(
+          AutoLockRenewer.lockState(receiver, message),
+          (state) => state._tag === "Held" ? Duration.toMillis(state.remaining) : state._tag
+        )
+        assert.strictEqual(yield* remains, 10_000)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(yield* remains, "Lost")
+      }), half)
+
     for (const minutes of [10, -10, 2, -2, 0.4]) {
       const title = `${Math.abs(minutes)} minutes ${minutes > 0 ? "fast" : "slow"}`
       clock(`a wall clock that is ${title} loses no lock`, () =>
@@ -472,6 +511,8 @@ const keep = (clock: Clock.Clock, token: string, options: {
     lock: {
       token,
       duration: options.duration,
+      longest: options.duration,
+      offset: 0,
       expiresAt: now - (options.age ?? 0) + options.duration,
       held: options.held ?? (() => true),
       renewals: 0,
@@ -491,8 +532,11 @@ const keep = (clock: Clock.Clock, token: string, options: {
 
 const unreachable = new ServiceBusConnectionError({})
 
+/** The lock lasts as long as before. */
+const asBefore = Infinity
+
 const renewing = Effect.fnUntraced(function*(
-  renew: (token: string, calls: number) => Effect.Effect<void, LockRenewalError>,
+  renew: (token: string, calls: number) => Effect.Effect<number | void, LockRenewalError>,
   options?: Pick<LockRenewal.Options, "margin">
 ) {
   const clock = yield* Clock.Clock
@@ -501,7 +545,7 @@ const renewing = Effect.fnUntraced(function*(
     ...options,
     renew: ([token]) => {
       calls.push([token!, monotonic(clock)])
-      return renew(token!, calls.length)
+      return Effect.map(renew(token!, calls.length), (until) => [until ?? asBefore])
     }
   })
   return { ...made, clock, calls }
@@ -538,6 +582,54 @@ describe("LockRenewal", () => {
       yield* TestClock.adjust("2 minutes")
       assert.isAbove(self.calls.length, 5)
       assert.deepStrictEqual(failing, [1, 4])
+    }))
+
+  it.effect("a lock that its renewal makes shorter is renewed as it says, and at most for as long as it was at first", () =>
+    Effect.gen(function*() {
+      const durations = [10_000, 10_000, 60_000, 5_000]
+      const clock = yield* Clock.Clock
+      const self = yield* renewing((_, calls) => Effect.sync(() => monotonic(clock) + (durations[calls - 1] ?? 30_000)))
+      const kept = keep(clock, "a", { duration: 30_000 })
+      self.keep(kept)
+      yield* TestClock.adjust("100 seconds")
+      const times = self.calls.map(([, at]) => at)
+      assert.deepStrictEqual(times.slice(0, 6), [20_000, 26_700, 33_400, 53_400, 56_800, 76_800])
+      assert.isUndefined(kept.lost)
+    }))
+
+  it.effect("a lock ends when its last renewal said, by the broker's clock", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      // That of the broker is an hour ahead.
+      const offset = -3_600_000
+      const self = yield* renewing(() => Effect.sync(() => monotonic(clock) - offset + 12_000))
+      const kept = keep(clock, "a", { duration: 30_000, budget: 21_000 })
+      self.keep({ ...kept, lock: { ...kept.lock, offset } })
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(self.calls, 1)
+      assert.deepStrictEqual(kept.lost, ["budget", undefined, 32_000])
+    }))
+
+  it.effect("what a renewal says that no lock can be is the shortest lock", () =>
+    Effect.gen(function*() {
+      for (const until of [0, NaN, -Infinity]) {
+        const { clock, ...self } = yield* renewing(() => Effect.succeed(until))
+        const kept = keep(clock, "a", { duration: 30_000 })
+        self.keep(kept)
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(kept.lock.expiresAt, monotonic(clock) + 5_000)
+        self.release(kept)
+      }
+    }))
+
+  it.effect("an answer that comes after that to a later request changes no end", () =>
+    Effect.gen(function*() {
+      const { clock, ...self } = yield* renewing(() => Effect.void)
+      const { lock } = keep(clock, "a", { duration: 30_000 })
+      self.renewed(lock, 20_000, asBefore)
+      self.renewed(lock, 10_000, 40_000)
+      assert.strictEqual(lock.expiresAt, 50_000)
+      assert.strictEqual(lock.renewals, 2)
     }))
 
   it.effect("tries again while the lock lives, and forgets a failure that was mended", () =>
@@ -615,7 +707,7 @@ describe("LockRenewal", () => {
             // One is gone from the second time on: all or none are renewed.
             return requests.flat().filter((token) => token === "2").length > 1 && tokens.includes("2")
               ? Effect.fail(new MessageLockLostError({}))
-              : Effect.void
+              : Effect.succeed(tokens.map(() => asBefore))
           }
         })
         const all = Array.from({ length: 7 }, (_, i) => keep(clock, String(i), { duration: 30_000 }))

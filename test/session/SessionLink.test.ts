@@ -18,6 +18,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
+import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import {
   both,
   failsWith,
@@ -527,14 +528,31 @@ const suite = (name: Name, layerFor: LayerFor) =>
         yield* session.complete(message!)
       }))
 
+    clock("a session is kept where its entity gives shorter locks than before, and counts each renewal once", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const session = yield* ServiceBusSession.accept(Carts, "a")
+        for (const lockDuration of ["10 seconds", "30 seconds", "5 seconds"] as const) {
+          yield* emulator.update(Carts, { lockDuration })
+          yield* passing(Effect.sleep("1 minute"), "1 second")
+        }
+        const { renewed, sessionsLost } = yield* emulator.counters(Carts)
+        assert.strictEqual(sessionsLost, 0)
+        assert.strictEqual(ReceiverState.stateOf(session).session!.lock.renewals, renewed)
+        yield* session.renewLock
+        assert.strictEqual(ReceiverState.stateOf(session).session!.lock.renewals, renewed + 1)
+      }))
+
     for (const minutes of [10, -10]) {
       clock(`a clock that is ${minutes} minutes off changes nothing`, () =>
         Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const time = yield* Clock.Clock
           const wrong: Clock.Clock = Object.assign(Object.create(time), {
-            currentTimeMillisUnsafe: () => time.currentTimeMillisUnsafe() + minutes * 60_000,
-            currentTimeMillis: Effect.map(time.currentTimeMillis, (millis) => millis + minutes * 60_000)
+            currentTimeMillisUnsafe: () =>
+              time.currentTimeMillisUnsafe() + minutes * 60_000,
+            currentTimeMillis: Effect.map(time.currentTimeMillis, (millis) =>
+              millis + minutes * 60_000)
           })
           yield* emulator.send(Carts, messagesOf("a", 1))
           const session = yield* ServiceBusSession.accept(Carts, "a").pipe(Effect.provideService(Clock.Clock, wrong))

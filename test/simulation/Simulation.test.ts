@@ -96,6 +96,20 @@ describe("the simulation", { concurrent: false }, () => {
       turn: 2048,
       client: "tokens"
     },
+    "locks that were renewed, and lasted for less than before": {
+      seed: 14002015,
+      workload: "forwards",
+      faults: [
+        { name: "hanging handlers", at: { ms: 31030 }, parameters: { percent: 15 } },
+        {
+          name: "updated entity",
+          at: { frames: 255 },
+          parameters: { which: 7, lockDuration: 23000, maxDeliveryCount: 2, ms: 43606 }
+        }
+      ],
+      turn: 2048,
+      client: "tokens"
+    },
     "messages that came while the fiber of a stream that was to wait for them yielded": {
       seed: 2001072,
       workload: "destructive",

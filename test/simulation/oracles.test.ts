@@ -127,6 +127,14 @@ describe("the oracles", () => {
       sequence: "2"
     }]
     assert.deepStrictEqual(rulesOf(run([...cameBack, delivered, received, handled])), [])
+    // Its lock was kept from its arrival on, and it waited for its handler.
+    const waited: Entry & { readonly at: number } = { ...received, token: "t", at: 40_000 }
+    const kept: ReadonlyArray<Entry & { readonly at?: number }> = [send, enqueued, sent, {
+      ...delivered,
+      until: 60_000
+    }]
+    const lapsed: Entry & { readonly at: number } = { kind: "lapsed", token: "t", at: 310_000 }
+    assert.deepStrictEqual(rulesOf(run([...kept, waited, lapsed, { ...handled, outcome: "interrupted" }])), [])
     const letter = { reason: "MaxDeliveryCountExceeded", description: "twice" }
     assert.deepStrictEqual(rulesOf(run([...good.slice(0, 5), handled, { kind: "buried", ...message, letter }])), [])
   })
@@ -420,6 +428,24 @@ describe("the oracles", () => {
       { ...received, token: "t" },
       { kind: "lapsed", token: "t" }
     ]),
+    ...Object.fromEntries(
+      [
+        ["expired", [{ ...received, token: "t", at: 6 }]],
+        ["lapsed", [{ ...received, token: "t" }, { kind: "lapsed", token: "t" }]]
+      ].map(([rule, entries]) => [
+        `${rule}, in spite of shorter locks`,
+        run([
+          { ...fault, name: "updated entity" },
+          send,
+          enqueued,
+          sent,
+          { ...delivered, until: 5 },
+          ...entries as ReadonlyArray<Entry>,
+          handled,
+          applied
+        ])
+      ])
+    ),
     lapsed: run([send, enqueued, sent, delivered, { ...received, token: "t" }, { kind: "lapsed", token: "t" }]),
     denied: run([
       send,

@@ -3,7 +3,8 @@
  * many with one request where it is told to, tries again within the lock's life when that fails, and says so when a lock is
  * lost.
  *
- * A lock's clock starts when its message is received and is monotonic: no wall clock is trusted after that.
+ * A lock's clock starts when its message is received and is monotonic: no wall clock of this machine is trusted after that.
+ * What the broker says of a renewal is seen from there: the entity may give shorter locks by now.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -20,8 +21,12 @@ export interface Lock {
   readonly token: string
   /** When the lock ends if it is not renewed: milliseconds of the monotonic clock. */
   expiresAt: number
-  /** How long a renewal makes the lock last, in milliseconds. */
-  readonly duration: number
+  /** How long the lock lasts from its receipt or latest renewal on, in milliseconds. */
+  duration: number
+  /** How long it lasted from its receipt on: it is never taken to last longer. */
+  readonly longest: number
+  /** What makes a time of the broker's clock one of the monotonic clock, in milliseconds: as seen at its receipt. */
+  readonly offset: number
   /** False once the message is settled: then there is nothing to keep. */
   readonly held: () => boolean
   /** How often it was renewed. */
@@ -55,14 +60,27 @@ export interface LockRenewal {
   readonly release: (kept: KeptLock) => void
   /** Renewals that the broker has confirmed. */
   readonly renewals: () => number
-  /** Notes that a renewal which was asked for at `now` succeeded: the broker's clock for it started no earlier. */
-  readonly renewed: (lock: Lock, now: number) => void
+  /**
+   * Notes that a renewal which was asked for at `now` succeeded: the broker's clock for it started no earlier. `until` is when
+   * the lock ends by the broker's clock.
+   */
+  readonly renewed: (lock: Lock, now: number, until: number) => void
   /** Has a function called once, when something happens to a lock; gives what ends it. */
   readonly watch: (lock: Lock, onChange: () => void) => () => void
   /** Whether any lock is watched. */
   readonly isWatched: () => boolean
   /** Tells those who watch a lock. */
   readonly changed: (lock: Lock) => void
+}
+
+/** The longest lock that Service Bus gives, in milliseconds. */
+const longest = 300_000
+
+/** A duration that a lock can have. */
+export const plausible = (duration: number): number => {
+  // A wall clock that is off gives nonsense; then the lock is taken for the shortest that the service allows. The
+  // embedded broker allows one second, of which the way here has taken some.
+  return duration >= 500 && duration <= longest ? duration : 5_000
 }
 
 /** A lock to be kept until a time by the monotonic clock. */
@@ -76,8 +94,8 @@ export const keptLock = (lock: Lock, until: number, onTrouble: KeptLock["onTroub
 })
 
 export interface Options {
-  /** Renews the locks of tokens with one request: all or none. */
-  readonly renew: (tokens: ReadonlyArray<string>) => Effect.Effect<unknown, RenewalError>
+  /** Renews the locks of tokens with one request: all or none. Gives their new ends by the broker's clock, in milliseconds. */
+  readonly renew: (tokens: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<number>, RenewalError>
   /** Hears how many locks were renewed, or were not. */
   readonly onResult?: ((count: number, result: "renewed" | "failed") => void) | undefined
   /** The most locks of one request; 1 by default. */
@@ -120,8 +138,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (listeners !== undefined) { for (const onChange of listeners) onChange() }
   }
 
-  const renewed = (lock: Lock, now: number): void => {
-    lock.expiresAt = Math.max(lock.expiresAt, now + lock.duration)
+  const renewed = (lock: Lock, now: number, until: number): void => {
+    // An answer may come after that to a later request.
+    if (now >= lock.expiresAt - lock.duration) {
+      const left = Math.min(lock.longest, until + lock.offset - now)
+      lock.duration = Math.min(lock.longest, plausible(left))
+      lock.expiresAt = now + lock.duration
+    }
     lock.renewals++
     lock.lost = undefined
     changed(lock)
@@ -192,9 +215,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const result = yield* Effect.result(Effect.timeoutOption(renew(tokens), wholeMillis(end - now)))
     if (result._tag === "Success" && result.success._tag === "Some") {
       failing = undefined
+      const times = result.success.value
+      let i = 0
       for (const lock of locks) {
         renewals++
-        renewed(lock, now)
+        renewed(lock, now, times[i++]!)
       }
       for (const kept of live) {
         kept.failure = undefined

@@ -8,16 +8,13 @@ import type { LockedMessage } from "../../ServiceBusMessage.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import { Locked, tokenFromTag } from "../message/ReceivedMessage.ts"
 import { monotonic } from "../monotonicClock.ts"
-import type { Lock } from "./LockRenewal.ts"
+import { type Lock, plausible } from "./LockRenewal.ts"
 
 /** The receiver of a message. */
 interface Owner {
   readonly clock: Clock.Clock
   readonly session: { readonly lock: Lock } | undefined
 }
-
-/** The longest lock that Service Bus gives, in milliseconds. */
-const longest = 300_000
 
 /** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
 export const durationOf = (
@@ -33,25 +30,22 @@ export const durationOf = (
   return plausible(most >= 500 ? Math.min(byOurs, most) : byOurs)
 }
 
-/** A duration that a lock can have. */
-export const plausible = (duration: number): number => {
-  // A wall clock that is off gives nonsense; then the lock is taken for the shortest that the service allows. The
-  // embedded broker allows one second, of which the way here has taken some.
-  return duration >= 500 && duration <= longest ? duration : 5_000
-}
-
 /** There may be many thousands of them: it keeps what it cannot do without. */
 class DeliveryLock implements Lock {
   expiresAt: number
   renewals = 0
   lost: "failed" | "expired" | undefined = undefined
-  readonly duration: number
+  duration: number
+  readonly longest: number
+  readonly offset: number
   private readonly delivery: IncomingDelivery
 
-  constructor(delivery: IncomingDelivery, duration: number) {
+  constructor(delivery: IncomingDelivery, duration: number, lockedUntil: number) {
     this.delivery = delivery
     this.duration = duration
+    this.longest = duration
     this.expiresAt = delivery.receivedAt + duration
+    this.offset = this.expiresAt - lockedUntil
   }
 
   get token(): string {
@@ -68,7 +62,8 @@ export const of = (owner: Owner, message: LockedMessage<unknown>, delivery: Inco
   if (owner.session !== undefined) return owner.session.lock
   let lock = delivery.lock as Lock | undefined
   if (lock === undefined) {
-    lock = new DeliveryLock(delivery, durationOf(owner, message, delivery))
+    const { lockedUntil } = (message as Locked<unknown>).lockTimes()
+    lock = new DeliveryLock(delivery, durationOf(owner, message, delivery), lockedUntil)
     delivery.lock = lock
   }
   return lock

@@ -8,7 +8,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
@@ -241,7 +241,8 @@ export const make = Effect.fnUntraced(function*<A, D extends Mode, E extends Mes
     prefetch,
     renewal: yield* LockRenewal.make({
       ...options.renewal,
-      renew: (tokens) => renewLocks(state, tokens),
+      renew: (tokens) =>
+        Effect.map(renewLocks(state, tokens), (times) => times.map((time) => DateTime.toEpochMillis(time))),
       onResult: telemetry.countRenewed
     }),
     clock,
@@ -305,16 +306,17 @@ export const renewLock = (
   message: LockedMessage<unknown>,
   delivery: IncomingDelivery
 ): Effect.Effect<DateTime.Utc, LockRenewalError> =>
-  Effect.suspend(() => {
-    const now = monotonic(state.clock)
-    return Effect.map(
-      state.namespace.retryPolicy.run(renewLocks(state, [message.lockToken]), { isFinal: errorMap.isLockLost }),
-      (times) => {
-        state.renewal.renewed(MessageLock.of(state, message, delivery), now)
-        return times[0]!
-      }
-    )
-  })
+  state.namespace.retryPolicy.run(
+    Effect.suspend(() => {
+      const now = monotonic(state.clock)
+      return Effect.map(renewLocks(state, [message.lockToken]), (times) => {
+        const until = times[0]!
+        state.renewal.renewed(MessageLock.of(state, message, delivery), now, DateTime.toEpochMillis(until))
+        return until
+      })
+    }),
+    { isFinal: errorMap.isLockLost }
+  )
 
 /**
  * The message of a delivery, or what the undecodable policy makes of it: `undefined` where it was disposed of, and where the

@@ -33,7 +33,6 @@ import type { LinkOutage } from "../namespace/Outages.ts"
 import { closedOnFailure } from "../namespace/RecoveringLink.ts"
 import * as Handover from "../receiver/Handover.ts"
 import * as LockRenewal from "../receiver/LockRenewal.ts"
-import * as MessageLock from "../receiver/MessageLock.ts"
 import type { Mode, ReceiverState, UndecodablePolicy } from "../receiver/ReceiverState.ts"
 import * as RetryAfter from "../receiver/RetryAfter.ts"
 import type { EventReporter } from "../telemetry/EventReporter.ts"
@@ -204,28 +203,35 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     )
   )
 
-  const duration = MessageLock.plausible(until - clock.currentTimeMillisUnsafe())
+  const duration = LockRenewal.plausible(until - clock.currentTimeMillisUnsafe())
   const lock: LockRenewal.Lock = {
     token: id,
     expiresAt: began + duration,
     duration,
+    longest: duration,
+    offset: began + duration - until,
     held: () => end === undefined,
     renewals: 0,
     lost: undefined
   }
   const isOpen = Effect.suspend(() => end === undefined ? Effect.void : Effect.fail(end))
-  const renew = Effect.suspend(() => {
+  const renew = Effect.suspend(() =>
+    Effect.map(request(state, id, SessionManagement.renewLock), (expiration) => {
+      until = DateTime.toEpochMillis(expiration)
+      return until
+    })
+  )
+  const renewByHand = Effect.suspend(() => {
     const now = monotonic(clock)
-    return Effect.tap(
-      request(state, id, SessionManagement.renewLock),
-      (expiration) =>
-        Effect.sync(() => {
-          until = DateTime.toEpochMillis(expiration)
-          renewal.renewed(lock, now)
-        })
-    )
+    return Effect.map(renew, (until) => {
+      renewal.renewed(lock, now, until)
+      return DateTime.makeUnsafe(until)
+    })
   })
-  const renewal = yield* LockRenewal.make({ renew: () => renew, onResult: telemetry.countRenewed })
+  const renewal = yield* LockRenewal.make({
+    renew: () => Effect.map(renew, (until) => [until]),
+    onResult: telemetry.countRenewed
+  })
   const state: ReceiverState<A, D, E, SessionLockLostError> = {
     entity,
     identifier,
@@ -291,7 +297,7 @@ const hold = Effect.fnUntraced(function*<A, D extends Mode, E extends MessageDec
     lockedUntil: () => DateTime.makeUnsafe(until),
     renew: telemetry.run(
       "renew_session_lock",
-      () => namespace.retryPolicy.run(renew, { isFinal: errorMap.isLockLost })
+      () => namespace.retryPolicy.run(renewByHand, { isFinal: errorMap.isLockLost })
     ),
     lost: Deferred.await(isLost)
   } satisfies Accepted<A, D, E>

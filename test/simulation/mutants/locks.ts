@@ -36,6 +36,15 @@ export const locks: ReadonlyArray<Mutant> = [
     fault: "bad handlers"
   },
   {
+    name: "a renewal is taken to last as long as the lock did at first",
+    file: "receiver/LockRenewal.ts",
+    text: "until + lock.offset - now",
+    replacement: "Infinity",
+    workload: "forwards,entities,rules",
+    fault: "updated entity,bad handlers",
+    seeds: 300
+  },
+  {
     name: "a lost lock leaves its handler running",
     file: "processor/MessageProcessor.ts",
     text: "call.fiber?.interruptUnsafe()",

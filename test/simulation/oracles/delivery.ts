@@ -1,11 +1,14 @@
 /** What was given to handlers: what the broker gave, as it was sent, and no more at a time than was asked for. */
 import { network, type Oracle, peer, strikes, tokens, type Violation } from "./Oracle.ts"
 
-/** For how long a processor keeps a lock by default, and a little less, in milliseconds. */
+/** For how long a processor keeps a lock by default, from the arrival of its message on, and a little less, in milliseconds. */
 const longest = 280_000
 
 /** By these a lock may not be renewed in time. */
 const unrenewed = ["refused renew", "refused requests", "refused attach", "refused entity", "busy"]
+
+/** Faults by which a client may not know when a lock ends: it is told of one that lasts for less than before. */
+const untold = [...network, ...peer].filter((name) => name !== "updated entity")
 
 export const delivery: Oracle = ({ concurrency, history }) => {
   const violations: Array<Violation> = []
@@ -14,9 +17,10 @@ export const delivery: Oracle = ({ concurrency, history }) => {
   const running = new Map<string, number>()
   // Where nothing is held up the client knows when a lock ends.
   const locks = new Map<string, number>()
-  const isHeldUp = strikes(history, [...network, ...peer])
+  const arrivals = new Map<string, number>()
+  const isHeldUp = strikes(history, untold)
   // Their processor keeps the locks of what handlers have.
-  const isUnrenewed = strikes(history, [...network, ...peer, ...tokens, ...unrenewed])
+  const isUnrenewed = strikes(history, [...untold, ...tokens, ...unrenewed])
   const handlers = new Map<string, { readonly consumer: string; readonly key: string; readonly at: number }>()
   for (const entry of history.entries) {
     switch (entry.kind) {
@@ -25,6 +29,7 @@ export const delivery: Oracle = ({ concurrency, history }) => {
         if (completed.has(key)) violations.push({ rule: "completed", what: `${key}: completed, and delivered again` })
         delivered.add(`${key} ${entry.id}`)
         locks.set(entry.token, entry.until)
+        arrivals.set(entry.token, entry.at)
         break
       }
       case "renewal":
@@ -46,7 +51,7 @@ export const delivery: Oracle = ({ concurrency, history }) => {
           handlers.set(entry.token, {
             consumer: entry.consumer,
             key: `${entry.entity} ${entry.sequence}`,
-            at: entry.at
+            at: arrivals.get(entry.token) ?? entry.at
           })
         }
         const count = (running.get(entry.consumer) ?? 0) + 1
@@ -61,7 +66,7 @@ export const delivery: Oracle = ({ concurrency, history }) => {
         if (handler !== undefined && entry.at - handler.at < longest && !isUnrenewed(handler.at, entry.at)) {
           violations.push({
             rule: "lapsed",
-            what: `${handler.consumer}: the lock of what it was given at ${handler.at} ended at ${entry.at}`
+            what: `${handler.consumer}: the lock of what came to it at ${handler.at} ended at ${entry.at}`
           })
         }
         break
