@@ -140,7 +140,7 @@ const maxSizeOf = (given: Any, isPartitioned: boolean, shown: number | undefined
   if (MaxSizeInMegabytes === undefined) {
     return Result.succeed(shown === undefined ? 1024 * mebibyte * factor : undefined)
   }
-  // What was read is written back. Of a partitioned entity the service takes no size but that of one partition (16384 is refused).
+  // What was read is written back. Of a partitioned entity the service takes the size of one partition alone: it refuses 16384.
   if (MaxSizeInMegabytes === shown && !isPartitioned) return Result.succeed(undefined)
   return sizes.includes(MaxSizeInMegabytes)
     ? Result.succeed(MaxSizeInMegabytes * mebibyte * factor)
