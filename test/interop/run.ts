@@ -166,7 +166,7 @@ const javascript: Client = {
   prepare: () => Promise.resolve([process.execPath, "javascript/interop.ts"])
 }
 
-const all: ReadonlyArray<Client> = [javascript, python("7.15"), python("7.13"), python("7.8"), go, java]
+const all: ReadonlyArray<Client> = [javascript, python("7.15"), python("7.13"), python("7.11"), python("7.8"), go, java]
 
 const { values } = parseArgs({
   options: {

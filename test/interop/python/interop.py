@@ -35,9 +35,11 @@ if not IS_PLAIN:
 
         _configuration.DEFAULT_AMQPS_PORT = PORT
     else:
-        from azure.servicebus._pyamqp import _connection
+        from azure.servicebus._pyamqp import _connection, sasl
 
         _connection.SECURE_PORT = PORT
+        # The first versions of it dial the default of this argument.
+        sasl.SASLTransport.__init__.__kwdefaults__["port"] = PORT
 
 CHECK_SECONDS = 30
 UTC = datetime.timezone.utc
@@ -389,8 +391,11 @@ def check_released(name):
                 if IS_UAMQP:
                     message.message.release()
                 else:
-                    # pylint: disable-next=protected-access
-                    r._handler.settle_messages(message._delivery_id, message._delivery_tag, "released")
+                    # pylint: disable=protected-access
+                    delivery = (message._delivery_id,)
+                    if VERSION >= (7, 12):
+                        delivery += (message._delivery_tag,)
+                    r._handler.settle_messages(*delivery, "released")
                 time.sleep(0.5)
                 r.peek_messages(1)
         with c.get_queue_receiver(name) as r:
@@ -566,7 +571,7 @@ def check_session_none(name):
             with c.get_queue_receiver(name, session_id=sb.NEXT_AVAILABLE_SESSION, max_wait_time=3) as r:
                 r.receive_messages(max_wait_time=3)
 
-        if VERSION < (7, 11):
+        if VERSION < (7, 12):
             raise Skip("this version does not say how long it waits for a session: the service gives it 65 s")
         fails("no session", errors.OperationTimeoutError, accept, seconds=20)
 
