@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
@@ -20,6 +21,7 @@ import * as AtomXml from "../src/internal/administration/AtomXml.ts"
 import * as Description from "../src/internal/administration/Description.ts"
 import type { Asked } from "./support/scriptedHttp.ts"
 import * as Http from "./support/scriptedHttp.ts"
+import { recorder } from "./support/spanRecorder.ts"
 import { assert, describe, it } from "./support/vitest.ts"
 
 const host = "contoso.servicebus.windows.net"
@@ -553,6 +555,29 @@ describe("an answer that is lost", () => {
         "ServiceBusCommunicationError"
       )
     }))
+
+  it.effect("is told by spans, and they say no token", () =>
+    Effect.gen(function*() {
+      const { all, tracer } = recorder()
+      const { administration } = yield* against([queueEntry("q", {}, 201), refusal(400, "no")])
+      yield* Effect.withTracer(
+        administration.createQueue("q", { forwardTo: "a", forwardDeadLetteredMessagesTo: "b" }),
+        tracer
+      )
+      yield* Effect.withTracer(Effect.ignore(administration.createQueue("q")), tracer)
+      const spans = all()
+      assert.deepStrictEqual(spans.map(({ name, parent, status }) => [name, parent, status]), [
+        ["create_queue q", undefined, "ok"],
+        ["PUT", "create_queue q", "ok"],
+        ["create_queue q", undefined, "failed"],
+        ["PUT", "create_queue q", "failed"]
+      ])
+      assert.strictEqual(spans[0]!.attributes["messaging.operation.name"], "create_queue")
+      const text = JSON.stringify(spans)
+      assert.notMatch(text, /sig=|SharedAccessSignature|secret-key/)
+      assert.include(text, "servicebussupplementaryauthorization")
+      // All headers, which a program may ask for.
+    }).pipe(Effect.provideService(HttpClient.TracerHeaderFilter, () => true)))
 
   it.effect("says no secret", () =>
     Effect.gen(function*() {

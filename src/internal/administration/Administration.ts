@@ -88,18 +88,21 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     operation: string,
     entity: string | undefined,
     effect: Effect.Effect<A, Err, R>
-  ): Effect.Effect<A, Err, R> =>
-    Effect.withSpan(effect, entity === undefined ? operation : `${operation} ${entity}`, {
+  ): Effect.Effect<A, Err, R> => {
+    // As the operations of the client are named.
+    const name = operation.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    return Effect.withSpan(effect, entity === undefined ? name : `${name} ${entity}`, {
       kind: "client",
       captureStackTrace: false,
       attributes: {
         "messaging.system": "servicebus",
-        "messaging.operation.name": operation,
+        "messaging.operation.name": name,
         "server.address": host,
         "az.namespace": "Microsoft.ServiceBus",
         ...(entity === undefined ? {} : { "messaging.destination.name": entity })
       }
     })
+  }
 
   /** What an entry has of a kind; undefined where it is of another. */
   const read = <F extends Description.Fields>(

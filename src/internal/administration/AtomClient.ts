@@ -63,6 +63,8 @@ export interface AtomClient {
 /** The largest answer that is read, in bytes. */
 const maxLength = 16 * 1024 * 1024
 
+const tooLong = new AtomXml.XmlProblem({ problem: `it is longer than ${maxLength} bytes` })
+
 /** Headers that stand beside Authorization, for targets of forwarding (Service Bus REST API). */
 export const supplementary = {
   ForwardTo: "ServiceBusSupplementaryAuthorization",
@@ -98,14 +100,12 @@ export const make = (options: Options): AtomClient => {
   const { hostname, port } = new URL(options.base)
   const endpoint = { host: hostname, port: Number(port === "" ? options.base.startsWith("https:") ? 443 : 80 : port) }
 
-  const tooLarge = Effect.fail(new Error(`an answer of more than ${maxLength} bytes`))
-
   const bodyOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<Uint8Array, unknown> => {
     const declared = response.headers["content-encoding"] === undefined ? response.headers["content-length"] : undefined
     if (declared !== undefined && /^\d{1,15}$/.test(declared)) {
       // As one piece it costs half as much.
       return Number(declared) > maxLength
-        ? tooLarge
+        ? Effect.fail(tooLong)
         : Effect.map(response.arrayBuffer, (buffer) => new Uint8Array(buffer))
     }
     let length = 0
@@ -117,7 +117,7 @@ export const make = (options: Options): AtomClient => {
       ),
       Stream.mapEffect((chunk) => {
         length += chunk.length
-        return length > maxLength ? tooLarge : Effect.succeed(chunk)
+        return length > maxLength ? Effect.fail(tooLong) : Effect.succeed(chunk)
       }),
       Stream.runCollect,
       Effect.map((chunks) => Buffer.concat(chunks))
@@ -187,7 +187,7 @@ export const make = (options: Options): AtomClient => {
       ),
       Effect.provideService(Headers.CurrentRedactedNames, redacted),
       // Its own error has the request in it, and with that the token.
-      Effect.mapError((error) => unanswered(request, error)),
+      Effect.mapError((error) => error === tooLong ? malformed(request, tooLong.problem) : unanswered(request, error)),
       Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
