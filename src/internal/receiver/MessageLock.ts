@@ -16,14 +16,16 @@ interface Owner {
   readonly session: { readonly lock: Lock } | undefined
 }
 
+/** What the delivery of a message says of its lock. */
+export const timesOf = (message: LockedMessage<unknown>) => (message as Locked<unknown>).lockTimes()
+
 /** How long the lock of a message lasts, in milliseconds: what its delivery says, as seen when it arrived. */
 export const durationOf = (
   { clock }: Owner,
-  message: LockedMessage<unknown>,
-  delivery: IncomingDelivery
+  delivery: IncomingDelivery,
+  { enqueued, lockedUntil }: ReturnType<typeof timesOf>
 ): number => {
   const age = monotonic(clock) - delivery.receivedAt
-  const { enqueued, lockedUntil } = (message as Locked<unknown>).lockTimes()
   const byOurs = lockedUntil - (clock.currentTimeMillisUnsafe() - age)
   // By the broker's clock alone: it locked the message after it had enqueued it.
   const most = lockedUntil - enqueued
@@ -62,8 +64,8 @@ export const of = (owner: Owner, message: LockedMessage<unknown>, delivery: Inco
   if (owner.session !== undefined) return owner.session.lock
   let lock = delivery.lock as Lock | undefined
   if (lock === undefined) {
-    const { lockedUntil } = (message as Locked<unknown>).lockTimes()
-    lock = new DeliveryLock(delivery, durationOf(owner, message, delivery), lockedUntil)
+    const times = timesOf(message)
+    lock = new DeliveryLock(delivery, durationOf(owner, delivery, times), times.lockedUntil)
     delivery.lock = lock
   }
   return lock

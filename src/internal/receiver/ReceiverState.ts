@@ -448,7 +448,7 @@ const forgetIfExpired = (
 ): boolean => {
   if (state.session === undefined) {
     const age = monotonic(state.clock) - delivery.receivedAt
-    if (age < 1_000 || age < MessageLock.durationOf(state, message, delivery)) return false
+    if (age < 1_000 || age < MessageLock.durationOf(state, delivery, MessageLock.timesOf(message))) return false
     reporter.report({
       _tag: "LockLost",
       message: "The lock of a message ended while the message waited to be handed out; it comes again",
