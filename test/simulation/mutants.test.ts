@@ -38,4 +38,14 @@ describe("a mutant", () => {
       for (const each of fault?.split(",") ?? []) assert.isTrue(namesOf(faults).has(each), `${name}: ${each}`)
     }
   })
+
+  it("is seen by something, as the list says", () => {
+    const list = readFileSync(new URL("mutants/README.md", import.meta.url), "utf8")
+    for (const { name } of mutants) {
+      const line = list.split("\n").find((line) => line.startsWith(`- ${name}: `))
+      assert.isDefined(line, name)
+      // A rule, or a test of a file.
+      assert.match(line!, /: `[^`]+`, /, name)
+    }
+  })
 })
