@@ -78,14 +78,25 @@ export interface BrokerError {
 
 /**
  * Operations that the broker is to refuse. `attach` is a link to the entity; a batch is one `send`; a `request` is any that goes
- * to its management node: peeking, scheduling, deferral, states and locks. `putToken` is a token that a client puts for it.
+ * to its management node: peeking, scheduling, deferral, states and locks. `putToken` is a token that a client puts for it, and
+ * `administer` a request over HTTP, which is answered with the status that the condition comes to: `com.microsoft:server-busy` is
+ * 503. What is refused has not been done.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Fault {
   /** What is to fail; `attach` is a link to the entity, a batch is one `send`, and a `request` is one of management. */
-  readonly operation: "attach" | "send" | "settle" | "renew" | "delete" | "listSessions" | "request" | "putToken"
+  readonly operation:
+    | "attach"
+    | "send"
+    | "settle"
+    | "renew"
+    | "delete"
+    | "listSessions"
+    | "request"
+    | "putToken"
+    | "administer"
   /** What the client is told. */
   readonly error: BrokerError
   /** Every entity where none is given. */

@@ -330,8 +330,15 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
         connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
         handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
       })
-      const management = new ManagementApi({ broker, clock, policies, identityKey, host })
-      const server = new AmqpServer({
+      const management = new ManagementApi({
+        broker,
+        clock,
+        policies,
+        identityKey,
+        host,
+        fault: (path) => server.faults.take("administer", path)
+      })
+      const server: AmqpServer = new AmqpServer({
         broker,
         dispatcher,
         clock,
@@ -448,7 +455,10 @@ export const layer = (
         if (isUp) started.server.accept(socket)
         return isUp
       }))
-      const httpClient = MemoryHttpClient.make((request) => started.management.answer(request), () => isUp)
+      const httpNetwork = yield* MemoryHttpClient.Network
+      const httpClient = httpNetwork(
+        MemoryHttpClient.make((request) => started.management.answer(request), () => isUp)
+      )
       const { administration, client } = yield* Effect.gen(function*() {
         const parsed = yield* ConnectionString.parse(connectionString)
         const { operationTimeout, retry, userAgentSuffix } = options.client ?? {}

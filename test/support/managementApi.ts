@@ -31,6 +31,7 @@ export const managementApi = Effect.fnUntraced(function*(
     broker,
     clock,
     host,
+    fault: () => undefined,
     identityKey: Redacted.make("identity"),
     policies: [
       { name: "root", key, rights: ["Manage", "Send", "Listen"] },

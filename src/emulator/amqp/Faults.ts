@@ -5,7 +5,16 @@
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 
 /** What a test can have the broker refuse. */
-export type FaultOperation = "attach" | "send" | "settle" | "renew" | "delete" | "listSessions" | "request" | "putToken"
+export type FaultOperation =
+  | "attach"
+  | "send"
+  | "settle"
+  | "renew"
+  | "delete"
+  | "listSessions"
+  | "request"
+  | "putToken"
+  | "administer"
 
 /** An error that operations are to be refused with. */
 interface Fault {

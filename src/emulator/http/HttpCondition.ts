@@ -91,6 +91,26 @@ export const quota = (text: string): HttpCondition => condition(403, `SubCode=40
 export const method = (verb: string): HttpCondition =>
   condition(400, `The specified HTTP verb (${verb}) is not valid. ${visit} .`)
 
+/** The statuses of conditions of AMQP, with what the text begins with; those of any other is 500. */
+const statuses: Readonly<Record<string, readonly [status: number, subCode: string]>> = {
+  "com.microsoft:server-busy": [503, ""],
+  "com.microsoft:timeout": [504, ""],
+  "com.microsoft:argument-error": [400, "SubCode=40000. "],
+  "com.microsoft:entity-already-exists": [409, "SubCode=40900. "],
+  "amqp:not-found": [404, "SubCode=40400. "],
+  "amqp:not-allowed": [403, "SubCode=40301. "],
+  "amqp:unauthorized-access": [401, ""],
+  "amqp:resource-limit-exceeded": [403, "SubCode=40300. "]
+}
+
+/** What a test has asked for. */
+export const injected = (
+  error: { readonly condition: string; readonly description?: string | undefined }
+): HttpCondition => {
+  const [status, subCode] = statuses[error.condition] ?? [500, ""]
+  return condition(status, `${subCode}${error.description ?? "The broker was asked to fail."}`)
+}
+
 /** What is said of something within a topic has no SubCode. */
 export const within = (condition: HttpCondition): HttpCondition => ({
   ...condition,

@@ -35,6 +35,10 @@ interface Options {
   readonly identityKey: Redacted.Redacted<string>
   /** The name by which the namespace speaks of itself. */
   readonly host: string
+  /** The error that a test asked for, if any, for a path. */
+  readonly fault: (
+    path: string
+  ) => { readonly condition: string; readonly description?: string | undefined } | undefined
 }
 
 /** An answer, or why it is refused. */
@@ -84,6 +88,8 @@ export class ManagementApi {
       if (resource.kind === "root" && isRead) return Effect.succeed(Envelope.nothing(this.now()))
       const unauthorized = this.unauthorized(request, resource, authority)
       if (unauthorized !== undefined) return Effect.succeed(refuse(unauthorized))
+      const fault = this.options.fault(entityOf(resource))
+      if (fault !== undefined) return Effect.succeed(refuse(Condition.injected(fault)))
       const asked: Asked = {
         method: request.method,
         description: undefined,
@@ -615,6 +621,14 @@ const namespaceOf = (host: string): string =>
 /** A path as it stands in an entry of a list. */
 const relative = ({ apiVersion }: Asked, path: string): string =>
   `${Envelope.encoded(path)}?api-version=${encodeURIComponent(apiVersion)}`
+
+/** The path of the entity that a request is about; a rule is of its subscription. */
+const entityOf = (resource: Resource.Resource): string =>
+  resource.kind === "rule" || resource.kind === "rules"
+    ? `${resource.topic}/Subscriptions/${resource.subscription}`
+    : resource.kind === "subscriptions"
+    ? resource.topic
+    : resource.path
 
 const isRight = (right: string): right is Authorization.Right =>
   right === "Manage" || right === "Send" || right === "Listen"

@@ -2,6 +2,7 @@
  * An HTTP client whose requests the broker answers in this process: nothing waits for a socket or for a promise, so that virtual
  * time goes on only when an answer has come.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
@@ -12,6 +13,12 @@ import type { HttpAnswer, HttpRequest } from "./HttpMessage.ts"
 
 /** Statuses that have no body, not even an empty one (Fetch, null body status). */
 const bodiless = new Set([204, 205, 304])
+
+/** What stands between a client and the broker in memory: nothing by default. The simulation puts a network of its own there. */
+export const Network: Context.Reference<(client: HttpClient.HttpClient) => HttpClient.HttpClient> = Context.Reference(
+  "effect-service-bus/emulator/http/Network",
+  { defaultValue: () => (client) => client }
+)
 
 /** Makes a client. While `isUp` says no, nothing listens, as seen from here. */
 export const make = (

@@ -1,6 +1,6 @@
 /** The management API asked in this process: under virtual time, and while the broker is off the network. */
-import { Effect, Redacted } from "effect"
-import { ConnectionString } from "effect-service-bus"
+import { Effect, Fiber, Redacted } from "effect"
+import { ConnectionString, ServiceBusAdministration, ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -48,4 +48,53 @@ describe("a client in memory", () => {
       yield* start
       assert.strictEqual((yield* asked(request)).status, 200)
     }).pipe(Effect.provide(Emulator.layer({ entities: [Emulator.entity("orders")] }))))
+
+  it.effect("is told what a test asked for, and nothing has been done", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const conditions = {
+        "com.microsoft:server-busy": 503,
+        "com.microsoft:timeout": 504,
+        "com.microsoft:argument-error": 400,
+        "com.microsoft:entity-already-exists": 409,
+        "amqp:not-found": 404,
+        "amqp:not-allowed": 403,
+        "amqp:unauthorized-access": 401,
+        "amqp:resource-limit-exceeded": 403,
+        "amqp:internal-error": 500
+      }
+      const request = HttpClientRequest.delete("http://emulator.localhost/Orders")
+      for (const [condition, status] of Object.entries(conditions)) {
+        yield* emulator.fail({
+          operation: "administer",
+          entity: "orders",
+          error: { condition, description: "as asked" }
+        })
+        const response = yield* asked(request)
+        assert.strictEqual(response.status, status)
+        assert.match(yield* response.text, /<Detail>(SubCode=\d+\. )?as asked TrackingId:/)
+      }
+      const rule = ServiceBusEntity.subscription(ServiceBusEntity.topic("news", { body: ServiceBusBody.text }), "all")
+      yield* emulator.fail({ operation: "administer", entity: rule, error: { condition: "com.microsoft:server-busy" } })
+      assert.strictEqual((yield* asked(HttpClientRequest.get("http://emulator.localhost/news"))).status, 200)
+      const rules = HttpClientRequest.get("http://emulator.localhost/news/Subscriptions/all/Rules/$Default")
+      assert.deepStrictEqual([(yield* asked(rules)).status, (yield* asked(rules)).status], [503, 200])
+      assert.strictEqual((yield* asked(request)).status, 200)
+    }).pipe(Effect.provide(Emulator.layer({
+      entities: [
+        Emulator.entity("orders"),
+        { kind: "topic", name: "news" },
+        { kind: "subscription", topic: "news", name: "all" }
+      ]
+    }))))
+
+  it.effect("tries again what a busy broker refused", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const administration = yield* ServiceBusAdministration.ServiceBusAdministration
+      yield* emulator.fail({ operation: "administer", error: { condition: "com.microsoft:server-busy" }, times: 2 })
+      const created = yield* Effect.forkChild(administration.createQueue("later"))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(created)).name, "later")
+    }).pipe(Effect.provide(Emulator.layer({ entities: [] }))))
 })
