@@ -139,6 +139,21 @@ describe("a topology", () => {
       assert.deepStrictEqual(queue.authorizationRules.map(({ name }) => name), ["app"])
     }))
 
+  test("with partitions has the size of one, where the service shows that of all", () =>
+    Effect.gen(function*() {
+      const wanted = [entity("parts", { enablePartitioning: true, maxSize: 2 * 1024 ** 3 })]
+      yield* apply(yield* plan(wanted))
+      const administration = yield* ServiceBusAdministration.ServiceBusAdministration
+      const queue = Option.getOrThrow(yield* administration.getQueue("parts"))
+      assert.strictEqual(queue.maxSize, 32 * 1024 ** 3)
+      const after = yield* plan(wanted)
+      assert.isTrue(isEmpty(after), format(after))
+      const changed = yield* administration.updateQueue("parts", () => ({ maxDeliveryCount: 3 }))
+      assert.strictEqual(changed.maxSize, queue.maxSize)
+      const larger = yield* administration.updateQueue("parts", () => ({ maxSize: 3 * 1024 ** 3 }))
+      assert.strictEqual(larger.maxSize, 48 * 1024 ** 3)
+    }))
+
   test("that cannot be so says why, and then nothing at all is done", () =>
     Effect.gen(function*() {
       const administration = yield* ServiceBusAdministration.ServiceBusAdministration
