@@ -3,8 +3,8 @@
  * environment names one. Here are the edges only: arguments, environment, signals, layers, and the exit code.
  */
 import { NodeFileSystem } from "@effect/platform-node"
-import { Cause, Config, Console, Data, Effect, Exit, Option, References, Runtime } from "effect"
-import { ServiceBusClient } from "effect-service-bus"
+import { Cause, Config, Console, Data, Effect, Exit, Layer, Option, References, Runtime } from "effect"
+import { ServiceBusAdministration, ServiceBusClient } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { join, relative } from "node:path"
 import { parseArgs } from "node:util"
@@ -13,6 +13,7 @@ import * as Job from "./Job.ts"
 import * as lines from "./lines.ts"
 import * as Progress from "./Progress.ts"
 import { report } from "./report.ts"
+import * as topology from "./topology.ts"
 
 const usage = `Usage: npm start -- [options] [file.ndjson]
 
@@ -24,8 +25,9 @@ Without a file it takes examples/data/flights.ndjson, 20,000 flights and 200 bro
   --slow <id>     a flight whose handler takes 12 seconds; F00500 where no file is given
   --help          this text
 
-With SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_TOPIC_NAME it runs against a real namespace. The topic needs the
-subscriptions "flights" and "broken"; the job gives them their rules, and deletes all others.
+With SERVICE_BUS_CONNECTION_STR and SERVICE_BUS_TOPIC_NAME it runs against a real namespace. It makes the topic, with the
+subscriptions "flights" and "broken" and their rules, and deletes all others of their rules; without the Manage right
+topic and subscriptions have to be there.
 Ctrl-C stops it: the workers finish what they have, and the counts so far are printed.
 
 Exit codes: 0 all is well, 1 the counts do not add up or the job failed, 2 wrong usage, 130 stopped by Ctrl-C.`
@@ -50,7 +52,7 @@ const args = Effect.try({
 const variable = (name: string) =>
   Config.option(Config.String(name)).pipe(Config.map(Option.filter((value) => value !== "")))
 
-/** The topic to work with, and the layer of the client that reaches it. */
+/** The topic to work with, the settings of its subscriptions, and the layer of the clients that reach it. */
 const target = Effect.gen(function*() {
   const connection = yield* variable("SERVICE_BUS_CONNECTION_STR")
   const name = yield* variable("SERVICE_BUS_TOPIC_NAME")
@@ -65,22 +67,16 @@ const target = Effect.gen(function*() {
       where: "the namespace of SERVICE_BUS_CONNECTION_STR",
       // A lock of up to five minutes may have to end before a message comes again.
       patience: 360,
-      client: ServiceBusClient.layerEnv()
+      settings: {},
+      client: Layer.merge(ServiceBusClient.layerEnv(), ServiceBusAdministration.layerEnv())
     }
   }
-  const { broken, flights, topic } = Flight.entities("flights")
   return {
-    topic: topic.name,
+    topic: "flights",
     where: "the embedded broker",
     patience: 30,
-    client: Emulator.layer({
-      entities: [
-        Emulator.entity(topic),
-        ...[flights, broken].map((subscription) =>
-          Emulator.entity(subscription, { lockDuration: "5 seconds", maxDeliveryCount: 5 })
-        )
-      ]
-    })
+    settings: { lockDuration: "5 seconds", maxDeliveryCount: 5 } as const,
+    client: Emulator.layer({ entities: [] })
   }
 })
 
@@ -99,10 +95,11 @@ const main = Effect.gen(function*() {
   const { positionals: [given], values } = yield* args
   if (values.help === true) return yield* Effect.as(Console.log(usage), 0)
   const file = given ?? day
-  const { client, patience, topic, where } = yield* target
-  const result = yield* Job.run({
+  const { client, patience, settings, topic, where } = yield* target
+  const size = yield* lines.sizeOf(file)
+  const job = Job.run({
     file,
-    size: yield* lines.sizeOf(file),
+    size,
     topic,
     ready: Console.log(`Working off ${relative("", file)} through the topic "${topic}" of ${where}. Ctrl-C stops.`),
     poison: values.poison ?? (given === undefined ? "F07777" : undefined),
@@ -110,7 +107,12 @@ const main = Effect.gen(function*() {
     slowFor: "12 seconds",
     stop: signal,
     patience
-  }).pipe(Effect.provide([client, Progress.layer(process.stdout)]))
+  })
+  const result = yield* topology.prepare(Flight.entities(topic), settings).pipe(
+    Effect.flatMap(Console.log),
+    Effect.andThen(job),
+    Effect.provide([client, Progress.layer(process.stdout)])
+  )
   yield* Console.log(report(result))
   return result.problems.length > 0 ? 1 : result.end === "stopped" ? 130 : 0
 })

@@ -1,6 +1,6 @@
 /**
  * Which line goes where: rules of the two subscriptions, by the property that the sender gives a line that is no flight. They
- * are set over AMQP, so that a real namespace needs the subscriptions and no rules.
+ * are set over AMQP too, for a credential without the Manage right: then a namespace needs the subscriptions and no rules.
  */
 import { Effect, Stream } from "effect"
 import { type ServiceBusEntity, ServiceBusRule, ServiceBusRuleManager } from "effect-service-bus"
@@ -9,11 +9,16 @@ import type { Entities } from "./Flight.ts"
 /** The application property that says what is wrong with a line; a flight has none. */
 export const brokenProperty = "broken"
 
-/** Has a subscription get what a filter takes, and nothing else, whatever rules it has. */
+/** The rule of each subscription: each line enters one of the two, whatever it holds. */
+export const rules = {
+  flights: ServiceBusRule.make("lines", ServiceBusRule.sql(`NOT EXISTS(${brokenProperty})`)),
+  broken: ServiceBusRule.make("lines", ServiceBusRule.sql(`EXISTS(${brokenProperty})`))
+}
+
+/** Has a subscription get what a rule takes, and nothing else, whatever rules it has. */
 const take = Effect.fnUntraced(
-  function*(subscription: ServiceBusEntity.Subscription<unknown>, filter: ServiceBusRule.Filter) {
+  function*(subscription: ServiceBusEntity.Subscription<unknown>, lines: ServiceBusRule.Rule) {
     const rules = yield* ServiceBusRuleManager.make(subscription)
-    const lines = ServiceBusRule.make("lines", filter)
     const present = yield* Stream.runCollect(rules.list)
     const foreign = present.filter((rule) => !ServiceBusRuleManager.isListedAs(lines, rule))
     for (const { name } of foreign) {
@@ -25,9 +30,6 @@ const take = Effect.fnUntraced(
   Effect.scoped
 )
 
-/** Each line enters one of the two subscriptions, whatever it holds. */
+/** Has each line enter one of the two subscriptions. */
 export const set = ({ broken, flights }: Entities) =>
-  Effect.all([
-    take(flights, ServiceBusRule.sql(`NOT EXISTS(${brokenProperty})`)),
-    take(broken, ServiceBusRule.sql(`EXISTS(${brokenProperty})`))
-  ], { concurrency: 2, discard: true })
+  Effect.all([take(flights, rules.flights), take(broken, rules.broken)], { concurrency: 2, discard: true })
