@@ -15,6 +15,7 @@ import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as tls from "node:tls"
+import { WebSocket } from "ws"
 import * as AtomXml from "../../../src/internal/administration/AtomXml.ts"
 import * as SasToken from "../../../src/internal/SasToken.ts"
 import { until } from "../../support/harness.ts"
@@ -117,6 +118,27 @@ describe("a port", () => {
       }
       const emulator = yield* Emulator.Emulator
       assert.lengthOf(yield* emulator.messages(Letters), 3)
+    }).pipe(Effect.provide(serverOf(all))))
+
+  it.live("carries AMQP over WebSocket, where it is asked for", () =>
+    Effect.gen(function*() {
+      const { certificate, httpPort, httpsPort, port, tlsPort, webSocketPort } = yield* Emulator.Emulator
+      const first = (url: string) =>
+        Effect.callback<string>((resume) => {
+          const socket = new WebSocket(`${url}/$servicebus/websocket`, ["AMQPWSB10"], { ca: certificate })
+          socket.on("open", () => socket.send(Buffer.from("AMQP\x03\x01\x00\x00", "latin1")))
+          socket.on("message", (data: Buffer) => {
+            socket.terminate()
+            resume(Effect.succeed(data.subarray(0, 4).toString()))
+          })
+          socket.on("error", (error) => resume(Effect.succeed(error.message)))
+        })
+      for (const each of [port, httpPort]) assert.strictEqual(yield* first(`ws://localhost:${each}`), "AMQP")
+      for (const each of [port, tlsPort, webSocketPort, httpsPort]) {
+        assert.strictEqual(yield* first(`wss://localhost:${each}`), "AMQP")
+      }
+      const probe = yield* written(port, "GET /$servicebus/websocket HTTP/1.1\r\nhost: a\r\n\r\n")
+      assert.match(probe, /^HTTP\/1\.1 426 /)
     }).pipe(Effect.provide(serverOf(all))))
 
   it.live("tells what is spoken by the first byte, which may come alone", () =>
