@@ -481,8 +481,12 @@ describe("an answer that is lost", () => {
   const settings = { lockDuration: "30 seconds", forwardTo: "b" } as const
   const asAsked: Description.Queue = {
     LockDuration: Duration.seconds(30),
-    ForwardTo: `https://${host}/b`,
-    MaxDeliveryCount: 10
+    RequiresDuplicateDetection: false,
+    RequiresSession: false,
+    DeadLetteringOnMessageExpiration: false,
+    MaxDeliveryCount: 10,
+    Status: "Active",
+    ForwardTo: `https://${host}/b`
   }
 
   for (
@@ -508,6 +512,27 @@ describe("an answer that is lost", () => {
           const error = failure(yield* retried(administration.createQueue("q", settings)))
           assert.strictEqual(error._tag, "OperationTimeoutError")
           assert.strictEqual((error as ServiceBusError.OperationTimeoutError).outcome, "unknown")
+        }
+      }))
+
+    it.effect(`of a create, by ${how}: what was not asked for is the service's default`, () =>
+      Effect.gen(function*() {
+        const bare = { LockDuration: Duration.minutes(1), MaxDeliveryCount: 10, RequiresSession: false }
+        const cases: ReadonlyArray<readonly [Description.Queue, boolean]> = [
+          [
+            { ...bare, RequiresDuplicateDetection: false, DeadLetteringOnMessageExpiration: false, Status: "Active" },
+            true
+          ],
+          [
+            { ...bare, RequiresDuplicateDetection: false, DeadLetteringOnMessageExpiration: true, Status: "Active" },
+            false
+          ],
+          [{ ...bare, MaxDeliveryCount: 9 }, false],
+          [{ ...bare, UserMetadata: "theirs" }, false]
+        ]
+        for (const [there, isOurs] of cases) {
+          const { administration } = yield* against([answer, exists, queueEntry("q", there)])
+          assert.strictEqual(Exit.isSuccess(yield* retried(administration.createQueue("q"))), isOurs)
         }
       }))
 

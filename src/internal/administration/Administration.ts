@@ -246,7 +246,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
               Effect.matchEffect(get(description, request), {
                 onFailure: () => Effect.fail(error),
                 onSuccess: (found) =>
-                  Option.isSome(found) && Settings.isAsAsked(asked, fieldsOf(found.value))
+                  Option.isSome(found) && Settings.isAsAsked(kind, asked, fieldsOf(found.value))
                     ? Effect.succeed(found.value)
                     : Effect.fail(error)
               })

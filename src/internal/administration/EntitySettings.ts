@@ -569,8 +569,26 @@ export const writable = (fields: Fields): Written =>
     ? { ...fields, MaxSizeInMegabytes: fields.MaxSizeInMegabytes! / 16 }
     : fields
 
-/** Whether what was asked for is what is there, as far as it was asked for. */
-export const isAsAsked = (asked: Written, found: Fields): boolean => isAsWritten(asked, writable(found))
+/** What the service gives an entity where nothing else is asked for, in any tier. */
+const defaults: Written = {
+  LockDuration: Duration.minutes(1),
+  RequiresDuplicateDetection: false,
+  RequiresSession: false,
+  DeadLetteringOnMessageExpiration: false,
+  DeadLetteringOnFilterEvaluationExceptions: true,
+  MaxDeliveryCount: 10,
+  Status: "Active",
+  ForwardTo: undefined,
+  ForwardDeadLetteredMessagesTo: undefined,
+  UserMetadata: undefined
+}
+
+/** Whether an entity is what would have been created: what was asked for, and the defaults of what was not. */
+export const isAsAsked = (kind: Kind, asked: Written, found: Fields): boolean => {
+  const elements = new Set(names[kind].flatMap((name) => settings[name].elements))
+  const own = Object.entries(defaults).filter(([element]) => elements.has(element as keyof Fields))
+  return isAsWritten({ ...Object.fromEntries(own), ...asked }, writable(found))
+}
 
 const isAsWritten = (asked: Written, found: Written): boolean =>
   (Object.keys(asked) as Array<keyof Fields>).every((element) =>
