@@ -155,6 +155,7 @@ describe("the oracles", () => {
     const gone: Entry = { kind: "deleted", entity: "q" }
     const after: ReadonlyArray<Entry> = [next, { ...held, sequence: "2" }, { ...handled, sequence: "2" }]
     assert.deepStrictEqual(rulesOf(run([send, enqueued, sent, delivered, held, handled, gone, ...after])), [])
+    assert.deepStrictEqual(rulesOf(run([send, enqueued, sent, delivered, held, gone, handled, ...after])), [])
     assert.deepStrictEqual(rulesOf(run([{ ...send, due: 5 }, { kind: "scheduled", ...message }, sent, gone])), [])
     const routed = [...sentTo("news"), rule("$Default"), rule("every-1"), ...throughTopic(), inEntity(all)]
     assert.deepStrictEqual(rulesOf(run([...routed, inEntity(all, "m-1:rule-every-1")])), [])

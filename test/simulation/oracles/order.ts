@@ -35,7 +35,7 @@ export const order: Oracle = ({ history }) => {
         })
       }
       open.delete(session)
-      if (entry.token !== undefined && !gone.has(entry.token)) {
+      if (entry.token !== undefined) {
         tokens.set(`${entry.consumer} ${key}`, { session, token: entry.token })
       }
       if (seen.has(key)) continue
@@ -61,7 +61,7 @@ export const order: Oracle = ({ history }) => {
     }
     if (entry.kind === "handled") {
       const held = tokens.get(`${entry.consumer} ${entry.entity} ${entry.sequence}`)
-      if (held !== undefined && entry.outcome === "complete") {
+      if (held !== undefined && entry.outcome === "complete" && !gone.has(held.token)) {
         open.set(held.session, { consumer: entry.consumer, sequence: entry.sequence, token: held.token })
       }
       for (const holders of running.values()) holders.delete(entry.consumer)
