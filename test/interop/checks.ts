@@ -75,9 +75,14 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "admin-subscription": undefined,
   "admin-rules": undefined,
   "admin-list": undefined,
+  "admin-pages": undefined,
+  "admin-parameters": undefined,
+  "admin-message-size": undefined,
   "admin-runtime": undefined,
+  "admin-topic-runtime": undefined,
   "admin-errors": undefined,
-  "admin-wrong-key": undefined
+  "admin-wrong-key": undefined,
+  "admin-standard-port": undefined
 }
 
 /** Application properties of every type, each with the value that the clients send under its name if they have the type. */

@@ -157,13 +157,13 @@ const authorizationRules: Codec<ReadonlyArray<AuthorizationRule>> = {
 }
 
 const filter: Codec<RuleDescription.Filter> = {
-  expected: "a filter with a type",
+  expected: "a filter whose type and values can be read",
   read: RuleDescription.readFilter,
   write: RuleDescription.writeFilter
 }
 
 const action: Codec<RuleDescription.Action> = {
-  expected: "an action with a type",
+  expected: "an action whose type and values can be read",
   read: RuleDescription.readAction,
   write: RuleDescription.writeAction
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	sb "github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus/admin"
 )
@@ -17,18 +18,23 @@ import (
 func init() {
 	os.Setenv("SSL_CERT_FILE", os.Getenv("INTEROP_CA"))
 	for name, run := range map[string]func(*check, *admin.Client){
-		"admin-namespace":    adminNamespace,
-		"admin-queue":        adminQueue,
-		"admin-topic":        adminTopic,
-		"admin-subscription": adminSubscription,
-		"admin-rules":        adminRules,
-		"admin-list":         adminList,
-		"admin-runtime":      adminRuntime,
-		"admin-errors":       adminErrors,
-		"admin-wrong-key":    adminWrongKey,
+		"admin-namespace":     adminNamespace,
+		"admin-queue":         adminQueue,
+		"admin-topic":         adminTopic,
+		"admin-subscription":  adminSubscription,
+		"admin-rules":         adminRules,
+		"admin-list":          adminList,
+		"admin-pages":         adminPages,
+		"admin-parameters":    adminParameters,
+		"admin-message-size":  adminMessageSize,
+		"admin-runtime":       adminRuntime,
+		"admin-topic-runtime": adminTopicRuntime,
+		"admin-errors":        adminErrors,
+		"admin-wrong-key":     adminWrongKey,
 	} {
 		checks[name] = func(c *check) { run(c, newAdmin("")) }
 	}
+	checks["admin-standard-port"] = func(c *check) { panic(skip("a connection string may have another one")) }
 }
 
 func newAdmin(key string) *admin.Client {
@@ -252,6 +258,156 @@ func adminList(c *check, a *admin.Client) {
 	isEqual("the last", names[24], "s24")
 	_, err = a.DeleteTopic(c.ctx, c.name, nil)
 	must("deleting", err)
+}
+
+// listed gives the names of a list that are of a check.
+func listed[T any](c *check, what string, pages *runtime.Pager[T], namesOf func(T) []string) []string {
+	names := []string{}
+	for pages.More() {
+		page, err := pages.NextPage(c.ctx)
+		must(what, err)
+		for _, name := range namesOf(page) {
+			if strings.HasPrefix(name, c.name+"-") {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+func namesOf[T any](items []T, nameOf func(T) string) []string {
+	names := []string{}
+	for _, item := range items {
+		names = append(names, nameOf(item))
+	}
+	return names
+}
+
+func adminPages(c *check, a *admin.Client) {
+	queues, topics, rules := []string{}, []string{}, []string{}
+	for index := 0; index < 105; index++ {
+		name := fmt.Sprintf("%s-%03d", c.name, index)
+		queues, topics, rules = append(queues, name), append(topics, name+"-t"), append(rules, name)
+		_, err := a.CreateQueue(c.ctx, name, nil)
+		must("a queue", err)
+		_, err = a.CreateTopic(c.ctx, name+"-t", nil)
+		must("a topic", err)
+	}
+	_, err := a.CreateSubscription(c.ctx, topics[0], "one", nil)
+	must("the subscription", err)
+	for index := range rules {
+		_, err = a.CreateRule(c.ctx, topics[0], "one", &admin.CreateRuleOptions{Name: &rules[index], Filter: &admin.TrueFilter{}})
+		must("a rule", err)
+	}
+	listQueues := func() []string {
+		return listed(c, "queues", a.NewListQueuesPager(nil), func(page admin.ListQueuesResponse) []string {
+			return namesOf(page.Queues, func(each admin.QueueItem) string { return each.QueueName })
+		})
+	}
+	listTopics := func() []string {
+		return listed(c, "topics", a.NewListTopicsPager(nil), func(page admin.ListTopicsResponse) []string {
+			return namesOf(page.Topics, func(each admin.TopicItem) string { return each.TopicName })
+		})
+	}
+	isEqual("queues", listQueues(), queues)
+	isEqual("topics", listTopics(), topics)
+	isEqual("queues' numbers", listed(c, "queues' numbers", a.NewListQueuesRuntimePropertiesPager(nil),
+		func(page admin.ListQueuesRuntimePropertiesResponse) []string {
+			return namesOf(page.QueueRuntimeProperties, func(each admin.QueueRuntimePropertiesItem) string { return each.QueueName })
+		}), queues)
+	isEqual("topics' numbers", listed(c, "topics' numbers", a.NewListTopicsRuntimePropertiesPager(nil),
+		func(page admin.ListTopicsRuntimePropertiesResponse) []string {
+			return namesOf(page.TopicRuntimeProperties, func(each admin.TopicRuntimePropertiesItem) string { return each.TopicName })
+		}), topics)
+	isEqual("rules", listed(c, "rules", a.NewListRulesPager(topics[0], "one", nil), func(page admin.ListRulesResponse) []string {
+		return namesOf(page.Rules, func(each admin.RuleProperties) string { return each.Name })
+	}), rules)
+	for index := range queues {
+		_, err = a.DeleteQueue(c.ctx, queues[index], nil)
+		must("deleting a queue", err)
+		_, err = a.DeleteTopic(c.ctx, topics[index], nil)
+		must("deleting a topic", err)
+	}
+	isEqual("afterwards", append(listQueues(), listTopics()...), []string{})
+}
+
+func adminParameters(c *check, a *admin.Client) {
+	_, err := a.CreateTopic(c.ctx, c.name, nil)
+	must("the topic", err)
+	_, err = a.CreateSubscription(c.ctx, c.name, "one", nil)
+	must("the subscription", err)
+	// The client writes every whole number as an int of 32 bits.
+	wanted := map[string]any{
+		"@text": "it's <&> ä", "@number": int64(-7), "@large": int64(1<<31 - 1), "@real": 1.5, "@no": false,
+		"@time": time.Unix(1_700_000_000, 140_000_000).UTC(),
+	}
+	_, err = a.CreateRule(c.ctx, c.name, "one", &admin.CreateRuleOptions{
+		Name:   ptr("mine"),
+		Filter: &admin.SQLFilter{Expression: "a = @text OR b = @number", Parameters: wanted},
+		Action: &admin.SQLAction{Expression: "SET a = @text; SET b = @number", Parameters: wanted},
+	})
+	must("creating", err)
+	read, err := a.GetRule(c.ctx, c.name, "one", "mine", nil)
+	must("reading", err)
+	isEqual("filter", read.Filter.(*admin.SQLFilter).Parameters, wanted)
+	isEqual("action", read.Action.(*admin.SQLAction).Parameters, wanted)
+	_, err = a.UpdateRule(c.ctx, c.name, "one", read.RuleProperties)
+	must("writing back", err)
+	read, err = a.GetRule(c.ctx, c.name, "one", "mine", nil)
+	must("reading again", err)
+	isEqual("written back", read.Action.(*admin.SQLAction).Parameters, wanted)
+}
+
+func adminMessageSize(c *check, a *admin.Client) {
+	_, err := a.CreateQueue(c.ctx, c.name, &admin.CreateQueueOptions{
+		Properties: &admin.QueueProperties{MaxMessageSizeInKilobytes: ptr(int64(2048))},
+	})
+	must("creating", err)
+	read, err := a.GetQueue(c.ctx, c.name, nil)
+	must("reading", err)
+	isEqual("size", deref(read.MaxMessageSizeInKilobytes), int64(2048))
+	c.sendMessage(&sb.Message{Body: make([]byte, 1536*1024)})
+	runtime, err := a.GetQueueRuntimeProperties(c.ctx, c.name, nil)
+	must("runtime properties", err)
+	isEqual("taken", runtime.TotalMessageCount, int64(1))
+}
+
+func adminTopicRuntime(c *check, a *admin.Client) {
+	_, err := a.CreateTopic(c.ctx, c.name, nil)
+	must("the topic", err)
+	for _, name := range []string{"all", "some"} {
+		_, err = a.CreateSubscription(c.ctx, c.name, name, nil)
+		must(name, err)
+	}
+	_, err = a.DeleteRule(c.ctx, c.name, "some", "$Default", nil)
+	must("deleting the rule", err)
+	_, err = a.CreateRule(c.ctx, c.name, "some", &admin.CreateRuleOptions{
+		Name:   ptr("large"),
+		Filter: &admin.SQLFilter{Expression: "quantity > @least", Parameters: map[string]any{"@least": 5}},
+		Action: &admin.SQLAction{Expression: "SET seen = @mark", Parameters: map[string]any{"@mark": "yes"}},
+	})
+	must("the rule", err)
+	for _, quantity := range []int64{3, 7, 9} {
+		c.sendMessage(&sb.Message{
+			Body: []byte(fmt.Sprint(quantity)), ApplicationProperties: map[string]any{"quantity": quantity},
+		})
+	}
+	sender := c.sender()
+	_, err = sender.ScheduleMessages(c.ctx, []*sb.Message{{Body: []byte("x")}}, time.Now().Add(time.Hour), nil)
+	must("scheduling", err)
+	receiver, err := c.client.NewReceiverForSubscription(c.name, "some", nil)
+	must("the receiver", err)
+	message := c.one(receiver)
+	isEqual("what the action set", []any{string(message.Body), message.ApplicationProperties["seen"]}, []any{"7", "yes"})
+	must("dead-lettering", receiver.DeadLetterMessage(c.ctx, message, nil))
+	for name, wanted := range map[string][]int64{"all": {3, 3, 0}, "some": {2, 1, 1}} {
+		got, err := a.GetSubscriptionRuntimeProperties(c.ctx, c.name, name, nil)
+		must(name, err)
+		isEqual(name, []int64{got.TotalMessageCount, int64(got.ActiveMessageCount), int64(got.DeadLetterMessageCount)}, wanted)
+	}
+	topic, err := a.GetTopicRuntimeProperties(c.ctx, c.name, nil)
+	must("the topic's numbers", err)
+	isEqual("the topic", []int32{topic.SubscriptionCount, topic.ScheduledMessageCount}, []int32{2, 1})
 }
 
 func adminRuntime(c *check, a *admin.Client) {

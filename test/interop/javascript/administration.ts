@@ -229,6 +229,102 @@ export const administration: Record<string, (name: string, place: Administration
     await admin.deleteTopic(name)
   },
 
+  "admin-pages": async (name, place) => {
+    const admin = clientOf(place)
+    const names = Array.from({ length: 105 }, (_, index) => `${name}-${String(index).padStart(3, "0")}`)
+    const topics = names.map((each) => `${each}-t`)
+    for (const each of names) await admin.createQueue(each)
+    for (const each of topics) await admin.createTopic(each)
+    await admin.createSubscription(topics[0]!, "one")
+    const rules = names.map((each) => each.slice(-50))
+    for (const each of rules) await admin.createRule(topics[0]!, "one", each, { sqlExpression: "1=1" })
+    const ours = async (listed: AsyncIterable<{ readonly name: string }>) =>
+      (await all(listed)).map((each) => each.name).filter((each) => each.startsWith(`${name}-`))
+    deepStrictEqual(await ours(admin.listQueues()), names)
+    deepStrictEqual(await ours(admin.listQueuesRuntimeProperties()), names)
+    deepStrictEqual(await ours(admin.listTopics()), topics)
+    deepStrictEqual(await ours(admin.listTopicsRuntimeProperties()), topics)
+    deepStrictEqual((await all(admin.listRules(topics[0]!, "one"))).map((each) => each.name), ["$Default", ...rules])
+    for (const each of names) await admin.deleteQueue(each)
+    for (const each of topics) await admin.deleteTopic(each)
+    deepStrictEqual(await ours(admin.listQueues()), [])
+    deepStrictEqual(await ours(admin.listTopics()), [])
+  },
+
+  "admin-parameters": async (name, place) => {
+    const admin = clientOf(place)
+    await admin.createTopic(name)
+    await admin.createSubscription(name, "one")
+    const sqlParameters = {
+      "@text": "it's <&> ä",
+      "@number": -7,
+      "@large": 2 ** 40,
+      "@real": 1.5,
+      "@no": false
+    }
+    const filter = { sqlExpression: "a = @text OR b = @number", sqlParameters }
+    const action = { sqlExpression: "SET a = @text; SET b = @number", sqlParameters }
+    includes("created", await admin.createRule(name, "one", "mine", filter, action), { filter })
+    const read = await admin.getRule(name, "one", "mine")
+    deepStrictEqual(read.filter, filter)
+    includes("action", read.action, action)
+    await admin.updateRule(name, "one", read)
+    includes("written back", (await admin.getRule(name, "one", "mine")).action, action)
+  },
+
+  "admin-message-size": async (name, place) => {
+    const admin = clientOf(place)
+    const created = await admin.createQueue(name, { maxMessageSizeInKilobytes: 2048 })
+    strictEqual(created.maxMessageSizeInKilobytes, 2048)
+    strictEqual((await admin.getQueue(name)).maxMessageSizeInKilobytes, 2048)
+    const client = new ServiceBusClient(place.connection)
+    try {
+      await client.createSender(name).sendMessages({ body: "x".repeat(1536 * 1024) })
+    } finally {
+      await client.close()
+    }
+    strictEqual((await admin.getQueueRuntimeProperties(name)).totalMessageCount, 1)
+  },
+
+  "admin-topic-runtime": async (name, place) => {
+    const admin = clientOf(place)
+    await admin.createTopic(name)
+    await admin.createSubscription(name, "all")
+    await admin.createSubscription(name, "some")
+    await admin.deleteRule(name, "some", "$Default")
+    await admin.createRule(
+      name,
+      "some",
+      "large",
+      { sqlExpression: "quantity > @least", sqlParameters: { "@least": 5 } },
+      { sqlExpression: "SET seen = @mark", sqlParameters: { "@mark": "yes" } }
+    )
+    const client = new ServiceBusClient(place.connection)
+    try {
+      const sender = client.createSender(name)
+      for (const quantity of [3, 7, 9]) {
+        await sender.sendMessages({ body: quantity, applicationProperties: { quantity } })
+      }
+      await sender.scheduleMessages({ body: "x" }, new Date(Date.now() + 3600_000))
+      const receiver = client.createReceiver(name, "some")
+      const [message] = await receiver.receiveMessages(1)
+      deepStrictEqual([message!.body, message!.applicationProperties?.["seen"]], [7, "yes"])
+      await receiver.deadLetterMessage(message!)
+    } finally {
+      await client.close()
+    }
+    const some = { totalMessageCount: 2, activeMessageCount: 1, deadLetterMessageCount: 1 }
+    const every = { totalMessageCount: 3, activeMessageCount: 3, deadLetterMessageCount: 0 }
+    includes("all", await admin.getSubscriptionRuntimeProperties(name, "all"), every)
+    includes("some", await admin.getSubscriptionRuntimeProperties(name, "some"), some)
+    const listed = await all(admin.listSubscriptionsRuntimeProperties(name))
+    deepStrictEqual(listed.map((each) => each.totalMessageCount), [3, 2])
+    includes("the topic", await admin.getTopicRuntimeProperties(name), {
+      subscriptionCount: 2,
+      scheduledMessageCount: 1
+    })
+  },
+
   "admin-runtime": async (name, place) => {
     const admin = clientOf(place)
     await admin.createQueue(name)

@@ -24,7 +24,8 @@ interface Place extends AdministrationPlace {
 /** Checks of what the SDK does not have, and why. */
 export const lacking: Record<string, string> = {
   "released": "it drains its link and closes it, and releases nothing",
-  "session-list": "this SDK does not list sessions"
+  "session-list": "this SDK does not list sessions",
+  "admin-standard-port": "a connection string may have another one"
 }
 
 const retryOptions = { maxRetries: 1, retryDelayInMs: 100, timeoutInMs: 8000 }

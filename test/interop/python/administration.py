@@ -199,6 +199,93 @@ def listing(name):
         admin.delete_topic(name)
 
 
+def pages(name):
+    """More than a page of everything, in its order, once."""
+    with client() as admin:
+        names = ["%s-%03d" % (name, index) for index in range(105)]
+        for each in names:
+            admin.create_queue(each)
+            admin.create_topic(each + "-t")
+        topic = names[0] + "-t"
+        admin.create_subscription(topic, "one")
+        for each in names:
+            admin.create_rule(topic, "one", each[-50:], filter=management.TrueRuleFilter())
+        ours = lambda listed: [each.name for each in listed if each.name.startswith(name + "-")]
+        topics = [each + "-t" for each in names]
+        is_equal("queues", ours(admin.list_queues()), names)
+        is_equal("queues' numbers", ours(admin.list_queues_runtime_properties()), names)
+        is_equal("topics", ours(admin.list_topics()), topics)
+        is_equal("topics' numbers", ours(admin.list_topics_runtime_properties()), topics)
+        rules = [each.name for each in admin.list_rules(topic, "one")]
+        is_equal("rules", rules, ["$Default"] + [each[-50:] for each in names])
+        for each in names:
+            admin.delete_queue(each)
+            admin.delete_topic(each + "-t")
+        is_equal("afterwards", ours(admin.list_queues()) + ours(admin.list_topics()), [])
+
+
+def parameters(name):
+    with client() as admin:
+        admin.create_topic(name)
+        admin.create_subscription(name, "one")
+        values = {
+            "@text": "it's <&> ä", "@number": -7, "@large": 2 ** 40, "@real": 1.5, "@no": False,
+            # The client writes whole seconds.
+            "@time": datetime.datetime(2020, 7, 5, 11, 12, 13, tzinfo=UTC),
+            "@span": datetime.timedelta(days=1, hours=2, minutes=3, seconds=4),
+        }
+        admin.create_rule(
+            name, "one", "mine",
+            filter=management.SqlRuleFilter("a = @text OR b = @number", parameters=values),
+            action=management.SqlRuleAction("SET a = @text; SET b = @number", parameters=values),
+        )
+        read = admin.get_rule(name, "one", "mine")
+        for what, actual in (("filter", read.filter.parameters), ("action", read.action.parameters)):
+            is_equal(what, sorted(actual), sorted(values))
+            for key, value in values.items():
+                found = actual[key]
+                if isinstance(found, datetime.datetime) and found.tzinfo is None:
+                    found = found.replace(tzinfo=UTC)
+                is_equal("%s %s" % (what, key), (type(found), found), (type(value), value))
+        admin.update_rule(name, "one", read)
+        is_equal("written back", admin.get_rule(name, "one", "mine").action.parameters, read.action.parameters)
+
+
+def message_size(name, send):
+    with client() as admin:
+        created = admin.create_queue(name, max_message_size_in_kilobytes=2048)
+        is_equal("size", created.max_message_size_in_kilobytes, 2048)
+        is_equal("read", admin.get_queue(name).max_message_size_in_kilobytes, 2048)
+        send(name)
+        is_equal("taken", admin.get_queue_runtime_properties(name).total_message_count, 1)
+
+
+def topic_runtime(name, traffic):
+    with client() as admin:
+        admin.create_topic(name)
+        admin.create_subscription(name, "all")
+        admin.create_subscription(name, "some")
+        admin.delete_rule(name, "some", "$Default")
+        admin.create_rule(
+            name, "some", "large", filter=management.SqlRuleFilter("quantity > @least", parameters={"@least": 5}),
+            action=management.SqlRuleAction("SET seen = @mark", parameters={"@mark": "yes"}),
+        )
+        traffic(name)
+        counts = lambda properties: (
+            properties.total_message_count, properties.active_message_count, properties.dead_letter_message_count
+        )
+        is_equal("all", counts(admin.get_subscription_runtime_properties(name, "all")), (3, 3, 0))
+        is_equal("some", counts(admin.get_subscription_runtime_properties(name, "some")), (2, 1, 1))
+        listed = {each.name: counts(each) for each in admin.list_subscriptions_runtime_properties(name)}
+        is_equal("listed", listed, {"all": (3, 3, 0), "some": (2, 1, 1)})
+        of_topic = admin.get_topic_runtime_properties(name)
+        is_equal("the topic", (of_topic.subscription_count, of_topic.scheduled_message_count), (2, 1))
+        if VERSION >= (7, 15):
+            is_equal("correlation filters", of_topic.correlation_filter_count, 0)
+            if of_topic.sql_filter_count < 1:
+                raise AssertionError("there are %r SQL filters" % of_topic.sql_filter_count)
+
+
 def runtime(name, send):
     with client() as admin:
         admin.create_queue(name)

@@ -877,6 +877,8 @@ check_admin_topic = administration.topic
 check_admin_subscription = administration.subscription
 check_admin_rules = administration.rules
 check_admin_list = administration.listing
+check_admin_pages = administration.pages
+check_admin_parameters = administration.parameters
 check_admin_errors = administration.refusals
 check_admin_wrong_key = administration.wrong_key
 
@@ -892,6 +894,35 @@ def check_admin_runtime(name):
                 receiver.dead_letter_message(receive(receiver)[0])
 
     administration.runtime(name, traffic)
+
+
+def check_admin_message_size(name):
+    def send_large(queue):
+        with client() as c:
+            send(c, queue, os.urandom(1536 * 1024))
+
+    administration.message_size(name, send_large)
+
+
+def check_admin_topic_runtime(name):
+    def traffic(topic):
+        with client() as c:
+            with c.get_topic_sender(topic) as sender:
+                for quantity in (3, 7, 9):
+                    message = sb.ServiceBusMessage(b"%d" % quantity, application_properties={"quantity": quantity})
+                    sender.send_messages(message)
+                later = datetime.datetime.now(UTC).replace(tzinfo=None) + datetime.timedelta(hours=1)
+                sender.schedule_messages(sb.ServiceBusMessage(b"x"), later)
+            with c.get_subscription_receiver(topic, "some") as receiver:
+                (message,) = receive(receiver)
+                is_equal("what the action set", (body_of(message), properties_of(message).get("seen")), (b"7", "yes"))
+                receiver.dead_letter_message(message)
+
+    administration.topic_runtime(name, traffic)
+
+
+def check_admin_standard_port(name):
+    raise Skip("a connection string may have another one")
 
 
 said = threading.Lock()

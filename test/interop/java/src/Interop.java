@@ -59,7 +59,7 @@ public final class Interop {
     private static final String CONNECTION = System.getenv("INTEROP_CONNECTION");
 
     /** The SDK has no such thing. */
-    private static final class Skip extends RuntimeException {
+    static final class Skip extends RuntimeException {
         Skip(String why) {
             super(why);
         }
@@ -917,6 +917,10 @@ public final class Interop {
             admin.createQueue("admin-runtime");
             InteropAdministration.runtime("admin-runtime", c.sender(), c.receiver(), admin);
         });
+        CHECKS.put("admin-message-size", c -> InteropAdministration.messageSize(c.name, c::sender));
+        CHECKS.put("admin-topic-runtime", c ->
+            InteropAdministration.topicRuntime(c.name, c::topicSender, () -> c.subscription("some", SubQueue.NONE)));
+        CHECKS.put("admin-standard-port", c -> InteropAdministration.standardPort(c.name));
     }
 
     private static String verdict(String name) {

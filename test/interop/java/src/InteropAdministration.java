@@ -5,6 +5,7 @@ import com.azure.core.http.HttpPipelineCallContext;
 import com.azure.core.http.HttpPipelineNextPolicy;
 import com.azure.core.http.HttpResponse;
 import com.azure.core.http.policy.HttpPipelinePolicy;
+import com.azure.core.util.BinaryData;
 import com.azure.messaging.servicebus.ServiceBusMessage;
 import com.azure.messaging.servicebus.ServiceBusReceiverClient;
 import com.azure.messaging.servicebus.ServiceBusSenderClient;
@@ -26,11 +27,18 @@ import com.azure.messaging.servicebus.administration.models.SharedAccessAuthoriz
 import com.azure.messaging.servicebus.administration.models.SqlRuleAction;
 import com.azure.messaging.servicebus.administration.models.SqlRuleFilter;
 import com.azure.messaging.servicebus.administration.models.SubscriptionProperties;
+import com.azure.messaging.servicebus.administration.models.SubscriptionRuntimeProperties;
 import com.azure.messaging.servicebus.administration.models.TopicProperties;
+import com.azure.messaging.servicebus.administration.models.TopicRuntimeProperties;
 import com.azure.messaging.servicebus.administration.models.TrueRuleFilter;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
+import java.io.IOException;
+import java.net.BindException;
+import java.net.InetAddress;
 import java.net.MalformedURLException;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -43,11 +51,16 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import reactor.core.publisher.Mono;
 
-/** The checks of administration, over HTTPS. The client asks port 443 alone: a policy of its pipeline names another one. */
+/**
+ * The checks of administration, over HTTPS. The client asks port 443 alone: a policy of its pipeline names another one, and
+ * one check forwards that port to the broker instead.
+ */
 final class InteropAdministration {
     private InteropAdministration() {
     }
@@ -88,12 +101,16 @@ final class InteropAdministration {
     }
 
     static ServiceBusAdministrationClient client(String key) {
+        return builder(key).addPolicy(new Port()).buildClient();
+    }
+
+    private static ServiceBusAdministrationClientBuilder builder(String key) {
         String text = Arrays.stream(System.getenv("INTEROP_CONNECTION").split(";"))
             .filter(part -> !part.startsWith("UseDevelopmentEmulator"))
             .map(part -> part.startsWith("Endpoint=") ? "Endpoint=sb://localhost/" : part)
             .map(part -> key != null && part.startsWith("SharedAccessKey=") ? "SharedAccessKey=" + key : part)
             .collect(Collectors.joining(";"));
-        return new ServiceBusAdministrationClientBuilder().connectionString(text).addPolicy(new Port()).buildClient();
+        return new ServiceBusAdministrationClientBuilder().connectionString(text);
     }
 
     private static void isEqual(String what, Object actual, Object expected) {
@@ -240,6 +257,39 @@ final class InteropAdministration {
             admin.deleteTopic(name);
         });
 
+        checks.put("admin-pages", (name, admin) -> {
+            List<String> names = IntStream.range(0, 101).mapToObj(index -> String.format("%s-%03d", name, index))
+                .collect(Collectors.toList());
+            names.parallelStream().forEach(admin::createQueue);
+            admin.createTopic(name);
+            admin.createSubscription(name, "one");
+            names.parallelStream()
+                .forEach(each -> admin.createRule(name, each, "one", new CreateRuleOptions(new TrueRuleFilter())));
+            isEqual("queues", admin.listQueues().stream().map(QueueProperties::getName)
+                .filter(each -> each.startsWith(name + "-")).collect(Collectors.toList()), names);
+            isEqual("rules", admin.listRules(name, "one").stream().map(RuleProperties::getName).skip(1)
+                .collect(Collectors.toList()), names);
+            names.parallelStream().forEach(admin::deleteQueue);
+            isEqual("afterwards", admin.listQueues().stream().filter(each -> each.getName().startsWith(name + "-")).count(), 0L);
+        });
+
+        checks.put("admin-parameters", (name, admin) -> {
+            admin.createTopic(name);
+            SqlRuleFilter filter = new SqlRuleFilter("a = @text OR b = @number");
+            SqlRuleAction action = new SqlRuleAction("SET a = @text; SET b = @number");
+            Map<String, Object> values = Map.of("@text", "it's <&> ä", "@number", -7, "@large", 1L << 40, "@real", 1.5, "@no",
+                false, "@time", OffsetDateTime.parse("2020-07-05T11:12:13.14Z"), "@span", Duration.ofSeconds(93_784));
+            filter.getParameters().putAll(values);
+            action.getParameters().putAll(values);
+            admin.createSubscription(name, "one", "mine", new CreateSubscriptionOptions(),
+                new CreateRuleOptions(filter).setAction(action));
+            RuleProperties read = admin.getRule(name, "one", "mine");
+            sameTexts("filter", ((SqlRuleFilter) read.getFilter()).getParameters(), values);
+            sameTexts("action", ((SqlRuleAction) read.getAction()).getParameters(), values);
+            admin.updateRule(name, "one", read);
+            sameTexts("written back", ((SqlRuleAction) admin.getRule(name, "one", "mine").getAction()).getParameters(), values);
+        });
+
         checks.put("admin-errors", (name, admin) -> {
             admin.createQueue(name);
             QueueProperties read = admin.getQueue(name);
@@ -256,6 +306,95 @@ final class InteropAdministration {
             rejects("a wrong key", HttpResponseException.class, 401, () -> client("d3Jvbmc=").createQueue(name));
             isEqual("afterwards", admin.getQueueExists(name), false);
         });
+    }
+
+    /** The client sends and reads parameters as texts. */
+    private static void sameTexts(String what, Map<String, Object> actual, Map<String, Object> wanted) {
+        isEqual(what, new TreeMap<>(actual).keySet(), new TreeMap<>(wanted).keySet());
+        wanted.forEach((name, value) -> isEqual(what + " " + name, String.valueOf(actual.get(name)), String.valueOf(value)));
+    }
+
+    static void messageSize(String name, Supplier<ServiceBusSenderClient> sender) {
+        ServiceBusAdministrationClient admin = client(null);
+        QueueProperties created = admin.createQueue(name, new CreateQueueOptions().setMaxMessageSizeInKilobytes(2048));
+        isEqual("size", created.getMaxMessageSizeInKilobytes(), 2048L);
+        isEqual("read", admin.getQueue(name).getMaxMessageSizeInKilobytes(), 2048L);
+        sender.get().sendMessage(new ServiceBusMessage(BinaryData.fromBytes(new byte[1536 * 1024])));
+        isEqual("taken", admin.getQueueRuntimeProperties(name).getTotalMessageCount(), 1L);
+    }
+
+    static void topicRuntime(String name, Supplier<ServiceBusSenderClient> opened, Supplier<ServiceBusReceiverClient> some) {
+        ServiceBusAdministrationClient admin = client(null);
+        admin.createTopic(name);
+        admin.createSubscription(name, "all");
+        // The client sends every parameter as a text.
+        SqlRuleFilter filter = new SqlRuleFilter("kind = @kind");
+        filter.getParameters().put("@kind", "large");
+        SqlRuleAction action = new SqlRuleAction("SET seen = @mark");
+        action.getParameters().put("@mark", "yes");
+        admin.createSubscription(name, "some", "large", new CreateSubscriptionOptions(),
+            new CreateRuleOptions(filter).setAction(action));
+        ServiceBusSenderClient sender = opened.get();
+        for (int quantity : new int[] {3, 7, 9}) {
+            ServiceBusMessage message = new ServiceBusMessage(String.valueOf(quantity));
+            message.getApplicationProperties().put("kind", quantity > 5 ? "large" : "small");
+            sender.sendMessage(message);
+        }
+        sender.scheduleMessage(new ServiceBusMessage("x"), OffsetDateTime.now().plusHours(1));
+        ServiceBusReceiverClient receiver = some.get();
+        receiver.receiveMessages(1, Duration.ofSeconds(8)).forEach(message -> {
+            isEqual("what the action set", List.of(message.getBody().toString(), message.getApplicationProperties().get("seen")),
+                List.of("7", "yes"));
+            receiver.deadLetter(message);
+        });
+        SubscriptionRuntimeProperties all = admin.getSubscriptionRuntimeProperties(name, "all");
+        isEqual("all", List.of(all.getTotalMessageCount(), all.getActiveMessageCount(), all.getDeadLetterMessageCount()),
+            List.of(3L, 3, 0));
+        SubscriptionRuntimeProperties part = admin.getSubscriptionRuntimeProperties(name, "some");
+        isEqual("some", List.of(part.getTotalMessageCount(), part.getActiveMessageCount(), part.getDeadLetterMessageCount()),
+            List.of(2L, 1, 1));
+        TopicRuntimeProperties topic = admin.getTopicRuntimeProperties(name);
+        isEqual("the topic", List.of(topic.getSubscriptionCount(), topic.getScheduledMessageCount()), List.of(2, 1));
+    }
+
+    /** The client as it is: what it asks of port 443 of this machine goes on to the broker while this runs. */
+    static void standardPort(String name) throws IOException {
+        InetAddress loopback = InetAddress.getByName("127.0.0.1");
+        try (ServerSocket standard = new ServerSocket(443, 50, loopback)) {
+            Thread accepting = new Thread(() -> {
+                try {
+                    while (true) {
+                        Socket near = standard.accept();
+                        Socket far = new Socket(loopback, Integer.parseInt(System.getenv("INTEROP_HTTPS_PORT")));
+                        copy(near, far);
+                        copy(far, near);
+                    }
+                } catch (IOException ended) {
+                    // The check has ended.
+                }
+            });
+            accepting.setDaemon(true);
+            accepting.start();
+            ServiceBusAdministrationClient admin = builder(null).buildClient();
+            admin.createQueue(name);
+            isEqual("there", admin.getQueueExists(name), true);
+            admin.deleteQueue(name);
+            isEqual("afterwards", admin.getQueueExists(name), false);
+        } catch (BindException taken) {
+            throw new Interop.Skip("this user cannot listen on port 443, the only one that the client asks: " + taken.getMessage());
+        }
+    }
+
+    private static void copy(Socket from, Socket to) {
+        Thread copying = new Thread(() -> {
+            try (from; to) {
+                from.getInputStream().transferTo(to.getOutputStream());
+            } catch (IOException ended) {
+                // Either side has closed.
+            }
+        });
+        copying.setDaemon(true);
+        copying.start();
     }
 
     static void runtime(String name, ServiceBusSenderClient sender, ServiceBusReceiverClient receiver,
