@@ -2,6 +2,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -129,15 +130,34 @@ func values(p admin.QueueProperties) []any {
 	}
 }
 
+// holds tells whether every setting that was asked for is there.
+func holds(what string, actual, wanted any) {
+	fields := func(value any) (read map[string]any) {
+		text, err := json.Marshal(value)
+		must(what, err)
+		must(what, json.Unmarshal(text, &read))
+		return read
+	}
+	got := fields(actual)
+	for name, value := range fields(wanted) {
+		if value != nil {
+			isEqual(what+" "+name, got[name], value)
+		}
+	}
+}
+
 func adminTopic(c *check, a *admin.Client) {
-	_, err := a.CreateTopic(c.ctx, c.name, &admin.CreateTopicOptions{Properties: &admin.TopicProperties{
-		DefaultMessageTimeToLive: ptr("P2D"), AutoDeleteOnIdle: ptr("PT1H"), SupportOrdering: ptr(true), UserMetadata: ptr("m"),
-	}})
+	wanted := admin.TopicProperties{
+		MaxSizeInMegabytes: ptr(int32(2048)), RequiresDuplicateDetection: ptr(true), DefaultMessageTimeToLive: ptr("P2D"),
+		DuplicateDetectionHistoryTimeWindow: ptr("PT1M"), EnableBatchedOperations: ptr(false),
+		Status: ptr(admin.EntityStatusSendDisabled), AutoDeleteOnIdle: ptr("PT1H"), EnablePartitioning: ptr(false),
+		SupportOrdering: ptr(true), UserMetadata: ptr("text & <more>"), MaxMessageSizeInKilobytes: ptr(int64(2048)),
+	}
+	_, err := a.CreateTopic(c.ctx, c.name, &admin.CreateTopicOptions{Properties: &wanted})
 	must("creating", err)
 	read, err := a.GetTopic(c.ctx, c.name, nil)
 	must("reading", err)
-	isEqual("read", []any{*read.DefaultMessageTimeToLive, *read.AutoDeleteOnIdle, *read.SupportOrdering, *read.UserMetadata},
-		[]any{"P2D", "PT1H", true, "m"})
+	holds("read", read.TopicProperties, wanted)
 	read.AutoDeleteOnIdle = ptr("PT2H")
 	_, err = a.UpdateTopic(c.ctx, c.name, read.TopicProperties, nil)
 	must("changing", err)
@@ -157,18 +177,20 @@ func adminSubscription(c *check, a *admin.Client) {
 	target := c.name + "-target"
 	_, err = a.CreateQueue(c.ctx, target, nil)
 	must("the target", err)
-	_, err = a.CreateSubscription(c.ctx, c.name, "Sub.one", &admin.CreateSubscriptionOptions{Properties: &admin.SubscriptionProperties{
-		LockDuration: ptr("PT45S"), RequiresSession: ptr(true), MaxDeliveryCount: ptr(int32(8)),
-		EnableDeadLetteringOnFilterEvaluationExceptions: ptr(false), AutoDeleteOnIdle: ptr("PT1H"), UserMetadata: ptr("m"),
-		DefaultRule: &admin.RuleProperties{Name: "mine", Filter: &admin.SQLFilter{Expression: "a = 1"}},
-	}})
+	// The client does not send a status.
+	wanted := admin.SubscriptionProperties{
+		LockDuration: ptr("PT45S"), RequiresSession: ptr(true), DefaultMessageTimeToLive: ptr("P2D"),
+		DeadLetteringOnMessageExpiration: ptr(true), EnableDeadLetteringOnFilterEvaluationExceptions: ptr(false),
+		MaxDeliveryCount: ptr(int32(8)), AutoDeleteOnIdle: ptr("PT1H"),
+		EnableBatchedOperations: ptr(false), UserMetadata: ptr("text & <more>"),
+	}
+	created := wanted
+	created.DefaultRule = &admin.RuleProperties{Name: "mine", Filter: &admin.SQLFilter{Expression: "a = 1"}}
+	_, err = a.CreateSubscription(c.ctx, c.name, "Sub.one", &admin.CreateSubscriptionOptions{Properties: &created})
 	must("creating", err)
 	read, err := a.GetSubscription(c.ctx, c.name, "Sub.one", nil)
 	must("reading", err)
-	isEqual("read", []any{
-		*read.LockDuration, *read.RequiresSession, *read.MaxDeliveryCount, *read.EnableDeadLetteringOnFilterEvaluationExceptions,
-		*read.AutoDeleteOnIdle, *read.UserMetadata,
-	}, []any{"PT45S", true, int32(8), false, "PT1H", "m"})
+	holds("read", read.SubscriptionProperties, wanted)
 	rule, err := a.GetRule(c.ctx, c.name, "Sub.one", "mine", nil)
 	must("its rule", err)
 	isEqual("its filter", rule.Filter.(*admin.SQLFilter).Expression, "a = 1")

@@ -172,12 +172,19 @@ final class InteropAdministration {
 
         checks.put("admin-topic", (name, admin) -> {
             admin.createTopic(name, new CreateTopicOptions().setDefaultMessageTimeToLive(Duration.ofDays(2))
-                .setAutoDeleteOnIdle(Duration.ofHours(1)).setUserMetadata("m").setOrderingSupported(true));
+                .setMaxSizeInMegabytes(2048).setDuplicateDetectionRequired(true)
+                .setDuplicateDetectionHistoryTimeWindow(Duration.ofMinutes(1)).setBatchedOperationsEnabled(false)
+                .setStatus(EntityStatus.SEND_DISABLED).setPartitioningEnabled(false).setMaxMessageSizeInKilobytes(2048)
+                .setAutoDeleteOnIdle(Duration.ofHours(1)).setUserMetadata("text & <more>").setOrderingSupported(true));
             TopicProperties read = admin.getTopic(name);
             isEqual("read",
-                List.of(read.getDefaultMessageTimeToLive(), read.getAutoDeleteOnIdle(), read.getUserMetadata(),
+                Arrays.asList(read.getDefaultMessageTimeToLive(), read.getMaxSizeInMegabytes(),
+                    read.isDuplicateDetectionRequired(), read.getDuplicateDetectionHistoryTimeWindow(),
+                    read.isBatchedOperationsEnabled(), read.getStatus(), read.isPartitioningEnabled(),
+                    read.getMaxMessageSizeInKilobytes(), read.getAutoDeleteOnIdle(), read.getUserMetadata(),
                     read.isOrderingSupported()),
-                List.of(Duration.ofDays(2), Duration.ofHours(1), "m", true));
+                Arrays.asList(Duration.ofDays(2), 2048L, true, Duration.ofMinutes(1), false, EntityStatus.SEND_DISABLED, false,
+                    2048L, Duration.ofHours(1), "text & <more>", true));
             admin.updateTopic(read.setAutoDeleteOnIdle(Duration.ofHours(2)));
             isEqual("changed", admin.getTopic(name).getAutoDeleteOnIdle(), Duration.ofHours(2));
             isEqual("subscriptions", admin.getTopicRuntimeProperties(name).getSubscriptionCount(), 0);
@@ -191,12 +198,19 @@ final class InteropAdministration {
             admin.createQueue(name + "-target");
             admin.createSubscription(name, "Sub.one", new CreateSubscriptionOptions().setLockDuration(Duration.ofSeconds(45))
                 .setSessionRequired(true).setMaxDeliveryCount(8).setEnableDeadLetteringOnFilterEvaluationExceptions(false)
-                .setAutoDeleteOnIdle(Duration.ofHours(1)).setUserMetadata("m"));
+                .setDefaultMessageTimeToLive(Duration.ofDays(2)).setDeadLetteringOnMessageExpiration(true)
+                .setBatchedOperationsEnabled(false).setStatus(EntityStatus.RECEIVE_DISABLED)
+                .setForwardDeadLetteredMessagesTo(name + "-target")
+                .setAutoDeleteOnIdle(Duration.ofHours(1)).setUserMetadata("text & <more>"));
             SubscriptionProperties read = admin.getSubscription(name, "Sub.one");
             isEqual("read",
-                List.of(read.getLockDuration(), read.isSessionRequired(), read.getMaxDeliveryCount(),
-                    read.isDeadLetteringOnFilterEvaluationExceptions(), read.getAutoDeleteOnIdle(), read.getUserMetadata()),
-                List.of(Duration.ofSeconds(45), true, 8, false, Duration.ofHours(1), "m"));
+                Arrays.asList(read.getLockDuration(), read.isSessionRequired(), read.getMaxDeliveryCount(),
+                    read.isDeadLetteringOnFilterEvaluationExceptions(), read.getDefaultMessageTimeToLive(),
+                    read.isDeadLetteringOnMessageExpiration(), read.isBatchedOperationsEnabled(), read.getStatus(),
+                    read.getForwardDeadLetteredMessagesTo().endsWith("/" + name + "-target"), read.getAutoDeleteOnIdle(),
+                    read.getUserMetadata()),
+                Arrays.asList(Duration.ofSeconds(45), true, 8, false, Duration.ofDays(2), true, false,
+                    EntityStatus.RECEIVE_DISABLED, true, Duration.ofHours(1), "text & <more>"));
             admin.createSubscription(name, "two", new CreateSubscriptionOptions().setForwardTo(name + "-target"));
             isEqual("target", admin.getSubscription(name, "two").getForwardTo().endsWith("/" + name + "-target"), true);
             admin.updateSubscription(read.setMaxDeliveryCount(3));
