@@ -173,6 +173,13 @@ describe("the oracles", () => {
     assert.deepStrictEqual(rulesOf(run([rule("even-0"), removing, ruled("ok")])), ["ruled"])
   })
 
+  it("find a copy not early where it is forwarded to, and another message has the number of its own", () => {
+    const copy = { ...enqueued, id: "m-9:retry-1:1", at: 1 } as Entry & { readonly at: number }
+    const later: ReadonlyArray<Entry> = [{ ...handled, outcome: "retryAfter", delay: 5_000 }, { ...copy, entity: "q" }]
+    const history = run([...good.slice(0, 5), { ...copy, entity: "p" } as Entry, ...later])
+    assert.notInclude(rulesOf(history), "early")
+  })
+
   it("find no receiver silent for what another one got before it was said to be back", () => {
     const over: ReadonlyArray<Entry> = [
       ...attached,

@@ -46,7 +46,12 @@ const retried = (history: History): ReadonlyArray<Violation> => {
     // One by a schedule may be due at any time.
     dues.set(key, [...dues.get(key) ?? [], entry.delay === undefined ? NaN : entry.at + entry.delay])
   }
+  /** Where a copy was sent to: it may be forwarded to where another message has the number of its own. */
+  const origins = new Map<string, string>()
   return history.of("enqueued").flatMap(({ at, entity, id }): ReadonlyArray<Violation> => {
+    const origin = origins.get(id) ?? entity
+    origins.set(id, origin)
+    if (origin !== entity) return []
     const of = dues.get(`${entity} ${/:retry-\d+:(\d+)$/.exec(id)?.[1]}`)
     if (of === undefined || of.some(Number.isNaN)) return []
     const what = `${id}: it was to be tried again at ${of.join(" or ")}, and was enqueued at ${at}`
