@@ -174,9 +174,9 @@ describe("the oracles", () => {
   })
 
   it("find a copy not early where it is forwarded to, and another message has the number of its own", () => {
-    const copy = { ...enqueued, id: "m-9:retry-1:1", at: 1 } as Entry & { readonly at: number }
-    const later: ReadonlyArray<Entry> = [{ ...handled, outcome: "retryAfter", delay: 5_000 }, { ...copy, entity: "q" }]
-    const history = run([...good.slice(0, 5), { ...copy, entity: "p" } as Entry, ...later])
+    const copyIn = (entity: string) => ({ ...inEntity(entity, "m-9:retry-1:1"), at: 1 })
+    const later: Entry = { ...handled, outcome: "retryAfter", delay: 5_000 } as Entry
+    const history = run([...good.slice(0, 5), copyIn("p"), later, copyIn("q")])
     assert.notInclude(rulesOf(history), "early")
   })
 
