@@ -397,7 +397,7 @@ export class MessagingEntityAlreadyExistsError
     return line(
       this,
       "The messaging entity exists already",
-      "Use another name, or update it; a rule cannot be changed: delete it and create it, or create another."
+      "Use another name, or update it; over AMQP a rule is not updated: delete it and create it, or create another."
     )
   }
   get isTransient(): boolean {

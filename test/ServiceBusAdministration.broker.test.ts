@@ -133,7 +133,17 @@ const suite = (
             [administration.createQueue("r", { lockDuration: "6 minutes" }), "lockDuration"],
             [administration.createQueue("r", { maxSize: 7 * 1024 ** 2 }), "maxSize"],
             [administration.createQueue("r", { duplicateDetectionWindow: "1 second" }), "duplicateDetectionWindow"],
-            [administration.updateQueue("q", () => ({ requiresSession: true })), "requiresSession"]
+            [administration.updateQueue("q", () => ({ requiresSession: true })), "requiresSession"],
+            [administration.createQueue("r", { forwardTo: "none" }), "forwardTo"],
+            [
+              administration.createQueue("r", { forwardDeadLetteredMessagesTo: "none" }),
+              "forwardDeadLetteredMessagesTo"
+            ],
+            [administration.createQueue("r", { status: "Bogus" as never }), "status"],
+            [
+              administration.createQueue("r", { authorizationRules: [{ name: "a", rights: ["Manage"] }] }),
+              "authorizationRules"
+            ]
           ] as const
         ) {
           const error = yield* failsWith("InvalidOptionError")(effect)
@@ -223,6 +233,7 @@ const suite = (
         const bad = yield* failsWith("InvalidOptionError")(
           administration.createRule(Sport, ServiceBusRule.make("bad", ServiceBusRule.sql("a = = b")))
         )
+        assert.strictEqual(bad.option, "rule")
         assert.isDefined(bad.description)
 
         const sender = yield* ServiceBusSender.make(News)

@@ -387,6 +387,12 @@ describe("a refusal", () => {
           "requiresSession"
         ],
         [
+          refusal(400, "SubCode=40400. The auto forwarding destination entity does not exist. TrackingId:x"),
+          "InvalidOptionError",
+          (error) => (error as ServiceBusError.InvalidOptionError).option,
+          "forwardTo"
+        ],
+        [
           refusal(401, rights),
           "ServiceBusAuthorizationError",
           (error) => (error as { claim?: string }).claim,

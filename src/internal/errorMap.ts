@@ -559,17 +559,37 @@ const httpCondition = ({ detail, status }: HttpRefusal): string => {
   return `http:${status}${subCode === undefined ? "" : `.${subCode}`}`
 }
 
-/** The element that a refused description is refused for, by the texts of the service that are recorded. */
-const refusedElement = (detail: string): string | undefined =>
-  /(?:Parameter name: |[Tt]he property '|The value for the )(\w{1,64})/.exec(detail.slice(0, 4096))?.[1]
+/** How a text names what is refused: the first is the service's, the second the broker's (`queue "a": status must …`). */
+const namings = [
+  /(?:Parameter name: |[Tt]he property '|The value for the )(\w{1,64})/,
+  /": (\w{1,64})(?:: | must )/
+] as const
+
+/** What a text is about that names nothing (azure-service-bus #203). */
+const topics = [
+  [/auto.?forward/i, "ForwardTo"],
+  [/authorization rule/i, "AuthorizationRules"]
+] as const
+
+/** The element, or the setting, that a refused description is refused for. */
+const refusedElement = (detail: string): string | undefined => {
+  const text = detail.slice(0, 4096)
+  for (const naming of namings) {
+    const name = naming.exec(text)?.[1]
+    if (name !== undefined) return name
+  }
+  return topics.find(([topic]) => topic.test(text))?.[1]
+}
 
 /**
  * The error of a refusal of the management API. Statuses: the table of the SDK for JavaScript, which the one for .NET follows.
- * `optionOf` gives the name that an element has as an option; `existing` says that a 409 is of an entity that exists.
+ * `optionOf` gives the name that an element has as an option, and `option` is that of the whole description; `existing` says
+ * that a 409 is of an entity that exists.
  */
 export const fromHttp = (
   refusal: HttpRefusal,
-  { existing, optionOf, ...context }: Context & {
+  { existing, option, optionOf, ...context }: Context & {
+    readonly option: string
     readonly optionOf: (element: string) => string | undefined
     readonly existing: boolean
   }
@@ -582,8 +602,8 @@ export const fromHttp = (
       const element = refusedElement(detail)
       return new E.InvalidOptionError({
         ...common,
-        option: (element === undefined ? undefined : optionOf(element)) ?? element ?? "settings",
-        expected: "what the service takes, which says what is wrong"
+        option: (element === undefined ? undefined : optionOf(element)) ?? element ?? option,
+        expected: "what the service takes"
       })
     }
     case 401: {

@@ -149,6 +149,7 @@ export const make = (options: Options): AtomClient => {
     const error = errorMap.createEntityError(errorMap.fromHttp(refusal, {
       operation: request.operation,
       entity: request.entity,
+      option: request.operation.endsWith("Rule") ? "rule" : "settings",
       optionOf: EntitySettings.optionOf,
       existing: request.method === "PUT" && request.isUpdate !== true
     }))

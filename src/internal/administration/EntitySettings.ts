@@ -514,9 +514,11 @@ const names: Readonly<Record<Kind, ReadonlyArray<Name>>> = {
   ]
 }
 
-/** The setting that an element of a description is; undefined where it is none. */
+/** The setting that an element of a description is, or that has this name itself; undefined where it is none. */
 export const optionOf = (element: string): string | undefined =>
-  (Object.keys(settings) as Array<Name>).find((name) => settings[name].elements.some((each) => each === element))
+  (Object.keys(settings) as Array<Name>).find((name) =>
+    name === element || settings[name].elements.some((each) => each === element)
+  )
 
 /** Settings as elements of a description. What is undefined in it is to be taken away, what it does not have stays. */
 export const write = (
