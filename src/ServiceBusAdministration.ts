@@ -223,7 +223,9 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
    * the last one wins.
    *
    * Fails with MessagingEntityNotFoundError where there is none, and with InvalidOptionError where a setting cannot be changed
-   * (sessions, duplicate detection, partitioning). Interrupted, it may be changed.
+   * (sessions, duplicate detection, partitioning). Where no answer came it is tried again, and once a try may have been carried
+   * out no later failure says that it was not: it is OperationTimeoutError with the outcome `"unknown"`. Interrupted, it may be
+   * changed.
    *
    * @example
    * ```ts

@@ -571,6 +571,31 @@ describe("an answer that is lost", () => {
       )
     }))
 
+  it.effect("of an update may have been carried out, whatever the next try is refused for", () =>
+    Effect.gen(function*() {
+      const rule = entry("r", Description.write(Description.rule, { Name: "r", Filter: ServiceBusRule.true }, "answer"))
+      const cases = [
+        [[queueEntry("q"), lost, missing], (each) => each.updateQueue("q", () => ({ maxDeliveryCount: 3 }))],
+        [[rule, lost, missing], (each) => each.updateRule(Sport, "r", () => ({ filter: ServiceBusRule.false }))]
+      ] as ReadonlyArray<
+        readonly [
+          ReadonlyArray<Http.Answer>,
+          (
+            administration: ServiceBusAdministration.ServiceBusAdministration["Service"]
+          ) => Effect.Effect<unknown, ServiceBusError.Any>
+        ]
+      >
+      for (const [answers, update] of cases) {
+        const { administration } = yield* against(answers)
+        const error = failure(yield* retried(update(administration)))
+        assert.strictEqual(error._tag, "OperationTimeoutError")
+        assert.strictEqual((error as ServiceBusError.OperationTimeoutError).outcome, "unknown")
+        // The same again is done, whether it was before or not.
+        const again = yield* against([answers[0]!, lost, answers[0]!])
+        assert.isTrue(Exit.isSuccess(yield* retried(update(again.administration))))
+      }
+    }))
+
   it.effect("of what changes nothing is what the last try failed of; what was not reached has done nothing", () =>
     Effect.gen(function*() {
       const read = yield* against([lost, lost, lost])

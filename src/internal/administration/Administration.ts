@@ -287,7 +287,8 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
               const given = change(viewOf(place, found.value)) as Settings.QueueSettings
               const changes = yield* Effect.fromResult(Settings.write(place.path, kind, given, host))
               const fields: Settings.Written = { ...Settings.writable(before), ...changes }
-              const written = yield* retryPolicy.runIdempotent(
+              // The same again does no harm, but that it failed is not said of what may have been done.
+              const written = yield* retryPolicy.run(
                 put(description, valuesOf(fields), {
                   ...request,
                   isUpdate: true,
@@ -437,7 +438,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
             Filter: filter === undefined ? before.Filter : checked.Filter,
             Action: action === undefined ? before.Action : action === null ? undefined : checked.Action
           }
-          const written = yield* retryPolicy.runIdempotent(put(Description.rule, fields, { ...one, isUpdate: true }))
+          const written = yield* retryPolicy.run(put(Description.rule, fields, { ...one, isUpdate: true }))
             .pipe(
               Effect.mapError((error) => errorMap.manageRuleError(errorMap.manageEntityError(error), place.path, name))
             )
