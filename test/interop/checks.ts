@@ -135,6 +135,22 @@ const topicOf = (name: string): ReadonlyArray<Emulator.Entity> => {
   ]
 }
 
+/** More than a page of queues, of topics, of rules of a subscription, and of subscriptions: only looked at. */
+const pages = (() => {
+  const names = Array.from({ length: 105 }, (_, index) => `admin-pages-${String(index).padStart(3, "0")}`)
+  const topics = names.map((name) => ServiceBusEntity.topic(`${name}-t`, { body: ServiceBusBody.bytes }))
+  const subscriptions = names.map((name) =>
+    ServiceBusEntity.subscription(topics[1]!, name.replace("admin-pages-", "s"))
+  )
+  const rules = names.map((name) => ServiceBusRule.make(name, ServiceBusRule.true))
+  return [
+    ...names.map((name) => Emulator.entity(name)),
+    ...topics.map((topic) => Emulator.entity(topic)),
+    Emulator.entity(ServiceBusEntity.subscription(topics[0]!, "one"), { rules }),
+    ...subscriptions.map((subscription) => Emulator.entity(subscription))
+  ]
+})()
+
 /** What the broker starts with. */
 export const entities: ReadonlyArray<Emulator.Entity> = Object.entries(checks).flatMap(([name, options]) =>
   // What is missing, and what is to be made, must not be there.
@@ -143,4 +159,4 @@ export const entities: ReadonlyArray<Emulator.Entity> = Object.entries(checks).f
     : options === undefined
     ? topicOf(name)
     : [Emulator.entity(name, options)]
-)
+).concat(pages)
