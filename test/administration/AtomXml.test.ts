@@ -66,6 +66,16 @@ describe("AtomXml", () => {
       assert.strictEqual((yield* parse(deep(32))).name, "a")
     }))
 
+  it.effect("refuses namespaces without number: each element that declares one has a copy of those around it", () =>
+    Effect.gen(function*() {
+      const declaring = (count: number) =>
+        `<a ${Array.from({ length: count }, (_, index) => `xmlns:p${index}="urn:1"`).join(" ")}><b xmlns="urn:2"/></a>`
+      assert.strictEqual((yield* parse(declaring(50))).name, "a")
+      // It took minutes.
+      const { message } = yield* Effect.flip(parse(declaring(40_000)))
+      assert.strictEqual(message, "it has more than 64 namespaces in one place")
+    }))
+
   it.effect("keeps every text that XML has, and replaces what it has not", () =>
     Effect.gen(function*() {
       const texts = ["", " ", "a\r\nb\tc", "<&>\"'", "]]>", "é 🙂 ", "\u0085\u2028", "&amp;"]

@@ -17,6 +17,7 @@ import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import { AutoDeletion } from "./AutoDeletion.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import * as EntityOptions from "./EntityOptions.ts"
+import * as EntityPath from "./EntityPath.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import type { Queue, Refusal, RuntimeCounts } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
@@ -542,7 +543,7 @@ const everything = ServiceBusRule.make(ServiceBusRule.defaultName, ServiceBusRul
 const abbreviated = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
 
 /** What is no text is no name. */
-const trim = (path: string): string => typeof path === "string" ? path.replace(/^[/\s]+|[/\s]+$/g, "") : ""
+const trim = (path: string): string => typeof path === "string" ? EntityPath.trimmed(path) : ""
 
 /** What no name has, as the SDK for .NET checks it (EntityNameFormatter). */
 // oxlint-disable-next-line no-control-regex

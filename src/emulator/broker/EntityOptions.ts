@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import type * as ServiceBusRule from "../../ServiceBusRule.ts"
+import * as EntityPath from "./EntityPath.ts"
 
 /**
  * What an entity lets through. A queue that is `SendDisabled` takes no messages, one that is `ReceiveDisabled` gives none, and
@@ -285,7 +286,7 @@ const pathOf = (target: ForwardTarget | undefined): string | undefined => {
   const isPlace = typeof target === "object" && target !== null && /^(Session)?(Queue|Topic)$/.test(target._tag)
   const path: unknown = isPlace ? target.path : target
   if (typeof path !== "string") return undefined
-  const trimmed = path.replace(/^[/\s]+|[/\s]+$/g, "").toLowerCase()
+  const trimmed = EntityPath.trimmed(path).toLowerCase()
   return trimmed === "" ? undefined : trimmed
 }
 

@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import type * as Description from "../../internal/administration/Description.ts"
 import type * as Broker from "../broker/Broker.ts"
+import * as EntityPath from "../broker/EntityPath.ts"
 import * as Condition from "./HttpCondition.ts"
 
 /** What the three kinds of descriptions have together. */
@@ -131,7 +132,8 @@ const targetOf = (uri: string | undefined): string | null => {
   }
 }
 
-const bare = (path: string | null): string | undefined => path?.replace(/^\/+|\/+$/g, "").toLowerCase()
+const bare = (path: string | null): string | undefined =>
+  path === null ? undefined : EntityPath.withoutSlashes(path).toLowerCase()
 
 /** The size in bytes, or why there is none. `shown` is what is answered for it now. */
 const maxSizeOf = (given: Any, isPartitioned: boolean, shown: number | undefined): Read<number | undefined> => {

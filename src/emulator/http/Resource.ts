@@ -2,6 +2,7 @@
  * What a request of the management API is about: the path and the query of its target, read as the service reads them. Names
  * may have slashes, so that a path is split at the words that the API has of its own; letter case does not matter to it.
  */
+import * as EntityPath from "../broker/EntityPath.ts"
 
 /** The resource of a path, with names as they were written. `path` has no slashes at its ends. */
 export type Resource =
@@ -34,7 +35,8 @@ export const parse = (target: string): Resource | undefined => {
   } catch {
     return undefined
   }
-  path = path.replace(/^\/|\/+$/g, "")
+  // One slash is the beginning of a path; what begins with two has no name.
+  path = `${path.startsWith("//") ? "/" : ""}${EntityPath.withoutSlashes(path)}`
   const common = { path, search, query: new URLSearchParams(search) }
   switch (path.toLowerCase()) {
     case "":

@@ -9,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createHmac, timingSafeEqual } from "node:crypto"
 import * as SasToken from "../../internal/SasToken.ts"
+import * as EntityPath from "../broker/EntityPath.ts"
 
 /** A right of Service Bus. Manage implies the other two. */
 export type Right = "Send" | "Listen" | "Manage"
@@ -62,7 +63,7 @@ export const bareOf = (address: string): string => {
   } catch {
     // Not percent-encoded after all.
   }
-  return path.replace(/^\/+|\/+$/g, "")
+  return EntityPath.withoutSlashes(path)
 }
 
 /** The path of a resource: without `$management` and the query that a URL of HTTP may have, in lower case. */

@@ -65,6 +65,11 @@ const xml = "http://www.w3.org/XML/1998/namespace"
 
 const noScope: Scope = Object.freeze(Object.assign(Object.create(null) as Record<string, string>, { "": "", xml }))
 
+/** The most namespaces in scope: each element that declares one has a copy of them. The service's answers have four. */
+const maxNamespaces = 64
+
+const isDeclaration = (name: string): boolean => name === "xmlns" || name.startsWith("xmlns:")
+
 interface Open extends Element {
   readonly written: string
   readonly children: Array<Element | string>
@@ -125,14 +130,16 @@ const treeOf = (events: ReadonlyArray<Xml.Event>): Element | XmlProblem => {
 }
 
 const resolve = ({ attributes, name }: Xml.StartElement, outer: Scope): Open | XmlProblem => {
-  let scope = outer
-  const declare = (prefix: string, namespace: string): void => {
-    scope = Object.assign(Object.create(null) as Record<string, string>, scope, { [prefix]: namespace })
-  }
   const written = Object.entries(attributes)
-  for (const [name, value] of written) {
-    if (name === "xmlns") declare("", value)
-    else if (name.startsWith("xmlns:")) declare(name.slice(6), value)
+  const declared = written.filter(([name]) => isDeclaration(name))
+  let scope = outer
+  if (declared.length > 0) {
+    const inner = Object.assign(Object.create(null) as Record<string, string>, outer)
+    for (const [name, value] of declared) inner[name.slice(6)] = value
+    if (Object.keys(inner).length > maxNamespaces) {
+      return new XmlProblem({ problem: `it has more than ${maxNamespaces} namespaces in one place` })
+    }
+    scope = inner
   }
   const named = (name: string, isAttribute: boolean) => {
     const colon = name.indexOf(":")
@@ -146,7 +153,7 @@ const resolve = ({ attributes, name }: Xml.StartElement, outer: Scope): Open | X
   if (own === undefined) return unbound(name)
   const resolved: Array<Attribute> = []
   for (const [name, value] of written) {
-    if (name === "xmlns" || name.startsWith("xmlns:")) continue
+    if (isDeclaration(name)) continue
     const attribute = named(name, true)
     if (attribute === undefined) return unbound(name)
     resolved.push({ ...attribute, value })

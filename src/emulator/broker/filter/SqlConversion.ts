@@ -162,7 +162,7 @@ const rounded = (value: number): bigint => {
   return BigInt(rest < 0.5 || rest === 0.5 && below % 2 === 0 ? below : below + 1)
 }
 
-const numberText = /^\s*[+-]?(\d[\d,]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/
+const numberText = /^\s*[+-]?(\d[\d,]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$/
 
 const toDouble = (value: SqlValue.Value): number => {
   if (typeof value === "number") return value

@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import * as AmqpValue from "../../../../src/AmqpValue.ts"
 import * as Decimal from "../../../../src/emulator/broker/filter/Decimal.ts"
 import { FilterError } from "../../../../src/emulator/broker/filter/FilterMessage.ts"
+import * as SqlConversion from "../../../../src/emulator/broker/filter/SqlConversion.ts"
 import * as ServiceBusRule from "../../../../src/ServiceBusRule.ts"
 import { changesOf, compiled, messageOf, problemOf, type Properties } from "../../../support/filters.ts"
 import { assert, describe, it } from "../../../support/vitest.ts"
@@ -330,5 +331,13 @@ describe("RuleName", () => {
     assert.deepStrictEqual(apply("SET a = 1", { rulename: "other" }), { a: 1n, rulename: "r" })
     assert.deepStrictEqual(apply("SET ruleName = 'mine'", {}), { RuleName: "r" })
     assert.deepStrictEqual(apply("REMOVE RULENAME", { RuleName: "other" }), { RuleName: "r" })
+  })
+
+  it("a text that is nearly a number is refused at once: it took minutes", () => {
+    assert.throws(() => SqlConversion.convert(AmqpValue.typed("double", 1), `${"1".repeat(400_000)}x`), FilterError)
+    assert.deepStrictEqual(
+      SqlConversion.convert(AmqpValue.typed("double", 1), "1,234.5"),
+      AmqpValue.typed("double", 1234.5)
+    )
   })
 })
