@@ -6,6 +6,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as AmqpValue from "../../AmqpValue.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import { EncodeProblem, Writer } from "../amqp/codec/Writer.ts"
 import * as AtomXml from "./AtomXml.ts"
 import * as Text from "./XmlText.ts"
 
@@ -44,8 +45,24 @@ const base64: Text.Codec<Uint8Array> = {
   print: (bytes) => Buffer.from(bytes).toString("base64")
 }
 
-/** A value of a rule by its type of XML Schema, or of .NET's serialization. */
+/** Whether AMQP has a form for a value: a rule that is made over HTTP is listed over AMQP, too. */
+const isEncodable = (value: AmqpValue.AmqpValue): boolean => {
+  try {
+    new Writer(64).value(value)
+    return true
+  } catch (problem) {
+    if (problem instanceof EncodeProblem) return false
+    throw problem
+  }
+}
+
+/** A value of a rule by its type of XML Schema, or of .NET's serialization; undefined where it is none of that type. */
 const valueOf = (type: string, text: string): AmqpValue.AmqpValue => {
+  const value = anyValueOf(type, text)
+  return isEncodable(value) ? value : undefined
+}
+
+const anyValueOf = (type: string, text: string): AmqpValue.AmqpValue => {
   const whole = () => Text.integer.parse(text)
   switch (type) {
     case "string":
@@ -56,8 +73,10 @@ const valueOf = (type: string, text: string): AmqpValue.AmqpValue => {
       const number = whole()
       return number !== undefined && number === (number | 0) ? number : undefined
     }
-    case "long":
-      return bigintOf(text)
+    case "long": {
+      const number = bigintOf(text)
+      return number !== undefined && BigInt.asIntN(64, number) === number ? number : undefined
+    }
     case "double": {
       const number = Text.double.parse(text)
       // A plain whole number is an int or a long.
@@ -71,8 +90,11 @@ const valueOf = (type: string, text: string): AmqpValue.AmqpValue => {
     }
     case "dateTime":
       return Text.dateTime.parse(text)
-    case "duration":
-      return Text.duration.parse(text)
+    case "duration": {
+      const duration = Text.duration.parse(text)
+      // Of an entity the longest one is without end. Of a rule it is a value as any other.
+      return duration !== undefined && !Duration.isFinite(duration) ? longest(Duration.isNegative(duration)) : duration
+    }
     case "anyURI":
       return URL.canParse(text) ? new URL(text) : text
     case "base64Binary":
@@ -96,6 +118,10 @@ const valueOf = (type: string, text: string): AmqpValue.AmqpValue => {
   }
 }
 
+/** TimeSpan.MaxValue, and the same below zero. */
+const longest = (isNegative: boolean): Duration.Duration =>
+  Duration.nanos((isNegative ? -1n : 1n) * (2n ** 63n - 1n) * 100n)
+
 const bigintOf = (text: string): bigint | undefined =>
   /^\s*[+-]?\d{1,20}\s*$/.test(text) ? BigInt(text.trim().replace(/^\+/, "")) : undefined
 
@@ -118,7 +144,13 @@ const xsd = (type: string, text: string): TypedText => ({ type, namespace: AtomX
 const net = (type: string, text: string): TypedText => ({ type, namespace: serialization, text })
 
 /** The type and the text of a value; undefined where a rule can have no such value. */
-export const typedTextOf = (value: AmqpValue.AmqpValue): TypedText | undefined => {
+export const typedTextOf = (value: AmqpValue.AmqpValue): TypedText | undefined =>
+  Duration.isDuration(value) || isEncodable(value) ? anyTypedTextOf(value) : undefined
+
+const timeText = (millis: number): TypedText | undefined =>
+  Text.isTime(millis) ? xsd("dateTime", Text.dateTime.print(DateTime.makeUnsafe(millis))) : undefined
+
+const anyTypedTextOf = (value: AmqpValue.AmqpValue): TypedText | undefined => {
   switch (typeof value) {
     case "string":
       return xsd("string", value)
@@ -135,10 +167,8 @@ export const typedTextOf = (value: AmqpValue.AmqpValue): TypedText | undefined =
     default:
       break
   }
-  if (DateTime.isDateTime(value)) return xsd("dateTime", Text.dateTime.print(DateTime.toUtc(value)))
-  if (value instanceof Date) {
-    return Number.isNaN(value.getTime()) ? undefined : xsd("dateTime", Text.dateTime.print(DateTime.makeUnsafe(value)))
-  }
+  if (DateTime.isDateTime(value)) return timeText(DateTime.toEpochMillis(value))
+  if (value instanceof Date) return timeText(value.getTime())
   if (Duration.isDuration(value)) return net("duration", Text.duration.print(value))
   if (value instanceof URL) return xsd("anyURI", value.href)
   if (value instanceof Uint8Array) return xsd("base64Binary", base64.print(value))

@@ -101,6 +101,13 @@ const ticksOf = (value: Duration.Duration): bigint => {
 
 const isoDateTime = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)?$/
 
+/** The first and the last time that .NET knows, in milliseconds of Unix time. */
+const firstTime = Date.parse("0001-01-01T00:00:00Z")
+const lastTime = Date.parse("9999-12-31T23:59:59.999Z")
+
+/** Whether a time can be written. */
+export const isTime = (millis: number): boolean => millis >= firstTime && millis <= lastTime
+
 /** A time has milliseconds here; without a zone it is UTC. */
 export const dateTime: Codec<DateTime.Utc> = {
   expected: "a time such as 2020-07-05T11:12:13Z",
@@ -110,7 +117,9 @@ export const dateTime: Codec<DateTime.Utc> = {
     const [, year, month, day, hour, minute, second, fraction = "", zone = "Z"] = parts
     const millis = fraction.padEnd(3, "0").slice(0, 3)
     const time = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}.${millis}${zone}`)
-    return Number.isNaN(time) ? undefined : DateTime.makeUnsafe(time)
+    // JavaScript takes 30 February for 1 March.
+    const isDay = new Date(`${year}-${month}-${day}T00:00:00Z`).getUTCDate() === Number(day)
+    return isDay && isTime(time) ? DateTime.makeUnsafe(time) : undefined
   },
   print: (value) => DateTime.formatIso(value).replace(/\.?0*Z$/, "Z")
 }

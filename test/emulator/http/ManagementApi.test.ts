@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import type { HttpAnswer } from "../../../src/emulator/http/HttpMessage.ts"
 import * as Authorization from "../../../src/emulator/security/Authorization.ts"
 import * as AtomXml from "../../../src/internal/administration/AtomXml.ts"
+import { Writer } from "../../../src/internal/amqp/codec/Writer.ts"
 import { message, ok } from "../../support/broker.ts"
 import { type Ask, managementApi, tokenOf } from "../../support/managementApi.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
@@ -488,6 +489,53 @@ describe("subscriptions and rules", () => {
           ]),
           [200, 201, 200, 200, 200]
         )
+      })
+    ))
+
+  it.effect("values of rules are of their types, so that AMQP has a form for each", () =>
+    asking((ask) =>
+      Effect.gen(function*() {
+        yield* ask("PUT", "/news", topic())
+        yield* ask("PUT", "/news/Subscriptions/all", subscription())
+        const status = (type: string, value: string) =>
+          Effect.map(
+            ask(
+              "PUT",
+              `/news/Subscriptions/all/Rules/${type}`,
+              rule(
+                `<Filter i:type="CorrelationFilter"><Properties><KeyValueOfstringanyType><Key>k</Key><Value i:type="s:${type}" xmlns:s="${AtomXml.schema}">${value}</Value></KeyValueOfstringanyType></Properties></Filter>`
+              )
+            ),
+            (answer) => answer.status
+          )
+        const wrong = {
+          byte: "300",
+          unsignedByte: "-1",
+          short: "40000",
+          unsignedInt: "-5",
+          unsignedLong: "18446744073709551616",
+          long: "9223372036854775808",
+          guid: "no guid",
+          dateTime: "9999-12-31T23:59:59-14:00"
+        }
+        for (const [type, value] of Object.entries(wrong)) assert.strictEqual(yield* status(type, value), 400, type)
+        const usable = {
+          byte: "-128",
+          unsignedByte: "255",
+          unsignedLong: "18446744073709551615",
+          long: "9223372036854775807",
+          guid: "0F8FAD5B-D9CB-469F-A165-70867728950E",
+          dateTime: "9999-12-31T23:59:59.999Z",
+          // TimeSpan.MaxValue is no duration without end here.
+          duration: "P10675199DT2H48M5.4775807S"
+        }
+        for (const [type, value] of Object.entries(usable)) assert.strictEqual(yield* status(type, value), 201, type)
+        const listed = yield* ask("GET", "/news/Subscriptions/all/Rules")
+        assert.include(listed.body, ">P10675199DT2H48M5.4775807S<")
+        const writer = new Writer()
+        for (const { filter } of ask.broker.queue("news/Subscriptions/all")!.rules!.list()) {
+          if (filter._tag === "CorrelationFilter") writer.value(filter.applicationProperties!)
+        }
       })
     ))
 
