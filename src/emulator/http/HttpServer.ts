@@ -78,6 +78,10 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
     webSockets.shouldHandle = ({ url }) => WebSocket.isPath(url ?? "")
     webSockets.on("error", () => {})
     server.on("upgrade", (request, socket, head) => {
+      if (request.headers.upgrade?.trim().toLowerCase() !== "websocket") {
+        socket.unshift(withoutUpgrade(request, head))
+        return void server.emit("connection", socket)
+      }
       settle(request.socket)
       webSockets.handleUpgrade(request, socket, head, (client) => accept(WebSocket.socketOf(client)))
     })
@@ -99,6 +103,22 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
     }
   }
 )
+
+/**
+ * A request as it came, without an upgrade that is not taken: it is answered as any other (RFC 9110, section 7.8). The HTTP client
+ * of Java's library, and curl, ask for HTTP/2 in this way on a plain port.
+ */
+const withoutUpgrade = (
+  { httpVersion, method, rawHeaders, url }: http.IncomingMessage,
+  head: Buffer
+): Buffer => {
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]!
+    if (!/^(upgrade|http2-settings)$/i.test(name)) text += `${name}: ${rawHeaders[index + 1]}\r\n`
+  }
+  return Buffer.concat([Buffer.from(`${text}\r\n`, "latin1"), head])
+}
 
 /** Reads a body to its end, unless it is too large. */
 const read = (request: http.IncomingMessage, response: http.ServerResponse, then: (body: string) => void): void => {

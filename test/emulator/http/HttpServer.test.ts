@@ -221,6 +221,18 @@ describe("a port", () => {
       )
     }).pipe(Effect.scoped, Effect.provide(serverOf({ httpPort: 0 }))))
 
+  it.live("answers a request that asks for HTTP/2 as any other", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Emulator.Emulator
+      const head = (method: string, target: string) =>
+        `${method} ${target} HTTP/1.1\r\nhost: a\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n`
+      const last = "GET /health HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+      assert.match(yield* written(port, `${head("GET", "/health")}\r\n`, last), /200 OK.*healthy.*200 OK.*healthy/s)
+      // Its body comes with the head, and after it.
+      const put = yield* written(port, `${head("PUT", "/q")}content-length: 8\r\n\r\n<ent`, "ry/>", last)
+      assert.match(put, /^HTTP\/1\.1 401 .*200 OK.*healthy/s)
+    }).pipe(Effect.provide(serverOf())))
+
   it.live("bounds heads and bodies", () =>
     Effect.gen(function*() {
       const { port } = yield* Emulator.Emulator
