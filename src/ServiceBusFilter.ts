@@ -112,13 +112,11 @@ export type PropertiesOf<E extends ServiceBusEntity.Any> = E extends
       NonNullable<F[K]["Type"]>,
       NonNullable<F[K]["Encoded"]>,
       F[K] extends { readonly "~type.optionality": "optional" } ? "optional" : "required",
-      NullOf<F[K]["Encoded"]>
+      // Where a Schema takes null, and the service puts it in the place of a value: of texts and of bytes alone.
+      null extends F[K]["Encoded"] ? [NonNullable<F[K]["Encoded"]>] extends [string | Uint8Array] ? null : never : never
     >
   }
   : {}
-
-/** Null, where a Schema takes it and the service puts it in the place of a value: of texts and of bytes alone. @inline */
-type NullOf<E> = null extends E ? [NonNullable<E>] extends [string | Uint8Array] ? null : never : never
 
 /**
  * The properties that every message of Service Bus has, or may have. Actions set them, and cannot remove one.
