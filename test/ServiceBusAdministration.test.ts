@@ -447,6 +447,18 @@ describe("a refusal", () => {
       assert.lengthOf(asked, 3)
     }))
 
+  it.effect("that advises what is no time to wait has the usual one", () =>
+    Effect.gen(function*() {
+      for (const advice of ["-1", "1.5", "120 seconds", "soon"]) {
+        const { administration } = yield* against([refusal(503, "slow down", { "retry-after": advice })], {
+          retry: { maxRetries: 0 }
+        })
+        const error = yield* Effect.flip(administration.getQueue("a"))
+        if (error._tag !== "ServiceBusServerBusyError") return assert.fail(error._tag)
+        assert.strictEqual(Duration.toSeconds(error.retryAfter), 10, advice)
+      }
+    }))
+
   it.effect("is told with the errors that each operation has", () =>
     Effect.gen(function*() {
       const { administration } = yield* against([missing, missing, missing])

@@ -87,7 +87,8 @@ const retryAfterOf = (headers: Headers.Headers, now: number): number | undefined
   const after = headers["retry-after"]
   if (after === undefined) return undefined
   if (/^\d{1,6}$/.test(after)) return Number(after) * 1000
-  const until = Date.parse(after)
+  // JavaScript finds a date in nearly any text: "-1" is one of 2001, and would be no time to wait.
+  const until = /^[A-Za-z]{3,9},? .* GMT$/.test(after) ? Date.parse(after) : NaN
   return Number.isNaN(until) ? undefined : Math.max(0, until - now)
 }
 
