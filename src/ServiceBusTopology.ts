@@ -207,12 +207,17 @@ export const plan: (
         ? { entity: each.entity, settings: each.settings }
         : { entity: each, settings: {} }
     )
+    const administration = yield* Administration
     const declared = yield* Effect.fromResult(
       yield* Effect.fromResult(
-        readValue(undefined, "entities", "declarations that can be read", () => Topology.read(given))
+        readValue(
+          undefined,
+          "entities",
+          "declarations that can be read",
+          () => Topology.read(given, administration.fullyQualifiedNamespace)
+        )
       )
     )
-    const administration = yield* Administration
     const present = yield* presentOf(administration, declared)
     const { conflicts, steps, unknown } = Topology.compare(declared, present)
     const pruned = unknown.filter((name) => prune?.(name) === true)

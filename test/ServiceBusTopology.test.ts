@@ -281,6 +281,18 @@ describe("a topology", () => {
       assert.isTrue(isEmpty(after), format(after))
     }))
 
+  test("is the same in whatever way its values are written", () =>
+    Effect.gen(function*() {
+      const { fullyQualifiedNamespace } = yield* ServiceBusAdministration.ServiceBusAdministration
+      const entities = [
+        entity("a", { forwardTo: `sb://${fullyQualifiedNamespace}/b`, lockDuration: "30000500 micros" }),
+        entity("b", { defaultTimeToLive: "20000000 days" })
+      ]
+      yield* Effect.flatMap(plan(entities), apply)
+      const after = yield* plan(entities)
+      assert.isTrue(isEmpty(after), format(after))
+    }))
+
   test("that is declared wrongly is refused", () =>
     Effect.gen(function*() {
       for (

@@ -611,7 +611,8 @@ const comparable = (value: unknown): unknown =>
     ? value.replace(/^[a-z]+:\/\//i, "").toLowerCase()
     : value
 
-const nameOf = (address: string | undefined, host: string): string | undefined => {
+/** The name of a target of forwarding in the namespace itself; elsewhere its address. */
+export const nameOf = (address: string | undefined, host: string): string | undefined => {
   if (address === undefined || address === "") return undefined
   const [, authority, path] = /^[a-z]+:\/\/([^/]*)\/+(.*)$/i.exec(address) ?? []
   return authority?.toLowerCase().replace(/:\d+$/, "") === host && path !== undefined && path !== "" ? path : address

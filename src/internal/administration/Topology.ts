@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import { InvalidOptionError } from "../../ServiceBusError.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
-import { outOfRange } from "../options.ts"
+import { outOfRange, toMillis } from "../options.ts"
 import { ruleText } from "./Administration.ts"
 import type * as Description from "./Description.ts"
 import * as Settings from "./EntitySettings.ts"
@@ -109,7 +109,8 @@ const key = (path: string): string => path.toLowerCase()
 
 /** Reads what a caller declares, which may be a value of any kind. */
 export const read = (
-  entities: ReadonlyArray<{ readonly entity: unknown; readonly settings: unknown }>
+  entities: ReadonlyArray<{ readonly entity: unknown; readonly settings: unknown }>,
+  host: string
 ): Result.Result<ReadonlyArray<Declared>, InvalidOptionError> => {
   const declared: Array<Declared> = []
   const seen = new Set<string>()
@@ -149,11 +150,16 @@ export const read = (
     const requiresSession = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
       ? { requiresSession: true }
       : {}
+    // A target of this namespace may be given by its whole address.
+    const targets = Object.fromEntries(
+      forwarding.filter((name) => typeof own[name as keyof typeof own] === "string")
+        .map((name) => [name, Settings.nameOf(own[name as keyof typeof own] as string, host)])
+    )
     declared.push({
       kind,
       path,
       topic: "topic" in contract ? contract.topic : undefined,
-      settings: { ...requiresSession, ...own },
+      settings: { ...requiresSession, ...own, ...targets },
       rules: checked.success
     })
   }
@@ -173,6 +179,9 @@ const rulesOf = (
     : Result.succeed(rules)
 }
 
+/** TimeSpan.MaxValue, which the service has for a duration without end. */
+const longestMillis = 2 ** 63 / 10_000 - 1
+
 /** A value of a setting, so that equal ones are equal texts. */
 const textOf = (setting: string, value: unknown): string => {
   if (value === undefined || value === null) return "none"
@@ -181,8 +190,9 @@ const textOf = (setting: string, value: unknown): string => {
     case "defaultTimeToLive":
     case "autoDeleteOnIdle":
     case "duplicateDetectionWindow": {
-      const duration = Duration.fromInputUnsafe(value as Duration.Input)
-      return Duration.isFinite(duration) ? Duration.format(duration) : "without end"
+      // As it is written: in milliseconds, and at most as .NET's longest.
+      const millis = toMillis(value as Duration.Input)
+      return millis < longestMillis ? Duration.format(Duration.millis(millis)) : "without end"
     }
     case "maxSize":
     case "maxMessageSize":
