@@ -235,7 +235,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
         const before = yield* losses(4)
         assert.isAtMost(yield* losses(100), before + 2)
         assert.deepInclude(yield* emulator.counters(Texts), { completed: 104 })
-      })), { timeout: 20_000 })
+      })), { timeout: 60_000 })
 
     clock("a link stays up for days: its token is put again before it expires", () =>
       Effect.gen(function*() {
