@@ -171,6 +171,25 @@ describe("the oracles", () => {
     const removing: Entry = { ...ruling, what: "delete" } as Entry
     assert.deepStrictEqual(rulesOf(run([rule("even-0"), removing, refused, ruled("ok")])), [])
     assert.deepStrictEqual(rulesOf(run([rule("even-0"), removing, ruled("ok")])), ["ruled"])
+    // One that is interrupted is on its way: it is done while the next one waits, which finds nothing.
+    const second: Entry = { ...removing, op: 9 } as Entry
+    const missing: Entry = { ...ruled("failed", "RuleNotFoundError"), op: 9 } as Entry
+    const done = rule("even-0", false)
+    assert.deepStrictEqual(
+      rulesOf(
+        run([
+          fault,
+          rule("even-0"),
+          removing,
+          { ...ruled("failed"), result: "interrupted" } as Entry,
+          second,
+          done,
+          missing
+        ])
+      ),
+      []
+    )
+    assert.deepStrictEqual(rulesOf(run([fault, rule("even-0"), second, done, missing])), ["ruled"])
   })
 
   it("find a copy not early where it is forwarded to, and another message has the number of its own", () => {
