@@ -332,6 +332,15 @@ describe("an answer", () => {
       }
     }))
 
+  it.effect("that is empty says not that there is nothing", () =>
+    Effect.gen(function*() {
+      const { administration } = yield* against([{ status: 200, body: "" }, { status: 200, body: "" }])
+      const problem = /what answered is not the management API/
+      assert.match((yield* failsWith("ServiceBusError")(administration.getQueue("q"))).message, problem)
+      const listed = Stream.runCollect(administration.listQueues)
+      assert.match((yield* failsWith("ServiceBusError")(listed)).message, problem)
+    }))
+
   it.effect("that is larger than any list is not read, declared or not", () =>
     Effect.gen(function*() {
       const large = " ".repeat(17 * 1024 * 1024)

@@ -211,7 +211,7 @@ export const make = (options: Options): AtomClient => {
       const bearer = token.type === "jwt" ? "Bearer " : ""
       const { body, headers, status } = yield* execute(request, `${bearer}${Redacted.value(token.token)}`)
       const isSuccess = status >= 200 && status < 300
-      if (isSuccess && (body.length === 0 || request.method === "DELETE")) return undefined
+      if (isSuccess && request.method === "DELETE") return undefined
       const parsed = yield* Effect.result(AtomXml.parse(body, { maxLength }))
       const root = parsed._tag === "Success" ? parsed.success : undefined
       if (isSuccess) {
