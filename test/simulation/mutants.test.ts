@@ -34,7 +34,7 @@ describe("a mutant", () => {
           readdirSync(root + dirname(by)).some((file) => file.startsWith(basename(by)))
         assert.isTrue(isThere, `${name}: ${by}`)
       }
-      if (workload !== undefined) assert.isTrue(namesOf(workloads).has(workload), `${name}: ${workload}`)
+      for (const each of workload?.split(",") ?? []) assert.isTrue(namesOf(workloads).has(each), `${name}: ${each}`)
       for (const each of fault?.split(",") ?? []) assert.isTrue(namesOf(faults).has(each), `${name}: ${each}`)
     }
   })

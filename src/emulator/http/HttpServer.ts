@@ -105,8 +105,8 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
 )
 
 /**
- * A request as it came, without an upgrade that is not taken: it is answered as any other (RFC 9110, section 7.8). The HTTP client
- * of Java's library, and curl, ask for HTTP/2 in this way on a plain port.
+ * A request as it came, without an upgrade that is not taken: it is answered as any other (RFC 9110, section 7.8). The HTTP
+ * client of Java's library, and curl, ask for HTTP/2 in this way on a plain port.
  */
 const withoutUpgrade = (
   { httpVersion, method, rawHeaders, url }: http.IncomingMessage,

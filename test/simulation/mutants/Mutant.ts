@@ -9,7 +9,7 @@ export interface Mutant {
   readonly replacement: string
   /** What else is replaced in the same file, where one place is not enough. */
   readonly also?: ReadonlyArray<readonly [text: string, replacement: string]>
-  /** The workload that meets it; any where none is given. */
+  /** The workload that meets it, or several by commas; any where none is given. */
   readonly workload?: string
   /** The faults that it shows under, with commas between them; any where none is given. */
   readonly fault?: string

@@ -84,7 +84,8 @@ export const receipt: ReadonlyArray<Mutant> = [
   {
     name: "a message whose lock ended while it waited is handed out",
     file: "receiver/ReceiverState.ts",
-    text: "if (age < 1_000 || age < MessageLock.durationOf(state, message, delivery)) return false",
+    text:
+      "if (age < 1_000 || age < MessageLock.durationOf(state, delivery, MessageLock.timesOf(message))) return false",
     replacement: "if (age >= 0) return false",
     workload: "receiving",
     seeds: 300
