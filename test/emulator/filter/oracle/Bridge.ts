@@ -180,12 +180,15 @@ export const linesOf = (stored: IncomingMessage): ReadonlyArray<string> => {
   const message = read(stored)
   const keys = Object.keys(sections.readRecord(sections.applicationProperties, true))
   return [
-    ...keys.map((key) => `${key}: ${bytesOf(message.property(key.toLowerCase()))}`),
+    ...keys.map((key) => `${key}: ${withoutSignOfNaN(bytesOf(message.property(key.toLowerCase())))}`),
     ...fields.filter((name) => name !== undefined).map((name) =>
       `sys.${name}: ${String(message.system(name.toLowerCase() as Lowercase<typeof name>))}`
     )
   ].toSorted()
 }
+
+/** What is no number has either sign, as the engine likes (ECMA-262, NumericToRawBytes). */
+const withoutSignOfNaN = (hex: string): string => hex.replace(/^(82|72)f(?=f(?:8|c)0+$)/, "$17")
 
 /** The lines of the message after the action; undefined where the action fails. */
 export const linesAfter = (rule: Rule.CompiledRule, stored: IncomingMessage): ReadonlyArray<string> | undefined => {
