@@ -188,7 +188,7 @@ export const linesOf = (stored: IncomingMessage): ReadonlyArray<string> => {
 }
 
 /** What is no number has either sign, as the engine likes (ECMA-262, NumericToRawBytes). */
-const withoutSignOfNaN = (hex: string): string => hex.replace(/^(82|72)f(?=f(?:8|c)0+$)/, "$17")
+const withoutSignOfNaN = (hex: string): string => hex.replace(/^(82(?=fff80+$)|72(?=ffc0+$))f/, "$17")
 
 /** The lines of the message after the action; undefined where the action fails. */
 export const linesAfter = (rule: Rule.CompiledRule, stored: IncomingMessage): ReadonlyArray<string> | undefined => {
