@@ -17,6 +17,9 @@ export interface Letter {
   readonly description: string | undefined
 }
 
+/** Settings of an entity or a rule, as far as they are changed and compared. */
+export type Settings = Readonly<Record<string, string | undefined>>
+
 export type Entry =
   | {
     readonly kind: "send"
@@ -202,6 +205,35 @@ export type Entry =
   /** Rules are to be listed, and those that were. */
   | { readonly kind: "listing"; readonly op: number; readonly entity: string }
   | { readonly kind: "listed"; readonly op: number; readonly names: ReadonlyArray<string> }
+  /** An administrator is to do something with an entity or a rule, and what came of it. */
+  | {
+    readonly kind: "administer"
+    readonly op: number
+    readonly by: number
+    readonly what: "create" | "update" | "delete" | "get" | "exists" | "list" | "apply"
+    /** Its path; of a list that of what it is of. */
+    readonly entity: string
+    /** What is to be there afterwards, by its path. */
+    readonly wanted: Readonly<Record<string, Settings>>
+    /** It is made of several requests: where one fails, those before it are done. */
+    readonly isPartial: boolean
+  }
+  | {
+    readonly kind: "administered"
+    readonly op: number
+    readonly result: Result
+    readonly tag: string | undefined
+    /** Whether it is there, its settings, or the paths of a list. */
+    readonly found?: boolean | Settings | ReadonlyArray<string> | undefined
+  }
+  /** The broker has an entity or a rule, or has it with other settings, or no more: by the request of which administrator. */
+  | {
+    readonly kind: "entity"
+    readonly entity: string
+    readonly change: "created" | "updated" | "deleted"
+    readonly by: number | undefined
+    readonly settings: Settings
+  }
   /** The broker has a rule, or has it no more. */
   | { readonly kind: "rule"; readonly entity: string; readonly name: string; readonly isThere: boolean }
   /** A message has left an entity for the one that it forwards to. */
@@ -252,6 +284,7 @@ export class History {
       case "cancel":
       case "settle":
       case "ruling":
+      case "administer":
         this.open.set(entry.op, entry.kind)
         break
       case "began":
@@ -261,6 +294,7 @@ export class History {
       case "cancelled":
       case "settled":
       case "ruled":
+      case "administered":
       case "ended":
         this.open.delete(entry.op)
     }

@@ -6,10 +6,13 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { AmqpServer } from "../../src/emulator/amqp/AmqpServer.ts"
+import { Registry } from "../../src/emulator/broker/Broker.ts"
 import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
 import { SessionTable } from "../../src/emulator/broker/SessionTable.ts"
 import { SubscriptionRules } from "../../src/emulator/broker/SubscriptionRules.ts"
-import type { History, Outcome } from "./History.ts"
+import { ManagementApi } from "../../src/emulator/http/ManagementApi.ts"
+import type { History, Outcome, Settings } from "./History.ts"
+import { pathOf } from "./Topology.ts"
 
 /** What a queue knows of a message. */
 interface Held {
@@ -47,6 +50,10 @@ interface Numbered {
   readonly options: { readonly status: string }
   lastSequence: number
 }
+
+/** What a filter says, of those that are changed. */
+export const textOf = (filter: { readonly _tag: string; readonly expression?: string }): string =>
+  filter.expression ?? filter._tag
 
 /** Writes the broker's deeds for as long as the scope is open; gives what ends all locks of messages, and of sessions. */
 export const record = (history: History) =>
@@ -122,11 +129,62 @@ export const record = (history: History) =>
         history.add({ kind: "forwarded", ...named(queue, args[0]), to: queue.options.forwardTo })
         return original.apply(queue, args as never)
       })
+      /** The administrator whose request is carried out: each asks at a port of its own. */
+      let by: number | undefined
+      const changed = (entity: string, change: "created" | "updated" | "deleted", settings: Settings = {}) =>
+        history.add({ kind: "entity", entity, change, by, settings })
+      wrapOf(ManagementApi)("perform", (original, api, args) => {
+        const { authority, ifMatch, method, resource } = args[0]
+        by = Number(authority.split(":")[1] ?? 0)
+        const outcome = original.apply(api, args as never) as Result.Result<unknown, unknown>
+        const isOfEntity = resource.kind === "entity" || resource.kind === "subscription"
+        if (method === "PUT" && isOfEntity && Result.isSuccess(outcome)) {
+          const { path, settings } = api.find(resource)
+          changed(path, ifMatch === undefined ? "created" : "updated", {
+            userMetadata: api.keptOf(path).UserMetadata,
+            maxDeliveryCount: String(settings.maxDeliveryCount)
+          })
+        }
+        by = undefined
+        return outcome
+      })
+      const wrapBroker = wrapOf(Registry)
+      wrapBroker("add", (original, broker, args) => {
+        const result = original.apply(broker, args as never) as Result.Result<void, unknown>
+        if (Result.isSuccess(result) && by === undefined) {
+          const { path, settings } = broker.declaration(pathOf(args[0]).toLowerCase())
+          changed(path, "created", { maxDeliveryCount: String(settings.maxDeliveryCount) })
+        }
+        return result
+      })
+      wrapBroker("update", (original, broker, args) => {
+        const result = original.apply(broker, args as never) as Result.Result<void, unknown>
+        if (Result.isSuccess(result) && by === undefined) {
+          const { path, settings } = broker.declaration(args[0])
+          changed(path, "updated", { maxDeliveryCount: String(settings.maxDeliveryCount) })
+        }
+        return result
+      })
+      wrapBroker("delete", (original, broker, args) => {
+        const path = broker.declaration(args[0])?.path
+        const result = original.apply(broker, args as never) as Result.Result<number, unknown>
+        if (Result.isSuccess(result)) changed(path, "deleted")
+        return result
+      })
       const wrapRules = wrapOf(SubscriptionRules)
+      let isReplacing = false
+      wrapRules("replace", (original, rules, args) => {
+        isReplacing = true
+        const result = original.apply(rules, args as never)
+        isReplacing = false
+        return result
+      })
       wrapRules("declare", (original, rules, args) => {
         const result = original.apply(rules, args as never) as Result.Result<void, unknown>
         if (Result.isSuccess(result)) {
-          history.add({ kind: "rule", entity: rules.path, name: args[0].name, isThere: true })
+          const { filter, name } = args[0]
+          history.add({ kind: "rule", entity: rules.path, name, isThere: true })
+          changed(`${rules.path}/Rules/${name}`, isReplacing ? "updated" : "created", { filter: textOf(filter) })
         }
         return result
       })
@@ -134,11 +192,15 @@ export const record = (history: History) =>
         const result = original.apply(rules, args as never) as Result.Result<void, unknown>
         if (Result.isSuccess(result)) {
           history.add({ kind: "rule", entity: rules.path, name: args[0], isThere: false })
+          changed(`${rules.path}/Rules/${args[0]}`, "deleted")
         }
         return result
       })
       wrapRules("clear", (original, rules, args) => {
-        for (const { name } of rules.list()) history.add({ kind: "rule", entity: rules.path, name, isThere: false })
+        for (const { name } of rules.list()) {
+          history.add({ kind: "rule", entity: rules.path, name, isThere: false })
+          changed(`${rules.path}/Rules/${name}`, "deleted")
+        }
         return original.apply(rules, args as never)
       })
       // Its scope closes after those of its clients.

@@ -21,11 +21,13 @@ import { TestClock } from "effect/testing"
 import * as ConnectionString from "../../src/ConnectionString.ts"
 import * as MemorySocket from "../../src/emulator/amqp/MemorySocket.ts"
 import * as Emulator from "../../src/emulator/Emulator.ts"
+import * as MemoryHttpClient from "../../src/emulator/http/MemoryHttpClient.ts"
 import * as Transport from "../../src/internal/amqp/transport/Transport.ts"
 import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import * as ServiceBusCredential from "../../src/ServiceBusCredential.ts"
 import { faults } from "./faults/index.ts"
 import { History } from "./History.ts"
+import { HttpNetwork } from "./HttpNetwork.ts"
 import * as Journal from "./Journal.ts"
 import { Network } from "./Network.ts"
 import { oracles } from "./oracles/index.ts"
@@ -221,12 +223,16 @@ const simulate = (
     const inside = Effect.gen(function*() {
       const { loseLocks, loseSessions } = yield* Journal.record(history)
       const peer = yield* Peer.make
+      const http = new HttpNetwork()
       yield* listen(history)
       let through: Transport.Transport | undefined
       const built = yield* Layer.build(Emulator.layer({
         entities: workload.entities,
         client: { identifier: "simulated" }
-      })).pipe(Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)))
+      })).pipe(
+        Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)),
+        Effect.provideService(MemoryHttpClient.Network, (client) => http.over(client))
+      )
       const emulator = Context.get(built, Emulator.Emulator)
       const topology = new Topology(emulator, workload.entities)
       const ground = { emulator, history, mood, clock, transport: through! }
@@ -237,6 +243,7 @@ const simulate = (
       const world: World = {
         emulator,
         network,
+        http,
         peer,
         entities: workload.drained.map(({ path }) => path),
         topology,
@@ -279,18 +286,24 @@ const simulate = (
       Object.assign(mood, good())
       peer.heal()
       network.heal()
+      http.heal()
       yield* Effect.ignore(emulator.start)
-      if (workload.uses.includes("entities")) yield* topology.heal
+      // Administrators may still delete what they were to: who has them makes it again.
+      if (workload.uses.includes("entities") && !workload.uses.includes("administration")) yield* topology.heal
       history.add({ kind: "phase", name: "healed" })
       // What is under way may bring something still; nothing but its own end ends it. Others begin again and again.
       const under = new Set(history.open.keys())
-      const isJudged = (op: number, what: string) => under.has(op) || /^(send|cancel|settle|ruling)$/.test(what)
+      const isJudged = (op: number, what: string) =>
+        under.has(op) || /^(send|cancel|settle|ruling|administer)$/.test(what)
       const left = Effect.map(
         Effect.forEach(workload.drained, (entity) =>
-          Effect.map(Effect.orDie(emulator.messages(entity)), (messages) => ({
-            entity: entity.path,
-            ids: messages.filter(({ state }) => state !== "deferred").map(({ messageId }) => messageId)
-          }))),
+          Effect.match(emulator.messages(entity), {
+            onSuccess: (messages) => ({
+              entity: entity.path,
+              ids: messages.filter(({ state }) => state !== "deferred").map(({ messageId }) => messageId)
+            }),
+            onFailure: () => ({ entity: entity.path, ids: ["it is not there"] })
+          })),
         (entities) => [
           ...entities,
           {

@@ -12,6 +12,7 @@ import type * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import type * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
 import * as ServiceBusError from "../../src/ServiceBusError.ts"
 import type { History, Result } from "./History.ts"
+import type { HttpNetwork } from "./HttpNetwork.ts"
 import type { Network } from "./Network.ts"
 import type { Peer } from "./Peer.ts"
 import type { Rng } from "./Rng.ts"
@@ -35,6 +36,8 @@ export const good = (): Mood => ({ handlers: 0, manner: "any", interruptions: 0,
 export interface World {
   readonly emulator: Emulator.Emulator["Service"]
   readonly network: Network
+  /** What is between administrators and the broker. */
+  readonly http: HttpNetwork
   readonly peer: Peer
   /** The paths of the entities of the workload. */
   readonly entities: ReadonlyArray<string>
@@ -71,7 +74,7 @@ export type Client = <A, E, R>(
 /**
  * What a workload may have in it: handlers, settlements by hand or by handlers, locks of messages, sessions, clients whose tokens
  * are from a provider, clients with a wall clock of their own, entities that may be disabled and deleted, rules that are changed,
- * entities that forward.
+ * entities that forward, administrators.
  */
 export type Use =
   | "handlers"
@@ -83,6 +86,7 @@ export type Use =
   | "entities"
   | "rules"
   | "forwards"
+  | "administration"
 
 /** A workload: what is declared, and a program that uses the library while faults come. */
 export interface Workload {

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { MessageLockLostError } from "../../src/ServiceBusError.ts"
 import { assert, describe, it } from "../support/vitest.ts"
-import { type Entry, History } from "./History.ts"
+import { type Entry, History, type Settings } from "./History.ts"
 import { oracles } from "./oracles/index.ts"
 import type { Leftovers, Run } from "./oracles/Oracle.ts"
 import { resultOf } from "./World.ts"
@@ -98,6 +98,38 @@ const all = "news/Subscriptions/all"
 const rule = (name: string, isThere = true): Entry => ({ kind: "rule", entity: all, name, isThere })
 const ruling: Entry = { kind: "ruling", op: 8, entity: all, what: "create", name: "even-0" }
 const ruled = (result: "ok" | "failed", tag?: string): Entry => ({ kind: "ruled", op: 8, result, tag })
+const asking = (
+  what: "create" | "update" | "delete" | "get" | "exists" | "list",
+  entity: string,
+  wanted = {}
+): Entry => ({
+  kind: "administer",
+  op: 12,
+  by: 7001,
+  what,
+  entity,
+  wanted,
+  isPartial: false
+})
+const told = (
+  result: "ok" | "failed" | "interrupted",
+  tag?: string,
+  found?: boolean | Settings | ReadonlyArray<string>
+): Entry => ({ kind: "administered", op: 12, result, tag, found })
+const entity = (
+  entity: string,
+  change: "created" | "updated" | "deleted",
+  settings: Settings = {},
+  by?: number
+): Entry => ({
+  kind: "entity",
+  entity,
+  change,
+  by,
+  settings
+})
+/** From here on answers are lost. */
+const losing: Entry = { kind: "fault", name: "lost administration", what: "{}" }
 const forwarded = (sequence: string): Entry => ({ kind: "forwarded", ...message, sequence, to: "r" })
 const looking: Entry = { kind: "looking", look: 9, entity: "q" }
 const looked = (sequences: ReadonlyArray<string>) =>
@@ -696,6 +728,80 @@ describe("the oracles", () => {
     "misrouted, where a rule fails": run([...sentTo("news", "m-7"), rule("failing-0"), ...throughTopic("m-7")]),
     ruled: run([ruling, ruled("ok")]),
     "ruled, and said to have failed": run([ruling, rule("even-0"), ruled("failed", "ServiceBusError"), fault]),
+    promised: run([asking("create", "spare", { spare: {} }), told("ok")]),
+    "promised, of settings": run([
+      entity("spare", "created", { userMetadata: "a" }),
+      asking("create", "spare", { spare: { userMetadata: "b" } }),
+      told("ok"),
+      losing
+    ]),
+    "promised, of what another did": run([
+      entity("spare", "created"),
+      asking("update", "spare", {}),
+      entity("spare", "updated"),
+      told("ok"),
+      losing
+    ]),
+    "promised, of what is there still": run([
+      entity("spare", "created"),
+      asking("delete", "spare"),
+      told("ok"),
+      losing
+    ]),
+    "promised, and done twice": run([
+      entity("spare", "created"),
+      asking("update", "spare"),
+      entity("spare", "updated", {}, 7001),
+      entity("spare", "updated", {}, 7001),
+      told("ok")
+    ]),
+    undone: run([
+      asking("create", "spare"),
+      entity("spare", "created", {}, 7001),
+      told("failed", "ServiceBusServerBusyError"),
+      losing
+    ]),
+    "late, after its operation": run([
+      asking("create", "spare"),
+      told("interrupted"),
+      entity("spare", "created", {}, 7001)
+    ]),
+    overwritten: run([
+      entity("spare", "created", { userMetadata: "a" }),
+      asking("update", "spare", { spare: { maxDeliveryCount: "3" } }),
+      entity("spare", "updated", { userMetadata: "b", maxDeliveryCount: "3" }, 7001),
+      told("ok")
+    ]),
+    "pretended, to be there": run([asking("exists", "spare"), told("ok", undefined, true)]),
+    "pretended, not to be there": run([
+      entity("spare", "created"),
+      asking("exists", "spare"),
+      told("ok", undefined, false)
+    ]),
+    "pretended, in other settings": run([
+      entity("spare", "created", { userMetadata: "a" }),
+      asking("get", "spare"),
+      told("ok", undefined, { userMetadata: "b" })
+    ]),
+    "pretended, by a list without it": run([
+      entity("spare", "created"),
+      asking("list", "queues"),
+      told("ok", undefined, [])
+    ]),
+    "pretended, by a list": run([asking("list", "queues"), told("ok", undefined, ["spare"])]),
+    "pretended, to exist already": run([
+      asking("create", "spare"),
+      told("failed", "MessagingEntityAlreadyExistsError")
+    ]),
+    "pretended, to be missing": run([
+      entity("news", "created"),
+      entity(all, "created"),
+      asking("get", `${all}/Rules/even-1`),
+      entity(`${all}/Rules/even-1`, "created"),
+      told("ok", undefined, {}),
+      asking("list", `${all}/Rules`),
+      told("failed", "MessagingEntityNotFoundError")
+    ]),
     listed: run([rule("even-0"), { kind: "listing", op: 9, entity: all }, { kind: "listed", op: 9, names: [] }]),
     "listed, and was never there": run([
       rule("even-0"),

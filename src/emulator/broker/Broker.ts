@@ -229,7 +229,7 @@ const ruleProblem = ({ title }: Declared, { name }: ServiceBusRule.Rule, { _tag,
   `${title}: rule "${name}": ${_tag === "RuleExists" ? "it is declared twice" : detail}`
 
 /** The entities of a broker. */
-class Registry {
+export class Registry {
   readonly shared: SharedState
   /** By their paths in lower case. */
   readonly entities = new Map<string, Registered>()

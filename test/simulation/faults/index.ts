@@ -24,9 +24,12 @@ import { halfOpen } from "./halfOpen.ts"
 import { hangingHandlers } from "./hangingHandlers.ts"
 import { hangingTokens } from "./hangingTokens.ts"
 import { interruptions } from "./interruptions.ts"
+import { lateAdministration } from "./lateAdministration.ts"
 import { latency } from "./latency.ts"
+import { lostAdministration } from "./lostAdministration.ts"
 import { lostLocks } from "./lostLocks.ts"
 import { lostSessions } from "./lostSessions.ts"
+import { refusedAdministration } from "./refusedAdministration.ts"
 import { refusedAttach } from "./refusedAttach.ts"
 import { refusedClaims } from "./refusedClaims.ts"
 import { refusedConnections } from "./refusedConnections.ts"
@@ -93,5 +96,8 @@ export const faults: ReadonlyArray<Fault> = [
   full,
   updated,
   refusedRules,
-  unforwarded
+  unforwarded,
+  lostAdministration,
+  refusedAdministration,
+  lateAdministration
 ]

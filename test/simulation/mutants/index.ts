@@ -1,4 +1,5 @@
 /** Every mutant. */
+import { administration } from "./administration.ts"
 import { connection } from "./connection.ts"
 import { forwarding } from "./forwarding.ts"
 import { locks } from "./locks.ts"
@@ -19,5 +20,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...connection,
   ...retry,
   ...routing,
-  ...forwarding
+  ...forwarding,
+  ...administration
 ]

@@ -1,5 +1,6 @@
 /** Every oracle. */
 import { acknowledgement } from "./acknowledgement.ts"
+import { administered } from "./administered.ts"
 import { backoff } from "./backoff.ts"
 import { books } from "./books.ts"
 import { credit } from "./credit.ts"
@@ -61,5 +62,6 @@ export const oracles: ReadonlyArray<Oracle> = [
   routing,
   forwarding,
   entities,
+  administered,
   harness
 ]

@@ -17,13 +17,14 @@ export const liveness: Oracle = ({ hasConverged, history, left }) => {
     send: new Set(history.of("sent").map(({ op }) => op)),
     cancel: new Set(history.of("cancelled").map(({ op }) => op)),
     settle: new Set(history.of("settled").map(({ op }) => op)),
+    administer: new Set(history.of("administered").map(({ op }) => op)),
     ruling: new Set(history.of("ruled").map(({ op }) => op)),
     began: new Set(history.of("ended").map(({ op }) => op))
   }
   for (const entry of history.entries) {
     const { kind } = entry
-    if (kind !== "send" && kind !== "cancel" && kind !== "settle" && kind !== "ruling" && kind !== "began") continue
-    if (ends[kind].has(entry.op)) continue
+    if (!(kind in ends) || !("op" in entry)) continue
+    if (ends[kind as keyof typeof ends].has(entry.op)) continue
     const what = entry.kind === "began" ? entry.what : entry.kind
     violations.push({ rule: "unended", what: `operation ${entry.op} (${what}) of ${entry.at} ms never ended` })
   }

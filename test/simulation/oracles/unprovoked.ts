@@ -15,6 +15,12 @@ const expected: ReadonlySet<string | undefined> = new Set([
   "AutoLockRenewFailed"
 ])
 
+const contended: ReadonlySet<string | undefined> = new Set([
+  "MessagingEntityAlreadyExistsError",
+  "MessagingEntityNotFoundError",
+  "RuleNotFoundError"
+])
+
 export const unprovoked: Oracle = ({ history }) => {
   const isStruck = strikes(history, faults.map(({ name }) => name))
   const began = new Map<number, number>()
@@ -37,15 +43,19 @@ export const unprovoked: Oracle = ({ history }) => {
         return []
       case "send":
       case "ruling":
+      case "administer":
         began.set(entry.op, entry.at)
         return []
       case "sent":
       case "settled":
       case "ruled":
+      case "administered":
       case "cancelled":
       case "ended": {
         if (entry.result === "ok" || entry.result === "interrupted" || expected.has(entry.tag)) return []
         if (entry.kind === "ended" && entry.tag === "MessageNotFoundError") return []
+        // Administrators create and delete the same: whether it is true is told elsewhere.
+        if (entry.kind === "administered" && contended.has(entry.tag)) return []
         // A defect is noise, whatever came before it.
         if (entry.tag?.startsWith("defect") === true) return []
         if (refused.has(entry.op) && entry.tag === "NotSupportedError") return []

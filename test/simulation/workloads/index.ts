@@ -1,6 +1,7 @@
 /** Every workload, each in a file of its own. */
 import type { Workload } from "../World.ts"
 import { accepting } from "./accepting.ts"
+import { administration } from "./administration.ts"
 import { batches } from "./batches.ts"
 import { clients } from "./clients.ts"
 import { destructive } from "./destructive.ts"
@@ -29,5 +30,6 @@ export const workloads: ReadonlyArray<Workload> = [
   subscriptions,
   rules,
   forwards,
-  entities
+  entities,
+  administration
 ]
