@@ -35,6 +35,12 @@ const misrouted = (history: History): ReadonlyArray<Violation> => {
         else its.delete(entry.name)
         break
       }
+      case "entity": {
+        // An administrator's rule of the default name that takes nothing.
+        const of = /^(.*)\/Rules\/\$Default$/.exec(entry.entity)?.[1]
+        if (of !== undefined && entry.settings["filter"] === "FalseFilter") rules.get(of)?.delete("$Default")
+        break
+      }
       case "enqueued": {
         const own = rules.get(entry.entity)
         if (own !== undefined) {
