@@ -403,16 +403,20 @@ export interface Controls {
  */
 export type Network = Pick<
   Controls,
-  | "port"
-  | "tlsPort"
-  | "webSocketPort"
-  | "httpPort"
-  | "httpsPort"
-  | "certificate"
-  | "httpClient"
-  | "connectionString"
-  | "stop"
-  | "start"
+  // The client of the management API is internal: declarations that are packed do not have it.
+  Extract<
+    keyof Controls,
+    | "port"
+    | "tlsPort"
+    | "webSocketPort"
+    | "httpPort"
+    | "httpsPort"
+    | "certificate"
+    | "httpClient"
+    | "connectionString"
+    | "stop"
+    | "start"
+  >
 >
 
 /** What is to be controlled. @internal */
