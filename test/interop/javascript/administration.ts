@@ -229,7 +229,7 @@ export const administration: Record<string, (name: string, place: Administration
     await admin.deleteTopic(name)
   },
 
-  "admin-pages": async (name, place) => {
+  "admin-all": async (name, place) => {
     const admin = clientOf(place)
     const names = Array.from({ length: 105 }, (_, index) => `${name}-${String(index).padStart(3, "0")}`)
     const topics = names.map((each) => `${each}-t`)

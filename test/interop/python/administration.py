@@ -190,7 +190,7 @@ def rules(name):
 def listing(name):
     with client() as admin:
         # Another check's topic, which has them.
-        topic = "admin-pages-001-t"
+        topic = "admin-all-001-t"
         names = ["s%03d" % index for index in range(105)]
         is_equal("listed", [each.name for each in admin.list_subscriptions(topic)], names)
         pages = [len(list(page)) for page in admin.list_subscriptions_runtime_properties(topic).by_page()]

@@ -265,11 +265,11 @@ final class InteropAdministration {
             List<String> names = IntStream.range(0, 105).mapToObj(index -> String.format("s%03d", index))
                 .collect(Collectors.toList());
             // Another check's topic, which has them.
-            isEqual("listed", admin.listSubscriptions("admin-pages-001-t").stream()
+            isEqual("listed", admin.listSubscriptions("admin-all-001-t").stream()
                 .map(SubscriptionProperties::getSubscriptionName).collect(Collectors.toList()), names);
         });
 
-        checks.put("admin-pages", (name, admin) -> {
+        checks.put("admin-all", (name, admin) -> {
             List<String> names = IntStream.range(0, 105).mapToObj(index -> String.format("%s-%03d", name, index))
                 .collect(Collectors.toList());
             isEqual("queues", admin.listQueues().stream().map(QueueProperties::getName)
