@@ -25,7 +25,7 @@ func init() {
 		"admin-subscription":  adminSubscription,
 		"admin-rules":         adminRules,
 		"admin-list":          adminList,
-		"admin-all":         adminPages,
+		"admin-all":           adminPages,
 		"admin-parameters":    adminParameters,
 		"admin-message-size":  adminMessageSize,
 		"admin-runtime":       adminRuntime,
