@@ -8,6 +8,9 @@
  *
  * Settings have the names that `Emulator.entity` gives them: what declares an entity of the embedded broker creates it in Azure.
  *
+ * One file, because it is one service: what is long are the docstrings of its operations. What they do is in
+ * `internal/administration`.
+ *
  * @module
  * @since 0.1.0
  */
