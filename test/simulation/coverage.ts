@@ -3,11 +3,11 @@
  * would have been found. A fault that a change has made unreachable would go unseen otherwise.
  */
 
-/** So many seeds are to have everything in them. */
-export const enough = 1_000
+/** So many seeds that are the same in each run are to have everything in them: by new ones it would be left to chance. */
+export const enough = 500
 
-/** How often everything comes in them at the least. */
-export const least = 20
+/** In how many of a hundred of them everything comes at the least. */
+const share = 2
 
 export class Coverage {
   private readonly counts = new Map<string, number>()
@@ -20,9 +20,9 @@ export class Coverage {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1)
   }
 
-  /** What came less often than it should. */
-  get missing(): ReadonlyArray<string> {
-    return [...this.counts].flatMap(([name, count]) => count < least ? [`${name} ${count}`] : [])
+  /** What came less often than it should in so many seeds. */
+  missing(seeds: number): ReadonlyArray<string> {
+    return [...this.counts].flatMap(([name, count]) => count < seeds * share / 100 ? [`${name} ${count}`] : [])
   }
 
   toString(): string {

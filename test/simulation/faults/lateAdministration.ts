@@ -6,7 +6,7 @@ export const lateAdministration: Fault = {
   name: "late administration",
   of: "service",
   needs: "administration",
-  weight: 12,
+  weight: 16,
   plan: (rng) => ({
     delay: rng.between(1, rng.pick([500, 10_000, 90_000])),
     lost: rng.pick(["nothing", "nothing", "answer"]),

@@ -6,7 +6,7 @@ export const lostAdministration: Fault = {
   name: "lost administration",
   of: "service",
   needs: "administration",
-  weight: 12,
+  weight: 16,
   plan: (rng) => ({
     lost: rng.pick(["request", "answer", "answer", "rest"]),
     method: rng.pick(["any", "PUT", "PUT", "DELETE"]),

@@ -6,7 +6,7 @@ export const refusedAdministration: Fault = {
   name: "refused administration",
   of: "service",
   needs: "administration",
-  weight: 12,
+  weight: 16,
   plan: (rng) => ({
     status: rng.pick([429, 503, 503, 500, 500, 401]),
     seconds: rng.pick([-1, 0, rng.between(1, 20)]),

@@ -6,7 +6,7 @@ export const unforwarded: Fault = {
   name: "forward taken away",
   of: "service",
   needs: "forwards",
-  weight: 10,
+  weight: 20,
   plan: (rng) => ({ which: rng.between(0, 9), ms: rng.between(1, rng.pick([1_000, 40_000])) }),
   inject: ({ topology }, { ms, which }) =>
     Effect.gen(function*() {
