@@ -77,6 +77,7 @@ const emulator = [
   ["emulator/amqp/AmqpConnection"],
   ["emulator/amqp/AmqpServer"],
   ["emulator/http"],
+  ["emulator/Namespace"],
   ["emulator/Controls"],
   ["emulator/Emulator"],
   ["emulator/CommandLine"],

@@ -3,7 +3,6 @@
  *
  * They own nothing: each reads or changes the broker and its server when its Effect runs.
  */
-import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -25,6 +24,7 @@ import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
 import { describe } from "./broker/Forwarding.ts"
+import type { Namespace } from "./Namespace.ts"
 
 /**
  * What happened in an entity since the broker started.
@@ -421,10 +421,9 @@ export type Network = Pick<
 
 /** What is to be controlled. @internal */
 export interface Started {
-  readonly broker: Broker.Broker
+  readonly namespace: Namespace
   readonly server: AmqpServer
   readonly dispatcher: Dispatcher.Dispatcher
-  readonly tokenCredential: ServiceBusCredential.TokenCredential
 }
 
 /** What a test gives may be anything; what cannot be used is told by its name, not as a defect. @internal */
@@ -450,7 +449,8 @@ const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
 
 /** @internal */
 export const make = (started: Started, network: Network): Controls => {
-  const { broker, dispatcher, server } = started
+  const { dispatcher, namespace } = started
+  const { broker, clock } = namespace
   const writer = new Writer()
   const queueOf = (entity: string | ServiceBusEntity.Any): Effect.Effect<Broker.Queue, EmulatorError> =>
     Effect.suspend(() => {
@@ -493,7 +493,7 @@ export const make = (started: Started, network: Network): Controls => {
     Effect.flatMap(
       queueOf(entity),
       (queue) =>
-        Clock.clockWith((clock): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
+        Effect.suspend((): Effect.Effect<void, EmulatorError | MessageEncodeError> => {
           const contract = ServiceBusEntity.contractOf(entity)
           const { body, path } = contract
           const declared = ServiceBusEntity.propertiesOf(contract)
@@ -531,7 +531,7 @@ export const make = (started: Started, network: Network): Controls => {
     )
   return {
     ...network,
-    tokenCredential: started.tokenCredential,
+    tokenCredential: namespace.tokenCredential,
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity)),
     deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity)),
     send: (entity, messages) =>
@@ -577,16 +577,16 @@ export const make = (started: Started, network: Network): Controls => {
       ),
     delete: (entity) =>
       Effect.suspend(() => Effect.fromResult(broker.delete(ServiceBusEntity.contractOf(entity).path))),
-    connections: Effect.sync(() => server.connections.size),
-    dropConnections: Effect.sync(() => server.dropAll()),
+    connections: Effect.sync(() => namespace.connections.size),
+    dropConnections: Effect.sync(() => namespace.dropConnections()),
     closeConnections: (error) =>
       Effect.sync(() => {
-        for (const connection of [...server.connections]) connection.close(error)
+        for (const connection of [...namespace.connections]) connection.close(error)
       }),
     detachLinks: (error, entity) =>
       Effect.sync(() => {
         const path = pathOf(entity)
-        for (const connection of [...server.connections]) {
+        for (const connection of [...namespace.connections]) {
           for (const [link, address] of [...connection.links]) {
             if (path === undefined || address.toLowerCase() === path) connection.detach(link, error)
           }
@@ -594,14 +594,14 @@ export const make = (started: Started, network: Network): Controls => {
       }),
     endSessions: (error) =>
       Effect.sync(() => {
-        for (const connection of [...server.connections]) {
+        for (const connection of [...namespace.connections]) {
           for (const session of new Set([...connection.links.keys()].map((link) => link.session))) {
             connection.endSession(session, error)
           }
         }
       }),
     fail: ({ entity, error, operation, times }) =>
-      Effect.sync(() => server.faults.add({ entity: pathOf(entity), operation, error, times: times ?? 1 })),
+      Effect.sync(() => namespace.faults.add({ entity: pathOf(entity), operation, error, times: times ?? 1 })),
     idle: dispatcher.idle
   }
 }

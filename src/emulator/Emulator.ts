@@ -37,17 +37,15 @@ import * as IdleDetach from "./amqp/IdleDetach.ts"
 import * as Listener from "./amqp/Listener.ts"
 import * as MemorySocket from "./amqp/MemorySocket.ts"
 import type { IdleLimits } from "./amqp/ServedConnection.ts"
-import { change, fits } from "./amqp/StoredPayload.ts"
-import { read as readProperties } from "./amqp/StoredProperties.ts"
 import { fireAll } from "./amqp/Timeout.ts"
-import * as Broker from "./broker/Broker.ts"
+import type * as Broker from "./broker/Broker.ts"
 import type { Entity } from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import * as Controls from "./Controls.ts"
 import * as HttpServer from "./http/HttpServer.ts"
-import { ManagementApi } from "./http/ManagementApi.ts"
 import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
-import * as Authorization from "./security/Authorization.ts"
+import * as Namespace from "./Namespace.ts"
+import type * as Authorization from "./security/Authorization.ts"
 import * as Certificate from "./security/Certificate.ts"
 
 export type { Entity }
@@ -235,16 +233,6 @@ export class Emulator extends Context.Service<Emulator, Controls.Controls>()("ef
 
 export type { BrokerError, Controls, Counters, Fault, Runtime } from "./Controls.ts"
 
-const policyName = "RootManageSharedAccessKey"
-
-/** Milliseconds; what Entra gives. */
-const tokenLifetime = 3600_000
-
-interface Started extends Controls.Started {
-  readonly key: Redacted.Redacted<string>
-  readonly management: ManagementApi
-}
-
 /** An option in milliseconds. */
 const positive = (option: string, input: Duration.Input | undefined, otherwise: number) => {
   const duration = Duration.fromInput(input ?? otherwise)
@@ -307,21 +295,20 @@ const policiesOf = Effect.fnUntraced(function*(
   return policies
 })
 
-const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effect<Started, EmulatorError, Scope.Scope> =
-  Effect.fnUntraced(
+const start: (
+  options: Options,
+  host: string,
+  idles: IdleLimits
+) => Effect.Effect<Controls.Started, EmulatorError, Scope.Scope> = Effect
+  .fnUntraced(
     function*(options, host, idles) {
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
-      const broker = yield* Broker.make(options.entities, { fits, change, read: readProperties })
       const key = options.key === undefined
         ? Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
         : yield* keyOf("key", options.key)
-      const policies: ReadonlyArray<Authorization.Policy> = [
-        { name: policyName, key, rights: ["Manage", "Send", "Listen"] },
-        ...(yield* policiesOf(options.policies ?? []))
-      ]
+      const policies = yield* policiesOf(options.policies ?? [])
       const deadlines = yield* DeadlineTimer.make(fireAll)
-      const identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
       const idle = {
         link: yield* positive("idle.link", options.idle?.link, idles.link),
         connection: yield* positive("idle.connection", options.idle?.connection, idles.connection)
@@ -330,39 +317,21 @@ const start: (options: Options, host: string, idles: IdleLimits) => Effect.Effec
         connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
         handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
       })
-      const management = new ManagementApi({
-        broker,
-        clock,
-        policies,
-        identityKey,
+      const namespace = yield* Namespace.make({
         host,
-        fault: (path) => server.faults.take("administer", path)
-      })
-      const server: AmqpServer = new AmqpServer({
-        broker,
-        dispatcher,
-        clock,
+        entities: options.entities,
+        key,
         policies,
-        entityPolicies: (token) => management.entityPolicies(token),
-        identityKey,
-        host,
-        deadlines,
-        idle,
-        admission
+        clock,
+        serverClock: clock
       })
-      const tokenCredential: ServiceBusCredential.TokenCredential = {
-        getToken: () => {
-          const expiresOnTimestamp = clock.currentTimeMillisUnsafe() + tokenLifetime
-          const token = Authorization.mint(identityKey, ["Manage", "Send", "Listen"], expiresOnTimestamp)
-          return Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp })
-        }
-      }
+      const server = new AmqpServer({ dispatcher, clock, host, deadlines, idle, admission }, namespace)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           server.dropAll()
         })
       )
-      return { broker, server, management, dispatcher, key, tokenCredential }
+      return { namespace, server, dispatcher }
     }
   )
 
@@ -370,7 +339,7 @@ const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: 
   ConnectionString.format({
     host,
     port,
-    credential: ServiceBusCredential.sharedKey({ name: policyName, key }),
+    credential: ServiceBusCredential.sharedKey({ name: Namespace.rootPolicy, key }),
     entityPath: undefined,
     useDevelopmentEmulator: true
   })
@@ -448,7 +417,7 @@ export const layer = (
         Dispatcher.Shared,
         dispatcher
       )
-      const connectionString = connectionStringOf(started.key, memoryHost, undefined)
+      const connectionString = connectionStringOf(started.namespace.key, memoryHost, undefined)
       let isUp = true
       const network = yield* MemorySocket.Network
       const transport = network(MemorySocket.transport(dispatcher, (socket) => {
@@ -457,7 +426,7 @@ export const layer = (
       }))
       const httpNetwork = yield* MemoryHttpClient.Network
       const httpClient = httpNetwork(
-        MemoryHttpClient.make((request) => started.management.answer(request), () => isUp)
+        MemoryHttpClient.make((request) => started.namespace.management.answer(request), () => isUp)
       )
       const { administration, client } = yield* Effect.gen(function*() {
         const parsed = yield* ConnectionString.parse(connectionString)
@@ -575,7 +544,10 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           ? undefined
           : options.certificate ?? Certificate.selfSigned([host, hostname()])
         if (certificate !== undefined) yield* Certificate.check(certificate)
-        const { serve } = yield* HttpServer.make({ accept, answer: (request) => started.management.answer(request) })
+        const { serve } = yield* HttpServer.make({
+          accept,
+          answer: (request) => started.namespace.management.answer(request)
+        })
         const { admission, clock, deadlines } = started.server.options
         const listeners: Array<Listener.Listener> = []
         const listen = Effect.fnUntraced(function*(port: number, isSecure: boolean) {
@@ -607,9 +579,9 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           httpPort,
           httpsPort,
           certificate: certificate?.cert,
-          connectionString: connectionStringOf(started.key, dialled(host), port),
+          connectionString: connectionStringOf(started.namespace.key, dialled(host), port),
           // Who asks in this process needs no port.
-          httpClient: MemoryHttpClient.make((request) => started.management.answer(request), () => true),
+          httpClient: MemoryHttpClient.make((request) => started.namespace.management.answer(request), () => true),
           stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
           start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
         })

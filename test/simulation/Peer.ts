@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { AmqpServer } from "../../src/emulator/amqp/AmqpServer.ts"
+import { Namespace } from "../../src/emulator/Namespace.ts"
 import { accepted } from "../../src/internal/amqp/codec/Outcome.ts"
 import type { IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
@@ -137,7 +138,7 @@ export class Peer {
       const { claims } = connection.claims as unknown as Claims
       for (const [path, { expiresAt }] of claims) if (expiresAt < Infinity) claims.delete(path)
       for (const [link, address] of [...connection.links]) {
-        if (address !== "$cbs") connection.detach(link, connection.server.conditions.expired(address))
+        if (address !== "$cbs") connection.detach(link, connection.namespace.conditions.expired(address))
       }
     }
   }
@@ -147,8 +148,10 @@ export class Peer {
     this.silent = undefined
     this.satisfy()
     // What it was told to refuse and was not asked for yet.
-    const faults = this.server?.faults as unknown as { pending: ReadonlyArray<unknown> } | undefined
-    if (faults !== undefined) faults.pending = []
+    const server = this.server as unknown as {
+      readonly namespace: { readonly faults: { pending: ReadonlyArray<unknown> } }
+    }
+    if (this.server !== undefined) server.namespace.faults.pending = []
   }
 }
 
@@ -178,9 +181,9 @@ export const make = Effect.acquireRelease(
       peer.serving(server)
       return original.apply(server, args)
     })
-    wrap(AmqpServer, "fault", (original, server: AmqpServer, args) => {
+    wrap(Namespace, "fault", (original, namespace: Namespace, args) => {
       const error = { condition: "com.microsoft:server-busy", description: "simulated" }
-      return peer.isBusy ? server.conditions.injected(error, String(args[1])) : original.apply(server, args)
+      return peer.isBusy ? namespace.conditions.injected(error, String(args[1])) : original.apply(namespace, args)
     })
     wrap(AmqpConnection, "attach", (original, connection: AmqpConnection, args) => {
       const link: RheaLink = args[0]!

@@ -30,6 +30,7 @@ export const managementApi = Effect.fnUntraced(function*(
   const api = new ManagementApi({
     broker,
     clock,
+    serverClock: clock,
     host,
     fault: () => undefined,
     identityKey: Redacted.make("identity"),

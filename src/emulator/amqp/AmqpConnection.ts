@@ -17,7 +17,7 @@ import * as LinkAttach from "./LinkAttach.ts"
 import { LinkFinalizers } from "./LinkFinalizers.ts"
 import { ReplyLinks } from "./ManagementNode.ts"
 import * as Sasl from "./Sasl.ts"
-import type { ServedConnection, Server } from "./ServedConnection.ts"
+import type { ServedConnection, ServedNamespace, Server } from "./ServedConnection.ts"
 import { timeout } from "./Timeout.ts"
 
 /** What the service advertises, in milliseconds (Service Bus protocol guide). */
@@ -40,6 +40,7 @@ const amqpHeader = Buffer.from("AMQP\x00\x01\x00\x00", "latin1")
 /** A connection that is served from when it is made. */
 export class AmqpConnection implements ServedConnection {
   readonly server: Server
+  readonly namespace: ServedNamespace
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
@@ -62,12 +63,15 @@ export class AmqpConnection implements ServedConnection {
   /** `ended` is called when the connection is over. */
   constructor(
     server: Server,
+    namespace: ServedNamespace,
     container: RheaContainer,
     socket: Socket,
     admitted: Admitted,
     ended: (connection: AmqpConnection) => void
   ) {
     this.server = server
+    this.namespace = namespace
+    namespace.connections.add(this)
     this.socket = socket
     this.admitted = admitted
     this.ended = ended
@@ -87,7 +91,7 @@ export class AmqpConnection implements ServedConnection {
       padded: true,
       onDecodeProblem: ({ message }) => this.violated(new FrameGuard.Violation(message, "amqp:decode-error")),
       onBreach: ({ condition, description }, session, link) => {
-        const error = server.conditions.protocol(condition, description ?? "")
+        const error = namespace.conditions.protocol(condition, description ?? "")
         if (link === undefined) this.endSession(session, error)
         else this.detach(link, error)
       }
@@ -104,7 +108,7 @@ export class AmqpConnection implements ServedConnection {
     })
     this.rhea.accept(FrameGuard.wrap(socket, guard))
     Sasl.serve(this.rhea, {
-      policies: server.options.policies,
+      policies: namespace.policies,
       authenticated: (policy) => {
         this.claims.add({ path: "", rights: policy.rights, expiresAt: Infinity })
         this.idle.authorized()
@@ -154,7 +158,7 @@ export class AmqpConnection implements ServedConnection {
     this.rhea.on("connection_open", () => {
       deadlines.clear(handshake)
       if (!this.admitted.open()) {
-        return this.close(this.server.conditions.tooManyConnections(admission.limits.connections))
+        return this.close(this.namespace.conditions.tooManyConnections(admission.limits.connections))
       }
       this.idle.begin()
       if (this.socket.isLocal === true) return
@@ -184,7 +188,7 @@ export class AmqpConnection implements ServedConnection {
     if (violation.phase === "header") this.socket.write(amqpHeader)
     if (violation.phase === "amqp") {
       this.rhea.open()
-      this.close(this.server.conditions.protocol(violation.condition, violation.message))
+      this.close(this.namespace.conditions.protocol(violation.condition, violation.message))
     }
     this.finish()
   }
@@ -242,6 +246,7 @@ export class AmqpConnection implements ServedConnection {
 
   private end(): void {
     this.admitted.end()
+    this.namespace.connections.delete(this)
     this.ended(this)
     this.stopTimers()
     this.finalizers.runAll()

@@ -15,8 +15,8 @@ export const maxRequestSize = 1024 * 1024
 
 /** Answers a request. */
 export const answer = (connection: ServedConnection, request: Request): Answer => {
-  const { conditions, options } = connection.server
-  const { clock, entityPolicies, identityKey, policies } = options
+  const { namespace, server: { options: { clock } } } = connection
+  const { conditions, identityKey, policies } = namespace
   const { name: audience, type } = request.properties
   const token = request.body
   if (request.operation !== "put-token") {
@@ -26,12 +26,12 @@ export const answer = (connection: ServedConnection, request: Request): Answer =
     return { status: 400, error: conditions.argument("$cbs", "name and token must be strings.") }
   }
   const { path } = NodeAddress.parse(audience)
-  const fault = connection.server.fault("putToken", path)
+  const fault = namespace.fault("putToken", path)
   if (fault !== undefined) return refuse(fault)
   const now = clock.currentTimeMillisUnsafe()
   const isOurs = (host: string) => isOurHost(connection, host)
   const checkSas = (token: string) =>
-    Authorization.check([...policies, ...entityPolicies(token)], token, audience, now, isOurs)
+    Authorization.check([...policies, ...namespace.entityPolicies(token)], token, audience, now, isOurs)
   let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
   if (type === "jwt" || type === "amqp:jwt") {
     // Some clients call a SAS token that as well.
@@ -49,16 +49,15 @@ export const answer = (connection: ServedConnection, request: Request): Answer =
 }
 
 /** Whether a claim can be on a path: the namespace's, an entity's, or one that entities lie below. */
-const isKnown = ({ server }: ServedConnection, path: string): boolean => {
-  const { broker } = server.options
+const isKnown = ({ namespace: { broker } }: ServedConnection, path: string): boolean => {
   if (path === "" || path.toLowerCase() === "$cbs" || broker.queue(path) !== undefined) return true
   const below = `${path.toLowerCase()}/`
   return broker.queues().some((queue) => queue.path.toLowerCase().startsWith(below))
 }
 
 /** Whether a host is this broker: by its own name, as this machine, or as the peer called it when it opened the connection. */
-const isOurHost = ({ rhea, server }: ServedConnection, host: string): boolean => {
+const isOurHost = ({ namespace, rhea }: ServedConnection, host: string): boolean => {
   const called = rhea.remote.open?.["hostname"]
-  return Authorization.isLoopback(host) || host === Authorization.hostOf(server.options.host) ||
+  return Authorization.isLoopback(host) || host === Authorization.hostOf(namespace.host) ||
     typeof called === "string" && host === Authorization.hostOf(called)
 }

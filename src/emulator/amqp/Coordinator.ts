@@ -15,7 +15,7 @@ export const attach = (connection: ServedConnection, link: RheaLink): void => {
   const plane = connection.plane.link(link)
   plane.onDeliveries = (deliveries) => {
     connection.idle.touch(link)
-    const outcome: Outcome = { _tag: "Rejected", error: connection.server.conditions.transactions("$coordinator") }
+    const outcome: Outcome = { _tag: "Rejected", error: connection.namespace.conditions.transactions("$coordinator") }
     for (const delivery of deliveries) if (!delivery.settled) plane.session.dispose(delivery, outcome, true)
     link.add_credit(deliveries.length)
   }

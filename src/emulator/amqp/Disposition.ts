@@ -27,18 +27,18 @@ export const settle = (
   const { session } = delivery.link
   if (outcome === transactional) {
     // Nothing is settled: the lock stays.
-    const error = connection.server.conditions.transactions(queue.path)
+    const error = connection.namespace.conditions.transactions(queue.path)
     return settled ? undefined : session.settle(delivery, { _tag: "Rejected", error })
   }
   // What is given back is not refused.
   const fault = settled || outcome === undefined || outcome._tag === "Released"
     ? undefined
-    : connection.server.fault("settle", queue.path)
+    : connection.namespace.fault("settle", queue.path)
   if (fault !== undefined) return session.settle(delivery, { _tag: "Rejected", error: fault })
   const refusal = applyOutcome(queue, token, outcome)
   if (settled) return
   if (refusal === undefined) return session.settle(delivery, answerTo(outcome))
-  session.settle(delivery, { _tag: "Rejected", error: connection.server.conditions.of(refusal) })
+  session.settle(delivery, { _tag: "Rejected", error: connection.namespace.conditions.of(refusal) })
 }
 
 const applyOutcome = (queue: Queue, token: string, outcome: Outcome | undefined): Refusal | undefined => {

@@ -1,6 +1,6 @@
 /**
  * Errors that a test asked for: each is given to the next operations that it fits, as often as was asked. They belong to the
- * server, and apply to all of its connections.
+ * namespace, and apply to all of its connections.
  */
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 

@@ -33,8 +33,8 @@ export class IdleDetach implements Activity {
 
   constructor(connection: ServedConnection) {
     this.connection = connection
-    this.unlinked = timeout(() => connection.close(connection.server.conditions.inactive(this.allowed)))
-    this.unauthorized = timeout(() => connection.close(connection.server.conditions.anonymous(firstToken)))
+    this.unlinked = timeout(() => connection.close(connection.namespace.conditions.inactive(this.allowed)))
+    this.unauthorized = timeout(() => connection.close(connection.namespace.conditions.anonymous(firstToken)))
   }
 
   private get now(): number {
@@ -124,6 +124,6 @@ class IdleLink implements Timeout {
     const { clock, idle } = this.connection.server.options
     if (this.last + idle.link > clock.currentTimeMillisUnsafe()) return this.start()
     const { link, connection } = this
-    connection.detach(link, connection.server.conditions.idle(link.name, link.is_receiver(), idle.link))
+    connection.detach(link, connection.namespace.conditions.idle(link.name, link.is_receiver(), idle.link))
   }
 }

@@ -28,7 +28,7 @@ export const attach = (connection: ServedConnection, queue: Queue, link: RheaLin
   plane.onDeliveries = (deliveries) => {
     connection.idle.touch(link)
     // It may have been deleted, and be there again.
-    const current = connection.server.options.broker.queue(queue.path) ?? queue
+    const current = connection.namespace.broker.queue(queue.path) ?? queue
     for (const delivery of deliveries) {
       const refusal = store(connection, current, delivery, limit)
       // What is settled gets no answer; but what belongs to a transaction must not be lost without a word.
@@ -52,9 +52,9 @@ const store = (
   delivery: IncomingDelivery,
   limit: number
 ): AmqpError | undefined => {
-  const { conditions } = connection.server
+  const { conditions } = connection.namespace
   if (delivery.isTransactional) return conditions.transactions(queue.path)
-  const fault = connection.server.fault("send", queue.path)
+  const fault = connection.namespace.fault("send", queue.path)
   if (fault !== undefined) return fault
   if (delivery.isTooLarge) return conditions.tooLarge(queue.path, delivery.id, delivery.size, limit)
   try {

@@ -51,7 +51,9 @@ const serve = (
   link: RheaLink
 ): AmqpError | undefined => {
   const { isCoordinator, problem } = connection.plane.of(link.session).attaching
-  if (problem !== undefined) return connection.server.conditions.protocol(problem.condition, problem.description ?? "")
+  if (problem !== undefined) {
+    return connection.namespace.conditions.protocol(problem.condition, problem.description ?? "")
+  }
   if (isCoordinator) {
     link.set_source(address(link.remote.attach!["source"]))
     Coordinator.attach(connection, link)
@@ -66,7 +68,7 @@ const serveInbound = (
   replies: ManagementNode.ReplyLinks,
   link: RheaLink
 ): AmqpError | undefined => {
-  const { conditions, options } = connection.server
+  const { broker, conditions } = connection.namespace
   const node = NodeAddress.parse(addressOf(link))
   if (node.kind === "cbs") {
     setTermini(link)
@@ -82,7 +84,7 @@ const serveInbound = (
     link.add_credit(requestCredit)
     return undefined
   }
-  const queue = options.broker.queue(node.path)
+  const queue = broker.queue(node.path)
   if (queue === undefined) return conditions.notFound(node.path)
   if (node.kind === "management") {
     const refused = authorizeAny(connection, link, node.path)
@@ -102,7 +104,7 @@ const serveInbound = (
     return conditions.notAllowed(node.path, `A sender cannot be created on a ${nameOf[queue.kind]}.`)
   }
   const refused = authorize(connection, link, node.path, "Send") ??
-    connection.server.fault("attach", queue.path) ??
+    connection.namespace.fault("attach", queue.path) ??
     unsendable(connection, queue)
   if (refused !== undefined) return refused
   setTermini(link)
@@ -116,14 +118,14 @@ const serveOutbound = (
   replies: ManagementNode.ReplyLinks,
   link: RheaLink
 ): AmqpError | undefined => {
-  const { conditions, options } = connection.server
+  const { broker, conditions } = connection.namespace
   const node = NodeAddress.parse(addressOf(link))
   if (node.kind === "cbs") {
     setTermini(link)
     replies.add(link, "cbs")
     return undefined
   }
-  const queue = options.broker.queue(node.path)
+  const queue = broker.queue(node.path)
   if (queue === undefined) return conditions.notFound(node.path)
   if (node.kind === "management") {
     const refused = authorizeAny(connection, link, node.path)
@@ -138,7 +140,7 @@ const serveOutbound = (
   const isShared = SessionOutboundLink.asksForSharedSession(link)
   const id = SessionOutboundLink.sessionOf(link)
   const refused = authorize(connection, link, node.path, "Listen") ??
-    connection.server.fault("attach", queue.path) ??
+    connection.namespace.fault("attach", queue.path) ??
     unreceivable(connection, queue) ??
     (isShared
       ? conditions.filterType(node.path, link.name)
@@ -152,17 +154,17 @@ const serveOutbound = (
   return undefined
 }
 
-const unsendable = ({ server }: ServedConnection, { kind, options, path }: Queue): AmqpError | undefined => {
+const unsendable = ({ namespace }: ServedConnection, { kind, options, path }: Queue): AmqpError | undefined => {
   if (isSendable(options)) return undefined
-  return server.conditions.disabled(path, options.status === "SendDisabled", kind === "topic" ? "Topic" : "Queue")
+  return namespace.conditions.disabled(path, options.status === "SendDisabled", kind === "topic" ? "Topic" : "Queue")
 }
 
-const unreceivable = ({ server }: ServedConnection, { options, path }: Queue): AmqpError | undefined =>
+const unreceivable = ({ namespace }: ServedConnection, { options, path }: Queue): AmqpError | undefined =>
   !isReceivable(options)
-    ? server.conditions.disabled(path, false)
+    ? namespace.conditions.disabled(path, false)
     : options.forwardTo === undefined
     ? undefined
-    : server.conditions.forwards(path)
+    : namespace.conditions.forwards(path)
 
 /** The claim that an attach needs; the link ends with it. */
 const authorize = (
@@ -171,16 +173,16 @@ const authorize = (
   path: string,
   right: Authorization.Right
 ): AmqpError | undefined => {
-  const { claims, server } = connection
+  const { claims, namespace: { conditions }, server } = connection
   const until = claims.heldUntil(path, right)
-  if (until === undefined) return server.conditions.unauthorized(path, right)
+  if (until === undefined) return conditions.unauthorized(path, right)
   // What SASL gave does not end.
   if (until === Infinity) return undefined
   const { deadlines } = server.options
   const expiry = timeout(() => {
     const renewed = claims.heldUntil(path, right)
     if (renewed !== undefined) return deadlines.set(expiry, renewed)
-    connection.detach(link, server.conditions.expired(path))
+    connection.detach(link, conditions.expired(path))
   })
   deadlines.set(expiry, until)
   connection.onEnd(link, () => deadlines.clear(expiry))

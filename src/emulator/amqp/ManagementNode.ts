@@ -74,7 +74,7 @@ export const serve = (
   }
 
   const tooLarge = ({ id, size }: IncomingDelivery) =>
-    connection.server.conditions.tooLarge(
+    connection.namespace.conditions.tooLarge(
       String(link.remote.attach!["target"]?.address ?? ""),
       id,
       size,
@@ -112,7 +112,7 @@ export const serve = (
     if (reply === undefined) return
     idle.touch(reply)
     const answered = delivery.isTransactional
-      ? refuse(connection.server.conditions.transactions(String(link.remote.attach!["target"]?.address ?? "")))
+      ? refuse(connection.namespace.conditions.transactions(String(link.remote.attach!["target"]?.address ?? "")))
       : answer(request)
     const payload = encode(names[keys], rawItem(message, message.properties, 0), answered)
     const target = plane.link(reply)

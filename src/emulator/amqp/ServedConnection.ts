@@ -1,13 +1,16 @@
 /**
- * What the links, nodes and idle rules of the broker know of the connection that they belong to, and of its server: the
- * contracts that AmqpConnection and AmqpServer fulfil.
+ * What the links, nodes and idle rules of the broker know of the connection that they belong to, of its server and of its
+ * namespace: the contracts that AmqpConnection, AmqpServer and Namespace fulfil.
+ *
+ * There are two clocks. The server's is that of the wire: handshakes, heartbeats, idle links, expiry of tokens, and how long
+ * a peer waits for a session. The namespace's is that of what is stored: locks, schedules, times to live.
  */
 import type * as Clock from "effect/Clock"
 import type * as Redacted from "effect/Redacted"
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import type { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
 import type { Dispatcher } from "../../internal/amqp/engine/Dispatcher.ts"
-import type { RheaConnection, RheaLink } from "../../internal/amqp/engine/rhea.ts"
+import type { RheaConnection, RheaLink, RheaSession } from "../../internal/amqp/engine/rhea.ts"
 import type { Broker } from "../broker/Broker.ts"
 import type { DeadlineTimer } from "../broker/DeadlineTimer.ts"
 import type * as Authorization from "../security/Authorization.ts"
@@ -26,16 +29,9 @@ export interface IdleLimits {
 
 /** What a server is made of. */
 export interface ServerOptions {
-  readonly broker: Broker
   readonly dispatcher: Dispatcher
   readonly clock: Clock.Clock
-  /** Those of the namespace. */
-  readonly policies: ReadonlyArray<Authorization.Policy>
-  /** Those of the entities that a SAS token is for, made over HTTP. */
-  readonly entityPolicies: (token: string) => ReadonlyArray<Authorization.Policy>
-  /** Signs the tokens of the broker's own identity. */
-  readonly identityKey: Redacted.Redacted<string>
-  /** The name by which the namespace speaks of itself. */
+  /** The name of its container. */
   readonly host: string
   readonly deadlines: DeadlineTimer<Timeout>
   readonly idle: IdleLimits
@@ -45,7 +41,23 @@ export interface ServerOptions {
 /** What the connections of a server share. */
 export interface Server {
   readonly options: ServerOptions
+}
+
+/** What the connections of a namespace share. */
+export interface ServedNamespace {
+  readonly broker: Broker
+  readonly clock: Clock.Clock
+  /** Those of the namespace. */
+  readonly policies: ReadonlyArray<Authorization.Policy>
+  /** Signs the tokens of its own identity. */
+  readonly identityKey: Redacted.Redacted<string>
+  /** The name by which it speaks of itself. */
+  readonly host: string
   readonly conditions: Conditions
+  /** Those that are served for it. */
+  readonly connections: Set<ServedConnection>
+  /** Those of the entities that a SAS token is for, made over HTTP. */
+  entityPolicies(token: string): ReadonlyArray<Authorization.Policy>
   /** The error that a test asked for, if any. */
   fault(operation: FaultOperation, entity: string): AmqpError | undefined
 }
@@ -65,6 +77,7 @@ export interface Activity {
 /** A connection that the broker serves. */
 export interface ServedConnection {
   readonly server: Server
+  readonly namespace: ServedNamespace
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
@@ -73,8 +86,12 @@ export interface ServedConnection {
   readonly heldSessions: Map<string, string>
   /** The links that are attached, by the address of their node as the peer wrote it. */
   readonly links: Map<RheaLink, string>
+  /** Destroys the socket, without a word to the peer. */
+  drop(): void
   /** Closes the connection with an error that the peer is told; nothing more is handed to it. */
   close(error: AmqpError): void
+  /** Ends a session with an error that the peer is told; nothing more is handed to its links. */
+  endSession(session: RheaSession, error: AmqpError): void
   /** Detaches a link with an error that the peer is told; nothing more is handed to it. */
   detach(link: RheaLink, error: AmqpError): void
   /** Runs a function when the link, its session or its connection ends. */

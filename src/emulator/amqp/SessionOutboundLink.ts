@@ -59,7 +59,7 @@ export const attach = (
   id: string | null,
   answer: (filter: object) => void
 ): AmqpError | undefined => {
-  const { conditions } = connection.server
+  const { conditions } = connection.namespace
   let pending: PendingAttach | undefined
   const accepted = queue.sessions!.accept(id ?? undefined, {
     owner: connection,
@@ -121,6 +121,6 @@ class PendingAttach implements Timeout {
   }
 
   fire(): void {
-    this.connection.detach(this.link, this.connection.server.conditions.noSession(this.queue.path, this.timeout))
+    this.connection.detach(this.link, this.connection.namespace.conditions.noSession(this.queue.path, this.timeout))
   }
 }

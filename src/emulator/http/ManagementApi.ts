@@ -30,6 +30,8 @@ import * as Resource from "./Resource.ts"
 interface Options {
   readonly broker: Broker.Broker
   readonly clock: Clock.Clock
+  /** That of the server: by it tokens expire. */
+  readonly serverClock: Clock.Clock
   readonly policies: ReadonlyArray<Authorization.Policy>
   /** Signs the tokens of the broker's own identity. */
   readonly identityKey: Redacted.Redacted<string>
@@ -139,14 +141,15 @@ export class ManagementApi {
   ): Condition.HttpCondition | undefined {
     const header = headers["authorization"]
     if (header === undefined) return Condition.token("There is no Authorization header.")
-    const { host, identityKey, policies } = this.options
+    const { host, identityKey, policies, serverClock } = this.options
+    const now = serverClock.currentTimeMillisUnsafe()
     const called = Authorization.hostOf(authority)
     const isOurs = (name: string) =>
       Authorization.isLoopback(name) || name === Authorization.hostOf(host) || name === called
     const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
     const checked = bearer === undefined
-      ? Authorization.check([...policies, ...this.entityPolicies(header)], header, path, this.now(), isOurs)
-      : Authorization.checkMinted(identityKey, bearer, path, this.now())
+      ? Authorization.check([...policies, ...this.entityPolicies(header)], header, path, now, isOurs)
+      : Authorization.checkMinted(identityKey, bearer, path, now)
     if (Result.isFailure(checked)) return Condition.token(tokenProblems[checked.failure])
     if (checked.success.rights.includes("Manage")) return undefined
     return Condition.unauthorized(

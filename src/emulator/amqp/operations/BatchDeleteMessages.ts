@@ -19,7 +19,7 @@ export const BatchDeleteMessages: Operation = {
     const count = required.int(request.body, "message-count", 1, mostDeleted)
     const before = required.time(request.body, "enqueued-time-utc")
     const sessionId = optional.text(request.body, "session-id")
-    const fault = connection.server.fault("delete", queue.path)
+    const fault = connection.namespace.fault("delete", queue.path)
     if (fault !== undefined) return refuse(fault)
     const deleted = queue.deleteBefore(before, count, sessionId)
     if (Result.isSuccess(deleted) && deleted.success === 0) return noContent

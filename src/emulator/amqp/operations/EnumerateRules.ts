@@ -19,7 +19,9 @@ const noRules: Answer = {
 export const EnumerateRules: Operation = onRules(
   "com.microsoft:enumerate-rules",
   (connection, rules, request, queue) => {
-    if (queue.options.forwardTo !== undefined) return refuse(connection.server.conditions.forwardsBrowsed(queue.path))
+    if (queue.options.forwardTo !== undefined) {
+      return refuse(connection.namespace.conditions.forwardsBrowsed(queue.path))
+    }
     const skip = required.int(request.body, "skip", 0)
     const page = rules.list(skip, required.int(request.body, "top", 0))
     return page.length === 0 ? noRules : ok({ rules: page.map(RuleDescription.write) })

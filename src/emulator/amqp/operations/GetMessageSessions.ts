@@ -21,7 +21,7 @@ const mostListed = 100
 export const GetMessageSessions: Operation = onSessions(
   "com.microsoft:get-message-sessions",
   (connection, sessions, queue, request) => {
-    const fault = connection.server.fault("listSessions", queue.path)
+    const fault = connection.namespace.fault("listSessions", queue.path)
     if (fault !== undefined) return refuse(fault)
     const millis = required.time(request.body, "last-updated-time")
     const skip = required.int(request.body, "skip", 0)

@@ -36,7 +36,8 @@ export const result = <A>(
   connection: ServedConnection,
   done: Result.Result<A, Refusal>,
   body?: (value: A) => AmqpValue.AmqpValue
-): Answer => Result.isFailure(done) ? refuse(connection.server.conditions.of(done.failure)) : ok(body?.(done.success))
+): Answer =>
+  Result.isFailure(done) ? refuse(connection.namespace.conditions.of(done.failure)) : ok(body?.(done.success))
 
 /** A value, if it is a string. */
 export const text = (value: AmqpValue.AmqpValue): string | undefined => typeof value === "string" ? value : undefined

@@ -43,8 +43,8 @@ const operations: ReadonlyMap<string, Operation> = new Map(
 
 /** Answers a request to the `$management` node of an entity. */
 export const answer = (connection: ServedConnection, path: string, request: Request): Answer => {
-  const { conditions, options } = connection.server
-  const queue = options.broker.queue(path)
+  const { broker, conditions } = connection.namespace
+  const queue = broker.queue(path)
   // It was deleted, and the link is not detached yet.
   if (queue === undefined) return refuse(conditions.notFound(path))
   const operation = operations.get(request.operation)
@@ -59,7 +59,7 @@ export const answer = (connection: ServedConnection, path: string, request: Requ
   if (connection.claims.heldUntil(queue.path, operation.right) === undefined) {
     return refuse(conditions.unauthorized(queue.path, operation.right))
   }
-  const fault = connection.server.fault("request", queue.path)
+  const fault = connection.namespace.fault("request", queue.path)
   if (fault !== undefined) return refuse(fault)
   // Peeking at a topic shows what was sent to it: a topic is not received from.
   const isSending = operation.right === "Send" || queue.kind === "topic"

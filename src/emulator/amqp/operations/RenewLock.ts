@@ -13,7 +13,7 @@ export const RenewLock: Operation = {
   right: "Listen",
   run: (connection, queue, request) => {
     const tokens = required.uuids(request.body, "lock-tokens")
-    const fault = connection.server.fault("renew", queue.path)
+    const fault = connection.namespace.fault("renew", queue.path)
     if (fault !== undefined) return refuse(fault)
     return result(connection, queue.renew(tokens), (until) => ({
       expirations: AmqpValue.array("timestamp", until.map((at) => BigInt(Math.floor(at))))

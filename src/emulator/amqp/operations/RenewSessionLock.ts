@@ -12,7 +12,7 @@ import { onSession } from "./SessionRequest.ts"
 export const RenewSessionLock: Operation = onSession(
   "com.microsoft:renew-session-lock",
   (connection, sessions, sessionId, queue) => {
-    const fault = connection.server.fault("renew", queue.path)
+    const fault = connection.namespace.fault("renew", queue.path)
     if (fault !== undefined) return refuse(fault)
     return result(connection, sessions.renew(sessionId, connection), (until) => ({
       expiration: DateTime.makeUnsafe(Math.floor(until))

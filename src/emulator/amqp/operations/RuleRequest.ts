@@ -17,6 +17,6 @@ export const onRules = (
   right: "Listen",
   run: (connection, queue, request) =>
     queue.rules === undefined
-      ? refuse(connection.server.conditions.notAllowed(queue.path, "The entity has no rules: a subscription has."))
+      ? refuse(connection.namespace.conditions.notAllowed(queue.path, "The entity has no rules: a subscription has."))
       : run(connection, queue.rules, request, queue)
 })

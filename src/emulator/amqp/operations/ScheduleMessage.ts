@@ -15,7 +15,7 @@ export const ScheduleMessage: Operation = {
   name: "com.microsoft:schedule-message",
   right: "Send",
   run: (connection, queue, request) => {
-    const { conditions } = connection.server
+    const { conditions } = connection.namespace
     const items = fieldOf(request.body, "messages")
     if (!Array.isArray(items)) return refuse(conditions.argument(queue.path, "messages must be a list of maps."))
     const messages: Array<IncomingMessage> = []

@@ -23,7 +23,7 @@ export const lostSession = (
 ): AmqpError | undefined => {
   if (queue.sessions === undefined || sessionId === undefined) return undefined
   const held = queue.sessions.isHeld(sessionId, connection)
-  return Result.isFailure(held) ? connection.server.conditions.of(held.failure) : undefined
+  return Result.isFailure(held) ? connection.namespace.conditions.of(held.failure) : undefined
 }
 
 /** An operation on the sessions of an entity; refused as not allowed where the entity does not require sessions. */
@@ -35,7 +35,7 @@ export const onSessions = (
   right: "Listen",
   run: (connection, queue, request) =>
     queue.sessions === undefined
-      ? refuse(connection.server.conditions.notAllowed(queue.path, "The entity does not require sessions."))
+      ? refuse(connection.namespace.conditions.notAllowed(queue.path, "The entity does not require sessions."))
       : run(connection, queue.sessions, queue, request)
 })
 

@@ -14,7 +14,7 @@ export const SetSessionState: Operation = onSession(
   (connection, sessions, sessionId, queue, request) => {
     const state = fieldOf(request.body, "session-state")
     if (state !== null && state !== undefined && !(state instanceof Uint8Array)) {
-      return refuse(connection.server.conditions.argument(queue.path, "session-state must be binary or null."))
+      return refuse(connection.namespace.conditions.argument(queue.path, "session-state must be binary or null."))
     }
     return result(connection, sessions.setState(sessionId, connection, state ?? undefined), () => ({}))
   }

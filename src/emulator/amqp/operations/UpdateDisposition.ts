@@ -17,13 +17,13 @@ export const UpdateDisposition: Operation = {
   name: "com.microsoft:update-disposition",
   right: "Listen",
   run: (connection, queue, request) => {
-    const { conditions } = connection.server
+    const { conditions } = connection.namespace
     const tokens = required.uuids(request.body, "lock-tokens")
     const settlement = settlementOf(request)
     if (settlement === undefined) {
       return refuse(conditions.argument(queue.path, "disposition-status is not one that is known."))
     }
-    const error = connection.server.fault("settle", queue.path) ??
+    const error = connection.namespace.fault("settle", queue.path) ??
       lostSession(connection, queue, sessionIdOf(connection, request))
     if (error !== undefined) return refuse(error)
     for (const token of tokens) {
