@@ -322,6 +322,8 @@ export interface Controls {
    * messages are gone. Links to it are detached, as not found. Fails with EmulatorError where there is no such entity.
    */
   readonly delete: (entity: string | Declared) => Effect.Effect<number, EmulatorError>
+  /** What time it is in the broker: that of the messages, locks and schedules in it. */
+  readonly now: Effect.Effect<DateTime.Utc>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -577,6 +579,7 @@ export const make = (started: Started, network: Network): Controls => {
       ),
     delete: (entity) =>
       Effect.suspend(() => Effect.fromResult(broker.delete(ServiceBusEntity.contractOf(entity).path))),
+    now: Effect.sync(() => DateTime.makeUnsafe(namespace.clock.currentTimeMillisUnsafe())),
     connections: Effect.sync(() => namespace.connections.size),
     dropConnections: Effect.sync(() => namespace.dropConnections()),
     closeConnections: (error) =>

@@ -41,8 +41,11 @@ import { fireAll } from "./amqp/Timeout.ts"
 import type * as Broker from "./broker/Broker.ts"
 import type { Entity } from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
+import * as ControlGate from "./control/ControlGate.ts"
 import * as Controls from "./Controls.ts"
+import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
 import * as HttpServer from "./http/HttpServer.ts"
+import { unhealthy } from "./http/ManagementApi.ts"
 import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
 import * as Namespace from "./Namespace.ts"
 import type * as Authorization from "./security/Authorization.ts"
@@ -233,6 +236,11 @@ export class Emulator extends Context.Service<Emulator, Controls.Controls>()("ef
 
 export type { BrokerError, Controls, Counters, Fault, Runtime } from "./Controls.ts"
 
+interface Started extends Controls.Started {
+  /** Answers a request over HTTP, of administration or for the controls, which are undefined until all is made. */
+  readonly answer: (request: HttpRequest, controls: Controls.Controls | undefined) => Effect.Effect<HttpAnswer>
+}
+
 /** An option in milliseconds. */
 const positive = (option: string, input: Duration.Input | undefined, otherwise: number) => {
   const duration = Duration.fromInput(input ?? otherwise)
@@ -299,7 +307,7 @@ const start: (
   options: Options,
   host: string,
   idles: IdleLimits
-) => Effect.Effect<Controls.Started, EmulatorError, Scope.Scope> = Effect
+) => Effect.Effect<Started, EmulatorError, Scope.Scope> = Effect
   .fnUntraced(
     function*(options, host, idles) {
       const clock = yield* Clock.Clock
@@ -326,12 +334,18 @@ const start: (
         serverClock: clock
       })
       const server = new AmqpServer({ dispatcher, clock, host, deadlines, idle, admission }, namespace)
+      const gate = yield* ControlGate.make
+      const answer: Started["answer"] = (request, controls) =>
+        controls === undefined
+          ? Effect.succeed(unhealthy)
+          : gate(request, { controls, keys: namespace, now: () => clock.currentTimeMillisUnsafe() }) ??
+            namespace.management.answer(request)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           server.dropAll()
         })
       )
-      return { namespace, server, dispatcher }
+      return { namespace, server, dispatcher, answer }
     }
   )
 
@@ -426,7 +440,7 @@ export const layer = (
       }))
       const httpNetwork = yield* MemoryHttpClient.Network
       const httpClient = httpNetwork(
-        MemoryHttpClient.make((request) => started.namespace.management.answer(request), () => isUp)
+        MemoryHttpClient.make((request) => started.answer(request, controls), () => isUp)
       )
       const { administration, client } = yield* Effect.gen(function*() {
         const parsed = yield* ConnectionString.parse(connectionString)
@@ -449,28 +463,26 @@ export const layer = (
           (error) => Effect.fail(new EmulatorError({ problem: error.message, cause: error }))
         )
       )
+      const controls = Controls.make(started, {
+        port: 0,
+        tlsPort: 0,
+        webSocketPort: 0,
+        httpPort: 0,
+        httpsPort: 0,
+        certificate: undefined,
+        connectionString,
+        httpClient,
+        stop: Effect.sync(() => {
+          isUp = false
+          started.server.dropAll()
+        }),
+        start: Effect.sync(() => {
+          isUp = true
+        })
+      })
       return Context.make(ServiceBusClient.ServiceBusClient, client).pipe(
         Context.add(ServiceBusAdministration.ServiceBusAdministration, administration),
-        Context.add(
-          Emulator,
-          Controls.make(started, {
-            port: 0,
-            tlsPort: 0,
-            webSocketPort: 0,
-            httpPort: 0,
-            httpsPort: 0,
-            certificate: undefined,
-            connectionString,
-            httpClient,
-            stop: Effect.sync(() => {
-              isUp = false
-              started.server.dropAll()
-            }),
-            start: Effect.sync(() => {
-              isUp = true
-            })
-          })
-        )
+        Context.add(Emulator, controls)
       )
     })
   ))
@@ -544,10 +556,9 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           ? undefined
           : options.certificate ?? Certificate.selfSigned([host, hostname()])
         if (certificate !== undefined) yield* Certificate.check(certificate)
-        const { serve } = yield* HttpServer.make({
-          accept,
-          answer: (request) => started.namespace.management.answer(request)
-        })
+        let controls: Controls.Controls | undefined
+        const answer = (request: HttpRequest) => started.answer(request, controls)
+        const { serve } = yield* HttpServer.make({ accept, answer })
         const { admission, clock, deadlines } = started.server.options
         const listeners: Array<Listener.Listener> = []
         const listen = Effect.fnUntraced(function*(port: number, isSecure: boolean) {
@@ -572,7 +583,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
         const webSocketPort = yield* listenOn(options.webSocketPort, true)
         const httpPort = yield* listenOn(options.httpPort, false)
         const httpsPort = yield* listenOn(options.httpsPort, true)
-        return Controls.make(started, {
+        controls = Controls.make(started, {
           port,
           tlsPort,
           webSocketPort,
@@ -581,10 +592,11 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           certificate: certificate?.cert,
           connectionString: connectionStringOf(started.namespace.key, dialled(host), port),
           // Who asks in this process needs no port.
-          httpClient: MemoryHttpClient.make((request) => started.namespace.management.answer(request), () => true),
+          httpClient: MemoryHttpClient.make(answer, () => true),
           stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
           start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
         })
+        return controls
       })
     )
   )

@@ -607,6 +607,16 @@ const health: HttpAnswer = {
   body: JSON.stringify({ status: "healthy", message: "Service is healthy." })
 }
 
+/** What is said to every request before all that the broker starts with is there: the words of Microsoft's emulator. */
+export const unhealthy: HttpAnswer = {
+  status: 503,
+  headers: { "content-type": "application/json; charset=utf-8", "retry-after": "1" },
+  body: JSON.stringify({
+    status: "unhealthy",
+    message: "Service not available. Please try after some time."
+  })
+}
+
 const tokenProblems: Record<Authorization.TokenProblem, string> = {
   MalformedToken: "The token is malformed.",
   InvalidSignature: "The token has an invalid signature.",

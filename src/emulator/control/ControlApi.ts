@@ -1,0 +1,146 @@
+/**
+ * The control API: what a test does at the broker itself, over HTTP and for every language. Routes, decoding, errors and the
+ * OpenAPI document come from one set of schemas; each file of routes has a group of them with its handlers.
+ *
+ * It is loaded with the first request that needs it, and made once for a server. A request is answered once all that it asks
+ * for has been done; what is refused has not been done.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpMethod from "effect/http/HttpMethod"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { Controls } from "../Controls.ts"
+import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
+import * as ClockRoutes from "./ClockRoutes.ts"
+import { Controlled } from "./Controlled.ts"
+import * as ControlPath from "./ControlPath.ts"
+import { answerOf, BadRequest } from "./ControlProblem.ts"
+
+/** Says of a request that cannot be decoded what is wrong, and where. */
+class Decoded extends HttpApiMiddleware.Service<Decoded>()("effect-service-bus/emulator/control/Decoded", {
+  error: BadRequest
+}) {}
+
+const parts = {
+  Params: "the path",
+  Query: "the parameters",
+  Headers: "the headers",
+  Payload: "the body"
+} as const
+
+const layerDecoded = HttpApiMiddleware.layerSchemaErrorTransform(Decoded, ({ cause, kind }) => {
+  // Our own answer does not fit its schema: no fault of the request.
+  if (!Object.hasOwn(parts, kind)) return Effect.die(cause)
+  const message = cause.message.replaceAll(/\s*\n\s*/g, " ")
+  return Effect.fail({ error: "BadRequest" as const, message: `${parts[kind as keyof typeof parts]}: ${message}` })
+})
+
+/** Every route. */
+export const api = HttpApi.make("emulator")
+  .add(ClockRoutes.group)
+  .middleware(Decoded)
+  .annotate(HttpApi.ParseOptions, { onExcessProperty: "error", errors: "all" })
+  .annotate(HttpApi.HeadersParseOptions, {})
+  .annotate(OpenApi.Title, "effect-service-bus emulator")
+  .annotate(OpenApi.Version, "1")
+  .annotate(
+    OpenApi.Description,
+    "The broker in the hands of a test: time, messages, faults and namespaces. Docs: docs/emulator-http.md."
+  )
+  .annotate(OpenApi.Transform, (document) => ({
+    ...document,
+    components: {
+      ...document["components"] as object,
+      securitySchemes: {
+        policy: {
+          type: "http",
+          scheme: "basic",
+          description: "The name and the key of a policy with the right Manage."
+        },
+        token: {
+          type: "apiKey",
+          in: "header",
+          name: "Authorization",
+          description: "A SAS token, or Bearer and a token."
+        }
+      }
+    },
+    security: [{ policy: [] }, { token: [] }]
+  }))
+
+const routes = HttpApiBuilder.layer(api).pipe(
+  Layer.provide(HttpApiBuilder.group(api, "clock", (group) => group.handleAll(ClockRoutes.handlers))),
+  Layer.provide(layerDecoded),
+  Layer.provide(HttpServer.layerServices)
+)
+
+/** Answers requests for a namespace whose controls are given; it never fails. */
+export type Answer = (request: HttpRequest, controls: Controls) => Effect.Effect<HttpAnswer>
+
+/** Makes the API of a server. */
+export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(function*() {
+  const app = yield* HttpRouter.toHttpEffect(routes)
+  const document = JSON.stringify(OpenApi.fromApi(api))
+  return (request, controls) => {
+    if (ControlPath.pathOf(request.target) === "/openapi.json" && isRead(request)) {
+      return Effect.succeed({ status: 200, headers: { "content-type": "application/json" }, body: document })
+    }
+    return app.pipe(
+      Effect.scoped,
+      Effect.provideService(HttpServerRequest.HttpServerRequest, requestOf(request)),
+      Effect.provideService(Controlled, controls),
+      Effect.map(given),
+      Effect.catch((error) =>
+        HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
+          ? Effect.succeed(methodNotAllowed(request))
+          : Effect.die(error)
+      ),
+      Effect.catchCause((cause) =>
+        Effect.as(
+          Effect.logError("A request of the control API failed", cause),
+          answerOf("InternalError", "This is a defect of the broker; its log says more.")
+        )
+      )
+    )
+  }
+})
+
+const isRead = ({ method }: HttpRequest): boolean => method === "GET" || method === "HEAD"
+
+const methodNotAllowed = (request: HttpRequest): HttpAnswer => {
+  const path = ControlPath.pathOf(request.target)
+  return answerOf("MethodNotAllowed", `${request.method} is not what ${path} answers: see /openapi.json.`)
+}
+
+const requestOf = ({ body, headers, method, target }: HttpRequest): HttpServerRequest.HttpServerRequest =>
+  HttpServerRequest.fromClientRequest(
+    HttpClientRequest.make(isRead({ method } as HttpRequest) ? "GET" : method as HttpMethod.HttpMethod)(
+      `http://emulator${target}`,
+      {
+        headers: Object.fromEntries(
+          Object.entries(headers).filter((entry): entry is [string, string] =>
+            // What curl says of `-d` where it is not told otherwise is not meant.
+            entry[1] !== undefined && !entry[0].startsWith("content-")
+          )
+        ),
+        ...(body === "" ? {} : { body: HttpBody.text(body, "application/json") })
+      }
+    )
+  )
+
+const given = ({ body, headers, status }: HttpServerResponse.HttpServerResponse): HttpAnswer => ({
+  status,
+  headers: Object.fromEntries(Object.entries(headers).filter(([name]) => name !== "content-length")),
+  body: body._tag === "Uint8Array" ? Buffer.from(body.body).toString("utf8") : ""
+})

@@ -1,0 +1,46 @@
+/**
+ * The way to the control API: tells its requests from those of administration, lets in whoever holds the key, and loads what
+ * answers them with the first one, so that a broker that nobody controls over HTTP starts without it.
+ */
+import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
+import type { Controls } from "../Controls.ts"
+import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
+import * as ControlAccess from "./ControlAccess.ts"
+import * as ControlPath from "./ControlPath.ts"
+import { answerOf } from "./ControlProblem.ts"
+
+/** A namespace, as its requests see it. */
+export interface Controllable {
+  readonly controls: Controls
+  readonly keys: ControlAccess.Keys
+  /** The time by which its tokens are judged, in milliseconds. */
+  readonly now: () => number
+}
+
+/** Answers the requests of the control API; undefined for a request that is not for it. */
+export type Gate = (request: HttpRequest, namespace: Controllable) => Effect.Effect<HttpAnswer> | undefined
+
+/** Makes the gate of a server; what it loads ends with the scope. */
+export const make: Effect.Effect<Gate, never, Scope.Scope> = Effect.gen(function*() {
+  const scope = yield* Effect.scope
+  const loaded = yield* Effect.promise(() => import("./ControlApi.ts")).pipe(
+    Effect.flatMap((module) => Effect.provideService(module.make, Scope.Scope, scope)),
+    // Whoever is first and goes away does not end it for the next.
+    Effect.uninterruptible,
+    Effect.cached
+  )
+  return (request, { controls, keys, now }) => {
+    if (!ControlPath.isControl(request)) return undefined
+    return Effect.suspend(() => {
+      const problem = ControlAccess.problemOf(request, keys, now())
+      return problem === undefined
+        ? Effect.flatMap(loaded, (answer) => answer(request, controls))
+        : Effect.succeed(
+          answerOf("Unauthorized", problem, {
+            "www-authenticate": "Basic realm=\"effect-service-bus\", charset=\"UTF-8\""
+          })
+        )
+    })
+  }
+})

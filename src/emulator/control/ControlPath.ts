@@ -1,0 +1,22 @@
+/**
+ * The paths of the control API, and which requests are for it: a queue may be called anything, so that a request of
+ * administration is told by its parameter `api-version`, which every administration client sends.
+ *
+ * A file of its own because what answers these paths is loaded with the first request, and this before it.
+ */
+import type { HttpRequest } from "../http/HttpMessage.ts"
+
+/** The paths, and with a slash at its end the one that a name follows. */
+export const paths: ReadonlyArray<string> = ["/openapi.json", "/clock"]
+
+const known: ReadonlySet<string> = new Set(paths)
+
+/** The path of a target, as it was written. */
+export const pathOf = (target: string): string => target.replace(/\?.*$/s, "")
+
+/** Whether a request is for the control API. */
+export const isControl = ({ target }: HttpRequest): boolean => {
+  const path = pathOf(target)
+  const isKnown = known.has(path) || paths.some((each) => each.endsWith("/") && path.startsWith(each))
+  return isKnown && !/[?&]api-version=/i.test(target)
+}

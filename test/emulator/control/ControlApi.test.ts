@@ -1,0 +1,95 @@
+/** The control API as a peer sees it: which requests are for it, who may ask, and what is said to what cannot be read. */
+import { Effect, Redacted } from "effect"
+import * as Emulator from "effect-service-bus/emulator"
+import { api } from "../../../src/emulator/control/ControlApi.ts"
+import * as ControlPath from "../../../src/emulator/control/ControlPath.ts"
+import * as SasToken from "../../../src/internal/SasToken.ts"
+import { ask, basic, userOf } from "../../support/controlApi.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
+
+const key = Redacted.make("listener's")
+const layer = Emulator.layer({
+  entities: [Emulator.entity("orders"), Emulator.entity("clock")],
+  policies: [{ name: "Listener", key, rights: ["Listen"] }]
+})
+
+describe("the paths of the control API", () => {
+  it("are those of its routes", () => {
+    const routes = Object.values(api.groups).flatMap((group) =>
+      Object.values(group.endpoints as Record<string, { readonly path: string }>).map(({ path }) => path)
+    )
+    const paths = new Set(routes.map((path) => path.replace(/:.*$/, "")))
+    assert.deepStrictEqual(new Set(ControlPath.paths), new Set([...paths, "/openapi.json"]))
+  })
+
+  it.effect("are told from administration by the parameter of its version", () =>
+    Effect.gen(function*() {
+      assert.property((yield* ask("GET", "/clock")).json, "now")
+      const { httpClient } = yield* Emulator.Emulator
+      const described = yield* httpClient.get("http://localhost/clock?api-version=2017-04")
+      assert.strictEqual(described.status, 401)
+      assert.include(yield* described.text, "Error")
+      const unknown = yield* httpClient.get("http://localhost/clocks")
+      assert.include(unknown.headers["content-type"]!, "xml")
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("are all in the OpenAPI document, with how to get in", () =>
+    Effect.gen(function*() {
+      const { json, status } = yield* ask("GET", "/openapi.json")
+      assert.strictEqual(status, 200)
+      assert.strictEqual(json.openapi, "3.1.0")
+      assert.deepStrictEqual(json.security, [{ policy: [] }, { token: [] }])
+      assert.sameMembers(
+        Object.keys(json.paths as object),
+        ControlPath.paths.filter((path) => path !== "/openapi.json").map((path) =>
+          path.endsWith("/") ? `${path}{name}` : path
+        )
+      )
+    }).pipe(Effect.provide(layer)))
+})
+
+describe("the key of the control API", () => {
+  it.effect("is the name and key of a policy with Manage, or a token", () =>
+    Effect.gen(function*() {
+      const user = yield* userOf
+      const tokenOf = (keyName: string, secret: Redacted.Redacted<string>, resource: string) =>
+        Redacted.value(SasToken.sign({ resource, keyName, key: secret, expiresAt: 10_000_000_000 }))
+      const [name = "", secret = ""] = user.split(/:(.*)/s)
+      const root = Redacted.make(secret)
+      const { tokenCredential } = yield* Emulator.Emulator
+      const bearer = yield* Effect.promise(() => Promise.resolve(tokenCredential.getToken("scope", {})))
+      for (
+        const header of [basic(user), tokenOf(name, root, "https://localhost/"), `Bearer ${bearer!.token}`]
+      ) assert.strictEqual((yield* ask("GET", "/clock", undefined, header)).status, 200)
+      const refused = [
+        null,
+        basic(`${name}:${secret}x`),
+        basic("RootManageSharedAccessKey"),
+        basic(`Listener:${Redacted.value(key)}`),
+        "Basic !",
+        "Basic ",
+        "nothing",
+        `Bearer ${bearer!.token}x`,
+        tokenOf(name, key, "https://localhost/"),
+        tokenOf("Listener", key, "https://localhost/"),
+        // Of one entity alone.
+        tokenOf(name, root, "https://localhost/orders")
+      ]
+      for (const header of refused) {
+        const { headers, json, status } = yield* ask("GET", "/clock", undefined, header)
+        assert.strictEqual(status, 401, String(header))
+        assert.strictEqual(json.error, "Unauthorized")
+        assert.match(headers["www-authenticate"]!, /^Basic realm=/)
+        assert.notInclude(JSON.stringify(json), secret)
+      }
+    }).pipe(Effect.provide(layer)))
+})
+
+describe("a request that cannot be answered", () => {
+  it.effect("is refused as JSON", () =>
+    Effect.gen(function*() {
+      const method = yield* ask("PUT", "/clock")
+      assert.deepInclude(method, { status: 405 })
+      assert.strictEqual(method.json.error, "MethodNotAllowed")
+    }).pipe(Effect.provide(layer)))
+})
