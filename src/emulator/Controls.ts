@@ -561,7 +561,7 @@ export const make = (started: Started, network: Network): Controls => {
         const { path } = ServiceBusEntity.contractOf(entity)
         const runtime = typeof path === "string" ? broker.runtime(path) : undefined
         if (runtime === undefined) return missing(path)
-        const { accessedAt, createdAt, updatedAt, ...counts } = runtime
+        const { accessedAt, createdAt, filterCounts: _, updatedAt, ...counts } = runtime
         return Effect.succeed({
           ...counts,
           totalMessageCount: counts.activeMessageCount + counts.deadLetterMessageCount +

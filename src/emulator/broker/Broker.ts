@@ -22,6 +22,7 @@ import * as MessageQueue from "./MessageQueue.ts"
 import type { Queue, Refusal, RuntimeCounts } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
 import type { Due } from "./StoredMessage.ts"
+import type { FilterCounts } from "./SubscriptionRules.ts"
 import { Topic } from "./Topic.ts"
 
 export type {
@@ -68,6 +69,8 @@ export type Entity =
  */
 export interface Runtime extends RuntimeCounts {
   readonly subscriptionCount: number
+  /** Those of all subscriptions of a topic. */
+  readonly filterCounts: Readonly<FilterCounts>
   readonly createdAt: number
   readonly updatedAt: number
 }
@@ -394,8 +397,10 @@ export class Registry {
     const registered = this.entities.get(path)
     if (registered === undefined) return undefined
     const { createdAt, declared, queue, topic, updatedAt } = registered
-    const subscriptionCount = declared.kind === "topic" ? topic!.queues.length : 0
-    return { ...queue.runtime(), subscriptionCount, createdAt, updatedAt }
+    const ofTopic = declared.kind === "topic"
+      ? { subscriptionCount: topic!.queues.length, filterCounts: { ...topic!.filterCounts } }
+      : { subscriptionCount: 0, filterCounts: { sql: 0, correlation: 0 } }
+    return { ...queue.runtime(), ...ofTopic, createdAt, updatedAt }
   }
 
   /** Whether the targets of an entity are there, and none leads back to it. */

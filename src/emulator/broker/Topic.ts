@@ -30,7 +30,7 @@ export class Topic {
   readonly queue: MessageQueue.MessageQueue
   private readonly shared: SharedState
   private readonly size = { bytes: 0 }
-  private readonly filters: FilterCounts = { sql: 0, correlation: 0 }
+  readonly filterCounts: FilterCounts = { sql: 0, correlation: 0 }
   /** Never changed but replaced: a consumer of one may have another one made while a message is copied to all. */
   private subscriptions: ReadonlyArray<Subscription> = []
 
@@ -56,7 +56,7 @@ export class Topic {
     const rules = new SubscriptionRules(
       this.shared,
       path,
-      this.filters,
+      this.filterCounts,
       owner,
       settings.deadLetteringOnFilterError
     )

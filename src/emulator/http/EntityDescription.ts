@@ -231,8 +231,6 @@ export interface Described extends Before {
   readonly runtime: Broker.Runtime
   /** The host that targets of forwarding are named with. */
   readonly host: string
-  /** Of a topic. */
-  readonly filterCounts?: { readonly sql: number; readonly correlation: number } | undefined
   /** As `YYYY-MM`. */
   readonly apiVersion: string
   /** The answer to a creation has no counts, and no time of access. */
@@ -254,7 +252,7 @@ const durationOf = (millis: number | undefined, given: Duration.Duration | undef
 
 /** The description of an entity. */
 export const describe = (
-  { apiVersion, declaration, filterCounts, host, isChange, isCreation, kept, runtime }: Described
+  { apiVersion, declaration, host, isChange, isCreation, kept, runtime }: Described
 ): Any => {
   const { createdAt, kind, settings, updatedAt } = declaration
   // The service says a target as it was told, and clients read no other form.
@@ -273,6 +271,7 @@ export const describe = (
     TransferDeadLetterMessageCount: runtime.transferDeadLetterMessageCount
   }
   const is2021 = apiVersion >= "2021-05"
+  const is2024 = apiVersion >= "2024-05"
   const common: Any = {
     DefaultMessageTimeToLive: durationOf(settings.defaultTimeToLive, kept.DefaultMessageTimeToLive),
     EnableBatchedOperations: kept.EnableBatchedOperations ?? true,
@@ -327,7 +326,7 @@ export const describe = (
     FilteringMessagesBeforePublishing: kept.FilteringMessagesBeforePublishing ?? false,
     SubscriptionCount: isCreation ? undefined : runtime.subscriptionCount,
     EnableSubscriptionPartitioning: kept.EnableSubscriptionPartitioning ?? false,
-    SqlFilterCount: apiVersion >= "2024-05" ? filterCounts?.sql : undefined,
-    CorrelationFilterCount: apiVersion >= "2024-05" ? filterCounts?.correlation : undefined
+    SqlFilterCount: is2024 ? runtime.filterCounts.sql : undefined,
+    CorrelationFilterCount: is2024 ? runtime.filterCounts.correlation : undefined
   }
 }

@@ -568,7 +568,6 @@ export class ManagementApi {
       kept: this.keptOf(declaration.path),
       runtime: this.options.broker.runtime(declaration.path)!,
       host: Authorization.hostOf(asked.authority),
-      filterCounts: kind === "topic" && asked.apiVersion >= "2024-05" ? this.filterCounts(declaration) : undefined,
       apiVersion: asked.apiVersion,
       isCreation,
       isChange: asked.method === "PUT"
@@ -582,18 +581,6 @@ export class ManagementApi {
       self,
       content: Description.write(kinds[kind] as typeof Description.queue, description, "answer")
     }
-  }
-
-  /** How many filters the subscriptions of a topic have. */
-  private filterCounts({ path }: Broker.Declaration): { sql: number; correlation: number } {
-    const counts = { sql: 0, correlation: 0 }
-    for (const { path: subscription } of this.listed("subscription", path)) {
-      for (const { filter } of this.options.broker.queue(subscription)?.rules?.list() ?? []) {
-        if (filter._tag === "SqlFilter") counts.sql += 1
-        if (filter._tag === "CorrelationFilter") counts.correlation += 1
-      }
-    }
-    return counts
   }
 }
 

@@ -435,6 +435,23 @@ describe("a list", () => {
         assert.deepStrictEqual(titles(yield* ask("GET", "/$Resources/topics")), [])
       }), names.map((name) => ({ name }))))
 
+  it.effect("looks through the entities once, however many it tells of", () =>
+    asking((ask) =>
+      Effect.gen(function*() {
+        const { declarations } = ask.broker
+        let times = 0
+        Object.assign(ask.broker, {
+          declarations: () => {
+            times += 1
+            return declarations()
+          }
+        })
+        const listed = yield* ask("GET", "/$Resources/topics?api-version=2024-05")
+        assert.lengthOf(titles(listed), 100)
+        assert.strictEqual(said(listed, "SqlFilterCount"), "0")
+        assert.strictEqual(times, 1)
+      }), names.map((name) => ({ kind: "topic", name }))))
+
   it.effect("is of whole numbers", () =>
     asking((ask) =>
       Effect.gen(function*() {
