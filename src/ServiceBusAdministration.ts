@@ -37,21 +37,25 @@ import type {
   ForwardTarget,
   NamespaceInfo,
   Queue,
+  QueueChanges,
   QueueRuntime,
   QueueSettings,
   Receiving,
+  SettingsOf,
   Subscription,
   SubscriptionChanges,
   SubscriptionRuntime,
   SubscriptionSettings,
   Topic,
+  TopicChanges,
   TopicRuntime,
-  TopicSettings
+  TopicSettings,
+  UnknownRight
 } from "./internal/administration/EntitySettings.ts"
 import * as ConfiguredOptions from "./internal/namespace/ConfiguredOptions.ts"
 import * as NamespaceOptions from "./internal/namespace/NamespaceOptions.ts"
 import * as RetryPolicy from "./internal/namespace/RetryPolicy.ts"
-import { readOptions } from "./internal/options.ts"
+import { checkedNames, readOptions } from "./internal/options.ts"
 import type { Configured, RetryOptions } from "./ServiceBusClient.ts"
 import type { ServiceBusCredential } from "./ServiceBusCredential.ts"
 import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
@@ -75,16 +79,20 @@ export type {
   ForwardTarget,
   NamespaceInfo,
   Queue,
+  QueueChanges,
   QueueRuntime,
   QueueSettings,
   Receiving,
+  SettingsOf,
   Subscription,
   SubscriptionChanges,
   SubscriptionRuntime,
   SubscriptionSettings,
   Topic,
+  TopicChanges,
   TopicRuntime,
-  TopicSettings
+  TopicSettings,
+  UnknownRight
 }
 
 /**
@@ -162,7 +170,8 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
   /** The namespace's host name, for example `contoso.servicebus.windows.net`. */
   readonly fullyQualifiedNamespace: string
   /**
-   * Creates a queue, and gives it as it is then. One whose contract has sessions requires them.
+   * Creates a queue, and gives it as it is then. One whose contract has sessions requires them, and its settings cannot say
+   * otherwise. A queue that requires sessions cannot forward what it has; its dead letters it can.
    *
    * Fails with MessagingEntityAlreadyExistsError where there is a queue or a topic of this name, with
    * MessagingEntityNotFoundError or InvalidOptionError where a target of forwarding is missing, and with
@@ -182,7 +191,10 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
    * })
    * ```
    */
-  readonly createQueue: (queue: QueueTarget, settings?: QueueSettings) => Effect.Effect<Queue, CreateEntityError>
+  readonly createQueue: <Q extends QueueTarget, const R extends boolean>(
+    queue: Q,
+    settings?: SettingsOf<Q, QueueSettings, R>
+  ) => Effect.Effect<Queue, CreateEntityError>
   /**
    * A queue as it is; None where there is none, also where a topic has the name. Interrupting it changes nothing.
    *
@@ -225,10 +237,10 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
    * out stays, also what this version does not know. The service has no way to notice that somebody else changes it meanwhile:
    * the last one wins.
    *
-   * Fails with MessagingEntityNotFoundError where there is none, and with InvalidOptionError where a setting cannot be changed
-   * (sessions, duplicate detection, partitioning). Where no answer came it is tried again, and once a try may have been carried
-   * out no later failure says that it was not: it is OperationTimeoutError with the outcome `"unknown"`. Interrupted, it may be
-   * changed.
+   * Fails with MessagingEntityNotFoundError where there is none, and with InvalidOptionError where a setting cannot be changed:
+   * sessions and partitioning, which are not in the type, and whether duplicates are detected. Where no answer came it is tried
+   * again, and once a try may have been carried out no later failure says that it was not: it is OperationTimeoutError with the
+   * outcome `"unknown"`. Interrupted, it may be changed.
    *
    * @example
    * ```ts
@@ -247,10 +259,10 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
    */
   readonly updateQueue: (
     queue: QueueTarget,
-    change: (queue: Queue) => QueueSettings
+    change: (queue: Queue) => QueueChanges
   ) => Effect.Effect<Queue, ManageEntityError>
   /**
-   * Deletes a queue with all its messages.
+   * Deletes a queue with all its messages. The service goes by the name alone: a topic that has it is deleted, too.
    *
    * Fails with MessagingEntityNotFoundError where there is none; where no answer came it is tried again, and one that is not
    * there then is deleted. Interrupted, it may be deleted.
@@ -300,7 +312,7 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
   /** As `updateQueue`, for a topic. */
   readonly updateTopic: (
     topic: TopicTarget,
-    change: (topic: Topic) => TopicSettings
+    change: (topic: Topic) => TopicChanges
   ) => Effect.Effect<Topic, ManageEntityError>
   /** As `deleteQueue`, for a topic: its subscriptions go with it. */
   readonly deleteTopic: (topic: TopicTarget) => Effect.Effect<void, ManageEntityError>
@@ -311,8 +323,9 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
   /**
    * Creates a subscription, with the rules that it is to have. Its topic must be there.
    *
-   * Fails with MessagingEntityNotFoundError where the topic is missing, and otherwise as `createQueue` and `createRule` do: with
-   * several rules it may be there without all of them. A plain name is its path.
+   * Fails with MessagingEntityNotFoundError, whose `entity` is the topic, where that is missing, and otherwise as `createQueue`
+   * and `createRule` do: with several rules it may be there without all of them. A rule that is not usable is named by its place,
+   * `rules[1].filter.expression`. A plain name is its path.
    *
    * @example
    * ```ts
@@ -332,9 +345,9 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
    * })
    * ```
    */
-  readonly createSubscription: (
-    subscription: SubscriptionTarget,
-    settings?: SubscriptionSettings
+  readonly createSubscription: <S extends SubscriptionTarget, const R extends boolean>(
+    subscription: S,
+    settings?: SettingsOf<S, SubscriptionSettings, R>
   ) => Effect.Effect<Subscription, CreateEntityError>
   /** As `getQueue`, for a subscription. */
   readonly getSubscription: (
@@ -493,6 +506,15 @@ export interface EnvOptions extends CommonOptions {
 
 const apiVersions: ReadonlySet<unknown> = new Set(["2017-04", "2021-05", "2024-05"])
 
+const optionNames = [
+  "retry",
+  "operationTimeout",
+  "userAgentSuffix",
+  "port",
+  "apiVersion",
+  "allowPlainTcp"
+] as const satisfies ReadonlyArray<keyof CommonOptions>
+
 /**
  * An administration client of a target, over an HTTP client.
  *
@@ -503,7 +525,10 @@ export const makeWith: (
   options: CommonOptions,
   target: NamespaceOptions.Target
 ) => Effect.Effect<ServiceBusAdministration["Service"], InvalidOptionError> = Effect.fnUntraced(
-  function*(http, { apiVersion = "2021-05", port, ...options }, target) {
+  function*(http, given, target) {
+    const { apiVersion = "2021-05", port, ...options } = yield* Effect.fromResult(
+      checkedNames<CommonOptions>(undefined, "options", given, optionNames, `an object with ${optionNames.join(", ")}`)
+    )
     if (!apiVersions.has(apiVersion)) {
       return yield* new InvalidOptionError({ option: "apiVersion", expected: `"2017-04", "2021-05" or "2024-05"` })
     }

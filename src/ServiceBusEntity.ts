@@ -795,7 +795,8 @@ export const problemOf = (entity: Any): string | undefined => {
     }
     const slash = what !== "subscription"
     return /^[A-Za-z0-9]$|^[A-Za-z0-9][\w\-./~]*[A-Za-z0-9_~-]$/.test(name) && !name.includes(slash ? "//" : "/")
-      ? undefined
+      // What makes a URL of it leaves these parts out: "a/../b" would be "b".
+      ? /\/\.{1,2}\//.test(name) ? `the name of the ${what} has "." or ".." for a part of its path` : undefined
       : `the name of the ${what} may have letters, digits, ".", "-", "_", "~"${slash ? " and inner \"/\"" : ""} only`
   }
   switch (entity._tag) {

@@ -205,7 +205,7 @@ export class OperationTimeoutError extends Schema.TaggedError<OperationTimeoutEr
       this,
       "No answer in time",
       this.outcome === "unknown"
-        ? "It may have been carried out: repeat it with the same message id, or check before you repeat it."
+        ? "It may have been carried out: repeat a send with the same message id, and look before you repeat anything else."
         : "Nothing was sent: it is safe to repeat."
     )
   }

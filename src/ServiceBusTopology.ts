@@ -10,11 +10,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { QueueSettings, SubscriptionSettings, TopicSettings } from "./internal/administration/EntitySettings.ts"
+import type {
+  QueueSettings,
+  SettingsOf,
+  SubscriptionSettings,
+  TopicSettings
+} from "./internal/administration/EntitySettings.ts"
 import * as Topology from "./internal/administration/Topology.ts"
 import type { Change, Conflict, EntityName, Step } from "./internal/administration/Topology.ts"
-import { outOfRange, readList, readOptions, readValue } from "./internal/options.ts"
+import { checkedNames, outOfRange, readList, readOptions, readValue } from "./internal/options.ts"
 import * as ServiceBusAdministration from "./ServiceBusAdministration.ts"
 import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -86,16 +92,13 @@ export const entity: {
     contract: ServiceBusEntity.Topic<unknown, never> | ServiceBusEntity.SessionTopic<unknown, never>,
     settings?: TopicSettings
   ): Declaration
-  (
-    contract: ServiceBusEntity.Subscription<unknown> | ServiceBusEntity.SessionSubscription<unknown, unknown, never>,
-    settings?: SubscriptionSettings
+  <S extends Exclude<ServiceBusAdministration.SubscriptionTarget, string>, const R extends boolean>(
+    contract: S,
+    settings?: SettingsOf<S, SubscriptionSettings, R>
   ): Declaration
-  (
-    contract:
-      | ServiceBusEntity.Queue<unknown, never>
-      | ServiceBusEntity.SessionQueue<unknown, never, unknown, never>
-      | string,
-    settings?: QueueSettings
+  <Q extends ServiceBusAdministration.QueueTarget, const R extends boolean>(
+    contract: Q,
+    settings?: SettingsOf<Q, QueueSettings, R>
   ): Declaration
 } = (
   contract: Declarable,
@@ -197,7 +200,12 @@ export const plan: (
   options?: PlanOptions
 ) => Effect.Effect<Plan, ManageEntityError, ServiceBusAdministration.ServiceBusAdministration> = Effect.fnUntraced(
   function*(entities, givenOptions) {
-    const { prune } = yield* Effect.fromResult(readOptions(undefined, givenOptions))
+    const { prune } = yield* Effect.fromResult(
+      Result.flatMap(
+        readOptions(undefined, givenOptions),
+        (options) => checkedNames(undefined, "options", options, ["prune"], "an object with prune", givenOptions)
+      )
+    )
     if (prune !== undefined && typeof prune !== "function") {
       return yield* outOfRange(undefined, "prune", "a function that says of an entity whether it is deleted")
     }
@@ -326,7 +334,8 @@ export const apply: (
   plan: Plan
 ) => Effect.Effect<void, CreateEntityError | ManageRuleError, ServiceBusAdministration.ServiceBusAdministration> =
   Effect
-    .fnUntraced(function*({ conflicts, steps }) {
+    .fnUntraced(function*(plan) {
+      const { conflicts, steps } = yield* Effect.fromResult(readPlan(plan))
       const [conflict] = conflicts
       if (conflict !== undefined) {
         return yield* new InvalidOptionError({
@@ -339,6 +348,44 @@ export const apply: (
       const administration = yield* Administration
       for (const step of steps) yield* run(administration, step)
     })
+
+const entityKinds: ReadonlySet<string> = new Set<EntityName["kind"]>(["queue", "topic", "subscription"])
+
+/** Whether a value is a step as far as it is told here; names, settings and rules are checked where they are used. */
+const isStep = (step: Step): boolean => {
+  switch (step._tag) {
+    case "Create":
+    case "Update":
+      return entityKinds.has(step.kind)
+    case "CreateRule":
+    case "UpdateRule":
+      return typeof step.rule === "object" && step.rule !== null
+    case "Delete":
+      return typeof step.path === "string" && (entityKinds.has(step.kind) || step.kind === "rule")
+    default:
+      return false
+  }
+}
+
+/** A plan is data, and may come from anywhere: it is looked at before anything is done. */
+const readPlan = (plan: Plan): Result.Result<Pick<Plan, "conflicts" | "steps">, InvalidOptionError> =>
+  Result.flatMap(
+    readValue(undefined, "plan", "what ServiceBusTopology.plan gives", () => ({
+      conflicts: [...plan.conflicts],
+      steps: [...plan.steps],
+      wrong: [...plan.steps].findIndex((step) => !isStep(step))
+    })),
+    ({ conflicts, steps, wrong }) =>
+      wrong < 0
+        ? Result.succeed({ conflicts, steps })
+        : Result.fail(
+          outOfRange(
+            undefined,
+            `plan.steps[${wrong}]`,
+            "Create, Update, CreateRule, UpdateRule or Delete of what there is"
+          )
+        )
+  )
 
 const run = (administration: Service, step: Step): Effect.Effect<void, CreateEntityError | ManageRuleError> => {
   switch (step._tag) {
@@ -428,9 +475,9 @@ const update = (
   { kind, path, settings }: Of<"Update">
 ): Effect.Effect<unknown, ManageEntityError> =>
   kind === "queue"
-    ? administration.updateQueue(path, () => settings as QueueSettings)
+    ? administration.updateQueue(path, () => settings as ServiceBusAdministration.QueueChanges)
     : kind === "topic"
-    ? administration.updateTopic(path, () => settings as TopicSettings)
+    ? administration.updateTopic(path, () => settings as ServiceBusAdministration.TopicChanges)
     : administration.updateSubscription(path, () => settings as ServiceBusAdministration.SubscriptionChanges)
 
 const remove = (administration: Service, { kind, path }: Of<"Delete">): Effect.Effect<void, ManageRuleError> => {

@@ -133,7 +133,6 @@ const suite = (
             [administration.createQueue("r", { lockDuration: "6 minutes" }), "lockDuration"],
             [administration.createQueue("r", { maxSize: 7 * 1024 ** 2 }), "maxSize"],
             [administration.createQueue("r", { duplicateDetectionWindow: "1 second" }), "duplicateDetectionWindow"],
-            [administration.updateQueue("q", () => ({ requiresSession: true })), "requiresSession"],
             [administration.createQueue("r", { forwardTo: "none" }), "forwardTo"],
             [
               administration.createQueue("r", { forwardDeadLetteredMessagesTo: "none" }),
@@ -150,6 +149,29 @@ const suite = (
           assert.strictEqual(error.option, option, error.message)
           assert.isDefined(error.trackingId)
         }
+        const inSubscription = yield* failsWith("MessagingEntityNotFoundError")(
+          administration.createSubscription("none/Subscriptions/s", { rules: [] })
+        )
+        assert.strictEqual(inSubscription.entity, "none")
+        const { make, sql } = ServiceBusRule
+        for (
+          const [rules, option] of [
+            [[make("a", sql("a = = b"))], "rules[0]"],
+            [[make("a", ServiceBusRule.true, ServiceBusRule.action("SET"))], "rules[0]"],
+            [[make("a", sql("a = 1")), make("b", sql("a = = b"))], "rules[1]"]
+          ] as const
+        ) {
+          const path = `${News.name}/Subscriptions/ruled`
+          const error = yield* failsWith("InvalidOptionError")(administration.createSubscription(path, { rules }))
+          assert.strictEqual(error.option, option)
+          assert.match(error.message, /There was an error parsing the SQL expression/)
+          // Before its second rule it is there.
+          assert.strictEqual(yield* administration.subscriptionExists(path), option === "rules[1]")
+        }
+        const inRule = yield* failsWith("MessagingEntityNotFoundError")(
+          administration.createRule(`${News.name}/Subscriptions/none`, make("a", ServiceBusRule.true))
+        )
+        assert.strictEqual(inRule.entity, `${News.name}/Subscriptions/none`)
         assert.isFalse(yield* administration.queueExists("r"))
       }))
 

@@ -95,6 +95,7 @@ describe("the address", () => {
         [asked(layerHttpClient(text("sb://a.b"), { port: 0 })), "InvalidOptionError"],
         [asked(layerHttpClient(text("sb://a.b"), { apiVersion: "2019-01" as never })), "InvalidOptionError"],
         [asked(layerHttpClient(text("sb://a.b"), { operationTimeout: "0 seconds" })), "InvalidOptionError"],
+        [asked(layerHttpClient(text("sb://a.b"), { timeout: "1 second" } as never)), "InvalidOptionError"],
         [asked(layerHttpClient({ fullyQualifiedNamespace: "contoso", credential: 5 as never })), "InvalidOptionError"],
         [
           asked(layerHttpClient({ fullyQualifiedNamespace: "contoso.example", credential: 5 as never })),

@@ -32,6 +32,7 @@ const Orders = ServiceBusEntity.queue("orders/eu", { body: ServiceBusBody.text }
 const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
 const Sport = ServiceBusEntity.subscription(News, "sport")
+const Chess = ServiceBusEntity.subscription(News, "chess", { sessions: true })
 
 const clientOf = (
   http: Parameters<typeof ServiceBusAdministration.makeWith>[0],
@@ -231,12 +232,41 @@ describe("a request", () => {
           createRule(Sport, ServiceBusRule.make("a", ServiceBusRule.sql("a = @b", { b: [1] }))),
           "filter.parameters.@b"
         ],
-        [createSubscription(Sport, { rules: [{} as never] }), "name"],
+        [createQueue("a/../b"), "entity"],
+        [createQueue("a/./b"), "entity"],
+        [administration.deleteQueue("news/Subscriptions/sport"), "entity"],
+        [administration.deleteTopic("news/subscriptions/sport"), "entity"],
+        [administration.deleteRule(Sport, ".."), "name"],
+        [administration.deleteRule(Sport, "."), "name"],
+        [createRule(Sport, ServiceBusRule.make("..", ServiceBusRule.true)), "name"],
+        [createQueue(Carts, { requiresSession: false } as never), "requiresSession"],
+        [createQueue(Orders, { requiresSession: true } as never), "requiresSession"],
+        [createQueue(Carts, { forwardTo: "q" }), "forwardTo"],
+        [createQueue("q", { forwardTo: "a", requiresSession: true }), "forwardTo"],
+        [createSubscription(Chess, { requiresSession: false } as never), "requiresSession"],
+        [createSubscription(Chess, { forwardTo: "q" }), "forwardTo"],
+        [createQueue("q", { authorizationRules: [{ name: "a", rights: ["send" as never] }] }), "authorizationRules"],
+        [createQueue("q", { authorizationRules: [{ name: "a", right: ["Send"] } as never] }), "authorizationRules"],
+        [
+          createQueue("q", { authorizationRules: [{ name: "a", rights: ["Send"], key: "b" } as never] }),
+          "authorizationRules"
+        ],
+        [createQueue("q", Promise.resolve({ maxDeliveryCount: 3 }) as never), "settings"],
+        [administration.updateQueue("q", 5 as never), "change"],
+        [administration.updateRule(Sport, "a", 5 as never), "change"],
+        [createSubscription(Sport, { rules: [{} as never] }), "rules[0].name"],
+        [createSubscription(Sport, { rules: 5 as never }), "rules"],
+        [
+          createSubscription(Sport, {
+            rules: [ServiceBusRule.make("a", ServiceBusRule.true), ServiceBusRule.make("b", ServiceBusRule.sql("\0"))]
+          }),
+          "rules[1].filter.expression"
+        ],
         [
           createSubscription(Sport, {
             rules: [ServiceBusRule.make("a", ServiceBusRule.true), ServiceBusRule.make("A", ServiceBusRule.true)]
           }),
-          "rules"
+          "rules[1].name"
         ]
       ]
       for (const [effect, option] of cases) {
@@ -245,6 +275,41 @@ describe("a request", () => {
         assert.strictEqual((error as ServiceBusError.InvalidOptionError).option, option)
       }
       assert.lengthOf(asked, 0)
+    }))
+
+  it.effect("to update with what cannot be changed is refused once it is known, and what is as it was is none", () =>
+    Effect.gen(function*() {
+      const there = queueEntry("q", {
+        RequiresSession: true,
+        EnablePartitioning: false,
+        RequiresDuplicateDetection: false
+      })
+      const cases: ReadonlyArray<readonly [unknown, string]> = [
+        [{ requiresSession: false }, "requiresSession"],
+        [{ maxDeliveryCount: 3, enablePartitioning: true }, "enablePartitioning"],
+        [{ duplicateDetectionWindow: "1 minute" }, "duplicateDetectionWindow"],
+        [{ forwardTo: "a" }, "forwardTo"],
+        [{ lockDurations: "1 minute" }, "settings.lockDurations"],
+        [Promise.resolve({ maxDeliveryCount: 3 }), "settings"]
+      ]
+      for (const [changes, option] of cases) {
+        const { administration, asked } = yield* against([there])
+        const error = yield* failsWith("InvalidOptionError")(administration.updateQueue("q", () => changes as never))
+        assert.strictEqual(error.option, option)
+        assert.lengthOf(asked, 1)
+      }
+      const { administration, asked } = yield* against([there, there])
+      yield* administration.updateQueue("q", () => ({ requiresSession: true, enablePartitioning: false }) as never)
+      assert.lengthOf(asked, 2)
+      const rule = entry("r", Description.write(Description.rule, { Name: "r" }, "answer"))
+      for (const changes of [{ filters: ServiceBusRule.true }, Promise.resolve({ filter: ServiceBusRule.true }), 5]) {
+        const { administration, asked } = yield* against([rule])
+        const error = yield* failsWith("InvalidOptionError")(
+          administration.updateRule(Sport, "r", () => changes as never)
+        )
+        assert.match(error.option, /^changes/)
+        assert.lengthOf(asked, 1)
+      }
     }))
 })
 
@@ -332,13 +397,35 @@ describe("an answer", () => {
       }
     }))
 
-  it.effect("that is empty says not that there is nothing", () =>
+  it.effect("that is empty, a page of a proxy, or another answer says not that there is nothing", () =>
     Effect.gen(function*() {
-      const { administration } = yield* against([{ status: 200, body: "" }, { status: 200, body: "" }])
+      const page = `<html xmlns="http://www.w3.org/1999/xhtml"><head><title>Sign in</title></head><body/></html>`
+      const bare: Http.Answer = { status: 200, body: AtomXml.print(AtomXml.entryElement({ title: "q" })) }
+      const strange = entry("q", AtomXml.element(AtomXml.connect, "NewDescription"))
+      const both: ReadonlyArray<Http.Answer> = [
+        { status: 200, body: "" },
+        { status: 204 },
+        { status: 200, body: page },
+        { status: 200, body: "<!DOCTYPE html><html></html>" },
+        { status: 200, body: "{}" }
+      ]
+      const list = feed([{ title: "q", content: Description.write(Description.queue, {}, "answer") }])
+      const ofOne = [...both, bare, strange, list]
+      const ofList = [...both, queueEntry("q"), feed([{ title: "q" }])]
       const problem = /what answered is not the management API/
-      assert.match((yield* failsWith("ServiceBusError")(administration.getQueue("q"))).message, problem)
-      const listed = Stream.runCollect(administration.listQueues)
-      assert.match((yield* failsWith("ServiceBusError")(listed)).message, problem)
+      for (const answer of ofOne) {
+        const { administration } = yield* against([answer, answer])
+        for (
+          const found of [Effect.asVoid(administration.getQueue("q")), Effect.asVoid(administration.queueExists("q"))]
+        ) {
+          assert.match((yield* failsWith("ServiceBusError")(found)).message, problem)
+        }
+      }
+      for (const answer of ofList) {
+        const { administration } = yield* against([answer])
+        const listed = Stream.runCollect(administration.listQueues)
+        assert.match((yield* failsWith("ServiceBusError")(listed)).message, problem)
+      }
     }))
 
   it.effect("that is larger than any list is not read, declared or not", () =>

@@ -156,6 +156,16 @@ describe("problemOf", () => {
     ["a dot at its start", ".orders", characters],
     ["a dot at its end", "orders.", characters],
     ["a hyphen at its start", "-orders", characters],
+    [
+      "a part that is a dot",
+      "a/./b",
+      (what: string) => `the name of the ${what} has "." or ".." for a part of its path`
+    ],
+    [
+      "a part that is two dots",
+      "a/../b",
+      (what: string) => `the name of the ${what} has "." or ".." for a part of its path`
+    ],
     ["the path of a dead-letter queue", "orders/$DeadLetterQueue", characters],
     ["the management node", "$management", characters],
     ["an address", "sb://contoso/orders", characters]

@@ -303,13 +303,99 @@ describe("a topology", () => {
           [5, "entities"],
           [[entity("a", { lockDuration: "never" as never })], "lockDuration"],
           [[entity("a", { rules: [] } as never)], "settings.rules"],
-          [[entity(Sport, { rules: [make("", ServiceBusRule.true)] })], "name"],
-          [[entity(Sport, { rules: [make("a", ServiceBusRule.true), make("A", ServiceBusRule.true)] })], "rules"]
+          [[entity(Sport, { rules: [make("", ServiceBusRule.true)] })], "rules[0].name"],
+          [
+            [entity(Sport, { rules: [make("a", ServiceBusRule.true), make("A", ServiceBusRule.true)] })],
+            "rules[1].name"
+          ],
+          [[entity(Carts, { requiresSession: false } as never)], "requiresSession"],
+          [[entity(Orders, { requiresSession: true } as never)], "requiresSession"],
+          [[entity(Carts, { forwardTo: "orders" })], "forwardTo"],
+          [["a/../b"], "entities"]
         ] as const
       ) {
         const error = yield* failsWith("InvalidOptionError")(plan(entities as never))
         assert.strictEqual(error.option, option)
       }
       yield* failsWith("InvalidOptionError")(plan([], { prune: true as never }))
+      const misspelt = yield* failsWith("InvalidOptionError")(plan([], { prunee: () => true } as never))
+      assert.strictEqual(misspelt.option, "options.prunee")
     }))
+
+  test("is applied only where it is a plan", () =>
+    Effect.gen(function*() {
+      const administration = yield* ServiceBusAdministration.ServiceBusAdministration
+      const create = { _tag: "Create", kind: "queue", path: "a", settings: {} }
+      for (const given of [undefined, 5, {}, { steps: 5, conflicts: [] }, { steps: [create, 5], conflicts: [] }]) {
+        yield* failsWith("InvalidOptionError")(apply(given as never))
+      }
+      for (
+        const step of [
+          { _tag: "Rename" },
+          { _tag: "Delete", kind: "rules", path: "a" },
+          { _tag: "UpdateRule", subscription: "a" }
+        ]
+      ) {
+        const unknown = yield* failsWith("InvalidOptionError")(apply({ steps: [create, step], conflicts: [] } as never))
+        assert.strictEqual(unknown.option, "plan.steps[1]")
+      }
+      // Nothing was done.
+      assert.isFalse(yield* administration.queueExists("a"))
+    }))
+
+  test(
+    "whose messages would come back to where they come from is refused by name before anything is done",
+    () =>
+      Effect.gen(function*() {
+        const administration = yield* ServiceBusAdministration.ServiceBusAdministration
+        const cases = [
+          [
+            [entity("a", { forwardTo: "b" }), entity("b", { forwardTo: "c" }), entity("c", { forwardTo: "A" })],
+            "a -> b -> c -> a"
+          ],
+          [[entity("a", { forwardTo: "a" })], "a -> a"],
+          [
+            [News, entity(Sport, { forwardTo: "b" }), entity("b", { forwardTo: News })],
+            "news/subscriptions/sport -> b -> news -> news/subscriptions/sport"
+          ],
+          // By what is there, and is not declared.
+          [[entity("a", { forwardTo: "there" })], "a -> there -> a"],
+          [["a", entity("there", { forwardTo: null }), entity("b", { forwardTo: "b" })], "b -> b"]
+        ] as const
+        for (const [entities, way] of cases) {
+          const { conflicts } = yield* plan(entities)
+          assert.deepStrictEqual(conflicts.map(({ setting }) => setting), ["forwardTo"])
+          assert.include(conflicts[0]!.reason, way)
+          assert.match(
+            (yield* failsWith("InvalidOptionError")(Effect.flatMap(plan(entities), apply))).message,
+            /come from/
+          )
+        }
+        assert.isFalse(yield* administration.queueExists("b"))
+        const own = yield* plan([entity("a", { forwardDeadLetteredMessagesTo: "A" })])
+        assert.deepStrictEqual(own.conflicts.map(({ setting }) => setting), ["forwardDeadLetteredMessagesTo"])
+        const sessions = yield* plan([entity("sessions", { forwardTo: "a" })])
+        assert.deepStrictEqual(sessions.conflicts.map(({ setting }) => setting), ["forwardTo"])
+      }),
+    [
+      Emulator.entity("a"),
+      Emulator.entity("there", { forwardTo: "a" }),
+      Emulator.entity("sessions", { requiresSession: true })
+    ]
+  )
+
+  test("whose forwarding turns round is changed without a circle in between", () =>
+    Effect.gen(function*() {
+      for (
+        const wanted of [
+          [entity("c", { forwardTo: "b" }), entity("b", { forwardTo: "a" }), entity("a", { forwardTo: null })],
+          [entity("a", { forwardTo: "c" }), entity("c", { forwardTo: "b" }), entity("b", { forwardTo: null })],
+          [entity("b", { forwardTo: "c" }), entity("c", { forwardTo: null }), entity("a", { forwardTo: "b" })]
+        ]
+      ) {
+        yield* Effect.flatMap(plan(wanted), apply)
+        const after = yield* plan(wanted)
+        assert.isTrue(isEmpty(after), format(after))
+      }
+    }), [Emulator.entity("a", { forwardTo: "b" }), Emulator.entity("b", { forwardTo: "c" }), Emulator.entity("c")])
 })

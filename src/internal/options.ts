@@ -279,25 +279,34 @@ export const readOptions = <O extends object>(
     entity,
     option,
     expected,
-    () => typeof value !== "object" || Symbol.iterator in value ? undefined : fieldsOf(value)
+    // A promise has no fields: what it will be would not be seen.
+    () =>
+      typeof value !== "object" || Symbol.iterator in value ||
+        typeof (value as { readonly then?: unknown }).then === "function"
+        ? undefined
+        : fieldsOf(value)
   )
   return Result.isSuccess(read) && read.success === undefined
     ? refused(entity, option, expected)
     : read as Result.Result<Partial<O>, InvalidOptionError>
 }
 
-/** Refuses what has another name than an option can have: it would mean nothing, and nobody would hear of it. */
+/**
+ * Refuses what has another name than an option can have: it would mean nothing, and nobody would hear of it. `own` is the value
+ * that the fields were read of, where an option can be a function: a class has methods as well, which are none of its own.
+ */
 export const checkedNames = <O extends object>(
   entity: string | undefined,
   option: string,
   given: O,
   names: ReadonlyArray<keyof O & string>,
-  expected: string
+  expected: string,
+  own?: object | null
 ): Result.Result<O, InvalidOptionError> => {
   const known: ReadonlyArray<string> = names
-  // An instance of a class has methods as well.
+  const isOwn = (name: string) => own !== undefined && own !== null && readOrUndefined(() => Object.hasOwn(own, name))
   const other = Object.entries(given).find(([name, value]) =>
-    value !== undefined && typeof value !== "function" && !known.includes(name)
+    value !== undefined && !known.includes(name) && (typeof value !== "function" || isOwn(name) === true)
   )
   return other === undefined
     ? Result.succeed(given)

@@ -48,6 +48,56 @@ test("each kind of entity has its own functions and settings", () => {
   void administration.updateSubscription(Sport, () => ({ rules: [] }))
   // @ts-expect-error other clients say so
   void administration.createQueue(Orders, { maxSizeInMegabytes: 1024 })
+  // @ts-expect-error the right is Send
+  void administration.createQueue(Orders, { authorizationRules: [{ name: "app", rights: ["send"] }] })
+  // @ts-expect-error so are other clients' names of it
+  void administration.createTopic(News, { authorizationRules: [{ name: "app", claims: ["Send"] }] })
+})
+
+test("a contract says whether there are sessions, and settings do not say the contrary", () => {
+  void administration.createQueue("plain", { requiresSession: true })
+  void administration.createQueue("plain", { requiresSession: false })
+  void administration.createQueue(Carts, { requiresSession: true, maxDeliveryCount: 3 })
+  void administration.createSubscription(Chess, { requiresSession: true })
+  // Settings that are for several entities.
+  const settings: ServiceBusAdministration.QueueSettings = { maxDeliveryCount: 3 }
+  void administration.createQueue(Carts, settings)
+  ServiceBusTopology.entity(Carts, settings)
+  const shared: ServiceBusAdministration.SubscriptionSettings = { maxDeliveryCount: 3 }
+  void administration.createSubscription(Chess, shared)
+  ServiceBusTopology.entity(Sport, shared)
+  const any = (queue: ServiceBusAdministration.QueueTarget) => administration.createQueue(queue, settings)
+  void any(Carts)
+  // @ts-expect-error its contract has sessions
+  void administration.createQueue(Carts, { requiresSession: false })
+  // @ts-expect-error its contract has sessions
+  void administration.createSubscription(Chess, { maxDeliveryCount: 3, requiresSession: false })
+  // @ts-expect-error its contract has none
+  void administration.createQueue(Orders, { requiresSession: true })
+  // @ts-expect-error nor by a topology
+  ServiceBusTopology.entity(Carts, { requiresSession: false })
+  // @ts-expect-error nor a subscription
+  ServiceBusTopology.entity(Chess, { requiresSession: false })
+  // @ts-expect-error other names are none
+  ServiceBusTopology.entity(Carts, { requiresSession: true, lockDurations: "1 minute" })
+})
+
+test("what cannot be changed is nothing that an update gives", () => {
+  void administration.updateQueue(Orders, () => ({ maxDeliveryCount: 3, forwardTo: null }))
+  // What is read can be written back.
+  void administration.updateQueue(Orders, (queue) => ({
+    authorizationRules: [...queue.authorizationRules, { name: "app", rights: ["Send"] }]
+  }))
+  // @ts-expect-error sessions
+  void administration.updateQueue(Orders, () => ({ maxDeliveryCount: 3, requiresSession: true }))
+  // @ts-expect-error sessions of a subscription
+  void administration.updateSubscription(Sport, () => ({ maxDeliveryCount: 3, requiresSession: true }))
+  // @ts-expect-error rules are changed by themselves
+  void administration.updateSubscription(Sport, () => ({ maxDeliveryCount: 3, rules: [] }))
+  // @ts-expect-error partitions
+  void administration.updateQueue(Orders, () => ({ maxDeliveryCount: 3, enablePartitioning: true }))
+  // @ts-expect-error partitions of a topic
+  void administration.updateTopic(News, () => ({ status: "Active", enablePartitioning: true }))
 })
 
 test("what declares an entity of the broker creates it in Azure", () => {
@@ -103,6 +153,8 @@ test("a topology is declared by contracts", () => {
   ServiceBusTopology.entity(News, { lockDuration: "30 seconds" })
   // @ts-expect-error a queue has no rules
   ServiceBusTopology.entity(Orders, { rules: [] })
+  // @ts-expect-error it is prune
+  ServiceBusTopology.plan(entities, { prunee: () => true })
   // @ts-expect-error it goes with its entity
   ServiceBusTopology.plan([ServiceBusEntity.deadLetter(Orders)])
   expectTypeOf(Effect.provide(ServiceBusTopology.plan(entities), layer)).toEqualTypeOf<

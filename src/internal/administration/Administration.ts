@@ -12,11 +12,12 @@ import * as E from "../../ServiceBusError.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as errorMap from "../errorMap.ts"
 import type { RetryPolicy } from "../namespace/RetryPolicy.ts"
-import { outOfRange } from "../options.ts"
+import { checkedNames, outOfRange, readOptions } from "../options.ts"
 import * as AtomClient from "./AtomClient.ts"
 import * as AtomXml from "./AtomXml.ts"
 import * as Description from "./Description.ts"
 import * as Settings from "./EntitySettings.ts"
+import * as RuleSettings from "./RuleSettings.ts"
 
 interface Options {
   readonly atom: AtomClient.AtomClient
@@ -45,7 +46,8 @@ interface Place {
   readonly name: string
   /** The topic of a subscription. */
   readonly topic: string
-  readonly requiresSession: boolean
+  /** What the contract says of sessions; undefined of what a plain name is given of. */
+  readonly requiresSession: boolean | undefined
 }
 
 /** What was read of an entry. */
@@ -75,11 +77,17 @@ const placeOf = (
   if (problem !== undefined) {
     return Result.fail(new E.InvalidOptionError({ option: "entity", expected: "a valid name", description: problem }))
   }
+  if (expected !== "subscription" && /\/(?:subscriptions|rules)\//i.test(contract.path)) {
+    // A queue of this name would be the subscription.
+    return Result.fail(outOfRange(contract.path, "entity", `a ${expected}: this is the path of what is within a topic`))
+  }
   return Result.succeed({
     path: contract.path,
     name: contract._tag === "SubQueue" ? contract.path : contract.name,
     topic: "topic" in contract ? contract.topic : "",
-    requiresSession: contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
+    requiresSession: typeof entity === "string"
+      ? undefined
+      : contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
   })
 }
 
@@ -104,13 +112,17 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     })
   }
 
-  /** What an entry has of a kind; undefined where it is of another. */
+  /** What an entry has of a kind; undefined where it is of another one. */
   const read = <F extends Description.Fields>(
     kind: Description.Kind<F>,
     { content, title }: AtomXml.Entry,
     request: Pick<AtomClient.Request, "entity" | "operation">
   ): Result.Result<Found<F> | undefined, E.ServiceBusError> => {
-    if (content === undefined || !Description.isOf(kind, content)) return Result.succeed(undefined)
+    if (content === undefined || !Description.isOf(kind, content)) {
+      return content !== undefined && Description.isAny(content)
+        ? Result.succeed(undefined)
+        : Result.fail(AtomClient.malformed(request, `an entry of it, "${title ?? ""}", has no ${kind.name}`))
+    }
     const fields = Description.read(kind, content)
     return Result.isFailure(fields)
       ? Result.fail(AtomClient.malformed(request, `of "${title ?? ""}", ${fields.failure.message}`))
@@ -125,8 +137,10 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       Effect.flatMap((answer) =>
         answer?._tag === "Entry"
           ? Effect.map(Effect.fromResult(read(kind, answer, request)), Option.fromUndefinedOr)
-          // A feed without entries is what the service answers where there is no such entity.
-          : Effect.succeed(Option.none())
+          // A feed without entries is what the service answers where there is no such entity, and nothing else is.
+          : answer?._tag === "Feed" && answer.entries.length === 0
+          ? Effect.succeed(Option.none())
+          : Effect.fail(AtomClient.malformed(request, "it answered a request for one entity with a list"))
       ),
       Effect.catchTag("MessagingEntityNotFoundError", () => Effect.succeed(Option.none())),
       Effect.mapError((error) => errorMap.administrationError(error))
@@ -165,7 +179,10 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       ).pipe(
         Effect.mapError((error) => errorMap.manageEntityError(error)),
         Effect.flatMap((answer) => {
-          const entries = answer?._tag === "Feed" ? answer.entries : []
+          if (answer?._tag !== "Feed") {
+            return Effect.fail(AtomClient.malformed(request, "it answered a request for a list with none"))
+          }
+          const { entries } = answer
           const found: Array<A> = []
           for (const entry of entries) {
             const one = read(kind, entry, request)
@@ -235,9 +252,11 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         const written = Settings.write(place.path, kind, given as Settings.QueueSettings | undefined, host)
         if (Result.isFailure(written)) return Effect.fail(written.failure)
         const asked: Settings.Written = {
-          ...(place.requiresSession ? { RequiresSession: true } : {}),
+          ...(place.requiresSession === true ? { RequiresSession: true } : {}),
           ...written.success
         }
+        const problem = Settings.contradictionOf(place.path, asked, place.requiresSession)
+        if (problem !== undefined) return Effect.fail(problem)
         const supplementary = supplementaryOf(asked)
         return retryPolicy.run(put(description, valuesOf({ ...asked, ...more }), { ...request, supplementary })).pipe(
           Effect.catchIf(
@@ -281,12 +300,16 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
           entity,
           (place, request) =>
             Effect.gen(function*(): Effect.fn.Return<A, E.ManageEntityError> {
+              if (typeof change !== "function") return yield* outOfRange(place.path, "change", expectedChange)
               const found = yield* get(description, request)
               if (Option.isNone(found)) return yield* new E.MessagingEntityNotFoundError({ ...contextOf(request) })
               const before = fieldsOf(found.value)
               const given = change(viewOf(place, found.value)) as Settings.QueueSettings
               const changes = yield* Effect.fromResult(Settings.write(place.path, kind, given, host))
               const fields: Settings.Written = { ...Settings.writable(before), ...changes }
+              const problem = Settings.immutableOf(place.path, kind, changes, before) ??
+                (changes.ForwardTo === undefined ? undefined : Settings.contradictionOf(place.path, fields, undefined))
+              if (problem !== undefined) return yield* problem
               // The same again does no harm, but that it failed is not said of what may have been done.
               const written = yield* retryPolicy.run(
                 put(description, valuesOf(fields), {
@@ -349,10 +372,10 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
   })
 
   const checkedName = (entity: string, name: unknown): Effect.Effect<string, E.InvalidOptionError> => {
-    const problem = ServiceBusRule.nameProblemOf(name)
-    return problem === undefined && AtomXml.isWritable(name as string)
+    const problem = ServiceBusRule.nameProblemOf(name) ?? RuleSettings.nameProblemOf(name as string)
+    return problem === undefined
       ? Effect.succeed(name as string)
-      : Effect.fail(outOfRange(entity, "name", problem?.expected ?? "a text that XML has"))
+      : Effect.fail(outOfRange(entity, problem.option, problem.expected))
   }
 
   const createRule = (subscription: unknown, rule: ServiceBusRule.Rule) =>
@@ -360,10 +383,12 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       ServiceBusRule.ListedRule,
       E.CreateEntityError
     > => {
-      const asked = Settings.writeRule(place.path, rule)
+      const asked = RuleSettings.write(place.path, rule)
       if (Result.isFailure(asked)) return Effect.fail(asked.failure)
       const one = ruleRequest(request, rule.name)
-      return retryPolicy.run(put(Description.rule, asked.success, one)).pipe(
+      // What is not found is no rule: it is what the rule was to be in.
+      const within = Effect.mapError(put(Description.rule, asked.success, one), missingIs(place.path))
+      return retryPolicy.run(within).pipe(
         Effect.catchIf(
           errorMap.isLostThen("MessagingEntityAlreadyExistsError"),
           (error) =>
@@ -375,7 +400,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
                   : Effect.fail(error)
             })
         ),
-        Effect.map((found) => Settings.ruleOf(rule.name, found.fields))
+        Effect.map((found) => RuleSettings.read(rule.name, found.fields))
       )
     })
 
@@ -401,7 +426,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         Effect.flatMap(checkedName(place.path, name), () =>
           Effect.map(
             get(Description.rule, ruleRequest(request, name)),
-            Option.map(({ fields }) => Settings.ruleOf(fields.Name ?? name, fields))
+            Option.map(({ fields }) => RuleSettings.read(fields.Name ?? name, fields))
           ))
     )
 
@@ -420,14 +445,22 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       (place, request) =>
         Effect.gen(function*(): Effect.fn.Return<ServiceBusRule.ListedRule, E.ManageRuleError> {
           yield* checkedName(place.path, name)
+          if (typeof change !== "function") return yield* outOfRange(place.path, "change", expectedChange)
           const one = ruleRequest(request, name)
           const found = yield* get(Description.rule, one)
           if (Option.isNone(found)) return yield* new E.RuleNotFoundError({ ...contextOf(request), rule: name })
           const before = found.value.fields
-          const { action, filter } = change(Settings.ruleOf(before.Name ?? name, before))
+          const given = change(RuleSettings.read(before.Name ?? name, before))
+          const { action, filter } = yield* Effect.fromResult(
+            Result.flatMap(
+              readOptions(place.path, given, "changes"),
+              (changes) =>
+                checkedNames(place.path, "changes", changes, ["filter", "action"], "an object with filter and action")
+            )
+          )
           // What is not changed goes back as it came, also where this version does not know it.
           const checked = yield* Effect.fromResult(
-            Settings.writeRule(
+            RuleSettings.write(
               place.path,
               ServiceBusRule.make(name, filter ?? ServiceBusRule.true, action ?? undefined)
             )
@@ -442,7 +475,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
             .pipe(
               Effect.mapError((error) => errorMap.manageRuleError(errorMap.manageEntityError(error), place.path, name))
             )
-          return Settings.ruleOf(written.fields.Name ?? name, written.fields)
+          return RuleSettings.read(written.fields.Name ?? name, written.fields)
         })
     )
 
@@ -452,25 +485,38 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     given: Settings.SubscriptionSettings | undefined
   ): Effect.Effect<Settings.Subscription, E.CreateEntityError> =>
     Effect.suspend(() => {
-      const { rules, ...settings } = typeof given === "object" && given !== null ? given : { rules: undefined }
-      if (rules === undefined) return subscriptions.create(subscription, given)
-      if (!Array.isArray(rules)) return Effect.fail(outOfRange(undefined, "rules", "an array of rules"))
-      const written = Result.all(rules.map((rule: ServiceBusRule.Rule) => Settings.writeRule("", rule)))
-      if (Result.isFailure(written)) return Effect.fail(written.failure)
-      const names = rules.map((rule: ServiceBusRule.Rule) => rule.name.toLowerCase())
-      if (new Set(names).size < names.length) {
-        return Effect.fail(outOfRange(undefined, "rules", "rules whose names differ, letter case aside"))
+      const place = placeOf(subscription, "subscription")
+      if (Result.isFailure(place)) return Effect.fail(place.failure)
+      const { path, topic } = place.success
+      const read = readOptions(path, given, "settings")
+      if (Result.isFailure(read)) return Effect.fail(read.failure)
+      const { rules, ...settings } = read.success
+      if (rules === undefined) {
+        return Effect.mapError(subscriptions.create(subscription, settings), missingIs(topic))
       }
+      const written = RuleSettings.writeAll(path, rules)
+      if (Result.isFailure(written)) return Effect.fail(written.failure)
       // The service gives every new subscription a rule: one that takes nothing is there until it is deleted.
       const [first = { Name: ServiceBusRule.defaultName, Filter: ServiceBusRule.false }] = written.success
-      return Effect.tap(
-        subscriptions.create(subscription, settings, { DefaultRuleDescription: first }),
-        () =>
+      return subscriptions.create(subscription, settings, { DefaultRuleDescription: first }).pipe(
+        Effect.mapError(missingIs(topic)),
+        Effect.mapError((error) =>
+          error._tag === "InvalidOptionError" && error.option === "settings" && isOfRule(error)
+            ? errorMap.withFields(error, { option: RuleSettings.optionOf(0, "rule") })
+            : error
+        ),
+        Effect.tap(() =>
           rules.length === 0
-            ? Effect.catchTag(deleteRule(subscription, ServiceBusRule.defaultName), "RuleNotFoundError", () =>
-              Effect.void)
-            : Effect.forEach(rules.slice(1), (rule: ServiceBusRule.Rule) =>
-              createRule(subscription, rule))
+            ? Effect.catchTag(
+              deleteRule(subscription, ServiceBusRule.defaultName),
+              "RuleNotFoundError",
+              () => Effect.void
+            )
+            : Effect.forEach(
+              rules.slice(1),
+              (rule, index) => Effect.mapError(createRule(subscription, rule), atRule(index + 1))
+            )
+        )
       )
     })
 
@@ -523,7 +569,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         return list(
           Description.rule,
           { operation: "listRules", entity: path, path: `${path}/Rules` },
-          ({ fields, name }) => Settings.ruleOf(fields.Name ?? name, fields)
+          ({ fields, name }) => RuleSettings.read(fields.Name ?? name, fields)
         )
       }),
     updateRule,
@@ -537,6 +583,27 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     )
   }
 }
+
+const expectedChange = "a function of what is there, which gives what is to be another"
+
+/** The same error, and what is missing is another entity than the one that was asked for: the one that it was to be in. */
+const missingIs = (entity: string) => <Err extends E.Any>(error: Err): Err =>
+  error._tag === "MessagingEntityNotFoundError" && !isOfForwarding(error)
+    ? errorMap.withFields(error, { entity })
+    : error
+
+const isOfForwarding = ({ description }: { readonly description?: string | undefined }): boolean =>
+  /forward/i.test(description ?? "")
+
+/** Whether the service speaks of the rule that a subscription was to start with. */
+const isOfRule = ({ description }: { readonly description?: string | undefined }): boolean =>
+  /\b(?:sql|expression|filter|rule|action)\b/i.test(description ?? "")
+
+/** The same error, of a rule in a list. */
+const atRule = (index: number) => <Err extends E.Any>(error: Err): Err =>
+  error._tag === "InvalidOptionError" && error.option !== "entity"
+    ? errorMap.withFields(error, { option: RuleSettings.optionOf(index, error.option) })
+    : error
 
 const contextOf = ({ entity, operation }: Pick<AtomClient.Request, "entity" | "operation">) => ({
   operation,

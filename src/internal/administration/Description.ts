@@ -76,7 +76,7 @@ const countDetails = (prefix: string): Codec<CountDetails> => ({
   read: (element) => {
     const read: Record<string, number> = Object.fromEntries(counts.map((name) => [name, 0]))
     for (const child of AtomXml.elementsOf(element)) {
-      if (!(child.name in read)) continue
+      if (!Object.hasOwn(read, child.name)) continue
       const count = Text.integer.parse(AtomXml.textOf(child))
       if (count === undefined) return undefined
       read[child.name] = count
@@ -370,6 +370,12 @@ export type NamespaceInfo = Values<typeof namespaceInfo.fields>
 export const isOf = <F extends Fields>({ name }: Kind<F>, element: AtomXml.Element | undefined): boolean =>
   element !== undefined && element.name === name && element.namespace === AtomXml.connect
 
+/** Whether an element is a description of any kind. */
+export const isAny = (element: AtomXml.Element): boolean =>
+  [queue, topic, subscription, rule, namespaceInfo].some(({ name }) =>
+    element.name === name && element.namespace === AtomXml.connect
+  )
+
 /**
  * Reads a description; its elements may stand in any order, and of those that stand twice the first one holds. What is said to
  * have no value is not there.
@@ -389,7 +395,7 @@ export const read = <F extends Fields>(
       : undefined
     if (codec === undefined) {
       unknown.push(element)
-    } else if (!AtomXml.isNil(element) && !(element.name in values)) {
+    } else if (!AtomXml.isNil(element) && !Object.hasOwn(values, element.name)) {
       const value = codec.read(element)
       if (value === undefined) {
         return Result.fail(new DescriptionProblem({ element: element.name, expected: codec.expected }))

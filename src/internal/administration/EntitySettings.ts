@@ -4,6 +4,7 @@
  *
  * One file, because settings and what is read of an entity are two sides of one table.
  */
+import type * as Brand from "effect/Brand"
 import type * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
@@ -11,11 +12,10 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import type { InvalidOptionError } from "../../ServiceBusError.ts"
-import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import { checkedNames, outOfRange, readOptions, toMillis } from "../options.ts"
 import * as AtomXml from "./AtomXml.ts"
 import type * as Description from "./Description.ts"
-import * as RuleDescription from "./RuleDescription.ts"
 
 /**
  * What an entity lets through. A queue that is `SendDisabled` takes no messages, one that is `ReceiveDisabled` gives none, and
@@ -38,12 +38,20 @@ export type ForwardTarget =
   | Extract<ServiceBusEntity.Any, { readonly _tag: "Queue" | "SessionQueue" | "Topic" | "SessionTopic" }>
 
 /**
- * A right of a shared access policy. `Manage` needs the other two beside it. What a newer service has is given as it comes.
+ * A right of a shared access policy that only a newer service has: it is read, and can be written back.
  *
  * @category models
  * @since 0.1.0
  */
-export type AccessRight = "Manage" | "Send" | "Listen" | (string & {})
+export type UnknownRight = Brand.Branded<string, "effect-service-bus/UnknownRight">
+
+/**
+ * A right of a shared access policy. `Manage` needs the other two beside it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AccessRight = "Manage" | "Send" | "Listen" | UnknownRight
 
 /**
  * A shared access policy of an entity.
@@ -129,12 +137,13 @@ export interface QueueSettings extends Omit<TopicSettings, "status"> {
 }
 
 /**
- * Settings of a subscription that can be changed. What is left out stays as it is when it is updated.
+ * Settings of a subscription. What is left out has the service's default when it is created, and stays as it is when it is
+ * updated.
  *
  * @category models
  * @since 0.1.0
  */
-export interface SubscriptionChanges extends
+export interface SubscriptionSettings extends
   Pick<
     QueueSettings,
     | "lockDuration"
@@ -153,21 +162,67 @@ export interface SubscriptionChanges extends
   readonly status?: Exclude<EntityStatus, "SendDisabled"> | undefined
   /** Whether a message on which a rule fails is dead-lettered, as by default; otherwise the subscription does not get it. */
   readonly deadLetteringOnFilterError?: boolean | undefined
-}
-
-/**
- * Settings of a subscription. What is left out has the service's default.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SubscriptionSettings extends SubscriptionChanges {
   /**
    * The rules that it starts with, in place of `$Default`, which takes every message. The first one is there with it, the others
    * are created after it; without any it gets no message until one is added.
    */
   readonly rules?: ReadonlyArray<ServiceBusRule.Rule> | undefined
 }
+
+/**
+ * What of a queue can be changed. What is left out stays as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type QueueChanges = Omit<QueueSettings, "requiresSession" | "enablePartitioning"> & {
+  /** Cannot be changed: delete the queue and create it again. */
+  readonly requiresSession?: undefined
+  /** Cannot be changed: delete the queue and create it again. */
+  readonly enablePartitioning?: undefined
+}
+
+/**
+ * What of a topic can be changed. What is left out stays as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TopicChanges = Omit<TopicSettings, "enablePartitioning"> & {
+  /** Cannot be changed: delete the topic and create it again. */
+  readonly enablePartitioning?: undefined
+}
+
+/**
+ * What of a subscription can be changed. What is left out stays as it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SubscriptionChanges = Omit<SubscriptionSettings, "requiresSession" | "rules"> & {
+  /** Cannot be changed: delete the subscription and create it again. */
+  readonly requiresSession?: undefined
+  /** Are changed by themselves: `createRule`, `updateRule`, `deleteRule`. */
+  readonly rules?: undefined
+}
+
+/**
+ * The settings of a target, of which a contract says itself whether it has sessions: `R` is what the settings say, and where that
+ * is the contrary the compiler shows a text.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SettingsOf<Target, Settings, R> = Settings & {
+  readonly requiresSession?: R & Agreeing<Target, R> | undefined
+}
+
+/** @inline */
+type Agreeing<Target, R> = Target extends { readonly _tag: "SessionQueue" | "SessionSubscription" }
+  ? [R] extends [false] ? "The contract has sessions: leave requiresSession out" : unknown
+  : Target extends { readonly _tag: "Queue" | "Subscription" }
+    ? [R] extends [true] ? "The contract has no sessions: declare it with sessions: true" : unknown
+  : unknown
 
 /**
  * What every entity says of itself.
@@ -403,12 +458,24 @@ const maxMetadata = 1024
 const isKey = (value: unknown): boolean =>
   value === undefined || Redacted.isRedacted(value) && typeof Redacted.value(value) === "string"
 
+const policyFields: ReadonlySet<string> = new Set(
+  ["name", "rights", "primaryKey", "secondaryKey", "createdAt", "modifiedAt"] satisfies ReadonlyArray<
+    keyof AuthorizationRule
+  >
+)
+
+const knownRights: ReadonlyArray<string> = ["Manage", "Send", "Listen"]
+
+/** A right that is another but for its letter case is none of a newer service. */
+const isRight = (right: unknown): boolean =>
+  typeof right === "string" && AtomXml.isWritable(right) &&
+  (knownRights.includes(right) || !knownRights.some((known) => known.toLowerCase() === right.toLowerCase()))
+
 const policyOf = (given: unknown): Description.AuthorizationRule | undefined => {
   const { createdAt, modifiedAt, name, primaryKey, rights, secondaryKey } = given as AuthorizationRule
+  if (!Object.keys(given as object).every((field) => policyFields.has(field))) return undefined
   if (typeof name !== "string" || name === "" || !AtomXml.isWritable(name)) return undefined
-  if (!Array.isArray(rights) || !rights.every((right) => typeof right === "string" && AtomXml.isWritable(right))) {
-    return undefined
-  }
+  if (!Array.isArray(rights) || !rights.every(isRight)) return undefined
   if (!isKey(primaryKey) || !isKey(secondaryKey)) return undefined
   return {
     KeyName: name,
@@ -420,59 +487,61 @@ const policyOf = (given: unknown): Description.AuthorizationRule | undefined => 
   }
 }
 
-const settings: Readonly<Record<Exclude<keyof (QueueSettings & SubscriptionChanges), never>, Setting>> = {
-  lockDuration: span("LockDuration"),
-  maxDeliveryCount: count("MaxDeliveryCount"),
-  defaultTimeToLive: span("DefaultMessageTimeToLive"),
-  deadLetteringOnExpiration: flag("DeadLetteringOnMessageExpiration"),
-  deadLetteringOnFilterError: flag("DeadLetteringOnFilterEvaluationExceptions"),
-  duplicateDetectionWindow: {
-    expected: "a duration of more than 0",
-    elements: ["RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow"],
-    write: (value) => {
-      const duration = spanOf(value)
-      return duration === undefined
-        ? undefined
-        : { RequiresDuplicateDetection: true, DuplicateDetectionHistoryTimeWindow: duration }
-    }
-  },
-  requiresSession: flag("RequiresSession"),
-  maxSize: size("MaxSizeInMegabytes", 1024 ** 2, "1 MiB"),
-  maxMessageSize: size("MaxMessageSizeInKilobytes", 1024, "1 KiB"),
-  forwardTo: target("ForwardTo"),
-  forwardDeadLetteredMessagesTo: target("ForwardDeadLetteredMessagesTo"),
-  status: {
-    expected: `"Active", "Disabled", "SendDisabled" or "ReceiveDisabled"`,
-    elements: ["Status"],
-    // What a newer service has may be written back.
-    write: (value) => typeof value === "string" && /^\w+$/.test(value) ? { Status: value } : undefined
-  },
-  autoDeleteOnIdle: span("AutoDeleteOnIdle"),
-  enableBatchedOperations: flag("EnableBatchedOperations"),
-  enablePartitioning: flag("EnablePartitioning"),
-  enableExpress: flag("EnableExpress"),
-  userMetadata: {
-    expected: `a text that XML has, of at most ${maxMetadata} characters, or null`,
-    elements: ["UserMetadata"],
-    write: (value) =>
-      value === null
-        ? { UserMetadata: undefined }
-        : typeof value === "string" && value.length <= maxMetadata && AtomXml.isWritable(value)
-        ? { UserMetadata: value }
-        : undefined
-  },
-  authorizationRules: {
-    expected: "an array of { name, rights }, with keys that are Redacted",
-    elements: ["AuthorizationRules"],
-    write: (value) => {
-      if (!Array.isArray(value)) return undefined
-      const policies = value.map(policyOf)
-      return policies.includes(undefined)
-        ? undefined
-        : { AuthorizationRules: policies.filter((policy) => policy !== undefined) }
+const settings: Readonly<Record<Exclude<keyof (QueueSettings & Omit<SubscriptionSettings, "rules">), never>, Setting>> =
+  {
+    lockDuration: span("LockDuration"),
+    maxDeliveryCount: count("MaxDeliveryCount"),
+    defaultTimeToLive: span("DefaultMessageTimeToLive"),
+    deadLetteringOnExpiration: flag("DeadLetteringOnMessageExpiration"),
+    deadLetteringOnFilterError: flag("DeadLetteringOnFilterEvaluationExceptions"),
+    duplicateDetectionWindow: {
+      expected: "a duration of more than 0",
+      elements: ["RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow"],
+      write: (value) => {
+        const duration = spanOf(value)
+        return duration === undefined
+          ? undefined
+          : { RequiresDuplicateDetection: true, DuplicateDetectionHistoryTimeWindow: duration }
+      }
+    },
+    requiresSession: flag("RequiresSession"),
+    maxSize: size("MaxSizeInMegabytes", 1024 ** 2, "1 MiB"),
+    maxMessageSize: size("MaxMessageSizeInKilobytes", 1024, "1 KiB"),
+    forwardTo: target("ForwardTo"),
+    forwardDeadLetteredMessagesTo: target("ForwardDeadLetteredMessagesTo"),
+    status: {
+      expected: `"Active", "Disabled", "SendDisabled" or "ReceiveDisabled"`,
+      elements: ["Status"],
+      // What a newer service has may be written back.
+      write: (value) => typeof value === "string" && /^\w+$/.test(value) ? { Status: value } : undefined
+    },
+    autoDeleteOnIdle: span("AutoDeleteOnIdle"),
+    enableBatchedOperations: flag("EnableBatchedOperations"),
+    enablePartitioning: flag("EnablePartitioning"),
+    enableExpress: flag("EnableExpress"),
+    userMetadata: {
+      expected: `a text that XML has, of at most ${maxMetadata} characters, or null`,
+      elements: ["UserMetadata"],
+      write: (value) =>
+        value === null
+          ? { UserMetadata: undefined }
+          : typeof value === "string" && value.length <= maxMetadata && AtomXml.isWritable(value)
+          ? { UserMetadata: value }
+          : undefined
+    },
+    authorizationRules: {
+      expected:
+        `an array of { name, rights }, with rights of "Manage", "Send" and "Listen", and primaryKey and secondaryKey that are Redacted`,
+      elements: ["AuthorizationRules"],
+      write: (value) => {
+        if (!Array.isArray(value)) return undefined
+        const policies = value.map(policyOf)
+        return policies.includes(undefined)
+          ? undefined
+          : { AuthorizationRules: policies.filter((policy) => policy !== undefined) }
+      }
     }
   }
-}
 
 type Name = keyof typeof settings
 
@@ -524,7 +593,7 @@ export const optionOf = (element: string): string | undefined =>
 export const write = (
   entity: string,
   kind: Kind,
-  given: QueueSettings | TopicSettings | SubscriptionChanges | undefined,
+  given: QueueSettings | TopicSettings | SubscriptionSettings | undefined,
   host: string
 ): Result.Result<Written, InvalidOptionError> => {
   const read = Result.flatMap(
@@ -548,6 +617,53 @@ export const write = (
     Object.assign(written, elements)
   }
   return Result.succeed(written)
+}
+
+/**
+ * Why what an entity is to be cannot be: its contract says otherwise, or it has sessions and forwards what it has, which the
+ * service refuses with no word of why (Azure/azure-service-bus #317 and #660). Dead letters have no sessions, and go anywhere.
+ */
+export const contradictionOf = (
+  entity: string,
+  { ForwardTo, RequiresSession }: Written,
+  hasSessions: boolean | undefined
+): InvalidOptionError | undefined =>
+  hasSessions !== undefined && RequiresSession !== undefined && RequiresSession !== hasSessions
+    ? outOfRange(
+      entity,
+      "requiresSession",
+      hasSessions ? "true, or nothing: the contract has sessions" : "false, or nothing: the contract has no sessions"
+    )
+    : RequiresSession === true && ForwardTo !== undefined && ForwardTo !== ""
+    ? outOfRange(entity, "forwardTo", "nothing: what requires sessions cannot forward its messages")
+    : undefined
+
+/** What of an entity is fixed when it is created; of another value it is refused by the service. */
+const fixedElements = [
+  ["RequiresSession", "requiresSession"],
+  ["EnablePartitioning", "enablePartitioning"],
+  ["RequiresDuplicateDetection", "duplicateDetectionWindow"]
+] as const
+
+/** Why an entity cannot be changed so; undefined where it can. */
+export const immutableOf = (
+  entity: string,
+  kind: Kind,
+  changes: Written,
+  before: Fields
+): InvalidOptionError | undefined => {
+  const changed = fixedElements.find(([element]) =>
+    changes[element] !== undefined && before[element] !== undefined && changes[element] !== before[element]
+  )
+  return changed === undefined
+    ? undefined
+    : outOfRange(
+      entity,
+      changed[1],
+      `what it was created with, ${
+        changed[1] === "duplicateDetectionWindow" ? "nothing" : before[changed[0]]
+      }: to change it, delete the ${kind} and create it again`
+    )
 }
 
 /** What is given may be of any kind, and its getters may throw. */
@@ -641,7 +757,7 @@ export const topicOf = (name: string, fields: Fields): Topic => ({
   enableExpress: fields.EnableExpress ?? false,
   authorizationRules: (fields.AuthorizationRules ?? []).map((rule) => ({
     name: rule.KeyName,
-    rights: rule.Rights,
+    rights: rule.Rights as ReadonlyArray<AccessRight>,
     primaryKey: rule.PrimaryKey,
     secondaryKey: rule.SecondaryKey,
     createdAt: rule.CreatedTime,
@@ -714,77 +830,3 @@ export const namespaceInfoOf = (title: string, info: Description.NamespaceInfo):
   createdAt: sometime(info.CreatedTime),
   modifiedAt: sometime(info.ModifiedTime)
 })
-
-/** A rule as its description, or what is wrong with it, by the name of the part. */
-export const writeRule = (
-  entity: string,
-  rule: ServiceBusRule.Rule
-): Result.Result<Description.Rule, InvalidOptionError> => {
-  const problem = valueOrUndefined(() => ruleProblemOf(rule) ?? none) ??
-    { option: "rule", expected: "a rule that can be read" }
-  return problem === none
-    ? Result.succeed({
-      Name: rule.name,
-      Filter: rule.filter,
-      ...(rule.action === undefined ? {} : { Action: rule.action })
-    })
-    : Result.fail(outOfRange(entity, problem.option, problem.expected))
-}
-
-const none = { option: "", expected: "" }
-
-const ruleProblemOf = (
-  rule: ServiceBusRule.Rule
-): { readonly option: string; readonly expected: string } | undefined => {
-  const problem = ServiceBusRule.problemOf(rule)
-  if (problem !== undefined) return problem
-  const { action, filter, name } = rule
-  if (!AtomXml.isWritable(name)) return { option: "name", expected: "a text that XML has" }
-  if (filter._tag === "CorrelationFilter") {
-    const { _tag, applicationProperties = {}, ...texts } = filter
-    for (const [option, text] of Object.entries(texts)) {
-      if (text !== undefined && !AtomXml.isWritable(text)) {
-        return { option: `filter.${option}`, expected: "a text that XML has" }
-      }
-    }
-    return valuesProblemOf("filter.applicationProperties", applicationProperties) ?? sqlProblemOf("action", action)
-  }
-  return sqlProblemOf("filter", filter._tag === "SqlFilter" ? filter : undefined) ?? sqlProblemOf("action", action)
-}
-
-const sqlProblemOf = (part: string, sql: ServiceBusRule.SqlFilter | ServiceBusRule.SqlAction | undefined) =>
-  sql === undefined
-    ? undefined
-    : !AtomXml.isWritable(sql.expression)
-    ? { option: `${part}.expression`, expected: "a text that XML has" }
-    : valuesProblemOf(`${part}.parameters`, sql.parameters)
-
-const valuesProblemOf = (part: string, values: ServiceBusRule.Parameters) => {
-  for (const [name, value] of Object.entries(values)) {
-    if (value === undefined || value === null) continue
-    const typed = RuleDescription.typedTextOf(value)
-    if (typed === undefined || !AtomXml.isWritable(name) || !AtomXml.isWritable(typed.text)) {
-      return {
-        option: `${part}.${name}`,
-        expected:
-          "a text, a whole number, a double, a boolean, a time, a duration, or what else XML Schema has a type for"
-      }
-    }
-  }
-  return undefined
-}
-
-/** The rule that a description is. */
-export const ruleOf = (name: string, { Action, CreatedAt, Filter }: Description.Rule): ServiceBusRule.ListedRule => {
-  // Absent it takes every message, as the SDK for .NET reads it.
-  const filter = Filter ?? ServiceBusRule.true
-  const action = Action === undefined || Action._tag === "EmptyAction" ? undefined : Action
-  return {
-    name,
-    filter: filter._tag === "UnknownFilter" ? { _tag: filter._tag, value: filter.value } : filter,
-    ...(action === undefined
-      ? {}
-      : { action: action._tag === "UnknownAction" ? { _tag: action._tag, value: action.value } : action }),
-    ...(CreatedAt === undefined ? {} : { createdAt: CreatedAt })
-  }
-}

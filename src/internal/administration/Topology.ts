@@ -13,6 +13,7 @@ import { outOfRange, toMillis } from "../options.ts"
 import { ruleText } from "./Administration.ts"
 import type * as Description from "./Description.ts"
 import * as Settings from "./EntitySettings.ts"
+import * as RuleSettings from "./RuleSettings.ts"
 
 /** A declared entity. */
 export interface Declared {
@@ -78,7 +79,7 @@ export type Step =
     readonly kind: "queue" | "topic" | "subscription"
     readonly path: string
     readonly changes: ReadonlyArray<Change>
-    readonly settings: Settings.QueueSettings | Settings.TopicSettings | Settings.SubscriptionChanges
+    readonly settings: Settings.QueueChanges | Settings.TopicChanges | Settings.SubscriptionChanges
   }
   | { readonly _tag: "CreateRule"; readonly subscription: string; readonly rule: ServiceBusRule.Rule }
   | {
@@ -145,11 +146,16 @@ export const read = (
     // The host is of no account here.
     const written = Settings.write(path, kind, own, "")
     if (Result.isFailure(written)) return Result.fail(written.failure)
+    const hasSessions = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
+    const contradiction = Settings.contradictionOf(
+      path,
+      { ...(hasSessions ? { RequiresSession: true } : {}), ...written.success },
+      typeof entity === "string" ? undefined : hasSessions
+    )
+    if (contradiction !== undefined) return Result.fail(contradiction)
     const checked = rulesOf(path, rules)
     if (Result.isFailure(checked)) return Result.fail(checked.failure)
-    const requiresSession = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
-      ? { requiresSession: true }
-      : {}
+    const requiresSession = hasSessions ? { requiresSession: true } : {}
     // A target of this namespace may be given by its whole address.
     const targets = Object.fromEntries(
       forwarding.filter((name) => typeof own[name as keyof typeof own] === "string")
@@ -171,12 +177,7 @@ const rulesOf = (
   rules: ReadonlyArray<ServiceBusRule.Rule> | undefined
 ): Result.Result<ReadonlyArray<ServiceBusRule.Rule> | undefined, InvalidOptionError> => {
   if (rules === undefined) return Result.succeed(undefined)
-  if (!Array.isArray(rules)) return Result.fail(outOfRange(path, "rules", "an array of rules"))
-  const wrong = rules.map((rule) => Settings.writeRule(path, rule)).find(Result.isFailure)
-  if (wrong !== undefined) return Result.fail(wrong.failure)
-  return new Set(rules.map(({ name }) => key(name))).size < rules.length
-    ? Result.fail(outOfRange(path, "rules", "rules whose names differ, letter case aside"))
-    : Result.succeed(rules)
+  return Result.map(RuleSettings.writeAll(path, rules), () => rules)
 }
 
 /** TimeSpan.MaxValue, which the service has for a duration without end. */
@@ -281,10 +282,86 @@ export const differencesOf = (
 
 const forwarding = ["forwardTo", "forwardDeadLetteredMessagesTo"] as const
 
+/** Where an entity of a namespace gets to once all that is declared is there: targets of forwarding, subscriptions of topics. */
+class Ways {
+  private readonly targets = new Map<string, string>()
+  private readonly subscriptions = new Map<string, Array<string>>()
+
+  constructor(declared: ReadonlyArray<Declared>, { queues, subscriptions }: Present) {
+    const set = (path: string, target: unknown): void => {
+      if (target === undefined || target === null) this.targets.delete(path)
+      else this.targets.set(path, key(targetOf(target)))
+    }
+    const topics = new Map<string, string>()
+    for (const [path, { forwardTo }] of queues) set(path, forwardTo)
+    for (const [path, { forwardTo, topic }] of subscriptions) {
+      set(path, forwardTo)
+      topics.set(path, key(topic))
+    }
+    for (const { path, settings, topic } of declared) {
+      if (settings["forwardTo"] !== undefined) set(key(path), settings["forwardTo"])
+      if (topic !== undefined) topics.set(key(path), key(topic))
+    }
+    for (const [path, topic] of topics) this.subscriptions.set(topic, [...this.subscriptions.get(topic) ?? [], path])
+  }
+
+  /** The entities that get what an entity has. */
+  private after(path: string): ReadonlyArray<string> {
+    const target = this.targets.get(path)
+    return target === undefined ? this.subscriptions.get(path) ?? [] : [target]
+  }
+
+  /** The way from an entity back to it; undefined where there is none. */
+  circleOf(path: string): ReadonlyArray<string> | undefined {
+    const cameFrom = new Map<string, string>()
+    const next = [path]
+    for (let at = next.pop(); at !== undefined; at = next.pop()) {
+      for (const each of this.after(at)) {
+        if (each === path) {
+          const way = [path]
+          for (let step: string | undefined = at; step !== undefined && step !== path; step = cameFrom.get(step)) {
+            way.unshift(step)
+          }
+          return [path, ...way]
+        }
+        if (cameFrom.has(each)) continue
+        cameFrom.set(each, at)
+        next.push(each)
+      }
+    }
+    return undefined
+  }
+
+  /** Paths, with what an entity gets to before that entity. */
+  order(paths: ReadonlyArray<string>): ReadonlyMap<string, number> {
+    const order = new Map<string, number>()
+    const seen = new Set<string>()
+    for (const from of paths) {
+      const open: Array<{ readonly path: string; readonly rest: Array<string> }> = []
+      const visit = (path: string): void => {
+        if (seen.has(path)) return
+        seen.add(path)
+        open.push({ path, rest: [...this.after(path)] })
+      }
+      visit(from)
+      for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+        const child = top.rest.pop()
+        if (child !== undefined) {
+          visit(child)
+          continue
+        }
+        order.set(top.path, order.size)
+        open.pop()
+      }
+    }
+    return order
+  }
+}
+
 /** Compares what is declared with what there is. */
 export const compare = (declared: ReadonlyArray<Declared>, present: Present): Comparison => {
   const creates: Array<Step> = []
-  const updates: Array<Step> = []
+  const updates: Array<Extract<Step, { readonly _tag: "Update" }>> = []
   const rules: Array<Step> = []
   const conflicts: Array<Conflict> = []
   const unknown: Array<EntityName> = []
@@ -332,6 +409,8 @@ export const compare = (declared: ReadonlyArray<Declared>, present: Present): Co
     }
   }
 
+  const ways = new Ways(declared, present)
+  const circling = new Set<string>()
   for (const entity of declared) {
     const { kind, path, settings } = entity
     const conflict = (setting: string, reason: string) => conflicts.push({ kind, path, setting, reason })
@@ -347,8 +426,19 @@ export const compare = (declared: ReadonlyArray<Declared>, present: Present): Co
       const target_ = byPath.get(key(target))
       const isUsable = /^[a-z]+:\/\//i.test(target) || isThere(key(target)) || target_ !== undefined
       if (!isUsable) conflict(setting, `"${target}" is neither there nor declared`)
+      if (setting === "forwardDeadLetteredMessagesTo" && key(target) === key(path)) {
+        conflict(setting, "is the entity itself")
+      }
+    }
+    const isForwarding = settings["forwardTo"] !== undefined && settings["forwardTo"] !== null
+    const circle = isForwarding && !circling.has(key(path)) ? ways.circleOf(key(path)) : undefined
+    if (circle !== undefined) {
+      for (const each of circle) circling.add(each)
+      conflict("forwardTo", `would bring messages back to where they come from: ${circle.join(" -> ")}`)
     }
     const found = foundOf(entity)
+    const requiresSession = found !== undefined && "requiresSession" in found && found.requiresSession
+    if (isForwarding && requiresSession) conflict("forwardTo", `cannot be: the ${kind} requires sessions`)
     create(entity)
     if (found === undefined) continue
     const differences = differencesOf(entity, found)
@@ -375,7 +465,11 @@ export const compare = (declared: ReadonlyArray<Declared>, present: Present): Co
     if (!byPath.has(path)) unknown.push({ kind: "subscription", path: `${topic}/Subscriptions/${name}` })
   }
   for (const [path, { name }] of present.topics) if (!byPath.has(path)) unknown.push({ kind: "topic", path: name })
-  return { steps: [...creates, ...updates, ...rules], conflicts, unknown }
+  // What is changed after all that it forwards to never makes a circle with what is still to be changed.
+  const order = ways.order(updates.map(({ path }) => key(path)))
+  const placeOf = ({ path }: { readonly path: string }) => order.get(key(path)) ?? 0
+  const ordered = updates.toSorted((one, other) => placeOf(one) - placeOf(other))
+  return { steps: [...creates, ...ordered, ...rules], conflicts, unknown }
 }
 
 /** Why an entity that nobody declares cannot be deleted: what is declared needs it. */
