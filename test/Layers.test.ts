@@ -68,6 +68,7 @@ const surface = [
 ]
 
 const emulator = [
+  ["emulator/SeededRandom"],
   ["emulator/broker/filter"],
   ["emulator/broker"],
   ["emulator/security"],
@@ -77,6 +78,7 @@ const emulator = [
   ["emulator/amqp/AmqpConnection"],
   ["emulator/amqp/AmqpServer"],
   ["emulator/http"],
+  ["emulator/Fault"],
   ["emulator/Namespace"],
   ["emulator/Controls"],
   ["emulator/control"],

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import { Sections } from "../internal/amqp/codec/Sections.ts"
 import { Writer } from "../internal/amqp/codec/Writer.ts"
 import type * as Dispatcher from "../internal/amqp/engine/Dispatcher.ts"
@@ -24,6 +25,7 @@ import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
 import { describe } from "./broker/Forwarding.ts"
+import * as Fault from "./Fault.ts"
 import type { Namespace } from "./Namespace.ts"
 
 /**
@@ -62,47 +64,6 @@ export interface Runtime {
    * message does not count for a subscription.
    */
   readonly accessedAt: DateTime.Utc
-}
-
-/**
- * What the broker says when it refuses: an AMQP condition such as `com.microsoft:server-busy`, and a text.
- *
- * @category models
- * @since 0.1.0
- */
-export interface BrokerError {
-  /** The AMQP condition: `com.microsoft:server-busy`, `amqp:not-found` and so on. */
-  readonly condition: string
-  readonly description?: string | undefined
-}
-
-/**
- * Operations that the broker is to refuse. `attach` is a link to the entity; a batch is one `send`; a `request` is any that goes
- * to its management node: peeking, scheduling, deferral, states and locks. `putToken` is a token that a client puts for it, and
- * `administer` a request over HTTP, which is answered with the status that the condition comes to: `com.microsoft:server-busy` is
- * 503. What is refused has not been done.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Fault {
-  /** What is to fail; `attach` is a link to the entity, a batch is one `send`, and a `request` is one of management. */
-  readonly operation:
-    | "attach"
-    | "send"
-    | "settle"
-    | "renew"
-    | "delete"
-    | "listSessions"
-    | "request"
-    | "putToken"
-    | "administer"
-  /** What the client is told. */
-  readonly error: BrokerError
-  /** Every entity where none is given. */
-  readonly entity?: Receivable<unknown> | string | undefined
-  /** 1 by default. */
-  readonly times?: number | undefined
 }
 
 /**
@@ -329,16 +290,20 @@ export interface Controls {
   /** Cuts every connection without a word to the clients. */
   readonly dropConnections: Effect.Effect<void>
   /** Closes every connection with an error that the clients are told. */
-  readonly closeConnections: (error: BrokerError) => Effect.Effect<void>
+  readonly closeConnections: (error: Fault.BrokerError) => Effect.Effect<void>
   /**
    * Detaches links with an error that the clients are told: those of one entity, given as a contract or as the address of
    * a node (`"orders/$management"`, `"$cbs"`), or all of them.
    */
-  readonly detachLinks: (error: BrokerError, entity?: Receivable<unknown> | string) => Effect.Effect<void>
+  readonly detachLinks: (error: Fault.BrokerError, entity?: Receivable<unknown> | string) => Effect.Effect<void>
   /** Ends every session with an error that the clients are told. */
-  readonly endSessions: (error: BrokerError) => Effect.Effect<void>
+  readonly endSessions: (error: Fault.BrokerError) => Effect.Effect<void>
   /**
-   * Has the broker refuse operations: the next one that fits, or the next `times`, of one entity or of any.
+   * Has operations of clients go wrong: the next one that fits, or the next `times`, of one entity or of any. They are refused
+   * with an `error`, or what the `action` says happens to them (`FaultAction`). It stays until it has struck so often, or is
+   * taken back by `removeFault`; one for the time of a scope is `inject`.
+   *
+   * Fails with EmulatorError where the fault is not usable, and says what is wrong with it.
    *
    * @example
    * ```ts
@@ -353,10 +318,64 @@ export interface Controls {
    *     error: { condition: "com.microsoft:server-busy", description: "try again later" },
    *     times: 2
    *   })
+   *   // Stored, and the sender is never told.
+   *   yield* emulator.fail({ operation: "send", entity: "orders", action: "drop", when: "after" })
    * })
    * ```
    */
-  readonly fail: (fault: Fault) => Effect.Effect<void>
+  readonly fail: (fault: Fault.Fault) => Effect.Effect<void, EmulatorError>
+  /**
+   * A fault for the time of a scope: the same as `fail`, every time by default, and taken back when the scope closes, by an
+   * interruption too. An operation that it has struck by then goes on as it would: what is delayed comes.
+   *
+   * Fails with EmulatorError where the fault is not usable.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { ServiceBusSender } from "effect-service-bus"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const slow = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   const sender = yield* ServiceBusSender.make("orders")
+   *   const half = { probability: 0.5, seed: 7 }
+   *   const { hits } = yield* emulator.inject({ operation: "send", action: "delay", delay: "3 seconds", ...half })
+   *   yield* Effect.forEach(["a", "b", "c"], (text) => sender.send({ body: Buffer.from(text) }))
+   *   yield* Effect.log(`${yield* hits} of 3 were slow`)
+   * }).pipe(Effect.scoped)
+   * ```
+   */
+  readonly inject: (fault: Fault.Fault) => Effect.Effect<Fault.InjectedFault, EmulatorError, Scope.Scope>
+  /** The faults that there are, and the latest of those that are spent, with what they have struck so far. */
+  readonly faults: Effect.Effect<ReadonlyArray<Fault.FaultStatus>>
+  /** Takes a fault back, by its id. Fails with EmulatorError (`"notFound"`) where there is none of that id. */
+  readonly removeFault: (id: string) => Effect.Effect<void, EmulatorError>
+  /** Takes all faults back. */
+  readonly removeFaults: Effect.Effect<void>
+  /**
+   * Ends all locks of an entity now, as if their time were over, and returns how many messages were under them: the messages wait
+   * again with one more failed delivery. Where sessions are required it is their locks that end, and their receivers are
+   * detached. Fails with EmulatorError where the entity does not exist.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const lost = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   const count = yield* emulator.loseLocks("orders")
+   *   yield* Effect.log(`${count} messages come again`)
+   * })
+   * ```
+   */
+  readonly loseLocks: (entity: string | Receivable<unknown>) => Effect.Effect<number, EmulatorError>
+  /**
+   * Ends the lock of one session now. Fails with EmulatorError where the entity does not exist, and (`"notFound"`) where the
+   * session is not locked.
+   */
+  readonly loseSession: (entity: string | Receivable<unknown>, sessionId: string) => Effect.Effect<void, EmulatorError>
   /**
    * Takes the broker off the network: connections are cut and new ones refused, what it holds stays. Its ports are kept from
    * programs that ask for any free one.
@@ -531,6 +550,8 @@ export const make = (started: Started, network: Network): Controls => {
             )
         })
     )
+  const addFault = (fault: Fault.Fault, otherwise?: "every") =>
+    usable("the fault's options", Effect.map(Fault.read(fault, otherwise), (read) => namespace.faults.add(read)))
   return {
     ...network,
     tokenCredential: namespace.tokenCredential,
@@ -603,8 +624,36 @@ export const make = (started: Started, network: Network): Controls => {
           }
         }
       }),
-    fail: ({ entity, error, operation, times }) =>
-      Effect.sync(() => namespace.faults.add({ entity: pathOf(entity), operation, error, times: times ?? 1 })),
+    fail: (fault) => Effect.asVoid(addFault(fault)),
+    inject: (fault) =>
+      Effect.map(
+        Effect.acquireRelease(
+          addFault(fault, "every"),
+          ({ id }) => Effect.sync(() => namespace.faults.remove(id))
+        ),
+        (added) => ({ id: added.id, hits: Effect.sync(() => added.hits) })
+      ),
+    faults: Effect.sync(() => namespace.faults.list().map(Fault.statusOf)),
+    removeFault: (id) =>
+      Effect.suspend(() =>
+        namespace.faults.remove(id)
+          ? Effect.void
+          : Effect.fail(
+            new EmulatorError({ reason: "notFound", problem: `it has no fault with the id ${JSON.stringify(id)}` })
+          )
+      ),
+    removeFaults: Effect.sync(() => namespace.faults.clear()),
+    loseLocks: (entity) => Effect.map(queueOf(entity), (queue) => queue.loseLocks()),
+    loseSession: (entity, sessionId) =>
+      Effect.flatMap(queueOf(entity), ({ path, sessions }) =>
+        sessions?.lose(sessionId) === true
+          ? Effect.void
+          : Effect.fail(
+            new EmulatorError({
+              reason: "notFound",
+              problem: `"${path}" has no locked session ${JSON.stringify(sessionId)}`
+            })
+          )),
     idle: dispatcher.idle
   }
 }

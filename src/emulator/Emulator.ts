@@ -234,7 +234,16 @@ export interface Options {
  */
 export class Emulator extends Context.Service<Emulator, Controls.Controls>()("effect-service-bus/Emulator") {}
 
-export type { BrokerError, Controls, Counters, Fault, Runtime } from "./Controls.ts"
+export type { Controls, Counters, Runtime } from "./Controls.ts"
+export type {
+  BrokerError,
+  Fault,
+  FaultAction,
+  FaultOperation,
+  FaultStatus,
+  FaultTarget,
+  InjectedFault
+} from "./Fault.ts"
 
 interface Started extends Controls.Started {
   /** Answers a request over HTTP, of administration or for the controls, which are undefined until all is made. */

@@ -10,11 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
-import type { AmqpError } from "../internal/amqp/codec/Outcome.ts"
 import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import type { EmulatorError } from "../ServiceBusError.ts"
 import { Conditions } from "./amqp/Conditions.ts"
-import { type FaultOperation, Faults } from "./amqp/Faults.ts"
+import { Faults } from "./amqp/Faults.ts"
 import { detachLinks } from "./amqp/LinkDetach.ts"
 import type { ServedConnection, ServedNamespace } from "./amqp/ServedConnection.ts"
 import { change, fits } from "./amqp/StoredPayload.ts"
@@ -73,7 +72,7 @@ export class Namespace implements ServedNamespace {
       policies: this.policies,
       identityKey: this.identityKey,
       host,
-      fault: (path) => this.faults.take("administer", path)
+      faults: this.faults
     })
     this.tokenCredential = {
       getToken: () => {
@@ -87,11 +86,6 @@ export class Namespace implements ServedNamespace {
 
   entityPolicies(token: string): ReadonlyArray<Authorization.Policy> {
     return this.management.entityPolicies(token)
-  }
-
-  fault(operation: FaultOperation, entity: string): AmqpError | undefined {
-    const error = this.faults.take(operation, entity)
-    return error === undefined ? undefined : this.conditions.injected(error, entity)
   }
 
   /** Destroys every connection that is served for it. */

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { AmqpServer } from "../../src/emulator/amqp/AmqpServer.ts"
-import { Namespace } from "../../src/emulator/Namespace.ts"
+import { Faults } from "../../src/emulator/amqp/Faults.ts"
 import { accepted } from "../../src/internal/amqp/codec/Outcome.ts"
 import type { IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
@@ -148,10 +148,8 @@ export class Peer {
     this.silent = undefined
     this.satisfy()
     // What it was told to refuse and was not asked for yet.
-    const server = this.server as unknown as {
-      readonly namespace: { readonly faults: { pending: ReadonlyArray<unknown> } }
-    }
-    if (this.server !== undefined) server.namespace.faults.pending = []
+    const server = this.server as unknown as { readonly namespace: { readonly faults: Faults } }
+    if (this.server !== undefined) server.namespace.faults.clear()
   }
 }
 
@@ -181,9 +179,12 @@ export const make = Effect.acquireRelease(
       peer.serving(server)
       return original.apply(server, args)
     })
-    wrap(Namespace, "fault", (original, namespace: Namespace, args) => {
+    wrap(Faults, "take", (original, faults: Faults, args) => {
+      const [kinds, , isAnswered] = args as unknown as Parameters<Faults["take"]>
       const error = { condition: "com.microsoft:server-busy", description: "simulated" }
-      return peer.isBusy ? namespace.conditions.injected(error, String(args[1])) : original.apply(namespace, args)
+      // What gets no answer cannot be refused; administration is another part of the service.
+      const isRefused = peer.isBusy && isAnswered !== false && !kinds.includes("administer")
+      return isRefused ? { action: "error", error } : original.apply(faults, args)
     })
     wrap(AmqpConnection, "attach", (original, connection: AmqpConnection, args) => {
       const link: RheaLink = args[0]!

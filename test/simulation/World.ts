@@ -129,7 +129,10 @@ export interface Fault {
   readonly weight?: number
   /** What it is to be this time. */
   readonly plan: (rng: Rng) => PlannedFault["parameters"]
-  readonly inject: (world: World, parameters: PlannedFault["parameters"]) => Effect.Effect<void>
+  readonly inject: (
+    world: World,
+    parameters: PlannedFault["parameters"]
+  ) => Effect.Effect<void, ServiceBusError.EmulatorError>
 }
 
 /** The exit of an operation whose attempt gives it as a value. */
@@ -182,7 +185,7 @@ export const beside = <R>(
 export const strike = (world: World, { inject, name }: Fault, parameters: PlannedFault["parameters"]) =>
   Effect.suspend(() => {
     world.history.add({ kind: "fault", name, what: JSON.stringify(parameters) })
-    return Effect.onExit(inject(world, parameters), (exit) =>
+    return Effect.onExit(Effect.orDie(inject(world, parameters)), (exit) =>
       Effect.sync(() => {
         if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
         world.history.add({ kind: "died", part: "fault", name, why: Cause.pretty(exit.cause) })

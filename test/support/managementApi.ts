@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { Faults } from "../../src/emulator/amqp/Faults.ts"
 import * as Broker from "../../src/emulator/broker/Broker.ts"
 import type { HttpAnswer } from "../../src/emulator/http/HttpMessage.ts"
 import { ManagementApi } from "../../src/emulator/http/ManagementApi.ts"
@@ -32,7 +33,7 @@ export const managementApi = Effect.fnUntraced(function*(
     clock,
     serverClock: clock,
     host,
-    fault: () => undefined,
+    faults: new Faults(),
     identityKey: Redacted.make("identity"),
     policies: [
       { name: "root", key, rights: ["Manage", "Send", "Listen"] },

@@ -55,7 +55,7 @@ const membersOf = (body: string): Map<string, string> => {
 }
 
 /** What callers give by an interface of its own. */
-const given = /(Options?|Which|Policy|Fault|OutgoingMessage)$/
+const given = /(Options?|Which|Policy|FaultTarget|OutgoingMessage)$/
 
 /** Names for unions of words, which a page spells out. */
 const aliases = (): ReadonlyMap<string, string> => {
@@ -110,7 +110,12 @@ export const declared = (): ReadonlyMap<string, Options> => {
   }
   const modules = readdirSync(join(root, "src")).filter((file) => file.endsWith(".ts")).map((file) => [file, file])
   for (
-    const [file, path] of [...modules, ["Emulator.ts", "emulator/Emulator.ts"], ["Emulator.ts", "emulator/Controls.ts"]]
+    const [file, path] of [
+      ...modules,
+      ["Emulator.ts", "emulator/Emulator.ts"],
+      ["Emulator.ts", "emulator/Controls.ts"],
+      ["Emulator.ts", "emulator/Fault.ts"]
+    ]
   ) {
     const source = withoutComments(read(`src/${path}`))
     const module = file!.replace(/\.ts$/, "")

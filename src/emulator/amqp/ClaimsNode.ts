@@ -5,29 +5,46 @@
  * For one audience the latest token counts. An audience that no entity has is refused as not found, as the service does.
  */
 import * as Result from "effect/Result"
+import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import * as Authorization from "../security/Authorization.ts"
+import * as FaultyOperation from "./FaultyOperation.ts"
 import * as NodeAddress from "./NodeAddress.ts"
 import { type Answer, refuse, type Request } from "./NodeRequest.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
 
+const kinds = ["putToken"] as const
+
 /** The most bytes of a request. */
 export const maxRequestSize = 1024 * 1024
 
-/** Answers a request. */
-export const answer = (connection: ServedConnection, request: Request): Answer => {
-  const { namespace, server: { options: { clock } } } = connection
-  const { conditions, identityKey, policies } = namespace
-  const { name: audience, type } = request.properties
+/** Answers a request that came on a link: at once, unless a fault is to come between. */
+export const answer = (
+  connection: ServedConnection,
+  link: RheaLink,
+  request: Request,
+  reply: (answer: Answer) => void
+): void => {
+  const { conditions, faults } = connection.namespace
+  const { name: audience } = request.properties
   const token = request.body
   if (request.operation !== "put-token") {
-    return { status: 501, error: conditions.notImplemented("$cbs", request.operation) }
+    return reply({ status: 501, error: conditions.notImplemented("$cbs", request.operation) })
   }
   if (typeof audience !== "string" || typeof token !== "string") {
-    return { status: 400, error: conditions.argument("$cbs", "name and token must be strings.") }
+    return reply({ status: 400, error: conditions.argument("$cbs", "name and token must be strings.") })
   }
   const { path } = NodeAddress.parse(audience)
-  const fault = namespace.fault("putToken", path)
-  if (fault !== undefined) return refuse(fault)
+  const run = () => putToken(connection, request, audience, token)
+  const struck = faults.take(kinds, path)
+  if (struck === undefined) return reply(run())
+  FaultyOperation.perform(connection, link, struck, path, { run, refuse, answer: reply })
+}
+
+const putToken = (connection: ServedConnection, request: Request, audience: string, token: string): Answer => {
+  const { namespace, server: { options: { clock } } } = connection
+  const { conditions, identityKey, policies } = namespace
+  const { type } = request.properties
+  const { path } = NodeAddress.parse(audience)
   const now = clock.currentTimeMillisUnsafe()
   const isOurs = (host: string) => isOurHost(connection, host)
   const checkSas = (token: string) =>

@@ -10,6 +10,12 @@ import type { Refusal } from "../broker/Queue.ts"
 import type { Right, TokenProblem } from "../security/Authorization.ts"
 import type { QuotaProblem } from "./StoredPayload.ts"
 
+/** What the service says to who asks for too much; `retryAfter` is milliseconds. */
+export const throttledText = (retryAfter: number): string =>
+  `The request was terminated because the entity is being throttled. Error code : 50009. Please wait ${
+    Math.ceil(retryAfter / 1000)
+  } seconds and try again. To know more visit https://aka.ms/sbResourceMgrExceptions .`
+
 /** Makes the errors of one broker. */
 export class Conditions {
   private readonly host: string
@@ -223,6 +229,11 @@ export class Conditions {
       `The connection was not authorized within the allowed ${millis} milliseconds and is closed.`,
       "$connection"
     )
+  }
+
+  /** Too much is asked for: the words of the service, with its advice in whole seconds (protocol of the SDKs, throttling). */
+  throttled(entity: string, retryAfter: number): AmqpError {
+    return this.error("com.microsoft:server-busy", throttledText(retryAfter), entity)
   }
 
   /** A fault that was asked for. */

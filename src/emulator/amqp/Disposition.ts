@@ -10,15 +10,23 @@ import * as Result from "effect/Result"
 import type { AmqpValue } from "../../AmqpValue.ts"
 import { accepted, type Outcome, released, transactional } from "../../internal/amqp/codec/Outcome.ts"
 import type { OutgoingDelivery } from "../../internal/amqp/engine/Delivery.ts"
+import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import { tokenFromTag } from "../../internal/message/ReceivedMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Queue, Refusal } from "../broker/Queue.ts"
+import * as FaultyOperation from "./FaultyOperation.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
 
-/** Carries out what the peer says of a delivery. An outcome that is missing or unknown gives the message back. */
+const kinds = ["settle"] as const
+
+/**
+ * Carries out what the peer says of a delivery that came on a link. An outcome that is missing or unknown gives the message
+ * back.
+ */
 export const settle = (
   connection: ServedConnection,
   queue: Queue,
+  link: RheaLink,
   delivery: OutgoingDelivery,
   outcome: Outcome | undefined,
   settled: boolean
@@ -31,14 +39,34 @@ export const settle = (
     return settled ? undefined : session.settle(delivery, { _tag: "Rejected", error })
   }
   // What is given back is not refused.
-  const fault = settled || outcome === undefined || outcome._tag === "Released"
+  const struck = outcome === undefined || outcome._tag === "Released"
     ? undefined
-    : connection.namespace.fault("settle", queue.path)
-  if (fault !== undefined) return session.settle(delivery, { _tag: "Rejected", error: fault })
+    : connection.namespace.faults.take(kinds, queue.path, !settled)
+  if (struck !== undefined) {
+    return FaultyOperation.perform(connection, link, struck, queue.path, {
+      run: () => applied(connection, queue, token, outcome),
+      refuse: (error): Outcome => ({ _tag: "Rejected", error }),
+      answer: (answered) => {
+        if (!settled) session.settle(delivery, answered)
+      },
+      loseLock: () => void queue.loseLocks([token])
+    })
+  }
+  const answered = applied(connection, queue, token, outcome)
+  if (!settled) session.settle(delivery, answered)
+}
+
+/** Carries out an outcome, and says what it is answered with. */
+const applied = (
+  connection: ServedConnection,
+  queue: Queue,
+  token: string,
+  outcome: Outcome | undefined
+): Outcome => {
   const refusal = applyOutcome(queue, token, outcome)
-  if (settled) return
-  if (refusal === undefined) return session.settle(delivery, answerTo(outcome))
-  session.settle(delivery, { _tag: "Rejected", error: connection.namespace.conditions.of(refusal) })
+  return refusal === undefined
+    ? answerTo(outcome)
+    : { _tag: "Rejected", error: connection.namespace.conditions.of(refusal) }
 }
 
 const applyOutcome = (queue: Queue, token: string, outcome: Outcome | undefined): Refusal | undefined => {

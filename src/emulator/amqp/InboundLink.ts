@@ -11,8 +11,11 @@ import type { IncomingDelivery } from "../../internal/amqp/engine/Delivery.ts"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import { batchFormat } from "../../internal/message/MessageEncoder.ts"
 import type { Queue } from "../broker/Queue.ts"
+import * as FaultyOperation from "./FaultyOperation.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
 import { incoming, QuotaProblem, unpack } from "./StoredPayload.ts"
+
+const kinds = ["send"] as const
 
 /** How many messages a sender may have on their way. */
 const credit = 1000
@@ -23,25 +26,55 @@ export const attach = (connection: ServedConnection, queue: Queue, link: RheaLin
   const limit = queue.options.maxMessageSize
   link.local.attach["max_message_size"] = limit
   plane.maxMessageSize = limit
+  const { faults } = connection.namespace
   /** Deliveries since credit was given. */
   let used = 0
-  plane.onDeliveries = (deliveries) => {
-    connection.idle.touch(link)
+  /** Those that came after one that a fault delays: they stay behind it, and the sender's credit bounds their number. */
+  let delayed: Array<IncomingDelivery> | undefined
+  const answer = (delivery: IncomingDelivery, refusal: AmqpError | undefined): void => {
+    if (delivery.settled) return
+    const outcome: Outcome = refusal === undefined ? accepted : { _tag: "Rejected", error: refusal }
+    plane.session.dispose(delivery, outcome, true)
+  }
+  const take = (deliveries: ReadonlyArray<IncomingDelivery>): void => {
     // It may have been deleted, and be there again.
     const current = connection.namespace.broker.queue(queue.path) ?? queue
-    for (const delivery of deliveries) {
-      const refusal = store(connection, current, delivery, limit)
-      // What is settled gets no answer; but what belongs to a transaction must not be lost without a word.
-      if (delivery.settled && delivery.isTransactional) return connection.detach(link, refusal!)
-      if (delivery.settled) continue
-      const outcome: Outcome = refusal === undefined ? accepted : { _tag: "Rejected", error: refusal }
-      plane.session.dispose(delivery, outcome, true)
+    for (let i = 0; i < deliveries.length; i++) {
+      const delivery = deliveries[i]!
+      const struck = delivery.isTransactional ? undefined : faults.take(kinds, current.path, !delivery.settled)
+      if (struck === undefined) {
+        const refusal = store(connection, current, delivery, limit)
+        // What is settled gets no answer; but what belongs to a transaction must not be lost without a word.
+        if (delivery.settled && delivery.isTransactional) return connection.detach(link, refusal!)
+        answer(delivery, refusal)
+        used += 1
+        continue
+      }
+      const isDelayed = struck.action === "delay" && struck.when === "before"
+      if (isDelayed) delayed = deliveries.slice(i + 1)
+      FaultyOperation.perform(connection, link, struck, current.path, {
+        run: () => store(connection, current, delivery, limit),
+        refuse: (error) => error,
+        answer: (refusal) => {
+          answer(delivery, refusal)
+          if (!isDelayed) return
+          const rest = delayed!
+          delayed = undefined
+          take(rest)
+        }
+      })
+      used += 1
+      // What it was is over with its link.
+      if (isDelayed || !connection.links.has(link)) return
     }
-    used += deliveries.length
-    if (used >= credit / 2) {
-      link.add_credit(used)
-      used = 0
-    }
+    if (used < credit / 2) return
+    link.add_credit(used)
+    used = 0
+  }
+  plane.onDeliveries = (deliveries) => {
+    connection.idle.touch(link)
+    if (delayed === undefined) take(deliveries)
+    else delayed.push(...deliveries)
   }
   link.add_credit(credit)
 }
@@ -54,8 +87,6 @@ const store = (
 ): AmqpError | undefined => {
   const { conditions } = connection.namespace
   if (delivery.isTransactional) return conditions.transactions(queue.path)
-  const fault = connection.namespace.fault("send", queue.path)
-  if (fault !== undefined) return fault
   if (delivery.isTooLarge) return conditions.tooLarge(queue.path, delivery.id, delivery.size, limit)
   try {
     const messages = delivery.format === batchFormat ? unpack(delivery.payload) : [incoming(delivery.payload)]

@@ -12,6 +12,7 @@ import type { Queue } from "../broker/Queue.ts"
 import type * as Authorization from "../security/Authorization.ts"
 import * as ClaimsNode from "./ClaimsNode.ts"
 import * as Coordinator from "./Coordinator.ts"
+import * as FaultyAttach from "./FaultyAttach.ts"
 import * as InboundLink from "./InboundLink.ts"
 import * as ManagementNode from "./ManagementNode.ts"
 import * as NodeAddress from "./NodeAddress.ts"
@@ -22,6 +23,10 @@ import * as SessionOutboundLink from "./SessionOutboundLink.ts"
 import { timeout } from "./Timeout.ts"
 
 const nameOf = { deadLetter: "sub-queue", subscription: "subscription" }
+
+/** What a fault may call the attach of a link, and of one that asks for a session. */
+const attaching = ["attach"] as const
+const accepting = ["attach", "acceptSession"] as const
 
 /** How many requests to a node may be on their way. */
 const requestCredit = 100
@@ -79,7 +84,7 @@ const serveInbound = (
       link,
       "dashed",
       () => replies.of(link, "cbs"),
-      (request) => ClaimsNode.answer(connection, request)
+      (request, reply) => ClaimsNode.answer(connection, link, request, reply)
     )
     link.add_credit(requestCredit)
     return undefined
@@ -95,7 +100,7 @@ const serveInbound = (
       link,
       "camel",
       () => replies.of(link, node.path.toLowerCase()),
-      (request) => Operations.answer(connection, node.path, request)
+      (request, reply) => Operations.answer(connection, link, node.path, request, reply)
     )
     link.add_credit(requestCredit)
     return undefined
@@ -103,13 +108,15 @@ const serveInbound = (
   if (queue.kind === "deadLetter" || queue.kind === "subscription") {
     return conditions.notAllowed(node.path, `A sender cannot be created on a ${nameOf[queue.kind]}.`)
   }
-  const refused = authorize(connection, link, node.path, "Send") ??
-    connection.namespace.fault("attach", queue.path) ??
-    unsendable(connection, queue)
+  const refused = authorize(connection, link, node.path, "Send")
   if (refused !== undefined) return refused
-  setTermini(link)
-  InboundLink.attach(connection, queue, link)
-  return undefined
+  return FaultyAttach.open(connection, link, attaching, queue.path, () => {
+    const refused = unsendable(connection, queue)
+    if (refused !== undefined) return refused
+    setTermini(link)
+    InboundLink.attach(connection, queue, link)
+    return undefined
+  })
 }
 
 /** The peer receives. */
@@ -139,19 +146,22 @@ const serveOutbound = (
   }
   const isShared = SessionOutboundLink.asksForSharedSession(link)
   const id = SessionOutboundLink.sessionOf(link)
-  const refused = authorize(connection, link, node.path, "Listen") ??
-    connection.namespace.fault("attach", queue.path) ??
-    unreceivable(connection, queue) ??
-    (isShared
-      ? conditions.filterType(node.path, link.name)
-      : conditions.sessions(node.path, queue.sessions !== undefined, id !== undefined))
+  const refused = authorize(connection, link, node.path, "Listen")
   if (refused !== undefined) return refused
-  if (id !== undefined) {
-    return SessionOutboundLink.attach(connection, queue, link, id, (filter) => setTermini(link, filter))
-  }
-  setTermini(link)
-  OutboundLink.attach(connection, queue, link)
-  return undefined
+  const kinds = id === undefined ? attaching : accepting
+  return FaultyAttach.open(connection, link, kinds, queue.path, () => {
+    const refused = unreceivable(connection, queue) ??
+      (isShared
+        ? conditions.filterType(node.path, link.name)
+        : conditions.sessions(node.path, queue.sessions !== undefined, id !== undefined))
+    if (refused !== undefined) return refused
+    if (id !== undefined) {
+      return SessionOutboundLink.attach(connection, queue, link, id, (filter) => setTermini(link, filter))
+    }
+    setTermini(link)
+    OutboundLink.attach(connection, queue, link)
+    return undefined
+  })
 }
 
 const unsendable = ({ namespace }: ServedConnection, { kind, options, path }: Queue): AmqpError | undefined => {

@@ -3,8 +3,8 @@
  * same session (AMQP management, WD 09; Service Bus AMQP request-response guide).
  *
  * A node knows how a request and its answer are written, not what is asked: `$cbs` is answered by ClaimsNode, `$management` by
- * the operations. A request that is a message is answered once, in the turn in which it came; where the session has no link
- * for answers, it is not carried out.
+ * the operations. A request that is a message is answered once, in the turn in which it came unless a fault was asked for; where
+ * the session has no link for answers, it is not carried out.
  */
 import * as AmqpValue from "../../AmqpValue.ts"
 import { accepted, type Outcome } from "../../internal/amqp/codec/Outcome.ts"
@@ -60,7 +60,7 @@ export const serve = (
   link: RheaLink,
   keys: Keys,
   replies: () => ReadonlyArray<RheaLink>,
-  answer: (request: Request) => Answer
+  answer: (request: Request, reply: (answer: Answer) => void) => void
 ): void => {
   const { idle, plane } = connection
   const incoming = plane.link(link)
@@ -111,15 +111,18 @@ export const serve = (
     if (typeof associated === "string") idle.touchNamed(associated)
     if (reply === undefined) return
     idle.touch(reply)
-    const answered = delivery.isTransactional
-      ? refuse(connection.namespace.conditions.transactions(String(link.remote.attach!["target"]?.address ?? "")))
-      : answer(request)
-    const payload = encode(names[keys], rawItem(message, message.properties, 0), answered)
-    const target = plane.link(reply)
-    target.session.send(target, payload, {
-      settled: reply.remote.attach?.["snd_settle_mode"] === 1,
-      owner: settlesSecond
-    })
+    const correlationId = rawItem(message, message.properties, 0)
+    const send = (answered: Answer): void => {
+      // It may come late, and a link have ended meanwhile: then nobody waits for it.
+      if (!connection.links.has(reply)) return
+      const target = plane.link(reply)
+      target.session.send(target, encode(names[keys], correlationId, answered), {
+        settled: reply.remote.attach?.["snd_settle_mode"] === 1,
+        owner: settlesSecond
+      })
+    }
+    if (!delivery.isTransactional) return answer(request, send)
+    send(refuse(connection.namespace.conditions.transactions(String(link.remote.attach!["target"]?.address ?? ""))))
   }
 }
 

@@ -31,7 +31,7 @@ export const attach = (
       // Our own settled delivery has left.
       if (destructive || outcome === undefined && !settled) return
       connection.idle.touch(link)
-      Disposition.settle(connection, queue, delivery, outcome, settled)
+      Disposition.settle(connection, queue, link, delivery, outcome, settled)
     }
   }
   const attachment = attachConsumer({

@@ -16,7 +16,7 @@ import type { DeadlineTimer } from "../broker/DeadlineTimer.ts"
 import type * as Authorization from "../security/Authorization.ts"
 import type { Admission } from "./Admission.ts"
 import type { Conditions } from "./Conditions.ts"
-import type { FaultOperation } from "./Faults.ts"
+import type { Faults } from "./Faults.ts"
 import type { Timeout } from "./Timeout.ts"
 
 /** What the broker ends when nothing happens, in milliseconds. */
@@ -54,12 +54,12 @@ export interface ServedNamespace {
   /** The name by which it speaks of itself. */
   readonly host: string
   readonly conditions: Conditions
+  /** What was asked for to go wrong. */
+  readonly faults: Faults
   /** Those that are served for it. */
   readonly connections: Set<ServedConnection>
   /** Those of the entities that a SAS token is for, made over HTTP. */
   entityPolicies(token: string): ReadonlyArray<Authorization.Policy>
-  /** The error that a test asked for, if any. */
-  fault(operation: FaultOperation, entity: string): AmqpError | undefined
 }
 
 /** What is told of traffic, for the idle rules. */

@@ -499,6 +499,26 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     return Result.void
   }
 
+  loseLocks(lockTokens?: ReadonlyArray<string>): number {
+    if (this.isClosed()) return 0
+    // Those of now: what is given to others meanwhile is not lost by them.
+    const tokens = [...new Set(lockTokens ?? this.locks.keys())].filter((token) => this.locks.has(token))
+    if (lockTokens === undefined) this.sessions?.loseAll()
+    const now = this.now()
+    for (const token of tokens) {
+      const message = this.locks.get(token)
+      if (message === undefined) continue
+      if (message.lockedUntil === forever) {
+        this.sessions!.lose(message.incoming.sessionId!)
+        continue
+      }
+      this.counters.lockExpired += 1
+      this.failDelivery(message, now)
+    }
+    this.flush()
+    return tokens.length
+  }
+
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal> {
     if (this.isClosed()) return this.closed()
     if (this.sessions !== undefined) {

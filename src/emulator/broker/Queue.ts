@@ -232,6 +232,10 @@ export interface Sessions {
   accept(id: string | undefined, holder: SessionHolder): Result.Result<() => void, Refusal>
   /** Refused as `SessionLockLost` where the session is not held by this owner, like the next three. */
   isHeld(id: string, owner: object): Result.Result<void, Refusal>
+  /** Ends the lock of a session now, as if its time were over, and says whether it had one. */
+  lose(id: string): boolean
+  /** Ends the locks of all sessions. */
+  loseAll(): void
   /** Starts the clock of its lock anew, and returns when it ends. */
   renew(id: string, owner: object): Result.Result<number, Refusal>
   state(id: string, owner: object): Result.Result<Uint8Array | undefined, Refusal>
@@ -342,6 +346,11 @@ export interface Queue {
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal>
   /** Gives a message back, as AMQP's `released` does (AMQP 1.0 section 3.4.4): its delivery count stays. */
   release(lockToken: string): Result.Result<void, Refusal>
+  /**
+   * Ends locks now, as if their time were over: those of these tokens that are there, or all. Where sessions are required it is
+   * the lock of the session that ends. Returns how many messages were under them.
+   */
+  loseLocks(lockTokens?: ReadonlyArray<string>): number
   /** Starts the clock of these locks anew, of all or of none, and returns when each ends. */
   renew(lockTokens: ReadonlyArray<string>): Result.Result<ReadonlyArray<number>, Refusal>
   /**

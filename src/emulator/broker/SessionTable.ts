@@ -309,6 +309,20 @@ export class SessionTable implements Sessions {
     if (session.holder !== undefined) this.end(session, true)
   }
 
+  lose(id: string): boolean {
+    const session = this.heldNow(id)
+    if (session !== undefined) this.end(session, true)
+    return session !== undefined
+  }
+
+  loseAll(): void {
+    // What is given to others meanwhile is not lost by them.
+    const holders = Array.from(this.sessions.values(), (session) => [session, session.holder] as const)
+    for (const [session, holder] of holders) {
+      if (holder !== undefined && session.holder === holder) this.end(session, true)
+    }
+  }
+
   private forget(session: Session): void {
     if (session.holder !== undefined || session.state !== undefined || session.consumers.waiting.peek() !== undefined) {
       return

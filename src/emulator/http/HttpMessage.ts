@@ -23,3 +23,6 @@ export interface HttpAnswer {
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
+
+/** In place of an answer the connection is cut. */
+export const cut: HttpAnswer = Object.freeze({ status: 500, headers: {}, body: "" })

@@ -13,7 +13,7 @@ import { TLSSocket } from "node:tls"
 import { WebSocketServer } from "ws"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
 import * as WebSocket from "../../internal/amqp/transport/WebSocket.ts"
-import type { HttpAnswer, HttpRequest } from "./HttpMessage.ts"
+import { cut, type HttpAnswer, type HttpRequest } from "./HttpMessage.ts"
 
 /** How a server is made. */
 interface Options {
@@ -62,11 +62,14 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
         response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
         return void response.end("AMQP over WebSocket is spoken here.\n")
       }
-      read(request, response, (body) =>
-        void fork(Effect.matchCause(answer(requestOf(request, body)), {
+      read(request, response, (body) => {
+        const fiber = fork(Effect.matchCause(answer(requestOf(request, body)), {
           onSuccess: (given) => send(request, response, given),
           onFailure: () => send(request, response, { status: 500, headers: {}, body: "" })
-        })))
+        }))
+        // Nobody waits for an answer any more.
+        response.once("close", () => fiber.interruptUnsafe())
+      })
     })
     const webSockets = new WebSocketServer({
       noServer: true,
@@ -149,7 +152,9 @@ const requestOf = ({ headers, method, socket, url }: http.IncomingMessage, body:
   isSecure: socket instanceof TLSSocket
 })
 
-const send = (request: http.IncomingMessage, response: http.ServerResponse, { body, headers, status }: HttpAnswer) => {
+const send = (request: http.IncomingMessage, response: http.ServerResponse, answer: HttpAnswer) => {
+  if (answer === cut) return void request.socket.destroy()
+  const { body, headers, status } = answer
   response.writeHead(status, { ...headers, "content-length": String(Buffer.byteLength(body)) })
   response.end(request.method === "HEAD" ? "" : body)
 }

@@ -18,10 +18,12 @@ import * as Description from "../../internal/administration/Description.ts"
 import * as RuleDescription from "../../internal/administration/RuleDescription.ts"
 import type { EmulatorError } from "../../ServiceBusError.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import type { Faults } from "../amqp/Faults.ts"
 import type * as Broker from "../broker/Broker.ts"
 import * as Authorization from "../security/Authorization.ts"
 import * as EntityDescription from "./EntityDescription.ts"
 import * as Envelope from "./Envelope.ts"
+import * as FaultyRequest from "./FaultyRequest.ts"
 import * as Condition from "./HttpCondition.ts"
 import type { HttpAnswer, HttpRequest } from "./HttpMessage.ts"
 import * as Resource from "./Resource.ts"
@@ -37,10 +39,8 @@ interface Options {
   readonly identityKey: Redacted.Redacted<string>
   /** The name by which the namespace speaks of itself. */
   readonly host: string
-  /** The error that a test asked for, if any, for a path. */
-  readonly fault: (
-    path: string
-  ) => { readonly condition: string; readonly description?: string | undefined } | undefined
+  /** What a test asked for to go wrong. */
+  readonly faults: Faults
 }
 
 /** An answer, or why it is refused. */
@@ -49,6 +49,8 @@ type Outcome = Result.Result<HttpAnswer, Condition.HttpCondition>
 type Asked = Envelope.Asked
 
 type Of<K extends Resource.Resource["kind"]> = Extract<Resource.Resource, { readonly kind: K }>
+
+const administering = ["administer"] as const
 
 /** The kinds of descriptions, by the entities that they are of. */
 const kinds = {
@@ -90,8 +92,6 @@ export class ManagementApi {
       if (resource.kind === "root" && isRead) return Effect.succeed(Envelope.nothing(this.now()))
       const unauthorized = this.unauthorized(request, resource, authority)
       if (unauthorized !== undefined) return Effect.succeed(refuse(unauthorized))
-      const fault = this.options.fault(entityOf(resource))
-      if (fault !== undefined) return Effect.succeed(refuse(Condition.injected(fault)))
       const asked: Asked = {
         method: request.method,
         description: undefined,
@@ -107,14 +107,17 @@ export class ManagementApi {
           this.perform({ ...asked, description }),
           (condition) => this.withEtag(refuse(condition), resource)
         )
-      if (request.method !== "PUT") return Effect.sync(() => answered(undefined))
-      return Effect.match(AtomXml.parse(request.body), {
-        onSuccess: (root) => {
-          const envelope = AtomXml.envelopeOf(root)
-          return answered(envelope?._tag === "Entry" ? envelope.content : undefined)
-        },
-        onFailure: ({ problem }) => refuse(Condition.invalid(`The request body cannot be read: ${problem}.`))
-      })
+      const performed = request.method !== "PUT"
+        ? Effect.sync(() => answered(undefined))
+        : Effect.match(AtomXml.parse(request.body), {
+          onSuccess: (root) => {
+            const envelope = AtomXml.envelopeOf(root)
+            return answered(envelope?._tag === "Entry" ? envelope.content : undefined)
+          },
+          onFailure: ({ problem }) => refuse(Condition.invalid(`The request body cannot be read: ${problem}.`))
+        })
+      const struck = this.options.faults.take(administering, entityOf(resource))
+      return struck === undefined ? performed : FaultyRequest.perform(struck, performed, refuse)
     })
   }
 

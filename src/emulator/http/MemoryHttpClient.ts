@@ -9,7 +9,7 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
-import type { HttpAnswer, HttpRequest } from "./HttpMessage.ts"
+import { cut, type HttpAnswer, type HttpRequest } from "./HttpMessage.ts"
 
 /** Statuses that have no body, not even an empty one (Fetch, null body status). */
 const bodiless = new Set([204, 205, 304])
@@ -39,7 +39,7 @@ export const make = (
       }
       const body = bodyOf(request)
       if (body === undefined) return fail("A body of this kind is not sent in memory.")
-      return Effect.map(
+      return Effect.flatMap(
         answer({
           method: request.method,
           target: `${url.pathname}${url.search}`,
@@ -47,7 +47,11 @@ export const make = (
           body,
           isSecure: url.protocol === "https:"
         }),
-        (given) => responseOf(request, given)
+        (given) => {
+          if (given !== cut) return Effect.succeed(responseOf(request, given))
+          const reset = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
+          return fail(reset.message, reset)
+        }
       )
     })
   })

@@ -6,7 +6,6 @@
  * asks for the active ones, and for pages by the last id.
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
-import { refuse } from "../NodeRequest.ts"
 import { noContent, ok, type Operation, optional, required } from "./Operation.ts"
 import { onSessions } from "./SessionRequest.ts"
 
@@ -20,9 +19,7 @@ const mostListed = 100
 
 export const GetMessageSessions: Operation = onSessions(
   "com.microsoft:get-message-sessions",
-  (connection, sessions, queue, request) => {
-    const fault = connection.namespace.fault("listSessions", queue.path)
-    if (fault !== undefined) return refuse(fault)
+  (_connection, sessions, _queue, request) => {
     const millis = required.time(request.body, "last-updated-time")
     const skip = required.int(request.body, "skip", 0)
     const top = Math.min(mostListed, required.int(request.body, "top", 0))
@@ -39,5 +36,6 @@ export const GetMessageSessions: Operation = onSessions(
       skip: AmqpValue.typed("int", skip + page.length),
       "sessions-ids": AmqpValue.array("string", page)
     })
-  }
+  },
+  "listSessions"
 )

@@ -11,6 +11,7 @@ import * as AmqpValue from "../../../AmqpValue.ts"
 import { fieldOf, itemsOf, longsOf } from "../../../internal/amqp/codec/DecodedValue.ts"
 import type { Queue, Refusal } from "../../broker/Queue.ts"
 import type { Right } from "../../security/Authorization.ts"
+import type { FaultOperation } from "../Faults.ts"
 import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
 
@@ -20,6 +21,8 @@ export interface Operation {
   readonly name: string
   /** The right on the entity that it needs. */
   readonly right: Right
+  /** What a fault may call it beside `request` and its name: what it has in common with other ways to do the same. */
+  readonly kind?: FaultOperation
   /** Whether a topic has it, though it is not for senders. */
   readonly isForTopics?: boolean
   readonly run: (connection: ServedConnection, queue: Queue, request: Request) => Answer
@@ -88,6 +91,10 @@ export const required = {
   uuids: (body: AmqpValue.AmqpValue, name: string): ReadonlyArray<string> =>
     uuids(fieldOf(body, name)) ?? wrong(name, "an array of uuid")
 }
+
+/** The lock tokens of a request, if it has any. */
+export const lockTokensOf = (body: AmqpValue.AmqpValue): ReadonlyArray<string> =>
+  uuids(fieldOf(body, "lock-tokens")) ?? []
 
 const uuids = (value: AmqpValue.AmqpValue): ReadonlyArray<string> | undefined => {
   if (AmqpValue.isTyped(value) && value.type === "array" && value.of === "uuid") {

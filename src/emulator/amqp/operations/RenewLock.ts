@@ -5,16 +5,14 @@
  * Source: "Message renew lock" of the Service Bus AMQP request-response guide.
  */
 import * as AmqpValue from "../../../AmqpValue.ts"
-import { refuse } from "../NodeRequest.ts"
 import { type Operation, required, result } from "./Operation.ts"
 
 export const RenewLock: Operation = {
   name: "com.microsoft:renew-lock",
   right: "Listen",
+  kind: "renew",
   run: (connection, queue, request) => {
     const tokens = required.uuids(request.body, "lock-tokens")
-    const fault = connection.namespace.fault("renew", queue.path)
-    if (fault !== undefined) return refuse(fault)
     return result(connection, queue.renew(tokens), (until) => ({
       expirations: AmqpValue.array("timestamp", until.map((at) => BigInt(Math.floor(at))))
     }))

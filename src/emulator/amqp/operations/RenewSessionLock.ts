@@ -5,17 +5,14 @@
  * Source: "Session renew lock" of the Service Bus AMQP request-response guide.
  */
 import * as DateTime from "effect/DateTime"
-import { refuse } from "../NodeRequest.ts"
 import { type Operation, result } from "./Operation.ts"
 import { onSession } from "./SessionRequest.ts"
 
 export const RenewSessionLock: Operation = onSession(
   "com.microsoft:renew-session-lock",
-  (connection, sessions, sessionId, queue) => {
-    const fault = connection.namespace.fault("renew", queue.path)
-    if (fault !== undefined) return refuse(fault)
-    return result(connection, sessions.renew(sessionId, connection), (until) => ({
+  (connection, sessions, sessionId) =>
+    result(connection, sessions.renew(sessionId, connection), (until) => ({
       expiration: DateTime.makeUnsafe(Math.floor(until))
-    }))
-  }
+    })),
+  "renew"
 )

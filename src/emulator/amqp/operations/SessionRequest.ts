@@ -7,6 +7,7 @@
 import * as Result from "effect/Result"
 import type { AmqpError } from "../../../internal/amqp/codec/Outcome.ts"
 import type { Queue, Sessions } from "../../broker/Queue.ts"
+import type { FaultOperation } from "../Faults.ts"
 import { type Answer, refuse, type Request } from "../NodeRequest.ts"
 import type { ServedConnection } from "../ServedConnection.ts"
 import { type Operation, optional, required, text } from "./Operation.ts"
@@ -29,10 +30,12 @@ export const lostSession = (
 /** An operation on the sessions of an entity; refused as not allowed where the entity does not require sessions. */
 export const onSessions = (
   name: string,
-  run: (connection: ServedConnection, sessions: Sessions, queue: Queue, request: Request) => Answer
+  run: (connection: ServedConnection, sessions: Sessions, queue: Queue, request: Request) => Answer,
+  kind?: FaultOperation
 ): Operation => ({
   name,
   right: "Listen",
+  ...(kind === undefined ? {} : { kind }),
   run: (connection, queue, request) =>
     queue.sessions === undefined
       ? refuse(connection.namespace.conditions.notAllowed(queue.path, "The entity does not require sessions."))
@@ -42,10 +45,12 @@ export const onSessions = (
 /** An operation on the session that the request names. */
 export const onSession = (
   name: string,
-  run: (connection: ServedConnection, sessions: Sessions, sessionId: string, queue: Queue, request: Request) => Answer
+  run: (connection: ServedConnection, sessions: Sessions, sessionId: string, queue: Queue, request: Request) => Answer,
+  kind?: FaultOperation
 ): Operation =>
   onSessions(
     name,
     (connection, sessions, queue, request) =>
-      run(connection, sessions, required.text(request.body, "session-id"), queue, request)
+      run(connection, sessions, required.text(request.body, "session-id"), queue, request),
+    kind
   )

@@ -16,6 +16,7 @@ import { lostSession, sessionIdOf } from "./SessionRequest.ts"
 export const UpdateDisposition: Operation = {
   name: "com.microsoft:update-disposition",
   right: "Listen",
+  kind: "settle",
   run: (connection, queue, request) => {
     const { conditions } = connection.namespace
     const tokens = required.uuids(request.body, "lock-tokens")
@@ -23,8 +24,7 @@ export const UpdateDisposition: Operation = {
     if (settlement === undefined) {
       return refuse(conditions.argument(queue.path, "disposition-status is not one that is known."))
     }
-    const error = connection.namespace.fault("settle", queue.path) ??
-      lostSession(connection, queue, sessionIdOf(connection, request))
+    const error = lostSession(connection, queue, sessionIdOf(connection, request))
     if (error !== undefined) return refuse(error)
     for (const token of tokens) {
       const settled = queue.settle(token, settlement)

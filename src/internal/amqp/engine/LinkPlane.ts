@@ -48,7 +48,8 @@ export class LinkPlane implements DeliveryLink {
   maxMessageSize = 100 * 1024 * 1024
   /** The link is detached for what its peer did: what is still under way is discarded. */
   isDiscarding = false
-  private held = false
+  /** How many hold its attach back. */
+  private holds = 0
   /** The name by which rhea finds it. */
   key: string | undefined = undefined
   /** rhea has something to write for it. */
@@ -69,12 +70,12 @@ export class LinkPlane implements DeliveryLink {
   /** Whether frames of this link may be written: both ends are attached and the attach has left. */
   get ready(): boolean {
     const { state } = this.link
-    return state.local_open && state.open_requests === 0 && state.remote_open && !this.held
+    return state.local_open && state.open_requests === 0 && state.remote_open && this.holds === 0
   }
 
   /** Its attach is held back for now: nothing may be written on it. */
   get isHeld(): boolean {
-    return this.held
+    return this.holds > 0
   }
 
   /** Whether the peer drains the link on which it receives, and is not answered yet. */
@@ -85,12 +86,13 @@ export class LinkPlane implements DeliveryLink {
   /** Holds the attach back that rhea has asked for already. */
   holdAttach(): void {
     this.link.state.open_requests = 0
-    this.held = true
+    this.holds += 1
   }
 
-  /** Has the next turn write the attach that was held back. */
+  /** Has the next turn write the attach that was held back, once all who hold it have released it. */
   releaseAttach(): void {
-    this.held = false
+    this.holds -= 1
+    if (this.holds > 0) return
     this.link.state.open_requests++
     this.register()
   }
