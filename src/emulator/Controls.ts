@@ -4,8 +4,10 @@
  * They own nothing: each reads or changes the broker and its server when its Effect runs.
  */
 import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -25,6 +27,7 @@ import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
 import { describe } from "./broker/Forwarding.ts"
+import { ManualClock } from "./broker/ManualClock.ts"
 import * as Fault from "./Fault.ts"
 import type { Namespace } from "./Namespace.ts"
 
@@ -285,6 +288,27 @@ export interface Controls {
   readonly delete: (entity: string | Declared) => Effect.Effect<number, EmulatorError>
   /** What time it is in the broker: that of the messages, locks and schedules in it. */
   readonly now: Effect.Effect<DateTime.Utc>
+  /**
+   * Moves the time of a broker that was made with `clock: "manual"` on, and returns what time it is then. All that falls due
+   * happens, at once and in the order of its times: locks expire, what is scheduled is enqueued, messages expire, idle entities
+   * are deleted, forwarding is tried again. When it returns it has happened; what that delivers is on its way to the clients.
+   *
+   * Fails with EmulatorError where the clock is Effect's (TestClock moves that one), and where the duration is no finite one of
+   * 0 or more or leads beyond the year 9999. An interruption leaves the time that it had come to.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const expired = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   yield* emulator.advance("5 minutes")
+   *   return (yield* emulator.counters("orders")).lockExpired
+   * })
+   * ```
+   */
+  readonly advance: (by: Duration.Input) => Effect.Effect<DateTime.Utc, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -460,6 +484,8 @@ export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
       )
   )
 
+const invalid = (problem: string): Effect.Effect<never, EmulatorError> => Effect.fail(new EmulatorError({ problem }))
+
 const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
   Effect.fail(
     new EmulatorError({
@@ -471,6 +497,7 @@ const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
 /** @internal */
 export const make = (started: Started, network: Network): Controls => {
   const { dispatcher, namespace } = started
+  const now = Effect.sync(() => DateTime.makeUnsafe(namespace.clock.currentTimeMillisUnsafe()))
   const { broker, clock } = namespace
   const writer = new Writer()
   const queueOf = (entity: string | ServiceBusEntity.Any): Effect.Effect<Broker.Queue, EmulatorError> =>
@@ -600,7 +627,22 @@ export const make = (started: Started, network: Network): Controls => {
       ),
     delete: (entity) =>
       Effect.suspend(() => Effect.fromResult(broker.delete(ServiceBusEntity.contractOf(entity).path))),
-    now: Effect.sync(() => DateTime.makeUnsafe(namespace.clock.currentTimeMillisUnsafe())),
+    now,
+    advance: (by) =>
+      Effect.suspend(() => {
+        const { clock } = namespace
+        if (!(clock instanceof ManualClock)) {
+          return invalid(
+            "its time is that of Effect's Clock: give it clock: \"manual\" to advance it, or adjust TestClock where a test has that"
+          )
+        }
+        const millis = Number.isNaN(by)
+          ? NaN
+          : Duration.toMillis(Option.getOrElse(Duration.fromInput(by), () => Duration.infinity))
+        return millis >= 0 && clock.currentTimeMillisUnsafe() + millis <= ManualClock.latest
+          ? Effect.andThen(clock.advance(millis), now)
+          : invalid("a clock is advanced by a finite duration of 0 or more, and not beyond the year 9999")
+      }),
     connections: Effect.sync(() => namespace.connections.size),
     dropConnections: Effect.sync(() => namespace.dropConnections()),
     closeConnections: (error) =>

@@ -41,6 +41,7 @@ import { fireAll } from "./amqp/Timeout.ts"
 import type * as Broker from "./broker/Broker.ts"
 import type { Entity } from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
+import { ManualClock } from "./broker/ManualClock.ts"
 import * as ControlGate from "./control/ControlGate.ts"
 import * as Controls from "./Controls.ts"
 import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
@@ -190,6 +191,14 @@ export interface Options {
    * give one where clients are configured before the broker starts.
    */
   readonly key?: Redacted.Redacted<string> | undefined
+  /**
+   * By which time it goes: that of Effect's Clock by default (under TestClock, the test's), or one that stands still until
+   * `advance` moves it on: locks, schedules, times to live, duplicate windows, idle entities and what is tried again later.
+   * Tokens, handshakes, heartbeats and what clients wait for go by Effect's Clock all the same.
+   */
+  readonly clock?: "real" | "manual" | undefined
+  /** What time it is at first by the manual clock; that of Effect's Clock by default. */
+  readonly startAt?: DateTime.Utc | undefined
   /** Shared access policies beside `RootManageSharedAccessKey`, which has all rights; none by default. */
   readonly policies?: ReadonlyArray<Policy> | undefined
   /**
@@ -286,6 +295,25 @@ const keyOf = (
     )
 }
 
+/** The clock of a namespace; they may be values of any kind. */
+const clockOf = (
+  { clock = "real", startAt }: Options,
+  real: Clock.Clock
+): Effect.Effect<Clock.Clock, EmulatorError> => {
+  if (clock !== "real" && clock !== "manual") {
+    return Effect.fail(new EmulatorError({ problem: "clock must be \"real\" or \"manual\"" }))
+  }
+  if (startAt === undefined) {
+    return Effect.succeed(clock === "real" ? real : new ManualClock(real.currentTimeMillisUnsafe()))
+  }
+  const millis = DateTime.isDateTime(startAt) ? DateTime.toEpochMillis(startAt) : NaN
+  return clock === "manual" && millis >= 0 && millis <= ManualClock.latest
+    ? Effect.succeed(new ManualClock(millis))
+    : Effect.fail(
+      new EmulatorError({ problem: "startAt must be a DateTime from 1970 to 9999, beside clock: \"manual\"" })
+    )
+}
+
 const isRight = (value: unknown): boolean => value === "Manage" || value === "Send" || value === "Listen"
 
 /** The policies beside the root's. They may be values of any kind. */
@@ -339,7 +367,7 @@ const start: (
         entities: options.entities,
         key,
         policies,
-        clock,
+        clock: yield* clockOf(options, clock),
         serverClock: clock
       })
       const server = new AmqpServer({ dispatcher, clock, host, deadlines, idle, admission }, namespace)

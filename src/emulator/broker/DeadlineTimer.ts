@@ -4,13 +4,15 @@
  *
  * A deadline is a field of the thing that has it, so that setting it again moves it and nothing is left of
  * it once it is cleared: a lock renewed ten thousand times stays one item. The timer is driven by synchronous code and runs
- * on the Clock and Scheduler of the fiber that made it; the scope in which it was made ends it, with its fiber.
+ * on the Clock and Scheduler of the fiber that made it; the scope in which it was made ends it, with its fiber. On a ManualClock
+ * it has no fiber: an advance of the clock calls it, at each instant at which something is due.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { Heap } from "./Heap.ts"
+import { ManualClock } from "./ManualClock.ts"
 
 /**
  * What can be due. Both fields are written by the timer: `at` is the time in milliseconds, `slot` where the timer keeps it
@@ -99,15 +101,32 @@ export const make: <D extends Deadline>(
       }
     })
 
-    const reschedule = () => {
-      fiber?.interruptUnsafe()
-      fiber = fork(watch)
-    }
+    const isDue = () => (heap.peek()?.at ?? Infinity) <= clock.currentTimeMillisUnsafe()
+    const overdue = Effect.gen(function*() {
+      while (isDue()) {
+        yield* Effect.yieldNow
+        yield* fire
+      }
+      fiber = undefined
+    })
+    const unregister = clock instanceof ManualClock
+      ? clock.register({ next: () => heap.peek()?.at, fire })
+      : undefined
+    const reschedule = unregister === undefined
+      ? () => {
+        fiber?.interruptUnsafe()
+        fiber = fork(watch)
+      }
+      : () => {
+        // What is not due yet waits for an advance; what is due already, for its caller to return.
+        if (isDue() && fiber === undefined) fiber = fork(overdue)
+      }
 
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
         heap.clear()
+        unregister?.()
         return fiber === undefined ? Effect.void : Fiber.interrupt(fiber)
       })
     )

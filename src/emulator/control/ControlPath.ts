@@ -7,7 +7,7 @@
 import type { HttpRequest } from "../http/HttpMessage.ts"
 
 /** The paths, and with a slash at its end the one that a name follows. */
-export const paths: ReadonlyArray<string> = ["/openapi.json", "/clock"]
+export const paths: ReadonlyArray<string> = ["/openapi.json", "/clock", "/clock/advance"]
 
 const known: ReadonlySet<string> = new Set(paths)
 
