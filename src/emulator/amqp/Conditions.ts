@@ -110,6 +110,17 @@ export class Conditions {
     return this.error("amqp:not-implemented", "Transactions are not supported by this broker.", entity)
   }
 
+  /** Nothing is sent by way of an entity. */
+  transferDestination(entity: string, destination: string): AmqpError {
+    return this.error(
+      "amqp:not-implemented",
+      `Sending to '${
+        destination.slice(0, 260)
+      }' by way of '${entity}' is not supported by this broker. Send to it directly.`,
+      entity
+    )
+  }
+
   /** As the service declines a filter: .NET looks for these words. */
   filterType(entity: string, link: string): AmqpError {
     return this.notAllowed(entity, `The link '${link}' contains invalid filter type.`)

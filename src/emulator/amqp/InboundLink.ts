@@ -13,7 +13,7 @@ import { batchFormat } from "../../internal/message/MessageEncoder.ts"
 import type { Queue } from "../broker/Queue.ts"
 import * as FaultyOperation from "./FaultyOperation.ts"
 import type { ServedConnection } from "./ServedConnection.ts"
-import { incoming, QuotaProblem, unpack } from "./StoredPayload.ts"
+import { incoming, PropertyProblem, QuotaProblem, unpack } from "./StoredPayload.ts"
 
 const kinds = ["send"] as const
 
@@ -98,6 +98,7 @@ const store = (
       return conditions.decode(queue.path, `The message is malformed: ${error.message}.`)
     }
     if (error instanceof QuotaProblem) return conditions.properties(queue.path, error)
+    if (error instanceof PropertyProblem) return conditions.notAllowed(queue.path, error.message)
     throw error
   }
 }

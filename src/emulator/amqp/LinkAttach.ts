@@ -111,7 +111,7 @@ const serveInbound = (
   const refused = authorize(connection, link, node.path, "Send")
   if (refused !== undefined) return refused
   return FaultyAttach.open(connection, link, attaching, queue.path, () => {
-    const refused = unsendable(connection, queue)
+    const refused = unsendable(connection, queue) ?? sentVia(connection, queue, link)
     if (refused !== undefined) return refused
     setTermini(link)
     InboundLink.attach(connection, queue, link)
@@ -167,6 +167,17 @@ const serveOutbound = (
 const unsendable = ({ namespace }: ServedConnection, { kind, options, path }: Queue): AmqpError | undefined => {
   if (isSendable(options)) return undefined
   return namespace.conditions.disabled(path, options.status === "SendDisabled", kind === "topic" ? "Topic" : "Queue")
+}
+
+/**
+ * What is to go on to another entity by way of this one, as in transactions of older clients (Service Bus protocol guide, send-via):
+ * were the property passed over, the messages would stay here, where nobody looks for them.
+ */
+const sentVia = ({ namespace }: ServedConnection, { path }: Queue, link: RheaLink): AmqpError | undefined => {
+  const destination: unknown = link.remote.attach!["properties"]?.["com.microsoft:transfer-destination-address"]
+  return destination === undefined || destination === null
+    ? undefined
+    : namespace.conditions.transferDestination(path, String(destination))
 }
 
 const unreceivable = ({ namespace }: ServedConnection, { options, path }: Queue): AmqpError | undefined =>

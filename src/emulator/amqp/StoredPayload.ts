@@ -39,6 +39,9 @@ export class QuotaProblem extends Error {
   }
 }
 
+/** A property that no message may have so: a text that is too long, or a partition key that is not the session's. */
+export class PropertyProblem extends Error {}
+
 /** Payloads of up to so many bytes are strings. Larger ones would fill the heap, which has a limit, and buffers have none. */
 const small = 4096
 
@@ -57,8 +60,8 @@ const sectionsOf = ({ payload }: { readonly payload: Payload }): Sections => {
 }
 
 /**
- * What the broker needs to know of a message. Throws a DecodeProblem where the bytes are no message, and a QuotaProblem where
- * its properties are too large.
+ * What the broker needs to know of a message. Throws a DecodeProblem where the bytes are no message, a QuotaProblem where
+ * its properties are too large, and a PropertyProblem where one of them is none.
  */
 export const incoming = (bytes: Buffer): IncomingMessage => {
   const sections = new Sections(bytes, 0, bytes.length)
@@ -66,6 +69,8 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
   if (propertiesSize > maxPropertySize) checkQuotas(sections, propertiesSize)
   const properties = sections.readList(sections.properties)
   const header = sections.readList(sections.header)
+  const annotations = sections.messageAnnotations < 0 ? none : sections.readRecord(sections.messageAnnotations)
+  checkIds(properties, annotations)
   const id = properties[0]
   return {
     payload: owned(bytes),
@@ -73,9 +78,37 @@ export const incoming = (bytes: Buffer): IncomingMessage => {
     messageId: id === null || id === undefined ? newMessageId() : textOfId(id, sections),
     sessionId: typeof properties[10] === "string" ? properties[10] : undefined,
     timeToLive: lifeOf(properties[9], properties[8]) ?? positive(header[2]),
-    enqueueAt: enqueueAt(sections),
+    enqueueAt: enqueueAt(annotations),
     propertiesSize
   }
+}
+
+const none: Readonly<Record<string, AmqpValue.AmqpValue>> = {}
+
+/** The most characters of an id or key (Service Bus quotas). */
+const longestId = 128
+
+/**
+ * What the service holds by itself too, and for messages of a batch all together: the lengths of ids and keys
+ * (azure-sdk-for-net #32689), and that a session is the partition key where both are there, partitions or not
+ * (azure-sdk-for-net PR #13961, azure-sdk-for-js #10326).
+ */
+const checkIds = (properties: ReadonlyArray<AmqpValue.AmqpValue>, annotations: typeof none): void => {
+  const { "x-opt-partition-key": partitionKey, "x-opt-via-partition-key": viaPartitionKey } = annotations
+  const sessionId = properties[10]
+  checkLength("message-id", properties[0])
+  checkLength("group-id (SessionId)", sessionId)
+  checkLength("reply-to-group-id (ReplyToSessionId)", properties[12])
+  checkLength("x-opt-partition-key (PartitionKey)", partitionKey)
+  checkLength("x-opt-via-partition-key (ViaPartitionKey)", viaPartitionKey)
+  if (typeof sessionId === "string" && typeof partitionKey === "string" && sessionId !== partitionKey) {
+    throw new PropertyProblem("The PartitionKey of a message must be its SessionId where it has both.")
+  }
+}
+
+const checkLength = (name: string, value: AmqpValue.AmqpValue): void => {
+  if (typeof value !== "string" || value.length <= longestId) return
+  throw new PropertyProblem(`The ${name} has ${value.length} characters; a message may have ${longestId} there.`)
 }
 
 /** An id of a type that AMQP does not have for ids is known by its bytes. */
@@ -107,9 +140,7 @@ const millisOf = (value: AmqpValue.AmqpValue): number | undefined => {
 }
 
 /** When a message is to be enqueued, in milliseconds. */
-const enqueueAt = (sections: Sections): number | undefined => {
-  if (sections.messageAnnotations < 0) return undefined
-  const at = sections.readRecord(sections.messageAnnotations)["x-opt-scheduled-enqueue-time"]
+const enqueueAt = ({ "x-opt-scheduled-enqueue-time": at }: typeof none): number | undefined => {
   return DateTime.isDateTime(at) ? DateTime.toEpochMillis(at) : undefined
 }
 

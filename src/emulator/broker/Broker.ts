@@ -338,7 +338,6 @@ export class Registry {
       }
       const checked = this.checkForwarding(declared)
       if (Result.isFailure(checked)) return checked
-      this.touchTargets(before.settings)
       registered.declared = declared
       registered.updatedAt = this.now()
       if (before.kind === "topic") topic!.configure(settings)
@@ -363,7 +362,6 @@ export class Registry {
       }
     }
     registered.autoDeletion?.end()
-    this.touchTargets(registered.declared.settings)
     this.entities.delete(path)
     for (const each of queuesOf(queue)) this.byPath.delete(each.path.toLowerCase())
     if (kind === "subscription") topic!.unsubscribe(queue)
@@ -458,28 +456,13 @@ export class Registry {
     registered.autoDeletion?.end()
     registered.autoDeletion = undefined
     if (settings.autoDeleteOnIdle === undefined) return
+    // To be the target of a forwarding is no use, what comes from there is (Service Bus documentation of 2022, chaining entities
+    // with autoforwarding: it makes no changes to the destination, which is deleted when it is idle).
     const idling = {
-      lastUse: (now: number) =>
-        this.isTarget(path.toLowerCase()) ? now : (kind === "topic" ? topic! : queue).lastUse(now),
+      lastUse: (now: number) => (kind === "topic" ? topic! : queue).lastUse(now),
       delete: () => void this.delete(path.toLowerCase())
     }
     registered.autoDeletion = new AutoDeletion(this.shared.deadlines, settings.autoDeleteOnIdle, idling, this.now())
-  }
-
-  /**
-   * Whether something is forwarded to an entity, which is a use of it: there is always to be a target (Service Bus
-   * documentation, chaining entities with autoforwarding: AutoDeleteOnIdle is the largest value at both ends).
-   */
-  private isTarget(path: string): boolean {
-    for (const { declared } of this.entities.values()) if (forwardsTo(declared, path)) return true
-    return false
-  }
-
-  /** What may have been used until now, as the target of a forwarding that ends. */
-  private touchTargets({ forwardDeadLetteredMessagesTo, forwardTo }: EntityOptions.EntitySettings): void {
-    for (const target of [forwardTo, forwardDeadLetteredMessagesTo]) {
-      if (target !== undefined) this.entities.get(target)?.queue.touch()
-    }
   }
 
   /** A target is there again, or may take what it refused. */

@@ -69,8 +69,8 @@ export interface EntityOptions {
   /**
    * After how long without use it is deleted, 5 minutes or more; never by default. It is used when something is sent to it (a
    * copy of its topic's message is no use of a subscription), received, browsed or settled, when it is updated or gets a
-   * rule, and as long as a receiver is attached, a session held, a message scheduled, and it forwards or is forwarded to; a
-   * topic is used while one of its subscriptions is.
+   * rule, and as long as a receiver is attached, a session held, a message scheduled, and it forwards; a topic is used while
+   * one of its subscriptions is.
    */
   readonly autoDeleteOnIdle?: Duration.Input | undefined
 }

@@ -181,7 +181,7 @@ describe("system properties are read", () => {
     "reply-session"
   ]
   const annotations: Entries = [
-    [symbol("x-opt-partition-key"), "partition"],
+    [symbol("x-opt-partition-key"), "session"],
     [symbol("x-opt-scheduled-enqueue-time"), DateTime.makeUnsafe(60_000)],
     [symbol("x-opt-deadletter-source"), "from"]
   ]
@@ -203,7 +203,7 @@ describe("system properties are read", () => {
       ["contenttype", "text/plain"],
       ["sessionid", "session"],
       ["replytosessionid", "reply-session"],
-      ["partitionkey", "partition"],
+      ["partitionkey", "session"],
       ["viapartitionkey", undefined],
       ["scheduledenqueuetimeutc", DateTime.makeUnsafe(60_000)],
       ["deadlettersource", "from"],
@@ -239,7 +239,7 @@ describe("system properties are read", () => {
 
 describe("a message is changed", () => {
   const parts: Parts = {
-    annotations: [[symbol("x-opt-partition-key"), "p"], [symbol("x-own"), typed("ubyte", 1)]],
+    annotations: [[symbol("x-opt-partition-key"), "s"], [symbol("x-own"), typed("ubyte", 1)]],
     properties: ["id", null, "to", "label", null, typed("ulong", 5n), null, null, null, null, "s"],
     application: [...Object.entries(ofEachType), ["Color", "red"]]
   }

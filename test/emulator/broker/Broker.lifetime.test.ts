@@ -364,11 +364,10 @@ both((name, layerFor) =>
         assert.lengthOf(yield* emulator.messages(Bystander), 1)
       }), once)
 
-    clock("a target of a forwarding is used while there is one, and from its end on like any other", () =>
+    clock("a target of a forwarding is used by what comes from there, and by nothing else", () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
-        const isThere = (entity: string) =>
-          Effect.map(Effect.exit(emulator.runtime(entity)), Exit.isSuccess)
+        const isThere = (entity: string) => Effect.map(Effect.exit(emulator.runtime(entity)), Exit.isSuccess)
         const idle = { autoDeleteOnIdle: "5 minutes" } as const
         const topic = ServiceBusEntity.topic("target-topic", { body: ServiceBusBody.text })
         yield* emulator.create(Emulator.entity("target", idle))
@@ -379,14 +378,19 @@ both((name, layerFor) =>
         )
         yield* emulator.create(Emulator.entity("other", { forwardTo: topic }))
         const targets = ["target", "graveyard", topic.path]
-        yield* TestClock.adjust("1 hour")
-        assert.deepStrictEqual(yield* Effect.filter(targets, isThere), targets)
-        yield* emulator.update("source", { forwardTo: null })
-        yield* emulator.delete("other")
         yield* TestClock.adjust("4 minutes")
-        assert.deepStrictEqual(yield* Effect.filter(targets, isThere), targets)
-        yield* TestClock.adjust("6 minutes")
-        assert.deepStrictEqual(yield* Effect.filter(targets, isThere), ["graveyard"])
+        yield* emulator.send("source", [{ body: new Uint8Array(1) }])
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(yield* Effect.filter(targets, isThere), ["target"])
+        // The sources stay, and what they hold goes where it goes without a target.
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(yield* Effect.filter([...targets, "source", "other"], isThere), ["source", "other"])
+        yield* emulator.send("source", [{ body: new Uint8Array(1) }])
+        yield* TestClock.adjust("61 seconds")
+        assert.deepStrictEqual(
+          (yield* emulator.deadLetters("source")).map(({ deadLetterReason }) => deadLetterReason),
+          ["MessagingEntityNotFoundException"]
+        )
       }), once)
 
     clock("a topic is used while its subscriptions are, and a subscription by what it gives, not by what it gets", () =>
@@ -396,13 +400,11 @@ both((name, layerFor) =>
           Effect.match(emulator.runtime(entity), {
             onFailure: () =>
               false,
-            onSuccess: () =>
-              true
+            onSuccess: () => true
           })
         yield* emulator.update(News, { autoDeleteOnIdle: "10 minutes" })
         yield* emulator.update(Sport, { autoDeleteOnIdle: "5 minutes" })
-        const read = Effect.flatMap(ServiceBusReceiver.make(Paper), (receiver) =>
-          receiver.peek()).pipe(Effect.scoped)
+        const read = Effect.flatMap(ServiceBusReceiver.make(Paper), (receiver) => receiver.peek()).pipe(Effect.scoped)
         yield* TestClock.adjust("4 minutes")
         yield* emulator.send(News, [{ body: "1" }])
         yield* TestClock.adjust("1 minute")

@@ -8,7 +8,7 @@ import * as AmqpValue from "../../../AmqpValue.ts"
 import { fieldOf } from "../../../internal/amqp/codec/DecodedValue.ts"
 import type { IncomingMessage } from "../../broker/Queue.ts"
 import { refuse } from "../NodeRequest.ts"
-import { incoming, QuotaProblem } from "../StoredPayload.ts"
+import { incoming, PropertyProblem, QuotaProblem } from "../StoredPayload.ts"
 import { type Operation, optional, result } from "./Operation.ts"
 
 export const ScheduleMessage: Operation = {
@@ -29,6 +29,8 @@ export const ScheduleMessage: Operation = {
         return refuse(
           error instanceof QuotaProblem
             ? conditions.properties(queue.path, error)
+            : error instanceof PropertyProblem
+            ? conditions.notAllowed(queue.path, error.message)
             : conditions.decode(queue.path, "The message is malformed.")
         )
       }
