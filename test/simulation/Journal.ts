@@ -139,9 +139,9 @@ export const record = (history: History) =>
         const outcome = original.apply(api, args as never) as Result.Result<unknown, unknown>
         const isOfEntity = resource.kind === "entity" || resource.kind === "subscription"
         if (method === "PUT" && isOfEntity && Result.isSuccess(outcome)) {
-          const { path, settings } = api.find(resource)
+          const { path, settings } = api.entities.find(resource)
           changed(path, ifMatch === undefined ? "created" : "updated", {
-            userMetadata: api.keptOf(path).UserMetadata,
+            userMetadata: api.entities.keptOf(path).UserMetadata,
             maxDeliveryCount: String(settings.maxDeliveryCount)
           })
         }

@@ -13,11 +13,8 @@ import type * as Broker from "../broker/Broker.ts"
 import * as EntityPath from "../broker/EntityPath.ts"
 import * as Condition from "./HttpCondition.ts"
 
-/** What the three kinds of descriptions have together. */
-type Any = Description.Queue & Description.Topic & Description.Subscription
-
 /** What is kept of an entity that the broker does not have: the description as it was given last. */
-export type Kept = Omit<Any, "unknown">
+export type Kept = Omit<Description.Entity, "unknown">
 
 /** Of an entity that was not declared over HTTP. */
 export const keptNothing: Kept = {}
@@ -68,7 +65,7 @@ const rangeProblem = (
 }
 
 /** What is wrong with values that are given, whatever the entity is. */
-const problemOf = (given: Any): Condition.HttpCondition | undefined => {
+const problemOf = (given: Description.Entity): Condition.HttpCondition | undefined => {
   const { LockDuration, MaxDeliveryCount, MaxMessageSizeInKilobytes, UserMetadata } = given
   if (LockDuration !== undefined && Duration.toMinutes(LockDuration) > 5) {
     const words = "The supplied lock time exceeds the allowed maximum of '5' minutes."
@@ -136,7 +133,11 @@ const bare = (path: string | null): string | undefined =>
   path === null ? undefined : EntityPath.withoutSlashes(path).toLowerCase()
 
 /** The size in bytes, or why there is none. `shown` is what is answered for it now. */
-const maxSizeOf = (given: Any, isPartitioned: boolean, shown: number | undefined): Read<number | undefined> => {
+const maxSizeOf = (
+  given: Description.Entity,
+  isPartitioned: boolean,
+  shown: number | undefined
+): Read<number | undefined> => {
   const { MaxSizeInMegabytes } = given
   const factor = isPartitioned ? partitions : 1
   if (MaxSizeInMegabytes === undefined) {
@@ -164,7 +165,7 @@ export interface Before {
  */
 export const read = (
   kind: Kind,
-  given: Any,
+  given: Description.Entity,
   before: Before | undefined
 ): Read<{ readonly options: Broker.EntityOptions; readonly kept: Kept }> => {
   const problem = problemOf(given) ?? immutableProblem(kind, given, before)
@@ -210,7 +211,7 @@ export const read = (
 
 const immutableProblem = (
   kind: Kind,
-  given: Any,
+  given: Description.Entity,
   before: Before | undefined
 ): Condition.HttpCondition | undefined => {
   if (before === undefined) return undefined
@@ -253,7 +254,7 @@ const durationOf = (millis: number | undefined, given: Duration.Duration | undef
 /** The description of an entity. */
 export const describe = (
   { apiVersion, declaration, host, isChange, isCreation, kept, runtime }: Described
-): Any => {
+): Description.Entity => {
   const { createdAt, kind, settings, updatedAt } = declaration
   // The service says a target as it was told, and clients read no other form.
   const uriOf = (path: string | undefined, given: string | undefined) =>
@@ -272,7 +273,7 @@ export const describe = (
   }
   const is2021 = apiVersion >= "2021-05"
   const is2024 = apiVersion >= "2024-05"
-  const common: Any = {
+  const common: Description.Entity = {
     DefaultMessageTimeToLive: durationOf(settings.defaultTimeToLive, kept.DefaultMessageTimeToLive),
     EnableBatchedOperations: kept.EnableBatchedOperations ?? true,
     Status: settings.status,
@@ -284,7 +285,7 @@ export const describe = (
     EntityAvailabilityStatus: "Available",
     UserMetadata: kept.UserMetadata
   }
-  const receivable: Any = {
+  const receivable: Description.Entity = {
     LockDuration: durationOf(settings.lockDuration, kept.LockDuration),
     RequiresSession: settings.requiresSession,
     DeadLetteringOnMessageExpiration: settings.deadLetteringOnExpiration,
@@ -305,7 +306,7 @@ export const describe = (
       IsClientAffine: is2021 ? false : undefined
     }
   }
-  const sendable: Any = {
+  const sendable: Description.Entity = {
     MaxSizeInMegabytes: Math.ceil(settings.maxSize / mebibyte),
     RequiresDuplicateDetection: settings.duplicateDetectionWindow !== undefined,
     DuplicateDetectionHistoryTimeWindow: settings.duplicateDetectionWindow === undefined

@@ -7,14 +7,12 @@ import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import * as AtomXml from "../../internal/administration/AtomXml.ts"
 import * as Condition from "./HttpCondition.ts"
-import type { HttpAnswer } from "./HttpMessage.ts"
+import { type HttpAnswer, server } from "./HttpMessage.ts"
 import * as Resource from "./Resource.ts"
 
 /** A request, as far as an envelope repeats it. */
 export interface Asked {
   readonly method: string
-  /** The description that a PUT brings. */
-  readonly description: AtomXml.Element | undefined
   readonly resource: Resource.Resource
   readonly scheme: "http" | "https"
   /** Host and port, as the client dialled them. */
@@ -26,21 +24,26 @@ export interface Asked {
   readonly now: number
 }
 
-/** What every answer has. */
-const common = { server: "Microsoft-HTTPAPI/2.0" }
-
 const withEtag = (etag: string | undefined) => etag === undefined ? {} : { etag }
 
 /** A path as it stands in a URL. */
-export const encoded = (path: string): string => encodeURI(path).replace(/[?#]/g, encodeURIComponent)
+const encoded = (path: string): string => encodeURI(path).replace(/[?#]/g, encodeURIComponent)
 
 /** A time of an envelope, which has no parts of a second. */
 export const secondsOf = (time: number | DateTime.Utc): string =>
   `${new Date(typeof time === "number" ? time : DateTime.toEpochMillis(time)).toISOString().slice(0, 19)}Z`
 
+/** A path as it stands in an entry of a list. */
+export const relative = ({ apiVersion }: Asked, path: string): string =>
+  `${encoded(path)}?api-version=${encodeURIComponent(apiVersion)}`
+
+/** The relative address of what is in the list that a request is for. */
+export const belowOf = (asked: Asked, name: string): string =>
+  relative(asked, `${asked.resource.path.slice(asked.resource.path.lastIndexOf("/") + 1)}/${name}`)
+
 /** The address of another path. */
-export const addressOf = ({ apiVersion, authority, scheme }: Asked, path: string): string =>
-  `${scheme}://${authority}/${encoded(path)}?api-version=${encodeURIComponent(apiVersion)}`
+export const addressOf = (asked: Asked, path: string): string =>
+  `${asked.scheme}://${asked.authority}/${relative(asked, path)}`
 
 /** The address of a request; what is within a topic is read under another scheme. */
 export const selfOf = ({ authority, resource: { path, search }, scheme }: Asked, isReadWithin = false): string =>
@@ -49,16 +52,16 @@ export const selfOf = ({ authority, resource: { path, search }, scheme }: Asked,
 /** The answer that is an entry. */
 export const entry = (content: AtomXml.Entry, status: 200 | 201, etag: string | undefined): HttpAnswer => ({
   status,
-  headers: { ...common, "content-type": "application/atom+xml;type=entry;charset=utf-8", ...withEtag(etag) },
+  headers: { ...server, "content-type": "application/atom+xml;type=entry;charset=utf-8", ...withEtag(etag) },
   body: AtomXml.print(AtomXml.entryElement(content))
 })
 
 /** The answer to a deletion. */
-export const empty = (etag: string): HttpAnswer => ({ status: 200, headers: { ...common, etag }, body: "" })
+export const empty = (etag: string): HttpAnswer => ({ status: 200, headers: { ...server, etag }, body: "" })
 
 const feedAnswer = (body: string, etag?: string): HttpAnswer => ({
   status: 200,
-  headers: { ...common, "content-type": "application/atom+xml;type=feed;charset=utf-8", ...withEtag(etag) },
+  headers: { ...server, "content-type": "application/atom+xml;type=feed;charset=utf-8", ...withEtag(etag) },
   body
 })
 
@@ -76,7 +79,7 @@ export const page = <A>(
   all: ReadonlyArray<A>,
   entryOf: (each: A) => AtomXml.Entry,
   etag?: string
-): Result.Result<HttpAnswer, Condition.HttpCondition> => {
+): Condition.Outcome => {
   const { apiVersion, authority, now, resource, scheme } = asked
   const skip = countOf(Resource.parameterOf(resource, "$skip"), 0)
   if (skip === undefined) return Result.fail(Condition.paging("skip"))

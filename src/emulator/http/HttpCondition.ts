@@ -2,35 +2,47 @@
  * What the management API says when it refuses: statuses and texts of recorded answers, and where there is none of texts that
  * users have reported. Each ends with the tracking suffix; clients match on status, SubCode and words.
  */
+import type * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import * as AtomXml from "../../internal/administration/AtomXml.ts"
-import type { HttpAnswer } from "./HttpMessage.ts"
+import { type HttpAnswer, server } from "./HttpMessage.ts"
 
-/** A refusal: a status and its text, without the suffix. */
+/** A refusal: a status and its text, without the sub-code and the suffix. */
 export interface HttpCondition {
   readonly status: number
+  /** What the text begins with, where the service says it. */
+  readonly subCode: number | undefined
   readonly text: string
   /** What is within a topic is answered by another part of the service, which does not say which. */
   readonly isTracked: boolean
 }
 
+/** An answer, or why it is refused. */
+export type Outcome = Result.Result<HttpAnswer, HttpCondition>
+
 const visit = "To know more visit https://aka.ms/sbResourceMgrExceptions."
 
-const condition = (status: number, text: string, isTracked = true): HttpCondition => ({ status, text, isTracked })
+const condition = (status: number, subCode: number | undefined, text: string, isTracked = true): HttpCondition => ({
+  status,
+  subCode,
+  text,
+  isTracked
+})
 
 /** A description or a parameter that cannot be taken. */
-export const invalid = (text: string): HttpCondition => condition(400, `SubCode=40000. ${text} ${visit} .`)
+export const invalid = (text: string): HttpCondition => condition(400, 40000, `${text} ${visit} .`)
 
 /** A value out of its range; `advice` is whether the text tells where to read more. */
 export const outOfRange = (words: string, name: string, actual: string, advice: boolean): HttpCondition =>
   condition(
     400,
-    `SubCode=40000. ${words}${advice ? ` ${visit} ` : ""}\r\nParameter name: ${name}\r\nActual value was ${actual}.`
+    40000,
+    `${words}${advice ? ` ${visit} ` : ""}\r\nParameter name: ${name}\r\nActual value was ${actual}.`
   )
 
 /** A parameter of a list. */
 export const paging = (name: string): HttpCondition =>
-  condition(400, `Parameter '${name}' should be non-negative integer.\r\nParameter name: ${name}.`)
+  condition(400, undefined, `Parameter '${name}' should be non-negative integer.\r\nParameter name: ${name}.`)
 
 /** What an existing entity does not change. */
 export const immutable = (property: string, kind: string): HttpCondition =>
@@ -40,91 +52,92 @@ export const immutable = (property: string, kind: string): HttpCondition =>
 export const name = (url: string): HttpCondition =>
   condition(
     400,
-    `SubCode=40000. '${url}' contains character(s) that is not allowed by Service Bus. Entity segments can contain only letters, numbers, periods (.), hyphens (-), and underscores (_).`
+    40000,
+    `'${url}' contains character(s) that is not allowed by Service Bus. Entity segments can contain only letters, numbers, periods (.), hyphens (-), and underscores (_).`
   )
 
 /** A token that proves nothing; what is wrong with it is added. */
 export const token = (problem: string): HttpCondition =>
-  condition(401, `claim is empty or token is invalid. ${problem}`)
+  condition(401, undefined, `claim is empty or token is invalid. ${problem}`)
 
 /** A token without the right: the words are those of the service (AspNetCore.Diagnostics.HealthChecks #555). */
 export const unauthorized = (right: "EntityRead" | "EntityWrite" | "EntityDelete"): HttpCondition =>
-  condition(401, `Manage,${right} claims required for this operation.`)
+  condition(401, undefined, `Manage,${right} claims required for this operation.`)
 
 /** An update of a queue or topic that is not there. */
-export const updateOfMissing = condition(404, `SubCode=40400. Not Found. The Operation doesn't exist. ${visit} .`)
+export const updateOfMissing = condition(404, 40400, `Not Found. The Operation doesn't exist. ${visit} .`)
 
 /** A deletion of a queue or topic that is not there. */
-export const deletionOfMissing = condition(404, "No service is hosted at the specified address.")
+export const deletionOfMissing = condition(404, undefined, "No service is hosted at the specified address.")
 
 /** A subscription or rule that is not there: of it the service says so to a GET too (azure-sdk-for-java #33609, #36050). */
 export const notFoundWithin = (entity: string): HttpCondition =>
-  condition(404, `Entity '${entity}' was not found. ${visit} `, false)
+  condition(404, undefined, `Entity '${entity}' was not found. ${visit} `, false)
 
-/** Something within a topic that is not there (azure-sdk-for-node #1420). */
-export const topicNotFound = (kind: string): HttpCondition =>
-  condition(
-    404,
-    `SubCode=40400. The incoming request is not recognized as a namespace policy put request: Unrecognized policy type: ${kind}, ${AtomXml.connect}. ${visit} .`
-  )
+/** The topic of a new subscription that is not there (azure-sdk-for-node #1420). */
+export const topicNotFound = condition(
+  404,
+  40400,
+  `The incoming request is not recognized as a namespace policy put request: Unrecognized policy type: SubscriptionDescription, ${AtomXml.connect}. ${visit} .`
+)
 
 /** A queue or topic that is there already. */
 export const conflict = condition(
   409,
-  `SubCode=40900. Conflict. You're requesting an operation that isn't allowed in the resource's current state. ${visit} .`
+  40900,
+  `Conflict. You're requesting an operation that isn't allowed in the resource's current state. ${visit} .`
 )
 
 /** A subscription or rule that is there already. */
 export const conflictWithin = (entity: string): HttpCondition =>
-  condition(409, `The messaging entity '${entity}' already exists. ${visit} `, false)
+  condition(409, undefined, `The messaging entity '${entity}' already exists. ${visit} `, false)
 
 /** An etag that is not that of now. */
-export const precondition = condition(412, "SubCode=40504. The entity has been changed since its ETag was given.")
-
-/** What is not allowed, however it is asked for. */
-export const forbidden = (text: string): HttpCondition => condition(403, `SubCode=40301. ${text} ${visit} .`)
+export const precondition = condition(412, 40504, "The entity has been changed since its ETag was given.")
 
 /** Over a quota. */
-export const quota = (text: string): HttpCondition => condition(403, `SubCode=40300. ${text} ${visit} .`)
+export const quota = (text: string): HttpCondition => condition(403, 40300, `${text} ${visit} .`)
 
 /** A method that a resource does not have (ServiceBusExplorer #707). */
 export const method = (verb: string): HttpCondition =>
-  condition(400, `The specified HTTP verb (${verb}) is not valid. ${visit} .`)
+  condition(400, undefined, `The specified HTTP verb (${verb}) is not valid. ${visit} .`)
 
-/** The statuses of conditions of AMQP, with what the text begins with; those of any other is 500. */
-const statuses: Readonly<Record<string, readonly [status: number, subCode: string]>> = {
-  "com.microsoft:server-busy": [503, ""],
-  "com.microsoft:timeout": [504, ""],
-  "com.microsoft:argument-error": [400, "SubCode=40000. "],
-  "com.microsoft:entity-already-exists": [409, "SubCode=40900. "],
-  "amqp:not-found": [404, "SubCode=40400. "],
-  "amqp:not-allowed": [403, "SubCode=40301. "],
-  "amqp:unauthorized-access": [401, ""],
-  "amqp:resource-limit-exceeded": [403, "SubCode=40300. "]
+/** The statuses of conditions of AMQP, and their sub-codes; that of any other is 500. */
+const statuses: Readonly<Record<string, readonly [status: number, subCode?: number]>> = {
+  "com.microsoft:server-busy": [503],
+  "com.microsoft:timeout": [504],
+  "com.microsoft:argument-error": [400, 40000],
+  "com.microsoft:entity-already-exists": [409, 40900],
+  "amqp:not-found": [404, 40400],
+  "amqp:not-allowed": [403, 40301],
+  "amqp:unauthorized-access": [401],
+  "amqp:resource-limit-exceeded": [403, 40300]
 }
 
 /** What a test has asked for. */
 export const injected = (
   error: { readonly condition: string; readonly description?: string | undefined }
 ): HttpCondition => {
-  const [status, subCode] = statuses[error.condition] ?? [500, ""]
-  return condition(status, `${subCode}${error.description ?? "The broker was asked to fail."}`)
+  const [status, subCode] = statuses[error.condition] ?? [500]
+  return condition(status, subCode, error.description ?? "The broker was asked to fail.")
 }
 
-/** What is said of something within a topic has no SubCode. */
-export const within = (condition: HttpCondition): HttpCondition => ({
-  ...condition,
-  text: condition.text.replace(/^SubCode=\d+\. /, "")
-})
+/** What is refused of something within a topic has no sub-code. */
+export const within = (condition: HttpCondition): HttpCondition => ({ ...condition, subCode: undefined })
 
 /** Makes the answer of a refusal; `tracker` says what was asked for, and `now` is in milliseconds. */
-export const answerOf = ({ isTracked, status, text }: HttpCondition, tracker: string, now: number): HttpAnswer => {
+export const answerOf = (
+  { isTracked, status, subCode, text }: HttpCondition,
+  tracker: string,
+  now: number
+): HttpAnswer => {
   const time = new Date(now).toISOString().slice(0, 19)
   const system = isTracked ? tracker : "NoSystemTracker"
-  const detail = `${text} TrackingId:${randomUUID()}_G0, SystemTracker:${system}, Timestamp:${time}`
+  const beginning = subCode === undefined ? "" : `SubCode=${subCode}. `
+  const detail = `${beginning}${text} TrackingId:${randomUUID()}_G0, SystemTracker:${system}, Timestamp:${time}`
   return {
     status,
-    headers: { "content-type": "application/xml; charset=utf-8" },
+    headers: { ...server, "content-type": "application/xml; charset=utf-8" },
     body: AtomXml.print(AtomXml.refusalElement({ code: status, detail }))
   }
 }

@@ -24,5 +24,8 @@ export interface HttpAnswer {
   readonly body: string
 }
 
+/** What every answer of the service says of its server. */
+export const server = { server: "Microsoft-HTTPAPI/2.0" } as const
+
 /** In place of an answer the connection is cut. */
 export const cut: HttpAnswer = Object.freeze({ status: 500, headers: {}, body: "" })

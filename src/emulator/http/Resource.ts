@@ -11,18 +11,24 @@ export type Resource =
     readonly query: URLSearchParams
     /** The query as it was written, without its question mark. */
     readonly search: string
+    /** The path of the entity that it is about: of rules their subscription. What is of the namespace itself has its own. */
+    readonly entity: string
   }
   & (
     | { readonly kind: "root" }
     | { readonly kind: "namespace" }
     | { readonly kind: "queues" }
     | { readonly kind: "topics" }
-    | { readonly kind: "entity"; readonly name: string }
+    /** A queue or a topic: a path does not tell. */
+    | { readonly kind: "entity" }
     | { readonly kind: "subscriptions"; readonly topic: string }
     | { readonly kind: "subscription"; readonly topic: string; readonly subscription: string }
     | { readonly kind: "rules"; readonly topic: string; readonly subscription: string }
     | { readonly kind: "rule"; readonly topic: string; readonly subscription: string; readonly rule: string }
   )
+
+/** A resource of some kinds. */
+export type Of<K extends Resource["kind"]> = Extract<Resource, { readonly kind: K }>
 
 /** Reads a target; undefined where it is no resource. */
 export const parse = (target: string): Resource | undefined => {
@@ -37,25 +43,24 @@ export const parse = (target: string): Resource | undefined => {
   }
   // One slash is the beginning of a path; what begins with two has no name.
   path = `${path.startsWith("//") ? "/" : ""}${EntityPath.withoutSlashes(path)}`
-  const common = { path, search, query: new URLSearchParams(search) }
-  switch (path.toLowerCase()) {
-    case "":
-      return { ...common, kind: "root" }
-    case "$namespaceinfo":
-      return { ...common, kind: "namespace" }
-    case "$resources/queues":
-      return { ...common, kind: "queues" }
-    case "$resources/topics":
-      return { ...common, kind: "topics" }
-  }
+  const common = { path, search, query: new URLSearchParams(search), entity: path }
+  const ofNamespace = namespaceKinds[path.toLowerCase()]
+  if (ofNamespace !== undefined) return { ...common, kind: ofNamespace }
   const [, topic, subscription, rules, rule] =
     /^(.+?)\/subscriptions(?:\/([^/]+)(?:\/(rules)(?:\/(.+))?)?)?$/is.exec(path) ?? []
-  if (topic === undefined) return { ...common, kind: "entity", name: path }
-  if (subscription === undefined) return { ...common, kind: "subscriptions", topic }
-  if (rules === undefined) return { ...common, kind: "subscription", topic, subscription }
-  return rule === undefined
-    ? { ...common, kind: "rules", topic, subscription }
-    : { ...common, kind: "rule", topic, subscription, rule }
+  if (topic === undefined) return { ...common, kind: "entity" }
+  if (subscription === undefined) return { ...common, kind: "subscriptions", topic, entity: topic }
+  const within = { ...common, topic, subscription, entity: `${topic}/Subscriptions/${subscription}` }
+  if (rules === undefined) return { ...within, kind: "subscription" }
+  return rule === undefined ? { ...within, kind: "rules" } : { ...within, kind: "rule", rule }
+}
+
+const namespaceKinds: Readonly<Record<string, "root" | "namespace" | "queues" | "topics" | undefined>> = {
+  __proto__: null as never,
+  "": "root",
+  $namespaceinfo: "namespace",
+  "$resources/queues": "queues",
+  "$resources/topics": "topics"
 }
 
 /** The value of a parameter of the query, whose name may be written in any case. */

@@ -354,6 +354,16 @@ export const subscription = kind("SubscriptionDescription", {
 
 export type Subscription = Values<typeof subscription.fields>
 
+type EntityFields = typeof queue.fields & typeof topic.fields & typeof subscription.fields
+
+/** What queues, topics and subscriptions have together: a field that is none of a kind is not there. */
+export type Entity = Values<EntityFields>
+
+/** The kinds by what they describe; each reads and writes what its own table has. */
+export const entities = { queue, topic, subscription } as unknown as Readonly<
+  Record<"queue" | "topic" | "subscription", Kind<EntityFields>>
+>
+
 export const namespaceInfo = kind("NamespaceInfo", {
   Alias: string,
   CreatedTime: dateTime,
