@@ -249,13 +249,15 @@ export interface Sessions {
 }
 
 /**
- * The rules of a subscription.
+ * The rules of a subscription. What adds or removes them over AMQP asks first whether it is disabled.
  *
  * @category models
  */
 export interface Rules {
   /** A page of them, by name: up to `count`, after the first `skip`. */
   list(skip?: number, count?: number): ReadonlyArray<ServiceBusRule.Rule>
+  /** Whether the subscription, or its topic, is disabled. */
+  readonly isDisabled: boolean
   /** One by its name, whose case does not matter where no other differs by it alone. */
   find(name: string): ServiceBusRule.Rule | undefined
   /**

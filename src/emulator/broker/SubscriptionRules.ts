@@ -45,7 +45,7 @@ interface Failed {
 
 /** What rules need of the subscription that owns them. */
 interface OwningSubscription {
-  /** Whether they cannot be changed now. */
+  /** Whether it, or its topic, is disabled. */
   readonly isDisabled: () => boolean
   /** The most bytes of a message. */
   readonly maxMessageSize: () => number
@@ -96,6 +96,10 @@ export class SubscriptionRules implements Rules {
     return this.plain > 0 && this.changing === 0 && this.failing === 0
   }
 
+  get isDisabled(): boolean {
+    return this.subscription.isDisabled()
+  }
+
   list(skip = 0, count = Infinity): ReadonlyArray<ServiceBusRule.Rule> {
     this.listed ??= Array.from(this.compiled.values(), ({ rule }) => rule).toSorted(byName)
     return this.listed.slice(skip, skip + count)
@@ -110,13 +114,13 @@ export class SubscriptionRules implements Rules {
   }
 
   add(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
-    const added = this.unchangeable() ?? this.declare(given)
+    const added = this.closed() ?? this.declare(given)
     if (Result.isSuccess(added)) this.subscription.touch()
     return added
   }
 
   replace(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
-    const refused = this.unchangeable()
+    const refused = this.closed()
     if (refused !== undefined) return refused
     const before = this.compiled.get(given.name)
     if (before === undefined) return this.refuse("RuleNotFound", given.name)
@@ -131,7 +135,7 @@ export class SubscriptionRules implements Rules {
     return added
   }
 
-  /** Adds one with which the subscription is made, disabled or not. */
+  /** Adds one with which the subscription is made, which is no use of it. */
   declare(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
     if (ServiceBusRule.nameProblemOf(given.name) !== undefined) {
       return this.refuse("InvalidRule", `The specified name ("${given.name.slice(0, 64)}") is not valid.`)
@@ -152,7 +156,7 @@ export class SubscriptionRules implements Rules {
   }
 
   remove(name: string): Result.Result<void, Refusal> {
-    const refused = this.unchangeable()
+    const refused = this.closed()
     if (refused !== undefined) return refused
     const found = this.compiled.get(name)
     if (found === undefined) return this.refuse("RuleNotFound", name)
@@ -222,9 +226,8 @@ export class SubscriptionRules implements Rules {
     return error instanceof Error ? error.message : String(error)
   }
 
-  private unchangeable(): Result.Result<never, Refusal> | undefined {
-    if (this.shared.isClosed) return this.refuse("EntityNotFound", "the broker is closed")
-    return this.subscription.isDisabled() ? Result.fail({ _tag: "Disabled", entity: this.path }) : undefined
+  private closed(): Result.Result<never, Refusal> | undefined {
+    return this.shared.isClosed ? this.refuse("EntityNotFound", "the broker is closed") : undefined
   }
 
   private count({ apply, rule }: Rule.CompiledRule, by: 1 | -1): void {

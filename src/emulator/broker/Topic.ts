@@ -50,7 +50,6 @@ export class Topic {
     settings: EntitySettings,
     given: ReadonlyArray<ServiceBusRule.Rule>
   ): Result.Result<MessageQueue.MessageQueue, RefusedRule> {
-    // Service Bus documentation, EntityStatus: rules of a disabled subscription, or of a disabled topic's, cannot be changed.
     const isDisabled = (): boolean => [queue, this.queue].some(({ options }) => options.status === "Disabled")
     const owner = { isDisabled, maxMessageSize: () => this.queue.options.maxMessageSize, touch: () => queue.touch() }
     const rules = new SubscriptionRules(

@@ -578,6 +578,26 @@ describe("subscriptions and rules", () => {
       })
     ))
 
+  it.effect("an administrator may change rules while the subscription or its topic is disabled", () =>
+    asking((ask) =>
+      Effect.gen(function*() {
+        const disabled = "<Status>Disabled</Status>"
+        yield* ask("PUT", "/news", topic(disabled))
+        yield* ask("PUT", "/news/Subscriptions/all", subscription(disabled))
+        assert.deepStrictEqual(
+          yield* statuses(ask, [
+            ["PUT", "/news/Subscriptions/all/Rules/a", rule()],
+            ["PUT", "/news/Subscriptions/all/Rules/a", rule(`<Filter i:type="FalseFilter"/>`), update],
+            ["DELETE", "/news/Subscriptions/all/Rules/$Default"]
+          ]),
+          [201, 200, 200]
+        )
+        const listed = yield* ask("GET", "/news/Subscriptions/all/Rules")
+        assert.deepStrictEqual(titles(listed), ["a"])
+        assert.include(listed.body, "FalseFilter")
+      })
+    ))
+
   it.effect("what is there, and what is not, is told in the service's words", () =>
     asking((ask) =>
       Effect.gen(function*() {

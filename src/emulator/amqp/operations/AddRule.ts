@@ -4,11 +4,11 @@
  *
  * Source: "Add rule" of the Service Bus AMQP request-response guide; tests of the rule managers of .NET and JavaScript.
  */
-import { type Operation, result } from "./Operation.ts"
+import type { Operation } from "./Operation.ts"
 import * as RuleDescription from "./RuleDescription.ts"
-import { onRules } from "./RuleRequest.ts"
+import { changing, onRules } from "./RuleRequest.ts"
 
 export const AddRule: Operation = onRules(
   "com.microsoft:add-rule",
-  (connection, rules, request) => result(connection, rules.add(RuleDescription.read(request.exactBody())))
+  changing((rules, request) => rules.add(RuleDescription.read(request.exactBody())))
 )

@@ -4,10 +4,10 @@
  *
  * Source: "Remove rule" of the Service Bus AMQP request-response guide; tests of JavaScript's client for the 404.
  */
-import { type Operation, required, result } from "./Operation.ts"
-import { onRules } from "./RuleRequest.ts"
+import { type Operation, required } from "./Operation.ts"
+import { changing, onRules } from "./RuleRequest.ts"
 
 export const RemoveRule: Operation = onRules(
   "com.microsoft:remove-rule",
-  (connection, rules, request) => result(connection, rules.remove(required.text(request.body, "rule-name")))
+  changing((rules, request) => rules.remove(required.text(request.body, "rule-name")))
 )
