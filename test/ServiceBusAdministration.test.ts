@@ -149,6 +149,18 @@ describe("a request", () => {
       ])
     }))
 
+  it.effect("has no times of policies, which the service says, whatever they are", () =>
+    Effect.gen(function*() {
+      const { administration, asked } = yield* against([queueEntry("q", {}, 201)])
+      yield* administration.createQueue("q", {
+        authorizationRules: [
+          { name: "a", rights: ["Send"], createdAt: "yesterday" as never, modifiedAt: DateTime.makeUnsafe(0) }
+        ]
+      })
+      assert.include(asked[0]!.body, "<KeyName>a</KeyName>")
+      assert.notMatch(asked[0]!.body, /CreatedTime|ModifiedTime/)
+    }))
+
   it.effect("says what the contract says, and an identity's token is a bearer", () =>
     Effect.gen(function*() {
       const { asked, http } = Http.scripted([queueEntry("carts", {}, 201)])
@@ -483,6 +495,15 @@ describe("a refusal", () => {
           "requiresSession"
         ],
         [
+          refusal(
+            400,
+            "SubCode=40000. 'sb://a/q~' contains character(s) that is not allowed by Service Bus. Entity segments can contain only letters, numbers, periods (.), hyphens (-), and underscores (_). TrackingId:x"
+          ),
+          "InvalidOptionError",
+          (error) => (error as ServiceBusError.InvalidOptionError).option,
+          "entity"
+        ],
+        [
           refusal(400, "SubCode=40400. The auto forwarding destination entity does not exist. TrackingId:x"),
           "InvalidOptionError",
           (error) => (error as ServiceBusError.InvalidOptionError).option,
@@ -626,6 +647,21 @@ describe("an answer that is lost", () => {
           const error = failure(yield* retried(administration.createQueue("q", settings)))
           assert.strictEqual(error._tag, "OperationTimeoutError")
           assert.strictEqual((error as ServiceBusError.OperationTimeoutError).outcome, "unknown")
+        }
+      }))
+
+    it.effect(`of a create, by ${how}: a text is another in another letter case, a target is not`, () =>
+      Effect.gen(function*() {
+        const plain: Description.Queue = { ...asAsked, LockDuration: Duration.minutes(1) }
+        const cases: ReadonlyArray<readonly [Description.Queue, boolean]> = [
+          [{ UserMetadata: "Mine", ForwardTo: `https://${host}/Target` }, true],
+          [{ UserMetadata: "mine", ForwardTo: `sb://${host}/target` }, false],
+          [{ UserMetadata: "sb://Mine", ForwardTo: `sb://${host}/target` }, false]
+        ]
+        for (const [found, isCreated] of cases) {
+          const { administration } = yield* against([answer, exists, queueEntry("q", { ...plain, ...found })])
+          const exit = yield* retried(administration.createQueue("q", { userMetadata: "Mine", forwardTo: "target" }))
+          assert.strictEqual(Exit.isSuccess(exit), isCreated, JSON.stringify(found))
         }
       }))
 

@@ -568,7 +568,9 @@ const namings = [
 /** What a text is about that names nothing (azure-service-bus #203). */
 const topics = [
   [/auto.?forward/i, "ForwardTo"],
-  [/authorization rule/i, "AuthorizationRules"]
+  [/authorization rule/i, "AuthorizationRules"],
+  // "contains character(s) that is not allowed by Service Bus. Entity segments can contain only …" (NimbusAPI/Nimbus #10)
+  [/entity segments? can contain/i, "entity"]
 ] as const
 
 /** The element, or the setting, that a refused description is refused for. */

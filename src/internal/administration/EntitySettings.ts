@@ -68,7 +68,9 @@ export interface AuthorizationRule {
   readonly primaryKey?: Redacted.Redacted<string> | undefined
   /** Absent where the service does not show it; where it is left out the service makes one, or keeps what it has. */
   readonly secondaryKey?: Redacted.Redacted<string> | undefined
+  /** The service says it; of one that is written back it is not looked at. */
   readonly createdAt?: DateTime.Utc | undefined
+  /** The service says it; of one that is written back it is not looked at. */
   readonly modifiedAt?: DateTime.Utc | undefined
 }
 
@@ -472,19 +474,13 @@ const isRight = (right: unknown): boolean =>
   (knownRights.includes(right) || !knownRights.some((known) => known.toLowerCase() === right.toLowerCase()))
 
 const policyOf = (given: unknown): Description.AuthorizationRule | undefined => {
-  const { createdAt, modifiedAt, name, primaryKey, rights, secondaryKey } = given as AuthorizationRule
+  const { name, primaryKey, rights, secondaryKey } = given as AuthorizationRule
   if (!Object.keys(given as object).every((field) => policyFields.has(field))) return undefined
   if (typeof name !== "string" || name === "" || !AtomXml.isWritable(name)) return undefined
   if (!Array.isArray(rights) || !rights.every(isRight)) return undefined
   if (!isKey(primaryKey) || !isKey(secondaryKey)) return undefined
-  return {
-    KeyName: name,
-    Rights: rights,
-    PrimaryKey: primaryKey,
-    SecondaryKey: secondaryKey,
-    CreatedTime: createdAt,
-    ModifiedTime: modifiedAt
-  }
+  // Its times are the service's to say: the SDK for .NET sends none.
+  return { KeyName: name, Rights: rights, PrimaryKey: primaryKey, SecondaryKey: secondaryKey }
 }
 
 const settings: Readonly<Record<Exclude<keyof (QueueSettings & Omit<SubscriptionSettings, "rules">), never>, Setting>> =
@@ -713,17 +709,17 @@ const isAsWritten = (asked: Written, found: Written): boolean =>
     element === "AuthorizationRules"
       // The service makes keys and times of its own.
       ? policyNames(asked[element]) === policyNames(found[element])
-      : String(comparable(asked[element])) === String(comparable(found[element]))
+      : comparable(element, asked[element]) === comparable(element, found[element])
   )
 
 const policyNames = (rules: Fields["AuthorizationRules"]): string =>
   (rules ?? []).map(({ KeyName, Rights }) => `${KeyName}:${Rights.toSorted().join()}`).toSorted().join(";")
 
-/** Durations by their ticks, and addresses by what they lead to, whatever their scheme. */
-const comparable = (value: unknown): unknown =>
+/** Durations by their milliseconds, and addresses by what they lead to, whatever their scheme. */
+const comparable = (element: keyof Fields, value: unknown): unknown =>
   Duration.isDuration(value)
     ? Duration.toMillis(value)
-    : typeof value === "string"
+    : (element === "ForwardTo" || element === "ForwardDeadLetteredMessagesTo") && typeof value === "string"
     ? value.replace(/^[a-z]+:\/\//i, "").toLowerCase()
     : value
 
