@@ -171,7 +171,7 @@ export class ServiceBusAdministration extends Context.Service<ServiceBusAdminist
   readonly fullyQualifiedNamespace: string
   /**
    * Creates a queue, and gives it as it is then. One whose contract has sessions requires them, and its settings cannot say
-   * otherwise. A queue that requires sessions cannot forward what it has; its dead letters it can.
+   * otherwise. What requires sessions does not forward to a queue that requires them, too: the service refuses it.
    *
    * Fails with MessagingEntityAlreadyExistsError where there is a queue or a topic of this name, with
    * MessagingEntityNotFoundError or InvalidOptionError where a target of forwarding is missing, and with

@@ -149,6 +149,24 @@ describe("over a socket", () => {
       assert.match(error.message, /ECONNREFUSED/)
     }).pipe(Effect.scoped))
 
+  it.live("a port that fetch blocks is told at once, and no change is in doubt", () =>
+    Effect.gen(function*() {
+      for (const port of [1, 6000, 6667, 10_080]) {
+        const layer = ServiceBusAdministration.layerConnectionString(text(`sb://127.0.0.1:${port}`, emulator), {
+          // It would be tried again after an hour.
+          retry: { maxRetries: 3, delay: "1 hour", maxDelay: "1 hour" }
+        })
+        const administration = yield* Effect.provide(Administration, layer)
+        for (
+          const run of [Effect.asVoid(administration.getQueue("q")), Effect.asVoid(administration.createQueue("q"))]
+        ) {
+          const error = yield* failsWith("InvalidOptionError")(run)
+          assert.strictEqual(error.option, "port")
+          assert.include(error.message, String(port))
+        }
+      }
+    }).pipe(Effect.scoped))
+
   it.live("an answer that breaks off leaves a change unknown, and no more than that", () =>
     Effect.gen(function*() {
       const { administration } = yield* serving((request, response) => {

@@ -310,7 +310,6 @@ describe("a topology", () => {
           ],
           [[entity(Carts, { requiresSession: false } as never)], "requiresSession"],
           [[entity(Orders, { requiresSession: true } as never)], "requiresSession"],
-          [[entity(Carts, { forwardTo: "orders" })], "forwardTo"],
           [["a/../b"], "entities"]
         ] as const
       ) {
@@ -374,7 +373,12 @@ describe("a topology", () => {
         assert.isFalse(yield* administration.queueExists("b"))
         const own = yield* plan([entity("a", { forwardDeadLetteredMessagesTo: "A" })])
         assert.deepStrictEqual(own.conflicts.map(({ setting }) => setting), ["forwardDeadLetteredMessagesTo"])
-        const sessions = yield* plan([entity("sessions", { forwardTo: "a" })])
+        const sessions = yield* plan([
+          entity("sessions", { forwardTo: Carts }),
+          Carts,
+          // Not such a queue.
+          entity("other", { requiresSession: true, forwardTo: "a" })
+        ])
         assert.deepStrictEqual(sessions.conflicts.map(({ setting }) => setting), ["forwardTo"])
       }),
     [

@@ -56,6 +56,8 @@ describe("AtomXml", () => {
         ["<!DOCTYPE a [<!ENTITY b 'bbbb'>]><a>&b;</a>", /entit|DOCTYPE/i],
         ["<p:a/>", /prefix of p:a/],
         ["<a p:b=''/>", /prefix of p:b/],
+        // One name by two prefixes (Namespaces in XML 1.0, section 6.3).
+        ["<a xmlns:p='urn:1' xmlns:q='urn:1' p:b='1' q:b='2'/>", /attribute b stands twice/],
         [deep(33), /depth|deep|nested/i],
         [`<a>${" ".repeat(100)}</a>`, /longer than 100/]
       ]

@@ -122,6 +122,18 @@ describe("Description", () => {
       )
     }))
 
+  it.effect("takes no name of an element for a name that every object has", () =>
+    Effect.gen(function*() {
+      const counts = `<CountDetails xmlns:d="http://schemas.microsoft.com/netservices/2011/06/servicebus">` +
+        "<d:constructor>none</d:constructor><d:toString/><d:ActiveMessageCount>3</d:ActiveMessageCount></CountDetails>"
+      const root = yield* parse(
+        `<QueueDescription xmlns="${connect}">${counts}<constructor>1</constructor><valueOf/></QueueDescription>`
+      )
+      const values = Result.getOrThrow(Description.read(Description.queue, root))
+      assert.strictEqual(values.CountDetails?.ActiveMessageCount, 3)
+      assert.deepStrictEqual(values.unknown?.map(({ name }) => name), ["constructor", "valueOf"])
+    }))
+
   it("keys that are masked or empty are not there, and no key is shown", () => {
     const policy = (primary: string) =>
       Effect.runSync(

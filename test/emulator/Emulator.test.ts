@@ -1,6 +1,12 @@
 /** How a broker is made: its key, its certificate, and what it says that clients dial. */
 import { Cause, Effect, Exit, Layer, Redacted } from "effect"
-import { ConnectionString, ServiceBusSender } from "effect-service-bus"
+import {
+  ConnectionString,
+  ServiceBusBody,
+  ServiceBusEntity,
+  ServiceBusRule,
+  ServiceBusSender
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { X509Certificate } from "node:crypto"
 import * as net from "node:net"
@@ -78,5 +84,62 @@ describe("a broker on ports", () => {
         ))
         assert.match(error.problem, /^the certificate and its key are not usable/)
       }
+    }))
+})
+
+describe("rules that a broker starts with", () => {
+  const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+  const starting = (rule: ServiceBusRule.Rule) =>
+    Effect.scoped(Layer.build(Emulator.layer({
+      entities: [
+        Emulator.entity(News),
+        Emulator.entity(ServiceBusEntity.subscription(News, "sport"), { rules: [rule] })
+      ]
+    })))
+  const values: ReadonlyArray<readonly [string, unknown]> = [
+    ["a list", [1]],
+    ["an object", { a: 1 }],
+    ["a symbol", Symbol("x")],
+    ["a function", () => 1],
+    ["more than 64 bits", 2n ** 70n],
+    ["half of a surrogate pair", "\ud800"],
+    [
+      "a proxy that throws",
+      new Proxy({}, { getPrototypeOf: () => assert.fail("thrown"), get: () => assert.fail("thrown") })
+    ]
+  ]
+  for (const [title, value] of values) {
+    it.effect(`have no value that is none of a rule's: ${title}`, () =>
+      Effect.gen(function*() {
+        const given = { "@a": value } as never
+        const rules = [
+          [ServiceBusRule.make("r", ServiceBusRule.sql("a = @a", given)), "filter.parameters.@a"],
+          [
+            ServiceBusRule.make("r", ServiceBusRule.true, ServiceBusRule.action("SET a = @a", given)),
+            "action.parameters.@a"
+          ],
+          [
+            ServiceBusRule.make("r", ServiceBusRule.correlation({ applicationProperties: { a: value } } as never)),
+            "filter.applicationProperties.a"
+          ]
+        ] as const
+        for (const [rule, place] of rules) {
+          const { problem } = yield* failsWith("EmulatorError")(starting(rule))
+          assert.include(problem, `subscription "sport" of "news": rules[0].${place} must be`)
+        }
+      }))
+  }
+
+  it.effect("have the others", () =>
+    Effect.asVoid(starting(ServiceBusRule.make("r", ServiceBusRule.sql("a = @a OR b = @b", { "@a": 1, "@b": null })))))
+})
+
+describe("a target of forwarding that is not there", () => {
+  it.effect("is named, however long the name is, in a line", () =>
+    Effect.gen(function*() {
+      const forwardTo = "x".repeat(100_000)
+      const layer = Emulator.layer({ entities: [Emulator.entity("orders", { forwardTo })] })
+      const { problem } = yield* failsWith("EmulatorError")(Effect.scoped(Layer.build(layer)))
+      assert.match(problem, /destination entity "x{32}…" does not exist/)
     }))
 })

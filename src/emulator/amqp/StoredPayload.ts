@@ -10,6 +10,7 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import { randomBytes } from "node:crypto"
 import * as AmqpValue from "../../AmqpValue.ts"
+import * as RuleDescription from "../../internal/administration/RuleDescription.ts"
 import { ownBytes } from "../../internal/amqp/codec/OwnedBytes.ts"
 import { Reader } from "../../internal/amqp/codec/Reader.ts"
 import { Sections } from "../../internal/amqp/codec/Sections.ts"
@@ -168,6 +169,16 @@ const checkQuotas = (sections: Sections, size: number): void => {
     if (isPropertyTooLarge(reader.position - start)) {
       throw new QuotaProblem(AmqpValue.isTyped(key) ? String(key.value) : String(key))
     }
+  }
+}
+
+/** Whether a rule can have a value: it is listed over AMQP and over HTTP. */
+export const isRuleValue = (value: unknown): boolean => {
+  try {
+    return RuleDescription.typedTextOf(value as AmqpValue.AmqpValue) !== undefined
+  } catch {
+    // What it has throws.
+    return false
   }
 }
 

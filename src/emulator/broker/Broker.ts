@@ -210,22 +210,43 @@ export const make: (
   })
 
 /** What is in a payload: the part of the shared state that knows AMQP. */
-type Payloads = Pick<SharedState, "fits" | "read" | "change">
+type Payloads = Pick<SharedState, "fits" | "read" | "change" | "isRuleValue">
 
 const opaque: Payloads = {
   fits: () => true,
   read: () => ({ system: () => undefined, property: () => undefined, spelling: () => undefined }),
-  change: (message) => message
+  change: (message) => message,
+  isRuleValue: () => true
 }
 
 /** What can be said of rules that may be anything, before their expressions are read. */
-const rulesProblem = ({ rules, title }: Declared): string | undefined => {
+const rulesProblem = (
+  { rules, title }: Declared,
+  isRuleValue: SharedState["isRuleValue"]
+): string | undefined => {
   if (!Array.isArray(rules)) return `${title}: rules must be an array of rules, made by ServiceBusRule.make`
   for (const [index, rule] of rules.entries()) {
     const problem = ServiceBusRule.problemOf(rule)
     if (problem !== undefined) return `${title}: rules[${index}].${problem.option} must be ${problem.expected}`
+    const wrong = valuesOf(rule).find(([, value]) => value !== undefined && value !== null && !isRuleValue(value))
+    if (wrong !== undefined) {
+      return `${title}: rules[${index}].${
+        wrong[0]
+      } must be a text, a number, a boolean, a time, or what else rules have`
+    }
   }
   return undefined
+}
+
+/** The values of a rule, by where they stand in it. */
+const valuesOf = ({ action, filter }: ServiceBusRule.Rule): ReadonlyArray<readonly [string, unknown]> => {
+  const named = (place: string, values: object = {}) =>
+    Object.entries(values).map(([name, value]) => [`${place}.${name}`, value] as const)
+  return [
+    ...(filter._tag === "SqlFilter" ? named("filter.parameters", filter.parameters) : []),
+    ...(filter._tag === "CorrelationFilter" ? named("filter.applicationProperties", filter.applicationProperties) : []),
+    ...named("action.parameters", action?.parameters)
+  ]
 }
 
 const ruleProblem = ({ title }: Declared, { name }: ServiceBusRule.Rule, { _tag, detail }: Refusal): string =>
@@ -285,7 +306,7 @@ export class Registry {
           })
         )
       }
-      const ruleRefused = rulesProblem(declared)
+      const ruleRefused = rulesProblem(declared, this.shared.isRuleValue)
       if (ruleRefused !== undefined) return Result.fail(new EmulatorError({ problem: ruleRefused }))
       const made = kind === "topic" ? new Topic(this.shared, path, settings) : topic
       const subscribed = kind === "subscription" ? topic!.subscribe(path, settings, declared.rules) : undefined
@@ -415,17 +436,25 @@ export class Registry {
       }
       const found = this.entities.get(target)
       if (found === undefined || found.declared.kind === "subscription") {
-        return fail(option, `the auto forwarding destination entity "${target}" does not exist; declare it too`)
+        return fail(
+          option,
+          `the auto forwarding destination entity "${abbreviated(target)}" does not exist; declare it too`
+        )
       }
     }
     if (settings.forwardTo === undefined) return Result.void
+    const { kind, settings: target } = this.entities.get(settings.forwardTo)!.declared
+    if (settings.requiresSession && kind === "queue" && target.requiresSession) {
+      // Azure/azure-service-bus #317 and #660. To a topic the service took it (recorded).
+      return fail("forwardTo", "from what requires sessions no queue that requires them is forwarded to; name another")
+    }
     const seen = new Set<string>()
     const next = [settings.forwardTo]
     for (let at = next.pop(); at !== undefined; at = next.pop()) {
       if (at === key || at === topic) {
         return fail(
           "forwardTo",
-          `its messages would come back to it by way of "${settings.forwardTo}"; break the circle`
+          `its messages would come back to it by way of "${abbreviated(settings.forwardTo)}"; break the circle`
         )
       }
       const registered = seen.has(at) ? undefined : this.entities.get(at)

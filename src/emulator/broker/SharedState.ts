@@ -24,6 +24,8 @@ export interface SharedState {
   readonly read: (message: IncomingMessage) => FilterMessage
   /** A copy of a message with what an action did. */
   readonly change: (message: IncomingMessage, changes: Changes) => IncomingMessage
+  /** Whether a rule can have a value: it is listed to peers. */
+  readonly isRuleValue: (value: unknown) => boolean
   /** The queue or topic of a path in lower case: where messages are forwarded to. */
   readonly find: (path: string) => Queue | undefined
   isClosed: boolean

@@ -307,8 +307,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
               const given = change(viewOf(place, found.value)) as Settings.QueueSettings
               const changes = yield* Effect.fromResult(Settings.write(place.path, kind, given, host))
               const fields: Settings.Written = { ...Settings.writable(before), ...changes }
-              const problem = Settings.immutableOf(place.path, kind, changes, before) ??
-                (changes.ForwardTo === undefined ? undefined : Settings.contradictionOf(place.path, fields, undefined))
+              const problem = Settings.immutableOf(place.path, kind, changes, before)
               if (problem !== undefined) return yield* problem
               // The same again does no harm, but that it failed is not said of what may have been done.
               const written = yield* retryPolicy.run(

@@ -131,7 +131,17 @@ export const make = (options: Options): AtomClient => {
       operation: request.operation,
       ...(request.entity === undefined ? {} : { entity: request.entity })
     }
-    const socketError = errorMap.fromSocket(rootOf(error), endpoint, request.operation)
+    const root = rootOf(error)
+    if (isBlockedPort(root)) {
+      return new E.InvalidOptionError({
+        ...context,
+        option: "port",
+        expected:
+          `another than ${endpoint.port}, to which fetch does not connect (the Fetch standard blocks it), or another ` +
+          "HTTP client, by layerHttpClient"
+      })
+    }
+    const socketError = errorMap.fromSocket(root, endpoint, request.operation)
     const lost = errorMap.withFields(socketError, context)
     // What does not reach the host has done nothing there.
     return request.method === "GET" || lost._tag === "ServiceBusCommunicationError" ? lost : unknown(request, lost)
@@ -209,7 +219,16 @@ export const make = (options: Options): AtomClient => {
     for (let tried = 1;; tried++) {
       const token = yield* tokens.get(options.audience)
       const bearer = token.type === "jwt" ? "Bearer " : ""
-      const { body, headers, status } = yield* execute(request, `${bearer}${Redacted.value(token.token)}`)
+      const value = `${bearer}${Redacted.value(token.token)}`
+      // An HTTP client says the header that it does not take, and with it the token.
+      if (!/^[\x20-\x7e]*$/.test(value)) {
+        tokens.drop(token)
+        return yield* new E.CredentialError({
+          operation: request.operation,
+          description: "the token has characters that no header of HTTP can have, a line break for example"
+        })
+      }
+      const { body, headers, status } = yield* execute(request, value)
       const isSuccess = status >= 200 && status < 300
       if (isSuccess && request.method === "DELETE") return undefined
       const parsed = yield* Effect.result(AtomXml.parse(body, { maxLength }))
@@ -244,6 +263,9 @@ export const malformed = (request: Pick<Request, "entity" | "operation">, proble
     ...(request.entity === undefined ? {} : { entity: request.entity }),
     description: `what answered is not the management API, or a newer one: ${problem}`
   })
+
+/** Whether fetch refused a port without trying it; it says so in words alone. */
+const isBlockedPort = (error: unknown): boolean => error instanceof Error && error.message === "bad port"
 
 /** What an HTTP client failed of: the error of the socket, where there is one. */
 const rootOf = (error: unknown): unknown => {

@@ -152,10 +152,17 @@ const resolve = ({ attributes, name }: Xml.StartElement, outer: Scope): Open | X
   const own = named(name, false)
   if (own === undefined) return unbound(name)
   const resolved: Array<Attribute> = []
+  const seen = new Set<string>()
   for (const [name, value] of written) {
     if (isDeclaration(name)) continue
     const attribute = named(name, true)
     if (attribute === undefined) return unbound(name)
+    // Namespaces in XML 1.0, section 6.3.
+    const expanded = `${attribute.namespace} ${attribute.name}`
+    if (seen.has(expanded)) {
+      return new XmlProblem({ problem: `the attribute ${attribute.name.slice(0, 64)} stands twice in an element` })
+    }
+    seen.add(expanded)
     resolved.push({ ...attribute, value })
   }
   return { ...own, written: name, attributes: resolved, scope, children: [] }

@@ -615,24 +615,19 @@ export const write = (
   return Result.succeed(written)
 }
 
-/**
- * Why what an entity is to be cannot be: its contract says otherwise, or it has sessions and forwards what it has, which the
- * service refuses with no word of why (Azure/azure-service-bus #317 and #660). Dead letters have no sessions, and go anywhere.
- */
+/** Why an entity cannot have or lack sessions, as its settings say: its contract says otherwise. */
 export const contradictionOf = (
   entity: string,
-  { ForwardTo, RequiresSession }: Written,
+  { RequiresSession }: Written,
   hasSessions: boolean | undefined
 ): InvalidOptionError | undefined =>
-  hasSessions !== undefined && RequiresSession !== undefined && RequiresSession !== hasSessions
-    ? outOfRange(
+  hasSessions === undefined || RequiresSession === undefined || RequiresSession === hasSessions
+    ? undefined
+    : outOfRange(
       entity,
       "requiresSession",
       hasSessions ? "true, or nothing: the contract has sessions" : "false, or nothing: the contract has no sessions"
     )
-    : RequiresSession === true && ForwardTo !== undefined && ForwardTo !== ""
-    ? outOfRange(entity, "forwardTo", "nothing: what requires sessions cannot forward its messages")
-    : undefined
 
 /** What of an entity is fixed when it is created; of another value it is refused by the service. */
 const fixedElements = [

@@ -409,6 +409,9 @@ export const compare = (declared: ReadonlyArray<Declared>, present: Present): Co
     }
   }
 
+  const hasSessions = (path: string): boolean =>
+    (byPath.get(path)?.settings["requiresSession"] ?? (present.queues.get(path) ?? present.subscriptions.get(path))
+      ?.requiresSession) === true
   const ways = new Ways(declared, present)
   const circling = new Set<string>()
   for (const entity of declared) {
@@ -437,8 +440,12 @@ export const compare = (declared: ReadonlyArray<Declared>, present: Present): Co
       conflict("forwardTo", `would bring messages back to where they come from: ${circle.join(" -> ")}`)
     }
     const found = foundOf(entity)
-    const requiresSession = found !== undefined && "requiresSession" in found && found.requiresSession
-    if (isForwarding && requiresSession) conflict("forwardTo", `cannot be: the ${kind} requires sessions`)
+    if (isForwarding && hasSessions(key(path)) && hasSessions(key(targetOf(settings["forwardTo"])))) {
+      conflict(
+        "forwardTo",
+        "is a queue that requires sessions, and the service forwards to none from what requires them"
+      )
+    }
     create(entity)
     if (found === undefined) continue
     const differences = differencesOf(entity, found)

@@ -61,7 +61,8 @@ const namespaceOf = (next: (n: number) => number): ReadonlyArray<Place> => {
       const target = next(3) === 0 ? nameOf(next(isTopic.length)) : undefined
       const deadTo = target === name ? undefined : target
       const forwardTo = one(i + 1)
-      const needsSession = next(5) === 0
+      // What has sessions forwards none of its messages.
+      const needsSession = next(5) === 0 && forwardTo === undefined
       // What is disabled takes nothing, and gives what it has.
       const options = {
         forwardTo,

@@ -218,6 +218,24 @@ describe("Forwarding", () => {
       assert.deepStrictEqual(a.sessions!.list({ count: 10 }), [])
     }))
 
+  it.effect("takes none from what requires sessions to a queue that requires them", () =>
+    Effect.gen(function*() {
+      const options = { requiresSession: true, forwardTo: "b" } as const
+      const b = { name: "b", options: { requiresSession: true } }
+      const broker = yield* make({ name: "a", options: { requiresSession: true } }, b, { kind: "topic", name: "t" })
+      const problem = /forwardTo: from what requires sessions no queue that requires them/
+      for (
+        const refused of [
+          broker.update("a", { forwardTo: "b" }),
+          broker.create({ name: "c", options }),
+          broker.create({ kind: "subscription", topic: "t", name: "s", options })
+        ]
+      ) assert.match(problemOf(refused), problem)
+      assert.match((yield* Effect.flip(make({ name: "a", options }, b))).problem, problem)
+      // Dead letters have no sessions.
+      done(broker.update("a", { forwardDeadLetteredMessagesTo: "b", forwardTo: "t" }))
+    }))
+
   describe("dead letters", () => {
     it.effect("go on with their reasons and say where they come from", () =>
       Effect.gen(function*() {
