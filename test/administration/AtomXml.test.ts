@@ -84,11 +84,11 @@ describe("AtomXml", () => {
       for (const text of texts) {
         assert.isTrue(AtomXml.isWritable(text))
         const root = element("urn:a", "a", text === "" ? [] : [text], {
-          attributes: [AtomXml.attribute("b", text.replaceAll(/\s/g, " "))]
+          attributes: [AtomXml.attribute("b", text)]
         })
         const read = yield* parse(print(root))
         assert.strictEqual(AtomXml.textOf(read), text, JSON.stringify(text))
-        assert.strictEqual(AtomXml.attributeOf(read, "b"), text.replaceAll(/\s/g, " "))
+        assert.strictEqual(AtomXml.attributeOf(read, "b"), text, JSON.stringify(text))
       }
       for (const text of ["\0", "\u0008", "\ud800", "\ufffe"]) {
         assert.isFalse(AtomXml.isWritable(text))

@@ -63,10 +63,12 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
         return void response.end("AMQP over WebSocket is spoken here.\n")
       }
       read(request, response, (body) => {
-        const fiber = fork(Effect.matchCause(answer(requestOf(request, body)), {
-          onSuccess: (given) => send(request, response, given),
-          onFailure: () => send(request, response, { status: 500, headers: {}, body: "" })
-        }))
+        const answered = Effect.catchCause(answer(requestOf(request, body)), (cause) =>
+          Effect.as(
+            Effect.logError(`A request over HTTP failed (${request.method} ${pathOf(request)})`, cause),
+            { status: 500, headers: {}, body: "" }
+          ))
+        const fiber = fork(Effect.map(answered, (given) => send(request, response, given)))
         // Nobody waits for an answer any more.
         response.once("close", () => fiber.interruptUnsafe())
       })
@@ -122,6 +124,9 @@ const withoutUpgrade = (
   }
   return Buffer.concat([Buffer.from(`${text}\r\n`, "latin1"), head])
 }
+
+/** What a request is for, without its query, and not all of what is too long for a line of a log. */
+const pathOf = ({ url = "" }: http.IncomingMessage): string => url.split("?")[0]!.slice(0, 256)
 
 /** Reads a body to its end, unless it is too large. */
 const read = (request: http.IncomingMessage, response: http.ServerResponse, then: (body: string) => void): void => {

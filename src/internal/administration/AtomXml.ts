@@ -202,13 +202,13 @@ const printIn = (element: Element, outer: Scope): string => {
   const name = element.prefix === "" ? element.name : `${element.prefix}:${element.name}`
   let tag = `<${name}`
   for (const { name, prefix, value } of element.attributes) {
-    tag += ` ${prefix === "" ? name : `${prefix}:${name}`}="${escape(value)}"`
+    tag += ` ${prefix === "" ? name : `${prefix}:${name}`}="${escapeAttribute(value)}"`
   }
   const scope: Record<string, string> = Object.assign(Object.create(null), outer)
   for (const [prefix, namespace] of Object.entries(element.scope)) {
     if (outer[prefix] === namespace) continue
     scope[prefix] = namespace
-    tag += ` xmlns${prefix === "" ? "" : `:${prefix}`}="${escape(namespace)}"`
+    tag += ` xmlns${prefix === "" ? "" : `:${prefix}`}="${escapeAttribute(namespace)}"`
   }
   if (element.children.length === 0) return `${tag}></${name}>`
   let content = ""
@@ -232,6 +232,10 @@ const escapes: Readonly<Record<string, string>> = {
 
 const escape = (text: string): string =>
   text.toWellFormed().replace(unwritable, "\ufffd").replace(/[&<>"\r]/g, (character) => escapes[character]!)
+
+/** In an attribute a reader makes a blank of these (XML 1.0, section 3.3.3). */
+const escapeAttribute = (text: string): string =>
+  escape(text).replace(/[\t\n]/g, (character) => character === "\t" ? "&#x9;" : "&#xA;")
 
 /** The text directly within an element. */
 export const textOf = (element: Element): string =>

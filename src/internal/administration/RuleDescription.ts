@@ -103,7 +103,9 @@ const anyValueOf = (type: string, text: string): AmqpValue.AmqpValue => {
       return AmqpValue.uuid(text.toLowerCase())
     case "char": {
       const code = whole()
-      return code === undefined ? undefined : AmqpValue.typed("char", String.fromCodePoint(code & 0xffff))
+      return code === undefined || code < 0 || code > 0xffff
+        ? undefined
+        : AmqpValue.typed("char", String.fromCodePoint(code))
     }
     case "unsignedLong": {
       const number = bigintOf(text)

@@ -16,8 +16,10 @@ import * as https from "node:https"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { WebSocket } from "ws"
+import * as HttpServer from "../../../src/emulator/http/HttpServer.ts"
 import * as AtomXml from "../../../src/internal/administration/AtomXml.ts"
 import * as SasToken from "../../../src/internal/SasToken.ts"
+import { Lines, recorded, texts } from "../../support/eventRecorder.ts"
 import { until } from "../../support/harness.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
@@ -232,6 +234,32 @@ describe("a port", () => {
       const put = yield* written(port, `${head("PUT", "/q")}content-length: 8\r\n\r\n<ent`, "ry/>", last)
       assert.match(put, /^HTTP\/1\.1 401 .*200 OK.*healthy/s)
     }).pipe(Effect.provide(serverOf())))
+
+  it.live("says in its log why it answers 500, and answers the next request", () =>
+    Effect.gen(function*() {
+      const server = yield* HttpServer.make({
+        answer: ({ target }) =>
+          target.startsWith("/bad")
+            ? Effect.die(new Error("a defect"))
+            : Effect.succeed({ status: 200, headers: { connection: "close" }, body: "fine" }),
+        accept: (socket) => socket.destroy()
+      })
+      const listener = net.createServer((socket) => server.serve(socket, () => {}))
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => void listener.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () => Effect.sync(() => listener.close())
+      )
+      const { port } = listener.address() as net.AddressInfo
+      const got = yield* written(
+        port,
+        "PUT /bad?sig=secret HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+      )
+      assert.match(got, /^HTTP\/1\.1 500 .*200 OK.*fine$/s)
+      const lines = yield* Lines
+      assert.deepStrictEqual(texts(lines), ["Error: A request over HTTP failed (PUT /bad)"])
+      assert.strictEqual((lines[0]!.error as Error).message, "a defect")
+    }).pipe(Effect.scoped, recorded))
 
   it.live("bounds heads and bodies", () =>
     Effect.gen(function*() {

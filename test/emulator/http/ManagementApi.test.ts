@@ -533,6 +533,7 @@ describe("subscriptions and rules", () => {
           unsignedLong: "18446744073709551616",
           long: "9223372036854775808",
           guid: "no guid",
+          char: "65536",
           dateTime: "9999-12-31T23:59:59-14:00"
         }
         for (const [type, value] of Object.entries(wrong)) assert.strictEqual(yield* status(type, value), 400, type)
