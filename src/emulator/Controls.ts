@@ -1,12 +1,13 @@
 /**
  * The broker's controls: what a test sees and does at the broker itself, without a client.
  *
- * They own nothing: each reads or changes the broker and its server when its Effect runs.
+ * They are of one namespace, and own nothing: each reads or changes the broker and its server when its Effect runs.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -23,13 +24,16 @@ import { EmulatorError, MessageEncodeError } from "../ServiceBusError.ts"
 import type { OutgoingMessage, ReceivedMessage } from "../ServiceBusMessage.ts"
 import type * as ServiceBusProperties from "../ServiceBusProperties.ts"
 import type * as ServiceBusRule from "../ServiceBusRule.ts"
-import type { AmqpServer } from "./amqp/AmqpServer.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
+import type { Entity } from "./broker/Broker.ts"
 import { describe } from "./broker/Forwarding.ts"
 import { ManualClock } from "./broker/ManualClock.ts"
 import * as Fault from "./Fault.ts"
-import type { Namespace } from "./Namespace.ts"
+import { type Namespace, randomKey } from "./Namespace.ts"
+import type { Namespaces } from "./Namespaces.ts"
+import * as Policies from "./Policies.ts"
+import type { Policy } from "./Policies.ts"
 
 /**
  * What happened in an entity since the broker started.
@@ -98,6 +102,38 @@ type Declared = Exclude<ServiceBusEntity.Any, { readonly _tag: "SubQueue" }>
 type Sendable = ServiceBusEntity.Sendable<unknown, never> | ServiceBusEntity.SessionSendable<unknown, never>
 
 /**
+ * A namespace that a program makes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NamespaceOptions {
+  /** 1 to 50 letters, digits, periods, underscores and hyphens; case does not matter. Azure takes 6 to 50, fewer signs. */
+  readonly name: string
+  /** The key of its root policy, as that of the broker is given; a random one by default. No other key opens it. */
+  readonly key?: Redacted.Redacted<string> | undefined
+  /** The entities that it starts with; those that the broker was started with by default. */
+  readonly entities?: ReadonlyArray<Entity> | undefined
+  /** Its policies beside the root's; those of the broker by default. */
+  readonly policies?: ReadonlyArray<Policy> | undefined
+}
+
+/**
+ * A namespace that there is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface NamespaceSummary {
+  readonly name: string
+  /** Whether it came by use, and goes when nothing uses it. */
+  readonly isByUse: boolean
+  /** How many connections are open to it. */
+  readonly connections: number
+  readonly createdAt: DateTime.Utc
+}
+
+/**
  * What the service `Emulator` has: the broker, looked at and interfered with from a test. What reads fails with
  * EmulatorError where the entity is not declared; nothing here goes over the wire. Entities are given as contracts, or by
  * their plain names, whose bodies are bytes.
@@ -142,6 +178,8 @@ export interface Controls {
   readonly certificate: string | undefined
   /** Asks the management API without a socket. @internal */
   readonly httpClient: HttpClient.HttpClient
+  /** How a client that is made where this is provided comes to a broker in memory; undefined where that has ports. @internal */
+  readonly reached: Layer.Layer<never> | undefined
   /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
   readonly messages: <E extends string | Receivable<unknown>>(
     entity: E
@@ -438,6 +476,50 @@ export interface Controls {
    * ```
    */
   readonly idle: Effect.Effect<void>
+  /** The namespaces that there are, of the whole broker: the default one first, the others in the order in which they came. */
+  readonly namespaces: Effect.Effect<ReadonlyArray<NamespaceSummary>>
+  /**
+   * The controls of one namespace: what they read and change is its own, and `stop` and `start` are for it alone. Fails with
+   * EmulatorError where there is none of this name (its `reason` is `"notFound"`).
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const left = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   const team = yield* emulator.namespace("team-a")
+   *   return yield* team.messages("orders")
+   * })
+   * ```
+   */
+  readonly namespace: (name: string) => Effect.Effect<Controls, EmulatorError>
+  /**
+   * Makes a namespace, and gives its controls: clients of its `connectionString` meet no others. It is there until it is removed
+   * or the broker ends.
+   *
+   * Fails with EmulatorError where it is there already (its `reason` is `"alreadyExists"`), where there are as many as the broker
+   * takes (`"quotaExceeded"`), and where an option is not usable (`"invalid"`). Interrupting it leaves nothing half made.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const team = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   const { connectionString } = yield* emulator.createNamespace({ name: "team-a" })
+   *   return connectionString
+   * })
+   * ```
+   */
+  readonly createNamespace: (options: NamespaceOptions) => Effect.Effect<Controls, EmulatorError>
+  /**
+   * Removes a namespace with all that is in it: its links are detached and its connections closed as not found. Fails with
+   * EmulatorError where there is none of this name (`"notFound"`), and for the default one (`"invalid"`).
+   */
+  readonly removeNamespace: (name: string) => Effect.Effect<void, EmulatorError>
 }
 
 /**
@@ -458,18 +540,32 @@ export type Network = Pick<
     | "httpsPort"
     | "certificate"
     | "httpClient"
+    | "reached"
     | "connectionString"
     | "stop"
     | "start"
   >
 >
 
+/** What a way of listening adds for a namespace. @internal */
+export type NetworkOf = (namespace: Namespace) => Network
+
 /** What is to be controlled. @internal */
 export interface Started {
-  readonly namespace: Namespace
-  readonly server: AmqpServer
+  readonly namespaces: Namespaces
   readonly dispatcher: Dispatcher.Dispatcher
+  readonly network: NetworkOf
 }
+
+/** What takes the broker off the network and brings it back; of a namespace that shares it, the namespace alone. @internal */
+export const powerOf = (
+  namespace: Namespace,
+  broker: Pick<Controls, "stop" | "start">
+): Pick<Controls, "stop" | "start"> =>
+  namespace.isFirst ? broker : {
+    stop: Effect.sync(() => namespace.stop()),
+    start: Effect.sync(() => namespace.start())
+  }
 
 /** What a test gives may be anything; what cannot be used is told by its name, not as a defect. @internal */
 export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | EmulatorError, R> =>
@@ -494,11 +590,35 @@ const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
     })
   )
 
-/** @internal */
-export const make = (started: Started, network: Network): Controls => {
-  const { dispatcher, namespace } = started
-  const now = Effect.sync(() => DateTime.makeUnsafe(namespace.clock.currentTimeMillisUnsafe()))
+/** The controls of each namespace. @internal */
+export const make = (started: Started): (namespace: Namespace) => Controls => {
+  const made = new WeakMap<Namespace, Controls>()
+  const controlsOf = (namespace: Namespace): Controls => {
+    const before = made.get(namespace)
+    if (before !== undefined) return before
+    const controls = of(started, namespace, controlsOf)
+    made.set(namespace, controls)
+    return controls
+  }
+  return controlsOf
+}
+
+/** What a program gives a namespace, checked. */
+const contentOf = Effect.fnUntraced(function*({ entities, key, policies }: NamespaceOptions) {
+  return {
+    ...(entities === undefined ? {} : { entities }),
+    key: key === undefined ? randomKey() : yield* Policies.keyOf("key", key),
+    ...(policies === undefined ? {} : { policies: yield* Policies.policiesOf(policies) })
+  }
+})
+
+const of = (
+  { dispatcher, namespaces, network }: Started,
+  namespace: Namespace,
+  controlsOf: (namespace: Namespace) => Controls
+): Controls => {
   const { broker, clock } = namespace
+  const now = Effect.sync(() => DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()))
   const writer = new Writer()
   const queueOf = (entity: string | ServiceBusEntity.Any): Effect.Effect<Broker.Queue, EmulatorError> =>
     Effect.suspend(() => {
@@ -580,7 +700,7 @@ export const make = (started: Started, network: Network): Controls => {
   const addFault = (fault: Fault.Fault, otherwise?: "every") =>
     usable("the fault's options", Effect.map(Fault.read(fault, otherwise), (read) => namespace.faults.add(read)))
   return {
-    ...network,
+    ...network(namespace),
     tokenCredential: namespace.tokenCredential,
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity)),
     deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity)),
@@ -696,7 +816,31 @@ export const make = (started: Started, network: Network): Controls => {
               problem: `"${path}" has no locked session ${JSON.stringify(sessionId)}`
             })
           )),
-    idle: dispatcher.idle
+    idle: dispatcher.idle,
+    namespaces: Effect.sync(() =>
+      namespaces.list().map((each) => ({
+        name: each.name,
+        isByUse: namespaces.isByUse(each),
+        connections: each.connections.size,
+        createdAt: DateTime.makeUnsafe(each.createdAt)
+      }))
+    ),
+    namespace: (name) =>
+      Effect.suspend(() => {
+        const found = namespaces.get(String(name))
+        return found === undefined
+          ? Effect.fail(new EmulatorError({ reason: "notFound", problem: `it has no namespace "${String(name)}"` }))
+          : Effect.succeed(controlsOf(found))
+      }),
+    createNamespace: (options) =>
+      usable(
+        "the options of the namespace",
+        Effect.flatMap(
+          contentOf(options),
+          (content) => Effect.map(Effect.fromResult(namespaces.create(options.name, content)), controlsOf)
+        )
+      ),
+    removeNamespace: (name) => Effect.suspend(() => Effect.fromResult(namespaces.remove(name)))
   }
 }
 

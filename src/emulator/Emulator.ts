@@ -15,11 +15,11 @@ import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { randomBytes } from "node:crypto"
 import * as net from "node:net"
 import { hostname } from "node:os"
 import * as ConnectionString from "../ConnectionString.ts"
@@ -49,7 +49,9 @@ import * as HttpServer from "./http/HttpServer.ts"
 import { unhealthy } from "./http/ManagementApi.ts"
 import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
 import * as Namespace from "./Namespace.ts"
-import type * as Authorization from "./security/Authorization.ts"
+import * as Namespaces from "./Namespaces.ts"
+import * as Policies from "./Policies.ts"
+import type { Policy } from "./Policies.ts"
 import * as Certificate from "./security/Certificate.ts"
 
 export type { Entity }
@@ -166,18 +168,6 @@ export const entity: {
 }
 
 /**
- * A shared access policy of the broker beside its root policy, to try what happens without a right.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Policy {
-  readonly name: string
-  readonly key: Redacted.Redacted<string>
-  readonly rights: ReadonlyArray<"Send" | "Listen" | "Manage">
-}
-
-/**
  * How a broker is made.
  *
  * @category models
@@ -219,6 +209,18 @@ export interface Options {
    * without a word, and each has 5 seconds for AMQP.
    */
   readonly maxHandshakes?: number | undefined
+  /**
+   * `"any"`: a namespace comes by use, with the entities and policies that the broker starts with, for each name that a client
+   * gives as the name of its key, or as the first label of its host. By default there are those that `createNamespace` makes.
+   */
+  readonly namespaces?: "any" | undefined
+  /**
+   * How long a namespace that came by use is kept without a connection and without a request over HTTP; 10 minutes by default.
+   * One whose duration is infinite is kept as long as the broker.
+   */
+  readonly namespaceIdle?: Duration.Input | undefined
+  /** How many namespaces there are at a time beside the default one, 1 or more; 10,000 by default. One more is refused. */
+  readonly maxNamespaces?: number | undefined
 }
 
 /**
@@ -243,7 +245,7 @@ export interface Options {
  */
 export class Emulator extends Context.Service<Emulator, Controls.Controls>()("effect-service-bus/Emulator") {}
 
-export type { Controls, Counters, Runtime } from "./Controls.ts"
+export type { Controls, Counters, NamespaceOptions, NamespaceSummary, Runtime } from "./Controls.ts"
 export type {
   BrokerError,
   Fault,
@@ -253,10 +255,19 @@ export type {
   FaultTarget,
   InjectedFault
 } from "./Fault.ts"
+export type { Policy }
 
-interface Started extends Controls.Started {
-  /** Answers a request over HTTP, of administration or for the controls, which are undefined until all is made. */
-  readonly answer: (request: HttpRequest, controls: Controls.Controls | undefined) => Effect.Effect<HttpAnswer>
+/** Whether a text can be the key of a policy. @internal */
+export const isKey = Policies.isKey
+
+interface Started {
+  readonly server: AmqpServer
+  readonly dispatcher: Dispatcher.Dispatcher
+  readonly namespaces: Namespaces.Namespaces
+  /** Answers a request over HTTP, of administration or for the controls. */
+  readonly answer: (request: HttpRequest) => Effect.Effect<HttpAnswer>
+  /** It listens, and has controls: requests are answered from now on. */
+  readonly listens: (network: Controls.NetworkOf) => Controls.Controls
 }
 
 /** An option in milliseconds. */
@@ -267,6 +278,12 @@ const positive = (option: string, input: Duration.Input | undefined, otherwise: 
     : Effect.fail(new EmulatorError({ problem: `${option} must be a duration of more than 0` }))
 }
 
+/** Whether namespaces come by use. */
+const isAny = (option: unknown) =>
+  option === undefined || option === "any"
+    ? Effect.succeed(option === "any")
+    : Effect.fail(new EmulatorError({ problem: `namespaces must be "any", or be left out` }))
+
 /** An option that is a number of things. */
 const count = (option: string, value: number | undefined, otherwise: number) =>
   value === undefined
@@ -275,70 +292,24 @@ const count = (option: string, value: number | undefined, otherwise: number) =>
     ? Effect.succeed(value)
     : Effect.fail(new EmulatorError({ problem: `${option} must be an integer of 1 or more` }))
 
-/** Whether a text can be the key of a policy: a connection string trims its values and splits at semicolons. @internal */
-export const isKey = (text: string): boolean =>
-  text.isWellFormed() && text.length >= 1 && text.length <= 256 && text.trim() === text && !text.includes(";")
-
-/** A policy's key, kept as it is now: what the program has may be wiped. */
-const keyOf = (
-  option: string,
-  given: Redacted.Redacted<string> | undefined
-): Effect.Effect<Redacted.Redacted<string>, EmulatorError> => {
-  const text = typeof given === "string" ? undefined : ConnectionString.textOf(given)
-  return typeof text === "string" && isKey(text)
-    ? Effect.succeed(Redacted.make(text, { label: "emulator key" }))
-    : Effect.fail(
-      new EmulatorError({
-        problem:
-          `${option} must be a Redacted text of 1 to 256 characters, without semicolons and without spaces at its ends`
-      })
-    )
-}
-
-/** The clock of a namespace; they may be values of any kind. */
+/** The clocks of namespaces, each that of one; options may be values of any kind. */
 const clockOf = (
   { clock = "real", startAt }: Options,
   real: Clock.Clock
-): Effect.Effect<Clock.Clock, EmulatorError> => {
+): Effect.Effect<() => Clock.Clock, EmulatorError> => {
   if (clock !== "real" && clock !== "manual") {
     return Effect.fail(new EmulatorError({ problem: "clock must be \"real\" or \"manual\"" }))
   }
   if (startAt === undefined) {
-    return Effect.succeed(clock === "real" ? real : new ManualClock(real.currentTimeMillisUnsafe()))
+    return Effect.succeed(clock === "real" ? () => real : () => new ManualClock(real.currentTimeMillisUnsafe()))
   }
   const millis = DateTime.isDateTime(startAt) ? DateTime.toEpochMillis(startAt) : NaN
   return clock === "manual" && millis >= 0 && millis <= ManualClock.latest
-    ? Effect.succeed(new ManualClock(millis))
+    ? Effect.succeed(() => new ManualClock(millis))
     : Effect.fail(
       new EmulatorError({ problem: "startAt must be a DateTime from 1970 to 9999, beside clock: \"manual\"" })
     )
 }
-
-const isRight = (value: unknown): boolean => value === "Manage" || value === "Send" || value === "Listen"
-
-/** The policies beside the root's. They may be values of any kind. */
-const policiesOf = Effect.fnUntraced(function*(
-  given: ReadonlyArray<Policy>
-): Effect.fn.Return<ReadonlyArray<Authorization.Policy>, EmulatorError> {
-  const policies: Array<Authorization.Policy> = []
-  const fail = (problem: string, cause?: unknown) =>
-    Effect.fail(new EmulatorError({ problem, ...(cause === undefined ? {} : { cause }) }))
-  const read = yield* Effect.catch(
-    Effect.try({
-      try: () => Array.from(given, ({ key, name, rights }) => ({ key, name, rights: Array.from(rights) })),
-      catch: (cause) => cause
-    }),
-    (cause) => fail("policies must be an array of { name, key, rights }", cause)
-  )
-  for (const [index, { key, name, rights }] of read.entries()) {
-    if (typeof name !== "string" || name === "" || !name.isWellFormed()) {
-      return yield* fail(`policies[${index}].name must be a text that is not empty`)
-    }
-    if (!rights.every(isRight)) return yield* fail(`policies[${index}].rights must be of "Manage", "Send" and "Listen"`)
-    policies.push({ name, key: yield* keyOf(`policies[${index}].key`, key), rights })
-  }
-  return policies
-})
 
 const start: (
   options: Options,
@@ -350,9 +321,9 @@ const start: (
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
       const key = options.key === undefined
-        ? Redacted.make(randomBytes(32).toString("base64"), { label: "emulator key" })
-        : yield* keyOf("key", options.key)
-      const policies = yield* policiesOf(options.policies ?? [])
+        ? Namespace.randomKey()
+        : yield* Policies.keyOf("key", options.key)
+      const policies = yield* Policies.policiesOf(options.policies ?? [])
       const deadlines = yield* DeadlineTimer.make(fireAll)
       const idle = {
         link: yield* positive("idle.link", options.idle?.link, idles.link),
@@ -362,35 +333,50 @@ const start: (
         connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
         handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
       })
-      const namespace = yield* Namespace.make({
+      const namespaces = yield* Namespaces.make({
+        content: { entities: options.entities, key, policies },
         host,
-        entities: options.entities,
-        key,
-        policies,
-        clock: yield* clockOf(options, clock),
-        serverClock: clock
+        isAny: yield* isAny(options.namespaces),
+        idle: yield* positive("namespaceIdle", options.namespaceIdle, Namespaces.limits.idle),
+        most: yield* count("maxNamespaces", options.maxNamespaces, Namespaces.limits.most),
+        clockOf: yield* clockOf(options, clock),
+        serverClock: clock,
+        deadlines
       })
-      const server = new AmqpServer({ dispatcher, clock, host, deadlines, idle, admission }, namespace)
-      const gate = yield* ControlGate.make
-      const answer: Started["answer"] = (request, controls) =>
-        controls === undefined
-          ? Effect.succeed(unhealthy)
-          : gate(request, { controls, keys: namespace, now: () => clock.currentTimeMillisUnsafe() }) ??
-            namespace.management.answer(request)
+      const server = new AmqpServer({ dispatcher, clock, host, deadlines, idle, admission }, namespaces)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           server.dropAll()
         })
       )
-      return { namespace, server, dispatcher, answer }
+      const gate = yield* ControlGate.make
+      let controlsOf: ReturnType<typeof Controls.make> | undefined
+      const answerFor = (namespace: Namespace.Namespace, request: HttpRequest) =>
+        gate(request, {
+          controls: controlsOf!(namespace),
+          keys: namespace,
+          now: () => clock.currentTimeMillisUnsafe()
+        }) ?? namespace.management.answer(request)
+      return {
+        server,
+        dispatcher,
+        namespaces,
+        answer: (request) =>
+          controlsOf === undefined ? Effect.succeed(unhealthy) : namespaces.answer(request, answerFor),
+        listens: (network) => {
+          controlsOf = Controls.make({ dispatcher, namespaces, network })
+          return controlsOf(namespaces.first)
+        }
+      }
     }
   )
 
-const connectionStringOf = (key: Redacted.Redacted<string>, host: string, port: number | undefined) =>
+/** What clients of a namespace connect with: they tell it by the name of the key. */
+const connectionStringOf = ({ isFirst, key, name }: Namespace.Namespace, host: string, port: number | undefined) =>
   ConnectionString.format({
     host,
     port,
-    credential: ServiceBusCredential.sharedKey({ name: Namespace.rootPolicy, key }),
+    credential: ServiceBusCredential.sharedKey({ name: isFirst ? Namespace.rootPolicy : name, key }),
     entityPath: undefined,
     useDevelopmentEmulator: true
   })
@@ -468,16 +454,20 @@ export const layer = (
         Dispatcher.Shared,
         dispatcher
       )
-      const connectionString = connectionStringOf(started.namespace.key, memoryHost, undefined)
+      const connectionString = connectionStringOf(started.namespaces.first, memoryHost, undefined)
       let isUp = true
       const network = yield* MemorySocket.Network
       const transport = network(MemorySocket.transport(dispatcher, (socket) => {
         if (isUp) started.server.accept(socket)
         return isUp
       }))
+      const reached = Layer.merge(
+        Layer.succeed(Transport.Transport, transport),
+        Layer.succeed(Dispatcher.Shared, dispatcher)
+      )
       const httpNetwork = yield* MemoryHttpClient.Network
       const httpClient = httpNetwork(
-        MemoryHttpClient.make((request) => started.answer(request, controls), () => isUp)
+        MemoryHttpClient.make(started.answer, () => isUp)
       )
       const { administration, client } = yield* Effect.gen(function*() {
         const parsed = yield* ConnectionString.parse(connectionString)
@@ -500,23 +490,26 @@ export const layer = (
           (error) => Effect.fail(new EmulatorError({ problem: error.message, cause: error }))
         )
       )
-      const controls = Controls.make(started, {
+      const controls = started.listens((namespace) => ({
         port: 0,
         tlsPort: 0,
         webSocketPort: 0,
         httpPort: 0,
         httpsPort: 0,
         certificate: undefined,
-        connectionString,
+        connectionString: connectionStringOf(namespace, memoryHost, undefined),
         httpClient,
-        stop: Effect.sync(() => {
-          isUp = false
-          started.server.dropAll()
-        }),
-        start: Effect.sync(() => {
-          isUp = true
+        reached,
+        ...Controls.powerOf(namespace, {
+          stop: Effect.sync(() => {
+            isUp = false
+            started.server.dropAll()
+          }),
+          start: Effect.sync(() => {
+            isUp = true
+          })
         })
-      })
+      }))
       return Context.make(ServiceBusClient.ServiceBusClient, client).pipe(
         Context.add(ServiceBusAdministration.ServiceBusAdministration, administration),
         Context.add(Emulator, controls)
@@ -593,8 +586,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           ? undefined
           : options.certificate ?? Certificate.selfSigned([host, hostname()])
         if (certificate !== undefined) yield* Certificate.check(certificate)
-        let controls: Controls.Controls | undefined
-        const answer = (request: HttpRequest) => started.answer(request, controls)
+        const { answer } = started
         const { serve } = yield* HttpServer.make({ accept, answer })
         const { admission, clock, deadlines } = started.server.options
         const listeners: Array<Listener.Listener> = []
@@ -620,26 +612,66 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
         const webSocketPort = yield* listenOn(options.webSocketPort, true)
         const httpPort = yield* listenOn(options.httpPort, false)
         const httpsPort = yield* listenOn(options.httpsPort, true)
-        controls = Controls.make(started, {
+        return started.listens((namespace) => ({
           port,
           tlsPort,
           webSocketPort,
           httpPort,
           httpsPort,
           certificate: certificate?.cert,
-          connectionString: connectionStringOf(started.namespace.key, dialled(host), port),
+          connectionString: connectionStringOf(namespace, dialled(host), port),
           // Who asks in this process needs no port.
           httpClient: MemoryHttpClient.make(answer, () => true),
-          stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
-          start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
-        })
-        return controls
+          reached: undefined,
+          ...Controls.powerOf(namespace, {
+            stop: Effect.forEach(listeners, (listener) => listener.stop, { discard: true }),
+            start: Effect.forEach(listeners, (listener) => listener.start, { discard: true })
+          })
+        }))
       })
     )
   )
 
 /**
- * A client of a broker that listens, over plain TCP.
+ * A namespace of a broker, for as long as the layer is there: what is built on it, such as `layerClient`, is of this namespace.
+ *
+ * Fails with EmulatorError where the namespace is there already, or an option is not usable. When the layer is released, what is
+ * in the namespace is gone, and its connections are closed.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const Server = Emulator.layerServer({ entities: [Emulator.entity("orders")] })
+ *
+ * // Two tests that use these at once do not meet, though they have one broker.
+ * export const TeamA = Emulator.layerClient.pipe(
+ *   Layer.provideMerge(Emulator.layerNamespace({ name: "team-a" })),
+ *   Layer.provide(Server)
+ * )
+ * export const TeamB = Emulator.layerClient.pipe(
+ *   Layer.provideMerge(Emulator.layerNamespace({ name: "team-b" })),
+ *   Layer.provide(Server)
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNamespace = (options: Controls.NamespaceOptions): Layer.Layer<Emulator, EmulatorError, Emulator> =>
+  Layer.effect(
+    Emulator,
+    Effect.flatMap(Emulator, (emulator) =>
+      Effect.acquireRelease(
+        emulator.createNamespace(options),
+        // It may have been removed before.
+        () => Effect.ignore(emulator.removeNamespace(options.name))
+      ))
+  )
+
+/**
+ * A client of a broker that listens, over plain TCP; of one in memory, a further one.
  *
  * @example
  * ```ts
@@ -655,13 +687,15 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
  * @since 0.1.0
  */
 export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> = Layer.unwrap(
-  Effect.map(Emulator, ({ connectionString }) =>
+  Effect.map(Emulator, ({ connectionString, reached }) => {
     // It may listen on an address that others reach too; it is in this program all the same.
-    Layer.orDie(ServiceBusClient.layerConnectionString(connectionString, { allowPlainTcp: true })))
+    const layer = Layer.orDie(ServiceBusClient.layerConnectionString(connectionString, { allowPlainTcp: true }))
+    return reached === undefined ? layer : Layer.provide(layer, reached)
+  })
 )
 
 /**
- * An administration client of a broker that listens, over plain HTTP.
+ * An administration client of a broker that listens, over plain HTTP; of one in memory, without a socket.
  *
  * @example
  * ```ts
@@ -683,8 +717,15 @@ export const layerAdministration: Layer.Layer<
 > = Layer.unwrap(
   Effect.map(
     Emulator,
-    ({ connectionString }) =>
-      Layer.orDie(ServiceBusAdministration.layerConnectionString(connectionString, { allowPlainTcp: true }))
+    ({ connectionString, httpClient, reached }) =>
+      Layer.orDie(
+        reached === undefined
+          ? ServiceBusAdministration.layerConnectionString(connectionString, { allowPlainTcp: true })
+          : Layer.provide(
+            ServiceBusAdministration.layerHttpClient(connectionString),
+            Layer.succeed(HttpClient.HttpClient, httpClient)
+          )
+      )
   )
 )
 

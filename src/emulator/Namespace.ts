@@ -25,11 +25,35 @@ import * as Authorization from "./security/Authorization.ts"
 /** The policy that every namespace has, with all rights. */
 export const rootPolicy = "RootManageSharedAccessKey"
 
+/** The name of the namespace that a broker starts with. */
+export const firstName = "default"
+
+const allRights = ["Manage", "Send", "Listen"] as const
+
+/**
+ * The policies of a namespace: the root's, and but for the first one the same under the namespace's own name, by which it is
+ * told from others where no host tells.
+ */
+export const policiesOf = (
+  name: string,
+  key: Redacted.Redacted<string>,
+  beside: ReadonlyArray<Authorization.Policy>
+): ReadonlyArray<Authorization.Policy> => [
+  { name: rootPolicy, key, rights: allRights },
+  ...(name === firstName ? [] : [{ name, key, rights: allRights }]),
+  ...beside
+]
+
+/** A key for who gives none. */
+export const randomKey = (label = "emulator key"): Redacted.Redacted<string> =>
+  Redacted.make(randomBytes(32).toString("base64"), { label })
+
 /** Milliseconds; what Entra gives. */
 const tokenLifetime = 3600_000
 
 /** How a namespace is made. */
 export interface Options {
+  readonly name: string
   /** The name by which it speaks of itself. */
   readonly host: string
   readonly entities: ReadonlyArray<Broker.Entity>
@@ -41,29 +65,45 @@ export interface Options {
   readonly clock: Clock.Clock
   /** That of the server: by it tokens expire. */
   readonly serverClock: Clock.Clock
+  /** The name of the namespace that a host means, in lower case; undefined where it means none. */
+  readonly nameIn: (host: string) => string | undefined
 }
 
 /** A namespace. */
 export class Namespace implements ServedNamespace {
+  readonly name: string
   readonly host: string
   readonly broker: Broker.Broker
   readonly clock: Clock.Clock
   readonly key: Redacted.Redacted<string>
   readonly policies: ReadonlyArray<Authorization.Policy>
-  readonly identityKey = Redacted.make(randomBytes(32).toString("base64"), { label: "emulator identity key" })
+  readonly identityKey = randomKey("emulator identity key")
   readonly management: ManagementApi
   readonly faults = new Faults()
   readonly conditions: Conditions
   readonly connections = new Set<ServedConnection>()
+  readonly createdAt: number
   /** An identity that it knows, with all rights. */
   readonly tokenCredential: ServiceBusCredential.TokenCredential
+  isRemoved = false
+  /** Whether it answers: one that is stopped keeps what it has. */
+  isUp = true
+  /** When a request was made or its last connection left, in milliseconds of the server's clock. */
+  lastUse: number
+  private readonly nameIn: Options["nameIn"]
+  private readonly serverClock: Clock.Clock
 
-  constructor(broker: Broker.Broker, { clock, host, key, policies, serverClock }: Options) {
+  constructor(broker: Broker.Broker, { clock, host, key, name, nameIn, policies, serverClock }: Options) {
     this.broker = broker
+    this.name = name
+    this.nameIn = nameIn
+    this.serverClock = serverClock
+    this.createdAt = clock.currentTimeMillisUnsafe()
+    this.lastUse = serverClock.currentTimeMillisUnsafe()
     this.clock = clock
     this.host = host
     this.key = key
-    this.policies = [{ name: rootPolicy, key, rights: ["Manage", "Send", "Listen"] }, ...policies]
+    this.policies = policiesOf(name, key, policies)
     this.conditions = new Conditions(host, () => clock.currentTimeMillisUnsafe())
     this.management = new ManagementApi({
       broker,
@@ -72,12 +112,14 @@ export class Namespace implements ServedNamespace {
       policies: this.policies,
       identityKey: this.identityKey,
       host,
-      faults: this.faults
+      faults: this.faults,
+      name: this.isFirst ? undefined : name,
+      isOurs: (host, called) => this.isOurs(host, called)
     })
     this.tokenCredential = {
       getToken: () => {
         const expiresOnTimestamp = serverClock.currentTimeMillisUnsafe() + tokenLifetime
-        const token = Authorization.mint(this.identityKey, ["Manage", "Send", "Listen"], expiresOnTimestamp)
+        const token = Authorization.mint(this.identityKey, allRights, expiresOnTimestamp, name)
         return Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp })
       }
     }
@@ -86,6 +128,50 @@ export class Namespace implements ServedNamespace {
 
   entityPolicies(token: string): ReadonlyArray<Authorization.Policy> {
     return this.management.entityPolicies(token)
+  }
+
+  /** Whether the broker has started with it. */
+  get isFirst(): boolean {
+    return this.name === firstName
+  }
+
+  isOurs(host: string, called: string | undefined): boolean {
+    const named = this.nameIn(host)
+    if (named !== undefined) return named === this.name.toLowerCase()
+    return Authorization.isLoopback(host) || host === Authorization.hostOf(this.host) || host === called
+  }
+
+  join(connection: ServedConnection): void {
+    this.connections.add(connection)
+  }
+
+  leave(connection: ServedConnection): void {
+    if (this.connections.delete(connection)) this.touch()
+  }
+
+  /** It is used now. */
+  touch(): void {
+    this.lastUse = this.serverClock.currentTimeMillisUnsafe()
+  }
+
+  /** Ends what is served for it, and tells the peers why. */
+  close(): void {
+    this.isRemoved = true
+    const error = this.conditions.removed(this.name)
+    for (const connection of [...this.connections]) {
+      for (const link of [...connection.links.keys()]) connection.detach(link, error)
+      connection.close(error)
+    }
+  }
+
+  /** Cuts its connections, and refuses new ones until it starts again. */
+  stop(): void {
+    this.isUp = false
+    this.dropConnections()
+  }
+
+  start(): void {
+    this.isUp = true
   }
 
   /** Destroys every connection that is served for it. */

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { AmqpServer } from "../../src/emulator/amqp/AmqpServer.ts"
 import { Faults } from "../../src/emulator/amqp/Faults.ts"
+import type { Namespace } from "../../src/emulator/Namespace.ts"
 import { accepted } from "../../src/internal/amqp/codec/Outcome.ts"
 import type { IncomingDelivery } from "../../src/internal/amqp/engine/Delivery.ts"
 import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
@@ -148,8 +149,8 @@ export class Peer {
     this.silent = undefined
     this.satisfy()
     // What it was told to refuse and was not asked for yet.
-    const server = this.server as unknown as { readonly namespace: { readonly faults: Faults } }
-    if (this.server !== undefined) server.namespace.faults.clear()
+    const first = this.server?.namespaces.first as Namespace | undefined
+    first?.faults.clear()
   }
 }
 

@@ -6,6 +6,7 @@ import { Faults } from "../../src/emulator/amqp/Faults.ts"
 import * as Broker from "../../src/emulator/broker/Broker.ts"
 import type { HttpAnswer } from "../../src/emulator/http/HttpMessage.ts"
 import { ManagementApi } from "../../src/emulator/http/ManagementApi.ts"
+import * as Authorization from "../../src/emulator/security/Authorization.ts"
 import * as SasToken from "../../src/internal/SasToken.ts"
 
 const key = Redacted.make("a key")
@@ -33,6 +34,7 @@ export const managementApi = Effect.fnUntraced(function*(
     clock,
     serverClock: clock,
     host,
+    isOurs: (name, called) => Authorization.isLoopback(name) || name === host || name === called,
     faults: new Faults(),
     identityKey: Redacted.make("identity"),
     policies: [

@@ -114,7 +114,8 @@ export const declared = (): ReadonlyMap<string, Options> => {
       ...modules,
       ["Emulator.ts", "emulator/Emulator.ts"],
       ["Emulator.ts", "emulator/Controls.ts"],
-      ["Emulator.ts", "emulator/Fault.ts"]
+      ["Emulator.ts", "emulator/Fault.ts"],
+      ["Emulator.ts", "emulator/Policies.ts"]
     ]
   ) {
     const source = withoutComments(read(`src/${path}`))

@@ -2,9 +2,13 @@
  * One connection that the broker serves: its handshake, heartbeats and end, what it is told when it breaks the protocol, and
  * the links and claims that it has.
  *
+ * It is of no namespace until it is known which one is meant: by what it signs in with, or by the first token that it puts, and
+ * by the host that it opens. Until then it may put tokens, and nothing else.
+ *
  * The connection owns its socket, its time-outs and the finalizers of its links. However it ends, each finalizer runs once,
  * and no time-out, listener or link is left.
  */
+import * as Result from "effect/Result"
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
 import * as FrameGuard from "../../internal/amqp/engine/FrameGuard.ts"
@@ -40,13 +44,16 @@ const amqpHeader = Buffer.from("AMQP\x00\x01\x00\x00", "latin1")
 /** A connection that is served from when it is made. */
 export class AmqpConnection implements ServedConnection {
   readonly server: Server
-  readonly namespace: ServedNamespace
+  namespace: ServedNamespace
+  isPlaced = false
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
   readonly idle: IdleDetach
   readonly heldSessions = new Map<string, string>()
   readonly links = new Map<RheaLink, string>()
+  /** What it has signed in with, until it is open: the host that it opens may name its namespace. */
+  private signedIn: Authorization.Credential | undefined
   private readonly socket: Socket
   private readonly admitted: Admitted
   private readonly ended: (connection: AmqpConnection) => void
@@ -63,15 +70,14 @@ export class AmqpConnection implements ServedConnection {
   /** `ended` is called when the connection is over. */
   constructor(
     server: Server,
-    namespace: ServedNamespace,
     container: RheaContainer,
     socket: Socket,
     admitted: Admitted,
     ended: (connection: AmqpConnection) => void
   ) {
     this.server = server
-    this.namespace = namespace
-    namespace.connections.add(this)
+    this.namespace = server.namespaces.first
+    if (server.namespaces.isAlone) this.namespace.join(this)
     this.socket = socket
     this.admitted = admitted
     this.ended = ended
@@ -91,7 +97,7 @@ export class AmqpConnection implements ServedConnection {
       padded: true,
       onDecodeProblem: ({ message }) => this.violated(new FrameGuard.Violation(message, "amqp:decode-error")),
       onBreach: ({ condition, description }, session, link) => {
-        const error = namespace.conditions.protocol(condition, description ?? "")
+        const error = this.namespace.conditions.protocol(condition, description ?? "")
         if (link === undefined) this.endSession(session, error)
         else this.detach(link, error)
       }
@@ -108,11 +114,7 @@ export class AmqpConnection implements ServedConnection {
     })
     this.rhea.accept(FrameGuard.wrap(socket, guard))
     Sasl.serve(this.rhea, {
-      policies: namespace.policies,
-      authenticated: (policy) => {
-        this.claims.add({ path: "", rights: policy.rights, expiresAt: Infinity })
-        this.idle.authorized()
-      },
+      signIn: (credential, host) => this.signIn(credential, host),
       refused: () => this.finish()
     })
     this.watch()
@@ -133,6 +135,34 @@ export class AmqpConnection implements ServedConnection {
     this.rhea.on("session_close", ({ session }) => this.finalizers.forgetSession(session))
     this.rhea.on("receiver_open", ({ receiver }) => this.attach(receiver))
     this.rhea.on("sender_open", ({ sender }) => this.attach(sender))
+  }
+
+  place(namespace: ServedNamespace): void {
+    this.isPlaced = true
+    this.namespace.leave(this)
+    this.namespace = namespace
+    namespace.join(this)
+  }
+
+  /** Gives the rights of a key to the whole connection, in the namespace that the key and the host mean. */
+  private signIn(credential: Authorization.Credential, host: string | undefined): boolean {
+    const found = this.server.namespaces.find(host, credential)
+    if (Result.isFailure(found)) return false
+    const policy = credential.provenBy(found.success.policies)
+    if (Result.isFailure(policy)) return false
+    this.signedIn = credential
+    this.place(found.success)
+    this.claims.add({ path: "", rights: policy.success.rights, expiresAt: Infinity })
+    this.idle.authorized()
+    return true
+  }
+
+  /** It has opened a host; false where what it has signed in with does not hold for that one. */
+  private opened(): boolean {
+    const credential = this.signedIn
+    this.signedIn = undefined
+    const { hostname } = this.rhea.remote.open!
+    return credential === undefined || typeof hostname !== "string" || this.signIn(credential, hostname)
   }
 
   private attach(link: RheaLink): void {
@@ -160,6 +190,8 @@ export class AmqpConnection implements ServedConnection {
       if (!this.admitted.open()) {
         return this.close(this.namespace.conditions.tooManyConnections(admission.limits.connections))
       }
+      if (!this.opened()) return this.close(this.namespace.conditions.token("InvalidSignature", "$connection"))
+      this.signedIn = undefined
       this.idle.begin()
       if (this.socket.isLocal === true) return
       deadlines.set(silence, now() + 2 * idleTimeout)
@@ -246,7 +278,7 @@ export class AmqpConnection implements ServedConnection {
 
   private end(): void {
     this.admitted.end()
-    this.namespace.connections.delete(this)
+    this.namespace.leave(this)
     this.ended(this)
     this.stopTimers()
     this.finalizers.runAll()

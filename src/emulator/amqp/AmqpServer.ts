@@ -8,18 +8,18 @@
 import { rhea, type RheaContainer } from "../../internal/amqp/engine/rhea.ts"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
 import { AmqpConnection } from "./AmqpConnection.ts"
-import type { ServedNamespace, Server, ServerOptions } from "./ServedConnection.ts"
+import type { ServedNamespaces, Server, ServerOptions } from "./ServedConnection.ts"
 
 /** Accepts sockets and serves them. */
 export class AmqpServer implements Server {
   readonly options: ServerOptions
   readonly connections = new Set<AmqpConnection>()
-  private readonly namespace: ServedNamespace
+  readonly namespaces: ServedNamespaces
   private readonly container: RheaContainer
 
-  constructor(options: ServerOptions, namespace: ServedNamespace) {
+  constructor(options: ServerOptions, namespaces: ServedNamespaces) {
     this.options = options
-    this.namespace = namespace
+    this.namespaces = namespaces
     this.container = rhea.create_container({ id: options.host })
     // rhea throws or prints what has no listener.
     for (
@@ -50,7 +50,6 @@ export class AmqpServer implements Server {
     if (admitted === undefined) return void socket.destroy()
     const connection: AmqpConnection = new AmqpConnection(
       this,
-      this.namespace,
       this.container,
       socket,
       admitted,

@@ -3,14 +3,18 @@
  * security; Service Bus protocol guide, claims-based authorization).
  *
  * For one audience the latest token counts. An audience that no entity has is refused as not found, as the service does.
+ *
+ * The first token that is taken says which namespace the connection is of, together with the host that the peer opened; one of
+ * another namespace is refused from then on.
  */
 import * as Result from "effect/Result"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
+import type { Broker } from "../broker/Broker.ts"
 import * as Authorization from "../security/Authorization.ts"
 import * as FaultyOperation from "./FaultyOperation.ts"
 import * as NodeAddress from "./NodeAddress.ts"
 import { type Answer, refuse, type Request } from "./NodeRequest.ts"
-import type { ServedConnection } from "./ServedConnection.ts"
+import type { NamespaceRefusal, ServedConnection, ServedNamespace } from "./ServedConnection.ts"
 
 const kinds = ["putToken"] as const
 
@@ -24,57 +28,98 @@ export const answer = (
   request: Request,
   reply: (answer: Answer) => void
 ): void => {
-  const { conditions, faults } = connection.namespace
-  const { name: audience } = request.properties
+  const { namespaces, options: { clock } } = connection.server
+  const { name: audience, type } = request.properties
   const token = request.body
+  const own = connection.namespace.conditions
   if (request.operation !== "put-token") {
-    return reply({ status: 501, error: conditions.notImplemented("$cbs", request.operation) })
+    return reply({ status: 501, error: own.notImplemented("$cbs", request.operation) })
   }
   if (typeof audience !== "string" || typeof token !== "string") {
-    return reply({ status: 400, error: conditions.argument("$cbs", "name and token must be strings.") })
+    return reply({ status: 400, error: own.argument("$cbs", "name and token must be strings.") })
+  }
+  // Some clients call a SAS token a JWT as well.
+  const isSas = type === "servicebus.windows.net:sastoken" || type === "amqp:swt" ||
+    token.startsWith("SharedAccessSignature ")
+  if (!isSas && type !== "jwt" && type !== "amqp:jwt") {
+    return reply({ status: 400, error: own.argument("$cbs", "Unknown token type.") })
+  }
+  const now = clock.currentTimeMillisUnsafe()
+  const called = calledBy(connection)
+  const current = connection.isPlaced ? connection.namespace : undefined
+  const found = namespaces.find(called, Authorization.credentialOf(token, now), current)
+  if (Result.isFailure(found)) return reply(refuseNamespace(connection, audience, found.failure))
+  const namespace = found.success
+  if (current !== undefined && namespace !== current) {
+    return reply({ status: 401, error: own.otherNamespace(namespace.name, current.name) })
   }
   const { path } = NodeAddress.parse(audience)
-  const run = () => putToken(connection, request, audience, token)
-  const struck = faults.take(kinds, path)
+  const run = () => putToken(connection, namespace, { audience, called, isSas, token })
+  const struck = namespace.faults.take(kinds, path)
   if (struck === undefined) return reply(run())
   FaultyOperation.perform(connection, link, struck, path, { run, refuse, answer: reply })
 }
 
-const putToken = (connection: ServedConnection, request: Request, audience: string, token: string): Answer => {
-  const { namespace, server: { options: { clock } } } = connection
-  const { conditions, identityKey, policies } = namespace
-  const { type } = request.properties
+/** A token as it was put. */
+interface Put {
+  readonly audience: string
+  /** The host that the peer opened. */
+  readonly called: string | undefined
+  readonly isSas: boolean
+  readonly token: string
+}
+
+const putToken = (
+  connection: ServedConnection,
+  namespace: ServedNamespace,
+  { audience, called, isSas, token }: Put
+): Answer => {
+  const { broker, conditions, identityKey, policies } = namespace
   const { path } = NodeAddress.parse(audience)
-  const now = clock.currentTimeMillisUnsafe()
-  const isOurs = (host: string) => isOurHost(connection, host)
-  const checkSas = (token: string) =>
-    Authorization.check([...policies, ...namespace.entityPolicies(token)], token, audience, now, isOurs)
-  let checked: Result.Result<Authorization.Claim, Authorization.TokenProblem>
-  if (type === "jwt" || type === "amqp:jwt") {
-    // Some clients call a SAS token that as well.
-    checked = token.startsWith("SharedAccessSignature ")
-      ? checkSas(token)
-      : Authorization.checkMinted(identityKey, token, audience, now)
-  } else if (type === "servicebus.windows.net:sastoken" || type === "amqp:swt") {
-    checked = checkSas(token)
-  } else return { status: 400, error: conditions.argument("$cbs", "Unknown token type.") }
+  // It may have been delayed.
+  const now = connection.server.options.clock.currentTimeMillisUnsafe()
+  const isOurs = (host: string) => namespace.isOurs(host, called)
+  const checked = isSas
+    ? Authorization.check([...policies, ...namespace.entityPolicies(token)], token, audience, now, isOurs)
+    : Authorization.checkMinted(identityKey, token, audience, now)
   if (Result.isFailure(checked)) return { status: 401, error: conditions.token(checked.failure, audience) }
-  if (!isKnown(connection, path)) return { status: 404, error: conditions.notFound(path) }
+  if (!isKnown(broker, path)) return { status: 404, error: conditions.notFound(path) }
+  if (namespace.isRemoved) return refuse(conditions.removed(namespace.name))
+  if (!connection.isPlaced) connection.place(namespace)
+  else if (connection.namespace !== namespace) {
+    return { status: 401, error: conditions.otherNamespace(namespace.name, connection.namespace.name) }
+  }
   connection.claims.add(checked.success)
   connection.idle.authorized()
   return { status: 202, description: "Accepted" }
 }
 
 /** Whether a claim can be on a path: the namespace's, an entity's, or one that entities lie below. */
-const isKnown = ({ namespace: { broker } }: ServedConnection, path: string): boolean => {
+const isKnown = (broker: Broker, path: string): boolean => {
   if (path === "" || path.toLowerCase() === "$cbs" || broker.queue(path) !== undefined) return true
   const below = `${path.toLowerCase()}/`
   return broker.queues().some((queue) => queue.path.toLowerCase().startsWith(below))
 }
 
-/** Whether a host is this broker: by its own name, as this machine, or as the peer called it when it opened the connection. */
-const isOurHost = ({ namespace, rhea }: ServedConnection, host: string): boolean => {
-  const called = rhea.remote.open?.["hostname"]
-  return Authorization.isLoopback(host) || host === Authorization.hostOf(namespace.host) ||
-    typeof called === "string" && host === Authorization.hostOf(called)
+/** The host that a peer named when it opened the connection. */
+const calledBy = ({ rhea }: ServedConnection): string | undefined => {
+  const hostname = rhea.remote.open?.["hostname"]
+  return typeof hostname === "string" ? Authorization.hostOf(hostname) : undefined
+}
+
+/** The answer where there is no namespace for a token. */
+const refuseNamespace = (connection: ServedConnection, audience: string, refusal: NamespaceRefusal): Answer => {
+  const { conditions } = connection.namespace
+  switch (refusal._tag) {
+    case "Token":
+      return { status: 401, error: conditions.token(refusal.problem, audience) }
+    case "Name":
+      return { status: 401, error: conditions.namespaceName(refusal.text) }
+    case "Quota":
+      return refuse(conditions.namespaceQuota(refusal.text))
+    case "Stopped":
+      // Its clients are cut off, as from a broker that is.
+      connection.server.options.dispatcher.schedule(() => connection.drop())
+      return refuse(conditions.stopped(refusal.text))
+  }
 }

@@ -100,6 +100,35 @@ export class Conditions {
     return this.error("amqp:unauthorized-access", texts[problem], audience)
   }
 
+  /** A token of another namespace than that of the connection. */
+  otherNamespace(name: string, own: string): AmqpError {
+    return this.error(
+      "amqp:unauthorized-access",
+      `The token is of the namespace "${name}", and the connection is of "${own}": open a connection for each namespace.`,
+      "$cbs"
+    )
+  }
+
+  /** A name that no namespace has. */
+  namespaceName(text: string): AmqpError {
+    return this.error("amqp:unauthorized-access", text, "$cbs")
+  }
+
+  /** More namespaces than the broker takes. */
+  namespaceQuota(text: string): AmqpError {
+    return this.error("amqp:resource-limit-exceeded", text, "$cbs")
+  }
+
+  /** A namespace that is off the network. */
+  stopped(text: string): AmqpError {
+    return this.error("com.microsoft:server-busy", text, "$cbs")
+  }
+
+  /** The namespace was removed, and what was in it is gone. */
+  removed(name: string): AmqpError {
+    return this.error("amqp:not-found", `The namespace "${name}" was removed, with all that was in it.`, "$connection")
+  }
+
   /** A rule of the protocol was broken. */
   protocol(condition: string, text: string): AmqpError {
     return this.error(condition, text, "$connection")

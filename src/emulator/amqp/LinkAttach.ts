@@ -3,7 +3,8 @@
  * answered without a terminus and detached with the reason (AMQP 1.0 section 2.6.3).
  *
  * A link to an entity, or to its `$management` node, needs a claim with a right on that entity, and is detached when the
- * claim expires. Links to `$cbs`, where claims are put, and to a coordinator need none.
+ * claim expires. Links to `$cbs`, where claims are put, and to a coordinator need none. While it is not known which namespace a
+ * connection is of, links to `$cbs` are all that it may have.
  */
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
@@ -38,7 +39,7 @@ export const attach = (connection: ServedConnection, replies: ManagementNode.Rep
   attach["snd_settle_mode"] = remote["snd_settle_mode"]
   // As a receiver we settle first, whatever was asked for: uamqp would wait for ever for its second.
   attach["rcv_settle_mode"] = link.is_receiver() ? 0 : remote["rcv_settle_mode"]
-  const refusal = serve(connection, replies, link)
+  const refusal = unplaced(connection, link) ?? serve(connection, replies, link)
   if (refusal !== undefined) {
     attach["source"] = undefined
     attach["target"] = undefined
@@ -48,6 +49,13 @@ export const attach = (connection: ServedConnection, replies: ManagementNode.Rep
   connection.links.set(link, kind === "management" ? `${path}/$management` : path)
   connection.onEnd(link, () => connection.links.delete(link))
   connection.idle.watch(link)
+}
+
+/** Without a namespace there is no entity that a link could be to: it is refused as any other without a claim. */
+const unplaced = ({ isPlaced, namespace, server }: ServedConnection, link: RheaLink): AmqpError | undefined => {
+  if (isPlaced || server.namespaces.isAlone) return undefined
+  const { kind, path } = NodeAddress.parse(addressOf(link))
+  return kind === "cbs" ? undefined : namespace.conditions.unauthorized(path, link.is_receiver() ? "Send" : "Listen")
 }
 
 const serve = (
@@ -170,8 +178,8 @@ const unsendable = ({ namespace }: ServedConnection, { kind, options, path }: Qu
 }
 
 /**
- * What is to go on to another entity by way of this one, as in transactions of older clients (Service Bus protocol guide, send-via):
- * were the property passed over, the messages would stay here, where nobody looks for them.
+ * What is to go on to another entity by way of this one, as in transactions of older clients (Service Bus protocol guide,
+ * send-via): were the property passed over, the messages would stay here, where nobody looks for them.
  */
 const sentVia = ({ namespace }: ServedConnection, { path }: Queue, link: RheaLink): AmqpError | undefined => {
   const destination: unknown = link.remote.attach!["properties"]?.["com.microsoft:transfer-destination-address"]

@@ -5,16 +5,13 @@
  * Answered in the same turn and from a table without a prototype: rhea's own answers later, and looks names up in an
  * object.
  */
-import * as Redacted from "effect/Redacted"
-import { createHash, timingSafeEqual } from "node:crypto"
 import type { RheaConnection } from "../../internal/amqp/engine/rhea.ts"
-import type * as Authorization from "../security/Authorization.ts"
+import * as Authorization from "../security/Authorization.ts"
 
-/** What a connection that signs in is checked against, and what is told of it. */
+/** What is told of a connection that signs in. */
 interface Options {
-  readonly policies: ReadonlyArray<Authorization.Policy>
-  /** The peer has signed in with a key. */
-  readonly authenticated: (policy: Authorization.Policy) => void
+  /** The peer shows a key, for the host that it names if it names one; false where that is none. */
+  readonly signIn: (credential: Authorization.Credential, host: string | undefined) => boolean
   /** The peer was told that it may not; there is no second try. */
   readonly refused: () => void
 }
@@ -23,7 +20,11 @@ interface Options {
 const mechanisms = ["MSSBCBS", "PLAIN", "ANONYMOUS"]
 
 interface Init {
-  readonly performative: { readonly mechanism: unknown; readonly initial_response?: unknown }
+  readonly performative: {
+    readonly mechanism: unknown
+    readonly initial_response?: unknown
+    readonly hostname?: unknown
+  }
 }
 
 /** Answers the SASL of a connection that is being accepted. */
@@ -35,26 +36,20 @@ export const serve = (connection: RheaConnection, options: Options): void => {
   if (offered?.performative !== undefined) offered.performative.sasl_server_mechanisms = mechanisms
   server.on_sasl_init = ({ performative }: Init) => {
     const mechanism = String(performative.mechanism)
-    const policy = mechanism === "PLAIN" ? policyOf(options.policies, performative.initial_response) : undefined
-    const ok = mechanism === "PLAIN" ? policy !== undefined : mechanisms.includes(mechanism)
-    server.mechanism = { outcome: ok, username: policy?.name ?? "anonymous" }
+    const { hostname } = performative
+    const credential = mechanism === "PLAIN" ? credentialOf(performative.initial_response) : undefined
+    const ok = mechanism === "PLAIN"
+      ? credential !== undefined && options.signIn(credential, typeof hostname === "string" ? hostname : undefined)
+      : mechanisms.includes(mechanism)
+    server.mechanism = { outcome: ok, username: credential?.keyName ?? "anonymous" }
     server.do_step(undefined)
-    if (policy !== undefined) options.authenticated(policy)
     if (!ok) options.refused()
   }
 }
 
-/** The policy whose name and key a response of PLAIN has (RFC 4616: an identity, a name and a password). */
-const policyOf = (
-  policies: ReadonlyArray<Authorization.Policy>,
-  response: unknown
-): Authorization.Policy | undefined => {
+/** The name and the key that a response of PLAIN has (RFC 4616: an identity, a name and a password). */
+const credentialOf = (response: unknown): Authorization.Credential | undefined => {
   if (!Buffer.isBuffer(response)) return undefined
   const [, name, key, ...rest] = response.toString("utf8").split("\u0000")
-  const policy = policies.find((policy) => policy.name === name)
-  if (policy === undefined || key === undefined || rest.length > 0) return undefined
-  return timingSafeEqual(digest(Redacted.value(policy.key)), digest(key)) ? policy : undefined
+  return name === undefined || key === undefined || rest.length > 0 ? undefined : Authorization.keyCredential(name, key)
 }
-
-/** Texts of any length in a form of one length, so that comparing them tells nothing of either. */
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest()

@@ -7,6 +7,7 @@
  */
 import type * as Clock from "effect/Clock"
 import type * as Redacted from "effect/Redacted"
+import type * as Result from "effect/Result"
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import type { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
 import type { Dispatcher } from "../../internal/amqp/engine/Dispatcher.ts"
@@ -41,10 +42,38 @@ export interface ServerOptions {
 /** What the connections of a server share. */
 export interface Server {
   readonly options: ServerOptions
+  readonly namespaces: ServedNamespaces
+}
+
+/** Why a peer is given no namespace; `text` says what to do. */
+export type NamespaceRefusal =
+  | { readonly _tag: "Token"; readonly problem: Authorization.TokenProblem }
+  | { readonly _tag: "Name"; readonly text: string }
+  | { readonly _tag: "Quota"; readonly text: string }
+  | { readonly _tag: "Stopped"; readonly text: string }
+
+/** The namespaces of a server, as its connections see them. */
+export interface ServedNamespaces {
+  /** That of peers that name no other. */
+  readonly first: ServedNamespace
+  /** Whether there is that one alone, and others do not come by use: every connection is of it from the beginning. */
+  readonly isAlone: boolean
+  /**
+   * The namespace that a peer means by the host that it names and by its credential, which is made where it is not there and the
+   * credential may. `current` is that of the connection, if it is of one. The credential is not checked otherwise.
+   */
+  find(
+    host: string | undefined,
+    credential: Authorization.Credential,
+    current?: ServedNamespace
+  ): Result.Result<ServedNamespace, NamespaceRefusal>
 }
 
 /** What the connections of a namespace share. */
 export interface ServedNamespace {
+  readonly name: string
+  /** Whether it was removed: nothing is of it any more. */
+  readonly isRemoved: boolean
   readonly broker: Broker
   readonly clock: Clock.Clock
   /** Those of the namespace. */
@@ -57,7 +86,12 @@ export interface ServedNamespace {
   /** What was asked for to go wrong. */
   readonly faults: Faults
   /** Those that are served for it. */
-  readonly connections: Set<ServedConnection>
+  readonly connections: ReadonlySet<ServedConnection>
+  /** A connection is of this namespace from now on, until it leaves. */
+  join(connection: ServedConnection): void
+  leave(connection: ServedConnection): void
+  /** Whether a host in a token means this namespace; `called` is the host that the peer opened or asked. */
+  isOurs(host: string, called: string | undefined): boolean
   /** Those of the entities that a SAS token is for, made over HTTP. */
   entityPolicies(token: string): ReadonlyArray<Authorization.Policy>
 }
@@ -77,7 +111,10 @@ export interface Activity {
 /** A connection that the broker serves. */
 export interface ServedConnection {
   readonly server: Server
+  /** That which it is of; the first one as long as it is of none. */
   readonly namespace: ServedNamespace
+  /** Whether it is known which namespace it is of. */
+  readonly isPlaced: boolean
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
@@ -86,6 +123,8 @@ export interface ServedConnection {
   readonly heldSessions: Map<string, string>
   /** The links that are attached, by the address of their node as the peer wrote it. */
   readonly links: Map<RheaLink, string>
+  /** It is of this namespace from now on. */
+  place(namespace: ServedNamespace): void
   /** Destroys the socket, without a word to the peer. */
   drop(): void
   /** Closes the connection with an error that the peer is told; nothing more is handed to it. */

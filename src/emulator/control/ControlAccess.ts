@@ -2,9 +2,8 @@
  * Who may use the control API: whoever holds the right Manage on the whole namespace, by a SAS token or a token of the broker's
  * identity, as for administration, or by the name and the key of a policy as HTTP Basic (RFC 7617), which curl's `-u` sends.
  */
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { createHash, timingSafeEqual } from "node:crypto"
 import type { HttpRequest } from "../http/HttpMessage.ts"
 import * as Authorization from "../security/Authorization.ts"
 
@@ -14,40 +13,29 @@ export interface Keys {
   readonly identityKey: Redacted.Redacted<string>
   /** The name by which the namespace speaks of itself. */
   readonly host: string
+  /** Whether a host in a token means this namespace; `called` is the host that the peer asked. */
+  isOurs(host: string, called: string): boolean
 }
-
-/** A name and a key, as HTTP Basic says them; undefined where it does not. */
-export const basicOf = (header: string): { readonly name: string; readonly key: string } | undefined => {
-  const [, encoded] = /^Basic +([A-Za-z0-9+/_=-]+)$/i.exec(header) ?? []
-  if (encoded === undefined) return undefined
-  const text = Buffer.from(encoded, "base64").toString("utf8")
-  const at = text.indexOf(":")
-  return at < 0 ? undefined : { name: text.slice(0, at), key: text.slice(at + 1) }
-}
-
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
 
 /** Why a request is not allowed, now in milliseconds; undefined where it is. */
 export const problemOf = (
   { headers }: HttpRequest,
-  { host, identityKey, policies }: Keys,
+  keys: Keys,
   now: number
 ): string | undefined => {
+  const { host, identityKey, policies } = keys
   const header = headers["authorization"]
   if (header === undefined) {
     return "There is no Authorization header: give the name and the key of a policy with Manage (curl -u NAME:KEY), or a token."
   }
-  const basic = basicOf(header)
+  const basic = Authorization.basicOf(header)
   if (basic !== undefined) {
-    const policy = policies.find(({ key, name }) =>
-      name === basic.name && timingSafeEqual(digest(Redacted.value(key)), digest(basic.key))
-    )
-    if (policy === undefined) return "There is no policy of this name with this key."
-    return policy.rights.includes("Manage") ? undefined : `The policy "${basic.name}" has no right Manage.`
+    const policy = basic.provenBy(policies)
+    if (Result.isFailure(policy)) return "There is no policy of this name with this key."
+    return policy.success.rights.includes("Manage") ? undefined : `The policy "${basic.keyName}" has no right Manage.`
   }
   const called = Authorization.hostOf(headers["host"] ?? host)
-  const isOurs = (name: string) =>
-    Authorization.isLoopback(name) || name === Authorization.hostOf(host) || name === called
+  const isOurs = (name: string) => keys.isOurs(name, called)
   const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
   const checked = bearer === undefined
     ? Authorization.check(policies, header, "", now, isOurs)

@@ -5,6 +5,7 @@
 import type * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import * as AtomXml from "../../internal/administration/AtomXml.ts"
+import type { TokenProblem } from "../security/Authorization.ts"
 import { type HttpAnswer, server } from "./HttpMessage.ts"
 
 /** A refusal: a status and its text, without the sub-code and the suffix. */
@@ -59,6 +60,14 @@ export const name = (url: string): HttpCondition =>
 /** A token that proves nothing; what is wrong with it is added. */
 export const token = (problem: string): HttpCondition =>
   condition(401, undefined, `claim is empty or token is invalid. ${problem}`)
+
+/** What is wrong with a token. */
+export const tokenProblems: Readonly<Record<TokenProblem, string>> = {
+  MalformedToken: "The token is malformed.",
+  InvalidSignature: "The token has an invalid signature.",
+  ExpiredToken: "The token is expired.",
+  InvalidAudience: "The token is for another resource."
+}
 
 /** A token without the right: the words are those of the service (AspNetCore.Diagnostics.HealthChecks #555). */
 export const unauthorized = (right: "EntityRead" | "EntityWrite" | "EntityDelete"): HttpCondition =>

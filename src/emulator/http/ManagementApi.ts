@@ -36,6 +36,10 @@ interface Options {
   readonly identityKey: Redacted.Redacted<string>
   /** The name by which the namespace speaks of itself. */
   readonly host: string
+  /** That in its answers; by default the first label of a host of Azure, or the name that Microsoft's emulator has. */
+  readonly name?: string | undefined
+  /** Whether a host in a token means this namespace; `called` is the host that the peer asked. */
+  readonly isOurs: (host: string, called: string) => boolean
   /** What a test asked for to go wrong. */
   readonly faults: Faults
 }
@@ -51,7 +55,7 @@ export class ManagementApi {
 
   constructor(options: Options) {
     this.options = options
-    this.entities = new ManagedEntities(options.broker, options.clock, namespaceOf(options.host))
+    this.entities = new ManagedEntities(options.broker, options.clock, options.name ?? namespaceOf(options.host))
     this.rules = new ManagedRules(this.entities)
     this.startedAt = DateTime.makeUnsafe(this.entities.now())
   }
@@ -113,16 +117,15 @@ export class ManagementApi {
   ): Condition.HttpCondition | undefined {
     const header = headers["authorization"]
     if (header === undefined) return Condition.token("There is no Authorization header.")
-    const { host, identityKey, policies, serverClock } = this.options
+    const { identityKey, policies, serverClock } = this.options
     const now = serverClock.currentTimeMillisUnsafe()
     const called = Authorization.hostOf(authority)
-    const isOurs = (name: string) =>
-      Authorization.isLoopback(name) || name === Authorization.hostOf(host) || name === called
+    const isOurs = (name: string) => this.options.isOurs(name, called)
     const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
     const checked = bearer === undefined
       ? Authorization.check([...policies, ...this.entityPolicies(header)], header, path, now, isOurs)
       : Authorization.checkMinted(identityKey, bearer, path, now)
-    if (Result.isFailure(checked)) return Condition.token(tokenProblems[checked.failure])
+    if (Result.isFailure(checked)) return Condition.token(Condition.tokenProblems[checked.failure])
     if (checked.success.rights.includes("Manage")) return undefined
     return Condition.unauthorized(
       method === "PUT" ? "EntityWrite" : method === "DELETE" ? "EntityDelete" : "EntityRead"
@@ -222,13 +225,6 @@ export const unhealthy: HttpAnswer = {
     status: "unhealthy",
     message: "Service not available. Please try after some time."
   })
-}
-
-const tokenProblems: Record<Authorization.TokenProblem, string> = {
-  MalformedToken: "The token is malformed.",
-  InvalidSignature: "The token has an invalid signature.",
-  ExpiredToken: "The token is expired.",
-  InvalidAudience: "The token is for another resource."
 }
 
 /** The name of a namespace; a broker that has no such name is called as Microsoft's emulator is. */

@@ -7,7 +7,7 @@
 import type * as Clock from "effect/Clock"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { createHmac, timingSafeEqual } from "node:crypto"
+import { createHash, createHmac, timingSafeEqual } from "node:crypto"
 import * as SasToken from "../../internal/SasToken.ts"
 import * as EntityPath from "../broker/EntityPath.ts"
 
@@ -46,6 +46,13 @@ export const hostOf = (address: string): string => {
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host)
 
+/**
+ * The first label of a host that names a namespace: of Azure's own names, and of those that are this machine by any first
+ * label. Every other host says where the broker is, not which namespace is meant.
+ */
+export const namespaceIn = (host: string): string | undefined =>
+  /^([^.]+)\.(localhost|servicebus\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn|cloudapi\.de))$/.exec(host)?.[1]
+
 /** Whether a resource or audience names a host, and that is another one. One that is a bare path names none. */
 const isElsewhere = (address: string, isOurs: (host: string) => boolean): boolean =>
   address.includes("://") && !isOurs(hostOf(address))
@@ -82,6 +89,61 @@ export const resourceOf = (token: string): string | undefined => {
   return parts === undefined ? undefined : pathOf(parts.resource)
 }
 
+/** What a peer shows for itself, as far as it tells which namespace is meant. */
+export interface Credential {
+  /** The name of the policy; undefined where it is of none, as that of an identity is. */
+  readonly keyName: string | undefined
+  /** The namespace that it names by itself, as a token of the broker's own identity does. */
+  readonly namespace?: string | undefined
+  /** The SAS token that it is, if it is one. */
+  readonly token?: string | undefined
+  /** The policy that it proves, of those that are given. */
+  readonly provenBy: (policies: ReadonlyArray<Policy>) => Result.Result<Policy, TokenProblem>
+}
+
+/** A token, of whatever kind; `now` is in milliseconds. */
+export const credentialOf = (token: string, now: number): Credential => {
+  const parts = SasToken.parse(token)
+  if (parts === undefined) {
+    return { keyName: undefined, namespace: namespaceOf(token), provenBy: () => Result.fail("InvalidSignature") }
+  }
+  return { keyName: parts.keyName, token, provenBy: (policies) => signerOf(policies, parts, now) }
+}
+
+/** The name of a policy and its key, as SASL PLAIN has them (RFC 4616). */
+export const keyCredential = (keyName: string, key: string): Credential => ({
+  keyName,
+  provenBy: (policies) => {
+    const policy = policies.find(({ name }) => name === keyName)
+    return policy !== undefined && timingSafeEqual(digest(Redacted.value(policy.key)), digest(key))
+      ? Result.succeed(policy)
+      : Result.fail("InvalidSignature")
+  }
+})
+
+/** A name and a key, as HTTP Basic says them (RFC 7617); undefined where it does not. */
+export const basicOf = (header: string): Credential | undefined => {
+  const [, encoded] = /^Basic +([A-Za-z0-9+/_=-]+)$/i.exec(header) ?? []
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, "base64").toString("utf8")
+  const at = text.indexOf(":")
+  return at < 0 ? undefined : keyCredential(text.slice(0, at), text.slice(at + 1))
+}
+
+/** Texts of any length in a form of one length, so that comparing them tells nothing of either. */
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
+
+/** The policy whose key signed a token that has not expired. A policy of an entity has two keys. */
+const signerOf = (
+  policies: ReadonlyArray<Policy>,
+  parts: NonNullable<ReturnType<typeof SasToken.parse>>,
+  now: number
+): Result.Result<Policy, TokenProblem> => {
+  const policy = policies.find(({ key, name }) => name === parts.keyName && SasToken.verify(parts, key))
+  if (policy === undefined) return Result.fail("InvalidSignature")
+  return parts.expiresAt * 1000 <= now ? Result.fail("ExpiredToken") : Result.succeed(policy)
+}
+
 /** A path, and those above it but that of the namespace. */
 export const pathsTo = (path: string): ReadonlyArray<string> => {
   const paths: Array<string> = []
@@ -102,15 +164,12 @@ export const check = (
 ): Result.Result<Claim, TokenProblem> => {
   const parts = SasToken.parse(token)
   if (parts === undefined) return Result.fail("MalformedToken")
-  // A policy of an entity has two keys.
-  const policy = policies.find(({ key, name }) => name === parts.keyName && SasToken.verify(parts, key))
-  if (policy === undefined) return Result.fail("InvalidSignature")
-  const expiresAt = parts.expiresAt * 1000
-  if (expiresAt <= now) return Result.fail("ExpiredToken")
+  const signer = signerOf(policies, parts, now)
+  if (Result.isFailure(signer)) return Result.fail(signer.failure)
   const path = pathOf(audience)
   if (isElsewhere(parts.resource, isOurs) || isElsewhere(audience, isOurs)) return Result.fail("InvalidAudience")
   if (!covers(pathOf(parts.resource), path)) return Result.fail("InvalidAudience")
-  return Result.succeed({ path, rights: policy.rights, expiresAt })
+  return Result.succeed({ path, rights: signer.success.rights, expiresAt: parts.expiresAt * 1000 })
 }
 
 /** What a token of the broker's own identity says. */
@@ -118,6 +177,8 @@ interface Payload {
   /** Seconds of Unix time, as in every JWT (RFC 7519). */
   readonly exp: number
   readonly roles: ReadonlyArray<Right>
+  /** The namespace that it is for; the default one where there is none. */
+  readonly ns?: string | undefined
 }
 
 const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url")
@@ -129,11 +190,22 @@ const signatureOf = (key: Redacted.Redacted<string>, text: string): string =>
 export const mint = (
   key: Redacted.Redacted<string>,
   roles: ReadonlyArray<Right>,
-  expiresAt: number
+  expiresAt: number,
+  namespace?: string
 ): Redacted.Redacted<string> => {
-  const payload: Payload = { exp: Math.floor(expiresAt / 1000), roles }
+  const payload: Payload = { exp: Math.floor(expiresAt / 1000), roles, ns: namespace }
   const text = `${segment({ alg: "HS256", typ: "JWT" })}.${segment(payload)}`
   return Redacted.make(`${text}.${signatureOf(key, text)}`, { label: "emulator token" })
+}
+
+/** The namespace that a JWT says it is for; it may be anybody's, and is not checked. */
+const namespaceOf = (token: string): string | undefined => {
+  try {
+    const { ns } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Partial<Payload>
+    return typeof ns === "string" ? ns : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Checks a JWT that this broker made, and gives the claim. Any other token is refused. */
