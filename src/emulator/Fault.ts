@@ -152,7 +152,11 @@ const error = Schema.Struct({
 })
 
 const target = {
-  operation: Schema.Literals(Faults.operations),
+  operation: Schema.Literals(Faults.operations).annotate({
+    expected: `${
+      Faults.operations.filter((name) => !name.startsWith("com.")).map((name) => `"${name}"`).join(", ")
+    } or a request by its name, such as "com.microsoft:peek-message"`
+  }),
   entity: Schema.optional(Schema.NonEmptyString),
   times: Schema.optional(
     Schema.Union([Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), Schema.Literal("every")])

@@ -64,9 +64,11 @@ const applied = (
   outcome: Outcome | undefined
 ): Outcome => {
   const refusal = applyOutcome(queue, token, outcome)
-  return refusal === undefined
-    ? answerTo(outcome)
-    : { _tag: "Rejected", error: connection.namespace.conditions.of(refusal) }
+  if (refusal === undefined) return answerTo(outcome)
+  const { conditions } = connection.namespace
+  // Messages of a session have no lock but the session's.
+  const isSession = refusal._tag === "LockLost" && queue.sessions !== undefined
+  return { _tag: "Rejected", error: isSession ? conditions.sessionLockLost(queue.path) : conditions.of(refusal) }
 }
 
 const applyOutcome = (queue: Queue, token: string, outcome: Outcome | undefined): Refusal | undefined => {

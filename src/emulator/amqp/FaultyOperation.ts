@@ -37,12 +37,10 @@ export const perform = <A>(
       return answer(refuse(conditions.injected(struck.error, path)))
     case "throttle":
       return answer(refuse(conditions.throttled(path, struck.retryAfter)))
-    case "loseLock": {
+    case "loseLock":
+      // With the lock of a session its link ends; the answer leaves before that.
       loseLock?.()
-      const answered = run()
-      // With the lock of a session its link has ended, which says it all.
-      return connection.links.has(link) ? answer(answered) : undefined
-    }
+      return answer(run())
     case "delay": {
       if (struck.when === "before") return later(connection, link, struck.delay, () => answer(run()))
       const answered = run()
