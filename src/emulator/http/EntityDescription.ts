@@ -13,8 +13,31 @@ import type * as Broker from "../broker/Broker.ts"
 import * as EntityPath from "../broker/EntityPath.ts"
 import * as Condition from "./HttpCondition.ts"
 
-/** What is kept of an entity that the broker does not have: the description as it was given last. */
-export type Kept = Omit<Description.Entity, "unknown">
+/** What is given back, and the broker does not have. */
+const keptElements = [
+  "EnableBatchedOperations",
+  "IsAnonymousAccessible",
+  "AuthorizationRules",
+  "SupportOrdering",
+  "EnablePartitioning",
+  "EnableExpress",
+  "UserMetadata",
+  "FilteringMessagesBeforePublishing",
+  "EnableSubscriptionPartitioning",
+  // Of these the broker has less than was given: whole milliseconds, and a path in place of an address.
+  "LockDuration",
+  "DefaultMessageTimeToLive",
+  "DuplicateDetectionHistoryTimeWindow",
+  "AutoDeleteOnIdle",
+  "ForwardTo",
+  "ForwardDeadLetteredMessagesTo"
+] as const
+
+/** What is kept of an entity, as it was given last. */
+export type Kept = Pick<Description.Entity, typeof keptElements[number]>
+
+const keptOf = (given: Description.Entity): Kept =>
+  Object.fromEntries(keptElements.flatMap((name) => given[name] === undefined ? [] : [[name, given[name]]]))
 
 /** Of an entity that was not declared over HTTP. */
 export const keptNothing: Kept = {}
@@ -188,7 +211,7 @@ export const read = (
     forwardTo: targetOf(given.ForwardTo),
     forwardDeadLetteredMessagesTo: targetOf(given.ForwardDeadLetteredMessagesTo)
   }
-  const kept: Kept = { ...given, EnablePartitioning: isPartitioned }
+  const kept: Kept = { ...keptOf(given), EnablePartitioning: isPartitioned }
   if (kind === "subscription") {
     const deadLetteringOnFilterError = given.DeadLetteringOnFilterEvaluationExceptions ?? true
     return Result.succeed({
@@ -311,7 +334,7 @@ export const describe = (
     RequiresDuplicateDetection: settings.duplicateDetectionWindow !== undefined,
     DuplicateDetectionHistoryTimeWindow: settings.duplicateDetectionWindow === undefined
       ? kept.DuplicateDetectionHistoryTimeWindow ?? Duration.minutes(10)
-      : Duration.millis(settings.duplicateDetectionWindow),
+      : durationOf(settings.duplicateDetectionWindow, kept.DuplicateDetectionHistoryTimeWindow),
     SizeInBytes: runtime.sizeInBytes,
     IsAnonymousAccessible: kept.IsAnonymousAccessible ?? false,
     AuthorizationRules: kept.AuthorizationRules ?? [],
