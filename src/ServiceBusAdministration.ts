@@ -735,7 +735,9 @@ export const layerEnv = (
  * The layer of an administration client over another HTTP client than `fetch`: one that goes through a proxy, or trusts an
  * authority of its own. **Unstable**: Effect's `HttpClient` is not stable yet, and a minor version may change it.
  *
- * The connection string or the options are those of `layerConnectionString` and `layer`, and so are the errors.
+ * The connection string or the options are those of `layerConnectionString` and `layer`, and so are the errors. Give it a client
+ * that follows no redirections, as in the example: one that does takes tokens to where the answer says. An answer of another host
+ * is ServiceBusError.
  *
  * @example
  * ```ts
@@ -744,7 +746,8 @@ export const layerEnv = (
  * import { FetchHttpClient } from "effect/http"
  *
  * export const Live = ServiceBusAdministration.layerHttpClient(Config.Redacted("SERVICE_BUS_CONNECTION_STR")).pipe(
- *   Layer.provide(FetchHttpClient.layer)
+ *   Layer.provide(FetchHttpClient.layer),
+ *   Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { redirect: "manual" }))
  * )
  * ```
  *

@@ -482,10 +482,17 @@ const update = (
 
 const remove = (administration: Service, { kind, path }: Of<"Delete">): Effect.Effect<void, ManageRuleError> => {
   switch (kind) {
+    // The service deletes by the name: it may be that of the other kind by now.
     case "queue":
-      return administration.deleteQueue(path)
+      return Effect.flatMap(
+        administration.queueExists(path),
+        (isThere) => isThere ? administration.deleteQueue(path) : Effect.void
+      )
     case "topic":
-      return administration.deleteTopic(path)
+      return Effect.flatMap(
+        administration.topicExists(path),
+        (isThere) => isThere ? administration.deleteTopic(path) : Effect.void
+      )
     case "subscription":
       return administration.deleteSubscription(path)
     case "rule": {

@@ -3,6 +3,7 @@ import { ServiceBusAdministration, ServiceBusCredential } from "effect-service-b
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -137,6 +138,32 @@ describe("over a socket", () => {
       const error = yield* failsWith("ServiceBusError")(administration.getQueue("q"))
       assert.strictEqual(error.condition, "http:307")
       assert.deepStrictEqual(targets, ["/q?api-version=2021-05"])
+    }).pipe(Effect.scoped))
+
+  it.live("a redirection that another client follows to another host is told", () =>
+    Effect.gen(function*() {
+      const elsewhere = yield* serving((_, response) => {
+        response.writeHead(200).end(`<feed xmlns="http://www.w3.org/2005/Atom"/>`)
+      })
+      const { port } = yield* serving((request, response) => {
+        request.resume()
+        response.writeHead(307, { location: `http://127.0.0.1:${elsewhere.port}/q` }).end()
+      })
+      const given = (init: RequestInit) =>
+        Effect.provide(
+          Administration,
+          Layer.provide(
+            layerHttpClient(text(`sb://127.0.0.1:${port}`, emulator), { retry: { maxRetries: 0 } }),
+            Layer.provide(FetchHttpClient.layer, Layer.succeed(FetchHttpClient.RequestInit, init))
+          )
+        )
+      const following = yield* given({})
+      // An empty list says that there is no such queue.
+      for (const run of [Effect.asVoid(following.getQueue("q")), Effect.asVoid(following.createQueue("q"))]) {
+        assert.match((yield* failsWith("ServiceBusError")(run)).message, /followed a redirection to another host/)
+      }
+      const manual = yield* given({ redirect: "manual" })
+      assert.strictEqual((yield* failsWith("ServiceBusError")(manual.getQueue("q"))).condition, "http:307")
     }).pipe(Effect.scoped))
 
   it.live("a port that nobody listens on is told, and nothing was done", () =>

@@ -385,6 +385,34 @@ describe("an answer", () => {
       assert.lengthOf(some.asked, 1)
     }))
 
+  it.effect("of a list that does not go on is an error, and no list without an end", () =>
+    Effect.gen(function*() {
+      const content = Description.write(Description.queue, {}, "answer")
+      const full = Array.from({ length: 100 }, (_, index) => ({ title: `q${index}`, content }))
+      const links = [
+        // The same page again: whoever answers takes no notice of $skip.
+        undefined,
+        // Back to the beginning, or to another host: its address is not followed, and the next page is asked of the same host.
+        `https://${host}/$Resources/queues?%24skip=0&%24top=100`,
+        "https://elsewhere.example/$Resources/queues?%24skip=100&%24top=100",
+        "https://elsewhere.example/?$skip=99999999999999999999",
+        "not an address"
+      ]
+      for (const next of links) {
+        const { administration, asked } = yield* against([feed(full, next), feed(full, next)])
+        const error = yield* failsWith("ServiceBusError")(Stream.runCollect(administration.listQueues))
+        assert.match(error.message, /two pages of it begin with "q0"/)
+        assert.deepStrictEqual(asked.map(({ url }) => [url.host, url.searchParams.get("$skip")]), [
+          [host, "0"],
+          [host, "100"]
+        ])
+      }
+      // A link of an empty page goes nowhere.
+      const { administration, asked } = yield* against([feed([], links[2])])
+      assert.lengthOf(yield* Stream.runCollect(administration.listQueues), 0)
+      assert.lengthOf(asked, 1)
+    }))
+
   it.effect("that cannot be read says so, and by which element", () =>
     Effect.gen(function*() {
       const bad =

@@ -219,9 +219,11 @@ describe("a topology", () => {
           "? topic archive"
         ].join("\n")
       )
-      // Another program deletes it meanwhile.
+      // Another program deletes it meanwhile, or makes a topic of that name.
       yield* administration.deleteQueue("old")
+      yield* administration.createTopic("old")
       yield* apply(pruning)
+      assert.isTrue(yield* administration.topicExists("old"))
       const left = yield* Stream.runCollect(administration.listQueues)
       assert.deepStrictEqual(left.map(({ name }) => name), ["carts", "orders"])
       const rules = yield* Stream.runCollect(administration.listRules(Sport))

@@ -103,7 +103,7 @@ export type ForwardTarget = Broker.ForwardTarget
 
 /**
  * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. One whose
- * contract has sessions requires them. A subscription gets a copy of every message of its topic, which is declared beside
+ * contract has sessions requires them, and options do not say otherwise. A subscription gets a copy of every message of its topic, which is declared beside
  * it, or of those that its `rules` take.
  *
  * Names and options are checked when the broker starts, with EmulatorError: an entity forwards to one that is declared beside
@@ -131,13 +131,19 @@ export const entity: {
     contract: ServiceBusEntity.Topic<unknown, never> | ServiceBusEntity.SessionTopic<unknown, never>,
     options?: TopicOptions
   ): Entity
-  (
-    contract: Extract<ServiceBusEntity.Any, { readonly _tag: "Subscription" | "SessionSubscription" }>,
-    options?: SubscriptionOptions
+  <
+    S extends Extract<ServiceBusEntity.Any, { readonly _tag: "Subscription" | "SessionSubscription" }>,
+    const R extends boolean
+  >(
+    contract: S,
+    options?: ServiceBusAdministration.SettingsOf<S, SubscriptionOptions, R>
   ): Entity
-  (
-    contract: Extract<ServiceBusEntity.Any, { readonly _tag: "Queue" | "SessionQueue" }> | string,
-    options?: EntityOptions
+  <
+    Q extends Extract<ServiceBusEntity.Any, { readonly _tag: "Queue" | "SessionQueue" }> | string,
+    const R extends boolean
+  >(
+    contract: Q,
+    options?: ServiceBusAdministration.SettingsOf<Q, EntityOptions, R>
   ): Entity
 } = (
   contract: Exclude<ServiceBusEntity.Any, { readonly _tag: "SubQueue" }> | string,
@@ -146,13 +152,12 @@ export const entity: {
   if (typeof contract === "string") return { name: contract, options: given }
   // Its name is refused when the broker starts.
   if (typeof contract !== "object" || contract === null) return { name: "", options: given }
-  const options = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
-    ? { requiresSession: true, ...given }
-    : given
+  const hasSessions = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
+  const options = hasSessions ? { requiresSession: true, ...given } : given
   switch (contract._tag) {
     case "Queue":
     case "SessionQueue":
-      return { name: contract.name, options }
+      return { name: contract.name, options, hasSessions }
     case "Topic":
     case "SessionTopic":
       return { kind: "topic", name: contract.name, options: given as TopicOptions }
@@ -162,7 +167,8 @@ export const entity: {
         kind: "subscription",
         topic: contract.topic,
         name: contract.name,
-        options: options as SubscriptionOptions
+        options: options as SubscriptionOptions,
+        hasSessions
       }
   }
 }

@@ -134,6 +134,28 @@ describe("rules that a broker starts with", () => {
     Effect.asVoid(starting(ServiceBusRule.make("r", ServiceBusRule.sql("a = @a OR b = @b", { "@a": 1, "@b": null })))))
 })
 
+describe("a contract and options that contradict it", () => {
+  const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+  const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+  it.effect("are refused", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [
+          Emulator.entity(Carts, { requiresSession: false } as never),
+          /queue "carts": requiresSession must be left out/
+        ],
+        [
+          Emulator.entity(ServiceBusEntity.subscription(News, "all"), { requiresSession: true } as never),
+          /"all" of "news": requiresSession must be left out: its contract has no sessions/
+        ]
+      ] as const
+      for (const [entity, problem] of cases) {
+        const layer = Emulator.layer({ entities: [Emulator.entity(News), entity] })
+        assert.match((yield* failsWith("EmulatorError")(Effect.scoped(Layer.build(layer)))).problem, problem)
+      }
+    }))
+})
+
 describe("a target of forwarding that is not there", () => {
   it.effect("is named, however long the name is, in a line", () =>
     Effect.gen(function*() {

@@ -23,6 +23,11 @@ test("queues and subscriptions forward to queues and topics, by contract or by n
   Emulator.entity(Orders, { forwardTo: ServiceBusEntity.deadLetter(Carts) })
   // @ts-expect-error a topic forwards nothing: its subscriptions do
   Emulator.entity(News, { forwardTo: Orders })
+  // @ts-expect-error its contract has sessions
+  Emulator.entity(Carts, { requiresSession: false })
+  // @ts-expect-error its contract has none
+  Emulator.entity(Orders, { maxDeliveryCount: 3, requiresSession: true })
+  Emulator.entity("plain", { requiresSession: true })
   // @ts-expect-error no status
   Emulator.entity(Orders, { status: "Paused" })
 })

@@ -53,13 +53,21 @@ export type {
  * @since 0.1.0
  */
 export type Entity =
-  | { readonly kind?: "queue"; readonly name: string; readonly options?: EntityOptions.EntityOptions | undefined }
+  | {
+    readonly kind?: "queue"
+    readonly name: string
+    readonly options?: EntityOptions.EntityOptions | undefined
+    /** What its contract says of sessions. */
+    readonly hasSessions?: boolean | undefined
+  }
   | { readonly kind: "topic"; readonly name: string; readonly options?: EntityOptions.TopicOptions | undefined }
   | {
     readonly kind: "subscription"
     readonly topic: string
     readonly name: string
     readonly options?: EntityOptions.SubscriptionOptions | undefined
+    /** What its contract says of sessions. */
+    readonly hasSessions?: boolean | undefined
   }
 
 /**
@@ -542,6 +550,13 @@ const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Resu
   const title = topic === undefined
     ? `${kind} "${abbreviated(name)}"`
     : `subscription "${abbreviated(name)}" of "${abbreviated(topic)}"`
+  const hasSessions = entity.kind === "topic" ? undefined : entity.hasSessions
+  if (
+    hasSessions !== undefined && typeof options.requiresSession === "boolean" && options.requiresSession !== hasSessions
+  ) {
+    const problem = `${title}: requiresSession must be left out: its contract has ${hasSessions ? "" : "no "}sessions`
+    return Result.fail(new EmulatorError({ problem }))
+  }
   return Result.map(EntityOptions.settings(title, options, kind), (settings) => ({
     kind,
     title,

@@ -169,7 +169,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     request: Pick<AtomClient.Request, "entity" | "operation" | "path">,
     as: (found: Found<F>) => A
   ): Stream.Stream<A, E.ManageEntityError> =>
-    Stream.paginate(0, (skip) =>
+    Stream.paginate({ skip: 0, first: undefined as string | undefined }, ({ first, skip }) =>
       traced(
         request.operation,
         request.entity,
@@ -183,13 +183,18 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
             return Effect.fail(AtomClient.malformed(request, "it answered a request for a list with none"))
           }
           const { entries } = answer
+          const title = entries[0]?.title
+          if (title !== undefined && title === first) {
+            return Effect.fail(AtomClient.malformed(request, `two pages of it begin with "${title}"`))
+          }
           const found: Array<A> = []
           for (const entry of entries) {
             const one = read(kind, entry, request)
             if (Result.isFailure(one)) return Effect.fail(one.failure)
             if (one.success !== undefined) found.push(as(one.success))
           }
-          return Effect.succeed([found, nextOf(answer, skip, entries.length)] as const)
+          const next = Option.map(nextOf(answer, skip, entries.length), (skip) => ({ skip, first: title }))
+          return Effect.succeed([found, next] as const)
         })
       ))
 

@@ -65,6 +65,19 @@ const maxLength = 16 * 1024 * 1024
 
 const tooLong = new AtomXml.XmlProblem({ problem: `it is longer than ${maxLength} bytes` })
 
+const redirected = new AtomXml.XmlProblem({
+  problem:
+    "the HTTP client followed a redirection to another host, and may have taken the token along; give it one that " +
+    `follows none (to fetch, RequestInit with redirect: "manual")`
+})
+
+/** Whether an answer is another host's than the one that the HTTP client was to ask. */
+const isElsewhere = (response: HttpClientResponse.HttpClientResponse): boolean => {
+  const asked = HttpClientRequest.toUrl(response.request)
+  return response.url !== "" && URL.canParse(response.url) && asked._tag === "Some" &&
+    new URL(response.url).origin !== asked.value.origin
+}
+
 /** Headers that stand beside Authorization, for targets of forwarding (Service Bus REST API). */
 export const supplementary = {
   ForwardTo: "ServiceBusSupplementaryAuthorization",
@@ -195,11 +208,17 @@ export const make = (options: Options): AtomClient => {
     )
     return options.http.execute(withBody).pipe(
       Effect.flatMap((response) =>
-        Effect.map(bodyOf(response), (body) => ({ status: response.status, headers: response.headers, body }))
+        isElsewhere(response)
+          ? Effect.fail(redirected)
+          : Effect.map(bodyOf(response), (body) => ({ status: response.status, headers: response.headers, body }))
       ),
       Effect.provideService(Headers.CurrentRedactedNames, redacted),
       // Its own error has the request in it, and with that the token.
-      Effect.mapError((error) => error === tooLong ? malformed(request, tooLong.problem) : unanswered(request, error)),
+      Effect.mapError((error) =>
+        error === tooLong || error === redirected
+          ? malformed(request, (error as AtomXml.XmlProblem).problem)
+          : unanswered(request, error)
+      ),
       Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
