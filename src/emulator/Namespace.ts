@@ -16,7 +16,7 @@ import { Conditions } from "./amqp/Conditions.ts"
 import { Faults } from "./amqp/Faults.ts"
 import { detachLinks } from "./amqp/LinkDetach.ts"
 import type { ServedConnection, ServedNamespace } from "./amqp/ServedConnection.ts"
-import { change, fits, isRuleValue } from "./amqp/StoredPayload.ts"
+import { change, fits, isRuleValue, reschedule } from "./amqp/StoredPayload.ts"
 import { read } from "./amqp/StoredProperties.ts"
 import * as Broker from "./broker/Broker.ts"
 import { ManagementApi } from "./http/ManagementApi.ts"
@@ -187,7 +187,7 @@ export class Namespace implements ServedNamespace {
 export const make: (options: Options) => Effect.Effect<Namespace, EmulatorError, Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const broker = yield* Effect.provideService(
-      Broker.make(options.entities, { fits, change, read, isRuleValue }),
+      Broker.make(options.entities, { fits, change, read, isRuleValue, reschedule }),
       Clock.Clock,
       options.clock
     )

@@ -265,6 +265,21 @@ export const change = (message: IncomingMessage, changes: Changes): IncomingMess
   }
 }
 
+/** A message that is to be enqueued at another time, in milliseconds, and says so; all else is as it was, byte for byte. */
+export const reschedule = (message: IncomingMessage, enqueueAt: number): IncomingMessage => {
+  const time = AmqpValue.typed("timestamp", BigInt(Math.floor(enqueueAt)))
+  const bytes = rewritten(sectionsOf(message), {
+    system: new Map([["scheduledenqueuetimeutc", time]]),
+    properties: new Map()
+  })
+  return {
+    ...message,
+    payload: owned(bytes),
+    enqueueAt,
+    propertiesSize: sizeOf(new Sections(bytes, 0, bytes.length))
+  }
+}
+
 const rewritten = (sections: Sections, { properties, system }: Changes): Buffer => {
   try {
     copySection(sections, sections.header, 0x70)

@@ -19,7 +19,7 @@ import * as DeadlineTimer from "./DeadlineTimer.ts"
 import * as EntityOptions from "./EntityOptions.ts"
 import * as EntityPath from "./EntityPath.ts"
 import * as MessageQueue from "./MessageQueue.ts"
-import type { Queue, Refusal, RuntimeCounts } from "./Queue.ts"
+import type { Contents, KeptMessage, Queue, Refusal, RuntimeCounts } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
 import type { Due } from "./StoredMessage.ts"
 import type { FilterCounts } from "./SubscriptionRules.ts"
@@ -36,9 +36,12 @@ export type {
 export type {
   Attachment,
   Consumer,
+  Contents,
   Counters,
   Delivery,
   IncomingMessage,
+  KeptMessage,
+  KeptState,
   MessageSnapshot,
   Queue,
   Refusal,
@@ -142,6 +145,21 @@ export interface Broker {
    * there is no such entity, with the reason `notFound`.
    */
   readonly delete: (path: string) => Result.Result<number, EmulatorError>
+  /**
+   * Throws away the messages of an entity and all that it remembers, of a topic with its subscriptions, and returns how many
+   * messages are gone. Fails where there is no such entity, with the reason `notFound`.
+   */
+  readonly reset: (path: string) => Result.Result<number, EmulatorError>
+  /**
+   * Makes the broker what it was when it was made: entities that came since are gone, those that went are there, settings and
+   * rules are as they were declared, and nothing is in them. Returns how many messages are gone.
+   */
+  readonly resetAll: () => number
+  /**
+   * Has entities be as they are given, with what they hold: those that are there are changed or made anew, those that are not
+   * given stay as they are. Fails as `create` does; then nothing has changed.
+   */
+  readonly load: (entities: ReadonlyArray<Loaded>) => Result.Result<void, EmulatorError>
   /** What an entity holds. */
   readonly runtime: (path: string) => Runtime | undefined
   /** What an entity is declared with, as it was changed last. */
@@ -150,6 +168,18 @@ export interface Broker {
   readonly declarations: () => ReadonlyArray<Declaration>
   /** Sets who ends the links of an entity when it is deleted, or its settings refuse them. */
   readonly onDetach: (detach: (detachment: Detachment) => void) => void
+}
+
+/**
+ * An entity, and what is to be in it and in its dead-letter queues.
+ *
+ * @category models
+ */
+export interface Loaded {
+  readonly entity: Entity
+  readonly contents: Contents
+  readonly deadLetters: ReadonlyArray<KeptMessage>
+  readonly transferDeadLetters: ReadonlyArray<KeptMessage>
 }
 
 /** An entity that there is. */
@@ -192,11 +222,12 @@ export const make: (
       isClosed: false
     })
     // Targets of forwarding and topics may be declared after what needs them.
-    const inOrder = entities.toSorted((a, b) => Number(a?.kind === "subscription") - Number(b?.kind === "subscription"))
+    const inOrder = topicsFirst(entities)
     for (const entity of inOrder) yield* Effect.fromResult(registry.add(entity))
     for (const { declared } of registry.entities.values()) {
       yield* Effect.fromResult(registry.checkForwarding(declared))
     }
+    registry.initial = inOrder
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         registry.shared.isClosed = true
@@ -208,6 +239,9 @@ export const make: (
       create: (entity) => registry.create(entity),
       update: (path, options) => registry.update(trim(path).toLowerCase(), options),
       delete: (path) => registry.delete(trim(path).toLowerCase()),
+      reset: (path) => registry.reset(trim(path).toLowerCase()),
+      resetAll: () => registry.resetAll(),
+      load: (entities) => registry.load(entities),
       runtime: (path) => registry.runtime(trim(path).toLowerCase()),
       declaration: (path) => registry.declaration(trim(path).toLowerCase()),
       declarations: () => Array.from(registry.entities.keys(), (path) => registry.declaration(path)!),
@@ -218,13 +252,14 @@ export const make: (
   })
 
 /** What is in a payload: the part of the shared state that knows AMQP. */
-type Payloads = Pick<SharedState, "fits" | "read" | "change" | "isRuleValue">
+type Payloads = Pick<SharedState, "fits" | "read" | "change" | "isRuleValue" | "reschedule">
 
 const opaque: Payloads = {
   fits: () => true,
   read: () => ({ system: () => undefined, property: () => undefined, spelling: () => undefined }),
   change: (message) => message,
-  isRuleValue: () => true
+  isRuleValue: () => true,
+  reschedule: (message, enqueueAt) => ({ ...message, enqueueAt })
 }
 
 /** What can be said of rules that may be anything, before their expressions are read. */
@@ -257,8 +292,28 @@ const valuesOf = ({ action, filter }: ServiceBusRule.Rule): ReadonlyArray<readon
   ]
 }
 
-const ruleProblem = ({ title }: Declared, { name }: ServiceBusRule.Rule, { _tag, detail }: Refusal): string =>
-  `${title}: rule "${name}": ${_tag === "RuleExists" ? "it is declared twice" : detail}`
+const ruleRefused = (
+  { title }: Declared,
+  { name }: ServiceBusRule.Rule,
+  { _tag, detail }: Refusal
+): Result.Result<never, EmulatorError> =>
+  Result.fail(
+    new EmulatorError({
+      reason: _tag === "QuotaExceeded" ? "quotaExceeded" : "invalid",
+      problem: `${title}: rule "${name}": ${_tag === "RuleExists" ? "it is declared twice" : detail}`
+    })
+  )
+
+/** Topics stand before their subscriptions. */
+const rankOf = (entity: Entity): number => Number(entity?.kind === "subscription")
+
+const topicsFirst = (entities: ReadonlyArray<Entity>): ReadonlyArray<Entity> =>
+  entities.toSorted((a, b) => rankOf(a) - rankOf(b))
+
+/** Whether the service changes an entity so, or it has to be made anew. */
+const isChangeable = (before: Declared, after: Declared): boolean =>
+  before.kind === after.kind && before.settings.requiresSession === after.settings.requiresSession &&
+  (before.settings.duplicateDetectionWindow === undefined) === (after.settings.duplicateDetectionWindow === undefined)
 
 /** The entities of a broker. */
 export class Registry {
@@ -267,6 +322,8 @@ export class Registry {
   readonly entities = new Map<string, Registered>()
   /** The same, and their dead-letter queues. */
   readonly byPath = new Map<string, Queue>()
+  /** What it was made with, topics before their subscriptions. */
+  initial: ReadonlyArray<Entity> = []
   detach: (detachment: Detachment) => void = () => {}
 
   constructor(shared: SharedState) {
@@ -314,14 +371,12 @@ export class Registry {
           })
         )
       }
-      const ruleRefused = rulesProblem(declared, this.shared.isRuleValue)
-      if (ruleRefused !== undefined) return Result.fail(new EmulatorError({ problem: ruleRefused }))
+      const refused = rulesProblem(declared, this.shared.isRuleValue)
+      if (refused !== undefined) return Result.fail(new EmulatorError({ problem: refused }))
       const made = kind === "topic" ? new Topic(this.shared, path, settings) : topic
       const subscribed = kind === "subscription" ? topic!.subscribe(path, settings, declared.rules) : undefined
       if (subscribed !== undefined && Result.isFailure(subscribed)) {
-        const { refusal, rule } = subscribed.failure
-        const reason = refusal._tag === "QuotaExceeded" ? "quotaExceeded" : "invalid"
-        return Result.fail(new EmulatorError({ reason, problem: ruleProblem(declared, rule, refusal) }))
+        return ruleRefused(declared, subscribed.failure.rule, subscribed.failure.refusal)
       }
       const queue = subscribed?.success ?? made?.queue ?? MessageQueue.make(this.shared, path, settings)
       const now = this.now()
@@ -343,7 +398,7 @@ export class Registry {
   update(path: string, options: EntityOptions.EntityOptions): Result.Result<void, EmulatorError> {
     const registered = this.entities.get(path)
     if (registered === undefined) return missing(path)
-    const { declared: before, queue, topic } = registered
+    const { declared: before } = registered
     if (typeof options !== "object" || options === null) {
       return Result.fail(new EmulatorError({ problem: `${before.title}: options must be an object` }))
     }
@@ -367,17 +422,130 @@ export class Registry {
       }
       const checked = this.checkForwarding(declared)
       if (Result.isFailure(checked)) return checked
-      registered.declared = declared
-      registered.updatedAt = this.now()
-      if (before.kind === "topic") topic!.configure(settings)
-      else if (before.kind === "subscription") topic!.configureSubscription(queue, settings)
-      else queue.configure(settings)
-      // Links end after that: what they give back goes to no other link that ends.
-      this.detachRefused(path, before.settings, settings)
-      this.watchIdle(registered)
-      this.retryForwardingTo(path)
+      this.configure(registered, declared)
       return Result.void
     })
+  }
+
+  /** Has an entity be as it is declared, where the service lets it be changed so. */
+  private configure(registered: Registered, declared: Declared): void {
+    const { declared: before, queue } = registered
+    const { settings } = declared
+    const path = before.path.toLowerCase()
+    registered.declared = declared
+    registered.updatedAt = this.now()
+    if (before.kind === "topic") registered.topic!.configure(settings)
+    else if (before.kind === "subscription") this.topicOf(declared).configureSubscription(queue, settings)
+    else queue.configure(settings)
+    // Links end after that: what they give back goes to no other link that ends.
+    this.detachRefused(path, before.settings, settings)
+    this.watchIdle(registered)
+    this.retryForwardingTo(path)
+  }
+
+  /** The topic of a subscription, which is there. */
+  private topicOf({ topic }: Declared): Topic {
+    return this.entities.get(topic!)!.topic!
+  }
+
+  reset(path: string): Result.Result<number, EmulatorError> {
+    const registered = this.entities.get(path)
+    if (registered === undefined) return missing(path)
+    const { declared: { kind }, queue, topic } = registered
+    const queues = kind === "topic" ? [queue, ...topic!.queues] : [queue]
+    let gone = 0
+    for (const each of queues) gone += each.reset()
+    return Result.succeed(gone)
+  }
+
+  resetAll(): number {
+    const initial = new Map<string, Declared>()
+    for (const entity of this.initial) {
+      Result.map(declaredOf(entity), (declared) => initial.set(declared.path.toLowerCase(), declared))
+    }
+    let gone = 0
+    for (const [path, { declared }] of [...this.entities]) {
+      const first = initial.get(path)
+      if (first !== undefined && isChangeable(declared, first)) gone += Result.getOrElse(this.reset(path), () => 0)
+      // With a topic its subscriptions went.
+      else gone += Result.getOrElse(this.delete(path), () => 0)
+    }
+    for (const declared of initial.values()) this.declare(declared)
+    return gone
+  }
+
+  /** Has an entity be as it is declared, with its rules, whether it is there or not. It could have been made so. */
+  private declare(declared: Declared): Result.Result<void, EmulatorError> {
+    const registered = this.entities.get(declared.path.toLowerCase())
+    if (registered === undefined) return this.add(declared.entity)
+    const problem = rulesProblem(declared, this.shared.isRuleValue)
+    if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
+    this.configure(registered, declared)
+    if (declared.kind !== "subscription") return Result.void
+    const refused = this.topicOf(declared).setRules(registered.queue, declared.rules)
+    return refused === undefined ? Result.void : ruleRefused(declared, refused.rule, refused.refusal)
+  }
+
+  load(entities: ReadonlyArray<Loaded>): Result.Result<void, EmulatorError> {
+    // On entities that nothing is in and that nobody knows.
+    const inert: SharedState["deadlines"] = { set: () => {}, clear: () => {}, size: () => 0 }
+    const trial: Registry = new Registry({
+      ...this.shared,
+      deadlines: inert,
+      find: (path) => trial.entities.get(path)?.queue
+    })
+    const present = Array.from(this.entities.values(), ({ declared: { entity } }) => entity)
+    for (const entity of topicsFirst(present)) trial.add(entity)
+    const empty = { messages: [], lastSequenceNumber: 0n, sessions: [], duplicates: [] }
+    const bare = entities.map(({ entity }) => ({
+      entity,
+      contents: empty,
+      deadLetters: [],
+      transferDeadLetters: []
+    }))
+    // Contents have nothing that could be refused.
+    return Result.flatMap(trial.fill(bare), () => this.fill(entities))
+  }
+
+  private fill(entities: ReadonlyArray<Loaded>): Result.Result<void, EmulatorError> {
+    const loaded: Array<{ readonly declared: Declared; readonly of: Loaded }> = []
+    const paths = new Set<string>()
+    for (const of of entities.toSorted((a, b) => rankOf(a.entity) - rankOf(b.entity))) {
+      const declared = declaredOf(of.entity)
+      if (Result.isFailure(declared)) return Result.fail(declared.failure)
+      const path = declared.success.path.toLowerCase()
+      if (paths.has(path)) {
+        return Result.fail(new EmulatorError({ problem: `${declared.success.title} is given twice` }))
+      }
+      paths.add(path)
+      loaded.push({ declared: declared.success, of })
+      const before = this.entities.get(path)?.declared
+      if (before === undefined) continue
+      if (isChangeable(before, declared.success)) this.reset(path)
+      else this.delete(path)
+    }
+    for (const { declared } of loaded) {
+      const made = this.declare(declared)
+      if (Result.isFailure(made)) return made
+    }
+    for (const { declared } of loaded) {
+      const checked = this.checkForwarding(declared)
+      if (Result.isFailure(checked)) return checked
+    }
+    const queues = loaded.map(({ declared, of }) => {
+      const { queue } = this.entities.get(declared.path.toLowerCase())!
+      queue.load(of.contents)
+      for (
+        const [dead, messages] of [
+          [queue.deadLetterQueue, of.deadLetters],
+          [queue.transferDeadLetterQueue, of.transferDeadLetters]
+        ] as const
+      ) dead?.load({ messages, lastSequenceNumber: 0n, sessions: [], duplicates: [] })
+      return queue
+    })
+    // All of it is there before anything is delivered or forwarded.
+    for (const queue of queues) queue.flush()
+    return Result.void
   }
 
   delete(path: string): Result.Result<number, EmulatorError> {

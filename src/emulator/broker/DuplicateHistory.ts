@@ -43,6 +43,20 @@ export class DuplicateHistory {
     return known
   }
 
+  /** What it knows, in the order of arrival. */
+  list(now: number): ReadonlyArray<Seen> {
+    this.forget(now)
+    return this.seen.slice(this.head) as ReadonlyArray<Seen>
+  }
+
+  /** Has it know this, and nothing else. */
+  restore(seen: ReadonlyArray<Seen>): void {
+    this.known.clear()
+    this.seen = seen.toSorted((a, b) => a.until - b.until)
+    this.head = 0
+    for (const { id, sequence } of seen) this.known.set(id, sequence)
+  }
+
   private forget(now: number): void {
     let oldest = this.seen[this.head]
     while (oldest !== undefined && oldest.until <= now) {

@@ -20,9 +20,11 @@ import { Forwarding, type ForwardingQueue } from "./Forwarding.ts"
 import type {
   Attachment,
   Consumer,
+  Contents,
   Counters,
   Delivery,
   IncomingMessage,
+  KeptState,
   Kind,
   MessageSnapshot,
   Queue,
@@ -247,6 +249,87 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     this.scheduled = 0
     this.counters.deleted += messages.length
     return messages.length + (this.deadLetterQueue?.discard() ?? 0) + (this.transferDeadLetterQueue?.discard() ?? 0)
+  }
+
+  /**
+   * Throws away what it holds and what it remembers, with its dead-letter queues, and counts from 0 again: it is as it was when
+   * it was made. Its consumers stay, locks and sessions that were held are lost. Returns how many messages are gone.
+   */
+  reset(): number {
+    const messages: Array<StoredMessage> = []
+    this.stored.forEachFrom(undefined, (message) => {
+      messages.push(message)
+      return true
+    })
+    for (const message of messages) {
+      if (message.waiting) this.waiting.remove(message)
+      this.shared.deadlines.clear(message)
+      this.size.bytes -= message.incoming.payload.length
+    }
+    this.stored.clear()
+    this.locks.clear()
+    this.forwarding?.end()
+    this.forwarding = this.forwardingTo(this.options.forwardTo)
+    this.waiting = this.forwarding ?? this.sessions ?? this.consumers
+    this.history?.restore([])
+    this.scheduled = 0
+    this.lastSequence = 0
+    this.lastEnqueuedAt = 0
+    this.accessedAt = this.now()
+    for (const name of Object.keys(this.counters) as Array<keyof Counters>) this.counters[name] = 0
+    this.sessions?.reset()
+    return messages.length + (this.deadLetterQueue?.reset() ?? 0) + (this.transferDeadLetterQueue?.reset() ?? 0)
+  }
+
+  state(): KeptState {
+    return {
+      lastSequenceNumber: BigInt(this.lastSequence),
+      sessions: this.sessions?.states() ?? [],
+      duplicates: this.history?.list(this.now()).map(({ id, sequence, until }) => ({
+        id,
+        sequenceNumber: BigInt(sequence),
+        until
+      })) ?? []
+    }
+  }
+
+  /**
+   * Puts back what it held, into an empty queue: numbers are above 0 and each its own, and messages have a session where it
+   * requires them. Quotas were seen to when it was sent. Nothing is delivered before the next `flush`.
+   */
+  load({ duplicates, lastSequenceNumber, messages, sessions }: Contents): void {
+    const now = this.now()
+    this.lastSequence = Number(lastSequenceNumber)
+    for (const { sequenceNumber } of messages) {
+      this.lastSequence = Math.max(this.lastSequence, Number(sequenceNumber))
+    }
+    for (const kept of messages) {
+      const { enqueuedAt, incoming, timeToLive } = kept
+      const message = newMessage(this, Number(kept.sequenceNumber), incoming, enqueuedAt, timeToLive)
+      message.deliveryCount = kept.deliveryCount
+      message.wasScheduled = kept.wasScheduled
+      message.expiresAt = kept.expiresAt
+      this.size.bytes += incoming.payload.length
+      this.lastEnqueuedAt = Math.max(this.lastEnqueuedAt, enqueuedAt)
+      if (kept.state === "scheduled") {
+        message.enqueueAt = kept.enqueueAt ?? now
+        this.scheduled += 1
+        // One whose time is over has its turn with the next that the timer has.
+        this.shared.deadlines.set(message, message.enqueueAt)
+      }
+      this.add(message)
+      if (kept.state === "deferred") message.deferred = true
+      else if (kept.state === "active") this.addWaiting(message, now)
+    }
+    for (const session of sessions) {
+      this.size.bytes += session.state.length
+      this.sessions?.restore(session)
+    }
+    this.history?.restore(duplicates.map(({ id, sequenceNumber, until }) => ({
+      id,
+      sequence: Number(sequenceNumber),
+      until
+    })))
   }
 
   /** It is used now, as by a rule that is added to it. */
@@ -623,8 +706,24 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   }
 
   cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal> {
+    return Result.map(this.scheduledOf(sequenceNumbers), (messages) => {
+      for (const message of messages) this.remove(message)
+      this.accessedAt = this.now()
+    })
+  }
+
+  /** The scheduled messages of these numbers, or all of them. */
+  private scheduledOf(
+    sequenceNumbers: ReadonlyArray<bigint> | undefined
+  ): Result.Result<ReadonlyArray<StoredMessage>, Refusal> {
     if (this.isClosed()) return this.closed()
     const messages: Array<StoredMessage> = []
+    if (sequenceNumbers === undefined && this.scheduled > 0) {
+      this.stored.forEachFrom(undefined, (message) => {
+        if (message.enqueueAt !== undefined) messages.push(message)
+        return true
+      })
+    }
     for (const sequenceNumber of new Set(sequenceNumbers)) {
       const message = this.stored.get(Number(sequenceNumber))
       if (message?.enqueueAt === undefined) {
@@ -632,9 +731,43 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
       }
       messages.push(message)
     }
-    for (const message of messages) this.remove(message)
-    this.accessedAt = this.now()
-    return Result.void
+    return Result.succeed(messages)
+  }
+
+  enqueueScheduled(sequenceNumbers: ReadonlyArray<bigint> | undefined): Result.Result<number, Refusal> {
+    return Result.map(this.scheduledOf(sequenceNumbers), (messages) => this.enqueueNow(messages))
+  }
+
+  private enqueueNow(messages: ReadonlyArray<StoredMessage>): number {
+    const now = this.now()
+    // As their timer would have it.
+    for (const message of messages.toSorted((a, b) => a.enqueueAt! - b.enqueueAt! || a.sequence - b.sequence)) {
+      this.shared.deadlines.clear(message)
+      this.activate(message, now)
+    }
+    this.accessedAt = now
+    this.flush()
+    return messages.length
+  }
+
+  reschedule(
+    sequenceNumbers: ReadonlyArray<bigint> | undefined,
+    at: (enqueueAt: number) => number
+  ): Result.Result<number, Refusal> {
+    return Result.map(this.scheduledOf(sequenceNumbers), (messages) => {
+      const now = this.now()
+      for (const message of messages) {
+        const time = at(message.enqueueAt!)
+        const { incoming } = message
+        message.incoming = this.shared.reschedule(incoming, time)
+        this.size.bytes += message.incoming.payload.length - incoming.payload.length
+        message.enqueueAt = time
+        this.shared.deadlines.set(message, time)
+      }
+      this.accessedAt = now
+      this.enqueueNow(messages.filter(({ enqueueAt }) => enqueueAt! <= now))
+      return messages.length
+    })
   }
 
   peek(from: bigint, count: number, sessionId?: string): ReadonlyArray<MessageSnapshot> {

@@ -291,6 +291,48 @@ export interface RuntimeCounts {
 }
 
 /**
+ * A message as it is put back into a queue that it was taken from, or never was in. Times are milliseconds.
+ *
+ * @category models
+ */
+export interface KeptMessage extends
+  Pick<
+    MessageSnapshot,
+    | "sequenceNumber"
+    | "enqueuedAt"
+    | "expiresAt"
+    | "timeToLive"
+    | "deliveryCount"
+    | "state"
+    | "wasScheduled"
+    | "enqueueAt"
+  >
+{
+  readonly incoming: IncomingMessage
+}
+
+/**
+ * What a queue holds beside its messages: the last sequence number that it gave, the sessions that have state, and the ids
+ * that its duplicate detection remembers. Times are milliseconds.
+ *
+ * @category models
+ */
+export interface KeptState {
+  readonly lastSequenceNumber: bigint
+  readonly sessions: ReadonlyArray<{ readonly id: string; readonly state: Uint8Array; readonly updatedAt: number }>
+  readonly duplicates: ReadonlyArray<{ readonly id: string; readonly sequenceNumber: bigint; readonly until: number }>
+}
+
+/**
+ * What a queue holds, as it can be put back into one that is empty.
+ *
+ * @category models
+ */
+export interface Contents extends KeptState {
+  readonly messages: ReadonlyArray<KeptMessage>
+}
+
+/**
  * What a queue is in a namespace. A topic copies every message to its subscriptions at once, and keeps only those that are
  * scheduled.
  *
@@ -379,6 +421,21 @@ export interface Queue {
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string | undefined): Result.Result<number, Refusal>
   /** Every message, of whatever state, in the order of sequence numbers. */
   messages(): ReadonlyArray<MessageSnapshot>
+  /**
+   * Enqueues scheduled messages now, of these numbers or all of them, in the order of their times, and returns how many. Refused
+   * as `MessageNotFound` where one is not scheduled; then none is.
+   */
+  enqueueScheduled(sequenceNumbers: ReadonlyArray<bigint> | undefined): Result.Result<number, Refusal>
+  /**
+   * Gives scheduled messages another time, which is made of the one that each has; where that is over they are enqueued, as the
+   * operation before does it. Refused likewise.
+   */
+  reschedule(
+    sequenceNumbers: ReadonlyArray<bigint> | undefined,
+    at: (enqueueAt: number) => number
+  ): Result.Result<number, Refusal>
+  /** What it holds beside its messages. */
+  state(): KeptState
   /** What it holds, with its dead-letter queues. */
   runtime(): RuntimeCounts
 }

@@ -8,7 +8,7 @@
 import * as Result from "effect/Result"
 import { Consumers, type OwningQueue } from "./Consumers.ts"
 import type { MessageOrder } from "./MessageOrder.ts"
-import type { Attachment, HeldSession, ListOptions, Refusal, SessionHolder, Sessions } from "./Queue.ts"
+import type { Attachment, HeldSession, KeptState, ListOptions, Refusal, SessionHolder, Sessions } from "./Queue.ts"
 import { SortedSet } from "./SortedSet.ts"
 import { type Due, sequenceOf, type StoredMessage } from "./StoredMessage.ts"
 
@@ -288,19 +288,52 @@ export class SessionTable implements Sessions {
 
   /** Forgets everything: its queue is deleted. */
   clear(): void {
+    this.forgetSessions()
+    this.waiting.clear()
+  }
+
+  /** Forgets everything but who waits for a session. Those who hold one are told that it is lost. */
+  reset(): void {
+    const holders = Array.from(this.sessions.values(), ({ holder }) => holder).filter((each) => each !== undefined)
+    this.forgetSessions()
+    for (const holder of holders) holder.lost()
+  }
+
+  private forgetSessions(): void {
     for (const session of this.sessions.values()) {
       this.queue.deadlines.clear(session)
       session.holder = undefined
+      // It may be among those that are to be offered.
+      session.turn = 0
+      session.isListed = false
       // The size may be that of a topic, which stays.
       this.queue.reserve(-(session.state?.length ?? 0))
+      session.state = undefined
       for (const attachment of session.attached ?? []) attachment.detach()
     }
     this.sessions.clear()
     this.messages.clear()
     this.listed.clear()
     this.available.clear()
-    this.waiting.clear()
     this.holders = 0
+  }
+
+  /** The sessions that have state, by their ids. */
+  states(): KeptState["sessions"] {
+    const kept: Array<KeptState["sessions"][number]> = []
+    this.listed.forEachFrom(undefined, ({ id, state, stateUpdatedAt }) => {
+      if (state !== undefined) kept.push({ id, state, updatedAt: stateUpdatedAt })
+      return true
+    })
+    return kept
+  }
+
+  /** Gives a session a state that it had. */
+  restore({ id, state, updatedAt }: KeptState["sessions"][number]): void {
+    const session = this.of(id)
+    session.state = Uint8Array.from(state)
+    session.stateUpdatedAt = updatedAt
+    this.enlist(session)
   }
 
   /** The lock of a session has run out. */

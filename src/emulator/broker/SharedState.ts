@@ -26,6 +26,8 @@ export interface SharedState {
   readonly change: (message: IncomingMessage, changes: Changes) => IncomingMessage
   /** Whether a rule can have a value: it is listed to peers. */
   readonly isRuleValue: (value: unknown) => boolean
+  /** A message that is to be enqueued at another time, in milliseconds, and says so. */
+  readonly reschedule: (message: IncomingMessage, enqueueAt: number) => IncomingMessage
   /** The queue or topic of a path in lower case: where messages are forwarded to. */
   readonly find: (path: string) => Queue | undefined
   isClosed: boolean

@@ -32,7 +32,8 @@ export interface Due extends Deadline {
  */
 export interface StoredMessage extends Due, Waiting {
   readonly sequence: number
-  readonly incoming: IncomingMessage
+  /** Replaced by that of another time to enqueue it alone. */
+  incoming: IncomingMessage
   readonly enqueuedAt: number
   /** When it will be enqueued, while it is scheduled. */
   enqueueAt: number | undefined

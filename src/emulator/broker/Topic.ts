@@ -77,6 +77,17 @@ export class Topic {
     return Result.succeed(queue)
   }
 
+  /** Other rules of a subscription, in place of all that it has, or which of them is refused; then it has those before it. */
+  setRules(queue: MessageQueue.MessageQueue, given: ReadonlyArray<ServiceBusRule.Rule>): RefusedRule | undefined {
+    const { rules } = this.subscriptions.find((each) => each.queue === queue)!
+    rules.clear()
+    for (const rule of given) {
+      const declared = rules.declare(rule)
+      if (Result.isFailure(declared)) return { rule, refusal: declared.failure }
+    }
+    return undefined
+  }
+
   /** A subscription gets no more messages, and its filters count no more. */
   unsubscribe(queue: MessageQueue.MessageQueue): void {
     for (const each of this.subscriptions) if (each.queue === queue) each.rules.clear()
