@@ -347,6 +347,71 @@ export interface Controls {
    * ```
    */
   readonly advance: (by: Duration.Input) => Effect.Effect<DateTime.Utc, EmulatorError>
+  /**
+   * The messages of a queue, topic or subscription that are scheduled, in the order of their sequence numbers. Fails with
+   * EmulatorError where it does not exist.
+   */
+  readonly scheduled: <E extends string | Declared>(
+    entity: E
+  ) => Effect.Effect<ReadonlyArray<MessageIn<E>>, EmulatorError>
+  /**
+   * Enqueues scheduled messages now, of these sequence numbers or all of them, as if their time had come, and returns how many.
+   * Fails with EmulatorError where the entity does not exist, and where one of the numbers is of no scheduled message; then none
+   * is enqueued.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const atOnce = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   return yield* emulator.deliver("reminders")
+   * })
+   * ```
+   */
+  readonly deliver: (
+    entity: string | Declared,
+    sequenceNumbers?: ReadonlyArray<bigint>
+  ) => Effect.Effect<number, EmulatorError>
+  /**
+   * Gives scheduled messages another time, of these sequence numbers or all of them, and returns how many: one time for all, or
+   * what a function makes of the time of each. What is over is enqueued at once. Fails as `deliver` does, and where a time is no
+   * DateTime or beyond the year 9999.
+   *
+   * @example
+   * ```ts
+   * import { DateTime, Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const anHourEarlier = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   return yield* emulator.reschedule("reminders", DateTime.subtract({ hours: 1 }))
+   * })
+   * ```
+   */
+  readonly reschedule: (
+    entity: string | Declared,
+    at: DateTime.Utc | ((at: DateTime.Utc) => DateTime.Utc),
+    sequenceNumbers?: ReadonlyArray<bigint>
+  ) => Effect.Effect<number, EmulatorError>
+  /**
+   * Empties one entity, a topic with its subscriptions, or makes the whole namespace what it was when it was made; returns how
+   * many messages are gone. Messages, dead letters, sessions with their state, what duplicate detection remembers, counters and
+   * sequence numbers begin anew. Without an entity those that came since are gone, those that went are there, settings and rules
+   * are as they were declared, and faults are taken back. Connections and links to what is still there stay; locks are lost.
+   *
+   * Fails with EmulatorError where there is no such entity. It happens in one step.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const afterEach = Effect.flatMap(Emulator.Emulator, (emulator) => emulator.reset())
+   * ```
+   */
+  readonly reset: (entity?: string | Declared) => Effect.Effect<number, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -630,13 +695,14 @@ const of = (
     })
   const list = <E extends string | ServiceBusEntity.Any>(
     queue: Broker.Queue,
-    entity: E
+    entity: E,
+    messages = queue.messages()
   ): ReadonlyArray<MessageIn<E>> => {
     type Body = ServiceBusEntity.BodyOf<E>
     const contract = ServiceBusEntity.contractOf(entity)
     const body = contract.body as ServiceBusBody.ServiceBusBody<Body, never>
     const properties = ServiceBusEntity.propertiesOf(contract)
-    return queue.messages().map((message) => {
+    return messages.map((message) => {
       const bytes = outgoing(message, undefined)
       const sections = new Sections(bytes, 0, bytes.length)
       const decoded = body.decode(sections.readBody())
@@ -695,6 +761,16 @@ const of = (
                 problem: `"${path}" does not take the messages: ${describe(sent.failure).replace(/\.$/, "")}`
               })
             )
+        })
+    )
+  /** The outcome of an operation that names messages. */
+  const taken = (result: Result.Result<number, Broker.Refusal>): Effect.Effect<number, EmulatorError> =>
+    Effect.mapError(
+      Effect.fromResult(result),
+      ({ _tag, detail = _tag, entity }) =>
+        new EmulatorError({
+          reason: _tag === "MessageNotFound" || _tag === "EntityNotFound" ? "notFound" : "invalid",
+          problem: `"${entity}": ${detail}`
         })
     )
   const addFault = (fault: Fault.Fault, otherwise?: "every") =>
@@ -763,6 +839,33 @@ const of = (
           ? Effect.andThen(clock.advance(millis), now)
           : invalid("a clock is advanced by a finite duration of 0 or more, and not beyond the year 9999")
       }),
+    scheduled: (entity) =>
+      Effect.map(
+        queueOf(entity),
+        (queue) => list(queue, entity, queue.messages().filter(({ state }) => state === "scheduled"))
+      ),
+    deliver: (entity, sequenceNumbers) =>
+      usable(
+        "the sequence numbers",
+        Effect.flatMap(queueOf(entity), (queue) => taken(queue.enqueueScheduled(sequenceNumbers)))
+      ),
+    reschedule: (entity, at, sequenceNumbers) =>
+      usable(
+        "the time and the sequence numbers",
+        Effect.flatMap(queueOf(entity), (queue) =>
+          taken(queue.reschedule(sequenceNumbers, (millis) => {
+            const time = typeof at === "function" ? at(DateTime.makeUnsafe(millis)) : at
+            const given = DateTime.isDateTime(time) ? DateTime.toEpochMillis(time) : NaN
+            if (given <= ManualClock.latest && given >= -ManualClock.latest) return given
+            throw new RangeError("a time is a DateTime that is not beyond the year 9999")
+          })))
+      ),
+    reset: (entity) =>
+      Effect.suspend(() =>
+        entity === undefined
+          ? Effect.succeed(namespace.reset())
+          : Effect.fromResult(broker.reset(ServiceBusEntity.contractOf(entity).path))
+      ),
     connections: Effect.sync(() => namespace.connections.size),
     dropConnections: Effect.sync(() => namespace.dropConnections()),
     closeConnections: (error) =>

@@ -756,8 +756,9 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   ): Result.Result<number, Refusal> {
     return Result.map(this.scheduledOf(sequenceNumbers), (messages) => {
       const now = this.now()
-      for (const message of messages) {
-        const time = at(message.enqueueAt!)
+      const times = messages.map(({ enqueueAt }) => at(enqueueAt!))
+      for (const [index, message] of messages.entries()) {
+        const time = times[index]!
         const { incoming } = message
         message.incoming = this.shared.reschedule(incoming, time)
         this.size.bytes += message.incoming.payload.length - incoming.payload.length

@@ -28,12 +28,17 @@ export class ManagedEntities {
   readonly namespaceName: string
   private readonly clock: Clock.Clock
   /** What the broker does not have, of the entities that are there. */
-  private readonly kept = new WeakMap<Broker.Queue, EntityDescription.Kept>()
+  private kept = new WeakMap<Broker.Queue, EntityDescription.Kept>()
 
   constructor(broker: Broker.Broker, clock: Clock.Clock, namespaceName: string) {
     this.broker = broker
     this.clock = clock
     this.namespaceName = namespaceName
+  }
+
+  /** Forgets what the broker does not have. */
+  reset(): void {
+    this.kept = new WeakMap()
   }
 
   get(asked: Envelope.Asked, resource: EntityResource): Condition.Outcome {

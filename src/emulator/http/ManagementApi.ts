@@ -70,6 +70,11 @@ export class ManagementApi {
     return this.entities.policies(token)
   }
 
+  /** Forgets what entities were given that the broker does not have, such as their policies. */
+  reset(): void {
+    this.entities.reset()
+  }
+
   private answerOf(request: HttpRequest): Effect.Effect<HttpAnswer> {
     const resource = Resource.parse(request.target)
     const authority = request.headers["host"] ?? this.options.host
