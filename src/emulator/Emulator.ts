@@ -103,8 +103,8 @@ export type ForwardTarget = Broker.ForwardTarget
 
 /**
  * Declares a queue, a topic or a subscription of the broker from its contract; a plain name is a queue. One whose
- * contract has sessions requires them, and options do not say otherwise. A subscription gets a copy of every message of its topic, which is declared beside
- * it, or of those that its `rules` take.
+ * contract has sessions requires them, and options do not say otherwise. A subscription gets a copy of every message of its
+ * topic, which is declared beside it, or of those that its `rules` take.
  *
  * Names and options are checked when the broker starts, with EmulatorError: an entity forwards to one that is declared beside
  * it, and never in a circle.

@@ -1,7 +1,6 @@
 /** How faults are written, listed and taken back, and which of several operations they strike. */
 import { Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
-import { ServiceBusSender } from "effect-service-bus"
-import { ServiceBusReceiver, ServiceBusSession } from "effect-service-bus"
+import { ServiceBusReceiver, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { failsWith, inMemory, once, Orders, start, testsOf, testsWith, Texts } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"

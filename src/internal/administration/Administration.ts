@@ -193,8 +193,8 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
             if (Result.isFailure(one)) return Effect.fail(one.failure)
             if (one.success !== undefined) found.push(as(one.success))
           }
-          const next = Option.map(nextOf(answer, skip, entries.length), (skip) => ({ skip, first: title }))
-          return Effect.succeed([found, next] as const)
+          const next = nextOf(answer, skip, entries.length)
+          return Effect.succeed([found, Option.map(next, (skip) => ({ skip, first: title }))] as const)
         })
       ))
 

@@ -49,8 +49,8 @@ export const administration: ReadonlyArray<Mutant> = [
   {
     name: "a list leaves its last entry out",
     file: "administration/Administration.ts",
-    text: "          return Effect.succeed([found, nextOf",
-    replacement: "          found.pop()\n          return Effect.succeed([found, nextOf",
+    text: "          return Effect.succeed([found, Option.map(next",
+    replacement: "          found.pop()\n          return Effect.succeed([found, Option.map(next",
     workload: "administration",
     fault: "late administration"
   }
