@@ -179,6 +179,14 @@ export class Conditions {
     )
   }
 
+  /** A batch over the limit of batches, where a message may be larger: the words of the service (azure-sdk-for-js #33278). */
+  batchTooLarge(link: string): AmqpError {
+    return this.notAllowed(
+      link,
+      `The link '${link}' is force detached by the broker because publisher(link0) received a batch message with no data in it. Detach origin: Publisher.`
+    )
+  }
+
   /** Properties over their quotas: both texts were seen of the service (Rebus.AzureServiceBus #35, azure-sdk-for-net #15325). */
   properties(entity: string, problem: QuotaProblem): AmqpError {
     return problem.property === undefined

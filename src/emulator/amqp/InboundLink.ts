@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import { accepted, type AmqpError, type Outcome } from "../../internal/amqp/codec/Outcome.ts"
 import { DecodeProblem } from "../../internal/amqp/codec/Reader.ts"
 import type { IncomingDelivery } from "../../internal/amqp/engine/Delivery.ts"
-import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
+import { rhea, type RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import { batchFormat } from "../../internal/message/MessageEncoder.ts"
 import type { Queue } from "../broker/Queue.ts"
 import * as FaultyOperation from "./FaultyOperation.ts"
@@ -20,12 +20,20 @@ const kinds = ["send"] as const
 /** How many messages a sender may have on their way. */
 const credit = 1000
 
+/**
+ * The most bytes of a batch where a message may be larger: the service tells them to clients as a property of the link, and ends a
+ * link on which more comes (azure-sdk-for-net PR #57941, azure-sdk-for-js #33278).
+ */
+const largestBatch = 1024 * 1024
+
 /** Serves senders of a queue or topic on a link. */
 export const attach = (connection: ServedConnection, queue: Queue, link: RheaLink): void => {
   const plane = connection.plane.link(link)
   const limit = queue.options.maxMessageSize
   link.local.attach["max_message_size"] = limit
   plane.maxMessageSize = limit
+  const batchLimit = Math.min(limit, largestBatch)
+  link.local.attach["properties"] = { "com.microsoft:max-message-batch-size": rhea.types.wrap_ulong(batchLimit) }
   const { faults } = connection.namespace
   /** Deliveries since credit was given. */
   let used = 0
@@ -41,6 +49,9 @@ export const attach = (connection: ServedConnection, queue: Queue, link: RheaLin
     const current = connection.namespace.broker.queue(queue.path) ?? queue
     for (let i = 0; i < deliveries.length; i++) {
       const delivery = deliveries[i]!
+      if (delivery.format === batchFormat && delivery.size > batchLimit && !delivery.isTooLarge) {
+        return connection.detach(link, connection.namespace.conditions.batchTooLarge(link.name))
+      }
       const struck = delivery.isTransactional ? undefined : faults.take(kinds, current.path, !delivery.settled)
       if (struck === undefined) {
         const refusal = store(connection, current, delivery, limit)

@@ -141,6 +141,53 @@ describe("a message whose keys the service does not take", () => {
     }).pipe(Effect.scoped, Effect.provide(Broker)))
 })
 
+describe("a batch where messages may be larger than a batch", () => {
+  const Large = Emulator.layerServer({ entities: [Emulator.entity("texts", { maxMessageSize: 5 * 1024 ** 2 })] })
+
+  it.live("has at most 1 MiB, which the link says; with more its link is detached in the service's words", () =>
+    Effect.gen(function*() {
+      const { next, write } = yield* peer
+      yield* write(Raw.attachSender("texts"))
+      const { fields } = yield* next("attach")
+      assert.deepStrictEqual(fields[10], 5n * 1024n ** 2n)
+      assert.deepStrictEqual(fields[13], new Map([[Raw.symbol("com.microsoft:max-message-batch-size"), 1024n ** 2n]]))
+      const sends = (id: number, payload: Buffer, format: number) =>
+        Effect.gen(function*() {
+          for (let at = 0; at < payload.length; at += 60_000) {
+            const part = payload.subarray(at, at + 60_000)
+            const more = at + part.length < payload.length
+            yield* write(
+              Raw.frame("transfer", [
+                Raw.uint(0),
+                Raw.uint(id),
+                Buffer.from(String(id)),
+                Raw.uint(format),
+                false,
+                more
+              ], { payload: part })
+            )
+          }
+        })
+      const batchOf = (size: number) => {
+        const overhead = Raw.encoded(AmqpValues.described(0x75n, Raw.message(Buffer.alloc(size)))).length - size
+        return Raw.encoded(AmqpValues.described(0x75n, Raw.message(Buffer.alloc(size - overhead))))
+      }
+      yield* sends(0, batchOf(1024 ** 2), 0x80013700)
+      assert.strictEqual(Raw.stateOf((yield* next("disposition")).fields[4]!).code, 0x24)
+      yield* sends(1, Raw.message(Buffer.alloc(2 * 1024 ** 2)), 0)
+      assert.strictEqual(Raw.stateOf((yield* next("disposition")).fields[4]!).code, 0x24)
+      yield* sends(2, batchOf(1024 ** 2 + 1), 0x80013700)
+      const error = Raw.errorOf(yield* next("detach"))
+      assert(error !== undefined)
+      assert.strictEqual(error.condition, "amqp:not-allowed")
+      assert.match(
+        error.description,
+        /^The link 's0' is force detached .* received a batch message with no data in it\./
+      )
+      assert.strictEqual(yield* ids, 2)
+    }).pipe(Effect.scoped, Effect.provide(Large)))
+})
+
 describe("a link that sends to an entity by way of another one", () => {
   it.live("is refused, and says where to send: its messages would stay where they are not looked for", () =>
     Effect.gen(function*() {
