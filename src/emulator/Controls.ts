@@ -428,7 +428,7 @@ export interface Controls {
   /**
    * Has operations of clients go wrong: the next one that fits, or the next `times`, of one entity or of any. They are refused
    * with an `error`, or what the `action` says happens to them (`FaultAction`). It stays until it has struck so often, or is
-   * taken back by `removeFault`; one for the time of a scope is `inject`.
+   * taken back by `removeFault`; one for the time of a scope is `inject`. Returns it as `faults` lists it, with its id.
    *
    * Fails with EmulatorError where the fault is not usable, and says what is wrong with it.
    *
@@ -450,7 +450,7 @@ export interface Controls {
    * })
    * ```
    */
-  readonly fail: (fault: Fault.Fault) => Effect.Effect<void, EmulatorError>
+  readonly fail: (fault: Fault.Fault) => Effect.Effect<Fault.FaultStatus, EmulatorError>
   /**
    * A fault for the time of a scope: the same as `fail`, every time by default, and taken back when the scope closes, by an
    * interruption too. An operation that it has struck by then goes on as it would: what is delayed comes.
@@ -499,10 +499,13 @@ export interface Controls {
    */
   readonly loseLocks: (entity: string | Receivable<unknown>) => Effect.Effect<number, EmulatorError>
   /**
-   * Ends the lock of one session now. Fails with EmulatorError where the entity does not exist, and (`"notFound"`) where the
-   * session is not locked.
+   * Ends the lock of one session now, and returns how many messages were under it. Fails with EmulatorError where the entity does
+   * not exist, and (`"notFound"`) where the session is not locked.
    */
-  readonly loseSession: (entity: string | Receivable<unknown>, sessionId: string) => Effect.Effect<void, EmulatorError>
+  readonly loseSession: (
+    entity: string | Receivable<unknown>,
+    sessionId: string
+  ) => Effect.Effect<number, EmulatorError>
   /**
    * Takes the broker off the network: connections are cut and new ones refused, what it holds stays. Its ports are kept from
    * programs that ask for any free one.
@@ -889,7 +892,7 @@ const of = (
           }
         }
       }),
-    fail: (fault) => Effect.asVoid(addFault(fault)),
+    fail: (fault) => Effect.map(addFault(fault), Fault.statusOf),
     inject: (fault) =>
       Effect.map(
         Effect.acquireRelease(
@@ -911,14 +914,14 @@ const of = (
     loseLocks: (entity) => Effect.map(queueOf(entity), (queue) => queue.loseLocks()),
     loseSession: (entity, sessionId) =>
       Effect.flatMap(queueOf(entity), ({ path, sessions }) =>
-        sessions?.lose(sessionId) === true
-          ? Effect.void
-          : Effect.fail(
+        Effect.fromNullishOr(sessions?.lose(sessionId)).pipe(
+          Effect.mapError(() =>
             new EmulatorError({
               reason: "notFound",
               problem: `"${path}" has no locked session ${JSON.stringify(sessionId)}`
             })
-          )),
+          )
+        )),
     idle: dispatcher.idle,
     namespaces: Effect.sync(() =>
       namespaces.list().map((each) => ({

@@ -146,7 +146,8 @@ const millisOf = (given: unknown): number | undefined => {
   return millis >= 0 && millis < Infinity ? Math.ceil(millis) : undefined
 }
 
-const error = Schema.Struct({
+/** @internal */
+export const brokerError = Schema.Struct({
   condition: Schema.NonEmptyString,
   description: Schema.optional(Schema.String)
 })
@@ -168,14 +169,19 @@ const target = {
 const when = { when: Schema.optional(Schema.Literals(["before", "after"])) }
 
 const members = {
-  error: Schema.Struct({ ...target, action: Schema.optional(Schema.Literal("error")), error }),
+  error: Schema.Struct({ ...target, action: Schema.optional(Schema.Literal("error")), error: brokerError }),
   throttle: Schema.Struct({ ...target, action: Schema.Literal("throttle"), retryAfter: Schema.optional(duration) }),
   delay: Schema.Struct({ ...target, ...when, action: Schema.Literal("delay"), delay: duration }),
   drop: Schema.Struct({ ...target, ...when, action: Schema.Literal("drop") }),
   disconnect: Schema.Struct({ ...target, ...when, action: Schema.Literal("disconnect") }),
   loseLock: Schema.Struct({ ...target, action: Schema.Literal("loseLock") }),
-  detach: Schema.Struct({ ...target, ...when, action: Schema.Literal("detach"), error: Schema.optional(error) }),
-  endSession: Schema.Struct({ ...target, ...when, action: Schema.Literal("endSession"), error: Schema.optional(error) })
+  detach: Schema.Struct({ ...target, ...when, action: Schema.Literal("detach"), error: Schema.optional(brokerError) }),
+  endSession: Schema.Struct({
+    ...target,
+    ...when,
+    action: Schema.Literal("endSession"),
+    error: Schema.optional(brokerError)
+  })
 }
 
 /** A fault as JSON: its entity by name, durations as texts or in milliseconds. @internal */

@@ -187,8 +187,9 @@ describe("what is no fault is refused, and it is said why", () => {
     test(what, () =>
       Effect.gen(function*() {
         const emulator = yield* Emulator.Emulator
-        for (const ask of [emulator.fail, emulator.inject]) {
-          const refused = yield* Effect.scoped(ask(fault as Emulator.Fault)).pipe(failsWith("EmulatorError"))
+        const given = fault as Emulator.Fault
+        for (const asked of [Effect.asVoid(emulator.fail(given)), Effect.asVoid(emulator.inject(given))]) {
+          const refused = yield* Effect.scoped(asked).pipe(failsWith("EmulatorError"))
           assert.match(refused.problem, problem)
           assert.notMatch(refused.problem, /\n/)
         }
@@ -243,7 +244,7 @@ describe("locks that a test has end", () => {
         const a = yield* ServiceBusSession.accept(Carts, "a")
         const b = yield* ServiceBusSession.accept(Carts, "b")
         const [held] = yield* b.receive()
-        yield* emulator.loseSession(Carts, "a")
+        assert.strictEqual(yield* emulator.loseSession(Carts, "a"), 0)
         yield* a.lost.pipe(failsWith("SessionLockLostError"))
         // It is in other hands by now.
         yield* b.complete(held!)

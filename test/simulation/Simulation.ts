@@ -269,7 +269,7 @@ const simulate = (
         const strike = Effect.suspend(() => {
           if (phase !== "faults") return Effect.void
           history.add({ kind: "fault", name: each.name, what: JSON.stringify(each.parameters) })
-          return Effect.orDie(kind.inject(world, each.parameters))
+          return Effect.asVoid(Effect.orDie(kind.inject(world, each.parameters)))
         })
         const begun = (fiber: Fiber.Fiber<void>): void => {
           strikes.add(fiber)

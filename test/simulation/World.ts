@@ -132,7 +132,7 @@ export interface Fault {
   readonly inject: (
     world: World,
     parameters: PlannedFault["parameters"]
-  ) => Effect.Effect<void, ServiceBusError.EmulatorError>
+  ) => Effect.Effect<unknown, ServiceBusError.EmulatorError>
 }
 
 /** The exit of an operation whose attempt gives it as a value. */

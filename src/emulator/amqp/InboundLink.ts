@@ -21,8 +21,8 @@ const kinds = ["send"] as const
 const credit = 1000
 
 /**
- * The most bytes of a batch where a message may be larger: the service tells them to clients as a property of the link, and ends a
- * link on which more comes (azure-sdk-for-net PR #57941, azure-sdk-for-js #33278).
+ * The most bytes of a batch where a message may be larger: the service tells them to clients as a property of the link, and ends
+ * a link on which more comes (azure-sdk-for-net PR #57941, azure-sdk-for-js #33278).
  */
 const largestBatch = 1024 * 1024
 

@@ -232,8 +232,11 @@ export interface Sessions {
   accept(id: string | undefined, holder: SessionHolder): Result.Result<() => void, Refusal>
   /** Refused as `SessionLockLost` where the session is not held by this owner, like the next three. */
   isHeld(id: string, owner: object): Result.Result<void, Refusal>
-  /** Ends the lock of a session now, as if its time were over, and says whether it had one. */
-  lose(id: string): boolean
+  /**
+   * Ends the lock of a session now, as if its time were over, and returns how many messages were under it; undefined where it
+   * had none.
+   */
+  lose(id: string): number | undefined
   /** Ends the locks of all sessions. */
   loseAll(): void
   /** Starts the clock of its lock anew, and returns when it ends. */

@@ -342,10 +342,12 @@ export class SessionTable implements Sessions {
     if (session.holder !== undefined) this.end(session, true)
   }
 
-  lose(id: string): boolean {
+  lose(id: string): number | undefined {
     const session = this.heldNow(id)
-    if (session !== undefined) this.end(session, true)
-    return session !== undefined
+    if (session === undefined) return undefined
+    const count = session.locked?.size ?? 0
+    this.end(session, true)
+    return count
   }
 
   loseAll(): void {

@@ -26,6 +26,7 @@ import * as ClockRoutes from "./ClockRoutes.ts"
 import { Controlled } from "./Controlled.ts"
 import * as ControlPath from "./ControlPath.ts"
 import { answerOf, BadRequest } from "./ControlProblem.ts"
+import * as FaultRoutes from "./FaultRoutes.ts"
 
 /** Says of a request that cannot be decoded what is wrong, and where. */
 class Decoded extends HttpApiMiddleware.Service<Decoded>()("effect-service-bus/emulator/control/Decoded", {
@@ -49,6 +50,7 @@ const layerDecoded = HttpApiMiddleware.layerSchemaErrorTransform(Decoded, ({ cau
 /** Every route. */
 export const api = HttpApi.make("emulator")
   .add(ClockRoutes.group)
+  .add(FaultRoutes.group)
   .middleware(Decoded)
   .annotate(HttpApi.ParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotate(HttpApi.HeadersParseOptions, {})
@@ -81,6 +83,7 @@ export const api = HttpApi.make("emulator")
 
 const routes = HttpApiBuilder.layer(api).pipe(
   Layer.provide(HttpApiBuilder.group(api, "clock", (group) => group.handleAll(ClockRoutes.handlers))),
+  Layer.provide(HttpApiBuilder.group(api, "faults", (group) => group.handleAll(FaultRoutes.handlers))),
   Layer.provide(layerDecoded),
   Layer.provide(HttpServer.layerServices)
 )

@@ -7,7 +7,16 @@
 import type { HttpRequest } from "../http/HttpMessage.ts"
 
 /** The paths, and with a slash at its end the one that a name follows. */
-export const paths: ReadonlyArray<string> = ["/openapi.json", "/clock", "/clock/advance"]
+export const paths: ReadonlyArray<string> = [
+  "/openapi.json",
+  "/clock",
+  "/clock/advance",
+  "/faults",
+  "/faults/",
+  "/connections/drop",
+  "/links/detach",
+  "/locks/lose"
+]
 
 const known: ReadonlySet<string> = new Set(paths)
 

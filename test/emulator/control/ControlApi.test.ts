@@ -40,7 +40,7 @@ describe("the paths of the control API", () => {
       assert.strictEqual(json.openapi, "3.1.0")
       assert.deepStrictEqual(json.security, [{ policy: [] }, { token: [] }])
       assert.sameMembers(
-        Object.keys(json.paths as object),
+        Object.keys(json.paths as object).map((path) => path.replace(/\{.*\}$/, "{name}")),
         ControlPath.paths.filter((path) => path !== "/openapi.json").map((path) =>
           path.endsWith("/") ? `${path}{name}` : path
         )
