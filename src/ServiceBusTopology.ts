@@ -20,7 +20,7 @@ import type {
 } from "./internal/administration/EntitySettings.ts"
 import * as Topology from "./internal/administration/Topology.ts"
 import type { Change, Conflict, EntityName, Step } from "./internal/administration/Topology.ts"
-import { checkedNames, outOfRange, readList, readOptions, readValue } from "./internal/options.ts"
+import { checkedNames, outOfRange, readList, readOptions, readOrUndefined, readValue } from "./internal/options.ts"
 import * as ServiceBusAdministration from "./ServiceBusAdministration.ts"
 import type * as ServiceBusEntity from "./ServiceBusEntity.ts"
 import {
@@ -210,10 +210,13 @@ export const plan: (
       return yield* outOfRange(undefined, "prune", "a function that says of an entity whether it is deleted")
     }
     const list = yield* Effect.fromResult(readList(undefined, "entities", entities))
-    const given = list.map((each) =>
-      isDeclaration(each)
-        ? { entity: each.entity, settings: each.settings }
-        : { entity: each, settings: {} }
+    const given = yield* Effect.fromResult(
+      readValue(undefined, "entities", "declarations that can be read", () =>
+        list.map((each) =>
+          isDeclaration(each)
+            ? { entity: each.entity, settings: each.settings }
+            : { entity: each, settings: {} }
+        ))
     )
     const administration = yield* Administration
     const declared = yield* Effect.fromResult(
@@ -367,25 +370,25 @@ const isStep = (step: Step): boolean => {
   }
 }
 
+const isConflict = ({ path, reason, setting }: Conflict): boolean =>
+  [path, reason, setting].every((text) => typeof text === "string")
+
 /** A plan is data, and may come from anywhere: it is looked at before anything is done. */
-const readPlan = (plan: Plan): Result.Result<Pick<Plan, "conflicts" | "steps">, InvalidOptionError> =>
-  Result.flatMap(
-    readValue(undefined, "plan", "what ServiceBusTopology.plan gives", () => ({
-      conflicts: [...plan.conflicts],
-      steps: [...plan.steps],
-      wrong: [...plan.steps].findIndex((step) => !isStep(step))
-    })),
+const readPlan = (plan: Plan): Result.Result<Pick<Plan, "conflicts" | "steps">, InvalidOptionError> => {
+  const expected = "what ServiceBusTopology.plan gives"
+  return Result.flatMap(
+    readValue(undefined, "plan", expected, () => {
+      const [conflicts, steps] = [[...plan.conflicts], [...plan.steps]]
+      const step = steps.findIndex((each) => readOrUndefined(() => isStep(each)) !== true)
+      const conflict = conflicts.findIndex((each) => readOrUndefined(() => isConflict(each)) !== true)
+      return { conflicts, steps, wrong: step >= 0 ? `steps[${step}]` : conflict >= 0 ? `conflicts[${conflict}]` : "" }
+    }),
     ({ conflicts, steps, wrong }) =>
-      wrong < 0
+      wrong === ""
         ? Result.succeed({ conflicts, steps })
-        : Result.fail(
-          outOfRange(
-            undefined,
-            `plan.steps[${wrong}]`,
-            "Create, Update, CreateRule, UpdateRule or Delete of what there is"
-          )
-        )
+        : Result.fail(outOfRange(undefined, `plan.${wrong}`, expected))
   )
+}
 
 const run = (administration: Service, step: Step): Effect.Effect<void, CreateEntityError | ManageRuleError> => {
   switch (step._tag) {

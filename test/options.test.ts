@@ -4,6 +4,7 @@ import {
   AmqpValue,
   AutoLockRenewer,
   ConnectionString,
+  ServiceBusAdministration,
   ServiceBusBody,
   ServiceBusClient,
   ServiceBusCredential,
@@ -16,6 +17,7 @@ import {
   ServiceBusRuleManager,
   ServiceBusSender,
   ServiceBusSession,
+  ServiceBusTopology,
   Settlement
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
@@ -115,6 +117,10 @@ const fieldsOf = (fields: ReadonlyArray<string>): ReadonlyArray<readonly [string
   ])
 
 type Call = (value: never) => Effect.Effect<unknown, unknown, never> | Stream.Stream<unknown, unknown, never>
+
+/** A function that throws, where one is asked for, is a defect of its own. */
+const notThrowing = (values: ReadonlyArray<readonly [string, unknown]>): ReadonlyArray<readonly [string, unknown]> =>
+  values.filter(([name]) => !name.includes("a function that throws"))
 
 /** Calls a function with every value; what it returns may fail by a type that it has, and nothing else. */
 const never = Effect.fnUntraced(function*(
@@ -256,6 +262,121 @@ describe("values of every wrong kind", () => {
         "sink options": [
           [...nonsense, ...fieldsOf(["linger", "concurrency", "maxWaiting", "onRejected"])],
           (value) => Stream.run(Stream.make({ body: "" }), sender.sink(value))
+        ]
+      }
+    })
+  )
+
+  all(
+    "of administration",
+    Effect.gen(function*() {
+      const administration = yield* ServiceBusAdministration.ServiceBusAdministration
+      yield* administration.createQueue("there")
+      yield* administration.createRule(Sport, ServiceBusRule.make("rule", ServiceBusRule.true))
+      const common = [
+        "defaultTimeToLive",
+        "duplicateDetectionWindow",
+        "maxSize",
+        "maxMessageSize",
+        "status",
+        "autoDeleteOnIdle",
+        "enableBatchedOperations",
+        "enablePartitioning",
+        "enableExpress",
+        "userMetadata",
+        "authorizationRules"
+      ]
+      const receiving = [
+        "lockDuration",
+        "maxDeliveryCount",
+        "deadLetteringOnExpiration",
+        "requiresSession",
+        "forwardTo",
+        "forwardDeadLetteredMessagesTo"
+      ]
+      const settings = [...nonsense, ...fieldsOf([...common, ...receiving, "rules", "deadLetteringOnFilterError"])]
+      const policies = fieldsOf(["name", "rights", "primaryKey", "secondaryKey", "createdAt", "modifiedAt"]).map((
+        [name, fields]
+      ) =>
+        [
+          `a policy's ${name}`,
+          { authorizationRules: [withField(fields as object, "name" in (fields as object) ? "more" : "name", "a")] }
+        ] as const
+      )
+      const rules = [
+        ...nonsense,
+        ...fieldsOf(["name", "filter", "action"]),
+        ...fieldsOf(["_tag"]).map(([name, filter]) => [`a filter's ${name}`, { name: "r", filter }] as const),
+        ...fieldsOf(["expression", "parameters", "subject", "applicationProperties"]).flatMap((
+          [name, fields]
+        ) =>
+          ["SqlFilter", "CorrelationFilter"].map((_tag) =>
+            [`a ${_tag}'s ${name}`, { name: "r", filter: withField(fields as object, "_tag", _tag) }] as const
+          )
+        )
+      ]
+      const contracts = fieldsOf(["_tag", "name", "path", "topic"])
+      const names = [...nonsense, ...contracts]
+      return {
+        createQueue: [names, (value) => administration.createQueue(value)],
+        "settings of a queue": [[...settings, ...policies], (value) => administration.createQueue("new", value)],
+        "settings of a topic": [[...settings, ...policies], (value) => administration.createTopic("new", value)],
+        "settings of a subscription": [
+          settings,
+          (value) => administration.createSubscription("news/Subscriptions/n", value)
+        ],
+        "rules of a subscription": [
+          rules,
+          (value) => administration.createSubscription("news/Subscriptions/r", { rules: [value] })
+        ],
+        getQueue: [names, (value) => administration.getQueue(value)],
+        queueExists: [names, (value) => administration.queueExists(value)],
+        getQueueRuntime: [names, (value) => administration.getQueueRuntime(value)],
+        deleteQueue: [names, (value) => administration.deleteQueue(value)],
+        createTopic: [names, (value) => administration.createTopic(value)],
+        deleteTopic: [names, (value) => administration.deleteTopic(value)],
+        createSubscription: [names, (value) => administration.createSubscription(value)],
+        deleteSubscription: [names, (value) => administration.deleteSubscription(value)],
+        listSubscriptions: [names, (value) => administration.listSubscriptions(value)],
+        listSubscriptionRuntimes: [names, (value) => administration.listSubscriptionRuntimes(value)],
+        listRules: [names, (value) => administration.listRules(value)],
+        updateQueue: [notThrowing(nonsense), (value) => administration.updateQueue("there", value)],
+        "changes of a queue": [[...settings, ...policies], (value) => administration.updateQueue("there", () => value)],
+        "changes of a topic": [settings, (value) => administration.updateTopic(News, () => value)],
+        "changes of a subscription": [settings, (value) => administration.updateSubscription(Sport, () => value)],
+        createRule: [rules, (value) => administration.createRule(Sport, value)],
+        getRule: [nonsense, (value) => administration.getRule(Sport, value)],
+        ruleExists: [nonsense, (value) => administration.ruleExists(Sport, value)],
+        deleteRule: [nonsense, (value) => administration.deleteRule(Sport, value)],
+        updateRule: [notThrowing(nonsense), (value) => administration.updateRule(Sport, "rule", value)],
+        "changes of a rule": [
+          [...nonsense, ...fieldsOf(["filter", "action"])],
+          (value) => administration.updateRule(Sport, "rule", () => value)
+        ],
+        plan: [nonsense, (value) => ServiceBusTopology.plan(value)],
+        "plan of one": [names, (value) => ServiceBusTopology.plan([value])],
+        "plan of settings": [
+          [...settings, ...policies],
+          (value) => ServiceBusTopology.plan([ServiceBusTopology.entity("there", value)])
+        ],
+        "plan of rules": [
+          rules,
+          (value) => ServiceBusTopology.plan([ServiceBusTopology.entity(Sport, { rules: [value] })])
+        ],
+        "options of a plan": [
+          [...nonsense, ...notThrowing(fieldsOf(["prune"]))],
+          (value) => ServiceBusTopology.plan([], value)
+        ],
+        apply: [
+          [
+            ...nonsense,
+            ...fieldsOf(["steps", "conflicts"]),
+            ...nonsense.map(([name, step]) => [`a step: ${name}`, { steps: [step], conflicts: [] }] as const),
+            ...nonsense.map(([name, conflict]) =>
+              [`a conflict: ${name}`, { steps: [], conflicts: [conflict] }] as const
+            )
+          ],
+          (value) => ServiceBusTopology.apply(value)
         ]
       }
     })
