@@ -18,6 +18,7 @@ import type {
   SubscriptionSettings,
   TopicSettings
 } from "./internal/administration/EntitySettings.ts"
+import * as RuleSettings from "./internal/administration/RuleSettings.ts"
 import * as Topology from "./internal/administration/Topology.ts"
 import type { Change, Conflict, EntityName, Step } from "./internal/administration/Topology.ts"
 import { checkedNames, outOfRange, readList, readOptions, readOrUndefined, readValue } from "./internal/options.ts"
@@ -408,7 +409,7 @@ const run = (administration: Service, step: Step): Effect.Effect<void, CreateEnt
           Effect.flatMap(
             administration.getRule(step.subscription, step.rule.name),
             (found) =>
-              Option.exists(found, (rule) => Topology.isSameRule(step.rule, rule)) ? Effect.void : Effect.fail(error)
+              Option.exists(found, (rule) => RuleSettings.isSame(step.rule, rule)) ? Effect.void : Effect.fail(error)
           )
       )
     case "UpdateRule": {

@@ -245,6 +245,7 @@ describe("a request", () => {
           "filter.parameters.@b"
         ],
         [createQueue("a/../b"), "entity"],
+        [createQueue("a/$DeadLetterQueue"), "entity"],
         [createQueue("a/./b"), "entity"],
         [administration.deleteQueue("news/Subscriptions/sport"), "entity"],
         [administration.deleteTopic("news/subscriptions/sport"), "entity"],

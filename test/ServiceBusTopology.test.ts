@@ -312,7 +312,9 @@ describe("a topology", () => {
           ],
           [[entity(Carts, { requiresSession: false } as never)], "requiresSession"],
           [[entity(Orders, { requiresSession: true } as never)], "requiresSession"],
-          [["a/../b"], "entities"]
+          [["a/../b"], "entities"],
+          [["orders/$DeadLetterQueue"], "entities"],
+          [[ServiceBusEntity.queue("news/Subscriptions/sport", { body: ServiceBusBody.text })], "entities"]
         ] as const
       ) {
         const error = yield* failsWith("InvalidOptionError")(plan(entities as never))

@@ -7,16 +7,16 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
 import * as E from "../../ServiceBusError.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as errorMap from "../errorMap.ts"
 import type { RetryPolicy } from "../namespace/RetryPolicy.ts"
 import { checkedNames, outOfRange, readOptions } from "../options.ts"
 import * as AtomClient from "./AtomClient.ts"
-import * as AtomXml from "./AtomXml.ts"
+import type * as AtomXml from "./AtomXml.ts"
 import * as Description from "./Description.ts"
 import * as Settings from "./EntitySettings.ts"
+import * as EntityTarget from "./EntityTarget.ts"
 import * as RuleSettings from "./RuleSettings.ts"
 
 interface Options {
@@ -26,29 +26,8 @@ interface Options {
   readonly host: string
 }
 
-type Contract<T extends ServiceBusEntity.Any["_tag"]> = Extract<ServiceBusEntity.Any, { readonly _tag: T }>
-
-/** A queue, as a contract or by its name. */
-export type QueueTarget = string | Contract<"Queue" | "SessionQueue">
-
-/** A topic, as a contract or by its name. */
-export type TopicTarget = string | Contract<"Topic" | "SessionTopic">
-
-/** A subscription, as a contract or by its path. */
-export type SubscriptionTarget = string | Contract<"Subscription" | "SessionSubscription">
-
 /** The most entries that a page is asked for, as the official clients do. */
 const pageSize = 100
-
-/** What is asked for, named and located. */
-interface Place {
-  readonly path: string
-  readonly name: string
-  /** The topic of a subscription. */
-  readonly topic: string
-  /** What the contract says of sessions; undefined of what a plain name is given of. */
-  readonly requiresSession: boolean | undefined
-}
 
 /** What was read of an entry. */
 interface Found<F extends Description.Fields> {
@@ -56,40 +35,7 @@ interface Found<F extends Description.Fields> {
   readonly fields: Description.Values<F>
 }
 
-const placeOf = (
-  entity: unknown,
-  expected: "queue" | "topic" | "subscription"
-): Result.Result<Place, E.InvalidOptionError> => {
-  const given = entity as string | ServiceBusEntity.Any
-  const contract = expected === "subscription"
-    ? ServiceBusEntity.subscriptionOf(given)
-    : ServiceBusEntity.contractOf(given)
-  const kinds = expected === "queue"
-    ? ["Queue", "SessionQueue"]
-    : expected === "topic"
-    ? ["Topic", "SessionTopic"]
-    : ["Subscription", "SessionSubscription"]
-  if (contract === undefined || typeof entity !== "string" && !kinds.includes(contract._tag)) {
-    const name = expected === "subscription" ? "its path, topic/Subscriptions/name" : "its name"
-    return Result.fail(outOfRange(undefined, "entity", `a ${expected}: a contract, or ${name}`))
-  }
-  const problem = ServiceBusEntity.problemOf(contract)
-  if (problem !== undefined) {
-    return Result.fail(new E.InvalidOptionError({ option: "entity", expected: "a valid name", description: problem }))
-  }
-  if (expected !== "subscription" && /\/(?:subscriptions|rules)\//i.test(contract.path)) {
-    // A queue of this name would be the subscription.
-    return Result.fail(outOfRange(contract.path, "entity", `a ${expected}: this is the path of what is within a topic`))
-  }
-  return Result.succeed({
-    path: contract.path,
-    name: contract._tag === "SubQueue" ? contract.path : contract.name,
-    topic: "topic" in contract ? contract.topic : "",
-    requiresSession: typeof entity === "string"
-      ? undefined
-      : contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
-  })
-}
+type FoundEntity = Found<Description.EntityFields>
 
 export const make = ({ atom, host, retryPolicy }: Options) => {
   const traced = <A, Err, R>(
@@ -220,13 +166,16 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     operation: string,
     kind: Settings.Kind,
     entity: unknown,
-    run: (place: Place, request: Pick<AtomClient.Request, "entity" | "operation" | "path">) => Effect.Effect<A, Err>
+    run: (
+      target: EntityTarget.EntityTarget,
+      request: Pick<AtomClient.Request, "entity" | "operation" | "path">
+    ) => Effect.Effect<A, Err>
   ): Effect.Effect<A, Err | E.InvalidOptionError> =>
     Effect.suspend((): Effect.Effect<A, Err | E.InvalidOptionError> => {
-      const place = placeOf(entity, kind)
-      if (Result.isFailure(place)) return Effect.fail(place.failure)
-      const { path } = place.success
-      return traced(operation, path, run(place.success, { operation, entity: path, path }))
+      const target = EntityTarget.read(entity, kind, "entity")
+      if (Result.isFailure(target)) return Effect.fail(target.failure)
+      const { path } = target.success
+      return traced(operation, path, run(target.success, { operation, entity: path, path }))
     })
 
   /** The headers that a description needs beside its own. */
@@ -236,55 +185,59 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     )
 
   /** What is done with the entities of a kind. */
-  const operationsOf = <F extends Description.Fields, Given, A, Runtime>(of: {
+  const operationsOf = <Given, A, Runtime>({ kind, runtime, title, view }: {
     readonly kind: Settings.Kind
-    readonly description: Description.Kind<F>
     /** What operations are called: `Queue`. */
     readonly title: string
-    readonly view: (name: string, fields: Settings.Fields, place: { readonly topic: string }) => A
-    readonly runtime: (name: string, fields: Settings.Fields) => Runtime
+    readonly view: (name: string, fields: Description.Entity, topic: string) => A
+    readonly runtime: (name: string, fields: Description.Entity) => Runtime
   }) => {
-    const { description, kind, title } = of
-    // The three kinds have a table each, and what is done with their fields goes by names.
-    const fieldsOf = (found: Found<F>) => found.fields as Settings.Fields
-    const valuesOf = (fields: Settings.Written) => fields as Description.Values<F>
+    const description = Description.entities[kind]
     // The name as it was asked for: an answer may have it in another case.
-    const viewOf = (place: Place, found: Found<F>): A =>
-      of.view(found.name === "" ? place.name : found.name, fieldsOf(found), place)
+    const nameOf = (target: EntityTarget.EntityTarget, found: FoundEntity) =>
+      found.name === "" ? target.name : found.name
+    const viewOf = (target: EntityTarget.EntityTarget, found: FoundEntity): A =>
+      view(nameOf(target, found), found.fields, target.topic ?? "")
 
     const create = (entity: unknown, given: Given | undefined, more: Settings.Written = {}) =>
-      at(`create${title}`, kind, entity, (place, request): Effect.Effect<A, E.CreateEntityError> => {
-        const written = Settings.write(place.path, kind, given as Settings.QueueSettings | undefined, host)
+      at(`create${title}`, kind, entity, (target, request): Effect.Effect<A, E.CreateEntityError> => {
+        const written = Settings.write(target.path, kind, given as Settings.QueueSettings | undefined, host)
         if (Result.isFailure(written)) return Effect.fail(written.failure)
         const asked: Settings.Written = {
-          ...(place.requiresSession === true ? { RequiresSession: true } : {}),
+          ...(target.hasSessions === true ? { RequiresSession: true } : {}),
           ...written.success
         }
-        const problem = Settings.contradictionOf(place.path, asked, place.requiresSession)
+        const problem = Settings.contradictionOf(target.path, asked, target.hasSessions)
         if (problem !== undefined) return Effect.fail(problem)
         const supplementary = supplementaryOf(asked)
-        return retryPolicy.run(put(description, valuesOf({ ...asked, ...more }), { ...request, supplementary })).pipe(
+        return retryPolicy.run(put(description, { ...asked, ...more }, { ...request, supplementary })).pipe(
           Effect.catchIf(
             errorMap.isLostThen("MessagingEntityAlreadyExistsError"),
             (error) =>
               Effect.matchEffect(get(description, request), {
                 onFailure: () => Effect.fail(error),
                 onSuccess: (found) =>
-                  Option.isSome(found) && Settings.isAsAsked(kind, asked, fieldsOf(found.value))
+                  Option.isSome(found) && Settings.isAsAsked(kind, asked, found.value.fields)
                     ? Effect.succeed(found.value)
                     : Effect.fail(error)
               })
           ),
-          Effect.map((found) => viewOf(place, found))
+          Effect.map((found) => viewOf(target, found))
         )
       })
 
-    const find = <B>(operation: string, entity: unknown, as: (place: Place, found: Found<F>) => B, query = {}) =>
+    const find = <B>(
+      operation: string,
+      entity: unknown,
+      as: (target: EntityTarget.EntityTarget, found: FoundEntity) => B,
+      query = {}
+    ) =>
       at(
         operation,
         kind,
         entity,
-        (place, request) => Effect.map(get(description, { ...request, query }), Option.map((found) => as(place, found)))
+        (target, request) =>
+          Effect.map(get(description, { ...request, query }), Option.map((found) => as(target, found)))
       )
 
     return {
@@ -295,7 +248,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         find(
           `get${title}Runtime`,
           entity,
-          (place, found) => of.runtime(found.name === "" ? place.name : found.name, fieldsOf(found)),
+          (target, found) => runtime(nameOf(target, found), found.fields),
           { enrich: "true" }
         ),
       update: (entity: unknown, change: (entity: A) => Given) =>
@@ -303,70 +256,67 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
           `update${title}`,
           kind,
           entity,
-          (place, request) =>
+          (target, request) =>
             Effect.gen(function*(): Effect.fn.Return<A, E.ManageEntityError> {
-              if (typeof change !== "function") return yield* outOfRange(place.path, "change", expectedChange)
+              if (typeof change !== "function") return yield* outOfRange(target.path, "change", expectedChange)
               const found = yield* get(description, request)
               if (Option.isNone(found)) return yield* new E.MessagingEntityNotFoundError({ ...contextOf(request) })
-              const before = fieldsOf(found.value)
-              const given = change(viewOf(place, found.value)) as Settings.QueueSettings
-              const changes = yield* Effect.fromResult(Settings.write(place.path, kind, given, host))
+              const before = found.value.fields
+              const given = change(viewOf(target, found.value)) as Settings.QueueSettings
+              const changes = yield* Effect.fromResult(Settings.write(target.path, kind, given, host))
               const fields: Settings.Written = { ...Settings.writable(before), ...changes }
-              const problem = Settings.immutableOf(place.path, kind, changes, before)
+              const problem = Settings.immutableOf(target.path, kind, changes, before)
               if (problem !== undefined) return yield* problem
               // The same again does no harm, but that it failed is not said of what may have been done.
               const written = yield* retryPolicy.run(
-                put(description, valuesOf(fields), {
+                put(description, fields, {
                   ...request,
                   isUpdate: true,
                   supplementary: supplementaryOf(fields)
                 })
               ).pipe(Effect.mapError((error) => errorMap.manageEntityError(error)))
-              return viewOf(place, written)
+              return viewOf(target, written)
             })
         ),
       delete: (entity: unknown) => at(`delete${title}`, kind, entity, (_, request) => remove(request)),
-      view: (found: Found<F>, topic = ""): A => of.view(found.name, fieldsOf(found), { topic }),
-      runtimeView: (found: Found<F>): Runtime => of.runtime(found.name, fieldsOf(found))
+      view: (found: FoundEntity, topic = ""): A => view(found.name, found.fields, topic),
+      runtimeView: (found: FoundEntity): Runtime => runtime(found.name, found.fields)
     }
   }
 
   const queues = operationsOf({
     kind: "queue",
     title: "Queue",
-    description: Description.queue,
     view: (name, fields) => Settings.queueOf(name, fields, host),
     runtime: Settings.queueRuntimeOf
   })
   const topics = operationsOf({
     kind: "topic",
     title: "Topic",
-    description: Description.topic,
     view: Settings.topicOf,
     runtime: Settings.topicRuntimeOf
   })
   const subscriptions = operationsOf({
     kind: "subscription",
     title: "Subscription",
-    description: Description.subscription,
-    view: (name, fields, { topic }) => Settings.subscriptionOf(topic, name, fields, host),
+    view: (name, fields, topic) => Settings.subscriptionOf(topic, name, fields, host),
     runtime: Settings.subscriptionRuntimeOf
   })
 
   const listSubscriptions = <A>(
     operation: string,
     topic: unknown,
-    as: (found: Found<typeof Description.subscription.fields>, topic: string) => A
+    as: (found: FoundEntity, topic: string) => A
   ): Stream.Stream<A, E.ManageEntityError> =>
     Stream.suspend(() => {
-      const place = placeOf(topic, "topic")
-      return Result.isFailure(place)
-        ? Stream.fail(place.failure)
-        : list(Description.subscription, {
+      const target = EntityTarget.read(topic, "topic", "entity")
+      return Result.isFailure(target)
+        ? Stream.fail(target.failure)
+        : list(Description.entities.subscription, {
           operation,
-          entity: place.success.path,
-          path: `${place.success.path}/Subscriptions`
-        }, (found) => as(found, place.success.path))
+          entity: target.success.path,
+          path: `${target.success.path}/Subscriptions`
+        }, (found) => as(found, target.success.path))
     })
 
   const ruleRequest = (request: Pick<AtomClient.Request, "entity" | "operation" | "path">, name: string) => ({
@@ -383,15 +333,15 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
   }
 
   const createRule = (subscription: unknown, rule: ServiceBusRule.Rule) =>
-    at("createRule", "subscription", subscription, (place, request): Effect.Effect<
+    at("createRule", "subscription", subscription, (target, request): Effect.Effect<
       ServiceBusRule.ListedRule,
       E.CreateEntityError
     > => {
-      const asked = RuleSettings.write(place.path, rule)
+      const asked = RuleSettings.write(target.path, rule)
       if (Result.isFailure(asked)) return Effect.fail(asked.failure)
       const one = ruleRequest(request, rule.name)
       // What is not found is no rule: it is what the rule was to be in.
-      const within = Effect.mapError(put(Description.rule, asked.success, one), missingIs(place.path))
+      const within = Effect.mapError(put(Description.rule, asked.success, one), missingIs(target.path))
       return retryPolicy.run(within).pipe(
         Effect.catchIf(
           errorMap.isLostThen("MessagingEntityAlreadyExistsError"),
@@ -399,7 +349,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
             Effect.matchEffect(get(Description.rule, one), {
               onFailure: () => Effect.fail(error),
               onSuccess: (found) =>
-                Option.isSome(found) && isSameRule(asked.success, found.value.fields)
+                Option.isSome(found) && RuleSettings.isAsAsked(asked.success, found.value.fields)
                   ? Effect.succeed(found.value)
                   : Effect.fail(error)
             })
@@ -413,11 +363,11 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       "deleteRule",
       "subscription",
       subscription,
-      (place, request) =>
-        Effect.flatMap(checkedName(place.path, name), () =>
+      (target, request) =>
+        Effect.flatMap(checkedName(target.path, name), () =>
           Effect.mapError(
             remove(ruleRequest(request, name)),
-            (error) => errorMap.manageRuleError(error, place.path, name)
+            (error) => errorMap.manageRuleError(error, target.path, name)
           ))
     )
 
@@ -426,8 +376,8 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       "getRule",
       "subscription",
       subscription,
-      (place, request) =>
-        Effect.flatMap(checkedName(place.path, name), () =>
+      (target, request) =>
+        Effect.flatMap(checkedName(target.path, name), () =>
           Effect.map(
             get(Description.rule, ruleRequest(request, name)),
             Option.map(({ fields }) => RuleSettings.read(fields.Name ?? name, fields))
@@ -446,10 +396,10 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       "updateRule",
       "subscription",
       subscription,
-      (place, request) =>
+      (target, request) =>
         Effect.gen(function*(): Effect.fn.Return<ServiceBusRule.ListedRule, E.ManageRuleError> {
-          yield* checkedName(place.path, name)
-          if (typeof change !== "function") return yield* outOfRange(place.path, "change", expectedChange)
+          yield* checkedName(target.path, name)
+          if (typeof change !== "function") return yield* outOfRange(target.path, "change", expectedChange)
           const one = ruleRequest(request, name)
           const found = yield* get(Description.rule, one)
           if (Option.isNone(found)) return yield* new E.RuleNotFoundError({ ...contextOf(request), rule: name })
@@ -457,15 +407,15 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
           const given = change(RuleSettings.read(before.Name ?? name, before))
           const { action, filter } = yield* Effect.fromResult(
             Result.flatMap(
-              readOptions(place.path, given, "changes"),
+              readOptions(target.path, given, "changes"),
               (changes) =>
-                checkedNames(place.path, "changes", changes, ["filter", "action"], "an object with filter and action")
+                checkedNames(target.path, "changes", changes, ["filter", "action"], "an object with filter and action")
             )
           )
           // What is not changed goes back as it came, also where this version does not know it.
           const checked = yield* Effect.fromResult(
             RuleSettings.write(
-              place.path,
+              target.path,
               ServiceBusRule.make(name, filter ?? ServiceBusRule.true, action ?? undefined)
             )
           )
@@ -477,7 +427,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
           }
           const written = yield* retryPolicy.run(put(Description.rule, fields, { ...one, isUpdate: true }))
             .pipe(
-              Effect.mapError((error) => errorMap.manageRuleError(errorMap.manageEntityError(error), place.path, name))
+              Effect.mapError((error) => errorMap.manageRuleError(errorMap.manageEntityError(error), target.path, name))
             )
           return RuleSettings.read(written.fields.Name ?? name, written.fields)
         })
@@ -489,9 +439,9 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     given: Settings.SubscriptionSettings | undefined
   ): Effect.Effect<Settings.Subscription, E.CreateEntityError> =>
     Effect.suspend(() => {
-      const place = placeOf(subscription, "subscription")
-      if (Result.isFailure(place)) return Effect.fail(place.failure)
-      const { path, topic } = place.success
+      const target = EntityTarget.read(subscription, "subscription", "entity")
+      if (Result.isFailure(target)) return Effect.fail(target.failure)
+      const { path, topic = path } = target.success
       const read = readOptions(path, given, "settings")
       if (Result.isFailure(read)) return Effect.fail(read.failure)
       const { rules, ...settings } = read.success
@@ -531,45 +481,52 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     createQueue: queues.create,
     getQueue: queues.get,
     queueExists: queues.exists,
-    listQueues: listAll(Description.queue, { operation: "listQueues", path: "$Resources/queues" }, queues.view),
+    listQueues: listAll(
+      Description.entities.queue,
+      { operation: "listQueues", path: "$Resources/queues" },
+      queues.view
+    ),
     updateQueue: queues.update,
     deleteQueue: queues.delete,
     getQueueRuntime: queues.runtime,
     listQueueRuntimes: listAll(
-      Description.queue,
+      Description.entities.queue,
       { operation: "listQueueRuntimes", path: "$Resources/queues" },
       queues.runtimeView
     ),
     createTopic: topics.create,
     getTopic: topics.get,
     topicExists: topics.exists,
-    listTopics: listAll(Description.topic, { operation: "listTopics", path: "$Resources/topics" }, topics.view),
+    listTopics: listAll(
+      Description.entities.topic,
+      { operation: "listTopics", path: "$Resources/topics" },
+      topics.view
+    ),
     updateTopic: topics.update,
     deleteTopic: topics.delete,
     getTopicRuntime: topics.runtime,
     listTopicRuntimes: listAll(
-      Description.topic,
+      Description.entities.topic,
       { operation: "listTopicRuntimes", path: "$Resources/topics" },
       topics.runtimeView
     ),
     createSubscription,
     getSubscription: subscriptions.get,
     subscriptionExists: subscriptions.exists,
-    listSubscriptions: (topic: TopicTarget) => listSubscriptions("listSubscriptions", topic, subscriptions.view),
+    listSubscriptions: (topic: unknown) => listSubscriptions("listSubscriptions", topic, subscriptions.view),
     updateSubscription: subscriptions.update,
     deleteSubscription: subscriptions.delete,
     getSubscriptionRuntime: subscriptions.runtime,
-    listSubscriptionRuntimes: (topic: TopicTarget) =>
+    listSubscriptionRuntimes: (topic: unknown) =>
       listSubscriptions("listSubscriptionRuntimes", topic, subscriptions.runtimeView),
     createRule,
     getRule,
-    ruleExists: (subscription: SubscriptionTarget, name: string) =>
-      Effect.map(getRule(subscription, name), Option.isSome),
-    listRules: (subscription: SubscriptionTarget): Stream.Stream<ServiceBusRule.ListedRule, E.ManageEntityError> =>
+    ruleExists: (subscription: unknown, name: string) => Effect.map(getRule(subscription, name), Option.isSome),
+    listRules: (subscription: unknown): Stream.Stream<ServiceBusRule.ListedRule, E.ManageEntityError> =>
       Stream.suspend(() => {
-        const place = placeOf(subscription, "subscription")
-        if (Result.isFailure(place)) return Stream.fail(place.failure)
-        const { path } = place.success
+        const target = EntityTarget.read(subscription, "subscription", "entity")
+        if (Result.isFailure(target)) return Stream.fail(target.failure)
+        const { path } = target.success
         return list(
           Description.rule,
           { operation: "listRules", entity: path, path: `${path}/Rules` },
@@ -622,17 +579,3 @@ const nextOf = (answer: AtomClient.Answer, skip: number, length: number): Option
   // The service's link stands where a page is full. Others may leave it out.
   return length >= pageSize ? Option.some(skip + length) : Option.none()
 }
-
-/** Rules are the same where their descriptions are, but for what the service adds. */
-const isSameRule = (asked: Description.Rule, found: Description.Rule): boolean =>
-  ruleText(asked) === ruleText({ ...found, Name: asked.Name })
-
-/** What a rule says, whatever its name is spelt like and whenever it was created. */
-export const ruleText = ({ Action, Filter, Name }: Description.Rule): string =>
-  AtomXml.print(
-    Description.write(Description.rule, {
-      Name,
-      Filter: Filter ?? ServiceBusRule.true,
-      ...(Action === undefined || Action._tag === "EmptyAction" ? {} : { Action })
-    }, "request")
-  )

@@ -354,7 +354,7 @@ export const subscription = kind("SubscriptionDescription", {
 
 export type Subscription = Values<typeof subscription.fields>
 
-type EntityFields = typeof queue.fields & typeof topic.fields & typeof subscription.fields
+export type EntityFields = typeof queue.fields & typeof topic.fields & typeof subscription.fields
 
 /** What queues, topics and subscriptions have together: a field that is none of a kind is not there. */
 export type Entity = Values<EntityFields>

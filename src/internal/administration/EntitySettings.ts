@@ -386,21 +386,18 @@ export interface NamespaceInfo {
 /** What has settings. */
 export type Kind = "queue" | "topic" | "subscription"
 
-/** What the three kinds of descriptions have together. */
-export type Fields = Description.Queue & Description.Topic & Description.Subscription
-
 /** A description that is to be made, or changed: what is undefined is taken away. */
-export type Written = { -readonly [K in keyof Fields]: Fields[K] }
+export type Written = { -readonly [K in keyof Description.Entity]: Description.Entity[K] }
 
 interface Setting {
   readonly expected: string
   /** The elements that it is written as. */
-  readonly elements: ReadonlyArray<keyof Fields>
+  readonly elements: ReadonlyArray<keyof Description.Entity>
   /** What is written; undefined where it is not usable. */
   readonly write: (value: unknown, host: string) => Written | undefined
 }
 
-const flag = (element: keyof Fields): Setting => ({
+const flag = (element: keyof Description.Entity): Setting => ({
   expected: "true or false",
   elements: [element],
   write: (value) => typeof value === "boolean" ? { [element]: value } : undefined
@@ -411,7 +408,7 @@ const spanOf = (value: unknown): Duration.Duration | undefined => {
   return millis > 0 ? Duration.millis(millis) : undefined
 }
 
-const span = (element: keyof Fields): Setting => ({
+const span = (element: keyof Description.Entity): Setting => ({
   expected: "a duration of more than 0",
   elements: [element],
   write: (value) => {
@@ -423,13 +420,13 @@ const span = (element: keyof Fields): Setting => ({
 const isWhole = (value: unknown): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value > 0
 
-const count = (element: keyof Fields): Setting => ({
+const count = (element: keyof Description.Entity): Setting => ({
   expected: "a whole number of 1 or more",
   elements: [element],
   write: (value) => isWhole(value) ? { [element]: value } : undefined
 })
 
-const size = (element: keyof Fields, unit: number, name: string): Setting => ({
+const size = (element: keyof Description.Entity, unit: number, name: string): Setting => ({
   expected: `a number of bytes that is a multiple of ${unit} (${name})`,
   elements: [element],
   write: (value) => isWhole(value) && value % unit === 0 ? { [element]: value / unit } : undefined
@@ -445,7 +442,7 @@ const addressOf = (target: unknown, host: string): string | undefined => {
   return trimmed === "" ? undefined : `sb://${host}/${trimmed}`
 }
 
-const target = (element: keyof Fields): Setting => ({
+const target = (element: keyof Description.Entity): Setting => ({
   expected: "a queue or topic, or its name",
   elements: [element],
   write: (value, host) => {
@@ -483,61 +480,60 @@ const policyOf = (given: unknown): Description.AuthorizationRule | undefined => 
   return { KeyName: name, Rights: rights, PrimaryKey: primaryKey, SecondaryKey: secondaryKey }
 }
 
-const settings: Readonly<Record<Exclude<keyof (QueueSettings & Omit<SubscriptionSettings, "rules">), never>, Setting>> =
-  {
-    lockDuration: span("LockDuration"),
-    maxDeliveryCount: count("MaxDeliveryCount"),
-    defaultTimeToLive: span("DefaultMessageTimeToLive"),
-    deadLetteringOnExpiration: flag("DeadLetteringOnMessageExpiration"),
-    deadLetteringOnFilterError: flag("DeadLetteringOnFilterEvaluationExceptions"),
-    duplicateDetectionWindow: {
-      expected: "a duration of more than 0",
-      elements: ["RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow"],
-      write: (value) => {
-        const duration = spanOf(value)
-        return duration === undefined
-          ? undefined
-          : { RequiresDuplicateDetection: true, DuplicateDetectionHistoryTimeWindow: duration }
-      }
-    },
-    requiresSession: flag("RequiresSession"),
-    maxSize: size("MaxSizeInMegabytes", 1024 ** 2, "1 MiB"),
-    maxMessageSize: size("MaxMessageSizeInKilobytes", 1024, "1 KiB"),
-    forwardTo: target("ForwardTo"),
-    forwardDeadLetteredMessagesTo: target("ForwardDeadLetteredMessagesTo"),
-    status: {
-      expected: `"Active", "Disabled", "SendDisabled" or "ReceiveDisabled"`,
-      elements: ["Status"],
-      // What a newer service has may be written back.
-      write: (value) => typeof value === "string" && /^\w+$/.test(value) ? { Status: value } : undefined
-    },
-    autoDeleteOnIdle: span("AutoDeleteOnIdle"),
-    enableBatchedOperations: flag("EnableBatchedOperations"),
-    enablePartitioning: flag("EnablePartitioning"),
-    enableExpress: flag("EnableExpress"),
-    userMetadata: {
-      expected: `a text that XML has, of at most ${maxMetadata} characters, or null`,
-      elements: ["UserMetadata"],
-      write: (value) =>
-        value === null
-          ? { UserMetadata: undefined }
-          : typeof value === "string" && value.length <= maxMetadata && AtomXml.isWritable(value)
-          ? { UserMetadata: value }
-          : undefined
-    },
-    authorizationRules: {
-      expected:
-        `an array of { name, rights }, with rights of "Manage", "Send" and "Listen", and primaryKey and secondaryKey that are Redacted`,
-      elements: ["AuthorizationRules"],
-      write: (value) => {
-        if (!Array.isArray(value)) return undefined
-        const policies = value.map(policyOf)
-        return policies.includes(undefined)
-          ? undefined
-          : { AuthorizationRules: policies.filter((policy) => policy !== undefined) }
-      }
+const settings: Readonly<Record<keyof (QueueSettings & Omit<SubscriptionSettings, "rules">), Setting>> = {
+  lockDuration: span("LockDuration"),
+  maxDeliveryCount: count("MaxDeliveryCount"),
+  defaultTimeToLive: span("DefaultMessageTimeToLive"),
+  deadLetteringOnExpiration: flag("DeadLetteringOnMessageExpiration"),
+  deadLetteringOnFilterError: flag("DeadLetteringOnFilterEvaluationExceptions"),
+  duplicateDetectionWindow: {
+    expected: "a duration of more than 0",
+    elements: ["RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow"],
+    write: (value) => {
+      const duration = spanOf(value)
+      return duration === undefined
+        ? undefined
+        : { RequiresDuplicateDetection: true, DuplicateDetectionHistoryTimeWindow: duration }
+    }
+  },
+  requiresSession: flag("RequiresSession"),
+  maxSize: size("MaxSizeInMegabytes", 1024 ** 2, "1 MiB"),
+  maxMessageSize: size("MaxMessageSizeInKilobytes", 1024, "1 KiB"),
+  forwardTo: target("ForwardTo"),
+  forwardDeadLetteredMessagesTo: target("ForwardDeadLetteredMessagesTo"),
+  status: {
+    expected: `"Active", "Disabled", "SendDisabled" or "ReceiveDisabled"`,
+    elements: ["Status"],
+    // What a newer service has may be written back.
+    write: (value) => typeof value === "string" && /^\w+$/.test(value) ? { Status: value } : undefined
+  },
+  autoDeleteOnIdle: span("AutoDeleteOnIdle"),
+  enableBatchedOperations: flag("EnableBatchedOperations"),
+  enablePartitioning: flag("EnablePartitioning"),
+  enableExpress: flag("EnableExpress"),
+  userMetadata: {
+    expected: `a text that XML has, of at most ${maxMetadata} characters, or null`,
+    elements: ["UserMetadata"],
+    write: (value) =>
+      value === null
+        ? { UserMetadata: undefined }
+        : typeof value === "string" && value.length <= maxMetadata && AtomXml.isWritable(value)
+        ? { UserMetadata: value }
+        : undefined
+  },
+  authorizationRules: {
+    expected:
+      `an array of { name, rights }, with rights of "Manage", "Send" and "Listen", and primaryKey and secondaryKey that are Redacted`,
+    elements: ["AuthorizationRules"],
+    write: (value) => {
+      if (!Array.isArray(value)) return undefined
+      const policies = value.map(policyOf)
+      return policies.includes(undefined)
+        ? undefined
+        : { AuthorizationRules: policies.filter((policy) => policy !== undefined) }
     }
   }
+}
 
 type Name = keyof typeof settings
 
@@ -641,7 +637,7 @@ export const immutableOf = (
   entity: string,
   kind: Kind,
   changes: Written,
-  before: Fields
+  before: Description.Entity
 ): InvalidOptionError | undefined => {
   const changed = fixedElements.find(([element]) =>
     changes[element] !== undefined && before[element] !== undefined && changes[element] !== before[element]
@@ -673,7 +669,7 @@ const partitioned: ReadonlySet<number | undefined> = new Set([1024, 2048, 3072, 
  * What is there as it may be written back: the service shows the size of all partitions and takes that of one ("The specified
  * value 16384 is invalid", its answer to an update).
  */
-export const writable = (fields: Fields): Written =>
+export const writable = (fields: Description.Entity): Written =>
   fields.EnablePartitioning === true && partitioned.has(fields.MaxSizeInMegabytes)
     ? { ...fields, MaxSizeInMegabytes: fields.MaxSizeInMegabytes! / 16 }
     : fields
@@ -693,25 +689,25 @@ const defaults: Written = {
 }
 
 /** Whether an entity is what would have been created: what was asked for, and the defaults of what was not. */
-export const isAsAsked = (kind: Kind, asked: Written, found: Fields): boolean => {
+export const isAsAsked = (kind: Kind, asked: Written, found: Description.Entity): boolean => {
   const elements = new Set(names[kind].flatMap((name) => settings[name].elements))
-  const own = Object.entries(defaults).filter(([element]) => elements.has(element as keyof Fields))
+  const own = Object.entries(defaults).filter(([element]) => elements.has(element as keyof Description.Entity))
   return isAsWritten({ ...Object.fromEntries(own), ...asked }, writable(found))
 }
 
 const isAsWritten = (asked: Written, found: Written): boolean =>
-  (Object.keys(asked) as Array<keyof Fields>).every((element) =>
+  (Object.keys(asked) as Array<keyof Description.Entity>).every((element) =>
     element === "AuthorizationRules"
       // The service makes keys and times of its own.
       ? policyNames(asked[element]) === policyNames(found[element])
       : comparable(element, asked[element]) === comparable(element, found[element])
   )
 
-const policyNames = (rules: Fields["AuthorizationRules"]): string =>
+const policyNames = (rules: Description.Entity["AuthorizationRules"]): string =>
   (rules ?? []).map(({ KeyName, Rights }) => `${KeyName}:${Rights.toSorted().join()}`).toSorted().join(";")
 
 /** Durations by their milliseconds, and addresses by what they lead to, whatever their scheme. */
-const comparable = (element: keyof Fields, value: unknown): unknown =>
+const comparable = (element: keyof Description.Entity, value: unknown): unknown =>
   Duration.isDuration(value)
     ? Duration.toMillis(value)
     : (element === "ForwardTo" || element === "ForwardDeadLetteredMessagesTo") && typeof value === "string"
@@ -727,7 +723,7 @@ export const nameOf = (address: string | undefined, host: string): string | unde
 
 const mebibyte = 1024 ** 2
 
-const infoOf = (name: string, fields: Fields): EntityInfo => ({
+const infoOf = (name: string, fields: Description.Entity): EntityInfo => ({
   name,
   status: fields.Status ?? "Active",
   defaultTimeToLive: fields.DefaultMessageTimeToLive ?? Duration.infinity,
@@ -737,7 +733,7 @@ const infoOf = (name: string, fields: Fields): EntityInfo => ({
   availability: fields.EntityAvailabilityStatus
 })
 
-export const topicOf = (name: string, fields: Fields): Topic => ({
+export const topicOf = (name: string, fields: Description.Entity): Topic => ({
   ...infoOf(name, fields),
   duplicateDetectionWindow: fields.RequiresDuplicateDetection === true
     ? fields.DuplicateDetectionHistoryTimeWindow ?? Duration.minutes(10)
@@ -756,7 +752,7 @@ export const topicOf = (name: string, fields: Fields): Topic => ({
   }))
 })
 
-const receivingOf = (fields: Fields, host: string): Receiving => ({
+const receivingOf = (fields: Description.Entity, host: string): Receiving => ({
   lockDuration: fields.LockDuration ?? Duration.minutes(1),
   maxDeliveryCount: fields.MaxDeliveryCount ?? 10,
   deadLetteringOnExpiration: fields.DeadLetteringOnMessageExpiration ?? false,
@@ -765,12 +761,17 @@ const receivingOf = (fields: Fields, host: string): Receiving => ({
   forwardDeadLetteredMessagesTo: nameOf(fields.ForwardDeadLetteredMessagesTo, host)
 })
 
-export const queueOf = (name: string, fields: Fields, host: string): Queue => ({
+export const queueOf = (name: string, fields: Description.Entity, host: string): Queue => ({
   ...topicOf(name, fields),
   ...receivingOf(fields, host)
 })
 
-export const subscriptionOf = (topic: string, name: string, fields: Fields, host: string): Subscription => ({
+export const subscriptionOf = (
+  topic: string,
+  name: string,
+  fields: Description.Entity,
+  host: string
+): Subscription => ({
   ...infoOf(name, fields),
   ...receivingOf(fields, host),
   topic,
@@ -781,14 +782,14 @@ export const subscriptionOf = (topic: string, name: string, fields: Fields, host
 const sometime = (time: DateTime.Utc | undefined): DateTime.Utc | undefined =>
   time === undefined || time.epochMilliseconds <= -62_135_510_400_000 ? undefined : time
 
-const timesOf = (name: string, fields: Fields): EntityTimes => ({
+const timesOf = (name: string, fields: Description.Entity): EntityTimes => ({
   name,
   createdAt: sometime(fields.CreatedAt),
   updatedAt: sometime(fields.UpdatedAt),
   accessedAt: sometime(fields.AccessedAt)
 })
 
-export const subscriptionRuntimeOf = (name: string, fields: Fields): SubscriptionRuntime => ({
+export const subscriptionRuntimeOf = (name: string, fields: Description.Entity): SubscriptionRuntime => ({
   ...timesOf(name, fields),
   totalMessageCount: fields.MessageCount ?? 0,
   activeMessageCount: fields.CountDetails?.ActiveMessageCount ?? 0,
@@ -797,13 +798,13 @@ export const subscriptionRuntimeOf = (name: string, fields: Fields): Subscriptio
   transferDeadLetterMessageCount: fields.CountDetails?.TransferDeadLetterMessageCount ?? 0
 })
 
-export const queueRuntimeOf = (name: string, fields: Fields): QueueRuntime => ({
+export const queueRuntimeOf = (name: string, fields: Description.Entity): QueueRuntime => ({
   ...subscriptionRuntimeOf(name, fields),
   scheduledMessageCount: fields.CountDetails?.ScheduledMessageCount ?? 0,
   sizeInBytes: fields.SizeInBytes ?? 0
 })
 
-export const topicRuntimeOf = (name: string, fields: Fields): TopicRuntime => ({
+export const topicRuntimeOf = (name: string, fields: Description.Entity): TopicRuntime => ({
   ...timesOf(name, fields),
   scheduledMessageCount: fields.CountDetails?.ScheduledMessageCount ?? 0,
   sizeInBytes: fields.SizeInBytes ?? 0,

@@ -7,7 +7,7 @@ import type { InvalidOptionError } from "../../ServiceBusError.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import { outOfRange, readOrUndefined } from "../options.ts"
 import * as AtomXml from "./AtomXml.ts"
-import type * as Description from "./Description.ts"
+import * as Description from "./Description.ts"
 import * as RuleDescription from "./RuleDescription.ts"
 
 /** What is wrong with the name of a rule here, where it is a part of a URL: that of ".." would be the subscription's. */
@@ -121,4 +121,34 @@ export const read = (name: string, { Action, CreatedAt, Filter }: Description.Ru
       : { action: action._tag === "UnknownAction" ? { _tag: action._tag, value: action.value } : action }),
     ...(CreatedAt === undefined ? {} : { createdAt: CreatedAt })
   }
+}
+
+/** What a rule says, whatever its name and whenever it was created. */
+const textOf = ({ Action, Filter }: Description.Rule): string =>
+  AtomXml.print(
+    Description.write(Description.rule, {
+      Filter: Filter ?? ServiceBusRule.true,
+      ...(Action === undefined || Action._tag === "EmptyAction" ? {} : { Action })
+    }, "request")
+  )
+
+/** Whether a rule that is there is the one that was asked for. */
+export const isAsAsked = (asked: Description.Rule, found: Description.Rule): boolean => textOf(asked) === textOf(found)
+
+/** What takes all or nothing may be said in either way. */
+const plainFilter = (filter: ServiceBusRule.Filter): ServiceBusRule.Filter =>
+  filter._tag === "SqlFilter" && Object.keys(filter.parameters).length === 0
+    ? filter.expression === "1=1"
+      ? ServiceBusRule.true
+      : filter.expression === "1=0"
+      ? ServiceBusRule.false
+      : filter
+    : filter
+
+/** Whether a rule is as it is declared, whatever it is called. */
+export const isSame = (declared: ServiceBusRule.Rule, found: ServiceBusRule.ListedRule): boolean => {
+  if (!ServiceBusRule.isKnown(found)) return false
+  const text = ({ action, filter }: ServiceBusRule.Rule) =>
+    textOf({ Filter: plainFilter(filter), ...(action === undefined ? {} : { Action: action }) })
+  return text(declared) === text(found)
 }

@@ -6,13 +6,11 @@
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as ServiceBusEntity from "../../ServiceBusEntity.ts"
-import { InvalidOptionError } from "../../ServiceBusError.ts"
-import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import type { InvalidOptionError } from "../../ServiceBusError.ts"
+import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import { outOfRange, toMillis } from "../options.ts"
-import { ruleText } from "./Administration.ts"
-import type * as Description from "./Description.ts"
 import * as Settings from "./EntitySettings.ts"
+import * as EntityTarget from "./EntityTarget.ts"
 import * as RuleSettings from "./RuleSettings.ts"
 
 /** A declared entity. */
@@ -116,27 +114,11 @@ export const read = (
   const declared: Array<Declared> = []
   const seen = new Set<string>()
   for (const { entity, settings } of entities) {
-    const given = entity as string | ServiceBusEntity.Any
-    const contract = typeof entity === "string" && /\/subscriptions\//i.test(entity)
-      ? ServiceBusEntity.subscriptionOf(entity)
-      : ServiceBusEntity.contractOf(given)
-    if (contract === undefined || contract._tag === "SubQueue") {
-      return Result.fail(
-        outOfRange(undefined, "entities", "contracts of queues, topics and subscriptions, or their names")
-      )
-    }
-    const problem = ServiceBusEntity.problemOf(contract)
-    if (problem !== undefined) {
-      return Result.fail(new InvalidOptionError({ option: "entities", expected: "valid names", description: problem }))
-    }
-    const { path } = contract
+    const target = EntityTarget.read(entity, "any", "entities")
+    if (Result.isFailure(target)) return Result.fail(target.failure)
+    const { hasSessions, kind, path, topic } = target.success
     if (seen.has(key(path))) return Result.fail(outOfRange(path, "entities", "each entity once"))
     seen.add(key(path))
-    const kind = contract._tag === "Queue" || contract._tag === "SessionQueue"
-      ? "queue"
-      : contract._tag === "Topic" || contract._tag === "SessionTopic"
-      ? "topic"
-      : "subscription"
     const { rules, ...own } = typeof settings === "object" && settings !== null
       ? settings as Settings.SubscriptionSettings
       : { rules: undefined }
@@ -146,16 +128,15 @@ export const read = (
     // The host is of no account here.
     const written = Settings.write(path, kind, own, "")
     if (Result.isFailure(written)) return Result.fail(written.failure)
-    const hasSessions = contract._tag === "SessionQueue" || contract._tag === "SessionSubscription"
     const contradiction = Settings.contradictionOf(
       path,
-      { ...(hasSessions ? { RequiresSession: true } : {}), ...written.success },
-      typeof entity === "string" ? undefined : hasSessions
+      { ...(hasSessions === true ? { RequiresSession: true } : {}), ...written.success },
+      hasSessions
     )
     if (contradiction !== undefined) return Result.fail(contradiction)
     const checked = rulesOf(path, rules)
     if (Result.isFailure(checked)) return Result.fail(checked.failure)
-    const requiresSession = hasSessions ? { requiresSession: true } : {}
+    const requiresSession = hasSessions === true ? { requiresSession: true } : {}
     // A target of this namespace may be given by its whole address.
     const targets = Object.fromEntries(
       forwarding.filter((name) => typeof own[name as keyof typeof own] === "string")
@@ -164,7 +145,7 @@ export const read = (
     declared.push({
       kind,
       path,
-      topic: "topic" in contract ? contract.topic : undefined,
+      topic,
       settings: { ...requiresSession, ...own, ...targets },
       rules: checked.success
     })
@@ -458,7 +439,7 @@ export const compare = (declared: ReadonlyArray<Declared>, present: Present): Co
     for (const rule of entity.rules ?? []) {
       const before = listed.find(({ name }) => key(name) === key(rule.name))
       if (before === undefined) rules.push({ _tag: "CreateRule", subscription: path, rule })
-      else if (!isSameRule(rule, before)) rules.push({ _tag: "UpdateRule", subscription: path, rule, before })
+      else if (!RuleSettings.isSame(rule, before)) rules.push({ _tag: "UpdateRule", subscription: path, rule, before })
     }
     if (entity.rules !== undefined) {
       const wanted = new Set(entity.rules.map(({ name }) => key(name)))
@@ -492,24 +473,6 @@ export const needOf = ({ kind, path }: EntityName, declared: ReadonlyArray<Decla
   return user === undefined
     ? []
     : [{ kind, path, setting: "prune", reason: `would delete what ${user.kind} ${user.path} needs: declare it` }]
-}
-
-/** What takes all or nothing may be said in either way. */
-const plainFilter = (filter: Description.Rule["Filter"]): Description.Rule["Filter"] =>
-  filter?._tag === "SqlFilter" && Object.keys(filter.parameters).length === 0
-    ? filter.expression === "1=1"
-      ? ServiceBusRule.true
-      : filter.expression === "1=0"
-      ? ServiceBusRule.false
-      : filter
-    : filter
-
-/** Whether a rule is as it is declared. */
-export const isSameRule = (wanted: ServiceBusRule.Rule, found: ServiceBusRule.ListedRule): boolean => {
-  if (!ServiceBusRule.isKnown(found)) return false
-  const text = ({ action, filter }: ServiceBusRule.Rule) =>
-    ruleText({ Name: "", Filter: plainFilter(filter), ...(action === undefined ? {} : { Action: action }) })
-  return text(wanted) === text(found)
 }
 
 /** A setting as a person reads it. */
