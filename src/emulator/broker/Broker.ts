@@ -470,12 +470,12 @@ export class Registry {
       // With a topic its subscriptions went.
       else gone += Result.getOrElse(this.delete(path), () => 0)
     }
-    for (const declared of initial.values()) this.declare(declared)
+    for (const declared of initial.values()) this.put(declared)
     return gone
   }
 
   /** Has an entity be as it is declared, with its rules, whether it is there or not. It could have been made so. */
-  private declare(declared: Declared): Result.Result<void, EmulatorError> {
+  private put(declared: Declared): Result.Result<void, EmulatorError> {
     const registered = this.entities.get(declared.path.toLowerCase())
     if (registered === undefined) return this.add(declared.entity)
     const problem = rulesProblem(declared, this.shared.isRuleValue)
@@ -525,7 +525,7 @@ export class Registry {
       else this.delete(path)
     }
     for (const { declared } of loaded) {
-      const made = this.declare(declared)
+      const made = this.put(declared)
       if (Result.isFailure(made)) return made
     }
     for (const { declared } of loaded) {
