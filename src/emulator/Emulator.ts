@@ -48,11 +48,14 @@ import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
 import * as HttpServer from "./http/HttpServer.ts"
 import { unhealthy } from "./http/ManagementApi.ts"
 import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
+import { TokenEndpoint } from "./http/TokenEndpoint.ts"
 import * as Namespace from "./Namespace.ts"
 import * as Namespaces from "./Namespaces.ts"
 import * as Policies from "./Policies.ts"
 import type { Policy } from "./Policies.ts"
 import * as Certificate from "./security/Certificate.ts"
+import * as Identity from "./security/Identity.ts"
+import { IdentityProvider } from "./security/IdentityProvider.ts"
 
 export type { Entity }
 
@@ -174,6 +177,65 @@ export const entity: {
 }
 
 /**
+ * An identity that the broker knows, as an application that is registered with Entra: it proves itself by its secret and gets
+ * tokens, by which clients open the broker with the rights of its roles.
+ *
+ * @example
+ * ```ts
+ * import { Redacted } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const billing: Emulator.IdentityOptions = {
+ *   clientId: "billing",
+ *   secret: Redacted.make("billing-secret"),
+ *   roles: [
+ *     { role: "Azure Service Bus Data Sender", entity: "invoices" },
+ *     { role: "Azure Service Bus Data Receiver", entity: "orders" }
+ *   ]
+ * }
+ *
+ * export const Server = Emulator.layerServer({
+ *   entities: [Emulator.entity("invoices"), Emulator.entity("orders")],
+ *   identities: [billing],
+ *   tlsPort: 5671,
+ *   httpsPort: 8443
+ * })
+ * ```
+ *
+ * @interface
+ * @category models
+ * @since 0.1.0
+ */
+export type IdentityOptions = Identity.IdentityOptions
+
+/**
+ * A role of an identity of the broker, on all entities or on one and what is within it: a topic's is on its subscriptions too.
+ * A Sender may send and schedule, a Receiver receive and settle, an Owner do both and manage entities (Service Bus documentation,
+ * built-in roles).
+ *
+ * @interface
+ * @category models
+ * @since 0.1.0
+ */
+export type RoleOptions = Identity.RoleOptions
+
+/**
+ * A built-in role of Azure for the data of Service Bus.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Role = Identity.Role
+
+/**
+ * What a role of an identity is for: an entity by its contract, or by its path, as `"orders"` or `"news/Subscriptions/sport"`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type RoleTarget = Identity.RoleTarget
+
+/**
  * How a broker is made.
  *
  * @category models
@@ -197,6 +259,11 @@ export interface Options {
   readonly startAt?: DateTime.Utc | undefined
   /** Shared access policies beside `RootManageSharedAccessKey`, which has all rights; none by default. */
   readonly policies?: ReadonlyArray<Policy> | undefined
+  /**
+   * Identities that get tokens from the broker, as applications get theirs from Entra, and their roles; none by default. How
+   * clients come to its token endpoint: docs/emulator.md, "Identities without Azure".
+   */
+  readonly identities?: ReadonlyArray<IdentityOptions> | undefined
   /**
    * What the broker ends when nothing happens: a link without traffic, and a connection without links. On ports it is the
    * service's 10 and 5 minutes by default; in memory it is nothing, so that a test may let a month pass at once. A duration
@@ -339,7 +406,10 @@ const start: (
         connections: yield* count("maxConnections", options.maxConnections, Admission.limits.connections),
         handshakes: yield* count("maxHandshakes", options.maxHandshakes, Admission.limits.handshakes)
       })
+      const identities = new IdentityProvider(yield* Identity.readAll(options.identities ?? []))
+      const tokens = new TokenEndpoint({ identities, clock, host })
       const namespaces = yield* Namespaces.make({
+        identities,
         content: { entities: options.entities, key, policies },
         host,
         isAny: yield* isAny(options.namespaces),
@@ -368,7 +438,9 @@ const start: (
         dispatcher,
         namespaces,
         answer: (request) =>
-          controlsOf === undefined ? Effect.succeed(unhealthy) : namespaces.answer(request, answerFor),
+          controlsOf === undefined
+            ? Effect.succeed(unhealthy)
+            : tokens.answer(request) ?? namespaces.answer(request, answerFor),
         listens: (network) => {
           controlsOf = Controls.make({ dispatcher, namespaces, network })
           return controlsOf(namespaces.first)

@@ -8,8 +8,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import type * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { randomBytes } from "node:crypto"
+import { randomBytes, randomUUID } from "node:crypto"
 import type * as ServiceBusCredential from "../ServiceBusCredential.ts"
 import type { EmulatorError } from "../ServiceBusError.ts"
 import { Conditions } from "./amqp/Conditions.ts"
@@ -21,6 +22,8 @@ import { read } from "./amqp/StoredProperties.ts"
 import * as Broker from "./broker/Broker.ts"
 import { ManagementApi } from "./http/ManagementApi.ts"
 import * as Authorization from "./security/Authorization.ts"
+import { defaultLifetime } from "./security/Identity.ts"
+import { type IdentityProvider, type Place, serviceBus, type Use } from "./security/IdentityProvider.ts"
 
 /** The policy that every namespace has, with all rights. */
 export const rootPolicy = "RootManageSharedAccessKey"
@@ -48,8 +51,8 @@ export const policiesOf = (
 export const randomKey = (label = "emulator key"): Redacted.Redacted<string> =>
   Redacted.make(randomBytes(32).toString("base64"), { label })
 
-/** Milliseconds; what Entra gives. */
-const tokenLifetime = 3600_000
+/** The tenant of its own identity. */
+const tenant = "emulator"
 
 /** How a namespace is made. */
 export interface Options {
@@ -61,6 +64,8 @@ export interface Options {
   readonly key: Redacted.Redacted<string>
   /** Policies beside that one. */
   readonly policies: ReadonlyArray<Authorization.Policy>
+  /** The server's: issues and checks the tokens of identities. */
+  readonly identities: IdentityProvider
   /** That of locks, schedules, times to live and timestamps. */
   readonly clock: Clock.Clock
   /** That of the server: by it tokens expire. */
@@ -77,7 +82,8 @@ export class Namespace implements ServedNamespace {
   readonly clock: Clock.Clock
   readonly key: Redacted.Redacted<string>
   readonly policies: ReadonlyArray<Authorization.Policy>
-  readonly identityKey = randomKey("emulator identity key")
+  private readonly identities: IdentityProvider
+  private readonly own: Required<Place>
   readonly management: ManagementApi
   readonly faults = new Faults()
   readonly conditions: Conditions
@@ -93,9 +99,17 @@ export class Namespace implements ServedNamespace {
   private readonly nameIn: Options["nameIn"]
   private readonly serverClock: Clock.Clock
 
-  constructor(broker: Broker.Broker, { clock, host, key, name, nameIn, policies, serverClock }: Options) {
+  constructor(broker: Broker.Broker, { clock, host, identities, key, name, nameIn, policies, serverClock }: Options) {
     this.broker = broker
     this.name = name
+    this.identities = identities
+    // An identity with all rights, whose secret is known to none.
+    const secret = randomKey("emulator secret")
+    const role = { namespace: undefined, path: "", rights: allRights }
+    this.own = {
+      namespace: name,
+      identity: { clientId: randomUUID(), secret, tenant: undefined, roles: [role], tokenLifetime: defaultLifetime }
+    }
     this.nameIn = nameIn
     this.serverClock = serverClock
     this.createdAt = clock.currentTimeMillisUnsafe()
@@ -110,7 +124,7 @@ export class Namespace implements ServedNamespace {
       clock,
       serverClock,
       policies: this.policies,
-      identityKey: this.identityKey,
+      checkToken: (token, use) => this.checkToken(token, use),
       host,
       faults: this.faults,
       name: this.isFirst ? undefined : name,
@@ -118,9 +132,9 @@ export class Namespace implements ServedNamespace {
     })
     this.tokenCredential = {
       getToken: () => {
-        const expiresOnTimestamp = serverClock.currentTimeMillisUnsafe() + tokenLifetime
-        const token = Authorization.mint(this.identityKey, allRights, expiresOnTimestamp, name)
-        return Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp })
+        const now = serverClock.currentTimeMillisUnsafe()
+        const { expiresAt, token } = identities.issue(this.own.identity, serviceBus, tenant, now, "secret", name)
+        return Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp: expiresAt })
       }
     }
     broker.onDetach((detachment) => detachLinks(this, detachment))
@@ -128,6 +142,10 @@ export class Namespace implements ServedNamespace {
 
   entityPolicies(token: string): ReadonlyArray<Authorization.Policy> {
     return this.management.entityPolicies(token)
+  }
+
+  checkToken(token: string, use: Use): Result.Result<Authorization.Claim, Authorization.TokenProblem> {
+    return this.identities.check(token, this.own, use)
   }
 
   /** Whether the broker has started with it. */

@@ -28,6 +28,7 @@ import * as HttpCondition from "./http/HttpCondition.ts"
 import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
 import * as Namespace from "./Namespace.ts"
 import * as Authorization from "./security/Authorization.ts"
+import type { IdentityProvider } from "./security/IdentityProvider.ts"
 
 /** What a namespace has in the beginning. */
 export interface Content {
@@ -42,6 +43,8 @@ export interface Options {
   readonly content: Content
   /** The name by which the broker speaks of itself. */
   readonly host: string
+  /** Issues and checks the tokens of identities, for all of them. */
+  readonly identities: IdentityProvider
   /** Whether a namespace comes by use. */
   readonly isAny: boolean
   /** How long one that came by use may go without it, in milliseconds. */
@@ -153,11 +156,11 @@ export class Namespaces implements ServedNamespaces {
     name: string,
     credential: Authorization.Credential
   ): Result.Result<Namespace.Namespace, NamespaceRefusal> {
-    const { content, deadlines, idle, isAny, serverClock } = this.options
+    const { deadlines, content, idle, isAny, serverClock } = this.options
     if (!isAny) return Result.fail({ _tag: "Token", problem: "InvalidSignature" })
     const problem = nameProblem(name)
     if (problem !== undefined) return Result.fail({ _tag: "Name", text: sentence(problem) })
-    const proven = credential.provenBy(Namespace.policiesOf(name, content.key, content.policies))
+    const proven = this.proven(name, credential)
     if (Result.isFailure(proven)) return Result.fail({ _tag: "Token", problem: proven.failure })
     if (this.isFull) return Result.fail({ _tag: "Quota", text: sentence(this.quotaProblem) })
     const end = timeout(() => {
@@ -173,6 +176,22 @@ export class Namespaces implements ServedNamespaces {
     const namespace = made.success
     if (idle < Infinity) deadlines.set(end, namespace.lastUse + idle)
     return Result.succeed(namespace)
+  }
+
+  /** Whether a credential is good for a namespace that is not there yet. */
+  private proven(
+    name: string,
+    credential: Authorization.Credential
+  ): Result.Result<unknown, Authorization.TokenProblem> {
+    const { content, identities, serverClock } = this.options
+    if (credential.jwt === undefined) {
+      return credential.provenBy(Namespace.policiesOf(name, content.key, content.policies))
+    }
+    return identities.check(credential.jwt, { namespace: name }, {
+      resource: "",
+      now: serverClock.currentTimeMillisUnsafe(),
+      isOurs: (host) => Authorization.namespaceIn(host) === name.toLowerCase()
+    })
   }
 
   private get isFull(): boolean {
@@ -202,12 +221,13 @@ export class Namespaces implements ServedNamespaces {
     content: Content,
     idle: Timeout | undefined
   ): Result.Result<Namespace.Namespace, EmulatorError> {
-    const { clockOf, serverClock } = this.options
+    const { clockOf, identities, serverClock } = this.options
     const scope = Scope.forkUnsafe(this.scope)
     const making = Effect.result(Namespace.make({
       ...content,
       name,
       host: `${name}.localhost`,
+      identities,
       clock: clockOf(),
       serverClock,
       nameIn: (host) => this.nameIn(host)
@@ -304,6 +324,7 @@ export const make: (options: Options) => Effect.Effect<Namespaces, EmulatorError
       ...options.content,
       name: Namespace.firstName,
       host: options.host,
+      identities: options.identities,
       clock: options.clockOf(),
       serverClock: options.serverClock,
       nameIn: (host) => namespaces.nameIn(host)

@@ -126,7 +126,10 @@ export const declared = (): ReadonlyMap<string, Options> => {
   // Declared below the surface, and exported by it.
   for (const entry of interfacesOf(withoutComments(read("src/internal/options.ts")))) add("ServiceBusReceiver", entry)
   const entity = interfacesOf(withoutComments(read("src/emulator/broker/EntityOptions.ts")))
-  for (const [name, members] of entity) if (name.endsWith("Options")) add("Emulator", [name, members])
+  const identity = interfacesOf(withoutComments(read("src/emulator/security/Identity.ts")))
+  for (const [name, members] of [...entity, ...identity]) {
+    if (name.endsWith("Options")) add("Emulator", [name, members])
+  }
   const settings = interfacesOf(withoutComments(read("src/internal/administration/EntitySettings.ts")))
   for (const [name, members] of settings) {
     if (/(Settings|Changes)$/.test(name)) add("ServiceBusAdministration", [name, members])

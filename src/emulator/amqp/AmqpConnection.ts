@@ -152,7 +152,7 @@ export class AmqpConnection implements ServedConnection {
     if (Result.isFailure(policy)) return false
     this.signedIn = credential
     this.place(found.success)
-    this.claims.add({ path: "", rights: policy.success.rights, expiresAt: Infinity })
+    this.claims.add({ path: "", grants: Authorization.everywhere(policy.success.rights), expiresAt: Infinity })
     this.idle.authorized()
     return true
   }

@@ -74,14 +74,14 @@ const putToken = (
   namespace: ServedNamespace,
   { audience, called, isSas, token }: Put
 ): Answer => {
-  const { broker, conditions, identityKey, policies } = namespace
+  const { broker, conditions, policies } = namespace
   const { path } = NodeAddress.parse(audience)
   // It may have been delayed.
   const now = connection.server.options.clock.currentTimeMillisUnsafe()
   const isOurs = (host: string) => namespace.isOurs(host, called)
   const checked = isSas
     ? Authorization.check([...policies, ...namespace.entityPolicies(token)], token, audience, now, isOurs)
-    : Authorization.checkMinted(identityKey, token, audience, now)
+    : namespace.checkToken(token, { resource: audience, now, isOurs })
   if (Result.isFailure(checked)) return { status: 401, error: conditions.token(checked.failure, audience) }
   if (!isKnown(broker, path)) return { status: 404, error: conditions.notFound(path) }
   if (namespace.isRemoved) return refuse(conditions.removed(namespace.name))

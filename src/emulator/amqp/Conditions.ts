@@ -95,6 +95,10 @@ export class Conditions {
       MalformedToken: "MalformedToken: The token is malformed.",
       InvalidSignature: "InvalidSignature: The token has an invalid signature.",
       ExpiredToken: "ExpiredToken: The token is expired.",
+      // What the service says of such a token is not known.
+      EarlyToken: "InvalidToken: The token is not valid yet.",
+      // As the service says it of a token of another tenant (azure-sdk-for-net #6462, logicapps #1390).
+      InvalidIssuer: "InvalidIssuer: Token issuer is invalid.",
       InvalidAudience: "InvalidAudience: The authorization header contains a token with a wrong audience."
     }
     return this.error("amqp:unauthorized-access", texts[problem], audience)

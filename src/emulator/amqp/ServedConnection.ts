@@ -6,7 +6,6 @@
  * a peer waits for a session. The namespace's is that of what is stored: locks, schedules, times to live.
  */
 import type * as Clock from "effect/Clock"
-import type * as Redacted from "effect/Redacted"
 import type * as Result from "effect/Result"
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import type { DataPlane } from "../../internal/amqp/engine/DataPlane.ts"
@@ -15,6 +14,7 @@ import type { RheaConnection, RheaLink, RheaSession } from "../../internal/amqp/
 import type { Broker } from "../broker/Broker.ts"
 import type { DeadlineTimer } from "../broker/DeadlineTimer.ts"
 import type * as Authorization from "../security/Authorization.ts"
+import type { Use } from "../security/IdentityProvider.ts"
 import type { Admission } from "./Admission.ts"
 import type { Conditions } from "./Conditions.ts"
 import type { Faults } from "./Faults.ts"
@@ -78,8 +78,6 @@ export interface ServedNamespace {
   readonly clock: Clock.Clock
   /** Those of the namespace. */
   readonly policies: ReadonlyArray<Authorization.Policy>
-  /** Signs the tokens of its own identity. */
-  readonly identityKey: Redacted.Redacted<string>
   /** The name by which it speaks of itself. */
   readonly host: string
   readonly conditions: Conditions
@@ -94,6 +92,8 @@ export interface ServedNamespace {
   isOurs(host: string, called: string | undefined): boolean
   /** Those of the entities that a SAS token is for, made over HTTP. */
   entityPolicies(token: string): ReadonlyArray<Authorization.Policy>
+  /** Checks a token of an identity, and gives the claim. */
+  checkToken(token: string, use: Use): Result.Result<Authorization.Claim, Authorization.TokenProblem>
 }
 
 /** What is told of traffic, for the idle rules. */

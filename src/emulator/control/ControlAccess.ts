@@ -1,20 +1,21 @@
 /**
- * Who may use the control API: whoever holds the right Manage on the whole namespace, by a SAS token or a token of the broker's
+ * Who may use the control API: whoever holds the right Manage on the whole namespace, by a SAS token or a token of an
  * identity, as for administration, or by the name and the key of a policy as HTTP Basic (RFC 7617), which curl's `-u` sends.
  */
-import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { HttpRequest } from "../http/HttpMessage.ts"
 import * as Authorization from "../security/Authorization.ts"
+import type { Use } from "../security/IdentityProvider.ts"
 
 /** What tokens and keys are checked against. */
 export interface Keys {
   readonly policies: ReadonlyArray<Authorization.Policy>
-  readonly identityKey: Redacted.Redacted<string>
   /** The name by which the namespace speaks of itself. */
   readonly host: string
   /** Whether a host in a token means this namespace; `called` is the host that the peer asked. */
   isOurs(host: string, called: string): boolean
+  /** Checks a token of an identity. */
+  checkToken(token: string, use: Use): Result.Result<Authorization.Claim, Authorization.TokenProblem>
 }
 
 /** Why a request is not allowed, now in milliseconds; undefined where it is. */
@@ -23,7 +24,7 @@ export const problemOf = (
   keys: Keys,
   now: number
 ): string | undefined => {
-  const { host, identityKey, policies } = keys
+  const { host, policies } = keys
   const header = headers["authorization"]
   if (header === undefined) {
     return "There is no Authorization header: give the name and the key of a policy with Manage (curl -u NAME:KEY), or a token."
@@ -39,7 +40,9 @@ export const problemOf = (
   const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
   const checked = bearer === undefined
     ? Authorization.check(policies, header, "", now, isOurs)
-    : Authorization.checkMinted(identityKey, bearer, "", now)
+    : keys.checkToken(bearer, { resource: "", now, isOurs })
   if (Result.isFailure(checked)) return `The token is not taken: ${checked.failure}.`
-  return checked.success.rights.includes("Manage") ? undefined : "The token has no right Manage on the namespace."
+  return Authorization.allows(checked.success, "", "Manage")
+    ? undefined
+    : "The token has no right Manage on the namespace."
 }

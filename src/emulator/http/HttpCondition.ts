@@ -66,6 +66,8 @@ export const tokenProblems: Readonly<Record<TokenProblem, string>> = {
   MalformedToken: "The token is malformed.",
   InvalidSignature: "The token has an invalid signature.",
   ExpiredToken: "The token is expired.",
+  EarlyToken: "The token is not valid yet.",
+  InvalidIssuer: "Token issuer is invalid.",
   InvalidAudience: "The token is for another resource."
 }
 

@@ -10,13 +10,13 @@
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as AtomXml from "../../internal/administration/AtomXml.ts"
 import * as Description from "../../internal/administration/Description.ts"
 import type { Faults } from "../amqp/Faults.ts"
 import type * as Broker from "../broker/Broker.ts"
 import * as Authorization from "../security/Authorization.ts"
+import type { Use } from "../security/IdentityProvider.ts"
 import * as Envelope from "./Envelope.ts"
 import * as FaultyRequest from "./FaultyRequest.ts"
 import * as Condition from "./HttpCondition.ts"
@@ -32,8 +32,8 @@ interface Options {
   /** That of the server: by it tokens expire. */
   readonly serverClock: Clock.Clock
   readonly policies: ReadonlyArray<Authorization.Policy>
-  /** Signs the tokens of the broker's own identity. */
-  readonly identityKey: Redacted.Redacted<string>
+  /** Checks a token of an identity, and gives the claim. */
+  readonly checkToken: (token: string, use: Use) => Result.Result<Authorization.Claim, Authorization.TokenProblem>
   /** The name by which the namespace speaks of itself. */
   readonly host: string
   /** That in its answers; by default the first label of a host of Azure, or the name that Microsoft's emulator has. */
@@ -122,16 +122,16 @@ export class ManagementApi {
   ): Condition.HttpCondition | undefined {
     const header = headers["authorization"]
     if (header === undefined) return Condition.token("There is no Authorization header.")
-    const { identityKey, policies, serverClock } = this.options
+    const { checkToken, policies, serverClock } = this.options
     const now = serverClock.currentTimeMillisUnsafe()
     const called = Authorization.hostOf(authority)
     const isOurs = (name: string) => this.options.isOurs(name, called)
     const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
     const checked = bearer === undefined
       ? Authorization.check([...policies, ...this.entityPolicies(header)], header, path, now, isOurs)
-      : Authorization.checkMinted(identityKey, bearer, path, now)
+      : checkToken(bearer, { resource: path, now, isOurs })
     if (Result.isFailure(checked)) return Condition.token(Condition.tokenProblems[checked.failure])
-    if (checked.success.rights.includes("Manage")) return undefined
+    if (Authorization.allows(checked.success, path, "Manage")) return undefined
     return Condition.unauthorized(
       method === "PUT" ? "EntityWrite" : method === "DELETE" ? "EntityDelete" : "EntityRead"
     )

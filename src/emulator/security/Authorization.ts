@@ -1,13 +1,13 @@
 /**
  * Tokens, claims and rights: checks SAS tokens against the keys of this broker, for real, and holds the claims of a connection.
  *
- * A claim covers what its token's resource covers, by whole path segments, with the rights of the key that signed it,
- * until the token expires.
+ * A claim covers what its token's resource covers, by whole path segments, with the rights of the key that signed it, or of the
+ * roles of the identity that it is of, until the token expires.
  */
 import type * as Clock from "effect/Clock"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { createHash, createHmac, timingSafeEqual } from "node:crypto"
+import { createHash, timingSafeEqual } from "node:crypto"
 import * as SasToken from "../../internal/SasToken.ts"
 import * as EntityPath from "../broker/EntityPath.ts"
 
@@ -22,13 +22,26 @@ export interface Policy {
 }
 
 /** Why a token was refused: the beginning of the service's text. */
-export type TokenProblem = "MalformedToken" | "InvalidSignature" | "ExpiredToken" | "InvalidAudience"
+export type TokenProblem =
+  | "MalformedToken"
+  | "InvalidSignature"
+  | "ExpiredToken"
+  | "EarlyToken"
+  | "InvalidIssuer"
+  | "InvalidAudience"
+
+/** Rights on a path, in lower case, and on what is below it; on the whole namespace where that is empty. */
+export interface Grant {
+  readonly path: string
+  readonly rights: ReadonlyArray<Right>
+}
 
 /** A claim on a resource. */
 export interface Claim {
   /** The path that it covers, in lower case; empty for the whole namespace. */
   readonly path: string
-  readonly rights: ReadonlyArray<Right>
+  /** What it allows there. */
+  readonly grants: ReadonlyArray<Grant>
   /** Milliseconds. */
   readonly expiresAt: number
 }
@@ -83,6 +96,19 @@ const above = (path: string): string | undefined =>
 
 const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
 
+/** Rights on the whole namespace. */
+export const everywhere = (rights: ReadonlyArray<Right>): ReadonlyArray<Grant> => [{ path: "", rights }]
+
+/** Whether a claim allows something of a path that it covers, in lower case. */
+const allowsBelow = ({ grants }: Claim, path: string, right: Right): boolean =>
+  grants.some((grant) => covers(grant.path, path) && (grant.rights.includes(right) || grant.rights.includes("Manage")))
+
+/** Whether a claim allows something of a path. */
+export const allows = (claim: Claim, path: string, right: Right): boolean => {
+  const of = pathOf(path)
+  return covers(claim.path, of) && allowsBelow(claim, of, right)
+}
+
 /** The path that a SAS token is for, in lower case; undefined where it is no such token. */
 export const resourceOf = (token: string): string | undefined => {
   const parts = SasToken.parse(token)
@@ -97,6 +123,8 @@ export interface Credential {
   readonly namespace?: string | undefined
   /** The SAS token that it is, if it is one. */
   readonly token?: string | undefined
+  /** What else it is: the token of an identity, if it is any. */
+  readonly jwt?: string | undefined
   /** The policy that it proves, of those that are given. */
   readonly provenBy: (policies: ReadonlyArray<Policy>) => Result.Result<Policy, TokenProblem>
 }
@@ -105,7 +133,12 @@ export interface Credential {
 export const credentialOf = (token: string, now: number): Credential => {
   const parts = SasToken.parse(token)
   if (parts === undefined) {
-    return { keyName: undefined, namespace: namespaceOf(token), provenBy: () => Result.fail("InvalidSignature") }
+    return {
+      keyName: undefined,
+      namespace: namespaceOf(token),
+      jwt: token,
+      provenBy: () => Result.fail("InvalidSignature")
+    }
   }
   return { keyName: parts.keyName, token, provenBy: (policies) => signerOf(policies, parts, now) }
 }
@@ -115,7 +148,7 @@ export const keyCredential = (keyName: string, key: string): Credential => ({
   keyName,
   provenBy: (policies) => {
     const policy = policies.find(({ name }) => name === keyName)
-    return policy !== undefined && timingSafeEqual(digest(Redacted.value(policy.key)), digest(key))
+    return policy !== undefined && isSame(policy.key, key)
       ? Result.succeed(policy)
       : Result.fail("InvalidSignature")
   }
@@ -130,8 +163,11 @@ export const basicOf = (header: string): Credential | undefined => {
   return at < 0 ? undefined : keyCredential(text.slice(0, at), text.slice(at + 1))
 }
 
-/** Texts of any length in a form of one length, so that comparing them tells nothing of either. */
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()
+
+/** Whether a text is a secret. Both are compared in a form of one length, so that the time tells nothing of either. */
+export const isSame = (secret: Redacted.Redacted<string>, text: string): boolean =>
+  timingSafeEqual(digest(Redacted.value(secret)), digest(text))
 
 /** The policy whose key signed a token that has not expired. A policy of an entity has two keys. */
 const signerOf = (
@@ -166,68 +202,32 @@ export const check = (
   if (parts === undefined) return Result.fail("MalformedToken")
   const signer = signerOf(policies, parts, now)
   if (Result.isFailure(signer)) return Result.fail(signer.failure)
-  const path = pathOf(audience)
-  if (isElsewhere(parts.resource, isOurs) || isElsewhere(audience, isOurs)) return Result.fail("InvalidAudience")
-  if (!covers(pathOf(parts.resource), path)) return Result.fail("InvalidAudience")
-  return Result.succeed({ path, rights: signer.success.rights, expiresAt: parts.expiresAt * 1000 })
+  if (isElsewhere(parts.resource, isOurs)) return Result.fail("InvalidAudience")
+  if (!covers(pathOf(parts.resource), pathOf(audience))) return Result.fail("InvalidAudience")
+  return claimOf(everywhere(signer.success.rights), parts.expiresAt * 1000, audience, isOurs)
 }
 
-/** What a token of the broker's own identity says. */
-interface Payload {
-  /** Seconds of Unix time, as in every JWT (RFC 7519). */
-  readonly exp: number
-  readonly roles: ReadonlyArray<Right>
-  /** The namespace that it is for; the default one where there is none. */
-  readonly ns?: string | undefined
-}
-
-const segment = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url")
-
-const signatureOf = (key: Redacted.Redacted<string>, text: string): string =>
-  createHmac("sha256", Redacted.value(key)).update(text).digest("base64url")
-
-/** Makes a JWT (HS256) such as an identity provider would give. `expiresAt` is in milliseconds. */
-export const mint = (
-  key: Redacted.Redacted<string>,
-  roles: ReadonlyArray<Right>,
+/** The claim that a token gives, which was checked, on an audience; its host must be ours. */
+export const claimOf = (
+  grants: ReadonlyArray<Grant>,
   expiresAt: number,
-  namespace?: string
-): Redacted.Redacted<string> => {
-  const payload: Payload = { exp: Math.floor(expiresAt / 1000), roles, ns: namespace }
-  const text = `${segment({ alg: "HS256", typ: "JWT" })}.${segment(payload)}`
-  return Redacted.make(`${text}.${signatureOf(key, text)}`, { label: "emulator token" })
-}
+  audience: string,
+  isOurs: (host: string) => boolean
+): Result.Result<Claim, TokenProblem> =>
+  isElsewhere(audience, isOurs)
+    ? Result.fail("InvalidAudience")
+    : Result.succeed({ path: pathOf(audience), grants, expiresAt })
 
 /** The namespace that a JWT says it is for; it may be anybody's, and is not checked. */
 const namespaceOf = (token: string): string | undefined => {
   try {
-    const { ns } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Partial<Payload>
+    const { ns } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as {
+      readonly ns?: unknown
+    }
     return typeof ns === "string" ? ns : undefined
   } catch {
     return undefined
   }
-}
-
-/** Checks a JWT that this broker made, and gives the claim. Any other token is refused. */
-export const checkMinted = (
-  key: Redacted.Redacted<string>,
-  token: string,
-  audience: string,
-  now: number
-): Result.Result<Claim, TokenProblem> => {
-  const at = token.lastIndexOf(".")
-  const text = token.slice(0, Math.max(0, at))
-  const given = Buffer.from(token.slice(at + 1))
-  const expected = Buffer.from(signatureOf(key, text))
-  if (at < 0 || given.length !== expected.length || !timingSafeEqual(given, expected)) {
-    return Result.fail("InvalidSignature")
-  }
-  // Signed by us: it is what `mint` wrote.
-  const payload = JSON.parse(Buffer.from(text.split(".")[1]!, "base64url").toString()) as Payload
-  const expiresAt = payload.exp * 1000
-  return expiresAt <= now
-    ? Result.fail("ExpiredToken")
-    : Result.succeed({ path: pathOf(audience), rights: payload.roles, expiresAt })
 }
 
 /** The claims of one connection. For one audience the latest token counts. */
@@ -246,12 +246,13 @@ export class Claims {
   /** Until when a right on a path is held, in milliseconds; undefined where it is not. */
   heldUntil(path: string, right: Right): number | undefined {
     const now = this.clock.currentTimeMillisUnsafe()
+    const lower = path.toLowerCase()
     let until: number | undefined
     // What covers a path is on it or above: the other entities of the connection are not looked at.
-    for (let at: string | undefined = path.toLowerCase(); at !== undefined; at = above(at)) {
+    for (let at: string | undefined = lower; at !== undefined; at = above(at)) {
       const claim = this.claims.get(at)
       if (claim === undefined || claim.expiresAt <= now) continue
-      if (!claim.rights.includes(right) && !claim.rights.includes("Manage")) continue
+      if (!allowsBelow(claim, lower, right)) continue
       if (until === undefined || claim.expiresAt > until) until = claim.expiresAt
     }
     return until

@@ -63,7 +63,8 @@ export const targetOfName = (
   const host = typeof fullyQualifiedNamespace === "string"
     ? fullyQualifiedNamespace.trim().replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "").toLowerCase()
     : ""
-  return /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(host)
+  // A label alone is a name whose rest was forgotten, but for this machine's.
+  return host === "localhost" || /^[a-z0-9-]+(\.[a-z0-9-]+)+$/.test(host)
     ? Result.succeed({
       host,
       endpoint: { host, port: undefined, isPlain: false },

@@ -1,8 +1,7 @@
 /** The management API of the broker: what is made, read, changed, listed and deleted, and what is refused with which words. */
-import { Effect, Redacted, Result } from "effect"
+import { Effect, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { HttpAnswer } from "../../../src/emulator/http/HttpMessage.ts"
-import * as Authorization from "../../../src/emulator/security/Authorization.ts"
 import * as AtomXml from "../../../src/internal/administration/AtomXml.ts"
 import { Writer } from "../../../src/internal/amqp/codec/Writer.ts"
 import { message, ok } from "../../support/broker.ts"
@@ -111,24 +110,6 @@ describe("who may ask", () => {
         assert.strictEqual(yield* status("/news", "own", "first", "https://localhost/"), 401)
         yield* ask("PUT", "/news", rules(rule("other", "Send", "second")), update)
         assert.strictEqual(yield* status("/news", "own", "first"), 401)
-      })
-    ))
-
-  it.effect("the broker's own identity may, as a bearer", () =>
-    asking((ask) =>
-      Effect.gen(function*() {
-        const status = (key: string, expiresAt: number) =>
-          Effect.map(
-            ask("GET", "/$Resources/queues", "", {
-              authorization: `Bearer ${
-                Redacted.value(Authorization.mint(Redacted.make(key), ["Manage", "Send", "Listen"], expiresAt))
-              }`
-            }),
-            (answer) => answer.status
-          )
-        assert.strictEqual(yield* status("identity", 60_000), 200)
-        assert.strictEqual(yield* status("another", 60_000), 401)
-        assert.strictEqual(yield* status("identity", 0), 401)
       })
     ))
 })
