@@ -29,26 +29,28 @@ import * as ConnectionString from "./ConnectionString.ts"
 import * as Administration from "./internal/administration/Administration.ts"
 import * as AtomClient from "./internal/administration/AtomClient.ts"
 import type {
-  AccessRight,
-  AuthorizationRule,
   EntityInfo,
-  EntityStatus,
   EntityTimes,
-  ForwardTarget,
   NamespaceInfo,
   Queue,
-  QueueChanges,
   QueueRuntime,
-  QueueSettings,
-  Receiving,
-  SettingsOf,
+  ReceivableInfo,
   Subscription,
-  SubscriptionChanges,
   SubscriptionRuntime,
-  SubscriptionSettings,
   Topic,
+  TopicRuntime
+} from "./internal/administration/EntityInfo.ts"
+import type {
+  AccessRight,
+  AuthorizationRule,
+  EntityStatus,
+  ForwardTarget,
+  QueueChanges,
+  QueueSettings,
+  SettingsOf,
+  SubscriptionChanges,
+  SubscriptionSettings,
   TopicChanges,
-  TopicRuntime,
   TopicSettings,
   UnknownRight
 } from "./internal/administration/EntitySettings.ts"
@@ -82,7 +84,7 @@ export type {
   QueueChanges,
   QueueRuntime,
   QueueSettings,
-  Receiving,
+  ReceivableInfo,
   SettingsOf,
   Subscription,
   SubscriptionChanges,

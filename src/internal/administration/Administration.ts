@@ -15,6 +15,7 @@ import { checkedNames, outOfRange, readOptions } from "../options.ts"
 import * as AtomClient from "./AtomClient.ts"
 import type * as AtomXml from "./AtomXml.ts"
 import * as Description from "./Description.ts"
+import * as Info from "./EntityInfo.ts"
 import * as Settings from "./EntitySettings.ts"
 import * as EntityTarget from "./EntityTarget.ts"
 import * as RuleSettings from "./RuleSettings.ts"
@@ -287,20 +288,20 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
   const queues = operationsOf({
     kind: "queue",
     title: "Queue",
-    view: (name, fields) => Settings.queueOf(name, fields, host),
-    runtime: Settings.queueRuntimeOf
+    view: (name, fields) => Info.queueOf(name, fields, host),
+    runtime: Info.queueRuntimeOf
   })
   const topics = operationsOf({
     kind: "topic",
     title: "Topic",
-    view: Settings.topicOf,
-    runtime: Settings.topicRuntimeOf
+    view: Info.topicOf,
+    runtime: Info.topicRuntimeOf
   })
   const subscriptions = operationsOf({
     kind: "subscription",
     title: "Subscription",
-    view: (name, fields, topic) => Settings.subscriptionOf(topic, name, fields, host),
-    runtime: Settings.subscriptionRuntimeOf
+    view: (name, fields, topic) => Info.subscriptionOf(topic, name, fields, host),
+    runtime: Info.subscriptionRuntimeOf
   })
 
   const listSubscriptions = <A>(
@@ -437,7 +438,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
   const createSubscription = (
     subscription: unknown,
     given: Settings.SubscriptionSettings | undefined
-  ): Effect.Effect<Settings.Subscription, E.CreateEntityError> =>
+  ): Effect.Effect<Info.Subscription, E.CreateEntityError> =>
     Effect.suspend(() => {
       const target = EntityTarget.read(subscription, "subscription", "entity")
       if (Result.isFailure(target)) return Effect.fail(target.failure)
@@ -539,7 +540,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       traced("getNamespace", undefined, get(Description.namespaceInfo, namespaceRequest)),
       Option.match({
         onNone: () => Effect.fail(AtomClient.malformed(namespaceRequest, "it says nothing of the namespace")),
-        onSome: ({ fields, name }) => Effect.succeed(Settings.namespaceInfoOf(name, fields))
+        onSome: ({ fields, name }) => Effect.succeed(Info.namespaceInfoOf(name, fields))
       })
     )
   }

@@ -37,8 +37,8 @@ const expectations: Readonly<Record<Kind | "any", string>> = {
 }
 
 /**
- * Reads what names an entity of a kind. Where any kind is expected a plain name is that of a queue, and `topic/Subscriptions/name`
- * a subscription. `option` is what errors call it.
+ * Reads what names an entity of a kind. Where any kind is expected a plain name is that of a queue, and
+ * `topic/Subscriptions/name` a subscription. `option` is what errors call it.
  */
 export const read = (
   entity: unknown,

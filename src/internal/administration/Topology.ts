@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import type { InvalidOptionError } from "../../ServiceBusError.ts"
 import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import { outOfRange, toMillis } from "../options.ts"
+import * as Info from "./EntityInfo.ts"
 import * as Settings from "./EntitySettings.ts"
 import * as EntityTarget from "./EntityTarget.ts"
 import * as RuleSettings from "./RuleSettings.ts"
@@ -26,10 +27,10 @@ export interface Declared {
 
 /** What there is, by its path in lower case. */
 export interface Present {
-  readonly queues: ReadonlyMap<string, Settings.Queue>
-  readonly topics: ReadonlyMap<string, Settings.Topic>
+  readonly queues: ReadonlyMap<string, Info.Queue>
+  readonly topics: ReadonlyMap<string, Info.Topic>
   /** Of the declared topics. */
-  readonly subscriptions: ReadonlyMap<string, Settings.Subscription>
+  readonly subscriptions: ReadonlyMap<string, Info.Subscription>
   /** Of the declared subscriptions whose rules are declared. */
   readonly rules: ReadonlyMap<string, ReadonlyArray<ServiceBusRule.ListedRule>>
 }
@@ -140,7 +141,7 @@ export const read = (
     // A target of this namespace may be given by its whole address.
     const targets = Object.fromEntries(
       forwarding.filter((name) => typeof own[name as keyof typeof own] === "string")
-        .map((name) => [name, Settings.nameOf(own[name as keyof typeof own] as string, host)])
+        .map((name) => [name, Info.nameOf(own[name as keyof typeof own] as string, host)])
     )
     declared.push({
       kind,
@@ -205,14 +206,13 @@ const bytesOf = (bytes: number): string =>
 const targetOf = (value: unknown): string =>
   (typeof value === "string" ? value : (value as { readonly path: string }).path).replace(/^[/\s]+|[/\s]+$/g, "")
 
-const partitions = 16
-
 /** Whether a setting is as it is declared. */
 const isSame = (setting: string, wanted: unknown, found: Readonly<Record<string, unknown>>): boolean => {
   const there = found[setting]
   switch (setting) {
     case "maxSize":
-      return there === wanted || found["enablePartitioning"] === true && there === partitions * (wanted as number)
+      return there === wanted ||
+        found["enablePartitioning"] === true && there === Settings.partitions * (wanted as number)
     case "authorizationRules":
       return textOf(setting, wanted) === textOf(setting, there) && hasKeys(wanted, there)
     case "forwardTo":
@@ -244,7 +244,7 @@ interface Comparison {
 /** What of a declared entity is other than it is there. */
 export const differencesOf = (
   { kind, path, settings }: Pick<Declared, "kind" | "path" | "settings">,
-  found: Settings.Queue | Settings.Topic | Settings.Subscription
+  found: Info.Queue | Info.Topic | Info.Subscription
 ): { readonly changes: ReadonlyArray<Change>; readonly conflicts: ReadonlyArray<Conflict> } => {
   const changes: Array<Change> = []
   const conflicts: Array<Conflict> = []
