@@ -1,6 +1,6 @@
 // One broker on a port, and two suites that run against it at the same time: each has a namespace of its own, so that their
 // queues of the same name, their faults and their clean-up do not meet. Any SDK does the same with the connection string.
-import { Console, Effect, Layer } from "effect"
+import { Console, Effect } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
@@ -9,11 +9,7 @@ const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
 /** Started once for all suites. Namespaces start with its entities. */
 const Server = Emulator.layerServer({ entities: [Emulator.entity(Orders)] })
 
-/** What a suite needs: a namespace, made for it and removed with it, and a client of that namespace. */
-const suite = (name: string) =>
-  Emulator.layerClient.pipe(Layer.provideMerge(Emulator.layerNamespace({ name })), Layer.fresh)
-
-/** A test that would fail if another one took its messages, or put some there. */
+/** A test, in a namespace that is made for it and removed with it. It would fail if another one took its messages, or put some there. */
 const test = Effect.fn(function*(name: string, count: number) {
   const sender = yield* ServiceBusSender.make(Orders)
   yield* sender.sendAll(Array.from({ length: count }, (_, i) => ({ body: `${name} ${i}` })))
@@ -33,8 +29,8 @@ const test = Effect.fn(function*(name: string, count: number) {
 
 const program = Effect.gen(function*() {
   const results = yield* Effect.all([
-    test("red", 3).pipe(Effect.provide(suite("team-red"))),
-    test("blue", 5).pipe(Effect.provide(suite("team-blue")))
+    test("red", 3).pipe(Effect.provide(Emulator.layerNamespace({ name: "team-red" }))),
+    test("blue", 5).pipe(Effect.provide(Emulator.layerNamespace({ name: "team-blue" })))
   ], { concurrency: "unbounded" })
   yield* Console.log(results.join("\n"))
   const emulator = yield* Emulator.Emulator

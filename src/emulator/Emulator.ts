@@ -710,42 +710,28 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
     )
   )
 
-/**
- * A namespace of a broker, for as long as the layer is there: what is built on it, such as `layerClient`, is of this namespace.
- *
- * Fails with EmulatorError where the namespace is there already, or an option is not usable. When the layer is released, what is
- * in the namespace is gone, and its connections are closed.
- *
- * @example
- * ```ts
- * import { Layer } from "effect"
- * import * as Emulator from "effect-service-bus/emulator"
- *
- * const Server = Emulator.layerServer({ entities: [Emulator.entity("orders")] })
- *
- * // Two tests that use these at once do not meet, though they have one broker.
- * export const TeamA = Emulator.layerClient.pipe(
- *   Layer.provideMerge(Emulator.layerNamespace({ name: "team-a" })),
- *   Layer.provide(Server)
- * )
- * export const TeamB = Emulator.layerClient.pipe(
- *   Layer.provideMerge(Emulator.layerNamespace({ name: "team-b" })),
- *   Layer.provide(Server)
- * )
- * ```
- *
- * @category layers
- * @since 0.1.0
- */
-export const layerNamespace = (options: Controls.NamespaceOptions): Layer.Layer<Emulator, EmulatorError, Emulator> =>
-  Layer.effect(
-    Emulator,
-    Effect.flatMap(Emulator, (emulator) =>
-      Effect.acquireRelease(
-        emulator.createNamespace(options),
-        // It may have been removed before.
-        () => Effect.ignore(emulator.removeNamespace(options.name))
-      ))
+/** A client of the namespace of these controls. */
+const clientOf = (
+  { connectionString, reached }: Controls.Controls,
+  options: ServiceBusClient.CommonOptions
+): Layer.Layer<ServiceBusClient.ServiceBusClient> => {
+  // It may listen on an address that others reach too; it is in this program all the same.
+  const given = { ...options, allowPlainTcp: true }
+  const layer = Layer.orDie(ServiceBusClient.layerConnectionString(connectionString, given))
+  return reached === undefined ? layer : Layer.provide(layer, reached)
+}
+
+/** An administration client of the same. */
+const administrationOf = (
+  { connectionString, httpClient, reached }: Controls.Controls
+): Layer.Layer<ServiceBusAdministration.ServiceBusAdministration> =>
+  Layer.orDie(
+    reached === undefined
+      ? ServiceBusAdministration.layerConnectionString(connectionString, { allowPlainTcp: true })
+      : Layer.provide(
+        ServiceBusAdministration.layerHttpClient(connectionString),
+        Layer.succeed(HttpClient.HttpClient, httpClient)
+      )
   )
 
 /**
@@ -765,11 +751,7 @@ export const layerNamespace = (options: Controls.NamespaceOptions): Layer.Layer<
  * @since 0.1.0
  */
 export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> = Layer.unwrap(
-  Effect.map(Emulator, ({ connectionString, reached }) => {
-    // It may listen on an address that others reach too; it is in this program all the same.
-    const layer = Layer.orDie(ServiceBusClient.layerConnectionString(connectionString, { allowPlainTcp: true }))
-    return reached === undefined ? layer : Layer.provide(layer, reached)
-  })
+  Effect.map(Emulator, (controls) => clientOf(controls, {}))
 )
 
 /**
@@ -795,17 +777,61 @@ export const layerAdministration: Layer.Layer<
 > = Layer.unwrap(
   Effect.map(
     Emulator,
-    ({ connectionString, httpClient, reached }) =>
-      Layer.orDie(
-        reached === undefined
-          ? ServiceBusAdministration.layerConnectionString(connectionString, { allowPlainTcp: true })
-          : Layer.provide(
-            ServiceBusAdministration.layerHttpClient(connectionString),
-            Layer.succeed(HttpClient.HttpClient, httpClient)
-          )
-      )
+    administrationOf
   )
 )
+
+/**
+ * How a namespace is made for a layer.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LayerNamespaceOptions extends Controls.NamespaceOptions {
+  /** Options of its client. */
+  readonly client?: ServiceBusClient.CommonOptions | undefined
+}
+
+/**
+ * A namespace of a broker, its controls, and a client and an administration client that are connected to it: what `layer` is,
+ * with a broker that others use too.
+ *
+ * Fails with EmulatorError where the namespace is there already, or an option is not usable.
+ *
+ * When the layer is released, what is in the namespace is gone, and its connections are closed.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const Server = Emulator.layerServer({ entities: [Emulator.entity("orders")] })
+ *
+ * // Tests that use one of these each do not meet, though they have one broker.
+ * export const TeamA = Emulator.layerNamespace({ name: "team-a" }).pipe(Layer.provide(Server))
+ * export const TeamB = Emulator.layerNamespace({ name: "team-b" }).pipe(Layer.provide(Server))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerNamespace = (
+  options: LayerNamespaceOptions
+): Layer.Layer<
+  ServiceBusClient.ServiceBusClient | ServiceBusAdministration.ServiceBusAdministration | Emulator,
+  EmulatorError,
+  Emulator
+> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const emulator = yield* Emulator
+    const controls = yield* Effect.acquireRelease(
+      emulator.createNamespace(options),
+      // It may have been removed before.
+      () => Effect.ignore(emulator.removeNamespace(options.name))
+    )
+    const clients = Layer.merge(clientOf(controls, options.client ?? {}), administrationOf(controls))
+    return Context.add(yield* Controls.usable("the client's options", Layer.build(clients)), Emulator, controls)
+  }))
 
 /**
  * A client of a broker that listens, over the transport of choice: `"tcp"`, `"tls"` or `"webSocket"`. It trusts the

@@ -43,7 +43,7 @@ export const policiesOf = (
   beside: ReadonlyArray<Authorization.Policy>
 ): ReadonlyArray<Authorization.Policy> => [
   { name: rootPolicy, key, rights: allRights },
-  ...(name === firstName ? [] : [{ name, key, rights: allRights }]),
+  ...(name === firstName ? [] : [{ name, key, rights: allRights, isAnyCase: true }]),
   ...beside
 ]
 

@@ -11,6 +11,7 @@ import * as Result from "effect/Result"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import type { Broker } from "../broker/Broker.ts"
 import * as Authorization from "../security/Authorization.ts"
+import type { Conditions } from "./Conditions.ts"
 import * as FaultyOperation from "./FaultyOperation.ts"
 import * as NodeAddress from "./NodeAddress.ts"
 import { type Answer, refuse, type Request } from "./NodeRequest.ts"
@@ -28,7 +29,7 @@ export const answer = (
   request: Request,
   reply: (answer: Answer) => void
 ): void => {
-  const { namespaces, options: { clock } } = connection.server
+  const { namespaces, options: { clock, dispatcher } } = connection.server
   const { name: audience, type } = request.properties
   const token = request.body
   const own = connection.namespace.conditions
@@ -48,7 +49,11 @@ export const answer = (
   const called = calledBy(connection)
   const current = connection.isPlaced ? connection.namespace : undefined
   const found = namespaces.find(called, Authorization.credentialOf(token, now), current)
-  if (Result.isFailure(found)) return reply(refuseNamespace(connection, audience, found.failure))
+  if (Result.isFailure(found)) {
+    // Nothing is said on behalf of what is off the network.
+    if (found.failure._tag === "Stopped") return dispatcher.schedule(() => connection.drop())
+    return reply(refuseNamespace(own, audience, found.failure))
+  }
   const namespace = found.success
   if (current !== undefined && namespace !== current) {
     return reply({ status: 401, error: own.otherNamespace(namespace.name, current.name) })
@@ -108,8 +113,11 @@ const calledBy = ({ rhea }: ServedConnection): string | undefined => {
 }
 
 /** The answer where there is no namespace for a token. */
-const refuseNamespace = (connection: ServedConnection, audience: string, refusal: NamespaceRefusal): Answer => {
-  const { conditions } = connection.namespace
+const refuseNamespace = (
+  conditions: Conditions,
+  audience: string,
+  refusal: Exclude<NamespaceRefusal, { readonly _tag: "Stopped" }>
+): Answer => {
   switch (refusal._tag) {
     case "Token":
       return { status: 401, error: conditions.token(refusal.problem, audience) }
@@ -117,9 +125,5 @@ const refuseNamespace = (connection: ServedConnection, audience: string, refusal
       return { status: 401, error: conditions.namespaceName(refusal.text) }
     case "Quota":
       return refuse(conditions.namespaceQuota(refusal.text))
-    case "Stopped":
-      // Its clients are cut off, as from a broker that is.
-      connection.server.options.dispatcher.schedule(() => connection.drop())
-      return refuse(conditions.stopped(refusal.text))
   }
 }

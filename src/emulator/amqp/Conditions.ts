@@ -123,11 +123,6 @@ export class Conditions {
     return this.error("amqp:resource-limit-exceeded", text, "$cbs")
   }
 
-  /** A namespace that is off the network. */
-  stopped(text: string): AmqpError {
-    return this.error("com.microsoft:server-busy", text, "$cbs")
-  }
-
   /** The namespace was removed, and what was in it is gone. */
   removed(name: string): AmqpError {
     return this.error("amqp:not-found", `The namespace "${name}" was removed, with all that was in it.`, "$connection")

@@ -19,7 +19,12 @@ export interface Policy {
   readonly name: string
   readonly key: Redacted.Redacted<string>
   readonly rights: ReadonlyArray<Right>
+  /** Whether the case of its name does not matter: that of a policy does, and that of a namespace does not. */
+  readonly isAnyCase?: boolean
 }
+
+const isNamed = ({ isAnyCase, name }: Policy, keyName: string): boolean =>
+  name === keyName || isAnyCase === true && name.toLowerCase() === keyName.toLowerCase()
 
 /** Why a token was refused: the beginning of the service's text. */
 export type TokenProblem =
@@ -147,7 +152,7 @@ export const credentialOf = (token: string, now: number): Credential => {
 export const keyCredential = (keyName: string, key: string): Credential => ({
   keyName,
   provenBy: (policies) => {
-    const policy = policies.find(({ name }) => name === keyName)
+    const policy = policies.find((each) => isNamed(each, keyName))
     return policy !== undefined && isSame(policy.key, key)
       ? Result.succeed(policy)
       : Result.fail("InvalidSignature")
@@ -175,7 +180,7 @@ const signerOf = (
   parts: NonNullable<ReturnType<typeof SasToken.parse>>,
   now: number
 ): Result.Result<Policy, TokenProblem> => {
-  const policy = policies.find(({ key, name }) => name === parts.keyName && SasToken.verify(parts, key))
+  const policy = policies.find((each) => isNamed(each, parts.keyName) && SasToken.verify(parts, each.key))
   if (policy === undefined) return Result.fail("InvalidSignature")
   return parts.expiresAt * 1000 <= now ? Result.fail("ExpiredToken") : Result.succeed(policy)
 }
