@@ -71,6 +71,7 @@ const emulator = [
   ["emulator/SeededRandom"],
   ["emulator/broker/filter"],
   ["emulator/broker"],
+  ["emulator/config"],
   ["emulator/security"],
   ["emulator/amqp"],
   ["emulator/amqp/operations"],

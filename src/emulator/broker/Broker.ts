@@ -737,6 +737,17 @@ const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Resu
   }))
 }
 
+/**
+ * What is wrong with an entity by itself, before it is added to others; undefined where nothing is.
+ *
+ * @category validation
+ */
+export const problemOf = (entity: Entity): string | undefined =>
+  Result.match(declaredOf(entity), {
+    onFailure: ({ problem }) => problem,
+    onSuccess: (declared) => nameProblem(declared) ?? rulesProblem(declared, opaque.isRuleValue)
+  })
+
 /** The rule of a subscription that is given none. */
 const everything = ServiceBusRule.make(ServiceBusRule.defaultName, ServiceBusRule.true)
 

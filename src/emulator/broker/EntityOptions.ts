@@ -177,8 +177,8 @@ const known: Readonly<Record<"queue" | "topic" | "subscription", ReadonlyArray<s
   ] satisfies ReadonlyArray<keyof SubscriptionOptions>
 }
 
-/** The name that a misspelt one is nearest to, by the letters of both; undefined where none is near. */
-const nearest = (name: string, names: ReadonlyArray<string>): string | undefined => {
+/** The name that a misspelt one is nearest to, by the letters of both; undefined where none is near. @category accessors */
+export const nearest = (name: string, names: ReadonlyArray<string>): string | undefined => {
   const distances = names.map((each) => [each, distance(name.toLowerCase(), each.toLowerCase())] as const)
   const [near, away] = distances.toSorted(([, one], [, other]) => one - other)[0]!
   return away <= 4 && away < name.length / 2 ? near : undefined
