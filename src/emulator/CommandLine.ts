@@ -1,7 +1,7 @@
 /**
- * The command line of `effect-service-bus emulator`: its flags, what its help says of them, and the broker's options that they
- * come to. What is wrong is an EmulatorError, before anything listens: here one that names the flag, and where the names of
- * entities do not fit, that of the broker.
+ * The command line of `effect-service-bus emulator`: its flags, the environment variables of the same names, what its help
+ * says of them, and the broker's options that they and a configuration file come to. What is wrong is an EmulatorError, before
+ * anything listens: one that names the flag, the variable, or the file and the path in it.
  *
  * Its arguments are read by Node's parseArgs: `effect/cli` asks for a terminal, a file system and child processes, which
  * come with platform packages that users of the client would have to install.
@@ -9,39 +9,53 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { EmulatorError } from "../ServiceBusError.ts"
+import * as ServiceBusRule from "../ServiceBusRule.ts"
+import * as Rule from "./broker/filter/Rule.ts"
+import * as SqlLexer from "./broker/filter/SqlLexer.ts"
+import * as ConfigFile from "./config/ConfigFile.ts"
+import * as Configuration from "./config/Configuration.ts"
 import * as Emulator from "./Emulator.ts"
 import * as Certificate from "./security/Certificate.ts"
 
-/** What `--help` prints. */
-export const usage = `Usage: effect-service-bus emulator [--queue NAME] [--subscription TOPIC/NAME] [options]
+/** What `--help` prints: it fits a screen of 40 lines. */
+export const usage = `Usage: effect-service-bus emulator [options]
 
-Runs a Service Bus broker in memory on ports of this machine and prints what clients connect with. Entities that it does not
-start with are made by administration clients.
+Runs a Service Bus broker in memory on ports of this machine, and prints what clients connect with.
+Each flag but --help is a variable too, --admin-port EFFECT_SERVICE_BUS_ADMIN_PORT; the flag wins.
 
-  --queue NAME              a queue to start with; may be given many times
-  --topic NAME              a topic to start with; may be given many times
-  --subscription TOPIC/NAME a subscription to start with, and its topic; may be given many times
-  --session-queue NAME, --session-subscription TOPIC/NAME
-                            the same, requiring sessions
-  --key KEY                 the key of RootManageSharedAccessKey; a random one by default
-  --port PORT               the port for AMQP, and for administration over HTTP; 5672 by default, 0 for any free one
-  --admin-port PORT         one more port for administration over HTTP; 5300 by default, 0 (which it is with --port 0) for any
-                            free one
-  --tls-port PORT           a port for AMQP over TLS; none by default, 0 for any free one
-  --websocket-port PORT     a port for AMQP over WebSocket and TLS; none by default, 0 for any free one
-  --https-port PORT         a port for administration over HTTPS; none by default, 0 for any free one
-  --cert FILE, --cert-key FILE
-                            certificate and key (PEM) of these three; by default the broker signs one itself
-  --write-cert FILE         where to write the one that it signs, for clients to trust; it is printed by default
-  --host HOST               the address to listen on; 127.0.0.1 by default, 0.0.0.0 for other machines and containers
-  --lock-duration SECONDS   how long a received message is locked; 60 by default
-  --max-delivery-count N    how often a message may fail before it is dead-lettered; 10 by default
-  --max-connections N       how many connections may be open at a time; 5000 by default
-  --max-handshakes N        how many sockets may be in a handshake at a time; 1000 by default
-  --help                    this text`
+Entities to start with; each flag may be given many times. Administration clients make others.
+  --queue NAME                  a queue
+  --topic NAME                  a topic
+  --subscription TOPIC/NAME     a subscription, and its topic
+  --rule TOPIC/SUB/NAME=SQL     a rule in place of $Default: a filter, or a filter; and an action
+  --session-queue NAME, --session-subscription TOPIC/NAME        they require sessions
+  --duplicate-queue NAME, --duplicate-topic NAME                 they detect duplicates
+  --config FILE                 Microsoft's Config.json, or an ARM template (bicep build); once
+  --parameter NAME=VALUE        a parameter of the template
+What entities have that say nothing else of it
+  --lock-duration SECONDS       how long a received message is locked; 60
+  --max-delivery-count N        how often a message may fail until it is dead-lettered; 10
+  --duplicate-window SECONDS    for how long duplicates are detected; 600
+Ports: 0 is any free one
+  --port PORT                   AMQP, and administration over HTTP; 5672
+  --admin-port PORT             administration over HTTP; 5300, or any free one with --port 0
+  --tls-port PORT, --websocket-port PORT, --https-port PORT      the same with TLS; none
+  --host HOST                   the address to listen on; 127.0.0.1, and 0.0.0.0 for all
+Keys and certificates
+  --key KEY                     of RootManageSharedAccessKey; random, SAS_KEY_VALUE with --config
+  --cert FILE, --cert-key FILE  for the ports with TLS, in PEM; by default the broker signs one
+  --write-cert FILE             where to write the one that it signs; printed by default
+Namespaces, time, limits and output
+  --max-connections N           connections open at a time; 5000
+  --max-handshakes N            sockets in a handshake at a time; 1000
+  --namespaces any              a namespace for each name of a key, or host, made by its first use
+  --clock manual|real           manual: its time moves by POST /clock/advance alone; real
+  --json                        prints one line of JSON when it is ready, all else to stderr
+  --help                        this text`
 
 /** A failure of the command. */
 export const fail = (problem: string, cause?: unknown) =>
@@ -62,34 +76,46 @@ const argumentProblem = (cause: unknown): string => {
     : `${dashed} has no value; one that begins with a dash is written ${dashed}=VALUE`
 }
 
+const options = {
+  queue: { type: "string", multiple: true },
+  topic: { type: "string", multiple: true },
+  subscription: { type: "string", multiple: true },
+  rule: { type: "string", multiple: true },
+  "session-queue": { type: "string", multiple: true },
+  "session-subscription": { type: "string", multiple: true },
+  "duplicate-queue": { type: "string", multiple: true },
+  "duplicate-topic": { type: "string", multiple: true },
+  config: { type: "string" },
+  parameter: { type: "string", multiple: true },
+  "lock-duration": { type: "string" },
+  "max-delivery-count": { type: "string" },
+  "duplicate-window": { type: "string" },
+  key: { type: "string" },
+  port: { type: "string" },
+  "admin-port": { type: "string" },
+  "tls-port": { type: "string" },
+  "websocket-port": { type: "string" },
+  "https-port": { type: "string" },
+  host: { type: "string" },
+  cert: { type: "string" },
+  "cert-key": { type: "string" },
+  "write-cert": { type: "string" },
+  "max-connections": { type: "string" },
+  "max-handshakes": { type: "string" },
+  namespaces: { type: "string" },
+  clock: { type: "string" },
+  json: { type: "boolean" },
+  help: { type: "boolean" }
+} as const
+
+type Name = keyof typeof options
+
+/** The flags that are given many times, and those that are given once. */
+type ListName = { [N in Name]: (typeof options)[N] extends { readonly multiple: true } ? N : never }[Name]
+type TextName = { [N in Name]: (typeof options)[N] extends { readonly type: "string" } ? N : never }[Name]
+
 const parse = (args: ReadonlyArray<string>) => {
-  const { positionals, tokens, values } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    tokens: true,
-    options: {
-      queue: { type: "string", multiple: true },
-      topic: { type: "string", multiple: true },
-      subscription: { type: "string", multiple: true },
-      "session-queue": { type: "string", multiple: true },
-      "session-subscription": { type: "string", multiple: true },
-      key: { type: "string" },
-      port: { type: "string" },
-      "tls-port": { type: "string" },
-      "websocket-port": { type: "string" },
-      "admin-port": { type: "string" },
-      "https-port": { type: "string" },
-      cert: { type: "string" },
-      "cert-key": { type: "string" },
-      "write-cert": { type: "string" },
-      host: { type: "string" },
-      "lock-duration": { type: "string" },
-      "max-delivery-count": { type: "string" },
-      "max-connections": { type: "string" },
-      "max-handshakes": { type: "string" },
-      help: { type: "boolean" }
-    }
-  })
+  const { positionals, tokens, values } = parseArgs({ args: [...args], allowPositionals: true, tokens: true, options })
   const given = tokens.flatMap((token) => token.kind === "option" ? [token.name] : [])
   const twice = given.find((name, index) =>
     given.indexOf(name) !== index && !Array.isArray(values[name as keyof typeof values])
@@ -98,21 +124,220 @@ const parse = (args: ReadonlyArray<string>) => {
   return { positionals, values }
 }
 
+/** What the variables of all flags begin with. */
+const prefix = "EFFECT_SERVICE_BUS_"
+
+/** What the command is given: by flags, or else by variables; an empty variable is none. */
+class Given {
+  private readonly values: ReturnType<typeof parse>["values"]
+  private readonly variables: Readonly<Record<string, string | undefined>>
+
+  constructor(values: ReturnType<typeof parse>["values"], variables: Readonly<Record<string, string | undefined>>) {
+    this.values = values
+    this.variables = variables
+  }
+
+  /** The flag, or the variable that was given in its place. */
+  title(name: Name): string {
+    return this.values[name] === undefined && this.variable(name) !== undefined ? variableOf(name) : `--${name}`
+  }
+
+  text(name: Exclude<TextName, ListName>): string | undefined {
+    return this.values[name] ?? this.variable(name)
+  }
+
+  /** A variable has its values on lines of their own; names, which have no commas, may stand between commas too. */
+  list(name: ListName): ReadonlyArray<string> {
+    const separator = name === "rule" || name === "parameter" ? /\r?\n/ : /\r?\n|,/
+    return this.values[name] ?? this.variable(name)?.split(separator).map((each) => each.trim()).filter(Boolean) ?? []
+  }
+
+  get isJson(): Effect.Effect<boolean, EmulatorError> {
+    const word = this.variable("json")
+    if (this.values.json !== undefined || word === undefined) return Effect.succeed(this.values.json ?? false)
+    if (/^(true|1)$/i.test(word)) return Effect.succeed(true)
+    return /^(false|0)$/i.test(word)
+      ? Effect.succeed(false)
+      : fail(`${variableOf("json")} must be true or false, not "${word}"`)
+  }
+
+  /** Variables that are named as if they were for this command, and are not. */
+  get unknown(): ReadonlyArray<string> {
+    const known = new Set(Object.keys(options).map((name) => variableOf(name as Name)))
+    return Object.keys(this.variables).filter((name) =>
+      name.startsWith(prefix) && !(known.has(name) && name !== variableOf("help")) && !isOfKubernetes(name)
+    )
+  }
+
+  private variable(name: Name): string | undefined {
+    const value = this.variables[variableOf(name)]
+    // Kubernetes gives the containers of a pod such a variable for a service that is called effect-service-bus.
+    return value === undefined || value === "" || name === "port" && value.startsWith("tcp://") ? undefined : value
+  }
+}
+
+const variableOf = (name: Name): string => `${prefix}${name.toUpperCase().replaceAll("-", "_")}`
+
+const isOfKubernetes = (name: string): boolean =>
+  new RegExp(`^${prefix}(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT_\\d+_(TCP|UDP|SCTP)(_.*)?)$`).test(name)
+
 /** A number that an option is given as, within a range that its error names. */
-const number = (name: string, text: string | undefined, min: number, max: number, isInteger = true) => {
+const number = (
+  given: Given,
+  name: Exclude<TextName, ListName>,
+  min: number,
+  max: number,
+  isInteger = true
+): Effect.Effect<number | undefined, EmulatorError> => {
+  const text = given.text(name)
   if (text === undefined) return Effect.undefined
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN
   if (value >= min && value <= max && (!isInteger || Number.isInteger(value))) return Effect.succeed(value)
-  return fail(`--${name} must be ${isInteger ? "an integer" : "a number"} from ${min} to ${max}, not "${text}"`)
+  return fail(
+    `${given.title(name)} must be ${isInteger ? "an integer" : "a number"} from ${min} to ${max}, not "${text}"`
+  )
 }
 
-const port = (name: string, text: string | undefined) => number(name, text, 0, 65535)
-
-const pem = (name: string, file: string) =>
+const fileOf = (given: Given, name: "cert" | "cert-key" | "config", file: string) =>
   Effect.catch(
     Effect.try({ try: () => readFileSync(file, "utf8"), catch: (cause) => cause }),
-    (cause) => fail(`--${name}: "${file}" cannot be read (${wordsOf(cause)})`, cause)
+    (cause) => fail(`${given.title(name)}: "${file}" cannot be read (${wordsOf(cause)})`, cause)
   )
+
+/** The key of Microsoft's emulator, as its documentation prints it. */
+const documentedKey = "SAS_KEY_VALUE"
+
+/** An entity that flags declare; several flags may say something of one. */
+interface Flagged {
+  readonly kind: "queue" | "topic" | "subscription"
+  readonly topic: string
+  readonly name: string
+  requiresSession: boolean
+  detectsDuplicates: boolean
+  readonly rules: Array<ServiceBusRule.Rule>
+}
+
+/** The topic and the name of a subscription. */
+const pathOf = (text: string): readonly [topic: string, name: string] | undefined => {
+  const slash = text.lastIndexOf("/")
+  return slash === -1 ? undefined : [text.slice(0, slash), text.slice(slash + 1)]
+}
+
+/**
+ * A rule, and the path of its subscription. No filter has a semicolon but in quotation marks or brackets: an action stands after
+ * the first that is another.
+ */
+const ruleOf = (title: string, text: string) => {
+  const [, path = "", name = "", sql = ""] = /^([^=]*)\/([^=/]*)=([^]*)$/.exec(text) ?? []
+  const wrong = (problem: string) => fail(`${title} "${text.slice(0, text.indexOf("=") >>> 0)}": ${problem}`)
+  if (pathOf(path) === undefined || name === "") {
+    return fail(`${title} is TOPIC/SUBSCRIPTION/NAME=SQL, not "${text}"`)
+  }
+  const end = semicolonIn(sql)
+  const action = sql.slice(end + 1).trim()
+  const rule = ServiceBusRule.make(
+    name,
+    ServiceBusRule.sql(sql.slice(0, end)),
+    action === "" ? undefined : ServiceBusRule.action(action)
+  )
+  const problem = ServiceBusRule.problemOf(rule)
+  if (problem !== undefined) return wrong(`its ${problem.option} must be ${problem.expected}`)
+  const compiled = Rule.compile(rule)
+  return Result.isFailure(compiled)
+    ? wrong(`its ${compiled.failure.part} cannot be read. ${compiled.failure.message}`)
+    : Effect.succeed({ path, rule })
+}
+
+const semicolonIn = (sql: string): number => {
+  try {
+    return SqlLexer.tokensOf(sql).find(({ kind }) => kind === ";")?.at ?? sql.length
+  } catch {
+    // What it is refused for is said of the whole.
+    return sql.length
+  }
+}
+
+/** The entities that flags declare, the subscriptions after their topics. Names differ by more than their case. */
+const flagged = Effect.fnUntraced(function*(given: Given) {
+  const entities = new Map<string, Flagged>()
+  const add = (kind: Flagged["kind"], topic: string, name: string): Flagged => {
+    const key = `${kind} ${topic}/${name}`.toLowerCase()
+    const entity = entities.get(key) ?? {
+      kind,
+      topic,
+      name,
+      requiresSession: false,
+      detectsDuplicates: false,
+      rules: []
+    }
+    entities.set(key, entity)
+    return entity
+  }
+  const subscription = (path: string) => {
+    const [topic, name] = pathOf(path)!
+    add("topic", "", topic)
+    return add("subscription", topic, name)
+  }
+  for (const name of given.list("queue")) add("queue", "", name)
+  for (const name of given.list("session-queue")) add("queue", "", name).requiresSession = true
+  for (const name of given.list("duplicate-queue")) add("queue", "", name).detectsDuplicates = true
+  for (const name of given.list("topic")) add("topic", "", name)
+  for (const name of given.list("duplicate-topic")) add("topic", "", name).detectsDuplicates = true
+  for (const option of ["subscription", "session-subscription"] as const) {
+    for (const path of given.list(option)) {
+      if (pathOf(path) === undefined) return yield* fail(`${given.title(option)} is TOPIC/NAME, not "${path}"`)
+      const made = subscription(path)
+      made.requiresSession ||= option === "session-subscription"
+    }
+  }
+  for (const text of given.list("rule")) {
+    const { path, rule } = yield* ruleOf(given.title("rule"), text)
+    const { rules } = subscription(path)
+    if (rules.some(({ name }) => name === rule.name)) {
+      return yield* fail(`${given.title("rule")} "${path}/${rule.name}" is given twice`)
+    }
+    rules.push(rule)
+  }
+  return Array.from(entities.values()).toSorted((a, b) => rank[a.kind] - rank[b.kind])
+})
+
+const rank = { queue: 0, topic: 1, subscription: 2 } as const
+
+/** What is wrong with a file, in lines: all of it, as long as somebody can read it. */
+const problemsOf = (title: string, file: string, problems: ReadonlyArray<string>): string => {
+  const [first, ...others] = problems
+  if (others.length === 0) return `${title} "${file}": ${first}`
+  const shown = problems.slice(0, 50)
+  const more = problems.length - shown.length
+  return [
+    `${title} "${file}" has ${problems.length} problems:`,
+    ...shown,
+    ...(more === 0 ? [] : [`and ${more} more`])
+  ].join("\n  ")
+}
+
+const config = Effect.fnUntraced(function*(
+  given: Given,
+  others: ReadonlyArray<Emulator.Entity>,
+  defaults: NonNullable<Parameters<typeof ConfigFile.read>[1]>["defaults"]
+) {
+  const parameters = new Map<string, string>()
+  for (const text of given.list("parameter")) {
+    const [, name, value] = /^([^=]+)=([^]*)$/.exec(text) ?? []
+    if (name === undefined) return yield* fail(`${given.title("parameter")} is NAME=VALUE, not "${text}"`)
+    if (parameters.has(name)) return yield* fail(`${given.title("parameter")} "${name}" is given twice`)
+    parameters.set(name, value!)
+  }
+  const file = given.text("config")
+  if (file === undefined) {
+    return parameters.size === 0
+      ? undefined
+      : yield* fail(`${given.title("parameter")} is for a template that --config names; give both`)
+  }
+  const read = ConfigFile.read(yield* fileOf(given, "config", file), { parameters, defaults, others })
+  if (read.problems.length > 0) return yield* fail(problemsOf(given.title("config"), file, read.problems))
+  return { ...read, warnings: read.warnings.map((words) => `${given.title("config")} "${file}": ${words}`) }
+})
 
 /** What the command is told to do. */
 export type CommandLine = { readonly _tag: "Help" } | {
@@ -122,11 +347,19 @@ export type CommandLine = { readonly _tag: "Help" } | {
   readonly names: ReadonlyArray<string>
   /** The file for the certificate that the broker signs itself. */
   readonly writeTo: string | undefined
+  readonly isJson: boolean
+  /** Whether nobody asked for the port of administration, which another program may have. */
+  readonly isAdminPortOptional: boolean
+  /** What is said before it serves. */
+  readonly warnings: ReadonlyArray<string>
 }
 
-/** Reads the arguments of the command. */
-export const read: (args: ReadonlyArray<string>) => Effect.Effect<CommandLine, EmulatorError> = Effect.fnUntraced(
-  function*(args) {
+/** Reads the arguments of the command, and the variables of its environment. */
+export const read: (
+  args: ReadonlyArray<string>,
+  variables?: Readonly<Record<string, string | undefined>>
+) => Effect.Effect<CommandLine, EmulatorError> = Effect.fnUntraced(
+  function*(args, variables = {}) {
     const { positionals, values } = yield* Effect.catch(
       Effect.try({ try: () => parse(args), catch: (cause) => cause }),
       (cause) => fail(argumentProblem(cause), cause)
@@ -140,88 +373,106 @@ export const read: (args: ReadonlyArray<string>) => Effect.Effect<CommandLine, E
           : `"${first === "emulator" ? second : first}" is no command: the only one is "emulator"; see --help`
       )
     }
-    const queues = [
-      ...(values.queue ?? []).map((name) => ({ name, requiresSession: false })),
-      ...(values["session-queue"] ?? []).map((name) => ({ name, requiresSession: true }))
-    ]
-    const subscriptions: Array<{ readonly topic: string; readonly name: string; readonly requiresSession: boolean }> =
-      []
-    for (const option of ["subscription", "session-subscription"] as const) {
-      for (const path of values[option] ?? []) {
-        const slash = path.lastIndexOf("/")
-        if (slash === -1) return yield* fail(`--${option} is TOPIC/NAME, not "${path}"`)
-        subscriptions.push({
-          topic: path.slice(0, slash),
-          name: path.slice(slash + 1),
-          requiresSession: option === "session-subscription"
-        })
-      }
-    }
-    // Names differ by more than their case.
-    const topics = Array.from(
-      new Map(
-        [...(values.topic ?? []), ...subscriptions.map(({ topic }) => topic)].map((name) => [name.toLowerCase(), name])
-      )
-        .values()
+    const given = new Given(values, variables)
+    const warnings = given.unknown.map((name) => `the variable ${name} is none of this command, and has no effect`)
+    const isSecure = (["tls-port", "websocket-port", "https-port"] as const).some((name) =>
+      given.text(name) !== undefined
     )
-    const isSecure = [values["tls-port"], values["websocket-port"], values["https-port"]].some((port) =>
-      port !== undefined
-    )
-    const writeTo = values["write-cert"]
-    if (!isSecure && (values.cert ?? values["cert-key"] ?? writeTo) !== undefined) {
+    const [cert, certKey, writeTo] = [given.text("cert"), given.text("cert-key"), given.text("write-cert")]
+    if (!isSecure && (cert ?? certKey ?? writeTo) !== undefined) {
       return yield* fail("a certificate is for --tls-port, --websocket-port and --https-port; give one of them")
     }
-    if ((values.cert === undefined) !== (values["cert-key"] === undefined)) {
-      return yield* fail("give --cert and --cert-key together")
-    }
-    if (values.cert !== undefined && writeTo !== undefined) {
+    if ((cert === undefined) !== (certKey === undefined)) return yield* fail("give --cert and --cert-key together")
+    if (cert !== undefined && writeTo !== undefined) {
       return yield* fail("give either --cert with --cert-key, or --write-cert for one that the broker signs itself")
     }
-    const lock = yield* number("lock-duration", values["lock-duration"], 1, 300, false)
-    const options = {
-      lockDuration: lock === undefined ? undefined : Duration.seconds(lock),
-      maxDeliveryCount: yield* number("max-delivery-count", values["max-delivery-count"], 1, 2000)
-    }
-    if (values.key !== undefined && !Emulator.isKey(values.key)) {
-      return yield* fail("--key must be 1 to 256 characters, without semicolons and without spaces at its ends")
-    }
-    let certificate: Certificate.Certificate | undefined
-    if (values.cert !== undefined && values["cert-key"] !== undefined) {
-      certificate = { cert: yield* pem("cert", values.cert), key: yield* pem("cert-key", values["cert-key"]) }
-      yield* Effect.catch(
-        Certificate.check(certificate),
-        ({ cause, problem }) => fail(`--cert and --cert-key: ${problem}`, cause)
+    const lock = yield* number(given, "lock-duration", 1, 300, false)
+    const window = yield* number(given, "duplicate-window", 5, 604_800, false)
+    const maxDeliveryCount = yield* number(given, "max-delivery-count", 1, 2000)
+    const lockDuration = lock === undefined ? undefined : Duration.seconds(lock)
+    const duplicateWindow = Duration.seconds(window ?? 600)
+    const flags = yield* flagged(given)
+    const declared = flags.map(({ detectsDuplicates, kind, name, requiresSession, rules, topic }): Emulator.Entity => {
+      const options = { lockDuration, maxDeliveryCount, requiresSession }
+      const detecting = detectsDuplicates ? { duplicateDetectionWindow: duplicateWindow } : {}
+      return kind === "queue"
+        ? { name, options: { ...options, ...detecting } }
+        : kind === "topic"
+        ? { kind, name, options: detecting }
+        : Configuration.subscription(topic, name, options, rules)
+    })
+    const file = yield* config(given, declared, {
+      ...(lockDuration === undefined ? {} : { lockDuration }),
+      ...(maxDeliveryCount === undefined ? {} : { maxDeliveryCount }),
+      ...(window === undefined ? {} : { duplicateWindow })
+    })
+    if (window !== undefined && file === undefined && !flags.some(({ detectsDuplicates }) => detectsDuplicates)) {
+      return yield* fail(
+        `${given.title("duplicate-window")} is for --duplicate-queue, --duplicate-topic and --config; give one of them`
       )
     }
-    const host = values.host ?? "127.0.0.1"
-    const amqpPort = (yield* port("port", values.port)) ?? 5672
+    const key = given.text("key") ?? (file === undefined ? undefined : documentedKey)
+    if (key !== undefined && !Emulator.isKey(key)) {
+      return yield* fail(
+        `${given.title("key")} must be 1 to 256 characters, without semicolons and without spaces at its ends`
+      )
+    }
+    if (file !== undefined && given.text("key") === undefined) {
+      warnings.push(
+        `with --config the key is ${documentedKey}, as in the documentation of Microsoft's emulator: ` +
+          "whoever reaches a port of this broker can use it; --key gives it another one"
+      )
+    }
+    let certificate: Certificate.Certificate | undefined
+    if (cert !== undefined && certKey !== undefined) {
+      certificate = { cert: yield* fileOf(given, "cert", cert), key: yield* fileOf(given, "cert-key", certKey) }
+      yield* Effect.catch(
+        Certificate.check(certificate),
+        ({ cause, problem }) => fail(`${given.title("cert")} and ${given.title("cert-key")}: ${problem}`, cause)
+      )
+    }
+    const time = given.text("clock")
+    if (time !== undefined && time !== "manual" && time !== "real") {
+      return yield* fail(`${given.title("clock")} must be manual or real, not "${time}"`)
+    }
+    const clock: Emulator.ServerOptions["clock"] = time
+    const isolation = given.text("namespaces")
+    if (isolation !== undefined && isolation !== "any") {
+      return yield* fail(`${given.title("namespaces")} must be any, not "${isolation}"; leave it out for one namespace`)
+    }
+    const namespaces: Emulator.ServerOptions["namespaces"] = isolation
+    const host = given.text("host") ?? "127.0.0.1"
+    const port = (name: "port" | "admin-port" | "tls-port" | "websocket-port" | "https-port") =>
+      number(given, name, 0, 65_535)
+    const amqpPort = (yield* port("port")) ?? 5672
+    const adminPort = yield* port("admin-port")
+    const entities = [...declared, ...file?.entities ?? []]
+    const redacted = key === undefined ? undefined : Redacted.make(key)
     const server = {
       host,
       port: amqpPort,
-      tlsPort: yield* port("tls-port", values["tls-port"]),
-      webSocketPort: yield* port("websocket-port", values["websocket-port"]),
-      httpPort: (yield* port("admin-port", values["admin-port"])) ?? (amqpPort === 0 ? 0 : 5300),
-      httpsPort: yield* port("https-port", values["https-port"]),
-      key: values.key === undefined ? undefined : Redacted.make(values.key),
+      tlsPort: yield* port("tls-port"),
+      webSocketPort: yield* port("websocket-port"),
+      httpPort: adminPort ?? (amqpPort === 0 ? 0 : 5300),
+      httpsPort: yield* port("https-port"),
+      key: redacted,
+      // One key is enough to know: a policy is told by its name, and limits the rights.
+      policies: (file?.policies ?? []).map(({ name, rights }) => ({ name, rights, key: redacted! })),
       certificate,
-      maxConnections: yield* number("max-connections", values["max-connections"], 1, Number.MAX_SAFE_INTEGER),
-      maxHandshakes: yield* number("max-handshakes", values["max-handshakes"], 1, Number.MAX_SAFE_INTEGER),
-      entities: [
-        ...queues.map(({ name, requiresSession }) => Emulator.entity(name, { ...options, requiresSession })),
-        ...topics.map((name) => ({ kind: "topic" as const, name })),
-        ...subscriptions.map(({ name, requiresSession, topic }) => ({
-          kind: "subscription" as const,
-          topic,
-          name,
-          options: { ...options, requiresSession }
-        }))
-      ]
+      clock,
+      namespaces,
+      maxConnections: (yield* number(given, "max-connections", 1, Number.MAX_SAFE_INTEGER)) ?? file?.maxConnections,
+      maxHandshakes: yield* number(given, "max-handshakes", 1, Number.MAX_SAFE_INTEGER),
+      entities
     }
-    const names = [
-      ...queues.map(({ name }) => name),
-      ...topics,
-      ...subscriptions.map(({ name, topic }) => `${topic}/${name}`)
-    ]
-    return { _tag: "Serve", server, names, writeTo }
+    return {
+      _tag: "Serve",
+      server,
+      names: entities.map((entity) => entity.kind === "subscription" ? `${entity.topic}/${entity.name}` : entity.name),
+      writeTo,
+      isJson: yield* given.isJson,
+      isAdminPortOptional: adminPort === undefined,
+      warnings: [...warnings, ...file?.warnings ?? []]
+    }
   }
 )

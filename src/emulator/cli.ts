@@ -1,69 +1,146 @@
 #!/usr/bin/env node
 /**
  * The command `effect-service-bus emulator`: the embedded broker on ports, for any program on this machine. It prints its
- * connection strings and runs until it is interrupted.
+ * connection strings once its entities are there, on the standard output, and all else on the standard error output; it runs
+ * until it is interrupted.
  */
 import * as Cause from "effect/Cause"
-import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { writeFileSync } from "node:fs"
+import * as ConnectionString from "../ConnectionString.ts"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as CommandLine from "./CommandLine.ts"
+import type * as Controls from "./Controls.ts"
 import * as Emulator from "./Emulator.ts"
 
-const serve = Effect.gen(function*() {
-  const command = yield* CommandLine.read(process.argv.slice(2))
-  if (command._tag === "Help") return yield* Console.log(CommandLine.usage)
-  const { names, server, writeTo } = command
-  const { host } = server
-  const announce = Effect.gen(function*() {
-    const { certificate, connectionString, httpPort, httpsPort, port, tlsPort, webSocketPort } = yield* Emulator
-      .Emulator
-    const address = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
+type Serve = Extract<CommandLine.CommandLine, { readonly _tag: "Serve" }>
+
+// Who reads the output may have gone: the broker goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+
+const print = (line: string) => Effect.sync(() => void process.stdout.write(`${line}\n`))
+
+const warn = (words: string) => Effect.sync(() => void process.stderr.write(`effect-service-bus: warning: ${words}\n`))
+
+const opened = (port: number): number | undefined => port === 0 ? undefined : port
+
+/** What an administration client connects with: over HTTPS where that is open, since only .NET's and ours speak HTTP. */
+const adminConnectionString = ({ connectionString, httpPort, httpsPort }: Controls.Controls) =>
+  httpsPort !== 0
+    ? Emulator.overTls(connectionString, httpsPort)
+    : Result.match(ConnectionString.parseResult(connectionString), {
+      onSuccess: (parsed) => ConnectionString.format({ ...parsed, port: opened(httpPort) ?? parsed.port }),
+      // The string is our own.
+      onFailure: () => connectionString
+    })
+
+const json = (emulator: Controls.Controls): string =>
+  JSON.stringify({
     // The key is of this run, or the person's who started it.
-    const setting = (text: Redacted.Redacted<string>) =>
-      `SERVICE_BUS_CONNECTION_STR=${CommandLine.quoted(Redacted.value(text))}`
-    const secured = [[tlsPort, "TLS"], [webSocketPort, "WebSocket and TLS"]] as const
-    const lines = [`Listening on ${address(port)} with ${names.length === 0 ? "no entities yet" : names.join(", ")}`]
-    for (const [port, how] of secured) if (port !== 0) lines.push(`Listening on ${address(port)} over ${how}`)
-    for (const [port, how] of [[httpPort, "HTTP"], [httpsPort, "HTTPS"]] as const) {
-      if (port !== 0) lines.push(`Listening on ${address(port)} for administration over ${how}`)
-    }
-    lines.push(setting(connectionString))
-    for (const [port, how] of secured) {
-      if (port !== 0) lines.push(`${setting(Emulator.overTls(connectionString, port))} # over ${how}`)
-    }
-    if (Emulator.isAnyAddress(host)) {
-      lines.push(
-        "Other machines and containers dial this machine's name (or host.docker.internal) in place of localhost"
+    connectionString: Redacted.value(emulator.connectionString),
+    adminConnectionString: Redacted.value(adminConnectionString(emulator)),
+    amqpPort: emulator.port,
+    adminPort: opened(emulator.httpPort),
+    httpsPort: opened(emulator.httpsPort),
+    tlsPort: opened(emulator.tlsPort),
+    webSocketPort: opened(emulator.webSocketPort),
+    certificate: emulator.certificate
+  })
+
+const text = ({ names, server, writeTo }: Serve, emulator: Controls.Controls): string => {
+  const { certificate, connectionString, httpPort, httpsPort, port, tlsPort, webSocketPort } = emulator
+  const { host } = server
+  const address = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
+  const setting = (text: Redacted.Redacted<string>) =>
+    `SERVICE_BUS_CONNECTION_STR=${CommandLine.quoted(Redacted.value(text))}`
+  const secured = [[tlsPort, "TLS"], [webSocketPort, "WebSocket and TLS"]] as const
+  const lines = [`Listening on ${address(port)} with ${names.length === 0 ? "no entities yet" : names.join(", ")}`]
+  for (const [port, how] of secured) if (port !== 0) lines.push(`Listening on ${address(port)} over ${how}`)
+  for (const [port, how] of [[httpPort, "HTTP"], [httpsPort, "HTTPS"]] as const) {
+    if (port !== 0) lines.push(`Listening on ${address(port)} for administration over ${how}`)
+  }
+  lines.push(setting(connectionString))
+  for (const [port, how] of secured) {
+    if (port !== 0) lines.push(`${setting(Emulator.overTls(connectionString, port))} # over ${how}`)
+  }
+  if (Emulator.isAnyAddress(host)) {
+    lines.push("Other machines and containers dial this machine's name (or host.docker.internal) in place of localhost")
+  }
+  if (certificate !== undefined && server.certificate === undefined) {
+    lines.push(
+      writeTo === undefined
+        ? `Clients over TLS have to trust its certificate:\n${certificate.trimEnd()}`
+        : `Clients over TLS have to trust its certificate; with Node: NODE_EXTRA_CA_CERTS=${writeTo}`
+    )
+  }
+  return lines.join("\n")
+}
+
+/** Tells of a broker that is ready. */
+const announce = (command: Serve) =>
+  Effect.gen(function*() {
+    const emulator = yield* Emulator.Emulator
+    const { certificate } = emulator
+    const { isJson, writeTo } = command
+    if (certificate !== undefined && writeTo !== undefined) {
+      yield* Effect.catch(
+        Effect.try({
+          try: () => {
+            writeFileSync(writeTo, certificate)
+          },
+          catch: (cause) => cause
+        }),
+        (cause) =>
+          CommandLine.fail(`--write-cert: "${writeTo}" cannot be written (${CommandLine.wordsOf(cause)})`, cause)
       )
     }
-    if (certificate !== undefined && server.certificate === undefined) {
-      if (writeTo === undefined) lines.push(`Clients over TLS have to trust its certificate:\n${certificate.trimEnd()}`)
-      else {
-        yield* Effect.catch(
-          Effect.try({
-            try: () => {
-              writeFileSync(writeTo, certificate)
-            },
-            catch: (cause) => cause
-          }),
-          (cause) =>
-            CommandLine.fail(`--write-cert: "${writeTo}" cannot be written (${CommandLine.wordsOf(cause)})`, cause)
-        )
-        lines.push(`Clients over TLS have to trust its certificate; with Node: NODE_EXTRA_CA_CERTS=${writeTo}`)
-      }
-    }
-    yield* Console.log(lines.join("\n"))
+    yield* print(isJson ? json(emulator) : text(command, emulator))
   })
-  return yield* Layer.launch(Layer.provide(Layer.effectDiscard(announce), Emulator.layerServer(server)))
+
+/** The flag of the port that cannot be listened on, where an error is about one. */
+const flagOf = ({ server }: Serve, cause: unknown): string | undefined => {
+  if (typeof cause !== "object" || cause === null || !("port" in cause)) return undefined
+  const flags = [
+    ["--port", server.port],
+    ["--admin-port", server.httpPort],
+    ["--tls-port", server.tlsPort],
+    ["--websocket-port", server.webSocketPort],
+    ["--https-port", server.httpsPort]
+  ] as const
+  return flags.find(([, port]) => port === cause.port)?.[0]
+}
+
+const listen = (command: Serve): Effect.Effect<never, EmulatorError> =>
+  Effect.catch(
+    Layer.launch(Layer.provide(Layer.effectDiscard(announce(command)), Emulator.layerServer(command.server))),
+    (error) => {
+      const flag = flagOf(command, error.cause)
+      if (flag === undefined) return Effect.fail(error)
+      const { httpPort, port, ...server } = command.server
+      if (flag !== "--admin-port" || !command.isAdminPortOptional) {
+        return CommandLine.fail(`${flag}: ${error.problem}; give another port, or 0 for any free one`, error.cause)
+      }
+      return Effect.andThen(
+        warn(`port ${httpPort} is not open, since ${error.problem}; administration is answered on port ${port} alone`),
+        listen({ ...command, server: { ...server, port }, isAdminPortOptional: false })
+      )
+    }
+  )
+
+const serve = Effect.gen(function*() {
+  const command = yield* CommandLine.read(process.argv.slice(2), process.env)
+  if (command._tag === "Help") return yield* print(CommandLine.usage)
+  for (const words of command.warnings) yield* warn(words)
+  return yield* listen(command)
 })
 
-const fiber = Effect.runFork(serve)
+const fiber = Effect.runFork(Effect.provideService(serve, Logger.LogToStderr, true))
 const signals = ["SIGINT", "SIGTERM"] as const
 const stop = () => {
   // The next one ends the process, as it does without us.
@@ -75,6 +152,7 @@ Effect.runFork(Effect.map(Fiber.await(fiber), (exit) => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
   const error = Cause.squash(exit.cause)
   const problem = error instanceof EmulatorError ? error.problem : CommandLine.wordsOf(error)
-  process.stderr.write(`effect-service-bus: ${problem.replaceAll("\n", " ")}\n`)
+  // The problems of a file have lines of their own, which are indented.
+  process.stderr.write(`effect-service-bus: ${problem.replaceAll(/\n(?!  )/g, " ")}\n`)
   process.exitCode = 1
 }))

@@ -1,10 +1,26 @@
 /** What the command refuses before anything listens: each flag by its name, and what to give. */
 import { Duration, Effect, Redacted } from "effect"
+import { ServiceBusRule } from "effect-service-bus"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll } from "vitest"
 import * as CommandLine from "../../src/emulator/CommandLine.ts"
 import { failsWith } from "../support/harness.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
 const queue = ["emulator", "--queue", "orders"]
+const folder = mkdtempSync(join(tmpdir(), "service-bus-command-line-"))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** Writes a file of the configuration, and gives the flags for it. */
+const configured = (name: string, json: unknown): ReadonlyArray<string> => {
+  const file = join(folder, name)
+  writeFileSync(file, typeof json === "string" ? json : JSON.stringify(json))
+  return ["--config", file]
+}
+
+const namespaceOf = (namespace: object) => ({ UserConfig: { Namespaces: [{ Name: "sbemulatorns", ...namespace }] } })
 const secured = [...queue, "--tls-port", "0"]
 
 const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: RegExp]> = [
@@ -42,8 +58,77 @@ const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: Reg
     [...queue, "--key", "a;b"],
     /^--key must be 1 to 256 characters, without semicolons and without spaces at its ends$/
   ],
-  [[...queue, "--key="], /^--key must be 1 to 256 characters/]
+  [[...queue, "--key="], /^--key must be 1 to 256 characters/],
+  [[...queue, "--rule", "news/all=a = 1"], /^--rule is TOPIC\/SUBSCRIPTION\/NAME=SQL, not "news\/all=a = 1"$/],
+  [[...queue, "--rule", "news/all/red"], /^--rule is TOPIC\/SUBSCRIPTION\/NAME=SQL/],
+  [[...queue, "--rule", "news/all/=a = 1"], /^--rule is TOPIC\/SUBSCRIPTION\/NAME=SQL/],
+  [
+    [...queue, "--rule", "news/all/red="],
+    /^--rule "news\/all\/red": its filter\.expression must be a well-formed string/
+  ],
+  [[...queue, "--rule", "news/all/a*=a = 1"], /^--rule "news\/all\/a\*": its name must be a well-formed string/],
+  [
+    [...queue, "--rule", "news/all/red=a = = 1"],
+    /^--rule "news\/all\/red": its filter cannot be read\. There was an error parsing the SQL expression\. \[Token line=1/
+  ],
+  [[...queue, "--rule", "news/all/red=a = 1; PUT b = 1"], /^--rule "news\/all\/red": its action cannot be read\. /],
+  [[...queue, "--rule", "a/b/c=x = 1", "--rule", "A/b/c=x = 2"], /^--rule "A\/b\/c" is given twice$/],
+  [
+    [...queue, "--duplicate-window", "60"],
+    /^--duplicate-window is for --duplicate-queue, --duplicate-topic and --config/
+  ],
+  [
+    [...queue, "--duplicate-queue", "d", "--duplicate-window", "4"],
+    /^--duplicate-window must be a number from 5 to 604800/
+  ],
+  [[...queue, "--parameter", "a=b"], /^--parameter is for a template that --config names; give both$/],
+  [[...queue, "--parameter", "a"], /^--parameter is NAME=VALUE, not "a"$/],
+  [[...queue, "--parameter", "a=b", "--parameter", "a=c"], /^--parameter "a" is given twice$/],
+  [[...queue, "--config", "no such file"], /^--config: "no such file" cannot be read \(ENOENT/],
+  [[...queue, "--namespaces", "some"], /^--namespaces must be any, not "some"; leave it out for one namespace$/],
+  [[...queue, "--clock", "fake"], /^--clock must be manual or real, not "fake"$/],
+  [[...queue, "--json=yes"], /'--json' does not take an argument; see --help$/],
+  [
+    [...queue, ...configured("one.json", namespaceOf({ Queues: [{ Name: "q", Properties: { LockDuration: "1" } }] }))],
+    /^--config ".*one\.json": UserConfig\.Namespaces\[0\]\.Queues\[0\]\.Properties\.LockDuration must be .*, not "1"$/
+  ],
+  [
+    [...queue, ...configured("two.json", namespaceOf({ Queues: ["a", "b"] }))],
+    /^--config ".*two\.json" has 2 problems:\n {2}UserConfig\.Namespaces\[0\]\.Queues\[0\] must be [^\n]*\n {2}UserConfig\.Namespaces\[0\]\.Queues\[1\] must/
+  ],
+  [
+    [...queue, ...configured("many.json", namespaceOf({ Queues: Array.from({ length: 60 }, () => "a") }))],
+    /^--config ".*many\.json" has 60 problems:\n(.*\n){50} {2}and 10 more$/
+  ],
+  [
+    [...queue, ...configured("same.json", namespaceOf({ Topics: [{ Name: "orders" }] }))],
+    /Topics\[0\] is the topic "orders", which is declared beside the file already; remove one of them$/
+  ],
+  [
+    [...queue, ...configured("text.json", "{ UserConfig")],
+    /^--config ".*text\.json": line 1, column 3: "UserConfig" is no name/
+  ]
 ]
+
+/** The same by variables. */
+const refusedVariables: ReadonlyArray<readonly [variables: Readonly<Record<string, string>>, problem: RegExp]> = [
+  [{ PORT: "67a" }, /^EFFECT_SERVICE_BUS_PORT must be an integer from 0 to 65535, not "67a"$/],
+  [{ ADMIN_PORT: "-1" }, /^EFFECT_SERVICE_BUS_ADMIN_PORT must be an integer/],
+  [{ SUBSCRIPTION: "news/all,news" }, /^EFFECT_SERVICE_BUS_SUBSCRIPTION is TOPIC\/NAME, not "news"$/],
+  [{ RULE: "news/all=a = 1" }, /^EFFECT_SERVICE_BUS_RULE is TOPIC\/SUBSCRIPTION\/NAME=SQL/],
+  [{ CLOCK: "fake" }, /^EFFECT_SERVICE_BUS_CLOCK must be manual or real/],
+  [{ KEY: "a;b" }, /^EFFECT_SERVICE_BUS_KEY must be 1 to 256 characters/],
+  [{ CONFIG: "no such file" }, /^EFFECT_SERVICE_BUS_CONFIG: "no such file" cannot be read/],
+  [{ PARAMETER: "a" }, /^EFFECT_SERVICE_BUS_PARAMETER is NAME=VALUE/],
+  [{ JSON: "yes" }, /^EFFECT_SERVICE_BUS_JSON must be true or false, not "yes"$/],
+  [{ DUPLICATE_WINDOW: "60" }, /^EFFECT_SERVICE_BUS_DUPLICATE_WINDOW is for --duplicate-queue/]
+]
+
+const served = (args: ReadonlyArray<string>, variables?: Readonly<Record<string, string | undefined>>) =>
+  Effect.flatMap(
+    CommandLine.read(args, variables),
+    (read) => read._tag === "Help" ? Effect.die("no help was asked for") : Effect.succeed(read)
+  )
 
 describe("the command line", () => {
   for (const [args, problem] of refused) {
@@ -53,32 +138,213 @@ describe("the command line", () => {
       }))
   }
 
+  for (const [variables, problem] of refusedVariables) {
+    it.effect(`refuses ${JSON.stringify(variables)} in the environment`, () =>
+      Effect.gen(function*() {
+        const named = Object.entries(variables).map(([name, value]) => [`EFFECT_SERVICE_BUS_${name}`, value])
+        const refused = CommandLine.read(["emulator"], Object.fromEntries(named))
+        assert.match((yield* failsWith("EmulatorError")(refused)).problem, problem)
+      }))
+  }
+
+  it("its help fits a screen", () => {
+    const lines = CommandLine.usage.split("\n")
+    assert.isAtMost(lines.length, 40)
+    assert.deepStrictEqual(lines.filter((line) => line.length > 100), [])
+  })
+
   it.effect("is the options of a broker", () =>
     Effect.gen(function*() {
-      const read = yield* CommandLine.read([
+      const read = yield* served([
         ...[...secured, "--topic", "NEWS", "--subscription", "news/all", "--session-queue", "carts", "--key", "=a"],
         ...["--lock-duration", "1.5", "--session-subscription", "prices/carts", "--max-connections", "3"]
       ])
-      if (read._tag === "Help") return assert.fail("no help was asked for")
       const options = { lockDuration: Duration.millis(1500), maxDeliveryCount: undefined }
-      assert.deepStrictEqual(read.names, ["orders", "carts", "news", "prices", "news/all", "prices/carts"])
+      assert.deepStrictEqual(read.names, ["orders", "carts", "NEWS", "prices", "news/all", "prices/carts"])
       assert.deepStrictEqual(read.server.entities, [
         { name: "orders", options: { ...options, requiresSession: false } },
         { name: "carts", options: { ...options, requiresSession: true } },
-        { kind: "topic", name: "news" },
-        { kind: "topic", name: "prices" },
+        { kind: "topic", name: "NEWS", options: {} },
+        { kind: "topic", name: "prices", options: {} },
         { kind: "subscription", topic: "news", name: "all", options: { ...options, requiresSession: false } },
         { kind: "subscription", topic: "prices", name: "carts", options: { ...options, requiresSession: true } }
       ])
       const { host, key, maxConnections, port, tlsPort, webSocketPort } = read.server
       assert.deepStrictEqual([host, port, tlsPort, webSocketPort, maxConnections], ["127.0.0.1", 5672, 0, undefined, 3])
+      assert.deepStrictEqual([read.isJson, read.isAdminPortOptional, read.warnings], [false, true, []])
       const ports = (...args: ReadonlyArray<string>) =>
-        Effect.map(CommandLine.read(["emulator", ...args]), (read) =>
-          read._tag === "Help" ? [] : [read.server.port, read.server.httpPort, read.server.httpsPort])
-      assert.deepStrictEqual(yield* ports(), [5672, 5300, undefined])
-      assert.deepStrictEqual(yield* ports("--port", "0"), [0, 0, undefined])
-      assert.deepStrictEqual(yield* ports("--port", "0", "--admin-port", "5301", "--https-port", "443"), [0, 5301, 443])
+        Effect.map(served(["emulator", ...args]), ({ isAdminPortOptional, server }) => [
+          server.port,
+          server.httpPort,
+          server.httpsPort,
+          isAdminPortOptional
+        ])
+      assert.deepStrictEqual(yield* ports(), [5672, 5300, undefined, true])
+      assert.deepStrictEqual(yield* ports("--port", "0"), [0, 0, undefined, true])
+      assert.deepStrictEqual(yield* ports("--admin-port", "5300"), [5672, 5300, undefined, false])
+      assert.deepStrictEqual(
+        yield* ports("--port", "0", "--admin-port", "5301", "--https-port", "443"),
+        [0, 5301, 443, false]
+      )
       assert.strictEqual(Redacted.value(key!), "=a")
       assert.notInclude(String(key), "=a")
+    }))
+
+  it.effect("several flags say something of one entity", () =>
+    Effect.gen(function*() {
+      const { server } = yield* served([
+        ...["emulator", "--queue", "orders", "--session-queue", "Orders", "--duplicate-queue", "orders"],
+        ...["--duplicate-topic", "news", "--subscription", "news/all", "--session-subscription", "News/all"],
+        ...["--duplicate-window", "30"]
+      ])
+      const common = { lockDuration: undefined, maxDeliveryCount: undefined }
+      const duplicateDetectionWindow = Duration.seconds(30)
+      assert.deepStrictEqual(server.entities, [
+        { name: "orders", options: { ...common, requiresSession: true, duplicateDetectionWindow } },
+        { kind: "topic", name: "news", options: { duplicateDetectionWindow } },
+        { kind: "subscription", topic: "news", name: "all", options: { ...common, requiresSession: true } }
+      ])
+      const { server: { entities: [queue] } } = yield* served(["emulator", "--duplicate-queue", "orders"])
+      assert.deepStrictEqual(queue!.options, {
+        ...common,
+        requiresSession: false,
+        duplicateDetectionWindow: Duration.minutes(10)
+      })
+    }))
+
+  it.effect("a rule is a filter, and an action after the first semicolon that is none of a text", () =>
+    Effect.gen(function*() {
+      const { names, server } = yield* served([
+        ...["emulator", "--rule", "a/news/all/one=kind = 'a;b' AND [x;y] = 1"],
+        ...["--rule", "a/news/all/$Default=kind = 'c' ; SET a = 'd;'; REMOVE b", "--rule", "a/news/other/r=1=1;"]
+      ])
+      assert.deepStrictEqual(names, ["a/news", "a/news/all", "a/news/other"])
+      const rules = server.entities.map(({ options }) => options !== undefined && "rules" in options && options.rules)
+      assert.deepStrictEqual(rules, [false, [
+        ServiceBusRule.make("one", ServiceBusRule.sql("kind = 'a;b' AND [x;y] = 1")),
+        ServiceBusRule.make(
+          "$Default",
+          ServiceBusRule.sql("kind = 'c' "),
+          ServiceBusRule.action("SET a = 'd;'; REMOVE b")
+        )
+      ], [ServiceBusRule.make("r", ServiceBusRule.sql("1=1"))]])
+    }))
+
+  it.effect("variables are taken where there is no flag", () =>
+    Effect.gen(function*() {
+      const named = {
+        PORT: "5673",
+        ADMIN_PORT: "5301",
+        QUEUE: "orders, carts\nfailed",
+        SUBSCRIPTION: "news/all,news/other",
+        RULE: "news/all/red=color IN ('red', 'rose'); SET a = 1\nnews/all/blue=color = 'blue'",
+        KEY: "secret",
+        JSON: "1",
+        MAX_DELIVERY_COUNT: "4",
+        HOST: ""
+      }
+      const variables = Object.fromEntries(
+        Object.entries(named).map(([name, value]) => [`EFFECT_SERVICE_BUS_${name}`, value])
+      )
+      const { isAdminPortOptional, isJson, names, server, warnings } = yield* served(
+        ["emulator", "--port", "5674", "--topic", "prices"],
+        variables
+      )
+      assert.deepStrictEqual(names, ["orders", "carts", "failed", "prices", "news", "news/all", "news/other"])
+      assert.deepStrictEqual([server.host, server.port, server.httpPort], ["127.0.0.1", 5674, 5301])
+      assert.deepStrictEqual([isJson, isAdminPortOptional, warnings], [true, false, []])
+      assert.strictEqual(Redacted.value(server.key!), "secret")
+      const [orders] = server.entities
+      assert.deepStrictEqual(orders!.options, { lockDuration: undefined, maxDeliveryCount: 4, requiresSession: false })
+      const all = server.entities.find(({ name }) => name === "all")!
+      assert.deepStrictEqual((all.options as { readonly rules: ReadonlyArray<ServiceBusRule.Rule> }).rules, [
+        ServiceBusRule.make(
+          "red",
+          ServiceBusRule.sql("color IN ('red', 'rose')"),
+          ServiceBusRule.action("SET a = 1")
+        ),
+        ServiceBusRule.make("blue", ServiceBusRule.sql("color = 'blue'"))
+      ])
+      const isOff = yield* served(["emulator"], { EFFECT_SERVICE_BUS_JSON: "false" })
+      assert.isFalse(isOff.isJson)
+    }))
+
+  it.effect("a variable that is misspelt is told of, and those that Kubernetes gives are not taken for ours", () =>
+    Effect.gen(function*() {
+      const { server, warnings } = yield* served(["emulator"], {
+        EFFECT_SERVICE_BUS_PRT: "1",
+        EFFECT_SERVICE_BUS_HELP: "1",
+        // Of a service that is called effect-service-bus.
+        EFFECT_SERVICE_BUS_PORT: "tcp://10.0.0.7:5672",
+        EFFECT_SERVICE_BUS_SERVICE_HOST: "10.0.0.7",
+        EFFECT_SERVICE_BUS_SERVICE_PORT: "5672",
+        EFFECT_SERVICE_BUS_SERVICE_PORT_AMQP: "5672",
+        EFFECT_SERVICE_BUS_PORT_5672_TCP: "tcp://10.0.0.7:5672",
+        EFFECT_SERVICE_BUS_PORT_5672_TCP_ADDR: "10.0.0.7"
+      })
+      assert.strictEqual(server.port, 5672)
+      assert.deepStrictEqual(warnings, [
+        "the variable EFFECT_SERVICE_BUS_PRT is none of this command, and has no effect",
+        "the variable EFFECT_SERVICE_BUS_HELP is none of this command, and has no effect"
+      ])
+    }))
+
+  it.effect("a file declares entities beside the flags, with the key of Microsoft's documentation", () =>
+    Effect.gen(function*() {
+      const file = configured(
+        "taken.json",
+        namespaceOf({
+          Properties: { MaxAllowedConnections: 7 },
+          Queues: [{ Name: "failed" }, { Name: "q", Properties: { ForwardTo: "orders" } }]
+        })
+      )
+      const { names, server, warnings } = yield* served([...queue, ...file, "--max-delivery-count", "6"])
+      assert.deepStrictEqual(names, ["orders", "failed", "q"])
+      assert.deepStrictEqual(
+        server.entities.map(({ options }) => (options as { maxDeliveryCount: number }).maxDeliveryCount),
+        [
+          6,
+          6,
+          6
+        ]
+      )
+      assert.strictEqual(server.maxConnections, 7)
+      assert.strictEqual(Redacted.value(server.key!), "SAS_KEY_VALUE")
+      assert.match(
+        warnings.join(),
+        /^with --config the key is SAS_KEY_VALUE, .*whoever reaches a port.*; --key gives it another/
+      )
+      const own = yield* served([...queue, ...file, "--key", "own", "--max-connections", "8"])
+      assert.deepStrictEqual([Redacted.value(own.server.key!), own.server.maxConnections, own.warnings], ["own", 8, []])
+    }))
+
+  it.effect("a template's policies have the key of the broker, and its parameters are given", () =>
+    Effect.gen(function*() {
+      const type = "Microsoft.ServiceBus/namespaces"
+      const file = configured("template.json", {
+        parameters: { name: { type: "string" } },
+        resources: [
+          { type: `${type}/queues`, name: "[concat('ns/', parameters('name'))]" },
+          { type: `${type}/authorizationRules`, name: "ns/senders", properties: { rights: ["Send"] } },
+          { type: "Microsoft.Web/sites", name: "site" }
+        ]
+      })
+      const { names, server, warnings } = yield* served([
+        "emulator",
+        ...file,
+        "--parameter",
+        "name=a=b",
+        "--key",
+        "secret"
+      ])
+      assert.deepStrictEqual(names, ["a=b"])
+      assert.deepStrictEqual(
+        server.policies!.map(({ key, name, rights }) => [name, Redacted.value(key), rights]),
+        [["senders", "secret", ["Send"]]]
+      )
+      assert.match(
+        warnings.join(),
+        /^--config ".*template\.json": resources of other types are left out: Microsoft\.Web\/sites$/
+      )
     }))
 })

@@ -1,5 +1,9 @@
 /** The command as it is run: a process of its own, dialled as it says, with every flag of its help. */
-import { ServiceBusClient as Official, type ServiceBusClientOptions } from "@azure/service-bus"
+import {
+  ServiceBusAdministrationClient,
+  ServiceBusClient as Official,
+  type ServiceBusClientOptions
+} from "@azure/service-bus"
 import { Duration, Effect, Redacted, type Scope } from "effect"
 import {
   ServiceBusBody,
@@ -41,14 +45,20 @@ const commands = {
     ...["--queue", "orders", "--session-queue", "carts", "--topic", "prices", "--topic", "News"],
     ...["--subscription", "news/all", "--session-subscription", "news/carts"],
     ...["--port", "0", "--tls-port", "0", "--websocket-port", "0", "--host", "0.0.0.0", "--key", key],
-    ...["--admin-port", "0", "--https-port", "0"],
+    ...["--admin-port", "0", "--https-port", "0", "--rule", "news/red/red=color = 'red'; SET seen = 1"],
+    ...["--duplicate-queue", "unique", "--duplicate-topic", "prices", "--duplicate-window", "60"],
     ...["--cert", files.cert, "--cert-key", files.key, "--lock-duration", "150", "--max-delivery-count", "2"]
   ],
   limits: [
     ...["--queue", "orders", "--port", "0", "--tls-port", "0", "--write-cert", files.written],
     ...["--max-connections", "1", "--max-handshakes", "2"]
   ],
-  defaults: ["--topic", "prices", "--port", "0", "--websocket-port", "0"]
+  defaults: ["--topic", "prices", "--port", "0", "--websocket-port", "0"],
+  configured: [
+    ...["--config", join(root, "examples/emulator-config/main.json"), "--parameter", "stage=test", "--json"],
+    ...["--clock", "manual", "--namespaces", "any"],
+    ...["--port", "0", "--https-port", "0", "--cert", files.cert, "--cert-key", files.key]
+  ]
 } as const
 
 interface Running {
@@ -139,6 +149,8 @@ const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessi
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text, sessions: true })
 const AllNews = ServiceBusEntity.subscription(ServiceBusEntity.topic("news", { body: ServiceBusBody.text }), "all")
 const CartNews = ServiceBusEntity.subscription(News, "carts", { sessions: true })
+const RedNews = ServiceBusEntity.subscription(ServiceBusEntity.topic("news", { body: ServiceBusBody.text }), "red")
+const Unique = ServiceBusEntity.queue("unique", { body: ServiceBusBody.text })
 const Prices = ServiceBusEntity.topic("prices", { body: ServiceBusBody.text })
 
 const roundTrip = (body: string) =>
@@ -193,7 +205,7 @@ describe("the command", () => {
       const { child, complaints, ended, printed, strings } = yield* serve("everything")
       assert.match(
         printed(),
-        /^Listening on 0\.0\.0\.0:\d+ with orders, carts, prices, news, news\/all, news\/carts\nListening on 0\.0\.0\.0:\d+ over TLS\n/
+        /^Listening on 0\.0\.0\.0:\d+ with orders, carts, unique, prices, News, news\/all, news\/carts, news\/red\nListening on 0\.0\.0\.0:\d+ over TLS\n/
       )
       assert.notInclude(printed(), "BEGIN CERTIFICATE", "a certificate that was given is known")
       for (const scheme of ["http", "https"]) {
@@ -228,6 +240,16 @@ describe("the command", () => {
           yield* prices.send({ body: "no subscription" })
           const news = yield* ServiceBusSender.make(News)
           yield* news.send({ body: "copied", sessionId: "ada" })
+          yield* news.send({ body: "red", sessionId: "bob", applicationProperties: { color: "red" } })
+          const red = yield* ServiceBusReceiver.make(RedNews)
+          const reds = yield* red.receive({ max: 2 })
+          assert.deepStrictEqual(reds.map(({ applicationProperties, body }) => [body, applicationProperties["seen"]]), [
+            ["red", 1n]
+          ])
+          const unique = yield* ServiceBusSender.make(Unique)
+          for (const body of ["first", "again"]) yield* unique.send({ body, messageId: "1" })
+          const uniques = yield* ServiceBusReceiver.make(Unique)
+          assert.deepStrictEqual((yield* uniques.peek({ max: 9 })).map(({ body }) => body), ["first"])
           const carts = yield* ServiceBusSender.make(Carts)
           yield* carts.send({ body: "chairs", sessionId: "ada" })
           yield* ServiceBusSession.use(Carts, "ada", (session) => session.receive())
@@ -309,6 +331,109 @@ describe("the command", () => {
       assert.strictEqual(yield* ended, 0)
     }))
 
+  it.live("with --json it prints one line, for programs, once its entities are there", () =>
+    Effect.gen(function*() {
+      const { child, complaints, ended, has, printed } = yield* run(["emulator", ...commands.configured])
+      yield* has("\n")
+      assert.match(printed(), /^[^\n]+\n$/)
+      const ready = JSON.parse(printed())
+      assert.hasAllKeys(ready, [
+        "connectionString",
+        "adminConnectionString",
+        "amqpPort",
+        "adminPort",
+        "httpsPort",
+        "certificate"
+      ])
+      const key = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
+      assert.strictEqual(
+        ready.connectionString,
+        `Endpoint=sb://127.0.0.1:${ready.amqpPort}/;${key};UseDevelopmentEmulator=true`
+      )
+      assert.strictEqual(ready.adminConnectionString, `Endpoint=sb://127.0.0.1:${ready.httpsPort}/;${key}`)
+      assert.match(complaints(), /^effect-service-bus: warning: with --config the key is SAS_KEY_VALUE,[^\n]+\n$/)
+      assert.strictEqual(ready.certificate, certificate.cert)
+      for (const [scheme, port] of [["http", ready.adminPort], ["https", ready.httpsPort]]) {
+        const response = yield* Effect.promise(() => fetch(`${scheme}://127.0.0.1:${port}/health`))
+        assert.strictEqual(response.status, 200)
+      }
+      const administration = new ServiceBusAdministrationClient(ready.adminConnectionString)
+      const orders = yield* Effect.promise(() => administration.getQueue("orders"))
+      assert.deepStrictEqual([orders.lockDuration, orders.maxDeliveryCount], ["PT30S", 5])
+      assert.strictEqual(yield* ours(ready.connectionString, roundTrip("text")), "text")
+      // Its authorization rule signs with the same key, and may not manage.
+      const shop = ready.connectionString.replace("RootManageSharedAccessKey", "shop")
+      assert.strictEqual(yield* ours(shop, roundTrip("shop")), "shop")
+      // A namespace of its own, with the entities of the file.
+      const team = ready.connectionString.replace("RootManageSharedAccessKey", "team-a")
+      assert.strictEqual(yield* ours(team, roundTrip("team")), "team")
+      const advanced = yield* Effect.promise(() =>
+        fetch(`http://127.0.0.1:${ready.amqpPort}/clock/advance`, {
+          method: "POST",
+          headers: {
+            authorization: `Basic ${btoa("RootManageSharedAccessKey:SAS_KEY_VALUE")}`,
+            "content-type": "application/json"
+          },
+          body: JSON.stringify({ by: "PT1H" })
+        })
+      )
+      assert.strictEqual(advanced.status, 200, yield* Effect.promise(() => advanced.text()))
+      child.kill("SIGTERM")
+      assert.strictEqual(yield* ended, 0)
+      assert.match(printed(), /^[^\n]+\n$/)
+    }))
+
+  it.live("goes on without the port of administration that nobody asked for, where another program has it", () =>
+    Effect.gen(function*() {
+      yield* Effect.acquireRelease(
+        // Whoever has it on this machine, it is taken then.
+        Effect.callback<net.Server>((resume) => {
+          const server = net.createServer()
+          server.on("error", () => resume(Effect.succeed(server))).listen(
+            5300,
+            "127.0.0.1",
+            () => resume(Effect.succeed(server))
+          )
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const port = yield* Effect.callback<number>((resume) => {
+        const server = net.createServer().listen(0, "127.0.0.1", () => {
+          const { port } = server.address() as net.AddressInfo
+          server.close(() => resume(Effect.succeed(port)))
+        })
+      })
+      const { child, complaints, ended, has, printed } = yield* run(["emulator", "--port", String(port), "--json"])
+      yield* has("\n")
+      assert.match(
+        complaints(),
+        /^effect-service-bus: warning: port 5300 is not open, since it cannot listen on .*EADDRINUSE.*; administration is answered on port \d+ alone\n$/
+      )
+      const ready = JSON.parse(printed())
+      assert.hasAllKeys(ready, ["connectionString", "adminConnectionString", "amqpPort"])
+      assert.strictEqual(ready.adminConnectionString, ready.connectionString)
+      const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${ready.amqpPort}/health`))
+      assert.strictEqual(response.status, 200)
+      child.kill("SIGINT")
+      assert.strictEqual(yield* ended, 0)
+      // Who asks for it is told that it cannot be had.
+      const asked = yield* run(["emulator", "--port", "0", "--admin-port", "5300"])
+      assert.strictEqual(yield* asked.ended, 1)
+      assert.match(asked.complaints(), /^effect-service-bus: --admin-port: it cannot listen on .*EADDRINUSE/)
+    }))
+
+  it.live("goes on where nobody reads what it prints any more", () =>
+    Effect.gen(function*() {
+      const { child, ended, has, printed } = yield* run(["emulator", "--port", "0", "--json", "--queue", "orders"])
+      yield* has("\n")
+      const { connectionString } = JSON.parse(printed())
+      child.stdout!.destroy()
+      child.stderr!.destroy()
+      assert.strictEqual(yield* ours(connectionString, roundTrip("text")), "text")
+      child.kill("SIGTERM")
+      assert.strictEqual(yield* ended, 0)
+    }))
+
   it.live("refuses what is wrong in one line, and fails", () =>
     Effect.gen(function*() {
       const busy = yield* Effect.acquireRelease(
@@ -329,8 +454,14 @@ describe("the command", () => {
           /: --cert and --cert-key: the certificate and its key are/
         ],
         [[...secured, "--write-cert", join(folder, "no/cert.pem")], /: --write-cert: ".*cert.pem" cannot be written/],
-        [[...queue, "--port", String(port)], /: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/],
-        [[...queue, "--port", "0", "--tls-port", String(port)], /: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/]
+        [
+          [...queue, "--port", String(port)],
+          /: --port: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE.*; give another port, or 0 for any free one/
+        ],
+        [
+          [...queue, "--port", "0", "--tls-port", String(port)],
+          /: --tls-port: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/
+        ]
       ]
       yield* Effect.forEach(wrong, ([args, problem]) =>
         Effect.scoped(Effect.gen(function*() {
