@@ -1,6 +1,6 @@
 // Installs the packed tarball into an empty project, beside the official client and another rhea, and uses it there on the
 // oldest and the newest Node that the package supports, and its types with each TypeScript: what users get is what works.
-import { readdirSync, writeFileSync } from "node:fs"
+import { copyFileSync, cpSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { devDependencies, inFolder, npm, oldest, quickStart, root, run, version } from "./outside.mjs"
 
@@ -41,6 +41,41 @@ for (const closed of ["effect-service-bus/internal/namespace/SasToken", "effect-
 }
 `
 
+/** Starts a command, has the official client use what its line of JSON says, and ends it. */
+const command = `
+import { ServiceBusClient as Official } from "@azure/service-bus"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+
+const [file, config] = process.argv.slice(2)
+const child = spawn(process.execPath, [file, "emulator", "--port", "0", "--https-port", "0", "--json", "--config", config], {
+  stdio: ["ignore", "pipe", "inherit"]
+})
+const closed = once(child, "close")
+let printed = ""
+child.stdout.setEncoding("utf8").on("data", (text) => printed += text)
+while (!printed.includes("\\n")) {
+  await Promise.race([once(child.stdout, "data"), closed])
+  if (child.exitCode !== null) throw new Error("it ended with " + child.exitCode)
+}
+const { adminPort, certificate, connectionString } = JSON.parse(printed)
+if (!certificate.includes("BEGIN CERTIFICATE")) throw new Error("no certificate")
+const health = await fetch("http://127.0.0.1:" + adminPort + "/health")
+// What is loaded when it is asked for is there, too.
+const key = /SharedAccessKey=([^;]+)/.exec(connectionString)[1]
+const api = await fetch("http://127.0.0.1:" + adminPort + "/openapi.json", {
+  headers: { authorization: "Basic " + btoa("RootManageSharedAccessKey:" + key) }
+})
+if (!health.ok || !api.ok) throw new Error("health " + health.status + ", openapi " + api.status)
+const client = new Official(connectionString)
+await client.createSender("orders").sendMessages({ body: "3" })
+const [message] = await client.createReceiver("orders").receiveMessages(1)
+await client.close()
+child.kill("SIGTERM")
+const [code] = await closed
+console.log(message.body, code, printed.trimEnd().split("\\n").length)
+`
+
 /** The versions of TypeScript that the declarations and the source compile with. */
 const compilers = {
   [devDependencies.typescript]: `npm:typescript@${devDependencies.typescript}`,
@@ -63,7 +98,7 @@ const compile = (tsc, folder, file, options) => {
   }
 }
 
-inFolder(({ project, tarball }) => {
+inFolder(({ folder, project, tarball }) => {
   const packed = tarball()
   const user = project("user")
   npm([
@@ -79,6 +114,14 @@ inFolder(({ project, tarball }) => {
   writeFileSync(join(user, "main.ts"), program)
   const { printed, program: shown } = quickStart()
   writeFileSync(join(user, "shown.ts"), shown)
+  writeFileSync(join(user, "command.mjs"), command)
+  const bin = join(user, "node_modules/.bin/effect-service-bus")
+  // The command alone, without anything that it could load beside it.
+  const alone = folder("alone")
+  const emulator = join(user, "node_modules/effect-service-bus/dist/emulator")
+  copyFileSync(join(emulator, "cli.js"), join(alone, "cli.js"))
+  cpSync(join(emulator, "cli"), join(alone, "cli"), { recursive: true })
+  writeFileSync(join(alone, "package.json"), "{ \"type\": \"module\" }")
   const old = project("old")
   npm(["install", `node@${oldest}`], old)
   for (const node of [process.execPath, join(old, "node_modules/node/bin/node")]) {
@@ -92,8 +135,12 @@ inFolder(({ project, tarball }) => {
       "process.on('warning', (warning) => console.log(warning.message)); require('effect-service-bus/emulator')"
     const noise = run(node, ["--input-type=commonjs", "-e", warned], user)
     if (noise !== "") throw new Error(noise)
-    const help = run(node, [join(user, "node_modules/.bin/effect-service-bus"), "--help"], user)
+    const help = run(node, [bin, "--help"], user)
     if (!help.startsWith("Usage: effect-service-bus emulator")) throw new Error(`the command's help is ${help}`)
+    for (const file of [bin, join(alone, "cli.js")]) {
+      const served = run(node, ["command.mjs", file, join(root, "examples/emulator-config/Config.json")], user)
+      if (served !== "3 0 1\n") throw new Error(`the command ${file} came to ${served}`)
+    }
     console.log(`packed ${version}: sends and receives on Node ${run(node, ["--version"], user).trim()}`)
   }
   compile(join(root, "node_modules/typescript/bin/tsc"), user, "main.ts", { types: ["node"], skipLibCheck: true })

@@ -33,12 +33,15 @@ const modules = join(import.meta.dirname, "..", "node_modules")
 const version = (name: string): string =>
   `${name} ${JSON.parse(readFileSync(join(modules, name, "package.json"), "utf8")).version}`
 
-/** What was measured with, and where. */
-export const environment = (packages: ReadonlyArray<string>): string =>
+/** What was measured with, and on what machine. */
+export const machine = (packages: ReadonlyArray<string>): string =>
   [
     `Node ${process.version}`,
     `${Os.availableParallelism()} x ${Os.cpus()[0]?.model ?? "unknown CPU"}`,
     `${Os.type()} ${Os.release()}`,
-    ...packages.map(version),
-    pinned ? "broker on core 0, client on core 1" : "not pinned to cores"
+    ...packages.map(version)
   ].join(", ")
+
+/** The same of processes that `start` has started. */
+export const environment = (packages: ReadonlyArray<string>): string =>
+  `${machine(packages)}, ${pinned ? "broker on core 0, client on core 1" : "not pinned to cores"}`

@@ -750,9 +750,11 @@ const administrationOf = (
  * @category layers
  * @since 0.1.0
  */
-export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> = Layer.unwrap(
-  Effect.map(Emulator, (controls) => clientOf(controls, {}))
-)
+export const layerClient: Layer.Layer<ServiceBusClient.ServiceBusClient, never, Emulator> = /* @__PURE__ */ Layer
+  .unwrap(
+    // Marked for bundlers: a program that does not use it is rid of the client.
+    /* @__PURE__ */ Effect.map(Emulator, (controls) => clientOf(controls, {}))
+  )
 
 /**
  * An administration client of a broker that listens, over plain HTTP; of one in memory, without a socket.
@@ -774,8 +776,8 @@ export const layerAdministration: Layer.Layer<
   ServiceBusAdministration.ServiceBusAdministration,
   never,
   Emulator
-> = Layer.unwrap(
-  Effect.map(
+> = /* @__PURE__ */ Layer.unwrap(
+  /* @__PURE__ */ Effect.map(
     Emulator,
     administrationOf
   )
