@@ -89,6 +89,22 @@ const test = <E>(title: string, effect: Effect.Effect<void, E, Emulator.Emulator
   it.live(title, () => effect.pipe(Effect.scoped, Effect.provide(Broker)))
 
 describe("the broker", () => {
+  for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
+    test(
+      `takes a link whose name is ${name}, in both directions, and lets it go`,
+      Effect.gen(function*() {
+        const { answersTo, bystander, next, write } = yield* peer
+        for (const attach of [Raw.attachSender, Raw.attachReceiver]) {
+          yield* write(attach("q", { handle: 3, name }))
+          assert.strictEqual((yield* next("attach")).fields[0], name)
+          yield* bystander
+          yield* answersTo(Raw.frame("detach", [Raw.uint(3), true]))
+        }
+        yield* bystander
+      })
+    )
+  }
+
   describe("end the session, and no other", () => {
     const cases: Record<string, { readonly bytes: ReadonlyArray<Buffer>; readonly condition: string }> = {
       "a transfer on an unknown handle": {

@@ -129,7 +129,8 @@ const statuses: Readonly<Record<string, readonly [status: number, subCode?: numb
 export const injected = (
   error: { readonly condition: string; readonly description?: string | undefined }
 ): HttpCondition => {
-  const [status, subCode] = statuses[error.condition] ?? [500]
+  const known = Object.hasOwn(statuses, error.condition) ? statuses[error.condition] : undefined
+  const [status, subCode] = known ?? [500]
   return condition(status, subCode, error.description ?? "The broker was asked to fail.")
 }
 

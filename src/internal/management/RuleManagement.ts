@@ -223,7 +223,7 @@ const kindOf = (value: AmqpValue.AmqpValue, kinds: Readonly<Record<string, numbe
   const { descriptor } = describedOf(value) ?? {}
   const plain = AmqpValue.isTyped(descriptor) ? descriptor.value : descriptor
   const name = /^com\.microsoft:([a-z-]+):list$/.exec(String(plain))?.[1]
-  if (name !== undefined) return name in kinds ? name : undefined
+  if (name !== undefined) return Object.hasOwn(kinds, name) ? name : undefined
   if (typeof plain !== "number" && typeof plain !== "bigint") return undefined
   const code = Number(plain)
   return Object.keys(kinds).find((kind) =>

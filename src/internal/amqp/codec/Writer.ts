@@ -532,7 +532,9 @@ export class Writer {
 }
 
 /** The constructor of the widest encoding of each type (AMQP 1.0 section 1.6). */
-const constructors: Record<TypeName, number> = {
+const constructors: Readonly<Record<string, number | undefined>> & Record<TypeName, number> = {
+  // "constructor" is no type.
+  __proto__: null as never,
   boolean: 0x56,
   ubyte: 0x50,
   ushort: 0x60,

@@ -231,6 +231,8 @@ export class DataPlane {
       }
     }, session)
 
+    // A peer names its links: "constructor" is no link that is there already.
+    session.links = Object.assign(Object.create(null) as typeof session.links, session.links)
     // Whatever is asked of it, it is looked at in the next turn.
     for (const name of ["begin", "open", "end", "close"] as const) {
       const ask = session[name]

@@ -125,7 +125,7 @@ export interface RheaSession extends Emitter {
     readonly end: Performative
   }
   readonly remote: { channel?: number; handles: Record<number, RheaLink>; end?: { error?: RheaError } }
-  readonly links: Record<string, RheaLink>
+  links: Record<string, RheaLink>
   readonly error: RheaError | undefined
   readonly outgoing: {
     next_delivery_id: number
