@@ -777,6 +777,33 @@ describe("values of every wrong kind", () => {
               })
             )
         ],
+        "layer of an identity": [
+          nonsense,
+          (value) => Layer.build(Emulator.layer({ entities: [], identities: [value] }))
+        ],
+        "layer of an identity's fields": [
+          fieldsOf(["clientId", "secret", "tenant", "roles", "tokenLifetime"]),
+          (value: object) =>
+            Layer.build(
+              Emulator.layer({
+                entities: [],
+                identities: [Object.defineProperties(
+                  { clientId: "a", secret: Redacted.make("b") },
+                  Object.getOwnPropertyDescriptors(value)
+                )]
+              })
+            )
+        ],
+        "layer of a role": [
+          [...nonsense, ...fieldsOf(["role", "entity", "namespace"])],
+          (value) =>
+            Layer.build(
+              Emulator.layer({
+                entities: [],
+                identities: [{ clientId: "a", secret: Redacted.make("b"), roles: [value] }]
+              })
+            )
+        ],
         "layer of an entity": [nonsense, (value) => Layer.build(Emulator.layer({ entities: [value] }))],
         "layer of a named entity": [
           nonsense,

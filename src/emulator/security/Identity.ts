@@ -115,6 +115,16 @@ const assignmentOf = Effect.fnUntraced(function*(
     : { ...assigned, path }
 })
 
+/** What an identity is that is given no roles. */
+const owner: RoleOptions = { role: "Azure Service Bus Data Owner" }
+
+/** What is an array, as it is now. */
+const listOf = <A>(given: ReadonlyArray<A>): ReadonlyArray<A> => {
+  // It may be a value of any kind, of which others make an empty one.
+  if (!Array.isArray(given)) throw new TypeError(`a ${typeof given} is no array`)
+  return Array.from(given)
+}
+
 /** The identities of the option `identities`, which may be values of any kind. Secrets are kept as they are now. */
 export const readAll = Effect.fnUntraced(function*(
   given: ReadonlyArray<IdentityOptions>
@@ -122,17 +132,23 @@ export const readAll = Effect.fnUntraced(function*(
   const read = yield* Effect.catch(
     Effect.try({
       try: () =>
-        Array.from(given, ({ clientId, roles, secret, tenant, tokenLifetime }) => ({
+        listOf(given).map(({ clientId, roles, secret, tenant, tokenLifetime }) => ({
           clientId,
           secret: ConnectionString.textOf(secret),
           isHidden: Redacted.isRedacted(secret),
           tenant,
-          roles: roles === undefined ? [{ role: "Azure Service Bus Data Owner" as const }] : Array.from(roles),
+          roles: roles === undefined
+            ? [owner]
+            : listOf(roles).map(({ entity, namespace, role }) => ({ entity, namespace, role })),
           tokenLifetime
         })),
       catch: (cause) => cause
     }),
-    (cause) => fail("identities must be an array of { clientId, secret, tenant, roles, tokenLifetime }", cause)
+    (cause) =>
+      fail(
+        "identities must be an array of { clientId, secret, tenant, roles, tokenLifetime }, and roles of { role, entity, namespace }",
+        cause
+      )
   )
   const identities = new Map<string, Identity>()
   for (const [index, { clientId, isHidden, roles, secret, tenant, tokenLifetime }] of read.entries()) {
