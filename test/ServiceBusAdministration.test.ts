@@ -740,6 +740,43 @@ describe("an answer that is lost", () => {
       )
     }))
 
+  it.effect("of a subscription that is then there with other rules than it was to start with is nobody's", () =>
+    Effect.gen(function*() {
+      const rule = ServiceBusRule.make("r", ServiceBusRule.correlation({ subject: "sport" }))
+      const found = entry(
+        "sport",
+        Description.write(Description.subscription, {
+          LockDuration: Duration.minutes(1),
+          RequiresSession: false,
+          DeadLetteringOnMessageExpiration: false,
+          DeadLetteringOnFilterEvaluationExceptions: true,
+          MaxDeliveryCount: 10,
+          Status: "Active"
+        }, "answer")
+      )
+      const foundRule = (name: string, filter: ServiceBusRule.Filter) =>
+        entry(name, Description.write(Description.rule, { Name: name, Filter: filter }, "answer"))
+      const cases: ReadonlyArray<
+        readonly [rules: ReadonlyArray<ServiceBusRule.Rule> | undefined, Http.Answer, boolean]
+      > = [
+        [[rule], foundRule("r", rule.filter), true],
+        [[rule], foundRule("r", ServiceBusRule.true), false],
+        [[rule], missing, false],
+        [undefined, foundRule("$Default", ServiceBusRule.true), true],
+        [undefined, missing, false]
+      ]
+      for (const [rules, answer, isOurs] of cases) {
+        const { administration, asked } = yield* against([lost, exists, found, answer])
+        const exit = yield* retried(administration.createSubscription(Sport, { maxDeliveryCount: 10, rules }))
+        assert.strictEqual(Exit.isSuccess(exit), isOurs)
+        if (!isOurs) assert.strictEqual(failure(exit)._tag, "OperationTimeoutError")
+        assert.strictEqual(
+          asked[3]!.url.pathname,
+          `/news/Subscriptions/sport/Rules/${rules === undefined ? "$Default" : "r"}`
+        )
+      }
+    }))
+
   it.effect("of an update may have been carried out, whatever the next try is refused for", () =>
     Effect.gen(function*() {
       const rule = entry("r", Description.write(Description.rule, { Name: "r", Filter: ServiceBusRule.true }, "answer"))

@@ -36,6 +36,9 @@ interface Found<F extends Description.Fields> {
   readonly fields: Description.Values<F>
 }
 
+/** What every request on an entity has. */
+type EntityRequest = Pick<AtomClient.Request, "entity" | "operation" | "path">
+
 type FoundEntity = Found<Description.EntityFields>
 
 export const make = ({ atom, host, retryPolicy }: Options) => {
@@ -110,10 +113,29 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         )
     )
 
+  /** Tries to create. Where an answer was lost, what is there then was created if it is what was asked for. */
+  const created = <F extends Description.Fields>(
+    kind: Description.Kind<F>,
+    request: EntityRequest,
+    tried: Effect.Effect<Found<F>, E.CreateEntityError>,
+    isAsAsked: (fields: Description.Values<F>) => Effect.Effect<boolean, E.AdministrationError>
+  ): Effect.Effect<Found<F>, E.CreateEntityError> =>
+    retryPolicy.run(tried).pipe(
+      Effect.catchIf(errorMap.isLostThen("MessagingEntityAlreadyExistsError"), (error) =>
+        get(kind, request).pipe(
+          Effect.flatMap(Option.match({
+            onNone: () => Effect.fail(error),
+            onSome: (found) =>
+              Effect.flatMap(isAsAsked(found.fields), (is) => is ? Effect.succeed(found) : Effect.fail(error))
+          })),
+          Effect.mapError(() => error)
+        ))
+    )
+
   /** Pages of a list, as they are pulled. */
   const list = <F extends Description.Fields, A>(
     kind: Description.Kind<F>,
-    request: Pick<AtomClient.Request, "entity" | "operation" | "path">,
+    request: EntityRequest,
     as: (found: Found<F>) => A
   ): Stream.Stream<A, E.ManageEntityError> =>
     Stream.paginate({ skip: 0, first: undefined as string | undefined }, ({ first, skip }) =>
@@ -154,7 +176,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     Stream.mapError(list(kind, request, as), (error) => errorMap.administrationError(error))
 
   const remove = (
-    request: Pick<AtomClient.Request, "entity" | "operation" | "path">
+    request: EntityRequest
   ): Effect.Effect<void, E.ManageEntityError> =>
     retryPolicy.run(atom.request({ ...request, method: "DELETE" })).pipe(
       Effect.catchIf(errorMap.isLostThen("MessagingEntityNotFoundError"), () => Effect.void),
@@ -169,7 +191,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     entity: unknown,
     run: (
       target: EntityTarget.EntityTarget,
-      request: Pick<AtomClient.Request, "entity" | "operation" | "path">
+      request: EntityRequest
     ) => Effect.Effect<A, Err>
   ): Effect.Effect<A, Err | E.InvalidOptionError> =>
     Effect.suspend((): Effect.Effect<A, Err | E.InvalidOptionError> => {
@@ -200,7 +222,13 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     const viewOf = (target: EntityTarget.EntityTarget, found: FoundEntity): A =>
       view(nameOf(target, found), found.fields, target.topic ?? "")
 
-    const create = (entity: unknown, given: Given | undefined, more: Settings.Written = {}) =>
+    /** Creates one with `more` than its settings; `isStarted` tells whether one that is there has that. */
+    const create = (
+      entity: unknown,
+      given: Given | undefined,
+      more: Settings.Written = {},
+      isStarted: (request: EntityRequest) => Effect.Effect<boolean, E.AdministrationError> = () => Effect.succeed(true)
+    ) =>
       at(`create${title}`, kind, entity, (target, request): Effect.Effect<A, E.CreateEntityError> => {
         const written = Settings.write(target.path, kind, given as Settings.QueueSettings | undefined, host)
         if (Result.isFailure(written)) return Effect.fail(written.failure)
@@ -211,18 +239,13 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         const problem = Settings.contradictionOf(target.path, asked, target.hasSessions)
         if (problem !== undefined) return Effect.fail(problem)
         const supplementary = supplementaryOf(asked)
-        return retryPolicy.run(put(description, { ...asked, ...more }, { ...request, supplementary })).pipe(
-          Effect.catchIf(
-            errorMap.isLostThen("MessagingEntityAlreadyExistsError"),
-            (error) =>
-              Effect.matchEffect(get(description, request), {
-                onFailure: () => Effect.fail(error),
-                onSuccess: (found) =>
-                  Option.isSome(found) && Settings.isAsAsked(kind, asked, found.value.fields)
-                    ? Effect.succeed(found.value)
-                    : Effect.fail(error)
-              })
-          ),
+        const tried = put(description, { ...asked, ...more }, { ...request, supplementary })
+        return created(
+          description,
+          request,
+          tried,
+          (found) => Settings.isAsAsked(kind, asked, found) ? isStarted(request) : Effect.succeed(false)
+        ).pipe(
           Effect.map((found) => viewOf(target, found))
         )
       })
@@ -320,7 +343,7 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         }, (found) => as(found, target.success.path))
     })
 
-  const ruleRequest = (request: Pick<AtomClient.Request, "entity" | "operation" | "path">, name: string) => ({
+  const ruleRequest = (request: EntityRequest, name: string) => ({
     ...request,
     entity: `${request.entity}/Rules/${name}`,
     path: `${request.path}/Rules/${name}`
@@ -343,18 +366,12 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       const one = ruleRequest(request, rule.name)
       // What is not found is no rule: it is what the rule was to be in.
       const within = Effect.mapError(put(Description.rule, asked.success, one), missingIs(target.path))
-      return retryPolicy.run(within).pipe(
-        Effect.catchIf(
-          errorMap.isLostThen("MessagingEntityAlreadyExistsError"),
-          (error) =>
-            Effect.matchEffect(get(Description.rule, one), {
-              onFailure: () => Effect.fail(error),
-              onSuccess: (found) =>
-                Option.isSome(found) && RuleSettings.isAsAsked(asked.success, found.value.fields)
-                  ? Effect.succeed(found.value)
-                  : Effect.fail(error)
-            })
-        ),
+      return created(
+        Description.rule,
+        one,
+        within,
+        (found) => Effect.succeed(RuleSettings.isAsAsked(asked.success, found))
+      ).pipe(
         Effect.map((found) => RuleSettings.read(rule.name, found.fields))
       )
     })
@@ -434,6 +451,13 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
         })
     )
 
+  /** Whether a subscription has a rule that it was to start with. */
+  const startsWith = (rule: Description.Rule) => (request: EntityRequest) =>
+    Effect.map(
+      get(Description.rule, ruleRequest(request, rule.Name!)),
+      Option.exists(({ fields }) => RuleSettings.isAsAsked(rule, fields))
+    )
+
   /** A subscription with the rules that it is to start with. */
   const createSubscription = (
     subscription: unknown,
@@ -447,13 +471,17 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
       if (Result.isFailure(read)) return Effect.fail(read.failure)
       const { rules, ...settings } = read.success
       if (rules === undefined) {
-        return Effect.mapError(subscriptions.create(subscription, settings), missingIs(topic))
+        return Effect.mapError(
+          subscriptions.create(subscription, settings, {}, startsWith(defaultRule)),
+          missingIs(topic)
+        )
       }
       const written = RuleSettings.writeAll(path, rules)
       if (Result.isFailure(written)) return Effect.fail(written.failure)
       // The service gives every new subscription a rule: one that takes nothing is there until it is deleted.
-      const [first = { Name: ServiceBusRule.defaultName, Filter: ServiceBusRule.false }] = written.success
-      return subscriptions.create(subscription, settings, { DefaultRuleDescription: first }).pipe(
+      const [first = { ...defaultRule, Filter: ServiceBusRule.false }] = written.success
+      const started = { DefaultRuleDescription: first }
+      return subscriptions.create(subscription, settings, started, startsWith(first)).pipe(
         Effect.mapError(missingIs(topic)),
         Effect.mapError((error) =>
           error._tag === "InvalidOptionError" && error.option === "settings" && isOfRule(error)
@@ -545,6 +573,9 @@ export const make = ({ atom, host, retryPolicy }: Options) => {
     )
   }
 }
+
+/** What the service gives a new subscription that is given none. */
+const defaultRule: Description.Rule = { Name: ServiceBusRule.defaultName, Filter: ServiceBusRule.true }
 
 const expectedChange = "a function of what is there, which gives what is to be another"
 

@@ -5,8 +5,8 @@ export const administration: ReadonlyArray<Mutant> = [
   {
     name: "a create whose answer was lost is said to exist already",
     file: "administration/Administration.ts",
-    text: "        return retryPolicy.run(put(description, { ...asked, ...more }",
-    replacement: "        return retryPolicy.runIdempotent(put(description, { ...asked, ...more }",
+    text: "    retryPolicy.run(tried)",
+    replacement: "    retryPolicy.runIdempotent(tried)",
     workload: "administration",
     fault: "lost administration"
   },
