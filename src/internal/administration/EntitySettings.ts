@@ -214,15 +214,17 @@ export type SubscriptionChanges = Omit<SubscriptionSettings, "requiresSession" |
  * @since 0.1.0
  */
 export type SettingsOf<Target, Settings, R> = Settings & {
-  readonly requiresSession?: R & Agreeing<Target, R> | undefined
+  readonly requiresSession?:
+    | R
+      & (
+        Target extends { readonly _tag: "SessionQueue" | "SessionSubscription" }
+          ? [R] extends [false] ? "The contract has sessions: leave requiresSession out" : unknown
+          : Target extends { readonly _tag: "Queue" | "Subscription" }
+            ? [R] extends [true] ? "The contract has no sessions: declare it with sessions: true" : unknown
+          : unknown
+      )
+    | undefined
 }
-
-/** @inline */
-type Agreeing<Target, R> = Target extends { readonly _tag: "SessionQueue" | "SessionSubscription" }
-  ? [R] extends [false] ? "The contract has sessions: leave requiresSession out" : unknown
-  : Target extends { readonly _tag: "Queue" | "Subscription" }
-    ? [R] extends [true] ? "The contract has no sessions: declare it with sessions: true" : unknown
-  : unknown
 
 /** What has settings. */
 export type Kind = "queue" | "topic" | "subscription"
