@@ -20,6 +20,7 @@ import * as ConfigFile from "./config/ConfigFile.ts"
 import * as Configuration from "./config/Configuration.ts"
 import * as Emulator from "./Emulator.ts"
 import * as Certificate from "./security/Certificate.ts"
+import * as Identity from "./security/Identity.ts"
 
 /** What `--help` prints: it fits a screen of 40 lines. */
 export const usage = `Usage: effect-service-bus emulator [options]
@@ -47,6 +48,8 @@ Ports: 0 is any free one
   --host HOST                   the address to listen on; 127.0.0.1, and 0.0.0.0 for all
 Keys and certificates
   --key KEY                     of RootManageSharedAccessKey; random, SAS_KEY_VALUE with --config
+  --identity CLIENT_ID=SECRET   an identity that gets tokens as from Entra; Owner without a --role
+  --role CLIENT_ID=ROLE[@ENTITY]    its role, owner, sender or receiver, of all or one; many times
   --cert FILE, --cert-key FILE  for the ports with TLS, in PEM; by default the broker signs one
   --write-cert FILE             where to write the one that it signs; printed by default
 Namespaces, time, limits and output
@@ -91,6 +94,8 @@ const options = {
   "max-delivery-count": { type: "string" },
   "duplicate-window": { type: "string" },
   key: { type: "string" },
+  identity: { type: "string", multiple: true },
+  role: { type: "string", multiple: true },
   port: { type: "string" },
   "admin-port": { type: "string" },
   "tls-port": { type: "string" },
@@ -148,7 +153,7 @@ class Given {
 
   /** A variable has its values on lines of their own; names, which have no commas, may stand between commas too. */
   list(name: ListName): ReadonlyArray<string> {
-    const separator = name === "rule" || name === "parameter" ? /\r?\n/ : /\r?\n|,/
+    const separator = name === "rule" || name === "parameter" || name === "identity" ? /\r?\n/ : /\r?\n|,/
     return this.values[name] ?? this.variable(name)?.split(separator).map((each) => each.trim()).filter(Boolean) ?? []
   }
 
@@ -339,6 +344,51 @@ const config = Effect.fnUntraced(function*(
   return { ...read, warnings: read.warnings.map((words) => `${given.title("config")} "${file}": ${words}`) }
 })
 
+/** The roles of identities by their words. */
+const roles = {
+  owner: "Azure Service Bus Data Owner",
+  sender: "Azure Service Bus Data Sender",
+  receiver: "Azure Service Bus Data Receiver"
+} as const
+
+/** The identities that flags declare. What is wrong with one is said without what may be its secret. */
+const identitiesOf = Effect.fnUntraced(function*(given: Given) {
+  const identities = new Map<string, Emulator.IdentityOptions & { readonly roles: Array<Emulator.RoleOptions> }>()
+  for (const [index, text] of given.list("identity").entries()) {
+    const [, clientId, secret] = /^([^=]+)=([^]*)$/.exec(text) ?? []
+    const title = `${given.title("identity")} (the ${index + 1}. of them)`
+    if (clientId === undefined) return yield* fail(`${title} is CLIENT_ID=SECRET`)
+    if (!Identity.isClientId(clientId)) {
+      return yield* fail(`${title}: the client id must be 1 to 128 letters, digits, ".", "_" and "-"`)
+    }
+    if (identities.has(clientId.toLowerCase())) return yield* fail(`${title}: "${clientId}" is given twice`)
+    if (!Identity.isSecret(secret)) {
+      return yield* fail(`${title}: the secret of "${clientId}" must be 1 to 256 printable characters without spaces`)
+    }
+    identities.set(clientId.toLowerCase(), { clientId, secret: Redacted.make(secret), roles: [] })
+  }
+  for (const text of given.list("role")) {
+    const [, clientId, word, entity] = /^([^=]+)=([^@]*)(?:@([^]+))?$/.exec(text) ?? []
+    const role = Object.entries(roles).find(([name]) => name === word?.toLowerCase())?.[1]
+    if (clientId === undefined || role === undefined) {
+      return yield* fail(
+        `${
+          given.title("role")
+        } is CLIENT_ID=ROLE or CLIENT_ID=ROLE@ENTITY with owner, sender or receiver, not "${text}"`
+      )
+    }
+    const identity = identities.get(clientId.toLowerCase())
+    if (identity === undefined) {
+      return yield* fail(`${given.title("role")} "${text}": no --identity has the client id "${clientId}"`)
+    }
+    identity.roles.push({ role, entity })
+  }
+  return Array.from(
+    identities.values(),
+    ({ roles, ...identity }): Emulator.IdentityOptions => roles.length === 0 ? identity : { ...identity, roles }
+  )
+})
+
 /** What the command is told to do. */
 export type CommandLine = { readonly _tag: "Help" } | {
   readonly _tag: "Serve"
@@ -458,6 +508,7 @@ export const read: (
       key: redacted,
       // One key is enough to know: a policy is told by its name, and limits the rights.
       policies: (file?.policies ?? []).map(({ name, rights }) => ({ name, rights, key: redacted! })),
+      identities: yield* identitiesOf(given),
       certificate,
       clock,
       namespaces,

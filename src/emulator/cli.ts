@@ -40,7 +40,7 @@ const adminConnectionString = ({ connectionString, httpPort, httpsPort }: Contro
       onFailure: () => connectionString
     })
 
-const json = (emulator: Controls.Controls): string =>
+const json = (serve: Serve, emulator: Controls.Controls): string =>
   JSON.stringify({
     // The key is of this run, or the person's who started it.
     connectionString: Redacted.value(emulator.connectionString),
@@ -50,10 +50,27 @@ const json = (emulator: Controls.Controls): string =>
     httpsPort: opened(emulator.httpsPort),
     tlsPort: opened(emulator.tlsPort),
     webSocketPort: opened(emulator.webSocketPort),
-    certificate: emulator.certificate
+    certificate: emulator.certificate,
+    ...signIn(serve, emulator)
   })
 
-const text = ({ names, server, writeTo }: Serve, emulator: Controls.Controls): string => {
+/** Where the identities of the broker, if it has any, get their tokens; the first of the two is https. */
+const signIn = (
+  { server }: Serve,
+  { httpsPort, port, tlsPort, webSocketPort }: Controls.Controls
+): { readonly authorityHost?: string; readonly identityEndpoint?: string } => {
+  if (server.identities?.length === 0) return {}
+  const host = Emulator.isAnyAddress(server.host) ? "localhost" : server.host
+  const called = host.includes(":") ? `[${host}]` : host
+  const secure = opened(httpsPort) ?? opened(tlsPort) ?? opened(webSocketPort)
+  return {
+    ...(secure === undefined ? {} : { authorityHost: `https://${called}:${secure}` }),
+    identityEndpoint: `http://${called}:${port}/msi/token`
+  }
+}
+
+const text = (serve: Serve, emulator: Controls.Controls): string => {
+  const { names, server, writeTo } = serve
   const { certificate, connectionString, httpPort, httpsPort, port, tlsPort, webSocketPort } = emulator
   const { host } = server
   const address = (port: number) => `${host.includes(":") ? `[${host}]` : host}:${port}`
@@ -68,6 +85,13 @@ const text = ({ names, server, writeTo }: Serve, emulator: Controls.Controls): s
   lines.push(setting(connectionString))
   for (const [port, how] of secured) {
     if (port !== 0) lines.push(`${setting(Emulator.overTls(connectionString, port))} # over ${how}`)
+  }
+  const { authorityHost, identityEndpoint } = signIn(serve, emulator)
+  if (identityEndpoint !== undefined) {
+    lines.push(`IDENTITY_ENDPOINT=${identityEndpoint} # IDENTITY_HEADER is the secret of the identity`)
+  }
+  if (authorityHost !== undefined) {
+    lines.push(`AZURE_AUTHORITY_HOST=${authorityHost} AZURE_TENANT_ID=adfs # AZURE_CLIENT_ID and AZURE_CLIENT_SECRET`)
   }
   if (Emulator.isAnyAddress(host)) {
     lines.push("Other machines and containers dial this machine's name (or host.docker.internal) in place of localhost")
@@ -100,7 +124,7 @@ const announce = (command: Serve) =>
           CommandLine.fail(`--write-cert: "${writeTo}" cannot be written (${CommandLine.wordsOf(cause)})`, cause)
       )
     }
-    yield* print(isJson ? json(emulator) : text(command, emulator))
+    yield* print(isJson ? json(command, emulator) : text(command, emulator))
   })
 
 /** The flag of the port that cannot be listened on, where an error is about one. */

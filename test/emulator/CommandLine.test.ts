@@ -58,6 +58,21 @@ const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: Reg
     [...queue, "--key", "a;b"],
     /^--key must be 1 to 256 characters, without semicolons and without spaces at its ends$/
   ],
+  [[...queue, "--identity", "hunter2"], /^--identity \(the 1\. of them\) is CLIENT_ID=SECRET$/],
+  [
+    [...queue, "--identity", "a=b", "--identity", "hunter 2=b"],
+    /^--identity \(the 2\. of them\): the client id must be 1 to/
+  ],
+  [[...queue, "--identity", "a="], /^--identity \(the 1\. of them\): the secret of "a" must be 1 to 256 printable/],
+  [
+    [...queue, "--identity", "a=hunter 2"],
+    /^--identity \(the 1\. of them\): the secret of "a" must be 1 to 256 [^2]*$/
+  ],
+  [[...queue, "--identity", "a=b", "--identity", "A=c"], /^--identity \(the 2\. of them\): "A" is given twice$/],
+  [[...queue, "--role", "a=owner"], /^--role "a=owner": no --identity has the client id "a"$/],
+  [[...queue, "--identity", "a=b", "--role", "a=admin"], /^--role is CLIENT_ID=ROLE or .*, not "a=admin"$/],
+  [[...queue, "--identity", "a=b", "--role", "a"], /^--role is CLIENT_ID=ROLE or CLIENT_ID=ROLE@ENTITY/],
+  [[...queue, "--identity", "a=b", "--role", "a=owner@"], /^--role is CLIENT_ID=ROLE or CLIENT_ID=ROLE@ENTITY/],
   [[...queue, "--key="], /^--key must be 1 to 256 characters/],
   [[...queue, "--rule", "news/all=a = 1"], /^--rule is TOPIC\/SUBSCRIPTION\/NAME=SQL, not "news\/all=a = 1"$/],
   [[...queue, "--rule", "news/all/red"], /^--rule is TOPIC\/SUBSCRIPTION\/NAME=SQL/],
@@ -152,6 +167,38 @@ describe("the command line", () => {
     assert.isAtMost(lines.length, 40)
     assert.deepStrictEqual(lines.filter((line) => line.length > 100), [])
   })
+
+  it.effect("has identities and their roles by flags, or by variables of a line each", () =>
+    Effect.gen(function*() {
+      const flags = [
+        "--identity",
+        "Billing=a=b,c",
+        "--identity",
+        "all=x",
+        "--role",
+        "billing=Sender@news/Subscriptions/a"
+      ]
+      const variables = {
+        EFFECT_SERVICE_BUS_IDENTITY: "Billing=a=b,c\n all=x\n",
+        EFFECT_SERVICE_BUS_ROLE: "billing=Sender@news/Subscriptions/a,billing=receiver"
+      }
+      const byFlags = yield* CommandLine.read([...queue, ...flags, "--role", "billing=receiver"])
+      const byVariables = yield* CommandLine.read(queue, variables)
+      for (const read of [byFlags, byVariables]) {
+        assert(read._tag === "Serve")
+        const [billing, all] = read.server.identities!
+        assert.strictEqual(Redacted.value(billing!.secret), "a=b,c")
+        assert.deepStrictEqual([billing!.clientId, billing!.roles, all!.clientId, all!.roles], [
+          "Billing",
+          [
+            { role: "Azure Service Bus Data Sender", entity: "news/Subscriptions/a" },
+            { role: "Azure Service Bus Data Receiver", entity: undefined }
+          ],
+          "all",
+          undefined
+        ])
+      }
+    }))
 
   it.effect("is the options of a broker", () =>
     Effect.gen(function*() {

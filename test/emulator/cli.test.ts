@@ -422,6 +422,33 @@ describe("the command", () => {
       assert.match(asked.complaints(), /^effect-service-bus: --admin-port: it cannot listen on .*EADDRINUSE/)
     }))
 
+  it.live("tells where its identities get their tokens", () =>
+    Effect.gen(function*() {
+      const args = ["emulator", "--port", "0", "--tls-port", "0", "--cert", files.cert, "--cert-key", files.key]
+      const running = yield* run([...args, "--identity", "billing=billing-secret", "--json"])
+      yield* running.has("\n")
+      const { amqpPort, authorityHost, identityEndpoint, tlsPort } = JSON.parse(running.printed())
+      assert.strictEqual(authorityHost, `https://127.0.0.1:${tlsPort}`)
+      assert.strictEqual(identityEndpoint, `http://127.0.0.1:${amqpPort}/msi/token`)
+      const response = yield* Effect.promise(() =>
+        fetch(`${identityEndpoint}?api-version=2019-08-01&resource=https://servicebus.azure.net`, {
+          headers: { "x-identity-header": "billing-secret" }
+        })
+      )
+      const { access_token, client_id } = (yield* Effect.promise(() => response.json())) as Record<string, string>
+      assert.strictEqual(client_id, "billing")
+      const administration = yield* Effect.promise(() =>
+        fetch(`http://127.0.0.1:${amqpPort}/$Resources/queues`, {
+          headers: { authorization: `Bearer ${access_token}` }
+        })
+      )
+      assert.strictEqual(administration.status, 200)
+      const text = yield* run([...args, "--identity", "billing=billing-secret"])
+      yield* text.has("AZURE_TENANT_ID=adfs")
+      assert.match(text.printed(), /^IDENTITY_ENDPOINT=http:\/\/127\.0\.0\.1:\d+\/msi\/token #/m)
+      assert.notInclude(running.printed() + running.complaints() + text.printed(), "billing-secret")
+    }))
+
   it.live("goes on where nobody reads what it prints any more", () =>
     Effect.gen(function*() {
       const { child, ended, has, printed } = yield* run(["emulator", "--port", "0", "--json", "--queue", "orders"])
