@@ -351,7 +351,8 @@ describe("what stands beside src", () => {
       .map((entry) => relative(root, join(entry.parentPath, entry.name)))
 
   /** Tests of no single module: of the repository itself, by frames, by simulation and by other clients. */
-  const ofNone = /^test\/((Layers|Documentation|Docstrings|emulator\/Differences)\.test|wire\/|simulation\/|interop\/|types\/)/
+  const ofNone =
+    /^test\/((Layers|Documentation|Docstrings|emulator\/Differences)\.test|wire\/|simulation\/|interop\/|types\/)/
 
   it("each test names the module that it is about", () => {
     const tests = walk("test").filter((file) => file.endsWith(".test.ts") && !ofNone.test(file))
