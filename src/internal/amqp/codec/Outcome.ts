@@ -38,6 +38,7 @@ export const isReceived = (outcome: Outcome | undefined): boolean =>
 export const canShare = (a: Outcome | undefined, b: Outcome | undefined): boolean =>
   a === b && (a === undefined || a === accepted || a === released)
 
+/** Writes the state of a disposition. @internal */
 export const writeOutcome = (writer: Writer, outcome: Outcome | undefined): void => {
   if (outcome === undefined) return writer.null()
   switch (outcome._tag) {
@@ -87,7 +88,7 @@ const writeError = (writer: Writer, error: AmqpError): void => {
   writer.end(at, 3)
 }
 
-/** Reads the state of a disposition; `undefined` for null. */
+/** Reads the state of a disposition; `undefined` for null. @internal */
 export const readOutcome = (reader: Reader): Outcome | undefined => {
   if (reader.bytes[reader.position] === 0x40) {
     reader.position++
