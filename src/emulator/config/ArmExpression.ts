@@ -61,6 +61,8 @@ export class Scope {
   /** Expressions of one text are others in another template. */
   private readonly id = ++scopes
   private depth = 0
+  /** What parameters and variables have come to. */
+  private readonly known = new Map<string, Jsonc.Json>()
 
   constructor(definitions: Definitions, unknowns: Unknowns) {
     this.definitions = definitions
@@ -87,34 +89,48 @@ export class Scope {
   }
 
   parameter(name: string): Jsonc.Json {
-    const value = this.definitions.values.get(name.toLowerCase())
-    if (value !== undefined) return value
-    const definition = memberOf(this.definitions.parameters, name)
-    if (!Jsonc.isObject(definition)) return this.unknown(name, `the template has no parameter "${name}"`)
-    const byDefault = memberOf(definition, "defaultValue")
-    if (byDefault !== undefined) return this.evaluate(byDefault)
-    if (memberOf(definition, "nullable") === true) return null
-    return this.unknown(
-      `parameters('${name.toLowerCase()}')`,
-      `the parameter "${name}" has no defaultValue; give it one, or --parameter ${name}=VALUE`
-    )
+    return this.once(`parameters('${name.toLowerCase()}')`, (expression) => {
+      const value = this.definitions.values.get(name.toLowerCase())
+      if (value !== undefined) return value
+      const definition = memberOf(this.definitions.parameters, name)
+      if (!Jsonc.isObject(definition)) return this.unknown(expression, `the template has no parameter "${name}"`)
+      const byDefault = memberOf(definition, "defaultValue")
+      if (byDefault !== undefined) return this.evaluate(byDefault)
+      if (memberOf(definition, "nullable") === true) return null
+      return this.unknown(
+        expression,
+        `the parameter "${name}" has no defaultValue; give it one, or --parameter ${name}=VALUE`
+      )
+    })
   }
 
   variable(name: string): Jsonc.Json {
-    const value = memberOf(this.definitions.variables, name)
-    if (value !== undefined) return this.evaluate(value)
-    const isLoop = memberOf(this.definitions.variables, "copy") !== undefined
-    return this.unknown(
-      `variables('${name.toLowerCase()}')`,
-      isLoop
-        ? `the variable "${name}" is not there, or made by a loop (copy), which is not evaluated here; write it out`
-        : `the template has no variable "${name}"`
-    )
+    return this.once(`variables('${name.toLowerCase()}')`, (expression) => {
+      const value = memberOf(this.definitions.variables, name)
+      if (value !== undefined) return this.evaluate(value)
+      const isLoop = memberOf(this.definitions.variables, "copy") !== undefined
+      return this.unknown(
+        expression,
+        isLoop
+          ? `the variable "${name}" is not there, or made by a loop (copy), which is not evaluated here; write it out`
+          : `the template has no variable "${name}"`
+      )
+    })
+  }
+
+  /** Each is evaluated once: what is made of two of another, over and over, would never end. */
+  private once(expression: string, evaluate: (expression: string) => Jsonc.Json): Jsonc.Json {
+    const before = this.known.get(expression)
+    if (before !== undefined) return before
+    this.known.set(expression, this.unknown(`${expression} in itself`, `"${expression}" comes back to itself`))
+    const value = evaluate(expression)
+    this.known.set(expression, value)
+    return value
   }
 
   private expression(text: string): Jsonc.Json {
     if (this.depth >= deepest) {
-      return this.unknown(text, `"${text.slice(0, 64)}" goes too deep, or comes back to itself`)
+      return this.unknown(text, `"${text.slice(0, 64)}" goes too deep`)
     }
     this.depth++
     try {
@@ -130,12 +146,21 @@ const memberOf = (object: Jsonc.JsonObject, name: string): Jsonc.Json | undefine
   return Object.entries(object).find(([each]) => each.toLowerCase() === key)?.[1]
 }
 
-/** A value within a text, as the functions of templates have it. */
-const textOf = (value: Jsonc.Json): string => {
+/** A value within a text, as the functions of templates have it; undefined for an array and an object. */
+const textOf = (value: Jsonc.Json | undefined): string | undefined => {
   if (typeof value === "string") return value
   if (typeof value === "boolean") return value ? "True" : "False"
-  return value === null ? "" : typeof value === "number" ? String(value) : JSON.stringify(value)
+  return value === null ? "" : typeof value === "number" ? String(value) : undefined
 }
+
+/** Several, one after the other. */
+const textsOf = (values: Arguments): string | undefined => {
+  const texts = values.map(textOf)
+  return texts.includes(undefined) ? undefined : texts.join("")
+}
+
+/** The longest text or array that something comes to: more than any name or setting has. */
+const longest = 10_000
 
 type Arguments = ReadonlyArray<Jsonc.Json>
 
@@ -150,10 +175,10 @@ const functions: ReadonlyMap<string, (args: Arguments, scope: Scope) => Jsonc.Js
   ["variables", ([name], scope) => typeof name === "string" ? scope.variable(name) : undefined],
   [
     "concat",
-    (args) => args.length > 0 && args.every((arg) => Array.isArray(arg)) ? args.flat() : args.map(textOf).join("")
+    (args) => args.length > 0 && args.every((arg) => Array.isArray(arg)) ? args.flat() : textsOf(args)
   ],
   ["format", ([text, ...args]) => typeof text === "string" ? formatted(text, args) : undefined],
-  ["string", ([value = null]) => textOf(value)],
+  ["string", ([value]) => textOf(value)],
   ["toLower", (args) => isTexts(args) ? args[0]?.toLowerCase() : undefined],
   ["toUpper", (args) => isTexts(args) ? args[0]?.toUpperCase() : undefined],
   ["trim", (args) => isTexts(args) ? args[0]?.trim() : undefined],
@@ -161,9 +186,9 @@ const functions: ReadonlyMap<string, (args: Arguments, scope: Scope) => Jsonc.Js
   ["split", (args) => isTexts(args) && args.length === 2 ? args[0]!.split(args[1]!) : undefined],
   ["first", ([list]) => Array.isArray(list) || typeof list === "string" ? list[0] as Jsonc.Json : undefined],
   ["last", ([list]) => Array.isArray(list) || typeof list === "string" ? list.at(-1) as Jsonc.Json : undefined],
-  ["int", ([value]) => /^-?\d{1,15}$/.test(textOf(value ?? null)) ? Number(value) : undefined],
+  ["int", ([value]) => /^-?\d{1,15}$/.test(textOf(value) ?? "") ? Number(value) : undefined],
   ["bool", ([value]) => {
-    const word = textOf(value ?? null).toLowerCase()
+    const word = textOf(value)?.toLowerCase()
     return word === "true" || word === "1" ? true : word === "false" || word === "0" ? false : undefined
   }],
   ["true", () => true],
@@ -174,7 +199,7 @@ const functions: ReadonlyMap<string, (args: Arguments, scope: Scope) => Jsonc.Js
     "createObject",
     (args) =>
       args.length % 2 === 0
-        ? Object.fromEntries(args.flatMap((name, at) => at % 2 === 0 ? [[textOf(name), args[at + 1]!]] : []))
+        ? Object.fromEntries(args.flatMap((name, at) => at % 2 === 0 ? [[textOf(name) ?? "", args[at + 1]!]] : []))
         : undefined
   ]
 ])
@@ -190,10 +215,21 @@ const formatted = (text: string, args: Arguments): string | undefined => {
   const result = text.replace(/\{\{|\}\}|\{(\d+)([^}]*)\}/g, (found, index: string | undefined, format: string) => {
     if (index === undefined) return found.slice(1)
     const value = args[Number(index)]
-    if (value === undefined || format !== "") isKnown = false
-    return textOf(value ?? null)
+    const shown = textOf(value)
+    if (shown === undefined || format !== "") isKnown = false
+    return shown ?? ""
   })
   return isKnown ? result : undefined
+}
+
+/** What a function comes to; undefined where that is no text, because it would be longer than one can be. */
+const attempt = <A>(run: () => A): A | undefined => {
+  try {
+    return run()
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
 }
 
 /** Why an expression is refused as it is written. */
@@ -293,8 +329,14 @@ class Evaluator {
       const marked = args.find((arg) => this.scope.reasonIn(arg) !== undefined)
       if (marked !== undefined) return this.scope.unknown(text, this.scope.reasonIn(marked)!)
     }
-    return known.run(args, this.scope) ??
-      this.scope.unknown(text, `"${text.slice(0, 200)}" does not fit the arguments of ${known.name}`)
+    const result = attempt(() => known.run(args, this.scope))
+    if (result === undefined) {
+      return this.scope.unknown(text, `"${text.slice(0, 200)}" does not fit the arguments of ${known.name}`)
+    }
+    const isLong = (typeof result === "string" || Array.isArray(result)) && result.length > longest
+    return isLong
+      ? this.scope.unknown(text, `"${text.slice(0, 200)}" comes to more than ${longest} characters`)
+      : result
   }
 
   private member(value: Jsonc.Json, key: Jsonc.Json, start: number): Jsonc.Json {

@@ -474,7 +474,7 @@ describe("what a template cannot have", () => {
       "resources[0].name is not known: the template has no parameter \"typo\""
     ]],
     [[queue({ name: "[concat('ns/', variables('a'))]" })], [
-      "resources[0].name is not known: \"variables('a')\" goes too deep, or comes back to itself"
+      "resources[0].name is not known: \"variables('a')\" comes back to itself"
     ], { variables: { a: "[variables('b')]", b: "[variables('a')]" } }],
     [[queue({ name: "[concat('ns/', 'q']" })], [
       "resources[0].name is not known: the expression \"[concat('ns/', 'q']\" cannot be read: \")\" is wanted at its end"
@@ -538,6 +538,33 @@ describe("what a template cannot have", () => {
     it(`refuses ${JSON.stringify(resources).slice(0, 120)}: ${problems[0]!.slice(0, 40)}`, () =>
       assert.deepStrictEqual(ConfigFile.read(template(resources, rest)).problems, problems))
   }
+
+  it("expressions that double each other end all the same", () => {
+    const doubled = (last: string, call: string) => ({
+      ...Object.fromEntries(
+        Array.from({ length: 50 }, (_, n) => [`v${n}`, `[${call}(variables('v${n + 1}'), variables('v${n + 1}'))]`])
+      ),
+      v50: last
+    })
+    const named = [queue({ name: "[concat('ns/', variables('v0'))]" })]
+    const wrong = (variables: Json) => ConfigFile.read(template(named, { variables })).problems.join()
+    assert.match(
+      wrong(doubled("ab", "concat")),
+      /^resources\[0\]\.name is not known: ".*" comes to more than 10000 characters$/
+    )
+    assert.match(
+      wrong(doubled("[variables('v3')]", "concat")),
+      /^resources\[0\]\.name is not known: ".*" comes (back to itself|to more than 10000 characters)$/
+    )
+    assert.match(
+      wrong(doubled("ab", "createArray")),
+      /^resources\[0\]\.name is not known: ".*" does not fit the arguments of concat$/
+    )
+    assert.match(
+      ConfigFile.read(template([queue({ name: `[${"concat(".repeat(90)}'a'${")".repeat(90)}]` })])).problems.join(),
+      /^resources\[0\]\.name is not known: the expression ".*" cannot be read: it goes too deep$/
+    )
+  })
 
   it("a module with a loop or a condition, where it has something of Service Bus in it", () => {
     const module = (type: string, rest: Json) =>
