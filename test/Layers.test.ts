@@ -78,6 +78,7 @@ const emulator = [
   ["emulator/amqp/LinkAttach"],
   ["emulator/amqp/AmqpConnection"],
   ["emulator/amqp/AmqpServer"],
+  ["emulator/state"],
   ["emulator/http"],
   ["emulator/Fault"],
   ["emulator/Policies"],

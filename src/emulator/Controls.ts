@@ -34,6 +34,7 @@ import { type Namespace, randomKey } from "./Namespace.ts"
 import type { Namespaces } from "./Namespaces.ts"
 import * as Policies from "./Policies.ts"
 import type { Policy } from "./Policies.ts"
+import * as Dump from "./state/Dump.ts"
 
 /**
  * What happened in an entity since the broker started.
@@ -412,6 +413,47 @@ export interface Controls {
    * ```
    */
   readonly reset: (entity?: string | Declared) => Effect.Effect<number, EmulatorError>
+  /**
+   * The state of the namespace as a JSON value, or of these entities, of one instant: settings and rules, every message with its
+   * properties and body in their AMQP types, its state, delivery count and times, states of sessions, what duplicate detection
+   * remembers. Locks, counters and what only administration keeps of an entity (its policies with their keys) are not in it.
+   *
+   * Fails with EmulatorError where an entity does not exist, and with the reason `"quotaExceeded"` over 100,000 messages or 64 MiB
+   * of them.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const fixture = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   return JSON.stringify(yield* emulator.dump(["orders"]))
+   * })
+   * ```
+   */
+  readonly dump: (entities?: ReadonlyArray<string | Declared>) => Effect.Effect<Dump.Dump, EmulatorError>
+  /**
+   * Has the entities of a dump be as it says, with what they held, and leaves all others as they are; any JSON value may be given.
+   * What is there is emptied and changed, or made anew where the service would not change it so (links to it are detached then).
+   * Of a message nothing is needed: `{}` is one without a body. What was due meanwhile happens at once.
+   *
+   * Fails with EmulatorError, which says where the value is no dump, and for what `create` fails for; then nothing has changed.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import * as Emulator from "effect-service-bus/emulator"
+   *
+   * export const given = Effect.gen(function*() {
+   *   const emulator = yield* Emulator.Emulator
+   *   yield* emulator.load({
+   *     entities: [{ kind: "queue", name: "orders", messages: [{ messageId: "1", body: { json: { total: 9.5 } } }] }]
+   *   })
+   * })
+   * ```
+   */
+  readonly load: (dump: unknown) => Effect.Effect<void, EmulatorError>
   /** How many connections are open. */
   readonly connections: Effect.Effect<number>
   /** Cuts every connection without a word to the clients. */
@@ -868,6 +910,22 @@ const of = (
         entity === undefined
           ? Effect.succeed(namespace.reset())
           : Effect.fromResult(broker.reset(ServiceBusEntity.contractOf(entity).path))
+      ),
+    dump: (entities) =>
+      Effect.suspend(() => {
+        if (entities === undefined) return Effect.fromResult(Dump.dump(broker, broker.declarations()))
+        const declarations: Array<Broker.Declaration> = []
+        for (const entity of entities) {
+          const { path } = ServiceBusEntity.contractOf(entity)
+          const declaration = typeof path === "string" ? broker.declaration(path) : undefined
+          if (declaration === undefined) return missing(path)
+          declarations.push(declaration)
+        }
+        return Effect.fromResult(Dump.dump(broker, declarations))
+      }),
+    load: (dump) =>
+      Effect.suspend(() =>
+        Effect.fromResult(Result.flatMap(Dump.read(dump, clock.currentTimeMillisUnsafe()), broker.load))
       ),
     connections: Effect.sync(() => namespace.connections.size),
     dropConnections: Effect.sync(() => namespace.dropConnections()),

@@ -56,8 +56,18 @@ import type { Policy } from "./Policies.ts"
 import * as Certificate from "./security/Certificate.ts"
 import * as Identity from "./security/Identity.ts"
 import { IdentityProvider } from "./security/IdentityProvider.ts"
+import type * as DumpState from "./state/Dump.ts"
 
 export type { Entity }
+
+/**
+ * What is in a namespace, as one JSON value: its entities with their settings and rules, and every message in them. `dump` of the
+ * controls makes it, and `load` takes it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Dump = DumpState.Dump
 
 /**
  * The options of a queue of the broker.
@@ -430,7 +440,7 @@ const start: (
       const answerFor = (namespace: Namespace.Namespace, request: HttpRequest) =>
         gate(request, {
           controls: controlsOf!(namespace),
-          keys: namespace,
+          namespace,
           now: () => clock.currentTimeMillisUnsafe()
         }) ?? namespace.management.answer(request)
       return {

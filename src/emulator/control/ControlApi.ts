@@ -22,11 +22,15 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Controls } from "../Controls.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
+import type { Namespace } from "../Namespace.ts"
 import * as ClockRoutes from "./ClockRoutes.ts"
 import { Controlled } from "./Controlled.ts"
+import { ControlledNamespace } from "./ControlledNamespace.ts"
 import * as ControlPath from "./ControlPath.ts"
 import { answerOf, BadRequest } from "./ControlProblem.ts"
 import * as FaultRoutes from "./FaultRoutes.ts"
+import * as NamespaceRoutes from "./NamespaceRoutes.ts"
+import * as StateRoutes from "./StateRoutes.ts"
 
 /** Says of a request that cannot be decoded what is wrong, and where. */
 class Decoded extends HttpApiMiddleware.Service<Decoded>()("effect-service-bus/emulator/control/Decoded", {
@@ -50,7 +54,9 @@ const layerDecoded = HttpApiMiddleware.layerSchemaErrorTransform(Decoded, ({ cau
 /** Every route. */
 export const api = HttpApi.make("emulator")
   .add(ClockRoutes.group)
+  .add(StateRoutes.group)
   .add(FaultRoutes.group)
+  .add(NamespaceRoutes.group)
   .middleware(Decoded)
   .annotate(HttpApi.ParseOptions, { onExcessProperty: "error", errors: "all" })
   .annotate(HttpApi.HeadersParseOptions, {})
@@ -84,18 +90,20 @@ export const api = HttpApi.make("emulator")
 const routes = HttpApiBuilder.layer(api).pipe(
   Layer.provide(HttpApiBuilder.group(api, "clock", (group) => group.handleAll(ClockRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "faults", (group) => group.handleAll(FaultRoutes.handlers))),
+  Layer.provide(HttpApiBuilder.group(api, "state", (group) => group.handleAll(StateRoutes.handlers))),
+  Layer.provide(HttpApiBuilder.group(api, "namespaces", (group) => group.handleAll(NamespaceRoutes.handlers))),
   Layer.provide(layerDecoded),
   Layer.provide(HttpServer.layerServices)
 )
 
 /** Answers requests for a namespace whose controls are given; it never fails. */
-export type Answer = (request: HttpRequest, controls: Controls) => Effect.Effect<HttpAnswer>
+export type Answer = (request: HttpRequest, controls: Controls, namespace: Namespace) => Effect.Effect<HttpAnswer>
 
 /** Makes the API of a server. */
 export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(function*() {
   const app = yield* HttpRouter.toHttpEffect(routes)
   const document = JSON.stringify(OpenApi.fromApi(api))
-  return (request, controls) => {
+  return (request, controls, namespace) => {
     if (ControlPath.pathOf(request.target) === "/openapi.json" && isRead(request)) {
       return Effect.succeed({ status: 200, headers: { "content-type": "application/json" }, body: document })
     }
@@ -103,6 +111,7 @@ export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(functi
       Effect.scoped,
       Effect.provideService(HttpServerRequest.HttpServerRequest, requestOf(request)),
       Effect.provideService(Controlled, controls),
+      Effect.provideService(ControlledNamespace, namespace),
       Effect.map(given),
       Effect.catch((error) =>
         HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"
@@ -137,7 +146,8 @@ const requestOf = ({ body, headers, method, target }: HttpRequest): HttpServerRe
             entry[1] !== undefined && !entry[0].startsWith("content-")
           )
         ),
-        ...(body === "" ? {} : { body: HttpBody.text(body, "application/json") })
+        // Where all that may be said has a default, nothing need be.
+        ...(method === "POST" ? { body: HttpBody.text(body === "" ? "{}" : body, "application/json") } : {})
       }
     )
   )

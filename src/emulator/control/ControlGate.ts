@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type { Controls } from "../Controls.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
+import type { Namespace } from "../Namespace.ts"
 import * as ControlAccess from "./ControlAccess.ts"
 import * as ControlPath from "./ControlPath.ts"
 import { answerOf } from "./ControlProblem.ts"
@@ -13,7 +14,7 @@ import { answerOf } from "./ControlProblem.ts"
 /** A namespace, as its requests see it. */
 export interface Controllable {
   readonly controls: Controls
-  readonly keys: ControlAccess.Keys
+  readonly namespace: Namespace
   /** The time by which its tokens are judged, in milliseconds. */
   readonly now: () => number
 }
@@ -30,12 +31,12 @@ export const make: Effect.Effect<Gate, never, Scope.Scope> = Effect.gen(function
     Effect.uninterruptible,
     Effect.cached
   )
-  return (request, { controls, keys, now }) => {
+  return (request, { controls, namespace, now }) => {
     if (!ControlPath.isControl(request)) return undefined
     return Effect.suspend(() => {
-      const problem = ControlAccess.problemOf(request, keys, now())
+      const problem = ControlAccess.problemOf(request, namespace, now()) ?? problemOfPath(request, namespace)
       return problem === undefined
-        ? Effect.flatMap(loaded, (answer) => answer(request, controls))
+        ? Effect.flatMap(loaded, (answer) => answer(request, controls, namespace))
         : Effect.succeed(
           answerOf("Unauthorized", problem, {
             "www-authenticate": "Basic realm=\"effect-service-bus\", charset=\"UTF-8\""
@@ -44,3 +45,9 @@ export const make: Effect.Effect<Gate, never, Scope.Scope> = Effect.gen(function
     })
   }
 })
+
+/** What is the server's own is not for the keys of a namespace that shares it. */
+const problemOfPath = ({ target }: HttpRequest, { isFirst }: Namespace): string | undefined =>
+  isFirst || !ControlPath.pathOf(target).startsWith("/namespaces")
+    ? undefined
+    : "Namespaces are made and removed with a key of the default namespace."

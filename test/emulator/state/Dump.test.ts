@@ -1,0 +1,333 @@
+/** The state of a namespace as JSON: nothing is lost on the way, and what is no dump changes nothing. */
+import { DateTime, Effect } from "effect"
+import {
+  AmqpValue,
+  ServiceBusBody,
+  ServiceBusEntity,
+  ServiceBusReceiver,
+  ServiceBusRule,
+  ServiceBusSender,
+  ServiceBusSession,
+  Settlement
+} from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import * as DumpState from "../../../src/emulator/state/Dump.ts"
+import { show } from "../../support/amqpValues.ts"
+import { both, failsWith, idsOf, testsWith, Texts } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
+
+const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+const Sport = ServiceBusEntity.subscription(News, "sport")
+const Once = ServiceBusEntity.queue("once", { body: ServiceBusBody.text })
+
+const entities = [
+  Emulator.entity(Carts, { lockDuration: 1500, defaultTimeToLive: "14 days" }),
+  Emulator.entity(News),
+  Emulator.entity(Sport, {
+    rules: [
+      ServiceBusRule.make(
+        "large",
+        ServiceBusRule.sql("size > @least", { least: 1n }),
+        ServiceBusRule.action("SET a = 1")
+      ),
+      ServiceBusRule.make("none", ServiceBusRule.false),
+      ServiceBusRule.make(
+        "red",
+        ServiceBusRule.correlation({
+          subject: "paint",
+          applicationProperties: { id: AmqpValue.uuid("0f8fad5b-d9cb-469f-a165-70867728950e") }
+        })
+      )
+    ]
+  }),
+  Emulator.entity(Once, { duplicateDetectionWindow: "1 hour" }),
+  Emulator.entity("stuck", { forwardTo: "to", forwardDeadLetteredMessagesTo: "to" }),
+  Emulator.entity("to", { status: "SendDisabled", autoDeleteOnIdle: "1 hour" })
+]
+
+/** Fills a broker with one of everything. */
+const fill = Effect.gen(function*() {
+  const emulator = yield* Emulator.Emulator
+  const sender = yield* ServiceBusSender.make(Texts)
+  const receiver = yield* ServiceBusReceiver.make(Texts)
+  yield* sender.sendAll(["dead", "deferred", "abandoned", "locked"].map((body) => ({ body, messageId: body })))
+  const [dead, deferred, abandoned] = yield* receiver.receive({ max: 4 })
+  yield* receiver.settle(
+    dead!,
+    Settlement.deadLetter({ reason: "why", properties: { n: AmqpValue.typed("ubyte", 1) } })
+  )
+  yield* receiver.settle(deferred!, Settlement.defer({ properties: { when: new Date(0) } }))
+  yield* receiver.settle(abandoned!, Settlement.abandon())
+  yield* sender.send({
+    body: "all",
+    messageId: AmqpValue.uuid("0f8fad5b-d9cb-469f-a165-70867728950e") as never,
+    subject: "s",
+    to: "t",
+    replyTo: "r",
+    replyToSessionId: "rs",
+    correlationId: 2n ** 63n as never,
+    contentType: "application/json",
+    timeToLive: "90 days",
+    applicationProperties: { "1": 1, b: 2n, a: AmqpValue.typed("double", 3), $odd: "x" }
+  })
+  yield* sender.schedule({ body: "later", timeToLive: "1 minute" }, "2 hours")
+  yield* sender.sendAnnotated({
+    header: { durable: true, priority: 9 },
+    deliveryAnnotations: { d: 1 },
+    messageAnnotations: { "x-own": [1, "a"] },
+    properties: { userId: new Uint8Array([1, 2]), contentEncoding: "gzip", groupSequence: 7 },
+    footer: { f: AmqpValue.symbol("s") },
+    body: { kind: "sequence", sequences: [[1, 2n], [new Map([["k", null]])]] }
+  })
+  yield* sender.sendAnnotated({ body: { kind: "value", value: AmqpValue.array("uint", [1]) } })
+  yield* sender.sendAnnotated({ body: { kind: "data", data: [new Uint8Array([255]), Buffer.from("{}")] } })
+  yield* sender.sendAnnotated({
+    properties: { contentType: "application/json" },
+    body: { kind: "data", data: Buffer.from(`{"a":[1,"ä"]}`) }
+  })
+  yield* sender.sendAnnotated({
+    properties: { contentType: "application/json" },
+    body: { kind: "data", data: Buffer.from(`{ "a": 9007199254740993}`) }
+  })
+  yield* emulator.failTransfer(Texts, [{ body: "transfer" }], { reason: "lost" })
+  yield* emulator.send(Carts, [{ body: "1", sessionId: "s" }, { body: "2", sessionId: "t" }])
+  const session = yield* ServiceBusSession.accept(Carts, "s")
+  yield* session.setState(new Uint8Array([0, 255]) as never)
+  yield* emulator.send(News, [{ body: "news", applicationProperties: { size: 2 } }])
+  yield* (yield* ServiceBusSender.make(News)).schedule({ body: "tomorrow" }, "1 day")
+  yield* emulator.send(Once, [{ body: "x", messageId: "x" }])
+  yield* emulator.send("stuck", [{ body: Buffer.from("waits") }])
+})
+
+both((name, layerFor) => {
+  describe(`a dump ${name}`, () => {
+    const { test } = testsWith(name, layerFor, entities)
+
+    test("that an empty broker has loaded is what that dumps, and what it delivers", () =>
+      Effect.gen(function*() {
+        yield* fill
+        const emulator = yield* Emulator.Emulator
+        const before = JSON.stringify(yield* emulator.dump())
+        const other = yield* Emulator.Emulator.pipe(
+          Effect.provide(layerFor({ entities: [], clock: "manual", startAt: yield* emulator.now }))
+        )
+        yield* other.load(JSON.parse(before))
+        assert.strictEqual(JSON.stringify(yield* other.dump(), null, 1), JSON.stringify(JSON.parse(before), null, 1))
+        for (const entity of [Texts, Sport, Once]) {
+          const [one, two] = [yield* emulator.messages(entity), yield* other.messages(entity)]
+          const shown = (messages: typeof one) =>
+            messages.map((message) => [
+              message.messageId,
+              show(message.body),
+              show(message.amqpApplicationProperties),
+              show(message.amqpMessageAnnotations),
+              message.deliveryCount,
+              message.state
+            ])
+          assert.deepStrictEqual(shown(two), shown(one))
+        }
+        const { json } = yield* Effect.succeed({ json: JSON.parse(before) as DumpState.Dump })
+        assert.deepStrictEqual(
+          json.entities.map(({ kind }) => kind).toSorted(),
+          ["queue", "queue", "queue", "queue", "queue", "queue", "subscription", "topic"].toSorted()
+        )
+        const texts = json.entities.find((each) => each.name === "texts") as Extract<
+          DumpState.Dump["entities"][number],
+          { kind: "queue" }
+        >
+        assert.deepStrictEqual(
+          texts.messages!.map(({ body }) => body),
+          [
+            { text: "deferred" },
+            { text: "abandoned" },
+            { text: "locked" },
+            { text: "all" },
+            { text: "later" },
+            { sequences: [[1, { $long: "2" }], [{ k: null }]] },
+            { value: { $array: { of: "uint", items: [1] } } },
+            { data: [{ base64: "/w==" }, { text: "{}" }] },
+            { json: { a: [1, "ä"] } },
+            { text: "{ \"a\": 9007199254740993}" }
+          ] as never
+        )
+        assert.deepStrictEqual(texts.messages!.map(({ deliveryCount, state }) => [state, deliveryCount]).slice(0, 5), [
+          ["deferred", 1],
+          ["active", 1],
+          ["active", 0],
+          ["active", 0],
+          ["scheduled", 0]
+        ])
+        assert.strictEqual(texts.messages![3]!.timeToLive, "P90D")
+        assert.strictEqual(texts.deadLetters!.length + texts.transferDeadLetters!.length, 2)
+      }))
+
+    test("is loaded under clients that are connected: who receives gets what it says, who settles has lost the lock", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const sender = yield* ServiceBusSender.make(Texts)
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        yield* sender.send({ body: "locked" })
+        const [locked] = yield* receiver.receive({ max: 1 })
+        yield* emulator.send(Once, [{ body: "bystander" }])
+        yield* emulator.load({
+          entities: [
+            {
+              kind: "queue",
+              name: "Texts",
+              options: { lockDuration: "PT5S" },
+              messages: [{ body: "one" }, { messageId: "two", body: { text: "two" } }, {}],
+              deadLetters: [{ body: "dead" }]
+            },
+            { kind: "subscription", topic: "news", name: "sport", rules: [{ name: "all", filter: "true" }] },
+            { kind: "topic", name: "fresh" },
+            { kind: "subscription", topic: "fresh", name: "s", options: { forwardTo: "later" } },
+            { kind: "queue", name: "later" }
+          ]
+        })
+        yield* receiver.settle(locked!, Settlement.complete).pipe(failsWith("MessageLockLostError"))
+        const got = yield* receiver.receive({ max: 2 })
+        assert.deepStrictEqual(got.map(({ body, sequenceNumber }) => [body, sequenceNumber]), [["one", 1n], [
+          "two",
+          2n
+        ]])
+        assert.deepStrictEqual((yield* emulator.deadLetters(Texts)).map(({ sequenceNumber }) => sequenceNumber), [4n])
+        yield* sender.send({ body: "next", messageId: "next" })
+        assert.strictEqual((yield* emulator.messages(Texts)).at(-1)?.sequenceNumber, 5n)
+        assert.strictEqual((yield* emulator.messages(Once)).length, 1)
+        assert.deepStrictEqual((yield* emulator.rules(Sport)).map(({ name }) => name), ["all"])
+        yield* emulator.send("fresh", [{ body: Buffer.from("x") }])
+        assert.strictEqual((yield* emulator.messages("later")).length, 1)
+      }))
+
+    test("has what was due meanwhile happen at once", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const now = yield* emulator.now
+        const at = (hours: number) => DateTime.formatIso(DateTime.add(now, { hours }))
+        yield* emulator.load({
+          entities: [{
+            kind: "queue",
+            name: "past",
+            options: { deadLetteringOnExpiration: true },
+            messages: [
+              { messageId: "due", scheduledEnqueueTime: at(-1) },
+              { messageId: "over", enqueuedTime: at(-2), timeToLive: "PT1H" },
+              { messageId: "lives", enqueuedTime: at(-2), timeToLive: "1 day" }
+            ]
+          }]
+        })
+        yield* Effect.yieldNow.pipe(Effect.repeat({ times: 20 }))
+        assert.deepStrictEqual(idsOf(yield* emulator.messages("past")), ["lives", "due"])
+        assert.deepStrictEqual(idsOf(yield* emulator.deadLetters("past")), ["over"])
+      }))
+  })
+})
+
+describe("what is no dump", () => {
+  const queue = (fields: object) => ({ entities: [{ kind: "queue", name: "new", ...fields }] })
+  const message = (fields: object, options?: object) => queue({ messages: [fields], ...options })
+  const wrong: ReadonlyArray<readonly [unknown, RegExp]> = [
+    [undefined, /Expected Dump/],
+    ["{}", /Expected Dump/],
+    [{}, /Missing key.*\["entities"\]/],
+    [{ entities: {} }, /\["entities"\]/],
+    [{ entities: [5] }, /\["entities"\]\[0\]/],
+    [{ version: 2, entities: [] }, /\["version"\]/],
+    [{ entities: [], more: 1 }, /\["more"\]/],
+    [queue({ kind: "table" }), /\["entities"\]\[0\]/],
+    [queue({ name: 5 }), /\["entities"\]\[0\]\["name"\]/],
+    [queue({ option: {} }), /\["entities"\]\[0\]\["option"\]/],
+    [queue({ options: { lockDurations: 1 } }), /\["lockDurations"\]/],
+    [queue({ options: { lockDuration: "soon" } }), /entities\[0\]\.options\.lockDuration: Expected milliseconds/],
+    [queue({ options: { lockDuration: "PT1H" } }), /lockDuration must be between 1 second and 5 minutes/],
+    [
+      queue({ options: { forwardTo: "nowhere" } }),
+      /forwardTo: the auto forwarding destination entity "nowhere" does not exist/
+    ],
+    [queue({ name: "a*b" }), /a name is a well-formed text/],
+    [{ entities: [{ kind: "queue", name: "a" }, { kind: "topic", name: "A" }] }, /topic "A" is given twice/],
+    [{ entities: [{ kind: "subscription", topic: "none", name: "s" }] }, /there is no topic "none"/],
+    [
+      {
+        entities: [{ kind: "topic", name: "t" }, {
+          kind: "subscription",
+          topic: "t",
+          name: "s",
+          rules: [{ name: "r", filter: { sql: "a =" } }]
+        }]
+      },
+      /rule "r": /
+    ],
+    [
+      {
+        entities: [{ kind: "topic", name: "t" }, {
+          kind: "subscription",
+          topic: "t",
+          name: "s",
+          rules: [{ name: "r", filter: { sql: "a = @a", parameters: { a: { $int: "x" } } } }]
+        }]
+      },
+      /entities\[1\]\.rules\[0\]\.filter\.parameters\.a\.\$int: expected/
+    ],
+    [message({ body: 5 }), /\["body"\]/],
+    [message({ body: { text: "a", base64: "" } }), /\["body"\]/],
+    [message({ body: { base64: "!" } }), /entities\[0\]\.messages\[0\]\.body\.base64: expected bytes/],
+    [message({ body: { data: [{ text: "" }, { base64: "*" }] } }), /body\.data\[1\]\.base64/],
+    [message({ applicationProperties: { a: { $none: 1 } } }), /messages\[0\]\.applicationProperties\.a: "\$none"/],
+    [message({ messageId: { $uuid: "1" } }), /messages\[0\]\.messageId\.\$uuid/],
+    [message({ messageId: 1.5 }), /messages\[0\]\.messageId/],
+    [message({ enqueuedTime: "yesterday" }), /messages\[0\]\.enqueuedTime: expected a time/],
+    [message({ timeToLive: -1 }), /messages\[0\]\.timeToLive: Expected/],
+    [message({ sequenceNumber: "0" }), /messages\[0\]\.sequenceNumber: expected a whole number of 1/],
+    [message({ sequenceNumber: "9007199254740993" }), /messages\[0\]\.sequenceNumber/],
+    [
+      queue({ messages: [{ sequenceNumber: "1" }], deadLetters: [{ sequenceNumber: "1" }] }),
+      /deadLetters\[0\]\.sequenceNumber: another message/
+    ],
+    [message({ state: "scheduled" }), /scheduledEnqueueTime: a scheduled message has one/],
+    [message({ state: "active", scheduledEnqueueTime: "2030-01-01T00:00:00Z" }), /a scheduled message alone/],
+    [
+      queue({ deadLetters: [{ scheduledEnqueueTime: "2030-01-01T00:00:00Z" }] }),
+      /deadLetters\[0\]\.state: nothing is scheduled/
+    ],
+    [message({ deliveryCount: -1 }), /deliveryCount: expected 0/],
+    [message({ priority: 300 }), /messages\[0\]\.priority/],
+    [message({}, { options: { requiresSession: true } }), /messages\[0\]\.sessionId: the entity requires sessions/],
+    [queue({ sessions: [{ sessionId: "s", state: { text: "" } }] }), /sessions: an entity has sessions where/],
+    [
+      queue({ duplicates: [{ messageId: "x", sequenceNumber: "1", until: "2030-01-01T00:00:00Z" }] }),
+      /duplicates: an entity has them/
+    ],
+    [queue({ lastSequenceNumber: "-1" }), /lastSequenceNumber: expected/]
+  ]
+
+  it.effect("is refused with its place, and nothing has changed", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Texts, [{ body: "kept" }])
+      const before = JSON.stringify(yield* emulator.dump())
+      for (const [dump, expected] of wrong) {
+        const { problem } = yield* emulator.load(dump).pipe(failsWith("EmulatorError"))
+        assert.match(problem, expected, JSON.stringify(dump))
+      }
+      // Neither has what stands before the wrong one.
+      yield* emulator.load({
+        entities: [{ kind: "queue", name: "texts" }, { kind: "queue", name: "x", options: { forwardTo: "x" } }]
+      }).pipe(failsWith("EmulatorError"))
+      assert.strictEqual(JSON.stringify(yield* emulator.dump()), before)
+      const missing = yield* emulator.dump(["texts", "none"]).pipe(failsWith("EmulatorError"))
+      assert.strictEqual(missing.reason, "notFound")
+    }).pipe(Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
+
+  it.effect("nor is what holds more than a dump does", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const text = "x".repeat(2 ** 21)
+      const messages = Array.from({ length: DumpState.limits.bytes / 2 ** 21 }, () => ({ body: { text } }))
+      yield* emulator.load({ entities: [{ kind: "queue", name: "large", messages }] })
+      const error = yield* emulator.dump().pipe(failsWith("EmulatorError"))
+      assert.deepStrictEqual([error.reason, error.problem.includes("dump fewer entities")], ["quotaExceeded", true])
+      assert.strictEqual((yield* emulator.dump(["texts"])).entities.length, 1)
+    }).pipe(Effect.provide(Emulator.layer({ entities: [Emulator.entity(Texts)] }))))
+})
