@@ -418,8 +418,8 @@ export interface Controls {
    * properties and body in their AMQP types, its state, delivery count and times, states of sessions, what duplicate detection
    * remembers. Locks, counters and what only administration keeps of an entity (its policies with their keys) are not in it.
    *
-   * Fails with EmulatorError where an entity does not exist, and with the reason `"quotaExceeded"` over 100,000 messages or 64 MiB
-   * of them.
+   * Fails with EmulatorError where an entity does not exist, and with the reason `"quotaExceeded"` over 100,000 messages or
+   * 64 MiB of them.
    *
    * @example
    * ```ts
@@ -434,8 +434,8 @@ export interface Controls {
    */
   readonly dump: (entities?: ReadonlyArray<string | Declared>) => Effect.Effect<Dump.Dump, EmulatorError>
   /**
-   * Has the entities of a dump be as it says, with what they held, and leaves all others as they are; any JSON value may be given.
-   * What is there is emptied and changed, or made anew where the service would not change it so (links to it are detached then).
+   * Has the entities of a dump be as it says, with what they held, and leaves all others as they are; any JSON value may be
+   * given. What is there is emptied and changed, or made anew where the service would not change it so (links to it are detached then).
    * Of a message nothing is needed: `{}` is one without a body. What was due meanwhile happens at once.
    *
    * Fails with EmulatorError, which says where the value is no dump, and for what `create` fails for; then nothing has changed.
