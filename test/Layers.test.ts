@@ -69,6 +69,7 @@ const surface = [
 
 const emulator = [
   ["emulator/SeededRandom"],
+  ["emulator/network"],
   ["emulator/broker/filter"],
   ["emulator/broker"],
   ["emulator/config"],
@@ -81,6 +82,7 @@ const emulator = [
   ["emulator/state"],
   ["emulator/http"],
   ["emulator/Fault"],
+  ["emulator/FaultyNetwork"],
   ["emulator/Policies"],
   ["emulator/Namespace"],
   ["emulator/Namespaces"],

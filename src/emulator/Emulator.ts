@@ -338,6 +338,8 @@ export type {
   FaultTarget,
   InjectedFault
 } from "./Fault.ts"
+export { FaultyNetwork, layerFaultyNetwork } from "./FaultyNetwork.ts"
+export type { FaultyNetworkControls, FaultyNetworkOptions, NetworkConditions, NetworkLoss } from "./FaultyNetwork.ts"
 export type { Policy }
 
 /** Whether a text can be the key of a policy. @internal */

@@ -129,7 +129,8 @@ export interface FaultStatus {
   readonly isSpent: boolean
 }
 
-const duration = Schema.Union([Schema.Finite, Schema.String]).check(
+/** A finite duration: milliseconds, words or ISO 8601. @internal */
+export const duration = Schema.Union([Schema.Finite, Schema.String]).check(
   Schema.makeFilter((given) =>
     millisOf(given) === undefined
       ? "Expected a finite duration of 0 or more: milliseconds, a text such as \"5 seconds\", or ISO 8601"
@@ -137,7 +138,8 @@ const duration = Schema.Union([Schema.Finite, Schema.String]).check(
   )
 )
 
-const millisOf = (given: unknown): number | undefined => {
+/** Whole milliseconds of it; undefined for what is none. @internal */
+export const millisOf = (given: unknown): number | undefined => {
   const read = typeof given === "string" && given.startsWith("P")
     ? Duration.fromIso(given)
     : Duration.fromInput(given as Duration.Input)

@@ -55,7 +55,7 @@ const membersOf = (body: string): Map<string, string> => {
 }
 
 /** What callers give by an interface of its own. */
-const given = /(Options?|Which|Policy|FaultTarget|OutgoingMessage)$/
+const given = /(Options?|Which|Policy|FaultTarget|NetworkConditions|NetworkLoss|OutgoingMessage)$/
 
 /** Names for unions of words, which a page spells out. */
 const aliases = (): ReadonlyMap<string, string> => {
@@ -115,6 +115,7 @@ export const declared = (): ReadonlyMap<string, Options> => {
       ["Emulator.ts", "emulator/Emulator.ts"],
       ["Emulator.ts", "emulator/Controls.ts"],
       ["Emulator.ts", "emulator/Fault.ts"],
+      ["Emulator.ts", "emulator/FaultyNetwork.ts"],
       ["Emulator.ts", "emulator/Policies.ts"]
     ]
   ) {
