@@ -14,6 +14,7 @@ import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as ServiceBusRule from "../ServiceBusRule.ts"
+import * as Broker from "./broker/Broker.ts"
 import * as Rule from "./broker/filter/Rule.ts"
 import * as SqlLexer from "./broker/filter/SqlLexer.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
@@ -214,6 +215,8 @@ const documentedKey = "SAS_KEY_VALUE"
 
 /** An entity that flags declare; several flags may say something of one. */
 interface Flagged {
+  /** The first flag that named it. */
+  readonly title: string
   readonly kind: "queue" | "topic" | "subscription"
   readonly topic: string
   readonly name: string
@@ -265,9 +268,10 @@ const semicolonIn = (sql: string): number => {
 /** The entities that flags declare, the subscriptions after their topics. Names differ by more than their case. */
 const flagged = Effect.fnUntraced(function*(given: Given) {
   const entities = new Map<string, Flagged>()
-  const add = (kind: Flagged["kind"], topic: string, name: string): Flagged => {
+  const add = (option: Name, kind: Flagged["kind"], topic: string, name: string): Flagged => {
     const key = `${kind} ${topic}/${name}`.toLowerCase()
     const entity = entities.get(key) ?? {
+      title: given.title(option),
       kind,
       topic,
       name,
@@ -278,26 +282,26 @@ const flagged = Effect.fnUntraced(function*(given: Given) {
     entities.set(key, entity)
     return entity
   }
-  const subscription = (path: string) => {
+  const subscription = (option: Name, path: string) => {
     const [topic, name] = pathOf(path)!
-    add("topic", "", topic)
-    return add("subscription", topic, name)
+    add(option, "topic", "", topic)
+    return add(option, "subscription", topic, name)
   }
-  for (const name of given.list("queue")) add("queue", "", name)
-  for (const name of given.list("session-queue")) add("queue", "", name).requiresSession = true
-  for (const name of given.list("duplicate-queue")) add("queue", "", name).detectsDuplicates = true
-  for (const name of given.list("topic")) add("topic", "", name)
-  for (const name of given.list("duplicate-topic")) add("topic", "", name).detectsDuplicates = true
+  for (const name of given.list("queue")) add("queue", "queue", "", name)
+  for (const name of given.list("session-queue")) add("session-queue", "queue", "", name).requiresSession = true
+  for (const name of given.list("duplicate-queue")) add("duplicate-queue", "queue", "", name).detectsDuplicates = true
+  for (const name of given.list("topic")) add("topic", "topic", "", name)
+  for (const name of given.list("duplicate-topic")) add("duplicate-topic", "topic", "", name).detectsDuplicates = true
   for (const option of ["subscription", "session-subscription"] as const) {
     for (const path of given.list(option)) {
       if (pathOf(path) === undefined) return yield* fail(`${given.title(option)} is TOPIC/NAME, not "${path}"`)
-      const made = subscription(path)
+      const made = subscription(option, path)
       made.requiresSession ||= option === "session-subscription"
     }
   }
   for (const text of given.list("rule")) {
     const { path, rule } = yield* ruleOf(given.title("rule"), text)
-    const { rules } = subscription(path)
+    const { rules } = subscription("rule", path)
     if (rules.some(({ name }) => name === rule.name)) {
       return yield* fail(`${given.title("rule")} "${path}/${rule.name}" is given twice`)
     }
@@ -451,6 +455,15 @@ export const read: (
         ? { kind, name, options: detecting }
         : Configuration.subscription(topic, name, options, rules)
     })
+    const paths = new Map<string, string>()
+    for (const [index, entity] of declared.entries()) {
+      const { title } = flags[index]!
+      const path = Configuration.pathOf(entity)
+      const problem = Broker.problemOf(entity) ??
+        (paths.has(path) ? `"${entity.name}" is declared by ${paths.get(path)} already, as another kind` : undefined)
+      if (problem !== undefined) return yield* fail(`${title}: ${problem}`)
+      paths.set(path, title)
+    }
     const file = yield* config(given, declared, {
       ...(lockDuration === undefined ? {} : { lockDuration }),
       ...(maxDeliveryCount === undefined ? {} : { maxDeliveryCount }),

@@ -51,7 +51,8 @@ const commands = {
   ],
   limits: [
     ...["--queue", "orders", "--port", "0", "--tls-port", "0", "--write-cert", files.written],
-    ...["--max-connections", "1", "--max-handshakes", "2"]
+    ...["--max-connections", "1", "--max-handshakes", "2"],
+    ...["--identity", "billing=billing-secret", "--role", "billing=sender@orders"]
   ],
   defaults: ["--topic", "prices", "--port", "0", "--websocket-port", "0"],
   configured: [
@@ -74,13 +75,14 @@ interface Running {
 /** It ends by itself once it is stopped; where it is held, only by a signal. */
 const run = (
   args: ReadonlyArray<string>,
-  options: { readonly isHeld?: boolean } = {}
+  options: { readonly isHeld?: boolean; readonly env?: Readonly<Record<string, string>> } = {}
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const hold = options.isHeld === true ? ["--import", "data:text/javascript,setInterval(() => {}, 1e9)"] : []
       const child = spawn(process.execPath, [...hold, "src/emulator/cli.ts", ...args], {
         cwd: root,
+        env: { ...process.env, ...options.env },
         stdio: ["ignore", "pipe", "pipe"]
       })
       let stdout = ""
@@ -449,9 +451,11 @@ describe("the command", () => {
       assert.notInclude(running.printed() + running.complaints() + text.printed(), "billing-secret")
     }))
 
-  it.live("goes on where nobody reads what it prints any more", () =>
+  it.live("takes its variables, and goes on where nobody reads what it prints any more", () =>
     Effect.gen(function*() {
-      const { child, ended, has, printed } = yield* run(["emulator", "--port", "0", "--json", "--queue", "orders"])
+      const { child, ended, has, printed } = yield* run(["emulator", "--port", "0"], {
+        env: { EFFECT_SERVICE_BUS_JSON: "true", EFFECT_SERVICE_BUS_QUEUE: "orders", EFFECT_SERVICE_BUS_PORT: "1" }
+      })
       yield* has("\n")
       const { connectionString } = JSON.parse(printed())
       child.stdout!.destroy()
