@@ -14,7 +14,9 @@ import { lacking, runCheck } from "./javascript/checklist.ts"
 const certificate = selfSigned()
 trust(certificate.cert)
 
-const Server = Layer.orDie(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0, httpsPort: 0, certificate }))
+const Server = Layer.orDie(
+  Emulator.layerServer({ entities, namespaces: "any", tlsPort: 0, webSocketPort: 0, httpsPort: 0, certificate })
+)
 
 it.layer(Server, { excludeTestServices: true })("the official client", (it) => {
   for (const name of Object.keys(checks).filter((name) => lacking[name] === undefined)) {

@@ -60,6 +60,8 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "missing-receiver": {},
   "missing-subscription": undefined,
   "wrong-key": {},
+  // Two more namespaces, by the name of the key in the connection string.
+  "namespaces": { lockDuration: lock },
   "wrong-kind": sessions,
   // Sizes.
   "size-200k": { lockDuration: lock },

@@ -239,7 +239,14 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
     if (values.verbose) console.log(`---- ${name}\n${ended.output}\n----`)
     return { name, results: resultsOf(ended), seconds: (Date.now() - started) / 1000 }
   }).pipe(
-    Effect.provide(Emulator.layerServer({ entities, tlsPort: 0, webSocketPort: 0, httpPort: 0, httpsPort: 0 })),
+    Effect.provide(Emulator.layerServer({
+      entities,
+      namespaces: "any",
+      tlsPort: 0,
+      webSocketPort: 0,
+      httpPort: 0,
+      httpsPort: 0
+    })),
     Effect.scoped,
     Effect.runPromise
   )

@@ -866,6 +866,30 @@ var checks = map[string]func(*check){
 		failsWith("receiving", err, sb.CodeUnauthorizedAccess)
 	},
 
+	"namespaces": func(c *check) {
+		keys := []string{"RootManageSharedAccessKey", "team-a", "team-b"}
+		places := []*check{}
+		for _, key := range keys {
+			parts := strings.Split(os.Getenv("INTEROP_CONNECTION"), ";")
+			for i, part := range parts {
+				if strings.HasPrefix(part, "SharedAccessKeyName=") {
+					parts[i] = "SharedAccessKeyName=" + key
+				}
+			}
+			place := &check{name: c.name, ctx: c.ctx, client: newClient(strings.Join(parts, ";"))}
+			place.send(key)
+			places = append(places, place)
+		}
+		for i, place := range places {
+			receiver := place.receiver()
+			message := place.one(receiver)
+			isEqual("body", string(message.Body), keys[i])
+			must("completing", receiver.CompleteMessage(c.ctx, message, nil))
+			place.isEmpty(receiver)
+			must("closing", place.client.Close(c.ctx))
+		}
+	},
+
 	"wrong-kind": func(c *check) {
 		_, err := c.receiver().ReceiveMessages(c.ctx, 1, nil)
 		failsSaying("a receiver without a session", err, "amqp:not-allowed", "requires sessions")

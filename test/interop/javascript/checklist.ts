@@ -746,6 +746,26 @@ const checks: Record<string, (c: Check) => Promise<void>> = {
     await other.client.close()
   },
 
+  "namespaces": async (c) => {
+    const places = ["RootManageSharedAccessKey", "team-a", "team-b"].map((key) => {
+      const connection = c.place.connection.replace(/SharedAccessKeyName=[^;]+/, `SharedAccessKeyName=${key}`)
+      return { key, check: new Check(c.name, c.place, connection) }
+    })
+    for (const { check, key } of places) await check.send(key)
+    for (const { check, key } of places) {
+      const receiver = check.receiver()
+      const message = await one(receiver)
+      strictEqual(message.body, key)
+      await receiver.completeMessage(message)
+      await isEmpty(receiver)
+      await check.client.close()
+    }
+    const wrong = places[1]!.check.place.connection.replace(/SharedAccessKeyName=[^;]+/, "SharedAccessKeyName=team-c")
+    const other = new Check(c.name, c.place, wrong.replace(/SharedAccessKey=[^;]+/, "SharedAccessKey=d3Jvbmc="))
+    await rejects("sending with a wrong key", "UnauthorizedAccess", () => other.send("x"))
+    await other.client.close()
+  },
+
   "wrong-kind": async (c) => {
     const receiver = c.receiver()
     // The SDK has no code of its own for amqp:not-allowed.

@@ -798,6 +798,27 @@ def check_wrong_key(name):
         fails("receiving", kinds, go)
 
 
+def check_namespaces(name):
+    connection = CONNECTION if IS_PLAIN else SECURE
+    keys = ["RootManageSharedAccessKey", "team-a", "team-b"]
+    places = {
+        key: ";".join(
+            "SharedAccessKeyName=" + key if part.startswith("SharedAccessKeyName=") else part
+            for part in connection.split(";")
+        )
+        for key in keys
+    }
+    for key in keys:
+        with client(places[key]) as c:
+            send(c, name, key.encode())
+    for key in keys:
+        with client(places[key]) as c, c.get_queue_receiver(name) as r:
+            (message,) = receive(r)
+            is_equal("body", body_of(message), key.encode())
+            r.complete_message(message)
+            is_empty(r)
+
+
 def check_wrong_kind(name):
     with client(retry_total=0) as c:
         def plain():

@@ -886,6 +886,27 @@ public final class Interop {
             fails("receiving", ServiceBusFailureReason.UNAUTHORIZED, () -> r.receiveMessages(1, Duration.ofSeconds(8)).stream().count());
         });
 
+        CHECKS.put("namespaces", c -> {
+            for (boolean sends : new boolean[] {true, false}) {
+                for (String key : List.of("RootManageSharedAccessKey", "team-a", "team-b")) {
+                    try (Check place = new Check(c.name)) {
+                        place.connect(Arrays.stream(CONNECTION.split(";"))
+                            .map(part -> part.startsWith("SharedAccessKeyName=") ? "SharedAccessKeyName=" + key : part)
+                            .collect(Collectors.joining(";")));
+                        if (sends) {
+                            place.send(key);
+                            continue;
+                        }
+                        ServiceBusReceiverClient r = place.receiver();
+                        ServiceBusReceivedMessage message = one(r);
+                        isEqual("body", message.getBody().toString(), key);
+                        r.complete(message);
+                        isEmpty(r);
+                    }
+                }
+            }
+        });
+
         CHECKS.put("wrong-kind", c -> {
             // The SDK has no reason of its own for amqp:not-allowed.
             ServiceBusReceiverClient r = c.receiver();
