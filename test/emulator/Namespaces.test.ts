@@ -582,6 +582,9 @@ describe("a connection", () => {
       const of = (name: string, path = "orders") => claim(path, tokenOf(name, key, `sb://127.0.0.1/${path}`))
       assert.strictEqual((yield* of("red", "missing")).status, 404)
       assert.strictEqual((yield* of("blue")).status, 202)
+      const { namespace } = yield* Emulator.Emulator
+      // What goes wrong in another namespace is for its own connections.
+      yield* (yield* namespace("red")).fail({ operation: "putToken", error: { condition: "amqp:not-allowed" } })
       const other = yield* of("red")
       assert.strictEqual(other.status, 401)
       assert.match(other.description, /of the namespace "red", and the connection is of "blue"/)
@@ -589,7 +592,6 @@ describe("a connection", () => {
       assert.strictEqual((yield* of("BLUE")).status, 202)
       const send = yield* sends("orders")
       yield* send(messageOf({ body: Buffer.from("to blue") }))
-      const { namespace } = yield* Emulator.Emulator
       assert.deepStrictEqual(yield* bodies(yield* namespace("blue")), ["to blue"])
       assert.deepStrictEqual(yield* bodies(yield* namespace("red")), [])
     })
