@@ -452,7 +452,7 @@ const start: (
         answer: (request) =>
           controlsOf === undefined
             ? Effect.succeed(unhealthy)
-            : tokens.answer(request) ?? namespaces.answer(request, answerFor),
+            : tokens.answer(request) ?? namespaces.answer(request, answerFor, ControlGate.refuse),
         listens: (network) => {
           controlsOf = Controls.make({ dispatcher, namespaces, network })
           return controlsOf(namespaces.first)

@@ -281,10 +281,11 @@ export class Namespaces implements ServedNamespaces {
     )
   }
 
-  /** Answers a request for the namespace that it means, or refuses it where there is none. */
+  /** Answers a request for the namespace that it means, or refuses it: as administration does, if not otherwise. */
   answer(
     request: HttpRequest,
-    answerFor: (namespace: Namespace.Namespace, request: HttpRequest) => Effect.Effect<HttpAnswer>
+    answerFor: (namespace: Namespace.Namespace, request: HttpRequest) => Effect.Effect<HttpAnswer>,
+    refuse: (request: HttpRequest, refusal: NamespaceRefusal) => HttpAnswer | undefined
   ): Effect.Effect<HttpAnswer> {
     return Effect.suspend(() => {
       const found = this.of(request)
@@ -295,7 +296,8 @@ export class Namespaces implements ServedNamespaces {
       const { host } = request.headers
       const tracker = `${Authorization.hostOf(host ?? this.options.host)}:`
       return Effect.succeed(
-        HttpCondition.answerOf(conditionOf(found.failure), tracker, this.first.clock.currentTimeMillisUnsafe())
+        refuse(request, found.failure) ??
+          HttpCondition.answerOf(conditionOf(found.failure), tracker, this.first.clock.currentTimeMillisUnsafe())
       )
     })
   }

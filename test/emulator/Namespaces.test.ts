@@ -431,6 +431,31 @@ describe("namespaces that come by use", () => {
   )
 
   both(
+    "are made by a request of the control API too, which is refused in its own words",
+    Effect.gen(function*() {
+      const basic = (name: string, given = key) =>
+        `Basic ${Buffer.from(`${name}:${Redacted.value(given)}`).toString("base64")}`
+      assert.strictEqual((yield* ask("GET", "/clock", { token: basic("red") })).status, 200)
+      assert.deepStrictEqual(yield* names, ["default", "red"])
+      const refusals = [
+        ["blue", Redacted.make("wrong"), 401, "Unauthorized"],
+        ["blue team", key, 401, "Unauthorized"],
+        ["blue", key, 403, "QuotaExceeded"]
+      ] as const
+      for (const [name, given, status, error] of refusals) {
+        const answered = yield* ask("GET", "/clock", { token: basic(name, given) })
+        assert.strictEqual(answered.status, status)
+        assert.strictEqual((JSON.parse(answered.text) as { readonly error: string }).error, error)
+      }
+      const { namespace } = yield* Emulator.Emulator
+      yield* (yield* namespace("red")).stop
+      assert.strictEqual((yield* ask("GET", "/clock", { token: basic("red") })).status, 503)
+      assert.deepStrictEqual(yield* names, ["default", "red"])
+    }),
+    { ...any, maxNamespaces: 1 }
+  )
+
+  both(
     "start with what the broker was started with, and change nothing of it",
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
+import type { NamespaceRefusal } from "../amqp/ServedConnection.ts"
 import type { Controls } from "../Controls.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
 import type { Namespace } from "../Namespace.ts"
@@ -37,14 +38,28 @@ export const make: Effect.Effect<Gate, never, Scope.Scope> = Effect.gen(function
       const problem = ControlAccess.problemOf(request, namespace, now()) ?? problemOfPath(request, namespace)
       return problem === undefined
         ? Effect.flatMap(loaded, (answer) => answer(request, controls, namespace))
-        : Effect.succeed(
-          answerOf("Unauthorized", problem, {
-            "www-authenticate": "Basic realm=\"effect-service-bus\", charset=\"UTF-8\""
-          })
-        )
+        : Effect.succeed(unauthorized(problem))
     })
   }
 })
+
+const unauthorized = (problem: string): HttpAnswer =>
+  answerOf("Unauthorized", problem, { "www-authenticate": "Basic realm=\"effect-service-bus\", charset=\"UTF-8\"" })
+
+/** The answer to a request that means no namespace that there is; undefined for one that is not for the control API. */
+export const refuse = (request: HttpRequest, refusal: NamespaceRefusal): HttpAnswer | undefined => {
+  if (!ControlPath.isControl(request)) return undefined
+  switch (refusal._tag) {
+    case "Token":
+      return unauthorized(`The token or the key is not taken: ${refusal.problem}.`)
+    case "Name":
+      return unauthorized(refusal.text)
+    case "Quota":
+      return answerOf("QuotaExceeded", refusal.text)
+    case "Stopped":
+      return answerOf("Unavailable", refusal.text)
+  }
+}
 
 /** What is the server's own is not for the keys of a namespace that shares it. */
 const problemOfPath = ({ target }: HttpRequest, { isFirst }: Namespace): string | undefined =>
