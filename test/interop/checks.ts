@@ -2,7 +2,7 @@
  * The checklist that every foreign client goes through, and the entities that the broker has for it: each check has a
  * queue (or topic) under its own name, so that the checks run side by side and one that fails leaves nothing to another.
  */
-import { Duration } from "effect"
+import { Duration, Redacted } from "effect"
 import { AmqpValue, ServiceBusBody, ServiceBusEntity, ServiceBusRule } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 
@@ -70,6 +70,10 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "size-5m": { lockDuration: lock, maxMessageSize: 100 * 1024 * 1024 },
   // Another transport, where the client can be pointed at it.
   "web-socket": { lockDuration: lock },
+  // Credentials of the SDK for identities, which get their tokens from the broker.
+  "identity-secret": { lockDuration: lock },
+  "identity-environment": { lockDuration: lock },
+  "identity-roles": { lockDuration: lock },
   // Administration, which makes its entities itself.
   "admin-namespace": undefined,
   "admin-queue": undefined,
@@ -84,6 +88,7 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "admin-topic-runtime": undefined,
   "admin-errors": undefined,
   "admin-wrong-key": undefined,
+  "admin-identity": undefined,
   "admin-standard-port": undefined
 }
 
@@ -153,6 +158,16 @@ const pages = (() => {
     ...subscriptions.map((subscription) => Emulator.entity(subscription))
   ]
 })()
+
+/** The identities of the broker; the secret of each is its client id and "-secret". */
+export const identities: ReadonlyArray<Emulator.IdentityOptions> = [
+  { clientId: "interop-owner", secret: Redacted.make("interop-owner-secret") },
+  {
+    clientId: "interop-sender",
+    secret: Redacted.make("interop-sender-secret"),
+    roles: [{ role: "Azure Service Bus Data Sender", entity: "identity-roles" }]
+  }
+]
 
 /** What the broker starts with. */
 export const entities: ReadonlyArray<Emulator.Entity> = Object.entries(checks).flatMap(([name, options]) =>

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { checks, entities } from "./checks.ts"
+import { checks, entities, identities } from "./checks.ts"
 
 const here = import.meta.dirname
 const cache = join(here, ".cache")
@@ -241,6 +241,7 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
   }).pipe(
     Effect.provide(Emulator.layerServer({
       entities,
+      identities,
       namespaces: "any",
       tlsPort: 0,
       webSocketPort: 0,

@@ -37,10 +37,10 @@ export const problemOf = (
   }
   const called = Authorization.hostOf(headers["host"] ?? host)
   const isOurs = (name: string) => keys.isOurs(name, called)
-  const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
-  const checked = bearer === undefined
+  const jwt = Authorization.jwtOf(header)
+  const checked = jwt === undefined
     ? Authorization.check(policies, header, "", now, isOurs)
-    : keys.checkToken(bearer, { resource: "", now, isOurs })
+    : keys.checkToken(jwt, { resource: "", now, isOurs })
   if (Result.isFailure(checked)) return `The token is not taken: ${checked.failure}.`
   return Authorization.allows(checked.success, "", "Manage")
     ? undefined

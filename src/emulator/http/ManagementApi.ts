@@ -126,10 +126,10 @@ export class ManagementApi {
     const now = serverClock.currentTimeMillisUnsafe()
     const called = Authorization.hostOf(authority)
     const isOurs = (name: string) => this.options.isOurs(name, called)
-    const [, bearer] = /^Bearer +(.+)$/i.exec(header) ?? []
-    const checked = bearer === undefined
+    const jwt = Authorization.jwtOf(header)
+    const checked = jwt === undefined
       ? Authorization.check([...policies, ...this.entityPolicies(header)], header, path, now, isOurs)
-      : checkToken(bearer, { resource: path, now, isOurs })
+      : checkToken(jwt, { resource: path, now, isOurs })
     if (Result.isFailure(checked)) return Condition.token(Condition.tokenProblems[checked.failure])
     if (Authorization.allows(checked.success, path, "Manage")) return undefined
     return Condition.unauthorized(

@@ -120,6 +120,13 @@ export const resourceOf = (token: string): string | undefined => {
   return parts === undefined ? undefined : pathOf(parts.resource)
 }
 
+/**
+ * The token of an identity that a header of HTTP has; undefined where it has a SAS token. The word Bearer may be missing: the
+ * administration client for Go sends none (azservicebus, internal/atom), and its tests with identities run on the service.
+ */
+export const jwtOf = (header: string): string | undefined =>
+  SasToken.parse(header) === undefined ? header.replace(/^Bearer +/i, "") : undefined
+
 /** What a peer shows for itself, as far as it tells which namespace is meant. */
 export interface Credential {
   /** The name of the policy; undefined where it is of none, as that of an identity is. */

@@ -14,10 +14,11 @@ import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { randomBytes } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
 import { WebSocket } from "ws"
-import { administration, type AdministrationPlace } from "./administration.ts"
+import { administration } from "./administration.ts"
+import { identity, type IdentityPlace } from "./identity.ts"
 
 /** Where the broker is. */
-interface Place extends AdministrationPlace {
+interface Place extends IdentityPlace {
   readonly webSocketPort: number
 }
 
@@ -809,6 +810,7 @@ const checks: Record<string, (c: Check) => Promise<void>> = {
 /** Runs one check against the broker; throws what does not hold. */
 export const runCheck = async (name: string, place: Place): Promise<void> => {
   if (name in administration) return administration[name]!(name, place)
+  if (name in identity) return identity[name]!(name, place)
   const body = checks[name]
   if (body === undefined) throw new Error("there is no such check")
   const check = new Check(name, place)

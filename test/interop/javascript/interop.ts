@@ -12,12 +12,15 @@ tls.setDefaultCACertificates([...tls.getCACertificates("default"), readFileSync(
 const place = {
   connection: env("INTEROP_CONNECTION"),
   webSocketPort: Number(env("INTEROP_WEB_SOCKET_PORT")),
-  httpsPort: Number(env("INTEROP_HTTPS_PORT"))
+  httpsPort: Number(env("INTEROP_HTTPS_PORT")),
+  tlsPort: Number(env("INTEROP_TLS_PORT"))
 }
 
 /** Where in the checklist it was. */
 const lines = (error: Error) =>
-  [...(error.stack ?? "").matchAll(/(?:checklist|administration)\.ts:(\d+):/g)].map(([, line]) => line).join(",")
+  [...(error.stack ?? "").matchAll(/(?:checklist|administration|identity)\.ts:(\d+):/g)].map(([, line]) => line).join(
+    ","
+  )
 
 const verdict = async (name: string) => {
   if (lacking[name] !== undefined) return `skip ${name}: ${lacking[name]}`

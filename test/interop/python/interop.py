@@ -892,6 +892,24 @@ def check_web_socket(name):
             r.complete_message(message)
 
 
+def identified(check):
+    """The same check with azure-identity, which is among the packages of the newest version alone."""
+
+    def run(name):
+        if VERSION < (7, 15):
+            raise Skip("azure-identity is among the packages of 7.15 alone")
+        import identity  # pylint: disable=import-outside-toplevel
+
+        getattr(identity, check)(name)
+
+    return run
+
+
+check_identity_secret = identified("secret")
+check_identity_environment = identified("environment")
+check_identity_roles = identified("roles")
+check_admin_identity = identified("administration")
+
 check_admin_namespace = administration.namespace
 check_admin_queue = administration.queue
 check_admin_topic = administration.topic

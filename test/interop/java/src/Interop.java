@@ -927,6 +927,12 @@ public final class Interop {
         CHECKS.put("web-socket", c -> {
             throw new Skip("the SDK trusts what the machine trusts, and always dials the service's own port");
         });
+
+        for (String name : List.of("identity-secret", "identity-environment", "identity-roles", "admin-identity")) {
+            CHECKS.put(name, c -> {
+                throw new Skip("a credential has it speak TLS, and it always dials the service's own port");
+            });
+        }
     }
 
     static {
