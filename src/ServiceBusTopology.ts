@@ -137,7 +137,7 @@ export interface Plan {
   readonly unknown: ReadonlyArray<EntityName>
 }
 
-const { ServiceBusAdministration: Administration } = ServiceBusAdministration
+const Administration = ServiceBusAdministration.ServiceBusAdministration
 
 type Service = ServiceBusAdministration.ServiceBusAdministration["Service"]
 

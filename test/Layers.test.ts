@@ -273,6 +273,10 @@ describe("what only some may do", () => {
     assert.deepStrictEqual(loaded, [`emulator/control/ControlGate "./ControlApi.ts"`])
   })
 
+  it("no namespace of a module is taken apart: a bundle would keep all that is in it", () => {
+    none(named("a name of a module is taken by itself", /^const \{[^}]*\} = [A-Z]\w+$/m))
+  })
+
   it("only errorMap makes errors out of conditions, and tells them apart", () => {
     // Names of AMQP's own types end with the kind of value they describe, or are compared as descriptors.
     const condition =

@@ -17,7 +17,8 @@ import type { IncomingMessage, KeptMessage, MessageSnapshot } from "../broker/Qu
 import * as DurationJson from "./DurationJson.ts"
 import * as ValueJson from "./ValueJson.ts"
 
-const { optionalKey } = Schema
+// By its name alone: taken out of all of Schema it would keep all of Schema in bundles.
+const optionalKey = Schema.optionalKey
 
 /** A value of AMQP. */
 export const Value = Schema.Json.annotate({
