@@ -10,7 +10,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { readFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as ServiceBusRule from "../ServiceBusRule.ts"
@@ -19,6 +18,7 @@ import * as Rule from "./broker/filter/Rule.ts"
 import * as SqlLexer from "./broker/filter/SqlLexer.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
 import * as Configuration from "./config/Configuration.ts"
+import * as TextFile from "./config/TextFile.ts"
 import * as Emulator from "./Emulator.ts"
 import * as Certificate from "./security/Certificate.ts"
 import * as Identity from "./security/Identity.ts"
@@ -206,7 +206,7 @@ const number = (
 
 const fileOf = (given: Given, name: "cert" | "cert-key" | "config", file: string) =>
   Effect.catch(
-    Effect.try({ try: () => readFileSync(file, "utf8"), catch: (cause) => cause }),
+    Effect.try({ try: () => TextFile.read(file), catch: (cause) => cause }),
     (cause) => fail(`${given.title(name)}: "${file}" cannot be read (${wordsOf(cause)})`, cause)
   )
 

@@ -195,7 +195,7 @@ export class Part {
       else {
         const near = nearest(name, names)
         const words = near === undefined ? `what may stand here is ${names.join(", ")}` : `did you mean ${near}?`
-        part.problem(`is not known; ${advice[key] ?? words}`)
+        part.problem(`is not known; ${Object.hasOwn(advice, key) ? advice[key] : words}`)
       }
     }
     return members

@@ -14,6 +14,7 @@ import { WebSocketServer } from "ws"
 import type { Socket } from "../../internal/amqp/transport/Socket.ts"
 import * as WebSocket from "../../internal/amqp/transport/WebSocket.ts"
 import { cut, type HttpAnswer, type HttpRequest } from "./HttpMessage.ts"
+import * as Origin from "./Origin.ts"
 
 /** How a server is made. */
 interface Options {
@@ -57,6 +58,11 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
     const settle = (socket: net.Socket) => sockets.get(socket)?.()
     server.on("request", (request, response) => {
       settle(request.socket)
+      if (Origin.isForeign(request.headers)) {
+        // Its body is not read.
+        response.writeHead(403, { connection: "close", "content-type": "text/plain; charset=utf-8" })
+        return void response.end(`${Origin.refusal}\n`)
+      }
       if (WebSocket.isPath(request.url ?? "")) {
         // A probe or a browser is told so.
         response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
@@ -77,6 +83,7 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
       noServer: true,
       perMessageDeflate: false,
       maxPayload: 1024 * 1024,
+      verifyClient: ({ req }, verified) => verified(!Origin.isForeign(req.headers), 403, Origin.refusal),
       // The one that was asked for: .NET asks for "amqp", the others for "AMQPWSB10".
       handleProtocols: (offered) => [...offered].find((each) => WebSocket.protocols.includes(each)) ?? false
     })

@@ -406,4 +406,16 @@ describe("Config.json", () => {
         })
       )
     }))
+
+  it("refuses names that every object has as any other", () => {
+    const names = ["constructor", "__proto__", "toString"]
+    const properties = `{${names.map((name) => `"${name}": {}`).join()}}`
+    const { problems } = ConfigFile.read(
+      file({ Queues: [{ Name: "q", Properties: "…" }], Topics: [] }).replace("\"…\"", properties)
+    )
+    assert.deepStrictEqual(
+      problems.map((problem) => problem.slice(0, problem.indexOf(" DefaultMessageTimeToLive"))),
+      names.map((name) => `UserConfig.Namespaces[0].Queues[0].Properties.${name} is not known; what may stand here is`)
+    )
+  })
 })
