@@ -2,7 +2,7 @@
 // says so, and the clock is in the test's hand. In a copy: `npm install -D vitest @effect/vitest`, then
 // `npx vitest run fault-injection.test.ts`.
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Fiber, Layer, Redacted } from "effect"
+import { Cause, Deferred, Duration, Effect, Fiber, Layer, Redacted } from "effect"
 import {
   ConnectionString,
   ServiceBusBody,
@@ -57,6 +57,30 @@ describe("the service", () => {
       yield* emulator.fail({ operation: "send", error: { condition: "com.microsoft:server-busy" }, times: 2 })
       yield* passing(sender.send({ body: "patient" }))
       assert.lengthOf(yield* emulator.messages(Letters), 1)
+    }).pipe(Effect.scoped, Effect.provide(Broker)))
+
+  it.effect("throttles for a while: its advice comes with the error, for a program that tries again by itself", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Letters)
+      yield* emulator.inject({ operation: "send", action: "throttle", retryAfter: "4 seconds" })
+      const advice = yield* passing(
+        sender.send({ body: "later" }).pipe(
+          Effect.as("sent"),
+          Effect.catchTag("ServiceBusServerBusyError", (error) => Effect.succeed(Duration.format(error.retryAfter)))
+        )
+      )
+      assert.strictEqual(advice, "4s")
+    }).pipe(Effect.scoped, Effect.provide(Broker)))
+
+  it.effect("stores a letter and its answer is lost: it is sent again under its id, and is there once", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const sender = yield* ServiceBusSender.make(Letters)
+      yield* emulator.fail({ operation: "send", action: "disconnect", when: "after" })
+      yield* passing(sender.send({ body: "once" }))
+      assert.lengthOf(yield* emulator.messages(Letters), 1)
+      assert.strictEqual((yield* emulator.counters(Letters)).duplicates, 1)
     }).pipe(Effect.scoped, Effect.provide(Broker)))
 
   it.effect("stays busy: after the last retry the caller is told, with the advice", () =>
@@ -165,6 +189,22 @@ describe("the connection", () => {
     }).pipe(Effect.scoped, Effect.provide(Broker)))
 })
 
+describe("the network", () => {
+  it.effect("loses a connection after every 20 to 60 frames: everything that was sent is read", () =>
+    Effect.gen(function*() {
+      const read = new Set<string>()
+      const sender = yield* passing(ServiceBusSender.make(Letters))
+      yield* passing(ServiceBusProcessor.make(Letters, (letter) => Effect.sync(() => void read.add(letter))))
+      for (const letter of ["a", "b", "c", "d", "e"]) yield* passing(sender.send({ body: letter }))
+      yield* until(Effect.sync(() => read.size === 5))
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        Broker.pipe(Layer.provide(Emulator.layerFaultyNetwork({ loss: { after: { frames: [20, 60] } }, seed: 1 })))
+      )
+    ))
+})
+
 describe("the lock", () => {
   it.effect("is lost: the handler that held it is interrupted, and the message comes again", () =>
     Effect.gen(function*() {
@@ -183,6 +223,19 @@ describe("the lock", () => {
       yield* emulator.fail({ operation: "renew", error: { condition: "com.microsoft:message-lock-lost" }, times: 1000 })
       yield* until(Effect.sync(() => told.length === 2))
       assert.deepStrictEqual(told, ["interrupted", "read again"])
+    }).pipe(Effect.scoped, Effect.provide(Broker)))
+
+  it.effect("is taken away while the message is in work: completing it says so, and it comes again", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send(Letters, [{ body: "taken" }])
+      const receiver = yield* ServiceBusReceiver.make(Letters)
+      const [letter] = yield* receiver.receive()
+      assert.strictEqual(yield* emulator.loseLocks(Letters), 1)
+      const error = yield* Effect.flip(receiver.complete(letter!))
+      assert.strictEqual(error._tag, "MessageLockLostError")
+      const [again] = yield* receiver.receive()
+      assert.strictEqual(again?.deliveryCount, 1)
     }).pipe(Effect.scoped, Effect.provide(Broker)))
 
   it.effect("has ended before the message is settled: completing it says so", () =>

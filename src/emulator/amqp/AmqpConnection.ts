@@ -277,6 +277,8 @@ export class AmqpConnection implements ServedConnection {
   }
 
   private end(): void {
+    // What came in the same read is not served any more: a session would be held by a connection that is gone.
+    this.isClosing = true
     this.admitted.end()
     this.namespace.leave(this)
     this.ended(this)
