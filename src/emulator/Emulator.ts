@@ -351,6 +351,8 @@ interface Started {
   readonly namespaces: Namespaces.Namespaces
   /** Answers a request over HTTP, of administration or for the controls. */
   readonly answer: (request: HttpRequest) => Effect.Effect<HttpAnswer>
+  /** How many bytes the body of a request may have. */
+  readonly limitOf: (head: HttpRequest) => number
   /** It listens, and has controls: requests are answered from now on. */
   readonly listens: (network: Controls.NetworkOf) => Controls.Controls
 }
@@ -453,6 +455,12 @@ const start: (
           controlsOf === undefined
             ? Effect.succeed(unhealthy)
             : tokens.answer(request) ?? namespaces.answer(request, answerFor, ControlGate.refuse),
+        limitOf: (head) =>
+          ControlGate.limitOf(
+            head,
+            () => Result.getOrUndefined(namespaces.of(head)),
+            clock.currentTimeMillisUnsafe()
+          ),
         listens: (network) => {
           controlsOf = Controls.make({ dispatcher, namespaces, network })
           return controlsOf(namespaces.first)
@@ -676,8 +684,8 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
           ? undefined
           : options.certificate ?? Certificate.selfSigned([host, hostname()])
         if (certificate !== undefined) yield* Certificate.check(certificate)
-        const { answer } = started
-        const { serve } = yield* HttpServer.make({ accept, answer })
+        const { answer, limitOf } = started
+        const { serve } = yield* HttpServer.make({ accept, answer, limitOf })
         const { admission, clock, deadlines } = started.server.options
         const listeners: Array<Listener.Listener> = []
         const listen = Effect.fnUntraced(function*(port: number, isSecure: boolean) {

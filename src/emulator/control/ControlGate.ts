@@ -7,6 +7,7 @@ import * as Scope from "effect/Scope"
 import type { NamespaceRefusal } from "../amqp/ServedConnection.ts"
 import type { Controls } from "../Controls.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
+import { maxBodySize } from "../http/HttpServer.ts"
 import type { Namespace } from "../Namespace.ts"
 import * as ControlAccess from "./ControlAccess.ts"
 import * as ControlPath from "./ControlPath.ts"
@@ -59,6 +60,15 @@ export const refuse = (request: HttpRequest, refusal: NamespaceRefusal): HttpAns
     case "Stopped":
       return answerOf("Unavailable", refusal.text)
   }
+}
+
+/** How many bytes the body of a request may have: what anybody may send is small. */
+export const limitOf = (head: HttpRequest, namespaceOf: () => Namespace | undefined, now: number): number => {
+  if (!ControlPath.hasMessages(head)) return maxBodySize
+  const namespace = namespaceOf()
+  return namespace !== undefined && ControlAccess.problemOf(head, namespace, now) === undefined
+    ? ControlPath.maxMessagesSize
+    : maxBodySize
 }
 
 /** What is the server's own is not for the keys of a namespace that shares it. */

@@ -2,7 +2,7 @@
  * The paths of the control API, and which requests are for it: a queue may be called anything, so that a request of
  * administration is told by its parameter `api-version`, which every administration client sends.
  *
- * A file of its own because what answers these paths is loaded with the first request, and this before it.
+ * What answers these paths is loaded with the first request, and this before it.
  */
 import type { HttpRequest } from "../http/HttpMessage.ts"
 
@@ -33,8 +33,17 @@ const known: ReadonlySet<string> = new Set(paths)
 export const pathOf = (target: string): string => target.replace(/\?.*$/s, "")
 
 /** Whether a request is for the control API. */
-export const isControl = ({ target }: HttpRequest): boolean => {
+export const isControl = ({ target }: Pick<HttpRequest, "target">): boolean => {
   const path = pathOf(target)
   const isKnown = known.has(path) || paths.some((each) => each.endsWith("/") && path.startsWith(each))
   return isKnown && !/[?&]api-version=/i.test(target)
+}
+
+/** Bytes of a body in which messages are; those of a dump are more in JSON than the broker keeps of them. */
+export const maxMessagesSize = 128 * 1024 * 1024
+
+/** Whether messages are in the body of a request. */
+export const hasMessages = ({ method, target }: HttpRequest): boolean => {
+  const path = pathOf(target)
+  return method === "POST" && (path === "/load" || path === "/messages") && isControl({ target })
 }

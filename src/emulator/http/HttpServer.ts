@@ -19,6 +19,8 @@ import * as Origin from "./Origin.ts"
 /** How a server is made. */
 interface Options {
   readonly answer: (request: HttpRequest) => Effect.Effect<HttpAnswer>
+  /** How many bytes the body of a request may have, told by its head. */
+  readonly limitOf: (head: HttpRequest) => number
   /** Serves AMQP on a WebSocket. */
   readonly accept: (socket: Socket) => void
 }
@@ -34,16 +36,18 @@ const headersTimeout = 10_000
 const requestTimeout = 30_000
 const keepAliveTimeout = 120_000
 
-/** Bytes of a head, and of a body: the largest description of an entity has some 30 KiB. */
+/** Bytes of a head. */
 const maxHeaderSize = 32 * 1024
-const maxBodySize = 1024 * 1024
+
+/** Bytes of a body: the largest description of an entity has some 30 KiB. */
+export const maxBodySize = 1024 * 1024
 
 /** How many sockets at a time: as many as a namespace takes connections. */
 const maxSockets = 5000
 
 /** Makes a server; its sockets are destroyed when the scope closes. */
 export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.Scope> = Effect.fnUntraced(
-  function*({ accept, answer }) {
+  function*({ accept, answer, limitOf }) {
     /** What is to be called once they have made a request. */
     const sockets = new Map<net.Socket, () => void>()
     const server = http.createServer({
@@ -68,7 +72,7 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
         response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
         return void response.end("AMQP over WebSocket is spoken here.\n")
       }
-      read(request, response, (body) => {
+      read(request, response, limitOf(requestOf(request, "")), (body) => {
         const answered = Effect.catchCause(answer(requestOf(request, body)), (cause) =>
           Effect.as(
             Effect.logError(`A request over HTTP failed (${request.method} ${pathOf(request)})`, cause),
@@ -136,12 +140,17 @@ const withoutUpgrade = (
 const pathOf = ({ url = "" }: http.IncomingMessage): string => url.split("?")[0]!.slice(0, 256)
 
 /** Reads a body to its end, unless it is too large. */
-const read = (request: http.IncomingMessage, response: http.ServerResponse, then: (body: string) => void): void => {
+const read = (
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  limit: number,
+  then: (body: string) => void
+): void => {
   const chunks: Array<Buffer> = []
   let size = 0
   request.on("data", (chunk: Buffer) => {
     size += chunk.length
-    if (size <= maxBodySize) chunks.push(chunk)
+    if (size <= limit) chunks.push(chunk)
     else if (!response.headersSent) {
       // What is still to come is not read.
       request.pause()

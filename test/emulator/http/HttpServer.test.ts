@@ -242,6 +242,7 @@ describe("a port", () => {
           target.startsWith("/bad")
             ? Effect.die(new Error("a defect"))
             : Effect.succeed({ status: 200, headers: { connection: "close" }, body: "fine" }),
+        limitOf: () => HttpServer.maxBodySize,
         accept: (socket) => socket.destroy()
       })
       const listener = net.createServer((socket) => server.serve(socket, () => {}))
