@@ -700,6 +700,9 @@ const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
     })
   )
 
+/** Messages are encoded in one step. */
+const writer = new Writer()
+
 /** The controls of each namespace. @internal */
 export const make = (started: Started): (namespace: Namespace) => Controls => {
   const made = new WeakMap<Namespace, Controls>()
@@ -729,7 +732,6 @@ const of = (
 ): Controls => {
   const { broker, clock } = namespace
   const now = Effect.sync(() => DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()))
-  const writer = new Writer()
   const queueOf = (entity: string | ServiceBusEntity.Any): Effect.Effect<Broker.Queue, EmulatorError> =>
     Effect.suspend(() => {
       const { path } = ServiceBusEntity.contractOf(entity)
