@@ -55,6 +55,7 @@ import * as Policies from "./Policies.ts"
 import type { Policy } from "./Policies.ts"
 import * as Certificate from "./security/Certificate.ts"
 import * as Identity from "./security/Identity.ts"
+import type { IdentityOptions, Role, RoleOptions, RoleTarget } from "./security/Identity.ts"
 import { IdentityProvider } from "./security/IdentityProvider.ts"
 import type * as DumpState from "./state/Dump.ts"
 
@@ -187,65 +188,6 @@ export const entity: {
 }
 
 /**
- * An identity that the broker knows, as an application that is registered with Entra: it proves itself by its secret and gets
- * tokens, by which clients open the broker with the rights of its roles.
- *
- * @example
- * ```ts
- * import { Redacted } from "effect"
- * import * as Emulator from "effect-service-bus/emulator"
- *
- * const billing: Emulator.IdentityOptions = {
- *   clientId: "billing",
- *   secret: Redacted.make("billing-secret"),
- *   roles: [
- *     { role: "Azure Service Bus Data Sender", entity: "invoices" },
- *     { role: "Azure Service Bus Data Receiver", entity: "orders" }
- *   ]
- * }
- *
- * export const Server = Emulator.layerServer({
- *   entities: [Emulator.entity("invoices"), Emulator.entity("orders")],
- *   identities: [billing],
- *   tlsPort: 5671,
- *   httpsPort: 8443
- * })
- * ```
- *
- * @interface
- * @category models
- * @since 0.1.0
- */
-export type IdentityOptions = Identity.IdentityOptions
-
-/**
- * A role of an identity of the broker, on all entities or on one and what is within it: a topic's is on its subscriptions too.
- * A Sender may send and schedule, a Receiver receive and settle, an Owner do both and manage entities (Service Bus documentation,
- * built-in roles).
- *
- * @interface
- * @category models
- * @since 0.1.0
- */
-export type RoleOptions = Identity.RoleOptions
-
-/**
- * A built-in role of Azure for the data of Service Bus.
- *
- * @category models
- * @since 0.1.0
- */
-export type Role = Identity.Role
-
-/**
- * What a role of an identity is for: an entity by its contract, or by its path, as `"orders"` or `"news/Subscriptions/sport"`.
- *
- * @category models
- * @since 0.1.0
- */
-export type RoleTarget = Identity.RoleTarget
-
-/**
  * How a broker is made.
  *
  * @category models
@@ -340,7 +282,7 @@ export type {
 } from "./Fault.ts"
 export { FaultyNetwork, layerFaultyNetwork } from "./FaultyNetwork.ts"
 export type { FaultyNetworkControls, FaultyNetworkOptions, NetworkConditions, NetworkLoss } from "./FaultyNetwork.ts"
-export type { Policy }
+export type { IdentityOptions, Policy, Role, RoleOptions, RoleTarget }
 
 /** Whether a text can be the key of a policy. @internal */
 export const isKey = Policies.isKey

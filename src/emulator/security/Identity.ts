@@ -13,7 +13,12 @@ import { EmulatorError } from "../../ServiceBusError.ts"
 import * as EntityPath from "../broker/EntityPath.ts"
 import type { Grant, Right } from "./Authorization.ts"
 
-/** A built-in role of Azure, and what it allows (Service Bus documentation, Azure built-in roles for Service Bus). */
+/**
+ * A built-in role of Azure for the data of Service Bus.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type Role =
   | "Azure Service Bus Data Owner"
   | "Azure Service Bus Data Sender"
@@ -26,10 +31,22 @@ export const roles: Readonly<Record<Role, ReadonlyArray<Right>>> = {
   "Azure Service Bus Data Receiver": ["Listen"]
 }
 
-/** What a role is for: a contract, or the path of an entity. */
+/**
+ * What a role of an identity is for: an entity by its contract, or by its path, as `"orders"` or `"news/Subscriptions/sport"`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export type RoleTarget = string | Exclude<ServiceBusEntity.Any, { readonly _tag: "SubQueue" }>
 
-/** A role on something. */
+/**
+ * A role of an identity of the broker, on all entities or on one and what is within it: a topic's is on its subscriptions too.
+ * A Sender may send and schedule, a Receiver receive and settle, an Owner do both and manage entities (Service Bus documentation,
+ * built-in roles).
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface RoleOptions {
   readonly role: Role
   /**
@@ -41,7 +58,35 @@ export interface RoleOptions {
   readonly namespace?: string | undefined
 }
 
-/** An identity as it is given. */
+/**
+ * An identity that the broker knows, as an application that is registered with Entra: it proves itself by its secret and gets
+ * tokens, by which clients open the broker with the rights of its roles.
+ *
+ * @example
+ * ```ts
+ * import { Redacted } from "effect"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * const billing: Emulator.IdentityOptions = {
+ *   clientId: "billing",
+ *   secret: Redacted.make("billing-secret"),
+ *   roles: [
+ *     { role: "Azure Service Bus Data Sender", entity: "invoices" },
+ *     { role: "Azure Service Bus Data Receiver", entity: "orders" }
+ *   ]
+ * }
+ *
+ * export const Server = Emulator.layerServer({
+ *   entities: [Emulator.entity("invoices"), Emulator.entity("orders")],
+ *   identities: [billing],
+ *   tlsPort: 5671,
+ *   httpsPort: 8443
+ * })
+ * ```
+ *
+ * @category models
+ * @since 0.1.0
+ */
 export interface IdentityOptions {
   /**
    * Its client (application) id: 1 to 128 letters, digits, `.`, `_` and `-`. Case makes no difference.
