@@ -51,7 +51,7 @@ const plain = (status: Fault.FaultStatus) => status as typeof Status.Type
 /** An operation of the controls. */
 const controlled = <A, E, R>(run: (controls: Controls) => Effect.Effect<A, E, R>) => Effect.flatMap(Controlled, run)
 
-/** What is done for each. */
+/** What is done for each. @internal */
 export const handlers = {
   faults: () => controlled(({ faults }) => Effect.map(faults, (all) => all.map(plain))),
   addFault: ({ payload }: { readonly payload: typeof Fault.schema.Type }) =>
