@@ -10,7 +10,8 @@ import {
   ServiceBusReceiver,
   ServiceBusRule,
   ServiceBusRuleManager,
-  ServiceBusSender
+  ServiceBusSender,
+  ServiceBusSession
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { HttpBody, HttpClientRequest } from "effect/http"
@@ -26,6 +27,8 @@ import { assert, describe, it } from "../support/vitest.ts"
 const Orders = ServiceBusEntity.queue("orders", { body: ServiceBusBody.text })
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
 const Sport = ServiceBusEntity.subscription(News, "sport")
+
+const Carts = ServiceBusEntity.queue("carts", { body: ServiceBusBody.text, sessions: true })
 
 const key = Redacted.make("the broker's own")
 const entities = [
@@ -296,6 +299,37 @@ describe("namespaces that a program makes", () => {
 })
 
 describe("a namespace that is removed", () => {
+  both(
+    "lets nobody wait in it: for a message, for a session, or with a lock",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const red = yield* Layer.build(Emulator.layerNamespace({
+        name: "red",
+        entities: [Emulator.entity(Orders), Emulator.entity(Carts)],
+        client: { retry: { maxRetries: 0 } }
+      }))
+      const theRed = yield* emulator.namespace("red")
+      yield* theRed.send(Orders, [{ body: "one" }])
+      yield* theRed.send(Carts, [{ body: "one", sessionId: "held" }])
+      const receiver = yield* Effect.provide(ServiceBusReceiver.make(Orders), red)
+      const [message] = yield* receiver.receive()
+      const session = yield* Effect.provide(ServiceBusSession.accept(Carts, "held"), red)
+      const waiting = yield* Effect.forEach([
+        receiver.receive(),
+        session.receive(),
+        Effect.provide(ServiceBusSession.acceptNext(Carts), red)
+      ], (each) => Effect.forkChild(Effect.asVoid(each as Effect.Effect<unknown, unknown, Scope.Scope>)))
+      // The next session is asked for, and there is none.
+      yield* until(Effect.map(theRed.connections, (connections) => connections === 1))
+      yield* emulator.idle
+      yield* emulator.removeNamespace("red")
+      for (const each of waiting) yield* Fiber.await(each)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(receiver.complete(message!))))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(session.renewLock)))
+      yield* until(Effect.map(theRed.connections, (connections) => connections === 0))
+    })
+  )
+
   both(
     "detaches its links and closes its connections, while others go on",
     Effect.gen(function*() {
