@@ -89,14 +89,16 @@ export const selfSigned = (hosts: ReadonlyArray<string> = []): Certificate => {
   const serial = randomBytes(16)
   // Positive, and not of zero length.
   serial[0] = (serial[0]! & 0x7f) | 0x01
+  // Who trusts several brokers finds each by its name: OpenSSL takes the first certificate of a name for the only one.
+  const own = name(`effect-service-bus emulator ${serial.toString("hex")}`)
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
     der(0x02, serial),
     algorithm,
-    name("effect-service-bus emulator"),
+    own,
     // A broker lives for minutes; the dates only have to hold whatever its clock says.
     sequence(utcTime("200101000000Z"), utcTime("491231235959Z")),
-    name("effect-service-bus emulator"),
+    own,
     createPublicKey(publicKey.export({ type: "spki", format: "pem" })).export({ type: "spki", format: "der" }),
     der(
       0xa3,
