@@ -1,15 +1,16 @@
-// npm run interop [-- --only python-7.8,go] [--check defer,peek] [--verbose]
-// Runs the official clients of other languages against the broker over its ports, each on a broker of its own, and fails
-// if one of their checks does. A client that this machine cannot have (no toolchain, or its packages cannot be
+// npm run interop [-- --only python-7.8,go] [--check defer,command-state] [--verbose]
+// Runs the official clients of other languages against the broker over its ports, each on a broker of its own, and three of them
+// through a second checklist with the built command, which they start themselves; fails if one of their checks does. A client that this machine cannot have (no toolchain, or its packages cannot be
 // downloaded) is left out, and that is said at the end.
 import { Effect, Redacted } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { parseArgs } from "node:util"
 import { checks, entities, identities } from "./checks.ts"
+import { commandChecks } from "./command.ts"
 
 const here = import.meta.dirname
 const cache = join(here, ".cache")
@@ -112,8 +113,15 @@ const once = async (name: string, sources: ReadonlyArray<string>, make: (folder:
 
 interface Client {
   readonly name: string
-  /** Installs what it needs, and gives the command that runs it. */
-  readonly prepare: () => Promise<ReadonlyArray<string>>
+  /** Installs what it needs, and gives the programs that run it. */
+  readonly prepare: () => Promise<Programs>
+}
+
+/** Each takes the names of checks. */
+interface Programs {
+  readonly checklist: ReadonlyArray<string>
+  /** For the checks of the command, where the client has them. */
+  readonly command?: ReadonlyArray<string>
 }
 
 const python = (version: string): Client => ({
@@ -126,7 +134,10 @@ const python = (version: string): Client => ({
       await step("python3 -m venv", ["python3", "-m", "venv", folder])
       await step("pip install", [join(folder, "bin/python"), "-m", "pip", "install", "-q", "-r", requirements])
     })
-    return [join(folder, "bin/python"), "-u", "-W", "ignore", "python/interop.py"]
+    const program = (name: string) => [join(folder, "bin/python"), "-u", "-W", "ignore", `python/${name}.py`]
+    return version === "7.15"
+      ? { checklist: program("interop"), command: program("command") }
+      : { checklist: program("interop") }
   }
 })
 
@@ -140,7 +151,8 @@ const go: Client = {
       await step("go mod download", ["go", "mod", "download"], { cwd: join(here, "go"), env })
       await build("go build", ["go", "build", "-o", join(folder, "interop"), "."], { cwd: join(here, "go"), env })
     })
-    return [join(folder, "interop")]
+    const program = [join(folder, "interop")]
+    return { checklist: program, command: program }
   }
 }
 
@@ -157,13 +169,16 @@ const java: Client = {
       await build("mvn compile", [...mvn, "-o", "compile"])
     })
     const classPath = `${join(folder, "target/classes")}:${readFileSync(join(folder, "classpath"), "utf8").trim()}`
-    return ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, "Interop"]
+    return { checklist: ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, "Interop"] }
   }
 }
 
 const javascript: Client = {
   name: "javascript-7.9",
-  prepare: () => Promise.resolve([process.execPath, "javascript/interop.ts"])
+  prepare: () => {
+    const program = [process.execPath, "javascript/interop.ts"]
+    return Promise.resolve({ checklist: program, command: program })
+  }
 }
 
 const all: ReadonlyArray<Client> = [javascript, python("7.15"), python("7.13"), python("7.11"), python("7.8"), go, java]
@@ -179,14 +194,15 @@ const wanted = values.only?.split(",")
 const clients = all.filter(({ name }) =>
   wanted === undefined || wanted.some((one) => name === one || name.startsWith(`${one}-`))
 )
-const asked = values.check?.split(",") ?? Object.keys(checks)
-const unknown = asked.filter((name) => !(name in checks))
+const known = [...Object.keys(checks), ...Object.keys(commandChecks)]
+const asked = values.check?.split(",") ?? known
+const unknown = asked.filter((name) => !known.includes(name))
 if (clients.length === 0 || unknown.length > 0) {
-  console.error(
-    `--only takes ${all.map(({ name }) => name).join(", ")}; --check takes ${Object.keys(checks).join(", ")}`
-  )
+  console.error(`--only takes ${all.map(({ name }) => name).join(", ")}; --check takes ${known.join(", ")}`)
   process.exit(2)
 }
+const askedOfClients = asked.filter((name) => name in checks)
+const askedOfCommand = asked.filter((name) => name in commandChecks)
 
 type CheckResult = { readonly kind: "ok" | "not ok" | "skip"; readonly text: string }
 
@@ -197,7 +213,10 @@ interface Report {
 }
 
 /** What a client printed: `ok NAME`, `not ok NAME: what came`, `skip NAME: why`; all else is its own noise. */
-const resultsOf = ({ code, output, problem }: Ended): ReadonlyMap<string, CheckResult> => {
+const resultsOf = (
+  { code, output, problem }: Ended,
+  asked: ReadonlyArray<string>
+): ReadonlyMap<string, CheckResult> => {
   const results = new Map<string, CheckResult>()
   for (const line of output.split("\n")) {
     const match = /^(ok|not ok|skip) ([a-z0-9-]+)(?:: (.*))?$/.exec(line.trimEnd())
@@ -222,7 +241,7 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
     writeFileSync(authority, certificate!)
     const started = Date.now()
     const ended = yield* Effect.promise(() =>
-      execute([...command, ...asked], {
+      execute([...command, ...askedOfClients], {
         timeout: limits.running,
         env: {
           INTEROP_CLIENT: name,
@@ -237,7 +256,7 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
       })
     )
     if (values.verbose) console.log(`---- ${name}\n${ended.output}\n----`)
-    return { name, results: resultsOf(ended), seconds: (Date.now() - started) / 1000 }
+    return { name, results: resultsOf(ended, askedOfClients), seconds: (Date.now() - started) / 1000 }
   }).pipe(
     Effect.provide(Emulator.layerServer({
       entities,
@@ -252,13 +271,36 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
     Effect.runPromise
   )
 
-const leftOut: Array<string> = []
-const reports: Array<Report> = []
+/** The built command under the name that it has where the package is installed. */
+const installed = (() => {
+  const folder = join(cache, "bin")
+  mkdirSync(folder, { recursive: true })
+  const program = join(folder, "effect-service-bus")
+  const command = join(here, "../../dist/emulator/cli.js")
+  writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${command}" "$@"\n`, { mode: 0o755 })
+  return folder
+})()
 
-const prepared: Array<{ readonly name: string; readonly command: ReadonlyArray<string> }> = []
+/** Those of the path that a test suite has, with the command in it. */
+const path = [installed, dirname(process.execPath), process.env["PATH"]].join(":")
+
+/** A client's checks of the command, which its program starts. */
+const runCommand = async (name: string, command: ReadonlyArray<string>): Promise<Report> => {
+  const started = Date.now()
+  const ended = await execute([...command, ...askedOfCommand], {
+    timeout: limits.running,
+    env: { PATH: path, INTEROP_CLIENT: name, INTEROP_STARTS: JSON.stringify(commandChecks) }
+  })
+  if (values.verbose) console.log(`---- ${name}, the command\n${ended.output}\n----`)
+  return { name, results: resultsOf(ended, askedOfCommand), seconds: (Date.now() - started) / 1000 }
+}
+
+const leftOut: Array<string> = []
+
+const prepared: Array<{ readonly name: string; readonly programs: Programs }> = []
 for (const { name, prepare } of clients) {
   try {
-    prepared.push({ name, command: await prepare() })
+    prepared.push({ name, programs: await prepare() })
   } catch (error) {
     if (!(error instanceof LeftOut)) throw error
     leftOut.push(`${name}: ${error.message}`)
@@ -266,27 +308,44 @@ for (const { name, prepare } of clients) {
   }
 }
 
+const reports: Array<Report> = []
+const commandReports: Array<Report> = []
+const tasks = prepared.flatMap(({ name, programs: { checklist, command } }) => [
+  ...(askedOfClients.length === 0
+    ? []
+    : [async () => reports.push(tell("", await run(name, checklist)))]),
+  ...(askedOfCommand.length === 0 || command === undefined
+    ? []
+    : [async () => commandReports.push(tell(" with the command", await runCommand(name, command)))])
+])
+const tell = (what: string, report: Report) => {
+  console.log(`ran ${report.name}${what} in ${report.seconds.toFixed(0)} s`)
+  return report
+}
 // Two at a time: they wait more than they work.
-const queue = [...prepared]
 const worker = async () => {
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const report = await run(next.name, next.command)
-    reports.push(report)
-    console.log(`ran ${report.name} in ${report.seconds.toFixed(0)} s`)
-  }
+  for (let next = tasks.shift(); next !== undefined; next = tasks.shift()) await next()
 }
 await Promise.all([worker(), worker()])
 
-const columns = prepared.flatMap(({ name }) => reports.find((report) => report.name === name) ?? [])
-const width = Math.max(...asked.map((name) => name.length))
-console.log(`\n${"".padEnd(width)}  ${columns.map(({ name }) => name).join("  ")}`)
-for (const check of asked) {
-  const cells = columns.map(({ name, results }) => {
-    const { kind } = results.get(check)!
-    return (kind === "ok" ? "ok" : kind === "skip" ? "-" : "NOT OK").padEnd(name.length)
-  })
-  console.log(`${check.padEnd(width)}  ${cells.join("  ")}`.trimEnd())
+/** Prints a table: a line for each check, a column for each client. */
+const printTable = (asked: ReadonlyArray<string>, columns: ReadonlyArray<Report>) => {
+  if (columns.length === 0) return
+  const width = Math.max(...asked.map((name) => name.length))
+  console.log(`\n${"".padEnd(width)}  ${columns.map(({ name }) => name).join("  ")}`)
+  for (const check of asked) {
+    const cells = columns.map(({ name, results }) => {
+      const { kind } = results.get(check)!
+      return (kind === "ok" ? "ok" : kind === "skip" ? "-" : "NOT OK").padEnd(name.length)
+    })
+    console.log(`${check.padEnd(width)}  ${cells.join("  ")}`.trimEnd())
+  }
 }
+const ordered = (reports: ReadonlyArray<Report>) =>
+  prepared.flatMap(({ name }) => reports.find((report) => report.name === name) ?? [])
+printTable(askedOfClients, ordered(reports))
+printTable(askedOfCommand, ordered(commandReports))
+const columns = [...ordered(reports), ...ordered(commandReports)]
 
 const say = (kind: CheckResult["kind"]) =>
   columns.flatMap(({ name, results }) =>
@@ -302,7 +361,7 @@ if (leftOut.length > 0) {
 }
 const passed = say("ok").length
 console.log(
-  `\n${columns.length} of ${clients.length} clients ran${leftOut.length > 0 ? `, ${leftOut.length} LEFT OUT` : ""}`
+  `\n${prepared.length} of ${clients.length} clients ran${leftOut.length > 0 ? `, ${leftOut.length} LEFT OUT` : ""}`
 )
 console.log(`${passed} passed, ${failures.length} failed, ${skipped.length} skipped`)
 process.exitCode = failures.length === 0 && columns.length > 0 ? 0 : 1

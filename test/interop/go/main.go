@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -906,7 +908,22 @@ var checks = map[string]func(*check){
 	"size-2m-refused":   func(c *check) { c.refused(2 * 1024 * 1024) },
 	"size-5m":           func(c *check) { c.roundTrip(5 * 1024 * 1024) },
 
-	"web-socket": func(c *check) { panic(skip("a program has to bring its own WebSocket")) },
+	"web-socket": func(c *check) {
+		authority, err := os.ReadFile(os.Getenv("INTEROP_CA"))
+		must("the authority", err)
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(authority)
+		endpoint := fmt.Sprintf("sb://localhost:%s/", os.Getenv("INTEROP_WEB_SOCKET_PORT"))
+		connection := connectionOf(os.Getenv("INTEROP_CONNECTION"), map[string]string{
+			"Endpoint": endpoint, "UseDevelopmentEmulator": "",
+		})
+		client, err := sb.NewClientFromConnectionString(connection, &sb.ClientOptions{
+			NewWebSocketConn: dialWebSocket(&tls.Config{RootCAs: pool}),
+		})
+		must("the client", err)
+		c.client = client
+		c.roundTrip(1024)
+	},
 }
 
 func (c *check) roundTrip(size int) {
@@ -962,7 +979,12 @@ func line(name string) string {
 		if !ok {
 			panic("there is no such check")
 		}
-		c := &check{name: name, ctx: ctx, client: newClient(os.Getenv("INTEROP_CONNECTION"))}
+		c := &check{name: name, ctx: ctx}
+		if strings.HasPrefix(name, "command-") {
+			run(c)
+			return
+		}
+		c.client = newClient(os.Getenv("INTEROP_CONNECTION"))
 		run(c)
 		closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -976,12 +998,14 @@ func line(name string) string {
 	}
 }
 
-// where tells the lines of this file in a panic's stack.
+// where tells the lines of these files in a panic's stack.
 func where() string {
 	lines := []string{}
 	for _, text := range strings.Split(string(debug.Stack()), "\n") {
-		if at := strings.Index(text, "/main.go:"); at >= 0 {
-			lines = append(lines, strings.Fields(text[at+len("/main.go:"):])[0])
+		for _, file := range []string{"/main.go:", "/administration.go:", "/command.go:"} {
+			if at := strings.Index(text, file); at >= 0 {
+				lines = append(lines, strings.Fields(text[at+len(file):])[0])
+			}
 		}
 	}
 	return " (line " + strings.Join(lines, ",") + ")"

@@ -31,7 +31,12 @@ export const lacking: Record<string, string> = {
 
 const retryOptions = { maxRetries: 1, retryDelayInMs: 100, timeoutInMs: 8000 }
 
-const rejects = async (what: string, code: string | undefined, action: () => Promise<unknown>, text?: string) => {
+export const rejects = async (
+  what: string,
+  code: string | undefined,
+  action: () => Promise<unknown>,
+  text?: string
+) => {
   const started = Date.now()
   let error: (Error & { readonly code?: string }) | undefined
   try {
@@ -52,12 +57,13 @@ const rejects = async (what: string, code: string | undefined, action: () => Pro
   ok(Date.now() - started < 15_000, `${what}: took ${Date.now() - started} ms`)
 }
 
-const bodies = (messages: ReadonlyArray<ServiceBusReceivedMessage>) => messages.map(({ body }) => body as unknown)
+export const bodies = (messages: ReadonlyArray<ServiceBusReceivedMessage>) =>
+  messages.map(({ body }) => body as unknown)
 const numbers = (messages: ReadonlyArray<ServiceBusReceivedMessage>) => messages.map((m) => Number(m.sequenceNumber))
 const longs = (messages: ReadonlyArray<ServiceBusReceivedMessage>) => messages.map((m) => m.sequenceNumber!)
 
 /** Exactly `count` messages. */
-const receive = async (receiver: ServiceBusReceiver, count: number) => {
+export const receive = async (receiver: ServiceBusReceiver, count: number) => {
   const messages: Array<ServiceBusReceivedMessage> = []
   const until = Date.now() + 8000
   while (messages.length < count && Date.now() < until) {
@@ -67,7 +73,7 @@ const receive = async (receiver: ServiceBusReceiver, count: number) => {
   return messages
 }
 
-const one = async (receiver: ServiceBusReceiver) => (await receive(receiver, 1))[0]!
+export const one = async (receiver: ServiceBusReceiver) => (await receive(receiver, 1))[0]!
 
 const peek = (receiver: ServiceBusReceiver, count: number, from: number) =>
   receiver.peekMessages(count, { fromSequenceNumber: Long.fromNumber(from) })

@@ -2,13 +2,18 @@
 import { readFileSync } from "node:fs"
 import { setTimeout as sleep } from "node:timers/promises"
 import * as tls from "node:tls"
+import type { Start } from "../command.ts"
 import { lacking, runCheck } from "./checklist.ts"
+import { runCommandCheck } from "./command.ts"
 
 const seconds = 30
 const env = (name: string) => process.env[name] ?? ""
 
 // The client has no option for an authority: it trusts what the process trusts.
-tls.setDefaultCACertificates([...tls.getCACertificates("default"), readFileSync(env("INTEROP_CA"), "utf8")])
+const authority = env("INTEROP_CA")
+if (authority !== "") {
+  tls.setDefaultCACertificates([...tls.getCACertificates("default"), readFileSync(authority, "utf8")])
+}
 const place = {
   connection: env("INTEROP_CONNECTION"),
   webSocketPort: Number(env("INTEROP_WEB_SOCKET_PORT")),
@@ -16,16 +21,20 @@ const place = {
   tlsPort: Number(env("INTEROP_TLS_PORT"))
 }
 
+/** What the checks of the command start it with. */
+const starts: Record<string, Start> = JSON.parse(env("INTEROP_STARTS") || "{}")
+
 /** Where in the checklist it was. */
 const lines = (error: Error) =>
-  [...(error.stack ?? "").matchAll(/(?:checklist|administration|identity)\.ts:(\d+):/g)].map(([, line]) => line).join(
-    ","
-  )
+  [...(error.stack ?? "").matchAll(/(?:checklist|administration|identity|command)\.ts:(\d+):/g)].map(([, line]) => line)
+    .join(
+      ","
+    )
 
 const verdict = async (name: string) => {
   if (lacking[name] !== undefined) return `skip ${name}: ${lacking[name]}`
   try {
-    await runCheck(name, place)
+    await (starts[name] === undefined ? runCheck(name, place) : runCommandCheck(name, starts[name]))
     return `ok ${name}`
   } catch (cause) {
     const error = cause instanceof Error ? cause : new Error(String(cause))

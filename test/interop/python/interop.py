@@ -6,9 +6,7 @@ import datetime
 import os
 import subprocess
 import sys
-import threading
 import time
-import traceback
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +14,9 @@ import administration
 import azure.servicebus as sb
 from azure.servicebus import exceptions as errors
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
+from support import (
+    CHECK_SECONDS, Skip, body_of, fails, is_empty, is_equal, is_true, properties_of, receive, run_check, say, text,
+)
 
 VERSION = tuple(int(part) for part in sb.__version__.split("."))
 CONNECTION = os.environ["INTEROP_CONNECTION"]
@@ -41,12 +42,7 @@ if not IS_PLAIN:
         # The first versions of it dial the default of this argument.
         sasl.SASLTransport.__init__.__kwdefaults__["port"] = PORT
 
-CHECK_SECONDS = 30
 UTC = datetime.timezone.utc
-
-
-class Skip(Exception):
-    """The SDK has no such thing."""
 
 
 def client(connection=None, **options):
@@ -59,63 +55,10 @@ def client(connection=None, **options):
     return sb.ServiceBusClient.from_connection_string(connection, **settings)
 
 
-def is_equal(what, actual, expected):
-    if actual != expected:
-        raise AssertionError("%s is %r, not %r" % (what, actual, expected))
-
-
-def is_true(what, condition):
-    if not condition:
-        raise AssertionError(what)
-
-
-def fails(what, kinds, action, text=None, seconds=15):
-    """Whether `action` fails in time with one of these errors."""
-    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-    started = time.monotonic()
-    try:
-        action()
-    except Exception as error:  # pylint: disable=broad-except
-        took = time.monotonic() - started
-        if type(error) not in kinds:
-            raise AssertionError("%s: %s: %s" % (what, type(error).__name__, error)) from error
-        if text is not None and not any(one in str(error) for one in text):
-            raise AssertionError("%s: the error does not say %r: %s" % (what, text, error)) from error
-        is_true("%s: took %.1f s" % (what, took), took < seconds)
-        return error
-    raise AssertionError("%s: nothing failed" % what)
-
-
-def body_of(message):
-    return b"".join(message.body)
-
-
-def text(value):
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def properties_of(message):
-    return {text(key): text(value) for key, value in (message.application_properties or {}).items()}
-
-
 def send(c, name, *bodies, **options):
     with c.get_queue_sender(name) as sender:
         for body in bodies:
             sender.send_messages(sb.ServiceBusMessage(body, **options))
-
-
-def receive(receiver, count=1, seconds=8):
-    """Exactly `count` messages."""
-    messages = []
-    until = time.monotonic() + seconds
-    while len(messages) < count and time.monotonic() < until:
-        messages += receiver.receive_messages(max_message_count=count - len(messages), max_wait_time=2)
-    is_equal("the number of messages", len(messages), count)
-    return messages
-
-
-def is_empty(receiver):
-    is_equal("what is left", [body_of(m) for m in receiver.peek_messages(10, sequence_number=1)], [])
 
 
 def dead_letters(c, name):
@@ -964,33 +907,8 @@ def check_admin_standard_port(name):
     raise Skip("a connection string may have another one")
 
 
-said = threading.Lock()
-
-
-def say(line):
-    with said:
-        print(line.replace("\n", " ").replace("\r", " "), flush=True)
-
-
 def run(name):
-    result = {}
-
-    def work():
-        try:
-            globals()["check_" + name.replace("-", "_")](name)
-            result["line"] = "ok %s" % name
-        except Skip as error:
-            result["line"] = "skip %s: %s" % (name, error)
-        except BaseException as error:  # pylint: disable=broad-except
-            files = (__file__, administration.__file__)
-            frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
-            lines = ",".join(str(number) for number in frames)
-            result["line"] = "not ok %s: %s: %s (line %s)" % (name, type(error).__name__, str(error)[:600], lines)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(CHECK_SECONDS)
-    say(result.get("line", "not ok %s: still running after %d s" % (name, CHECK_SECONDS)))
+    run_check(name, lambda: globals()["check_" + name.replace("-", "_")](name))
 
 
 def run_alone(name):

@@ -1,0 +1,77 @@
+/**
+ * The second checklist: clients of other languages with the published command. Each program starts the command itself, as a test
+ * suite of its language does, and knows of it what its line of JSON says. Every flag and every HTTP route is used by every
+ * program. Nothing sleeps: time is moved by `POST /clock/advance`.
+ */
+import { join } from "node:path"
+
+/** What a check starts the command with. */
+export interface Start {
+  readonly arguments: ReadonlyArray<string>
+  readonly variables?: Readonly<Record<string, string>>
+}
+
+const config = join(import.meta.dirname, "../../examples/emulator-config")
+
+const start = (...flags: ReadonlyArray<string>): Start => ({
+  arguments: ["--json", "--port", "0", "--admin-port", "0", ...flags]
+})
+
+const orders = start("--queue", "orders")
+
+const manual = start("--clock", "manual", "--queue", "orders", "--lock-duration", "30", "--https-port", "0")
+
+/** Every check, in the order of the table. */
+export const commandChecks: Readonly<Record<string, Start>> = {
+  // The line alone is all that a client needs.
+  "command-plain": orders,
+  "command-tls": start("--queue", "orders", "--tls-port", "0"),
+  "command-web-socket": start("--queue", "orders", "--websocket-port", "0"),
+  "command-administration": start("--queue", "orders", "--https-port", "0"),
+  "command-health": orders,
+  "command-stop": orders,
+  // Entities by flags, variables and files.
+  "command-entities": start(
+    ...["--queue", "orders", "--max-delivery-count", "2", "--session-queue", "carts"],
+    ...[
+      "--topic",
+      "empty",
+      "--subscription",
+      "news/all",
+      "--rule",
+      "news/finals/cup=round = 'final'; SET priority = 1"
+    ],
+    ...["--session-subscription", "news/keyed", "--duplicate-queue", "once", "--duplicate-topic", "unique"],
+    ...["--subscription", "unique/all", "--duplicate-window", "60"]
+  ),
+  "command-variables": {
+    arguments: [],
+    variables: {
+      EFFECT_SERVICE_BUS_JSON: "true",
+      EFFECT_SERVICE_BUS_PORT: "0",
+      EFFECT_SERVICE_BUS_ADMIN_PORT: "0",
+      EFFECT_SERVICE_BUS_KEY: "of-a-container",
+      EFFECT_SERVICE_BUS_QUEUE: "orders,carts",
+      EFFECT_SERVICE_BUS_RULE: "news/finals/cup=round IN ('final', 'third')\nnews/rest/more=round IS NULL"
+    }
+  },
+  "command-config": start("--config", join(config, "Config.json")),
+  "command-template": start("--config", join(config, "main.json"), "--parameter", "stage=test"),
+  // Namespaces.
+  "command-namespaces": start("--queue", "orders", "--namespaces", "any"),
+  "command-namespace-made": start("--queue", "orders"),
+  // Time.
+  "command-clock-lock": manual,
+  "command-clock-schedule": manual,
+  "command-clock-expiry": manual,
+  // Messages and state over HTTP.
+  "command-messages": orders,
+  "command-scheduled": orders,
+  "command-state": start("--queue", "orders", "--queue", "carts"),
+  // Faults.
+  "command-fault-busy": orders,
+  "command-fault-cut": orders,
+  "command-fault-lock": start("--queue", "orders", "--session-queue", "carts"),
+  "command-fault-delay": orders,
+  "command-faults-listed": orders
+}
