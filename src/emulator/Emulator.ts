@@ -65,6 +65,7 @@ export type { Entity }
  * What is in a namespace, as one JSON value: its entities with their settings and rules, and every message in them. `dump` of the
  * controls makes it, and `load` takes it.
  *
+ * @interface
  * @category models
  * @since 0.1.0
  */
