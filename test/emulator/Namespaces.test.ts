@@ -543,17 +543,20 @@ describe("namespaces that come by use", () => {
   it.live("are made once, however many ask for one at the same time", () =>
     Effect.gen(function*() {
       const { namespace, port } = yield* Emulator.Emulator
-      const peers = yield* Effect.forEach(Array.from({ length: 1_000 }), () => Raw.connect(port), { concurrency: 50 })
-      for (const [index, { write }] of peers.entries()) {
-        const name = index % 2 === 0 ? "crowd" : "CROWD"
-        yield* write(
-          Raw.saslHeader,
-          Raw.init("PLAIN", `\0${name}\0${Redacted.value(key)}`),
-          Raw.amqpHeader,
-          Raw.open
+      // Each says all that it has to say as soon as it is connected: a handshake has five seconds, on a busy machine too.
+      const peers = yield* Effect.forEach(Array.from({ length: 1_000 }), (_, index) =>
+        Effect.tap(Raw.connect(port), ({ write }) =>
+          write(
+            Raw.saslHeader,
+            Raw.init("PLAIN", `\0${index % 2 === 0 ? "crowd" : "CROWD"}\0${Redacted.value(key)}`),
+            Raw.amqpHeader,
+            Raw.open
+          )), { concurrency: 50 })
+      yield* until(Effect.sync(() =>
+        peers.every(({ frames }) =>
+          frames.at(-1)?.performative === "open"
         )
-      }
-      yield* until(Effect.sync(() => peers.every(({ frames }) => frames.at(-1)?.performative === "open")))
+      ))
       assert.lengthOf(yield* names, 2)
       assert.strictEqual(yield* (yield* namespace("crowd")).connections, 1_000)
     }).pipe(Effect.scoped, Effect.provide(Emulator.layerServer({ ...base, ...any }))))
