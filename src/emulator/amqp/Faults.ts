@@ -41,6 +41,7 @@ export const operations = [
   ...requests
 ] as const
 
+/** One of them. @inline */
 export type FaultOperation = (typeof operations)[number]
 
 /** Whether what happens instead of an answer happens before the operation is carried out, or after it. */
