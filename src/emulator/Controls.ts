@@ -690,6 +690,10 @@ export const usable = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): E
       )
   )
 
+/** A value that may be of any kind, in an error. */
+const shown = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value.slice(0, 300)) : `a value of the type ${typeof value}`
+
 const invalid = (problem: string): Effect.Effect<never, EmulatorError> => Effect.fail(new EmulatorError({ problem }))
 
 const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
@@ -826,7 +830,14 @@ const of = (
     ...network(namespace),
     tokenCredential: namespace.tokenCredential,
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity)),
-    deadLetters: (entity) => Effect.map(queueOf(entity), (queue) => list(queue.deadLetterQueue!, entity)),
+    deadLetters: (entity) =>
+      Effect.flatMap(
+        queueOf(entity),
+        ({ deadLetterQueue, path }) =>
+          deadLetterQueue === undefined
+            ? invalid(`"${path}" has no dead letters: a queue or a subscription has`)
+            : Effect.succeed(list(deadLetterQueue, entity))
+      ),
     send: (entity, messages) =>
       usable(
         "the messages",
@@ -916,6 +927,7 @@ const of = (
     dump: (entities) =>
       Effect.suspend(() => {
         if (entities === undefined) return Effect.fromResult(Dump.dump(broker, broker.declarations()))
+        if (!Array.isArray(entities)) return invalid(`what is dumped is an array of entities, not ${shown(entities)}`)
         const declarations: Array<Broker.Declaration> = []
         for (const entity of entities) {
           const { path } = ServiceBusEntity.contractOf(entity)
@@ -966,9 +978,7 @@ const of = (
       Effect.suspend(() =>
         namespace.faults.remove(id)
           ? Effect.void
-          : Effect.fail(
-            new EmulatorError({ reason: "notFound", problem: `it has no fault with the id ${JSON.stringify(id)}` })
-          )
+          : Effect.fail(new EmulatorError({ reason: "notFound", problem: `it has no fault with the id ${shown(id)}` }))
       ),
     removeFaults: Effect.sync(() => namespace.faults.clear()),
     loseLocks: (entity) => Effect.map(queueOf(entity), (queue) => queue.loseLocks()),
@@ -978,7 +988,7 @@ const of = (
           Effect.mapError(() =>
             new EmulatorError({
               reason: "notFound",
-              problem: `"${path}" has no locked session ${JSON.stringify(sessionId)}`
+              problem: `"${path}" has no locked session ${shown(sessionId)}`
             })
           )
         )),
@@ -993,9 +1003,9 @@ const of = (
     ),
     namespace: (name) =>
       Effect.suspend(() => {
-        const found = namespaces.get(String(name))
+        const found = typeof name === "string" ? namespaces.get(name) : undefined
         return found === undefined
-          ? Effect.fail(new EmulatorError({ reason: "notFound", problem: `it has no namespace "${String(name)}"` }))
+          ? Effect.fail(new EmulatorError({ reason: "notFound", problem: `it has no namespace ${shown(name)}` }))
           : Effect.succeed(controlsOf(found))
       }),
     createNamespace: (options) =>
@@ -1006,7 +1016,12 @@ const of = (
           (content) => Effect.map(Effect.fromResult(namespaces.create(options.name, content)), controlsOf)
         )
       ),
-    removeNamespace: (name) => Effect.suspend(() => Effect.fromResult(namespaces.remove(name)))
+    removeNamespace: (name) =>
+      Effect.suspend(() =>
+        typeof name === "string"
+          ? Effect.fromResult(namespaces.remove(name))
+          : Effect.fail(new EmulatorError({ reason: "notFound", problem: `it has no namespace ${shown(name)}` }))
+      )
   }
 }
 

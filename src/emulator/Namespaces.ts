@@ -160,8 +160,8 @@ export class Namespaces implements ServedNamespaces {
     if (!isAny) return Result.fail({ _tag: "Token", problem: "InvalidSignature" })
     const problem = nameProblem(name)
     if (problem !== undefined) return Result.fail({ _tag: "Name", text: sentence(problem) })
-    const proven = this.proven(name, credential)
-    if (Result.isFailure(proven)) return Result.fail({ _tag: "Token", problem: proven.failure })
+    const refusal = this.refusalOf(name, credential)
+    if (refusal !== undefined) return Result.fail(refusal)
     if (this.isFull) return Result.fail({ _tag: "Quota", text: sentence(this.quotaProblem) })
     const end = timeout(() => {
       const until = namespace.lastUse + idle
@@ -178,20 +178,22 @@ export class Namespaces implements ServedNamespaces {
     return Result.succeed(namespace)
   }
 
-  /** Whether a credential is good for a namespace that is not there yet. */
-  private proven(
-    name: string,
-    credential: Authorization.Credential
-  ): Result.Result<unknown, Authorization.TokenProblem> {
+  /** Why a credential is not good for a namespace that is not there yet; undefined where it is. */
+  private refusalOf(name: string, credential: Authorization.Credential): NamespaceRefusal | undefined {
     const { content, identities, serverClock } = this.options
     if (credential.jwt === undefined) {
-      return credential.provenBy(Namespace.policiesOf(name, content.key, content.policies))
+      const proven = credential.provenBy(Namespace.policiesOf(name, content.key, content.policies))
+      return Result.isFailure(proven) ? { _tag: "Token", problem: proven.failure } : undefined
     }
-    return identities.check(credential.jwt, { namespace: name }, {
+    const checked = identities.check(credential.jwt, { namespace: name }, {
       resource: "",
       now: serverClock.currentTimeMillisUnsafe(),
       isOurs: (host) => Authorization.namespaceIn(host) === name.toLowerCase()
     })
+    if (Result.isFailure(checked)) return { _tag: "Token", problem: checked.failure }
+    return checked.success.grants.length === 0
+      ? { _tag: "Name", text: `The identity has no role in a namespace "${name}", and so does not make it.` }
+      : undefined
   }
 
   private get isFull(): boolean {
@@ -247,7 +249,7 @@ export class Namespaces implements ServedNamespaces {
 
   /** Removes one: its links are detached, its connections closed, and what it held is gone. */
   remove(name: string): Result.Result<void, EmulatorError> {
-    const key = String(name).toLowerCase()
+    const key = name.toLowerCase()
     const kept = this.kept.get(key)
     if (kept === undefined) {
       return Result.fail(

@@ -97,4 +97,42 @@ describe("what the controls refuse", () => {
       yield* ServiceBusSender.make(Texts).pipe(failsWith("MessagingEntityNotFoundError"))
       yield* ServiceBusSender.make(Texts)
     }), once)
+
+  test("names and entities of any kind, in words", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const refused = <A, E>(effect: Effect.Effect<A, E>) =>
+        Effect.map(failsWith("EmulatorError")(effect), ({ problem }) => problem)
+      const trapped = new Proxy({}, {
+        get: () => {
+          throw new Error("a trap")
+        }
+      })
+      yield* emulator.create({ kind: "topic", name: "news-of-any" })
+      assert.strictEqual(
+        yield* refused(emulator.deadLetters("news-of-any")),
+        "\"news-of-any\" has no dead letters: a queue or a subscription has"
+      )
+      assert.include(
+        yield* refused(emulator.deadLetters(`${Texts.name}/$DeadLetterQueue`)),
+        "has no dead letters"
+      )
+      for (const value of [1n, Symbol("s"), Object.create(null), trapped, undefined, Number.NaN, null]) {
+        const given = value as never
+        const kind = `a value of the type ${typeof value}`
+        assert.strictEqual(yield* refused(emulator.removeFault(given)), `it has no fault with the id ${kind}`)
+        assert.strictEqual(yield* refused(emulator.namespace(given)), `it has no namespace ${kind}`)
+        assert.strictEqual(yield* refused(emulator.removeNamespace(given)), `it has no namespace ${kind}`)
+        assert.include(yield* refused(emulator.loseSession(Texts, given)), `has no locked session ${kind}`)
+        if (value === undefined) continue
+        assert.strictEqual(
+          yield* refused(emulator.dump(given)),
+          `what is dumped is an array of entities, not ${kind}`
+        )
+      }
+      assert.strictEqual(
+        yield* refused(emulator.dump("orders" as never)),
+        "what is dumped is an array of entities, not \"orders\""
+      )
+    }), once)
 })
