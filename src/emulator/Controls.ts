@@ -887,7 +887,8 @@ const of = (
         const { clock } = namespace
         if (!(clock instanceof ManualClock)) {
           return invalid(
-            "its time is that of Effect's Clock: give it clock: \"manual\" to advance it, or adjust TestClock where a test has that"
+            "its time is that of Effect's Clock: give it clock: \"manual\" (--clock manual) to advance it, " +
+              "or adjust TestClock where a test has that"
           )
         }
         const millis = Number.isNaN(by)

@@ -34,12 +34,13 @@ export const make: Effect.Effect<Gate, never, Scope.Scope> = Effect.gen(function
     Effect.cached
   )
   return (request, { controls, namespace, now }) => {
-    if (!ControlPath.isControl(request)) return undefined
+    if (!ControlPath.isMeant(request)) return undefined
     return Effect.suspend(() => {
       const problem = ControlAccess.problemOf(request, namespace, now()) ?? problemOfPath(request, namespace)
-      return problem === undefined
+      if (problem !== undefined) return Effect.succeed(unauthorized(problem))
+      return ControlPath.isControl(request)
         ? Effect.flatMap(loaded, (answer) => answer(request, controls, namespace))
-        : Effect.succeed(unauthorized(problem))
+        : Effect.succeed(unknown(request))
     })
   }
 })
@@ -47,9 +48,16 @@ export const make: Effect.Effect<Gate, never, Scope.Scope> = Effect.gen(function
 const unauthorized = (problem: string): HttpAnswer =>
   answerOf("Unauthorized", problem, { "www-authenticate": "Basic realm=\"effect-service-bus\", charset=\"UTF-8\"" })
 
+const unknown = ({ target }: HttpRequest): HttpAnswer =>
+  answerOf(
+    "NotFound",
+    `There is no path "${ControlPath.pathOf(target).slice(0, 300)}"; /openapi.json has all that there are. ` +
+      "Requests of administration have the parameter api-version."
+  )
+
 /** The answer to a request that means no namespace that there is; undefined for one that is not for the control API. */
 export const refuse = (request: HttpRequest, refusal: NamespaceRefusal): HttpAnswer | undefined => {
-  if (!ControlPath.isControl(request)) return undefined
+  if (!ControlPath.isMeant(request)) return undefined
   switch (refusal._tag) {
     case "Token":
       return unauthorized(`The token or the key is not taken: ${refusal.problem}.`)

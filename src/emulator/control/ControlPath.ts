@@ -36,8 +36,18 @@ export const pathOf = (target: string): string => target.replace(/\?.*$/s, "")
 export const isControl = ({ target }: Pick<HttpRequest, "target">): boolean => {
   const path = pathOf(target)
   const isKnown = known.has(path) || paths.some((each) => each.endsWith("/") && path.startsWith(each))
-  return isKnown && !/[?&]api-version=/i.test(target)
+  return isKnown && !isOfAdministration(target)
 }
+
+const isOfAdministration = (target: string): boolean => /[?&]api-version=/i.test(target)
+
+/**
+ * Whether a request was meant for the control API, although it has no such path: by HTTP Basic, which no client of
+ * administration sends, and so a path that is misspelt is not answered as a token that is malformed.
+ */
+export const isMeant = (request: Pick<HttpRequest, "target" | "headers">): boolean =>
+  isControl(request) ||
+  (/^basic /i.test(request.headers["authorization"] ?? "") && !isOfAdministration(request.target))
 
 /** Bytes of a body in which messages are; those of a dump are more in JSON than the broker keeps of them. */
 export const maxMessagesSize = 128 * 1024 * 1024

@@ -95,7 +95,11 @@ const counted = (run: (controls: Controls) => Effect.Effect<number, EmulatorErro
 const withQueue = <A>(entity: string, run: (queue: Queue, namespace: Namespace) => Result.Result<A, EmulatorError>) =>
   Effect.flatMap(ControlledNamespace, (namespace) => {
     const queue = namespace.broker.queue(entity)
-    const problem = `it has no entity "${entity.slice(0, 300)}"`
+    // As the command and the contracts write it; paths of the service have a word between the two.
+    const subscription = entity.replace(/^([^/]+)\/([^/]+)$/, "$1/Subscriptions/$2")
+    const isThere = namespace.broker.queue(subscription) !== undefined
+    const problem = `it has no entity "${entity.slice(0, 300)}"` +
+      (isThere ? `; the subscription is "${subscription}"` : "")
     return refused(
       queue === undefined
         ? Effect.fail(new EmulatorError({ reason: "notFound", problem }))

@@ -33,6 +33,24 @@ describe("the paths of the control API", () => {
       assert.include(unknown.headers["content-type"]!, "xml")
     }).pipe(Effect.provide(layer)))
 
+  it.effect("are told from misspelt ones by HTTP Basic, which administration does not know", () =>
+    Effect.gen(function*() {
+      const misspelt = yield* ask("GET", "/message?entity=orders")
+      assert.strictEqual(misspelt.status, 404)
+      assert.strictEqual(misspelt.json.error, "NotFound")
+      assert.match(misspelt.json.message as string, /^There is no path "\/message"; \/openapi\.json has all/)
+      const wrongKey = yield* ask("GET", "/message", undefined, basic("RootManageSharedAccessKey:wrong"))
+      assert.deepStrictEqual([wrongKey.status, wrongKey.json.error], [401, "Unauthorized"])
+      const nobody = yield* ask("GET", "/message", undefined, basic("nobody:wrong"))
+      assert.deepStrictEqual([nobody.status, nobody.json.error], [401, "Unauthorized"])
+      const { httpClient } = yield* Emulator.Emulator
+      const administration = yield* httpClient.get("http://localhost/orders?api-version=2021-05", {
+        headers: { authorization: basic(yield* userOf) }
+      })
+      assert.strictEqual(administration.status, 401)
+      assert.include(administration.headers["content-type"]!, "xml")
+    }).pipe(Effect.provide(layer)))
+
   it.effect("are all in the OpenAPI document, with how to get in", () =>
     Effect.gen(function*() {
       const { json, status } = yield* ask("GET", "/openapi.json")

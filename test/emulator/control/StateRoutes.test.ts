@@ -50,6 +50,21 @@ const ask = Effect.fnUntraced(function*(method: string, path: string, body?: unk
 })
 
 describe("messages over HTTP", () => {
+  it.live("of a subscription are found by its path, which the refusal of another name tells", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* ask("GET", "/messages?entity=news/Subscriptions/sport"), { status: 200, json: [] })
+      const { json, status } = yield* ask("GET", "/messages?entity=news/sport")
+      assert.strictEqual(status, 404)
+      assert.match(json.message as string, /no entity "news\/sport"; the subscription is "news\/Subscriptions\/sport"/)
+      const none = yield* ask("GET", "/messages?entity=news/chess")
+      assert.match(none.json.message as string, /no entity "news\/chess"\.$/)
+    }).pipe(Effect.provide(broker({
+      entities: [
+        { kind: "topic", name: "news" },
+        { kind: "subscription", topic: "news", name: "sport" }
+      ]
+    }))))
+
   it.live("are put in for clients, and looked at by pages while they are locked, deferred or dead", () =>
     Effect.gen(function*() {
       const receiver = yield* ServiceBusReceiver.make(Folder)
