@@ -122,22 +122,36 @@ interface Programs {
   readonly checklist: ReadonlyArray<string>
   /** For the checks of the command, where the client has them. */
   readonly command?: ReadonlyArray<string>
+  /** The test suite of `examples/` in its language, and what it prints when its ten tests passed. */
+  readonly suite?: { readonly command: ReadonlyArray<string>; readonly passed: RegExp }
 }
 
 const python = (version: string): Client => ({
   name: `python-${version}`,
   prepare: async () => {
     await needs("python3", "-c", "import sys, venv; sys.exit(sys.version_info < (3, 8))")
-    const requirements = `python/requirements-${version}.txt`
-    const folder = await once(`python-${version}`, [requirements], async (folder) => {
+    const isNewest = version === "7.15"
+    const requirements = [
+      `python/requirements-${version}.txt`,
+      ...(isNewest ? ["../../examples/emulator-python/requirements.txt"] : [])
+    ]
+    const folder = await once(`python-${version}`, requirements, async (folder) => {
       rmSync(folder, { recursive: true, force: true })
       await step("python3 -m venv", ["python3", "-m", "venv", folder])
-      await step("pip install", [join(folder, "bin/python"), "-m", "pip", "install", "-q", "-r", requirements])
+      const packages = requirements.flatMap((file) => ["-r", file])
+      await step("pip install", [join(folder, "bin/python"), "-m", "pip", "install", "-q", ...packages])
     })
     const program = (name: string) => [join(folder, "bin/python"), "-u", "-W", "ignore", `python/${name}.py`]
-    return version === "7.15"
-      ? { checklist: program("interop"), command: program("command") }
-      : { checklist: program("interop") }
+    if (!isNewest) return { checklist: program("interop") }
+    const tests = join(here, "../../examples/emulator-python")
+    return {
+      checklist: program("interop"),
+      command: program("command"),
+      suite: {
+        command: [join(folder, "bin/python"), "-B", "-m", "pytest", "-p", "no:cacheprovider", "-n", "4", tests],
+        passed: /\b10 passed in /
+      }
+    }
   }
 })
 
@@ -145,14 +159,22 @@ const go: Client = {
   name: "go-1.11",
   prepare: async () => {
     await needs("go", "version")
-    const folder = await once("go", ["go"], async (folder) => {
+    const tests = "../../examples/emulator-go"
+    const folder = await once("go", ["go", tests], async (folder) => {
       // Read-only folders, as Go makes them by default, could not be removed with the cache.
       const env = { GOMODCACHE: join(folder, "modules"), GOFLAGS: "-modcacherw -mod=readonly", GOTOOLCHAIN: "local" }
       await step("go mod download", ["go", "mod", "download"], { cwd: join(here, "go"), env })
+      await step("go mod download", ["go", "mod", "download"], { cwd: join(here, tests), env })
       await build("go build", ["go", "build", "-o", join(folder, "interop"), "."], { cwd: join(here, "go"), env })
+      await build("go test", ["go", "test", "-c", "-o", join(folder, "suite"), "."], { cwd: join(here, tests), env })
     })
     const program = [join(folder, "interop")]
-    return { checklist: program, command: program }
+    const suite = [join(folder, "suite"), "-test.v", "-test.parallel", "4"]
+    return {
+      checklist: program,
+      command: program,
+      suite: { command: suite, passed: /^(?:[^]*^--- PASS: ){10}[^]*^PASS$/m }
+    }
   }
 }
 
@@ -194,7 +216,9 @@ const wanted = values.only?.split(",")
 const clients = all.filter(({ name }) =>
   wanted === undefined || wanted.some((one) => name === one || name.startsWith(`${one}-`))
 )
-const known = [...Object.keys(checks), ...Object.keys(commandChecks)]
+/** The check of the command that is no function of a program, but a test suite as a user has it. */
+const suiteCheck = "command-suite"
+const known = [...Object.keys(checks), ...Object.keys(commandChecks), suiteCheck]
 const asked = values.check?.split(",") ?? known
 const unknown = asked.filter((name) => !known.includes(name))
 if (clients.length === 0 || unknown.length > 0) {
@@ -202,7 +226,7 @@ if (clients.length === 0 || unknown.length > 0) {
   process.exit(2)
 }
 const askedOfClients = asked.filter((name) => name in checks)
-const askedOfCommand = asked.filter((name) => name in commandChecks)
+const askedOfCommand = asked.filter((name) => name in commandChecks || name === suiteCheck)
 
 type CheckResult = { readonly kind: "ok" | "not ok" | "skip"; readonly text: string }
 
@@ -284,15 +308,24 @@ const installed = (() => {
 /** Those of the path that a test suite has, with the command in it. */
 const path = [installed, dirname(process.execPath), process.env["PATH"]].join(":")
 
-/** A client's checks of the command, which its program starts. */
-const runCommand = async (name: string, command: ReadonlyArray<string>): Promise<Report> => {
+/** A client's checks of the command, which its program starts, and the test suite in its language. */
+const runCommand = async (name: string, { command, suite }: Programs): Promise<Report> => {
   const started = Date.now()
-  const ended = await execute([...command, ...askedOfCommand], {
-    timeout: limits.running,
-    env: { PATH: path, INTEROP_CLIENT: name, INTEROP_STARTS: JSON.stringify(commandChecks) }
-  })
+  const env = { PATH: path, INTEROP_CLIENT: name, INTEROP_STARTS: JSON.stringify(commandChecks) }
+  const names = askedOfCommand.filter((name) => name !== suiteCheck)
+  const ended = await execute([...command!, ...names], { timeout: limits.running, env })
   if (values.verbose) console.log(`---- ${name}, the command\n${ended.output}\n----`)
-  return { name, results: resultsOf(ended, askedOfCommand), seconds: (Date.now() - started) / 1000 }
+  const results = new Map(resultsOf(ended, names))
+  if (askedOfCommand.includes(suiteCheck)) results.set(suiteCheck, await runSuite(suite, env))
+  return { name, results, seconds: (Date.now() - started) / 1000 }
+}
+
+const runSuite = async (suite: Programs["suite"], env: Record<string, string>): Promise<CheckResult> => {
+  if (suite === undefined) return { kind: "skip", text: "its test suite is examples/*.test.ts, which npm test runs" }
+  const { code, output, problem } = await execute(suite.command, { timeout: limits.running, env })
+  return code === 0 && suite.passed.test(output)
+    ? { kind: "ok", text: "" }
+    : { kind: "not ok", text: `${problem ?? `exit code ${code}`}: ${output.trim().split("\n").slice(-20).join(" | ")}` }
 }
 
 const leftOut: Array<string> = []
@@ -310,13 +343,13 @@ for (const { name, prepare } of clients) {
 
 const reports: Array<Report> = []
 const commandReports: Array<Report> = []
-const tasks = prepared.flatMap(({ name, programs: { checklist, command } }) => [
+const tasks = prepared.flatMap(({ name, programs }) => [
   ...(askedOfClients.length === 0
     ? []
-    : [async () => reports.push(tell("", await run(name, checklist)))]),
-  ...(askedOfCommand.length === 0 || command === undefined
+    : [async () => reports.push(tell("", await run(name, programs.checklist)))]),
+  ...(askedOfCommand.length === 0 || programs.command === undefined
     ? []
-    : [async () => commandReports.push(tell(" with the command", await runCommand(name, command)))])
+    : [async () => commandReports.push(tell(" with the command", await runCommand(name, programs)))])
 ])
 const tell = (what: string, report: Report) => {
   console.log(`ran ${report.name}${what} in ${report.seconds.toFixed(0)} s`)
