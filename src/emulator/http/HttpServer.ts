@@ -21,6 +21,8 @@ interface Options {
   readonly answer: (request: HttpRequest) => Effect.Effect<HttpAnswer>
   /** How many bytes the body of a request may have, told by its head. */
   readonly limitOf: (head: HttpRequest) => number
+  /** How many bytes of bodies are held at a time while they are read; 512 MiB by default. */
+  readonly held?: number
   /** Serves AMQP on a WebSocket. */
   readonly accept: (socket: Socket) => void
 }
@@ -42,12 +44,15 @@ const maxHeaderSize = 32 * 1024
 /** Bytes of a body: the largest description of an entity has some 30 KiB. */
 export const maxBodySize = 1024 * 1024
 
+/** Bytes of all bodies together that have not come to their ends: anybody may begin one. */
+const maxHeld = 512 * 1024 * 1024
+
 /** How many sockets at a time: as many as a namespace takes connections. */
 const maxSockets = 5000
 
 /** Makes a server; its sockets are destroyed when the scope closes. */
 export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.Scope> = Effect.fnUntraced(
-  function*({ accept, answer, limitOf }) {
+  function*({ accept, answer, held = maxHeld, limitOf }) {
     /** What is to be called once they have made a request. */
     const sockets = new Map<net.Socket, () => void>()
     const server = http.createServer({
@@ -59,6 +64,7 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
       connectionsCheckingInterval: headersTimeout / 4
     })
     const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const bodies = new Bodies(held)
     const settle = (socket: net.Socket) => sockets.get(socket)?.()
     server.on("request", (request, response) => {
       settle(request.socket)
@@ -72,7 +78,7 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
         response.writeHead(426, { connection: "close", upgrade: "websocket", "content-type": "text/plain" })
         return void response.end("AMQP over WebSocket is spoken here.\n")
       }
-      read(request, response, limitOf(requestOf(request, "")), (body) => {
+      bodies.read(request, response, limitOf(requestOf(request, "")), (body) => {
         const answered = Effect.catchCause(answer(requestOf(request, body)), (cause) =>
           Effect.as(
             Effect.logError(`A request over HTTP failed (${request.method} ${pathOf(request)})`, cause),
@@ -139,28 +145,54 @@ const withoutUpgrade = (
 /** What a request is for, without its query, and not all of what is too long for a line of a log. */
 const pathOf = ({ url = "" }: http.IncomingMessage): string => url.split("?")[0]!.slice(0, 256)
 
-/** Reads a body to its end, unless it is too large. */
-const read = (
-  request: http.IncomingMessage,
-  response: http.ServerResponse,
-  limit: number,
-  then: (body: string) => void
-): void => {
-  const chunks: Array<Buffer> = []
-  let size = 0
-  request.on("data", (chunk: Buffer) => {
-    size += chunk.length
-    if (size <= limit) chunks.push(chunk)
-    else if (!response.headersSent) {
+/** Reads bodies to their ends, unless one is too large, or all of them together are. */
+class Bodies {
+  /** Bytes that are held at most, and now. */
+  private readonly most: number
+  private held = 0
+
+  constructor(most: number) {
+    this.most = most
+  }
+
+  read(
+    request: http.IncomingMessage,
+    response: http.ServerResponse,
+    limit: number,
+    then: (body: string) => void
+  ): void {
+    const chunks: Array<Buffer> = []
+    let size = 0
+    const release = () => {
+      this.held -= size
+      size = 0
+      chunks.length = 0
+    }
+    const refuse = (status: number, headers: http.OutgoingHttpHeaders) => {
       // What is still to come is not read.
       request.pause()
-      response.writeHead(413, { connection: "close", "content-length": "0" }).end(() => request.socket.destroy())
+      release()
+      response.writeHead(status, { connection: "close", "content-length": "0", ...headers })
+        .end(() => request.socket.destroy())
     }
-  })
-  request.on("end", () => {
-    if (!response.headersSent) then(Buffer.concat(chunks).toString("utf8"))
-  })
-  request.on("error", () => {})
+    request.on("data", (chunk: Buffer) => {
+      if (response.headersSent) return
+      size += chunk.length
+      this.held += chunk.length
+      chunks.push(chunk)
+      if (size > limit) refuse(413, {})
+      else if (this.held > this.most) refuse(503, { "retry-after": "1" })
+    })
+    request.on("end", () => {
+      if (response.headersSent) return
+      const body = Buffer.concat(chunks).toString("utf8")
+      release()
+      then(body)
+    })
+    // It may end before its body does.
+    request.on("close", release)
+    request.on("error", () => {})
+  }
 }
 
 const requestOf = ({ headers, method, socket, url }: http.IncomingMessage, body: string): HttpRequest => ({

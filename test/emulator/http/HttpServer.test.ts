@@ -81,6 +81,16 @@ const ask = Effect.fnUntraced(function*(
   })
 })
 
+/** A port on which a server serves. */
+const portOf = Effect.fnUntraced(function*(server: HttpServer.HttpServer) {
+  const listener = net.createServer((socket) => server.serve(socket, () => {}))
+  yield* Effect.acquireRelease(
+    Effect.callback<void>((resume) => void listener.listen(0, "127.0.0.1", () => resume(Effect.void))),
+    () => Effect.sync(() => listener.close())
+  )
+  return (listener.address() as net.AddressInfo).port
+})
+
 /** What a peer gets that writes these bytes, until the broker closes. */
 const written = (port: number, ...parts: ReadonlyArray<string | Buffer>) =>
   Effect.callback<string>((resume) => {
@@ -245,12 +255,7 @@ describe("a port", () => {
         limitOf: () => HttpServer.maxBodySize,
         accept: (socket) => socket.destroy()
       })
-      const listener = net.createServer((socket) => server.serve(socket, () => {}))
-      yield* Effect.acquireRelease(
-        Effect.callback<void>((resume) => void listener.listen(0, "127.0.0.1", () => resume(Effect.void))),
-        () => Effect.sync(() => listener.close())
-      )
-      const { port } = listener.address() as net.AddressInfo
+      const port = yield* portOf(server)
       const got = yield* written(
         port,
         "PUT /bad?sig=secret HTTP/1.1\r\nhost: a\r\n\r\n",
@@ -270,4 +275,33 @@ describe("a port", () => {
       assert.strictEqual((yield* ask(port, "GET", `/${"q".repeat(40_000)}`)).status, 431)
       assert.strictEqual((yield* ask(port, "GET", "/letters")).status, 200)
     }).pipe(Effect.provide(serverOf())))
+
+  it.live("bounds what it holds of bodies that do not come to their ends, which anybody may send", () =>
+    Effect.gen(function*() {
+      const server = yield* HttpServer.make({
+        answer: ({ body }) =>
+          Effect.succeed({ status: 200, headers: { connection: "close" }, body: String(body.length) }),
+        limitOf: () => HttpServer.maxBodySize,
+        accept: (socket) => socket.destroy(),
+        held: 100_000
+      })
+      const port = yield* portOf(server)
+      const head = "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 80000\r\n\r\n"
+      const part = Buffer.alloc(60_000, "x")
+      const silent = yield* Effect.forkChild(written(port, head, part))
+      // The first one has come when another one is too much.
+      const refused = yield* Effect.repeat(written(port, head, part, Buffer.alloc(20_000, "x")), {
+        until: (got) => got.startsWith("HTTP/1.1 503 ")
+      })
+      assert.match(refused, /retry-after: 1/i)
+      assert.match(yield* written(port, head.replace("80000", "3"), "abc"), /200 OK.*3$/s)
+      // What is cut is not held any more, nor is what was answered.
+      yield* Fiber.interrupt(silent)
+      yield* Effect.repeat(written(port, head, part, Buffer.alloc(20_000, "x")), {
+        until: (got) => got.startsWith("HTTP/1.1 200 OK")
+      })
+      for (let i = 0; i < 3; i++) {
+        assert.match(yield* written(port, head, Buffer.alloc(80_000, "x")), /200 OK.*80000$/s)
+      }
+    }).pipe(Effect.scoped))
 })
