@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as HttpBody from "effect/http/HttpBody"
@@ -107,6 +108,8 @@ export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(functi
     if (ControlPath.pathOf(request.target) === "/openapi.json" && isRead(request)) {
       return Effect.succeed({ status: 200, headers: { "content-type": "application/json" }, body: document })
     }
+    const problem = overlooked(request)
+    if (problem !== undefined) return Effect.succeed(answerOf("BadRequest", problem))
     return app.pipe(
       Effect.scoped,
       Effect.provideService(HttpServerRequest.HttpServerRequest, requestOf(request)),
@@ -129,6 +132,32 @@ export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(functi
 })
 
 const isRead = ({ method }: HttpRequest): boolean => method === "GET" || method === "HEAD"
+
+type Endpoint = Pick<HttpApiEndpoint.Top, "method" | "path" | "payload" | "query">
+
+const endpoints: ReadonlyArray<Endpoint> = Object.values(api.groups).flatMap((group) => Object.values(group.endpoints))
+
+/**
+ * What a request says and its route does not take, which would be overlooked: an entity in the body of a reset, say, where the
+ * namespace would be emptied for want of a parameter.
+ */
+const overlooked = ({ body, method, target }: HttpRequest): string | undefined => {
+  const path = ControlPath.pathOf(target)
+  const asked = method === "HEAD" ? "GET" : method
+  const endpoint = endpoints.find((each) => each.method === asked && isAt(each, path))
+  if (endpoint === undefined) return undefined
+  const { payload, query } = endpoint
+  if (payload.size === 0 && !/^\s*(?:\{\s*\})?\s*$/.test(body)) {
+    return `the body: ${method} ${path} takes none` +
+      (query === undefined ? "." : "; what it is for is said by parameters, such as ?entity=orders.")
+  }
+  return query === undefined && target.length > path.length + 1
+    ? `the parameters: ${method} ${path} takes none.`
+    : undefined
+}
+
+const isAt = ({ path }: Endpoint, asked: string): boolean =>
+  path.includes(":") ? asked.startsWith(path.replace(/:.*$/, "")) : asked === path
 
 const methodNotAllowed = (request: HttpRequest): HttpAnswer => {
   const path = ControlPath.pathOf(request.target)

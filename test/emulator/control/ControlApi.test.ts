@@ -66,6 +66,39 @@ describe("the paths of the control API", () => {
     }).pipe(Effect.provide(layer)))
 })
 
+describe("what a route of the control API does not take", () => {
+  it.effect("is refused and does nothing, in a body or a parameter", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      yield* emulator.send("orders", [{ body: Buffer.from("one") }])
+      yield* emulator.fail({ operation: "settle", action: "drop" })
+      const refused = [
+        [
+          "POST",
+          "/reset",
+          { entity: "clock" },
+          "the body: POST /reset takes none; what it is for is said by parameters"
+        ],
+        ["POST", "/reset?entitiy=clock", undefined, "entitiy"],
+        ["DELETE", "/faults?entity=clock", undefined, "the parameters: DELETE /faults takes none."],
+        ["DELETE", "/faults/1?times=1", undefined, "the parameters: DELETE /faults/1 takes none."],
+        ["DELETE", "/faults", { id: "2" }, "the body: DELETE /faults takes none."],
+        ["POST", "/connections/drop", { entity: "clock" }, "the body: POST /connections/drop takes none."],
+        ["GET", "/clock?namespace=team-a", undefined, "the parameters: GET /clock takes none."]
+      ] as const
+      for (const [method, path, body, message] of refused) {
+        const { json, status } = yield* ask(method, path, body)
+        assert.deepStrictEqual([status, json.error], [400, "BadRequest"], path)
+        assert.include(json.message as string, message)
+      }
+      assert.lengthOf(yield* emulator.messages("orders"), 1)
+      assert.lengthOf(yield* emulator.faults, 1)
+      for (const body of [undefined, {}, " "]) {
+        assert.strictEqual((yield* ask("POST", "/reset", body)).status, 200)
+      }
+    }).pipe(Effect.provide(layer)))
+})
+
 describe("the key of the control API", () => {
   it.effect("is the name and key of a policy with Manage, or a token", () =>
     Effect.gen(function*() {
