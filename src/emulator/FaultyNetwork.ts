@@ -226,7 +226,19 @@ class Network implements WireNetwork {
     return wire
   }
 
-  /** A transport through this network. */
+  /** A socket as its client has it, until the scope closes. */
+  private through(inner: Socket): Effect.Effect<Socket, never, Scope.Scope> {
+    return Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => this.wire(inner)),
+        // One that is half-open has heard nothing of its end.
+        (wire) => Effect.sync(() => this.wires.delete(wire))
+      ),
+      (wire) => wire.socket()
+    )
+  }
+
+  /** A transport through this network. Its connects can be interrupted, as those of the one beneath. */
   over(transport: Transport.Transport): Transport.Transport {
     return {
       connect: (endpoint) =>
@@ -241,14 +253,7 @@ class Network implements WireNetwork {
                   description: `${endpoint.host} refuses: the network of the test does`
                 })
               )
-              : Effect.map(
-                Effect.acquireRelease(
-                  Effect.map(transport.connect(endpoint), (inner) => this.wire(inner)),
-                  // One that is half-open has heard nothing of its end.
-                  (wire) => Effect.sync(() => this.wires.delete(wire))
-                ),
-                (wire) => wire.socket()
-              )
+              : Effect.flatMap(transport.connect(endpoint), (inner) => this.through(inner))
           )
           return wait === 0 ? connected : Effect.delay(connected, wait)
         })

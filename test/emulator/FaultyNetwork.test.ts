@@ -1,8 +1,9 @@
 /** What a client makes of a bad network: around the broker in memory, by virtual time, and around sockets. */
-import { Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
+import * as Transport from "../../src/internal/amqp/transport/Transport.ts"
 import { failsWith, idsOf, passing, start, Texts, texts, until } from "../support/harness.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
@@ -188,6 +189,23 @@ describe("a bad network", () => {
       }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ entities })), passingClock)
       assert.strictEqual(yield* network.connections, 0)
     }).pipe(Effect.provide(Emulator.layerFaultyNetwork())))
+})
+
+describe("a connect through a bad network", () => {
+  it.effect("is interrupted where the one beneath does not end", () =>
+    Effect.gen(function*() {
+      const silent = Layer.succeed(Transport.Transport, { connect: () => Effect.never })
+      const network = yield* Layer.build(Layer.provide(Emulator.layerFaultyNetwork(), silent))
+      // The network gives its clients the transport that they go through, which is none of its public type.
+      const { connect } = yield* Effect.provideContext(
+        Effect.service(Transport.Transport),
+        network as Context.Context<unknown>
+      )
+      const connecting = yield* start(Effect.scoped(connect({ host: "localhost", port: 1, kind: "tcp" })))
+      connecting.interruptUnsafe()
+      yield* until(Effect.sync(() => connecting.pollUnsafe() !== undefined))
+      assert.strictEqual(yield* Context.get(network, Emulator.FaultyNetwork).connections, 0)
+    }).pipe(Effect.scoped))
 })
 
 describe("a bad network around sockets", () => {

@@ -82,6 +82,8 @@ const waiting = new WeakMap<RheaLink, Set<Timeout>>()
 
 /** Runs a function after so many milliseconds of the server's clock, unless the link has ended by then. */
 export const later = (connection: ServedConnection, link: RheaLink, millis: number, run: () => void): void => {
+  // What ended it has run its finalizers: another one would be run by nothing but the end of the connection.
+  if (!connection.links.has(link)) return
   const { clock, deadlines } = connection.server.options
   let timeouts = waiting.get(link)
   if (timeouts === undefined) {

@@ -28,6 +28,7 @@ export interface Weather {
 export class NetworkTimers {
   private readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly fibers = new Set<Fiber.Fiber<void>>()
+  private isEnded = false
 
   constructor(fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.fork = fork
@@ -35,6 +36,7 @@ export class NetworkTimers {
 
   /** Runs a function later; never once the network has ended. */
   after(millis: number, run: () => void): void {
+    if (this.isEnded) return
     const fiber = this.fork(Effect.andThen(Effect.sleep(Math.max(1, millis)), Effect.sync(run)))
     this.fibers.add(fiber)
     fiber.addObserver(() => {
@@ -43,7 +45,10 @@ export class NetworkTimers {
   }
 
   get end(): Effect.Effect<void> {
-    return Effect.suspend(() => Fiber.interruptAll([...this.fibers]))
+    return Effect.suspend(() => {
+      this.isEnded = true
+      return Fiber.interruptAll([...this.fibers])
+    })
   }
 }
 

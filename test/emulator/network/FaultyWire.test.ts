@@ -1,5 +1,6 @@
 /** A connection that ends once so many frames or bytes have passed: exactly so many. */
 import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
 import { FaultyWire, type Limit } from "../../../src/emulator/network/FaultyWire.ts"
 import { NetworkTimers } from "../../../src/emulator/network/Wire.ts"
 import { SeededRandom } from "../../../src/emulator/SeededRandom.ts"
@@ -97,5 +98,20 @@ describe("a connection that ends", () => {
       wire.down(Buffer.alloc(10))
       assert.deepStrictEqual([wire.written().length, wire.given().length], [5, 0])
       assert.deepStrictEqual(wire.happened, ["destroyed"])
+    }))
+})
+
+describe("the timers of a network", () => {
+  it.effect("run nothing once it has ended, what is asked for later neither", () =>
+    Effect.gen(function*() {
+      const happened: Array<string> = []
+      const timers = new NetworkTimers(Effect.runForkWith(yield* Effect.context<never>()))
+      timers.after(5, () => happened.push("in time"))
+      timers.after(50, () => happened.push("too late"))
+      yield* TestClock.adjust(10)
+      yield* timers.end
+      timers.after(5, () => happened.push("after the end"))
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(happened, ["in time"])
     }))
 })
