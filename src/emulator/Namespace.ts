@@ -190,6 +190,7 @@ export class Namespace implements ServedNamespace {
 
   start(): void {
     this.isUp = true
+    this.touch()
   }
 
   /** Makes it what it was when it was made, but for its time and its connections; returns how many messages are gone. */

@@ -166,7 +166,8 @@ export class Namespaces implements ServedNamespaces {
     const end = timeout(() => {
       const until = namespace.lastUse + idle
       const now = serverClock.currentTimeMillisUnsafe()
-      if (namespace.connections.size > 0) deadlines.set(end, now + idle)
+      // One that is stopped keeps what it has until it is started: nothing can use it meanwhile.
+      if (namespace.connections.size > 0 || !namespace.isUp) deadlines.set(end, now + idle)
       else if (until > now) deadlines.set(end, until)
       else this.remove(name)
     })
