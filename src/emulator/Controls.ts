@@ -436,7 +436,8 @@ export interface Controls {
   /**
    * Has the entities of a dump be as it says, with what they held, and leaves all others as they are; any JSON value may be
    * given. What is there is emptied and changed, or made anew where the service would not change it so (links to it are
-   * detached then). Of a message nothing is needed: `{}` is one without a body. What was due meanwhile happens at once.
+   * detached then, and of a topic all subscriptions must be given). Of a message nothing is needed: `{}` is one without a body.
+   * What was due meanwhile happens at once.
    *
    * Fails with EmulatorError, which says where the value is no dump, and for what `create` fails for; then nothing has changed.
    *

@@ -300,6 +300,33 @@ describe("namespaces that a program makes", () => {
 
 describe("a namespace that is removed", () => {
   both(
+    "has nothing any more for a program that still has its controls, and takes nothing",
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const red = yield* emulator.createNamespace({ name: "red" })
+      yield* red.send(Orders, [{ body: "one" }])
+      const dump = yield* red.dump()
+      yield* emulator.removeNamespace("red")
+      const refused: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
+        red.messages(Orders),
+        red.runtime(Orders),
+        red.send(Orders, [{ body: "two" }]),
+        red.create(Emulator.entity("other")),
+        red.update(Orders, { maxDeliveryCount: 3 }),
+        red.delete(Orders),
+        red.reset(Orders),
+        red.load(dump)
+      ]
+      for (const each of refused) {
+        const { reason } = yield* each.pipe(failsWith("EmulatorError"))
+        assert.strictEqual(reason, "notFound")
+      }
+      assert.strictEqual(yield* red.reset(), 0)
+      assert.deepStrictEqual((yield* red.dump()).entities, [])
+    })
+  )
+
+  both(
     "lets nobody wait in it: for a message, for a session, or with a lock",
     Effect.gen(function*() {
       const emulator = yield* Emulator.Emulator
@@ -588,6 +615,21 @@ describe("namespaces that come by use", () => {
       const again = yield* clientOf({ name: "goes" })
       yield* Effect.provide(send("new"), again)
       assert.deepStrictEqual(yield* bodies(yield* emulator.namespace("goes")), ["new"])
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ ...base, ...any }))))
+
+  it.effect("keep what they have while they are stopped", () =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(Effect.flatMap(clientOf({ name: "off" }), (client) => Effect.provide(send("kept"), client)))
+      const emulator = yield* Emulator.Emulator
+      const { start, stop } = yield* emulator.namespace("off")
+      yield* stop
+      yield* passes("3 hours")
+      assert.deepStrictEqual(yield* names, ["default", "off"])
+      yield* start
+      yield* passes("9 minutes")
+      assert.deepStrictEqual(yield* bodies(yield* emulator.namespace("off")), ["kept"])
+      yield* passes("11 minutes")
+      assert.deepStrictEqual(yield* names, ["default"])
     }).pipe(Effect.scoped, Effect.provide(Emulator.layer({ ...base, ...any }))))
 
   it.effect("stay where the time is infinite", () =>

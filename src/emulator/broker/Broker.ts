@@ -230,7 +230,7 @@ export const make: (
     registry.initial = inOrder
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
-        registry.shared.isClosed = true
+        registry.close()
       })
     )
     return {
@@ -334,7 +334,16 @@ export class Registry {
     return this.shared.clock.currentTimeMillisUnsafe()
   }
 
+  /** What it holds is not found any more, whoever still has it. */
+  close(): void {
+    this.shared.isClosed = true
+    this.entities.clear()
+    this.byPath.clear()
+    this.initial = []
+  }
+
   create(entity: Entity): Result.Result<void, EmulatorError> {
+    if (this.shared.isClosed) return closed()
     const declared = declaredOf(entity)
     if (Result.isFailure(declared)) return Result.fail(declared.failure)
     if (this.entities.has(declared.success.path.toLowerCase())) {
@@ -423,6 +432,7 @@ export class Registry {
       const checked = this.checkForwarding(declared)
       if (Result.isFailure(checked)) return checked
       this.configure(registered, declared)
+      this.retryForwardingTo(path)
       return Result.void
     })
   }
@@ -440,7 +450,6 @@ export class Registry {
     // Links end after that: what they give back goes to no other link that ends.
     this.detachRefused(path, before.settings, settings)
     this.watchIdle(registered)
-    this.retryForwardingTo(path)
   }
 
   /** The topic of a subscription, which is there. */
@@ -487,6 +496,7 @@ export class Registry {
   }
 
   load(entities: ReadonlyArray<Loaded>): Result.Result<void, EmulatorError> {
+    if (this.shared.isClosed) return closed()
     // On entities that nothing is in and that nobody knows.
     const inert: SharedState["deadlines"] = { set: () => {}, clear: () => {}, size: () => 0 }
     const trial: Registry = new Registry({
@@ -508,32 +518,43 @@ export class Registry {
   }
 
   private fill(entities: ReadonlyArray<Loaded>): Result.Result<void, EmulatorError> {
-    const loaded: Array<{ readonly declared: Declared; readonly of: Loaded }> = []
-    const paths = new Set<string>()
+    const loaded = new Map<string, { readonly declared: Declared; readonly of: Loaded }>()
     for (const of of entities.toSorted((a, b) => rankOf(a.entity) - rankOf(b.entity))) {
       const declared = declaredOf(of.entity)
       if (Result.isFailure(declared)) return Result.fail(declared.failure)
       const path = declared.success.path.toLowerCase()
-      if (paths.has(path)) {
+      if (loaded.has(path)) {
         return Result.fail(new EmulatorError({ problem: `${declared.success.title} is given twice` }))
       }
-      paths.add(path)
-      loaded.push({ declared: declared.success, of })
-      const before = this.entities.get(path)?.declared
-      if (before === undefined) continue
-      if (isChangeable(before, declared.success)) this.reset(path)
-      else this.delete(path)
+      loaded.set(path, { declared: declared.success, of })
     }
-    for (const { declared } of loaded) {
+    for (const [path, { declared }] of loaded) {
+      const registered = this.entities.get(path)
+      if (registered === undefined) continue
+      if (isChangeable(registered.declared, declared)) {
+        // Subscriptions of a topic that are not given stay as they are.
+        registered.queue.reset()
+        continue
+      }
+      const left = declared.kind === "topic"
+        ? registered.topic!.queues.find((each) => !loaded.has(each.path.toLowerCase()))
+        : undefined
+      if (left !== undefined) {
+        const problem = `${declared.title} would be made anew, without its subscription "${left.path}": give that too`
+        return Result.fail(new EmulatorError({ problem }))
+      }
+      this.delete(path)
+    }
+    for (const { declared } of loaded.values()) {
       const made = this.put(declared)
       if (Result.isFailure(made)) return made
     }
-    for (const { declared } of loaded) {
+    for (const { declared } of loaded.values()) {
       const checked = this.checkForwarding(declared)
       if (Result.isFailure(checked)) return checked
     }
-    const queues = loaded.map(({ declared, of }) => {
-      const { queue } = this.entities.get(declared.path.toLowerCase())!
+    const queues = Array.from(loaded, ([path, { of }]) => {
+      const { queue } = this.entities.get(path)!
       queue.load(of.contents)
       for (
         const [dead, messages] of [
@@ -545,6 +566,8 @@ export class Registry {
     })
     // All of it is there before anything is delivered or forwarded.
     for (const queue of queues) queue.flush()
+    // And before what waits elsewhere for these entities comes to them: it has the numbers after those that they are given.
+    for (const path of loaded.keys()) this.retryForwardingTo(path)
     return Result.void
   }
 
@@ -687,6 +710,14 @@ const queuesOf = (queue: Queue): ReadonlyArray<Queue> =>
 const missing = (path: string): Result.Result<never, EmulatorError> =>
   Result.fail(new EmulatorError({ reason: "notFound", problem: `it has no entity "${path}"` }))
 
+const closed = (): Result.Result<never, EmulatorError> =>
+  Result.fail(
+    new EmulatorError({
+      reason: "notFound",
+      problem: "it takes nothing any more: it has ended, or its namespace was removed"
+    })
+  )
+
 /** A declaration, checked but for its name. */
 interface Declared {
   readonly kind: "queue" | "topic" | "subscription"
@@ -719,8 +750,10 @@ const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Resu
     ? `${kind} "${abbreviated(name)}"`
     : `subscription "${abbreviated(name)}" of "${abbreviated(topic)}"`
   const hasSessions = entity.kind === "topic" ? undefined : entity.hasSessions
+  // A change of it is refused as the service does, which knows no contract.
   if (
-    hasSessions !== undefined && typeof options.requiresSession === "boolean" && options.requiresSession !== hasSessions
+    changed === undefined && hasSessions !== undefined && typeof options.requiresSession === "boolean" &&
+    options.requiresSession !== hasSessions
   ) {
     const problem = `${title}: requiresSession must be left out: its contract has ${hasSessions ? "" : "no "}sessions`
     return Result.fail(new EmulatorError({ problem }))

@@ -1,5 +1,5 @@
 /** The state of a namespace as JSON: nothing is lost on the way, and what is no dump changes nothing. */
-import { DateTime, Effect } from "effect"
+import { Context, DateTime, Effect, Layer } from "effect"
 import {
   AmqpValue,
   ServiceBusBody,
@@ -109,8 +109,9 @@ both((name, layerFor) => {
         yield* fill
         const emulator = yield* Emulator.Emulator
         const before = JSON.stringify(yield* emulator.dump())
-        const other = yield* Emulator.Emulator.pipe(
-          Effect.provide(layerFor({ entities: [], clock: "manual", startAt: yield* emulator.now }))
+        const other = Context.get(
+          yield* Layer.build(layerFor({ entities: [], clock: "manual", startAt: yield* emulator.now })),
+          Emulator.Emulator
         )
         yield* other.load(JSON.parse(before))
         assert.strictEqual(JSON.stringify(yield* other.dump(), null, 1), JSON.stringify(JSON.parse(before), null, 1))
@@ -198,6 +199,43 @@ both((name, layerFor) => {
         assert.deepStrictEqual((yield* emulator.rules(Sport)).map(({ name }) => name), ["all"])
         yield* emulator.send("fresh", [{ body: Buffer.from("x") }])
         assert.strictEqual((yield* emulator.messages("later")).length, 1)
+      }))
+
+    test("is loaded before what waits elsewhere for its entities comes to them, and that comes at once", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const numbers = Effect.map(
+          emulator.messages("target"),
+          (messages) => messages.map(({ body, sequenceNumber }) => `${sequenceNumber} ${String(body)}`)
+        )
+        yield* emulator.create(Emulator.entity("target"))
+        yield* emulator.create(Emulator.entity("source", { forwardTo: "target" }))
+        yield* emulator.send("target", [{ body: Buffer.from("kept") }])
+        const dump = yield* emulator.dump(["target"])
+        yield* emulator.update("target", { status: "SendDisabled" })
+        yield* emulator.send("source", [{ body: Buffer.from("refused before") }])
+        yield* emulator.load(dump)
+        assert.deepStrictEqual(yield* numbers, ["1 kept", "2 refused before"])
+        yield* emulator.delete("target")
+        yield* emulator.send("source", [{ body: Buffer.from("without a target") }])
+        yield* emulator.load(dump)
+        assert.deepStrictEqual(yield* numbers, ["1 kept", "2 without a target"])
+      }))
+
+    test("of a topic alone leaves its subscriptions as they are, or is refused", () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.load({
+          entities: [{ kind: "subscription", topic: "news", name: "sport", messages: [{ body: "stays" }] }]
+        })
+        yield* emulator.load({ entities: [{ kind: "topic", name: "news", options: { maxMessageSize: 2_000_000 } }] })
+        assert.deepStrictEqual((yield* emulator.messages(Sport)).map(({ body }) => body), ["stays"])
+        const detecting = { kind: "topic", name: "news", options: { duplicateDetectionWindow: "PT1M" } }
+        const { problem } = yield* emulator.load({ entities: [detecting] }).pipe(failsWith("EmulatorError"))
+        assert.include(problem, `without its subscription "news/Subscriptions/sport": give that too`)
+        assert.lengthOf(yield* emulator.messages(Sport), 1)
+        yield* emulator.load({ entities: [{ kind: "subscription", topic: "news", name: "sport" }, detecting] })
+        assert.lengthOf(yield* emulator.messages(Sport), 0)
       }))
 
     test("has what was due meanwhile happen at once", () =>
