@@ -2,12 +2,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import { Faults } from "../../src/emulator/amqp/Faults.ts"
 import * as Broker from "../../src/emulator/broker/Broker.ts"
 import type { HttpAnswer } from "../../src/emulator/http/HttpMessage.ts"
 import { ManagementApi } from "../../src/emulator/http/ManagementApi.ts"
 import * as Authorization from "../../src/emulator/security/Authorization.ts"
+import { IdentityProvider } from "../../src/emulator/security/IdentityProvider.ts"
 import * as SasToken from "../../src/internal/SasToken.ts"
 
 const key = Redacted.make("a key")
@@ -30,6 +30,7 @@ export const managementApi = Effect.fnUntraced(function*(
 ) {
   const clock = yield* Clock.Clock
   const broker = yield* Broker.make(entities)
+  const identities = new IdentityProvider([])
   const api = new ManagementApi({
     broker,
     clock,
@@ -37,7 +38,7 @@ export const managementApi = Effect.fnUntraced(function*(
     host,
     isOurs: (name, called) => Authorization.isLoopback(name) || name === host || name === called,
     faults: new Faults(),
-    checkToken: () => Result.fail("InvalidSignature"),
+    checkToken: (token, use) => identities.check(token, { namespace: "default" }, use),
     policies: [
       { name: "root", key, rights: ["Manage", "Send", "Listen"] },
       { name: "user", key, rights: ["Send", "Listen"] }

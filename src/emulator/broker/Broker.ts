@@ -9,15 +9,25 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import { EmulatorError } from "../../ServiceBusError.ts"
-import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import { AutoDeletion } from "./AutoDeletion.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
+import {
+  abbreviated,
+  type DeclaredEntity,
+  declaredOf,
+  type Entity,
+  isChangeable,
+  nameProblemOf,
+  rankOf,
+  rulesProblemOf,
+  topicsFirst,
+  trim
+} from "./DeclaredEntity.ts"
 import * as EntityOptions from "./EntityOptions.ts"
-import * as EntityPath from "./EntityPath.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import type { Contents, KeptMessage, Queue, Refusal, RuntimeCounts } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
@@ -25,6 +35,7 @@ import type { Due } from "./StoredMessage.ts"
 import type { FilterCounts } from "./SubscriptionRules.ts"
 import { Topic } from "./Topic.ts"
 
+export { type Entity, problemOf } from "./DeclaredEntity.ts"
 export type {
   EntityOptions,
   EntitySettings,
@@ -48,30 +59,6 @@ export type {
   Rules,
   RuntimeCounts
 } from "./Queue.ts"
-
-/**
- * An entity that the broker starts with.
- *
- * @category models
- * @since 0.1.0
- */
-export type Entity =
-  | {
-    readonly kind?: "queue"
-    readonly name: string
-    readonly options?: EntityOptions.EntityOptions | undefined
-    /** What its contract says of sessions. */
-    readonly hasSessions?: boolean | undefined
-  }
-  | { readonly kind: "topic"; readonly name: string; readonly options?: EntityOptions.TopicOptions | undefined }
-  | {
-    readonly kind: "subscription"
-    readonly topic: string
-    readonly name: string
-    readonly options?: EntityOptions.SubscriptionOptions | undefined
-    /** What its contract says of sessions. */
-    readonly hasSessions?: boolean | undefined
-  }
 
 /**
  * What an entity holds, and its times in milliseconds.
@@ -184,7 +171,7 @@ export interface Loaded {
 
 /** An entity that there is. */
 interface Registered {
-  declared: Declared
+  declared: DeclaredEntity
   readonly queue: MessageQueue.MessageQueue
   /** It, where it is a topic, or that of a subscription. */
   readonly topic: Topic | undefined
@@ -262,38 +249,8 @@ const opaque: Payloads = {
   reschedule: (message, enqueueAt) => ({ ...message, enqueueAt })
 }
 
-/** What can be said of rules that may be anything, before their expressions are read. */
-const rulesProblem = (
-  { rules, title }: Declared,
-  isRuleValue: SharedState["isRuleValue"]
-): string | undefined => {
-  if (!Array.isArray(rules)) return `${title}: rules must be an array of rules, made by ServiceBusRule.make`
-  for (const [index, rule] of rules.entries()) {
-    const problem = ServiceBusRule.problemOf(rule)
-    if (problem !== undefined) return `${title}: rules[${index}].${problem.option} must be ${problem.expected}`
-    const wrong = valuesOf(rule).find(([, value]) => value !== undefined && value !== null && !isRuleValue(value))
-    if (wrong !== undefined) {
-      return `${title}: rules[${index}].${
-        wrong[0]
-      } must be a text, a number, a boolean, a time, or what else rules have`
-    }
-  }
-  return undefined
-}
-
-/** The values of a rule, by where they stand in it. */
-const valuesOf = ({ action, filter }: ServiceBusRule.Rule): ReadonlyArray<readonly [string, unknown]> => {
-  const named = (place: string, values: object = {}) =>
-    Object.entries(values).map(([name, value]) => [`${place}.${name}`, value] as const)
-  return [
-    ...(filter._tag === "SqlFilter" ? named("filter.parameters", filter.parameters) : []),
-    ...(filter._tag === "CorrelationFilter" ? named("filter.applicationProperties", filter.applicationProperties) : []),
-    ...named("action.parameters", action?.parameters)
-  ]
-}
-
 const ruleRefused = (
-  { title }: Declared,
+  { title }: DeclaredEntity,
   { name }: ServiceBusRule.Rule,
   { _tag, detail }: Refusal
 ): Result.Result<never, EmulatorError> =>
@@ -303,17 +260,6 @@ const ruleRefused = (
       problem: `${title}: rule "${name}": ${_tag === "RuleExists" ? "it is declared twice" : detail}`
     })
   )
-
-/** Topics stand before their subscriptions. */
-const rankOf = (entity: Entity): number => Number(entity?.kind === "subscription")
-
-const topicsFirst = (entities: ReadonlyArray<Entity>): ReadonlyArray<Entity> =>
-  entities.toSorted((a, b) => rankOf(a) - rankOf(b))
-
-/** Whether the service changes an entity so, or it has to be made anew. */
-const isChangeable = (before: Declared, after: Declared): boolean =>
-  before.kind === after.kind && before.settings.requiresSession === after.settings.requiresSession &&
-  (before.settings.duplicateDetectionWindow === undefined) === (after.settings.duplicateDetectionWindow === undefined)
 
 /** The entities of a broker. */
 export class Registry {
@@ -367,7 +313,7 @@ export class Registry {
       const { kind, path, settings, title } = declared
       const key = path.toLowerCase()
       const topic = declared.topic === undefined ? undefined : this.entities.get(declared.topic)?.topic
-      const problem = nameProblem(declared)
+      const problem = nameProblemOf(declared)
       if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
       if (this.entities.has(key)) {
         return Result.fail(new EmulatorError({ reason: "alreadyExists", problem: `${title} is declared twice` }))
@@ -380,7 +326,7 @@ export class Registry {
           })
         )
       }
-      const refused = rulesProblem(declared, this.shared.isRuleValue)
+      const refused = rulesProblemOf(declared, this.shared.isRuleValue)
       if (refused !== undefined) return Result.fail(new EmulatorError({ problem: refused }))
       const made = kind === "topic" ? new Topic(this.shared, path, settings) : topic
       const subscribed = kind === "subscription" ? topic!.subscribe(path, settings, declared.rules) : undefined
@@ -438,7 +384,7 @@ export class Registry {
   }
 
   /** Has an entity be as it is declared, where the service lets it be changed so. */
-  private configure(registered: Registered, declared: Declared): void {
+  private configure(registered: Registered, declared: DeclaredEntity): void {
     const { declared: before, queue } = registered
     const { settings } = declared
     const path = before.path.toLowerCase()
@@ -453,7 +399,7 @@ export class Registry {
   }
 
   /** The topic of a subscription, which is there. */
-  private topicOf({ topic }: Declared): Topic {
+  private topicOf({ topic }: DeclaredEntity): Topic {
     return this.entities.get(topic!)!.topic!
   }
 
@@ -468,7 +414,7 @@ export class Registry {
   }
 
   resetAll(): number {
-    const initial = new Map<string, Declared>()
+    const initial = new Map<string, DeclaredEntity>()
     for (const entity of this.initial) {
       Result.map(declaredOf(entity), (declared) => initial.set(declared.path.toLowerCase(), declared))
     }
@@ -484,10 +430,10 @@ export class Registry {
   }
 
   /** Has an entity be as it is declared, with its rules, whether it is there or not. It could have been made so. */
-  private put(declared: Declared): Result.Result<void, EmulatorError> {
+  private put(declared: DeclaredEntity): Result.Result<void, EmulatorError> {
     const registered = this.entities.get(declared.path.toLowerCase())
     if (registered === undefined) return this.add(declared.entity)
-    const problem = rulesProblem(declared, this.shared.isRuleValue)
+    const problem = rulesProblemOf(declared, this.shared.isRuleValue)
     if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
     this.configure(registered, declared)
     if (declared.kind !== "subscription") return Result.void
@@ -518,7 +464,7 @@ export class Registry {
   }
 
   private fill(entities: ReadonlyArray<Loaded>): Result.Result<void, EmulatorError> {
-    const loaded = new Map<string, { readonly declared: Declared; readonly of: Loaded }>()
+    const loaded = new Map<string, { readonly declared: DeclaredEntity; readonly of: Loaded }>()
     for (const of of entities.toSorted((a, b) => rankOf(a.entity) - rankOf(b.entity))) {
       const declared = declaredOf(of.entity)
       if (Result.isFailure(declared)) return Result.fail(declared.failure)
@@ -622,7 +568,7 @@ export class Registry {
   }
 
   /** Whether the targets of an entity are there, and none leads back to it. */
-  checkForwarding({ path, settings, title, topic }: Declared): Result.Result<void, EmulatorError> {
+  checkForwarding({ path, settings, title, topic }: DeclaredEntity): Result.Result<void, EmulatorError> {
     const fail = (option: string, words: string) =>
       Result.fail(new EmulatorError({ problem: `${title}: ${option}: ${words}` }))
     const key = path.toLowerCase()
@@ -701,7 +647,7 @@ export class Registry {
   }
 }
 
-const forwardsTo = ({ settings }: Declared, path: string): boolean =>
+const forwardsTo = ({ settings }: DeclaredEntity, path: string): boolean =>
   settings.forwardTo === path || settings.forwardDeadLetteredMessagesTo === path
 
 const queuesOf = (queue: Queue): ReadonlyArray<Queue> =>
@@ -717,96 +663,3 @@ const closed = (): Result.Result<never, EmulatorError> =>
       problem: "it takes nothing any more: it has ended, or its namespace was removed"
     })
   )
-
-/** A declaration, checked but for its name. */
-interface Declared {
-  readonly kind: "queue" | "topic" | "subscription"
-  readonly path: string
-  /** What an error calls it. */
-  readonly title: string
-  /** The names that its path is made of. */
-  readonly names: ReadonlyArray<string>
-  /** The topic of a subscription, in lower case. */
-  readonly topic: string | undefined
-  readonly settings: EntityOptions.EntitySettings
-  readonly entity: Entity
-  /** Those of a subscription; their expressions have not been read. */
-  readonly rules: ReadonlyArray<ServiceBusRule.Rule>
-}
-
-/** An entity, with options that are changed. */
-const declaredOf = (entity: Entity, changed?: EntityOptions.EntityOptions): Result.Result<Declared, EmulatorError> => {
-  const kind = Predicate.isObject(entity) ? entity.kind ?? "queue" : undefined
-  if (kind !== "queue" && kind !== "topic" && kind !== "subscription") {
-    const problem = "it has queues, topics and subscriptions: an entity is made by Emulator.entity"
-    return Result.fail(new EmulatorError({ problem }))
-  }
-  // What is undefined is not given.
-  const given = Object.fromEntries(Object.entries(changed ?? {}).filter(([, value]) => value !== undefined))
-  const options: EntityOptions.EntityOptions = { ...entity.options, ...given }
-  const name = trim(entity.name)
-  const topic = entity.kind === "subscription" ? trim(entity.topic) : undefined
-  const title = topic === undefined
-    ? `${kind} "${abbreviated(name)}"`
-    : `subscription "${abbreviated(name)}" of "${abbreviated(topic)}"`
-  const hasSessions = entity.kind === "topic" ? undefined : entity.hasSessions
-  // A change of it is refused as the service does, which knows no contract.
-  if (
-    changed === undefined && hasSessions !== undefined && typeof options.requiresSession === "boolean" &&
-    options.requiresSession !== hasSessions
-  ) {
-    const problem = `${title}: requiresSession must be left out: its contract has ${hasSessions ? "" : "no "}sessions`
-    return Result.fail(new EmulatorError({ problem }))
-  }
-  return Result.map(EntityOptions.settings(title, options, kind), (settings) => ({
-    kind,
-    title,
-    settings,
-    entity: { ...entity, options } as Entity,
-    names: topic === undefined ? [name] : [topic, name],
-    path: topic === undefined ? name : `${topic}/Subscriptions/${name}`,
-    topic: topic?.toLowerCase(),
-    rules: entity.kind === "subscription" ? entity.options?.rules ?? [everything] : []
-  }))
-}
-
-/**
- * What is wrong with an entity by itself, before it is added to others; undefined where nothing is.
- *
- * @category validation
- */
-export const problemOf = (entity: Entity): string | undefined =>
-  Result.match(declaredOf(entity), {
-    onFailure: ({ problem }) => problem,
-    onSuccess: (declared) => nameProblem(declared) ?? rulesProblem(declared, opaque.isRuleValue)
-  })
-
-/** The rule of a subscription that is given none. */
-const everything = ServiceBusRule.make(ServiceBusRule.defaultName, ServiceBusRule.true)
-
-const abbreviated = (name: string): string => name.length > 260 ? `${name.slice(0, 32)}…` : name
-
-/** What is no text is no name. */
-const trim = (path: string): string => typeof path === "string" ? EntityPath.trimmed(path) : ""
-
-/** What no name has, as the SDK for .NET checks it (EntityNameFormatter). */
-// oxlint-disable-next-line no-control-regex
-const notInNames = /[\\@?#*\x00-\x1f\x7f-\x9f]/
-
-const nameProblem = ({ kind, names, title }: Declared): string | undefined => {
-  for (const [index, name] of names.entries()) {
-    if (name === "") return `a ${kind} needs a name`
-    if (name.length > 260) return `${title}: a name has at most 260 characters`
-    if (notInNames.test(name) || !name.isWellFormed()) {
-      return `${title}: a name is a well-formed text without \\ @ ? # * and control characters`
-    }
-    if (index === 1 && (name.length > 50 || name.includes("/"))) {
-      return `${title}: the name of a subscription has at most 50 characters, and no "/"`
-    }
-    if (kind !== "subscription" && /\/subscriptions(\/|$)/i.test(name)) {
-      return `${title}: a ${kind} cannot have the path of a subscription; declare the contract, ServiceBusEntity.subscription(topic, name)`
-    }
-    if (/(^|\/)(\$|\/)/.test(name)) return `${title}: no part of a name is empty or begins with "$"`
-  }
-  return undefined
-}
