@@ -208,7 +208,8 @@ export class SessionPlane implements LinkSession {
         this.dirty = []
         for (const link of dirty) {
           link.isDirty = false
-          link.link._process()
+          // A flow would be of no link yet. It is written after the attach, whose release registers the link again.
+          if (!link.isHeld) link.link._process()
         }
       }
       if (state.need_close()) this.session.output(local.end)
