@@ -69,7 +69,8 @@ func newNamespace(t *testing.T) *namespace {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
-	n := &namespace{T: t, ctx: ctx, name: t.Name()}
+	// A subtest's name has a slash, which a namespace's has not.
+	n := &namespace{T: t, ctx: ctx, name: strings.ReplaceAll(t.Name(), "/", ".")}
 	// The name of the key is the name of the namespace, which is made by its first use.
 	connection := strings.Replace(broker.ConnectionString, root, n.name, 1)
 	client, err := azservicebus.NewClientFromConnectionString(connection, &azservicebus.ClientOptions{

@@ -701,7 +701,7 @@ const missing = (path: unknown): Effect.Effect<never, EmulatorError> =>
   Effect.fail(
     new EmulatorError({
       reason: "notFound",
-      problem: `it has no entity "${String(path)}"; declare it with Emulator.entity`
+      problem: `it has no entity "${String(path)}"; declare it where the broker starts, or create it`
     })
   )
 

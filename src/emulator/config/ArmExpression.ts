@@ -90,12 +90,17 @@ export class Scope {
 
   parameter(name: string): Jsonc.Json {
     return this.once(`parameters('${name.toLowerCase()}')`, (expression) => {
-      const value = this.definitions.values.get(name.toLowerCase())
-      if (value !== undefined) return value
       const definition = memberOf(this.definitions.parameters, name)
-      if (!Jsonc.isObject(definition)) return this.unknown(expression, `the template has no parameter "${name}"`)
-      const byDefault = memberOf(definition, "defaultValue")
-      if (byDefault !== undefined) return this.evaluate(byDefault)
+      const given = this.definitions.values.get(name.toLowerCase())
+      if (!Jsonc.isObject(definition)) {
+        return given ?? this.unknown(expression, `the template has no parameter "${name}"`)
+      }
+      const byDefault = given === undefined ? memberOf(definition, "defaultValue") : undefined
+      const value = given ?? (byDefault === undefined ? undefined : this.evaluate(byDefault))
+      if (value !== undefined) {
+        const problem = this.reasonIn(value) === undefined ? limitProblem(value, definition) : undefined
+        return problem === undefined ? value : this.unknown(expression, `the parameter "${name}" ${problem}`)
+      }
       if (memberOf(definition, "nullable") === true) return null
       return this.unknown(
         expression,
@@ -144,6 +149,37 @@ export class Scope {
 const memberOf = (object: Jsonc.JsonObject, name: string): Jsonc.Json | undefined => {
   const key = name.toLowerCase()
   return Object.entries(object).find(([each]) => each.toLowerCase() === key)?.[1]
+}
+
+/** Limits of a parameter, and what of its value each is for. */
+const limits = [
+  ["minValue", "maxValue", "is", (value: Jsonc.Json) => typeof value === "object" ? undefined : Number(value)],
+  [
+    "minLength",
+    "maxLength",
+    "has the length",
+    (value: Jsonc.Json) => typeof value === "string" || Array.isArray(value) ? value.length : undefined
+  ]
+] as const
+
+/**
+ * What a deployment refuses a parameter for: a value that is not allowed, in whatever case (Azure/bicep #2489), or out of its
+ * limits. What the command gives is a text, for a number too.
+ */
+const limitProblem = (value: Jsonc.Json, definition: Jsonc.JsonObject): string | undefined => {
+  const allowed = memberOf(definition, "allowedValues")
+  const plain = (each: Jsonc.Json) => (typeof each === "string" ? each : JSON.stringify(each)).toLowerCase()
+  if (Array.isArray(allowed) && !Array.isArray(value) && !allowed.some((each) => plain(each) === plain(value))) {
+    return `is ${JSON.stringify(value).slice(0, 64)}, and allowedValues has ${JSON.stringify(allowed).slice(0, 300)}`
+  }
+  for (const [least, most, what, sizeOf] of limits) {
+    const size = sizeOf(value)
+    const [min, max] = [memberOf(definition, least), memberOf(definition, most)]
+    if (size === undefined) continue
+    if (typeof min === "number" && !(size >= min)) return `${what} ${size}, and ${least} is ${min}`
+    if (typeof max === "number" && !(size <= max)) return `${what} ${size}, and ${most} is ${max}`
+  }
+  return undefined
 }
 
 /** A value within a text, as the functions of templates have it; undefined for an array and an object. */

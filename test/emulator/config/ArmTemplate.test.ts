@@ -117,6 +117,53 @@ describe("templates of the quickstarts", () => {
     ])
   })
 
+  it("a parameter's value is one that a deployment takes", () => {
+    const ask = (definition: object, value: string | undefined = undefined) =>
+      ConfigFile.read(
+        template([{ type: `${sb}/queues`, name: "[concat('ns/q', string(parameters('p')))]", properties: {} }], {
+          parameters: { p: definition }
+        }),
+        { parameters: new Map(value === undefined ? [] : [["p", value]]) }
+      )
+    const stages = { type: "string", allowedValues: ["dev", "prod"] }
+    const count = { type: "int", minValue: 1, maxValue: 3, allowedValues: [1, 2, 3, 4] }
+    const short = { type: "string", minLength: 2, maxLength: 3 }
+    for (
+      const [definition, value] of [
+        [stages, "dev"],
+        [stages, "PROD"],
+        [{ ...stages, defaultValue: "prod" }, undefined],
+        [count, "3"],
+        [
+          { ...count, defaultValue: 2 },
+          undefined
+        ],
+        [short, "abc"]
+      ] as const
+    ) {
+      assert.deepStrictEqual(ask(definition, value).problems, [], value)
+    }
+    for (
+      const [definition, value, problem] of [
+        [stages, "weird", "is \"weird\", and allowedValues has [\"dev\",\"prod\"]"],
+        [
+          { ...stages, defaultValue: "development" },
+          undefined,
+          "is \"development\", and allowedValues has [\"dev\",\"prod\"]"
+        ],
+        [count, "4", "is 4, and maxValue is 3"],
+        [count, "0", "is \"0\", and allowedValues has [1,2,3,4]"],
+        [{ type: "int", minValue: 1 }, "many", "is NaN, and minValue is 1"],
+        [short, "a", "has the length 1, and minLength is 2"],
+        [short, "abcd", "has the length 4, and maxLength is 3"]
+      ] as const
+    ) {
+      assert.deepStrictEqual(ask(definition, value).problems, [
+        `resources[0].name is not known: the parameter "p" ${problem}`
+      ])
+    }
+  })
+
   it("the same as Bicep writes it: flat, with names by format (servicebus-create-queue)", () => {
     const { entities } = read(
       template([
