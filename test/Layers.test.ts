@@ -270,7 +270,7 @@ describe("what only some may do", () => {
       [...codeOf(module).matchAll(/\bimport\(([^)]*)\)/g)]
         .map(([, path]) => `${module} ${path}`)
     )
-    assert.deepStrictEqual(loaded, [`emulator/control/ControlGate "./ControlApi.ts"`])
+    assert.deepStrictEqual(loaded, [`emulator/control/ControlMiddleware "./ControlApi.ts"`])
   })
 
   it("no namespace of a module is taken apart: a bundle would keep all that is in it", () => {

@@ -42,7 +42,7 @@ import type * as Broker from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import type { Entity } from "./broker/DeclaredEntity.ts"
 import { ManualClock } from "./broker/ManualClock.ts"
-import * as ControlGate from "./control/ControlGate.ts"
+import * as ControlMiddleware from "./control/ControlMiddleware.ts"
 import * as Controls from "./Controls.ts"
 import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
 import * as HttpServer from "./http/HttpServer.ts"
@@ -382,10 +382,10 @@ const start: (
           server.dropAll()
         })
       )
-      const gate = yield* ControlGate.make
+      const control = yield* ControlMiddleware.make
       let controlsOf: ReturnType<typeof Controls.make> | undefined
       const answerFor = (namespace: Namespace.Namespace, request: HttpRequest) =>
-        gate(request, {
+        control(request, {
           controls: controlsOf!(namespace),
           namespace,
           now: () => clock.currentTimeMillisUnsafe()
@@ -397,9 +397,9 @@ const start: (
         answer: (request) =>
           controlsOf === undefined
             ? Effect.succeed(unhealthy)
-            : tokens.answer(request) ?? namespaces.answer(request, answerFor, ControlGate.refuse),
+            : tokens.answer(request) ?? namespaces.answer(request, answerFor, ControlMiddleware.refuse),
         limitOf: (head) =>
-          ControlGate.limitOf(
+          ControlMiddleware.limitOf(
             head,
             () => Result.getOrUndefined(namespaces.of(head)),
             clock.currentTimeMillisUnsafe()

@@ -643,8 +643,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     return Result.succeed(messages.map((message) => this.take(message, mode, now)))
   }
 
-  messages(): ReadonlyArray<MessageSnapshot> {
-    return this.snapshots(0n, Infinity)
+  messages(from = 0n, count = Infinity): ReadonlyArray<MessageSnapshot> {
+    return this.snapshots(from, count)
   }
 
   onDue(message: StoredMessage, now: number): void {

@@ -422,8 +422,11 @@ export interface Queue {
    * deferred and scheduled ones stay. Returns how many.
    */
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string | undefined): Result.Result<number, Refusal>
-  /** Every message, of whatever state, in the order of sequence numbers. */
-  messages(): ReadonlyArray<MessageSnapshot>
+  /**
+   * Every message, of whatever state, in the order of sequence numbers; or up to `count` of them from a number on. Unlike a peek
+   * of a client it is no use of the entity.
+   */
+  messages(from?: bigint, count?: number): ReadonlyArray<MessageSnapshot>
   /**
    * Enqueues scheduled messages now, of these numbers or all of them, in the order of their times, and returns how many. Refused
    * as `MessageNotFound` where one is not scheduled; then none is.

@@ -9,9 +9,9 @@ import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import type { Controls } from "../Controls.ts"
-import { Controlled } from "./Controlled.ts"
 import { refused, schemas as error } from "./ControlProblem.ts"
-import { Span } from "./Span.ts"
+import { controls } from "./ControlTarget.ts"
+import { DurationInput } from "./DurationInput.ts"
 
 const Time = Schema.Struct({ now: Schema.String }).annotate({ identifier: "Clock" })
 
@@ -19,7 +19,7 @@ export const group = HttpApiGroup.make("clock", { topLevel: true }).add(
   HttpApiEndpoint.get("clock", "/clock", { success: Time, error })
     .annotate(OpenApi.Summary, "What time it is in the broker"),
   HttpApiEndpoint.post("advance", "/clock/advance", {
-    payload: Schema.Struct({ by: Span }),
+    payload: Schema.Struct({ by: DurationInput }),
     success: Time,
     error
   })
@@ -30,7 +30,7 @@ const timeOf = (controls: Controls) => Effect.map(controls.now, (now) => ({ now:
 
 /** What is done for each. */
 export const handlers = {
-  clock: () => Effect.flatMap(Controlled, timeOf),
+  clock: () => Effect.flatMap(controls, timeOf),
   advance: ({ payload }: { readonly payload: { readonly by: Duration.Duration } }) =>
-    Effect.flatMap(Controlled, (controls) => Effect.andThen(refused(controls.advance(payload.by)), timeOf(controls)))
+    Effect.flatMap(controls, (controls) => Effect.andThen(refused(controls.advance(payload.by)), timeOf(controls)))
 }

@@ -25,10 +25,9 @@ import type { Controls } from "../Controls.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
 import type { Namespace } from "../Namespace.ts"
 import * as ClockRoutes from "./ClockRoutes.ts"
-import { Controlled } from "./Controlled.ts"
-import { ControlledNamespace } from "./ControlledNamespace.ts"
 import * as ControlPath from "./ControlPath.ts"
 import { answerOf, BadRequest } from "./ControlProblem.ts"
+import { ControlTarget } from "./ControlTarget.ts"
 import * as FaultRoutes from "./FaultRoutes.ts"
 import * as NamespaceRoutes from "./NamespaceRoutes.ts"
 import * as StateRoutes from "./StateRoutes.ts"
@@ -113,8 +112,7 @@ export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(functi
     return app.pipe(
       Effect.scoped,
       Effect.provideService(HttpServerRequest.HttpServerRequest, requestOf(request)),
-      Effect.provideService(Controlled, controls),
-      Effect.provideService(ControlledNamespace, namespace),
+      Effect.provideService(ControlTarget, { controls, namespace }),
       Effect.map(given),
       Effect.catch((error) =>
         HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"

@@ -9,8 +9,8 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
 import type { Controls } from "../Controls.ts"
 import * as Fault from "../Fault.ts"
-import { Controlled } from "./Controlled.ts"
 import { refused, schemas as error } from "./ControlProblem.ts"
+import { controls } from "./ControlTarget.ts"
 
 const Status = Schema.Struct({
   id: Schema.String,
@@ -49,7 +49,7 @@ export const group = HttpApiGroup.make("faults", { topLevel: true }).add(
 const plain = (status: Fault.FaultStatus) => status as typeof Status.Type
 
 /** An operation of the controls. */
-const controlled = <A, E, R>(run: (controls: Controls) => Effect.Effect<A, E, R>) => Effect.flatMap(Controlled, run)
+const controlled = <A, E, R>(run: (controls: Controls) => Effect.Effect<A, E, R>) => Effect.flatMap(controls, run)
 
 /** What is done for each. @internal */
 export const handlers = {

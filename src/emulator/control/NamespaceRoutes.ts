@@ -12,8 +12,8 @@ import * as Schema from "effect/Schema"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import * as EntityJson from "../state/EntityJson.ts"
 import * as ValueJson from "../state/ValueJson.ts"
-import { Controlled } from "./Controlled.ts"
 import { refused, schemas as error } from "./ControlProblem.ts"
+import { controls } from "./ControlTarget.ts"
 
 const Summary = Schema.Struct({
   name: Schema.String,
@@ -54,7 +54,7 @@ const entitiesOf = (json: typeof Options.Type["entities"]) =>
 export const handlers = {
   namespaces: () =>
     Effect.flatMap(
-      Controlled,
+      controls,
       ({ namespaces }) =>
         Effect.map(namespaces, (all) =>
           all.map(({ connections, createdAt, isByUse, name }) => ({
@@ -65,7 +65,7 @@ export const handlers = {
           })))
     ),
   createNamespace: ({ payload: { entities, key, name } }: { readonly payload: typeof Options.Type }) =>
-    Effect.flatMap(Controlled, ({ createNamespace }) =>
+    Effect.flatMap(controls, ({ createNamespace }) =>
       refused(
         Effect.gen(function*() {
           const given = yield* entitiesOf(entities)
@@ -79,5 +79,5 @@ export const handlers = {
         })
       )),
   removeNamespace: ({ params: { name } }: { readonly params: { readonly name: string } }) =>
-    Effect.flatMap(Controlled, ({ removeNamespace }) => refused(removeNamespace(name)))
+    Effect.flatMap(controls, ({ removeNamespace }) => refused(removeNamespace(name)))
 }

@@ -19,10 +19,9 @@ import type { Namespace } from "../Namespace.ts"
 import { Dump } from "../state/Dump.ts"
 import * as MessageJson from "../state/MessageJson.ts"
 import * as ValueJson from "../state/ValueJson.ts"
-import { Controlled } from "./Controlled.ts"
-import { ControlledNamespace } from "./ControlledNamespace.ts"
 import { refused, schemas as error } from "./ControlProblem.ts"
-import { Span } from "./Span.ts"
+import { controls, ControlTarget } from "./ControlTarget.ts"
+import { DurationInput } from "./DurationInput.ts"
 
 const Number = Schema.String.check(Schema.isPattern(/^\d{1,16}$/)).annotate({
   identifier: "SequenceNumber",
@@ -43,7 +42,7 @@ const Some = Schema.Struct({ sequenceNumbers: Schema.optionalKey(Schema.Array(Nu
 
 const Rescheduled = Schema.Union([
   Schema.Struct({ to: Schema.String, ...Some.fields }),
-  Schema.Struct({ by: Span, ...Some.fields })
+  Schema.Struct({ by: DurationInput, ...Some.fields })
 ])
 
 const Sent = Schema.Struct({ sequenceNumbers: Schema.Array(Number) }).annotate({ identifier: "Sent" })
@@ -86,14 +85,14 @@ export const group = HttpApiGroup.make("state", { topLevel: true }).add(
 
 const controlled = <A>(
   run: (controls: Controls) => Effect.Effect<A, EmulatorError>
-) => Effect.flatMap(Controlled, (controls) => refused(run(controls)))
+) => Effect.flatMap(controls, (controls) => refused(run(controls)))
 
 const counted = (run: (controls: Controls) => Effect.Effect<number, EmulatorError>) =>
   controlled((controls) => Effect.map(run(controls), (messages) => ({ messages })))
 
 /** A queue of the namespace that a request is for. */
 const withQueue = <A>(entity: string, run: (queue: Queue, namespace: Namespace) => Result.Result<A, EmulatorError>) =>
-  Effect.flatMap(ControlledNamespace, (namespace) => {
+  Effect.flatMap(ControlTarget, ({ namespace }) => {
     const queue = namespace.broker.queue(entity)
     // As the command and the contracts write it; paths of the service have a word between the two.
     const subscription = entity.replace(/^([^/]+)\/([^/]+)$/, "$1/Subscriptions/$2")
@@ -114,7 +113,7 @@ const page = ({ entity, from = "0", max = 100 }: Place, isMeant: (state: Message
     const found: Array<MessageJson.Kept> = []
     // What is looked at by pages is not copied as a whole.
     for (let at = BigInt(from); found.length < max;) {
-      const messages = queue.peek(at, 1000)
+      const messages = queue.messages(at, 1000)
       for (const message of messages) {
         if (found.length < max && isMeant(message.state)) found.push(MessageJson.toJson(message))
       }

@@ -65,6 +65,19 @@ describe("messages over HTTP", () => {
       ]
     }))))
 
+  it.live("are looked at without a use of their entity, which goes when it is idle", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/messages?entity=brief", [{}])
+      for (const status of [200, 200, 404]) {
+        assert.strictEqual((yield* ask("GET", "/messages?entity=brief")).status, status)
+        assert.strictEqual((yield* ask("GET", "/scheduled?entity=brief")).status, status)
+        yield* ask("POST", "/clock/advance", { by: "PT3M" })
+      }
+    }).pipe(Effect.provide(broker({
+      clock: "manual",
+      entities: [Emulator.entity("brief", { autoDeleteOnIdle: "5 minutes" })]
+    }))))
+
   it.live("are put in for clients, and looked at by pages while they are locked, deferred or dead", () =>
     Effect.gen(function*() {
       const receiver = yield* ServiceBusReceiver.make(Folder)

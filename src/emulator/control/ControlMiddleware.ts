@@ -13,8 +13,8 @@ import * as ControlAccess from "./ControlAccess.ts"
 import * as ControlPath from "./ControlPath.ts"
 import { answerOf } from "./ControlProblem.ts"
 
-/** A namespace, as its requests see it. */
-export interface Controllable {
+/** What requests for a namespace act on, and how they are judged. */
+export interface Target {
   readonly controls: Controls
   readonly namespace: Namespace
   /** The time by which its tokens are judged, in milliseconds. */
@@ -22,10 +22,10 @@ export interface Controllable {
 }
 
 /** Answers the requests of the control API; undefined for a request that is not for it. */
-export type Gate = (request: HttpRequest, namespace: Controllable) => Effect.Effect<HttpAnswer> | undefined
+export type Middleware = (request: HttpRequest, target: Target) => Effect.Effect<HttpAnswer> | undefined
 
-/** Makes the gate of a server; what it loads ends with the scope. */
-export const make: Effect.Effect<Gate, never, Scope.Scope> = Effect.gen(function*() {
+/** Makes the middleware of a server; what it loads ends with the scope. */
+export const make: Effect.Effect<Middleware, never, Scope.Scope> = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const loaded = yield* Effect.promise(() => import("./ControlApi.ts")).pipe(
     Effect.flatMap((module) => Effect.provideService(module.make, Scope.Scope, scope)),
