@@ -18,8 +18,9 @@ import * as Faults from "./amqp/Faults.ts"
  * @since 0.1.0
  */
 export interface BrokerError {
-  /** The AMQP condition: `com.microsoft:server-busy`, `amqp:not-found` and so on. */
+  /** The AMQP condition: `com.microsoft:server-busy`, `amqp:not-found` and so on; 1 to 256 characters of ASCII without spaces. */
   readonly condition: string
+  /** At most 4,096 UTF-16 code units. */
   readonly description?: string | undefined
 }
 
@@ -150,8 +151,11 @@ export const millisOf = (given: unknown): number | undefined => {
 
 /** @internal */
 export const brokerError = Schema.Struct({
-  condition: Schema.NonEmptyString,
-  description: Schema.optional(Schema.String)
+  // A symbol of AMQP; both are in one frame with others, of which peers may have small ones.
+  condition: Schema.String.check(
+    Schema.isPattern(/^[!-~]{1,256}$/u, { expected: "1 to 256 characters of ASCII without spaces" })
+  ),
+  description: Schema.optional(Schema.String.check(Schema.isMaxLength(4_096)))
 })
 
 const target = {

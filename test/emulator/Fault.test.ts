@@ -155,6 +155,16 @@ describe("what is no fault is refused, and it is said why", () => {
     ],
     ["neither error nor action", { operation: "send" }, /Missing key at \["error"\]/],
     ["an error without condition", { operation: "send", error: {} }, /Missing key at \["error"\]\["condition"\]/],
+    [
+      "a condition that is no symbol",
+      { operation: "send", error: { condition: "amqp: ü" } },
+      /1 to 256 characters of ASCII without spaces at \["error"\]\["condition"\]/
+    ],
+    [
+      "an error that fits no frame",
+      { operation: "send", error: { condition: "x:y", description: "d".repeat(4097) } },
+      /at most 4096 at \["error"\]\["description"\]/
+    ],
     ["an empty condition", { operation: "send", error: { condition: "" } }, /\["error"\]\["condition"\]/],
     [
       "an action that there is not",

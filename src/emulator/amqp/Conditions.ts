@@ -16,6 +16,16 @@ export const throttledText = (retryAfter: number): string =>
     Math.ceil(retryAfter / 1000)
   } seconds and try again. To know more visit https://aka.ms/sbResourceMgrExceptions .`
 
+/**
+ * How long what a peer or a test has said may be in an error, in UTF-16 code units: an error is in one frame, and a peer whose
+ * frames are exceeded ends the connection instead of telling it. `longestError` is of a text, and `longestName` of a name.
+ */
+const longestError = 4_096
+const longestName = 1_024
+
+const shortened = (text: string, longest: number): string =>
+  text.length > longest ? `${text.slice(0, longest - 1)}…` : text
+
 /** Makes the errors of one broker. */
 export class Conditions {
   private readonly host: string
@@ -28,9 +38,10 @@ export class Conditions {
 
   private error(condition: string, text: string, entity: string): AmqpError {
     const time = new Date(this.now()).toISOString().slice(0, 19)
+    const [words, name] = [shortened(text, longestError), shortened(entity, longestName)]
     return {
       condition,
-      description: `${text} TrackingId:${randomUUID()}_G0, SystemTracker:${this.host}:${entity}, Timestamp:${time}`
+      description: `${words} TrackingId:${randomUUID()}_G0, SystemTracker:${this.host}:${name}, Timestamp:${time}`
     }
   }
 
