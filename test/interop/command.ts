@@ -21,13 +21,34 @@ const orders = start("--queue", "orders")
 
 const manual = start("--clock", "manual", "--queue", "orders", "--lock-duration", "30", "--https-port", "0")
 
-/** Every check, in the order of the table. */
-export const commandChecks: Readonly<Record<string, Start>> = {
+/** What each check starts the command with, in the order of the table; in a folder are files of this client alone. */
+export const startsIn = (folder: string): Readonly<Record<string, Start>> => ({
   // The line alone is all that a client needs.
   "command-plain": orders,
-  "command-tls": start("--queue", "orders", "--tls-port", "0"),
-  "command-web-socket": start("--queue", "orders", "--websocket-port", "0"),
-  "command-administration": start("--queue", "orders", "--https-port", "0"),
+  // With a certificate of one's own.
+  "command-tls": start(
+    ...[
+      "--queue",
+      "orders",
+      "--tls-port",
+      "0",
+      "--cert",
+      join(folder, "cert.pem"),
+      "--cert-key",
+      join(folder, "key.pem")
+    ]
+  ),
+  "command-web-socket": start(
+    ...["--queue", "orders", "--websocket-port", "0"],
+    ...["--host", "127.0.0.1", "--max-connections", "20", "--max-handshakes", "20"]
+  ),
+  "command-administration": start(
+    ...["--queue", "orders", "--https-port", "0", "--write-cert", join(folder, "written.pem")]
+  ),
+  "command-identity": start(
+    ...["--queue", "orders", "--key", "of-the-root", "--tls-port", "0", "--https-port", "0"],
+    ...["--identity", "shop=shop-secret", "--role", "shop=sender@orders", "--identity", "billing=billing-secret"]
+  ),
   "command-health": orders,
   "command-stop": orders,
   // Entities by flags, variables and files.
@@ -74,4 +95,7 @@ export const commandChecks: Readonly<Record<string, Start>> = {
   "command-fault-lock": start("--queue", "orders", "--session-queue", "carts"),
   "command-fault-delay": orders,
   "command-faults-listed": orders
-}
+})
+
+/** The names of the checks. */
+export const commandChecks: ReadonlyArray<string> = Object.keys(startsIn(""))

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -21,6 +22,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	sb "github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus/admin"
 	"github.com/coder/websocket"
@@ -74,6 +77,7 @@ func connectionOf(connection string, others map[string]string) string {
 // broker is the command, while a check runs.
 type broker struct {
 	ctx     context.Context
+	flags   []string
 	ready   ready
 	members []string
 	process *exec.Cmd
@@ -92,7 +96,7 @@ func startBroker(ctx context.Context, with start) *broker {
 	output, err := process.StdoutPipe()
 	must("a pipe", err)
 	must("starting the command", process.Start())
-	b := &broker{ctx: ctx, process: process, output: bufio.NewReader(output)}
+	b := &broker{ctx: ctx, flags: with.Arguments, process: process, output: bufio.NewReader(output)}
 	line, err := b.output.ReadBytes('\n')
 	if err != nil {
 		b.close()
@@ -124,6 +128,10 @@ func (b *broker) trust() *tls.Config {
 	return &tls.Config{RootCAs: pool}
 }
 
+func (b *broker) transport() *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: b.trust()}}
+}
+
 func (b *broker) clientOf(connection string, options sb.ClientOptions) *sb.Client {
 	if options.RetryOptions.MaxRetries == 0 {
 		options.RetryOptions.MaxRetries = 5
@@ -145,9 +153,8 @@ func (b *broker) secure(port int) string {
 }
 
 func (b *broker) administration() *admin.Client {
-	transport := &http.Client{Transport: &http.Transport{TLSClientConfig: b.trust()}}
 	client, err := admin.NewClientFromConnectionString(b.ready.AdminConnectionString, &admin.ClientOptions{
-		ClientOptions: azcore.ClientOptions{Transport: transport},
+		ClientOptions: azcore.ClientOptions{Transport: b.transport()},
 	})
 	must("the administration client", err)
 	return client
@@ -308,9 +315,38 @@ var commandChecks = map[string]func(*broker){
 		b.roundTrip(client, "orders")
 	},
 
+	"command-identity": func(b *broker) {
+		isEqual("key", partsOf(b.ready.ConnectionString)["SharedAccessKey"], "of-the-root")
+		clientOf := func(id string) *sb.Client {
+			authority := cloud.Configuration{ActiveDirectoryAuthorityHost: fmt.Sprintf("https://localhost:%d", b.ready.HTTPSPort)}
+			credential, err := azidentity.NewClientSecretCredential("11111111-1111-1111-1111-111111111111", id, id+"-secret",
+				&azidentity.ClientSecretCredentialOptions{
+					ClientOptions:            azcore.ClientOptions{Cloud: authority, Transport: b.transport()},
+					DisableInstanceDiscovery: true,
+				})
+			must("the credential", err)
+			client, err := sb.NewClient("localhost", credential, &sb.ClientOptions{
+				TLSConfig:      b.trust(),
+				CustomEndpoint: fmt.Sprintf("localhost:%d", b.ready.TLSPort),
+				RetryOptions:   sb.RetryOptions{MaxRetries: -1},
+			})
+			must("the client", err)
+			b.clients = append(b.clients, client)
+			return client
+		}
+		shop := b.queue(clientOf("shop"), "orders")
+		shop.send("of the shop")
+		_, err := shop.receiver().ReceiveMessages(b.ctx, 1, nil)
+		failsWith("receiving", err, sb.CodeUnauthorizedAccess)
+		b.take(b.queue(clientOf("billing"), "orders").receiver(), "of the shop")
+	},
+
 	"command-administration": func(b *broker) {
+		written, err := os.ReadFile(b.flags[slices.Index(b.flags, "--write-cert")+1])
+		must("the certificate", err)
+		isEqual("what it wrote", string(written), b.ready.Certificate)
 		a := b.administration()
-		_, err := a.CreateQueue(b.ctx, "made", &admin.CreateQueueOptions{
+		_, err = a.CreateQueue(b.ctx, "made", &admin.CreateQueueOptions{
 			Properties: &admin.QueueProperties{LockDuration: ptr("PT45S")},
 		})
 		must("creating", err)

@@ -1,6 +1,7 @@
 /**
  * The published command with @azure/service-bus: each check starts it, reads its line, and controls it over HTTP by `fetch`.
  */
+import { ClientSecretCredential } from "@azure/identity"
 import {
   ServiceBusAdministrationClient,
   ServiceBusClient,
@@ -11,6 +12,7 @@ import {
 import { deepStrictEqual, ok, strictEqual } from "node:assert"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import { createInterface } from "node:readline"
 import * as tls from "node:tls"
 import { WebSocket } from "ws"
@@ -50,8 +52,15 @@ class Broker {
   /** Its exit code and signal, once it has ended. */
   readonly ended: Promise<ReadonlyArray<unknown>>
   readonly #clients: Array<ServiceBusClient> = []
+  readonly #flags: ReadonlyArray<string>
 
-  private constructor(process: ChildProcess, lines: ReadonlyArray<string>, ended: Promise<ReadonlyArray<unknown>>) {
+  private constructor(
+    flags: ReadonlyArray<string>,
+    process: ChildProcess,
+    lines: ReadonlyArray<string>,
+    ended: Promise<ReadonlyArray<unknown>>
+  ) {
+    this.#flags = flags
     this.process = process
     this.lines = lines
     this.ended = ended
@@ -71,7 +80,7 @@ class Broker {
     const ended = once(child, "close")
     await Promise.race([once(output, "line"), ended])
     if (lines.length === 0) throw new Error(`the command did not start: ${said}`)
-    const broker = new Broker(child, lines, ended)
+    const broker = new Broker(flags, child, lines, ended)
     // The clients have no option for an authority: they trust what the process trusts.
     const { certificate } = broker.ready
     if (certificate !== undefined) tls.setDefaultCACertificates([...tls.getCACertificates("default"), certificate])
@@ -80,9 +89,18 @@ class Broker {
 
   client(connection = this.ready.connectionString, options: ServiceBusClientOptions = {}) {
     const retryOptions = { maxRetries: 5, retryDelayInMs: 100, timeoutInMs: 8000 }
-    const client = new ServiceBusClient(connection, { retryOptions, ...options })
+    return this.closing(new ServiceBusClient(connection, { retryOptions, ...options }))
+  }
+
+  /** A client that is closed with the check. */
+  closing(client: ServiceBusClient) {
     this.#clients.push(client)
     return client
+  }
+
+  /** What it was started with. */
+  flag(name: string): string {
+    return this.#flags[this.#flags.indexOf(name) + 1]!
   }
 
   /** A client over TLS, at a port of its own. */
@@ -164,7 +182,29 @@ const checks: Record<string, (broker: Broker) => Promise<void>> = {
       "orders"
     ),
 
+  "command-identity": async (broker) => {
+    const { certificate, connectionString, httpsPort, tlsPort } = broker.ready
+    ok(certificate !== undefined, "there is no certificate")
+    strictEqual(partsOf(connectionString)["SharedAccessKey"], "of-the-root")
+    const clientOf = (clientId: string) =>
+      broker.closing(
+        new ServiceBusClient(
+          "contoso.servicebus.windows.net",
+          new ClientSecretCredential("11111111-1111-1111-1111-111111111111", clientId, `${clientId}-secret`, {
+            authorityHost: `https://localhost:${httpsPort}`,
+            disableInstanceDiscovery: true
+          }),
+          { customEndpointAddress: `sb://localhost:${tlsPort}`, retryOptions: { maxRetries: 0, timeoutInMs: 8000 } }
+        )
+      )
+    const shop = clientOf("shop")
+    await send(shop, "orders", { body: "of the shop" })
+    await rejects("receiving", "UnauthorizedAccess", () => shop.createReceiver("orders").receiveMessages(1))
+    await take(clientOf("billing").createReceiver("orders", withoutRenewal), "of the shop")
+  },
+
   "command-administration": async (broker) => {
+    strictEqual(readFileSync(broker.flag("--write-cert"), "utf8"), broker.ready.certificate)
     const administration = broker.administration()
     await administration.createQueue("made", { lockDuration: "PT45S" })
     strictEqual((await administration.getQueue("made")).lockDuration, "PT45S")

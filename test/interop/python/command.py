@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
+import azure.identity as ai
 import azure.servicebus as sb
 from azure.servicebus import exceptions as errors
 from azure.servicebus import management
@@ -49,6 +50,7 @@ class Broker:
     """The command, while a check runs."""
 
     def __init__(self, start):
+        self.flags = start["arguments"]
         self.process = subprocess.Popen(
             ["effect-service-bus", "emulator"] + start["arguments"],
             env=dict(os.environ, **start.get("variables", {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -151,7 +153,29 @@ def check_web_socket(broker):
         round_trip(client, "orders")
 
 
+def check_identity(broker):
+    is_equal("key", parts_of(broker.connection)["SharedAccessKey"], "of-the-root")
+
+    def client_of(client_id):
+        credential = ai.ClientSecretCredential(
+            "11111111-1111-1111-1111-111111111111", client_id, client_id + "-secret", disable_instance_discovery=True,
+            authority="https://localhost:%d" % broker.ready["httpsPort"], connection_verify=broker.authority,
+        )
+        return sb.ServiceBusClient(
+            "localhost", credential, custom_endpoint_address="sb://localhost:%d" % broker.ready["tlsPort"],
+            connection_verify=broker.authority, retry_total=0,
+        )
+
+    with client_of("shop") as shop, client_of("billing") as billing:
+        send(shop, "orders", "of the shop")
+        kinds = (errors.ServiceBusAuthenticationError, errors.ServiceBusAuthorizationError)
+        fails("receiving", kinds, lambda: receive(shop.get_queue_receiver("orders")))
+        take(billing.get_queue_receiver("orders"), "of the shop")
+
+
 def check_administration(broker):
+    with open(broker.flags[broker.flags.index("--write-cert") + 1], encoding="utf-8") as file:
+        is_equal("what it wrote", file.read(), broker.ready["certificate"])
     with broker.administration() as administration:
         administration.create_queue("made", lock_duration=datetime.timedelta(seconds=45))
         is_equal("lock", administration.get_queue("made").lock_duration, datetime.timedelta(seconds=45))
