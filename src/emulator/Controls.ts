@@ -2,6 +2,8 @@
  * The broker's controls: what a test sees and does at the broker itself, without a client.
  *
  * They are of one namespace, and own nothing: each reads or changes the broker and its server when its Effect runs.
+ *
+ * One file because it is one service; most of its lines are the docstrings of its operations.
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"

@@ -67,8 +67,7 @@ export interface FaultTarget {
  * - `throttle`: refused as `com.microsoft:server-busy`, with the service's advice to wait for `retryAfter`, in whole seconds,
  *   2 seconds by default; over HTTP with the header `Retry-After` too.
  * - `delay`: it is carried out, or answered, that much later. Messages of one link keep their order: those that come after a
- *   delayed
- *   one wait behind it.
+ *   delayed one wait behind it.
  * - `drop`: it is never answered. What is kept of it goes when its link ends.
  * - `loseLock`: the lock that it names, of a message or a session, ends before it is carried out.
  * - `detach`, `endSession`: its link or its AMQP session ends, with an error that the client is told. An attach is refused.
@@ -241,8 +240,8 @@ export const read = (fault: Fault, times: number | "every" = 1): Effect.Effect<F
     })
   })
 
-/** A fault that the schema has let through. @internal */
-export const fromGiven = (given: Given): Effect.Effect<Faults.Fault, EmulatorError> => {
+/** A fault that the schema has let through. */
+const fromGiven = (given: Given): Effect.Effect<Faults.Fault, EmulatorError> => {
   const consequence = actionOf(given)
   const problem = Faults.unfit(given.operation, consequence.action)
   if (problem !== undefined) return refused(problem)

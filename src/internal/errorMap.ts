@@ -2,6 +2,8 @@
  * The one place that makes errors out of what comes over the wire: AMQP conditions, status codes of `$cbs` and `$management`,
  * errors of sockets; and that narrows them to the union of an operation. Source: Service Bus documentation (AMQP errors) and
  * the tables of the official SDKs.
+ *
+ * One file because no other may make errors out of wire values: what a condition comes to is looked up here alone.
  */
 import * as Duration from "effect/Duration"
 import * as E from "../ServiceBusError.ts"

@@ -5,6 +5,8 @@
  * Everything on it is a plain synchronous function, because it is called from socket callbacks; time is Effect's Clock
  * alone. Delivery is at least once in peek-lock mode and at most once in receive-and-delete mode; nothing outlives the
  * scope in which the broker was made.
+ *
+ * One file because entities are made, changed, loaded and deleted in one registry, in steps that are whole.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -2,6 +2,8 @@
  * What an administrator does with entities: requests to the management API, tried again as the operations of a client are. What
  * is lost on the way is looked at again where that can tell whether it was done: an entity that exists as it was asked for is
  * created, and one that is not there is deleted.
+ *
+ * One file because every operation is one request with the same retries, and the kinds of entities differ by a table.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

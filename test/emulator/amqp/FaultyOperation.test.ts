@@ -1,5 +1,5 @@
 /** What comes of operations that a fault has struck: by what the client is told, and by what the broker has done. */
-import { Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import {
   ConnectionString,
   ServiceBusClient,
@@ -10,6 +10,11 @@ import {
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
+import * as FaultyOperation from "../../../src/emulator/amqp/FaultyOperation.ts"
+import type { ServedConnection } from "../../../src/emulator/amqp/ServedConnection.ts"
+import { fireAll } from "../../../src/emulator/amqp/Timeout.ts"
+import * as DeadlineTimer from "../../../src/emulator/broker/DeadlineTimer.ts"
+import type { RheaLink } from "../../../src/internal/amqp/engine/rhea.ts"
 import {
   both,
   failsWith,
@@ -27,7 +32,7 @@ import {
   until
 } from "../../support/harness.ts"
 import { Carts } from "../../support/sessionEntities.ts"
-import { assert, describe } from "../../support/vitest.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
 
 const busy = "ServiceBusServerBusyError"
 const unknown = "OperationTimeoutError: unknown"
@@ -391,4 +396,27 @@ describe("a connection beside the one that a fault cuts", () => {
       yield* until(Effect.map(emulator.connections, (count) => count === 1))
       yield* receiver.complete(message!)
     }), strict)
+})
+
+describe("what would wait for a link that has ended", () => {
+  it.effect("is not carried out, and nothing is left of it", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      const deadlines = yield* DeadlineTimer.make(fireAll)
+      const happened: Array<string> = []
+      const link = {} as RheaLink
+      const connection = {
+        links: new Map<RheaLink, string>(),
+        server: { options: { clock, deadlines } },
+        onEnd: () => happened.push("a finalizer")
+      } as unknown as ServedConnection
+      FaultyOperation.later(connection, link, 1000, () => happened.push("carried out"))
+      assert.strictEqual(deadlines.size(), 0)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(happened, [])
+      connection.links.set(link, "orders")
+      FaultyOperation.later(connection, link, 1000, () => happened.push("carried out"))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(happened, ["a finalizer", "carried out"])
+    }).pipe(Effect.scoped))
 })
