@@ -406,7 +406,12 @@ export type CommandLine = { readonly _tag: "Help" } | {
   readonly isAdminPortOptional: boolean
   /** What is said before it serves. */
   readonly warnings: ReadonlyArray<string>
+  /** The flag, or the variable that was given in its place: what an error is said of. */
+  readonly title: (flag: ServedFlag) => string
 }
+
+/** The flags of what may fail once the broker serves. */
+export type ServedFlag = "port" | "admin-port" | "tls-port" | "websocket-port" | "https-port" | "write-cert"
 
 /** Reads the arguments of the command, and the variables of its environment. */
 export const read: (
@@ -536,7 +541,8 @@ export const read: (
       writeTo,
       isJson: yield* given.isJson,
       isAdminPortOptional: adminPort === undefined,
-      warnings: [...warnings, ...file?.warnings ?? []]
+      warnings: [...warnings, ...file?.warnings ?? []],
+      title: (flag) => given.title(flag)
     }
   }
 )

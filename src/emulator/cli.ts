@@ -111,7 +111,7 @@ const announce = (command: Serve) =>
   Effect.gen(function*() {
     const emulator = yield* Emulator.Emulator
     const { certificate } = emulator
-    const { isJson, writeTo } = command
+    const { isJson, title, writeTo } = command
     if (certificate !== undefined && writeTo !== undefined) {
       yield* Effect.catch(
         Effect.try({
@@ -121,21 +121,24 @@ const announce = (command: Serve) =>
           catch: (cause) => cause
         }),
         (cause) =>
-          CommandLine.fail(`--write-cert: "${writeTo}" cannot be written (${CommandLine.wordsOf(cause)})`, cause)
+          CommandLine.fail(
+            `${title("write-cert")}: "${writeTo}" cannot be written (${CommandLine.wordsOf(cause)})`,
+            cause
+          )
       )
     }
     yield* print(isJson ? json(command, emulator) : text(command, emulator))
   })
 
 /** The flag of the port that cannot be listened on, where an error is about one. */
-const flagOf = ({ server }: Serve, cause: unknown): string | undefined => {
+const flagOf = ({ server }: Serve, cause: unknown): CommandLine.ServedFlag | undefined => {
   if (typeof cause !== "object" || cause === null || !("port" in cause)) return undefined
   const flags = [
-    ["--port", server.port],
-    ["--admin-port", server.httpPort],
-    ["--tls-port", server.tlsPort],
-    ["--websocket-port", server.webSocketPort],
-    ["--https-port", server.httpsPort]
+    ["port", server.port],
+    ["admin-port", server.httpPort],
+    ["tls-port", server.tlsPort],
+    ["websocket-port", server.webSocketPort],
+    ["https-port", server.httpsPort]
   ] as const
   return flags.find(([, port]) => port === cause.port)?.[0]
 }
@@ -147,8 +150,11 @@ const listen = (command: Serve): Effect.Effect<never, EmulatorError> =>
       const flag = flagOf(command, error.cause)
       if (flag === undefined) return Effect.fail(error)
       const { httpPort, port, ...server } = command.server
-      if (flag !== "--admin-port" || !command.isAdminPortOptional) {
-        return CommandLine.fail(`${flag}: ${error.problem}; give another port, or 0 for any free one`, error.cause)
+      if (flag !== "admin-port" || !command.isAdminPortOptional) {
+        return CommandLine.fail(
+          `${command.title(flag)}: ${error.problem}; give another port, or 0 for any free one`,
+          error.cause
+        )
       }
       return Effect.andThen(
         warn(`port ${httpPort} is not open, since ${error.problem}; administration is answered on port ${port} alone`),

@@ -476,7 +476,9 @@ describe("the command", () => {
       const { port } = busy.address() as net.AddressInfo
       const queue = ["emulator", "--queue", "orders"]
       const secured = [...queue, "--port", "0", "--tls-port", "0"]
-      const wrong: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: RegExp]> = [
+      const wrong: ReadonlyArray<
+        readonly [args: ReadonlyArray<string>, problem: RegExp, env?: Readonly<Record<string, string>>]
+      > = [
         [[], /: give the command "emulator"; see --help/],
         [[...queue, "--nope"], /: Unknown option '--nope'; see --help/],
         [[...queue, "--subscription", "news/"], /: a subscription needs a name/],
@@ -492,11 +494,16 @@ describe("the command", () => {
         [
           [...queue, "--port", "0", "--tls-port", String(port)],
           /: --tls-port: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/
+        ],
+        [
+          [...queue, "--port", "0"],
+          /: EFFECT_SERVICE_BUS_HTTPS_PORT: it cannot listen on 127\.0\.0\.1:\d+ \(.*EADDRINUSE/,
+          { EFFECT_SERVICE_BUS_HTTPS_PORT: String(port) }
         ]
       ]
-      yield* Effect.forEach(wrong, ([args, problem]) =>
+      yield* Effect.forEach(wrong, ([args, problem, env = {}]) =>
         Effect.scoped(Effect.gen(function*() {
-          const { complaints, ended, printed } = yield* run(args)
+          const { complaints, ended, printed } = yield* run(args, { env })
           const code = yield* ended
           assert.match(complaints(), problem, args.join(" "))
           assert.match(complaints(), /^effect-service-bus: [^\n]+\n$/, args.join(" "))
