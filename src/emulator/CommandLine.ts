@@ -482,7 +482,9 @@ export const read: (
     const key = given.text("key") ?? (file === undefined ? undefined : documentedKey)
     if (key !== undefined && !Emulator.isKey(key)) {
       return yield* fail(
-        `${given.title("key")} must be 1 to 256 characters, without semicolons and without spaces at its ends`
+        `${
+          given.title("key")
+        } must be 1 to 256 characters, without semicolons, control characters and spaces at its ends`
       )
     }
     if (file !== undefined && given.text("key") === undefined) {

@@ -20,9 +20,14 @@ export interface Policy {
   readonly rights: ReadonlyArray<"Send" | "Listen" | "Manage">
 }
 
-/** Whether a text can be the key of a policy: a connection string trims its values and splits at semicolons. @internal */
+/**
+ * Whether a text can be the key of a policy: a connection string trims its values and splits at semicolons, SASL PLAIN ends them
+ * at a zero, and no header has a control character.
+ *
+ * @internal
+ */
 export const isKey = (text: string): boolean =>
-  text.isWellFormed() && text.length >= 1 && text.length <= 256 && text.trim() === text && !text.includes(";")
+  text.isWellFormed() && text.length >= 1 && text.length <= 256 && text.trim() === text && !/[;\p{Cc}]/u.test(text)
 
 /** A policy's key, kept as it is now: what the program has may be wiped. */
 export const keyOf = (
@@ -35,7 +40,7 @@ export const keyOf = (
     : Effect.fail(
       new EmulatorError({
         problem:
-          `${option} must be a Redacted text of 1 to 256 characters, without semicolons and without spaces at its ends`
+          `${option} must be a Redacted text of 1 to 256 characters, without semicolons, control characters and spaces at its ends`
       })
     )
 }

@@ -56,8 +56,9 @@ const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: Reg
   ],
   [
     [...queue, "--key", "a;b"],
-    /^--key must be 1 to 256 characters, without semicolons and without spaces at its ends$/
+    /^--key must be 1 to 256 characters, without semicolons, control characters and spaces at its ends$/
   ],
+  [[...queue, "--key", "a\nb"], /^--key must be 1 to 256 characters/],
   [[...queue, "--identity", "hunter2"], /^--identity \(the 1\. of them\) is CLIENT_ID=SECRET$/],
   [
     [...queue, "--identity", "a=b", "--identity", "hunter 2=b"],

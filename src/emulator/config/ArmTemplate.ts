@@ -11,9 +11,9 @@ import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import type * as Broker from "../broker/Broker.ts"
 import * as ArmExpression from "./ArmExpression.ts"
 import * as Configuration from "./Configuration.ts"
+import { ConfigValue, type Findings, type Language } from "./ConfigValue.ts"
 import * as EntityProperties from "./EntityProperties.ts"
 import * as Jsonc from "./Jsonc.ts"
-import { type Findings, type Language, Part } from "./Part.ts"
 import * as RuleProperties from "./RuleProperties.ts"
 
 const provider = "microsoft.servicebus/"
@@ -28,8 +28,8 @@ interface Parent {
 
 /** A resource of Service Bus. */
 interface Resource {
-  readonly part: Part
-  readonly members: ReadonlyMap<string, Part>
+  readonly part: ConfigValue
+  readonly members: ReadonlyMap<string, ConfigValue>
   /** Its names below the namespace, or undefined where one of them is not known. */
   readonly names: ReadonlyArray<string> | undefined
   readonly isExisting: boolean
@@ -110,14 +110,14 @@ class Template {
         }
       }
     }
-    const list = new Part(json, path, this.findings, language)
+    const list = new ConfigValue(json, path, this.findings, language)
     const resources = Array.isArray(list.value)
       ? list.items("an array")
       : list.entries("an array or an object of resources").map(([, part]) => part)
     for (const part of resources) this.resource(part, scope, parent)
   }
 
-  private resource(part: Part, scope: ArmExpression.Scope, parent: Parent | undefined): void {
+  private resource(part: ConfigValue, scope: ArmExpression.Scope, parent: Parent | undefined): void {
     const members = new Map(part.entries("a resource").map(([name, member]) => [name.toLowerCase(), member]))
     if (!Jsonc.isObject(part.value)) return
     const type = members.get("type")
@@ -157,8 +157,8 @@ class Template {
 
   /** The whole name of a resource, which has a segment for each of its type. */
   private nameOf(
-    part: Part,
-    members: ReadonlyMap<string, Part>,
+    part: ConfigValue,
+    members: ReadonlyMap<string, ConfigValue>,
     type: string,
     parent: Parent | undefined
   ): string | undefined {
@@ -176,7 +176,7 @@ class Template {
   }
 
   /** Whether a resource is there, and once. */
-  private isAlways(members: ReadonlyMap<string, Part>): boolean {
+  private isAlways(members: ReadonlyMap<string, ConfigValue>): boolean {
     const [copy, condition] = [members.get("copy"), members.get("condition")]
     if (copy !== undefined) {
       copy.problem("is a loop, which is not evaluated here; write out the resources that it makes")
@@ -191,7 +191,7 @@ class Template {
   }
 
   /** A module: a template within a deployment. */
-  private deployment(part: Part, members: ReadonlyMap<string, Part>, scope: ArmExpression.Scope): void {
+  private deployment(part: ConfigValue, members: ReadonlyMap<string, ConfigValue>, scope: ArmExpression.Scope): void {
     const properties = new Map(
       (members.get("properties")?.entries() ?? []).map(([name, member]) => [name.toLowerCase(), member])
     )
@@ -255,7 +255,7 @@ class Template {
 
   /** The rules of subscriptions. */
   private rules() {
-    const bySubscription = new Map<string, Array<{ readonly rule: ServiceBusRule.Rule; readonly part: Part }>>()
+    const bySubscription = new Map<string, Array<{ readonly rule: ServiceBusRule.Rule; readonly part: ConfigValue }>>()
     const keyOf = (topic: string, subscription: string) => `${topic}/${subscription}`.toLowerCase()
     for (const { isExisting, members, names, part } of this.of("/topics/subscriptions/rules")) {
       if (isExisting) continue
@@ -266,7 +266,7 @@ class Template {
       }
       // Its name is checked where all of it is known.
       const [topic, subscription, name] = names ?? ["", "", "unknown"]
-      const named = new Part(name!, `${part.path}.name`, this.findings)
+      const named = new ConfigValue(name!, `${part.path}.name`, this.findings)
       const rule = RuleProperties.read(named, properties, filterTypes)
       if (rule === undefined || names === undefined) continue
       const key = keyOf(topic!, subscription!)

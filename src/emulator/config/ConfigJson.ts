@@ -7,9 +7,9 @@
  */
 import type * as Broker from "../broker/Broker.ts"
 import * as Configuration from "./Configuration.ts"
+import { ConfigValue, type Findings } from "./ConfigValue.ts"
 import * as EntityProperties from "./EntityProperties.ts"
 import type * as Jsonc from "./Jsonc.ts"
-import { type Findings, Part } from "./Part.ts"
 import * as RuleProperties from "./RuleProperties.ts"
 
 const filterTypes = { sql: "Sql", correlation: "Correlation" }
@@ -30,18 +30,18 @@ export const read = (
   const all: EntityProperties.Defaults = { ...EntityProperties.emulatorDefaults, ...defaults }
   let maxConnections: number | undefined
 
-  const named = (part: Part, known: ReadonlyArray<string>) => {
+  const named = (part: ConfigValue, known: ReadonlyArray<string>) => {
     const members = part.members(["name", "properties", ...known], { expected: entity, advice })
     const name = members.get("name")
     if (name === undefined && members.size > 0) part.problem("has no Name")
     return { members, name: name?.text("a name") }
   }
-  const queue = (part: Part) => {
+  const queue = (part: ConfigValue) => {
     const { members, name } = named(part, [])
     const { forwarding, options } = EntityProperties.read("queue", members.get("properties"), all)
     if (name !== undefined) declared.push({ entity: { name, options }, part, forwarding })
   }
-  const topic = (part: Part) => {
+  const topic = (part: ConfigValue) => {
     const { members, name } = named(part, ["subscriptions"])
     const { options } = EntityProperties.read("topic", members.get("properties"), all)
     if (name !== undefined) {
@@ -55,7 +55,7 @@ export const read = (
       subscription(each, name)
     }
   }
-  const subscription = (part: Part, topic: string | undefined) => {
+  const subscription = (part: ConfigValue, topic: string | undefined) => {
     const { members, name } = named(part, ["rules"])
     const { forwarding, options } = EntityProperties.read("subscription", members.get("properties"), all)
     const rules = RuleProperties.distinct(
@@ -68,7 +68,7 @@ export const read = (
     const made = Configuration.subscription(topic, name, options as Broker.SubscriptionOptions, rules)
     declared.push({ entity: made, part, forwarding })
   }
-  const rule = (part: Part) => {
+  const rule = (part: ConfigValue) => {
     const { members } = named(part, [])
     const [name, properties] = [members.get("name"), members.get("properties")]
     if (name !== undefined && properties === undefined) part.problem("has no Properties; a rule has a filter in them")
@@ -77,7 +77,10 @@ export const read = (
       : RuleProperties.read(name, properties, filterTypes)
   }
 
-  const root = new Part(json, "", findings).members(["userConfig"], { ignored: ["$schema"], expected: "an object" })
+  const root = new ConfigValue(json, "", findings).members(["userConfig"], {
+    ignored: ["$schema"],
+    expected: "an object"
+  })
   const user = root.get("userconfig")
   if (user === undefined) {
     findings.problems.push(

@@ -5,8 +5,8 @@
 import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as Broker from "../broker/Broker.ts"
 import * as EntityPath from "../broker/EntityPath.ts"
+import type { ConfigValue, Findings } from "./ConfigValue.ts"
 import type { Forwarding } from "./EntityProperties.ts"
-import type { Findings, Part } from "./Part.ts"
 
 /**
  * A shared access policy that a file declares; its key is the broker's to give.
@@ -37,7 +37,7 @@ export interface Configuration extends Findings {
  */
 export interface Declared {
   readonly entity: Broker.Entity
-  readonly part: Part
+  readonly part: ConfigValue
   readonly forwarding: ReadonlyArray<Forwarding>
 }
 

@@ -6,7 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import type * as Broker from "../broker/Broker.ts"
-import type { Members, Part } from "./Part.ts"
+import type { ConfigValue, Members } from "./ConfigValue.ts"
 
 /**
  * What holds where a file says nothing.
@@ -100,7 +100,7 @@ const statuses: Readonly<Record<Kind, ReadonlyArray<Broker.EntityStatus>>> = {
  */
 export interface Forwarding {
   readonly target: string
-  readonly part: Part
+  readonly part: ConfigValue
 }
 
 /**
@@ -110,16 +110,16 @@ export interface Forwarding {
  */
 export const read = (
   kind: Kind,
-  properties: Part | undefined,
+  properties: ConfigValue | undefined,
   defaults: Defaults
 ): { readonly options: Broker.EntityOptions; readonly forwarding: ReadonlyArray<Forwarding> } => {
-  const members = properties === undefined ? new Map<string, Part>() : membersOf(kind, properties)
-  const of = <A>(name: string, read: (part: Part) => A | undefined): A | undefined => {
+  const members = properties === undefined ? new Map<string, ConfigValue>() : membersOf(kind, properties)
+  const of = <A>(name: string, read: (part: ConfigValue) => A | undefined): A | undefined => {
     const part = members.get(name.toLowerCase())
     return part === undefined ? undefined : read(part)
   }
   const forwarding: Array<Forwarding> = []
-  const targetOf = (part: Part) => {
+  const targetOf = (part: ConfigValue) => {
     const target = part.text("the name of a queue or topic", true)?.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*\//i, "")
     if (target !== undefined) forwarding.push({ target, part })
     return target
@@ -158,7 +158,7 @@ export const read = (
 const times = (value: number | undefined, factor: number): number | undefined =>
   value === undefined ? undefined : value * factor
 
-const membersOf = (kind: Kind, properties: Part): Members => {
+const membersOf = (kind: Kind, properties: ConfigValue): Members => {
   const expected = `the properties of a ${kind}`
   if (kind !== "subscription") return properties.members(known[kind], { expected, ignored: without })
   const members = properties.members([...known[kind], "isClientAffine"], {

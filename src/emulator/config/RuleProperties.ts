@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import type { AmqpValue } from "../../AmqpValue.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as Rule from "../broker/filter/Rule.ts"
-import type { Part } from "./Part.ts"
+import type { ConfigValue } from "./ConfigValue.ts"
 
 /** Conditions by their names in files; those that are called otherwise here have both names. */
 const conditions: ReadonlyMap<string, keyof ServiceBusRule.Conditions> = new Map([
@@ -30,8 +30,8 @@ const reserved = ["requiresPreprocessing", "compatibilityLevel"]
  * @category conversions
  */
 export const read = (
-  name: Part,
-  properties: Part,
+  name: ConfigValue,
+  properties: ConfigValue,
   words: { readonly sql: string; readonly correlation: string }
 ): ServiceBusRule.Rule | undefined => {
   const nameText = name.text("the name of a rule")
@@ -85,7 +85,7 @@ export const read = (
  * @category validation
  */
 export const distinct = (
-  rules: ReadonlyArray<{ readonly rule: ServiceBusRule.Rule; readonly part: Part }>
+  rules: ReadonlyArray<{ readonly rule: ServiceBusRule.Rule; readonly part: ConfigValue }>
 ): ReadonlyArray<ServiceBusRule.Rule> => {
   const names = new Set<string>()
   for (const { part, rule: { name } } of rules) {
@@ -96,7 +96,7 @@ export const distinct = (
 }
 
 /** A SQL expression, and where it stands. An action without one is none. */
-const expressionOf = (part: Part, isOptional: boolean) => {
+const expressionOf = (part: ConfigValue, isOptional: boolean) => {
   const found = part.members(["sqlExpression"], { ignored: reserved }).get("sqlexpression")
   if (found === undefined) {
     if (!isOptional) part.problem(`has no ${part.spell("sqlExpression")}; "1=1" takes every message`)
@@ -108,7 +108,7 @@ const expressionOf = (part: Part, isOptional: boolean) => {
   return found.problem(`must be at most ${ServiceBusRule.maxExpression} characters, not ${text.length}`)
 }
 
-const correlationOf = (part: Part): ServiceBusRule.Filter | undefined => {
+const correlationOf = (part: ConfigValue): ServiceBusRule.Filter | undefined => {
   const given: Record<string, string | Record<string, AmqpValue>> = {}
   const members = part.members([...conditions.keys(), "properties"], { ignored: reserved })
   let isWrong = false

@@ -55,7 +55,7 @@ export interface Range {
  *
  * @category models
  */
-export type Members = ReadonlyMap<string, Part>
+export type Members = ReadonlyMap<string, ConfigValue>
 
 /** The language of plain JSON. @category constants */
 export const plain: Language = {
@@ -63,7 +63,7 @@ export const plain: Language = {
   resolve: (value, isComputed) => ({ value, isComputed })
 }
 
-export class Part {
+export class ConfigValue {
   readonly path: string
   /** What it comes to, with marks for what is not known. */
   readonly given: Jsonc.Json
@@ -155,7 +155,7 @@ export class Part {
   }
 
   /** The items of an array. */
-  items(expected: string): ReadonlyArray<Part> {
+  items(expected: string): ReadonlyArray<ConfigValue> {
     if (!Array.isArray(this.value)) {
       this.wrong(expected)
       return []
@@ -164,7 +164,7 @@ export class Part {
   }
 
   /** All members of an object as they are spelt; without them where it is none. */
-  entries(expected = "an object"): ReadonlyArray<readonly [name: string, part: Part]> {
+  entries(expected = "an object"): ReadonlyArray<readonly [name: string, part: ConfigValue]> {
     if (!Jsonc.isObject(this.value)) {
       this.wrong(expected)
       return []
@@ -184,7 +184,7 @@ export class Part {
       readonly advice?: Readonly<Record<string, string>>
     } = {}
   ): Members {
-    const members = new Map<string, Part>()
+    const members = new Map<string, ConfigValue>()
     const names = known.map((name) => this.spell(name))
     const isIn = (list: ReadonlyArray<string>, key: string) => list.some((each) => each.toLowerCase() === key)
     for (const [name, part] of this.entries(expected)) {
@@ -206,9 +206,9 @@ export class Part {
     return this.value === null
   }
 
-  private child(value: Jsonc.Json, step: string): Part {
+  private child(value: Jsonc.Json, step: string): ConfigValue {
     const path = this.path === "" ? step.replace(/^\./, "") : `${this.path}${step}`
-    return new Part(value, path, this.findings, this.language, this.isComputed)
+    return new ConfigValue(value, path, this.findings, this.language, this.isComputed)
   }
 }
 
