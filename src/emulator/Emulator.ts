@@ -198,8 +198,8 @@ export interface Options {
   /** The entities that it starts with; what `entity` makes. */
   readonly entities: ReadonlyArray<Entity>
   /**
-   * The key of the root policy `RootManageSharedAccessKey`: 1 to 256 characters without semicolons and control characters. A random one by default:
-   * give one where clients are configured before the broker starts.
+   * The key of the root policy `RootManageSharedAccessKey`: 1 to 256 characters without semicolons and control characters. A
+   * random one by default: give one where clients are configured before the broker starts.
    */
   readonly key?: Redacted.Redacted<string> | undefined
   /**
