@@ -11,7 +11,6 @@ import type { AmqpValue } from "../../AmqpValue.ts"
 import { accepted, type Outcome, released, transactional } from "../../internal/amqp/codec/Outcome.ts"
 import type { OutgoingDelivery } from "../../internal/amqp/engine/Delivery.ts"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
-import { tokenFromTag } from "../../internal/message/ReceivedMessage.ts"
 import * as Settlement from "../../Settlement.ts"
 import type { Queue, Refusal } from "../broker/Queue.ts"
 import * as FaultyOperation from "./FaultyOperation.ts"
@@ -28,10 +27,10 @@ export const settle = (
   queue: Queue,
   link: RheaLink,
   delivery: OutgoingDelivery,
+  token: string,
   outcome: Outcome | undefined,
   settled: boolean
 ): void => {
-  const token = tokenFromTag(delivery.tag as Buffer)
   const { session } = delivery.link
   if (outcome === transactional) {
     // Nothing is settled: the lock stays.

@@ -5,7 +5,8 @@
  * The link is the consumer of a queue, or of a session of one: its credit is the peer's, less what waits to be written. A link
  * whose sender settles first receives and deletes.
  */
-import type { DeliveryOwner } from "../../internal/amqp/engine/Delivery.ts"
+import type { Outcome } from "../../internal/amqp/codec/Outcome.ts"
+import type { DeliveryOwner, OutgoingDelivery } from "../../internal/amqp/engine/Delivery.ts"
 import type { RheaLink } from "../../internal/amqp/engine/rhea.ts"
 import { tagFromToken } from "../../internal/message/ReceivedMessage.ts"
 import type { Attachment, Consumer, Queue } from "../broker/Queue.ts"
@@ -14,6 +15,28 @@ import type { ServedConnection } from "./ServedConnection.ts"
 import { outgoing } from "./StoredPayload.ts"
 
 const noTag = Buffer.alloc(0)
+
+type Settle = (
+  delivery: OutgoingDelivery,
+  lockToken: string,
+  outcome: Outcome | undefined,
+  settled: boolean
+) => void
+
+/** What the peer says of a message under a lock, told with its token: to read that out of the tag again would cost more. */
+class LockedDelivery implements DeliveryOwner {
+  private readonly settle: Settle
+  private readonly lockToken: string
+
+  constructor(settle: Settle, lockToken: string) {
+    this.settle = settle
+    this.lockToken = lockToken
+  }
+
+  onOutcome(delivery: OutgoingDelivery, outcome: Outcome | undefined, settled: boolean): void {
+    this.settle(delivery, this.lockToken, outcome, settled)
+  }
+}
 
 /** Serves a queue on a link; the consumer is attached by `attachConsumer`, to the queue or to a session of it. */
 export const attach = (
@@ -26,13 +49,10 @@ export const attach = (
   const target = plane.link(link)
   const { schedule } = connection.server.options.dispatcher
   const destructive = link.remote.attach!["snd_settle_mode"] === 1
-  const owner: DeliveryOwner = {
-    onOutcome: (delivery, outcome, settled) => {
-      // Our own settled delivery has left.
-      if (destructive || outcome === undefined && !settled) return
-      connection.idle.touch(link)
-      Disposition.settle(connection, queue, link, delivery, outcome, settled)
-    }
+  const settle: Settle = (delivery, lockToken, outcome, settled) => {
+    if (outcome === undefined && !settled) return
+    connection.idle.touch(link)
+    Disposition.settle(connection, queue, link, delivery, lockToken, outcome, settled)
   }
   const attachment = attachConsumer({
     mode: destructive ? "receiveAndDelete" : "peekLock",
@@ -44,7 +64,7 @@ export const attach = (
           settled: destructive,
           // Without a lock there is no token.
           tag: destructive ? noTag : tagFromToken(delivery.lockToken),
-          owner
+          owner: destructive ? undefined : new LockedDelivery(settle, delivery.lockToken)
         })
       }
     }

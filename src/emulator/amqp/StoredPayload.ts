@@ -448,11 +448,16 @@ const writeAnnotations = (message: MessageSnapshot, sections: Sections, lock: Lo
     writer.value(value)
     count += 2
   }
-  put("x-opt-enqueued-time", DateTime.makeUnsafe(message.enqueuedAt))
+  const putTime = (key: string, millis: number) => {
+    writer.symbol(key)
+    writer.timestamp(millis)
+    count += 2
+  }
+  putTime("x-opt-enqueued-time", message.enqueuedAt)
   put("x-opt-sequence-number", message.sequenceNumber)
   if (message.firstSequenceNumber !== undefined) put("x-opt-enqueue-sequence-number", message.firstSequenceNumber)
   if (message.deadLetterSource !== undefined) put("x-opt-deadletter-source", message.deadLetterSource)
-  if (lock !== undefined) put("x-opt-locked-until", DateTime.makeUnsafe(lock.lockedUntil))
+  if (lock !== undefined) putTime("x-opt-locked-until", lock.lockedUntil)
   const state = message.state === "active" && message.wasScheduled ? "scheduled" : message.state
   if (state !== "active") put("x-opt-message-state", states[state])
   writer.end(map, count)

@@ -25,7 +25,7 @@ export interface SendOptions {
   readonly settled?: boolean
   readonly format?: number
   readonly tag?: Uint8Array
-  readonly owner?: DeliveryOwner
+  readonly owner?: DeliveryOwner | undefined
   readonly index?: number
 }
 
