@@ -202,9 +202,13 @@ export class Writer {
 
   /** Milliseconds of the epoch; AMQP knows no fractions of them. */
   timestamp(millis: number): void {
+    const whole = wholeMillis(millis)
+    const high = Math.floor(whole / 2 ** 32)
     this.ensure(9)
     this.u8(0x83)
-    this.i64(epoch(millis))
+    // Without a BigInt: each message has two of them.
+    this.u32(high)
+    this.u32(whole - high * 2 ** 32)
   }
 
   uuid(text: string): void {
@@ -600,11 +604,13 @@ const long = (type: TypeName, value: unknown, min: bigint, max: bigint): bigint 
 /** Only ASCII characters take one byte of UTF-8 each. */
 const isAscii = (value: string): boolean => Buffer.byteLength(value) === value.length
 
-const epoch = (millis: number): bigint => {
+const wholeMillis = (millis: number): number => {
   const whole = Math.floor(millis)
   if (!Number.isSafeInteger(whole)) throw new EncodeProblem("an invalid date has no AMQP form")
-  return BigInt(whole)
+  return whole
 }
+
+const epoch = (millis: number): bigint => BigInt(wholeMillis(millis))
 
 const real = (type: TypeName, value: unknown): number => {
   if (typeof value !== "number") throw new EncodeProblem(`${type} must be a number`)
