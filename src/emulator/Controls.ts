@@ -29,7 +29,7 @@ import type * as ServiceBusRule from "../ServiceBusRule.ts"
 import { incoming, outgoing } from "./amqp/StoredPayload.ts"
 import type * as Broker from "./broker/Broker.ts"
 import type { Entity } from "./broker/DeclaredEntity.ts"
-import { describe } from "./broker/Forwarding.ts"
+import { notTaken } from "./broker/Forwarding.ts"
 import { ManualClock } from "./broker/ManualClock.ts"
 import * as Fault from "./Fault.ts"
 import { type Namespace, randomKey } from "./Namespace.ts"
@@ -809,12 +809,7 @@ const of = (
           const sent = store(queue, stored)
           return Result.isSuccess(sent)
             ? Effect.void
-            : Effect.fail(
-              new EmulatorError({
-                reason: sent.failure._tag === "QuotaExceeded" ? "quotaExceeded" : "invalid",
-                problem: `"${path}" does not take the messages: ${describe(sent.failure).replace(/\.$/, "")}`
-              })
-            )
+            : Effect.fail(notTaken(path, sent.failure))
         })
     )
   /** The outcome of an operation that names messages. */

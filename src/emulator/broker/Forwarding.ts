@@ -10,6 +10,7 @@
  *
  * Named so because that is what Service Bus calls it.
  */
+import { EmulatorError } from "../../ServiceBusError.ts"
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
 import type { IncomingMessage, MessageSnapshot, Queue, Refusal } from "./Queue.ts"
 import { SortedSet } from "./SortedSet.ts"
@@ -296,3 +297,10 @@ export const describe = ({ _tag, detail, entity, kind }: Refusal): string => {
       return detail ?? `'${entity}' does not take the message.`
   }
 }
+
+/** What a test or a request is told of messages that an entity has refused. @category constructors */
+export const notTaken = (path: string, refusal: Refusal): EmulatorError =>
+  new EmulatorError({
+    reason: refusal._tag === "QuotaExceeded" ? "quotaExceeded" : "invalid",
+    problem: `"${path}" does not take the messages: ${describe(refusal).replace(/\.$/, "")}`
+  })

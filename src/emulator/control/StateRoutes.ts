@@ -12,7 +12,7 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { EmulatorError } from "../../ServiceBusError.ts"
-import { describe } from "../broker/Forwarding.ts"
+import { notTaken } from "../broker/Forwarding.ts"
 import type { Queue } from "../broker/Queue.ts"
 import type { Controls } from "../Controls.ts"
 import type { Namespace } from "../Namespace.ts"
@@ -130,11 +130,7 @@ const put = (entity: string, messages: ReadonlyArray<MessageJson.Outgoing>) =>
       const sent = queue.send(messages.map((message, index) => MessageJson.toSend(message, `[${index}]`, clock)))
       return Result.mapBoth(sent, {
         onSuccess: (numbers) => ({ sequenceNumbers: numbers.map(String) }),
-        onFailure: (refusal) =>
-          new EmulatorError({
-            reason: refusal._tag === "QuotaExceeded" ? "quotaExceeded" : "invalid",
-            problem: `"${queue.path}" does not take the messages: ${describe(refusal).replace(/\.$/, "")}`
-          })
+        onFailure: (refusal) => notTaken(queue.path, refusal)
       })
     } catch (problem) {
       if (!(problem instanceof ValueJson.JsonProblem)) throw problem

@@ -21,6 +21,7 @@ import type { ServiceBusProperties } from "../../ServiceBusProperties.ts"
 import { ownBytes } from "../amqp/codec/OwnedBytes.ts"
 import { canonical, DecodeProblem, Reader } from "../amqp/codec/Reader.ts"
 import { Sections } from "../amqp/codec/Sections.ts"
+import { hexDigit } from "../amqp/codec/Writer.ts"
 import type { IncomingDelivery } from "../amqp/engine/Delivery.ts"
 import * as TimeToLive from "./TimeToLive.ts"
 
@@ -42,13 +43,10 @@ export const tagFromToken = (token: string): Buffer => {
   const tag = Buffer.allocUnsafeSlow(16)
   for (let i = 0; i < 16; i++) {
     const at = places[i]!
-    tag[i] = 16 * digit(token.charCodeAt(at)) + digit(token.charCodeAt(at + 1))
+    tag[i] = 16 * hexDigit(token.charCodeAt(at)) + hexDigit(token.charCodeAt(at + 1))
   }
   return tag
 }
-
-/** The value of a hexadecimal digit. */
-const digit = (code: number): number => code < 58 ? code - 48 : (code | 32) - 87
 
 /** Reverses the bytes of the first three groups of a Guid's 32 digits. */
 const swap = (hex: string): string =>

@@ -28,7 +28,7 @@ const uuidHyphens = [8, 13, 18, 23]
 const hyphen = 45
 
 /** The value of a hexadecimal digit, of either case; NaN where it is none. */
-const digit = (code: number): number => {
+export const hexDigit = (code: number): number => {
   if (code >= 48 && code <= 57) return code - 48
   const letter = code | 32
   return letter >= 97 && letter <= 102 ? letter - 87 : NaN
@@ -218,7 +218,7 @@ export class Writer {
     for (let i = 0; i < 4; i++) isUuid &&= text.charCodeAt(uuidHyphens[i]!) === hyphen
     for (let i = 0; i < 16 && isUuid; i++) {
       const place = uuidPlaces[i]!
-      const byte = 16 * digit(text.charCodeAt(place)) + digit(text.charCodeAt(place + 1))
+      const byte = 16 * hexDigit(text.charCodeAt(place)) + hexDigit(text.charCodeAt(place + 1))
       isUuid = byte >= 0
       this.bytes[at + i] = byte
     }
