@@ -475,7 +475,8 @@ export interface Controls {
    * with an `error`, or what the `action` says happens to them (`FaultAction`). It stays until it has struck so often, or is
    * taken back by `removeFault`; one for the time of a scope is `inject`. Returns it as `faults` lists it, with its id.
    *
-   * Fails with EmulatorError where the fault is not usable, and says what is wrong with it.
+   * Fails with EmulatorError where the fault is not usable, and says what is wrong with it. An entity that is not there is no
+   * failure, for it may be made later: a warning is logged.
    *
    * @example
    * ```ts
@@ -823,7 +824,20 @@ const of = (
         })
     )
   const addFault = (fault: Fault.Fault, otherwise?: "every") =>
-    usable("the fault's options", Effect.map(Fault.read(fault, otherwise), (read) => namespace.faults.add(read)))
+    usable(
+      "the fault's options",
+      Effect.flatMap(
+        Fault.read(fault, otherwise),
+        (read) => Effect.map(expectEntity("A fault", read.entity), () => namespace.faults.add(read))
+      )
+    )
+  // It may be made later, and what is to happen then may be what the test is about.
+  const expectEntity = (what: string, path: string | undefined) =>
+    Effect.suspend(() =>
+      path === undefined || broker.queue(path) !== undefined
+        ? Effect.void
+        : Effect.logWarning(`${what} is for ${shown(path)}, of which nothing is there by now: is the name right?`)
+    )
   return {
     ...network(namespace),
     tokenCredential: namespace.tokenCredential,
@@ -947,7 +961,7 @@ const of = (
         for (const connection of [...namespace.connections]) connection.close(error)
       }),
     detachLinks: (error, entity) =>
-      Effect.sync(() => {
+      Effect.map(expectEntity("A detachment", pathOf(entity)), () => {
         const path = pathOf(entity)
         for (const connection of [...namespace.connections]) {
           for (const [link, address] of [...connection.links]) {

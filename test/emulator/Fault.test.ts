@@ -2,6 +2,7 @@
 import { Deferred, Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { ServiceBusReceiver, ServiceBusSender, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { Lines, recorded, texts } from "../support/eventRecorder.ts"
 import { failsWith, inMemory, once, Orders, start, testsOf, testsWith, Texts } from "../support/harness.ts"
 import { Carts } from "../support/sessionEntities.ts"
 import { assert, describe } from "../support/vitest.ts"
@@ -52,6 +53,28 @@ describe("a fault", () => {
         }
       ])
     }), once)
+
+  test(
+    "for an entity that is not there is added, and a warning says so; so of links that are detached",
+    () =>
+      Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const lines = yield* recorded(Effect.gen(function*() {
+          yield* emulator.fail({ operation: "send", entity: "textz", error })
+          yield* emulator.detachLinks(error, "textz")
+          yield* emulator.fail({ operation: "send", entity: "TEXTS", error })
+          yield* emulator.fail({ operation: "send", error })
+          yield* emulator.detachLinks(error)
+          return yield* Lines
+        }))
+        assert.deepStrictEqual(texts(lines), [
+          "Warn: A fault is for \"textz\", of which nothing is there by now: is the name right?",
+          "Warn: A detachment is for \"textz\", of which nothing is there by now: is the name right?"
+        ])
+        assert.strictEqual((yield* emulator.faults).length, 3)
+      }),
+    once
+  )
 
   test("that was asked for first strikes first, and each counts its own", () =>
     Effect.gen(function*() {
