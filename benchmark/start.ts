@@ -1,9 +1,10 @@
-// npm run bench:start [-- --starts N] [--json FILE]
-// How long the built command takes until it is ready (its line of JSON), in wall time, beside `node -e 0`, in turns: the first
-// start of each is not counted. And the memory that it has then, and after a second of nothing.
+// npm run bench:start [-- --starts N] [--json FILE] [--binary FILE]
+// How long the built command takes until it is ready (its line of JSON), in wall time, beside `node -e 0` and, where one is given,
+// the single executable, in turns: the first start of each is not counted. And the memory that it has then, and after a second
+// of nothing.
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { machine } from "./process.ts"
@@ -27,14 +28,12 @@ interface Start {
   readonly megabytes: number
 }
 
-/** Starts the command, with a queue and a topic, and ends it; `idle` milliseconds after it is ready. */
+/** Starts the command, a module or an executable, with a queue and a topic, and ends it `idle` milliseconds after it is ready. */
 export const startCommand = async (file = command, idle = 0): Promise<Start> => {
   const start = process.hrtime.bigint()
-  const child = spawn(
-    process.execPath,
-    [file, "emulator", "--port", "0", "--queue", "orders", "--subscription", "news/all", "--json"],
-    { stdio: ["ignore", "pipe", "inherit"] }
-  )
+  const args = ["emulator", "--port", "0", "--queue", "orders", "--subscription", "news/all", "--json"]
+  const [program, ...before] = /\.[cm]?[jt]s$/.test(file) ? [process.execPath, file] : [file]
+  const child = spawn(program!, [...before, ...args], { stdio: ["ignore", "pipe", "inherit"] })
   const closed = once(child, "close")
   const [line] = await Promise.race([
     once(child.stdout, "data"),
@@ -59,38 +58,60 @@ const startNode = async (): Promise<number> => {
 }
 
 const main = async (): Promise<void> => {
-  const { values } = parseArgs({ options: { starts: { type: "string", default: "20" }, json: { type: "string" } } })
+  const { values } = parseArgs({
+    options: { starts: { type: "string", default: "20" }, json: { type: "string" }, binary: { type: "string" } }
+  })
   const starts = Number(values.starts)
   if (!Number.isInteger(starts) || starts < 1) throw new Error(`--starts: "${values.starts}" is no number of starts`)
+  const { binary } = values
   const ready: Array<Start> = []
   const bare: Array<number> = []
+  const single: Array<Start> = []
   for (let round = 0; round <= starts; round++) {
     const [command, node] = [await startCommand(), await startNode()]
+    const executable = binary === undefined ? [] : [await startCommand(binary)]
     if (round === 0) continue
     ready.push(command)
     bare.push(node)
+    single.push(...executable)
   }
   const idle = await startCommand(command, 1000)
-  const times = ready.map(({ millis }) => millis)
+  const millisOf = (all: ReadonlyArray<Start>) => all.map(({ millis }) => millis)
+  const megabytesOf = (all: ReadonlyArray<Start>) => Math.round(median(all.map(({ megabytes }) => megabytes)))
+  const times = millisOf(ready)
   const result = {
     starts,
     readyMillis: Math.round(median(times)),
     leastMillis: Math.round(Math.min(...times)),
     mostMillis: Math.round(Math.max(...times)),
     nodeMillis: Math.round(median(bare)),
-    readyMegabytes: Math.round(median(ready.map(({ megabytes }) => megabytes))),
-    idleMegabytes: Math.round(idle.megabytes)
+    readyMegabytes: megabytesOf(ready),
+    idleMegabytes: Math.round(idle.megabytes),
+    ...(binary === undefined ? {} : {
+      binaryMillis: Math.round(median(millisOf(single))),
+      binaryMegabytes: megabytesOf(single),
+      binaryFileMegabytes: Math.round(statSync(binary).size / 1e6)
+    })
   }
+  const row = (name: string, all: ReadonlyArray<number>) =>
+    `| ${name} | ${
+      [median(all), Math.min(...all), Math.max(...all)].map((each) => `${Math.round(each)} ms`).join(" | ")
+    } |`
   console.log(`## The command until it is ready\n\n${machine(["effect", "rhea"])}
 
 ${starts} starts, one at a time, each followed by one of \`node -e 0\`.
 
 | | median | least | most |
 | --- | --- | --- | --- |
-| ready | ${result.readyMillis} ms | ${result.leastMillis} ms | ${result.mostMillis} ms |
-| \`node -e 0\` | ${result.nodeMillis} ms | ${Math.round(Math.min(...bare))} ms | ${Math.round(Math.max(...bare))} ms |
+${row("ready", times)}${binary === undefined ? "" : `\n${row("ready, the executable", millisOf(single))}`}
+${row("`node -e 0`", bare)}
 
 Memory (RSS) when it is ready: ${result.readyMegabytes} MB, after a second of nothing: ${result.idleMegabytes} MB.`)
+  if (binary !== undefined) {
+    console.log(
+      `The executable: ${result.binaryMegabytes} MB when it is ready, a file of ${result.binaryFileMegabytes} MB.`
+    )
+  }
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`)
 }
 

@@ -27,7 +27,7 @@ import * as Identity from "./security/Identity.ts"
 export const usage = `Usage: effect-service-bus emulator [options]
 
 Runs a Service Bus broker in memory on ports of this machine, and prints what clients connect with.
-Each flag but --help is a variable too, --admin-port EFFECT_SERVICE_BUS_ADMIN_PORT; the flag wins.
+Each flag but the last two is a variable too, --port EFFECT_SERVICE_BUS_PORT; the flag wins.
 
 Entities to start with; each flag may be given many times. Administration clients make others.
   --queue NAME                  a queue
@@ -59,7 +59,10 @@ Namespaces, time, limits and output
   --namespaces any              a namespace for each name of a key, or host, made by its first use
   --clock manual|real           manual: its time moves by POST /clock/advance alone; real
   --json                        prints one line of JSON when it is ready, all else to stderr
-  --help                        this text`
+  --help, --version             this text; which version this is`
+
+/** That of the package, which a test holds: where the command is one file there is no package.json to read. */
+export const version = "0.1.0"
 
 /** A failure of the command. */
 export const fail = (problem: string, cause?: unknown) =>
@@ -111,7 +114,8 @@ const options = {
   namespaces: { type: "string" },
   clock: { type: "string" },
   json: { type: "boolean" },
-  help: { type: "boolean" }
+  help: { type: "boolean" },
+  version: { type: "boolean" }
 } as const
 
 type Name = keyof typeof options
@@ -169,9 +173,10 @@ class Given {
 
   /** Variables that are named as if they were for this command, and are not. */
   get unknown(): ReadonlyArray<string> {
-    const known = new Set(Object.keys(options).map((name) => variableOf(name as Name)))
+    const { help: _help, version: _version, ...variables } = options
+    const known = new Set(Object.keys(variables).map((name) => variableOf(name as Name)))
     return Object.keys(this.variables).filter((name) =>
-      name.startsWith(prefix) && !(known.has(name) && name !== variableOf("help")) && !isOfKubernetes(name)
+      name.startsWith(prefix) && !known.has(name) && !isOfKubernetes(name)
     )
   }
 
@@ -394,7 +399,7 @@ const identitiesOf = Effect.fnUntraced(function*(given: Given) {
 })
 
 /** What the command is told to do. */
-export type CommandLine = { readonly _tag: "Help" } | {
+export type CommandLine = { readonly _tag: "Help" } | { readonly _tag: "Version" } | {
   readonly _tag: "Serve"
   readonly server: Emulator.ServerOptions & { readonly host: string }
   /** The entities, as the command tells of them. */
@@ -424,6 +429,7 @@ export const read: (
       (cause) => fail(argumentProblem(cause), cause)
     )
     if (values.help === true) return { _tag: "Help" }
+    if (values.version === true) return { _tag: "Version" }
     if (positionals[0] !== "emulator" || positionals.length !== 1) {
       const [first, second] = positionals
       return yield* fail(

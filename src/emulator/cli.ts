@@ -166,6 +166,9 @@ const listen = (command: Serve): Effect.Effect<never, EmulatorError> =>
 const serve = Effect.gen(function*() {
   const command = yield* CommandLine.read(process.argv.slice(2), process.env)
   if (command._tag === "Help") return yield* print(CommandLine.usage)
+  if (command._tag === "Version") {
+    return yield* print(`effect-service-bus ${CommandLine.version} on Node ${process.versions.node}`)
+  }
   for (const words of command.warnings) yield* warn(words)
   return yield* listen(command)
 })

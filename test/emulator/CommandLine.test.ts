@@ -1,7 +1,7 @@
 /** What the command refuses before anything listens: each flag by its name, and what to give. */
 import { Duration, Effect, Redacted } from "effect"
 import { ServiceBusRule } from "effect-service-bus"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
@@ -148,7 +148,7 @@ const refusedVariables: ReadonlyArray<readonly [variables: Readonly<Record<strin
 const served = (args: ReadonlyArray<string>, variables?: Readonly<Record<string, string | undefined>>) =>
   Effect.flatMap(
     CommandLine.read(args, variables),
-    (read) => read._tag === "Help" ? Effect.die("no help was asked for") : Effect.succeed(read)
+    (read) => read._tag === "Serve" ? Effect.succeed(read) : Effect.die("neither help nor the version was asked for")
   )
 
 describe("the command line", () => {
@@ -167,6 +167,10 @@ describe("the command line", () => {
         assert.match((yield* failsWith("EmulatorError")(refused)).problem, problem)
       }))
   }
+
+  it("its version is that of the package", () => {
+    assert.strictEqual(CommandLine.version, JSON.parse(readFileSync("package.json", "utf8")).version)
+  })
 
   it("its help fits a screen", () => {
     const lines = CommandLine.usage.split("\n")

@@ -21,6 +21,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll } from "vitest"
 import { WebSocket } from "ws"
+import { version } from "../../src/emulator/CommandLine.ts"
 import { selfSigned } from "../../src/emulator/security/Certificate.ts"
 import { root } from "../support/codeBlocks.ts"
 import { until } from "../support/harness.ts"
@@ -197,9 +198,21 @@ describe("the command", () => {
       assert.strictEqual(yield* ended, 0)
       assert.strictEqual(complaints(), "")
       const named = new Set(printed().match(/--[\w-]+/g))
-      const tried = new Set(["--help", ...Object.values(commands).flat().filter((arg) => arg.startsWith("--"))])
+      const tried = new Set([
+        "--help",
+        "--version",
+        ...Object.values(commands).flat().filter((arg) => arg.startsWith("--"))
+      ])
       assert.deepStrictEqual([...named].toSorted(), [...tried].toSorted())
       assert.deepStrictEqual([...named].toSorted(), [...OptionTables.declared().get("cli")!.keys()].toSorted())
+    }))
+
+  it.live("says its version, and that of Node", () =>
+    Effect.gen(function*() {
+      const { complaints, ended, printed } = yield* run(["--version"])
+      assert.strictEqual(yield* ended, 0)
+      assert.strictEqual(complaints(), "")
+      assert.strictEqual(printed(), `effect-service-bus ${version} on Node ${process.versions.node}\n`)
     }))
 
   it.live("serves what it is told, and what it prints is dialled by both clients over every transport", () =>

@@ -18,7 +18,7 @@ describe("the checklist of the command", () => {
       const used = new Set(Object.values(startsIn("")).flatMap(({ arguments: flags }) => flags))
       const flags = Array.from(new Set([...CommandLine.usage.matchAll(/--[a-z-]+/g)].map(([flag]) => flag)))
       assert.isAbove(flags.length, 25)
-      assert.deepStrictEqual(flags.filter((flag) => !used.has(flag)), ["--help"])
+      assert.deepStrictEqual(flags.filter((flag) => !used.has(flag)), ["--help", "--version"])
     }))
 
   for (const program of programs) {
