@@ -111,7 +111,17 @@ const serves = async () => {
   const config = join(folder("config"), "Config.json")
   copyFileSync(join(root, "examples/emulator-config/Config.json"), config)
   const ports = ["port", "admin-port", "tls-port", "websocket-port", "https-port"].flatMap((port) => [`--${port}`, "0"])
-  const args = ["emulator", "--json", "--config", config, "--identity", "billing=billing-secret", ...ports]
+  const args = [
+    "emulator",
+    "--json",
+    "--config",
+    config,
+    "--key",
+    "SAS_KEY_VALUE",
+    "--identity",
+    "billing=billing-secret",
+    ...ports
+  ]
   const { printed, stop } = await start(args, /\n/)
   const served = JSON.parse(printed)
   const { adminPort, certificate, connectionString, httpsPort, tlsPort, webSocketPort } = served
@@ -163,7 +173,7 @@ const suites = () => {
   const env = { ...process.env, PATH: [alone, "/usr/bin", "/bin"].join(":") }
   const tests = join(root, "examples/emulator-python")
   const commands = [
-    ["Python", python, ["-B", "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", tests], /\b10 passed in /],
+    ["Python", python, ["-B", "-m", "pytest", "-p", "no:cacheprovider", "-n", "4", tests], /\b10 passed in /],
     ["Go", goSuite, ["-test.v", "-test.parallel", "2"], /^(?:[^]*^--- PASS: ){10}[^]*^PASS$/m]
   ]
   for (const [language, program, args, passed] of commands) {
