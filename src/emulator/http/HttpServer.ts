@@ -68,6 +68,7 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
     const settle = (socket: net.Socket) => sockets.get(socket)?.()
     server.on("request", (request, response) => {
       settle(request.socket)
+      toOriginForm(request)
       if (Origin.isForeign(request.headers)) {
         // Its body is not read.
         response.writeHead(403, { connection: "close", "content-type": "text/plain; charset=utf-8" })
@@ -105,6 +106,7 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
         return void server.emit("connection", socket)
       }
       settle(request.socket)
+      toOriginForm(request)
       webSockets.handleUpgrade(request, socket, head, (client) => accept(WebSocket.socketOf(client)))
     })
     // A server that does not listen has no time-outs: this starts what looks for requests that do not end.
@@ -125,6 +127,17 @@ export const make: (options: Options) => Effect.Effect<HttpServer, never, Scope.
     }
   }
 )
+
+/**
+ * Makes a path of a target that is a whole URL, whose host counts in place of the header's: a server has to take both (RFC 9112,
+ * section 3.2.2). Java's client asks for its WebSocket by a URL, as every client does that takes the server for a proxy.
+ */
+const toOriginForm = (request: http.IncomingMessage): void => {
+  const [, host, path] = /^https?:\/\/([^/?#]*)(.*)$/i.exec(request.url ?? "") ?? []
+  if (host === undefined || path === undefined) return
+  request.url = path.startsWith("/") ? path : `/${path}`
+  request.headers.host = host
+}
 
 /**
  * A request as it came, without an upgrade that is not taken: it is answered as any other (RFC 9110, section 7.8). The HTTP

@@ -153,6 +153,36 @@ describe("a port", () => {
       assert.match(probe, /^HTTP\/1\.1 426 /)
     }).pipe(Effect.provide(serverOf(all))))
 
+  it.live("takes a target that is a whole URL, whose host counts, as Java's client writes it for a WebSocket", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Emulator.Emulator
+      const end = "connection: close\r\n\r\n"
+      const answer = (target: string) => written(port, `GET ${target} HTTP/1.1\r\nhost: a\r\n${end}`)
+      assert.match(yield* answer("HTTP://other.example/health"), /^HTTP\/1\.1 200 OK.*healthy/s)
+      for (const [target, path] of [["http://other.example?x", "/?x"], ["http://other.example", "/"]] as const) {
+        const statusOf = (text: string) => text.split("\r\n", 1)[0]
+        assert.strictEqual(statusOf(yield* answer(target)), statusOf(yield* answer(path)))
+      }
+      const upgraded = (host: string, origin: string) =>
+        written(
+          port,
+          [
+            `GET https://${host}/$servicebus/websocket HTTP/1.1`,
+            "connection: Upgrade,Keep-Alive",
+            "upgrade: websocket",
+            "sec-websocket-version: 13",
+            "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+            "sec-websocket-protocol: AMQPWSB10",
+            "host: page.example",
+            `origin: ${origin}\r\n\r\n`
+          ].join("\r\n"),
+          // A close of the WebSocket.
+          Buffer.from([0x88, 0x80, 0, 0, 0, 0])
+        )
+      assert.match(yield* upgraded("localhost", "https://localhost"), /^HTTP\/1\.1 101 .*AMQPWSB10/s)
+      assert.match(yield* upgraded("localhost", "https://page.example"), /^HTTP\/1\.1 403 /)
+    }).pipe(Effect.provide(serverOf())))
+
   it.live("tells what is spoken by the first byte, which may come alone", () =>
     Effect.gen(function*() {
       const { port } = yield* Emulator.Emulator
