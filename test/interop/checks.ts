@@ -13,6 +13,8 @@ const sessions = { requiresSession: true, lockDuration: lock } as const
 export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   // Sending and receiving.
   "send-receive": { lockDuration: lock },
+  // What the page on clients shows, as it stands there: it is about a queue "orders".
+  "documented": {},
   "receive-and-delete": {},
   "batch": { lockDuration: lock },
   "batch-of-sessions": sessions,
@@ -68,7 +70,8 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "size-300k-refused": { lockDuration: lock },
   "size-2m-refused": { lockDuration: lock },
   "size-5m": { lockDuration: lock, maxMessageSize: 100 * 1024 * 1024 },
-  // Another transport, where the client can be pointed at it.
+  // Other transports, where the client can be pointed at them.
+  "tls": { lockDuration: lock },
   "web-socket": { lockDuration: lock },
   // Credentials of the SDK for identities, which get their tokens from the broker.
   "identity-secret": { lockDuration: lock },
@@ -177,4 +180,4 @@ export const entities: ReadonlyArray<Emulator.Entity> = Object.entries(checks).f
     : options === undefined
     ? topicOf(name)
     : [Emulator.entity(name, options)]
-).concat(pages)
+).concat(pages, Emulator.entity("orders"))

@@ -1,210 +1,18 @@
 // npm run interop [-- --only python-7.8,go] [--check defer,command-state] [--verbose]
-// Runs the official clients of other languages against the broker over its ports, each on a broker of its own, and three of them
-// through a second checklist with the built command, which they start themselves; fails if one of their checks does. A client that this machine cannot have (no toolchain, or its packages cannot be
+// Runs clients of other languages against the broker over its ports, each on a broker of its own: Microsoft's go through one
+// checklist, and three of them through a second one with the built command, which they start themselves; others have checks of their
+// own. Fails if one of their checks does. A client that this machine cannot have (no toolchain, or its packages cannot be
 // downloaded) is left out, and that is said at the end.
 import { Effect, Redacted } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
-import { spawn } from "node:child_process"
-import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { parseArgs } from "node:util"
 import { selfSigned } from "../../src/emulator/security/Certificate.ts"
 import { checks, entities, identities } from "./checks.ts"
+import { type Client, clients as all, type Programs } from "./clients.ts"
 import { commandChecks, startsIn } from "./command.ts"
-
-const here = import.meta.dirname
-const cache = join(here, ".cache")
-
-/** Milliseconds: one download and build, all of them together, and one client's whole checklist. */
-const limits = { preparing: 240_000, preparingAll: 360_000, running: 150_000 }
-
-interface Ended {
-  /** Undefined where the program could not be started, or was ended because its time was up. */
-  readonly code: number | undefined
-  readonly problem: string | undefined
-  readonly output: string
-}
-
-/** A program with all its children, ended when its time is up. */
-const execute = (
-  command: ReadonlyArray<string>,
-  options: { readonly timeout: number; readonly env?: Record<string, string>; readonly cwd?: string }
-): Promise<Ended> =>
-  new Promise((resolve) => {
-    const child = spawn(command[0]!, command.slice(1), {
-      cwd: options.cwd ?? here,
-      env: { ...process.env, ...options.env },
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true
-    })
-    let output = ""
-    let problem: string | undefined
-    const timer = setTimeout(() => {
-      problem = `ended after ${options.timeout / 1000} s`
-      process.kill(-child.pid!, "SIGKILL")
-    }, options.timeout)
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8")
-      stream.on("data", (text: string) => {
-        output += text
-      })
-    }
-    const end = (code: number | undefined) => {
-      clearTimeout(timer)
-      resolve({ code: problem === undefined ? code : undefined, problem, output })
-    }
-    child.once("error", (error) => {
-      problem = error.message
-      end(undefined)
-    })
-    child.once("close", (code, signal) => {
-      if (signal !== null) problem ??= `ended by ${signal}`
-      end(code ?? undefined)
-    })
-  })
-
-class LeftOut extends Error {}
-
-const preparingEnds = Date.now() + limits.preparingAll
-
-/** A step of preparing; a client whose step fails is left out. */
-const step = async (what: string, command: ReadonlyArray<string>, options: {
-  readonly env?: Record<string, string>
-  readonly cwd?: string
-} = {}) => {
-  const timeout = Math.min(limits.preparing, preparingEnds - Date.now())
-  if (timeout <= 0) throw new LeftOut(`${what}: no time is left for downloads`)
-  const { code, output, problem } = await execute(command, { ...options, timeout })
-  if (code === 0) return output
-  const last = output.trim().split("\n").slice(-3).join(" | ")
-  throw new LeftOut(`${what} failed (${problem ?? `exit code ${code}`}): ${last.slice(-400)}`)
-}
-
-/** Builds a program that is ours: where that fails it is a failure, and not a client that is left out. */
-const build = async (...[what, command, options = {}]: Parameters<typeof step>) => {
-  const { code, output, problem } = await execute(command, { ...options, timeout: limits.preparing })
-  if (code !== 0) throw new Error(`${what} failed (${problem ?? `exit code ${code}`}):\n${output}`)
-}
-
-const needs = async (command: string, ...args: ReadonlyArray<string>) => {
-  const { code } = await execute([command, ...args], { timeout: 30_000, cwd: here })
-  if (code !== 0) throw new LeftOut(`this machine has no usable ${command}`)
-}
-
-const filesUnder = (path: string): ReadonlyArray<string> =>
-  statSync(path).isDirectory()
-    ? readdirSync(path).toSorted().flatMap((name) => filesUnder(join(path, name)))
-    : [path]
-
-/** Makes a folder of the cache, unless it was made of the same files before. */
-const once = async (name: string, sources: ReadonlyArray<string>, make: (folder: string) => Promise<void>) => {
-  const hash = createHash("sha256")
-  for (const file of sources.flatMap((source) => filesUnder(join(here, source)))) hash.update(readFileSync(file))
-  const digest = hash.digest("hex")
-  const folder = join(cache, name)
-  const stamp = join(folder, ".made-of")
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === digest) return folder
-  rmSync(stamp, { force: true })
-  mkdirSync(folder, { recursive: true })
-  await make(folder)
-  writeFileSync(stamp, digest)
-  return folder
-}
-
-interface Client {
-  readonly name: string
-  /** Installs what it needs, and gives the programs that run it. */
-  readonly prepare: () => Promise<Programs>
-}
-
-/** Each takes the names of checks. */
-interface Programs {
-  readonly checklist: ReadonlyArray<string>
-  /** For the checks of the command, where the client has them. */
-  readonly command?: ReadonlyArray<string>
-  /** The test suite of `examples/` in its language, and what it prints when its ten tests passed. */
-  readonly suite?: { readonly command: ReadonlyArray<string>; readonly passed: RegExp }
-}
-
-const python = (version: string): Client => ({
-  name: `python-${version}`,
-  prepare: async () => {
-    await needs("python3", "-c", "import sys, venv; sys.exit(sys.version_info < (3, 8))")
-    const isNewest = version === "7.15"
-    const requirements = [
-      `python/requirements-${version}.txt`,
-      ...(isNewest ? ["../../examples/emulator-python/requirements.txt"] : [])
-    ]
-    const folder = await once(`python-${version}`, requirements, async (folder) => {
-      rmSync(folder, { recursive: true, force: true })
-      await step("python3 -m venv", ["python3", "-m", "venv", folder])
-      const packages = requirements.flatMap((file) => ["-r", file])
-      await step("pip install", [join(folder, "bin/python"), "-m", "pip", "install", "-q", ...packages])
-    })
-    const program = (name: string) => [join(folder, "bin/python"), "-u", "-W", "ignore", `python/${name}.py`]
-    if (!isNewest) return { checklist: program("interop") }
-    const tests = join(here, "../../examples/emulator-python")
-    return {
-      checklist: program("interop"),
-      command: program("command"),
-      suite: {
-        command: [join(folder, "bin/python"), "-B", "-m", "pytest", "-p", "no:cacheprovider", "-n", "4", tests],
-        passed: /\b10 passed in /
-      }
-    }
-  }
-})
-
-const go: Client = {
-  name: "go-1.11",
-  prepare: async () => {
-    await needs("go", "version")
-    const tests = "../../examples/emulator-go"
-    const folder = await once("go", ["go", tests], async (folder) => {
-      // Read-only folders, as Go makes them by default, could not be removed with the cache.
-      const env = { GOMODCACHE: join(folder, "modules"), GOFLAGS: "-modcacherw -mod=readonly", GOTOOLCHAIN: "local" }
-      await step("go mod download", ["go", "mod", "download"], { cwd: join(here, "go"), env })
-      await step("go mod download", ["go", "mod", "download"], { cwd: join(here, tests), env })
-      await build("go build", ["go", "build", "-o", join(folder, "interop"), "."], { cwd: join(here, "go"), env })
-      await build("go test", ["go", "test", "-c", "-o", join(folder, "suite"), "."], { cwd: join(here, tests), env })
-    })
-    const program = [join(folder, "interop")]
-    const suite = [join(folder, "suite"), "-test.v", "-test.parallel", "4"]
-    return {
-      checklist: program,
-      command: program,
-      suite: { command: suite, passed: /^(?:[^]*^--- PASS: ){10}[^]*^PASS$/m }
-    }
-  }
-}
-
-const java: Client = {
-  name: "java-7.17",
-  prepare: async () => {
-    await needs("javac", "-version")
-    await needs("mvn", "-v")
-    const folder = await once("java", ["java"], async (folder) => {
-      const options = [`-Dmaven.repo.local=${join(folder, "repository")}`, `-DcacheFolder=${folder}`]
-      const mvn = ["mvn", "-q", "-B", "-f", "java/pom.xml", ...options]
-      // The first resolves what the second needs: its plugins as well, by doing nothing with them.
-      await step("mvn dependency", [...mvn, "-Dmaven.main.skip", "compile", "dependency:build-classpath"])
-      await build("mvn compile", [...mvn, "-o", "compile"])
-    })
-    const classPath = `${join(folder, "target/classes")}:${readFileSync(join(folder, "classpath"), "utf8").trim()}`
-    return { checklist: ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, "Interop"] }
-  }
-}
-
-const javascript: Client = {
-  name: "javascript-7.9",
-  prepare: () => {
-    const program = [process.execPath, "javascript/interop.ts"]
-    return Promise.resolve({ checklist: program, command: program })
-  }
-}
-
-const all: ReadonlyArray<Client> = [javascript, python("7.15"), python("7.13"), python("7.11"), python("7.8"), go, java]
+import { cache, type Ended, execute, here, LeftOut, limits } from "./prepare.ts"
 
 const { values } = parseArgs({
   options: {
@@ -219,7 +27,12 @@ const clients = all.filter(({ name }) =>
 )
 /** The check of the command that is no function of a program, but a test suite as a user has it. */
 const suiteCheck = "command-suite"
-const known = [...Object.keys(checks), ...commandChecks, suiteCheck]
+const known = [
+  ...Object.keys(checks),
+  ...commandChecks,
+  suiteCheck,
+  ...all.flatMap(({ own }) => own?.checks ?? [])
+]
 const asked = values.check?.split(",") ?? known
 const unknown = asked.filter((name) => !known.includes(name))
 if (clients.length === 0 || unknown.length > 0) {
@@ -256,8 +69,8 @@ const resultsOf = (
   return results
 }
 
-/** A client's checklist on a broker of its own. */
-const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
+/** A client's checks on a broker of its own. */
+const run = ({ name, own }: Client, command: ReadonlyArray<string>, asked: ReadonlyArray<string>): Promise<Report> =>
   Effect.gen(function*() {
     const { certificate, connectionString, httpPort, httpsPort, port, tlsPort, webSocketPort } = yield* Emulator
       .Emulator
@@ -266,11 +79,12 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
     writeFileSync(authority, certificate!)
     const started = Date.now()
     const ended = yield* Effect.promise(() =>
-      execute([...command, ...askedOfClients], {
+      execute([...command, ...asked], {
         timeout: limits.running,
         env: {
           INTEROP_CLIENT: name,
           INTEROP_CONNECTION: Redacted.value(connectionString),
+          SERVICE_BUS_CONNECTION_STR: Redacted.value(connectionString),
           INTEROP_PORT: String(port),
           INTEROP_TLS_PORT: String(tlsPort),
           INTEROP_WEB_SOCKET_PORT: String(webSocketPort),
@@ -281,10 +95,10 @@ const run = (name: string, command: ReadonlyArray<string>): Promise<Report> =>
       })
     )
     if (values.verbose) console.log(`---- ${name}\n${ended.output}\n----`)
-    return { name, results: resultsOf(ended, askedOfClients), seconds: (Date.now() - started) / 1000 }
+    return { name, results: resultsOf(ended, asked), seconds: (Date.now() - started) / 1000 }
   }).pipe(
     Effect.provide(Emulator.layerServer({
-      entities,
+      entities: own?.entities ?? entities,
       identities,
       namespaces: "any",
       tlsPort: 0,
@@ -336,10 +150,11 @@ const runSuite = async (suite: Programs["suite"], env: Record<string, string>): 
 
 const leftOut: Array<string> = []
 
-const prepared: Array<{ readonly name: string; readonly programs: Programs }> = []
-for (const { name, prepare } of clients) {
+const prepared: Array<{ readonly client: Client; readonly programs: Programs }> = []
+for (const client of clients) {
+  const { name, prepare } = client
   try {
-    prepared.push({ name, programs: await prepare() })
+    prepared.push({ client, programs: await prepare() })
   } catch (error) {
     if (!(error instanceof LeftOut)) throw error
     leftOut.push(`${name}: ${error.message}`)
@@ -347,15 +162,18 @@ for (const { name, prepare } of clients) {
   }
 }
 
+/** What a client is asked of its own checks, or of the checklist. */
+const askedOf = ({ own }: Client) => own?.checks.filter((name) => asked.includes(name)) ?? askedOfClients
+
 const reports: Array<Report> = []
 const commandReports: Array<Report> = []
-const tasks = prepared.flatMap(({ name, programs }) => [
-  ...(askedOfClients.length === 0
+const tasks = prepared.flatMap(({ client, programs }) => [
+  ...(askedOf(client).length === 0
     ? []
-    : [async () => reports.push(tell("", await run(name, programs.checklist)))]),
+    : [async () => reports.push(tell("", await run(client, programs.checklist, askedOf(client))))]),
   ...(askedOfCommand.length === 0 || programs.command === undefined
     ? []
-    : [async () => commandReports.push(tell(" with the command", await runCommand(name, programs)))])
+    : [async () => commandReports.push(tell(" with the command", await runCommand(client.name, programs)))])
 ])
 const tell = (what: string, report: Report) => {
   console.log(`ran ${report.name}${what} in ${report.seconds.toFixed(0)} s`)
@@ -381,9 +199,16 @@ const printTable = (asked: ReadonlyArray<string>, columns: ReadonlyArray<Report>
   }
 }
 const ordered = (reports: ReadonlyArray<Report>) =>
-  prepared.flatMap(({ name }) => reports.find((report) => report.name === name) ?? [])
-printTable(askedOfClients, ordered(reports))
+  prepared.flatMap(({ client }) => reports.find(({ name }) => name === client.name) ?? [])
+const isOwn = ({ name }: Report) => prepared.some(({ client }) => client.name === name && client.own !== undefined)
+printTable(askedOfClients, ordered(reports).filter((report) => !isOwn(report)))
 printTable(askedOfCommand, ordered(commandReports))
+const owners = ordered(reports).filter(isOwn)
+if (owners.length > 0) console.log("")
+for (const { name, results } of owners) {
+  const marks = { ok: "ok", skip: "-", "not ok": "NOT OK" }
+  console.log(`${name}: ${[...results].map(([check, { kind }]) => `${check} ${marks[kind]}`).join(", ")}`)
+}
 const columns = [...ordered(reports), ...ordered(commandReports)]
 
 const say = (kind: CheckResult["kind"]) =>

@@ -148,6 +148,11 @@ class Check {
 const checks: Record<string, (c: Check) => Promise<void>> = {
   // Sending and receiving.
 
+  "documented": async (c) => {
+    process.env["SERVICE_BUS_CONNECTION_STR"] = c.place.connection
+    await import("./documented.ts")
+    await isEmpty(c.client.createReceiver("orders"))
+  },
   "send-receive": async (c) => {
     await c.send("one", "two", "drei ä")
     const receiver = c.receiver()
@@ -794,23 +799,27 @@ const checks: Record<string, (c: Check) => Promise<void>> = {
   "size-2m-refused": (c) => c.refused(2 * 1024 * 1024),
   "size-5m": (c) => c.roundTrip(5 * 1024 * 1024),
 
-  "web-socket": async (c) => {
-    // The host must be one that the certificate names; where it is dialled is another matter.
-    const connection = c.place.connection.replace(/sb:\/\/[^;]+/, "sb://localhost/").replace(
-      ";UseDevelopmentEmulator=true",
-      ""
-    )
-    const over = new Check(c.name, c.place, connection, {
+  "tls": (c) => secure(c, { customEndpointAddress: `sb://localhost:${c.place.tlsPort}` }),
+  "web-socket": (c) =>
+    secure(c, {
       customEndpointAddress: `sb://localhost:${c.place.webSocketPort}`,
       webSocketOptions: { webSocket: WebSocket as never }
     })
-    await over.send("x")
-    const receiver = over.receiver()
-    const message = await one(receiver)
-    strictEqual(message.body, "x")
-    await receiver.completeMessage(message)
-    await over.client.close()
-  }
+}
+
+/** Over TLS: the host must be one that the certificate names; where it is dialled is another matter. */
+const secure = async (c: Check, options: ServiceBusClientOptions) => {
+  const connection = c.place.connection.replace(/sb:\/\/[^;]+/, "sb://localhost/").replace(
+    ";UseDevelopmentEmulator=true",
+    ""
+  )
+  const over = new Check(c.name, c.place, connection, options)
+  await over.send("x")
+  const receiver = over.receiver()
+  const message = await one(receiver)
+  strictEqual(message.body, "x")
+  await receiver.completeMessage(message)
+  await over.client.close()
 }
 
 /** Runs one check against the broker; throws what does not hold. */

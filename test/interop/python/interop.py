@@ -4,6 +4,7 @@ The same program runs on all of them: what a version does not have is skipped by
 """
 import datetime
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -79,6 +80,15 @@ def check_send_receive(name):
                 r.complete_message(m)
             time.sleep(0.3)
             is_empty(r)
+
+
+def check_documented(name):
+    os.environ["SERVICE_BUS_CONNECTION_STR"] = CONNECTION if IS_PLAIN else SECURE
+    os.environ["SSL_CERT_FILE"] = os.environ["INTEROP_CA"]
+    program = "documented.py" if IS_PLAIN else "documented_tls.py"
+    runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), program))
+    with client() as c, c.get_queue_receiver("orders") as r:
+        is_empty(r)
 
 
 def check_receive_and_delete(name):
@@ -823,6 +833,20 @@ def check_size_2m_refused(name):
 
 def check_size_5m(name):
     round_trip(name, 5 * 1024 * 1024)
+
+
+def check_tls(name):
+    if IS_PLAIN:
+        endpoint = "sb://localhost:%s" % os.environ["INTEROP_TLS_PORT"]
+        c = client(SECURE, transport_type=sb.TransportType.Amqp, custom_endpoint_address=endpoint)
+    else:
+        c = client(SECURE)
+    with c:
+        send(c, name, b"x")
+        with c.get_queue_receiver(name) as r:
+            (message,) = receive(r)
+            is_equal("body", body_of(message), b"x")
+            r.complete_message(message)
 
 
 def check_web_socket(name):

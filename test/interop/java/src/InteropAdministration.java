@@ -100,6 +100,11 @@ final class InteropAdministration {
         }
     }
 
+    /** Has a client ask the broker's port. */
+    static HttpPipelinePolicy port() {
+        return new Port();
+    }
+
     static ServiceBusAdministrationClient client(String key) {
         return builder(key).addPolicy(new Port()).buildClient();
     }
