@@ -8,7 +8,12 @@ const place = "orders"
 const withOne = (options: { readonly session?: number; readonly due?: number } = {}) => {
   const ledger = new Ledger()
   const { due, session } = options
-  ledger.intend({ id: "a", places: [place], due, session: session === undefined ? undefined : { id: "s", number: session } })
+  ledger.intend({
+    id: "a",
+    places: [place],
+    due,
+    session: session === undefined ? undefined : { id: "s", number: session }
+  })
   ledger.accepted("test", "a")
   return ledger
 }

@@ -254,7 +254,9 @@ export class Ledger {
       // One that was sent again after it was cancelled, or whose end is not known, may be there or not.
       if (!message.accepted || message.cancelled !== false) continue
       for (const place of message.places) {
-        if (!this.arrived.has(`${place} ${message.id}`)) this.report(`${message.id} was accepted and never came to ${place}`)
+        if (!this.arrived.has(`${place} ${message.id}`)) {
+          this.report(`${message.id} was accepted and never came to ${place}`)
+        }
       }
     }
     for (const { attempt, message, place, sequenceNumber, state, story } of this.copies.values()) {

@@ -60,7 +60,11 @@ export const run = async (
     const sender = bus.createSender(entity)
     while (isOn()) await one(sender)
   }
-  const accepted = async (sender: ServiceBusSender, message: Parameters<ServiceBusSender["sendMessages"]>[0], id: string) => {
+  const accepted = async (
+    sender: ServiceBusSender,
+    message: Parameters<ServiceBusSender["sendMessages"]>[0],
+    id: string
+  ) => {
     await sender.sendMessages(message)
     ledger.accepted(client, id)
   }
@@ -99,7 +103,9 @@ export const run = async (
   })
   const receive = (place: string): Work => async (bus, isOn) => {
     const [entity, , subscription] = place.split("/")
-    const receiver = subscription === undefined ? bus.createReceiver(entity!) : bus.createReceiver(entity!, subscription)
+    const receiver = subscription === undefined
+      ? bus.createReceiver(entity!)
+      : bus.createReceiver(entity!, subscription)
     while (isOn()) {
       const messages = await receiver.receiveMessages(10, { maxWaitTimeInMs: 200 })
       for (const message of messages) record(ledger, place, message)

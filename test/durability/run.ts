@@ -89,7 +89,9 @@ export const run = async ({ data, file, kills, seed }: Options): Promise<Report>
       ledger.life++
       broker = await start(["--port", String(broker.port), ...flags])
       starts.push(broker.millis)
-      if (kill % 20 === 0) console.error(`${kill} kills, ${ledger.size} messages, ${ledger.violations.length} violations`)
+      if (kill % 20 === 0) {
+        console.error(`${kill} kills, ${ledger.size} messages, ${ledger.violations.length} violations`)
+      }
     }
     await sleep(1000)
     isOn = false
@@ -142,7 +144,9 @@ const main = async (): Promise<void> => {
   try {
     const report = await run({ kills, seed, file, data: !values.memory })
     for (const violation of report.violations.slice(0, 50)) console.log(violation)
-    for (const [name, count] of Object.entries(report.counts).toSorted()) console.log(`${String(count).padStart(8)} ${name}`)
+    for (const [name, count] of Object.entries(report.counts).toSorted()) {
+      console.log(`${String(count).padStart(8)} ${name}`)
+    }
     console.log(
       `${report.messages} messages, ready again in ${report.meanStart} ms (${report.slowestStart} at most), file of ${report.fileBytes} bytes, ${report.violations.length} violations`
     )
