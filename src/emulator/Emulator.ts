@@ -51,6 +51,7 @@ import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
 import { TokenEndpoint } from "./http/TokenEndpoint.ts"
 import * as Namespace from "./Namespace.ts"
 import * as Namespaces from "./Namespaces.ts"
+import * as PageMiddleware from "./page/PageMiddleware.ts"
 import * as Policies from "./Policies.ts"
 import type { Policy } from "./Policies.ts"
 import * as Certificate from "./security/Certificate.ts"
@@ -383,6 +384,7 @@ const start: (
         })
       )
       const control = yield* ControlMiddleware.make
+      const page = yield* PageMiddleware.make
       let controlsOf: ReturnType<typeof Controls.make> | undefined
       const answerFor = (namespace: Namespace.Namespace, request: HttpRequest) =>
         control(request, {
@@ -397,7 +399,8 @@ const start: (
         answer: (request) =>
           controlsOf === undefined
             ? Effect.succeed(unhealthy)
-            : tokens.answer(request) ?? namespaces.answer(request, answerFor, ControlMiddleware.refuse),
+            : tokens.answer(request) ?? page(request) ??
+              namespaces.answer(request, answerFor, ControlMiddleware.refuse),
         limitOf: (head) =>
           ControlMiddleware.limitOf(
             head,

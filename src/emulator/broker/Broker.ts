@@ -48,6 +48,7 @@ export type {
 } from "./EntityOptions.ts"
 export type {
   Attachment,
+  BrowsedMessage,
   Consumer,
   Contents,
   Counters,

@@ -19,6 +19,8 @@ import type { Changes } from "./filter/FilterMessage.ts"
 import { Forwarding, type ForwardingQueue } from "./Forwarding.ts"
 import type {
   Attachment,
+  BrowsedMessage,
+  BrowseOptions,
   Consumer,
   Contents,
   Counters,
@@ -647,6 +649,65 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     return this.snapshots(from, count)
   }
 
+  browse({ before, count, from = 0n, state }: BrowseOptions): ReadonlyArray<BrowsedMessage> {
+    const found: Array<BrowsedMessage> = []
+    const visit = (message: StoredMessage): boolean => {
+      if (found.length >= count) return false
+      if (state !== undefined && stateOf(message) !== state) return true
+      const lockedUntil = message.lockToken === undefined
+        ? undefined
+        : message.lockedUntil === forever
+        ? Infinity
+        : message.lockedUntil
+      found.push({ ...snapshotOf(message), lockedUntil })
+      return true
+    }
+    if (before === undefined) this.stored.forEachFrom(Number(from), visit)
+    else this.stored.forEachBefore(Number(before), visit)
+    return before === undefined ? found : found.toReversed()
+  }
+
+  dispose(sequenceNumber: bigint, settlement: Settlement.Settlement): Result.Result<void, Refusal> {
+    if (this.isClosed()) return this.closed()
+    const message = this.stored.get(Number(sequenceNumber))
+    if (message === undefined) return this.refuse("MessageNotFound", `there is no message ${sequenceNumber}`)
+    if (message.lockToken !== undefined) return this.refuse("NotAllowed", "it is locked by a receiver")
+    const state = stateOf(message)
+    const now = this.now()
+    switch (settlement._tag) {
+      case "Complete":
+        this.counters.deleted += 1
+        this.leave(message, now)
+        this.remove(message)
+        break
+      case "Defer":
+        if (state !== "active" || this.kind === "topic") {
+          return this.refuse("NotAllowed", `what is ${state} is not deferred`)
+        }
+        this.counters.deferred += 1
+        this.leave(message, now)
+        message.deferred = true
+        break
+      case "DeadLetter":
+        if (this.deadLetterQueue === undefined) return this.refuse("NotAllowed", "it has no dead-letter queue")
+        if (state === "scheduled") return this.refuse("NotAllowed", "what is scheduled is not dead-lettered")
+        this.leave(message, now)
+        this.deadLetter(message, settlement.reason, settlement.description, now)
+        break
+      default:
+        return this.refuse("NotAllowed", "it is not locked")
+    }
+    this.flush()
+    return Result.void
+  }
+
+  /** A message waits no longer, for a consumer, a forwarding or the end of its life. */
+  private leave(message: StoredMessage, now: number): void {
+    this.accessedAt = now
+    if (message.waiting) this.waiting.remove(message)
+    this.shared.deadlines.clear(message)
+  }
+
   onDue(message: StoredMessage, now: number): void {
     // What was due before it may have deleted the entity.
     if (this.isEnded) return
@@ -988,6 +1049,16 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     return this.refuse("EntityNotFound", this.isEnded ? "it is deleted" : "the broker is closed")
   }
 }
+
+/** What a message is to those who look: a lock comes before what it is locked as. */
+const stateOf = (message: StoredMessage): MessageSnapshot["state"] | "locked" =>
+  message.enqueueAt !== undefined
+    ? "scheduled"
+    : message.lockToken !== undefined
+    ? "locked"
+    : message.deferred
+    ? "deferred"
+    : "active"
 
 /** A message that is forwarded has what is left of its life: clients reckon its end from when it was enqueued. */
 const timeToLiveOf = (

@@ -84,6 +84,30 @@ export interface MessageSnapshot {
 }
 
 /**
+ * Which messages to look at: up to `count` from a sequence number on, or the last ones before one; of one state, or of all. Here
+ * what is locked is neither active nor deferred.
+ *
+ * @category models
+ */
+export interface BrowseOptions {
+  readonly from?: bigint | undefined
+  /** Takes the place of `from`. */
+  readonly before?: bigint | undefined
+  readonly count: number
+  readonly state?: MessageSnapshot["state"] | "locked" | undefined
+}
+
+/**
+ * A message that is looked at, and when its lock ends, in milliseconds: undefined where it has none, infinite where that of its
+ * session is its lock.
+ *
+ * @category models
+ */
+export interface BrowsedMessage extends MessageSnapshot {
+  readonly lockedUntil: number | undefined
+}
+
+/**
  * A message that is delivered to a consumer. In receive-and-delete mode there is no lock: the token is good only as a tag, and
  * `lockedUntil` is the time of the delivery.
  *
@@ -427,6 +451,14 @@ export interface Queue {
    * of a client it is no use of the entity.
    */
   messages(from?: bigint, count?: number): ReadonlyArray<MessageSnapshot>
+  /** Messages in the order of sequence numbers; like the operation before it is no use of the entity. */
+  browse(options: BrowseOptions): ReadonlyArray<BrowsedMessage>
+  /**
+   * Completes, defers or dead-letters a message that nobody has locked, as if it had been received for that: whoever looks
+   * after a broker decides about what lies there. What is scheduled can be completed, which takes it back. Refused as
+   * `MessageNotFound`, and as `NotAllowed` where it is locked or not in a state for it, and for every other settlement.
+   */
+  dispose(sequenceNumber: bigint, settlement: Settlement.Settlement): Result.Result<void, Refusal>
   /**
    * Enqueues scheduled messages now, of these numbers or all of them, in the order of their times, and returns how many. Refused
    * as `MessageNotFound` where one is not scheduled; then none is.

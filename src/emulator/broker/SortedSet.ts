@@ -142,6 +142,20 @@ export class SortedSet<A, K extends number | string> {
     }
   }
 
+  /** Hands out the items before a key, or all, from the last one to the first, until `visit` returns false; as the one above. */
+  forEachBefore(key: K | undefined, visit: (item: A) => boolean): void {
+    const { pages } = this
+    const at = key === undefined ? pages.length : this.pageOf(key)
+    if (at < pages.length) {
+      const { head, items } = pages[at]!
+      for (let i = this.slotIn(pages[at]!, key!) - 1; i >= head; i--) if (!visit(items[i]!)) return
+    }
+    for (let before = at - 1; before >= 0; before--) {
+      const { head, items } = pages[before]!
+      for (let i = items.length - 1; i >= head; i--) if (!visit(items[i]!)) return
+    }
+  }
+
   /** Which page holds a key, or would: the first whose last key is not less. Their number where there is none. */
   private pageOf(key: K): number {
     const { keyOf, pages } = this

@@ -28,7 +28,9 @@ import * as ClockRoutes from "./ClockRoutes.ts"
 import * as ControlPath from "./ControlPath.ts"
 import { answerOf, BadRequest } from "./ControlProblem.ts"
 import { ControlTarget } from "./ControlTarget.ts"
+import * as EntityRoutes from "./EntityRoutes.ts"
 import * as FaultRoutes from "./FaultRoutes.ts"
+import * as MessageRoutes from "./MessageRoutes.ts"
 import * as NamespaceRoutes from "./NamespaceRoutes.ts"
 import * as StateRoutes from "./StateRoutes.ts"
 
@@ -55,6 +57,8 @@ const layerDecoded = HttpApiMiddleware.layerSchemaErrorTransform(Decoded, ({ cau
 export const api = HttpApi.make("emulator")
   .add(ClockRoutes.group)
   .add(StateRoutes.group)
+  .add(EntityRoutes.group)
+  .add(MessageRoutes.group)
   .add(FaultRoutes.group)
   .add(NamespaceRoutes.group)
   .middleware(Decoded)
@@ -89,6 +93,8 @@ export const api = HttpApi.make("emulator")
 
 const routes = HttpApiBuilder.layer(api).pipe(
   Layer.provide(HttpApiBuilder.group(api, "clock", (group) => group.handleAll(ClockRoutes.handlers))),
+  Layer.provide(HttpApiBuilder.group(api, "entities", (group) => group.handleAll(EntityRoutes.handlers))),
+  Layer.provide(HttpApiBuilder.group(api, "messages", (group) => group.handleAll(MessageRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "faults", (group) => group.handleAll(FaultRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "state", (group) => group.handleAll(StateRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "namespaces", (group) => group.handleAll(NamespaceRoutes.handlers))),

@@ -12,7 +12,15 @@ export const paths: ReadonlyArray<string> = [
   "/clock",
   "/clock/advance",
   "/reset",
+  "/entities",
+  "/settings",
   "/messages",
+  "/messages/page",
+  "/messages/delete",
+  "/messages/dead-letter",
+  "/messages/defer",
+  "/messages/resend",
+  "/messages/purge",
   "/scheduled",
   "/scheduled/deliver",
   "/scheduled/reschedule",
@@ -52,8 +60,10 @@ export const isMeant = (request: Pick<HttpRequest, "target" | "headers">): boole
 /** Bytes of a body in which messages are; those of a dump are more in JSON than the broker keeps of them. */
 export const maxMessagesSize = 128 * 1024 * 1024
 
+const withMessages: ReadonlySet<string> = new Set(["/load", "/messages", "/messages/resend"])
+
 /** Whether messages are in the body of a request. */
 export const hasMessages = ({ method, target }: HttpRequest): boolean => {
   const path = pathOf(target)
-  return method === "POST" && (path === "/load" || path === "/messages") && isControl({ target })
+  return method === "POST" && withMessages.has(path) && isControl({ target })
 }

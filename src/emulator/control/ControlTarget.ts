@@ -7,8 +7,12 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Result from "effect/Result"
+import { EmulatorError } from "../../ServiceBusError.ts"
+import type { Queue } from "../broker/Queue.ts"
 import type { Controls } from "../Controls.ts"
 import type { Namespace } from "../Namespace.ts"
+import { type Refusal, refused } from "./ControlProblem.ts"
 
 /** What a request acts on. */
 export class ControlTarget extends Context.Service<ControlTarget, {
@@ -21,3 +25,22 @@ export const controls: Effect.Effect<Controls, never, ControlTarget> = Effect.ma
   ControlTarget,
   ({ controls }) => controls
 )
+
+/** An operation on a queue of the namespace that a request is for, named as its parameter names it. */
+export const withQueue = <A>(
+  entity: string,
+  run: (queue: Queue, namespace: Namespace) => Result.Result<A, EmulatorError>
+): Effect.Effect<A, Refusal, ControlTarget> =>
+  Effect.flatMap(ControlTarget, ({ namespace }) => {
+    const queue = namespace.broker.queue(entity)
+    // As the command and the contracts write it; paths of the service have a word between the two.
+    const subscription = entity.replace(/^([^/]+)\/([^/]+)$/, "$1/Subscriptions/$2")
+    const isThere = namespace.broker.queue(subscription) !== undefined
+    const problem = `it has no entity "${entity.slice(0, 300)}"` +
+      (isThere ? `; the subscription is "${subscription}"` : "")
+    return refused(
+      queue === undefined
+        ? Effect.fail(new EmulatorError({ reason: "notFound", problem }))
+        : Effect.fromResult(run(queue, namespace))
+    )
+  })

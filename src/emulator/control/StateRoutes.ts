@@ -13,20 +13,15 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import { notTaken } from "../broker/Forwarding.ts"
-import type { Queue } from "../broker/Queue.ts"
 import type { Controls } from "../Controls.ts"
-import type { Namespace } from "../Namespace.ts"
 import { Dump } from "../state/Dump.ts"
 import * as MessageJson from "../state/MessageJson.ts"
 import * as ValueJson from "../state/ValueJson.ts"
 import { refused, schemas as error } from "./ControlProblem.ts"
-import { controls, ControlTarget } from "./ControlTarget.ts"
+import { controls, withQueue } from "./ControlTarget.ts"
 import { DurationInput } from "./DurationInput.ts"
 
-const Number = Schema.String.check(Schema.isPattern(/^\d{1,16}$/)).annotate({
-  identifier: "SequenceNumber",
-  description: "A whole number, as a text"
-})
+const Number = MessageJson.SequenceNumber
 
 const Entity = { entity: Schema.NonEmptyString }
 
@@ -89,22 +84,6 @@ const controlled = <A>(
 
 const counted = (run: (controls: Controls) => Effect.Effect<number, EmulatorError>) =>
   controlled((controls) => Effect.map(run(controls), (messages) => ({ messages })))
-
-/** A queue of the namespace that a request is for. */
-const withQueue = <A>(entity: string, run: (queue: Queue, namespace: Namespace) => Result.Result<A, EmulatorError>) =>
-  Effect.flatMap(ControlTarget, ({ namespace }) => {
-    const queue = namespace.broker.queue(entity)
-    // As the command and the contracts write it; paths of the service have a word between the two.
-    const subscription = entity.replace(/^([^/]+)\/([^/]+)$/, "$1/Subscriptions/$2")
-    const isThere = namespace.broker.queue(subscription) !== undefined
-    const problem = `it has no entity "${entity.slice(0, 300)}"` +
-      (isThere ? `; the subscription is "${subscription}"` : "")
-    return refused(
-      queue === undefined
-        ? Effect.fail(new EmulatorError({ reason: "notFound", problem }))
-        : Effect.fromResult(run(queue, namespace))
-    )
-  })
 
 type Place = { readonly entity: string; readonly from?: string; readonly max?: number }
 

@@ -20,6 +20,12 @@ import * as ValueJson from "./ValueJson.ts"
 // By its name alone: taken out of all of Schema it would keep all of Schema in bundles.
 const optionalKey = Schema.optionalKey
 
+/** The number of a message: JSON's own are not exact. */
+export const SequenceNumber = Schema.String.check(Schema.isPattern(/^\d{1,16}$/)).annotate({
+  identifier: "SequenceNumber",
+  description: "A whole number, as a text"
+})
+
 /** A value of AMQP. */
 export const Value = Schema.Json.annotate({
   identifier: "Value",
@@ -184,7 +190,7 @@ const isTime = (value: AmqpValue.AmqpValue, millis: number | undefined): boolean
   DateTime.isDateTime(value) && DateTime.toEpochMillis(value) === millis
 
 /** Without what is not there. */
-const present = <A extends object>(fields: { readonly [K in keyof A]: A[K] | undefined }): A =>
+export const present = <A extends object>(fields: { readonly [K in keyof A]: A[K] | undefined }): A =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
 
 const recordToJson = (

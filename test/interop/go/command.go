@@ -570,6 +570,36 @@ var commandChecks = map[string]func(*broker){
 			[]any{"3", object{"json": object{"total": 3.0}}, object{"text": "täxt"}, "active", "3"})
 	},
 
+	"command-browse": func(b *broker) {
+		client := b.client()
+		orders := b.queue(client, "orders")
+		for _, text := range []string{"one", "two", "three", "four"} {
+			orders.send(text)
+		}
+		first := b.http("GET", "/entities", nil).(object)
+		isEqual("entities", each(first["entities"], "path"), []any{"orders", "news", "news/Subscriptions/sport"})
+		isEqual("counts", each(first["entities"], "active"), []any{4.0, 0.0, 0.0})
+		settings := b.http("GET", "/settings?entity=orders", nil).(object)
+		isEqual("settings", settings["counters"].(object)["enqueued"], 4.0)
+		page := b.http("GET", "/messages/page?entity=orders&before=4&max=2", nil).(object)
+		isEqual("page", each(page["messages"], "sequenceNumber"), []any{"2", "3"})
+		done := func(path string, body object) []any {
+			return each(b.http("POST", path, body).(object)["outcomes"], "isDone")
+		}
+		isEqual("dead", done("/messages/dead-letter?entity=orders", object{"sequenceNumbers": []any{"1", "2"}, "reason": "Bad"}),
+			[]any{true, true})
+		isEqual("deleted", done("/messages/delete?entity=orders", object{"sequenceNumbers": []any{"3", "3"}}), []any{true, false})
+		isEqual("deferred", done("/messages/defer?entity=orders", object{"sequenceNumbers": []any{"4"}}), []any{true})
+		repaired := object{"messages": []object{
+			{"sequenceNumber": "1", "message": object{"body": "mended"}}, {"sequenceNumber": "2"},
+		}}
+		isEqual("resent", done("/messages/resend?entity=orders/$DeadLetterQueue", repaired), []any{true, true})
+		b.take(orders.receiver(), "mended", "two")
+		isEqual("purged", b.http("POST", "/messages/purge?entity=orders", object{"state": "deferred"}), object{"messages": 1.0})
+		changed := b.http("GET", "/entities?since="+first["version"].(string), nil).(object)
+		isEqual("changed", each(changed["entities"], "path"), []any{"orders"})
+	},
+
 	"command-scheduled": func(b *broker) {
 		client := b.client()
 		numbers := b.schedule(client, time.Now().Add(time.Hour), "first", "second")

@@ -415,6 +415,35 @@ const checks: Record<string, (broker: Broker) => Promise<void>> = {
     )
   },
 
+  "command-browse": async (broker) => {
+    const client = broker.client()
+    for (const body of ["one", "two", "three", "four"]) await send(client, "orders", { body })
+    const { entities, version } = await broker.http("GET", "/entities")
+    deepStrictEqual(
+      entities.map(({ active, path }: any) => [path, active]),
+      [["orders", 4], ["news", 0], ["news/Subscriptions/sport", 0]]
+    )
+    const { counters, entity } = await broker.http("GET", "/settings?entity=orders")
+    deepStrictEqual([entity.kind, entity.name, counters.enqueued], ["queue", "orders", 4])
+    const { hasEarlier, messages } = await broker.http("GET", "/messages/page?entity=orders&before=4&max=2")
+    deepStrictEqual([messages.map(({ sequenceNumber }: any) => sequenceNumber), hasEarlier], [["2", "3"], true])
+    const done = async (path: string, payload: object, of = "orders") => {
+      const { outcomes } = await broker.http("POST", `${path}?entity=${of}`, payload)
+      return outcomes.map(({ isDone }: any) => isDone)
+    }
+    deepStrictEqual(await done("/messages/dead-letter", { sequenceNumbers: ["1", "2"], reason: "Bad" }), [true, true])
+    deepStrictEqual(await done("/messages/delete", { sequenceNumbers: ["3", "3"] }), [true, false])
+    deepStrictEqual(await done("/messages/defer", { sequenceNumbers: ["4"] }), [true])
+    const dead = client.createReceiver("orders", { subQueueType: "deadLetter", ...withoutRenewal })
+    strictEqual((await dead.peekMessages(2))[0]!.deadLetterReason, "Bad")
+    const repaired = { messages: [{ sequenceNumber: "1", message: { body: { json: "mended" } } }, { sequenceNumber: "2" }] }
+    deepStrictEqual(await done("/messages/resend", repaired, "orders/$DeadLetterQueue"), [true, true])
+    await take(client.createReceiver("orders", withoutRenewal), "mended", "two")
+    deepStrictEqual(await broker.http("POST", "/messages/purge?entity=orders", { state: "deferred" }), { messages: 1 })
+    const changed = await broker.http("GET", `/entities?since=${version}`)
+    deepStrictEqual(changed.entities.map(({ active, path }: any) => [path, active]), [["orders", 0]])
+  },
+
   "command-scheduled": async (broker) => {
     const client = broker.client()
     const numbers = await client.createSender("orders").scheduleMessages(

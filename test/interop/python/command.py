@@ -361,6 +361,34 @@ def check_messages(broker):
                  ["3", {"json": {"total": 3}}, {"text": "t\u00e4xt"}, "active", "3"])
 
 
+def check_browse(broker):
+    with broker.client() as client:
+        for body in ("one", "two", "three", "four"):
+            send(client, "orders", message(body))
+        first = broker.http("GET", "/entities")
+        is_equal("entities", [(each["path"], each["active"]) for each in first["entities"]],
+                 [("orders", 4), ("news", 0), ("news/Subscriptions/sport", 0)])
+        settings = broker.http("GET", "/settings?entity=orders")
+        is_equal("settings", (settings["entity"]["name"], settings["counters"]["enqueued"]), ("orders", 4))
+        page = broker.http("GET", "/messages/page?entity=orders&before=4&max=2")
+        is_equal("page", ([each["sequenceNumber"] for each in page["messages"]], page["hasEarlier"]), (["2", "3"], True))
+
+        def done(path, payload, of="orders"):
+            return [each["isDone"] for each in broker.http("POST", "%s?entity=%s" % (path, of), payload)["outcomes"]]
+
+        is_equal("dead", done("/messages/dead-letter", {"sequenceNumbers": ["1", "2"], "reason": "Bad"}), [True, True])
+        is_equal("deleted", done("/messages/delete", {"sequenceNumbers": ["3", "3"]}), [True, False])
+        is_equal("deferred", done("/messages/defer", {"sequenceNumbers": ["4"]}), [True])
+        with client.get_queue_receiver("orders", sub_queue="deadletter") as receiver:
+            is_equal("reason", receiver.peek_messages(2)[0].dead_letter_reason, "Bad")
+        repaired = {"messages": [{"sequenceNumber": "1", "message": {"body": "mended"}}, {"sequenceNumber": "2"}]}
+        is_equal("resent", done("/messages/resend", repaired, "orders/$DeadLetterQueue"), [True, True])
+        take(client.get_queue_receiver("orders"), "mended", "two")
+        is_equal("purged", broker.http("POST", "/messages/purge?entity=orders", {"state": "deferred"}), {"messages": 1})
+        changed = broker.http("GET", "/entities?since=%s" % first["version"])
+        is_equal("changed", [(each["path"], each["active"]) for each in changed["entities"]], [("orders", 0)])
+
+
 def check_scheduled(broker):
     with broker.client() as client:
         later = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) + datetime.timedelta(hours=1)

@@ -1,0 +1,102 @@
+/**
+ * The entities of a namespace over HTTP, as somebody sees them who looks after a broker: what there is and how many messages
+ * it holds, told again and again at little cost.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { EmulatorError } from "../../ServiceBusError.ts"
+import type { Namespace } from "../Namespace.ts"
+import * as EntityJson from "../state/EntityJson.ts"
+import { schemas as error } from "./ControlProblem.ts"
+import { ControlTarget, withQueue } from "./ControlTarget.ts"
+import { Overview } from "./Overview.ts"
+
+const Row = Schema.Struct({
+  path: Schema.String,
+  kind: Schema.Literals(["queue", "topic", "subscription"]),
+  status: Schema.String,
+  requiresSession: Schema.Boolean,
+  forwardTo: Schema.optionalKey(Schema.String),
+  active: Schema.Int,
+  scheduled: Schema.Int,
+  deadLetter: Schema.Int,
+  transferDeadLetter: Schema.Int,
+  sizeInBytes: Schema.Int,
+  enqueued: Schema.Int,
+  delivered: Schema.Int,
+  completed: Schema.Int,
+  deadLettered: Schema.Int
+}).annotate({ identifier: "EntityCounts" })
+
+const Entities = Schema.Struct({
+  version: Schema.String,
+  isWhole: Schema.Boolean,
+  now: Schema.String,
+  entities: Schema.Array(Row)
+}).annotate({ identifier: "Entities" })
+
+const Settings = Schema.Struct({
+  entity: EntityJson.Entity,
+  createdAt: Schema.String,
+  updatedAt: Schema.String,
+  accessedAt: Schema.String,
+  counters: Schema.Record(Schema.String, Schema.Int)
+}).annotate({ identifier: "Settings" })
+
+export const group = HttpApiGroup.make("entities", { topLevel: true }).add(
+  HttpApiEndpoint.get("entities", "/entities", {
+    query: { since: Schema.optionalKey(Schema.String) },
+    success: Entities,
+    error
+  }).annotate(OpenApi.Summary, "The entities with their counts, or those that have changed since a version"),
+  HttpApiEndpoint.get("settings", "/settings", {
+    query: { entity: Schema.NonEmptyString },
+    success: Settings,
+    error
+  }).annotate(OpenApi.Summary, "What an entity is declared with, as a dump has it, and what has happened in it")
+)
+
+const overviews = new WeakMap<Namespace, Overview>()
+
+const overviewOf = (namespace: Namespace): Overview => {
+  const before = overviews.get(namespace)
+  if (before !== undefined) return before
+  const overview = new Overview(namespace.broker)
+  overviews.set(namespace, overview)
+  return overview
+}
+
+const iso = (millis: number): string => DateTime.formatIso(DateTime.makeUnsafe(millis))
+
+const settings = (entity: string) =>
+  withQueue(entity, (queue, { broker }) => {
+    const declaration = broker.declaration(queue.path)
+    const runtime = broker.runtime(queue.path)
+    if (declaration === undefined || runtime === undefined) {
+      return Result.fail(
+        new EmulatorError({ problem: `"${queue.path}" has the settings of the entity that it belongs to` })
+      )
+    }
+    return Result.succeed({
+      entity: EntityJson.toJson(declaration, queue.rules?.list() ?? []),
+      createdAt: iso(runtime.createdAt),
+      updatedAt: iso(runtime.updatedAt),
+      accessedAt: iso(runtime.accessedAt),
+      counters: { ...queue.counters }
+    })
+  })
+
+/** What is done for each. */
+export const handlers = {
+  entities: ({ query: { since } }: { readonly query: { readonly since?: string } }) =>
+    Effect.map(ControlTarget, ({ namespace }) => ({
+      ...overviewOf(namespace).since(since),
+      now: iso(namespace.clock.currentTimeMillisUnsafe())
+    })),
+  settings: ({ query: { entity } }: { readonly query: { readonly entity: string } }) => settings(entity)
+}

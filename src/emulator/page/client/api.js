@@ -1,0 +1,145 @@
+/**
+ * The control API, asked with the key that somebody gave. The key is kept for this tab alone, until it is closed, and is in no
+ * address.
+ */
+
+/**
+ * A row of `/entities`.
+ * @typedef {{ path: string, kind: "queue" | "topic" | "subscription", status: string, requiresSession: boolean, forwardTo?: string,
+ *   active: number, scheduled: number, deadLetter: number, transferDeadLetter: number, sizeInBytes: number, enqueued: number,
+ *   delivered: number, completed: number, deadLettered: number }} Row
+ */
+
+/**
+ * A message of `/messages/page`.
+ * @typedef {{ sequenceNumber: string, state: string, enqueuedTime: string, expiresAt?: string, scheduledEnqueueTime?: string,
+ *   lockedUntil?: string, deliveryCount: number, messageId?: string, sessionId?: string, subject?: string, contentType?: string,
+ *   deadLetterReason?: string, deadLetterErrorDescription?: string, deadLetterSource?: string, sizeInBytes: number,
+ *   preview: string }} Summary
+ */
+
+/** @typedef {{ sequenceNumber: string, isDone: boolean, problem?: string, sentAs?: string }} Outcome */
+
+const place = "effect-service-bus"
+
+/** @typedef {{ readonly name: string, readonly key: string }} User */
+
+/** @returns {User | undefined} */
+const stored = () => {
+  try {
+    const user = JSON.parse(sessionStorage.getItem(place) ?? "")
+    return typeof user?.name === "string" && typeof user.key === "string" ? user : undefined
+  } catch {
+    return undefined
+  }
+}
+
+let user = stored()
+
+/** Who has signed in. */
+export const signedIn = () => user
+
+/** @param {User | undefined} next */
+export const signIn = (next) => {
+  user = next
+  try {
+    if (next === undefined) sessionStorage.removeItem(place)
+    else sessionStorage.setItem(place, JSON.stringify(next))
+  } catch {
+    // A browser that keeps nothing asks again after a reload.
+  }
+}
+
+/**
+ * The name and the key in a connection string, as clients have it, or undefined.
+ * @param {string} text
+ * @returns {User | undefined}
+ */
+export const ofConnectionString = (text) => {
+  const part = (/** @type {string} */ name) => new RegExp(`(?:^|;)\\s*${name}=([^;]*)`, "i").exec(text)?.[1]?.trim()
+  const name = part("SharedAccessKeyName")
+  const key = part("SharedAccessKey")
+  return name && key ? { name, key } : undefined
+}
+
+/** What the broker refused, with its status; 0 where it did not answer. */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** Is told when the key is not taken any more. */
+let refused = () => {}
+
+/** @param {() => void} listener */
+export const onRefused = (listener) => {
+  refused = listener
+}
+
+/**
+ * Asks, and gives what is answered.
+ * @param {"GET" | "POST" | "DELETE"} method
+ * @param {string} path
+ * @param {Record<string, string | number | undefined>} [query]
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
+export const request = async (method, path, query = {}, body = undefined) => {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value))
+  const target = parameters.size === 0 ? path : `${path}?${parameters}`
+  const bytes = new TextEncoder().encode(`${user?.name ?? ""}:${user?.key ?? ""}`)
+  /** @type {Response} */
+  let response
+  let text = ""
+  try {
+    response = await fetch(target, {
+      method,
+      headers: { authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` },
+      // The browser is to ask nobody for a name, and to remember none.
+      credentials: "omit",
+      cache: "no-store",
+      signal: AbortSignal.timeout(30_000),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    })
+    text = await response.text()
+  } catch (error) {
+    throw new Problem(0, `The broker does not answer (${error instanceof Error ? error.message : error}).`)
+  }
+  /** @type {any} */
+  let json
+  try {
+    json = text === "" ? undefined : JSON.parse(text)
+  } catch {
+    throw new Problem(response.status, `The broker answered ${response.status} with what is no JSON.`)
+  }
+  if (response.ok) return json
+  const problem = new Problem(response.status, json?.message ?? `The broker answered ${response.status}.`)
+  if (response.status === 401) refused()
+  throw problem
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, string | number | undefined>} [query]
+ */
+export const get = (path, query) => request("GET", path, query)
+
+/**
+ * @param {string} path
+ * @param {Record<string, string | number | undefined>} query
+ * @param {unknown} body
+ */
+export const post = (path, query, body) => request("POST", path, query, body)
+
+/**
+ * The dead-letter queue of an entity.
+ * @param {string} path
+ */
+export const deadLettersOf = (path) => `${path}/$DeadLetterQueue`

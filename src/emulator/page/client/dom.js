@@ -1,0 +1,212 @@
+/**
+ * Elements out of data. What comes from the broker becomes text nodes and values of attributes, never markup: no function here
+ * takes any.
+ */
+
+/** @typedef {Node | string | number | null | undefined | false} Child */
+
+/**
+ * An element; functions among its properties listen, and what is undefined or false is left out.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, unknown>} [properties]
+ * @param {...(Child | ReadonlyArray<Child>)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export const h = (tag, properties = {}, ...children) => fill(document.createElement(tag), properties, children)
+
+/**
+ * The same of a picture.
+ * @param {string} tag
+ * @param {Record<string, unknown>} [properties]
+ * @param {...(Child | ReadonlyArray<Child>)} children
+ */
+export const s = (tag, properties = {}, ...children) =>
+  fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children)
+
+/** Properties of elements that are no attributes. */
+const own = new Set(["value", "checked", "disabled", "hidden", "indeterminate", "tabIndex", "selected"])
+
+/**
+ * @template {Element} E
+ * @param {E} element
+ * @param {Record<string, unknown>} properties
+ * @param {ReadonlyArray<Child | ReadonlyArray<Child>>} children
+ * @returns {E}
+ */
+const fill = (element, properties, children) => {
+  // A value of a select is there once its options are.
+  element.append(...children.flat().filter(isShown).map(String_))
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null) continue
+    if (typeof value === "function") element.addEventListener(name, /** @type {EventListener} */ (value))
+    else if (own.has(name) && name in element) Object.assign(element, { [name]: value })
+    else if (value !== false) element.setAttribute(name, value === true ? "" : String(value))
+  }
+  return element
+}
+
+/** @param {Child} child */
+const isShown = (child) => child !== null && child !== undefined && child !== false
+
+/** @param {Child} child */
+const String_ = (child) => child instanceof Node ? child : String(child)
+
+/**
+ * Has an element have these children alone.
+ * @param {Element} element
+ * @param {...(Child | ReadonlyArray<Child>)} children
+ */
+export const put = (element, ...children) => element.replaceChildren(...children.flat().filter(isShown).map(String_))
+
+/** @param {number} number */
+export const many = (number) => number.toLocaleString("en")
+
+/**
+ * @param {number} number
+ * @param {string} one
+ */
+export const counted = (number, one) => `${many(number)} ${one}${number === 1 ? "" : "s"}`
+
+/** @param {number} bytes */
+export const size = (bytes) =>
+  bytes < 1024
+    ? `${bytes} B`
+    : bytes < 1024 * 1024
+    ? `${(bytes / 1024).toFixed(1)} KiB`
+    : `${(bytes / 1048576).toFixed(1)} MiB`
+
+/** What time it is in the broker, less the time here, in milliseconds. */
+let ahead = 0
+
+/** @param {string} now */
+export const setNow = (now) => {
+  ahead = Date.parse(now) - Date.now()
+}
+
+/** The time of the broker. */
+export const now = () => Date.now() + ahead
+
+const two = (/** @type {number} */ number) => String(number).padStart(2, "0")
+
+/**
+ * A time of the broker: that of the day, with the day where it is another one, and all of it to point at.
+ * @param {string | undefined} iso
+ */
+export const time = (iso) => {
+  if (iso === undefined) return h("span")
+  const at = new Date(iso)
+  const today = new Date(now())
+  const day = at.toDateString() === today.toDateString()
+    ? ""
+    : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `
+  const text = `${day}${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
+  return h("time", { datetime: iso, title: iso }, text)
+}
+
+/**
+ * How far a time is from now, in words.
+ * @param {string} iso
+ */
+export const distance = (iso) => {
+  const millis = Date.parse(iso) - now()
+  const seconds = Math.round(Math.abs(millis) / 1000)
+  const text = seconds < 100
+    ? `${seconds} s`
+    : seconds < 6000
+    ? `${Math.round(seconds / 60)} min`
+    : seconds < 172_800
+    ? `${Math.round(seconds / 3600)} h`
+    : `${Math.round(seconds / 86_400)} days`
+  return millis >= 0 ? `in ${text}` : `${text} ago`
+}
+
+/**
+ * A labelled input.
+ * @param {string} label
+ * @param {HTMLElement} control
+ * @param {string} [hint]
+ */
+export const field = (label, control, hint) =>
+  h(
+    "label",
+    { class: "field" },
+    h("span", {}, label),
+    control,
+    hint !== undefined && h("span", { class: "hint" }, hint)
+  )
+
+/**
+ * @param {string} label
+ * @param {() => void} click
+ * @param {string} [kind]
+ */
+export const button = (label, click, kind = "") => h("button", { type: "button", class: kind, click }, label)
+
+const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" })
+
+/**
+ * Tells what came of something, by voice too.
+ * @param {string} text
+ * @param {boolean} [isBad]
+ */
+export const tell = (text, isBad = false) => {
+  const toast = h("div", { class: isBad ? "toast bad" : "toast" }, h("span", {}, text))
+  toast.append(button("Dismiss", () => toast.remove(), "plain"))
+  toasts.append(toast)
+  while (toasts.children.length > 4) toasts.firstElementChild?.remove()
+  if (!isBad) setTimeout(() => toast.remove(), 8000)
+}
+
+/** Where it is told. */
+export const toastsElement = toasts
+
+/**
+ * Asks in a dialog: `run` does what is asked for, and what it fails with stays in the dialog.
+ * @param {string} title
+ * @param {string} action
+ * @param {ReadonlyArray<Child>} content
+ * @param {() => Promise<unknown> | unknown} run
+ * @param {{ readonly kind?: string, readonly beside?: ReadonlyArray<Child> }} [options]
+ */
+export const ask = (title, action, content, run, { beside = [], kind = "primary" } = {}) => {
+  const problem = h("div", { class: "problem", role: "alert" })
+  const submit = h("button", { type: "submit", class: kind }, action)
+  const id = `dialog-${++dialogs}`
+  const dialog = h("dialog", { "aria-labelledby": id })
+  const form = h(
+    "form",
+    {
+      method: "dialog",
+      submit: async (/** @type {SubmitEvent} */ event) => {
+        event.preventDefault()
+        submit.disabled = true
+        put(problem)
+        try {
+          await run()
+          dialog.close()
+        } catch (error) {
+          put(problem, error instanceof Error ? error.message : String(error))
+          problem.scrollIntoView({ block: "nearest" })
+        } finally {
+          submit.disabled = false
+        }
+      }
+    },
+    h("h2", { id }, title),
+    ...content,
+    problem,
+    h("div", { class: "row end" }, ...beside, button("Cancel", () => dialog.close()), submit)
+  )
+  const before = document.activeElement
+  dialog.append(form)
+  dialog.addEventListener("close", () => {
+    dialog.remove()
+    if (before instanceof HTMLElement && before.isConnected) before.focus()
+  })
+  document.body.append(dialog)
+  dialog.showModal()
+  return dialog
+}
+
+let dialogs = 0

@@ -1,0 +1,144 @@
+/**
+ * A message in a form: one to be sent, or one that was there and is repaired.
+ */
+import { button, field, h, put } from "./dom.js"
+import { read, readBody, types, write, writeBody } from "./value.js"
+
+/** What a sender says most often, and what else. */
+const texts = [
+  ["messageId", "Message id"],
+  ["sessionId", "Session id"],
+  ["subject", "Subject"],
+  ["contentType", "Content type"],
+  ["correlationId", "Correlation id"],
+  ["to", "To"],
+  ["replyTo", "Reply to"],
+  ["replyToSessionId", "Reply to session id"]
+]
+
+/** Properties that tell of a death, which a message that is sent again does not have. */
+const ofDeath = new Set(["DeadLetterReason", "DeadLetterErrorDescription"])
+
+/** What the broker says of a message and no sender does, or is counted anew. */
+const ofBroker = new Set([
+  ...[
+    "sequenceNumber",
+    "state",
+    "enqueuedTime",
+    "expiresAt",
+    "deliveryCount",
+    "wasScheduled",
+    "firstSequenceNumber",
+    "hops"
+  ],
+  ...["deadLetterSource", "scheduledEnqueueTime", "creationTime", "absoluteExpiryTime"]
+])
+
+/**
+ * A form for a message; `given` is one of `/messages`. Gives its elements and what reads it, which throws an Error that says what
+ * is wrong.
+ * @param {any} [given]
+ */
+export const editor = (given = {}) => {
+  const rest = Object.fromEntries(
+    Object.entries(given).filter(([name]) => !ofBroker.has(name) && name !== "body" && name !== "applicationProperties")
+  )
+  const { kind, text } = readBody(given.body)
+  const body = h("textarea", { name: "body", rows: 10, spellcheck: "false", value: text })
+  const kinds = h(
+    "select",
+    { name: "kind", value: kind },
+    h("option", { value: "text" }, "Text"),
+    h("option", { value: "JSON" }, "JSON"),
+    h("option", { value: "base64" }, "Bytes (base64)"),
+    h("option", { value: "AMQP" }, "As the API has it (AMQP values, several sections)")
+  )
+  const inputs = texts.map(([name = "", label = ""]) => {
+    const value = rest[name]
+    // An id may be a number or a uuid of AMQP: where it is, it stays one unless another text is given.
+    const shown = value === undefined ? "" : read(value).text
+    return { name, value, shown, label, input: h("input", { name, value: shown, autocomplete: "off" }) }
+  })
+  const life = h("input", {
+    name: "timeToLive",
+    value: String(rest["timeToLive"] ?? ""),
+    placeholder: "PT1H",
+    autocomplete: "off"
+  })
+  const schedule = h("input", { name: "schedule", type: "datetime-local", step: 1 })
+  const list = h("div", { class: "properties" })
+  const property = (name = "", /** @type {any} */ value = "") => {
+    const { text, type } = read(value)
+    const row = h(
+      "div",
+      {},
+      h("input", { "aria-label": "Name of the property", value: name, placeholder: "Name", autocomplete: "off" }),
+      h("select", { "aria-label": "Type of the property", value: type }, ...types.map((each) => h("option", {}, each))),
+      h("input", { "aria-label": "Value of the property", value: text, placeholder: "Value", autocomplete: "off" }),
+      button("Remove", () => row.remove(), "plain")
+    )
+    return row
+  }
+  for (const [name, value] of Object.entries(given.applicationProperties ?? {})) {
+    if (!ofDeath.has(name)) list.append(property(name, value))
+  }
+  const elements = [
+    h(
+      "div",
+      {},
+      field("Body", body),
+      h("label", { class: "row" }, "Body is", kinds)
+    ),
+    h("div", { class: "fields" }, ...inputs.map(({ input, label }) => field(label, input))),
+    h(
+      "div",
+      { class: "fields" },
+      field("Time to live", life, "ISO 8601 (PT1H) or words (1 hour); none: the entity's."),
+      field("Schedule for", schedule, "At once where it is empty.")
+    ),
+    h(
+      "fieldset",
+      {},
+      h("legend", {}, "Application properties"),
+      list,
+      button("Add a property", () => {
+        const row = property()
+        list.append(row)
+        row.querySelector("input")?.focus()
+      })
+    )
+  ]
+  const message = () => {
+    /** @type {Record<string, any>} */
+    const message = { ...rest }
+    for (const { input, name, shown } of inputs) {
+      if (input.value === shown) continue
+      if (input.value === "") delete message[name]
+      else message[name] = input.value
+    }
+    if (life.value.trim() === "") delete message["timeToLive"]
+    else message["timeToLive"] = life.value.trim()
+    if (schedule.value !== "") message["scheduledEnqueueTime"] = new Date(schedule.value).toISOString()
+    /** @type {Record<string, any>} */
+    const properties = {}
+    for (const row of list.children) {
+      const [name, value] = [...row.querySelectorAll("input")].map((input) => input.value)
+      if (name === "" && value === "") continue
+      if (!name) throw new Error("A property has no name.")
+      properties[name] = write(row.querySelector("select")?.value ?? "text", value ?? "", `The property "${name}"`)
+    }
+    if (Object.keys(properties).length > 0) message["applicationProperties"] = properties
+    if (given.body !== undefined || body.value !== "") message["body"] = writeBody(kinds.value, body.value)
+    return message
+  }
+  return {
+    elements,
+    message,
+    focus: () => {
+      body.focus()
+      body.setSelectionRange(0, 0)
+      body.scrollTop = 0
+    },
+    clear: () => put(list)
+  }
+}

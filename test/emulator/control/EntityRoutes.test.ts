@@ -1,0 +1,73 @@
+/** The entities at a glance: all of them, then what has changed, and at what cost. */
+import { Effect } from "effect"
+import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import { ask } from "../../support/controlApi.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
+
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+
+const broker = Emulator.layer({
+  entities: [
+    Emulator.entity("orders", { forwardTo: undefined, lockDuration: "30 seconds" }),
+    Emulator.entity(News),
+    Emulator.entity(ServiceBusEntity.subscription(News, "sport")),
+    Emulator.entity("passing", { forwardTo: "orders" })
+  ]
+})
+
+const look = (since?: string) =>
+  Effect.map(ask("GET", since === undefined ? "/entities" : `/entities?since=${since}`), ({ json }) => ({
+    ...json,
+    paths: json.entities.map(({ path }: any) => path)
+  }))
+
+describe("the entities", () => {
+  it.effect("are told of with their counts, and then what has changed alone", () =>
+    Effect.gen(function*() {
+      const first = yield* look()
+      assert.isTrue(first.isWhole)
+      assert.deepStrictEqual(first.paths, ["orders", "news", "passing", "news/Subscriptions/sport"])
+      assert.strictEqual(first.entities[2].forwardTo, "orders")
+      assert.notProperty(first.entities[0], "forwardTo")
+      const again = yield* look(first.version)
+      assert.deepInclude(again, { isWhole: false, paths: [], version: first.version })
+      yield* ask("POST", "/messages?entity=news", [{}, { scheduledEnqueueTime: "2100-01-01T00:00:00Z" }])
+      const changed = yield* look(first.version)
+      assert.isFalse(changed.isWhole)
+      assert.deepStrictEqual(changed.paths, ["news", "news/Subscriptions/sport"])
+      assert.deepInclude(changed.entities[0], { kind: "topic", scheduled: 1, active: 0 })
+      assert.deepInclude(changed.entities[1], { kind: "subscription", scheduled: 0, active: 1, enqueued: 1 })
+      yield* ask("POST", "/messages/dead-letter?entity=news/Subscriptions/sport", { sequenceNumbers: ["1"] })
+      // Whoever has an older version is told all that has changed since.
+      assert.deepStrictEqual((yield* look(first.version)).paths, ["news", "news/Subscriptions/sport"])
+      const last = yield* look(changed.version)
+      assert.deepStrictEqual(last.paths, ["news/Subscriptions/sport"])
+      assert.deepInclude(last.entities[0], { active: 0, deadLetter: 1, deadLettered: 1 })
+    }).pipe(Effect.provide(broker)))
+
+  it.effect("are told as a whole where one is gone, and to those who have another broker's version", () =>
+    Effect.gen(function*() {
+      const emulator = yield* Emulator.Emulator
+      const { version } = yield* look()
+      yield* emulator.delete("passing")
+      const after = yield* look(version)
+      assert.deepInclude(after, { isWhole: true, paths: ["orders", "news", "news/Subscriptions/sport"] })
+      assert.deepInclude(yield* look(after.version), { isWhole: false, paths: [] })
+      assert.isTrue((yield* look("another.1")).isWhole)
+      assert.isTrue((yield* look(`${after.version}9`)).isWhole)
+    }).pipe(Effect.provide(broker)))
+
+  it.effect("have settings and counters, of subscriptions with their rules", () =>
+    Effect.gen(function*() {
+      const { json } = yield* ask("GET", "/settings?entity=orders")
+      assert.deepInclude(json.entity, { kind: "queue", name: "orders" })
+      assert.strictEqual(json.entity.options.lockDuration, "PT30S")
+      assert.strictEqual(json.counters.enqueued, 0)
+      const sport = yield* ask("GET", "/settings?entity=news/Subscriptions/sport")
+      assert.deepStrictEqual(sport.json.entity.rules, [{ name: "$Default", filter: "true" }])
+      const dead = yield* ask("GET", "/settings?entity=orders/$DeadLetterQueue")
+      assert.strictEqual(dead.status, 400)
+      assert.strictEqual((yield* ask("GET", "/settings?entity=none")).status, 404)
+    }).pipe(Effect.provide(broker)))
+})
