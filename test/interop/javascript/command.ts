@@ -436,7 +436,9 @@ const checks: Record<string, (broker: Broker) => Promise<void>> = {
     deepStrictEqual(await done("/messages/defer", { sequenceNumbers: ["4"] }), [true])
     const dead = client.createReceiver("orders", { subQueueType: "deadLetter", ...withoutRenewal })
     strictEqual((await dead.peekMessages(2))[0]!.deadLetterReason, "Bad")
-    const repaired = { messages: [{ sequenceNumber: "1", message: { body: { json: "mended" } } }, { sequenceNumber: "2" }] }
+    const repaired = {
+      messages: [{ sequenceNumber: "1", message: { body: { json: "mended" } } }, { sequenceNumber: "2" }]
+    }
     deepStrictEqual(await done("/messages/resend", repaired, "orders/$DeadLetterQueue"), [true, true])
     await take(client.createReceiver("orders", withoutRenewal), "mended", "two")
     deepStrictEqual(await broker.http("POST", "/messages/purge?entity=orders", { state: "deferred" }), { messages: 1 })
