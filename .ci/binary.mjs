@@ -129,6 +129,9 @@ const serves = async () => {
   const authorization = `Basic ${btoa("RootManageSharedAccessKey:SAS_KEY_VALUE")}`
   const api = await fetch(`http://127.0.0.1:${adminPort}/openapi.json`, { headers: { authorization } })
   assert.equal((await api.json()).openapi, "3.1.0")
+  const page = await fetch(`http://127.0.0.1:${adminPort}/$page/main.js`)
+  assert.equal(page.status, 200)
+  assert.doesNotMatch(await page.text(), /\bfrom ?"/)
   const authority = join(folder("trust"), "emulator.pem")
   writeFileSync(authority, certificate)
   // A process of its own, which trusts the certificate.

@@ -21,6 +21,7 @@ import { dirname, join, resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { rolldown } from "rolldown"
 import { licence, licences, licencesOf } from "./licences.mjs"
+import { page } from "./page.mjs"
 
 const root = resolve(import.meta.dirname, "..")
 const { values } = parseArgs({ options: { out: { type: "string", default: join(root, "build") } } })
@@ -36,6 +37,7 @@ const bundle = async (file) => {
   const bundle = await rolldown({
     input: join(root, "src/emulator/cli.ts"),
     platform: "node",
+    plugins: [page],
     // effect looks for variables there that only a bundler for browsers gives.
     transform: { define: { "import.meta": "{}" } },
     onLog: (level, log) => {
