@@ -80,6 +80,7 @@ const emulator = [
   ["emulator/amqp/AmqpConnection"],
   ["emulator/amqp/AmqpServer"],
   ["emulator/state"],
+  ["emulator/store"],
   ["emulator/http"],
   ["emulator/page"],
   ["emulator/Fault"],

@@ -26,7 +26,7 @@ import * as Identity from "./security/Identity.ts"
 /** What `--help` prints: it fits a screen of 40 lines. */
 export const usage = `Usage: effect-service-bus emulator [options]
 
-Runs a Service Bus broker in memory on ports of this machine, and prints what clients connect with.
+Runs a Service Bus broker on ports of this machine, and prints what clients connect with.
 Each flag but the last two is a variable too, --port EFFECT_SERVICE_BUS_PORT; the flag wins.
 
 Entities to start with; each flag may be given many times. Administration clients make others.
@@ -57,6 +57,8 @@ Namespaces, time, limits and output
   --max-connections N           connections open at a time; 5000
   --max-handshakes N            sockets in a handshake at a time; 1000
   --namespaces any              a namespace for each name of a key, or host, made by its first use
+  --data FILE                   keeps all of it in a file, over restarts; in memory by default
+  --data-sync normal|full       full: not even a loss of power takes what was accepted; normal
   --clock manual|real           manual: its time moves by POST /clock/advance alone; real
   --json                        prints one line of JSON when it is ready, all else to stderr
   --help, --version             this text; which version this is`
@@ -113,6 +115,8 @@ const options = {
   "max-handshakes": { type: "string" },
   namespaces: { type: "string" },
   clock: { type: "string" },
+  data: { type: "string" },
+  "data-sync": { type: "string" },
   json: { type: "boolean" },
   help: { type: "boolean" },
   version: { type: "boolean" }
@@ -512,6 +516,15 @@ export const read: (
       return yield* fail(`${given.title("clock")} must be manual or real, not "${time}"`)
     }
     const clock: Emulator.ServerOptions["clock"] = time
+    const data = given.text("data")
+    const word = given.text("data-sync")
+    if (word !== undefined && word !== "normal" && word !== "full") {
+      return yield* fail(`${given.title("data-sync")} must be normal or full, not "${word}"`)
+    }
+    const synchronous: Emulator.DataOptions["synchronous"] = word
+    if (synchronous !== undefined && data === undefined) {
+      return yield* fail(`${given.title("data-sync")} is for --data; give both`)
+    }
     const isolation = given.text("namespaces")
     if (isolation !== undefined && isolation !== "any") {
       return yield* fail(`${given.title("namespaces")} must be any, not "${isolation}"; leave it out for one namespace`)
@@ -537,6 +550,7 @@ export const read: (
       identities: yield* identitiesOf(given),
       certificate,
       clock,
+      data: data === undefined ? undefined : { file: data, synchronous },
       namespaces,
       maxConnections: (yield* number(given, "max-connections", 1, Number.MAX_SAFE_INTEGER)) ?? file?.maxConnections,
       maxHandshakes: yield* number(given, "max-handshakes", 1, Number.MAX_SAFE_INTEGER),

@@ -10,6 +10,7 @@
  * @module emulator
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -59,6 +60,8 @@ import * as Identity from "./security/Identity.ts"
 import type { IdentityOptions, Role, RoleOptions, RoleTarget } from "./security/Identity.ts"
 import { IdentityProvider } from "./security/IdentityProvider.ts"
 import type * as DumpState from "./state/Dump.ts"
+import * as NamespaceRow from "./store/NamespaceRow.ts"
+import * as SqliteStore from "./store/SqliteStore.ts"
 
 export type { Entity }
 
@@ -248,6 +251,28 @@ export interface Options {
   readonly namespaceIdle?: Duration.Input | undefined
   /** How many namespaces there are at a time beside the default one, 1 or more; 10,000 by default. One more is refused. */
   readonly maxNamespaces?: number | undefined
+  /**
+   * The file that keeps what the broker holds, which is made where it is not there: with the same one the next broker goes on
+   * where this one has ended, however that was (docs/persistence.md). By default all of it is gone with the broker. It needs
+   * Node 22.13 or newer.
+   */
+  readonly data?: string | DataOptions | undefined
+}
+
+/**
+ * Where and how a broker keeps what it holds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DataOptions {
+  /** The path of the file. */
+  readonly file: string
+  /**
+   * `"normal"`, the default: what was accepted or settled outlives the end of the process, whatever ends it; a loss of power may
+   * take what was committed last. `"full"`: that too, at the price of waiting for the disk with each commit.
+   */
+  readonly synchronous?: "normal" | "full" | undefined
 }
 
 /**
@@ -323,6 +348,58 @@ const count = (option: string, value: number | undefined, otherwise: number) =>
     ? Effect.succeed(value)
     : Effect.fail(new EmulatorError({ problem: `${option} must be an integer of 1 or more` }))
 
+/** Opens the file of the broker's data, if it is to have one, until the scope closes; options may be values of any kind. */
+const storeOf = Effect.fnUntraced(function*(
+  data: Options["data"],
+  schedule: (task: () => void) => void
+) {
+  if (data === undefined) return undefined
+  const { file, synchronous = "normal" } = typeof data === "object" && data !== null ? data : { file: data }
+  if (synchronous !== "normal" && synchronous !== "full") {
+    return yield* Effect.fail(new EmulatorError({ problem: `data.synchronous must be "normal" or "full"` }))
+  }
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const report = (words: string, cause?: unknown) =>
+    void fork(cause === undefined ? Effect.logInfo(words) : Effect.logError(words, Cause.die(cause)))
+  return yield* Effect.acquireRelease(
+    Effect.suspend(() =>
+      Effect.fromResult(
+        SqliteStore.SqliteStore.open({ file, isSynchronous: synchronous === "full", schedule, report })
+      )
+    ),
+    (store) => Effect.sync(() => store.close())
+  )
+})
+
+/** What a store has of the namespaces, the first one first; the key of that is the one that is given, or that it had. */
+const storedOf = (
+  store: SqliteStore.SqliteStore | undefined,
+  given: Redacted.Redacted<string> | undefined
+): Effect.Effect<
+  { readonly key: Redacted.Redacted<string>; readonly stored: ReadonlyArray<SqliteStore.StoredNamespace> },
+  EmulatorError
+> =>
+  Effect.try({
+    try: () => {
+      if (store === undefined) return { key: given ?? Namespace.randomKey(), stored: [] }
+      const stored = store.namespaces()
+      const had = stored[0] === undefined ? undefined : NamespaceRow.read(stored[0].content).key
+      const key = given ?? had ?? Namespace.randomKey()
+      const content = NamespaceRow.write({
+        name: Namespace.firstName,
+        isByUse: false,
+        // One that is given is the program's to keep.
+        key: given === undefined ? key : undefined,
+        policies: undefined,
+        entities: undefined
+      })
+      if (stored[0] === undefined) return { key, stored: [{ content, store: store.addNamespace(content) }] }
+      if (stored[0].content !== content) stored[0].store.describe(content)
+      return { key, stored }
+    },
+    catch: (cause) => new EmulatorError({ problem: `what was stored cannot be read (${String(cause)})`, cause })
+  })
+
 /** The clocks of namespaces, each that of one; options may be values of any kind. */
 const clockOf = (
   { clock = "real", startAt }: Options,
@@ -351,9 +428,7 @@ const start: (
     function*(options, host, idles) {
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
-      const key = options.key === undefined
-        ? Namespace.randomKey()
-        : yield* Policies.keyOf("key", options.key)
+      const given = options.key === undefined ? undefined : yield* Policies.keyOf("key", options.key)
       const policies = yield* Policies.policiesOf(options.policies ?? [])
       const deadlines = yield* DeadlineTimer.make(fireAll)
       const idle = {
@@ -366,6 +441,9 @@ const start: (
       })
       const identities = new IdentityProvider(yield* Identity.readAll(options.identities ?? []))
       const tokens = new TokenEndpoint({ identities, clock, host })
+      // It is given up after all that is kept in it.
+      const store = yield* storeOf(options.data, dispatcher.schedule)
+      const { key, stored } = yield* storedOf(store, given)
       const namespaces = yield* Namespaces.make({
         identities,
         content: { entities: options.entities, key, policies },
@@ -375,9 +453,12 @@ const start: (
         most: yield* count("maxNamespaces", options.maxNamespaces, Namespaces.limits.most),
         clockOf: yield* clockOf(options, clock),
         serverClock: clock,
-        deadlines
+        deadlines,
+        store,
+        stored
       })
-      const server = new AmqpServer({ dispatcher, clock, host, deadlines, idle, admission }, namespaces)
+      const commit = store === undefined ? undefined : () => store.commit()
+      const server = new AmqpServer({ dispatcher, clock, host, deadlines, idle, admission, commit }, namespaces)
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           server.dropAll()
@@ -400,7 +481,7 @@ const start: (
           controlsOf === undefined
             ? Effect.succeed(unhealthy)
             : tokens.answer(request) ?? page(request) ??
-              namespaces.answer(request, answerFor, ControlMiddleware.refuse),
+              kept(store, namespaces.answer(request, answerFor, ControlMiddleware.refuse)),
         limitOf: (head) =>
           ControlMiddleware.limitOf(
             head,
@@ -408,12 +489,26 @@ const start: (
             clock.currentTimeMillisUnsafe()
           ),
         listens: (network) => {
+          store?.serve()
           controlsOf = Controls.make({ dispatcher, namespaces, network })
           return controlsOf(namespaces.first)
         }
       }
     }
   )
+
+/** Answers once what the request has changed is kept; where it cannot be, that is the answer. */
+const kept = (
+  store: SqliteStore.SqliteStore | undefined,
+  answer: Effect.Effect<HttpAnswer>
+): Effect.Effect<HttpAnswer> =>
+  store === undefined ? answer : Effect.map(answer, (given) => store.commit() ? given : notKept)
+
+const notKept: HttpAnswer = {
+  status: 507,
+  headers: { "content-type": "application/json; charset=utf-8", "retry-after": "5" },
+  body: JSON.stringify({ problem: "The broker's data cannot be written; make room on its disk." })
+}
 
 /** What clients of a namespace connect with: they tell it by the name of the key. */
 const connectionStringOf = ({ isFirst, key, name }: Namespace.Namespace, host: string, port: number | undefined) =>

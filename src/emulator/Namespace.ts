@@ -20,6 +20,7 @@ import type { ServedConnection, ServedNamespace } from "./amqp/ServedConnection.
 import { change, fits, isRuleValue, reschedule } from "./amqp/StoredPayload.ts"
 import { read } from "./amqp/StoredProperties.ts"
 import * as Broker from "./broker/Broker.ts"
+import type { Store } from "./broker/Store.ts"
 import { ManagementApi } from "./http/ManagementApi.ts"
 import * as Authorization from "./security/Authorization.ts"
 import { defaultLifetime } from "./security/Identity.ts"
@@ -72,6 +73,8 @@ export interface Options {
   readonly serverClock: Clock.Clock
   /** The name of the namespace that a host means, in lower case; undefined where it means none. */
   readonly nameIn: (host: string) => string | undefined
+  /** Keeps what it holds; nothing does where it is left out. */
+  readonly store?: Store | undefined
 }
 
 /** A namespace. */
@@ -213,7 +216,7 @@ export class Namespace implements ServedNamespace {
 export const make: (options: Options) => Effect.Effect<Namespace, EmulatorError, Scope.Scope> = Effect.fnUntraced(
   function*(options) {
     const broker = yield* Effect.provideService(
-      Broker.make(options.entities, { fits, change, read, isRuleValue, reschedule }),
+      Broker.make(options.entities, { fits, change, read, isRuleValue, reschedule }, options.store),
       Clock.Clock,
       options.clock
     )

@@ -29,6 +29,8 @@ import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
 import * as Namespace from "./Namespace.ts"
 import * as Authorization from "./security/Authorization.ts"
 import type { IdentityProvider } from "./security/IdentityProvider.ts"
+import * as NamespaceRow from "./store/NamespaceRow.ts"
+import type { NamespaceStore, SqliteStore, StoredNamespace } from "./store/SqliteStore.ts"
 
 /** What a namespace has in the beginning. */
 export interface Content {
@@ -55,6 +57,10 @@ export interface Options {
   readonly clockOf: () => Clock.Clock
   readonly serverClock: Clock.Clock
   readonly deadlines: DeadlineTimer<Timeout>
+  /** Keeps what they hold, and has what they held before; nothing does where it is left out. */
+  readonly store?: SqliteStore | undefined
+  /** What that has, the first one first. */
+  readonly stored?: ReadonlyArray<StoredNamespace> | undefined
 }
 
 /** The limits where nothing else is said; the time is in milliseconds. */
@@ -63,6 +69,7 @@ export const limits = { idle: 600_000, most: 10_000 }
 interface Kept {
   readonly namespace: Namespace.Namespace
   readonly scope: Scope.Closeable
+  readonly store: NamespaceStore | undefined
   /** Undefined where it stays until it is removed. */
   readonly idle: Timeout | undefined
 }
@@ -156,13 +163,25 @@ export class Namespaces implements ServedNamespaces {
     name: string,
     credential: Authorization.Credential
   ): Result.Result<Namespace.Namespace, NamespaceRefusal> {
-    const { deadlines, content, idle, isAny, serverClock } = this.options
-    if (!isAny) return Result.fail({ _tag: "Token", problem: "InvalidSignature" })
+    if (!this.options.isAny) return Result.fail({ _tag: "Token", problem: "InvalidSignature" })
     const problem = nameProblem(name)
     if (problem !== undefined) return Result.fail({ _tag: "Name", text: sentence(problem) })
     const refusal = this.refusalOf(name, credential)
     if (refusal !== undefined) return Result.fail(refusal)
     if (this.isFull) return Result.fail({ _tag: "Quota", text: sentence(this.quotaProblem) })
+    const row = { name, isByUse: true, key: undefined, policies: undefined, entities: undefined }
+    const made = this.addByUse(name, this.options.store?.addNamespace(NamespaceRow.write(row)))
+    // What the broker has started with was taken once.
+    if (Result.isFailure(made)) throw made.failure
+    return Result.succeed(made.success)
+  }
+
+  /** One that goes when it is not used any more. */
+  private addByUse(
+    name: string,
+    store: NamespaceStore | undefined
+  ): Result.Result<Namespace.Namespace, EmulatorError> {
+    const { content, deadlines, idle, serverClock } = this.options
     const end = timeout(() => {
       const until = namespace.lastUse + idle
       const now = serverClock.currentTimeMillisUnsafe()
@@ -171,9 +190,8 @@ export class Namespaces implements ServedNamespaces {
       else if (until > now) deadlines.set(end, until)
       else this.remove(name)
     })
-    const made = this.make(name, content, end)
-    // What the broker has started with was taken once.
-    if (Result.isFailure(made)) throw made.failure
+    const made = this.make(name, content, end, store)
+    if (Result.isFailure(made)) return made
     const namespace = made.success
     if (idle < Infinity) deadlines.set(end, namespace.lastUse + idle)
     return Result.succeed(namespace)
@@ -216,13 +234,35 @@ export class Namespaces implements ServedNamespaces {
       return fail(`"${name}" is the name of a policy, by which clients mean the default namespace`, "invalid")
     }
     if (this.isFull) return fail(this.quotaProblem, "quotaExceeded")
-    return this.make(name, { ...this.options.content, ...content }, undefined)
+    const { entities, key, policies } = { ...this.options.content, ...content }
+    const store = this.options.store?.addNamespace(
+      NamespaceRow.write({
+        name,
+        isByUse: false,
+        key: content.key,
+        policies: content.policies,
+        entities: content.entities
+      })
+    )
+    const made = this.make(name, { entities, key, policies }, undefined, store)
+    if (Result.isFailure(made)) store?.remove()
+    return made
+  }
+
+  /** One that a store has. */
+  restore({ content, store }: StoredNamespace): Result.Result<Namespace.Namespace, EmulatorError> {
+    const { content: own } = this.options
+    const { entities = own.entities, isByUse, key = own.key, name, policies = own.policies } = NamespaceRow.read(
+      content
+    )
+    return isByUse ? this.addByUse(name, store) : this.make(name, { entities, key, policies }, undefined, store)
   }
 
   private make(
     name: string,
     content: Content,
-    idle: Timeout | undefined
+    idle: Timeout | undefined,
+    store: NamespaceStore | undefined
   ): Result.Result<Namespace.Namespace, EmulatorError> {
     const { clockOf, identities, serverClock } = this.options
     const scope = Scope.forkUnsafe(this.scope)
@@ -233,13 +273,14 @@ export class Namespaces implements ServedNamespaces {
       identities,
       clock: clockOf(),
       serverClock,
+      store,
       nameIn: (host) => this.nameIn(host)
     })).pipe(Scope.provide(scope))
     // It waits for nothing, and is not to yield: so it is over when the call returns, on the scheduler of the broker.
     const made = Effect.runForkWith(Context.add(this.context, Scheduler.PreventSchedulerYield, true))(making)
       .pollUnsafe()!
     if (Exit.isSuccess(made) && Result.isSuccess(made.value)) {
-      this.kept.set(name.toLowerCase(), { namespace: made.value.success, scope, idle })
+      this.kept.set(name.toLowerCase(), { namespace: made.value.success, scope, store, idle })
       return made.value
     }
     this.closeScope(scope)
@@ -263,6 +304,7 @@ export class Namespaces implements ServedNamespaces {
     if (kept.idle !== undefined) this.options.deadlines.clear(kept.idle)
     kept.namespace.close()
     this.closeScope(kept.scope)
+    kept.store?.remove()
     return Result.void
   }
 
@@ -325,6 +367,7 @@ export const make: (options: Options) => Effect.Effect<Namespaces, EmulatorError
     const context = yield* Effect.context<Scope.Scope>()
     // What comes later is closed with the first one, after what the broker serves has ended.
     const scope = Scope.forkUnsafe(yield* Effect.scope)
+    const [kept, ...others] = options.stored ?? []
     const first = yield* Namespace.make({
       ...options.content,
       name: Namespace.firstName,
@@ -332,9 +375,11 @@ export const make: (options: Options) => Effect.Effect<Namespaces, EmulatorError
       identities: options.identities,
       clock: options.clockOf(),
       serverClock: options.serverClock,
+      store: kept?.store,
       nameIn: (host) => namespaces.nameIn(host)
     })
     const namespaces: Namespaces = new Namespaces(options, first, scope, context)
+    for (const other of others) yield* Effect.fromResult(namespaces.restore(other))
     return namespaces
   }
 )

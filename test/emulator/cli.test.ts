@@ -31,7 +31,12 @@ import { assert, describe, it } from "../support/vitest.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "service-bus-command-"))
 const certificate = selfSigned()
-const files = { cert: join(folder, "cert.pem"), key: join(folder, "key.pem"), written: join(folder, "written.pem") }
+const files = {
+  cert: join(folder, "cert.pem"),
+  key: join(folder, "key.pem"),
+  written: join(folder, "written.pem"),
+  data: join(folder, "data.db")
+}
 writeFileSync(files.cert, certificate.cert)
 writeFileSync(files.key, certificate.key)
 trust(certificate.cert)
@@ -52,7 +57,7 @@ const commands = {
   ],
   limits: [
     ...["--queue", "orders", "--port", "0", "--tls-port", "0", "--write-cert", files.written],
-    ...["--max-connections", "1", "--max-handshakes", "2"],
+    ...["--max-connections", "1", "--max-handshakes", "2", "--data", files.data, "--data-sync", "full"],
     ...["--identity", "billing=billing-secret", "--role", "billing=sender@orders"]
   ],
   defaults: ["--topic", "prices", "--port", "0", "--websocket-port", "0"],

@@ -81,6 +81,8 @@ export const startsIn = (folder: string): Readonly<Record<string, Start>> => ({
   // Namespaces.
   "command-namespaces": start("--queue", "orders", "--namespaces", "any"),
   "command-namespace-made": start("--queue", "orders"),
+  // What outlives it.
+  "command-data": start("--queue", "orders", "--data", join(folder, "data.db"), "--data-sync", "full"),
   // Time.
   "command-clock-lock": manual,
   "command-clock-schedule": manual,

@@ -95,6 +95,7 @@ export class AmqpConnection implements ServedConnection {
       schedule: server.options.dispatcher.schedule,
       idleTimeout,
       padded: true,
+      beforeWrite: server.options.commit === undefined ? undefined : () => this.commit(server.options.commit!),
       onDecodeProblem: ({ message }) => this.violated(new FrameGuard.Violation(message, "amqp:decode-error")),
       onBreach: ({ condition, description }, session, link) => {
         const error = this.namespace.conditions.protocol(condition, description ?? "")
@@ -238,6 +239,13 @@ export class AmqpConnection implements ServedConnection {
     const end = timeout(() => this.drop())
     deadlines.set(end, clock.currentTimeMillisUnsafe() + delay)
     this.stopTimers = () => deadlines.clear(end)
+  }
+
+  /** Has what it is about to tell be kept. What cannot be kept is not told: the peer learns that it does not know. */
+  private commit(commit: () => boolean): boolean {
+    const isKept = commit()
+    if (!isKept) this.server.options.dispatcher.schedule(() => this.drop())
+    return isKept
   }
 
   /** Destroys the socket, without a word to the peer. */

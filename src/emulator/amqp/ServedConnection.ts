@@ -37,6 +37,8 @@ export interface ServerOptions {
   readonly deadlines: DeadlineTimer<Timeout>
   readonly idle: IdleLimits
   readonly admission: Admission
+  /** Has what has changed be kept; false where it cannot be, and nothing may be told of it. Undefined where nothing is kept. */
+  readonly commit?: (() => boolean) | undefined
 }
 
 /** What the connections of a server share. */

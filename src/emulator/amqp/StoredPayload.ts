@@ -25,6 +25,7 @@ import {
 import { longestTtl } from "../../internal/message/TimeToLive.ts"
 import { type Changes, FilterError } from "../broker/filter/FilterMessage.ts"
 import type { Delivery, IncomingMessage, MessageSnapshot, Payload } from "../broker/Queue.ts"
+import { plainOf } from "../broker/Store.ts"
 
 /** A message over a quota: the property that is too large, or all of them together where none is named. */
 export class QuotaProblem extends Error {
@@ -247,7 +248,7 @@ export const change = (message: IncomingMessage, changes: Changes): IncomingMess
   const bytes = rewritten(sectionsOf(message), changes)
   const timeToLive = system.get("timetolive")
   return {
-    ...message,
+    ...plainOf(message),
     payload: owned(bytes),
     messageId: system.has("messageid")
       ? system.get("messageid") as string | undefined ?? newMessageId()
@@ -273,7 +274,7 @@ export const reschedule = (message: IncomingMessage, enqueueAt: number): Incomin
     properties: new Map()
   })
   return {
-    ...message,
+    ...plainOf(message),
     payload: owned(bytes),
     enqueueAt,
     propertiesSize: sizeOf(new Sections(bytes, 0, bytes.length))

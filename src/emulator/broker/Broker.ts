@@ -13,6 +13,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import { isDeepStrictEqual } from "node:util"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import type * as ServiceBusRule from "../../ServiceBusRule.ts"
 import { AutoDeletion } from "./AutoDeletion.ts"
@@ -33,7 +34,8 @@ import * as EntityOptions from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import type { Contents, KeptMessage, Queue, Refusal, RuntimeCounts } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
-import type { Due } from "./StoredMessage.ts"
+import { MemoryStore, plainOf, type RestoredEntity, type Store } from "./Store.ts"
+import type { Due, StoredMessage } from "./StoredMessage.ts"
 import type { FilterCounts } from "./SubscriptionRules.ts"
 import { Topic } from "./Topic.ts"
 
@@ -156,6 +158,10 @@ export interface Broker {
   readonly declaration: (path: string) => Declaration | undefined
   /** The same of all queues, topics and subscriptions, each in the order in which they came. */
   readonly declarations: () => ReadonlyArray<Declaration>
+  /** What those who administer an entity keep of it, which the broker does not look at; undefined where they keep nothing. */
+  readonly kept: (path: string) => unknown
+  /** Has it keep something of an entity. */
+  readonly keep: (path: string, kept: unknown) => void
   /** Sets who ends the links of an entity when it is deleted, or its settings refuse them. */
   readonly onDetach: (detach: (detachment: Detachment) => void) => void
 }
@@ -181,6 +187,7 @@ interface Registered {
   autoDeletion: AutoDeletion | undefined
   readonly createdAt: number
   updatedAt: number
+  kept: unknown
 }
 
 /**
@@ -188,15 +195,22 @@ interface Registered {
  * reserved or given twice, for a subscription without its topic, and for a forwarding whose target is not there or that leads
  * back to where it began. When the scope closes its timer ends and every further operation is refused as `EntityNotFound`.
  * `payloads` knows what is in a payload, which is opaque here; without it messages have no properties, and no quotas of them.
+ * `store` keeps what it holds, and has what it held before: entities that are there already are changed as they are declared,
+ * and what came due meanwhile happens at once.
  *
  * @category constructors
  * @internal
  */
 export const make: (
   entities: ReadonlyArray<Entity>,
-  payloads?: Partial<Payloads>
+  payloads?: Partial<Payloads>,
+  store?: Store
 ) => Effect.Effect<Broker, EmulatorError, Scope.Scope> = Effect
-  .fnUntraced(function*(entities: ReadonlyArray<Entity>, payloads: Partial<Payloads> = {}) {
+  .fnUntraced(function*(
+    entities: ReadonlyArray<Entity>,
+    payloads: Partial<Payloads> = {},
+    store: Store = new MemoryStore()
+  ) {
     const clock = yield* Clock.Clock
     const deadlines = yield* DeadlineTimer.make<Due>(MessageQueue.onDue)
     const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -207,17 +221,20 @@ export const make: (
       ...payloads,
       clock,
       deadlines,
+      store,
       report,
       find: (path) => registry.entities.get(path)?.queue,
       isClosed: false
     })
     // Targets of forwarding and topics may be declared after what needs them.
     const inOrder = topicsFirst(entities)
-    for (const entity of inOrder) yield* Effect.fromResult(registry.add(entity))
+    const restored = yield* Effect.flatMap(fromStore(() => registry.restore()), Effect.fromResult)
+    for (const entity of inOrder) yield* Effect.fromResult(registry.declare(entity, restored))
     for (const { declared } of registry.entities.values()) {
       yield* Effect.fromResult(registry.checkForwarding(declared))
     }
     registry.initial = inOrder
+    if (restored.size > 0) yield* fromStore(() => registry.restoreMessages())
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         registry.close()
@@ -235,10 +252,22 @@ export const make: (
       runtime: (path) => registry.runtime(trim(path).toLowerCase()),
       declaration: (path) => registry.declaration(trim(path).toLowerCase()),
       declarations: () => Array.from(registry.entities.keys(), (path) => registry.declaration(path)!),
+      kept: (path) => registry.entities.get(trim(path).toLowerCase())?.kept,
+      keep: (path, kept) => registry.keep(trim(path).toLowerCase(), kept),
       onDetach: (detach) => {
         registry.detach = detach
       }
     } satisfies Broker
+  })
+
+/** What a store gives: what cannot be read of it is no defect of the broker. */
+const fromStore = <A>(read: () => A): Effect.Effect<A, EmulatorError> =>
+  Effect.try({
+    try: read,
+    catch: (cause) => {
+      const words = cause instanceof Error ? cause.message : String(cause)
+      return new EmulatorError({ problem: `what was stored cannot be read (${words})`, cause })
+    }
   })
 
 /** What is in a payload: the part of the shared state that knows AMQP. */
@@ -249,7 +278,7 @@ const opaque: Payloads = {
   read: () => ({ system: () => undefined, property: () => undefined, spelling: () => undefined }),
   change: (message) => message,
   isRuleValue: () => true,
-  reschedule: (message, enqueueAt) => ({ ...message, enqueueAt })
+  reschedule: (message, enqueueAt) => ({ ...plainOf(message), enqueueAt })
 }
 
 const ruleRefused = (
@@ -310,8 +339,85 @@ export class Registry {
     return added
   }
 
-  /** Adds an entity whose forwarding is checked elsewhere. */
-  add(entity: Entity): Result.Result<void, EmulatorError> {
+  keep(path: string, kept: unknown): void {
+    const registered = this.entities.get(path)
+    if (registered === undefined) return
+    registered.kept = kept
+    this.shared.store.declared(registered)
+  }
+
+  /** Has the entities that the store has, and returns their paths. What idles is seen to once their messages are there. */
+  restore(): Result.Result<ReadonlySet<string>, EmulatorError> {
+    for (const kept of this.shared.store.entities()) {
+      const added = this.add(kept.entity, kept)
+      if (Result.isFailure(added)) return Result.fail(added.failure)
+    }
+    return Result.succeed(new Set(this.entities.keys()))
+  }
+
+  /** Has the messages that the store has: locks have ended with the process, and what came due meanwhile is due now. */
+  restoreMessages(): void {
+    const byRow = new Map<number, MessageQueue.MessageQueue>()
+    const queues = Array.from(this.entities.values(), ({ queue }) => queue)
+    for (const queue of queues) for (const each of queuesOf(queue)) byRow.set(each.row, each)
+    const now = this.now()
+    const locked: Array<readonly [MessageQueue.MessageQueue, StoredMessage]> = []
+    this.shared.store.messages((row, kept) => {
+      const queue = byRow.get(row)!
+      const message = queue.restoreMessage(kept)
+      if (kept.isLocked) locked.push([queue, message])
+    })
+    for (const [queue, message] of locked.toSorted(([, a], [, b]) => a.sequence - b.sequence)) {
+      queue.loseLock(message, now)
+    }
+    for (const queue of queues) queue.flush()
+    for (const registered of [...this.entities.values()]) this.watchIdle(registered)
+  }
+
+  /** Adds an entity with which the broker starts, or has one that the store has be as it is declared, in what it is given. */
+  declare(entity: Entity, restored: ReadonlySet<string>): Result.Result<void, EmulatorError> {
+    return Result.flatMap(declaredOf(entity), (declared) => {
+      const registered = this.entities.get(declared.path.toLowerCase())
+      if (registered === undefined || !restored.has(declared.path.toLowerCase())) return this.add(entity)
+      const fail = (problem: string) =>
+        Result.fail(new EmulatorError({ problem: `${declared.title}: ${problem}; declare it so, or delete it first` }))
+      const { declared: before } = registered
+      if (before.kind !== declared.kind) return fail(`the file has a ${before.kind} of this name`)
+      // What is not given stays as it was changed last.
+      const { rules, ...options } = { rules: undefined, ...entity.options }
+      return Result.flatMap(
+        declaredOf({ ...before.entity, options: { ...before.entity.options, ...given(options) } } as Entity),
+        (merged) => {
+          if (!isChangeable(before, merged)) {
+            const what = before.settings.requiresSession === merged.settings.requiresSession
+              ? `${before.settings.duplicateDetectionWindow === undefined ? "no " : ""}duplicate detection`
+              : `requiresSession ${before.settings.requiresSession}`
+            return fail(`the file has it with ${what}, which cannot be changed`)
+          }
+          const problem = rulesProblemOf(declared, this.shared.isRuleValue)
+          if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
+          // What is as it was declared before has not been updated.
+          if (!isDeepStrictEqual(before.settings, merged.settings)) this.configure(registered, merged)
+          return this.putRules(registered, rules === undefined ? [] : declared.rules)
+        }
+      )
+    })
+  }
+
+  /** Has a subscription have these rules as they are given, beside those that it has under other names. */
+  private putRules(
+    { declared, queue }: Registered,
+    rules: ReadonlyArray<ServiceBusRule.Rule>
+  ): Result.Result<void, EmulatorError> {
+    for (const rule of rules) {
+      const put = queue.rules!.find(rule.name)?.name === rule.name ? queue.rules!.replace(rule) : queue.rules!.add(rule)
+      if (Result.isFailure(put)) return ruleRefused(declared, rule, put.failure)
+    }
+    return Result.void
+  }
+
+  /** Adds an entity whose forwarding is checked elsewhere: a new one, or one that the store has. */
+  add(entity: Entity, restored?: RestoredEntity): Result.Result<void, EmulatorError> {
     return Result.flatMap(declaredOf(entity), (declared) => {
       const { kind, path, settings, title } = declared
       const key = path.toLowerCase()
@@ -343,12 +449,18 @@ export class Registry {
         queue,
         topic: made,
         autoDeletion: undefined,
-        createdAt: now,
-        updatedAt: now
+        createdAt: restored?.createdAt ?? now,
+        updatedAt: restored?.updatedAt ?? now,
+        kept: restored?.kept
       }
       this.entities.set(key, registered)
       for (const each of queuesOf(queue)) this.byPath.set(each.path.toLowerCase(), each)
-      this.watchIdle(registered)
+      if (restored === undefined) this.watchIdle(registered)
+      else {
+        for (const [index, each] of queuesOf(queue).entries()) each.row = restored.row + index
+        queue.restoreState(restored)
+      }
+      this.shared.store.declared(registered)
       return Result.void
     })
   }
@@ -393,6 +505,7 @@ export class Registry {
     const path = before.path.toLowerCase()
     registered.declared = declared
     registered.updatedAt = this.now()
+    this.shared.store.declared(registered)
     if (before.kind === "topic") registered.topic!.configure(settings)
     else if (before.kind === "subscription") this.topicOf(declared).configureSubscription(queue, settings)
     else queue.configure(settings)
@@ -441,6 +554,7 @@ export class Registry {
     this.configure(registered, declared)
     if (declared.kind !== "subscription") return Result.void
     const refused = this.topicOf(declared).setRules(registered.queue, declared.rules)
+    this.shared.store.rulesChanged(registered.queue)
     return refused === undefined ? Result.void : ruleRefused(declared, refused.rule, refused.refusal)
   }
 
@@ -451,6 +565,7 @@ export class Registry {
     const trial: Registry = new Registry({
       ...this.shared,
       deadlines: inert,
+      store: new MemoryStore(),
       find: (path) => trial.entities.get(path)?.queue
     })
     const present = Array.from(this.entities.values(), ({ declared: { entity } }) => entity)
@@ -535,6 +650,7 @@ export class Registry {
     for (const each of queuesOf(queue)) this.byPath.delete(each.path.toLowerCase())
     if (kind === "subscription") topic!.unsubscribe(queue)
     queue.end()
+    this.shared.store.deleted(registered)
     this.detach({ path, links: "all", refusal: { _tag: "EntityNotFound", entity: queue.path } })
     return Result.succeed(gone + queue.discard())
   }
@@ -653,7 +769,11 @@ export class Registry {
 const forwardsTo = ({ settings }: DeclaredEntity, path: string): boolean =>
   settings.forwardTo === path || settings.forwardDeadLetteredMessagesTo === path
 
-const queuesOf = (queue: Queue): ReadonlyArray<Queue> =>
+/** The options that are given. */
+const given = (options: object): object =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+
+const queuesOf = (queue: MessageQueue.MessageQueue): ReadonlyArray<MessageQueue.MessageQueue> =>
   [queue, queue.deadLetterQueue, queue.transferDeadLetterQueue].filter((each) => each !== undefined)
 
 const missing = (path: string): Result.Result<never, EmulatorError> =>

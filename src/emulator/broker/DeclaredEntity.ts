@@ -8,7 +8,6 @@ import { EmulatorError } from "../../ServiceBusError.ts"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
 import * as EntityOptions from "./EntityOptions.ts"
 import * as EntityPath from "./EntityPath.ts"
-import type { SharedState } from "./SharedState.ts"
 
 /**
  * An entity that the broker starts with.
@@ -147,7 +146,7 @@ export const nameProblemOf = ({ kind, names, title }: DeclaredEntity): string | 
  */
 export const rulesProblemOf = (
   { rules, title }: DeclaredEntity,
-  isRuleValue: SharedState["isRuleValue"]
+  isRuleValue: (value: unknown) => boolean
 ): string | undefined => {
   if (!Array.isArray(rules)) return `${title}: rules must be an array of rules, made by ServiceBusRule.make`
   for (const [index, rule] of rules.entries()) {

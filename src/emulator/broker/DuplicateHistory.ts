@@ -21,6 +21,8 @@ export class DuplicateHistory {
   /** In the order of arrival, so that what is over is at `head`. An iterator of the map would pass over all deleted slots. */
   private seen: Array<Seen | undefined> = []
   private head = 0
+  /** How many of them `take` has given. */
+  private taken = 0
 
   /** The window is milliseconds. */
   constructor(window: number) {
@@ -49,8 +51,16 @@ export class DuplicateHistory {
     return this.seen.slice(this.head) as ReadonlyArray<Seen>
   }
 
+  /** What it has come to know since this was asked last, or all that it knows. */
+  take(all: boolean): ReadonlyArray<Seen> {
+    const fresh = this.seen.slice(all ? this.head : Math.max(this.taken, this.head)) as ReadonlyArray<Seen>
+    this.taken = this.seen.length
+    return fresh
+  }
+
   /** Has it know this, and nothing else. */
   restore(seen: ReadonlyArray<Seen>): void {
+    this.taken = seen.length
     this.known.clear()
     this.seen = seen.toSorted((a, b) => a.until - b.until)
     this.head = 0
@@ -67,6 +77,7 @@ export class DuplicateHistory {
     }
     if (this.head > 1024 && 2 * this.head > this.seen.length) {
       this.seen = this.seen.slice(this.head)
+      this.taken = Math.max(0, this.taken - this.head)
       this.head = 0
     }
   }

@@ -37,6 +37,7 @@ import type {
 import { type SessionOwningQueue, SessionTable } from "./SessionTable.ts"
 import type { SharedState } from "./SharedState.ts"
 import { SortedSet } from "./SortedSet.ts"
+import { type Duplicate, type Progress, type RestoredEntity, type RestoredMessage, sizeOf } from "./Store.ts"
 import {
   addProperties,
   addReason,
@@ -115,6 +116,8 @@ export const onDue = (due: ReadonlyArray<Due>, now: number): void => {
 export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue {
   readonly kind: Kind
   readonly path: string
+  /** The store's number for it. */
+  row = 0
   options: EntitySettings
   readonly deadLetterQueue: MessageQueue | undefined
   readonly transferDeadLetterQueue: MessageQueue | undefined
@@ -244,7 +247,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     for (const message of messages) {
       this.shared.deadlines.clear(message)
       message.waiting = false
-      this.size.bytes -= message.incoming.payload.length
+      this.size.bytes -= sizeOf(message.incoming)
+      this.shared.store.removed(message)
     }
     this.stored.clear()
     this.locks.clear()
@@ -266,7 +270,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     for (const message of messages) {
       if (message.waiting) this.waiting.remove(message)
       this.shared.deadlines.clear(message)
-      this.size.bytes -= message.incoming.payload.length
+      this.size.bytes -= sizeOf(message.incoming)
+      this.shared.store.removed(message)
     }
     this.stored.clear()
     this.locks.clear()
@@ -274,6 +279,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     this.forwarding = this.forwardingTo(this.options.forwardTo)
     this.waiting = this.forwarding ?? this.sessions ?? this.consumers
     this.history?.restore([])
+    this.shared.store.advanced(this)
+    this.shared.store.recalled(this)
     this.scheduled = 0
     this.lastSequence = 0
     this.lastEnqueuedAt = 0
@@ -326,12 +333,77 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     for (const session of sessions) {
       this.size.bytes += session.state.length
       this.sessions?.restore(session)
+      this.shared.store.sessionChanged(this, session.id)
     }
     this.history?.restore(duplicates.map(({ id, sequenceNumber, until }) => ({
       id,
       sequence: Number(sequenceNumber),
       until
     })))
+    this.shared.store.advanced(this)
+    this.shared.store.recalled(this)
+  }
+
+  /** Is what a store has of it, beside its messages. */
+  restoreState({ accessedAt, duplicates, lastEnqueuedAt, lastSequence, sessions }: RestoredEntity): void {
+    this.accessedAt = accessedAt
+    this.lastEnqueuedAt = lastEnqueuedAt
+    this.lastSequence = lastSequence
+    this.history?.restore(duplicates)
+    for (const session of sessions) {
+      this.size.bytes += session.state.length
+      this.sessions?.restore(session)
+    }
+  }
+
+  /** Has a message that a store has, and returns it. One that was locked is neither waiting nor deferred before `loseLock`. */
+  restoreMessage(kept: RestoredMessage): StoredMessage {
+    const { enqueueAt, incoming } = kept
+    const message = newMessage(this, kept.sequence, incoming, kept.enqueuedAt, kept.timeToLive)
+    message.row = kept.row
+    message.expiresAt = kept.expiresAt
+    message.deliveryCount = kept.deliveryCount
+    message.delivered = kept.isLocked || kept.deliveryCount > 0
+    message.properties = kept.properties
+    message.deferred = kept.deferred
+    message.wasScheduled = kept.wasScheduled
+    this.size.bytes += sizeOf(incoming)
+    if (enqueueAt !== undefined) {
+      message.enqueueAt = enqueueAt
+      this.scheduled += 1
+      this.shared.deadlines.set(message, enqueueAt)
+    }
+    this.stored.add(message)
+    this.sessions?.keep(message)
+    if (enqueueAt === undefined && !kept.deferred && !kept.isLocked) {
+      this.waiting.add(message)
+      // What is over by now is ended by the timer, in its order.
+      if (message.expiresAt !== undefined) this.shared.deadlines.set(message, message.expiresAt)
+    }
+    return message
+  }
+
+  /** The lock of a message, which has none any more, was lost: what a store had of it said that it was locked. */
+  loseLock(message: StoredMessage, now: number): void {
+    this.counters.lockExpired += 1
+    this.failDelivery(message, now)
+  }
+
+  progress(): Progress {
+    const { accessedAt, lastEnqueuedAt, lastSequence } = this
+    return { accessedAt, lastEnqueuedAt, lastSequence }
+  }
+
+  duplicates(all: boolean): ReadonlyArray<Duplicate> | undefined {
+    return this.history?.take(all)
+  }
+
+  sessionState(id: string): KeptState["sessions"][number] | undefined {
+    return this.sessions?.stateOf(id)
+  }
+
+  stateChanged(id: string): void {
+    this.shared.store.sessionChanged(this, id)
   }
 
   /** It is used now, as by a rule that is added to it. */
@@ -428,6 +500,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     if (refusal !== undefined) return Result.fail(refusal)
     const now = this.now()
     if (this.kind !== "subscription") this.accessedAt = now
+    this.shared.store.advanced(this)
     const sequenceNumbers: Array<bigint> = []
     for (const incoming of messages) {
       const known = incoming.messageId === undefined
@@ -462,6 +535,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     if (this.isClosed()) return
     const now = this.now()
     this.lastSequence += 1
+    this.shared.store.advanced(this)
     this.counters.enqueued += 1
     this.size.bytes += incoming.payload.length
     const timeToLive = shorterTimeToLive(incoming.timeToLive, this.options.defaultTimeToLive)
@@ -482,6 +556,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     const refusal = this.reserve(messages.reduce((bytes, { payload }) => bytes + payload.length, 0))
     if (refusal !== undefined) return Result.fail(refusal)
     const now = this.now()
+    this.shared.store.advanced(this)
     const sequenceNumbers = messages.map((incoming) => {
       this.lastSequence += 1
       const timeToLive = shorterTimeToLive(incoming.timeToLive, this.options.defaultTimeToLive)
@@ -687,6 +762,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
         this.counters.deferred += 1
         this.leave(message, now)
         message.deferred = true
+        this.shared.store.changed(message)
         break
       case "DeadLetter":
         if (this.deadLetterQueue === undefined) return this.refuse("NotAllowed", "it has no dead-letter queue")
@@ -753,6 +829,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     }
     const session = this.sessions?.heldNow(message.incoming.sessionId)
     message.lockToken = lockToken
+    this.shared.store.changed(message)
     this.locks.set(lockToken, message)
     if (session === undefined) {
       message.lockedUntil = now + this.options.lockDuration
@@ -822,8 +899,9 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
         const time = times[index]!
         const { incoming } = message
         message.incoming = this.shared.reschedule(incoming, time)
-        this.size.bytes += message.incoming.payload.length - incoming.payload.length
+        this.size.bytes += sizeOf(message.incoming) - sizeOf(incoming)
         message.enqueueAt = time
+        this.shared.store.replaced(message)
         this.shared.deadlines.set(message, time)
       }
       this.accessedAt = now
@@ -878,6 +956,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   }
 
   private add(message: StoredMessage): void {
+    this.shared.store.changed(message)
     this.stored.add(message)
     this.sessions?.keep(message)
   }
@@ -900,9 +979,11 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   private activate(scheduled: StoredMessage, now: number): void {
     this.drop(scheduled)
     this.lastSequence += 1
+    this.shared.store.advanced(this)
     this.counters.enqueued -= 1
     const message = newMessage(this, this.lastSequence, scheduled.incoming, this.enqueuedAt(now), scheduled.timeToLive)
     message.wasScheduled = true
+    this.shared.store.moved(scheduled, message)
     this.enqueue(message, now)
   }
 
@@ -951,14 +1032,15 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     if (this.deadLetterQueue === undefined || message.deliveryCount < this.options.maxDeliveryCount) {
       return this.restore(message, now)
     }
-    this.unlock(message)
+    if (message.lockToken !== undefined) this.unlock(message)
     const description = `Message could not be consumed after ${message.deliveryCount} delivery attempts.`
     this.deadLetter(message, "MaxDeliveryCountExceeded", description, now)
   }
 
   /** It waits again or, if it was deferred, is deferred again. */
   private restore(message: StoredMessage, now: number): void {
-    this.unlock(message)
+    if (message.lockToken !== undefined) this.unlock(message)
+    this.shared.store.changed(message)
     if (!message.deferred) this.addWaiting(message, now)
   }
 
@@ -979,9 +1061,10 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   ): void {
     const target = this.deadLetterQueue!
     this.counters.deadLettered += 1
-    this.remove(message)
-    this.size.bytes += message.incoming.payload.length
     const dead = newMessage(target, message.sequence, message.incoming, message.enqueuedAt, message.timeToLive)
+    this.shared.store.moved(message, dead)
+    this.remove(message)
+    this.size.bytes += sizeOf(message.incoming)
     dead.deliveryCount = message.deliveryCount
     dead.wasScheduled = message.wasScheduled
     dead.properties = message.properties
@@ -995,8 +1078,9 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
 
   private remove(message: StoredMessage): void {
     this.shared.deadlines.clear(message)
+    this.shared.store.removed(message)
     this.drop(message)
-    this.size.bytes -= message.incoming.payload.length
+    this.size.bytes -= sizeOf(message.incoming)
   }
 
   private findLocked(lockToken: string, now: number): StoredMessage | undefined {
@@ -1032,6 +1116,16 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     if (bytes > 0 && total > this.options.maxSize) {
       const detail = `Size of entity in bytes:${total}, Max entity size in bytes:${this.options.maxSize}`
       return { _tag: "QuotaExceeded", entity: this.path, detail, kind: this.kind === "topic" ? "Topic" : "Queue" }
+    }
+    // What its topic has taken, it takes.
+    const full = bytes > 0 && this.kind !== "subscription" ? this.shared.store.refusal(bytes) : undefined
+    if (full !== undefined) {
+      return {
+        _tag: "QuotaExceeded",
+        entity: this.path,
+        detail: full,
+        kind: this.kind === "topic" ? "Topic" : "Queue"
+      }
     }
     this.size.bytes = total
     return undefined

@@ -27,6 +27,8 @@ export type Payload = Uint8Array | string
  */
 export interface IncomingMessage {
   readonly payload: Payload
+  /** How many bytes the payload has, where to ask it would be to read it from a store. */
+  readonly size?: number | undefined
   readonly messageId: string | undefined
   readonly sessionId: string | undefined
   readonly timeToLive: number | undefined

@@ -25,6 +25,8 @@ export interface SessionOwningQueue extends OwningQueue {
   returnMessages(messages: ReadonlyArray<StoredMessage>, failed: boolean, now: number): void
   /** Reserves so many bytes more; refuses where the size of the entity does not allow them. */
   reserve(bytes: number): Refusal | undefined
+  /** The state of a session is another one. */
+  stateChanged(id: string): void
   readonly counters: { renewed: number; sessionsAccepted: number; sessionsLost: number }
 }
 
@@ -308,7 +310,10 @@ export class SessionTable implements Sessions {
       session.isListed = false
       // The size may be that of a topic, which stays.
       this.queue.reserve(-(session.state?.length ?? 0))
-      session.state = undefined
+      if (session.state !== undefined) {
+        session.state = undefined
+        this.queue.stateChanged(session.id)
+      }
       for (const attachment of session.attached ?? []) attachment.detach()
     }
     this.sessions.clear()
@@ -326,6 +331,14 @@ export class SessionTable implements Sessions {
       return true
     })
     return kept
+  }
+
+  /** The state of a session; undefined where it has none. */
+  stateOf(id: string): KeptState["sessions"][number] | undefined {
+    const session = this.sessions.get(id)
+    return session?.state === undefined
+      ? undefined
+      : { id, state: session.state, updatedAt: session.stateUpdatedAt }
   }
 
   /** Gives a session a state that it had. */
@@ -444,6 +457,7 @@ export class SessionTable implements Sessions {
       session.state = state === undefined ? undefined : Uint8Array.from(state)
       session.stateUpdatedAt = this.queue.now()
       this.enlist(session)
+      this.queue.stateChanged(id)
       return Result.void
     })
   }

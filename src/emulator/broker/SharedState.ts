@@ -6,6 +6,7 @@ import type * as Clock from "effect/Clock"
 import type { DeadlineTimer } from "./DeadlineTimer.ts"
 import type { Changes, FilterMessage } from "./filter/FilterMessage.ts"
 import type { IncomingMessage, MessageSnapshot, Queue } from "./Queue.ts"
+import type { Store } from "./Store.ts"
 import type { Due } from "./StoredMessage.ts"
 
 /**
@@ -16,6 +17,8 @@ import type { Due } from "./StoredMessage.ts"
 export interface SharedState {
   readonly clock: Clock.Clock
   readonly deadlines: DeadlineTimer<Due>
+  /** Is told what changes. */
+  readonly store: Store
   /** Logs what a consumer threw. */
   readonly report: (queue: string, defect: unknown) => void
   /** Whether a message keeps to the quotas of properties with those that were added to it. */

@@ -31,7 +31,10 @@ export interface Due extends Deadline {
  * @category models
  */
 export interface StoredMessage extends Due, Waiting {
+  readonly owner: Due["owner"] & { readonly row: number }
   readonly sequence: number
+  /** The number that the store has for it; 0 while it is not stored. The store alone writes it. */
+  row: number
   /** Replaced by that of another time to enqueue it alone. */
   incoming: IncomingMessage
   readonly enqueuedAt: number
@@ -66,6 +69,7 @@ export const newMessage = (
   timeToLive: number | undefined
 ): StoredMessage => ({
   owner,
+  row: 0,
   sequence,
   incoming,
   enqueuedAt,

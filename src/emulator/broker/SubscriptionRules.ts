@@ -51,6 +51,8 @@ interface OwningSubscription {
   readonly maxMessageSize: () => number
   /** A rule was added, which is a use of the subscription. */
   readonly touch: () => void
+  /** The rules are others than they were. */
+  readonly changed: () => void
 }
 
 const noProperties: MessageSnapshot["properties"] = new Map()
@@ -115,7 +117,10 @@ export class SubscriptionRules implements Rules {
 
   add(given: ServiceBusRule.Rule): Result.Result<void, Refusal> {
     const added = this.closed() ?? this.declare(given)
-    if (Result.isSuccess(added)) this.subscription.touch()
+    if (Result.isSuccess(added)) {
+      this.subscription.touch()
+      this.subscription.changed()
+    }
     return added
   }
 
@@ -131,7 +136,10 @@ export class SubscriptionRules implements Rules {
     if (Result.isFailure(added)) {
       this.compiled.set(given.name, before)
       this.count(before, 1)
-    } else this.subscription.touch()
+    } else {
+      this.subscription.touch()
+      this.subscription.changed()
+    }
     return added
   }
 
@@ -163,6 +171,7 @@ export class SubscriptionRules implements Rules {
     this.compiled.delete(name)
     this.listed = undefined
     this.count(found, -1)
+    this.subscription.changed()
     return Result.void
   }
 

@@ -51,7 +51,12 @@ export class Topic {
     given: ReadonlyArray<ServiceBusRule.Rule>
   ): Result.Result<MessageQueue.MessageQueue, RefusedRule> {
     const isDisabled = (): boolean => [queue, this.queue].some(({ options }) => options.status === "Disabled")
-    const owner = { isDisabled, maxMessageSize: () => this.queue.options.maxMessageSize, touch: () => queue.touch() }
+    const owner = {
+      isDisabled,
+      maxMessageSize: () => this.queue.options.maxMessageSize,
+      touch: () => queue.touch(),
+      changed: () => this.shared.store.rulesChanged(queue)
+    }
     const rules = new SubscriptionRules(
       this.shared,
       path,

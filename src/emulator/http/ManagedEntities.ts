@@ -27,8 +27,6 @@ export class ManagedEntities {
   /** By which the namespace names what is in it. */
   readonly namespaceName: string
   private readonly clock: Clock.Clock
-  /** What the broker does not have, of the entities that are there. */
-  private kept = new WeakMap<Broker.Queue, EntityDescription.Kept>()
 
   constructor(broker: Broker.Broker, clock: Clock.Clock, namespaceName: string) {
     this.broker = broker
@@ -38,7 +36,7 @@ export class ManagedEntities {
 
   /** Forgets what the broker does not have. */
   reset(): void {
-    this.kept = new WeakMap()
+    for (const { path } of this.broker.declarations()) this.broker.keep(path, undefined)
   }
 
   get(asked: Envelope.Asked, resource: EntityResource): Condition.Outcome {
@@ -204,15 +202,13 @@ export class ManagedEntities {
   }
 
   private keptOf(path: string): EntityDescription.Kept {
-    const queue = this.broker.queue(path)
-    return (queue === undefined ? undefined : this.kept.get(queue)) ?? EntityDescription.keptNothing
+    // Nobody else keeps anything of them.
+    return this.broker.kept(path) as EntityDescription.Kept | undefined ?? EntityDescription.keptNothing
   }
 
   /** Keeps what the broker does not have; policies that come without keys keep theirs, or get new ones. */
   private keep({ entity }: EntityResource, kept: EntityDescription.Kept): void {
-    const queue = this.broker.queue(entity)
-    if (queue === undefined) return
-    const before = this.kept.get(queue)?.AuthorizationRules ?? []
+    const before = this.keptOf(entity).AuthorizationRules ?? []
     const now = DateTime.makeUnsafe(this.now())
     const rules = (kept.AuthorizationRules ?? []).map(({ KeyName, PrimaryKey, Rights, SecondaryKey }) => {
       const same = before.find((rule) => rule.KeyName === KeyName)
@@ -225,7 +221,7 @@ export class ManagedEntities {
         ModifiedTime: now
       }
     })
-    this.kept.set(queue, { ...kept, AuthorizationRules: rules })
+    this.broker.keep(entity, { ...kept, AuthorizationRules: rules } satisfies EntityDescription.Kept)
   }
 
   private conflict(resource: EntityResource): Condition.HttpCondition {

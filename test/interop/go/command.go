@@ -515,6 +515,21 @@ var commandChecks = map[string]func(*broker){
 		failsWith("another key", err, sb.CodeUnauthorizedAccess)
 	},
 
+	"command-data": func(b *broker) {
+		c := b.queue(b.client(), "orders")
+		c.send("taken", "locked", "waiting")
+		b.take(c.receiver(), "taken")
+		c.one(c.receiver())
+		must("SIGKILL", b.process.Process.Kill())
+		_ = b.process.Wait()
+		again := startBroker(b.ctx, start{Arguments: b.flags})
+		defer again.close()
+		key := func(of *broker) string { return partsOf(of.ready.ConnectionString)["SharedAccessKey"] }
+		isEqual("the key", key(again), key(b))
+		left := again.take(again.queue(again.client(), "orders").receiver(), "locked", "waiting")
+		isEqual("delivery counts", fmt.Sprint(left[0].DeliveryCount, left[1].DeliveryCount), "1 0")
+	},
+
 	"command-clock-lock": func(b *broker) {
 		c := b.queue(b.client(), "orders")
 		c.send("x")

@@ -87,6 +87,11 @@ class Broker {
     return broker
   }
 
+  /** Another one, started as this one was. */
+  again(): Promise<Broker> {
+    return Broker.start({ arguments: this.#flags })
+  }
+
   client(connection = this.ready.connectionString, options: ServiceBusClientOptions = {}) {
     const retryOptions = { maxRetries: 5, retryDelayInMs: 100, timeoutInMs: 8000 }
     return this.closing(new ServiceBusClient(connection, { retryOptions, ...options }))
@@ -352,6 +357,22 @@ const checks: Record<string, (broker: Broker) => Promise<void>> = {
     const retryOptions = { maxRetries: 0, timeoutInMs: 8000 }
     const stranger = broker.client(connectionOf(connectionString, { SharedAccessKey }), { retryOptions })
     await rejects("another key", "UnauthorizedAccess", () => send(stranger, "carts", { body: "x" }))
+  },
+
+  "command-data": async (broker) => {
+    await send(broker.client(), "orders", { body: "taken" }, { body: "locked" }, { body: "waiting" })
+    await take(broker.client().createReceiver("orders", withoutRenewal), "taken")
+    await one(broker.client().createReceiver("orders", withoutRenewal))
+    broker.process.kill("SIGKILL")
+    await broker.ended
+    const again = await broker.again()
+    try {
+      strictEqual(again.ready.connectionString.split(";")[2], broker.ready.connectionString.split(";")[2])
+      const left = await take(again.client().createReceiver("orders", withoutRenewal), "locked", "waiting")
+      deepStrictEqual(left.map(({ deliveryCount }) => deliveryCount), [1, 0])
+    } finally {
+      await again.close()
+    }
   },
 
   "command-clock-lock": async (broker) => {

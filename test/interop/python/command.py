@@ -309,6 +309,21 @@ def instant(clock):
     return datetime.datetime.strptime(clock["now"], "%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def check_data(broker):
+    with broker.client() as client:
+        send(client, "orders", "taken", "locked", "waiting")
+        take(client.get_queue_receiver("orders"), "taken")
+        with client.get_queue_receiver("orders") as receiver:
+            receive(receiver)
+            broker.process.kill()
+            broker.process.wait()
+    with Broker({"arguments": broker.flags}) as again:
+        is_equal("the key", parts_of(again.connection)["SharedAccessKey"], parts_of(broker.connection)["SharedAccessKey"])
+        with again.client() as client:
+            left = take(client.get_queue_receiver("orders"), "locked", "waiting")
+            is_equal("delivery counts", [each.delivery_count for each in left], [1, 0])
+
+
 def check_clock_lock(broker):
     with broker.client() as client:
         send(client, "orders", "x")

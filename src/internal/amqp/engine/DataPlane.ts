@@ -25,6 +25,8 @@ interface Options {
   readonly padded: boolean
   /** A frame cannot be read; nothing that comes after it is. Called once. */
   readonly onDecodeProblem: (problem: DecodeProblem) => void
+  /** Is asked before bytes of answers and deliveries leave; where it says false they do not. */
+  readonly beforeWrite?: (() => boolean) | undefined
   /**
    * The peer broke a rule of a link, or of a session where no link is given: to be answered with the error. The rest of
    * what it sends there is discarded.
@@ -79,8 +81,10 @@ export class DataPlane {
 
   private flush(): void {
     if (this.writer.length > 0 && this.connection.socket !== undefined) {
+      const bytes = this.writer.take()
+      if (this.options.beforeWrite?.() === false) return
       this.counters.writes++
-      this.connection.socket.write(this.writer.take())
+      this.connection.socket.write(bytes)
     }
   }
 

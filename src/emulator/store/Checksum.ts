@@ -1,0 +1,76 @@
+/**
+ * Sums of the rows of a file, by which a row is told that is not what was written: SQLite itself sees damage only where a page
+ * makes no sense.
+ */
+import { crc32 } from "node:zlib"
+
+/** The columns of a message. */
+export type MessageRow = [
+  id: number,
+  queue: number,
+  sequence: number,
+  flags: number,
+  enqueuedAt: number,
+  enqueueAt: number | null,
+  expiresAt: number | null,
+  timeToLive: number | null,
+  deliveryCount: number,
+  size: number,
+  session: string | null,
+  properties: string | null,
+  checksum: number
+]
+
+/** Those of its bytes, but for the number. */
+export type PayloadRow = [
+  messageId: string | null,
+  timeToLive: number | null,
+  propertiesSize: number | null,
+  others: string | null,
+  body: Uint8Array,
+  checksum: number
+]
+
+const double = new Float64Array(1)
+const halves = new Int32Array(double.buffer)
+
+const mix = (sum: number, value: number | null): number => {
+  double[0] = value ?? NaN
+  return Math.imul(Math.imul(sum ^ halves[0]!, 0x01000193) ^ halves[1]!, 0x5bd1e995) ^ (sum >>> 15)
+}
+
+const ofNumbers = (...values: ReadonlyArray<number>): number => {
+  let sum = 0x2545f491
+  for (const value of values) sum = mix(sum, value)
+  return sum
+}
+
+export const ofText = (id: number, text: string): number => ofNumbers(id) ^ crc32(text)
+
+export const ofProgress: (
+  entity: number,
+  lastSequence: number,
+  lastEnqueuedAt: number,
+  accessedAt: number
+) => number = ofNumbers
+
+export const ofDuplicate = (entity: number, until: number, id: string, sequence: number): number =>
+  ofNumbers(entity, until, sequence) ^ crc32(id)
+
+export const ofSession = (entity: number, id: string, state: Uint8Array, updatedAt: number): number =>
+  ofNumbers(entity, updatedAt) ^ crc32(id) ^ crc32(state, 1)
+
+export const ofMessage = (row: MessageRow): number => {
+  let sum = 0x2545f491
+  for (let index = 0; index < 10; index++) sum = mix(sum, row[index] as number | null)
+  if (row[10] !== null) sum ^= crc32(row[10])
+  if (row[11] !== null) sum ^= crc32(row[11], 1)
+  return sum
+}
+
+export const ofPayload = (id: number, [messageId, timeToLive, propertiesSize, others, body]: PayloadRow): number => {
+  let sum = mix(mix(mix(crc32(body), id), timeToLive), propertiesSize)
+  if (messageId !== null) sum ^= crc32(messageId, 1)
+  if (others !== null) sum ^= crc32(others, 2)
+  return sum
+}

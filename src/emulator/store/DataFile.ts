@@ -1,0 +1,287 @@
+/**
+ * The file of a broker's data: an SQLite database of its own form. It is opened, made where there is none, and refused where it
+ * is not one, with what to do; what is refused is left as it is, byte for byte.
+ *
+ * One process has it at a time: the lock of SQLite is held until the file is closed, and ends with the process. It is made
+ * beside its place and put there as a whole, so that what is cut short leaves no file that is none. The module of SQLite comes
+ * with Node, and is loaded here alone.
+ */
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type * as Sqlite from "node:sqlite"
+import type { DatabaseSync, StatementSync } from "node:sqlite"
+import { EmulatorError } from "../../ServiceBusError.ts"
+import * as Checksum from "./Checksum.ts"
+
+/** What is written in the header of the file: "ESBd". */
+const applicationId = 0x45534264
+
+/** The form of the tables. */
+const version = 1
+
+/**
+ * The payload of a message is written once and never again, beside its state, which is a small row. A row of either has a number
+ * that says of which namespace it is, so that those of one stand together.
+ */
+const schema = `
+CREATE TABLE namespace (id INTEGER PRIMARY KEY, content TEXT NOT NULL, checksum INTEGER NOT NULL);
+CREATE TABLE entity (id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, content TEXT NOT NULL, checksum INTEGER NOT NULL);
+CREATE TABLE progress (
+  entity INTEGER PRIMARY KEY, last_sequence INTEGER NOT NULL, last_enqueued_at INTEGER NOT NULL, accessed_at INTEGER NOT NULL,
+  checksum INTEGER NOT NULL
+);
+CREATE TABLE session (
+  entity INTEGER NOT NULL, id TEXT NOT NULL, state BLOB NOT NULL, updated_at INTEGER NOT NULL, checksum INTEGER NOT NULL,
+  PRIMARY KEY (entity, id)
+);
+CREATE TABLE duplicate (
+  entity INTEGER NOT NULL, until INTEGER NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, checksum INTEGER NOT NULL,
+  PRIMARY KEY (entity, until, id)
+) WITHOUT ROWID;
+CREATE TABLE message (
+  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, sequence INTEGER NOT NULL, flags INTEGER NOT NULL,
+  enqueued_at INTEGER NOT NULL, enqueue_at INTEGER, expires_at INTEGER, time_to_live INTEGER, delivery_count INTEGER NOT NULL,
+  size INTEGER NOT NULL, session TEXT, properties TEXT, checksum INTEGER NOT NULL
+);
+CREATE TABLE payload (
+  id INTEGER PRIMARY KEY, message_id TEXT, time_to_live INTEGER, properties_size INTEGER, others TEXT, body BLOB NOT NULL,
+  checksum INTEGER NOT NULL
+);
+PRAGMA application_id = ${applicationId};
+PRAGMA user_version = ${version};
+`
+
+/** Up to this many bytes of the write-ahead log stay for what is written next. */
+const logLimit = 16 * 1024 * 1024
+
+/** A file that is open. */
+export interface DataFile {
+  readonly path: string
+  readonly database: DatabaseSync
+}
+
+const fail = (problem: string, cause?: unknown, reason: EmulatorError["reason"] = "invalid") =>
+  Result.fail(new EmulatorError(cause === undefined ? { problem, reason } : { problem, cause, reason }))
+
+const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
+/** What SQLite says of a failure; undefined where it does not come from there. */
+export const codeOf = (cause: unknown): number | undefined =>
+  typeof cause === "object" && cause !== null && "errcode" in cause && typeof cause.errcode === "number"
+    ? cause.errcode & 0xff
+    : undefined
+
+const codes = { busy: 5, readOnly: 8, inputOutput: 10, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 }
+
+/** Rows as arrays, which cost a third of what objects do; an older Node gives objects, whose values stand in the same order. */
+export const rowsOf = (
+  statement: StatementSync,
+  ...values: Array<number | string>
+): Iterable<ReadonlyArray<unknown>> => {
+  if ("setReturnArrays" in statement && typeof statement.setReturnArrays === "function") {
+    ;(statement as StatementSync & { readonly setReturnArrays: (enabled: boolean) => void }).setReturnArrays(true)
+    return statement.iterate(...values) as unknown as Iterable<ReadonlyArray<unknown>>
+  }
+  return objectsOf(statement.iterate(...values))
+}
+
+function* objectsOf(rows: Iterable<unknown>): Iterable<ReadonlyArray<unknown>> {
+  for (const row of rows) yield Object.values(row as object)
+}
+
+/** Opens a file, or makes it. `isFull` has every commit wait for the disk. */
+export const open = (file: string, isFull: boolean): Result.Result<DataFile, EmulatorError> => {
+  if (typeof file !== "string" || file === "" || file.includes("\0")) {
+    return fail("data must be the path of a file")
+  }
+  const sqlite = process.getBuiltinModule?.("node:sqlite") as typeof Sqlite | undefined
+  if (sqlite === undefined) {
+    return fail(
+      `data needs node:sqlite, which this ${process.version} has not: use Node 22.13 or newer, or leave data out`,
+      undefined,
+      "unavailable"
+    )
+  }
+  const full = path.resolve(file)
+  const title = `data "${file}"`
+  try {
+    const isThere = stateOf(full)
+    if (typeof isThere === "string") return fail(`${title} ${isThere}`)
+    if (!isThere) make(sqlite, full)
+    else {
+      const problem = check(sqlite, full)
+      if (problem !== undefined) return fail(`${title} ${problem}`)
+    }
+    return Result.succeed({ path: full, database: take(sqlite, full, isFull) })
+  } catch (cause) {
+    return problemOf(title, cause)
+  }
+}
+
+const problemOf = (title: string, cause: unknown): Result.Result<never, EmulatorError> => {
+  switch (codeOf(cause)) {
+    case codes.busy:
+      return fail(
+        `${title} is in use by another process, and one has it at a time: end that one, or give another file`,
+        cause,
+        "unavailable"
+      )
+    case codes.corrupt:
+    case codes.notADatabase:
+      return fail(`${title} ${damaged(wordsOf(cause))}`, cause)
+    case codes.full:
+      return fail(`${title} cannot be opened: its disk is full; make room on it`, cause, "quotaExceeded")
+    case codes.readOnly:
+      return fail(`${title} cannot be written; give this user the right to write it and its folder`, cause)
+    default:
+      return fail(`${title} cannot be opened (${wordsOf(cause)})`, cause)
+  }
+}
+
+/** What is said of a file that is damaged. */
+export const damaged = (how: string): string =>
+  `is damaged (${how}), and is left as it is: put a copy of it in its place that is not, or move it away and begin with a new one`
+
+/** Whether there is a file, or why it cannot be one. */
+const stateOf = (full: string): boolean | string => {
+  const folder = fs.statSync(path.dirname(full), { throwIfNoEntry: false })
+  if (folder === undefined) return `is in a folder that is not there: make "${path.dirname(full)}"`
+  if (!folder.isDirectory()) return `is in no folder: "${path.dirname(full)}" is a file`
+  const stat = fs.statSync(full, { throwIfNoEntry: false })
+  if (stat === undefined) return false
+  if (!stat.isFile()) return "is no file; give the path of one"
+  try {
+    fs.accessSync(full, fs.constants.R_OK | fs.constants.W_OK)
+    fs.accessSync(path.dirname(full), fs.constants.W_OK)
+  } catch {
+    return "cannot be read and written; give this user the right to, for its folder too"
+  }
+  // As `mktemp` makes one.
+  if (stat.size === 0 && (fs.statSync(`${full}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return false
+  const header = Buffer.alloc(100)
+  const descriptor = fs.openSync(full, "r")
+  try {
+    fs.readSync(descriptor, header, 0, 100, 0)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+  const foreign = "and is left as it is: give a path of its own, where no file is yet"
+  if (header.toString("latin1", 0, 16) !== "SQLite format 3\0") return `is no file of this broker, ${foreign}`
+  if (header.readUInt32BE(68) !== applicationId) return `is a database of another program, ${foreign}`
+  const found = header.readUInt32BE(60)
+  if (found === version) return true
+  return found > version
+    ? `was written by a newer release (its version is ${found}, this one knows ${version}): use that one, or give another file`
+    : `is of version ${found}, which this release does not read: use the one that wrote it, or give another file`
+}
+
+/** Makes a file beside its place, and puts it there: only whoever runs the broker may read it, for it has keys. */
+const make = (sqlite: typeof Sqlite, full: string): void => {
+  const made = `${full}.${process.pid}.new`
+  fs.rmSync(made, { force: true })
+  try {
+    fs.closeSync(fs.openSync(made, "wx", 0o600))
+    const database = new sqlite.DatabaseSync(made)
+    try {
+      database.exec(`BEGIN; ${schema} COMMIT`)
+    } finally {
+      database.close()
+    }
+    fs.renameSync(made, full)
+  } finally {
+    fs.rmSync(made, { force: true })
+    fs.rmSync(`${made}-journal`, { force: true })
+  }
+}
+
+/** Reads a file without writing to it, and says what is wrong with it. */
+const check = (sqlite: typeof Sqlite, full: string): string | undefined => {
+  const shared = `${full}-shm`
+  const isShared = fs.existsSync(shared)
+  const database = new sqlite.DatabaseSync(full, { readOnly: true })
+  try {
+    const [row] = rowsOf(database.prepare("PRAGMA quick_check(1)"))
+    const found = String(row?.[0])
+    if (found !== "ok") return damaged(found.replaceAll(/\s+/g, " "))
+    const wrong = wrongRow(database)
+    return wrong === undefined ? undefined : damaged(wrong)
+  } finally {
+    database.close()
+    // It is a table of contents of the log, and made again.
+    if (!isShared) fs.rmSync(shared, { force: true })
+  }
+}
+
+/** What is wrong with the first row whose sum is not that of what it has; undefined where there is none. */
+const wrongRow = (database: DatabaseSync): string | undefined => {
+  const find = <Row extends ReadonlyArray<unknown>>(
+    table: string,
+    columns: string,
+    sumOf: (row: Row) => number
+  ): string | undefined => {
+    const statement = database.prepare(`SELECT ${columns}, checksum FROM ${table}`)
+    for (const row of rowsOf(statement) as Iterable<ReadonlyArray<unknown>>) {
+      if (row.at(-1) !== sumOf(row as Row)) return `the row ${String(row[0])} of ${table} is not what was written`
+    }
+    return undefined
+  }
+  return find("namespace", "id, content", ([id, content]: [number, string]) => Checksum.ofText(id, content)) ??
+    find("entity", "id, content", ([id, content]: [number, string]) => Checksum.ofText(id, content)) ??
+    find(
+      "progress",
+      "entity, last_sequence, last_enqueued_at, accessed_at",
+      ([entity, sequence, enqueuedAt, accessedAt]: [number, number, number, number]) =>
+        Checksum.ofProgress(entity, sequence, enqueuedAt, accessedAt)
+    ) ??
+    find(
+      "session",
+      "entity, id, state, updated_at",
+      ([entity, id, state, updatedAt]: [number, string, Uint8Array, number]) =>
+        Checksum.ofSession(entity, id, state, updatedAt)
+    ) ??
+    find(
+      "duplicate",
+      "entity, until, id, sequence",
+      ([entity, until, id, sequence]: [number, number, string, number]) =>
+        Checksum.ofDuplicate(entity, until, id, sequence)
+    ) ??
+    find(
+      "message",
+      "id, queue, sequence, flags, enqueued_at, enqueue_at, expires_at, time_to_live, delivery_count, size, session, properties",
+      Checksum.ofMessage
+    ) ??
+    find(
+      "payload",
+      "id, message_id, time_to_live, properties_size, others, body",
+      ([id, ...row]: [number, ...Checksum.PayloadRow]) => Checksum.ofPayload(id, row)
+    ) ?? missing(database)
+}
+
+/** Whether there is a message without its bytes, or bytes without their message. */
+const missing = (database: DatabaseSync): string | undefined => {
+  const [row] = rowsOf(database.prepare("SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM payload)"))
+  return row![0] === row![1] ? undefined : `it has ${String(row![0])} messages and the bytes of ${String(row![1])}`
+}
+
+/** Has a file for this process alone. */
+const take = (sqlite: typeof Sqlite, full: string, isFull: boolean): DatabaseSync => {
+  const database = new sqlite.DatabaseSync(full)
+  try {
+    database.exec(`
+      PRAGMA busy_timeout = 0;
+      PRAGMA locking_mode = EXCLUSIVE;
+      PRAGMA journal_mode = WAL;
+      PRAGMA synchronous = ${isFull ? "FULL" : "NORMAL"};
+      PRAGMA journal_size_limit = ${logLimit};
+      PRAGMA temp_store = MEMORY;
+      BEGIN IMMEDIATE;
+      UPDATE namespace SET id = id WHERE id = 0;
+      COMMIT;
+    `)
+    return database
+  } catch (cause) {
+    database.close()
+    throw cause
+  }
+}

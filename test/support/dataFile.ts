@@ -1,0 +1,32 @@
+/** Files of a broker's data for tests: each in a folder of its own, which is gone with the test. */
+import { Effect, type Scope } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+
+/** A folder that is removed with the test. */
+export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "data-"))),
+  (folder) => Effect.sync(() => fs.rmSync(folder, { recursive: true, force: true }))
+)
+
+/** The path of a file that is not there yet. */
+export const file: Effect.Effect<string, never, Scope.Scope> = Effect.map(
+  folder,
+  (folder) => path.join(folder, "data.db")
+)
+
+/** Copies what a process leaves behind that is killed now: the file and its log as they are. */
+export const killed = (file: string, copy: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    for (const end of ["", "-wal"]) if (fs.existsSync(file + end)) fs.copyFileSync(file + end, copy + end)
+  })
+
+/** What is in the folder of a file, by name. */
+export const bytesOf = (file: string): Record<string, string> =>
+  Object.fromEntries(
+    fs.readdirSync(path.dirname(file)).toSorted().map((name) => [
+      name,
+      fs.readFileSync(path.join(path.dirname(file), name)).toString("base64")
+    ])
+  )
