@@ -68,7 +68,7 @@ const api = await fetch("http://127.0.0.1:" + adminPort + "/openapi.json", {
 })
 if (!health.ok || !api.ok) throw new Error("health " + health.status + ", openapi " + api.status)
 const page = await fetch("http://127.0.0.1:" + adminPort + "/$page/main.js")
-if (!page.ok || /\bfrom ?"/.test(await page.text())) throw new Error("the page's script " + page.status)
+if (!page.ok || /^import/.test(await page.text())) throw new Error("the page's script " + page.status)
 const client = new Official(connectionString)
 await client.createSender("orders").sendMessages({ body: "3" })
 const [message] = await client.createReceiver("orders").receiveMessages(1)
