@@ -88,6 +88,7 @@ const emulator = [
   ["emulator/Policies"],
   ["emulator/Namespace"],
   ["emulator/Namespaces"],
+  ["emulator/CountHistory"],
   ["emulator/Controls"],
   ["emulator/control"],
   ["emulator/Emulator"],

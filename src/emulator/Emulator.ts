@@ -45,6 +45,7 @@ import type { Entity } from "./broker/DeclaredEntity.ts"
 import { ManualClock } from "./broker/ManualClock.ts"
 import * as ControlMiddleware from "./control/ControlMiddleware.ts"
 import * as Controls from "./Controls.ts"
+import { CountHistory } from "./CountHistory.ts"
 import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
 import * as HttpServer from "./http/HttpServer.ts"
 import { unhealthy } from "./http/ManagementApi.ts"
@@ -422,10 +423,11 @@ const clockOf = (
 const start: (
   options: Options,
   host: string,
-  idles: IdleLimits
+  idles: IdleLimits,
+  keepsHistory: boolean
 ) => Effect.Effect<Started, EmulatorError, Scope.Scope> = Effect
   .fnUntraced(
-    function*(options, host, idles) {
+    function*(options, host, idles, keepsHistory) {
       const clock = yield* Clock.Clock
       const dispatcher = yield* Dispatcher.get
       const given = options.key === undefined ? undefined : yield* Policies.keyOf("key", options.key)
@@ -467,10 +469,14 @@ const start: (
       const control = yield* ControlMiddleware.make
       const page = yield* PageMiddleware.make
       let controlsOf: ReturnType<typeof Controls.make> | undefined
+      const history = keepsHistory
+        ? new CountHistory({ namespaces: () => namespaces.list(), clock, deadlines })
+        : undefined
       const answerFor = (namespace: Namespace.Namespace, request: HttpRequest) =>
         control(request, {
           controls: controlsOf!(namespace),
           namespace,
+          history,
           now: () => clock.currentTimeMillisUnsafe()
         }) ?? namespace.management.answer(request)
       return {
@@ -589,7 +595,7 @@ export const layer = (
     Effect.gen(function*() {
       const dispatcher = yield* Dispatcher.make
       const started = yield* Effect.provideService(
-        start(options, memoryHost, IdleDetach.never),
+        start(options, memoryHost, IdleDetach.never, false),
         Dispatcher.Shared,
         dispatcher
       )
@@ -716,7 +722,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
       "the broker's options",
       Effect.gen(function*() {
         const host = options.host ?? "127.0.0.1"
-        const started = yield* start(options, host, IdleDetach.limits)
+        const started = yield* start(options, host, IdleDetach.limits, true)
         const accept = (socket: Socket) => {
           started.server.accept(socket)
         }

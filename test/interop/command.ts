@@ -90,7 +90,7 @@ export const startsIn = (folder: string): Readonly<Record<string, Start>> => ({
   // Messages and state over HTTP.
   "command-messages": orders,
   "command-scheduled": orders,
-  "command-browse": start("--queue", "orders", "--subscription", "news/sport"),
+  "command-browse": start("--queue", "orders", "--session-queue", "carts", "--subscription", "news/sport"),
   "command-state": start("--queue", "orders", "--queue", "carts"),
   // Faults.
   "command-fault-busy": orders,

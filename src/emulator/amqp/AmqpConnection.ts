@@ -46,6 +46,7 @@ export class AmqpConnection implements ServedConnection {
   readonly server: Server
   namespace: ServedNamespace
   isPlaced = false
+  readonly acceptedAt: number
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims
@@ -77,6 +78,7 @@ export class AmqpConnection implements ServedConnection {
   ) {
     this.server = server
     this.namespace = server.namespaces.first
+    this.acceptedAt = server.options.clock.currentTimeMillisUnsafe()
     if (server.namespaces.isAlone) this.namespace.join(this)
     this.socket = socket
     this.admitted = admitted

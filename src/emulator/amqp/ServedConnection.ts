@@ -117,6 +117,8 @@ export interface ServedConnection {
   readonly namespace: ServedNamespace
   /** Whether it is known which namespace it is of. */
   readonly isPlaced: boolean
+  /** When it was accepted, in milliseconds of the server's clock. */
+  readonly acceptedAt: number
   readonly rhea: RheaConnection
   readonly plane: DataPlane
   readonly claims: Authorization.Claims

@@ -246,6 +246,20 @@ export interface ListOptions {
 }
 
 /**
+ * A session that is looked at: how many messages it has, of whatever state; when its lock ends, in milliseconds, where it is
+ * held; and its state, where it has one.
+ *
+ * @category models
+ */
+export interface BrowsedSession {
+  readonly id: string
+  readonly messages: number
+  readonly lockedUntil: number | undefined
+  readonly state: Uint8Array | undefined
+  readonly stateUpdatedAt: number | undefined
+}
+
+/**
  * The sessions of an entity.
  *
  * @category models
@@ -275,6 +289,8 @@ export interface Sessions {
    * state was set after a time, for which each of the others is looked at too.
    */
   list(options: ListOptions): ReadonlyArray<string>
+  /** A session, without taking it; one that is not there has no messages. */
+  look(id: string): BrowsedSession
 }
 
 /**

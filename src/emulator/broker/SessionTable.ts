@@ -8,7 +8,16 @@
 import * as Result from "effect/Result"
 import { Consumers, type OwningQueue } from "./Consumers.ts"
 import type { MessageOrder } from "./MessageOrder.ts"
-import type { Attachment, HeldSession, KeptState, ListOptions, Refusal, SessionHolder, Sessions } from "./Queue.ts"
+import type {
+  Attachment,
+  BrowsedSession,
+  HeldSession,
+  KeptState,
+  ListOptions,
+  Refusal,
+  SessionHolder,
+  Sessions
+} from "./Queue.ts"
 import { SortedSet } from "./SortedSet.ts"
 import { type Due, sequenceOf, type StoredMessage } from "./StoredMessage.ts"
 
@@ -460,6 +469,17 @@ export class SessionTable implements Sessions {
       this.queue.stateChanged(id)
       return Result.void
     })
+  }
+
+  look(id: string): BrowsedSession {
+    const session = this.sessions.get(id)
+    return {
+      id,
+      messages: this.messages.get(id)?.size ?? 0,
+      lockedUntil: session?.holder === undefined ? undefined : session.lockedUntil,
+      state: session?.state,
+      stateUpdatedAt: session?.state === undefined ? undefined : session.stateUpdatedAt
+    }
   }
 
   list({ after, count, skip = 0, updatedSince }: ListOptions): ReadonlyArray<string> {

@@ -21,17 +21,17 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Controls } from "../Controls.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
-import type { Namespace } from "../Namespace.ts"
 import * as ClockRoutes from "./ClockRoutes.ts"
 import * as ControlPath from "./ControlPath.ts"
 import { answerOf, BadRequest } from "./ControlProblem.ts"
 import { ControlTarget } from "./ControlTarget.ts"
 import * as EntityRoutes from "./EntityRoutes.ts"
 import * as FaultRoutes from "./FaultRoutes.ts"
+import * as LinkRoutes from "./LinkRoutes.ts"
 import * as MessageRoutes from "./MessageRoutes.ts"
 import * as NamespaceRoutes from "./NamespaceRoutes.ts"
+import * as RuleRoutes from "./RuleRoutes.ts"
 import * as StateRoutes from "./StateRoutes.ts"
 
 /** Says of a request that cannot be decoded what is wrong, and where. */
@@ -59,6 +59,8 @@ export const api = HttpApi.make("emulator")
   .add(StateRoutes.group)
   .add(EntityRoutes.group)
   .add(MessageRoutes.group)
+  .add(RuleRoutes.group)
+  .add(LinkRoutes.group)
   .add(FaultRoutes.group)
   .add(NamespaceRoutes.group)
   .middleware(Decoded)
@@ -95,6 +97,8 @@ const routes = HttpApiBuilder.layer(api).pipe(
   Layer.provide(HttpApiBuilder.group(api, "clock", (group) => group.handleAll(ClockRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "entities", (group) => group.handleAll(EntityRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "messages", (group) => group.handleAll(MessageRoutes.handlers))),
+  Layer.provide(HttpApiBuilder.group(api, "rules", (group) => group.handleAll(RuleRoutes.handlers))),
+  Layer.provide(HttpApiBuilder.group(api, "links", (group) => group.handleAll(LinkRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "faults", (group) => group.handleAll(FaultRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "state", (group) => group.handleAll(StateRoutes.handlers))),
   Layer.provide(HttpApiBuilder.group(api, "namespaces", (group) => group.handleAll(NamespaceRoutes.handlers))),
@@ -103,13 +107,13 @@ const routes = HttpApiBuilder.layer(api).pipe(
 )
 
 /** Answers requests for a namespace whose controls are given; it never fails. */
-export type Answer = (request: HttpRequest, controls: Controls, namespace: Namespace) => Effect.Effect<HttpAnswer>
+export type Answer = (request: HttpRequest, target: ControlTarget["Service"]) => Effect.Effect<HttpAnswer>
 
 /** Makes the API of a server. */
 export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(function*() {
   const app = yield* HttpRouter.toHttpEffect(routes)
   const document = JSON.stringify(OpenApi.fromApi(api))
-  return (request, controls, namespace) => {
+  return (request, { controls, history, namespace }) => {
     if (ControlPath.pathOf(request.target) === "/openapi.json" && isRead(request)) {
       return Effect.succeed({ status: 200, headers: { "content-type": "application/json" }, body: document })
     }
@@ -118,7 +122,7 @@ export const make: Effect.Effect<Answer, never, Scope.Scope> = Effect.gen(functi
     return app.pipe(
       Effect.scoped,
       Effect.provideService(HttpServerRequest.HttpServerRequest, requestOf(request)),
-      Effect.provideService(ControlTarget, { controls, namespace }),
+      Effect.provideService(ControlTarget, { controls, history, namespace }),
       Effect.map(given),
       Effect.catch((error) =>
         HttpServerError.isHttpServerError(error) && error.reason._tag === "RouteNotFound"

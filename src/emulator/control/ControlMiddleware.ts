@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import type { NamespaceRefusal } from "../amqp/ServedConnection.ts"
 import type { Controls } from "../Controls.ts"
+import type { CountHistory } from "../CountHistory.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
 import { maxBodySize } from "../http/HttpServer.ts"
 import type { Namespace } from "../Namespace.ts"
@@ -17,6 +18,7 @@ import { answerOf } from "./ControlProblem.ts"
 export interface Target {
   readonly controls: Controls
   readonly namespace: Namespace
+  readonly history: CountHistory | undefined
   /** The time by which its tokens are judged, in milliseconds. */
   readonly now: () => number
 }
@@ -33,13 +35,14 @@ export const make: Effect.Effect<Middleware, never, Scope.Scope> = Effect.gen(fu
     Effect.uninterruptible,
     Effect.cached
   )
-  return (request, { controls, namespace, now }) => {
+  return (request, target) => {
+    const { namespace, now } = target
     if (!ControlPath.isMeant(request)) return undefined
     return Effect.suspend(() => {
       const problem = ControlAccess.problemOf(request, namespace, now()) ?? problemOfPath(request, namespace)
       if (problem !== undefined) return Effect.succeed(unauthorized(problem))
       return ControlPath.isControl(request)
-        ? Effect.flatMap(loaded, (answer) => answer(request, controls, namespace))
+        ? Effect.flatMap(loaded, (answer) => answer(request, target))
         : Effect.succeed(unknown(request))
     })
   }

@@ -11,6 +11,7 @@ import type * as Result from "effect/Result"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import type { Queue } from "../broker/Queue.ts"
 import type { Controls } from "../Controls.ts"
+import type { CountHistory } from "../CountHistory.ts"
 import type { Namespace } from "../Namespace.ts"
 import { type Refusal, refused } from "./ControlProblem.ts"
 
@@ -18,6 +19,8 @@ import { type Refusal, refused } from "./ControlProblem.ts"
 export class ControlTarget extends Context.Service<ControlTarget, {
   readonly controls: Controls
   readonly namespace: Namespace
+  /** That of the server; a broker in memory has none. */
+  readonly history: CountHistory | undefined
 }>()("effect-service-bus/emulator/control/ControlTarget") {}
 
 /** The controls that a request is for. */

@@ -19,7 +19,8 @@ const Values = Schema.Record(Schema.String, Value)
 
 const Sql = Schema.Struct({ sql: Schema.String, parameters: optionalKey(Values) })
 
-const Rule = Schema.Struct({
+/** A rule. */
+export const Rule = Schema.Struct({
   name: Schema.String,
   filter: Schema.Union([
     Schema.Literals(["true", "false"]),
@@ -154,7 +155,8 @@ const sqlToJson = (
   return { sql: expression, ...(given === undefined ? {} : { parameters: given }) }
 }
 
-const ruleToJson = ({ action, filter, name }: ServiceBusRule.Rule): typeof Rule.Type => ({
+/** A rule as JSON. */
+export const ruleToJson = ({ action, filter, name }: ServiceBusRule.Rule): typeof Rule.Type => ({
   name,
   filter: filterToJson(filter),
   ...(action === undefined ? {} : { action: sqlToJson(action) })
@@ -211,7 +213,8 @@ const valuesOfJson = (
       Object.entries(json).map(([name, value]) => [name, ValueJson.ofJson(value, `${path}.${name}`)])
     )
 
-const ruleOfJson = ({ action, filter, name }: typeof Rule.Type, path: string): ServiceBusRule.Rule =>
+/** A rule out of JSON; throws a JsonProblem. */
+export const ruleOfJson = ({ action, filter, name }: typeof Rule.Type, path: string): ServiceBusRule.Rule =>
   ServiceBusRule.make(
     name,
     filterOfJson(filter, `${path}.filter`),

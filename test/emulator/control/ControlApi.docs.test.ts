@@ -57,6 +57,7 @@ describe("the page of the control API", () => {
       Emulator.layerServer({
         entities: [
           Emulator.entity("orders"),
+          Emulator.entity("carts", { requiresSession: true }),
           { kind: "topic", name: "news" },
           { kind: "subscription", topic: "news", name: "sport" }
         ],

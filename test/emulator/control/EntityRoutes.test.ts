@@ -1,11 +1,17 @@
 /** The entities at a glance: all of them, then what has changed, and at what cost. */
-import { Effect } from "effect"
-import { ServiceBusBody, ServiceBusEntity } from "effect-service-bus"
+import { Effect, Schema } from "effect"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { ask } from "../../support/controlApi.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
 const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+
+const Carts = ServiceBusEntity.queue("carts", {
+  body: ServiceBusBody.text,
+  sessions: true,
+  sessionState: ServiceBusBody.json(Schema.Struct({ step: Schema.Int }))
+})
 
 const broker = Emulator.layer({
   entities: [
@@ -70,4 +76,24 @@ describe("the entities", () => {
       assert.strictEqual(dead.status, 400)
       assert.strictEqual((yield* ask("GET", "/settings?entity=none")).status, 404)
     }).pipe(Effect.provide(broker)))
+
+  it.effect("have sessions, by pages, with their messages, locks and states", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/messages?entity=carts", [{ sessionId: "a" }, { sessionId: "b" }, { sessionId: "a" }])
+      const session = yield* ServiceBusSession.accept(Carts, "a")
+      yield* session.setState({ step: 1 })
+      const { json } = yield* ask("GET", "/sessions?entity=carts")
+      assert.deepStrictEqual(json.map(({ messages, sessionId, state }: any) => [sessionId, messages, state]), [
+        ["a", 2, { json: { step: 1 } }],
+        ["b", 1, undefined]
+      ])
+      assert.match(json[0].lockedUntil, /^\d{4}-/)
+      assert.notProperty(json[1], "lockedUntil")
+      const next = yield* ask("GET", "/sessions?entity=carts&after=a&max=1")
+      assert.deepStrictEqual(next.json.map(({ sessionId }: any) => sessionId), ["b"])
+      assert.match((yield* ask("GET", "/sessions?entity=orders")).json.message, /has no sessions/)
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(Emulator.layer({ entities: [Emulator.entity("orders"), Emulator.entity(Carts)] }))
+    ))
 })

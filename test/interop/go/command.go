@@ -592,8 +592,10 @@ var commandChecks = map[string]func(*broker){
 			orders.send(text)
 		}
 		first := b.http("GET", "/entities", nil).(object)
-		isEqual("entities", each(first["entities"], "path"), []any{"orders", "news", "news/Subscriptions/sport"})
-		isEqual("counts", each(first["entities"], "active"), []any{4.0, 0.0, 0.0})
+		isEqual("entities", each(first["entities"], "path"), []any{"orders", "carts", "news", "news/Subscriptions/sport"})
+		isEqual("counts", each(first["entities"], "active"), []any{4.0, 0.0, 0.0, 0.0})
+		isEqual("samples", b.http("GET", "/samples?entity=orders", nil).(object)["isKept"], true)
+		isEqual("connections", len(b.http("GET", "/connections", nil).([]any)) > 0, true)
 		settings := b.http("GET", "/settings?entity=orders", nil).(object)
 		isEqual("settings", settings["counters"].(object)["enqueued"], 4.0)
 		page := b.http("GET", "/messages/page?entity=orders&before=4&max=2", nil).(object)
@@ -611,8 +613,20 @@ var commandChecks = map[string]func(*broker){
 		isEqual("resent", done("/messages/resend?entity=orders/$DeadLetterQueue", repaired), []any{true, true})
 		b.take(orders.receiver(), "mended", "two")
 		isEqual("purged", b.http("POST", "/messages/purge?entity=orders", object{"state": "deferred"}), object{"messages": 1.0})
+		b.queue(client, "carts").sendMessage(&sb.Message{Body: []byte("one"), SessionID: ptr("s")})
+		isEqual("sessions", each(b.http("GET", "/sessions?entity=carts", nil), "messages"), []any{1.0})
+		news := b.queue(client, "news")
+		for _, text := range []string{"third", "final"} {
+			news.sendMessage(&sb.Message{Body: []byte(text), ApplicationProperties: object{"round": text}})
+		}
+		rule := object{"name": "finals", "filter": object{"sql": "round = 'final'"}}
+		tried := b.http("POST", "/rules/try?entity=news/Subscriptions/sport", rule).(object)
+		isEqual("tried", []any{tried["tried"], len(tried["matched"].([]any))}, []any{2.0, 1})
+		b.http("POST", "/rules?entity=news/Subscriptions/sport", rule)
+		b.http("DELETE", "/rules?entity=news/Subscriptions/sport&name=$Default", nil)
+		isEqual("rules", b.http("GET", "/rules?entity=news/Subscriptions/sport", nil), []any{rule})
 		changed := b.http("GET", "/entities?since="+first["version"].(string), nil).(object)
-		isEqual("changed", each(changed["entities"], "path"), []any{"orders"})
+		isEqual("changed", each(changed["entities"], "path"), []any{"orders", "carts", "news", "news/Subscriptions/sport"})
 	},
 
 	"command-scheduled": func(b *broker) {

@@ -442,8 +442,9 @@ const checks: Record<string, (broker: Broker) => Promise<void>> = {
     const { entities, version } = await broker.http("GET", "/entities")
     deepStrictEqual(
       entities.map(({ active, path }: any) => [path, active]),
-      [["orders", 4], ["news", 0], ["news/Subscriptions/sport", 0]]
+      [["orders", 4], ["carts", 0], ["news", 0], ["news/Subscriptions/sport", 0]]
     )
+    strictEqual((await broker.http("GET", "/samples?entity=orders")).isKept, true)
     const { counters, entity } = await broker.http("GET", "/settings?entity=orders")
     deepStrictEqual([entity.kind, entity.name, counters.enqueued], ["queue", "orders", 4])
     const { hasEarlier, messages } = await broker.http("GET", "/messages/page?entity=orders&before=4&max=2")
@@ -463,8 +464,32 @@ const checks: Record<string, (broker: Broker) => Promise<void>> = {
     deepStrictEqual(await done("/messages/resend", repaired, "orders/$DeadLetterQueue"), [true, true])
     await take(client.createReceiver("orders", withoutRenewal), "mended", "two")
     deepStrictEqual(await broker.http("POST", "/messages/purge?entity=orders", { state: "deferred" }), { messages: 1 })
+    await client.createSender("carts").sendMessages({ body: "one", sessionId: "s" })
+    const session = await client.acceptSession("carts", "s")
+    await session.setSessionState({ step: 1 })
+    const links = (await broker.http("GET", "/connections")).flatMap(({ links }: any) => links)
+    deepStrictEqual(
+      links.filter(({ session }: any) => session === "s").map(({ address, role }: any) => [address, role]),
+      [["carts", "receiver"]]
+    )
+    const [cart] = await broker.http("GET", "/sessions?entity=carts")
+    deepStrictEqual([cart.sessionId, cart.messages, cart.state], ["s", 1, { json: { step: 1 } }])
+    await session.close()
+    const sport = "news/Subscriptions/sport"
+    const rule = { name: "finals", filter: { sql: "round = 'final'" } }
+    for (const round of ["third", "final"]) {
+      await send(client, "news", { body: round, applicationProperties: { round } })
+    }
+    const tried = await broker.http("POST", `/rules/try?entity=${sport}`, rule)
+    deepStrictEqual([tried.tried, tried.matched.map(({ message }: any) => message.preview)], [2, ["\"final\""]])
+    await broker.http("POST", `/rules?entity=${sport}`, rule)
+    await broker.http("DELETE", `/rules?entity=${sport}&name=$Default`)
+    deepStrictEqual(await broker.http("GET", `/rules?entity=${sport}`), [rule])
     const changed = await broker.http("GET", `/entities?since=${version}`)
-    deepStrictEqual(changed.entities.map(({ active, path }: any) => [path, active]), [["orders", 0]])
+    deepStrictEqual(
+      changed.entities.map(({ active, path }: any) => [path, active]),
+      [["orders", 0], ["carts", 1], ["news", 0], ["news/Subscriptions/sport", 2]]
+    )
   },
 
   "command-scheduled": async (broker) => {

@@ -382,7 +382,8 @@ def check_browse(broker):
             send(client, "orders", message(body))
         first = broker.http("GET", "/entities")
         is_equal("entities", [(each["path"], each["active"]) for each in first["entities"]],
-                 [("orders", 4), ("news", 0), ("news/Subscriptions/sport", 0)])
+                 [("orders", 4), ("carts", 0), ("news", 0), ("news/Subscriptions/sport", 0)])
+        is_equal("samples", broker.http("GET", "/samples?entity=orders")["isKept"], True)
         settings = broker.http("GET", "/settings?entity=orders")
         is_equal("settings", (settings["entity"]["name"], settings["counters"]["enqueued"]), ("orders", 4))
         page = broker.http("GET", "/messages/page?entity=orders&before=4&max=2")
@@ -396,12 +397,28 @@ def check_browse(broker):
         is_equal("deferred", done("/messages/defer", {"sequenceNumbers": ["4"]}), [True])
         with client.get_queue_receiver("orders", sub_queue="deadletter") as receiver:
             is_equal("reason", receiver.peek_messages(2)[0].dead_letter_reason, "Bad")
+            links = [link["role"] for each in broker.http("GET", "/connections") for link in each["links"]]
+            is_equal("links", "receiver" in links, True)
         repaired = {"messages": [{"sequenceNumber": "1", "message": {"body": "mended"}}, {"sequenceNumber": "2"}]}
         is_equal("resent", done("/messages/resend", repaired, "orders/$DeadLetterQueue"), [True, True])
         take(client.get_queue_receiver("orders"), "mended", "two")
         is_equal("purged", broker.http("POST", "/messages/purge?entity=orders", {"state": "deferred"}), {"messages": 1})
+        send(client, "carts", message("one", session_id="s"))
+        (cart,) = broker.http("GET", "/sessions?entity=carts")
+        is_equal("session", (cart["sessionId"], cart["messages"]), ("s", 1))
+        sport = "news/Subscriptions/sport"
+        rule = {"name": "finals", "filter": {"sql": "round = 'final'"}}
+        with client.get_topic_sender("news") as sender:
+            for text in ("third", "final"):
+                sender.send_messages(message(text, {"round": text}))
+        tried = broker.http("POST", "/rules/try?entity=%s" % sport, rule)
+        is_equal("tried", (tried["tried"], [each["message"]["preview"] for each in tried["matched"]]), (2, ["final"]))
+        broker.http("POST", "/rules?entity=%s" % sport, rule)
+        broker.http("DELETE", "/rules?entity=%s&name=$Default" % sport)
+        is_equal("rules", broker.http("GET", "/rules?entity=%s" % sport), [rule])
         changed = broker.http("GET", "/entities?since=%s" % first["version"])
-        is_equal("changed", [(each["path"], each["active"]) for each in changed["entities"]], [("orders", 0)])
+        is_equal("changed", [(each["path"], each["active"]) for each in changed["entities"]],
+                 [("orders", 0), ("carts", 1), ("news", 0), (sport, 2)])
 
 
 def check_scheduled(broker):

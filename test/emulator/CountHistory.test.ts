@@ -1,0 +1,80 @@
+/** The last hour of entities: which samples there are, in how much memory, and that nothing is left of it. */
+import { Clock, Effect } from "effect"
+import * as Emulator from "effect-service-bus/emulator"
+import { TestClock } from "effect/testing"
+import * as Timeout from "../../src/emulator/amqp/Timeout.ts"
+import * as Broker from "../../src/emulator/broker/Broker.ts"
+import * as DeadlineTimer from "../../src/emulator/broker/DeadlineTimer.ts"
+import { CountHistory } from "../../src/emulator/CountHistory.ts"
+import type { Namespace } from "../../src/emulator/Namespace.ts"
+import { ask } from "../support/controlApi.ts"
+import { assert, describe, it } from "../support/vitest.ts"
+
+const messages = (count: number): ReadonlyArray<Broker.IncomingMessage> =>
+  Array.from(
+    { length: count },
+    () => ({ payload: "x", messageId: undefined, sessionId: undefined, timeToLive: undefined })
+  )
+
+const historyOf = Effect.fnUntraced(function*(entities: ReadonlyArray<Broker.Entity>) {
+  const clock = yield* Clock.Clock
+  const broker = yield* Broker.make(entities)
+  const deadlines = yield* DeadlineTimer.make(Timeout.fireAll)
+  // Of a namespace it is the entities that matter.
+  const history = new CountHistory({ namespaces: () => [{ broker } as Namespace], clock, deadlines })
+  return { broker, history, deadlines }
+})
+
+describe("the last hour", () => {
+  it.effect("has a sample every 15 seconds from the first message on, and 240 at most", () =>
+    Effect.gen(function*() {
+      const { broker, history } = yield* historyOf([{ name: "orders" }, { name: "idle" }])
+      const orders = broker.queue("orders")!
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(history.of(orders), [])
+      orders.send(messages(3))
+      yield* TestClock.adjust("15 seconds")
+      orders.send(messages(2))
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(
+        history.of(orders).map(({ active, at, received }) => [at, active, received]),
+        [[75_000, 3, 3], [90_000, 5, 2], [105_000, 5, 0]]
+      )
+      assert.strictEqual(history.size, 1)
+      yield* TestClock.adjust("2 hours")
+      const all = history.of(orders)
+      assert.strictEqual(all.length, 240)
+      assert.deepStrictEqual([all[0]!.at, all.at(-1)!.at], [7_305_000 - 239 * 15_000, 7_305_000])
+    }).pipe(Effect.scoped))
+
+  it.effect("follows 2,000 entities at most, and forgets those that are gone or empty for an hour", () =>
+    Effect.gen(function*() {
+      const { broker, history } = yield* historyOf(Array.from({ length: 2100 }, (_, index) => ({ name: `q${index}` })))
+      for (const queue of broker.queues()) queue.send(messages(1))
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(history.size, 2000)
+      broker.delete("q0")
+      yield* TestClock.adjust("15 seconds")
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(history.size, 2000)
+      broker.resetAll()
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(history.size, 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("ends with its timer", () =>
+    Effect.gen(function*() {
+      const { deadlines } = yield* Effect.scoped(historyOf([{ name: "orders" }]))
+      assert.strictEqual(deadlines.size(), 0)
+    }))
+
+  it.live("is kept by a broker that listens, and by no broker in memory", () =>
+    Effect.gen(function*() {
+      const asked = ask("GET", "/samples?entity=orders")
+      const layer = Emulator.layerServer({ entities: [Emulator.entity("orders")] })
+      const listening = yield* Effect.provide(asked, layer)
+      assert.deepInclude(listening.json, { interval: 15_000, isKept: true, samples: [] })
+      const inMemory = yield* Effect.provide(asked, Emulator.layer({ entities: [Emulator.entity("orders")] }))
+      assert.deepInclude(inMemory.json, { isKept: false, samples: [] })
+    }))
+})
