@@ -22,6 +22,7 @@ import type { RheaLink } from "../../src/internal/amqp/engine/rhea.ts"
 import type { Link } from "../../src/internal/amqp/Link.ts"
 import * as ReceiverState from "../../src/internal/receiver/ReceiverState.ts"
 import * as SenderState from "../../src/internal/sender/SenderState.ts"
+import * as DataFile from "./dataFile.ts"
 import { recorded } from "./eventRecorder.ts"
 import { assert, it } from "./vitest.ts"
 
@@ -54,8 +55,22 @@ const overTls: LayerFor = (options, client) =>
 const overWebSocket: LayerFor = (options, client) =>
   clients("webSocket", client).pipe(Layer.provideMerge(Emulator.layerServer({ ...options, webSocketPort: 0 })))
 
-/** Runs a suite in memory and over TCP; with `TRANSPORTS=all` in the environment over TLS and WebSocket instead. */
+/** Each broker with a file of its own, which is gone with it. */
+const onFile = (layerFor: LayerFor): LayerFor => (options, client) =>
+  options.data !== undefined
+    ? layerFor(options, client)
+    : Layer.unwrap(Effect.map(DataFile.file, (data) => layerFor({ ...options, data }, client)))
+
+/**
+ * Runs a suite in memory and over TCP; with `TRANSPORTS=all` in the environment over TLS and WebSocket instead, and with
+ * `STORE=file` with a broker that keeps in a file what it holds.
+ */
 export const both = (suite: (name: Name, layerFor: LayerFor) => unknown): void => {
+  if (process.env["STORE"] === "file") {
+    suite("in memory", onFile(inMemory))
+    suite("over TCP", onFile(overTcp))
+    return
+  }
   if (process.env["TRANSPORTS"] === "all") {
     suite("over TLS", overTls)
     suite("over WebSocket", overWebSocket)
