@@ -240,6 +240,11 @@ export class SqliteStore implements Reading {
     if (!this.isScheduled) this.isChanged()
   }
 
+  /** What is told of it was told of another one. */
+  messageForgotten(message: StoredMessage): void {
+    this.changed.delete(message)
+  }
+
   messageRemoved(message: StoredMessage): void {
     this.changed.delete(message)
     const { row } = message
@@ -545,6 +550,7 @@ export class NamespaceStore implements Store {
   moved(from: StoredMessage, to: StoredMessage): void {
     to.row = from.row
     from.row = 0
+    this.all.messageForgotten(from)
   }
 
   removed(message: StoredMessage): void {
