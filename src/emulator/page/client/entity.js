@@ -6,6 +6,7 @@ import { h, many, put, size } from "./dom.js"
 import { messageList } from "./messages.js"
 import { here, to } from "./route.js"
 import { rows } from "./store.js"
+import { activity, rules, schedule, sessions, settings } from "./tabs.js"
 
 /** @typedef {import("./api.js").Row} Row */
 /** @typedef {import("./main.js").View} View */
@@ -45,8 +46,18 @@ const tabs = [
     id: "scheduled",
     title: "Scheduled",
     count: ({ scheduled }) => scheduled,
-    make: ({ path }) =>
-      messageList({ entity: path, kind: "scheduled", state: "scheduled", empty: "Nothing is scheduled." })
+    make: ({ path }) => {
+      const line = schedule(path)
+      const list = messageList({ entity: path, kind: "scheduled", state: "scheduled", empty: "Nothing is scheduled." })
+      return {
+        element: h("div", {}, line.element, list.element),
+        update: () => Promise.all([line.update(), list.update()]),
+        close: () => {
+          line.close()
+          list.close()
+        }
+      }
+    }
   },
   {
     id: "deferred",
@@ -54,7 +65,21 @@ const tabs = [
     isThere: ({ kind }) => kind !== "topic",
     make: ({ path }) =>
       messageList({ entity: path, kind: "deferred", state: "deferred", empty: "Nothing is deferred." })
-  }
+  },
+  {
+    id: "sessions",
+    title: "Sessions",
+    isThere: ({ requiresSession }) => requiresSession,
+    make: ({ path }) => sessions(path)
+  },
+  {
+    id: "rules",
+    title: "Rules",
+    isThere: ({ kind }) => kind === "subscription",
+    make: ({ path }) => rules(path)
+  },
+  { id: "activity", title: "Activity", make: ({ path }) => activity(path) },
+  { id: "settings", title: "Settings", make: ({ path }) => settings(path) }
 ]
 
 /**
