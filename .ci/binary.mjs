@@ -25,6 +25,7 @@ import {
   statSync,
   writeFileSync
 } from "node:fs"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { median } from "../benchmark/report.ts"
@@ -44,9 +45,9 @@ const goSuite = join(root, "test/interop/.cache/go/suite")
 /** It is the only file of its folder, and nothing is in its environment. */
 const place = { cwd: alone, env: {}, encoding: "utf8", timeout: 60_000 }
 
-/** Starts it, and gives what it prints until there is a line that fits; `ended` is its exit code. */
-const start = async (args, ready) => {
-  const child = spawn(command, args, { ...place, stdio: ["ignore", "pipe", "inherit"] })
+/** Starts it, and gives what it prints until there is a line that fits; `stop` gives its exit code. */
+const start = async (args, ready, env = {}) => {
+  const child = spawn(command, args, { ...place, env, stdio: ["ignore", "pipe", "inherit"] })
   const ended = once(child, "close").then(([code, signal]) => code ?? signal)
   let printed = ""
   child.stdout.setEncoding("utf8").on("data", (text) => printed += text)
@@ -122,7 +123,15 @@ const serves = async () => {
     "billing=billing-secret",
     ...ports
   ]
-  const { printed, stop } = await start(args, /\n/)
+  const exports = []
+  const collector = createServer((request, response) => {
+    exports.push(request.url)
+    request.resume().on("end", () => response.end())
+  }).listen(0, "127.0.0.1")
+  await once(collector, "listening")
+  const { printed, stop } = await start(args, /\n/, {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.address().port}`
+  })
   const served = JSON.parse(printed)
   const { adminPort, certificate, connectionString, httpsPort, tlsPort, webSocketPort } = served
   // What is loaded with the first request for it.
@@ -150,9 +159,11 @@ const serves = async () => {
   const millis = performance.now() - before
   assert.ok(millis < 5000, `it took ${millis} ms to stop`)
   await client.close()
+  collector.close()
+  assert.deepEqual(exports, ["/v1/metrics", "/v1/metrics"])
   assert.deepEqual(readdirSync(alone), ["effect-service-bus"])
   console.log(
-    "binary: serves AMQP, TLS, WebSocket, HTTP, HTTPS and the control API; stops by SIGTERM, and leaves no file"
+    "binary: serves AMQP, TLS, WebSocket, HTTP, HTTPS and the control API, exports metrics; stops by SIGTERM, and leaves no file"
   )
 }
 

@@ -89,10 +89,12 @@ const emulator = [
   ["emulator/Namespace"],
   ["emulator/Namespaces"],
   ["emulator/CountHistory"],
+  ["emulator/BrokerMetrics"],
   ["emulator/Controls"],
   ["emulator/control"],
   ["emulator/Emulator"],
   ["emulator/CommandLine"],
+  ["emulator/MetricExport"],
   ["emulator/cli"]
 ]
 
@@ -276,6 +278,7 @@ describe("what only some may do", () => {
         .map(([, path]) => `${module} ${path}`)
     )
     assert.deepStrictEqual(loaded, [
+      `emulator/cli "./MetricExport.ts"`,
       `emulator/control/ControlMiddleware "./ControlApi.ts"`,
       `emulator/page/PageMiddleware "./PageFile.ts"`
     ])

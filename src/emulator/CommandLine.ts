@@ -28,6 +28,7 @@ export const usage = `Usage: effect-service-bus emulator [options]
 
 Runs a Service Bus broker on ports of this machine, and prints what clients connect with.
 Each flag but the last two is a variable too, --port EFFECT_SERVICE_BUS_PORT; the flag wins.
+Where OTEL_EXPORTER_OTLP_ENDPOINT names a collector, metrics are sent to it.
 
 Entities to start with; each flag may be given many times. Administration clients make others.
   --queue NAME                  a queue

@@ -31,6 +31,7 @@ import type * as Broker from "./broker/Broker.ts"
 import type { Entity } from "./broker/DeclaredEntity.ts"
 import { notTaken } from "./broker/Forwarding.ts"
 import { ManualClock } from "./broker/ManualClock.ts"
+import * as BrokerMetrics from "./BrokerMetrics.ts"
 import * as Fault from "./Fault.ts"
 import { type Namespace, randomKey } from "./Namespace.ts"
 import type { Namespaces } from "./Namespaces.ts"
@@ -183,6 +184,8 @@ export interface Controls {
   readonly httpClient: HttpClient.HttpClient
   /** How a client that is made where this is provided comes to a broker in memory; undefined where that has ports. @internal */
   readonly reached: Layer.Layer<never> | undefined
+  /** What the broker counts, at the moment of asking; that of one of its namespaces, what the namespace does. @internal */
+  readonly observe: () => ReturnType<typeof BrokerMetrics.observe>
   /** Every message in an entity, of whatever state, oldest first. Fails with EmulatorError where it does not exist. */
   readonly messages: <E extends string | Receivable<unknown>>(
     entity: E
@@ -667,6 +670,7 @@ export type NetworkOf = (namespace: Namespace) => Network
 /** What is to be controlled. @internal */
 export interface Started {
   readonly namespaces: Namespaces
+  readonly requests: BrokerMetrics.HttpRequests
   readonly dispatcher: Dispatcher.Dispatcher
   readonly network: NetworkOf
 }
@@ -734,7 +738,7 @@ const contentOf = Effect.fnUntraced(function*({ entities, key, policies }: Names
 })
 
 const of = (
-  { dispatcher, namespaces, network }: Started,
+  { dispatcher, namespaces, network, requests }: Started,
   namespace: Namespace,
   controlsOf: (namespace: Namespace) => Controls
 ): Controls => {
@@ -840,6 +844,10 @@ const of = (
     )
   return {
     ...network(namespace),
+    observe: () =>
+      namespace.isFirst
+        ? BrokerMetrics.observe(namespaces.list(), requests)
+        : BrokerMetrics.observe([namespace], undefined),
     tokenCredential: namespace.tokenCredential,
     messages: (entity) => Effect.map(queueOf(entity), (queue) => list(queue, entity)),
     deadLetters: (entity) =>

@@ -18,6 +18,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -43,10 +44,11 @@ import type * as Broker from "./broker/Broker.ts"
 import * as DeadlineTimer from "./broker/DeadlineTimer.ts"
 import type { Entity } from "./broker/DeclaredEntity.ts"
 import { ManualClock } from "./broker/ManualClock.ts"
+import * as BrokerMetrics from "./BrokerMetrics.ts"
 import * as ControlMiddleware from "./control/ControlMiddleware.ts"
 import * as Controls from "./Controls.ts"
 import { CountHistory } from "./CountHistory.ts"
-import type { HttpAnswer, HttpRequest } from "./http/HttpMessage.ts"
+import { cut, type HttpAnswer, type HttpRequest } from "./http/HttpMessage.ts"
 import * as HttpServer from "./http/HttpServer.ts"
 import { unhealthy } from "./http/ManagementApi.ts"
 import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
@@ -468,6 +470,7 @@ const start: (
       )
       const control = yield* ControlMiddleware.make
       const page = yield* PageMiddleware.make
+      const requests = new BrokerMetrics.HttpRequests()
       let controlsOf: ReturnType<typeof Controls.make> | undefined
       const history = keepsHistory
         ? new CountHistory({ namespaces: () => namespaces.list(), clock, deadlines })
@@ -484,10 +487,16 @@ const start: (
         dispatcher,
         namespaces,
         answer: (request) =>
-          controlsOf === undefined
-            ? Effect.succeed(unhealthy)
-            : tokens.answer(request) ?? page(request) ??
-              kept(store, namespaces.answer(request, answerFor, ControlMiddleware.refuse)),
+          Effect.map(
+            controlsOf === undefined
+              ? Effect.succeed(unhealthy)
+              : tokens.answer(request) ?? page(request) ??
+                kept(store, namespaces.answer(request, answerFor, ControlMiddleware.refuse)),
+            (answer) => {
+              if (answer !== cut) requests.add(request.method, answer.status)
+              return answer
+            }
+          ),
         limitOf: (head) =>
           ControlMiddleware.limitOf(
             head,
@@ -496,7 +505,7 @@ const start: (
           ),
         listens: (network) => {
           store?.serve()
-          controlsOf = Controls.make({ dispatcher, namespaces, network })
+          controlsOf = Controls.make({ dispatcher, namespaces, network, requests })
           return controlsOf(namespaces.first)
         }
       }
@@ -848,6 +857,43 @@ export const layerAdministration: Layer.Layer<
     Emulator,
     administrationOf
   )
+)
+
+/**
+ * The metrics of a broker (docs/observability.md has their table), in the registry that `Metric.snapshot` and Effect's exporters
+ * read where this layer is provided; what the program itself counts is in it too. Of a namespace's controls, as `layerNamespace`
+ * gives them, they are those of the namespace.
+ *
+ * Nothing is counted for it: values are read when the registry is. It holds the broker, and nothing is left of it when its scope
+ * closes.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { FetchHttpClient } from "effect/http"
+ * import { OtlpMetrics, OtlpSerialization } from "effect/observability"
+ * import * as Emulator from "effect-service-bus/emulator"
+ *
+ * // Sends them to a collector every ten seconds.
+ * const Export = OtlpMetrics.layer({ url: "http://localhost:4318/v1/metrics", resource: { serviceName: "broker" } }).pipe(
+ *   Layer.provide(OtlpSerialization.layerJson),
+ *   Layer.provide(FetchHttpClient.layer),
+ *   Layer.provide(Emulator.layerMetrics)
+ * )
+ *
+ * export const Server = Export.pipe(
+ *   Layer.provideMerge(Emulator.layerServer({ entities: [Emulator.entity("orders")], port: 5672 }))
+ * )
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerMetrics: Layer.Layer<never, never, Emulator> = /* @__PURE__ */ Layer.effectContext(
+  /* @__PURE__ */ Effect.gen(function*() {
+    const { observe } = yield* Emulator
+    return Context.make(Metric.MetricRegistry, new BrokerMetrics.Registry(yield* Metric.MetricRegistry, observe))
+  })
 )
 
 /**

@@ -143,9 +143,28 @@ const flagOf = ({ server }: Serve, cause: unknown): CommandLine.ServedFlag | und
   return flags.find(([, port]) => port === cause.port)?.[0]
 }
 
-const listen = (command: Serve): Effect.Effect<never, EmulatorError> =>
+/** Sends what the broker counts to a collector, where a variable names one; otherwise what does it is not loaded. */
+const exportMetrics: Effect.Effect<Layer.Layer<never, never, Emulator.Emulator>> = Effect.gen(function*() {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: ofAll, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: ofMetrics } = process.env
+  if (!(ofAll?.trim() || ofMetrics?.trim())) return Layer.empty
+  const MetricExport = yield* Effect.promise(() => import("./MetricExport.ts"))
+  const { settings, warnings } = MetricExport.read(process.env)
+  for (const words of warnings) yield* warn(words)
+  return settings === undefined ? Layer.empty : MetricExport.layer(settings, warn)
+})
+
+const listen = (
+  command: Serve,
+  metrics: Layer.Layer<never, never, Emulator.Emulator>
+): Effect.Effect<never, EmulatorError> =>
   Effect.catch(
-    Layer.launch(Layer.provide(Layer.effectDiscard(announce(command)), Emulator.layerServer(command.server))),
+    // What sends metrics ends first, while the broker is there.
+    Layer.launch(
+      Layer.effectDiscard(announce(command)).pipe(
+        Layer.merge(metrics),
+        Layer.provide(Emulator.layerServer(command.server))
+      )
+    ),
     (error) => {
       const flag = flagOf(command, error.cause)
       if (flag === undefined) return Effect.fail(error)
@@ -158,7 +177,7 @@ const listen = (command: Serve): Effect.Effect<never, EmulatorError> =>
       }
       return Effect.andThen(
         warn(`port ${httpPort} is not open, since ${error.problem}; administration is answered on port ${port} alone`),
-        listen({ ...command, server: { ...server, port }, isAdminPortOptional: false })
+        listen({ ...command, server: { ...server, port }, isAdminPortOptional: false }, metrics)
       )
     }
   )
@@ -170,7 +189,7 @@ const serve = Effect.gen(function*() {
     return yield* print(`effect-service-bus ${CommandLine.version} on Node ${process.versions.node}`)
   }
   for (const words of command.warnings) yield* warn(words)
-  return yield* listen(command)
+  return yield* listen(command, yield* exportMetrics)
 })
 
 const fiber = Effect.runFork(Effect.provideService(serve, Logger.LogToStderr, true))

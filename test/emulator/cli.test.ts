@@ -24,6 +24,7 @@ import { WebSocket } from "ws"
 import { version } from "../../src/emulator/CommandLine.ts"
 import { selfSigned } from "../../src/emulator/security/Certificate.ts"
 import { root } from "../support/codeBlocks.ts"
+import { collector, valueIn } from "../support/collector.ts"
 import { until } from "../support/harness.ts"
 import * as OptionTables from "../support/optionTables.ts"
 import { trust } from "../support/trust.ts"
@@ -481,6 +482,38 @@ describe("the command", () => {
       assert.strictEqual(yield* ours(connectionString, roundTrip("text")), "text")
       child.kill("SIGTERM")
       assert.strictEqual(yield* ended, 0)
+    }))
+
+  it.live("sends its metrics to the collector that a variable names, until it is stopped", () =>
+    Effect.gen(function*() {
+      const { endpoint, exports, has: came } = yield* collector()
+      const { child, complaints, ended, has, printed } = yield* run(
+        ["emulator", "--queue", "orders", "--port", "0", "--json"],
+        {
+          env: {
+            OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+            OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+            OTEL_EXPORTER_OTLP_HEADERS: "api-key=hush,wrong",
+            OTEL_RESOURCE_ATTRIBUTES: "",
+            OTEL_SERVICE_NAME: ""
+          }
+        }
+      )
+      yield* has("\n")
+      yield* came(1)
+      const { connectionString } = JSON.parse(printed())
+      assert.strictEqual(yield* ours(connectionString, roundTrip("counted")), "counted")
+      child.kill("SIGTERM")
+      assert.strictEqual(yield* ended, 0)
+      // The next one was due after a minute.
+      assert.strictEqual(exports.length, 2)
+      const settled = { "messaging.destination.name": "orders", "messaging.servicebus.disposition_status": "complete" }
+      assert.strictEqual(valueIn(exports[1]!, "servicebus.broker.message.settled", settled), 1)
+      assert.strictEqual(exports[1]!.headers["api-key"], "hush")
+      assert.strictEqual(
+        complaints(),
+        "effect-service-bus: warning: OTEL_EXPORTER_OTLP_HEADERS must be NAME=VALUE between commas; the 2. of them is left out\n"
+      )
     }))
 
   it.live("refuses what is wrong in one line, and fails", () =>

@@ -130,6 +130,8 @@ const mostSpent = 100
 
 /** The faults of a namespace. */
 export class Faults {
+  /** How many operations faults have struck since the namespace was made, by what happened to them. */
+  readonly struck = new Map<ActionName, number>()
   private pending: Array<AddedFault> = []
   private readonly spent: Array<AddedFault> = []
   private count = 0
@@ -149,6 +151,8 @@ export class Faults {
     const path = entity.toLowerCase()
     const added = this.pending.find((each) => each.strikes(kinds, path, isAnswered))
     if (added === undefined) return undefined
+    const { action } = added.fault.consequence
+    this.struck.set(action, (this.struck.get(action) ?? 0) + 1)
     if (added.isSpent) {
       this.pending = this.pending.filter((each) => each !== added)
       this.spent.push(added)

@@ -98,6 +98,15 @@ export interface ServedNamespace {
   checkToken(token: string, use: Use): Result.Result<Authorization.Claim, Authorization.TokenProblem>
 }
 
+/** How many links a connection has, by what its peer does on them. */
+export const linkCounts = (
+  { links }: ServedConnection
+): { readonly senders: number; readonly receivers: number } => {
+  let senders = 0
+  for (const link of links.keys()) if (link.is_receiver()) senders += 1
+  return { senders, receivers: links.size - senders }
+}
+
 /** What is told of traffic, for the idle rules. */
 export interface Activity {
   /** A token was put, or the peer has signed in with a key. */
