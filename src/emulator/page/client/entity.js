@@ -45,6 +45,7 @@ const tabs = [
   {
     id: "scheduled",
     title: "Scheduled",
+    isThere: ({ kind, scheduled }) => kind !== "subscription" || scheduled > 0,
     count: ({ scheduled }) => scheduled,
     make: ({ path }) => {
       const line = schedule(path)

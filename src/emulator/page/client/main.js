@@ -28,7 +28,7 @@ const showLogin = (why = "") => {
     autocomplete: "username",
     value: signedIn()?.name ?? "RootManageSharedAccessKey"
   })
-  const key = h("input", { name: "key", type: "password", autocomplete: "current-password" })
+  const key = h("input", { name: "key", type: "password", autocomplete: "off" })
   const problem = h("div", { class: "problem", role: "alert" }, why)
   const submit = h("button", { type: "submit", class: "primary" }, "Show the broker")
   const tryIt = async (/** @type {SubmitEvent} */ event) => {
@@ -129,6 +129,8 @@ const showShell = async () => {
     }, 1000)
   })
   await store.start()
+  // Meanwhile the key was refused.
+  if (!shell.isConnected) return
   const tree = entityTree()
   shell.insertBefore(tree.element, content)
   /** @type {View | undefined} */

@@ -185,6 +185,50 @@ export const messageList = ({ empty, entity, kind, state }) => {
     return show({ from: String(BigInt(messages.at(-1)?.sequenceNumber ?? "0") + 1n) })
   }
 
+  /** The rows that are shown, by what they were made of: one that says the same stays, with what somebody does to it. */
+  /** @type {Map<string, HTMLElement>} */
+  let drawn = new Map()
+
+  /**
+   * The row of a message.
+   * @param {Summary} message
+   * @param {ReadonlyArray<string>} shownColumns
+   * @param {Map<string, HTMLElement>} before
+   */
+  const rowFor = (message, shownColumns, before) => {
+    const key = JSON.stringify([message, shownColumns])
+    const row = before.get(key) ?? newRow(message, shownColumns)
+    drawn.set(key, row)
+    return row
+  }
+
+  /** @param {Summary} message @param {ReadonlyArray<string>} shownColumns */
+  const newRow = (message, shownColumns) => {
+    const number = message.sequenceNumber
+    return h(
+      "tr",
+      { "data-number": number },
+      h(
+        "td",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          tabIndex: -1,
+          "aria-label": `Choose message ${number}`,
+          click: (/** @type {MouseEvent} */ event) => {
+            event.stopPropagation()
+            pick(number, event.shiftKey ? "range" : "toggle")
+          }
+        })
+      ),
+      h("td", { class: "number", "data-label": "Number" }, number),
+      ...shownColumns.map((name) => {
+        const [label = "", cell, style = ""] = cells[name] ?? []
+        return h("td", { class: style, "data-label": label }, cell?.(message))
+      })
+    )
+  }
+
   const draw = () => {
     const hadFocus = body.contains(document.activeElement)
     if (!messages.some(({ sequenceNumber }) => sequenceNumber === current)) current = messages[0]?.sequenceNumber
@@ -203,34 +247,9 @@ export const messageList = ({ empty, entity, kind, state }) => {
         h("th", { scope: "col", class: cells[name]?.[2] === "number" ? "number" : "" }, cells[name]?.[0])
       )
     )
-    put(
-      body,
-      messages.map((message) => {
-        const number = message.sequenceNumber
-        return h(
-          "tr",
-          { "data-number": number },
-          h(
-            "td",
-            { class: "check" },
-            h("input", {
-              type: "checkbox",
-              tabIndex: -1,
-              "aria-label": `Choose message ${number}`,
-              click: (/** @type {MouseEvent} */ event) => {
-                event.stopPropagation()
-                pick(number, event.shiftKey ? "range" : "toggle")
-              }
-            })
-          ),
-          h("td", { class: "number", "data-label": "Number" }, number),
-          ...shownColumns.map((name) => {
-            const [label = "", cell, style = ""] = cells[name] ?? []
-            return h("td", { class: style, "data-label": label }, cell?.(message))
-          })
-        )
-      })
-    )
+    const before = drawn
+    drawn = new Map()
+    put(body, messages.map((message) => rowFor(message, shownColumns, before)))
     table.hidden = messages.length === 0
     nothing.hidden = messages.length > 0
     older.disabled = first.disabled = !hasEarlier

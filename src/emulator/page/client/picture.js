@@ -16,8 +16,8 @@ const rounded = (most) => {
   return [1, 2, 5, 10].map((each) => each * power).find((each) => each >= most) ?? most
 }
 
-/** @param {number} millis */
-const clock = (millis) => new Date(millis).toTimeString().slice(0, 5)
+/** @param {number} millis @param {number} span */
+const clock = (millis, span) => new Date(millis).toTimeString().slice(0, span < 600_000 ? 8 : 5)
 
 /** @param {number} from @param {number} to @param {number} at */
 const x = (from, to, at) => left + (width - left - 8) * (to === from ? 0 : (at - from) / (to - from))
@@ -27,7 +27,7 @@ const y = (most, value) => height - bottom - (height - bottom - top) * value / m
 
 /** Lines for three values, and times for four instants. @param {number} from @param {number} to @param {number} most */
 const axes = (from, to, most) => [
-  ...[0, 0.5, 1].flatMap((part) => [
+  ...(most === 1 ? [0, 1] : [0, 0.5, 1]).flatMap((part) => [
     s("line", { class: "axis", x1: left, x2: width - 8, y1: y(1, part), y2: y(1, part) }),
     s("text", { x: left - 6, y: y(1, part) + 4, "text-anchor": "end" }, many(Math.round(most * part * 100) / 100))
   ]),
@@ -41,7 +41,7 @@ const axes = (from, to, most) => [
       },
       to - from > 86_400_000
         ? new Date(from + (to - from) * part).toLocaleDateString()
-        : clock(from + (to - from) * part)
+        : clock(from + (to - from) * part, to - from)
     )
   )
 ]
