@@ -13,6 +13,8 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+    // They need a browser, and have a configuration of their own.
+    exclude: ["**/node_modules/**", "test/page/**"],
     setupFiles: ["test/setup.ts"],
     sequence: { concurrent: true },
     // For what never ends. No test is about it, and on a busy machine one that is right may take ten times as long.

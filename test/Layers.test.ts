@@ -370,7 +370,7 @@ describe("what stands beside src", () => {
 
   /** Tests of no single module: of the repository itself, by frames, by simulation and by other clients. */
   const ofNone =
-    /^test\/((Layers|Documentation|Docstrings|emulator\/Differences)\.test|wire\/|simulation\/|interop\/|types\/)/
+    /^test\/((Layers|Documentation|Docstrings|emulator\/Differences)\.test|wire\/|page\/|durability\/|simulation\/|interop\/|types\/)/
 
   it("each test names the module that it is about", () => {
     const tests = walk("test").filter((file) => file.endsWith(".test.ts") && !ofNone.test(file))

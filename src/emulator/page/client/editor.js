@@ -45,6 +45,7 @@ export const editor = (given = {}) => {
   )
   const { kind, text } = readBody(given.body)
   const body = h("textarea", { name: "body", rows: 10, spellcheck: "false", value: text })
+  const shown = body.value
   const kinds = h(
     "select",
     { name: "kind", value: kind },
@@ -56,8 +57,9 @@ export const editor = (given = {}) => {
   const inputs = texts.map(([name = "", label = ""]) => {
     const value = rest[name]
     // An id may be a number or a uuid of AMQP: where it is, it stays one unless another text is given.
-    const shown = value === undefined ? "" : read(value).text
-    return { name, value, shown, label, input: h("input", { name, value: shown, autocomplete: "off" }) }
+    const input = h("input", { name, value: value === undefined ? "" : read(value).text, autocomplete: "off" })
+    // As the browser shows it: it leaves out ends of lines.
+    return { name, shown: input.value, label, input }
   })
   const life = h("input", {
     name: "timeToLive",
@@ -67,16 +69,38 @@ export const editor = (given = {}) => {
   })
   const schedule = h("input", { name: "schedule", type: "datetime-local", step: 1 })
   const list = h("div", { class: "properties" })
-  const property = (name = "", /** @type {any} */ value = "") => {
-    const { text, type } = read(value)
-    const row = h(
-      "div",
-      {},
-      h("input", { "aria-label": "Name of the property", value: name, placeholder: "Name", autocomplete: "off" }),
-      h("select", { "aria-label": "Type of the property", value: type }, ...types.map((each) => h("option", {}, each))),
-      h("input", { "aria-label": "Value of the property", value: text, placeholder: "Value", autocomplete: "off" }),
-      button("Remove", () => row.remove(), "plain")
+  /** What each row says. @type {WeakMap<Element, () => readonly [string, any] | undefined>} */
+  const said = new WeakMap()
+  const property = (name = "", /** @type {any} */ value = undefined) => {
+    const { text, type } = read(value ?? "")
+    const named = h("input", {
+      "aria-label": "Name of the property",
+      value: name,
+      placeholder: "Name",
+      autocomplete: "off"
+    })
+    const typed = h(
+      "select",
+      { "aria-label": "Type of the property", value: type },
+      ...types.map((each) => h("option", {}, each))
     )
+    const valued = h(/[\r\n]/.test(text) ? "textarea" : "input", {
+      "aria-label": "Value of the property",
+      value: text,
+      placeholder: "Value",
+      autocomplete: "off"
+    })
+    const row = h("div", {}, named, typed, valued, button("Remove", () => row.remove(), "plain"))
+    const shown = valued.value
+    said.set(row, () => {
+      // What nobody has touched is what it was, also where an input cannot show it.
+      const isAsGiven = value !== undefined && typed.value === type && valued.value === shown
+      if (named.value === "" && !(isAsGiven && name === "")) {
+        if (valued.value === "") return undefined
+        throw new Error("A property has no name.")
+      }
+      return [named.value, isAsGiven ? value : write(typed.value, valued.value, `The property "${named.value}"`)]
+    })
     return row
   }
   for (const [name, value] of Object.entries(given.applicationProperties ?? {})) {
@@ -119,16 +143,19 @@ export const editor = (given = {}) => {
     if (life.value.trim() === "") delete message["timeToLive"]
     else message["timeToLive"] = life.value.trim()
     if (schedule.value !== "") message["scheduledEnqueueTime"] = new Date(schedule.value).toISOString()
-    /** @type {Record<string, any>} */
-    const properties = {}
-    for (const row of list.children) {
-      const [name, value] = [...row.querySelectorAll("input")].map((input) => input.value)
-      if (name === "" && value === "") continue
-      if (!name) throw new Error("A property has no name.")
-      properties[name] = write(row.querySelector("select")?.value ?? "text", value ?? "", `The property "${name}"`)
-    }
+    // Made of entries: a property may be called __proto__.
+    const properties = Object.fromEntries([...list.children].flatMap((row) => {
+      const entry = said.get(row)?.()
+      return entry === undefined ? [] : [entry]
+    }))
     if (Object.keys(properties).length > 0) message["applicationProperties"] = properties
-    if (given.body !== undefined || body.value !== "") message["body"] = writeBody(kinds.value, body.value)
+    if (kinds.value === kind && body.value === shown) {
+      if (given.body !== undefined) message["body"] = given.body
+    } else {
+      // A browser ends lines with one sign, whatever they ended with.
+      const edited = /\r\n/.test(text) && !/[^\r]\n/.test(text) ? body.value.replaceAll("\n", "\r\n") : body.value
+      message["body"] = writeBody(kinds.value, edited)
+    }
     return message
   }
   return {

@@ -345,6 +345,13 @@ export const messageList = ({ empty, entity, kind, state }) => {
     }
     rowOf(number)?.focus({ preventScroll: true })
   })
+  // Whatever has set the focus: a reader of the screen does so too.
+  body.addEventListener("focusin", ({ target }) => {
+    const number = target instanceof HTMLElement ? target.closest("tr")?.dataset["number"] : undefined
+    if (number === undefined || number === current) return
+    current = number
+    mark()
+  })
   body.addEventListener("mousedown", (event) => {
     if (event.shiftKey) event.preventDefault()
   })

@@ -5,6 +5,8 @@
 /** The types that a property may be given; every other value is written as the API has it. */
 export const types = ["text", "boolean", "int", "long", "double", "time", "uuid", "JSON"]
 
+const isInt = (/** @type {number} */ number) => number === (number | 0)
+
 const tags = { long: "$long", double: "$double", time: "$timestamp", uuid: "$uuid" }
 
 /**
@@ -15,7 +17,7 @@ const tags = { long: "$long", double: "$double", time: "$timestamp", uuid: "$uui
 export const read = (value) => {
   if (typeof value === "string") return { type: "text", text: value }
   if (typeof value === "boolean") return { type: "boolean", text: String(value) }
-  if (typeof value === "number") return { type: Number.isInteger(value) ? "int" : "double", text: String(value) }
+  if (typeof value === "number") return { type: isInt(value) ? "int" : "double", text: String(value) }
   const [tag, ...others] = Object.keys(value ?? {})
   const found = Object.entries(tags).find(([, name]) => name === tag)
   return found !== undefined && others.length === 0
@@ -40,15 +42,17 @@ export const write = (type, text, name) => {
       return text === "true" ? true : text === "false" ? false : fail("expected true or false")
     case "int": {
       const number = Number(text)
-      return text.trim() !== "" && Number.isInteger(number) && Math.abs(number) < 2 ** 31
-        ? number
-        : fail("expected an int")
+      return text.trim() !== "" && isInt(number) ? number : fail("expected an int")
     }
     case "long":
       return /^-?\d{1,19}$/.test(text.trim()) ? { $long: text.trim() } : fail("expected a whole number")
     case "double": {
       const number = Number(text)
-      if (text.trim() === "" || !Number.isFinite(number)) return fail("expected a number")
+      if (text.trim() === "" || Number.isNaN(number) && text.trim() !== "NaN") return fail("expected a number")
+      // JSON has no word for these.
+      if (!Number.isFinite(number) || Object.is(number, -0)) {
+        return { $double: Object.is(number, -0) ? "-0" : `${number}` }
+      }
       return Number.isInteger(number) ? { $double: number } : number
     }
     case "time":

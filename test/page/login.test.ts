@@ -1,0 +1,65 @@
+/** Who sees the page: whoever has a key, and nobody without one. */
+import { assert, describe } from "../support/vitest.ts"
+import { signIn, trials } from "./Trial.ts"
+
+describe("the login", () => {
+  const trial = trials()
+
+  trial(
+    "takes a connection string that was pasted, whatever stands around it",
+    {},
+    async ({ connectionString, origin, page, watch }) => {
+      await page.goto(`${origin}/`)
+      await signIn(page, `  ${connectionString};EntityPath=orders\n`)
+      await page.getByRole("link", { name: /^orders/ }).waitFor()
+      const key = encodeURIComponent(/SharedAccessKey=([^;]*)/.exec(connectionString)![1]!)
+      for (const request of [...watch.requests, page.url()]) assert.notInclude(request, key)
+    }
+  )
+
+  trial("takes a name and a key", {}, async ({ key, origin, page }) => {
+    await page.goto(`${origin}/`)
+    await page.getByLabel("Key", { exact: true }).fill(key)
+    await page.keyboard.press("Enter")
+    await page.getByRole("link", { name: /^orders/ }).waitFor()
+  })
+
+  trial("refuses a wrong key and says so, and what is no connection string too", {}, async ({ key, origin, page }) => {
+    await page.goto(`${origin}/`)
+    const problem = page.getByRole("alert")
+    await page.getByLabel("Key", { exact: true }).fill(`${key.slice(0, -2)}x=`)
+    await page.keyboard.press("Enter")
+    await problem.filter({ hasText: "There is no policy of this name with this key" }).waitFor()
+    await page.getByLabel("Connection string").fill("Endpoint=sb://localhost")
+    await page.keyboard.press("Enter")
+    await problem.filter({ hasText: "no SharedAccessKeyName and SharedAccessKey" }).waitFor()
+    assert.strictEqual(await page.getByRole("navigation", { name: "Entities" }).count(), 0)
+    assert.strictEqual(await page.evaluate(() => sessionStorage.length), 0)
+  })
+
+  trial(
+    "is over with the tab, outlasts a reload, and is no more once somebody signs out",
+    {},
+    async ({ open, origin, page }) => {
+      await open({ entity: "orders" })
+      await page.reload()
+      await page.getByRole("heading", { name: "orders" }).waitFor()
+      assert.strictEqual(await page.evaluate(() => localStorage.length), 0)
+      const other = await page.context().newPage()
+      await other.goto(`${origin}/`)
+      await other.getByRole("button", { name: "Show the broker" }).waitFor()
+      await page.getByRole("button", { name: "Sign out" }).click()
+      await page.getByRole("button", { name: "Show the broker" }).waitFor()
+      assert.strictEqual(await page.evaluate(() => sessionStorage.length), 0)
+      await page.reload()
+      await page.getByRole("button", { name: "Show the broker" }).waitFor()
+    }
+  )
+
+  trial("shows nothing of the broker to those who have no key", {}, async ({ origin, page, watch }) => {
+    await page.goto(`${origin}/#entity=orders`)
+    await page.getByRole("button", { name: "Show the broker" }).waitFor()
+    assert.notInclude(await page.content(), "orders")
+    assert.deepStrictEqual(watch.requests.filter((each) => !/\/(\$page\/[\w.]+)?$/.test(each)), [])
+  })
+})
