@@ -2,8 +2,9 @@
  * The clients of other languages that `npm run interop` has go through their checks. A new one is an item of the list, and a section
  * of `docs/emulator-clients.md`, which `clients.test.ts` compares with it.
  */
-import type * as Emulator from "effect-service-bus/emulator"
-import { readFileSync, rmSync } from "node:fs"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusRule } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import { copyFileSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { build, here, needs, once, step } from "./prepare.ts"
 
@@ -29,31 +30,36 @@ export interface Programs {
   readonly suite?: { readonly command: ReadonlyArray<string>; readonly passed: RegExp }
 }
 
+/** Installs Python packages into a folder of the cache, and gives its interpreter. */
+const venv = async (name: string, requirements: ReadonlyArray<string>) => {
+  await needs("python3", "-c", "import sys, venv; sys.exit(sys.version_info < (3, 8))")
+  const folder = await once(name, requirements, async (folder) => {
+    rmSync(folder, { recursive: true, force: true })
+    await step("python3 -m venv", ["python3", "-m", "venv", folder])
+    const packages = requirements.flatMap((file) => ["-r", file])
+    await step("pip install", [join(folder, "bin/python"), "-m", "pip", "install", "-q", ...packages])
+  })
+  return join(folder, "bin/python")
+}
+
 const python = (version: string): Client => ({
   name: `python-${version}`,
   section: "Python",
   sources: ["python", "../../examples/emulator-python"],
   prepare: async () => {
-    await needs("python3", "-c", "import sys, venv; sys.exit(sys.version_info < (3, 8))")
     const isNewest = version === "7.15"
-    const requirements = [
+    const interpreter = await venv(`python-${version}`, [
       `python/requirements-${version}.txt`,
       ...(isNewest ? ["../../examples/emulator-python/requirements.txt"] : [])
-    ]
-    const folder = await once(`python-${version}`, requirements, async (folder) => {
-      rmSync(folder, { recursive: true, force: true })
-      await step("python3 -m venv", ["python3", "-m", "venv", folder])
-      const packages = requirements.flatMap((file) => ["-r", file])
-      await step("pip install", [join(folder, "bin/python"), "-m", "pip", "install", "-q", ...packages])
-    })
-    const program = (name: string) => [join(folder, "bin/python"), "-u", "-W", "ignore", `python/${name}.py`]
+    ])
+    const program = (name: string) => [interpreter, "-u", "-W", "ignore", `python/${name}.py`]
     if (!isNewest) return { checklist: program("interop") }
     const tests = join(here, "../../examples/emulator-python")
     return {
       checklist: program("interop"),
       command: program("command"),
       suite: {
-        command: [join(folder, "bin/python"), "-B", "-m", "pytest", "-p", "no:cacheprovider", "-n", "4", tests],
+        command: [interpreter, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-n", "4", tests],
         passed: /\b10 passed in /
       }
     }
@@ -114,6 +120,134 @@ const javascript: Client = {
   }
 }
 
+const lockDuration = "30 seconds"
+
+const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.bytes })
+
+/** A topic with a subscription to all of it, and one to some. */
+const news = [
+  Emulator.entity(News),
+  Emulator.entity(ServiceBusEntity.subscription(News, "all"), { lockDuration }),
+  Emulator.entity(ServiceBusEntity.subscription(News, "finals"), {
+    lockDuration,
+    rules: [ServiceBusRule.make("cup", ServiceBusRule.sql("round = 'final'"))]
+  })
+]
+
+const queues = (...names: ReadonlyArray<string>) => names.map((name) => Emulator.entity(name, { lockDuration }))
+
+const celery: Client = {
+  name: "celery-5.7",
+  section: "Celery",
+  sources: ["celery"],
+  // It makes its queues itself.
+  own: {
+    checks: ["celery-task", "celery-retry", "celery-long-task", "celery-countdown", "celery-purge"],
+    entities: []
+  },
+  prepare: async () => {
+    const interpreter = await venv("celery", ["celery/requirements.txt"])
+    return { checklist: [interpreter, "-u", "-W", "ignore", "celery/interop.py"] }
+  }
+}
+
+const proton: Client = {
+  name: "proton-0.40",
+  section: "Qpid Proton",
+  sources: ["proton"],
+  own: {
+    checks: [
+      "proton-blocking",
+      "proton-handler",
+      "proton-outcomes",
+      "proton-topic",
+      "proton-scheduled",
+      "proton-session",
+      "proton-claims",
+      "proton-tls"
+    ],
+    entities: [
+      ...queues("orders", "handled", "outcomes", "scheduled", "claims", "tls"),
+      ...news,
+      Emulator.entity("sessions", { requiresSession: true, lockDuration })
+    ]
+  },
+  prepare: async () => {
+    const interpreter = await venv("proton", ["proton/requirements.txt"])
+    return { checklist: [interpreter, "-u", "-W", "ignore", "proton/interop.py"] }
+  }
+}
+
+const rust: Client = {
+  name: "rust-0.25",
+  section: "Rust",
+  sources: ["rust"],
+  own: {
+    checks: [
+      "rust-send-receive",
+      "rust-outcomes",
+      "rust-batch",
+      "rust-schedule",
+      "rust-session",
+      "rust-topic",
+      "rust-tls",
+      "rust-web-socket",
+      "rust-identity",
+      "rust-amqp"
+    ],
+    entities: [
+      ...queues("orders", "outcomes", "batch", "schedule", "tls", "web-socket", "identity", "amqp"),
+      ...news,
+      Emulator.entity("sessions", { requiresSession: true, lockDuration })
+    ]
+  },
+  prepare: async () => {
+    await needs("cargo", "--version")
+    const folder = await once("rust", ["rust"], async (folder) => {
+      const env = { CARGO_HOME: join(folder, "home"), CARGO_TARGET_DIR: join(folder, "target") }
+      await step("cargo fetch", ["cargo", "fetch", "--locked"], { cwd: join(here, "rust"), env })
+      await build("cargo build", ["cargo", "build", "--quiet", "--locked", "--offline"], {
+        cwd: join(here, "rust"),
+        env
+      })
+    })
+    return { checklist: [join(folder, "target/debug/interop")] }
+  }
+}
+
+const dapr: Client = {
+  name: "dapr-1.18",
+  section: "Dapr",
+  sources: ["dapr"],
+  own: {
+    checks: [
+      "dapr-topics",
+      "dapr-dead-letter",
+      "dapr-bulk",
+      "dapr-sessions",
+      "dapr-scheduled",
+      "dapr-queues",
+      "dapr-binding"
+    ],
+    // It makes all others itself.
+    entities: queues("orders")
+  },
+  prepare: async () => {
+    await needs("go", "version")
+    const folder = await once("dapr", ["dapr"], async (folder) => {
+      const modules = join(folder, "modules")
+      const env = { GOMODCACHE: modules, GOFLAGS: "-modcacherw -mod=readonly", GOTOOLCHAIN: "local" }
+      const cwd = join(here, "dapr")
+      // Of the modules that it names, it brings those that are imported.
+      await step("go list", ["go", "list", "-deps", "."], { cwd, env })
+      await build("go build", ["go", "build", "-o", join(folder, "interop"), "."], { cwd, env })
+      // Close to a gigabyte.
+      rmSync(modules, { recursive: true })
+    })
+    return { checklist: [join(folder, "interop")] }
+  }
+}
+
 /** All of them, in the order of the table. */
 export const clients: ReadonlyArray<Client> = [
   javascript,
@@ -122,5 +256,9 @@ export const clients: ReadonlyArray<Client> = [
   python("7.11"),
   python("7.8"),
   go,
-  java
+  java,
+  celery,
+  proton,
+  rust,
+  dapr
 ]

@@ -90,7 +90,9 @@ const run = ({ name, own }: Client, command: ReadonlyArray<string>, asked: Reado
           INTEROP_WEB_SOCKET_PORT: String(webSocketPort),
           INTEROP_HTTP_PORT: String(httpPort),
           INTEROP_HTTPS_PORT: String(httpsPort),
-          INTEROP_CA: authority
+          INTEROP_CA: authority,
+          // Libraries of many languages read these.
+          ...(own === undefined ? {} : { REQUESTS_CA_BUNDLE: authority, SSL_CERT_FILE: authority })
         }
       })
     )
