@@ -72,10 +72,14 @@ export const step = async (what: string, command: ReadonlyArray<string>, options
   throw new LeftOut(`${what} failed (${problem ?? `exit code ${code}`}): ${last.slice(-400)}`)
 }
 
-/** Builds a program that is ours: where that fails it is a failure, and not a client that is left out. */
+/**
+ * Builds a program that is ours: where that fails it is a failure, and not a client that is left out, unless its time was up, which
+ * says nothing of the program.
+ */
 export const build = async (...[what, command, options = {}]: Parameters<typeof step>) => {
   const { code, output, problem } = await execute(command, { ...options, timeout: limits.preparing })
-  if (code !== 0) throw new Error(`${what} failed (${problem ?? `exit code ${code}`}):\n${output}`)
+  if (code === undefined) throw new LeftOut(`${what} was ${problem}`)
+  if (code !== 0) throw new Error(`${what} failed (exit code ${code}):\n${output}`)
 }
 
 export const needs = async (command: string, ...args: ReadonlyArray<string>) => {
