@@ -1,4 +1,4 @@
-// npm run bench:emulator [-- --messages N] [--rounds N] [--json FILE]
+// npm run bench:emulator [-- --messages N] [--rounds N] [--json FILE] [--data FILE] [--data-sync normal|full]
 // What a message costs the built command, in microseconds of its own CPU (Linux alone tells it): sent, received and completed over
 // TCP by our client in this process, 256 bytes each, sent one by one (100 at a time) or in batches, and received in chunks.
 import { Effect, Redacted, Stream } from "effect"
@@ -65,10 +65,14 @@ const round = Effect.fnUntraced(function*(pid: number, messages: number) {
 }, Effect.scoped)
 
 /** Starts the command and measures some rounds, of which the first does not count. */
-export const measureCommand = async (messages: number, rounds: number): Promise<Cost> => {
+export const measureCommand = async (
+  messages: number,
+  rounds: number,
+  flags: ReadonlyArray<string> = []
+): Promise<Cost> => {
   const child = spawn(
     process.execPath,
-    [command, "emulator", "--port", "0", "--queue", "orders", "--json"],
+    [command, "emulator", "--port", "0", "--queue", "orders", "--json", ...flags],
     { stdio: ["ignore", "pipe", "inherit"] }
   )
   try {
@@ -97,17 +101,22 @@ const main = async (): Promise<void> => {
     options: {
       messages: { type: "string", default: "100000" },
       rounds: { type: "string", default: "5" },
-      json: { type: "string" }
+      json: { type: "string" },
+      data: { type: "string" },
+      "data-sync": { type: "string" }
     }
   })
   const [messages, rounds] = [numberOf("messages", values.messages), numberOf("rounds", values.rounds)]
-  const cost = await measureCommand(messages, rounds)
+  const flags = (["data", "data-sync"] as const).flatMap((name) =>
+    values[name] === undefined ? [] : [`--${name}`, values[name]]
+  )
+  const cost = await measureCommand(messages, rounds, flags)
   const shown = (value: number) => `${value.toFixed(1)} µs`
   console.log(`## A message in the command, over TCP
 
 ${machine(["effect", "rhea"])}
 
-${messages} messages of 256 bytes, ${rounds} rounds after one that does not count; CPU of the command for each message, medians.
+${messages} messages of 256 bytes${flags.length === 0 ? "" : `, kept in a file (${flags.join(" ")})`}, ${rounds} rounds after one that does not count; CPU of the command for each message, medians.
 
 | | CPU |
 | --- | --- |

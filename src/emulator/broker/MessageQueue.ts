@@ -359,14 +359,14 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   /** Has a message that a store has, and returns it. One that was locked is neither waiting nor deferred before `loseLock`. */
   restoreMessage(kept: RestoredMessage): StoredMessage {
     const { enqueueAt, incoming } = kept
-    const message = newMessage(this, kept.sequence, incoming, kept.enqueuedAt, kept.timeToLive)
+    // Nothing is asked of `incoming`, which would be read for it.
+    const message = newMessage(this, kept.sequence, incoming, kept.enqueuedAt, kept.timeToLive, kept.wasScheduled)
     message.row = kept.row
     message.expiresAt = kept.expiresAt
     message.deliveryCount = kept.deliveryCount
     message.delivered = kept.isLocked || kept.deliveryCount > 0
     message.properties = kept.properties
     message.deferred = kept.deferred
-    message.wasScheduled = kept.wasScheduled
     this.size.bytes += sizeOf(incoming)
     if (enqueueAt !== undefined) {
       message.enqueueAt = enqueueAt

@@ -60,13 +60,18 @@ export const sequenceOf = (message: StoredMessage): number => message.sequence
 const none: ReadonlyArray<AmqpValue.AmqpValue> = []
 const noProperties: ReadonlyMap<string, AmqpValue.AmqpValue> = new Map()
 
-/** A message that has just arrived. @category constructors */
+/**
+ * A message that has just arrived; whether it was scheduled its arrival says, where nothing else does.
+ *
+ * @category constructors
+ */
 export const newMessage = (
   owner: StoredMessage["owner"],
   sequence: number,
   incoming: IncomingMessage,
   enqueuedAt: number,
-  timeToLive: number | undefined
+  timeToLive: number | undefined,
+  wasScheduled = incoming.wasScheduled === true
 ): StoredMessage => ({
   owner,
   row: 0,
@@ -80,7 +85,7 @@ export const newMessage = (
   delivered: false,
   properties: none,
   deferred: false,
-  wasScheduled: incoming.wasScheduled === true,
+  wasScheduled,
   lockToken: undefined,
   lockedUntil: 0,
   waiting: false,

@@ -186,31 +186,44 @@ export class SqliteStore implements Reading {
     let last = first
     const ids = new Map<string, string>()
     const rows = DataFile.rowsOf(this.statements.messages, first, first + rowsOfNamespace - 1)
+    // One object for all: a million would cost more than all else that is done here.
+    const message: { -readonly [K in keyof RestoredMessage]: RestoredMessage[K] } = {
+      row: 0,
+      sequence: 0,
+      incoming: undefined as never,
+      enqueuedAt: 0,
+      enqueueAt: undefined,
+      expiresAt: undefined,
+      timeToLive: undefined,
+      deliveryCount: 0,
+      properties: noProperties,
+      deferred: false,
+      wasScheduled: false,
+      isLocked: false
+    }
     for (const row of rows as Iterable<MessageRow>) {
-      const [id, queue, sequence, flags, enqueuedAt, enqueueAt, expiresAt, timeToLive, deliveryCount, size, session] =
-        row
-      const properties = row[11]
-      last = id
+      const flags = row[3]
+      const session = row[10]
       let sessionId: string | undefined
       if (session !== null) {
         // One text for all messages of a session.
         sessionId = ids.get(session)
         if (sessionId === undefined) ids.set(session, sessionId = session)
       }
-      visit(queue, {
-        row: id,
-        sequence,
-        incoming: new LazyMessage(this, id, size, sessionId),
-        enqueuedAt,
-        enqueueAt: enqueueAt ?? undefined,
-        expiresAt: expiresAt ?? undefined,
-        timeToLive: timeToLive ?? undefined,
-        deliveryCount,
-        properties: properties === null ? noProperties : readProperties(properties),
-        deferred: (flags & isDeferred) !== 0,
-        wasScheduled: (flags & wasScheduled) !== 0,
-        isLocked: (flags & isLocked) !== 0
-      })
+      last = row[0]
+      message.row = last
+      message.sequence = row[2]
+      message.incoming = new LazyMessage(this, last, row[9], sessionId)
+      message.enqueuedAt = row[4]
+      message.enqueueAt = row[5] ?? undefined
+      message.expiresAt = row[6] ?? undefined
+      message.timeToLive = row[7] ?? undefined
+      message.deliveryCount = row[8]
+      message.properties = row[11] === null ? noProperties : readProperties(row[11])
+      message.deferred = (flags & isDeferred) !== 0
+      message.wasScheduled = (flags & wasScheduled) !== 0
+      message.isLocked = (flags & isLocked) !== 0
+      visit(row[1], message)
     }
     return last
   }
