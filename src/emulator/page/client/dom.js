@@ -202,7 +202,8 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
   dialog.append(form)
   dialog.addEventListener("close", () => {
     dialog.remove()
-    if (before instanceof HTMLElement && before.isConnected) before.focus()
+    if (before instanceof HTMLElement) before.focus()
+    keepFocus()
   })
   document.body.append(dialog)
   dialog.showModal()
@@ -210,3 +211,12 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
 }
 
 let dialogs = 0
+
+/** Gives the focus to the list, or else to what is shown, where what had it is gone or takes it no more. */
+export const keepFocus = () => {
+  const { activeElement: active, body } = document
+  if (active !== null && active !== body && active.isConnected && !active.matches(":disabled")) return
+  const next = document.querySelector("#content [role=grid]:not([hidden]) tr[tabindex='0']") ??
+    document.querySelector("#content")
+  if (next instanceof HTMLElement) next.focus({ preventScroll: true })
+}

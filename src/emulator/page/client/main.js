@@ -133,6 +133,8 @@ const showShell = async () => {
   if (!shell.isConnected) return
   const tree = entityTree()
   shell.insertBefore(tree.element, content)
+  // Whoever has signed in goes on by the keyboard with the choice of an entity.
+  if (document.activeElement === document.body) tree.element.focus()
   /** @type {View | undefined} */
   let view
   const show = () => {
@@ -144,7 +146,10 @@ const showShell = async () => {
     }
     const other = Object.hasOwn(views, name) ? views[name] : undefined
     view = other?.make() ?? (entity === undefined ? start() : entityView(entity))
+    const hadFocus = content.contains(document.activeElement)
     put(content, view.element)
+    // Whoever has chosen a tab goes on from it.
+    if (hadFocus) (/** @type {HTMLElement | null} */ (content.querySelector(".tabs [aria-current]")) ?? content).focus()
     document.title = `${other?.title ?? entity ?? "Entities"} · Service Bus emulator`
     tree.mark()
   }

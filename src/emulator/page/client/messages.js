@@ -6,7 +6,7 @@
  */
 import { get, post } from "./api.js"
 import { load, panel } from "./detail.js"
-import { ask, button, counted, distance, field, h, many, put, size, tell, time } from "./dom.js"
+import { ask, button, counted, distance, field, h, keepFocus, many, put, size, tell, time } from "./dom.js"
 import { editor } from "./editor.js"
 import { here, remember } from "./route.js"
 import { saveMessages } from "./saving.js"
@@ -230,7 +230,9 @@ export const messageList = ({ empty, entity, kind, state }) => {
   }
 
   const draw = () => {
-    const hadFocus = body.contains(document.activeElement)
+    const focus = document.activeElement
+    const hadFocus = body.contains(focus)
+    const isHere = element.contains(focus)
     if (!messages.some(({ sequenceNumber }) => sequenceNumber === current)) current = messages[0]?.sequenceNumber
     // What none of them has takes no room.
     const shownColumns = columns[kind].filter((name) =>
@@ -255,7 +257,11 @@ export const messageList = ({ empty, entity, kind, state }) => {
     older.disabled = first.disabled = !hasEarlier
     newer.disabled = end.disabled = !hasLater
     mark()
-    if (hadFocus && current !== undefined) rowOf(current)?.focus()
+    if (!isHere) return
+    // What is put in again has lost it, also where it is the same as before.
+    if (focus instanceof HTMLElement && focus.isConnected) focus.focus({ preventScroll: true })
+    else if (hadFocus && current !== undefined) rowOf(current)?.focus()
+    keepFocus()
   }
 
   /** Shows what is chosen, open and in focus. */
@@ -274,6 +280,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
     all.indeterminate = here > 0 && here < messages.length
     put(status, chosen.size === 0 ? "" : `${many(chosen.size)} chosen`)
     for (const each of forChosen) each.disabled = chosen.size === 0
+    if (element.contains(document.activeElement)) keepFocus()
   }
 
   const chooseAll = (/** @type {boolean} */ isOn) => {
@@ -332,6 +339,11 @@ export const messageList = ({ empty, entity, kind, state }) => {
     if (hadFocus && was !== undefined) rowOf(was)?.focus()
   }
 
+  detail.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return
+    event.preventDefault()
+    close()
+  })
   body.addEventListener("click", (event) => {
     const row = event.target instanceof Element ? event.target.closest("tr") : null
     const number = row?.dataset["number"]

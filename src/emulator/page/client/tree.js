@@ -22,7 +22,7 @@ export const entityTree = () => {
   })
   const list = h("ul")
   const note = h("p", { class: "hint" })
-  const element = h("nav", { class: "tree", "aria-label": "Entities" }, filter, list, note)
+  const element = h("nav", { class: "tree", "aria-label": "Entities", tabIndex: -1 }, filter, list, note)
   /** @type {Map<string, { row: Row, item: HTMLElement, link: HTMLElement, counts: HTMLElement }>} */
   const shown = new Map()
 

@@ -1,0 +1,241 @@
+/** The page without a mouse: all of it is reached, where one is can be seen, and what is updated meanwhile moves nobody. */
+import * as Emulator from "effect-service-bus/emulator"
+import type { Page } from "playwright-core"
+import { assert, describe } from "../support/vitest.ts"
+import { trials } from "./Trial.ts"
+
+/** What has the focus: its role or tag and its words; "BODY" where it is lost. */
+const focused = (page: Page) =>
+  page.evaluate(() => {
+    const element = document.activeElement
+    if (!(element instanceof HTMLElement) || element === document.body) return "BODY"
+    const label = element.getAttribute("aria-label") ?? (element as HTMLInputElement).labels?.[0]?.textContent ??
+      element.textContent ?? ""
+    return `${element.tagName} ${element.dataset["number"] ?? label.trim().slice(0, 60)}`
+  })
+
+/** Fails unless something has the focus, and can be seen to. */
+const seesFocus = async (page: Page) => {
+  const [what, isVisible] = await page.evaluate(() => {
+    const element = document.activeElement
+    if (!(element instanceof HTMLElement) || element === document.body) return ["nothing", false] as const
+    const { outlineStyle, outlineWidth } = getComputedStyle(element)
+    const box = element.getBoundingClientRect()
+    return [
+      element.outerHTML.slice(0, 200),
+      outlineStyle !== "none" && parseFloat(outlineWidth) >= 2 && box.width > 0 && box.bottom > 0 &&
+      box.top < innerHeight
+    ] as const
+  })
+  assert.isTrue(isVisible, `the focus is not to be seen: ${what}`)
+}
+
+/** Tabs until something that is called so has the focus; each stop on the way can be seen. */
+const tabTo = async (page: Page, name: RegExp, back = false) => {
+  const way: Array<string> = []
+  for (let steps = 0; steps < 80; steps++) {
+    await page.keyboard.press(back ? "Shift+Tab" : "Tab")
+    const now = await focused(page)
+    way.push(now)
+    if (now !== "BODY") await seesFocus(page)
+    if (name.test(now)) return
+  }
+  throw new Error(`${name} is not reached by Tab: ${way.join(" | ")}`)
+}
+
+const until = (page: Page, name: RegExp) =>
+  page.waitForFunction(
+    ([source]) => {
+      const element = document.activeElement
+      const label = element === document.body
+        ? "BODY"
+        : `${(element as HTMLElement).dataset["number"] ?? ""} ${
+          element?.getAttribute("aria-label") ?? ""
+        } ${element?.textContent}`
+      return new RegExp(source!).test(label)
+    },
+    [name.source] as const
+  )
+
+const rows = (page: Page) => page.locator("tr[data-number]")
+
+const chosen = (page: Page) =>
+  page.locator("tr[aria-selected=true]").evaluateAll((rows) =>
+    rows.map((row) => (row as HTMLElement).dataset["number"])
+  )
+
+describe("the page by its keys", () => {
+  const trial = trials()
+
+  trial("leads from the login to a dead letter that is repaired and sent again", {
+    entities: [Emulator.entity("orders"), Emulator.entity("returns")]
+  }, async ({ ask, bury, connectionString, origin, page }) => {
+    await bury("orders", "InvalidTotal", { body: { json: { total: -1 } }, contentType: "application/json" }, {
+      body: "other"
+    })
+    await page.goto(`${origin}/`)
+    await until(page, /^/)
+    assert.match(await focused(page), /Connection string/)
+    await page.keyboard.insertText(connectionString)
+    await page.keyboard.press("Enter")
+    await page.getByRole("navigation", { name: "Entities" }).waitFor()
+    assert.notStrictEqual(await focused(page), "BODY", "the focus after the login")
+    await tabTo(page, /^A orders/)
+    await page.keyboard.press("Enter")
+    await page.getByRole("heading", { name: "orders", exact: true }).waitFor()
+    assert.notStrictEqual(await focused(page), "BODY", "the focus in an entity")
+    await tabTo(page, /^A Dead letters/)
+    await page.keyboard.press("Enter")
+    await page.getByRole("row", { name: /InvalidTotal/ }).first().waitFor()
+    assert.match(await focused(page), /^A Dead letters/, "the focus after another tab was chosen")
+    await tabTo(page, /^TR 1$/)
+    await page.keyboard.press("ArrowDown")
+    assert.strictEqual(await focused(page), "TR 2")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Enter")
+    await page.getByRole("heading", { name: "Message 1", exact: true }).waitFor()
+    await until(page, /Message 1$/)
+    assert.include(await page.locator(".reason").innerText(), "InvalidTotal")
+    await tabTo(page, /Repair and send again/)
+    await page.keyboard.press("Enter")
+    await page.getByRole("dialog").waitFor()
+    assert.match(await focused(page), /^TEXTAREA Body/)
+    await page.keyboard.press("ControlOrMeta+a")
+    await page.keyboard.insertText(`{"total": 10}`)
+    await tabTo(page, /^BUTTON Send again$/)
+    await page.keyboard.press("Enter")
+    await page.getByText("1 message sent again.").waitFor()
+    await rows(page).filter({ hasText: "InvalidTotal" }).nth(1).waitFor({ state: "detached" })
+    assert.notStrictEqual(await focused(page), "BODY", "the focus after it was sent")
+    const [sent] = await ask("GET", "/messages?entity=orders")
+    assert.deepStrictEqual(sent.body, { json: { total: 10 } })
+  })
+
+  trial("gives a dialog up by Escape, and is where it was before", {}, async ({ ask, open, page, send }) => {
+    await send("orders", { body: "1" }, { body: "2" })
+    await open({ entity: "orders" })
+    await rows(page).first().focus()
+    await page.keyboard.press("Space")
+    await page.keyboard.press("Delete")
+    await page.getByRole("dialog").waitFor()
+    await page.keyboard.press("Escape")
+    await page.getByRole("dialog").waitFor({ state: "detached" })
+    assert.strictEqual(await focused(page), "TR 1")
+    assert.deepStrictEqual(await chosen(page), ["1"])
+    // Of the list it gives up what is chosen, then of the message that is open that one.
+    await page.keyboard.press("Enter")
+    await until(page, /Message 1$/)
+    await page.keyboard.press("Escape")
+    await page.locator(".detail").waitFor({ state: "hidden" })
+    assert.strictEqual(await focused(page), "TR 1")
+    await page.keyboard.press("Escape")
+    assert.deepStrictEqual(await chosen(page), [])
+    assert.strictEqual((await ask("GET", "/messages?entity=orders")).length, 2)
+  })
+
+  trial(
+    "chooses rows by Space, Shift and Ctrl+A, and has one of them in the order of Tab",
+    {},
+    async ({ open, page, send }) => {
+      await send("orders", ...Array.from({ length: 60 }, (_, index) => ({ body: String(index) })))
+      await open({ entity: "orders" })
+      await rows(page).first().focus()
+      assert.strictEqual(await page.locator("tr[tabindex='0']").count(), 1)
+      await page.keyboard.press("ArrowDown")
+      await page.keyboard.press("Space")
+      assert.deepStrictEqual(await chosen(page), ["2"])
+      for (const _ of [1, 2]) await page.keyboard.press("Shift+ArrowDown")
+      assert.deepStrictEqual(await chosen(page), ["2", "3", "4"])
+      for (const _ of [1, 2, 3]) await page.keyboard.press("Shift+ArrowUp")
+      assert.deepStrictEqual(await chosen(page), ["1", "2"])
+      await page.keyboard.press("End")
+      assert.strictEqual(await focused(page), "TR 50")
+      await page.keyboard.press("Home")
+      await page.keyboard.press("ControlOrMeta+a")
+      assert.strictEqual((await chosen(page)).length, 50)
+      await page.getByText("50 chosen").waitFor()
+      await page.keyboard.press("Escape")
+      await page.keyboard.press("PageDown")
+      await page.locator("tr[data-number='51']").waitFor()
+      await until(page, /^51/)
+      await page.keyboard.press("PageUp")
+      await page.locator("tr[data-number='1']").waitFor()
+      assert.match(await focused(page), /^TR/)
+      // Another Tab leaves the table.
+      await page.keyboard.press("Tab")
+      assert.notMatch(await focused(page), /^TR/)
+    }
+  )
+
+  trial("stays where it is while counts and lists are updated", {
+    entities: [
+      Emulator.entity("orders"),
+      { kind: "topic", name: "news" },
+      { kind: "subscription", topic: "news", name: "sport" }
+    ]
+  }, async ({ ask, go, open, page, send }) => {
+    await send("orders", { body: "1" }, { body: "2" }, { body: "3" })
+    await open({ entity: "orders" })
+    const count = page.getByRole("link", { name: /^orders/ }).getByTitle("Messages", { exact: true })
+    /** Sends until the page shows it, and looks for what has the focus then. */
+    const updated = async (what: string) => {
+      const before = await focused(page)
+      await send("orders", { body: "more" })
+      const { entities } = await ask("GET", "/entities")
+      const active = entities.find(({ path }: { path: string }) => path === "orders").active
+      await count.filter({ hasText: new RegExp(`^${active}$`) }).waitFor()
+      // A link says how many there are.
+      const name = (words: string) => words.replace(/^(A .*?)\d+$/, "$1")
+      assert.strictEqual(name(await focused(page)), name(before), what)
+    }
+    const places: ReadonlyArray<readonly [string, () => Promise<unknown>]> = [
+      ["a row", () => page.locator("tr[data-number='2']").focus()],
+      ["a box of a row", () => page.locator("tr[data-number='2'] input").focus()],
+      ["the box of all", () => page.getByLabel("Choose all of this page").focus()],
+      ["a link of the tree", () => page.getByRole("link", { name: /^orders/ }).focus()],
+      ["the search of the tree", () => page.getByLabel("Find an entity").focus()],
+      ["a tab", () => page.getByRole("link", { name: /^Dead letters/ }).focus()],
+      ["a button of the list", () => page.getByRole("button", { name: "Send…" }).focus()]
+    ]
+    for (const [what, focus] of places) {
+      await focus()
+      await updated(what)
+    }
+    // In a dialog, and in a message that is open.
+    await page.locator("tr[data-number='2']").focus()
+    await page.keyboard.press("Enter")
+    await until(page, /Message 2$/)
+    await updated("an open message")
+    await page.getByRole("button", { name: "Send…" }).click()
+    await page.getByRole("dialog").getByLabel("Body", { exact: true }).focus()
+    await page.keyboard.insertText("half a message")
+    await updated("a dialog")
+    assert.strictEqual(
+      await page.getByRole("dialog").getByLabel("Body", { exact: true }).inputValue(),
+      "half a message"
+    )
+    await page.keyboard.press("Escape")
+    // In the list of another view.
+    await ask("POST", "/faults", { operation: "send", entity: "orders", action: "delay", delay: 1, times: "every" })
+    await go({ view: "faults" })
+    await page.getByRole("button", { name: "Take back", exact: true }).focus()
+    await ask("POST", "/faults", { operation: "renew", action: "delay", delay: 1, times: "every" })
+    await page.getByRole("button", { name: "Take back", exact: true }).nth(1).waitFor()
+    assert.match(await focused(page), /^BUTTON Take back/)
+  })
+
+  trial("has all views, and the order of Tab is that of the page", {}, async ({ open, page }) => {
+    await open()
+    for (const name of ["Connections", "Faults", "Clock", "Namespaces", "Entities"]) {
+      await page.keyboard.press("Control+Home")
+      await tabTo(page, new RegExp(`^A ${name}$`), false)
+      await page.keyboard.press("Enter")
+      await page.getByRole("heading", { name, exact: true }).waitFor()
+      assert.match(await focused(page), new RegExp(`^A ${name}$`))
+    }
+    const order = await page.evaluate(() =>
+      [...document.querySelectorAll<HTMLElement>("[tabindex]")].filter(({ tabIndex }) => tabIndex > 0).length
+    )
+    assert.strictEqual(order, 0)
+  })
+})
