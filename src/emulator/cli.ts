@@ -82,6 +82,8 @@ const text = (serve: Serve, emulator: Controls.Controls): string => {
   for (const [port, how] of [[httpPort, "HTTP"], [httpsPort, "HTTPS"]] as const) {
     if (port !== 0) lines.push(`Listening on ${address(port)} for administration over ${how}`)
   }
+  const called = Emulator.isAnyAddress(host) ? "localhost" : host.includes(":") ? `[${host}]` : host
+  lines.push(`Its page for a browser: http://${called}:${opened(httpPort) ?? port}/`)
   lines.push(setting(connectionString))
   for (const [port, how] of secured) {
     if (port !== 0) lines.push(`${setting(Emulator.overTls(connectionString, port))} # over ${how}`)
