@@ -116,7 +116,9 @@ const main = async (): Promise<void> => {
 
 ${machine(["effect", "rhea"])}
 
-${messages} messages of 256 bytes${flags.length === 0 ? "" : `, kept in a file (${flags.join(" ")})`}, ${rounds} rounds after one that does not count; CPU of the command for each message, medians.
+${messages} messages of 256 bytes${
+    flags.length === 0 ? "" : `, kept in a file (${flags.join(" ")})`
+  }, ${rounds} rounds after one that does not count; CPU of the command for each message, medians.
 
 | | CPU |
 | --- | --- |
