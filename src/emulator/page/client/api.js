@@ -56,7 +56,9 @@ export const signIn = (next) => {
  * @returns {User | undefined}
  */
 export const ofConnectionString = (text) => {
-  const part = (/** @type {string} */ name) => new RegExp(`(?:^|;)\\s*${name}=([^;]*)`, "i").exec(text)?.[1]?.trim()
+  // As it was printed: with the name of a variable before it, and quotes around it.
+  const bare = text.trim().replace(/^\w+=(?=['"]?Endpoint=)/i, "").replace(/^(['"])(.*)\1$/s, "$2")
+  const part = (/** @type {string} */ name) => new RegExp(`(?:^|;)\\s*${name}=([^;]*)`, "i").exec(bare)?.[1]?.trim()
   const name = part("SharedAccessKeyName")
   const key = part("SharedAccessKey")
   return name && key ? { name, key } : undefined

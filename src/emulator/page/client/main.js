@@ -37,7 +37,10 @@ const showLogin = (why = "") => {
     put(problem)
     try {
       const given = whole.value.trim()
-      const user = given === "" ? { name: name.value.trim(), key: key.value } : ofConnectionString(given)
+      // A connection string is taken wherever it was put.
+      const user = given === ""
+        ? ofConnectionString(key.value) ?? { name: name.value.trim(), key: key.value }
+        : ofConnectionString(given)
       if (user === undefined) {
         throw new Error("There is no SharedAccessKeyName and SharedAccessKey in the connection string.")
       }
