@@ -59,7 +59,7 @@ const showLogin = (why = "") => {
     h(
       "main",
       { class: "login" },
-      h("h2", {}, "Service Bus emulator"),
+      h("h1", {}, "Service Bus emulator"),
       h(
         "p",
         {},
