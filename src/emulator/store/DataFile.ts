@@ -13,6 +13,7 @@ import type * as Sqlite from "node:sqlite"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { EmulatorError } from "../../ServiceBusError.ts"
 import * as Checksum from "./Checksum.ts"
+import * as WriteAheadLog from "./WriteAheadLog.ts"
 
 /** What is written in the header of the file: "ESBd". */
 const applicationId = 0x45534264
@@ -197,19 +198,35 @@ const make = (sqlite: typeof Sqlite, full: string): void => {
 
 /** Reads a file without writing to it, and says what is wrong with it. */
 const check = (sqlite: typeof Sqlite, full: string): string | undefined => {
-  const shared = `${full}-shm`
-  const isShared = fs.existsSync(shared)
+  const lost = WriteAheadLog.problemOf(`${full}-wal`)
+  if (lost !== undefined) return damaged(lost)
+  // Its log and a table of contents of that, which SQLite makes where they are not, for who only reads too.
+  const made = [`${full}-wal`, `${full}-shm`].filter((file) => !fs.existsSync(file))
   const database = new sqlite.DatabaseSync(full, { readOnly: true })
+  // Another process has it, and those files are its own, where not even this can be read.
+  let isOurs = true
   try {
     const [row] = rowsOf(database.prepare("PRAGMA quick_check(1)"))
     const found = String(row?.[0])
     if (found !== "ok") return damaged(found.replaceAll(/\s+/g, " "))
     const wrong = wrongRow(database)
     return wrong === undefined ? undefined : damaged(wrong)
+  } catch (cause) {
+    isOurs = codeOf(cause) !== codes.busy
+    throw cause
   } finally {
+    // While it is open no other process begins to write to them.
+    if (isOurs) { for (const file of made) removeMade(file) }
     database.close()
-    // It is a table of contents of the log, and made again.
-    if (!isShared) fs.rmSync(shared, { force: true })
+  }
+}
+
+/** Where Windows keeps a file that is open, it stays. */
+const removeMade = (file: string): void => {
+  try {
+    fs.rmSync(file, { force: true })
+  } catch {
+    // It is empty, and taken by who opens the file next.
   }
 }
 
