@@ -252,6 +252,8 @@ export type Entry =
   | { readonly kind: "deleted"; readonly entity: string }
   /** An entity that was deleted took a message, or gave one. */
   | { readonly kind: "afterlife"; readonly entity: string; readonly what: string }
+  /** A broker that was killed right after a commit, and started again at once, holds something else than before. */
+  | { readonly kind: "altered"; readonly before: string; readonly after: string }
   | { readonly kind: "fault"; readonly name: string; readonly what: string }
   /** A fault or a part of the workload died, which none does. */
   | { readonly kind: "died"; readonly part: "fault" | "workload"; readonly name: string; readonly why: string }
@@ -298,6 +300,12 @@ export class History {
       case "ended":
         this.open.delete(entry.op)
     }
+  }
+
+  /** What was written down since there were so many entries did not happen, as far as it is of these kinds. */
+  retract(since: number, kinds: ReadonlySet<string>): void {
+    const rest = this.entries.splice(since)
+    this.entries.push(...rest.filter(({ kind }) => !kinds.has(kind)))
   }
 
   /** A message has come with this id: a copy of its copies may have a digest of it. */

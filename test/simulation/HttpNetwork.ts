@@ -19,12 +19,16 @@ export interface HttpFault {
   readonly times: number
 }
 
-const lossOf = (request: HttpClientRequest.HttpClientRequest) =>
+/** A request whose connection ends, or is refused. */
+export const lossOf = (
+  request: HttpClientRequest.HttpClientRequest,
+  code: "ECONNRESET" | "ECONNREFUSED" = "ECONNRESET"
+) =>
   Effect.fail(
     new HttpClientError.HttpClientError({
       reason: new HttpClientError.TransportError({
         request,
-        cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
+        cause: Object.assign(new Error(`${code === "ECONNRESET" ? "read" : "connect"} ${code}`), { code })
       })
     })
   )

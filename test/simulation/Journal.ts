@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import { AmqpConnection } from "../../src/emulator/amqp/AmqpConnection.ts"
 import { AmqpServer } from "../../src/emulator/amqp/AmqpServer.ts"
 import { Registry } from "../../src/emulator/broker/Broker.ts"
@@ -11,7 +12,7 @@ import { MessageQueue } from "../../src/emulator/broker/MessageQueue.ts"
 import { SessionTable } from "../../src/emulator/broker/SessionTable.ts"
 import { SubscriptionRules } from "../../src/emulator/broker/SubscriptionRules.ts"
 import { ManagementApi } from "../../src/emulator/http/ManagementApi.ts"
-import type { History, Outcome, Settings } from "./History.ts"
+import type { Entry, History, Outcome, Settings } from "./History.ts"
 import { pathOf } from "./Topology.ts"
 
 /** What a queue knows of a message. */
@@ -37,6 +38,7 @@ interface Session {
 
 /** A queue as far as its locks are concerned. */
 interface Locking {
+  readonly path: string
   readonly locks: ReadonlyMap<string, { lockedUntil: number }>
   /** Undefined where the queue has none. */
   readonly sessions: { readonly sessions: ReadonlyMap<string, Session> } | undefined
@@ -51,14 +53,56 @@ interface Numbered {
   lastSequence: number
 }
 
+/** What the broker did: of a broker that is killed, what was not committed did not happen. Locks and links are gone anyway. */
+const deeds: ReadonlySet<Entry["kind"]> = new Set<Entry["kind"]>([
+  "duplicate",
+  "status",
+  "deleted",
+  "forwarded",
+  "entity",
+  "rule",
+  "enqueued",
+  "scheduled",
+  "delivered",
+  "applied",
+  "erased",
+  "buried",
+  "removed",
+  "afterlife"
+])
+
+export interface Journal {
+  /** Has all locks of messages end, now. */
+  readonly loseLocks: () => void
+  /** The same of sessions. */
+  readonly loseSessions: () => void
+  /** How many messages are locked. */
+  readonly locks: () => number
+  /** What the broker has done until now is in its file. */
+  readonly kept: () => void
+  /** The process of the broker is killed: what it does from here on it does not do. */
+  readonly killed: () => void
+  /** Another one starts on its file. */
+  readonly opens: () => void
+}
+
 /** What a filter says, of those that are changed. */
 export const textOf = (filter: { readonly _tag: string; readonly expression?: string }): string =>
   filter.expression ?? filter._tag
 
 /** Writes the broker's deeds for as long as the scope is open; gives what ends all locks of messages, and of sessions. */
-export const record = (history: History) =>
+export const record = (whole: History): Effect.Effect<Journal, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
+      /** How many entries there were when the broker had all that it had done in its file. */
+      let kept = 0
+      let isDead = false
+      const history = {
+        add: (entry: Entry): void => {
+          if (!isDead) whole.add(entry)
+        },
+        noteId: (id: string): void => whole.noteId(id)
+      }
       const restores: Array<() => void> = []
       const queues = new Set<Locking>()
       const wrapOf = (of: { readonly prototype: object; readonly name: string }) => {
@@ -86,15 +130,16 @@ export const record = (history: History) =>
         id: String(incoming.messageId),
         sequence: String(sequence)
       })
-      const latest = new Map<string, Numbered>()
       const ended = new WeakSet<object>()
       const taken = new WeakSet<object>()
+      /** How far the numbers of entities had come that were deleted, by their paths. */
+      const gone = new Map<string, number>()
+      const counted = new WeakSet<Numbered>()
       /** The numbers of an entity that is made again go on, so that in one run a number is one message. */
       const number = (queue: Numbered): void => {
-        const before = latest.get(queue.path)
-        if (before === queue) return
-        if (before !== undefined) queue.lastSequence = Math.max(queue.lastSequence, before.lastSequence)
-        latest.set(queue.path, queue)
+        if (counted.has(queue)) return
+        counted.add(queue)
+        queue.lastSequence = Math.max(queue.lastSequence, gone.get(queue.path) ?? 0)
       }
       const noteAfterlife = (queue: Numbered, what: string): void => {
         if (ended.has(queue)) history.add({ kind: "afterlife", entity: queue.path, what })
@@ -122,6 +167,7 @@ export const record = (history: History) =>
       })
       wrap("end", (original, queue, args) => {
         history.add({ kind: "deleted", entity: queue.path })
+        gone.set(queue.path, Math.max(queue.lastSequence, gone.get(queue.path) ?? 0))
         ended.add(queue)
         return original.apply(queue, args as never)
       })
@@ -131,8 +177,10 @@ export const record = (history: History) =>
       })
       /** The administrator whose request is carried out: each asks at a port of its own. */
       let by: number | undefined
+      /** What a file has is made known to a broker that starts: nothing of it is new. */
+      let isRestoring = false
       const changed = (entity: string, change: "created" | "updated" | "deleted", settings: Settings = {}) =>
-        history.add({ kind: "entity", entity, change, by, settings })
+        isRestoring ? undefined : history.add({ kind: "entity", entity, change, by, settings })
       wrapOf(ManagementApi)("perform", (original, api, args) => {
         const { authority, ifMatch, method, resource } = args[0]
         by = Number(authority.split(":")[1] ?? 0)
@@ -149,6 +197,12 @@ export const record = (history: History) =>
         return outcome
       })
       const wrapBroker = wrapOf(Registry)
+      wrapBroker("restore", (original, broker, args) => {
+        isRestoring = true
+        const result = original.apply(broker, args as never)
+        isRestoring = false
+        return result
+      })
       wrapBroker("add", (original, broker, args) => {
         const result = original.apply(broker, args as never) as Result.Result<void, unknown>
         if (Result.isSuccess(result) && by === undefined) {
@@ -183,7 +237,7 @@ export const record = (history: History) =>
         const result = original.apply(rules, args as never) as Result.Result<void, unknown>
         if (Result.isSuccess(result)) {
           const { filter, name } = args[0]
-          history.add({ kind: "rule", entity: rules.path, name, isThere: true })
+          if (!isRestoring) history.add({ kind: "rule", entity: rules.path, name, isThere: true })
           changed(`${rules.path}/Rules/${name}`, isReplacing ? "updated" : "created", { filter: textOf(filter) })
         }
         return result
@@ -316,6 +370,25 @@ export const record = (history: History) =>
               queue.shared.deadlines.set(message, message.lockedUntil)
             }
           }
+        },
+        locks: () => [...queues].reduce((sum, { locks }) => sum + locks.size, 0),
+        kept: () => {
+          kept = whole.entries.length
+        },
+        killed: () => {
+          whole.retract(kept, deeds)
+          for (const { locks, path, sessions } of queues) {
+            for (const token of locks.keys()) history.add({ kind: "lapsed", token })
+            for (const [session, { holder }] of sessions?.sessions ?? []) {
+              if (holder === undefined) continue
+              history.add({ kind: "released", entity: path, session, tokens: [...locks.keys()], isLost: true })
+            }
+          }
+          queues.clear()
+          isDead = true
+        },
+        opens: () => {
+          isDead = false
         },
         loseSessions: () => {
           for (const queue of queues) {

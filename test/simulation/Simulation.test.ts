@@ -27,6 +27,14 @@ describe("the simulation", { concurrent: false }, () => {
     })
   }
 
+  it("the same seed is the same run where the broker is killed, on a file that the next one opens", async () => {
+    const plan = planOf(12, { store: "file", fault: "killed,reset,restart" })
+    const [once, again] = [await run(plan), await run(plan)]
+    assert.isAbove(once.history.of("fault").filter(({ name }) => name === "killed").length, 1)
+    assert.deepStrictEqual(once.violations, [])
+    assert.strictEqual(again.history.hash(), once.history.hash())
+  })
+
   it("ten seeds hold, with faults that came and messages that were sent", async () => {
     let faults = 0
     let messages = 0

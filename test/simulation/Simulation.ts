@@ -25,6 +25,7 @@ import * as MemoryHttpClient from "../../src/emulator/http/MemoryHttpClient.ts"
 import * as Transport from "../../src/internal/amqp/transport/Transport.ts"
 import * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import * as ServiceBusCredential from "../../src/ServiceBusCredential.ts"
+import * as BrokerProcess from "./BrokerProcess.ts"
 import { faults } from "./faults/index.ts"
 import { History } from "./History.ts"
 import { HttpNetwork } from "./HttpNetwork.ts"
@@ -53,6 +54,8 @@ export interface Plan {
   readonly turn: number
   /** What the client of the workload signs in with: the key where it is not given. */
   readonly client?: "key" | "tokens"
+  /** Where the broker has its state: in memory where it is not given. */
+  readonly store?: "memory" | "file"
 }
 
 export interface Outcome {
@@ -62,33 +65,55 @@ export interface Outcome {
   readonly messages: number
 }
 
-/** What a seed makes of a run: a workload, up to eight faults, and how fibers take turns. */
-export const planOf = (
-  seed: number,
-  only: { readonly workload?: string | undefined; readonly fault?: string | undefined } = {}
-): Plan => {
+/** What seeds are limited to. */
+export interface Only {
+  readonly workload?: string | undefined
+  readonly fault?: string | undefined
+  /** One seed in ten has its broker on a file where nothing is said. */
+  readonly store?: "memory" | "file" | undefined
+}
+
+const timeOf = (rng: Rng): PlannedFault["at"] =>
+  rng.chance(0.5)
+    ? { ms: rng.between(0, faultTime - 10_000) }
+    : { frames: rng.between(1, rng.pick([100, 400, 1_200])) }
+
+/**
+ * What a seed makes of a run: a workload, up to eight faults, and how fibers take turns. That its broker is on a file, where it is
+ * killed up to three times, is drawn by itself: of the others nothing is changed by it.
+ */
+export const planOf = (seed: number, only: Only = {}): Plan => {
   const rng = new Rng(seed)
   const client = rng.pick(["key", "key", "tokens"] as const)
   const asked = faults.filter(({ name }) => only.fault?.split(",").includes(name) ?? true)
   const fitting = (uses: Workload["uses"]) =>
     asked.filter(({ needs }) =>
-      needs === undefined || uses.includes(needs) || needs === "tokens" && client === "tokens"
+      needs === undefined || needs !== "file" && uses.includes(needs) || needs === "tokens" && client === "tokens"
     )
+  const ofFiles = asked.filter(({ needs }) => needs === "file")
   const workload = rng.pick(
     workloads.filter(({ name, uses }) =>
-      only.workload === undefined ? fitting(uses).length > 0 : only.workload.split(",").includes(name)
+      only.workload === undefined
+        ? fitting(uses).length > 0 || ofFiles.length > 0
+        : only.workload.split(",").includes(name)
     )
   )
   const kinds = fitting(workload.uses).flatMap((fault) => Array.from({ length: fault.weight ?? 1 }, () => fault))
   const planned = Array.from({ length: kinds.length === 0 ? 0 : rng.between(0, 8) }, (): PlannedFault => {
     const fault = rng.pick(kinds)
-    const at = rng.chance(0.5)
-      ? { ms: rng.between(0, faultTime - 10_000) }
-      : { frames: rng.between(1, rng.pick([100, 400, 1_200])) }
+    const at = timeOf(rng)
     return { name: fault.name, at, parameters: fault.plan(rng) }
   })
   const turn = rng.pick([2048, 2048, 2048, 64, 8, 3])
-  return { seed, workload: workload.name, faults: planned, turn, client }
+  const own = new Rng(seed ^ 0x1b873593)
+  const isOnFile = own.chance(only.fault !== undefined && ofFiles.length > 0 ? 1 : 0.1)
+  const plan = { seed, workload: workload.name, faults: planned, turn, client }
+  if (only.store === "memory" || only.store === undefined && !isOnFile) return plan
+  const kills = Array.from({ length: ofFiles.length === 0 ? 0 : own.between(1, 3) }, (): PlannedFault => {
+    const fault = own.pick(ofFiles)
+    return { name: fault.name, at: timeOf(own), parameters: fault.plan(own) }
+  })
+  return { ...plan, faults: [...planned, ...kills], store: "file" }
 }
 
 /** Has the history say when a part of a run dies that is to end by itself, or to be interrupted. */
@@ -200,6 +225,45 @@ const otherClient = Effect.fnUntraced(
   }
 )
 
+interface Ground {
+  readonly entities: ReadonlyArray<Emulator.Entity>
+  readonly http: HttpNetwork
+  readonly network: Network
+}
+
+const client = { identifier: "simulated" }
+
+/** A broker in memory, with its client. */
+const inMemory = Effect.fnUntraced(function*({ entities, http, network }: Ground) {
+  let through: Transport.Transport | undefined
+  const built = yield* Layer.build(Emulator.layer({ entities, client })).pipe(
+    Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)),
+    Effect.provideService(MemoryHttpClient.Network, (client) => http.over(client))
+  )
+  return { built, transport: through!, broker: undefined }
+})
+
+/** One that is killed, with a client that is not. */
+const onFile = Effect.fnUntraced(function*(
+  ground: Ground & {
+    readonly history: History
+    readonly journal: Journal.Journal
+  }
+) {
+  const broker = yield* BrokerProcess.make(ground)
+  const transport = ground.network.over(broker.transport)
+  const parsed = yield* BrokerProcess.connectionStringOf(broker)
+  const made = yield* Effect.orDie(ServiceBusClient.fromConnectionString(parsed, client)).pipe(
+    Effect.provideService(Transport.Transport, transport)
+  )
+  const built = Context.add(
+    Context.make(ServiceBusClient.ServiceBusClient, made),
+    Emulator.Emulator,
+    broker.emulator
+  )
+  return { built, transport, broker }
+})
+
 const simulate = (
   plan: Plan,
   workload: Workload,
@@ -221,27 +285,24 @@ const simulate = (
     const messages = () => history.of("enqueued").length
 
     const inside = Effect.gen(function*() {
-      const { loseLocks, loseSessions } = yield* Journal.record(history)
+      const journal = yield* Journal.record(history)
+      const { loseLocks, loseSessions } = journal
       const peer = yield* Peer.make
       const http = new HttpNetwork()
       yield* listen(history)
-      let through: Transport.Transport | undefined
-      const built = yield* Layer.build(Emulator.layer({
-        entities: workload.entities,
-        client: { identifier: "simulated" }
-      })).pipe(
-        Effect.provideService(MemorySocket.Network, (transport) => through = network.over(transport)),
-        Effect.provideService(MemoryHttpClient.Network, (client) => http.over(client))
-      )
+      const { broker, built, transport } = plan.store === "file"
+        ? yield* onFile({ entities: workload.entities, history, http, journal, network })
+        : yield* inMemory({ entities: workload.entities, http, network })
       const emulator = Context.get(built, Emulator.Emulator)
       const topology = new Topology(emulator, workload.entities)
-      const ground = { emulator, history, mood, clock, transport: through! }
+      const ground = { emulator, history, mood, clock, transport }
       const services = plan.client === "tokens"
         ? Context.add(built, ServiceBusClient.ServiceBusClient, (yield* otherClient("tokens", ground)).client)
         : built
       const besides: Array<readonly [name: string, fiber: Fiber.Fiber<unknown>]> = []
       const world: World = {
         emulator,
+        broker,
         network,
         http,
         peer,
@@ -283,6 +344,7 @@ const simulate = (
       yield* Effect.sleep(faultTime)
       phase = "healed"
       yield* Fiber.interruptAll(strikes)
+      if (broker !== undefined) yield* broker.start
       Object.assign(mood, good())
       peer.heal()
       network.heal()

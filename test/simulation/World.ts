@@ -11,6 +11,7 @@ import type * as Emulator from "../../src/emulator/Emulator.ts"
 import type * as ServiceBusClient from "../../src/ServiceBusClient.ts"
 import type * as ServiceBusEntity from "../../src/ServiceBusEntity.ts"
 import * as ServiceBusError from "../../src/ServiceBusError.ts"
+import type { BrokerProcess } from "./BrokerProcess.ts"
 import type { History, Result } from "./History.ts"
 import type { HttpNetwork } from "./HttpNetwork.ts"
 import type { Network } from "./Network.ts"
@@ -35,6 +36,8 @@ export const good = (): Mood => ({ handlers: 0, manner: "any", interruptions: 0,
 
 export interface World {
   readonly emulator: Emulator.Emulator["Service"]
+  /** Where the broker has its state in a file. */
+  readonly broker: BrokerProcess | undefined
   readonly network: Network
   /** What is between administrators and the broker. */
   readonly http: HttpNetwork
@@ -123,8 +126,8 @@ export interface Fault {
   readonly of: "network" | "peer" | "service" | "tokens" | "program"
   /** Whether it cuts connections or sessions of AMQP: what is on its way may be lost. */
   readonly isCutting?: true
-  /** It comes to workloads that have this. */
-  readonly needs?: Use
+  /** It comes to workloads that have this, or to brokers that have their state in a file. */
+  readonly needs?: Use | "file"
   /** How often it is planned beside the others, where that is not once. */
   readonly weight?: number
   /** What it is to be this time. */

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util"
 import { faults } from "./faults/index.ts"
 import { Rng } from "./Rng.ts"
-import type { Plan } from "./Simulation.ts"
+import type { Only, Plan } from "./Simulation.ts"
 import { workloads } from "./workloads/index.ts"
 import type { PlannedFault } from "./World.ts"
 
@@ -14,6 +14,7 @@ export const usage = `usage: npm run simulate -- [options]
   --half-fresh       the second half of the seeds begins there
   --workload A,B     these workloads only
   --fault A,B        these faults only
+  --store S          file: every broker has its state in a file, and is killed; memory: none has (file for one seed in ten)
   --jobs N           how many seeds are run at a time (as many as there are cores)
   --first            one after the other, and ends with the first that fails, as it is
   --plan JSON        runs one plan, as a seed that failed printed it
@@ -26,12 +27,6 @@ exit code: 0 where everything held, 1 where something did not, 2 where no run wa
 
 /** Arguments that cannot be heeded, in one sentence. */
 export class Refusal extends Error {}
-
-/** What seeds are limited to. */
-export interface Only {
-  readonly workload?: string | undefined
-  readonly fault?: string | undefined
-}
 
 export type Command =
   | { readonly kind: "help" }
@@ -70,17 +65,32 @@ const known = (option: "workload" | "fault", text: string, all: ReadonlyArray<{ 
   }
 }
 
+const isOfFiles = (fault: string): boolean => faults.find(({ name }) => name === fault)?.needs === "file"
+
 /** Limits of seeds: names that are there, and faults that find something to strike. */
 const onlyOf = (given: Given): Only => {
-  const only: Only = { workload: given["workload"] as string | undefined, fault: given["fault"] as string | undefined }
+  const store = given["store"]
+  if (store !== undefined && store !== "memory" && store !== "file") {
+    throw new Refusal(`--store must be memory or file, not "${store}"`)
+  }
+  const only: Only = {
+    workload: given["workload"] as string | undefined,
+    fault: given["fault"] as string | undefined,
+    store
+  }
   if (only.workload !== undefined) known("workload", only.workload, workloads)
   if (only.fault !== undefined) known("fault", only.fault, faults)
+  if (store === "memory" && only.fault?.split(",").some((name) => isOfFiles(name)) === true) {
+    throw new Refusal(`the fault "${only.fault}" strikes a broker on a file: leave --store memory out`)
+  }
   if (only.workload === undefined || only.fault === undefined) return only
   const asked = faults.filter(({ name }) => only.fault!.split(",").includes(name))
   for (const name of only.workload.split(",")) {
     const { uses } = workloads.find((each) => each.name === name)!
     // Any workload may have a client with tokens.
-    if (asked.some(({ needs }) => needs === undefined || needs === "tokens" || uses.includes(needs))) continue
+    const isAny = (needs: (typeof asked)[number]["needs"]) =>
+      needs === undefined || needs === "tokens" || needs === "file"
+    if (asked.some(({ needs }) => isAny(needs) || uses.includes(needs as never))) continue
     const needs = asked.map((fault) => `"${fault.name}" needs ${fault.needs}`).join(", ")
     throw new Refusal(`the workload "${name}" has nothing that these faults strike: ${needs}`)
   }
@@ -135,14 +145,17 @@ export const planFrom = (text: string): Plan => {
     throw new Refusal(`the plan is not JSON: ${(error as Error).message}`)
   }
   if (!isRecord(value)) throw new Refusal("the plan is not an object")
-  only("a plan", value, ["seed", "workload", "faults", "turn", "client"])
-  const { client, faults: planned, seed, turn, workload } = value
+  only("a plan", value, ["seed", "workload", "faults", "turn", "client", "store"])
+  const { client, faults: planned, seed, store, turn, workload } = value
   if (!isCount(seed, 0)) throw new Refusal("the plan needs a seed, an integer of 0 or more")
   if (typeof workload !== "string") throw new Refusal("the plan needs a workload")
   known("workload", workload, workloads)
   if (!isCount(turn, 1)) throw new Refusal("the plan needs a turn, an integer of 1 or more")
   if (client !== undefined && client !== "key" && client !== "tokens") {
     throw new Refusal(`the client of a plan is "key" or "tokens", not ${JSON.stringify(client)}`)
+  }
+  if (store !== undefined && store !== "memory" && store !== "file") {
+    throw new Refusal(`the store of a plan is "memory" or "file", not ${JSON.stringify(store)}`)
   }
   if (!Array.isArray(planned)) throw new Refusal("the plan needs faults, an array")
   planned.forEach(faultFrom)
@@ -162,6 +175,7 @@ export const parse = (args: ReadonlyArray<string>): Command => {
         "half-fresh": { type: "boolean" },
         workload: { type: "string" },
         fault: { type: "string" },
+        store: { type: "string" },
         plan: { type: "string" },
         trace: { type: "boolean" },
         first: { type: "boolean" },
@@ -177,7 +191,7 @@ export const parse = (args: ReadonlyArray<string>): Command => {
   const bound = given["bound"] === undefined ? 60 : Number(given["bound"])
   if (!(bound > 0 && bound < 86_400)) throw new Refusal(`--bound must be seconds, above 0, not "${given["bound"]}"`)
   if (given["plan"] !== undefined) {
-    without(given, "--plan", ["seeds", "from", "fresh", "half-fresh", "workload", "fault", "first", "jobs"])
+    without(given, "--plan", ["seeds", "from", "fresh", "half-fresh", "workload", "fault", "store", "first", "jobs"])
     return { kind: "plan", plan: planFrom(String(given["plan"])), isTraced: given["trace"] === true, bound }
   }
   if (given["trace"] === true) throw new Refusal("--trace goes with --plan only")

@@ -632,6 +632,23 @@ describe("the oracles", () => {
       { kind: "scheduled", entity: "q", id: "m-2", sequence: "2" },
       { kind: "numbered", entity: "q", ids: ["m-1", "m-2"], sequences: ["2", "1"] }
     ]),
+    altered: run([{ kind: "altered", before: "[\n1\n]", after: "[\n2\n]" }]),
+    reused: run([
+      ...good,
+      { ...fault, name: "killed" } as Entry,
+      { ...send, op: 2, ids: ["m-2"] } as Entry,
+      { ...enqueued, id: "m-2" } as Entry,
+      { ...sent, op: 2 } as Entry
+    ]),
+    uncounted: run([
+      ...good.slice(0, 4),
+      { ...fault, name: "killed" } as Entry,
+      { ...received, token: "t" } as Entry,
+      { ...handled, outcome: "is interrupted" } as Entry,
+      { kind: "lapsed", token: "t" },
+      { ...delivered, token: "u" } as Entry,
+      { ...received, token: "u" } as Entry
+    ]),
     resettled: run([{ kind: "resettled", sequence: "1", result: "ok", tag: undefined }]),
     renewed: run([...good.slice(0, -1), { ...applied, token: "t" }, {
       kind: "renewal",

@@ -63,6 +63,22 @@ describe("the options of the simulation", () => {
     assert.deepStrictEqual([...kinds].toSorted(), ["drop", "reset"])
   })
 
+  it("have every broker, none, or one in ten keep its state in a file", () => {
+    const onFile = (args: ReadonlyArray<string>): number => {
+      const command = parse(args)
+      assert.isTrue(command.kind === "all")
+      const plans = Array.from({ length: 200 }, (_, seed) => planOf(seed, command.kind === "all" ? command.only : {}))
+      for (const { faults, store } of plans) {
+        assert.strictEqual(faults.some(({ name }) => name === "killed"), store === "file")
+      }
+      return plans.filter(({ store }) => store === "file").length
+    }
+    assert.strictEqual(onFile(["--store", "file"]), 200)
+    assert.strictEqual(onFile(["--store", "memory"]), 0)
+    assert.strictEqual(onFile(["--fault", "killed,reset"]), 200)
+    assert.approximately(onFile([]), 20, 10)
+  })
+
   const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: string | RegExp]> = [
     [["--seed", "4"], /Unknown option '--seed'/],
     [["sessions"], /Unexpected argument 'sessions'/],
@@ -72,6 +88,8 @@ describe("the options of the simulation", () => {
     [["--bound", "0"], "--bound must be seconds, above 0, not \"0\""],
     [["--first", "--workload", "none"], /^there is no workload "none"; there are processor, /],
     [["--fault", "reset,none"], /^there is no fault "none"; there are reset, /],
+    [["--store", "disk"], "--store must be memory or file, not \"disk\""],
+    [["--store", "memory", "--fault", "killed"], /^the fault "killed" strikes a broker on a file/],
     [["--first", "--fresh"], "--first does not go with --fresh"],
     [["--first", "--jobs", "2"], "--first does not go with --jobs"],
     [["--fresh", "--half-fresh"], "--fresh does not go with --half-fresh"],
@@ -99,6 +117,7 @@ describe("the options of the simulation", () => {
     [json({ workload: "none" }), /^there is no workload "none"/],
     [json({ turn: 0 }), "the plan needs a turn, an integer of 1 or more"],
     [json({ client: "none" }), "the client of a plan is \"key\" or \"tokens\", not \"none\""],
+    [json({ store: "disk" }), "the store of a plan is \"memory\" or \"file\", not \"disk\""],
     [json({ faults: undefined }), "the plan needs faults, an array"],
     [json({ more: 1 }), "a plan has no field \"more\""],
     [json({ faults: [5] }), "the fault 1 of the plan is not an object"],

@@ -24,6 +24,7 @@ import { halfOpen } from "./halfOpen.ts"
 import { hangingHandlers } from "./hangingHandlers.ts"
 import { hangingTokens } from "./hangingTokens.ts"
 import { interruptions } from "./interruptions.ts"
+import { killed } from "./killed.ts"
 import { lateAdministration } from "./lateAdministration.ts"
 import { latency } from "./latency.ts"
 import { lostAdministration } from "./lostAdministration.ts"
@@ -99,5 +100,6 @@ export const faults: ReadonlyArray<Fault> = [
   unforwarded,
   lostAdministration,
   refusedAdministration,
-  lateAdministration
+  lateAdministration,
+  killed
 ]

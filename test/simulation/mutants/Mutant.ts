@@ -2,8 +2,9 @@
 export interface Mutant {
   /** What the library does wrong. */
   readonly name: string
-  /** The file, from `src/internal`; that of a mutant of rules from `src/emulator`. */
+  /** The file, from `src/internal`; that of a mutant of rules, or of the broker, from `src/emulator`. */
   readonly file: string
+  readonly isOfBroker?: true
   /** What stands there, once. */
   readonly text: string
   readonly replacement: string

@@ -192,7 +192,7 @@ const unmutated = (folder: string, mutant: Mutant): Promise<Outcome> => {
 }
 
 const judge = async (folder: string, mutant: Mutant): Promise<Verdict> => {
-  const path = join(folder, table.source, mutant.file)
+  const path = join(folder, mutant.isOfBroker === true ? "src/emulator" : table.source, mutant.file)
   const original = readFileSync(path, "utf8")
   let mutated = original
   for (const [text, replacement] of replacementsOf(mutant)) {

@@ -14,6 +14,7 @@ import { followed } from "./followed.ts"
 import { forwarding } from "./forwarding.ts"
 import { harness } from "./harness.ts"
 import { keeping } from "./keeping.ts"
+import { keptState } from "./keptState.ts"
 import { leftovers } from "./leftovers.ts"
 import { letters } from "./letters.ts"
 import { limits } from "./limits.ts"
@@ -63,5 +64,6 @@ export const oracles: ReadonlyArray<Oracle> = [
   forwarding,
   entities,
   administered,
+  keptState,
   harness
 ]
