@@ -5,8 +5,9 @@
  * The list is asked for again when its entity has changed; what is chosen and where the focus is stays by sequence number.
  */
 import { get, post } from "./api.js"
+import { cells, columns } from "./columns.js"
 import { load, panel } from "./detail.js"
-import { ask, button, counted, distance, field, h, keepFocus, many, put, size, tell, time } from "./dom.js"
+import { ask, button, counted, field, h, keepFocus, many, put, tell } from "./dom.js"
 import { editor } from "./editor.js"
 import { here, remember } from "./route.js"
 import { saveMessages } from "./saving.js"
@@ -61,46 +62,6 @@ export const askToSend = (entity) => {
     void refresh()
   })
   form.focus()
-}
-
-/** Columns by what a list is of. */
-const columns = {
-  messages: ["state", "enqueued", "deliveries", "id", "session", "subject", "preview", "size"],
-  dead: ["enqueued", "reason", "deliveries", "id", "session", "subject", "preview", "size"],
-  scheduled: ["due", "id", "session", "subject", "preview", "size"],
-  deferred: ["enqueued", "deliveries", "id", "session", "subject", "preview", "size"]
-}
-
-/** @type {Record<string, readonly [string, (message: Summary) => import("./dom.js").Child, string?]>} */
-const cells = {
-  state: [
-    "State",
-    ({ lockedUntil, state }) => lockedUntil === undefined ? state : h("span", { title: `until ${lockedUntil}` }, state)
-  ],
-  enqueued: ["Enqueued", ({ enqueuedTime }) => time(enqueuedTime), "time"],
-  due: [
-    "Due",
-    ({ scheduledEnqueueTime }) =>
-      h(
-        "span",
-        {},
-        time(scheduledEnqueueTime),
-        h("span", { class: "faint" }, ` ${distance(scheduledEnqueueTime ?? "")}`)
-      ),
-    "time"
-  ],
-  deliveries: ["Deliveries", ({ deliveryCount }) => deliveryCount, "number"],
-  reason: [
-    "Reason",
-    ({ deadLetterErrorDescription, deadLetterReason }) =>
-      h("span", { title: deadLetterErrorDescription }, deadLetterReason ?? "none given"),
-    "clip"
-  ],
-  id: ["Message id", ({ messageId }) => messageId, "clip"],
-  session: ["Session", ({ sessionId }) => sessionId, "clip"],
-  subject: ["Subject", ({ subject }) => subject, "clip"],
-  preview: ["Body", ({ preview }) => preview, "preview"],
-  size: ["Size", ({ sizeInBytes }) => size(sizeInBytes), "number"]
 }
 
 /**
@@ -594,7 +555,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       h("div", { class: "bar", role: "group", "aria-label": "Pages" }, first, older, newer, end),
       h(
         "p",
-        { class: "hint" },
+        { class: "hint keys" },
         "Keys in the list: arrows move, Space and Shift choose, Ctrl+A all, Enter opens, Delete deletes, Page Up and Down turn."
       )
     ),
