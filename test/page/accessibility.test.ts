@@ -23,7 +23,7 @@ const tooWide = (page: Page) => page.evaluate(() => document.documentElement.scr
 
 const entities: Emulator.ServerOptions["entities"] = [
   Emulator.entity("orders"),
-  { kind: "queue", name: "carts", requiresSession: true },
+  { kind: "queue", name: "carts", hasSessions: true },
   { kind: "topic", name: "news" },
   { kind: "subscription", topic: "news", name: "sport" },
   { kind: "queue", name: `a-long-name-${"x".repeat(200)}` }

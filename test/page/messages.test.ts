@@ -1,0 +1,355 @@
+/** Messages on the page: read, sent, and what is done to one or to several of them, each one's outcome told. */
+import { Effect } from "effect"
+import { ServiceBusReceiver } from "effect-service-bus"
+import * as Emulator from "effect-service-bus/emulator"
+import { readFileSync } from "node:fs"
+import type { Page } from "playwright-core"
+import { assert, describe } from "../support/vitest.ts"
+import { type Trial, trials } from "./Trial.ts"
+
+const row = (page: Page, number: number | string) => page.locator(`tr[data-number="${number}"]`)
+
+const numbers = (page: Page) =>
+  page.locator("tr[data-number]").evaluateAll((rows) => rows.map((row) => (row as HTMLElement).dataset["number"]))
+
+const toolbar = (page: Page) => page.getByRole("toolbar")
+
+const dialog = (page: Page) => page.getByRole("dialog")
+
+/** Answers the dialog that is open, and waits until it is gone. */
+const confirm = async (page: Page, action: string) => {
+  await dialog(page).getByRole("button", { name: action, exact: true }).click()
+  await dialog(page).waitFor({ state: "detached" })
+}
+
+/** What is told, once it is. */
+const told = (page: Page, text: string | RegExp) => page.locator(".toast").filter({ hasText: text }).first().waitFor()
+
+const bodies = async ({ ask }: Trial, entity: string): Promise<ReadonlyArray<unknown>> =>
+  (await ask("GET", `/messages?entity=${encodeURIComponent(entity)}`)).map(({ body }: { body: unknown }) => body)
+
+describe("messages on the page", () => {
+  const trial = trials()
+
+  trial(
+    "have counts that update by themselves, in the tree and in the entity",
+    {},
+    async ({ bury, open, page, send }) => {
+      await open({ entity: "orders" })
+      await page.getByText("No message is here.").waitFor()
+      await send("orders", { body: "1" }, { body: "2", scheduledEnqueueTime: "2100-01-01T00:00:00Z" })
+      await bury("orders", "x", { body: "3" })
+      const link = page.getByRole("link", { name: /^orders/ })
+      for (const [title, count] of [["Messages", "1"], ["Scheduled", "1 later"], ["Dead letters", "1 dead"]] as const) {
+        await link.getByTitle(title, { exact: true }).filter({ hasText: new RegExp(`^${count}$`) }).waitFor()
+      }
+      await row(page, 1).waitFor()
+      await page.getByRole("link", { name: "Dead letters 1" }).waitFor()
+      await page.getByText("3 in, 0 completed").waitFor()
+    }
+  )
+
+  trial(
+    "are read: JSON with its lines, text, hexadecimal, properties and system properties",
+    {},
+    async ({ open, page, send }) => {
+      const [number] = await send("orders", {
+        messageId: "id-1",
+        sessionId: "s-1",
+        subject: "sub",
+        correlationId: "c-1",
+        contentType: "application/json",
+        timeToLive: "PT2H",
+        applicationProperties: { region: "eu", total: { $long: "12" }, when: { $timestamp: "2030-01-01T00:00:00Z" } },
+        body: { json: { a: [1, "ä"] } }
+      })
+      await open({ entity: "orders" })
+      await row(page, number!).click()
+      const body = page.locator("pre.body")
+      await body.waitFor()
+      assert.strictEqual(await body.textContent(), JSON.stringify({ a: [1, "ä"] }, null, 2))
+      await page.getByRole("button", { name: "Text", exact: true }).click()
+      assert.strictEqual(await body.textContent(), `{"a":[1,"ä"]}`)
+      await page.getByRole("button", { name: "Hex", exact: true }).click()
+      assert.match(
+        (await body.textContent())!,
+        /^0+ {2}7b 22 61 22 3a 5b 31 2c 22 c3 a4 22 5d 7d .*\{"a":\[1,"\.\."\]\}$/
+      )
+      const facts = await page.locator(".detail dl").evaluateAll((lists) =>
+        Object.fromEntries(
+          lists.flatMap((list) =>
+            [...list.querySelectorAll("dt")].map((name) => [name.textContent, name.nextElementSibling?.textContent])
+          )
+        )
+      )
+      assert.deepInclude(facts, {
+        region: "eu",
+        total: "12 (long)",
+        "Sequence number": "1",
+        "Message id": "id-1",
+        "Session id": "s-1",
+        Subject: "sub",
+        "Correlation id": "c-1",
+        "Content type": "application/json"
+      })
+      assert.include(facts["when"], "2030-01-01")
+      assert.match(facts["Expires"]!, /in 120 min|in 2 h/)
+      // The address leads there again.
+      await page.reload()
+      await page.getByRole("heading", { name: "Message 1", exact: true }).waitFor()
+    }
+  )
+
+  trial("are sent, one with all that a sender may say and several at once", {}, async (the) => {
+    const { ask, open, page } = the
+    await open({ entity: "orders" })
+    await page.getByRole("button", { name: "Send…" }).click()
+    await dialog(page).getByLabel("Body", { exact: true }).fill(`{"total": 1.50}`)
+    await dialog(page).getByLabel("Body is").selectOption("JSON")
+    for (const [name, text] of Object.entries({ messageId: "m", subject: "sub", timeToLive: "1 hour" })) {
+      await dialog(page).locator(`[name=${name}]`).fill(text)
+    }
+    await dialog(page).getByRole("button", { name: "Add a property" }).click()
+    await dialog(page).getByLabel("Name of the property").fill("count")
+    await dialog(page).getByLabel("Type of the property").selectOption("long")
+    await dialog(page).getByLabel("Value of the property").fill("x")
+    await dialog(page).getByRole("button", { name: "Send", exact: true }).click()
+    await dialog(page).getByRole("alert").filter({ hasText: `The property "count": expected a whole number` }).waitFor()
+    await dialog(page).getByLabel("Value of the property").fill("9007199254740993")
+    await confirm(page, "Send")
+    await told(page, "1 message sent.")
+    await row(page, 1).waitFor()
+    const [sent] = await ask("GET", "/messages?entity=orders")
+    assert.deepInclude(sent, {
+      messageId: "m",
+      subject: "sub",
+      timeToLive: "PT1H",
+      applicationProperties: { count: { $long: "9007199254740993" } },
+      body: { text: `{"total": 1.50}` }
+    })
+    await page.getByRole("button", { name: "Send…" }).click()
+    await dialog(page).getByLabel("Body", { exact: true }).fill("many")
+    await dialog(page).locator("[name=copies]").fill("20")
+    await confirm(page, "Send")
+    await told(page, "20 messages sent.")
+    await row(page, 21).waitFor()
+    assert.strictEqual((await bodies(the, "orders")).length, 21)
+  })
+
+  trial("are refused in words where they are too large, and what was written stays", {}, async ({ open, page }) => {
+    await open({ entity: "orders" })
+    await page.getByRole("button", { name: "Send…" }).click()
+    const body = dialog(page).getByLabel("Body", { exact: true })
+    await body.fill("x".repeat(300_000))
+    await dialog(page).getByRole("button", { name: "Send", exact: true }).click()
+    await dialog(page).getByRole("alert").filter({ hasText: /262144|262,144|large/ }).waitFor()
+    assert.strictEqual((await body.inputValue()).length, 300_000)
+    await body.fill("small")
+    await confirm(page, "Send")
+    await row(page, 1).waitFor()
+  })
+
+  trial("that are dead tell why; several are sent again at once, and one with another body to another queue", {
+    entities: [Emulator.entity("orders"), Emulator.entity("returns")]
+  }, async (the) => {
+    const { ask, bury, open, page } = the
+    await bury("orders", "Stock", ...["a", "b", "c", "d"].map((body) => ({ body, messageId: body })))
+    await open({ entity: "orders", tab: "dead" })
+    await row(page, 1).filter({ hasText: "Stock" }).waitFor()
+    for (const number of [1, 3]) await row(page, number).getByRole("checkbox").click()
+    await page.getByText("2 chosen").waitFor()
+    await toolbar(page).getByRole("button", { name: "Send again…" }).click()
+    await confirm(page, "Send again")
+    await told(page, "2 messages sent again.")
+    await row(page, 1).waitFor({ state: "detached" })
+    assert.deepStrictEqual(await numbers(page), ["2", "4"])
+    assert.deepStrictEqual(await bodies(the, "orders"), ["a", "c"].map((text) => ({ text })))
+    await row(page, 2).click()
+    await page.locator(".detail").getByRole("button", { name: "Repair and send again…" }).click()
+    await dialog(page).getByLabel("Send to").selectOption("returns")
+    await dialog(page).getByRole("textbox", { name: "Body", exact: true }).fill("repaired")
+    await confirm(page, "Send again")
+    await told(page, "1 message sent again.")
+    assert.deepStrictEqual(await bodies(the, "returns"), [{ text: "repaired" }])
+    assert.notProperty((await ask("GET", "/messages?entity=returns"))[0], "applicationProperties")
+  })
+
+  trial("are chosen with Shift and Ctrl, dead-lettered, deferred and deleted; those that are locked are told of", {
+    entities: [Emulator.entity("orders", { lockDuration: "5 minutes" })]
+  }, async (the) => {
+    const { ask, open, page, run, send } = the
+    await send("orders", ...Array.from({ length: 10 }, (_, index) => ({ body: String(index + 1) })))
+    await open({ entity: "orders" })
+    await row(page, 2).click()
+    await row(page, 4).click({ modifiers: ["Shift"] })
+    await row(page, 8).click({ modifiers: ["ControlOrMeta"] })
+    await page.getByText("4 chosen").waitFor()
+    await toolbar(page).getByRole("button", { name: "Dead-letter…" }).click()
+    await dialog(page).getByLabel("Reason").fill("Checked")
+    await dialog(page).getByLabel("Description").fill("by hand")
+    await confirm(page, "Dead-letter")
+    await told(page, "4 messages dead-lettered.")
+    const dead = await ask("GET", "/messages?entity=orders/$DeadLetterQueue")
+    assert.deepStrictEqual(
+      dead.map(({ applicationProperties, body }: any) => [body.text, applicationProperties.DeadLetterReason]),
+      ["2", "3", "4", "8"].map((text) => [text, "Checked"])
+    )
+    await row(page, 9).click()
+    await toolbar(page).getByRole("button", { name: "Defer", exact: true }).click()
+    await told(page, "1 message deferred.")
+    await row(page, 9).filter({ hasText: "deferred" }).waitFor()
+    // A receiver takes two; the others that are chosen are deleted all the same.
+    await run(
+      Effect.gen(function*() {
+        const receiver = yield* ServiceBusReceiver.make("orders")
+        assert.strictEqual((yield* receiver.receive({ max: 2 })).length, 2)
+        yield* Effect.promise(async () => {
+          await row(page, 1).filter({ hasText: "locked" }).waitFor()
+          await page.getByLabel("Choose all of this page").click()
+          await toolbar(page).getByRole("button", { name: "Delete…" }).click()
+          await confirm(page, "Delete")
+          await told(page, "4 messages deleted.")
+          await told(page, /2 messages not deleted:\s*1: .*lock.*\s*5: .*lock/)
+          await row(page, 10).waitFor({ state: "detached" })
+        })
+      }).pipe(Effect.scoped, Effect.provide(Emulator.layerClient))
+    )
+    assert.deepStrictEqual((await bodies(the, "orders")).map((body: any) => body.text), ["1", "5"])
+  })
+
+  trial(
+    "are saved as a file that is loaded again, with all that is in them",
+    {},
+    async ({ ask, bury, go, open, page }) => {
+      await bury(
+        "orders",
+        "why",
+        ...["a", "b", "c"].map((body) => ({
+          body: { base64: Buffer.from(body).toString("base64") },
+          messageId: body,
+          applicationProperties: { n: { $long: "1" }, __proto__x: 1 }
+        }))
+      )
+      await open({ entity: "orders", tab: "dead" })
+      await row(page, 1).click()
+      await row(page, 2).click({ modifiers: ["Shift"] })
+      const downloading = page.waitForEvent("download")
+      await toolbar(page).getByRole("button", { name: "Save", exact: true }).click()
+      const path = await (await downloading).path()
+      const dump = JSON.parse(readFileSync(path, "utf8"))
+      const before = await ask("GET", "/messages?entity=orders/$DeadLetterQueue")
+      assert.deepStrictEqual(dump.entities[0].deadLetters.map(({ messageId }: any) => messageId), ["a", "b"])
+      await page.getByRole("button", { name: "Purge…" }).click()
+      await confirm(page, "Purge")
+      await told(page, "3 messages deleted.")
+      await page.getByText("No message of this entity is a dead letter.").waitFor()
+      await go({ view: "namespaces" })
+      await page.getByLabel("A file with the state of entities").setInputFiles(path)
+      await page.getByRole("button", { name: "Load the file" }).click()
+      await told(page, "The entities of the file are as it says.")
+      const after = await ask("GET", "/messages?entity=orders/$DeadLetterQueue")
+      const timeless = (messages: ReadonlyArray<any>) => messages.map(({ enqueuedTime: _, ...message }) => message)
+      assert.deepStrictEqual(timeless(after), timeless(before.slice(0, 2)))
+    }
+  )
+
+  trial("are purged once somebody says so, and not before", {}, async (the) => {
+    const { open, page, send } = the
+    await send("orders", { body: "1" }, { body: "2" })
+    await open({ entity: "orders" })
+    await row(page, 1).waitFor()
+    await page.getByRole("button", { name: "Purge…" }).click()
+    await dialog(page).getByRole("button", { name: "Cancel" }).click()
+    await dialog(page).waitFor({ state: "detached" })
+    assert.strictEqual((await bodies(the, "orders")).length, 2)
+    await page.getByRole("button", { name: "Purge…" }).click()
+    await confirm(page, "Purge")
+    await told(page, "2 messages deleted.")
+    await page.getByText("No message is here.").waitFor()
+    assert.deepStrictEqual(await bodies(the, "orders"), [])
+  })
+
+  trial("that are scheduled stand on a time line, are put off, delivered now and taken back", {}, async (the) => {
+    const { ask, open, page, send } = the
+    const at = (minutes: number) => new Date(Date.now() + minutes * 60_000).toISOString()
+    await send(
+      "orders",
+      ...[10, 20, 30, 600].map((minutes) => ({
+        body: String(minutes),
+        scheduledEnqueueTime: at(minutes)
+      }))
+    )
+    await open({ entity: "orders", tab: "scheduled" })
+    await page.getByRole("img", { name: /^4 messages scheduled, the next one in \d+ min, the last one in 10 h/ })
+      .waitFor()
+    assert.isAtLeast(await page.locator("svg.picture .bar-mark").count(), 2)
+    await row(page, 1).click()
+    await toolbar(page).getByRole("button", { name: "Put off…" }).click()
+    await dialog(page).locator("[name=by]").fill("soon")
+    await dialog(page).getByRole("button", { name: "Put off", exact: true }).click()
+    await dialog(page).getByRole("alert").filter({ hasText: /soon|duration/i }).waitFor()
+    await dialog(page).locator("[name=by]").fill("2 hours")
+    await confirm(page, "Put off")
+    await told(page, "1 message put off.")
+    const scheduled: ReadonlyArray<any> = await ask("GET", "/scheduled?entity=orders")
+    const due = new Map(
+      scheduled.map(({ body, scheduledEnqueueTime }) => [body.text, Date.parse(scheduledEnqueueTime)])
+    )
+    assert.approximately(due.get("10")!, Date.now() + 130 * 60_000, 120_000)
+    const byBody = (text: string) =>
+      page.locator("tr[data-number]").filter({ has: page.getByText(text, { exact: true }) })
+    await byBody("20").click()
+    await toolbar(page).getByRole("button", { name: "Deliver now" }).click()
+    await told(page, "1 message enqueued.")
+    await byBody("20").waitFor({ state: "detached" })
+    await byBody("600").click()
+    await toolbar(page).getByRole("button", { name: "Take back…" }).click()
+    await confirm(page, "Delete")
+    await told(page, "1 message deleted.")
+    await byBody("600").waitFor({ state: "detached" })
+    const states = (await ask("GET", "/messages?entity=orders")).map(({ body, state }: any) => [body.text, state])
+    assert.sameDeepMembers(states, [["20", "active"], ["30", "scheduled"], ["10", "scheduled"]])
+  })
+
+  trial("that are deferred are in a list of their own, and are sent again from there", {}, async (the) => {
+    const { ask, open, page, send } = the
+    const [number] = await send("orders", { body: "deferred" }, { body: "active" })
+    await ask("POST", "/messages/defer?entity=orders", { sequenceNumbers: [number] })
+    await open({ entity: "orders", tab: "deferred" })
+    await row(page, 1).waitFor()
+    assert.deepStrictEqual(await numbers(page), ["1"])
+    await row(page, 1).click()
+    await toolbar(page).getByRole("button", { name: "Send again…" }).click()
+    await confirm(page, "Send again")
+    await page.getByText("Nothing is deferred.").waitFor()
+    const states = (await ask("GET", "/messages?entity=orders")).map(({ body, state }: any) => [body.text, state])
+    assert.deepStrictEqual(states, [["active", "active"], ["deferred", "active"]])
+  })
+
+  trial(
+    "are turned over by pages, forth and back, and the address keeps the page",
+    {},
+    async ({ open, page, send }) => {
+      await send("orders", ...Array.from({ length: 120 }, (_, index) => ({ body: String(index + 1) })))
+      await open({ entity: "orders" })
+      await row(page, 1).waitFor()
+      const turn = async (name: string, first: number) => {
+        await page.getByRole("button", { name, exact: true }).click()
+        await page.waitForFunction((first) => {
+          const row = document.querySelector("tr[data-number]")
+          return row instanceof HTMLElement && row.dataset["number"] === String(first)
+        }, first)
+      }
+      await turn("Later →", 51)
+      await turn("Later →", 101)
+      assert.strictEqual((await numbers(page)).length, 20)
+      assert.isTrue(await page.getByRole("button", { name: "Later →" }).isDisabled())
+      await turn("← Earlier", 51)
+      await page.reload()
+      await row(page, 51).waitFor()
+      await turn("First", 1)
+      await turn("Last", 71)
+      assert.strictEqual((await numbers(page)).at(-1), "120")
+    }
+  )
+})
