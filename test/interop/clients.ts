@@ -91,23 +91,26 @@ const go: Client = {
   }
 }
 
+/** Compiles a project of Maven, and gives what runs its program. */
+const maven = async (name: string, program: string): Promise<Programs> => {
+  await needs("javac", "-version")
+  await needs("mvn", "-v")
+  const folder = await once(name, [name], async (folder) => {
+    const options = [`-Dmaven.repo.local=${join(folder, "repository")}`, `-DcacheFolder=${folder}`]
+    const mvn = ["mvn", "-q", "-B", "-f", `${name}/pom.xml`, ...options]
+    // The first resolves what the second needs: its plugins as well, by doing nothing with them.
+    await step("mvn dependency", [...mvn, "-Dmaven.main.skip", "compile", "dependency:build-classpath"])
+    await build("mvn compile", [...mvn, "-o", "compile"])
+  })
+  const classPath = `${join(folder, "target/classes")}:${readFileSync(join(folder, "classpath"), "utf8").trim()}`
+  return { checklist: ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, program] }
+}
+
 const java: Client = {
   name: "java-7.17",
   section: "Java",
   sources: ["java"],
-  prepare: async () => {
-    await needs("javac", "-version")
-    await needs("mvn", "-v")
-    const folder = await once("java", ["java"], async (folder) => {
-      const options = [`-Dmaven.repo.local=${join(folder, "repository")}`, `-DcacheFolder=${folder}`]
-      const mvn = ["mvn", "-q", "-B", "-f", "java/pom.xml", ...options]
-      // The first resolves what the second needs: its plugins as well, by doing nothing with them.
-      await step("mvn dependency", [...mvn, "-Dmaven.main.skip", "compile", "dependency:build-classpath"])
-      await build("mvn compile", [...mvn, "-o", "compile"])
-    })
-    const classPath = `${join(folder, "target/classes")}:${readFileSync(join(folder, "classpath"), "utf8").trim()}`
-    return { checklist: ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath, "Interop"] }
-  }
+  prepare: () => maven("java", "Interop")
 }
 
 const javascript: Client = {
@@ -176,6 +179,17 @@ const proton: Client = {
     const interpreter = await venv("proton", ["proton/requirements.txt"])
     return { checklist: [interpreter, "-u", "-W", "ignore", "proton/interop.py"] }
   }
+}
+
+const spring: Client = {
+  name: "spring-6.1",
+  section: "Spring and JMS",
+  sources: ["spring"],
+  own: {
+    checks: ["spring-listener", "spring-dead-letter", "spring-jms-queue", "spring-jms-topic", "spring-jms-azure"],
+    entities: [...queues("orders", "failures", "jobs", "azure"), ...news]
+  },
+  prepare: () => maven("spring", "interop.Interop")
 }
 
 const rust: Client = {
@@ -263,6 +277,7 @@ export const clients: ReadonlyArray<Client> = [
   celery,
   proton,
   dapr,
+  spring,
   // Its build takes longest.
   rust
 ]

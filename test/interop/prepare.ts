@@ -8,7 +8,7 @@ export const here = import.meta.dirname
 export const cache = join(here, ".cache")
 
 /** Milliseconds: one download and build, all of them together, and one client's whole checklist. */
-export const limits = { preparing: 240_000, preparingAll: 360_000, running: 150_000 }
+export const limits = { preparing: 240_000, preparingAll: 600_000, running: 150_000 }
 
 export interface Ended {
   /** Undefined where the program could not be started, or was ended because its time was up. */

@@ -152,17 +152,33 @@ const runSuite = async (suite: Programs["suite"], env: Record<string, string>): 
 
 const leftOut: Array<string> = []
 
-const prepared: Array<{ readonly client: Client; readonly programs: Programs }> = []
-for (const client of clients) {
-  const { name, prepare } = client
+interface Prepared {
+  readonly client: Client
+  readonly programs: Programs
+}
+
+const prepare = async (client: Client): Promise<ReadonlyArray<Prepared>> => {
   try {
-    prepared.push({ client, programs: await prepare() })
+    return [{ client, programs: await client.prepare() }]
   } catch (error) {
     if (!(error instanceof LeftOut)) throw error
-    leftOut.push(`${name}: ${error.message}`)
-    console.log(`LEFT OUT ${name}: ${error.message}`)
+    leftOut.push(`${client.name}: ${error.message}`)
+    console.log(`LEFT OUT ${client.name}: ${error.message}`)
+    return []
   }
 }
+
+/** Two at a time: they wait more than they work. */
+const both = async (tasks: Array<() => Promise<unknown>>) => {
+  const worker = async () => {
+    for (let next = tasks.shift(); next !== undefined; next = tasks.shift()) await next()
+  }
+  await Promise.all([worker(), worker()])
+}
+
+const made = new Map<Client, ReadonlyArray<Prepared>>()
+await both(clients.map((client) => async () => made.set(client, await prepare(client))))
+const prepared = clients.flatMap((client) => made.get(client)!)
 
 /** What a client is asked of its own checks, or of the checklist. */
 const askedOf = ({ own }: Client) => own?.checks.filter((name) => asked.includes(name)) ?? askedOfClients
@@ -181,11 +197,8 @@ const tell = (what: string, report: Report) => {
   console.log(`ran ${report.name}${what} in ${report.seconds.toFixed(0)} s`)
   return report
 }
-// Two at a time: they wait more than they work. From the end, near which the one stands that takes longest, Python 7.8.
-const worker = async () => {
-  for (let next = tasks.pop(); next !== undefined; next = tasks.pop()) await next()
-}
-await Promise.all([worker(), worker()])
+// From the end, near which the one stands that takes longest, Python 7.8.
+await both(tasks.toReversed())
 
 /** Prints a table: a line for each check, a column for each client. */
 const printTable = (asked: ReadonlyArray<string>, columns: ReadonlyArray<Report>) => {
