@@ -93,6 +93,7 @@ const emulator = [
   ["emulator/Controls"],
   ["emulator/control"],
   ["emulator/Emulator"],
+  ["emulator/CountScreen"],
   ["emulator/CommandLine"],
   ["emulator/MetricExport"],
   ["emulator/cli"]

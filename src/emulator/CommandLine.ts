@@ -62,6 +62,7 @@ Namespaces, time, limits and output
   --data-sync normal|full       full: not even a loss of power takes what was accepted; normal
   --clock manual|real           manual: its time moves by POST /clock/advance alone; real
   --json                        prints one line of JSON when it is ready, all else to stderr
+  --watch                       shows the counts of entities on the terminal, every second
   --help, --version             this text; which version this is`
 
 /** That of the package, which a test holds: where the command is one file there is no package.json to read. */
@@ -119,6 +120,7 @@ const options = {
   data: { type: "string" },
   "data-sync": { type: "string" },
   json: { type: "boolean" },
+  watch: { type: "boolean" },
   help: { type: "boolean" },
   version: { type: "boolean" }
 } as const
@@ -167,13 +169,13 @@ class Given {
     return this.values[name] ?? this.variable(name)?.split(separator).map((each) => each.trim()).filter(Boolean) ?? []
   }
 
-  get isJson(): Effect.Effect<boolean, EmulatorError> {
-    const word = this.variable("json")
-    if (this.values.json !== undefined || word === undefined) return Effect.succeed(this.values.json ?? false)
+  is(name: "json" | "watch"): Effect.Effect<boolean, EmulatorError> {
+    const word = this.variable(name)
+    if (this.values[name] !== undefined || word === undefined) return Effect.succeed(this.values[name] ?? false)
     if (/^(true|1)$/i.test(word)) return Effect.succeed(true)
     return /^(false|0)$/i.test(word)
       ? Effect.succeed(false)
-      : fail(`${variableOf("json")} must be true or false, not "${word}"`)
+      : fail(`${variableOf(name)} must be true or false, not "${word}"`)
   }
 
   /** Variables that are named as if they were for this command, and are not. */
@@ -412,6 +414,8 @@ export type CommandLine = { readonly _tag: "Help" } | { readonly _tag: "Version"
   /** The file for the certificate that the broker signs itself. */
   readonly writeTo: string | undefined
   readonly isJson: boolean
+  /** Whether counts are shown on the terminal. */
+  readonly isWatched: boolean
   /** Whether nobody asked for the port of administration, which another program may have. */
   readonly isAdminPortOptional: boolean
   /** What is said before it serves. */
@@ -562,7 +566,8 @@ export const read: (
       server,
       names: entities.map((entity) => entity.kind === "subscription" ? `${entity.topic}/${entity.name}` : entity.name),
       writeTo,
-      isJson: yield* given.isJson,
+      isJson: yield* given.is("json"),
+      isWatched: yield* given.is("watch"),
       isAdminPortOptional: adminPort === undefined,
       warnings: [...warnings, ...file?.warnings ?? []],
       title: (flag) => given.title(flag)

@@ -17,6 +17,7 @@ import * as ConnectionString from "../ConnectionString.ts"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as CommandLine from "./CommandLine.ts"
 import type * as Controls from "./Controls.ts"
+import * as CountScreen from "./CountScreen.ts"
 import * as Emulator from "./Emulator.ts"
 
 type Serve = Extract<CommandLine.CommandLine, { readonly _tag: "Serve" }>
@@ -132,6 +133,21 @@ const announce = (command: Serve) =>
     yield* print(isJson ? json(command, emulator) : text(command, emulator))
   })
 
+const terminal: CountScreen.Terminal = {
+  write: (text) => void process.stdout.write(text),
+  size: () => ({ columns: process.stdout.columns, rows: process.stdout.rows })
+}
+
+/** Shows counts where that was asked for, and there is a terminal that they can be drawn on. */
+const watch = ({ isJson, isWatched }: Serve): Layer.Layer<never, never, Emulator.Emulator> => {
+  if (!isWatched) return Layer.empty
+  return Layer.effectDiscard(
+    process.stdout.isTTY && !isJson
+      ? Effect.forkScoped(CountScreen.watch(terminal))
+      : warn("--watch shows nothing: the output is no terminal, or is for programs (--json)")
+  )
+}
+
 /** The flag of the port that cannot be listened on, where an error is about one. */
 const flagOf = ({ server }: Serve, cause: unknown): CommandLine.ServedFlag | undefined => {
   if (typeof cause !== "object" || cause === null || !("port" in cause)) return undefined
@@ -162,7 +178,9 @@ const listen = (
   Effect.catch(
     // What sends metrics ends first, while the broker is there.
     Layer.launch(
-      Layer.effectDiscard(announce(command)).pipe(
+      // What is drawn stands under what is told.
+      watch(command).pipe(
+        Layer.provideMerge(Layer.effectDiscard(announce(command))),
         Layer.merge(metrics),
         Layer.provide(Emulator.layerServer(command.server))
       )

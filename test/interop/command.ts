@@ -49,7 +49,7 @@ export const startsIn = (folder: string): Readonly<Record<string, Start>> => ({
     ...["--queue", "orders", "--key", "of-the-root", "--tls-port", "0", "--https-port", "0"],
     ...["--identity", "shop=shop-secret", "--role", "shop=sender@orders", "--identity", "billing=billing-secret"]
   ),
-  "command-health": orders,
+  "command-health": start("--queue", "orders", "--watch"),
   "command-stop": orders,
   // Entities by flags, variables and files.
   "command-entities": start(

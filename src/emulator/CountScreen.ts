@@ -1,0 +1,109 @@
+/**
+ * The counts of entities on a terminal, drawn again every second under what stands there: what the page shows of them, for those
+ * who have no browser at hand. It asks the control API as the page does, and so costs the broker as little.
+ */
+import * as Effect from "effect/Effect"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as ConnectionString from "../ConnectionString.ts"
+import { Emulator } from "./Emulator.ts"
+
+/** An entity, as `/entities` tells of it. */
+const Row = Schema.Struct({
+  path: Schema.String,
+  kind: Schema.String,
+  active: Schema.Int,
+  scheduled: Schema.Int,
+  deadLetter: Schema.Int,
+  transferDeadLetter: Schema.Int,
+  enqueued: Schema.Int,
+  completed: Schema.Int
+})
+
+export type Row = typeof Row.Type
+
+const Told = Schema.Struct({ version: Schema.String, isWhole: Schema.Boolean, entities: Schema.Array(Row) })
+
+/** A terminal. */
+export interface Terminal {
+  readonly write: (text: string) => void
+  /** How wide and high it is now, in characters. */
+  readonly size: () => { readonly columns: number; readonly rows: number }
+}
+
+/** Seconds between two looks. */
+const interval = 1
+
+const headings = ["messages", "scheduled", "dead", "in/s", "out/s"] as const
+
+const width = 10
+
+/** What could move the cursor of a terminal, or ring its bell. */
+const withoutControls = (text: string): string => text.replaceAll(/\p{Cc}/gu, "?")
+
+/**
+ * The lines of a table that fits a terminal: all entities, or those that hold most. `before` is what was told a look earlier, for
+ * the rates.
+ */
+export const draw = (
+  rows: ReadonlyArray<Row>,
+  before: ReadonlyMap<string, Row>,
+  { columns, rows: height }: ReturnType<Terminal["size"]>
+): ReadonlyArray<string> => {
+  const nameWidth = Math.max(12, columns - headings.length * width - 1)
+  const line = (name: string, cells: ReadonlyArray<string | number>) =>
+    `${name.length > nameWidth ? `${name.slice(0, nameWidth - 1)}…` : name.padEnd(nameWidth)}${
+      cells.map((cell) => String(cell).padStart(width)).join("")
+    }`.slice(0, columns)
+  const held = (row: Row) => row.active + row.scheduled + row.deadLetter + row.transferDeadLetter
+  const most = Math.max(1, height - 4)
+  const isCut = rows.length > most
+  const shown = isCut ? rows.toSorted((a, b) => held(b) - held(a)).slice(0, most) : rows
+  const rate = (row: Row, name: "enqueued" | "completed") =>
+    Math.round(Math.max(0, row[name] - (before.get(row.path) ?? row)[name]) / interval)
+  return [
+    line("", headings),
+    ...shown.map((row) =>
+      line(withoutControls(row.path), [
+        row.kind === "topic" ? "" : row.active,
+        row.scheduled,
+        row.deadLetter + row.transferDeadLetter,
+        rate(row, "enqueued"),
+        rate(row, "completed")
+      ])
+    ),
+    ...(isCut ? [`and ${rows.length - shown.length} more, which hold less`.slice(0, columns)] : [])
+  ]
+}
+
+/** Draws until it is interrupted; what it has drawn last stays. Where the broker refuses its own key, it dies. */
+export const watch = ({ size, write }: Terminal): Effect.Effect<never, never, Emulator> =>
+  Effect.gen(function*() {
+    const { connectionString, httpClient } = yield* Emulator
+    const { credential } = yield* ConnectionString.parse(connectionString)
+    if (credential._tag !== "SharedKey") return yield* Effect.die("the broker's own key was expected")
+    const key = Buffer.from(`${credential.name}:${Redacted.value(credential.key)}`).toString("base64")
+    const look = (since: string) =>
+      httpClient.execute(HttpClientRequest.get(`http://localhost/entities${since}`, {
+        headers: { authorization: `Basic ${key}` }
+      })).pipe(
+        Effect.flatMap((response) => response.json),
+        Effect.flatMap(Schema.decodeUnknownEffect(Told))
+      )
+    const rows = new Map<string, Row>()
+    let version = ""
+    let height = 0
+    while (true) {
+      const told = yield* look(version === "" ? "" : `?since=${version}`)
+      const before = new Map(rows)
+      if (told.isWhole) rows.clear()
+      for (const row of told.entities) rows.set(row.path, row)
+      version = told.version
+      const lines = draw([...rows.values()], before, size())
+      // Back to where the table began, and away with all that is below.
+      write(`${height === 0 ? "" : `\u001b[${height}A`}\r\u001b[J${lines.join("\n")}\n`)
+      height = lines.length
+      yield* Effect.sleep(interval * 1000)
+    }
+  }).pipe(Effect.orDie)
