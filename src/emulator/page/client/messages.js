@@ -544,7 +544,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       h(
         "div",
         { class: "bar", role: "toolbar", "aria-label": "What is done to those that are chosen" },
-        !isDead && kind === "messages" && button("Send…", () => askToSend(entity), "primary"),
+        (kind === "messages" || rows.get(entity)?.kind === "topic") && button("Send…", () => askToSend(entity), "primary"),
         ...forChosen,
         button("Purge…", purge, "danger"),
         status
