@@ -167,6 +167,23 @@ const serves = async () => {
   )
 }
 
+/** What it is given a file for outlives it. */
+const keeps = async () => {
+  const args = ["emulator", "--json", "--port", "0", "--key", "local", "--queue", "orders", "--data", join(work, "broker.db")]
+  const first = await start(args, /\n/)
+  const client = new Official(JSON.parse(first.printed).connectionString)
+  await client.createSender("orders").sendMessages({ body: "kept" })
+  assert.equal(await first.stop(), 0)
+  await client.close()
+  const second = await start(args, /\n/)
+  const other = new Official(JSON.parse(second.printed).connectionString)
+  const [message] = await other.createReceiver("orders").receiveMessages(1)
+  assert.equal(message.body, "kept")
+  await other.close()
+  assert.equal(await second.stop(), 0)
+  console.log("binary: keeps in a file what it goes on with")
+}
+
 /** The blocks of the page, in a folder where their packages are found. */
 const quickStart = async () => {
   const page = readFileSync(join(root, "docs/emulator-containers.md"), "utf8")
@@ -222,6 +239,7 @@ try {
   saysWhatItIs()
   keepsLicences(built)
   await serves()
+  await keeps()
   await quickStart()
   suites()
   await isReadySoon()

@@ -159,12 +159,25 @@ const inside = async (work) => {
   console.log("container: runs as any user")
 
   shell(`mount --bind ${volume} ${join(folder, "data")}`)
-  const secured = await start(folder, image, {
-    env: { EFFECT_SERVICE_BUS_TLS_PORT: "5671", EFFECT_SERVICE_BUS_WRITE_CERT: "/data/emulator.pem" }
-  })
+  const env = {
+    ...emulator,
+    EFFECT_SERVICE_BUS_TLS_PORT: "5671",
+    EFFECT_SERVICE_BUS_WRITE_CERT: "/data/emulator.pem",
+    EFFECT_SERVICE_BUS_DATA: "/data/broker.db"
+  }
+  const secured = await start(folder, image, { env })
   await connects(5671, readFileSync(join(volume, "emulator.pem"), "utf8"))
+  const headers = { authorization: `Basic ${btoa(`RootManageSharedAccessKey:${env.EFFECT_SERVICE_BUS_KEY}`)}` }
+  const messages = "http://emulator:5300/messages?entity=orders"
+  const put = await fetch(messages, { method: "POST", headers, body: JSON.stringify([{ body: "kept" }]) })
+  assert.equal(put.status, 200)
   await secured.stop()
   console.log("container: writes its certificate to a volume, which is good for its name")
+  const again = await start(folder, image, { env })
+  const [message] = await (await fetch(messages, { headers })).json()
+  assert.deepEqual(message.body, { text: "kept" })
+  await again.stop()
+  console.log("container: keeps on the volume what the next one goes on with")
 }
 
 const at = process.argv.indexOf("--inside")
