@@ -76,7 +76,9 @@ export const write = (type, text, name) => {
  */
 export const shown = (value) => {
   const { text, type } = read(value)
-  return type === "text" ? text : type === "JSON" || type === "boolean" || type === "int" ? text : `${text} (${type})`
+  if (type !== "JSON") return type === "text" || type === "boolean" || type === "int" ? text : `${text} (${type})`
+  const [[tag = "", inner] = [], ...others] = Object.entries(value ?? {})
+  return tag.startsWith("$") && others.length === 0 && typeof inner !== "object" ? `${inner} (${tag.slice(1)})` : text
 }
 
 const encoder = new TextEncoder()
