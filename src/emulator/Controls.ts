@@ -673,6 +673,8 @@ export interface Started {
   readonly requests: BrokerMetrics.HttpRequests
   readonly dispatcher: Dispatcher.Dispatcher
   readonly network: NetworkOf
+  /** Has what has changed be kept; false where it cannot be. Undefined where nothing is kept. */
+  readonly commit?: (() => boolean) | undefined
 }
 
 /** What takes the broker off the network and brings it back; of a namespace that shares it, the namespace alone. @internal */
@@ -738,7 +740,7 @@ const contentOf = Effect.fnUntraced(function*({ entities, key, policies }: Names
 })
 
 const of = (
-  { dispatcher, namespaces, network, requests }: Started,
+  { commit, dispatcher, namespaces, network, requests }: Started,
   namespace: Namespace,
   controlsOf: (namespace: Namespace) => Controls
 ): Controls => {
@@ -842,6 +844,19 @@ const of = (
         ? Effect.void
         : Effect.logWarning(`${what} is for ${shown(path)}, of which nothing is there by now: is the name right?`)
     )
+  /** What a control has changed is kept when it is over. */
+  const kept = <A, E>(change: Effect.Effect<A, E>): Effect.Effect<A, E | EmulatorError> =>
+    commit === undefined ? change : Effect.tap(change, () =>
+      Effect.suspend(() =>
+        commit()
+          ? Effect.void
+          : Effect.fail(
+            new EmulatorError({
+              reason: "unavailable",
+              problem: "its data cannot be written, and will be once there is room on the disk"
+            })
+          )
+      ))
   return {
     ...network(namespace),
     observe: () =>
@@ -859,19 +874,19 @@ const of = (
             : Effect.succeed(list(deadLetterQueue, entity))
       ),
     send: (entity, messages) =>
-      usable(
+      kept(usable(
         "the messages",
         put(entity, messages, (queue, stored) => queue.send(stored))
-      ),
+      )),
     failTransfer: (entity, messages, why) =>
-      usable(
+      kept(usable(
         "the messages",
         put(
           entity,
           messages,
           (queue, stored) => queue.failTransfer(stored, why?.reason, why?.description)
         )
-      ),
+      )),
     counters: (entity) => Effect.map(queueOf(entity), (queue) => ({ ...queue.counters })),
     rules: (subscription) =>
       Effect.flatMap(queueOf(subscription), ({ path, rules }) =>
@@ -893,17 +908,17 @@ const of = (
           accessedAt: DateTime.makeUnsafe(accessedAt)
         })
       }),
-    create: (entity) => usable("the options", Effect.suspend(() => Effect.fromResult(broker.create(entity)))),
+    create: (entity) => kept(usable("the options", Effect.suspend(() => Effect.fromResult(broker.create(entity))))),
     update: (entity: string | Declared, options: Broker.EntityOptions) =>
-      usable(
+      kept(usable(
         "the options",
         Effect.suspend(() => Effect.fromResult(broker.update(ServiceBusEntity.contractOf(entity).path, options)))
-      ),
+      )),
     delete: (entity) =>
-      Effect.suspend(() => Effect.fromResult(broker.delete(ServiceBusEntity.contractOf(entity).path))),
+      kept(Effect.suspend(() => Effect.fromResult(broker.delete(ServiceBusEntity.contractOf(entity).path)))),
     now,
     advance: (by) =>
-      Effect.suspend(() => {
+      kept(Effect.suspend(() => {
         const { clock } = namespace
         if (!(clock instanceof ManualClock)) {
           return invalid(
@@ -917,19 +932,19 @@ const of = (
         return millis >= 0 && clock.currentTimeMillisUnsafe() + millis <= ManualClock.latest
           ? Effect.andThen(clock.advance(millis), now)
           : invalid("a clock is advanced by a finite duration of 0 or more, and not beyond the year 9999")
-      }),
+      })),
     scheduled: (entity) =>
       Effect.map(
         queueOf(entity),
         (queue) => list(queue, entity, queue.messages().filter(({ state }) => state === "scheduled"))
       ),
     deliver: (entity, sequenceNumbers) =>
-      usable(
+      kept(usable(
         "the sequence numbers",
         Effect.flatMap(queueOf(entity), (queue) => taken(queue.enqueueScheduled(sequenceNumbers)))
-      ),
+      )),
     reschedule: (entity, at, sequenceNumbers) =>
-      usable(
+      kept(usable(
         "the time and the sequence numbers",
         Effect.flatMap(queueOf(entity), (queue) =>
           taken(queue.reschedule(sequenceNumbers, (millis) => {
@@ -938,13 +953,13 @@ const of = (
             if (given <= ManualClock.latest && given >= -ManualClock.latest) return given
             throw new RangeError("a time is a DateTime that is not beyond the year 9999")
           })))
-      ),
+      )),
     reset: (entity) =>
-      Effect.suspend(() =>
+      kept(Effect.suspend(() =>
         entity === undefined
           ? Effect.succeed(namespace.reset())
           : Effect.fromResult(broker.reset(ServiceBusEntity.contractOf(entity).path))
-      ),
+      )),
     dump: (entities) =>
       Effect.suspend(() => {
         if (entities === undefined) return Effect.fromResult(Dump.dump(broker, broker.declarations()))
@@ -959,8 +974,10 @@ const of = (
         return Effect.fromResult(Dump.dump(broker, declarations))
       }),
     load: (dump) =>
-      Effect.suspend(() =>
-        Effect.fromResult(Result.flatMap(Dump.read(dump, clock.currentTimeMillisUnsafe()), broker.load))
+      kept(
+        Effect.suspend(() =>
+          Effect.fromResult(Result.flatMap(Dump.read(dump, clock.currentTimeMillisUnsafe()), broker.load))
+        )
       ),
     connections: Effect.sync(() => namespace.connections.size),
     dropConnections: Effect.sync(() => namespace.dropConnections()),
@@ -1002,9 +1019,9 @@ const of = (
           : Effect.fail(new EmulatorError({ reason: "notFound", problem: `it has no fault with the id ${shown(id)}` }))
       ),
     removeFaults: Effect.sync(() => namespace.faults.clear()),
-    loseLocks: (entity) => Effect.map(queueOf(entity), (queue) => queue.loseLocks()),
+    loseLocks: (entity) => kept(Effect.map(queueOf(entity), (queue) => queue.loseLocks())),
     loseSession: (entity, sessionId) =>
-      Effect.flatMap(queueOf(entity), ({ path, sessions }) =>
+      kept(Effect.flatMap(queueOf(entity), ({ path, sessions }) =>
         Effect.fromNullishOr(sessions?.lose(sessionId)).pipe(
           Effect.mapError(() =>
             new EmulatorError({
@@ -1012,7 +1029,7 @@ const of = (
               problem: `"${path}" has no locked session ${shown(sessionId)}`
             })
           )
-        )),
+        ))),
     idle: dispatcher.idle,
     namespaces: Effect.sync(() =>
       namespaces.list().map((each) => ({
@@ -1030,19 +1047,19 @@ const of = (
           : Effect.succeed(controlsOf(found))
       }),
     createNamespace: (options) =>
-      usable(
+      kept(usable(
         "the options of the namespace",
         Effect.flatMap(
           contentOf(options),
           (content) => Effect.map(Effect.fromResult(namespaces.create(options.name, content)), controlsOf)
         )
-      ),
+      )),
     removeNamespace: (name) =>
-      Effect.suspend(() =>
+      kept(Effect.suspend(() =>
         typeof name === "string"
           ? Effect.fromResult(namespaces.remove(name))
           : Effect.fail(new EmulatorError({ reason: "notFound", problem: `it has no namespace ${shown(name)}` }))
-      )
+      ))
   }
 }
 

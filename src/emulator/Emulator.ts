@@ -505,7 +505,7 @@ const start: (
           ),
         listens: (network) => {
           store?.serve()
-          controlsOf = Controls.make({ dispatcher, namespaces, network, requests })
+          controlsOf = Controls.make({ commit, dispatcher, namespaces, network, requests })
           return controlsOf(namespaces.first)
         }
       }

@@ -1,5 +1,6 @@
 /** Files of a broker's data for tests: each in a folder of its own, which is gone with the test. */
 import { Effect, type Scope } from "effect"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -22,11 +23,14 @@ export const killed = (file: string, copy: string): Effect.Effect<void> =>
     for (const end of ["", "-wal"]) if (fs.existsSync(file + end)) fs.copyFileSync(file + end, copy + end)
   })
 
-/** What is in the folder of a file, by name. */
+/** By which bytes are told from others, in less than they are. */
+export const sumOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
+
+/** The sums of what is in the folder of a file, by name. */
 export const bytesOf = (file: string): Record<string, string> =>
   Object.fromEntries(
     fs.readdirSync(path.dirname(file)).toSorted().map((name) => [
       name,
-      fs.readFileSync(path.join(path.dirname(file), name)).toString("base64")
+      sumOf(fs.readFileSync(path.join(path.dirname(file), name)))
     ])
   )

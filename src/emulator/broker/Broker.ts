@@ -371,7 +371,10 @@ export class Registry {
       queue.loseLock(message, now)
     }
     for (const queue of queues) queue.flush()
-    for (const registered of [...this.entities.values()]) this.watchIdle(registered)
+    for (const [path, registered] of [...this.entities]) {
+      // One before it may have taken its subscriptions with it.
+      if (this.entities.get(path) === registered) this.watchIdle(registered)
+    }
   }
 
   /** Adds an entity with which the broker starts, or has one that the store has be as it is declared, in what it is given. */

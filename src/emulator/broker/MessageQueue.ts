@@ -87,7 +87,10 @@ export const make = (
     `${path}/${transferDeadLetterPath}`,
     subQueueSettings(settings, undefined)
   )
-  return new MessageQueue(shared, size, kind, path, settings, dead, transferDead, rules)
+  const queue = new MessageQueue(shared, size, kind, path, settings, dead, transferDead, rules)
+  dead.main = queue
+  transferDead.main = queue
+  return queue
 }
 
 /** Nothing expires in a dead-letter queue, and it has no sessions. */
@@ -158,6 +161,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   private scheduled = 0
   /** When it was used last, in milliseconds, and how many consumers use it now. */
   private accessedAt = 0
+  /** That of a dead-letter queue. */
+  main: MessageQueue = this
   private attached = 0
   private isEnded = false
 
@@ -197,7 +202,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   /** Other settings, from now on: of those that can be changed. */
   configure(settings: EntitySettings): void {
     this.options = settings
-    this.accessedAt = this.now()
+    this.use(this.now())
     if (settings.duplicateDetectionWindow !== undefined) this.history?.setWindow(settings.duplicateDetectionWindow)
     this.deadLetterQueue?.configure(subQueueSettings(settings, settings.forwardDeadLetteredMessagesTo))
     this.transferDeadLetterQueue?.configure(subQueueSettings(settings, undefined))
@@ -284,7 +289,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     this.scheduled = 0
     this.lastSequence = 0
     this.lastEnqueuedAt = 0
-    this.accessedAt = this.now()
+    this.use(this.now())
     for (const name of Object.keys(this.counters) as Array<keyof Counters>) this.counters[name] = 0
     this.sessions?.reset()
     return messages.length + (this.deadLetterQueue?.reset() ?? 0) + (this.transferDeadLetterQueue?.reset() ?? 0)
@@ -345,8 +350,9 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   }
 
   /** Is what a store has of it, beside its messages. */
-  restoreState({ accessedAt, duplicates, lastEnqueuedAt, lastSequence, sessions }: RestoredEntity): void {
-    this.accessedAt = accessedAt
+  restoreState({ accessedAt, duplicates, isInUse, lastEnqueuedAt, lastSequence, sessions }: RestoredEntity): void {
+    // When it was used last by what was attached to it when the process ended, nobody knows: no time is taken from it.
+    this.accessedAt = isInUse ? this.now() : accessedAt
     this.lastEnqueuedAt = lastEnqueuedAt
     this.lastSequence = lastSequence
     this.history?.restore(duplicates)
@@ -390,8 +396,14 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   }
 
   progress(): Progress {
-    const { accessedAt, lastEnqueuedAt, lastSequence } = this
-    return { accessedAt, lastEnqueuedAt, lastSequence }
+    const { lastEnqueuedAt, lastSequence } = this
+    const queues = [this, this.deadLetterQueue, this.transferDeadLetterQueue].filter((each) => each !== undefined)
+    return {
+      lastSequence,
+      lastEnqueuedAt,
+      accessedAt: Math.max(...queues.map(({ accessedAt }) => accessedAt)),
+      isInUse: this.sessions?.isInUse === true || queues.some(({ attached }) => attached > 0)
+    }
   }
 
   duplicates(all: boolean): ReadonlyArray<Duplicate> | undefined {
@@ -402,13 +414,23 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     return this.sessions?.stateOf(id)
   }
 
+  holdersChanged(): void {
+    if (this.options.autoDeleteOnIdle !== undefined) this.shared.store.advanced(this)
+  }
+
   stateChanged(id: string): void {
     this.shared.store.sessionChanged(this, id)
   }
 
+  /** It is used. Only of what is deleted when it is idle anybody wants to know that after a restart. */
+  private use(now: number): void {
+    this.accessedAt = now
+    if (this.options.autoDeleteOnIdle !== undefined) this.shared.store.advanced(this.main)
+  }
+
   /** It is used now, as by a rule that is added to it. */
   touch(): void {
-    this.accessedAt = this.now()
+    this.use(this.now())
   }
 
   /** When it was used last: now, while a receiver is attached or a message is scheduled, and while it forwards. */
@@ -499,7 +521,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     const refusal = this.reserve(bytes)
     if (refusal !== undefined) return Result.fail(refusal)
     const now = this.now()
-    if (this.kind !== "subscription") this.accessedAt = now
+    if (this.kind !== "subscription") this.use(now)
     this.shared.store.advanced(this)
     const sequenceNumbers: Array<bigint> = []
     for (const incoming of messages) {
@@ -572,7 +594,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   attach(consumer: Consumer): Attachment {
     const attachment = this.consumers.attach(consumer)
     this.attached += 1
-    this.accessedAt = this.now()
+    this.use(this.now())
     let isAttached = true
     return {
       wake: () => attachment.wake(),
@@ -581,7 +603,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
         if (!isAttached) return
         isAttached = false
         this.attached -= 1
-        this.accessedAt = this.now()
+        this.use(this.now())
       }
     }
   }
@@ -594,7 +616,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   settle(lockToken: string, settlement: Settlement.Settlement): Result.Result<void, Refusal> {
     if (this.isClosed()) return this.closed()
     const now = this.now()
-    this.accessedAt = now
+    this.use(now)
     const message = this.findLocked(lockToken, now)
     if (message === undefined) return this.lockLost(lockToken)
     switch (settlement._tag) {
@@ -685,7 +707,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
       return this.refuse("NotAllowed", "the messages of a session have no locks of their own: renew the session's")
     }
     const now = this.now()
-    this.accessedAt = now
+    this.use(now)
     const messages: Array<StoredMessage> = []
     for (const lockToken of lockTokens) {
       const message = this.findLocked(lockToken, now)
@@ -707,7 +729,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   ): Result.Result<ReadonlyArray<Delivery>, Refusal> {
     if (this.isClosed()) return this.closed()
     const now = this.now()
-    this.accessedAt = now
+    this.use(now)
     const messages: Array<StoredMessage> = []
     for (const sequenceNumber of new Set(sequenceNumbers)) {
       const message = this.stored.get(Number(sequenceNumber))
@@ -779,7 +801,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
 
   /** A message waits no longer, for a consumer, a forwarding or the end of its life. */
   private leave(message: StoredMessage, now: number): void {
-    this.accessedAt = now
+    this.use(now)
     if (message.waiting) this.waiting.remove(message)
     this.shared.deadlines.clear(message)
   }
@@ -819,7 +841,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
 
   take(message: StoredMessage, mode: Consumer["mode"], now: number): Delivery {
     this.counters.delivered += 1
-    this.accessedAt = now
+    this.use(now)
     if (message.delivered) this.counters.redelivered += 1
     message.delivered = true
     const lockToken = crypto.randomUUID()
@@ -846,7 +868,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   cancelScheduled(sequenceNumbers: ReadonlyArray<bigint>): Result.Result<void, Refusal> {
     return Result.map(this.scheduledOf(sequenceNumbers), (messages) => {
       for (const message of messages) this.remove(message)
-      this.accessedAt = this.now()
+      this.use(this.now())
     })
   }
 
@@ -883,7 +905,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
       this.shared.deadlines.clear(message)
       this.activate(message, now)
     }
-    this.accessedAt = now
+    this.use(now)
     this.flush()
     return messages.length
   }
@@ -904,14 +926,14 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
         this.shared.store.replaced(message)
         this.shared.deadlines.set(message, time)
       }
-      this.accessedAt = now
+      this.use(now)
       this.enqueueNow(messages.filter(({ enqueueAt }) => enqueueAt! <= now))
       return messages.length
     })
   }
 
   peek(from: bigint, count: number, sessionId?: string): ReadonlyArray<MessageSnapshot> {
-    this.accessedAt = this.now()
+    this.use(this.now())
     return this.snapshots(from, count, sessionId)
   }
 
@@ -930,7 +952,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
 
   deleteBefore(enqueuedBefore: number, count: number, sessionId?: string): Result.Result<number, Refusal> {
     if (this.isClosed()) return this.closed()
-    this.accessedAt = this.now()
+    this.use(this.now())
     const found: Array<StoredMessage> = []
     const visit = (message: StoredMessage): boolean => {
       // What follows was enqueued later.

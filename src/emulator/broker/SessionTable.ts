@@ -36,6 +36,8 @@ export interface SessionOwningQueue extends OwningQueue {
   reserve(bytes: number): Refusal | undefined
   /** The state of a session is another one. */
   stateChanged(id: string): void
+  /** A session has come to have a holder, or has none any more. */
+  holdersChanged(): void
   readonly counters: { renewed: number; sessionsAccepted: number; sessionsLost: number }
 }
 
@@ -246,6 +248,7 @@ export class SessionTable implements Sessions {
     this.makeUnavailable(session)
     this.queue.counters.sessionsAccepted += 1
     this.holders += 1
+    this.queue.holdersChanged()
     session.holder = holder
     session.locked = new Set()
     session.attached = new Set()
@@ -272,6 +275,7 @@ export class SessionTable implements Sessions {
     const { holder } = session
     this.queue.deadlines.clear(session)
     this.holders -= 1
+    this.queue.holdersChanged()
     session.holder = undefined
     // The consumers of the former holder get nothing of what comes after.
     for (const attachment of session.attached ?? []) attachment.detach()

@@ -48,7 +48,9 @@ export interface Duplicate {
 export interface Progress {
   readonly lastSequence: number
   readonly lastEnqueuedAt: number
+  /** When it was used last, if nothing is attached to it now. */
   readonly accessedAt: number
+  readonly isInUse: boolean
 }
 
 /**

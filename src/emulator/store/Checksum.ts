@@ -51,7 +51,8 @@ export const ofProgress: (
   entity: number,
   lastSequence: number,
   lastEnqueuedAt: number,
-  accessedAt: number
+  accessedAt: number,
+  isInUse: number
 ) => number = ofNumbers
 
 export const ofDuplicate = (entity: number, until: number, id: string, sequence: number): number =>

@@ -30,7 +30,7 @@ CREATE TABLE namespace (id INTEGER PRIMARY KEY, content TEXT NOT NULL, checksum 
 CREATE TABLE entity (id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, content TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE progress (
   entity INTEGER PRIMARY KEY, last_sequence INTEGER NOT NULL, last_enqueued_at INTEGER NOT NULL, accessed_at INTEGER NOT NULL,
-  checksum INTEGER NOT NULL
+  is_in_use INTEGER NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE session (
   entity INTEGER NOT NULL, id TEXT NOT NULL, state BLOB NOT NULL, updated_at INTEGER NOT NULL, checksum INTEGER NOT NULL,
@@ -53,6 +53,9 @@ PRAGMA application_id = ${applicationId};
 PRAGMA user_version = ${version};
 `
 
+/** SQLite's own, which is the size of a page of memory. */
+const pageSize = 4096
+
 /** Up to this many bytes of the write-ahead log stay for what is written next. */
 const logLimit = 16 * 1024 * 1024
 
@@ -73,7 +76,16 @@ export const codeOf = (cause: unknown): number | undefined =>
     ? cause.errcode & 0xff
     : undefined
 
-const codes = { busy: 5, readOnly: 8, inputOutput: 10, corrupt: 11, full: 13, cannotOpen: 14, notADatabase: 26 }
+const codes = {
+  error: 1,
+  busy: 5,
+  readOnly: 8,
+  inputOutput: 10,
+  corrupt: 11,
+  full: 13,
+  cannotOpen: 14,
+  notADatabase: 26
+}
 
 /** Rows as arrays, which cost a third of what objects do; an older Node gives objects, whose values stand in the same order. */
 export const rowsOf = (
@@ -128,6 +140,8 @@ const problemOf = (title: string, cause: unknown): Result.Result<never, Emulator
         cause,
         "unavailable"
       )
+    // Of a file that is whole all tables and columns are known.
+    case codes.error:
     case codes.corrupt:
     case codes.notADatabase:
       return fail(`${title} ${damaged(wordsOf(cause))}`, cause)
@@ -170,6 +184,10 @@ const stateOf = (full: string): boolean | string => {
   const foreign = "and is left as it is: give a path of its own, where no file is yet"
   if (header.toString("latin1", 0, 16) !== "SQLite format 3\0") return `is no file of this broker, ${foreign}`
   if (header.readUInt32BE(68) !== applicationId) return `is a database of another program, ${foreign}`
+  // What SQLite would read as a file that nobody may write, or as pages of another size.
+  if (header[18] !== header[19] || header[18]! < 1 || header[18]! > 2 || header.readUInt16BE(16) !== pageSize) {
+    return damaged("its header is not what was written")
+  }
   const found = header.readUInt32BE(60)
   if (found === version) return true
   return found > version
@@ -185,7 +203,7 @@ const make = (sqlite: typeof Sqlite, full: string): void => {
     fs.closeSync(fs.openSync(made, "wx", 0o600))
     const database = new sqlite.DatabaseSync(made)
     try {
-      database.exec(`BEGIN; ${schema} COMMIT`)
+      database.exec(`PRAGMA page_size = ${pageSize}; BEGIN; ${schema} COMMIT`)
     } finally {
       database.close()
     }
@@ -247,9 +265,9 @@ const wrongRow = (database: DatabaseSync): string | undefined => {
     find("entity", "id, content", ([id, content]: [number, string]) => Checksum.ofText(id, content)) ??
     find(
       "progress",
-      "entity, last_sequence, last_enqueued_at, accessed_at",
-      ([entity, sequence, enqueuedAt, accessedAt]: [number, number, number, number]) =>
-        Checksum.ofProgress(entity, sequence, enqueuedAt, accessedAt)
+      "entity, last_sequence, last_enqueued_at, accessed_at, is_in_use",
+      ([entity, sequence, enqueuedAt, accessedAt, isInUse]: [number, number, number, number, number]) =>
+        Checksum.ofProgress(entity, sequence, enqueuedAt, accessedAt, isInUse)
     ) ??
     find(
       "session",

@@ -158,7 +158,7 @@ export class SqliteStore implements Reading {
     const found: Array<RestoredEntity> = []
     for (const [id, content] of [...DataFile.rowsOf(entities, namespace)] as Array<[number, string]>) {
       const [row] = DataFile.rowsOf(progress, id)
-      const [lastSequence = 0, lastEnqueuedAt = 0, accessedAt = 0] = (row ?? []) as Array<number>
+      const [lastSequence = 0, lastEnqueuedAt = 0, accessedAt = 0, isInUse = 0] = (row ?? []) as Array<number>
       const known: Array<Duplicate> = []
       for (const [until, key, sequence] of DataFile.rowsOf(duplicates, id) as Iterable<[number, string, number]>) {
         known.push({ id: key, sequence, until })
@@ -173,6 +173,7 @@ export class SqliteStore implements Reading {
         lastSequence,
         lastEnqueuedAt,
         accessedAt,
+        isInUse: isInUse === 1,
         duplicates: known,
         sessions: states
       })
@@ -487,10 +488,11 @@ export class SqliteStore implements Reading {
     // Numbers are those of an entity, not of its dead letters.
     if (queue.row === 0 || queue.row % queuesOfEntity !== 0) return
     const id = queue.row / queuesOfEntity
-    const { accessedAt, lastEnqueuedAt, lastSequence } = queue.progress()
+    const { accessedAt, isInUse, lastEnqueuedAt, lastSequence } = queue.progress()
     const { addDuplicate, deleteDuplicates, forgetDuplicates, setProgress } = this.statements
-    const sum = Checksum.ofProgress(id, lastSequence, lastEnqueuedAt, accessedAt)
-    setProgress.run(id, lastSequence, lastEnqueuedAt, accessedAt, sum)
+    const used = isInUse ? 1 : 0
+    const sum = Checksum.ofProgress(id, lastSequence, lastEnqueuedAt, accessedAt, used)
+    setProgress.run(id, lastSequence, lastEnqueuedAt, accessedAt, used, sum)
     const isAll = this.recalled.has(queue)
     const known = queue.duplicates(isAll)
     if (known === undefined) return
@@ -630,7 +632,7 @@ const statementsOf = (database: DatabaseSync) => {
     namespaces: prepare("SELECT id, content, checksum FROM namespace ORDER BY id"),
     lastEntity: prepare("SELECT max(id) FROM entity"),
     entities: prepare("SELECT id, content, checksum FROM entity WHERE namespace = ? ORDER BY id"),
-    progress: prepare("SELECT last_sequence, last_enqueued_at, accessed_at, checksum FROM progress WHERE entity = ?"),
+    progress: prepare("SELECT last_sequence, last_enqueued_at, accessed_at, is_in_use FROM progress WHERE entity = ?"),
     duplicates: prepare("SELECT until, id, sequence, checksum FROM duplicate WHERE entity = ? ORDER BY until"),
     sessions: prepare("SELECT id, state, updated_at, checksum FROM session WHERE entity = ?"),
     messages: prepare(
@@ -646,7 +648,7 @@ const statementsOf = (database: DatabaseSync) => {
     deletePayloads: prepare("DELETE FROM payload WHERE id BETWEEN ? AND ?"),
     setEntity: prepare("INSERT OR REPLACE INTO entity VALUES (?, ?, ?, ?)"),
     deleteEntity: prepare("DELETE FROM entity WHERE id = ?"),
-    setProgress: prepare("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?)"),
+    setProgress: prepare("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?)"),
     deleteProgress: prepare("DELETE FROM progress WHERE entity = ?"),
     setSession: prepare("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?)"),
     deleteSession: prepare("DELETE FROM session WHERE entity = ? AND id = ?"),

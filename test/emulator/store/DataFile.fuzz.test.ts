@@ -215,9 +215,9 @@ describe("a file of a broker's data that is not what was written", () => {
             const before: Record<string, string> = {}
             const named = { "data.db": data.file, "data.db-wal": data.log }
             for (const [name, bytes] of Object.entries(named)) {
-              if (bytes !== undefined) before[name] = bytes.toString("base64")
+              if (bytes !== undefined) before[name] = DataFile.sumOf(bytes)
             }
-            for (const [end, bytes] of Object.entries(others)) before[`data.db${end}`] = bytes.toString("base64")
+            for (const [end, bytes] of Object.entries(others)) before[`data.db${end}`] = DataFile.sumOf(bytes)
             const sorted = Object.fromEntries(Object.entries(before).toSorted(([a], [b]) => a < b ? -1 : 1))
             const outcome = yield* open(data, others)
             counts[Exit.isSuccess(outcome.exit) ? "opened" : "refused"]++
