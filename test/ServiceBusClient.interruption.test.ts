@@ -475,7 +475,9 @@ const others: Readonly<Record<string, string>> = {
 }
 
 /** The share of a sweep, of so many, or undefined where it is none. */
-const sweep = process.env["SWEEP"]?.split("/").map(Number) as [share: number, of: number] | undefined
+const sweep = process.env["SWEEP"]?.split("/").map(Number) as
+  | [share: number, of: number, most: number]
+  | undefined
 
 const bystanders = Effect.gen(function*() {
   const emulator = yield* Emulator.Emulator
@@ -586,7 +588,7 @@ const suite = (name: Name, layerFor: LayerFor) =>
       const isAttaching = attaching.has(operation)
       for (
         const [budget, most] of isCounted && (sweep !== undefined || isAttaching)
-          ? budgets
+          ? budgets.filter(([, most]) => sweep === undefined || most <= sweep[2])
           : [[2048, 100]] as const
       ) {
         const tasks: Tasks = { count: 0 }
