@@ -17,7 +17,7 @@ const block = (language) => new RegExp(`\n## Testcontainers\n[^]*?\`\`\`${langua
 
 class LeftOut extends Error {}
 
-const run = (cwd, command, args, { env = {}, timeout = 240_000 } = {}) =>
+const run = (cwd, command, args, { env = {}, timeout = 600_000 } = {}) =>
   new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
