@@ -49,6 +49,12 @@ describe("SortedSet", { timeout: 60_000 }, () => {
         const found: typeof model = []
         items.forEachFrom(from, (item) => found.length < 300 && found.push(item) > 0)
         assert.deepStrictEqual(found, expected)
+        const before: typeof model = []
+        items.forEachBefore(from, (item) => before.length < 300 && before.push(item) > 0)
+        assert.deepStrictEqual(before, model.slice(Math.max(0, place(from) - 300), place(from)).toReversed())
+        const all: typeof model = []
+        items.forEachBefore(undefined, (item) => all.push(item) > 0)
+        assert.deepStrictEqual(all, model.toReversed())
       }
       assert.isBelow(pagesOf(items).length, 2 + items.size / 32)
     }
