@@ -75,4 +75,25 @@ describe("the page", () => {
       assert.notMatch(text.replaceAll("http://www.w3.org/2000/svg", ""), /https?:\/\/|@import|url\(/, name)
     }
   })
+
+  it("has nothing that no part of it uses", () => {
+    const scripts = new Map(
+      files.filter((name) => name.endsWith(".js")).map((name) => [name, readFileSync(new URL(name, folder), "utf8")])
+    )
+    const unused = Array.from(
+      scripts,
+      ([name, text]) =>
+        Array.from(text.matchAll(/^export (?:const|let|class|function) (\w+)/gm), ([, exported]) => exported!)
+          .filter((exported) =>
+            ![...scripts].some(([other, text]) => other !== name && new RegExp(`\\b${exported}\\b`).test(text))
+          )
+          .map((exported) => `${name} exports ${exported}, which no other file imports`)
+    ).flat()
+    const styles = readFileSync(new URL("page.css", folder), "utf8").replaceAll(/\/\*[^]*?\*\/|\{[^{}]*\}/g, " ")
+    const all = [...scripts.values()].join("\n")
+    for (const [, style] of styles.matchAll(/\.([a-z][\w-]*)/g)) {
+      if (!new RegExp(`["' \`]${style}["' \`]`).test(all)) unused.push(`page.css has .${style}, which nothing has`)
+    }
+    assert.strictEqual(unused.join("\n"), "")
+  })
 })

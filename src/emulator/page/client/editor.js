@@ -1,7 +1,7 @@
 /**
  * A message in a form: one to be sent, or one that was there and is repaired.
  */
-import { button, field, h, put } from "./dom.js"
+import { button, field, h } from "./dom.js"
 import { read, readBody, types, write, writeBody } from "./value.js"
 
 /** What a sender says most often, and what else. */
@@ -165,7 +165,6 @@ export const editor = (given = {}) => {
       body.focus()
       body.setSelectionRange(0, 0)
       body.scrollTop = 0
-    },
-    clear: () => put(list)
+    }
   }
 }

@@ -4,7 +4,7 @@
 import { ofConnectionString, onRefused, Problem, request, signedIn, signIn } from "./api.js"
 import { button, field, h, put, tell, toastsElement } from "./dom.js"
 import { entityView } from "./entity.js"
-import { go, here, to } from "./route.js"
+import { here, to } from "./route.js"
 import * as store from "./store.js"
 import { entityTree } from "./tree.js"
 import { views } from "./views.js"
@@ -220,5 +220,3 @@ else {
     if (!(error instanceof Problem)) throw error
   })
 }
-
-export { go }

@@ -26,7 +26,7 @@ const sourceOf = (path) => path.replace(/(\/\$Transfer)?\/\$DeadLetterQueue$/, "
  * @param {string} done
  * @param {ReadonlyArray<Outcome>} outcomes
  */
-export const tellOutcomes = (done, outcomes) => {
+const tellOutcomes = (done, outcomes) => {
   const bad = outcomes.filter(({ isDone }) => !isDone)
   const good = outcomes.length - bad.length
   if (good > 0 || bad.length === 0) tell(`${counted(good, "message")} ${done}.`)
@@ -47,7 +47,7 @@ const targets = (chosen) => {
  * A form for a new message.
  * @param {string} entity
  */
-export const askToSend = (entity) => {
+const askToSend = (entity) => {
   const form = editor()
   const copies = h("input", { type: "number", name: "copies", min: 1, max: 1000, value: "1" })
   const hint = "Each has the same body; a message id is for one alone."
@@ -544,7 +544,8 @@ export const messageList = ({ empty, entity, kind, state }) => {
       h(
         "div",
         { class: "bar", role: "toolbar", "aria-label": "What is done to those that are chosen" },
-        (kind === "messages" || rows.get(entity)?.kind === "topic") && button("Send…", () => askToSend(entity), "primary"),
+        (kind === "messages" || rows.get(entity)?.kind === "topic") &&
+          button("Send…", () => askToSend(entity), "primary"),
         ...forChosen,
         button("Purge…", purge, "danger"),
         status

@@ -18,11 +18,6 @@ export const to = (route) => {
   return `#${parameters}`
 }
 
-/** @param {Route} route */
-export const go = (route) => {
-  location.hash = to(route)
-}
-
 /**
  * Remembers a part of where somebody is, without a step to go back over.
  * @param {Route} part
