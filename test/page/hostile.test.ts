@@ -249,6 +249,51 @@ describe("hostile messages", () => {
       assert.deepStrictEqual(after[1].body, before[1].body)
     }
   )
+
+  trial(
+    "would not run even if they became elements: the policy holds in a browser",
+    {},
+    async ({ open, page, watch }) => {
+      await open()
+      await page.evaluate(() => {
+        const broken = new Set<string>()
+        Object.assign(globalThis, { broken })
+        addEventListener("securitypolicyviolation", ({ effectiveDirective }) => broken.add(effectiveDirective))
+        const script = document.createElement("script")
+        script.textContent = "globalThis.ran = 'inline'"
+        const elsewhere = document.createElement("script")
+        elsewhere.src = "https://example.org/script.js"
+        const image = new Image()
+        image.src = "https://example.org/leak.png"
+        const button = document.createElement("button")
+        button.setAttribute("onclick", "globalThis.ran = 'attribute'")
+        button.setAttribute("style", "background: url(https://example.org/leak.png)")
+        const frame = document.createElement("iframe")
+        frame.src = "https://example.org/"
+        const style = document.createElement("style")
+        style.textContent = "* { display: none }"
+        document.body.append(script, elsewhere, image, button, frame, style)
+        button.click()
+        void fetch("https://example.org/").catch(() => {})
+      })
+      const expected = [
+        "connect-src",
+        "frame-src",
+        "img-src",
+        "script-src-attr",
+        "script-src-elem",
+        "style-src-attr",
+        "style-src-elem"
+      ]
+      await page.waitForFunction(
+        (expected) => expected.every((each) => (globalThis as unknown as { broken: Set<string> }).broken.has(each)),
+        expected
+      )
+      assert.isUndefined(await page.evaluate(() => globalThis.ran))
+      // What was told of here was meant.
+      watch.problems.length = 0
+    }
+  )
 })
 
 describe("hostile names", () => {
