@@ -72,6 +72,8 @@ export const checks: Record<string, Emulator.EntityOptions | undefined> = {
   "size-5m": { lockDuration: lock, maxMessageSize: 100 * 1024 * 1024 },
   // Other transports, where the client can be pointed at them.
   "tls": { lockDuration: lock },
+  // By a library of the language that knows AMQP and nothing of Service Bus.
+  "plain-amqp": { lockDuration: lock },
   "web-socket": { lockDuration: lock },
   // Credentials of the SDK for identities, which get their tokens from the broker.
   "identity-secret": { lockDuration: lock },

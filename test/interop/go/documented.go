@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/go-amqp"
 )
 
 func init() {
@@ -38,4 +39,34 @@ func documented(ctx context.Context) error {
 		return err
 	}
 	return receiver.CompleteMessage(ctx, messages[0], nil)
+}
+
+// plainAMQP has a message go there and back by go-amqp, which knows AMQP and nothing of Service Bus.
+func plainAMQP(ctx context.Context, queue, url, name, key string) error {
+	conn, err := amqp.Dial(ctx, url, &amqp.ConnOptions{SASLType: amqp.SASLTypePlain(name, key)})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	session, err := conn.NewSession(ctx, nil)
+	if err != nil {
+		return err
+	}
+	sender, err := session.NewSender(ctx, queue, nil)
+	if err != nil {
+		return err
+	}
+	if err := sender.Send(ctx, amqp.NewMessage([]byte("text")), nil); err != nil {
+		return err
+	}
+	receiver, err := session.NewReceiver(ctx, queue, nil)
+	if err != nil {
+		return err
+	}
+	message, err := receiver.Receive(ctx, nil)
+	if err != nil {
+		return err
+	}
+	isEqual("body", string(message.GetData()), "text")
+	return receiver.AcceptMessage(ctx, message)
 }

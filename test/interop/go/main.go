@@ -910,6 +910,11 @@ var checks = map[string]func(*check){
 		// A port in the endpoint would be part of the name that the certificate has to have.
 		c.secure("sb://localhost/", &sb.ClientOptions{CustomEndpoint: "localhost:" + os.Getenv("INTEROP_TLS_PORT")})
 	},
+	"plain-amqp": func(c *check) {
+		parts := partsOf(os.Getenv("INTEROP_CONNECTION"))
+		must("plain AMQP", plainAMQP(c.ctx, c.name, "amqp://127.0.0.1:"+os.Getenv("INTEROP_PORT"), parts["SharedAccessKeyName"], parts["SharedAccessKey"]))
+		c.isEmpty(c.receiver())
+	},
 	"web-socket": func(c *check) {
 		// The client gives no custom endpoint to what dials a WebSocket.
 		endpoint := fmt.Sprintf("sb://localhost:%s/", os.Getenv("INTEROP_WEB_SOCKET_PORT"))

@@ -16,6 +16,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { WebSocket } from "ws"
 import { administration } from "./administration.ts"
 import { identity, type IdentityPlace } from "./identity.ts"
+import { plainAmqp } from "./plainAmqp.ts"
 
 /** Where the broker is. */
 interface Place extends IdentityPlace {
@@ -799,6 +800,10 @@ const checks: Record<string, (c: Check) => Promise<void>> = {
   "size-2m-refused": (c) => c.refused(2 * 1024 * 1024),
   "size-5m": (c) => c.roundTrip(5 * 1024 * 1024),
 
+  "plain-amqp": async (c) => {
+    await plainAmqp(c.name, c.place.connection)
+    await isEmpty(c.receiver())
+  },
   "tls": (c) => secure(c, { customEndpointAddress: `sb://localhost:${c.place.tlsPort}` }),
   "web-socket": (c) =>
     secure(c, {

@@ -849,6 +849,10 @@ def check_tls(name):
             r.complete_message(message)
 
 
+def check_plain_amqp(name):
+    raise Skip("Qpid Proton has checks of its own")
+
+
 def check_web_socket(name):
     endpoint = "sb://localhost:%s" % os.environ["INTEROP_WEB_SOCKET_PORT"]
     with client(SECURE, transport_type=sb.TransportType.AmqpOverWebsocket, custom_endpoint_address=endpoint) as c:
