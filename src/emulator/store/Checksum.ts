@@ -35,7 +35,8 @@ const double = new Float64Array(1)
 const halves = new Int32Array(double.buffer)
 
 const mix = (sum: number, value: number | null): number => {
-  double[0] = value ?? NaN
+  // SQLite has no -0.
+  double[0] = (value ?? NaN) + 0
   return Math.imul(Math.imul(sum ^ halves[0]!, 0x01000193) ^ halves[1]!, 0x5bd1e995) ^ (sum >>> 15)
 }
 

@@ -121,8 +121,10 @@ export const open = (file: string, isFull: boolean): Result.Result<DataFile, Emu
   try {
     const isThere = stateOf(full)
     if (typeof isThere === "string") return fail(`${title} ${isThere}`)
-    if (!isThere) make(sqlite, full)
-    else {
+    if (!isThere) {
+      // Another process was faster: it has the file by now, or has left it.
+      if (!make(sqlite, full)) return open(file, isFull)
+    } else {
       const problem = check(sqlite, full)
       if (problem !== undefined) return fail(`${title} ${problem}`)
     }
@@ -156,7 +158,8 @@ const problemOf = (title: string, cause: unknown): Result.Result<never, Emulator
 
 /** What is said of a file that is damaged. */
 export const damaged = (how: string): string =>
-  `is damaged (${how}), and is left as it is: put a copy of it in its place that is not, or move it away and begin with a new one`
+  `is damaged (${how}), and is left as it is: put a copy of it in its place that is not, or move it away, ` +
+  `with the log (-wal) beside it, and begin with a new one`
 
 /** Whether there is a file, or why it cannot be one. */
 const stateOf = (full: string): boolean | string => {
@@ -164,6 +167,11 @@ const stateOf = (full: string): boolean | string => {
   if (folder === undefined) return `is in a folder that is not there: make "${path.dirname(full)}"`
   if (!folder.isDirectory()) return `is in no folder: "${path.dirname(full)}" is a file`
   const stat = fs.statSync(full, { throwIfNoEntry: false })
+  const log = fs.statSync(`${full}-wal`, { throwIfNoEntry: false })?.size ?? 0
+  // SQLite would write the pages of that log into whatever file there is.
+  if (stat === undefined && log > 0) {
+    return `is not there, but its log "${full}-wal" is: put back the file that it belongs to, or move the log away too`
+  }
   if (stat === undefined) return false
   if (!stat.isFile()) return "is no file; give the path of one"
   try {
@@ -173,7 +181,7 @@ const stateOf = (full: string): boolean | string => {
     return "cannot be read and written; give this user the right to, for its folder too"
   }
   // As `mktemp` makes one.
-  if (stat.size === 0 && (fs.statSync(`${full}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return false
+  if (stat.size === 0 && log === 0) return false
   const header = Buffer.alloc(100)
   const descriptor = fs.openSync(full, "r")
   try {
@@ -195,8 +203,11 @@ const stateOf = (full: string): boolean | string => {
     : `is of version ${found}, which this release does not read: use the one that wrote it, or give another file`
 }
 
-/** Makes a file beside its place, and puts it there: only whoever runs the broker may read it, for it has keys. */
-const make = (sqlite: typeof Sqlite, full: string): void => {
+/**
+ * Makes a file beside its place, and puts it there: only whoever runs the broker may read it, for it has keys. False where
+ * another process has put one there meanwhile.
+ */
+const make = (sqlite: typeof Sqlite, full: string): boolean => {
   const made = `${full}.${process.pid}.new`
   fs.rmSync(made, { force: true })
   try {
@@ -207,10 +218,23 @@ const make = (sqlite: typeof Sqlite, full: string): void => {
     } finally {
       database.close()
     }
-    fs.renameSync(made, full)
+    return put(made, full)
   } finally {
     fs.rmSync(made, { force: true })
     fs.rmSync(`${made}-journal`, { force: true })
+  }
+}
+
+/** Has a file be in its place too, unless one with something in it is there: by then another process may have it open. */
+const put = (made: string, full: string): boolean => {
+  try {
+    fs.linkSync(made, full)
+    return true
+  } catch {
+    if ((fs.statSync(full, { throwIfNoEntry: false })?.size ?? 0) > 0) return false
+    // It is empty, or this disk has no links.
+    fs.renameSync(made, full)
+    return true
   }
 }
 

@@ -25,8 +25,8 @@ const ignored = [
   "disconnected"
 ]
 
-/** Two ends of a connection, both under the data plane, in memory. */
-const connected = Effect.gen(function*() {
+/** Two ends of a connection, both under the data plane, in memory; `beforeWrite` is the server's. */
+const connectedWith = Effect.fnUntraced(function*(beforeWrite?: () => boolean) {
   const dispatcher = yield* Dispatcher.make
   const [near, far] = [new MemorySocket(dispatcher), new MemorySocket(dispatcher)]
   near.peer = far
@@ -56,7 +56,7 @@ const connected = Effect.gen(function*() {
   }
   const options = { receiver_options: { credit_window: 0, autoaccept: false }, max_frame_size: 65536, reconnect: false }
   const server = make("server").create_connection(options)
-  const serverPlane = new DataPlane(server, { ...noted, idleTimeout: 240_000, padded: true })
+  const serverPlane = new DataPlane(server, { ...noted, idleTimeout: 240_000, padded: true, beforeWrite })
   let clientPlane!: DataPlane
   const client: RheaConnection = make("client").create_connection({
     ...options,
@@ -78,6 +78,8 @@ const connected = Effect.gen(function*() {
   assert.isTrue(client.is_open())
   return { client, clientPlane, server, serverPlane, idle: dispatcher.idle, written, errors, breaches, near, far }
 })
+
+const connected = connectedWith()
 
 type Pair = Effect.Success<typeof connected>
 
@@ -173,6 +175,24 @@ describe("DataPlane", () => {
         "00000025" + "02000000" + "005315" + "d000000015" + "00000006" + "41" + "7000000000" + "7000000000" + "41" +
         "00532445" + "42"
       ])
+    }))
+
+  it.effect("writes nothing any more after what it was told to hold back", () =>
+    Effect.gen(function*() {
+      let isKept = true
+      const pair = yield* connectedWith(() => isKept)
+      const session = yield* begin(pair)
+      const link = yield* sending(pair, session, "q", 10)
+      const { owner, seen } = outcomes()
+      send(link.plane, 2, () => Buffer.from("00537740", "hex"), { owner })
+      yield* pair.idle
+      isKept = false
+      link.serverLink.session.dispose(link.arrived[0]!, accepted, true)
+      yield* pair.idle
+      isKept = true
+      link.serverLink.session.dispose(link.arrived[1]!, accepted, true)
+      yield* pair.idle
+      assert.deepStrictEqual(seen, [])
     }))
 
   it.effect("keeps different outcomes of one tick apart, and joins equal ones", () =>

@@ -25,7 +25,7 @@ interface Options {
   readonly padded: boolean
   /** A frame cannot be read; nothing that comes after it is. Called once. */
   readonly onDecodeProblem: (problem: DecodeProblem) => void
-  /** Is asked before bytes of answers and deliveries leave; where it says false they do not. */
+  /** Is asked before bytes of answers and deliveries leave; where it says false they do not, nor does any that follows. */
   readonly beforeWrite?: (() => boolean) | undefined
   /**
    * The peer broke a rule of a link, or of a session where no link is given: to be answered with the error. The rest of
@@ -53,6 +53,7 @@ export class DataPlane {
   private readonly channels = new FreeNumbers()
   private readonly reader = new Reader(emptyFrame)
   private isBroken = false
+  private isHeldBack = false
   /** The peer's idle time-out in milliseconds; undefined before its open, or where it has none. */
   remoteIdleTimeout: number | undefined = undefined
   /** Frames of transfers and dispositions since the connection opened, for tests and metrics. */
@@ -82,7 +83,11 @@ export class DataPlane {
   private flush(): void {
     if (this.writer.length > 0 && this.connection.socket !== undefined) {
       const bytes = this.writer.take()
-      if (this.options.beforeWrite?.() === false) return
+      // What comes after bytes that are gone would be read as if they had been there.
+      if (this.isHeldBack || this.options.beforeWrite?.() === false) {
+        this.isHeldBack = true
+        return
+      }
       this.counters.writes++
       this.connection.socket.write(bytes)
     }
