@@ -34,6 +34,20 @@ const openMessage = async (page: Page, number: string) => {
 describe("hostile messages", () => {
   const trial = trials()
 
+  trial("cannot become markup: the browser itself refuses it", {}, async ({ open, page, watch }) => {
+    await open()
+    const refusal = await page.evaluate(() => {
+      try {
+        document.createElement("div").innerHTML = "<b>x</b>"
+        return undefined
+      } catch (error) {
+        return String(error)
+      }
+    })
+    assert.match(refusal ?? "taken", /TrustedHTML/)
+    assert.match(watch.problems.splice(0).join(), /TrustedHTML|trusted/i)
+  })
+
   trial("are texts: markup in bodies, ids, subjects, properties and reasons", {}, async ({ bury, open, page }) => {
     const numbers = await bury(
       "orders",

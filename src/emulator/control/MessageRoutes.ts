@@ -225,10 +225,16 @@ const resend = (entity: string, { messages, to }: typeof Resent.Type) =>
 const purge = (entity: string, state: typeof State.Type | undefined) =>
   withQueue(entity, (queue) => {
     let messages = 0
-    for (const { sequenceNumber } of queue.browse({ count: Infinity, state })) {
-      if (Result.isSuccess(queue.dispose(sequenceNumber, Settlement.complete))) messages += 1
+    // Not as a whole: a million messages would be read for nothing.
+    for (let from = 0n;;) {
+      const found = queue.browse({ count: 1000, from, state })
+      const last = found.at(-1)
+      if (last === undefined) return Result.succeed({ messages })
+      for (const { sequenceNumber } of found) {
+        if (Result.isSuccess(queue.dispose(sequenceNumber, Settlement.complete))) messages += 1
+      }
+      from = last.sequenceNumber + 1n
     }
-    return Result.succeed({ messages })
   })
 
 type For<A> = { readonly query: { readonly entity: string }; readonly payload: A }

@@ -18,7 +18,9 @@ const headers = {
   "content-security-policy": [
     "default-src 'none'",
     ...["script-src", "style-src", "connect-src", "img-src"].map((name) => `${name} 'self'`),
-    ...["form-action", "frame-ancestors", "base-uri"].map((name) => `${name} 'none'`)
+    ...["form-action", "frame-ancestors", "base-uri", "trusted-types"].map((name) => `${name} 'none'`),
+    // No text becomes markup, whatever the page does with it.
+    "require-trusted-types-for 'script'"
   ].join("; "),
   "x-content-type-options": "nosniff",
   "referrer-policy": "no-referrer",

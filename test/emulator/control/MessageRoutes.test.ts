@@ -226,6 +226,9 @@ describe("messages are", () => {
       assert.deepStrictEqual(yield* purge("orders", {}), { messages: 2 })
       assert.deepStrictEqual((yield* page(dead)).numbers, [1])
       assert.deepStrictEqual(yield* purge(dead, {}), { messages: 1 })
+      // More than are looked at at once.
+      yield* send("orders", ...Array.from({ length: 2001 }, () => ({})))
+      assert.deepStrictEqual(yield* purge("orders", {}), { messages: 2001 })
     }).pipe(Effect.provide(broker)))
 
   it.effect("taken back out of a forwarding that waits, and out of a session", () =>

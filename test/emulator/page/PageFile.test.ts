@@ -41,7 +41,8 @@ describe("the page", () => {
         assert.strictEqual(
           headers["content-security-policy"],
           "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
-            "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+            "form-action 'none'; frame-ancestors 'none'; base-uri 'none'; trusted-types 'none'; " +
+            "require-trusted-types-for 'script'"
         )
         assert.strictEqual(headers["x-content-type-options"], "nosniff")
         assert.strictEqual(headers["referrer-policy"], "no-referrer")

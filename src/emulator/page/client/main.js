@@ -19,6 +19,7 @@ const showLogin = (why = "") => {
   store.stop()
   const whole = h("input", {
     name: "connectionString",
+    type: "password",
     autocomplete: "off",
     spellcheck: "false",
     placeholder: "Endpoint=sb://localhost;SharedAccessKeyName=…;SharedAccessKey=…"
