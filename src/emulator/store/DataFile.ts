@@ -54,7 +54,7 @@ PRAGMA user_version = ${version};
 `
 
 /** SQLite's own, which is the size of a page of memory. */
-const pageSize = 4096
+export const pageSize = 4096
 
 /** Up to this many bytes of the write-ahead log stay for what is written next. */
 const logLimit = 16 * 1024 * 1024

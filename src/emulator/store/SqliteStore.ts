@@ -56,8 +56,14 @@ const isLocked = 4
 /** What must be left on the disk for anything that grows to be taken: what is settled, and what is written back, needs it. */
 const reserve = 8 * 1024 * 1024
 
-/** Above this size the log is looked at: it is written back at a quarter of it, and has grown because that failed. */
-const longestLog = 32 * 1024 * 1024
+/** Below this much nothing is taken at all, in bytes. */
+const leastRoom = 1024 * 1024
+
+/** Above this size the log is looked at: SQLite writes it back at 4 MB, and it has grown if that failed. */
+const longestLog = 6 * 1024 * 1024
+
+/** How long until a log that could not be written back is tried again, in milliseconds. */
+const pause = 1000
 
 /** What a namespace is kept as: a text, which its maker reads. */
 export interface StoredNamespace {
@@ -93,8 +99,11 @@ export class SqliteStore implements Reading {
   /** Bytes that were taken since then, and what the disk had left at that time; undefined where it was not asked. */
   private taken = 0
   private room: number | undefined
-  /** Why the last commit failed, or the log is not written back; undefined where all is well. */
+  /** Why the last commit failed; undefined where it did not. */
   private failure: string | undefined
+  /** Why the log is not written back, and when that was tried. */
+  private unwritten: string | undefined
+  private triedAt = 0
   /** What was read last: a message is asked for many things at once. */
   private lastRow = -1
   private lastBytes: StoredBytes | undefined
@@ -317,30 +326,52 @@ export class SqliteStore implements Reading {
 
   refusal(bytes: number): string | undefined {
     if (this.failure !== undefined && !this.commit()) return this.failure
-    if (this.room === undefined) {
-      const problem = this.look()
-      if (problem !== undefined) return problem
-    }
+    const problem = this.logProblem()
+    if (problem !== undefined) return problem
     // Once for the log, and once for where it is written back.
-    if (this.room! - 2 * (this.taken + bytes) < reserve) {
-      return `The disk of the broker's data has ${Math.floor(this.room! / 1024)} KiB left, which is too little`
+    const needed = 2 * (this.taken + bytes)
+    if (this.roomOnDisk() - needed < reserve && this.roomInFile() < needed) {
+      const left = Math.floor(this.room! / 1024)
+      // It may be another one when this is asked again.
+      this.room = undefined
+      return `The disk of the broker's data has ${left} KiB left, which is too little`
     }
     this.taken += bytes
     return undefined
   }
 
-  /** Sees how much room the disk has, and whether the log is written back. */
-  private look(): string | undefined {
-    try {
+  /** How many bytes the disk has left, as it was asked in this turn. */
+  private roomOnDisk(): number {
+    if (this.room === undefined) {
       const { bavail, bsize } = fs.statfsSync(this.folder)
       this.room = bavail * bsize
-      const log = fs.statSync(`${this.file.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
-      if (log > longestLog) this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
-      return undefined
-    } catch (cause) {
-      this.room = undefined
-      return `The broker's data cannot be written back (${wordsOf(cause)})`
     }
+    return this.room
+  }
+
+  /** What the file itself has free, since messages have gone: to use that again takes nothing of the disk. */
+  private roomInFile(): number {
+    if (this.room! < leastRoom) return 0
+    const [row] = DataFile.rowsOf(this.statements.freePages)
+    return (row![0] as number) * DataFile.pageSize - leastRoom
+  }
+
+  /** Why the log cannot be written back to the file; undefined where it can. */
+  private logProblem(): string | undefined {
+    const log = fs.statSync(`${this.file.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
+    if (log <= longestLog) return undefined
+    // As long as it fails it is not tried with each message.
+    const now = performance.now()
+    if (this.unwritten !== undefined && now - this.triedAt < pause) return this.unwritten
+    this.triedAt = now
+    try {
+      this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      this.unwritten = undefined
+    } catch (cause) {
+      if (this.unwritten === undefined) this.options.report("The log of the broker's data cannot be written back", cause)
+      this.unwritten = `The broker's data cannot grow (${wordsOf(cause)})`
+    }
+    return this.unwritten
   }
 
   private isChanged(): void {
@@ -642,6 +673,7 @@ const statementsOf = (database: DatabaseSync) => {
     payload: prepare(
       "SELECT message_id, time_to_live, properties_size, others, body, checksum FROM payload WHERE id = ?"
     ),
+    freePages: prepare("PRAGMA freelist_count"),
     setNamespace: prepare("INSERT OR REPLACE INTO namespace VALUES (?, ?, ?)"),
     deleteNamespace: prepare("DELETE FROM namespace WHERE id = ?"),
     deleteMessages: prepare("DELETE FROM message WHERE id BETWEEN ? AND ?"),
