@@ -353,6 +353,9 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   restoreState({ accessedAt, duplicates, isInUse, lastEnqueuedAt, lastSequence, sessions }: RestoredEntity): void {
     // When it was used last by what was attached to it when the process ended, nobody knows: no time is taken from it.
     this.accessedAt = isInUse ? this.now() : accessedAt
+    for (const dead of [this.deadLetterQueue, this.transferDeadLetterQueue]) {
+      if (dead !== undefined) dead.accessedAt = this.accessedAt
+    }
     this.lastEnqueuedAt = lastEnqueuedAt
     this.lastSequence = lastSequence
     this.history?.restore(duplicates)

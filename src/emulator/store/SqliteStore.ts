@@ -300,6 +300,8 @@ export class SqliteStore implements Reading {
     const isKnown = queue.row === 0 || this.known.has(queue)
     if (queue.row === 0) {
       queue.row = this.nextEntity++ * queuesOfEntity
+      // From its beginning it is known when it was used.
+      this.advanced.add(queue)
       if (queue.deadLetterQueue !== undefined) queue.deadLetterQueue.row = queue.row + 1
       if (queue.transferDeadLetterQueue !== undefined) queue.transferDeadLetterQueue.row = queue.row + 2
     }

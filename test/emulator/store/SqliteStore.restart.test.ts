@@ -1,6 +1,12 @@
 /** What a broker holds is there again after the process that had it was killed, and after one that ended. */
-import { Context, Effect, Layer } from "effect"
-import { ServiceBusReceiver, ServiceBusSender } from "effect-service-bus"
+import { Context, DateTime, Effect, Layer, Redacted } from "effect"
+import {
+  ServiceBusBody,
+  ServiceBusEntity,
+  ServiceBusReceiver,
+  ServiceBusRule,
+  ServiceBusSender
+} from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DataFile from "../../support/dataFile.ts"
 import { entities, fill, Once } from "../../support/everything.ts"
@@ -58,6 +64,130 @@ both((name, layerFor) => {
         const [, first] = yield* once
         const [, second] = yield* once
         assert.deepStrictEqual([first, second], [1n, 2n])
+      }))
+
+    it.effect("does at once what came due meanwhile, in its order", () =>
+      Effect.gen(function*() {
+        const file = yield* DataFile.file
+        const at = yield* Emulator.now
+        const Expiring = Emulator.entity(Texts, { deadLetteringOnExpiration: true })
+        const open = (startAt: DateTime.Utc, entities: ReadonlyArray<Emulator.Entity> = []) =>
+          Effect.map(
+            Layer.build(layerFor({ clock: "manual", startAt, data: file, entities })),
+            (context) => Context.get(context, Emulator.Emulator)
+          )
+        yield* Effect.scoped(Effect.gen(function*() {
+          const context = yield* Layer.build(
+            layerFor({
+              clock: "manual",
+              startAt: at,
+              data: file,
+              entities: [
+                Expiring,
+                Emulator.entity(Once, { duplicateDetectionWindow: "1 hour" }),
+                Emulator.entity("idle", { autoDeleteOnIdle: "1 hour" }),
+                Emulator.entity("used", { autoDeleteOnIdle: "4 hours" })
+              ]
+            })
+          )
+          const emulator = Context.get(context, Emulator.Emulator)
+          const sender = yield* Effect.provide(ServiceBusSender.make(Texts), context)
+          yield* sender.schedule({ body: "second", messageId: "second" }, "2 hours")
+          yield* sender.schedule({ body: "first", messageId: "first" }, "1 hour")
+          yield* emulator.send(Texts, [{ body: "short", messageId: "short", timeToLive: "1 hour" }])
+          yield* emulator.send(Once, [{ body: "x", messageId: "x" }])
+        }))
+        const again = yield* open(DateTime.add(at, { hours: 3 }))
+        yield* again.idle
+        assert.deepStrictEqual(idsOf(yield* again.messages(Texts)), ["first", "second"])
+        assert.deepStrictEqual((yield* again.messages(Texts)).map(({ sequenceNumber }) => sequenceNumber), [4n, 5n])
+        const [short] = yield* again.deadLetters(Texts)
+        assert.deepStrictEqual([short!.messageId, short!.deadLetterReason], ["short", "TTLExpiredException"])
+        yield* again.send(Once, [{ body: "x again", messageId: "x" }])
+        assert.deepStrictEqual(idsOf(yield* again.messages(Once)), ["x", "x"])
+        yield* again.runtime("used")
+        const gone = yield* Effect.flip(again.runtime("idle"))
+        assert.strictEqual(gone.reason, "notFound")
+      }))
+
+    it.effect("has its namespaces, by use and made, with their keys", () =>
+      Effect.gen(function*() {
+        const file = yield* DataFile.file
+        const key = Redacted.make("a key of team-a")
+        const options = { namespaces: "any", data: file, entities: [Emulator.entity(Texts)] } as const
+        const layer = layerFor(options)
+        const made = yield* Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const team = yield* emulator.createNamespace({ name: "team-a", key, entities: [Emulator.entity(Once)] })
+          yield* team.send(Once, [{ body: "a", messageId: "a" }])
+          yield* emulator.createNamespace({ name: "gone" })
+          yield* emulator.removeNamespace("gone")
+          yield* emulator.send(Texts, [{ body: "default", messageId: "default" }])
+          return Redacted.value(team.connectionString)
+        }).pipe(Effect.scoped, Effect.provide(layer))
+        yield* Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          const names = (yield* emulator.namespaces).map(({ isByUse, name }) => `${name} ${isByUse}`)
+          assert.deepStrictEqual(names, ["default false", "team-a false"])
+          const team = yield* emulator.namespace("team-a")
+          const keyIn = (text: string) => text.split(";").find((part) => part.startsWith("SharedAccessKey="))
+          assert.strictEqual(keyIn(Redacted.value(team.connectionString)), keyIn(made))
+          assert.deepStrictEqual(idsOf(yield* team.messages(Once)), ["a"])
+          assert.deepStrictEqual(idsOf(yield* emulator.messages(Texts)), ["default"])
+          yield* team.reset()
+          assert.deepStrictEqual(idsOf(yield* team.messages(Once)), [])
+        }).pipe(Effect.scoped, Effect.provide(layerFor(options)))
+      }))
+
+    it.effect("has entities be as they are declared, in what is given, and refuses by name what cannot be changed", () =>
+      Effect.gen(function*() {
+        const file = yield* DataFile.file
+        const start = <A, E>(
+          entities: ReadonlyArray<Emulator.Entity>,
+          use: (emulator: typeof Emulator.Emulator.Service) => Effect.Effect<A, E>
+        ) =>
+          Effect.flatMap(Emulator.Emulator, use).pipe(
+            Effect.scoped,
+            Effect.provide(layerFor({ data: file, entities }))
+          )
+        const rule = (name: string, sql: string) => ServiceBusRule.make(name, ServiceBusRule.sql(sql))
+        const News = ServiceBusEntity.topic("news", { body: ServiceBusBody.text })
+        const Sport = ServiceBusEntity.subscription(News, "sport")
+        yield* start(
+          [Emulator.entity("orders", { lockDuration: "30 seconds" }), Emulator.entity(News), Emulator.entity(Sport)],
+          (emulator) =>
+            Effect.andThen(
+              emulator.update("orders", { maxDeliveryCount: 3 }),
+              emulator.send("orders", [{ body: Buffer.from("kept") }])
+            )
+        )
+        const dump = yield* start(
+          [
+            Emulator.entity("orders", { lockDuration: "20 seconds" }),
+            Emulator.entity(News),
+            Emulator.entity(Sport, { rules: [rule("red", "color = 'red'")] })
+          ],
+          (emulator) => emulator.dump()
+        )
+        const of = (name: string) => dump.entities.find((each) => each.name === name)!
+        const { messages, options } = of("orders") as Extract<typeof dump.entities[number], { kind: "queue" }>
+        assert.deepStrictEqual(
+          [options!.lockDuration, options!.maxDeliveryCount, messages!.length],
+          ["PT20S", 3, 1]
+        )
+        const { rules } = of("sport") as Extract<typeof dump.entities[number], { kind: "subscription" }>
+        assert.deepStrictEqual(rules!.map(({ name }) => name), ["$Default", "red"])
+        const refused = yield* Effect.flip(
+          start([Emulator.entity("orders", { requiresSession: true })], () => Effect.void)
+        )
+        assert.include(
+          refused.message,
+          "queue \"orders\": the file has it with requiresSession false, which cannot be changed"
+        )
+        const other = yield* Effect.flip(start([Emulator.entity(ServiceBusEntity.topic("orders", {
+          body: ServiceBusBody.text
+        }))], () => Effect.void))
+        assert.include(other.message, "the file has a queue of this name")
       }))
   })
 })
