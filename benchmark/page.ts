@@ -257,13 +257,15 @@ const main = async (): Promise<void> => {
   })
   try {
     const context = await browser.newContext()
-    const figures = {
-      machine: machine(["playwright-core"]),
-      large: await measureLarge(context, count),
-      looking: await measureLooking(context, seconds),
-      memory: await measureMemory(context, updates)
+    const figures: Record<string, unknown> = {}
+    const tell = (name: string, figure: unknown) => {
+      figures[name] = figure
+      console.log(`${name}: ${JSON.stringify(figure, null, 2)}`)
     }
-    console.log(JSON.stringify(figures, null, 2))
+    tell("machine", machine(["playwright-core"]))
+    tell("large", await measureLarge(context, count))
+    tell("looking", await measureLooking(context, seconds))
+    tell("memory", await measureMemory(context, updates))
     if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(figures, null, 2)}\n`)
   } finally {
     await browser.close()
