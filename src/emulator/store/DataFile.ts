@@ -24,29 +24,32 @@ const version = 1
 /**
  * The payload of a message is written once and never again, beside its state, which is a small row. A row of either has a number
  * that says of which namespace it is, so that those of one stand together.
+ *
+ * Times, spans and counts are REAL, as a number of JavaScript is: SQLite writes those that are whole as it writes an INTEGER, but
+ * an INTEGER of more than 53 bits, which a peer can have us reckon, is one that Node refuses to read.
  */
 const schema = `
 CREATE TABLE namespace (id INTEGER PRIMARY KEY, content TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE entity (id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, content TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE progress (
-  entity INTEGER PRIMARY KEY, last_sequence INTEGER NOT NULL, last_enqueued_at INTEGER NOT NULL, accessed_at INTEGER NOT NULL,
+  entity INTEGER PRIMARY KEY, last_sequence REAL NOT NULL, last_enqueued_at REAL NOT NULL, accessed_at REAL NOT NULL,
   is_in_use INTEGER NOT NULL, checksum INTEGER NOT NULL
 );
 CREATE TABLE session (
-  entity INTEGER NOT NULL, id TEXT NOT NULL, state BLOB NOT NULL, updated_at INTEGER NOT NULL, checksum INTEGER NOT NULL,
+  entity INTEGER NOT NULL, id TEXT NOT NULL, state BLOB NOT NULL, updated_at REAL NOT NULL, checksum INTEGER NOT NULL,
   PRIMARY KEY (entity, id)
 );
 CREATE TABLE duplicate (
-  entity INTEGER NOT NULL, until INTEGER NOT NULL, id TEXT NOT NULL, sequence INTEGER NOT NULL, checksum INTEGER NOT NULL,
+  entity INTEGER NOT NULL, until REAL NOT NULL, id TEXT NOT NULL, sequence REAL NOT NULL, checksum INTEGER NOT NULL,
   PRIMARY KEY (entity, until, id)
 ) WITHOUT ROWID;
 CREATE TABLE message (
-  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, sequence INTEGER NOT NULL, flags INTEGER NOT NULL,
-  enqueued_at INTEGER NOT NULL, enqueue_at INTEGER, expires_at INTEGER, time_to_live INTEGER, delivery_count INTEGER NOT NULL,
-  size INTEGER NOT NULL, session TEXT, properties TEXT, checksum INTEGER NOT NULL
+  id INTEGER PRIMARY KEY, queue INTEGER NOT NULL, sequence REAL NOT NULL, flags INTEGER NOT NULL,
+  enqueued_at REAL NOT NULL, enqueue_at REAL, expires_at REAL, time_to_live REAL, delivery_count REAL NOT NULL,
+  size REAL NOT NULL, session TEXT, properties TEXT, checksum INTEGER NOT NULL
 );
 CREATE TABLE payload (
-  id INTEGER PRIMARY KEY, message_id TEXT, time_to_live INTEGER, properties_size INTEGER, others TEXT, body BLOB NOT NULL,
+  id INTEGER PRIMARY KEY, message_id TEXT, time_to_live REAL, properties_size REAL, others TEXT, body BLOB NOT NULL,
   checksum INTEGER NOT NULL
 );
 PRAGMA application_id = ${applicationId};
