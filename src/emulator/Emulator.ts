@@ -364,10 +364,11 @@ const storeOf = Effect.fnUntraced(function*(
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const report = (words: string, cause?: unknown) =>
     void fork(cause === undefined ? Effect.logInfo(words) : Effect.logError(words, Cause.die(cause)))
+  const warn = (words: string) => void fork(Effect.logWarning(words))
   return yield* Effect.acquireRelease(
     Effect.suspend(() =>
       Effect.fromResult(
-        SqliteStore.SqliteStore.open({ file, isSynchronous: synchronous === "full", schedule, report })
+        SqliteStore.SqliteStore.open({ file, isSynchronous: synchronous === "full", schedule, report, warn })
       )
     ),
     (store) => Effect.sync(() => store.close())

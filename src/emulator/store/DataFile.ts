@@ -66,6 +66,8 @@ const logLimit = 16 * 1024 * 1024
 export interface DataFile {
   readonly path: string
   readonly database: DatabaseSync
+  /** What was in its log and is not taken, in words; undefined where all is. */
+  readonly lost: string | undefined
 }
 
 const fail = (problem: string, cause?: unknown, reason: EmulatorError["reason"] = "invalid") =>
@@ -119,19 +121,24 @@ export const open = (file: string, isFull: boolean): Result.Result<DataFile, Emu
       "unavailable"
     )
   }
-  const full = path.resolve(file)
   const title = `data "${file}"`
   try {
+    const full = realPathOf(path.resolve(file))
+    let lost: string | undefined
+    let hasRest = false
     const isThere = stateOf(full)
     if (typeof isThere === "string") return fail(`${title} ${isThere}`)
     if (!isThere) {
       // Another process was faster: it has the file by now, or has left it.
       if (!make(sqlite, full)) return open(file, isFull)
     } else {
-      const problem = check(sqlite, full)
+      const log = WriteAheadLog.look(full, isFull)
+      const problem = log.problem === undefined ? check(sqlite, full) : damaged(log.problem)
       if (problem !== undefined) return fail(`${title} ${problem}`)
+      if (log.lost !== undefined) lost = `${title}: ${log.lost}`
+      hasRest = log.hasRest
     }
-    return Result.succeed({ path: full, database: take(sqlite, full, isFull) })
+    return Result.succeed({ path: full, database: take(sqlite, full, isFull, hasRest), lost })
   } catch (cause) {
     return problemOf(title, cause)
   }
@@ -163,6 +170,14 @@ const problemOf = (title: string, cause: unknown): Result.Result<never, Emulator
 export const damaged = (how: string): string =>
   `is damaged (${how}), and is left as it is: put a copy of it in its place that is not, or move it away, ` +
   `with the log (-wal) beside it, and begin with a new one`
+
+/** Where a file is that is given by a link: its log is beside it, and not beside the link. */
+const realPathOf = (full: string): string => {
+  if (fs.existsSync(full)) return fs.realpathSync(full)
+  const link = fs.lstatSync(full, { throwIfNoEntry: false })
+  // The link of a file that is not there yet.
+  return link?.isSymbolicLink() === true ? path.resolve(path.dirname(full), fs.readlinkSync(full)) : full
+}
 
 /** Whether there is a file, or why it cannot be one. */
 const stateOf = (full: string): boolean | string => {
@@ -243,8 +258,6 @@ const put = (made: string, full: string): boolean => {
 
 /** Reads a file without writing to it, and says what is wrong with it. */
 const check = (sqlite: typeof Sqlite, full: string): string | undefined => {
-  const lost = WriteAheadLog.problemOf(`${full}-wal`)
-  if (lost !== undefined) return damaged(lost)
   // Its log and a table of contents of that, which SQLite makes where they are not, for who only reads too.
   const made = [`${full}-wal`, `${full}-shm`].filter((file) => !fs.existsSync(file))
   const database = new sqlite.DatabaseSync(full, { readOnly: true })
@@ -326,8 +339,8 @@ const missing = (database: DatabaseSync): string | undefined => {
   return row![0] === row![1] ? undefined : `it has ${String(row![0])} messages and the bytes of ${String(row![1])}`
 }
 
-/** Has a file for this process alone. */
-const take = (sqlite: typeof Sqlite, full: string, isFull: boolean): DatabaseSync => {
+/** Has a file for this process alone; its log begins anew where what is not taken of it would be found there again. */
+const take = (sqlite: typeof Sqlite, full: string, isFull: boolean, beginsAnew: boolean): DatabaseSync => {
   const database = new sqlite.DatabaseSync(full)
   try {
     database.exec(`
@@ -340,6 +353,7 @@ const take = (sqlite: typeof Sqlite, full: string, isFull: boolean): DatabaseSyn
       BEGIN IMMEDIATE;
       UPDATE namespace SET id = id WHERE id = 0;
       COMMIT;
+      ${beginsAnew ? "PRAGMA wal_checkpoint(TRUNCATE);" : ""}
     `)
     return database
   } catch (cause) {

@@ -40,6 +40,8 @@ export interface Options {
   readonly schedule: (task: () => void) => void
   /** Is told what went wrong, and that it is over. */
   readonly report: (words: string, cause?: unknown) => void
+  /** Is told what the file had and has no more. */
+  readonly warn: (words: string) => void
 }
 
 /** How many rows a namespace has numbers for: as many messages it may be sent. */
@@ -121,7 +123,10 @@ export class SqliteStore implements Reading {
 
   /** Opens a file, and makes it where there is none. Fails with what is wrong with it, and what to do. */
   static open(options: Options): Result.Result<SqliteStore, EmulatorError> {
-    return Result.map(DataFile.open(options.file, options.isSynchronous), (file) => new SqliteStore(options, file))
+    return Result.map(DataFile.open(options.file, options.isSynchronous), (file) => {
+      if (file.lost !== undefined) options.warn(file.lost)
+      return new SqliteStore(options, file)
+    })
   }
 
   /** The namespaces that it has, in the order in which they came. */
@@ -370,7 +375,9 @@ export class SqliteStore implements Reading {
       this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
       this.unwritten = undefined
     } catch (cause) {
-      if (this.unwritten === undefined) this.options.report("The log of the broker's data cannot be written back", cause)
+      if (this.unwritten === undefined) {
+        this.options.report("The log of the broker's data cannot be written back", cause)
+      }
       this.unwritten = `The broker's data cannot grow (${wordsOf(cause)})`
     }
     return this.unwritten

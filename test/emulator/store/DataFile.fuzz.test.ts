@@ -40,6 +40,13 @@ const written = Effect.gen(function*() {
   const copy = yield* DataFile.file
   const startAt = yield* Emulator.now
   const states = new Set<string>()
+  // Before its first commit it has nothing.
+  states.add(
+    yield* Layer.build(inMemory({ clock: "manual", startAt, entities: [] })).pipe(
+      Effect.flatMap((built) => stateOf(Context.get(built, Emulator.Emulator))),
+      Effect.scoped
+    )
+  )
   let emulator: Emulator.Emulator["Service"] | undefined
   const { commit } = SqliteStore.prototype
   yield* Effect.acquireRelease(

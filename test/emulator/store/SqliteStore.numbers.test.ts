@@ -19,7 +19,9 @@ const maybe = (): number | undefined => random(4) === 0 ? undefined : any()
 const opened = (file: string) =>
   Effect.acquireRelease(
     Effect.sync(() =>
-      Result.getOrThrow(SqliteStore.open({ file, isSynchronous: false, schedule: () => {}, report: () => {} }))
+      Result.getOrThrow(
+        SqliteStore.open({ file, isSynchronous: false, schedule: () => {}, report: () => {}, warn: () => {} })
+      )
     ),
     (store) =>
       Effect.sync(() => {
