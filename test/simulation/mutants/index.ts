@@ -4,6 +4,7 @@ import { connection } from "./connection.ts"
 import { forwarding } from "./forwarding.ts"
 import { locks } from "./locks.ts"
 import type { Mutant } from "./Mutant.ts"
+import { persistence } from "./persistence.ts"
 import { receipt } from "./receipt.ts"
 import { retry } from "./retry.ts"
 import { routing } from "./routing.ts"
@@ -21,5 +22,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   ...retry,
   ...routing,
   ...forwarding,
-  ...administration
+  ...administration,
+  ...persistence
 ]

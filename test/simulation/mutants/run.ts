@@ -1,5 +1,5 @@
 /**
- * `npm run simulate:mutants -- [--only PART_OF_A_NAME]… [--jobs N] [--write]`: puts known defects back, one at a time, in a copy of the library, and
+ * `npm run simulate:mutants -- [--only PART_OF_A_NAME]… [--jobs N] [--bound SECONDS] [--write]`: puts known defects back, one at a time, in a copy of the library, and
  * runs seeds of the simulation until an oracle sees it, or the test that is there for it. `npm run filter:mutants` does the same with
  * those of rules and their tests, or those that are named: `--by test/emulator/broker/filter/Rule.oracle.test.ts` shows what the
  * oracle of rules sees by itself. The library as it is passes the same test,
@@ -28,9 +28,6 @@ import { mutants as ofFilters } from "../../emulator/filter/mutants.ts"
 import { mutants as ofSimulation } from "./index.ts"
 import { type Mutant, replacementsOf } from "./Mutant.ts"
 
-/** How long a seed or a test may take before its run counts as endless, in milliseconds of real time. */
-const bound = 120_000
-
 interface Verdict {
   readonly mutant: Mutant
   readonly isKilled: boolean
@@ -47,9 +44,13 @@ const { values } = parseArgs({
     jobs: { type: "string" },
     write: { type: "boolean" },
     filters: { type: "boolean" },
-    by: { type: "string", multiple: true }
+    by: { type: "string", multiple: true },
+    bound: { type: "string", default: "120" }
   }
 })
+
+/** How long a seed or a test may take before its run counts as endless, in milliseconds of real time. */
+const bound = 1000 * Number(values.bound)
 
 /** Defects, the folder that their files are in, and the tests that see one for which neither a test nor seeds are named. */
 interface Table {
@@ -166,7 +167,15 @@ const simulate = async (folder: string, { fault, workload }: Mutant, seeds: numb
   const only = Object.entries({ workload, fault }).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, value]
   )
-  const args = ["test/simulation/run.ts", "--first", "--seeds", String(seeds), ...only]
+  const args = [
+    "test/simulation/run.ts",
+    "--first",
+    "--seeds",
+    String(seeds),
+    "--bound",
+    String(bound / 2000),
+    ...only
+  ]
   const { code, lines } = await execute(folder, args)
   const ran = lines.filter((line) => line.startsWith("seed ")).length
   if (code === 0) return { _tag: "held", by: "nothing", seer: "", seeds: ran }
