@@ -363,7 +363,8 @@ export class Registry {
     const now = this.now()
     const locked: Array<readonly [MessageQueue.MessageQueue, StoredMessage]> = []
     this.shared.store.messages((row, kept) => {
-      const queue = byRow.get(row)!
+      const queue = byRow.get(row)
+      if (queue === undefined) throw new Error(`the message ${kept.row} is in a queue that is not there`)
       const message = queue.restoreMessage(kept)
       if (kept.isLocked) locked.push([queue, message])
     })

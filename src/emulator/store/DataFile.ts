@@ -173,10 +173,15 @@ export const damaged = (how: string): string =>
 
 /** Where a file is that is given by a link: its log is beside it, and not beside the link. */
 const realPathOf = (full: string): string => {
-  if (fs.existsSync(full)) return fs.realpathSync(full)
-  const link = fs.lstatSync(full, { throwIfNoEntry: false })
-  // The link of a file that is not there yet.
-  return link?.isSymbolicLink() === true ? path.resolve(path.dirname(full), fs.readlinkSync(full)) : full
+  try {
+    return fs.realpathSync(full)
+  } catch {
+    // It may be the link of a file that is not there yet.
+    const link = fs.existsSync(path.dirname(full)) && fs.statSync(path.dirname(full)).isDirectory() ?
+      fs.lstatSync(full, { throwIfNoEntry: false }) :
+      undefined
+    return link?.isSymbolicLink() === true ? path.resolve(path.dirname(full), fs.readlinkSync(full)) : full
+  }
 }
 
 /** Whether there is a file, or why it cannot be one. */

@@ -103,6 +103,27 @@ describe("a file", () => {
       assert.isAbove(refused, 20)
     }), 120_000)
 
+  it.effect("with messages in no entity is refused as it is, by the number of the first", () =>
+    Effect.gen(function*() {
+      const file = yield* DataFile.file
+      yield* Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* emulator.send("orders", [{ body: Buffer.from("x") }])
+      }).pipe(
+        Effect.provide(inMemory({ entities: [Emulator.entity("orders"), Emulator.entity("others")], data: file })),
+        Effect.scoped
+      )
+      const database = new DatabaseSync(file)
+      database.exec("DELETE FROM entity WHERE content LIKE '%\"orders\"%'")
+      database.close()
+      const before = DataFile.bytesOf(file)
+      assert.include(
+        (yield* refusalOf(file)).problem,
+        "what was stored cannot be read (the message 1 is in a queue that is not there)"
+      )
+      assert.deepStrictEqual(DataFile.bytesOf(file), before)
+    }))
+
   it.effect("that another broker has is refused, and is free with its end", () =>
     Effect.gen(function*() {
       const file = yield* DataFile.file
