@@ -150,6 +150,13 @@ export const persistence: ReadonlyArray<Mutant> = [
     { workload: "destructive" }
   ),
   mutant(
+    "an answer over HTTP is given before what it tells of is kept",
+    "Emulator.ts",
+    "store === undefined ? answer : Effect.map(answer, (given) => store.commit() ? given : notKept)",
+    "store === undefined ? answer : answer",
+    { workload: "administration" }
+  ),
+  mutant(
     "a deferred message is as if it were not",
     store,
     "(message.deferred ? isDeferred : 0)",
