@@ -361,6 +361,7 @@ const storeOf = Effect.fnUntraced(function*(
   if (synchronous !== "normal" && synchronous !== "full") {
     return yield* Effect.fail(new EmulatorError({ problem: `data.synchronous must be "normal" or "full"` }))
   }
+  const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const report = (words: string, cause?: unknown) =>
     void fork(cause === undefined ? Effect.logInfo(words) : Effect.logError(words, Cause.die(cause)))
@@ -368,7 +369,14 @@ const storeOf = Effect.fnUntraced(function*(
   return yield* Effect.acquireRelease(
     Effect.suspend(() =>
       Effect.fromResult(
-        SqliteStore.SqliteStore.open({ file, isSynchronous: synchronous === "full", schedule, report, warn })
+        SqliteStore.SqliteStore.open({
+          file,
+          isSynchronous: synchronous === "full",
+          schedule,
+          now: () => clock.currentTimeMillisUnsafe(),
+          report,
+          warn
+        })
       )
     ),
     (store) => Effect.sync(() => store.close())

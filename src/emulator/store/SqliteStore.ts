@@ -38,6 +38,8 @@ export interface Options {
   readonly isSynchronous: boolean
   /** Runs a task at the end of the turn. */
   readonly schedule: (task: () => void) => void
+  /** The time in milliseconds, by which what has failed is tried again. */
+  readonly now: () => number
   /** Is told what went wrong, and that it is over. */
   readonly report: (words: string, cause?: unknown) => void
   /** Is told what the file had and has no more. */
@@ -105,7 +107,7 @@ export class SqliteStore implements Reading {
   private failure: string | undefined
   /** Why the log is not written back, and when that was tried. */
   private unwritten: string | undefined
-  private triedAt = 0
+  private triedAt = -Infinity
   /** What was read last: a message is asked for many things at once. */
   private lastRow = -1
   private lastBytes: StoredBytes | undefined
@@ -368,7 +370,7 @@ export class SqliteStore implements Reading {
     const log = fs.statSync(`${this.file.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
     if (log <= longestLog) return undefined
     // As long as it fails it is not tried with each message.
-    const now = performance.now()
+    const now = this.options.now()
     if (this.unwritten !== undefined && now - this.triedAt < pause) return this.unwritten
     this.triedAt = now
     try {
