@@ -160,7 +160,8 @@ const serves = async () => {
   assert.ok(millis < 5000, `it took ${millis} ms to stop`)
   await client.close()
   collector.close()
-  assert.deepEqual(exports, ["/v1/metrics", "/v1/metrics"])
+  // One at the beginning and one at the end, and those of the interval where this machine is slow.
+  assert.ok(exports.length >= 2 && exports.every((path) => path === "/v1/metrics"), String(exports))
   assert.deepEqual(readdirSync(alone), ["effect-service-bus"])
   console.log(
     "binary: serves AMQP, TLS, WebSocket, HTTP, HTTPS and the control API, exports metrics; stops by SIGTERM, and leaves no file"
@@ -169,7 +170,18 @@ const serves = async () => {
 
 /** What it is given a file for outlives it. */
 const keeps = async () => {
-  const args = ["emulator", "--json", "--port", "0", "--key", "local", "--queue", "orders", "--data", join(work, "broker.db")]
+  const args = [
+    "emulator",
+    "--json",
+    "--port",
+    "0",
+    "--key",
+    "local",
+    "--queue",
+    "orders",
+    "--data",
+    join(work, "broker.db")
+  ]
   const first = await start(args, /\n/)
   const client = new Official(JSON.parse(first.printed).connectionString)
   await client.createSender("orders").sendMessages({ body: "kept" })

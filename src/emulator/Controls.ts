@@ -922,7 +922,7 @@ const of = (
         const { clock } = namespace
         if (!(clock instanceof ManualClock)) {
           return invalid(
-            "its time is that of Effect's Clock: give it clock: \"manual\" (--clock manual) to advance it, " +
+            "its time is the real one: start it with --clock manual (clock: \"manual\" in a program) to advance it, " +
               "or adjust TestClock where a test has that"
           )
         }

@@ -78,7 +78,10 @@ const text = (serve: Serve, emulator: Controls.Controls): string => {
   const setting = (text: Redacted.Redacted<string>) =>
     `SERVICE_BUS_CONNECTION_STR=${CommandLine.quoted(Redacted.value(text))}`
   const secured = [[tlsPort, "TLS"], [webSocketPort, "WebSocket and TLS"]] as const
-  const lines = [`Listening on ${address(port)} with ${names.length === 0 ? "no entities yet" : names.join(", ")}`]
+  const file = typeof server.data === "object" ? server.data.file : server.data
+  const entities = file === undefined ? names : [...names, `what ${file} has`]
+  const held = entities.length === 0 ? "no entities yet" : entities.join(", ")
+  const lines = [`Listening on ${address(port)} with ${held}`]
   for (const [port, how] of secured) if (port !== 0) lines.push(`Listening on ${address(port)} over ${how}`)
   for (const [port, how] of [[httpPort, "HTTP"], [httpsPort, "HTTPS"]] as const) {
     if (port !== 0) lines.push(`Listening on ${address(port)} for administration over ${how}`)

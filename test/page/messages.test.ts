@@ -174,6 +174,50 @@ describe("messages on the page", () => {
     assert.notProperty((await ask("GET", "/messages?entity=returns"))[0], "applicationProperties")
   })
 
+  trial(
+    "are JSON where their content type says so: one that is none is sent only where that is asked for twice",
+    {},
+    async (the) => {
+      const { bury, open, page } = the
+      const contentType = "application/json"
+      await bury("orders", "Amount", { body: `{"id": "o-6", "amount": "10"}`, contentType }, {
+        body: `{"id": `,
+        contentType
+      })
+      await open({ entity: "orders", tab: "dead" })
+      await row(page, 1).click()
+      const repair = () => page.locator(".detail").getByRole("button", { name: "Repair and send again…" }).click()
+      await repair()
+      const kind = dialog(page).getByLabel("Body is")
+      assert.strictEqual(await kind.inputValue(), "JSON")
+      const text = dialog(page).getByRole("textbox", { name: "Body", exact: true })
+      await text.fill(`{"total": "x`)
+      const send = dialog(page).getByRole("button", { name: "Send again", exact: true })
+      await send.click()
+      const problem = dialog(page).getByRole("alert")
+      await problem.filter({ hasText: "The body is no JSON" }).waitFor()
+      // It is seen where the button is, however long the form.
+      assert.isTrue(
+        await problem.evaluate((element) => {
+          const { left, top } = element.getBoundingClientRect()
+          return element.contains(document.elementFromPoint(left + 5, top + 5))
+        })
+      )
+      await text.fill(`{"id": "o-6", "amount": 10}`)
+      await send.click()
+      await told(page, "1 message sent again.")
+      await row(page, 2).click()
+      await repair()
+      assert.strictEqual(await kind.inputValue(), "text")
+      await send.click()
+      await problem.filter({ hasText: "Once more, and it is sent as it is" }).waitFor()
+      assert.deepStrictEqual(await bodies(the, "orders/$DeadLetterQueue"), [{ text: `{"id": ` }])
+      await send.click()
+      await told(page, "1 message sent again.")
+      assert.deepStrictEqual(await bodies(the, "orders"), [{ json: { id: "o-6", amount: 10 } }, { text: `{"id": ` }])
+    }
+  )
+
   trial("are chosen with Shift and Ctrl, dead-lettered, deferred and deleted; those that are locked are told of", {
     entities: [Emulator.entity("orders", { lockDuration: "5 minutes" })]
   }, async (the) => {
@@ -245,7 +289,10 @@ describe("messages on the page", () => {
       await page.getByText("No message of this entity is a dead letter.").waitFor()
       await go({ view: "namespaces" })
       await page.getByLabel("A file with the state of entities").setInputFiles(path)
-      await page.getByRole("button", { name: "Load the file" }).click()
+      await page.getByRole("button", { name: "Load the file…" }).click()
+      // What is lost by it is named first.
+      await page.getByRole("dialog").getByText("orders: 0 messages").waitFor()
+      await page.getByRole("dialog").getByRole("button", { name: "Load", exact: true }).click()
       await told(page, "The entities of the file are as it says.")
       const after = await ask("GET", "/messages?entity=orders/$DeadLetterQueue")
       const timeless = (messages: ReadonlyArray<any>) =>

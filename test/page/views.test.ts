@@ -264,18 +264,22 @@ describe("the views of the page", () => {
 
   trial("refuse a file that is none", {}, async ({ open, page }) => {
     await open({ view: "namespaces" })
-    const load = async (text: string, problem: RegExp) => {
+    const load = async (text: string) => {
       await page.getByLabel("A file with the state of entities").setInputFiles({
         name: "dump.json",
         mimeType: "application/json",
         buffer: Buffer.from(text)
       })
-      await page.getByRole("button", { name: "Load the file" }).click()
-      await told(page, problem)
+      await page.getByRole("button", { name: "Load the file…" }).click()
     }
-    await page.getByRole("button", { name: "Load the file" }).click()
+    await page.getByRole("button", { name: "Load the file…" }).click()
     await told(page, "Choose a file first.")
-    await load("{", /The file is no JSON/)
-    await load(`{"version": 1, "entities": [{"kind": "queue", "name": "x", "colour": "red"}]}`, /colour/)
+    await load("{")
+    await told(page, /The file is no JSON/)
+    await load(`{"version": 1, "entities": [{"kind": "queue", "name": "x", "colour": "red"}]}`)
+    const dialog = page.getByRole("dialog")
+    await dialog.getByText("None of them is here yet.").waitFor()
+    await dialog.getByRole("button", { name: "Load", exact: true }).click()
+    await dialog.getByRole("alert").filter({ hasText: "colour" }).waitFor()
   })
 })

@@ -187,7 +187,6 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
           dialog.close()
         } catch (error) {
           put(problem, error instanceof Error ? error.message : String(error))
-          problem.scrollIntoView({ block: "nearest" })
         } finally {
           submit.disabled = false
         }
@@ -195,8 +194,12 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
     },
     h("h2", { id }, title),
     ...content,
-    problem,
-    h("div", { class: "row end" }, ...beside, button("Cancel", () => dialog.close()), submit)
+    h(
+      "div",
+      { class: "foot" },
+      problem,
+      h("div", { class: "row end" }, ...beside, button("Cancel", () => dialog.close()), submit)
+    )
   )
   const before = document.activeElement
   dialog.append(form)

@@ -34,6 +34,26 @@ const ofBroker = new Set([
   ...["deadLetterSource", "scheduledEnqueueTime", "creationTime", "absoluteExpiryTime"]
 ])
 
+/** @param {unknown} contentType */
+const saysJson = (contentType) => typeof contentType === "string" && /\bjson\b/i.test(contentType)
+
+/** What is wrong with a text that should be JSON. @param {string} text */
+const problemOfJson = (text) => {
+  try {
+    JSON.parse(text)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** The body in a form; a text that is JSON, as its content type says, is edited as that. @param {any} given */
+const bodyOf = (given) => {
+  const { kind, text } = readBody(given.body)
+  const isJson = kind === "text" && saysJson(given.contentType) && problemOfJson(text) === undefined
+  return { kind: isJson ? "JSON" : kind, text }
+}
+
 /**
  * A form for a message; `given` is one of `/messages`. Gives its elements and what reads it, which throws an Error that says what
  * is wrong.
@@ -43,7 +63,7 @@ export const editor = (given = {}) => {
   const rest = Object.fromEntries(
     Object.entries(given).filter(([name]) => !ofBroker.has(name) && name !== "body" && name !== "applicationProperties")
   )
-  const { kind, text } = readBody(given.body)
+  const { kind, text } = bodyOf(given)
   const body = h("textarea", { name: "body", rows: 10, spellcheck: "false", value: text })
   const shown = body.value
   const kinds = h(
@@ -132,6 +152,8 @@ export const editor = (given = {}) => {
       })
     )
   ]
+  /** What was said to be no JSON, and is sent all the same where it is asked for again. */
+  let sentAnyway = /** @type {string | undefined} */ (undefined)
   const message = () => {
     /** @type {Record<string, any>} */
     const message = { ...rest }
@@ -149,6 +171,13 @@ export const editor = (given = {}) => {
       return entry === undefined ? [] : [entry]
     }))
     if (Object.keys(properties).length > 0) message["applicationProperties"] = properties
+    const problem = kinds.value === "text" && saysJson(message["contentType"]) ? problemOfJson(body.value) : undefined
+    if (problem !== undefined && body.value !== sentAnyway) {
+      sentAnyway = body.value
+      throw new Error(
+        `The content type says JSON, and the body is none: ${problem}. Once more, and it is sent as it is.`
+      )
+    }
     if (kinds.value === kind && body.value === shown) {
       if (given.body !== undefined) message["body"] = given.body
     } else {

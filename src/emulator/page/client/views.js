@@ -14,6 +14,40 @@ const wordsOf = (error) => error instanceof Error ? error.message : String(error
 /** Does something and tells what came of it. @param {() => Promise<string>} run */
 const act = (run) => void run().then((text) => tell(text), (error) => tell(wordsOf(error), true))
 
+/** Asks before what a file says takes the place of what is here. @param {string} text */
+const askToLoad = (text) => {
+  /** @type {any} */
+  let dump
+  try {
+    dump = JSON.parse(text)
+  } catch (error) {
+    return tell(`The file is no JSON: ${wordsOf(error)}`, true)
+  }
+  const named = Array.isArray(dump?.entities) ? dump.entities : []
+  const here = named.flatMap((/** @type {any} */ entity) => {
+    const path = entity?.kind === "subscription" ? `${entity.topic}/Subscriptions/${entity.name}` : String(entity?.name)
+    const row = rows.get(path)
+    if (row === undefined) return []
+    return [
+      h(
+        "li",
+        {},
+        `${path}: ${counted(row.active + row.scheduled + row.deadLetter + row.transferDeadLetter, "message")}`
+      )
+    ]
+  })
+  ask("Load the file?", "Load", [
+    h("p", {}, `Its entities (${many(named.length)}) become what it says, all of them or none.`),
+    here.length === 0
+      ? h("p", {}, "None of them is here yet.")
+      : h("div", {}, h("p", {}, "These are here, and what they hold now is gone:"), h("ul", {}, ...here))
+  ], async () => {
+    await post("/load", {}, dump)
+    await refresh()
+    tell("The entities of the file are as it says.")
+  }, here.length === 0 ? {} : { kind: "danger" })
+}
+
 /**
  * A view that is asked for again while somebody looks, as no count tells of its changes.
  * @param {{ element: HTMLElement, update: () => Promise<void>, close: () => void }} view
@@ -416,21 +450,11 @@ const namespaces = () => {
           return "All entities are saved, with what is in them."
         })),
       file,
-      button("Load the file", () =>
-        act(async () => {
-          const [chosen] = file.files ?? []
-          if (chosen === undefined) throw new Error("Choose a file first.")
-          /** @type {unknown} */
-          let dump
-          try {
-            dump = JSON.parse(await chosen.text())
-          } catch (error) {
-            throw new Error(`The file is no JSON: ${wordsOf(error)}`, { cause: error })
-          }
-          await post("/load", {}, dump)
-          await refresh()
-          return "The entities of the file are as it says."
-        })),
+      button("Load the file…", () => {
+        const [chosen] = file.files ?? []
+        if (chosen === undefined) tell("Choose a file first.", true)
+        else void chosen.text().then(askToLoad)
+      }),
       button(
         "Reset…",
         () =>
