@@ -20,7 +20,14 @@ const opened = (file: string) =>
   Effect.acquireRelease(
     Effect.sync(() =>
       Result.getOrThrow(
-        SqliteStore.open({ file, isSynchronous: false, schedule: () => {}, report: () => {}, warn: () => {} })
+        SqliteStore.open({
+          file,
+          isSynchronous: false,
+          schedule: () => {},
+          now: () => 0,
+          report: () => {},
+          warn: () => {}
+        })
       )
     ),
     (store) =>
