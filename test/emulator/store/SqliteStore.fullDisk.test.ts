@@ -19,7 +19,8 @@ describe("a file that cannot grow", () => {
         const file = yield* DataFile.file
         const { child, connectionString } = yield* Effect.acquireRelease(
           Effect.promise(async () => {
-            const command = `"${process.execPath}" src/emulator/cli.ts emulator --port 0 --json --queue texts --data "${file}"`
+            const command =
+              `"${process.execPath}" src/emulator/cli.ts emulator --port 0 --json --queue texts --data "${file}"`
             const child = spawn("sh", ["-c", `ulimit -S -f 16000; exec ${command}`], {
               cwd: root,
               stdio: ["ignore", "pipe", "ignore"]
