@@ -58,6 +58,12 @@ const unchanged: Changes["system"] = new Map()
 /** When a message of a session says that its lock ends: never by itself. */
 const forever = 253_402_300_799_999
 
+/** The bytes of a queue and its dead letters, or of a topic and its subscriptions, and how many of the latter there are. */
+interface Size {
+  bytes: number
+  copies: number
+}
+
 /**
  * Makes a queue with its dead-letter queues, which a topic does not have. `size` counts the bytes that are stored: a topic
  * and its subscriptions share one. `rules` are those of a subscription.
@@ -69,7 +75,7 @@ export const make = (
   path: string,
   settings: EntitySettings,
   kind: "queue" | "topic" | "subscription" = "queue",
-  size = { bytes: 0 },
+  size: Size = { bytes: 0, copies: 0 },
   rules?: Rules
 ): MessageQueue => {
   if (kind === "topic") return new MessageQueue(shared, size, kind, path, settings)
@@ -145,7 +151,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   }
   private readonly shared: SharedState
   /** Shared with the dead-letter queues, which count against the size of its entity. */
-  private readonly size: { bytes: number }
+  private readonly size: Size
   readonly sessions: SessionTable | undefined
   /** Every message, of whatever state. */
   private readonly stored = new SortedSet(sequenceOf)
@@ -168,7 +174,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
 
   constructor(
     shared: SharedState,
-    size: { bytes: number },
+    size: Size,
     kind: Kind,
     path: string,
     options: EntitySettings,
@@ -1142,8 +1148,10 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
       const detail = `Size of entity in bytes:${total}, Max entity size in bytes:${this.options.maxSize}`
       return { _tag: "QuotaExceeded", entity: this.path, detail, kind: this.kind === "topic" ? "Topic" : "Queue" }
     }
-    // What its topic has taken, it takes.
-    const full = bytes > 0 && this.kind !== "subscription" ? this.shared.store.refusal(bytes) : undefined
+    // What its topic has taken, it takes: the topic asks for the copies too.
+    const full = bytes > 0 && this.kind !== "subscription"
+      ? this.shared.store.refusal(this.kind === "topic" ? bytes * (1 + this.size.copies) : bytes)
+      : undefined
     if (full !== undefined) {
       return {
         _tag: "QuotaExceeded",

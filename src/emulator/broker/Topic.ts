@@ -29,7 +29,7 @@ interface Subscription {
 export class Topic {
   readonly queue: MessageQueue.MessageQueue
   private readonly shared: SharedState
-  private readonly size = { bytes: 0 }
+  private readonly size = { bytes: 0, copies: 0 }
   readonly filterCounts: FilterCounts = { sql: 0, correlation: 0 }
   /** Never changed but replaced: a consumer of one may have another one made while a message is copied to all. */
   private subscriptions: ReadonlyArray<Subscription> = []
@@ -79,6 +79,7 @@ export class Topic {
       return Result.fail({ rule, refusal: declared.failure })
     }
     this.subscriptions = [...this.subscriptions, { queue, rules, settings }]
+    this.size.copies = this.subscriptions.length
     return Result.succeed(queue)
   }
 
@@ -97,6 +98,7 @@ export class Topic {
   unsubscribe(queue: MessageQueue.MessageQueue): void {
     for (const each of this.subscriptions) if (each.queue === queue) each.rules.clear()
     this.subscriptions = this.subscriptions.filter((each) => each.queue !== queue)
+    this.size.copies = this.subscriptions.length
   }
 
   /** The subscriptions that it has. */
