@@ -325,8 +325,8 @@ interface Started {
   readonly answer: (request: HttpRequest) => Effect.Effect<HttpAnswer>
   /** How many bytes the body of a request may have. */
   readonly limitOf: (head: HttpRequest) => number
-  /** It listens, and has controls: requests are answered from now on. */
-  readonly listens: (network: Controls.NetworkOf) => Controls.Controls
+  /** It listens, and has controls: requests are answered from now on. Fails where its data cannot be written. */
+  readonly listens: (network: Controls.NetworkOf) => Effect.Effect<Controls.Controls, EmulatorError>
 }
 
 /** An option in milliseconds. */
@@ -512,11 +512,11 @@ const start: (
             () => Result.getOrUndefined(namespaces.of(head)),
             clock.currentTimeMillisUnsafe()
           ),
-        listens: (network) => {
-          store?.serve()
-          controlsOf = Controls.make({ commit, dispatcher, namespaces, network, requests })
-          return controlsOf(namespaces.first)
-        }
+        listens: (network) =>
+          Effect.suspend(() => Effect.fromResult(store?.serve() ?? Result.void)).pipe(Effect.map(() => {
+            controlsOf = Controls.make({ commit, dispatcher, namespaces, network, requests })
+            return controlsOf(namespaces.first)
+          }))
       }
     }
   )
@@ -653,7 +653,7 @@ export const layer = (
           (error) => Effect.fail(new EmulatorError({ problem: error.message, cause: error }))
         )
       )
-      const controls = started.listens((namespace) => ({
+      const controls = yield* started.listens((namespace) => ({
         port: 0,
         tlsPort: 0,
         webSocketPort: 0,
@@ -775,7 +775,7 @@ export const layerServer = (options: ServerOptions): Layer.Layer<Emulator, Emula
         const webSocketPort = yield* listenOn(options.webSocketPort, true)
         const httpPort = yield* listenOn(options.httpPort, false)
         const httpsPort = yield* listenOn(options.httpsPort, true)
-        return started.listens((namespace) => ({
+        return yield* started.listens((namespace) => ({
           port,
           tlsPort,
           webSocketPort,

@@ -168,7 +168,8 @@ export class Namespaces implements ServedNamespaces {
     if (problem !== undefined) return Result.fail({ _tag: "Name", text: sentence(problem) })
     const refusal = this.refusalOf(name, credential)
     if (refusal !== undefined) return Result.fail(refusal)
-    if (this.isFull) return Result.fail({ _tag: "Quota", text: sentence(this.quotaProblem) })
+    const full = this.quotaProblem
+    if (full !== undefined) return Result.fail({ _tag: "Quota", text: sentence(full) })
     const row = { name, isByUse: true, key: undefined, policies: undefined, entities: undefined }
     const made = this.addByUse(name, this.options.store?.addNamespace(NamespaceRow.write(row)))
     // What the broker has started with was taken once.
@@ -215,12 +216,11 @@ export class Namespaces implements ServedNamespaces {
       : undefined
   }
 
-  private get isFull(): boolean {
+  /** Why there may be no further one; undefined where there may. */
+  private get quotaProblem(): string | undefined {
     return this.kept.size >= this.options.most
-  }
-
-  private get quotaProblem(): string {
-    return `it has the ${this.options.most} namespaces that it takes at a time; remove one, or raise maxNamespaces`
+      ? `it has the ${this.options.most} namespaces that it takes at a time; remove one, or raise maxNamespaces`
+      : this.options.store?.namespaceRefusal
   }
 
   /** Makes one that stays until it is removed. */
@@ -233,7 +233,8 @@ export class Namespaces implements ServedNamespaces {
     if (this.first.policies.some((policy) => policy.name.toLowerCase() === name.toLowerCase())) {
       return fail(`"${name}" is the name of a policy, by which clients mean the default namespace`, "invalid")
     }
-    if (this.isFull) return fail(this.quotaProblem, "quotaExceeded")
+    const full = this.quotaProblem
+    if (full !== undefined) return fail(full, "quotaExceeded")
     const { entities, key, policies } = { ...this.options.content, ...content }
     const store = this.options.store?.addNamespace(
       NamespaceRow.write({

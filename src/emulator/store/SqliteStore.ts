@@ -5,13 +5,16 @@
  * end of the turn in any case. A transaction that fails is no loss: what has changed is kept as such and written with the next
  * one, and until then nothing leaves, and nothing more is taken. A message has one row for its bytes, which is written once, and
  * one for its state; a row's number says of which namespace it is.
+ *
+ * One file because what has changed is collected, written as one transaction, and forgotten, or kept where that fails, in one
+ * place.
  */
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import type * as AmqpValue from "../../AmqpValue.ts"
-import { type EmulatorError } from "../../ServiceBusError.ts"
+import { EmulatorError } from "../../ServiceBusError.ts"
 import type { IncomingMessage, KeptState, Payload } from "../broker/Queue.ts"
 import {
   type Duplicate,
@@ -48,6 +51,9 @@ export interface Options {
 
 /** How many rows a namespace has numbers for: as many messages it may be sent. */
 const rowsOfNamespace = 2 ** 36
+
+/** How many namespaces there are numbers for: those of rows stay within the 53 bits that Node reads. */
+const mostNamespaces = 2 ** 17
 
 /** Rows of the queues of an entity: its own, and those of its dead-letter queues. */
 const queuesOfEntity = 4
@@ -112,6 +118,8 @@ export class SqliteStore implements Reading {
   private lastRow = -1
   private lastBytes: StoredBytes | undefined
   private scratch = Buffer.alloc(4096)
+  /** The numbers of namespaces that the file has, or has until the next commit. */
+  private readonly namespaceIds = new Set<number>()
   private nextNamespace = 0
   private nextEntity = 1
 
@@ -136,6 +144,7 @@ export class SqliteStore implements Reading {
     const found: Array<StoredNamespace> = []
     for (const [id, content] of DataFile.rowsOf(this.statements.namespaces)) {
       found.push({ store: new NamespaceStore(this, id as number), content: content as string })
+      this.namespaceIds.add(id as number)
       this.nextNamespace = Math.max(this.nextNamespace, id as number + 1)
     }
     const [row] = DataFile.rowsOf(this.statements.lastEntity)
@@ -143,9 +152,23 @@ export class SqliteStore implements Reading {
     return found
   }
 
-  /** A namespace that comes. */
+  /** Why it takes no further namespace; undefined where it does. */
+  get namespaceRefusal(): string | undefined {
+    return this.namespaceIds.size < mostNamespaces
+      ? undefined
+      : `its data has the ${mostNamespaces} namespaces that a file takes; remove one`
+  }
+
+  /**
+   * A namespace that comes, where that is not refused. Its number is the next one that none has, and after the last one the
+   * first ones again: what still reads of one that has gone reads nothing of another.
+   */
   addNamespace(content: string): NamespaceStore {
-    const store = new NamespaceStore(this, this.nextNamespace++)
+    let id = this.nextNamespace % mostNamespaces
+    while (this.namespaceIds.has(id)) id = (id + 1) % mostNamespaces
+    this.nextNamespace = id + 1
+    this.namespaceIds.add(id)
+    const store = new NamespaceStore(this, id)
     this.setNamespace(store.id, content)
     return store
   }
@@ -303,8 +326,8 @@ export class SqliteStore implements Reading {
 
   entityDeclared(entity: StoringEntity, namespace: number): void {
     const { queue } = entity
-    // One that it has is only made known.
-    const isKnown = queue.row === 0 || this.known.has(queue)
+    // One that came from the file is only made known.
+    const isRestored = queue.row !== 0 && !this.known.has(queue)
     if (queue.row === 0) {
       queue.row = this.nextEntity++ * queuesOfEntity
       // From its beginning it is known when it was used.
@@ -313,7 +336,7 @@ export class SqliteStore implements Reading {
       if (queue.transferDeadLetterQueue !== undefined) queue.transferDeadLetterQueue.row = queue.row + 2
     }
     this.known.set(queue, { entity, namespace })
-    if (!isKnown) return
+    if (isRestored) return
     this.entities.set(entity, namespace)
     this.isChanged()
   }
@@ -423,6 +446,12 @@ export class SqliteStore implements Reading {
       this.options.report("The broker's data is written again")
     }
     this.isScheduled = false
+    for (const [id, content] of this.changedNamespaces) {
+      if (content === undefined) {
+        this.namespaceIds.delete(id)
+        this.lastRow = -1
+      }
+    }
     this.changed.clear()
     this.gone.length = 0
     this.advanced.clear()
@@ -555,10 +584,17 @@ export class SqliteStore implements Reading {
     }
   }
 
-  /** From now on it is written to. A broker that does not come to be has not touched it. */
-  serve(): boolean {
+  /**
+   * From now on it is written to: a broker that does not come to be has not touched it. Fails where what comes of opening cannot
+   * be written; nothing is written after that.
+   */
+  serve(): Result.Result<void, EmulatorError> {
     this.isServing = true
-    return this.commit()
+    if (this.commit()) return Result.void
+    this.isServing = false
+    const problem =
+      `data "${this.options.file}" cannot be written, and is left as it is: make room on its disk (${this.failure})`
+    return Result.fail(new EmulatorError({ problem, reason: "quotaExceeded" }))
   }
 
   /** Writes what has changed, and gives the file up. */

@@ -1,9 +1,10 @@
 /**
- * The write-ahead log beside a file of data, as its frames say (SQLite, "Database File Format", 4). SQLite reads it up to the
- * last commit before the first frame whose sum is wrong, and forgets the rest without a word: that is how it takes what a process
- * was killed in the midst of writing, and what a loss of power has left. Pages that wait for no disk reach it in any order, so that
- * frames may follow one that never came. What was written back to the file before had reached the disk: where that is not what
- * was written, the log is damaged, and SQLite would mix pages of two moments.
+ * The write-ahead log beside a file of data, as its frames say (SQLite, "Database File Format", 4).
+ *
+ * SQLite reads it up to the last commit before the first frame whose sum is wrong, and forgets the rest without a word: that is
+ * how it takes what a process was killed in the midst of writing, and what a loss of power has left. Pages that wait for no disk
+ * reach it in any order, so that frames may follow one that never came. What was written back to the file before had reached the
+ * disk: where that is not what was written, the log is damaged, and SQLite would mix pages of two moments.
  */
 import * as fs from "node:fs"
 
@@ -85,7 +86,7 @@ const findingOf = (log: number, size: number, data: number, isFull: boolean): Fi
   /** The frames that are whole since the last commit, and those of them that come after `end`. */
   let open = 0
   let after = 0
-  /** Commits after `end`: how many, whether a frame comes after one, and whether one of their pages is in the file as it is here. */
+  /** Commits after `end`: how many, whether a frame comes after one, and whether the file has a page as it is here. */
   let commits = 0
   let isCommitBefore = false
   let isWrittenBack = false

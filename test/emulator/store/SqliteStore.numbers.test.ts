@@ -101,7 +101,7 @@ describe("numbers in a file of a broker's data", () => {
           store.advanced(queue as never)
           store.sessionChanged(queue as never, "s")
         })
-        assert.isTrue(all.serve())
+        assert.isTrue(Result.isSuccess(all.serve()))
       }))
       const all = yield* opened(file)
       const [{ store }] = all.namespaces() as [ReturnType<typeof all.namespaces>[number]]

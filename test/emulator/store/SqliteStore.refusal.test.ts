@@ -1,0 +1,137 @@
+/** What a file does not take is refused before anything of it is there. */
+import { Context, Effect, Exit, Layer, Result } from "effect"
+import * as Emulator from "effect-service-bus/emulator"
+import type * as FileSystem from "node:fs"
+import { createRequire, syncBuiltinESMExports } from "node:module"
+import { DatabaseSync } from "node:sqlite"
+import { SqliteStore } from "../../../src/emulator/store/SqliteStore.ts"
+import * as DataFile from "../../support/dataFile.ts"
+import { inMemory } from "../../support/harness.ts"
+import { assert, describe, it } from "../../support/vitest.ts"
+
+const fs = createRequire(import.meta.url)("node:fs") as typeof FileSystem
+
+/** Has the disk of all files have so many bytes left. */
+const room = (bytes: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const { statfsSync } = fs
+      fs.statfsSync = (() => ({ bavail: bytes / 1024, bsize: 1024 })) as unknown as typeof statfsSync
+      syncBuiltinESMExports()
+      return statfsSync
+    }),
+    (original) =>
+      Effect.sync(() => {
+        fs.statfsSync = original
+        syncBuiltinESMExports()
+      })
+  )
+
+/** Has each commit fail as on a disk that is full. */
+const full = Effect.acquireRelease(
+  Effect.sync(() => {
+    const { exec } = DatabaseSync.prototype
+    DatabaseSync.prototype.exec = function(sql) {
+      if (sql === "COMMIT") throw Object.assign(new Error("database or disk is full"), { errcode: 13 })
+      exec.call(this, sql)
+    }
+    return exec
+  }),
+  (exec) =>
+    Effect.sync(() => {
+      DatabaseSync.prototype.exec = exec
+    })
+)
+
+const opened = (file: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      Result.getOrThrow(
+        SqliteStore.open({
+          file,
+          isSynchronous: false,
+          schedule: () => {},
+          now: () => 0,
+          report: () => {},
+          warn: () => {}
+        })
+      )
+    ),
+    (store) =>
+      Effect.sync(() => {
+        store.close()
+      })
+  )
+
+describe("what a file does not take", () => {
+  it.effect("is a message with its copies, where the disk has no room for all of them", () =>
+    Effect.gen(function*() {
+      const subscriptions = Array.from({ length: 9 }, (_, i) =>
+        ({ kind: "subscription", topic: "news", name: `s${i}` }) as const)
+      const data = yield* DataFile.file
+      const emulator = Context.get(
+        yield* Layer.build(
+          inMemory({ data, entities: [{ kind: "topic", name: "news" }, ...subscriptions, Emulator.entity("orders")] })
+        ),
+        Emulator.Emulator
+      )
+      // 8 MiB stay, and each byte is written twice.
+      yield* room(9 * 1024 * 1024)
+      const messages = [{ body: Buffer.alloc(100_000) }]
+      yield* emulator.send("orders", messages)
+      yield* emulator.idle
+      const { message } = yield* Effect.flip(emulator.send("news", messages))
+      assert.include(message, "The maximum entity size has been reached")
+      assert.deepStrictEqual(yield* emulator.messages("news/Subscriptions/s0"), [])
+      // With one subscription it is no more than any other.
+      for (const { name } of subscriptions.slice(1)) {
+        yield* emulator.delete(`news/Subscriptions/${name}`)
+      }
+      yield* emulator.send("news", messages)
+      assert.strictEqual((yield* emulator.messages("news/Subscriptions/s0")).length, 1)
+    }))
+
+  it.effect("is a broker whose first commit fails: it does not start, and the file is as it was", () =>
+    Effect.gen(function*() {
+      const data = yield* DataFile.file
+      yield* Effect.scoped(Layer.build(inMemory({ data, entities: [Emulator.entity("orders")] })))
+      const before = DataFile.bytesOf(data)
+      const begun = yield* Effect.scoped(
+        Effect.andThen(
+          full,
+          Effect.exit(Effect.scoped(Layer.build(inMemory({ data, entities: [Emulator.entity("others")] }))))
+        )
+      )
+      assert.isTrue(Exit.isFailure(begun))
+      if (Exit.isFailure(begun)) {
+        const [reason] = begun.cause.reasons
+        const error = reason?._tag === "Fail" ? reason.error : undefined
+        assert.strictEqual(error?.reason, "quotaExceeded")
+        assert.include(error?.problem, "cannot be written, and is left as it is: make room on its disk")
+      }
+      assert.deepStrictEqual(DataFile.bytesOf(data), before)
+    }))
+
+  it.effect("are more namespaces than there are numbers for; those of what has gone are given again", () =>
+    Effect.gen(function*() {
+      const file = yield* DataFile.file
+      const most = 2 ** 17
+      const all = yield* opened(file)
+      all.namespaces()
+      assert.isTrue(Result.isSuccess(all.serve()))
+      for (let i = 0; i < most; i++) {
+        assert.isUndefined(all.namespaceRefusal)
+        const store = all.addNamespace("")
+        assert.strictEqual(store.id, i)
+        if (i === 5 || i === 7) continue
+        store.remove()
+        if (i % 1000 === 0) assert.isTrue(all.commit())
+      }
+      assert.isTrue(all.commit())
+      const ids = Array.from({ length: most - 2 }, () => all.addNamespace("").id)
+      assert.deepStrictEqual(ids.slice(0, 8), [0, 1, 2, 3, 4, 6, 8, 9])
+      assert.strictEqual(new Set(ids).size, most - 2)
+      assert.include(all.namespaceRefusal, "remove one")
+      assert.isTrue(all.commit())
+    }))
+})
