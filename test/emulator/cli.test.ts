@@ -63,7 +63,7 @@ const commands = {
   ],
   defaults: ["--topic", "prices", "--port", "0", "--websocket-port", "0"],
   configured: [
-    ...["--config", join(root, "examples/emulator-config/main.json"), "--parameter", "stage=test", "--json"],
+    ...["--config", join(root, "examples/emulator-config/main.json"), "--parameter", "stage=test", "--json", "--watch"],
     ...["--clock", "manual", "--namespaces", "any"],
     ...["--port", "0", "--https-port", "0", "--cert", files.cert, "--cert-key", files.key]
   ]
@@ -372,7 +372,15 @@ describe("the command", () => {
         `Endpoint=sb://127.0.0.1:${ready.amqpPort}/;${key};UseDevelopmentEmulator=true`
       )
       assert.strictEqual(ready.adminConnectionString, `Endpoint=sb://127.0.0.1:${ready.httpsPort}/;${key}`)
-      assert.match(complaints(), /^effect-service-bus: warning: with --config the key is SAS_KEY_VALUE,[^\n]+\n$/)
+      // What is only told of comes after what programs wait for.
+      yield* Effect.sleep("20 millis").pipe(
+        Effect.repeat({ until: () => complaints().includes("--watch") }),
+        Effect.timeout("20 seconds")
+      )
+      assert.match(
+        complaints(),
+        /^effect-service-bus: warning: with --config the key is SAS_KEY_VALUE,[^\n]+\n[^\n]+--watch shows nothing: [^\n]+\n$/
+      )
       assert.strictEqual(ready.certificate, certificate.cert)
       for (const [scheme, port] of [["http", ready.adminPort], ["https", ready.httpsPort]]) {
         const response = yield* Effect.promise(() => fetch(`${scheme}://127.0.0.1:${port}/health`))

@@ -70,8 +70,12 @@ export const ofMessage = (row: MessageRow): number => {
   return sum
 }
 
-export const ofPayload = (id: number, [messageId, timeToLive, propertiesSize, others, body]: PayloadRow): number => {
-  let sum = mix(mix(mix(crc32(body), id), timeToLive), propertiesSize)
+/** `row` has the columns from an index on. */
+export const ofPayload = (id: number, row: PayloadRow | readonly [number, ...PayloadRow], from: 0 | 1 = 0): number => {
+  const messageId = row[from] as PayloadRow[0]
+  const others = row[from + 3] as PayloadRow[3]
+  let sum = crc32(row[from + 4] as Uint8Array)
+  sum = mix(mix(mix(sum, id), row[from + 1] as PayloadRow[1]), row[from + 2] as PayloadRow[2])
   if (messageId !== null) sum ^= crc32(messageId, 1)
   if (others !== null) sum ^= crc32(others, 2)
   return sum

@@ -96,12 +96,41 @@ const codes = {
 export const rowsOf = (
   statement: StatementSync,
   ...values: Array<number | string>
-): Iterable<ReadonlyArray<unknown>> => {
-  if ("setReturnArrays" in statement && typeof statement.setReturnArrays === "function") {
-    ;(statement as StatementSync & { readonly setReturnArrays: (enabled: boolean) => void }).setReturnArrays(true)
-    return statement.iterate(...values) as unknown as Iterable<ReadonlyArray<unknown>>
+): Iterable<ReadonlyArray<unknown>> =>
+  givesArrays(statement)
+    ? statement.iterate(...values) as unknown as Iterable<ReadonlyArray<unknown>>
+    : objectsOf(statement.iterate(...values))
+
+/** The same, all at once. */
+const allOf = (statement: StatementSync, ...values: Array<number | string>): ReadonlyArray<ReadonlyArray<unknown>> =>
+  givesArrays(statement)
+    ? statement.all(...values) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
+    : [...objectsOf(statement.all(...values))]
+
+const givesArrays = (statement: StatementSync): boolean => {
+  if (!("setReturnArrays" in statement) || typeof statement.setReturnArrays !== "function") return false
+  ;(statement as StatementSync & { readonly setReturnArrays: (enabled: boolean) => void }).setReturnArrays(true)
+  return true
+}
+
+/** How many rows of `pagesOf` are read at a time. */
+const rowsAtATime = 1000
+
+/**
+ * Rows in the order of a whole number that is their first column, many at a time: by one at a time they cost half as much again.
+ * `statement` is given the least number, the largest one, and how many rows it may give.
+ */
+export function* pagesOf<Row extends readonly [number, ...ReadonlyArray<unknown>]>(
+  statement: StatementSync,
+  first = -Number.MAX_SAFE_INTEGER,
+  last = Number.MAX_SAFE_INTEGER
+): Iterable<ReadonlyArray<Row>> {
+  for (let from = first; from <= last;) {
+    const rows = allOf(statement, from, last, rowsAtATime) as unknown as ReadonlyArray<Row>
+    if (rows.length > 0) yield rows
+    if (rows.length < rowsAtATime) return
+    from = rows.at(-1)![0] + 1
   }
-  return objectsOf(statement.iterate(...values))
 }
 
 function* objectsOf(rows: Iterable<unknown>): Iterable<ReadonlyArray<unknown>> {
@@ -301,10 +330,37 @@ const wrongRow = (database: DatabaseSync): string | undefined => {
     sumOf: (row: Row) => number
   ): string | undefined => {
     const statement = database.prepare(`SELECT ${columns}, checksum FROM ${table}`)
-    for (const row of rowsOf(statement) as Iterable<ReadonlyArray<unknown>>) {
-      if (row.at(-1) !== sumOf(row as Row)) return `the row ${String(row[0])} of ${table} is not what was written`
+    for (const row of rowsOf(statement)) {
+      if (row.at(-1) !== sumOf(row as unknown as Row)) return wrong(table, row)
     }
     return undefined
+  }
+  /** Of the tables that have many rows; where they are too large for many at a time, one by one. */
+  const findInPages = <Row extends readonly [number, ...ReadonlyArray<unknown>]>(
+    table: string,
+    columns: string,
+    sumOf: (row: Row) => number,
+    isLarge = "false"
+  ): string | undefined => {
+    let found = 0
+    const wrongOf = (row: Row): string | undefined => {
+      found += 1
+      return row[row.length - 1] === sumOf(row) ? undefined : wrong(table, row)
+    }
+    const select = `SELECT ${columns}, checksum FROM ${table} WHERE`
+    const pages = database.prepare(`${select} id BETWEEN ? AND ? AND ${isLarge} IS NOT TRUE ORDER BY id LIMIT ?`)
+    for (const page of pagesOf<Row>(pages)) {
+      for (const row of page) {
+        const problem = wrongOf(row)
+        if (problem !== undefined) return problem
+      }
+    }
+    for (const row of rowsOf(database.prepare(`${select} ${isLarge} IS TRUE`))) {
+      const problem = wrongOf(row as unknown as Row)
+      if (problem !== undefined) return problem
+    }
+    const [count] = rowsOf(database.prepare(`SELECT count(*) FROM ${table}`))
+    return found === count![0] ? undefined : `rows of ${table} have keys that were never given`
   }
   return find("namespace", "id, content", ([id, content]: [number, string]) => Checksum.ofText(id, content)) ??
     find("entity", "id, content", ([id, content]: [number, string]) => Checksum.ofText(id, content)) ??
@@ -326,17 +382,21 @@ const wrongRow = (database: DatabaseSync): string | undefined => {
       ([entity, until, id, sequence]: [number, number, string, number]) =>
         Checksum.ofDuplicate(entity, until, id, sequence)
     ) ??
-    find(
+    findInPages(
       "message",
       "id, queue, sequence, flags, enqueued_at, enqueue_at, expires_at, time_to_live, delivery_count, size, session, properties",
       Checksum.ofMessage
     ) ??
-    find(
+    findInPages(
       "payload",
       "id, message_id, time_to_live, properties_size, others, body",
-      ([id, ...row]: [number, ...Checksum.PayloadRow]) => Checksum.ofPayload(id, row)
+      (row: readonly [number, ...Checksum.PayloadRow]) => Checksum.ofPayload(row[0], row, 1),
+      "length(body) > 65536"
     ) ?? missing(database)
 }
+
+const wrong = (table: string, row: ReadonlyArray<unknown>): string =>
+  `the row ${String(row[0])} of ${table} is not what was written`
 
 /** Whether there is a message without its bytes, or bytes without their message. */
 const missing = (database: DatabaseSync): string | undefined => {

@@ -225,7 +225,7 @@ export class SqliteStore implements Reading {
     const first = namespace * rowsOfNamespace
     let last = first
     const ids = new Map<string, string>()
-    const rows = DataFile.rowsOf(this.statements.messages, first, first + rowsOfNamespace - 1)
+    const pages = DataFile.pagesOf<MessageRow>(this.statements.messages, first, first + rowsOfNamespace - 1)
     // One object for all: a million would cost more than all else that is done here.
     const message: { -readonly [K in keyof RestoredMessage]: RestoredMessage[K] } = {
       row: 0,
@@ -241,7 +241,7 @@ export class SqliteStore implements Reading {
       wasScheduled: false,
       isLocked: false
     }
-    for (const row of rows as Iterable<MessageRow>) {
+    const restore = (row: MessageRow) => {
       const flags = row[3]
       const session = row[10]
       let sessionId: string | undefined
@@ -265,6 +265,7 @@ export class SqliteStore implements Reading {
       message.isLocked = (flags & isLocked) !== 0
       visit(row[1], message)
     }
+    for (const page of pages) for (const row of page) restore(row)
     return last
   }
 
@@ -715,7 +716,7 @@ const statementsOf = (database: DatabaseSync) => {
     sessions: prepare("SELECT id, state, updated_at, checksum FROM session WHERE entity = ?"),
     messages: prepare(
       "SELECT id, queue, sequence, flags, enqueued_at, enqueue_at, expires_at, time_to_live, delivery_count, size, session, " +
-        "properties, checksum FROM message WHERE id BETWEEN ? AND ? ORDER BY id"
+        "properties, checksum FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
     ),
     payload: prepare(
       "SELECT message_id, time_to_live, properties_size, others, body, checksum FROM payload WHERE id = ?"
