@@ -373,10 +373,7 @@ describe("the command", () => {
       )
       assert.strictEqual(ready.adminConnectionString, `Endpoint=sb://127.0.0.1:${ready.httpsPort}/;${key}`)
       // What is only told of comes after what programs wait for.
-      yield* Effect.sleep("20 millis").pipe(
-        Effect.repeat({ until: () => complaints().includes("--watch") }),
-        Effect.timeout("20 seconds")
-      )
+      yield* until(Effect.sync(() => complaints().includes("--watch")))
       assert.match(
         complaints(),
         /^effect-service-bus: warning: with --config the key is SAS_KEY_VALUE,[^\n]+\n[^\n]+--watch shows nothing: [^\n]+\n$/
