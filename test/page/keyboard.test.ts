@@ -106,6 +106,7 @@ describe("the page by its keys", () => {
     await page.keyboard.press("Enter")
     await page.getByText("1 message sent again.").waitFor()
     await rows(page).filter({ hasText: "InvalidTotal" }).nth(1).waitFor({ state: "detached" })
+    await page.getByRole("dialog").waitFor({ state: "detached" })
     assert.notStrictEqual(await focused(page), "BODY", "the focus after it was sent")
     const [sent] = await ask("GET", "/messages?entity=orders")
     assert.deepStrictEqual(sent.body, { json: { total: 10 } })

@@ -171,14 +171,17 @@ export const editor = (given = {}) => {
       return entry === undefined ? [] : [entry]
     }))
     if (Object.keys(properties).length > 0) message["applicationProperties"] = properties
-    const problem = kinds.value === "text" && saysJson(message["contentType"]) ? problemOfJson(body.value) : undefined
+    const isNew = kinds.value !== kind || body.value !== shown
+    const problem = isNew && kinds.value === "text" && saysJson(message["contentType"])
+      ? problemOfJson(body.value)
+      : undefined
     if (problem !== undefined && body.value !== sentAnyway) {
       sentAnyway = body.value
       throw new Error(
         `The content type says JSON, and the body is none: ${problem}. Once more, and it is sent as it is.`
       )
     }
-    if (kinds.value === kind && body.value === shown) {
+    if (!isNew) {
       if (given.body !== undefined) message["body"] = given.body
     } else {
       // A browser ends lines with one sign, whatever they ended with.
