@@ -13,7 +13,7 @@ import * as ServiceBusEntity from "../src/ServiceBusEntity.ts"
 import * as ServiceBusReceiver from "../src/ServiceBusReceiver.ts"
 import * as ServiceBusSender from "../src/ServiceBusSender.ts"
 import { machine } from "./process.ts"
-import { median } from "./report.ts"
+import { median, numberOf } from "./report.ts"
 
 const command = join(import.meta.dirname, "../dist/emulator/cli.js")
 
@@ -89,11 +89,6 @@ export const measureCommand = async (
     child.kill("SIGTERM")
     await once(child, "close")
   }
-}
-
-const numberOf = (name: string, text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name}: "${text}" is no number`)
-  return Number(text)
 }
 
 const main = async (): Promise<void> => {

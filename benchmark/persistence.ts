@@ -18,7 +18,7 @@ import * as ServiceBusEntity from "../src/ServiceBusEntity.ts"
 import * as ServiceBusReceiver from "../src/ServiceBusReceiver.ts"
 import * as ServiceBusSender from "../src/ServiceBusSender.ts"
 import { machine } from "./process.ts"
-import { median } from "./report.ts"
+import { median, numberOf } from "./report.ts"
 
 const command = join(import.meta.dirname, "../dist/emulator/cli.js")
 
@@ -338,11 +338,6 @@ const steady = async (folder: string, messages: number): Promise<void> => {
   )
   row("in the second half", megabytes(most(half, 0)), megabytes(most(half, 1)), "", "", "")
   row("once it has ended", megabytes(sizeOf(file)), megabytes(sizeOf(`${file}-wal`)), "", "", "")
-}
-
-const numberOf = (name: string, text: string): number => {
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name}: "${text}" is no number`)
-  return Number(text)
 }
 
 const main = async (): Promise<void> => {

@@ -128,3 +128,9 @@ export const markdown = (summaries: ReadonlyArray<Summary>): string =>
       table(ofSize, ({ rssMegabytes, wallMicros }) => `${short(wallMicros)} / ${rssMegabytes.toFixed(0)}`)
     ]
   }).join("\n\n")
+
+/** The whole number, 1 or more, that an option is given as. */
+export const numberOf = (name: string, text: string): number => {
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${name}: "${text}" is no number`)
+  return Number(text)
+}
