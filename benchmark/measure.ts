@@ -22,7 +22,7 @@ export type Peer = typeof peers[number]
 export const window = 100
 
 export interface Timing {
-  /** Milliseconds before measuring starts, and for which it goes on. */
+  /** Milliseconds before measuring starts, and for which it goes on at least: until one message is done with. */
   readonly warmUp: number
   readonly measure: number
 }
@@ -70,6 +70,7 @@ export class Meter {
   private readonly size: number
   private begin: Mark | undefined
   private end: Mark | undefined
+  private isOver = false
   private ended = () => {}
   /** Settles when the measured time is over. */
   readonly finished = new Promise<void>((resolve) => this.ended = resolve)
@@ -83,6 +84,7 @@ export class Meter {
   add(count: number): void {
     if (this.total === 0) this.start()
     this.total += count
+    if (this.isOver) this.stop()
   }
 
   /** Checks a received body: messages come in order and each has its own id. */
@@ -99,8 +101,12 @@ export class Meter {
   private start(): void {
     const { measure, warmUp } = this.timing
     setTimeout(() => {
-      this.begin = this.mark()
-      setTimeout(() => this.stop(), measure)
+      const begin = this.begin = this.mark()
+      setTimeout(() => {
+        // Where not one message was done with in the measured time, it ends with the first.
+        if (this.total === begin.messages) this.isOver = true
+        else this.stop()
+      }, measure)
     }, warmUp)
   }
 

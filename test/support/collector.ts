@@ -17,6 +17,8 @@ interface Collector {
   readonly exports: ReadonlyArray<Export>
   /** Completes when so many have come. */
   readonly has: (count: number) => Effect.Effect<void>
+  /** Completes with the first that is as asked for, of those that have come or will: several may be under way at once. */
+  readonly first: (isAsked: (one: Export) => boolean) => Effect.Effect<Export>
 }
 
 /** A receiver of OTLP over HTTP, which answers with these statuses in turn, and then with 200; 0 is no answer. */
@@ -44,20 +46,25 @@ export const collector = (statuses: ReadonlyArray<number> = []): Effect.Effect<C
           server.close()
         })
     ),
-    ({ exports, server, waiting }) => ({
-      endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      exports,
-      has: (count) =>
-        Effect.callback<void>((resume) => {
+    ({ exports, server, waiting }) => {
+      const found = <A>(find: () => A | undefined) =>
+        Effect.callback<A>((resume) => {
           const look = () => {
-            if (exports.length < count) return
+            const result = find()
+            if (result === undefined) return
             waiting.delete(look)
-            resume(Effect.void)
+            resume(Effect.succeed(result))
           }
           waiting.add(look)
           look()
         })
-    })
+      return {
+        endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+        exports,
+        has: (count) => Effect.asVoid(found(() => exports.length < count ? undefined : exports.length)),
+        first: (isAsked) => found(() => exports.find(isAsked))
+      }
+    }
   )
 
 /** The value of a series in an export as JSON. */
