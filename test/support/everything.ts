@@ -91,6 +91,11 @@ export const fill = Effect.gen(function*() {
   yield* emulator.send(Carts, [{ body: "1", sessionId: "s" }, { body: "2", sessionId: "t" }])
   const session = yield* ServiceBusSession.accept(Carts, "s")
   yield* session.setState(new Uint8Array([0, 255]) as never)
+  // Written, and then no more: what is cleared and what goes leaves nothing behind.
+  const cleared = yield* ServiceBusSession.accept(Carts, "t")
+  yield* cleared.setState(new Uint8Array([1]) as never)
+  yield* emulator.idle
+  yield* cleared.clearState
   yield* emulator.send(News, [{ body: "news", applicationProperties: { size: 2 } }])
   yield* (yield* ServiceBusSender.make(News)).schedule({ body: "tomorrow" }, "1 day")
   yield* emulator.send(Once, [{ body: "x", messageId: "x" }])

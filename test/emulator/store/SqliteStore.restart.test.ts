@@ -18,7 +18,7 @@ both((name, layerFor) => {
     it.effect("is after a kill what it was", () =>
       Effect.gen(function*() {
         const file = yield* DataFile.file
-        const startAt = yield* Emulator.now
+        const startAt = DateTime.makeUnsafe("2026-02-28T23:59:59.999Z")
         const options = { clock: "manual", startAt } as const
         const copy = yield* DataFile.file
         const before = yield* Effect.gen(function*() {
