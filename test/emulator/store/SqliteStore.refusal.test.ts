@@ -1,12 +1,14 @@
 /** What a file does not take is refused before anything of it is there. */
-import { Context, Effect, Exit, Layer, Result } from "effect"
+import { Context, Effect, Exit, Layer, Logger, Result } from "effect"
+import { ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import type * as FileSystem from "node:fs"
 import { createRequire, syncBuiltinESMExports } from "node:module"
 import { DatabaseSync } from "node:sqlite"
 import { SqliteStore } from "../../../src/emulator/store/SqliteStore.ts"
+import { ask } from "../../support/controlApi.ts"
 import * as DataFile from "../../support/dataFile.ts"
-import { inMemory } from "../../support/harness.ts"
+import { inMemory, overTcp, Texts } from "../../support/harness.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
 const fs = createRequire(import.meta.url)("node:fs") as typeof FileSystem
@@ -110,6 +112,49 @@ describe("what a file does not take", () => {
         assert.include(error?.problem, "cannot be written, and is left as it is: make room on its disk")
       }
       assert.deepStrictEqual(DataFile.bytesOf(data), before)
+    }))
+
+  it.effect("is a settlement that cannot be written: its answer is not sent, and it is kept once there is room", () =>
+    Effect.gen(function*() {
+      const data = yield* DataFile.file
+      const logs: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ message }) => void logs.push(String(message)))
+      yield* Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        const receiver = yield* ServiceBusReceiver.make(Texts)
+        const other = yield* Layer.build(Layer.fresh(Emulator.layerClientOver("tcp")))
+        const bystander = yield* Effect.provide(ServiceBusReceiver.make(Texts), other)
+        yield* emulator.send(Texts, ["settled", "held"].map((body) => ({ body, messageId: body })))
+        const [settled] = yield* receiver.receive({ max: 1 })
+        const [held] = yield* bystander.receive({ max: 1 })
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* full
+          const error = yield* Effect.flip(receiver.complete(settled!))
+          assert.strictEqual(error._tag, "OperationTimeoutError")
+          assert.include(error.message, "may have been carried out")
+          const refused = yield* Effect.flip(emulator.update(Texts.path, { maxDeliveryCount: 3 }))
+          assert.include(refused.message, "its data cannot be written")
+          const { json, status } = yield* ask("POST", "/clock/advance", { by: "1 second" })
+          assert.strictEqual(status, 507)
+          assert.include(json.problem, "make room on its disk")
+        }))
+        // The connection of the other one had nothing to be told, and is as it was.
+        yield* bystander.complete(held!)
+        assert.deepStrictEqual(yield* emulator.messages(Texts), [])
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          overTcp({ data, clock: "manual", entities: [Emulator.entity(Texts)] }, { retry: { maxRetries: 0 } }).pipe(
+            Layer.provideMerge(Logger.layer([logger]))
+          )
+        )
+      )
+      const again = Context.get(yield* Layer.build(inMemory({ data, entities: [] })), Emulator.Emulator)
+      assert.deepStrictEqual(yield* again.messages(Texts), [])
+      assert.deepStrictEqual(logs.filter((line) => line.startsWith("The broker's data")), [
+        "The broker's data cannot be written: it serves nothing until it can",
+        "The broker's data is written again"
+      ])
     }))
 
   it.effect("are more namespaces than there are numbers for; those of what has gone are given again", () =>
