@@ -40,7 +40,8 @@ export const entities = [
   }),
   Emulator.entity(Once, { duplicateDetectionWindow: "1 hour" }),
   Emulator.entity("stuck", { forwardTo: "to", forwardDeadLetteredMessagesTo: "to" }),
-  Emulator.entity("to", { status: "SendDisabled", autoDeleteOnIdle: "1 hour" })
+  Emulator.entity("to", { status: "SendDisabled", autoDeleteOnIdle: "1 hour" }),
+  Emulator.entity(ServiceBusEntity.topic("a later topic", { body: ServiceBusBody.text }))
 ]
 
 /** Fills a broker with one of everything. */
@@ -98,6 +99,6 @@ export const fill = Effect.gen(function*() {
   yield* cleared.clearState
   yield* emulator.send(News, [{ body: "news", applicationProperties: { size: 2 } }])
   yield* (yield* ServiceBusSender.make(News)).schedule({ body: "tomorrow" }, "1 day")
-  yield* emulator.send(Once, [{ body: "x", messageId: "x" }])
+  yield* emulator.send(Once, ["x", "b", "a"].map((body) => ({ body, messageId: body })))
   yield* emulator.send("stuck", [{ body: Buffer.from("waits") }])
 })

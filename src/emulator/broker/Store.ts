@@ -114,7 +114,7 @@ export interface RestoredMessage extends
  * @category models
  */
 export interface Store {
-  /** The entities that it has, topics before their subscriptions. */
+  /** The entities that it has, in the order in which they were made. */
   entities(): ReadonlyArray<RestoredEntity>
   /** Passes on the messages that it has, with the row of their queue, in the order in which they came. */
   messages(visit: (queue: number, message: RestoredMessage) => void): void

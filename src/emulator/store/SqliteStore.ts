@@ -191,7 +191,7 @@ export class SqliteStore implements Reading {
     this.isChanged()
   }
 
-  /** What the entities of a namespace are, topics before their subscriptions. */
+  /** What the entities of a namespace are, in the order in which they were made: a topic before its subscriptions. */
   entitiesOf(namespace: number): ReadonlyArray<RestoredEntity> {
     const { duplicates, entities, progress, sessions } = this.statements
     const found: Array<RestoredEntity> = []
@@ -217,7 +217,7 @@ export class SqliteStore implements Reading {
         sessions: states
       })
     }
-    return found.toSorted((a, b) => Number(a.entity.kind === "subscription") - Number(b.entity.kind === "subscription"))
+    return found
   }
 
   /** Passes on the messages of a namespace, and returns the last row that one has. */
@@ -712,7 +712,9 @@ const statementsOf = (database: DatabaseSync) => {
     lastEntity: prepare("SELECT max(id) FROM entity"),
     entities: prepare("SELECT id, content, checksum FROM entity WHERE namespace = ? ORDER BY id"),
     progress: prepare("SELECT last_sequence, last_enqueued_at, accessed_at, is_in_use FROM progress WHERE entity = ?"),
-    duplicates: prepare("SELECT until, id, sequence, checksum FROM duplicate WHERE entity = ? ORDER BY until"),
+    duplicates: prepare(
+      "SELECT until, id, sequence, checksum FROM duplicate WHERE entity = ? ORDER BY until, sequence"
+    ),
     sessions: prepare("SELECT id, state, updated_at, checksum FROM session WHERE entity = ?"),
     messages: prepare(
       "SELECT id, queue, sequence, flags, enqueued_at, enqueue_at, expires_at, time_to_live, delivery_count, size, session, " +

@@ -39,7 +39,7 @@ both((name, layerFor) => {
         const { json } = yield* Effect.succeed({ json: JSON.parse(before) as DumpState.Dump })
         assert.deepStrictEqual(
           json.entities.map(({ kind }) => kind).toSorted(),
-          ["queue", "queue", "queue", "queue", "queue", "queue", "subscription", "topic"].toSorted()
+          ["queue", "queue", "queue", "queue", "queue", "queue", "subscription", "topic", "topic"].toSorted()
         )
         const texts = json.entities.find((each) => each.name === "texts") as Extract<
           DumpState.Dump["entities"][number],

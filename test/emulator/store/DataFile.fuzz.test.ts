@@ -97,7 +97,7 @@ const page = 4096
 const zeroed = (bytes: Buffer, random: Random): Buffer => {
   const other = Buffer.from(bytes)
   const at = random(Math.ceil(bytes.length / page)) * page
-  return other.fill(0, at, at + page)
+  return other.fill(0, at, Math.min(at + page, bytes.length))
 }
 
 const swapped = (bytes: Buffer, random: Random): Buffer => {
