@@ -401,4 +401,52 @@ describe("messages on the page", () => {
       assert.strictEqual((await numbers(page)).at(-1), "120")
     }
   )
+
+  trial("are sent to a topic, and are in its subscriptions", {
+    entities: [{ kind: "topic", name: "news" }, { kind: "subscription", topic: "news", name: "sport" }]
+  }, async (the) => {
+    const { open, page } = the
+    await open({ entity: "news" })
+    await page.getByRole("button", { name: "Send…" }).click()
+    await dialog(page).getByLabel("Body", { exact: true }).fill("goal")
+    await confirm(page, "Send")
+    await told(page, "1 message sent.")
+    assert.deepStrictEqual(await bodies(the, "news/Subscriptions/sport"), [{ text: "goal" }])
+    await page.getByRole("link", { name: /^sport/ }).click()
+    await page.getByRole("row").filter({ hasText: "goal" }).waitFor()
+  })
+
+  trial("that could not be forwarded have a list of their own, and are sent on from there", {
+    entities: [Emulator.entity("orders"), Emulator.entity("elsewhere")]
+  }, async (the) => {
+    const { open, page, run } = the
+    await run(
+      Effect.flatMap(
+        Emulator.Emulator,
+        (emulator) => emulator.failTransfer("orders", [{ body: Buffer.from("lost") }], { reason: "NoSuchEntity" })
+      )
+    )
+    await open({ entity: "orders" })
+    await page.getByRole("link", { name: "Transfer dead letters 1" }).click()
+    await row(page, 1).filter({ hasText: "NoSuchEntity" }).click()
+    await page.getByRole("button", { name: "Text", exact: true }).waitFor()
+    await toolbar(page).getByRole("button", { name: "Send again…" }).click()
+    await dialog(page).getByLabel("Send to").selectOption("elsewhere")
+    await confirm(page, "Send again")
+    await told(page, "1 message sent again.")
+    assert.deepStrictEqual(await bodies(the, "elsewhere"), [{ text: "lost" }])
+    assert.deepStrictEqual(await bodies(the, "orders/$Transfer/$DeadLetterQueue"), [])
+  })
+
+  trial("are copied as the JSON that the control API has of them", {
+    context: { permissions: ["clipboard-read", "clipboard-write"] }
+  }, async ({ ask, open, page, send }) => {
+    await send("orders", { messageId: "m", body: { json: { a: 1 } }, contentType: "application/json" })
+    await open({ entity: "orders" })
+    await row(page, 1).click()
+    await page.getByRole("button", { name: "Copy JSON" }).click()
+    await told(page, "The message is on the clipboard.")
+    const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()))
+    assert.deepStrictEqual(copied, (await ask("GET", "/messages?entity=orders"))[0])
+  })
 })

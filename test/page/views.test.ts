@@ -162,6 +162,40 @@ describe("the views of the page", () => {
     assert.deepStrictEqual(await ask("GET", "/faults"), [])
   })
 
+  trial("end the locks of an entity, and detach its links", {
+    entities: [Emulator.entity("orders", { lockDuration: "5 minutes" }), Emulator.entity("others")]
+  }, async ({ open, page, run, send }) => {
+    await open({ view: "faults" })
+    const entity = page.locator("label").filter({ hasText: "Entity" }).last().locator("select")
+    await run(
+      Effect.gen(function*() {
+        const receiver = yield* ServiceBusReceiver.make("orders")
+        const bystander = yield* ServiceBusReceiver.make("others")
+        yield* Effect.promise(() => Promise.all([send("orders", { body: "1" }), send("others", { body: "2" })]))
+        const [first] = yield* receiver.receive()
+        const [held] = yield* bystander.receive()
+        yield* Effect.promise(async () => {
+          await page.getByRole("button", { name: "End its locks" }).click()
+          await told(page, "Choose an entity.")
+          await entity.selectOption("orders")
+          await page.getByRole("button", { name: "End its locks" }).click()
+          await told(page, "The locks have ended; 1 message will come again.")
+        })
+        assert.strictEqual((yield* Effect.flip(receiver.complete(first!)))._tag, "MessageLockLostError")
+        const [again] = yield* receiver.receive()
+        assert.strictEqual(again!.deliveryCount, 1)
+        yield* Effect.promise(async () => {
+          await page.getByRole("button", { name: "Detach its links" }).click()
+          await told(page, "The links of orders were detached.")
+          await entity.selectOption("")
+        })
+        // The receiver attaches again; that of the other entity has not noticed.
+        yield* receiver.complete(again!)
+        yield* bystander.complete(held!)
+      }).pipe(Effect.scoped, Effect.provide(Emulator.layerClient))
+    )
+  })
+
   trial("move a manual clock on, so that what was due has happened", {
     clock: "manual",
     entities: [Emulator.entity("orders", { defaultTimeToLive: "90 minutes" })]

@@ -112,6 +112,24 @@ const propertiesOf = (record) =>
   Object.entries(record ?? {}).map(([name, value]) => /** @type {const} */ ([name, shown(value)]))
 
 /**
+ * Why a message is a dead letter, in words; false where it is none and never was.
+ * @param {string} entity
+ * @param {any} message
+ * @returns {HTMLElement | false}
+ */
+export const reasonOf = (entity, { applicationProperties = {} }) => {
+  const { DeadLetterErrorDescription: description, DeadLetterReason: reason } = applicationProperties
+  if (reason === undefined && !entity.endsWith(deadLettersOf(""))) return false
+  return h(
+    "div",
+    { class: "reason" },
+    h("strong", {}, "Why it is a dead letter: "),
+    reason === undefined ? "no reason was given" : shown(reason),
+    description !== undefined && h("div", {}, shown(description))
+  )
+}
+
+/**
  * The panel of a message; `actions` are buttons for it.
  * @param {string} entity
  * @param {any} message
@@ -120,9 +138,6 @@ const propertiesOf = (record) =>
  */
 export const panel = (entity, message, actions, close) => {
   const properties = message.applicationProperties ?? {}
-  const reason = properties["DeadLetterReason"]
-  const description = properties["DeadLetterErrorDescription"]
-  const isDead = entity.endsWith(deadLettersOf(""))
   const known = system.flatMap(([label = "", name = ""]) => {
     const value = message[name]
     if (value === undefined) return []
@@ -143,13 +158,7 @@ export const panel = (entity, message, actions, close) => {
       h("h3", { class: "grow", tabIndex: -1, id: "message-title" }, `Message ${message.sequenceNumber}`),
       button("Close", close, "plain")
     ),
-    (isDead || reason !== undefined) && h(
-      "div",
-      { class: "reason" },
-      h("strong", {}, "Why it is a dead letter: "),
-      reason === undefined ? "no reason was given" : shown(reason),
-      description !== undefined && h("div", {}, shown(description))
-    ),
+    reasonOf(entity, message),
     h(
       "div",
       { class: "row" },

@@ -122,19 +122,20 @@ export const distance = (iso) => {
 }
 
 /**
- * A labelled input.
+ * A labelled input. A hint describes it, and is no part of its name.
  * @param {string} label
  * @param {HTMLElement} control
  * @param {string} [hint]
  */
-export const field = (label, control, hint) =>
-  h(
-    "label",
-    { class: "field" },
-    h("span", {}, label),
-    control,
-    hint !== undefined && h("span", { class: "hint" }, hint)
-  )
+export const field = (label, control, hint) => {
+  const labelled = h("label", {}, h("span", {}, label), control)
+  if (hint === undefined) return h("div", { class: "field" }, labelled)
+  const id = `hint-${++hints}`
+  control.setAttribute("aria-describedby", id)
+  return h("div", { class: "field" }, labelled, h("span", { class: "hint", id }, hint))
+}
+
+let hints = 0
 
 /**
  * @param {string} label

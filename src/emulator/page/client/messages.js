@@ -6,7 +6,7 @@
  */
 import { get, post } from "./api.js"
 import { cells, columns } from "./columns.js"
-import { load, panel } from "./detail.js"
+import { load, panel, reasonOf } from "./detail.js"
 import { ask, button, counted, field, h, keepFocus, many, put, tell } from "./dom.js"
 import { editor } from "./editor.js"
 import { here, remember } from "./route.js"
@@ -436,6 +436,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       `Repair message ${sequenceNumber} and send it again`,
       "Send again",
       [
+        reasonOf(entity, message),
         ...form.elements,
         field(
           "Send to",

@@ -326,7 +326,7 @@ const faults = () => {
         act(async () => {
           if (lock.value === "") throw new Error("Choose an entity.")
           const { messages } = await post("/locks/lose", {}, { entity: lock.value })
-          return `The locks have ended; ${counted(messages, "message")} come again.`
+          return `The locks have ended; ${counted(messages, "message")} will come again.`
         })),
       button("Detach its links", () =>
         act(async () => {
