@@ -230,8 +230,10 @@ export const make: (
     const inOrder = topicsFirst(entities)
     const restored = yield* Effect.flatMap(fromStore(() => registry.restore()), Effect.fromResult)
     for (const entity of inOrder) yield* Effect.fromResult(registry.declare(entity, restored))
-    for (const { declared } of registry.entities.values()) {
-      yield* Effect.fromResult(registry.checkForwarding(declared))
+    // Those of the store alone may forward to what has been deleted since.
+    for (const entity of inOrder) {
+      const { path } = yield* Effect.fromResult(declaredOf(entity))
+      yield* Effect.fromResult(registry.checkForwarding(registry.entities.get(path.toLowerCase())!.declared))
     }
     registry.initial = inOrder
     if (restored.size > 0) yield* fromStore(() => registry.restoreMessages())

@@ -172,6 +172,8 @@ export class Forwarding implements Due {
     const messages: Array<StoredMessage> = []
     const hopped: Array<StoredMessage> = []
     this.pending.forEachFrom(undefined, (message) => {
+      // It ends where it is, and its timer is about to come.
+      if (message.expiresAt !== undefined && message.expiresAt <= now) return true
       if ((message.incoming.hops ?? 0) >= maxHops) hopped.push(message)
       else messages.push(message)
       return true

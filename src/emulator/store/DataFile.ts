@@ -161,11 +161,10 @@ export const open = (file: string, isFull: boolean): Result.Result<DataFile, Emu
       // Another process was faster: it has the file by now, or has left it.
       if (!make(sqlite, full)) return open(file, isFull)
     } else {
-      const log = WriteAheadLog.look(full, isFull)
-      const problem = log.problem === undefined ? check(sqlite, full) : damaged(log.problem)
-      if (problem !== undefined) return fail(`${title} ${problem}`)
-      if (log.lost !== undefined) lost = `${title}: ${log.lost}`
-      hasRest = log.hasRest
+      const found = check(sqlite, full, isFull)
+      if (found.problem !== undefined) return fail(`${title} ${found.problem}`)
+      if (found.lost !== undefined) lost = `${title}: ${found.lost}`
+      hasRest = found.hasRest
     }
     return Result.succeed({ path: full, database: take(sqlite, full, isFull, hasRest), lost })
   } catch (cause) {
@@ -234,6 +233,14 @@ const stateOf = (full: string): boolean | string => {
   }
   // As `mktemp` makes one.
   if (stat.size === 0 && log === 0) return false
+  // SQLite would remove the log beside an empty one.
+  return stat.size < pageSize ? `is no file of this broker, ${foreign}` : true
+}
+
+const foreign = "and is left as it is: give a path of its own, where no file is yet"
+
+/** What is wrong with the header of a file; undefined where it is that of one of this release. */
+const headerProblem = (full: string): string | undefined => {
   const header = Buffer.alloc(100)
   const descriptor = fs.openSync(full, "r")
   try {
@@ -241,7 +248,6 @@ const stateOf = (full: string): boolean | string => {
   } finally {
     fs.closeSync(descriptor)
   }
-  const foreign = "and is left as it is: give a path of its own, where no file is yet"
   if (header.toString("latin1", 0, 16) !== "SQLite format 3\0") return `is no file of this broker, ${foreign}`
   if (header.readUInt32BE(68) !== applicationId) return `is a database of another program, ${foreign}`
   // What SQLite would read as a file that nobody may write, or as pages of another size.
@@ -249,7 +255,7 @@ const stateOf = (full: string): boolean | string => {
     return damaged("its header is not what was written")
   }
   const found = header.readUInt32BE(60)
-  if (found === version) return true
+  if (found === version) return undefined
   return found > version
     ? `was written by a newer release (its version is ${found}, this one knows ${version}): use that one, or give another file`
     : `is of version ${found}, which this release does not read: use the one that wrote it, or give another file`
@@ -290,19 +296,28 @@ const put = (made: string, full: string): boolean => {
   }
 }
 
-/** Reads a file without writing to it, and says what is wrong with it. */
-const check = (sqlite: typeof Sqlite, full: string): string | undefined => {
+/**
+ * Reads a file without writing to it, and says what is wrong with it.
+ *
+ * SQLite reads it first, which refuses what anybody has, in this process too. Nothing else may open it before: where a process
+ * closes any descriptor of a file, the system drops all locks of that process on it (POSIX, fcntl), those of SQLite among them.
+ */
+const check = (sqlite: typeof Sqlite, full: string, isFull: boolean): WriteAheadLog.Finding => {
   // Its log and a table of contents of that, which SQLite makes where they are not, for who only reads too.
   const made = [`${full}-wal`, `${full}-shm`].filter((file) => !fs.existsSync(file))
   const database = new sqlite.DatabaseSync(full, { readOnly: true })
   // Another process has it, and those files are its own, where not even this can be read.
   let isOurs = true
   try {
+    const problem = (isOfAnother(database) ? `is a database of another program, ${foreign}` : undefined) ??
+      headerProblem(full)
+    if (problem !== undefined) return { problem, hasRest: false }
+    const log = WriteAheadLog.look(full, isFull)
+    if (log.problem !== undefined) return { ...log, problem: damaged(log.problem) }
     const [row] = rowsOf(database.prepare("PRAGMA quick_check(1)"))
     const found = String(row?.[0])
-    if (found !== "ok") return damaged(found.replaceAll(/\s+/g, " "))
-    const wrong = wrongRow(database)
-    return wrong === undefined ? undefined : damaged(wrong)
+    const wrong = found === "ok" ? wrongRow(database) : found.replaceAll(/\s+/g, " ")
+    return wrong === undefined ? log : { ...log, problem: damaged(wrong) }
   } catch (cause) {
     isOurs = codeOf(cause) !== codes.busy
     throw cause
@@ -310,6 +325,18 @@ const check = (sqlite: typeof Sqlite, full: string): string | undefined => {
     // While it is open no other process begins to write to them.
     if (isOurs) { for (const file of made) removeMade(file) }
     database.close()
+  }
+}
+
+/** Whether SQLite can read a file, and it is not one of a broker. Fails where it is in use. */
+const isOfAnother = (database: DatabaseSync): boolean => {
+  try {
+    const [row] = rowsOf(database.prepare("PRAGMA application_id"))
+    return row![0] !== applicationId
+  } catch (cause) {
+    if (codeOf(cause) === codes.busy) throw cause
+    // What is wrong with it, its header and its log say better.
+    return false
   }
 }
 

@@ -2,6 +2,7 @@
 import { Effect, Layer } from "effect"
 import type { ServiceBusError } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -132,8 +133,25 @@ describe("a file", () => {
         const { problem, reason } = yield* refusalOf(file)
         assert.include(problem, "is in use by another process")
         assert.strictEqual(reason, "unavailable")
+        // A second one in this process has not taken the lock of the first with it.
+        const write = `new (require("node:sqlite").DatabaseSync)(process.argv[1]).exec("BEGIN IMMEDIATE")`
+        const other = spawnSync(process.execPath, ["--no-warnings", "-e", write, file], { encoding: "utf8" })
+        assert.include(other.stderr, "database is locked")
       }))
       yield* Effect.scoped(Layer.build(inMemory({ entities: [], data: file })))
+    }))
+
+  it.effect("that is the database of another part of this process is refused, and its locks stay", () =>
+    Effect.gen(function*() {
+      const file = yield* DataFile.file
+      const database = new DatabaseSync(file)
+      database.exec("CREATE TABLE orders (id); BEGIN IMMEDIATE; INSERT INTO orders VALUES (1)")
+      assert.include((yield* refusalOf(file)).problem, "is a database of another program")
+      const write = `new (require("node:sqlite").DatabaseSync)(process.argv[1]).exec("BEGIN IMMEDIATE")`
+      const other = spawnSync(process.execPath, ["--no-warnings", "-e", write, file], { encoding: "utf8" })
+      assert.include(other.stderr, "database is locked")
+      database.exec("COMMIT")
+      database.close()
     }))
 
   it.effect("has a folder, and is one", () =>
