@@ -10,6 +10,7 @@ import type { Timeout } from "./amqp/Timeout.ts"
 import { timeout } from "./amqp/Timeout.ts"
 import type { Queue } from "./broker/Broker.ts"
 import type { DeadlineTimer } from "./broker/DeadlineTimer.ts"
+import type { Counters, RuntimeCounts } from "./broker/Queue.ts"
 import type { Namespace } from "./Namespace.ts"
 
 /** Milliseconds between two samples. */
@@ -35,17 +36,22 @@ export interface Sample {
 /** Numbers of a sample. */
 const width = 5
 
+/** What had happened to an entity. */
+type Counted = Pick<Counters, "enqueued" | "completed">
+
+const nothing: Counted = { enqueued: 0, completed: 0 }
+
 /** The samples of one entity, at the places of their ticks. */
 class Ring {
   private readonly numbers = new Uint32Array(length * width)
   private readonly since: number
   private enqueued: number
   private completed: number
-  /** The tick in which something has happened last. */
+  /** The tick in which something has happened or been there last. */
   changedIn: number
 
   /** What was counted before this ring began is not of it. */
-  constructor(tick: number, enqueued: number, completed: number) {
+  constructor(tick: number, { completed, enqueued }: Counted) {
     this.since = tick
     this.changedIn = tick
     this.enqueued = enqueued
@@ -60,7 +66,7 @@ class Ring {
     // A reset counts from 0 again.
     const received = Math.max(0, counters.enqueued - this.enqueued)
     const completed = Math.max(0, counters.completed - this.completed)
-    if (received + completed + counts.activeMessageCount + counts.deadLetterMessageCount > 0) this.changedIn = tick
+    if (received + completed > 0 || hasContent(counts)) this.changedIn = tick
     numbers[at] = counts.activeMessageCount
     numbers[at + 1] = counts.scheduledMessageCount
     numbers[at + 2] = counts.deadLetterMessageCount
@@ -101,8 +107,8 @@ export class CountHistory {
   private readonly times = new Float64Array(length)
   /** By the queues, which are other ones once an entity is made anew. */
   private readonly rings = new Map<Queue, Ring>()
-  /** Those to which things have happened that no ring has. */
-  private readonly missed = new WeakSet<Queue>()
+  /** What had happened, by the last sample, to those that have no ring any more or found no place for one. */
+  private readonly unfollowed = new WeakMap<Queue, Counted>()
   private tick = -1
 
   /** The first sample is taken after an interval, and so on until the timer ends. */
@@ -142,26 +148,34 @@ export class CountHistory {
       // It is gone, or nothing has been in it for all that would be shown.
       if (seen.has(queue) && tick - changedIn < length) continue
       this.rings.delete(queue)
-      this.missed.add(queue)
+      this.unfollow(queue)
     }
   }
 
+  /** A ring for an entity that something is in, or to which something has happened since the last sample. */
   private begin(queue: Queue, tick: number): Ring | undefined {
-    if (!hasContent(queue)) return undefined
+    const { completed, enqueued } = queue.counters
+    const last = this.unfollowed.get(queue)
+    // A reset counts from 0 again.
+    const before = last === undefined || enqueued < last.enqueued ? nothing : last
+    if (enqueued === before.enqueued && completed === before.completed && !hasContent(queue.runtime())) return undefined
     if (this.rings.size >= mostRings) {
-      this.missed.add(queue)
+      this.unfollow(queue)
       return undefined
     }
-    const { completed, enqueued } = queue.counters
-    const ring = this.missed.has(queue) ? new Ring(tick, enqueued, completed) : new Ring(tick, 0, 0)
+    this.unfollowed.delete(queue)
+    const ring = new Ring(tick, before)
     this.rings.set(queue, ring)
     return ring
+  }
+
+  private unfollow(queue: Queue): void {
+    const { completed, enqueued } = queue.counters
+    this.unfollowed.set(queue, { enqueued, completed })
   }
 }
 
 /** Whether there is something to follow. */
-const hasContent = (queue: Queue): boolean => {
-  if (queue.counters.enqueued > 0) return true
-  const { activeMessageCount, deadLetterMessageCount, scheduledMessageCount } = queue.runtime()
-  return activeMessageCount + deadLetterMessageCount + scheduledMessageCount > 0
-}
+const hasContent = (
+  { activeMessageCount, deadLetterMessageCount, scheduledMessageCount }: RuntimeCounts
+): boolean => activeMessageCount + deadLetterMessageCount + scheduledMessageCount > 0

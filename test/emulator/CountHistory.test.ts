@@ -1,5 +1,6 @@
 /** The last hour of entities: which samples there are, in how much memory, and that nothing is left of it. */
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Result } from "effect"
+import { Settlement } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import * as Timeout from "../../src/emulator/amqp/Timeout.ts"
@@ -60,6 +61,52 @@ describe("the last hour", () => {
       broker.resetAll()
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(history.size, 0)
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual(history.size, 0)
+    }).pipe(Effect.scoped))
+
+  it.effect("has room for a busy entity once 2,000 others were idle for an hour, and for those when they are used again", () =>
+    Effect.gen(function*() {
+      const { broker, history } = yield* historyOf(Array.from({ length: 2001 }, (_, index) => ({ name: `q${index}` })))
+      const use = (queue: Broker.Queue) => {
+        queue.send(messages(1))
+        assert.deepStrictEqual(queue.dispose(queue.messages()[0]!.sequenceNumber, Settlement.complete), Result.void)
+      }
+      const [first, ...others] = broker.queues()
+      const late = others.pop()!
+      use(first!)
+      for (const queue of others) use(queue)
+      yield* TestClock.adjust("15 seconds")
+      use(late)
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual(history.of(late), [])
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(history.size, 0)
+      use(late)
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual(history.size, 1)
+      assert.deepStrictEqual(history.of(late).map(({ received }) => received), [1, 0])
+      use(first!)
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual(history.of(first!).map(({ received }) => received), [1])
+      // What it counted before it was reset does not hide what comes after.
+      yield* TestClock.adjust("1 hour")
+      broker.reset("q0")
+      use(first!)
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual(history.of(first!).map(({ received }) => received), [1])
+    }).pipe(Effect.scoped))
+
+  it.effect("stays with an entity that holds what is scheduled, and nothing else", () =>
+    Effect.gen(function*() {
+      const { broker, history } = yield* historyOf([{ name: "orders" }])
+      const orders = broker.queue("orders")!
+      const [message] = messages(1)
+      orders.send([{ ...message!, enqueueAt: 3 * 3_600_000 }])
+      for (let i = 1; i <= 300; i++) {
+        yield* TestClock.adjust("15 seconds")
+        assert.strictEqual(history.of(orders).length, Math.min(i, 240))
+      }
     }).pipe(Effect.scoped))
 
   it.effect("ends with its timer", () =>
