@@ -110,6 +110,60 @@ both((name, layerFor) => {
         assert.strictEqual(gone.reason, "notFound")
       }))
 
+    it.effect("begins where what an entity forwards to was deleted, and goes on where it is made again", () =>
+      Effect.gen(function*() {
+        const data = yield* DataFile.file
+        const run = <A, E>(use: (emulator: Emulator.Emulator["Service"]) => Effect.Effect<A, E>) =>
+          Effect.flatMap(Emulator.Emulator, use).pipe(Effect.scoped, Effect.provide(layerFor({ data, entities: [] })))
+        yield* run((emulator) =>
+          Effect.gen(function*() {
+            yield* emulator.create(Emulator.entity(Once))
+            yield* emulator.create(Emulator.entity(Texts, { forwardTo: Once.path }))
+            yield* emulator.delete(Once.path)
+            yield* emulator.send(Texts, [{ body: "waits", messageId: "waits" }])
+          })
+        )
+        yield* run((emulator) =>
+          Effect.gen(function*() {
+            assert.deepStrictEqual(idsOf(yield* emulator.messages(Texts)), ["waits"])
+            yield* emulator.create(Emulator.entity(Once))
+            yield* emulator.idle
+            assert.deepStrictEqual(idsOf(yield* emulator.messages(Once)), ["waits"])
+          })
+        )
+      }))
+
+    it.effect("dead-letters what expired meanwhile where it was, and forwards it no more", () =>
+      Effect.gen(function*() {
+        const data = yield* DataFile.file
+        const at = DateTime.makeUnsafe("2026-01-01T00:00:00Z")
+        const From = Emulator.entity(Texts, { forwardTo: Once.path, deadLetteringOnExpiration: true })
+        yield* Effect.flatMap(
+          Emulator.Emulator,
+          (emulator) => emulator.send(Texts, [{ body: "short", messageId: "short", timeToLive: "1 minute" }])
+        ).pipe(
+          Effect.scoped,
+          Effect.provide(layerFor({
+            clock: "manual",
+            startAt: at,
+            data,
+            entities: [From, Emulator.entity(Once, { status: "SendDisabled" })]
+          }))
+        )
+        const again = Context.get(
+          yield* Layer.build(layerFor({
+            clock: "manual",
+            startAt: DateTime.add(at, { hours: 1 }),
+            data,
+            entities: [Emulator.entity(Once, { status: "Active" })]
+          })),
+          Emulator.Emulator
+        )
+        yield* again.advance("1 second")
+        assert.deepStrictEqual(idsOf(yield* again.messages(Once)), [])
+        assert.deepStrictEqual(idsOf(yield* again.deadLetters(Texts)), ["short"])
+      }))
+
     it.effect("has its namespaces, by use and made, with their keys", () =>
       Effect.gen(function*() {
         const file = yield* DataFile.file
