@@ -4,6 +4,19 @@
  */
 import { crc32 } from "node:zlib"
 
+/** The columns of the tables: a sum is of all of them, in this order, and stands after them. */
+export const columns = {
+  namespace: "id, content",
+  entity: "id, namespace, content",
+  progress: "entity, last_sequence, last_enqueued_at, accessed_at, is_in_use",
+  session: "entity, id, state, updated_at",
+  duplicate: "entity, until, id, sequence",
+  message:
+    "id, queue, sequence, flags, enqueued_at, enqueue_at, expires_at, time_to_live, delivery_count, size, session, " +
+    "properties",
+  payload: "id, message_id, time_to_live, properties_size, others, body"
+} as const
+
 /** The columns of a message. */
 export type MessageRow = [
   id: number,
@@ -46,7 +59,10 @@ const ofNumbers = (...values: ReadonlyArray<number>): number => {
   return sum
 }
 
-export const ofText = (id: number, text: string): number => ofNumbers(id) ^ crc32(text)
+export const ofNamespace = (id: number, content: string): number => ofNumbers(id) ^ crc32(content)
+
+export const ofEntity = (id: number, namespace: number, content: string): number =>
+  ofNumbers(id, namespace) ^ crc32(content)
 
 export const ofProgress: (
   entity: number,

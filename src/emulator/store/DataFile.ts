@@ -352,11 +352,10 @@ const removeMade = (file: string): void => {
 /** What is wrong with the first row whose sum is not that of what it has; undefined where there is none. */
 const wrongRow = (database: DatabaseSync): string | undefined => {
   const find = <Row extends ReadonlyArray<unknown>>(
-    table: string,
-    columns: string,
+    table: keyof typeof Checksum.columns,
     sumOf: (row: Row) => number
   ): string | undefined => {
-    const statement = database.prepare(`SELECT ${columns}, checksum FROM ${table}`)
+    const statement = database.prepare(`SELECT ${Checksum.columns[table]}, checksum FROM ${table}`)
     for (const row of rowsOf(statement)) {
       if (row.at(-1) !== sumOf(row as unknown as Row)) return wrong(table, row)
     }
@@ -364,8 +363,7 @@ const wrongRow = (database: DatabaseSync): string | undefined => {
   }
   /** Of the tables that have many rows; where they are too large for many at a time, one by one. */
   const findInPages = <Row extends readonly [number, ...ReadonlyArray<unknown>]>(
-    table: string,
-    columns: string,
+    table: keyof typeof Checksum.columns,
     sumOf: (row: Row) => number,
     isLarge = "false"
   ): string | undefined => {
@@ -374,7 +372,7 @@ const wrongRow = (database: DatabaseSync): string | undefined => {
       found += 1
       return row[row.length - 1] === sumOf(row) ? undefined : wrong(table, row)
     }
-    const select = `SELECT ${columns}, checksum FROM ${table} WHERE`
+    const select = `SELECT ${Checksum.columns[table]}, checksum FROM ${table} WHERE`
     const pages = database.prepare(`${select} id BETWEEN ? AND ? AND ${isLarge} IS NOT TRUE ORDER BY id LIMIT ?`)
     for (const page of pagesOf<Row>(pages)) {
       for (const row of page) {
@@ -389,34 +387,29 @@ const wrongRow = (database: DatabaseSync): string | undefined => {
     const [count] = rowsOf(database.prepare(`SELECT count(*) FROM ${table}`))
     return found === count![0] ? undefined : `rows of ${table} have keys that were never given`
   }
-  return find("namespace", "id, content", ([id, content]: [number, string]) => Checksum.ofText(id, content)) ??
-    find("entity", "id, content", ([id, content]: [number, string]) => Checksum.ofText(id, content)) ??
+  return find("namespace", ([id, content]: [number, string]) => Checksum.ofNamespace(id, content)) ??
+    find(
+      "entity",
+      ([id, namespace, content]: [number, number, string]) => Checksum.ofEntity(id, namespace, content)
+    ) ??
     find(
       "progress",
-      "entity, last_sequence, last_enqueued_at, accessed_at, is_in_use",
       ([entity, sequence, enqueuedAt, accessedAt, isInUse]: [number, number, number, number, number]) =>
         Checksum.ofProgress(entity, sequence, enqueuedAt, accessedAt, isInUse)
     ) ??
     find(
       "session",
-      "entity, id, state, updated_at",
       ([entity, id, state, updatedAt]: [number, string, Uint8Array, number]) =>
         Checksum.ofSession(entity, id, state, updatedAt)
     ) ??
     find(
       "duplicate",
-      "entity, until, id, sequence",
       ([entity, until, id, sequence]: [number, number, string, number]) =>
         Checksum.ofDuplicate(entity, until, id, sequence)
     ) ??
-    findInPages(
-      "message",
-      "id, queue, sequence, flags, enqueued_at, enqueue_at, expires_at, time_to_live, delivery_count, size, session, properties",
-      Checksum.ofMessage
-    ) ??
+    findInPages("message", Checksum.ofMessage) ??
     findInPages(
       "payload",
-      "id, message_id, time_to_live, properties_size, others, body",
       (row: readonly [number, ...Checksum.PayloadRow]) => Checksum.ofPayload(row[0], row, 1),
       "length(body) > 65536"
     ) ?? missing(database)

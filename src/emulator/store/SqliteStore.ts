@@ -470,7 +470,7 @@ export class SqliteStore implements Reading {
     const { statements } = this
     for (const [id, content] of this.changedNamespaces) {
       if (content === undefined) this.deleteNamespace(id)
-      else statements.setNamespace.run(id, content, Checksum.ofText(id, content))
+      else statements.setNamespace.run(id, content, Checksum.ofNamespace(id, content))
     }
     for (const id of this.deletedEntities) this.deleteEntity(id)
     for (const [entity, namespace] of this.entities) this.writeEntity(entity, namespace)
@@ -503,7 +503,7 @@ export class SqliteStore implements Reading {
   private writeEntity(entity: StoringEntity, namespace: number): void {
     const id = entity.queue.row / queuesOfEntity
     const content = EntityRow.write(entity)
-    this.statements.setEntity.run(id, namespace, content, Checksum.ofText(id, content))
+    this.statements.setEntity.run(id, namespace, content, Checksum.ofEntity(id, namespace, content))
   }
 
   private writeMessage(message: StoredMessage, inserted: Array<StoredMessage>): void {
@@ -706,19 +706,19 @@ const readProperties = (text: string): ReadonlyArray<AmqpValue.AmqpValue> =>
 const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
 const statementsOf = (database: DatabaseSync) => {
+  const { columns } = Checksum
   const prepare = (sql: string): StatementSync => database.prepare(sql)
   return {
-    namespaces: prepare("SELECT id, content, checksum FROM namespace ORDER BY id"),
+    namespaces: prepare(`SELECT ${columns.namespace} FROM namespace ORDER BY id`),
     lastEntity: prepare("SELECT max(id) FROM entity"),
-    entities: prepare("SELECT id, content, checksum FROM entity WHERE namespace = ? ORDER BY id"),
+    entities: prepare("SELECT id, content FROM entity WHERE namespace = ? ORDER BY id"),
     progress: prepare("SELECT last_sequence, last_enqueued_at, accessed_at, is_in_use FROM progress WHERE entity = ?"),
     duplicates: prepare(
-      "SELECT until, id, sequence, checksum FROM duplicate WHERE entity = ? ORDER BY until, sequence"
+      "SELECT until, id, sequence FROM duplicate WHERE entity = ? ORDER BY until, sequence"
     ),
-    sessions: prepare("SELECT id, state, updated_at, checksum FROM session WHERE entity = ?"),
+    sessions: prepare("SELECT id, state, updated_at FROM session WHERE entity = ?"),
     messages: prepare(
-      "SELECT id, queue, sequence, flags, enqueued_at, enqueue_at, expires_at, time_to_live, delivery_count, size, session, " +
-        "properties, checksum FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?"
+      `SELECT ${columns.message}, checksum FROM message WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`
     ),
     payload: prepare(
       "SELECT message_id, time_to_live, properties_size, others, body, checksum FROM payload WHERE id = ?"

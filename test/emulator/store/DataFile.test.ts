@@ -104,6 +104,42 @@ describe("a file", () => {
       assert.isAbove(refused, 20)
     }), 120_000)
 
+  it.effect("with another value in any column of any table is refused, byte for byte as it is", () =>
+    Effect.gen(function*() {
+      const file = yield* filled
+      const source = new DatabaseSync(file, { readOnly: true })
+      const rows = (sql: string) => source.prepare(sql).all() as ReadonlyArray<Record<string, string>>
+      const other =
+        "CASE typeof(v) WHEN 'text' THEN v || 'x' WHEN 'blob' THEN v || x'00' WHEN 'null' THEN 1 ELSE v + 1 END"
+      const tried: Array<string> = []
+      for (const { name: table } of rows("SELECT name FROM sqlite_schema WHERE type = 'table'")) {
+        for (const { name: column } of rows(`PRAGMA table_info(${table})`)) {
+          const copy = yield* DataFile.file
+          fs.copyFileSync(file, copy)
+          const database = new DatabaseSync(copy)
+          // The last one, so that its key is free after that; of those with a value where there is one.
+          const which = `SELECT ${column} FROM ${table} ORDER BY ${column} DESC LIMIT 1`
+          const value = other.replaceAll(/\bv\b/g, column!)
+          const { changes } = database.prepare(`UPDATE ${table} SET ${column} = ${value} WHERE ${column} IS (${which})`)
+            .run()
+          database.close()
+          assert.notStrictEqual(changes, 0, `${table}.${column}`)
+          const before = DataFile.bytesOf(copy)
+          assert.include((yield* refusalOf(copy)).problem, `of ${table} is not what was written`, `${table}.${column}`)
+          assert.deepStrictEqual(DataFile.bytesOf(copy), before)
+          tried.push(`${table}.${column}`)
+        }
+      }
+      source.close()
+      assert.includeMembers(tried, [
+        "entity.namespace",
+        "message.flags",
+        "payload.body",
+        "session.state",
+        "duplicate.until"
+      ])
+    }))
+
   it.effect("with messages in no entity is refused as it is, by the number of the first", () =>
     Effect.gen(function*() {
       const file = yield* DataFile.file
