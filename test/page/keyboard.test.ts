@@ -215,7 +215,11 @@ describe("the page by its keys", () => {
       await page.getByRole("dialog").getByLabel("Body", { exact: true }).inputValue(),
       "half a message"
     )
+    // What was typed is given up only by one more.
     await page.keyboard.press("Escape")
+    assert.strictEqual(await page.getByRole("dialog").count(), 1)
+    await page.keyboard.press("Escape")
+    await page.getByRole("dialog").waitFor({ state: "detached" })
     // In the list of another view.
     await ask("POST", "/faults", { operation: "send", entity: "orders", action: "delay", delay: 1, times: "every" })
     await go({ view: "faults" })

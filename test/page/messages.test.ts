@@ -219,6 +219,46 @@ describe("messages on the page", () => {
     }
   )
 
+  trial("that are repaired and refused stay in their form, which says why and is given up only on purpose", {
+    entities: [Emulator.entity("orders"), Emulator.entity("carts", { requiresSession: true })]
+  }, async (the) => {
+    const { ask, bury, open, page } = the
+    await bury("orders", "Amount", { body: "bad" })
+    await open({ entity: "orders", tab: "dead" })
+    await row(page, 1).click()
+    await page.locator(".detail").getByRole("button", { name: "Repair and send again…" }).click()
+    const text = dialog(page).getByRole("textbox", { name: "Body", exact: true })
+    const send = dialog(page).getByRole("button", { name: "Send again", exact: true })
+    const problem = dialog(page).getByRole("alert")
+    await text.fill("a long repair")
+    await dialog(page).getByLabel("Send to").selectOption("carts")
+    await send.click()
+    await problem.filter({ hasText: /not sent again:\s*1: .*session/i }).waitFor()
+    // Escape asks first, and what is typed then goes on as before.
+    await page.keyboard.press("Escape")
+    await problem.filter({ hasText: "What was changed here is lost then." }).waitFor()
+    assert.strictEqual(await text.inputValue(), "a long repair")
+    await text.fill("a longer repair")
+    await problem.filter({ hasText: /^$/ }).waitFor({ state: "attached" })
+    await dialog(page).getByRole("button", { name: "Cancel", exact: true }).click()
+    await dialog(page).getByRole("button", { name: "Discard what was changed" }).waitFor()
+    // Meanwhile somebody else takes it.
+    await ask("POST", "/messages/delete?entity=orders/$DeadLetterQueue", { sequenceNumbers: ["1"] })
+    await dialog(page).getByLabel("Send to").selectOption("orders")
+    await send.click()
+    await problem.filter({ hasText: "there is no message 1" }).waitFor()
+    assert.strictEqual(await text.inputValue(), "a longer repair")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await dialog(page).waitFor({ state: "detached" })
+    assert.deepStrictEqual(await bodies(the, "orders"), [])
+    // Nothing was changed in this one.
+    await page.getByRole("link", { name: /^Messages/ }).click()
+    await toolbar(page).getByRole("button", { name: "Send…" }).click()
+    await page.keyboard.press("Escape")
+    await dialog(page).waitFor({ state: "detached" })
+  })
+
   trial("are chosen with Shift and Ctrl, dead-lettered, deferred and deleted; those that are locked are told of", {
     entities: [Emulator.entity("orders", { lockDuration: "5 minutes" })]
   }, async (the) => {

@@ -163,7 +163,8 @@ export const tell = (text, isBad = false) => {
 export const toastsElement = toasts
 
 /**
- * Asks in a dialog: `run` does what is asked for, and what it fails with stays in the dialog.
+ * Asks in a dialog: `run` does what is asked for, and what it fails with stays in the dialog. Where something was changed in it,
+ * it is given up only once that is asked for twice.
  * @param {string} title
  * @param {string} action
  * @param {ReadonlyArray<Child>} content
@@ -175,10 +176,23 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
   const submit = h("button", { type: "submit", class: kind }, action)
   const id = `dialog-${++dialogs}`
   const dialog = h("dialog", { "aria-labelledby": id })
+  const said = () => JSON.stringify([...form.elements].map((each) => "value" in each && each.value))
+  const isGivenUp = () => {
+    if (cancel.textContent !== "Cancel" || said() === first) return true
+    cancel.textContent = "Discard what was changed"
+    put(problem, "What was changed here is lost then. Once more, and it is.")
+    return false
+  }
+  const cancel = button("Cancel", () => isGivenUp() && dialog.close())
   const form = h(
     "form",
     {
       method: "dialog",
+      input: () => {
+        if (cancel.textContent === "Cancel") return
+        cancel.textContent = "Cancel"
+        put(problem)
+      },
       submit: async (/** @type {SubmitEvent} */ event) => {
         event.preventDefault()
         submit.disabled = true
@@ -199,11 +213,15 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
       "div",
       { class: "foot" },
       problem,
-      h("div", { class: "row end" }, ...beside, button("Cancel", () => dialog.close()), submit)
+      h("div", { class: "row end" }, ...beside, cancel, submit)
     )
   )
+  const first = said()
   const before = document.activeElement
   dialog.append(form)
+  dialog.addEventListener("cancel", (event) => {
+    if (event.target === dialog && !isGivenUp()) event.preventDefault()
+  })
   dialog.addEventListener("close", () => {
     dialog.remove()
     if (before instanceof HTMLElement) before.focus()

@@ -22,18 +22,20 @@ const last = "9007199254740991"
 const sourceOf = (path) => path.replace(/(\/\$Transfer)?\/\$DeadLetterQueue$/, "")
 
 /**
- * Tells what came of something that was done to several.
+ * Tells what came of something that was done to several; fails where it was done to none, so that a form with what was typed for
+ * it stays.
  * @param {string} done
  * @param {ReadonlyArray<Outcome>} outcomes
  */
 const tellOutcomes = (done, outcomes) => {
   const bad = outcomes.filter(({ isDone }) => !isDone)
   const good = outcomes.length - bad.length
-  if (good > 0 || bad.length === 0) tell(`${counted(good, "message")} ${done}.`)
-  if (bad.length === 0) return
   const lines = bad.slice(0, 6).map(({ problem, sequenceNumber }) => `${sequenceNumber}: ${problem}`)
   if (bad.length > 6) lines.push(`and ${bad.length - 6} more`)
-  tell(`${counted(bad.length, "message")} not ${done}:\n${lines.join("\n")}`, true)
+  const text = `${counted(bad.length, "message")} not ${done}:\n${lines.join("\n")}`
+  if (good === 0 && bad.length > 0) throw new Error(text)
+  tell(`${counted(good, "message")} ${done}.`)
+  if (bad.length > 0) tell(text, true)
 }
 
 /** Where messages can be sent to. @param {string} chosen */
@@ -378,12 +380,13 @@ export const messageList = ({ empty, entity, kind, state }) => {
    */
   const act = async (path, payload, done) => {
     const { outcomes } = await post(path, { entity }, payload)
-    tellOutcomes(done, outcomes)
     for (const { isDone, sequenceNumber } of outcomes) if (isDone) chosen.delete(sequenceNumber)
     if (outcomes.some((/** @type {Outcome} */ { isDone, sequenceNumber }) => isDone && sequenceNumber === opened)) {
       close()
     }
-    await Promise.all([reload(), refresh()])
+    const looked = Promise.all([reload(), refresh()])
+    tellOutcomes(done, outcomes)
+    await looked
   }
 
   /** Those that are chosen, or one, in their order. @param {string} [one] */
