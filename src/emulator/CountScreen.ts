@@ -25,6 +25,11 @@ export type Row = typeof Row.Type
 
 const Told = Schema.Struct({ version: Schema.String, isWhole: Schema.Boolean, entities: Schema.Array(Row) })
 
+/** Why nothing is told. */
+const Untold = Schema.Struct({ message: Schema.String })
+
+const Answer = Schema.Union([Told, Untold])
+
 /** A terminal. */
 export interface Terminal {
   readonly write: (text: string) => void
@@ -77,7 +82,10 @@ export const draw = (
   ]
 }
 
-/** Draws until it is interrupted; what it has drawn last stays. Where the broker refuses its own key, it dies. */
+/**
+ * Draws until it is interrupted; what it has drawn last stays. As long as the broker tells nothing, it draws what was told last
+ * and why that is not told again.
+ */
 export const watch = ({ size, write }: Terminal): Effect.Effect<never, never, Emulator> =>
   Effect.gen(function*() {
     const { connectionString, httpClient } = yield* Emulator
@@ -89,18 +97,29 @@ export const watch = ({ size, write }: Terminal): Effect.Effect<never, never, Em
         headers: { authorization: `Basic ${key}` }
       })).pipe(
         Effect.flatMap((response) => response.json),
-        Effect.flatMap(Schema.decodeUnknownEffect(Told))
+        Effect.flatMap(Schema.decodeUnknownEffect(Answer)),
+        Effect.catch(({ message }) => Effect.succeed({ message }))
       )
     const rows = new Map<string, Row>()
     let version = ""
     let height = 0
+    let isTold = true
     while (true) {
       const told = yield* look(version === "" ? "" : `?since=${version}`)
-      const before = new Map(rows)
-      if (told.isWhole) rows.clear()
-      for (const row of told.entities) rows.set(row.path, row)
-      version = told.version
-      const lines = draw([...rows.values()], before, size())
+      // What has come and gone over more than one look is no rate.
+      const before = new Map(isTold ? rows : [])
+      const reason = "message" in told ? told.message : undefined
+      if ("entities" in told) {
+        if (told.isWhole) rows.clear()
+        for (const row of told.entities) rows.set(row.path, row)
+        version = told.version
+      }
+      isTold = reason === undefined
+      const { columns, rows: most } = size()
+      const lines = [
+        ...draw([...rows.values()], before, { columns, rows: most }),
+        ...(reason === undefined ? [] : [withoutControls(reason).slice(0, columns)])
+      ]
       // Back to where the table began, and away with all that is below.
       write(`${height === 0 ? "" : `\u001b[${height}A`}\r\u001b[J${lines.join("\n")}\n`)
       height = lines.length

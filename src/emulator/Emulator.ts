@@ -50,7 +50,7 @@ import * as Controls from "./Controls.ts"
 import { CountHistory } from "./CountHistory.ts"
 import { cut, type HttpAnswer, type HttpRequest } from "./http/HttpMessage.ts"
 import * as HttpServer from "./http/HttpServer.ts"
-import { unhealthy } from "./http/ManagementApi.ts"
+import * as ManagementApi from "./http/ManagementApi.ts"
 import * as MemoryHttpClient from "./http/MemoryHttpClient.ts"
 import { TokenEndpoint } from "./http/TokenEndpoint.ts"
 import * as Namespace from "./Namespace.ts"
@@ -498,9 +498,13 @@ const start: (
         answer: (request) =>
           Effect.map(
             controlsOf === undefined
-              ? Effect.succeed(unhealthy)
+              ? Effect.succeed(ManagementApi.unhealthy)
               : tokens.answer(request) ?? page(request) ??
-                kept(store, namespaces.answer(request, answerFor, ControlMiddleware.refuse)),
+                kept(
+                  store,
+                  namespaces.answer(request, answerFor, ControlMiddleware.refuse),
+                  () => notKept(request, host, clock.currentTimeMillisUnsafe())
+                ),
             (answer) => {
               if (answer !== cut) requests.add(request.method, answer.status)
               return answer
@@ -524,14 +528,14 @@ const start: (
 /** Answers once what the request has changed is kept; where it cannot be, that is the answer. */
 const kept = (
   store: SqliteStore.SqliteStore | undefined,
-  answer: Effect.Effect<HttpAnswer>
+  answer: Effect.Effect<HttpAnswer>,
+  otherwise: () => HttpAnswer
 ): Effect.Effect<HttpAnswer> =>
-  store === undefined ? answer : Effect.map(answer, (given) => store.commit() ? given : notKept)
+  store === undefined ? answer : Effect.map(answer, (given) => store.commit() ? given : otherwise())
 
-const notKept: HttpAnswer = {
-  status: 507,
-  headers: { "content-type": "application/json; charset=utf-8", "retry-after": "5" },
-  body: JSON.stringify({ problem: "The broker's data cannot be written; make room on its disk." })
+const notKept = (request: HttpRequest, host: string, now: number): HttpAnswer => {
+  const answer = ControlMiddleware.notKept(request) ?? ManagementApi.notKept(request, host, now)
+  return { ...answer, headers: { ...answer.headers, "retry-after": "5" } }
 }
 
 /** What clients of a namespace connect with: they tell it by the name of the key. */

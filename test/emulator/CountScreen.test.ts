@@ -4,6 +4,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import { TestClock } from "effect/testing"
 import * as CountScreen from "../../src/emulator/CountScreen.ts"
 import { ask } from "../support/controlApi.ts"
+import * as DataFile from "../support/dataFile.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
 const row = (path: string, counts: Partial<CountScreen.Row> = {}): CountScreen.Row => ({
@@ -73,4 +74,34 @@ describe("the counts on a terminal", () => {
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(written.length, 3)
     }).pipe(Effect.provide(Emulator.layer({ entities: [Emulator.entity("orders")] }))))
+
+  it.effect("stay where the broker tells nothing, with the reason, until it tells again", () =>
+    Effect.gen(function*() {
+      const data = yield* DataFile.file
+      const written: Array<string> = []
+      yield* Effect.gen(function*() {
+        const { idle, send } = yield* Emulator.Emulator
+        yield* ask("GET", "/clock")
+        yield* Effect.forkScoped(CountScreen.watch({ write: (text) => written.push(text), size: () => size }))
+        yield* idle
+        yield* TestClock.adjust(0)
+        assert.strictEqual(written.length, 1)
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* DataFile.full
+          const { message } = yield* Effect.flip(send("orders", [{ body: new Uint8Array(1) }]))
+          assert.include(message, "its data cannot be written")
+          yield* TestClock.adjust("1 second")
+          assert.match(
+            shown(written[1]),
+            /^ESC\[2A\rESC\[J +messages .*\norders +0 .*\nThe broker's data cannot be .*\n$/s
+          )
+          assert.isAtMost(written[1]!.split("\n").at(-2)!.length, 64)
+        }))
+        yield* TestClock.adjust("1 second")
+        assert.match(shown(written[2]), /^ESC\[3A\rESC\[J +messages .*\norders +1 +0 +0 +0 +0\n$/s)
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(Emulator.layer({ data, entities: [Emulator.entity("orders")] }))
+      )
+    }))
 })

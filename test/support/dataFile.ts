@@ -4,6 +4,7 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { DatabaseSync } from "node:sqlite"
 
 /** A folder that is removed with the test. */
 export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
@@ -34,3 +35,19 @@ export const bytesOf = (file: string): Record<string, string> =>
       sumOf(fs.readFileSync(path.join(path.dirname(file), name)))
     ])
   )
+
+/** Has each commit fail as on a disk that is full. */
+export const full = Effect.acquireRelease(
+  Effect.sync(() => {
+    const { exec } = DatabaseSync.prototype
+    DatabaseSync.prototype.exec = function(sql) {
+      if (sql === "COMMIT") throw Object.assign(new Error("database or disk is full"), { errcode: 13 })
+      exec.call(this, sql)
+    }
+    return exec
+  }),
+  (exec) =>
+    Effect.sync(() => {
+      DatabaseSync.prototype.exec = exec
+    })
+)

@@ -9,6 +9,7 @@ import type { Controls } from "../Controls.ts"
 import type { CountHistory } from "../CountHistory.ts"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
 import { maxBodySize } from "../http/HttpServer.ts"
+import { notKeptText } from "../http/ManagementApi.ts"
 import type { Namespace } from "../Namespace.ts"
 import * as ControlAccess from "./ControlAccess.ts"
 import * as ControlPath from "./ControlPath.ts"
@@ -72,6 +73,10 @@ export const refuse = (request: HttpRequest, refusal: NamespaceRefusal): HttpAns
       return answerOf("Unavailable", refusal.text)
   }
 }
+
+/** The answer where nothing can be kept; undefined to a request that is not for the control API. */
+export const notKept = (request: HttpRequest): HttpAnswer | undefined =>
+  ControlPath.isMeant(request) ? answerOf("InsufficientStorage", notKeptText) : undefined
 
 /** How many bytes the body of a request may have: what anybody may send is small. */
 export const limitOf = (head: HttpRequest, namespaceOf: () => Namespace | undefined, now: number): number => {

@@ -16,7 +16,8 @@ const statuses = {
   MethodNotAllowed: 405,
   AlreadyExists: 409,
   InternalError: 500,
-  Unavailable: 503
+  Unavailable: 503,
+  InsufficientStorage: 507
 } as const
 
 export type Kind = keyof typeof statuses
@@ -43,7 +44,8 @@ export const schemas = [
   schemaOf("QuotaExceeded"),
   schemaOf("NotFound"),
   schemaOf("AlreadyExists"),
-  schemaOf("Unavailable")
+  schemaOf("Unavailable"),
+  schemaOf("InsufficientStorage")
 ] as const
 
 /** What operations fail with. */

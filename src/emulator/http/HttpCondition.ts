@@ -109,6 +109,9 @@ export const precondition = condition(412, 40504, "The entity has been changed s
 /** Over a quota. */
 export const quota = (text: string): HttpCondition => condition(403, 40300, `${text} ${visit} .`)
 
+/** What cannot be kept, of which the service knows nothing. */
+export const notKept = (text: string): HttpCondition => condition(507, undefined, text)
+
 /** A method that a resource does not have (ServiceBusExplorer #707). */
 export const method = (verb: string): HttpCondition =>
   condition(400, undefined, `The specified HTTP verb (${verb}) is not valid. ${visit} .`)

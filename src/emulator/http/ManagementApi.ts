@@ -232,6 +232,16 @@ export const unhealthy: HttpAnswer = {
   })
 }
 
+/** What is said where what the broker holds cannot be written: nothing that it would answer is sure. */
+export const notKeptText = "The broker's data cannot be written: make room on its disk, or see why in its log. " +
+  "What was asked for, where it changes something, is kept once it can be."
+
+/** The answer where nothing can be kept; `now` is in milliseconds. */
+export const notKept = (request: HttpRequest, host: string, now: number): HttpAnswer =>
+  isHealth(request)
+    ? { ...unhealthy, status: 507, body: JSON.stringify({ status: "unhealthy", message: notKeptText }) }
+    : Condition.answerOf(Condition.notKept(notKeptText), `${Authorization.hostOf(host)}:`, now)
+
 /** The name of a namespace; a broker that has no such name is called as Microsoft's emulator is. */
 const namespaceOf = (host: string): string =>
   /^[a-z][a-z0-9-]*\.servicebus\./i.exec(host) === null ? "sbemulatorns" : host.slice(0, host.indexOf("."))

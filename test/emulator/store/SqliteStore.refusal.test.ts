@@ -1,10 +1,9 @@
 /** What a file does not take is refused before anything of it is there. */
 import { Context, Effect, Exit, Layer, Logger, Result } from "effect"
-import { ServiceBusReceiver } from "effect-service-bus"
+import { ServiceBusAdministration, ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import type * as FileSystem from "node:fs"
 import { createRequire, syncBuiltinESMExports } from "node:module"
-import { DatabaseSync } from "node:sqlite"
 import { SqliteStore } from "../../../src/emulator/store/SqliteStore.ts"
 import { ask } from "../../support/controlApi.ts"
 import * as DataFile from "../../support/dataFile.ts"
@@ -28,22 +27,6 @@ const room = (bytes: number) =>
         syncBuiltinESMExports()
       })
   )
-
-/** Has each commit fail as on a disk that is full. */
-const full = Effect.acquireRelease(
-  Effect.sync(() => {
-    const { exec } = DatabaseSync.prototype
-    DatabaseSync.prototype.exec = function(sql) {
-      if (sql === "COMMIT") throw Object.assign(new Error("database or disk is full"), { errcode: 13 })
-      exec.call(this, sql)
-    }
-    return exec
-  }),
-  (exec) =>
-    Effect.sync(() => {
-      DatabaseSync.prototype.exec = exec
-    })
-)
 
 const opened = (file: string) =>
   Effect.acquireRelease(
@@ -100,7 +83,7 @@ describe("what a file does not take", () => {
       const before = DataFile.bytesOf(data)
       const begun = yield* Effect.scoped(
         Effect.andThen(
-          full,
+          DataFile.full,
           Effect.exit(Effect.scoped(Layer.build(inMemory({ data, entities: [Emulator.entity("others")] }))))
         )
       )
@@ -128,7 +111,7 @@ describe("what a file does not take", () => {
         const [settled] = yield* receiver.receive({ max: 1 })
         const [held] = yield* bystander.receive({ max: 1 })
         yield* Effect.scoped(Effect.gen(function*() {
-          yield* full
+          yield* DataFile.full
           const error = yield* Effect.flip(receiver.complete(settled!))
           assert.strictEqual(error._tag, "OperationTimeoutError")
           assert.include(error.message, "may have been carried out")
@@ -136,7 +119,15 @@ describe("what a file does not take", () => {
           assert.include(refused.message, "its data cannot be written")
           const { json, status } = yield* ask("POST", "/clock/advance", { by: "1 second" })
           assert.strictEqual(status, 507)
-          assert.include(json.problem, "make room on its disk")
+          assert.strictEqual(json.error, "InsufficientStorage")
+          assert.include(json.message, "make room on its disk")
+          const administration = yield* ServiceBusAdministration.ServiceBusAdministration
+          const notRead = yield* Effect.flip(administration.getQueue(Texts))
+          assert.strictEqual(notRead.condition, "http:507")
+          assert.include(notRead.description, "make room on its disk")
+          const health = yield* ask("GET", "/health", undefined, null)
+          assert.strictEqual(health.status, 507)
+          assert.strictEqual(health.json.status, "unhealthy")
         }))
         // The connection of the other one had nothing to be told, and is as it was.
         yield* bystander.complete(held!)
