@@ -58,11 +58,13 @@ describe("what the controls refuse", () => {
         )
       assert.deepStrictEqual(yield* refusal("full"), [
         "quotaExceeded",
-        "\"full\" does not take the messages: The maximum entity size has been reached or exceeded for Queue: 'full'"
+        "\"full\" does not take the messages: The maximum entity size has been reached or exceeded for Queue: 'full'. " +
+        "Size of entity in bytes:62, Max entity size in bytes:1"
       ])
       assert.deepStrictEqual(yield* refusal("full-news"), [
         "quotaExceeded",
-        "\"full-news\" does not take the messages: The maximum entity size has been reached or exceeded for Topic: 'full-news'"
+        "\"full-news\" does not take the messages: The maximum entity size has been reached or exceeded for Topic: 'full-news'. " +
+        "Size of entity in bytes:62, Max entity size in bytes:1"
       ])
       assert.deepStrictEqual(yield* refusal("off"), [
         "invalid",

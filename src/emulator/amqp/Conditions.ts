@@ -6,6 +6,7 @@
 import { randomUUID } from "node:crypto"
 import type { AmqpError } from "../../internal/amqp/codec/Outcome.ts"
 import { maxPropertiesSize } from "../../internal/message/PropertyQuotas.ts"
+import { describe } from "../broker/Forwarding.ts"
 import type { Refusal } from "../broker/Queue.ts"
 import type { Right, TokenProblem } from "../security/Authorization.ts"
 import type { QuotaProblem } from "./StoredPayload.ts"
@@ -329,16 +330,7 @@ export class Conditions {
           entity
         )
       case "QuotaExceeded":
-        return this.error(
-          "amqp:resource-limit-exceeded",
-          // Service Bus documentation, messaging exceptions: QuotaExceededException.
-          refusal.kind === "Rules" ?
-            `${refusal.detail}` :
-            `The maximum entity size has been reached or exceeded for ${refusal.kind ?? "Queue"}: '${entity}'.${
-              refusal.detail === undefined ? "" : ` ${refusal.detail}.`
-            }`,
-          entity
-        )
+        return this.error("amqp:resource-limit-exceeded", describe(refusal), entity)
       case "MessageTooLarge":
         return this.error(
           "amqp:link:message-size-exceeded",

@@ -294,7 +294,12 @@ export const describe = ({ _tag, detail, entity, kind }: Refusal): string => {
     case "Disabled":
       return `Messaging entity '${entity}' is currently disabled.`
     case "QuotaExceeded":
-      return `The maximum entity size has been reached or exceeded for ${kind ?? "Queue"}: '${entity}'.`
+      // Service Bus documentation, messaging exceptions: QuotaExceededException.
+      return kind === "Rules" ?
+        `${detail}` :
+        `The maximum entity size has been reached or exceeded for ${kind ?? "Queue"}: '${entity}'.${
+          detail === undefined ? "" : ` ${detail}.`
+        }`
     default:
       return detail ?? `'${entity}' does not take the message.`
   }

@@ -67,6 +67,11 @@ describe("what a file does not take", () => {
       yield* emulator.idle
       const { message } = yield* Effect.flip(emulator.send("news", messages))
       assert.include(message, "The maximum entity size has been reached")
+      assert.match(message, /'news'\. The disk of the broker's data has \d+ KiB left, which is too little/)
+      const posted = yield* ask("POST", "/messages?entity=news", [{ body: "x".repeat(100_000) }]).pipe(
+        Effect.provideService(Emulator.Emulator, emulator)
+      )
+      assert.include(posted.json.message, "KiB left, which is too little.")
       assert.deepStrictEqual(yield* emulator.messages("news/Subscriptions/s0"), [])
       // With one subscription it is no more than any other.
       for (const { name } of subscriptions.slice(1)) {
