@@ -40,8 +40,14 @@ export const make: Effect.Effect<Middleware, never, Scope.Scope> = Effect.gen(fu
     const { namespace, now } = target
     if (!ControlPath.isMeant(request)) return undefined
     return Effect.suspend(() => {
-      const problem = ControlAccess.problemOf(request, namespace, now()) ?? problemOfPath(request, namespace)
+      const problem = ControlAccess.problemOf(request, namespace, now())
       if (problem !== undefined) return Effect.succeed(unauthorized(problem))
+      if (isOfServer(request) && !namespace.isFirst) {
+        // The key is a good one, and whoever asked is not to be asked for another.
+        return Effect.succeed(
+          answerOf("Forbidden", "Namespaces are made and removed with a key of the default namespace.")
+        )
+      }
       return ControlPath.isControl(request)
         ? Effect.flatMap(loaded, (answer) => answer(request, target))
         : Effect.succeed(unknown(request))
@@ -87,8 +93,5 @@ export const limitOf = (head: HttpRequest, namespaceOf: () => Namespace | undefi
     : maxBodySize
 }
 
-/** What is the server's own is not for the keys of a namespace that shares it. */
-const problemOfPath = ({ target }: HttpRequest, { isFirst }: Namespace): string | undefined =>
-  isFirst || !ControlPath.pathOf(target).startsWith("/namespaces")
-    ? undefined
-    : "Namespaces are made and removed with a key of the default namespace."
+/** Whether a request is for the server itself, which is not for the keys of a namespace that shares it. */
+const isOfServer = ({ target }: HttpRequest): boolean => ControlPath.pathOf(target).startsWith("/namespaces")

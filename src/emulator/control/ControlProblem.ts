@@ -11,6 +11,7 @@ import type { HttpAnswer } from "../http/HttpMessage.ts"
 const statuses = {
   BadRequest: 400,
   Unauthorized: 401,
+  Forbidden: 403,
   QuotaExceeded: 403,
   NotFound: 404,
   MethodNotAllowed: 405,
@@ -41,6 +42,7 @@ export const BadRequest = schemaOf("BadRequest")
 export const schemas = [
   BadRequest,
   schemaOf("Unauthorized"),
+  schemaOf("Forbidden"),
   schemaOf("QuotaExceeded"),
   schemaOf("NotFound"),
   schemaOf("AlreadyExists"),

@@ -258,8 +258,12 @@ describe("a namespace", () => {
       assert.deepStrictEqual((yield* ask("GET", "/dump", undefined, user)).json.entities.map(({ name }: any) => name), [
         "own"
       ])
+      for (const method of ["GET", "POST"] as const) {
+        const { json, status } = yield* ask(method, "/namespaces", method === "POST" ? { name: "x" } : undefined, user)
+        assert.deepStrictEqual([status, json.error], [403, "Forbidden"])
+      }
       const { json, status } = yield* ask("DELETE", "/namespaces/team", undefined, user)
-      assert.deepStrictEqual([status, json.error], [401, "Unauthorized"])
+      assert.deepStrictEqual([status, json.error], [403, "Forbidden"])
       assert.strictEqual((yield* ask("POST", "/namespaces", { name: "team" })).status, 409)
       assert.deepStrictEqual(
         (yield* ask("GET", "/namespaces")).json.map(({ name }: any) => name).includes("team"),

@@ -22,13 +22,17 @@
 
 const place = "effect-service-bus"
 
-/** @typedef {{ readonly name: string, readonly key: string }} User */
+/** `back` is whoever showed another namespace. @typedef {{ readonly name: string, readonly key: string, readonly back?: User }} User */
+
+/** @param {any} user @returns {user is User} */
+const isUser = (user) =>
+  typeof user?.name === "string" && typeof user.key === "string" && (user.back === undefined || isUser(user.back))
 
 /** @returns {User | undefined} */
 const stored = () => {
   try {
     const user = JSON.parse(sessionStorage.getItem(place) ?? "")
-    return typeof user?.name === "string" && typeof user.key === "string" ? user : undefined
+    return isUser(user) ? user : undefined
   } catch {
     return undefined
   }

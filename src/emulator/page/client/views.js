@@ -1,7 +1,7 @@
 /**
  * What the page shows beside entities: who is connected, what is to go wrong, what time it is, and the namespaces.
  */
-import { get, ofConnectionString, post, request, signIn } from "./api.js"
+import { get, ofConnectionString, post, Problem, request, signedIn, signIn } from "./api.js"
 import { ask, button, counted, field, h, many, put, tell, time } from "./dom.js"
 import { to } from "./route.js"
 import { saveFile } from "./saving.js"
@@ -373,13 +373,28 @@ const clock = () => {
   ])
 }
 
+/** Shows the namespace of a key. @param {import("./api.js").User} user */
+const showNamespace = (user) => {
+  signIn(user)
+  location.hash = ""
+  location.reload()
+}
+
 const namespaces = () => {
+  const back = signedIn()?.back
   const name = h("input", { name: "namespace", autocomplete: "off", placeholder: "team-a" })
   const made = h("div", { role: "status" })
   const list = asked(
-    () => get("/namespaces"),
-    (found) => [
-      table(
+    () =>
+      get("/namespaces").catch((error) => {
+        if (!(error instanceof Problem && error.status === 403)) throw error
+        return { problem: error.message }
+      }),
+    (found) => {
+      const isOfServer = Array.isArray(found)
+      making.hidden = !isOfServer
+      if (!isOfServer) return [h("p", {}, found.problem)]
+      return [table(
         "Namespaces",
         ["Name", "Connections", "Made", ""],
         found.map((/** @type {any} */ { connections, createdAt, isByUse, name }) => [
@@ -395,8 +410,8 @@ const namespaces = () => {
               await list.again()
             }, { kind: "danger" }), "danger")
         ])
-      )
-    ]
+      )]
+    }
   )
   const file = h("input", {
     type: "file",
@@ -404,9 +419,10 @@ const namespaces = () => {
     accept: "application/json,.json",
     "aria-label": "A file with the state of entities"
   })
-  return regularly(list, [
-    h("h2", {}, "Namespaces"),
-    list.element,
+  // Shown once the key is known to be one for it.
+  const making = h(
+    "div",
+    { hidden: true },
     h("h3", {}, "Make one"),
     h(
       "form",
@@ -424,11 +440,7 @@ const namespaces = () => {
                 `The namespace ${of} is there. Its clients connect with this, which is shown once:`
               ),
               h("pre", { class: "body", tabIndex: 0, "aria-label": "Connection string" }, connectionString),
-              user !== undefined && button("Show that namespace", () => {
-                signIn(user)
-                location.hash = ""
-                location.reload()
-              })
+              user !== undefined && button("Show that namespace", () => showNamespace({ ...user, back: signedIn() }))
             )
             await list.again()
           } catch (error) {
@@ -439,7 +451,17 @@ const namespaces = () => {
       field("Name", name),
       h("button", { type: "submit", class: "primary" }, "Make it")
     ),
-    made,
+    made
+  )
+  return regularly(list, [
+    h(
+      "header",
+      {},
+      h("h2", { class: "grow" }, "Namespaces"),
+      back !== undefined && button("Back to the namespace before", () => showNamespace(back))
+    ),
+    list.element,
+    making,
     h("h3", {}, "The state of the namespace that is shown"),
     h(
       "div",
