@@ -100,6 +100,46 @@ describe("messages on the page", () => {
     }
   )
 
+  trial(
+    "of JSON are shown with the numbers and names that were sent, whatever a parser makes of them",
+    {},
+    async (the) => {
+      const { open, page, send } = the
+      const text =
+        ` {"id": 12345678901234567890, "f":1.10,"a":1,"a": [ ], "n": [-0, 1E400, {}],"s":"a\\u0041 \\" {, :"} `
+      const deep = "[".repeat(3000) + "]".repeat(3000)
+      await send("orders", { body: { text } }, { body: { text: JSON.stringify({ a: [{ b: null }, []], "": "" }) } }, {
+        body: { text: deep }
+      })
+      await open({ entity: "orders" })
+      const body = page.locator("pre.body")
+      const shown = async (number: number) => {
+        await row(page, number).click()
+        await page.getByRole("heading", { name: `Message ${number}`, exact: true }).waitFor()
+        return body.textContent()
+      }
+      assert.strictEqual(
+        await shown(1),
+        [
+          "{",
+          `  "id": 12345678901234567890,`,
+          `  "f": 1.10,`,
+          `  "a": 1,`,
+          `  "a": [],`,
+          `  "n": [`,
+          "    -0,",
+          "    1E400,",
+          "    {}",
+          "  ],",
+          `  "s": "a\\u0041 \\" {, :"`,
+          "}"
+        ].join("\n")
+      )
+      assert.strictEqual(await shown(2), JSON.stringify({ a: [{ b: null }, []], "": "" }, null, 2))
+      assert.isBelow((await shown(3))!.length, 1_000_000)
+    }
+  )
+
   trial("are sent, one with all that a sender may say and several at once", {}, async (the) => {
     const { ask, open, page } = the
     await open({ entity: "orders" })

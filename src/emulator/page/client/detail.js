@@ -3,7 +3,7 @@
  */
 import { deadLettersOf, get } from "./api.js"
 import { button, distance, h, put, size, tell, time } from "./dom.js"
-import { bytesOf, hex, mostHex, readBody, shown } from "./value.js"
+import { bytesOf, hex, indented, mostHex, readBody, shown } from "./value.js"
 
 const system = [
   ["Sequence number", "sequenceNumber"],
@@ -66,7 +66,7 @@ const bodyOf = (message) => {
   /** @type {string | undefined} */
   let pretty
   try {
-    pretty = kind === "JSON" || kind === "AMQP" ? text : JSON.stringify(JSON.parse(asText), null, 2)
+    pretty = kind === "JSON" || kind === "AMQP" ? text : indented(asText)
   } catch {
     // It is no JSON.
   }

@@ -111,6 +111,37 @@ export const bytesOf = (body) => {
 }
 
 /**
+ * JSON with its lines, each number, name and text in it as it was written: a parser would round the one and drop the other. Throws
+ * where it is none.
+ * @param {string} text
+ */
+export const indented = (text) => {
+  JSON.parse(text)
+  let depth = 0
+  // However deep it is, the text does not become many times as long.
+  const line = () => `\n${"  ".repeat(Math.min(depth, 100))}`
+  return text.replaceAll(/\s*("[^"\\]*(?:\\.[^"\\]*)*"|[{[]\s*[}\]]|[{}[\],:]|[^\s{}[\],:"]+)\s*/g, (_, token) => {
+    switch (token[0]) {
+      case "{":
+      case "[":
+        if (token.length > 1) return token[0] + token.at(-1)
+        depth += 1
+        return token + line()
+      case "}":
+      case "]":
+        depth -= 1
+        return line() + token
+      case ",":
+        return token + line()
+      case ":":
+        return `${token} `
+      default:
+        return token
+    }
+  })
+}
+
+/**
  * What a body is: its kind for the editor, and the text that stands in it.
  * @param {any} body
  * @returns {{ kind: "text" | "JSON" | "base64" | "AMQP", text: string }}
