@@ -366,6 +366,9 @@ const storeOf = Effect.fnUntraced(function*(
   const report = (words: string, cause?: unknown) =>
     void fork(cause === undefined ? Effect.logInfo(words) : Effect.logError(words, Cause.die(cause)))
   const warn = (words: string) => void fork(Effect.logWarning(words))
+  const scope = yield* Effect.scope
+  const later = (task: () => void, millis: number) =>
+    void fork(Effect.forkIn(Effect.andThen(Effect.sleep(millis), Effect.sync(task)), scope))
   return yield* Effect.acquireRelease(
     Effect.suspend(() =>
       Effect.fromResult(
@@ -373,6 +376,7 @@ const storeOf = Effect.fnUntraced(function*(
           file,
           isSynchronous: synchronous === "full",
           schedule,
+          later,
           now: () => clock.currentTimeMillisUnsafe(),
           report,
           warn

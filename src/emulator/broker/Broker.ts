@@ -178,6 +178,15 @@ export interface Loaded {
   readonly transferDeadLetters: ReadonlyArray<KeptMessage>
 }
 
+/** The bytes of the messages of an entity. */
+const bytesOf = ({ contents, deadLetters, transferDeadLetters }: Loaded): number => {
+  let bytes = 0
+  for (const messages of [contents.messages, deadLetters, transferDeadLetters]) {
+    for (const { incoming } of messages) bytes += incoming.payload.length
+  }
+  return bytes
+}
+
 /** An entity that there is. */
 interface Registered {
   declared: DeclaredEntity
@@ -583,7 +592,9 @@ export class Registry {
       deadLetters: [],
       transferDeadLetters: []
     }))
-    // Contents have nothing that could be refused.
+    const full = this.shared.store.refusal(entities.reduce((bytes, each) => bytes + bytesOf(each), 0))
+    if (full !== undefined) return Result.fail(new EmulatorError({ problem: full, reason: "quotaExceeded" }))
+    // Contents have nothing that could be refused else.
     return Result.flatMap(trial.fill(bare), () => this.fill(entities))
   }
 

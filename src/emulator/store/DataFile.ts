@@ -73,7 +73,8 @@ export interface DataFile {
 const fail = (problem: string, cause?: unknown, reason: EmulatorError["reason"] = "invalid") =>
   Result.fail(new EmulatorError(cause === undefined ? { problem, reason } : { problem, cause, reason }))
 
-const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+/** What a failure says. */
+export const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
 /** What SQLite says of a failure; undefined where it does not come from there. */
 export const codeOf = (cause: unknown): number | undefined =>

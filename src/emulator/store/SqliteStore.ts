@@ -10,8 +10,6 @@
  * place.
  */
 import * as Result from "effect/Result"
-import * as fs from "node:fs"
-import * as path from "node:path"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import type * as AmqpValue from "../../AmqpValue.ts"
 import { EmulatorError } from "../../ServiceBusError.ts"
@@ -30,6 +28,7 @@ import * as ValueJson from "../state/ValueJson.ts"
 import * as Checksum from "./Checksum.ts"
 import type { MessageRow, PayloadRow } from "./Checksum.ts"
 import * as DataFile from "./DataFile.ts"
+import { DiskRoom, pause } from "./DiskRoom.ts"
 import * as EntityRow from "./EntityRow.ts"
 import { LazyMessage, type Reading, readOthers, type StoredBytes, writeOthers } from "./LazyMessage.ts"
 
@@ -41,7 +40,9 @@ export interface Options {
   readonly isSynchronous: boolean
   /** Runs a task at the end of the turn. */
   readonly schedule: (task: () => void) => void
-  /** The time in milliseconds, by which what has failed is tried again. */
+  /** Runs a task after so many milliseconds: what has failed is tried again. */
+  readonly later: (task: () => void, millis: number) => void
+  /** The time in milliseconds. */
   readonly now: () => number
   /** Is told what went wrong, and that it is over. */
   readonly report: (words: string, cause?: unknown) => void
@@ -63,18 +64,6 @@ const isDeferred = 1
 const wasScheduled = 2
 const isLocked = 4
 
-/** What must be left on the disk for anything that grows to be taken: what is settled, and what is written back, needs it. */
-const reserve = 8 * 1024 * 1024
-
-/** Below this much nothing is taken at all, in bytes. */
-const leastRoom = 1024 * 1024
-
-/** Above this size the log is looked at: SQLite writes it back at 4 MB, and it has grown if that failed. */
-const longestLog = 6 * 1024 * 1024
-
-/** How long until a log that could not be written back is tried again, in milliseconds. */
-const pause = 1000
-
 /** What a namespace is kept as: a text, which its maker reads. */
 export interface StoredNamespace {
   readonly store: NamespaceStore
@@ -83,9 +72,8 @@ export interface StoredNamespace {
 
 export class SqliteStore implements Reading {
   private readonly options: Options
-  private readonly file: DataFile.DataFile
   private readonly database: DatabaseSync
-  private readonly folder: string
+  private readonly room: DiskRoom
   private readonly statements: ReturnType<typeof statementsOf>
   private isClosed = false
   /** What comes of opening is written once all of it has come. */
@@ -106,14 +94,9 @@ export class SqliteStore implements Reading {
   >()
   private readonly deletedEntities: Array<number> = []
   private readonly changedNamespaces = new Map<number, string | undefined>()
-  /** Bytes that were taken since then, and what the disk had left at that time; undefined where it was not asked. */
-  private taken = 0
-  private room: number | undefined
   /** Why the last commit failed; undefined where it did not. */
   private failure: string | undefined
-  /** Why the log is not written back, and when that was tried. */
-  private unwritten: string | undefined
-  private triedAt = -Infinity
+  private isWaiting = false
   /** What was read last: a message is asked for many things at once. */
   private lastRow = -1
   private lastBytes: StoredBytes | undefined
@@ -125,10 +108,20 @@ export class SqliteStore implements Reading {
 
   private constructor(options: Options, file: DataFile.DataFile) {
     this.options = options
-    this.file = file
     this.database = file.database
-    this.folder = path.dirname(file.path)
     this.statements = statementsOf(file.database)
+    this.room = new DiskRoom({
+      path: file.path,
+      freePages: () => {
+        const [row] = DataFile.rowsOf(this.statements.freePages)
+        return row![0] as number
+      },
+      checkpoint: () => {
+        this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+      },
+      now: options.now,
+      report: options.report
+    })
   }
 
   /** Opens a file, and makes it where there is none. Fails with what is wrong with it, and what to do. */
@@ -358,55 +351,7 @@ export class SqliteStore implements Reading {
   }
 
   refusal(bytes: number): string | undefined {
-    if (this.failure !== undefined && !this.commit()) return this.failure
-    const problem = this.logProblem()
-    if (problem !== undefined) return problem
-    // Once for the log, and once for where it is written back.
-    const needed = 2 * (this.taken + bytes)
-    if (this.roomOnDisk() - needed < reserve && this.roomInFile() < needed) {
-      const left = Math.floor(this.room! / 1024)
-      // It may be another one when this is asked again.
-      this.room = undefined
-      return `The disk of the broker's data has ${left} KiB left, which is too little`
-    }
-    this.taken += bytes
-    return undefined
-  }
-
-  /** How many bytes the disk has left, as it was asked in this turn. */
-  private roomOnDisk(): number {
-    if (this.room === undefined) {
-      const { bavail, bsize } = fs.statfsSync(this.folder)
-      this.room = bavail * bsize
-    }
-    return this.room
-  }
-
-  /** What the file itself has free, since messages have gone: to use that again takes nothing of the disk. */
-  private roomInFile(): number {
-    if (this.room! < leastRoom) return 0
-    const [row] = DataFile.rowsOf(this.statements.freePages)
-    return (row![0] as number) * DataFile.pageSize - leastRoom
-  }
-
-  /** Why the log cannot be written back to the file; undefined where it can. */
-  private logProblem(): string | undefined {
-    const log = fs.statSync(`${this.file.path}-wal`, { throwIfNoEntry: false })?.size ?? 0
-    if (log <= longestLog) return undefined
-    // As long as it fails it is not tried with each message.
-    const now = this.options.now()
-    if (this.unwritten !== undefined && now - this.triedAt < pause) return this.unwritten
-    this.triedAt = now
-    try {
-      this.database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
-      this.unwritten = undefined
-    } catch (cause) {
-      if (this.unwritten === undefined) {
-        this.options.report("The log of the broker's data cannot be written back", cause)
-      }
-      this.unwritten = `The broker's data cannot grow (${wordsOf(cause)})`
-    }
-    return this.unwritten
+    return this.failure !== undefined && !this.commit() ? this.failure : this.room.refusal(bytes)
   }
 
   private isChanged(): void {
@@ -428,18 +373,19 @@ export class SqliteStore implements Reading {
         this.write(inserted)
         database.exec("COMMIT")
       } catch (cause) {
-        if (database.isTransaction) database.exec("ROLLBACK")
+        this.rollBack()
         throw cause
       }
     } catch (cause) {
       for (const message of inserted) message.row = -message.row
       // Which of the ids were written is not known any more.
       for (const queue of this.advanced) this.recalled.add(queue)
-      this.room = undefined
+      this.room.committed()
       if (this.failure === undefined) {
         this.options.report("The broker's data cannot be written: it serves nothing until it can", cause)
       }
-      this.failure = `The broker's data cannot be written (${wordsOf(cause)})`
+      this.failure = `The broker's data cannot be written (${DataFile.wordsOf(cause)})`
+      this.commitLater()
       return false
     }
     if (this.failure !== undefined) {
@@ -461,9 +407,26 @@ export class SqliteStore implements Reading {
     this.entities.clear()
     this.deletedEntities.length = 0
     this.changedNamespaces.clear()
-    this.taken = 0
-    this.room = undefined
+    this.room.committed()
     return true
+  }
+
+  private rollBack(): void {
+    try {
+      this.database.exec("ROLLBACK")
+    } catch {
+      // SQLite itself has, where the disk is full. What has failed is told of.
+    }
+  }
+
+  /** Tries again by itself: nobody may ask for anything meanwhile. */
+  private commitLater(): void {
+    if (this.isWaiting) return
+    this.isWaiting = true
+    this.options.later(() => {
+      this.isWaiting = false
+      this.commit()
+    }, pause)
   }
 
   private write(inserted: Array<StoredMessage>): void {
@@ -702,8 +665,6 @@ const readProperties = (text: string): ReadonlyArray<AmqpValue.AmqpValue> =>
   (JSON.parse(text) as ReadonlyArray<Parameters<typeof ValueJson.ofJson>[0]>).map((json) =>
     ValueJson.ofJson(json, "property")
   )
-
-const wordsOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
 
 const statementsOf = (database: DatabaseSync) => {
   const { columns } = Checksum

@@ -24,6 +24,7 @@ const opened = (file: string) =>
           file,
           isSynchronous: false,
           schedule: () => {},
+          later: () => {},
           now: () => 0,
           report: () => {},
           warn: () => {}

@@ -2,8 +2,10 @@
 import { Context, Effect, Exit, Layer, Logger, Result } from "effect"
 import { ServiceBusAdministration, ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { TestClock } from "effect/testing"
 import type * as FileSystem from "node:fs"
 import { createRequire, syncBuiltinESMExports } from "node:module"
+import * as path from "node:path"
 import { SqliteStore } from "../../../src/emulator/store/SqliteStore.ts"
 import { ask } from "../../support/controlApi.ts"
 import * as DataFile from "../../support/dataFile.ts"
@@ -36,6 +38,7 @@ const opened = (file: string) =>
           file,
           isSynchronous: false,
           schedule: () => {},
+          later: () => {},
           now: () => 0,
           report: () => {},
           warn: () => {}
@@ -48,7 +51,8 @@ const opened = (file: string) =>
       })
   )
 
-describe("what a file does not take", () => {
+// They change what every file finds.
+describe("what a file does not take", { concurrent: false }, () => {
   it.effect("is a message with its copies, where the disk has no room for all of them", () =>
     Effect.gen(function*() {
       const subscriptions = Array.from({ length: 9 }, (_, i) =>
@@ -79,6 +83,41 @@ describe("what a file does not take", () => {
       }
       yield* emulator.send("news", messages)
       assert.strictEqual((yield* emulator.messages("news/Subscriptions/s0")).length, 1)
+    }))
+
+  it.effect("is a state that is loaded, where the disk has no room for it: nothing of it is there, and all else goes on", () =>
+    Effect.gen(function*() {
+      const data = yield* DataFile.file
+      const emulator = Context.get(
+        yield* Layer.build(inMemory({ data, entities: [Emulator.entity("orders")] })),
+        Emulator.Emulator
+      )
+      yield* emulator.send("orders", [{ body: Buffer.from("first") }])
+      yield* emulator.idle
+      yield* room(9 * 1024 * 1024)
+      const messages = Array.from({ length: 10 }, () => ({ body: { text: "x".repeat(100_000) } }))
+      const error = yield* Effect.flip(
+        emulator.load({ entities: [{ kind: "queue", name: "orders", messages }, { kind: "queue", name: "other" }] })
+      )
+      assert.strictEqual(error.reason, "quotaExceeded")
+      assert.include(error.message, "The disk of the broker's data has 9216 KiB left")
+      assert.strictEqual((yield* emulator.messages("orders")).length, 1)
+      assert.strictEqual((yield* Effect.flip(emulator.messages("other"))).reason, "notFound")
+      yield* emulator.send("orders", [{ body: Buffer.from("second") }])
+    }))
+
+  it.effect("are messages where the folder of the file is gone, of which nobody is told the name", () =>
+    Effect.gen(function*() {
+      const data = yield* DataFile.file
+      const emulator = Context.get(
+        yield* Layer.build(inMemory({ data, entities: [Emulator.entity("orders")] })),
+        Emulator.Emulator
+      )
+      fs.rmSync(path.dirname(data), { recursive: true })
+      const error = yield* Effect.flip(emulator.send("orders", [{ body: Buffer.from("x") }]))
+      assert.strictEqual(error._tag, "EmulatorError")
+      assert.include(error.message, "The file of the broker's data was removed or replaced")
+      assert.notInclude(error.message, path.dirname(data))
     }))
 
   it.effect("is a broker whose first commit fails: it does not start, and the file is as it was", () =>
@@ -134,6 +173,9 @@ describe("what a file does not take", () => {
           assert.strictEqual(health.status, 507)
           assert.strictEqual(health.json.status, "unhealthy")
         }))
+        // It is written by itself, once that goes.
+        yield* TestClock.adjust("1 second")
+        assert.include(logs, "The broker's data is written again")
         // The connection of the other one had nothing to be told, and is as it was.
         yield* bystander.complete(held!)
         assert.deepStrictEqual(yield* emulator.messages(Texts), [])
