@@ -30,6 +30,7 @@ export interface Sample {
   readonly scheduled: number
   readonly deadLetter: number
   readonly received: number
+  /** What its receivers are done with: completed, or received and deleted. */
   readonly completed: number
 }
 
@@ -38,6 +39,11 @@ const width = 5
 
 /** What had happened to an entity. */
 type Counted = Pick<Counters, "enqueued" | "completed">
+
+const countedOf = ({ counters: { completed, enqueued, receivedAndDeleted } }: Queue): Counted => ({
+  enqueued,
+  completed: completed + receivedAndDeleted
+})
 
 const nothing: Counted = { enqueued: 0, completed: 0 }
 
@@ -59,7 +65,7 @@ class Ring {
   }
 
   add(tick: number, queue: Queue): void {
-    const { counters } = queue
+    const counters = countedOf(queue)
     const counts = queue.runtime()
     const at = tick % length * width
     const { numbers } = this
@@ -154,7 +160,7 @@ export class CountHistory {
 
   /** A ring for an entity that something is in, or to which something has happened since the last sample. */
   private begin(queue: Queue, tick: number): Ring | undefined {
-    const { completed, enqueued } = queue.counters
+    const { completed, enqueued } = countedOf(queue)
     const last = this.unfollowed.get(queue)
     // A reset counts from 0 again.
     const before = last === undefined || enqueued < last.enqueued ? nothing : last
@@ -170,8 +176,7 @@ export class CountHistory {
   }
 
   private unfollow(queue: Queue): void {
-    const { completed, enqueued } = queue.counters
-    this.unfollowed.set(queue, { enqueued, completed })
+    this.unfollowed.set(queue, countedOf(queue))
   }
 }
 

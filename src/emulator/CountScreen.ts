@@ -18,7 +18,8 @@ const Row = Schema.Struct({
   deadLetter: Schema.Int,
   transferDeadLetter: Schema.Int,
   enqueued: Schema.Int,
-  completed: Schema.Int
+  completed: Schema.Int,
+  receivedAndDeleted: Schema.Int
 })
 
 export type Row = typeof Row.Type
@@ -65,8 +66,8 @@ export const draw = (
   const most = Math.max(1, height - 4)
   const isCut = rows.length > most
   const shown = isCut ? rows.toSorted((a, b) => held(b) - held(a)).slice(0, most) : rows
-  const rate = (row: Row, name: "enqueued" | "completed") =>
-    Math.round(Math.max(0, row[name] - (before.get(row.path) ?? row)[name]) / interval)
+  const rate = (row: Row, of: (row: Row) => number) =>
+    Math.round(Math.max(0, of(row) - of(before.get(row.path) ?? row)) / interval)
   return [
     line("", headings),
     ...shown.map((row) =>
@@ -74,8 +75,8 @@ export const draw = (
         row.kind === "topic" ? "" : row.active,
         row.scheduled,
         row.deadLetter + row.transferDeadLetter,
-        rate(row, "enqueued"),
-        rate(row, "completed")
+        rate(row, ({ enqueued }) => enqueued),
+        rate(row, ({ completed, receivedAndDeleted }) => completed + receivedAndDeleted)
       ])
     ),
     ...(isCut ? [`and ${rows.length - shown.length} more, which hold less`.slice(0, columns)] : [])

@@ -8,6 +8,7 @@ import * as Broker from "../../src/emulator/broker/Broker.ts"
 import * as DeadlineTimer from "../../src/emulator/broker/DeadlineTimer.ts"
 import { CountHistory } from "../../src/emulator/CountHistory.ts"
 import type { Namespace } from "../../src/emulator/Namespace.ts"
+import { Taker } from "../support/broker.ts"
 import { ask } from "../support/controlApi.ts"
 import { assert, describe, it } from "../support/vitest.ts"
 
@@ -107,6 +108,18 @@ describe("the last hour", () => {
         yield* TestClock.adjust("15 seconds")
         assert.strictEqual(history.of(orders).length, Math.min(i, 240))
       }
+    }).pipe(Effect.scoped))
+
+  it.effect("has what its receivers are done with, whether they complete or delete it", () =>
+    Effect.gen(function*() {
+      const { broker, history } = yield* historyOf([{ name: "orders" }])
+      const orders = broker.queue("orders")!
+      orders.send(messages(5))
+      assert.lengthOf(new Taker(orders, 3, "receiveAndDelete").deliveries, 3)
+      const [completed] = new Taker(orders, 1).deliveries
+      orders.settle(completed!.lockToken, Settlement.complete)
+      yield* TestClock.adjust("15 seconds")
+      assert.deepStrictEqual(history.of(orders).map(({ active, completed }) => [active, completed]), [[1, 4]])
     }).pipe(Effect.scoped))
 
   it.effect("ends with its timer", () =>

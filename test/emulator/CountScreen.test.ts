@@ -16,6 +16,7 @@ const row = (path: string, counts: Partial<CountScreen.Row> = {}): CountScreen.R
   transferDeadLetter: 0,
   enqueued: 0,
   completed: 0,
+  receivedAndDeleted: 0,
   ...counts
 })
 
@@ -26,14 +27,22 @@ const shown = (text: string | undefined): string => text?.replaceAll("\u001b", "
 
 describe("the counts on a terminal", () => {
   it("are a line for each entity, with what came and went since the look before", () => {
-    const before = new Map([["orders", row("orders", { enqueued: 10, completed: 1 })]])
+    const before = new Map([["orders", row("orders", { enqueued: 10, completed: 1, receivedAndDeleted: 5 })]])
     const rows = [
-      row("orders", { active: 5, scheduled: 1, deadLetter: 2, transferDeadLetter: 1, enqueued: 14, completed: 3 }),
+      row("orders", {
+        active: 5,
+        scheduled: 1,
+        deadLetter: 2,
+        transferDeadLetter: 1,
+        enqueued: 14,
+        completed: 3,
+        receivedAndDeleted: 6
+      }),
       row("news", { kind: "topic", enqueued: 7 })
     ]
     assert.deepStrictEqual(CountScreen.draw(rows, before, size), [
       "               messages scheduled      dead      in/s     out/s",
-      "orders                5         1         3         4         2",
+      "orders                5         1         3         4         3",
       "news                            0         0         0         0"
     ])
   })

@@ -45,7 +45,7 @@ describe("messages on the page", () => {
       }
       await row(page, 1).waitFor()
       await page.getByRole("link", { name: "Dead letters 1" }).waitFor()
-      await page.getByText("3 in, 0 completed").waitFor()
+      await page.getByText("3 in, 0 out").waitFor()
     }
   )
 

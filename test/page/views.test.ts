@@ -254,7 +254,7 @@ describe("the views of the page", () => {
     assert.deepStrictEqual(active, active.toSorted((a, b) => b - a))
     assert.strictEqual(new Set(await heights("two")).size, 1)
     const rates = page.getByRole("img", {
-      name: /^Messages a second over 60 minutes: 1800 were received and 3600 completed/
+      name: /^Messages a second over 60 minutes: 1800 came in and 3600 went out/
     })
     assert.include(await rates.locator("text").allTextContents(), "1")
   })

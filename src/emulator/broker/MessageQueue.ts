@@ -136,6 +136,7 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     delivered: 0,
     redelivered: 0,
     completed: 0,
+    receivedAndDeleted: 0,
     abandoned: 0,
     released: 0,
     deferred: 0,
@@ -855,6 +856,8 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     message.delivered = true
     const lockToken = crypto.randomUUID()
     if (mode === "receiveAndDelete") {
+      // A topic takes its own to its subscriptions.
+      if (this.kind !== "topic") this.counters.receivedAndDeleted += 1
       this.remove(message)
       return { message: snapshotOf(message), lockToken, lockedUntil: now }
     }

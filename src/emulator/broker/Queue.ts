@@ -187,6 +187,8 @@ export interface Counters {
   delivered: number
   redelivered: number
   completed: number
+  /** What left as it was received, without a lock. */
+  receivedAndDeleted: number
   abandoned: number
   released: number
   deferred: number

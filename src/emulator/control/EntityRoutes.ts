@@ -32,6 +32,7 @@ const Row = Schema.Struct({
   enqueued: Schema.Int,
   delivered: Schema.Int,
   completed: Schema.Int,
+  receivedAndDeleted: Schema.Int,
   deadLettered: Schema.Int
 }).annotate({ identifier: "EntityCounts" })
 

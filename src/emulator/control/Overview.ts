@@ -24,6 +24,7 @@ export interface Row {
   readonly enqueued: number
   readonly delivered: number
   readonly completed: number
+  readonly receivedAndDeleted: number
   readonly deadLettered: number
 }
 
@@ -113,12 +114,14 @@ const rowOf = (queue: Broker.Queue): Row => {
     enqueued: counters.enqueued,
     delivered: counters.delivered,
     completed: counters.completed,
+    receivedAndDeleted: counters.receivedAndDeleted,
     deadLettered: counters.deadLettered
   }
 }
 
 const isSame = (one: Row, other: Row): boolean =>
   one.enqueued === other.enqueued && one.delivered === other.delivered && one.completed === other.completed &&
+  one.receivedAndDeleted === other.receivedAndDeleted &&
   one.active === other.active && one.scheduled === other.scheduled && one.deadLetter === other.deadLetter &&
   one.deadLettered === other.deadLettered && one.transferDeadLetter === other.transferDeadLetter &&
   one.sizeInBytes === other.sizeInBytes && one.status === other.status && one.kind === other.kind &&

@@ -1,6 +1,6 @@
 /** The entities at a glance: all of them, then what has changed, and at what cost. */
 import { Effect, Schema } from "effect"
-import { ServiceBusBody, ServiceBusEntity, ServiceBusSession } from "effect-service-bus"
+import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver, ServiceBusSession } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { ask } from "../../support/controlApi.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
@@ -51,6 +51,16 @@ describe("the entities", () => {
       assert.deepStrictEqual(last.paths, ["news/Subscriptions/sport"])
       assert.deepInclude(last.entities[0], { active: 0, deadLetter: 1, deadLettered: 1 })
     }).pipe(Effect.provide(broker)))
+
+  it.effect("count what is received and deleted, which is no copy of a topic", () =>
+    Effect.gen(function*() {
+      yield* ask("POST", "/messages?entity=news", [{}, {}])
+      const receiver = yield* ServiceBusReceiver.makeDestructive("news/Subscriptions/sport")
+      assert.lengthOf(yield* receiver.receive({ max: 2 }), 2)
+      const { entities } = yield* look()
+      assert.deepInclude(entities[1], { path: "news", enqueued: 2, receivedAndDeleted: 0 })
+      assert.deepInclude(entities[3], { enqueued: 2, completed: 0, receivedAndDeleted: 2, active: 0 })
+    }).pipe(Effect.scoped, Effect.provide(Emulator.layerClient), Effect.provide(broker)))
 
   it.effect("are told as a whole where one is gone, and to those who have another broker's version", () =>
     Effect.gen(function*() {

@@ -7,7 +7,7 @@
  * A row of `/entities`.
  * @typedef {{ path: string, kind: "queue" | "topic" | "subscription", status: string, requiresSession: boolean, forwardTo?: string,
  *   active: number, scheduled: number, deadLetter: number, transferDeadLetter: number, sizeInBytes: number, enqueued: number,
- *   delivered: number, completed: number, deadLettered: number }} Row
+ *   delivered: number, completed: number, receivedAndDeleted: number, deadLettered: number }} Row
  */
 
 /**

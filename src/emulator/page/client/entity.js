@@ -130,7 +130,11 @@ export const entityView = (path) => {
         now.requiresSession && h("span", { class: "chip" }, "sessions"),
         now.forwardTo !== undefined && h("span", { class: "chip" }, `forwards to ${now.forwardTo}`),
         h("span", { class: "chip" }, size(now.sizeInBytes)),
-        h("span", { class: "chip" }, `${many(now.enqueued)} in, ${many(now.completed)} completed`)
+        h(
+          "span",
+          { class: "chip", title: "In: what it took. Out: what was completed, or received and deleted." },
+          `${many(now.enqueued)} in, ${many(now.completed + now.receivedAndDeleted)} out`
+        )
       )
     )
     for (const { count, id } of shown) {

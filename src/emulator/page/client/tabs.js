@@ -382,23 +382,23 @@ export const activity = (entity) => {
           } active.`
         ),
         h("h3", {}, "Messages a second"),
-        legend([["one", "received"], ["three", "completed"]]),
+        legend([["one", "in"], ["three", "out: completed, or received and deleted"]]),
         lines(
           times,
           [
             { values: of("received", rate), style: "one" },
             { values: of("completed", rate), style: "three" }
           ],
-          `Messages a second over ${minutes} minutes: ${sum("received")} were received and ${
+          `Messages a second over ${minutes} minutes: ${sum("received")} came in and ${
             sum("completed")
-          } completed in all.`
+          } went out in all.`
         ),
         h(
           "p",
           { class: "hint" },
-          `A sample every ${interval / 1000} seconds, for an hour: ${many(sum("received"))} received, ${
+          `A sample every ${interval / 1000} seconds, for an hour: ${many(sum("received"))} in, ${
             many(sum("completed"))
-          } completed.`
+          } out.`
         )
       ]
     }
