@@ -342,6 +342,41 @@ describe("messages on the page", () => {
     assert.deepStrictEqual((await bodies(the, "orders")).map((body: any) => body.text), ["1", "5"])
   })
 
+  trial("that somebody else has taken are neither chosen nor open for anything any more", {}, async (the) => {
+    const { ask, open, page, send } = the
+    await send("orders", ...Array.from({ length: 60 }, (_, index) => ({ body: `body ${index + 1}` })))
+    const take = (...sequenceNumbers: ReadonlyArray<string>) =>
+      ask("POST", "/messages/delete?entity=orders", { sequenceNumbers })
+    await open({ entity: "orders" })
+    await row(page, 2).click()
+    for (const number of [3, 50]) await row(page, number).click({ modifiers: ["ControlOrMeta"] })
+    const repair = page.locator(".detail").getByRole("button", { name: "Repair and send again…" })
+    await repair.focus()
+    await take("2")
+    await page.locator(".detail").getByRole("alert").filter({ hasText: "It is not in this list any more." }).waitFor()
+    await page.getByText("2 chosen").waitFor()
+    // What was in it can still be read.
+    assert.strictEqual(await page.locator("pre.body").innerText(), "body 2")
+    assert.deepStrictEqual(await page.locator(".detail .row").getByRole("button").allTextContents(), [
+      "Close",
+      "Copy JSON",
+      "Text",
+      "Hex"
+    ])
+    assert.strictEqual(await page.evaluate(() => document.activeElement?.textContent), "Message 2")
+    // Of another page it is seen once something is done to them.
+    await page.getByRole("button", { name: "Later →" }).click()
+    await row(page, 51).waitFor()
+    await page.getByText("2 chosen").waitFor()
+    await take("3")
+    await toolbar(page).getByRole("button", { name: "Delete…" }).click()
+    await confirm(page, "Delete")
+    await told(page, "1 message deleted.")
+    await told(page, "3: there is no message 3")
+    await page.getByText("chosen", { exact: false }).waitFor({ state: "detached" })
+    assert.isTrue(await toolbar(page).getByRole("button", { name: "Delete…" }).isDisabled())
+  })
+
   trial(
     "are saved as a file that is loaded again, with all that is in them",
     {},

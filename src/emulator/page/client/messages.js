@@ -87,6 +87,8 @@ export const messageList = ({ empty, entity, kind, state }) => {
   let current
   /** @type {string | undefined} */
   let opened
+  /** The buttons of what is open; none of what is not in the list any more. @type {ReadonlyArray<HTMLElement>} */
+  let actions = []
   let isClosed = false
 
   const body = h("tbody")
@@ -131,10 +133,35 @@ export const messageList = ({ empty, entity, kind, state }) => {
       messages = answer.messages
       hasEarlier = answer.hasEarlier
       hasLater = answer.hasLater
+      dropGone()
       draw()
+      void lookAtOpened()
     } catch (error) {
       if (!isClosed) put(problem, error instanceof Error ? error.message : String(error))
     }
+  }
+
+  /** Chooses no longer what has gone from this page. */
+  const dropGone = () => {
+    const here = new Set(messages.map(({ sequenceNumber }) => sequenceNumber))
+    const from = !hasEarlier ? 0n : BigInt(page.from ?? messages[0]?.sequenceNumber ?? last)
+    const to = BigInt(hasLater ? messages.at(-1)?.sequenceNumber ?? 0 : last)
+    for (const number of chosen) {
+      if (!here.has(number) && from <= BigInt(number) && BigInt(number) <= to) chosen.delete(number)
+    }
+  }
+
+  /** Says of what is open that it has gone, and leaves nothing to do to it. */
+  const lookAtOpened = async () => {
+    const number = opened
+    if (actions.length === 0 || messages.some(({ sequenceNumber }) => sequenceNumber === number)) return
+    const answer = await get("/messages/page", { entity, from: number, max: 1, state }).catch(() => undefined)
+    if (answer === undefined || answer.messages[0]?.sequenceNumber === number || isClosed || opened !== number) return
+    const hadFocus = actions.some((each) => each === document.activeElement)
+    for (const each of actions) each.remove()
+    actions = []
+    detail.firstElementChild?.after(h("div", { class: "problem", role: "alert" }, "It is not in this list any more."))
+    if (hadFocus) /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))?.focus()
   }
 
   const show = (/** @type {{ from?: string, before?: string }} */ next) => {
@@ -281,7 +308,8 @@ export const messageList = ({ empty, entity, kind, state }) => {
     try {
       const message = await load(entity, number)
       if (isClosed || opened !== number) return
-      put(detail, ...panel(entity, message, actionsOf(message), close))
+      actions = actionsOf(message)
+      put(detail, ...panel(entity, message, actions, close))
       detail.hidden = false
       if (moveFocus) document.querySelector("#message-title")?.scrollIntoView({ block: "nearest" })
       if (moveFocus) /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))?.focus()
@@ -294,6 +322,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
   const close = () => {
     const hadFocus = detail.contains(document.activeElement)
     detail.hidden = true
+    actions = []
     put(detail)
     const was = opened
     opened = undefined
@@ -380,7 +409,9 @@ export const messageList = ({ empty, entity, kind, state }) => {
    */
   const act = async (path, payload, done) => {
     const { outcomes } = await post(path, { entity }, payload)
-    for (const { isDone, sequenceNumber } of outcomes) if (isDone) chosen.delete(sequenceNumber)
+    for (const { isDone, problem, sequenceNumber } of outcomes) {
+      if (isDone || problem === `there is no message ${sequenceNumber}`) chosen.delete(sequenceNumber)
+    }
     if (outcomes.some((/** @type {Outcome} */ { isDone, sequenceNumber }) => isDone && sequenceNumber === opened)) {
       close()
     }
