@@ -343,6 +343,9 @@ export class Registry {
         })
       )
     }
+    const wrong = nameProblemOf(declared.success) ??
+      rulesProblemOf(declared.success, this.shared.isRuleValue)
+    if (wrong !== undefined) return Result.fail(new EmulatorError({ problem: wrong }))
     const checked = this.checkForwarding(declared.success)
     if (Result.isFailure(checked)) return checked
     const added = this.add(entity)
@@ -392,6 +395,8 @@ export class Registry {
   /** Adds an entity with which the broker starts, or has one that the store has be as it is declared, in what it is given. */
   declare(entity: Entity, restored: ReadonlySet<string>): Result.Result<void, EmulatorError> {
     return Result.flatMap(declaredOf(entity), (declared) => {
+      const wrong = rulesProblemOf(declared, this.shared.isRuleValue)
+      if (wrong !== undefined) return Result.fail(new EmulatorError({ problem: wrong }))
       const registered = this.entities.get(declared.path.toLowerCase())
       if (registered === undefined || !restored.has(declared.path.toLowerCase())) return this.add(entity)
       const fail = (problem: string) =>
@@ -409,8 +414,6 @@ export class Registry {
               : `requiresSession ${before.settings.requiresSession}`
             return fail(`the file has it with ${what}, which cannot be changed`)
           }
-          const problem = rulesProblemOf(declared, this.shared.isRuleValue)
-          if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
           // What is as it was declared before has not been updated.
           if (!isDeepStrictEqual(before.settings, merged.settings)) this.configure(registered, merged)
           return this.putRules(registered, rules === undefined ? [] : declared.rules)
@@ -450,8 +453,6 @@ export class Registry {
           })
         )
       }
-      const refused = rulesProblemOf(declared, this.shared.isRuleValue)
-      if (refused !== undefined) return Result.fail(new EmulatorError({ problem: refused }))
       const made = kind === "topic" ? new Topic(this.shared, path, settings) : topic
       const subscribed = kind === "subscription" ? topic!.subscribe(path, settings, declared.rules) : undefined
       if (subscribed !== undefined && Result.isFailure(subscribed)) {
@@ -564,8 +565,6 @@ export class Registry {
   private put(declared: DeclaredEntity): Result.Result<void, EmulatorError> {
     const registered = this.entities.get(declared.path.toLowerCase())
     if (registered === undefined) return this.add(declared.entity)
-    const problem = rulesProblemOf(declared, this.shared.isRuleValue)
-    if (problem !== undefined) return Result.fail(new EmulatorError({ problem }))
     this.configure(registered, declared)
     if (declared.kind !== "subscription") return Result.void
     const refused = this.topicOf(declared).setRules(registered.queue, declared.rules)

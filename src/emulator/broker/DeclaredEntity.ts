@@ -140,7 +140,8 @@ export const nameProblemOf = ({ kind, names, title }: DeclaredEntity): string | 
 }
 
 /**
- * What can be said of its rules, which may be anything, before their expressions are read; undefined where nothing is wrong.
+ * What can be said of the rules that a program gives, which may be anything, before their expressions are read; undefined where
+ * nothing is wrong. Peers may send rules that no contract has, such as one for an empty text.
  *
  * @category validation
  */
@@ -152,14 +153,21 @@ export const rulesProblemOf = (
   for (const [index, rule] of rules.entries()) {
     const problem = ServiceBusRule.problemOf(rule)
     if (problem !== undefined) return `${title}: rules[${index}].${problem.option} must be ${problem.expected}`
-    const wrong = valuesOf(rule).find(([, value]) => value !== undefined && value !== null && !isRuleValue(value))
-    if (wrong !== undefined) {
-      return `${title}: rules[${index}].${
-        wrong[0]
-      } must be a text, a number, a boolean, a time, or what else rules have`
-    }
+    const wrong = valueProblemOf(rule, isRuleValue)
+    if (wrong !== undefined) return `${title}: rules[${index}].${wrong}`
   }
   return undefined
+}
+
+/** What is wrong with the values of a rule; undefined where nothing is. @category validation */
+export const valueProblemOf = (
+  rule: ServiceBusRule.Rule,
+  isRuleValue: (value: unknown) => boolean
+): string | undefined => {
+  const wrong = valuesOf(rule).find(([, value]) => value !== undefined && value !== null && !isRuleValue(value))
+  return wrong === undefined
+    ? undefined
+    : `${wrong[0]} must be a text, a number, a boolean, a time of the years 1 to 9999, or what else rules have`
 }
 
 /** The values of a rule, by where they stand in it. */

@@ -8,6 +8,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Result from "effect/Result"
 import * as ServiceBusRule from "../../ServiceBusRule.ts"
+import { valueProblemOf } from "./DeclaredEntity.ts"
 import * as Rule from "./filter/Rule.ts"
 import type { IncomingMessage, MessageSnapshot, Refusal, Rules } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
@@ -149,6 +150,8 @@ export class SubscriptionRules implements Rules {
       return this.refuse("InvalidRule", `The specified name ("${given.name.slice(0, 64)}") is not valid.`)
     }
     if (this.compiled.has(given.name)) return this.refuse("RuleExists", given.name)
+    const wrong = valueProblemOf(given, this.shared.isRuleValue)
+    if (wrong !== undefined) return this.refuse("InvalidRule", `The rule is not valid: its ${wrong}.`)
     const createdAt = given.createdAt ?? DateTime.makeUnsafe(this.shared.clock.currentTimeMillisUnsafe())
     const compiled = Rule.compile({ ...given, createdAt })
     if (Result.isFailure(compiled)) return this.refuse("InvalidRule", compiled.failure.message)

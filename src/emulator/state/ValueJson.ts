@@ -163,8 +163,8 @@ const tagged = (type: string, json: Json, path: string): AmqpValue.AmqpValue => 
   }
   if (!scalars.has(type)) throw new JsonProblem(path, `"$${type}" is no type of AMQP`)
   const value = scalar(type, json, at)
-  // What the plain value is written as, too.
-  if (type === "binary" || type === "long" && value !== undefined) return value as AmqpValue.AmqpValue
+  // What the plain value is written as, too; a time that is none of a calendar is a number.
+  if (type === "binary" || type === "long" || DateTime.isDateTime(value)) return value as AmqpValue.AmqpValue
   return checked(AmqpValue.typed(type as "ubyte", value), at)
 }
 
