@@ -99,6 +99,9 @@ export const fill = Effect.gen(function*() {
   yield* cleared.clearState
   yield* emulator.send(News, [{ body: "news", applicationProperties: { size: 2 } }])
   yield* (yield* ServiceBusSender.make(News)).schedule({ body: "tomorrow" }, "1 day")
-  yield* emulator.send(Once, ["x", "b", "a"].map((body) => ({ body, messageId: body })))
+  yield* emulator.send(Carts, [{ body: "odd", sessionId: "\0\x01\x010" }])
+  const odd = yield* ServiceBusSession.accept(Carts, "\0\x01\x010")
+  yield* odd.setState(new Uint8Array([1]) as never)
+  yield* emulator.send(Once, ["x", "b", "a", "\0\x01"].map((body) => ({ body, messageId: body })))
   yield* emulator.send("stuck", [{ body: Buffer.from("waits") }])
 })

@@ -31,6 +31,7 @@ import * as DataFile from "./DataFile.ts"
 import { DiskRoom, pause } from "./DiskRoom.ts"
 import * as EntityRow from "./EntityRow.ts"
 import { LazyMessage, type Reading, readOthers, type StoredBytes, writeOthers } from "./LazyMessage.ts"
+import * as StoredText from "./StoredText.ts"
 
 /** How a store is opened. */
 export interface Options {
@@ -193,11 +194,11 @@ export class SqliteStore implements Reading {
       const [lastSequence = 0, lastEnqueuedAt = 0, accessedAt = 0, isInUse = 0] = (row ?? []) as Array<number>
       const known: Array<Duplicate> = []
       for (const [until, key, sequence] of DataFile.rowsOf(duplicates, id) as Iterable<[number, string, number]>) {
-        known.push({ id: key, sequence, until })
+        known.push({ id: StoredText.read(key), sequence, until })
       }
       const states: Array<KeptState["sessions"][number]> = []
       for (const [key, state, updatedAt] of DataFile.rowsOf(sessions, id) as Iterable<[string, Uint8Array, number]>) {
-        states.push({ id: key, state, updatedAt })
+        states.push({ id: StoredText.read(key), state, updatedAt })
       }
       found.push({
         ...EntityRow.read(content),
@@ -241,7 +242,7 @@ export class SqliteStore implements Reading {
       if (session !== null) {
         // One text for all messages of a session.
         sessionId = ids.get(session)
-        if (sessionId === undefined) ids.set(session, sessionId = session)
+        if (sessionId === undefined) ids.set(session, sessionId = StoredText.read(session))
       }
       last = row[0]
       message.row = last
@@ -271,7 +272,7 @@ export class SqliteStore implements Reading {
     this.lastBytes = {
       // As those that come from a peer: what reads them counts on it.
       payload: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
-      messageId: messageId ?? undefined,
+      messageId: messageId === null ? undefined : StoredText.read(messageId),
       timeToLive: timeToLive ?? undefined,
       propertiesSize: propertiesSize ?? undefined,
       others: readOthers(others)
@@ -490,7 +491,7 @@ export class SqliteStore implements Reading {
       timeToLive ?? null,
       deliveryCount,
       sizeOf(incoming),
-      incoming.sessionId ?? null,
+      incoming.sessionId === undefined ? null : StoredText.write(incoming.sessionId),
       properties.length === 0 ? null : writeProperties(properties),
       0
     ]
@@ -501,7 +502,7 @@ export class SqliteStore implements Reading {
   private writePayload(id: number, incoming: IncomingMessage): void {
     const { messageId, payload, propertiesSize, timeToLive } = incoming
     const row: PayloadRow = [
-      messageId ?? null,
+      messageId === undefined ? null : StoredText.write(messageId),
       timeToLive ?? null,
       propertiesSize ?? null,
       writeOthers(incoming),
@@ -533,14 +534,16 @@ export class SqliteStore implements Reading {
     if (known === undefined) return
     if (isAll) deleteDuplicates.run(id)
     else forgetDuplicates.run(id, accessedAt)
-    for (const { id: key, sequence, until } of known) {
+    for (const { id: given, sequence, until } of known) {
+      const key = StoredText.write(given)
       addDuplicate.run(id, until, key, sequence, Checksum.ofDuplicate(id, until, key, sequence))
     }
   }
 
-  private writeState(queue: StoringQueue, key: string): void {
+  private writeState(queue: StoringQueue, sessionId: string): void {
     const id = queue.row / queuesOfEntity
-    const session = queue.sessionState(key)
+    const key = StoredText.write(sessionId)
+    const session = queue.sessionState(sessionId)
     if (session === undefined) this.statements.deleteSession.run(id, key)
     else {
       const { state, updatedAt } = session

@@ -43,7 +43,7 @@ both((name, layerFor) => {
         assert.notStrictEqual(lost, JSON.stringify(before, null, 1))
         assert.strictEqual(JSON.stringify(yield* again.dump(), null, 1), lost)
         yield* again.send(Once, [{ body: "x again", messageId: "x" }])
-        assert.deepStrictEqual(idsOf(yield* again.messages(Once)), ["x", "b", "a"])
+        assert.deepStrictEqual(idsOf(yield* again.messages(Once)), ["x", "b", "a", "\0\x01"])
       }))
 
     it.effect("has the key that it had, and goes on with its numbers", () =>
