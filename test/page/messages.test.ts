@@ -366,7 +366,7 @@ describe("messages on the page", () => {
     assert.strictEqual(await page.evaluate(() => document.activeElement?.textContent), "Message 2")
     // Of another page it is seen once something is done to them.
     await page.getByRole("button", { name: "Later →" }).click()
-    await row(page, 51).waitFor()
+    await row(page, 52).waitFor()
     await page.getByText("2 chosen").waitFor()
     await take("3")
     await toolbar(page).getByRole("button", { name: "Delete…" }).click()
