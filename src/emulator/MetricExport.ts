@@ -13,11 +13,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as OtlpExporter from "effect/observability/OtlpExporter"
 import * as OtlpMetrics from "effect/observability/OtlpMetrics"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import { version } from "./CommandLine.ts"
 import * as Emulator from "./Emulator.ts"
@@ -157,6 +162,7 @@ const settingsOf = (reader: Reader): Settings | undefined => {
   const url = endpointOf(reader)
   if (url === undefined) return undefined
   const name = reader.first(["OTEL_SERVICE_NAME"])
+  const attributes = reader.pairs(["OTEL_RESOURCE_ATTRIBUTES"], /^[^\s].*$/, /^.*$/s)
   return {
     url,
     headers: Redacted.make(reader.pairs(both("HEADERS"), headerName, headerValue), { label: "OTLP headers" }),
@@ -170,11 +176,10 @@ const settingsOf = (reader: Reader): Settings | undefined => {
       "cumulative"
     ),
     resource: {
-      "service.name": "effect-service-bus",
       "service.version": version,
       "service.instance.id": randomUUID(),
-      ...reader.pairs(["OTEL_RESOURCE_ATTRIBUTES"], /^[^\s].*$/, /^.*$/s),
-      ...(name === undefined ? {} : { "service.name": name.text })
+      ...attributes,
+      "service.name": name?.text ?? (attributes["service.name"] || "effect-service-bus")
     }
   }
 }
@@ -189,33 +194,96 @@ const reasonOf = (error: unknown): string => {
   return "the request failed"
 }
 
-/** A client that tells of an endpoint that does not take what it is sent: once, until it does again. */
+/** Why an export was not taken, and whether that may be otherwise in a second. */
+interface Refusal {
+  readonly why: string
+  readonly mayPass: boolean
+}
+
+/** How many bytes of an answer are read. */
+const answerLimit = 65_536
+
+/** How many data points an answer rejects of an export that is otherwise taken: its `partial_success`. */
+const rejectedIn = (answer: Buffer, isJson: boolean): number => {
+  if (isJson) return Number(/"rejectedDataPoints"\s*:\s*"?(\d+)/.exec(answer.toString())?.[1] ?? 0)
+  let at = 0
+  const next = (): number => {
+    let value = 0
+    for (let scale = 1, more = true; more && at < answer.length; scale *= 128) {
+      const byte = answer[at++]!
+      value += (byte & 127) * scale
+      more = byte >= 128
+    }
+    return value
+  }
+  // The first field of the answer, its length, and the first field of that.
+  return next() === 0x0a && next() > 0 && next() === 0x08 ? next() : 0
+}
+
+/** Sends an export once, and gives the whole answer of a collector that takes it. */
+const attempt = (
+  response: Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError, Scope.Scope>,
+  { timeout }: Settings
+): Effect.Effect<Buffer, Refusal> =>
+  Effect.gen(function*() {
+    const { headers, status, stream } = yield* response
+    if (status >= 200 && status < 300) {
+      return Buffer.concat(yield* Stream.runCollect(Stream.limitBytes(stream, answerLimit, () => Stream.empty)))
+    }
+    return yield* Effect.fail<Refusal>({
+      why: `it answers with status ${status}`,
+      // A collector that asks for time is given it until the next interval.
+      mayPass: [502, 503, 504].includes(status) && headers["retry-after"] === undefined
+    })
+  }).pipe(
+    // A redirection is not followed: it would make a GET of the request, or take its headers to somebody else.
+    Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+    // Whatever is not read of the answer is not waited for.
+    Effect.scoped,
+    Effect.timeout(timeout),
+    Effect.catchTags({
+      TimeoutError: () => Effect.fail<Refusal>({ why: `no answer within ${timeout} ms`, mayPass: false }),
+      HttpClientError: (error) => Effect.fail<Refusal>({ why: reasonOf(error), mayPass: true })
+    })
+  )
+
+/**
+ * A client that tells of an endpoint that does not take what it is sent: once, until it does again.
+ *
+ * Effect's exporter leaves an endpoint alone for a minute after a failure, and when it ends in that minute. It hears of one
+ * with `delta` alone, where it keeps for the next export what the last did not bring. Cumulative values come again by themselves.
+ */
 const clientOf = (
   client: HttpClient.HttpClient,
-  { timeout, url }: Settings,
+  settings: Settings,
   warn: (words: string) => Effect.Effect<void>
 ): HttpClient.HttpClient => {
-  const { origin, pathname } = new URL(url)
+  const { origin, pathname } = new URL(settings.url)
+  const endpoint = `${origin}${pathname}`
   let isTold = false
-  const tell = (why: string) =>
+  const tell = (words: string) =>
     Effect.suspend(() => {
       if (isTold) return Effect.void
       isTold = true
-      return warn(`metrics are not exported: ${origin}${pathname} does not take them (${why}); it is tried again`)
+      return warn(words)
     })
-  return HttpClient.transform(client, (response) =>
-    Effect.timeout(response, timeout).pipe(
-      Effect.tap(({ status }) => {
-        if (status >= 400) return tell(`it answers with status ${status}`)
+  const scoped = HttpClient.withScope(client)
+  return HttpClient.make((request) =>
+    attempt(scoped.execute(request), settings).pipe(
+      Effect.tap((answer) => {
+        const rejected = rejectedIn(answer, settings.isJson)
+        if (rejected > 0) return tell(`metrics are not all exported: ${endpoint} rejects ${rejected} data points`)
         isTold = false
         return Effect.void
       }),
-      Effect.tapError((error) =>
-        tell(error._tag === "TimeoutError" ? `no answer within ${timeout} ms` : reasonOf(error))
+      Effect.tapError(({ why }) =>
+        tell(`metrics are not exported: ${endpoint} does not take them (${why}); it is tried again`)
       ),
-      // The exporter knows errors of HTTP alone, and leaves what it had to the next time.
-      Effect.catchTag("TimeoutError", Effect.die)
-    ))
+      Effect.retry({ times: 3, schedule: Schedule.spaced("1 second"), while: ({ mayPass }) => mayPass }),
+      settings.temporality === "delta" ? Effect.orDie : Effect.ignore,
+      Effect.as(HttpClientResponse.fromWeb(request, new Response()))
+    )
+  )
 }
 
 /** How long the last export may take when the command stops. */

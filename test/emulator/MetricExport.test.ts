@@ -3,6 +3,8 @@ import * as Emulator from "effect-service-bus/emulator"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import { TestClock } from "effect/testing"
+import type { ServerResponse } from "node:http"
 import { inspect } from "node:util"
 import { gunzipSync } from "node:zlib"
 import { version } from "../../src/emulator/CommandLine.ts"
@@ -31,12 +33,12 @@ const exporting = <A, E>(
   })
 
 const orders = { "messaging.destination.name": "orders", "servicebus.namespace": "default" }
+const enqueued = (one: Export) => valueIn(one, "servicebus.broker.message.enqueued", orders)
 
 describe("the export of metrics", () => {
   it.live("sends what the broker counts as JSON: at once, in time, and when it ends", () =>
     Effect.gen(function*() {
       const { endpoint, exports, first, has } = yield* collector()
-      const enqueued = (one: Export) => valueIn(one, "servicebus.broker.message.enqueued", orders)
       const warnings = yield* exporting({
         OTEL_EXPORTER_OTLP_ENDPOINT: `${endpoint}/below`,
         OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
@@ -92,15 +94,123 @@ describe("the export of metrics", () => {
   const told = (warnings: ReadonlyArray<string>) =>
     Effect.repeat(Effect.yieldNow, { until: () => Effect.succeed(warnings.length > 0) })
 
-  it.live("tells of a collector that refuses what it is sent, and leaves it alone for a time", () =>
+  const refusal = (endpoint: string, why: string) =>
+    `metrics are not exported: ${endpoint}/v1/metrics does not take them (${why}); it is tried again`
+
+  it.live("tells once of a collector that refuses what it is sent, and tries it again at each interval and at the end", () =>
     Effect.gen(function*() {
-      const { endpoint, exports } = yield* collector([403])
-      const warnings = yield* exporting({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }, (_, warnings) => told(warnings))
-      assert.deepStrictEqual(warnings, [
-        `metrics are not exported: ${endpoint}/v1/metrics does not take them (it answers with status 403); it is tried again`
-      ])
-      // The last one is not sent either.
-      assert.strictEqual(exports.length, 1)
+      const { endpoint, exports, has } = yield* collector(Array.from({ length: 100 }, () => 403))
+      const variables = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }
+      const once = yield* exporting(variables, (_, warnings) => told(warnings))
+      assert.deepStrictEqual(once, [refusal(endpoint, "it answers with status 403")])
+      assert.strictEqual(exports.length, 2)
+      const often = yield* exporting({ ...variables, OTEL_METRIC_EXPORT_INTERVAL: "20" }, () => has(6))
+      assert.deepStrictEqual(often, once)
+    }))
+
+  const two = [{ body: new Uint8Array(1) }, { body: new Uint8Array(1) }]
+
+  it.live("sends at the end what a collector did not take before", () =>
+    Effect.gen(function*() {
+      const { endpoint, exports, has } = yield* collector([400])
+      yield* exporting({
+        OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/json"
+      }, (emulator) => Effect.andThen(has(1), emulator.send("orders", two)))
+      assert.deepStrictEqual(exports.map(enqueued), [undefined, 2])
+    }))
+
+  it.effect("keeps the deltas that a collector did not take for the next export, which comes after a minute", () =>
+    Effect.gen(function*() {
+      const { endpoint, exports, has } = yield* collector([200, 400])
+      yield* exporting({
+        OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: "delta",
+        OTEL_METRIC_EXPORT_INTERVAL: "1000"
+      }, (emulator, warnings) =>
+        Effect.gen(function*() {
+          yield* has(1)
+          yield* emulator.send("orders", two)
+          yield* TestClock.adjust("1 second")
+          yield* told(warnings)
+          yield* emulator.send("orders", two)
+          yield* TestClock.adjust("1 minute")
+          yield* has(3)
+        }))
+      assert.deepStrictEqual(exports.slice(0, 3).map(enqueued), [undefined, 2, 4])
+    }))
+
+  it.live("follows no redirection, which would make a GET of an export or take its headers elsewhere", () =>
+    Effect.gen(function*() {
+      for (const status of [301, 302, 303, 307, 308, 304]) {
+        const other = yield* collector()
+        const redirect = (response: ServerResponse) =>
+          response.writeHead(status, { location: `${other.endpoint}/other` }).end()
+        const { endpoint } = yield* collector([redirect, redirect])
+        const warnings = yield* exporting({
+          OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+          OTEL_EXPORTER_OTLP_HEADERS: "authorization=hush"
+        }, (_, warnings) => told(warnings))
+        assert.deepStrictEqual(warnings, [refusal(endpoint, `it answers with status ${status}`)])
+        assert.deepStrictEqual(other.exports, [])
+      }
+    }))
+
+  it.live("tells of an answer that does not end, and goes on", () =>
+    Effect.gen(function*() {
+      const { endpoint, has } = yield* collector([(response) => response.writeHead(200).write("x")])
+      const warnings = yield* exporting({
+        OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+        OTEL_EXPORTER_OTLP_TIMEOUT: "50",
+        OTEL_METRIC_EXPORT_INTERVAL: "100"
+      }, () => has(2))
+      assert.strictEqual(warnings[0], refusal(endpoint, "no answer within 50 ms"))
+    }))
+
+  it.live("reads no more than the beginning of an answer", () =>
+    Effect.gen(function*() {
+      let isClosed = false
+      const { endpoint } = yield* collector([(response) => {
+        const write = () => {
+          if (!isClosed && response.write(new Uint8Array(65_536))) setImmediate(write)
+        }
+        response.on("close", () => isClosed = true).on("drain", write).writeHead(200)
+        write()
+      }])
+      const warnings = yield* exporting(
+        { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint },
+        () => Effect.repeat(Effect.yieldNow, { until: () => Effect.succeed(isClosed) })
+      )
+      assert.deepStrictEqual(warnings, [])
+    }))
+
+  it.live("gives a collector that asks for time no more than an interval", () =>
+    Effect.gen(function*() {
+      const busy = (status: number) => (response: ServerResponse) =>
+        response.writeHead(status, { "retry-after": "99999999999" }).end()
+      const { endpoint, has } = yield* collector([busy(429), busy(503)])
+      yield* exporting(
+        { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_METRIC_EXPORT_INTERVAL: "100" },
+        () => Effect.timeout(has(3), "900 millis")
+      )
+    }))
+
+  it.live("tells of a collector that takes an export in part", () =>
+    Effect.gen(function*() {
+      const message = "m".repeat(200)
+      const json = JSON.stringify({ partialSuccess: { rejectedDataPoints: "300", errorMessage: message } })
+      const protobuf = Buffer.concat([Buffer.from([0x0a, 206, 1, 0x08, 172, 2, 0x12, 200, 1]), Buffer.from(message)])
+      for (const [protocol, answer] of [["http/json", json], ["http/protobuf", protobuf]] as const) {
+        const { endpoint } = yield* collector([(response) => response.writeHead(200).end(answer)])
+        const warnings = yield* exporting(
+          { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: protocol },
+          (_, warnings) => told(warnings)
+        )
+        assert.deepStrictEqual(warnings, [
+          `metrics are not all exported: ${endpoint}/v1/metrics rejects 300 data points`
+        ])
+      }
     }))
 
   it.live("tells once of a collector that is not there or says nothing, without what is secret", () =>
@@ -110,18 +220,13 @@ describe("the export of metrics", () => {
         OTEL_EXPORTER_OTLP_ENDPOINT: `${closed}/path?token=hush`,
         OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20hush"
       }, (_, warnings) => told(warnings))
-      assert.deepStrictEqual(gone, [
-        `metrics are not exported: ${closed}/path/v1/metrics does not take them (ECONNREFUSED); it is tried again`
-      ])
-      const { endpoint, exports, has } = yield* collector([0, 0, 0, 0])
+      assert.deepStrictEqual(gone, [refusal(`${closed}/path`, "ECONNREFUSED")])
+      const { endpoint, has } = yield* collector([0, 0, 0, 0])
       const silent = yield* exporting(
         { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_TIMEOUT: "50" },
         (_, warnings) => Effect.andThen(has(1), told(warnings))
       )
-      assert.deepStrictEqual(silent, [
-        `metrics are not exported: ${endpoint}/v1/metrics does not take them (no answer within 50 ms); it is tried again`
-      ])
-      assert.strictEqual(exports.length, 1)
+      assert.deepStrictEqual(silent, [refusal(endpoint, "no answer within 50 ms")])
     }))
 
   it.live("tells again where a collector answered in between", () =>
@@ -199,6 +304,13 @@ describe("the export of metrics", () => {
       assert.deepStrictEqual(MetricExport.read({ ...endpoint, ...off }), { settings: undefined, warnings: [] })
     }
     assert.isDefined(MetricExport.read({ ...endpoint, OTEL_METRICS_EXPORTER: "console, otlp" }).settings)
+  })
+
+  it("names the service where a variable gives it an empty name", () => {
+    for (const variables of [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=" }, { OTEL_SERVICE_NAME: " " }]) {
+      const { settings } = MetricExport.read({ ...endpoint, ...variables })
+      assert.strictEqual(settings!.resource["service.name"], "effect-service-bus")
+    }
   })
 
   it("takes what has no METRICS in its name only where nothing else is said, and an empty variable for none", () => {

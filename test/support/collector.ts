@@ -21,8 +21,11 @@ interface Collector {
   readonly first: (isAsked: (one: Export) => boolean) => Effect.Effect<Export>
 }
 
-/** A receiver of OTLP over HTTP, which answers with these statuses in turn, and then with 200; 0 is no answer. */
-export const collector = (statuses: ReadonlyArray<number> = []): Effect.Effect<Collector, never, Scope.Scope> =>
+/** An answer: its status, 0 for none at all, or what gives it. */
+type Answer = number | ((response: http.ServerResponse) => void)
+
+/** A receiver of OTLP over HTTP, which gives these answers in turn, and then the status 200. */
+export const collector = (answers: ReadonlyArray<Answer> = []): Effect.Effect<Collector, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.callback<{ server: http.Server; exports: Array<Export>; waiting: Set<() => void> }>((resume) => {
@@ -32,9 +35,10 @@ export const collector = (statuses: ReadonlyArray<number> = []): Effect.Effect<C
           const chunks: Array<Buffer> = []
           request.on("data", (chunk: Buffer) => chunks.push(chunk))
           request.on("end", () => {
-            const status = statuses[exports.length] ?? 200
+            const answer = answers[exports.length] ?? 200
             exports.push({ path: request.url, headers: request.headers, body: Buffer.concat(chunks) })
-            if (status !== 0) response.writeHead(status, { "content-type": "application/json" }).end("{}")
+            if (typeof answer === "function") answer(response)
+            else if (answer !== 0) response.writeHead(answer, { "content-type": "application/json" }).end("{}")
             for (const look of waiting) look()
           })
         })
