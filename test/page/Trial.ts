@@ -101,6 +101,25 @@ export const signIn = async (page: Page, connectionString: string): Promise<void
   await page.getByRole("navigation", { name: "Entities" }).waitFor()
 }
 
+/** Holds back the next request for a path. Once it was made `asked` gives what lets it go, which is over when the page has it. */
+export const heldBack = async (page: Page, path: string): Promise<{ readonly asked: Promise<() => Promise<void>> }> => {
+  let hold = (_goOn: () => Promise<void>) => {}
+  const asked = new Promise<() => Promise<void>>((resolve) => {
+    hold = resolve
+  })
+  await page.route((url) => url.pathname === path, (route) => {
+    const request = route.request()
+    const answered = page.waitForEvent("requestfinished", (each) => each === request)
+    hold(async () => {
+      await route.continue()
+      await answered
+      // What the page makes of it comes after it has the text.
+      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)))
+    })
+  }, { times: 1 })
+  return { asked }
+}
+
 /** Trials that share a browser: to be called at the top of a file or `describe`. Gives what defines one. */
 export const trials = (): (name: string, given: Given, run: (trial: Trial) => Promise<void>) => void => {
   let browser: Browser

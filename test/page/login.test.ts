@@ -1,6 +1,6 @@
 /** Who sees the page: whoever has a key, and nobody without one. */
 import { assert, describe } from "../support/vitest.ts"
-import { signIn, trials } from "./Trial.ts"
+import { heldBack, signIn, trials } from "./Trial.ts"
 
 describe("the login", () => {
   const trial = trials()
@@ -55,6 +55,62 @@ describe("the login", () => {
       await page.getByRole("button", { name: "Show the broker" }).waitFor()
     }
   )
+
+  for (const place of [{ entity: "orders", tab: "activity" }, { view: "connections" }]) {
+    trial(`leaves nothing that goes on asking once somebody signs out of ${JSON.stringify(place)}`, {}, async (the) => {
+      const { open, page, watch } = the
+      await page.clock.install()
+      await open(place)
+      await page.getByText(/No client is connected|Nothing has happened here/).waitFor()
+      const before = watch.requests.length
+      await page.clock.runFor(6000)
+      await page.waitForTimeout(300)
+      assert.isAbove(watch.requests.length, before)
+      await page.getByRole("button", { name: "Sign out" }).click()
+      await page.getByRole("button", { name: "Show the broker" }).waitFor()
+      const after = watch.requests.length
+      await page.clock.runFor(20_000)
+      await page.evaluate(() => {
+        location.hash = "#entity=orders&tab=settings"
+      })
+      await page.waitForTimeout(300)
+      // A browser asks for the icon of the page where its address changes.
+      assert.deepStrictEqual(watch.requests.slice(after).filter((each) => !each.endsWith("/icon.svg")), [])
+    })
+  }
+
+  trial(
+    "shows the namespace of the key that was given last, whatever is answered to the one before",
+    {},
+    async (the) => {
+      const { ask, open, page } = the
+      const team = await ask("POST", "/namespaces", { name: "team", entities: [{ kind: "queue", name: "theirs" }] })
+      await open()
+      await page.getByRole("link", { name: /^orders/ }).waitFor()
+      const { asked } = await heldBack(page, "/entities")
+      const goOn = await asked
+      await page.getByRole("button", { name: "Sign out" }).click()
+      await signIn(page, team.connectionString)
+      await page.getByRole("link", { name: /^theirs/ }).waitFor()
+      await goOn()
+      assert.strictEqual(await page.getByRole("link", { name: /^orders/ }).count(), 0)
+    }
+  )
+
+  trial("is asked for again by no refusal of a key that somebody has signed out with", {}, async (the) => {
+    const { ask, connectionString, origin, page } = the
+    const team = await ask("POST", "/namespaces", { name: "team" })
+    await page.goto(`${origin}/`)
+    await signIn(page, team.connectionString)
+    const { asked } = await heldBack(page, "/entities")
+    const goOn = await asked
+    await ask("DELETE", "/namespaces/team")
+    await page.getByRole("button", { name: "Sign out" }).click()
+    await signIn(page, connectionString)
+    await goOn()
+    await page.getByRole("link", { name: /^orders/ }).click()
+    await page.getByRole("heading", { name: "orders", exact: true }).waitFor()
+  })
 
   trial("shows nothing of the broker to those who have no key", {}, async ({ origin, page, watch }) => {
     await page.goto(`${origin}/#entity=orders`)

@@ -109,6 +109,15 @@ describe("a broker that is lost", () => {
       await page.getByText("The broker answers again.").waitFor()
     }))
 
+  it("is not said to answer again where somebody signs out", () =>
+    withCommand(async (page, { running }) => {
+      await running().kill()
+      await banner(page).filter({ hasText: "does not answer" }).waitFor()
+      await page.getByRole("button", { name: "Sign out" }).click()
+      await page.getByRole("button", { name: "Show the broker" }).waitFor()
+      assert.strictEqual(await page.getByText("The broker answers again.").count(), 0)
+    }))
+
   it("with another key asks for it, and shows the same place then", () =>
     withCommand(async (page, { again, running }) => {
       await page.goto(`${new URL(page.url()).origin}/${placeOf({ entity: "returns" })}`)

@@ -5,7 +5,7 @@ import * as Emulator from "effect-service-bus/emulator"
 import { readFileSync } from "node:fs"
 import type { Page } from "playwright-core"
 import { assert, describe } from "../support/vitest.ts"
-import { type Trial, trials } from "./Trial.ts"
+import { heldBack, type Trial, trials } from "./Trial.ts"
 
 const row = (page: Page, number: number | string) => page.locator(`tr[data-number="${number}"]`)
 
@@ -516,6 +516,20 @@ describe("messages on the page", () => {
       assert.strictEqual((await numbers(page)).at(-1), "120")
     }
   )
+
+  trial("stay on the page that was turned to, whatever an answer of before says", {}, async ({ open, page, send }) => {
+    await send("orders", ...Array.from({ length: 120 }, (_, index) => ({ body: String(index + 1) })))
+    await open({ entity: "orders" })
+    await row(page, 1).waitFor()
+    const { asked } = await heldBack(page, "/messages/page")
+    await send("orders", { body: "another" })
+    const goOn = await asked
+    await page.getByRole("button", { name: "Later →" }).click()
+    await row(page, 51).waitFor()
+    await goOn()
+    assert.strictEqual((await numbers(page))[0], "51")
+    assert.include(page.url(), "from=51")
+  })
 
   trial("are sent to a topic, and are in its subscriptions", {
     entities: [{ kind: "topic", name: "news" }, { kind: "subscription", topic: "news", name: "sport" }]

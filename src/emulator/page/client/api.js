@@ -101,6 +101,7 @@ export const request = async (method, path, query = {}, body = undefined) => {
   for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value))
   const target = parameters.size === 0 ? path : `${path}?${parameters}`
   const bytes = new TextEncoder().encode(`${user?.name ?? ""}:${user?.key ?? ""}`)
+  const asker = user
   /** @type {Response} */
   let response
   let text = ""
@@ -127,7 +128,7 @@ export const request = async (method, path, query = {}, body = undefined) => {
   }
   if (response.ok) return json
   const problem = new Problem(response.status, json?.message ?? `The broker answered ${response.status}.`)
-  if (response.status === 401) refused()
+  if (response.status === 401 && asker === user) refused()
   throw problem
 }
 

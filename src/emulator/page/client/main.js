@@ -16,6 +16,7 @@ document.body.append(app, toastsElement)
 
 /** Asks for a key. @param {string} [why] */
 const showLogin = (why = "") => {
+  leave?.()
   store.stop()
   const whole = h("input", {
     name: "connectionString",
@@ -81,7 +82,7 @@ const showLogin = (why = "") => {
   whole.focus()
 }
 
-/** @type {(() => void) | undefined} */
+/** Ends what is shown of a broker. @type {(() => void) | undefined} */
 let leave
 
 const showShell = async () => {
@@ -132,6 +133,18 @@ const showShell = async () => {
       put(when, ` Trying again in ${left} s. `)
     }, 1000)
   })
+  let unwatch = () => {}
+  let show = () => {}
+  /** @type {View | undefined} */
+  let view
+  leave = () => {
+    leave = undefined
+    clearInterval(counting)
+    store.onLost(() => {})
+    unwatch()
+    removeEventListener("hashchange", show)
+    view?.close?.()
+  }
   await store.start()
   // Meanwhile the key was refused.
   if (!shell.isConnected) return
@@ -139,9 +152,7 @@ const showShell = async () => {
   shell.insertBefore(tree.element, content)
   // Whoever has signed in goes on by the keyboard with the choice of an entity.
   if (document.activeElement === document.body) tree.element.focus()
-  /** @type {View | undefined} */
-  let view
-  const show = () => {
+  show = () => {
     view?.close?.()
     const { entity, view: name = "" } = here()
     for (const [of, link] of links) {
@@ -157,18 +168,12 @@ const showShell = async () => {
     document.title = `${other?.title ?? entity ?? "Entities"} · Service Bus emulator`
     tree.mark()
   }
-  const unwatch = store.watch((changed, isBack) => {
+  unwatch = store.watch((changed, isBack) => {
     tree.update(changed)
     if (isBack) show()
     else void view?.update?.(changed)
   })
   addEventListener("hashchange", show)
-  leave = () => {
-    unwatch()
-    removeEventListener("hashchange", show)
-    view?.close?.()
-    leave = undefined
-  }
   show()
 }
 
@@ -210,7 +215,6 @@ const start = () => {
 
 onRefused(() => {
   if (app.querySelector(".login") !== null) return
-  leave?.()
   signIn(undefined)
   showLogin("The key is not taken any more: the broker has another one, or the namespace is gone.")
 })

@@ -9,6 +9,7 @@ import { cells, columns } from "./columns.js"
 import { load, panel, reasonOf } from "./detail.js"
 import { ask, button, counted, field, h, keepFocus, many, put, tell } from "./dom.js"
 import { editor } from "./editor.js"
+import { questions } from "./question.js"
 import { here, remember } from "./route.js"
 import { saveMessages } from "./saving.js"
 import { refresh, rows } from "./store.js"
@@ -90,6 +91,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
   /** The buttons of what is open; none of what is not in the list any more. @type {ReadonlyArray<HTMLElement>} */
   let actions = []
   let isClosed = false
+  const pages = questions()
 
   const body = h("tbody")
   const headings = h("tr")
@@ -122,9 +124,10 @@ export const messageList = ({ empty, entity, kind, state }) => {
 
   /** Asks for the page and shows it. @type {() => Promise<void>} */
   const reload = async () => {
+    const isWanted = pages.ask()
     try {
       const answer = await get("/messages/page", { entity, ...page, max: pageSize, state })
-      if (isClosed) return
+      if (isClosed || !isWanted()) return
       put(problem)
       // What was on this page has gone: there may be some before it.
       if (answer.messages.length === 0 && answer.hasEarlier && page.before === undefined) {
@@ -137,7 +140,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       draw()
       void lookAtOpened()
     } catch (error) {
-      if (!isClosed) put(problem, error instanceof Error ? error.message : String(error))
+      if (!isClosed && isWanted()) put(problem, error instanceof Error ? error.message : String(error))
     }
   }
 
@@ -166,6 +169,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
 
   const show = (/** @type {{ from?: string, before?: string }} */ next) => {
     page = next
+    pages.forget()
     remember({ from: undefined, before: undefined, ...next })
     return reload()
   }
@@ -314,12 +318,15 @@ export const messageList = ({ empty, entity, kind, state }) => {
       if (moveFocus) document.querySelector("#message-title")?.scrollIntoView({ block: "nearest" })
       if (moveFocus) /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))?.focus()
     } catch (error) {
+      if (isClosed || opened !== number) return
       close()
       tell(error instanceof Error ? error.message : String(error), true)
     }
   }
 
   const close = () => {
+    // The address is that of something else by now.
+    if (isClosed) return
     const hadFocus = detail.contains(document.activeElement)
     detail.hidden = true
     actions = []

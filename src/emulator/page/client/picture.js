@@ -25,11 +25,11 @@ const x = (from, to, at) => left + (width - left - 8) * (to === from ? 0 : (at -
 /** @param {number} most @param {number} value */
 const y = (most, value) => height - bottom - (height - bottom - top) * value / most
 
-/** Lines for three values, and times for four instants. @param {number} from @param {number} to @param {number} most */
+/** Lines for three values, or two where there is no whole number between them, and times for four instants. @param {number} from @param {number} to @param {number} most */
 const axes = (from, to, most) => [
-  ...(most === 1 ? [0, 1] : [0, 0.5, 1]).flatMap((part) => [
+  ...(most % 2 === 0 ? [0, 0.5, 1] : [0, 1]).flatMap((part) => [
     s("line", { class: "axis", x1: left, x2: width - 8, y1: y(1, part), y2: y(1, part) }),
-    s("text", { x: left - 6, y: y(1, part) + 4, "text-anchor": "end" }, many(Math.round(most * part * 100) / 100))
+    s("text", { x: left - 6, y: y(1, part) + 4, "text-anchor": "end" }, many(most * part))
   ]),
   ...[0, 1 / 3, 2 / 3, 1].map((part) =>
     s(

@@ -18,6 +18,8 @@ let failures = 0
 let isRunning = false
 /** @type {Promise<void> | undefined} */
 let asking
+/** How often it has ended: what was asked for before that is somebody else's. */
+let ends = 0
 
 const interval = 2000
 const longest = 15_000
@@ -48,8 +50,10 @@ export const onLost = (listener) => {
 
 const look = async () => {
   clearTimeout(timer)
+  const end = ends
   try {
     const { entities, isWhole, now, version: next } = await get("/entities", { since: version })
+    if (end !== ends) return
     setNow(now)
     const changed = new Set(entities.map((/** @type {Row} */ row) => row.path))
     if (isWhole) {
@@ -63,11 +67,11 @@ const look = async () => {
     if (isBack) lost(undefined)
     if (isRunning && (changed.size > 0 || isBack)) { for (const listener of [...listeners]) listener(changed, isBack) }
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) return
+    if (end !== ends || error instanceof Problem && error.status === 401) return
     failures += 1
     lost(error instanceof Error ? error.message : String(error))
   } finally {
-    if (isRunning && !document.hidden) timer = setTimeout(refresh, delay())
+    if (end === ends && isRunning && !document.hidden) timer = setTimeout(refresh, delay())
   }
 }
 
@@ -75,10 +79,13 @@ const look = async () => {
 export const delay = () => failures === 0 ? interval : Math.min(longest, 1000 * 2 ** (failures - 1))
 
 /** Looks now. */
-export const refresh = () =>
-  asking ??= look().finally(() => {
-    asking = undefined
+export const refresh = () => {
+  if (asking !== undefined) return asking
+  const mine = look().finally(() => {
+    if (asking === mine) asking = undefined
   })
+  return asking = mine
+}
 
 document.addEventListener("visibilitychange", () => {
   if (isRunning && !document.hidden) void refresh()
@@ -93,6 +100,8 @@ export const start = async () => {
 /** Ends, and forgets what it knows. */
 export const stop = () => {
   isRunning = false
+  ends += 1
+  asking = undefined
   clearTimeout(timer)
   version = undefined
   failures = 0

@@ -5,6 +5,7 @@ import { get, post, request } from "./api.js"
 import { facts } from "./detail.js"
 import { ask, button, counted, distance, field, h, keepFocus, many, put, tell, time } from "./dom.js"
 import { lines, mark, timeLine } from "./picture.js"
+import { questions } from "./question.js"
 import { to } from "./route.js"
 import { bytesOf, shown } from "./value.js"
 
@@ -31,12 +32,15 @@ export const asked = (ask, draw, before = []) => {
   const element = h("div", {}, ...before, content)
   let isClosed = false
   let last = ""
+  const all = questions()
   const update = async () => {
+    const isWanted = all.ask()
     try {
       const answer = await ask()
+      if (isClosed || !isWanted()) return
       const text = JSON.stringify(answer)
       // What has not changed is not drawn again: somebody may be reading it, or have the focus in it.
-      if (isClosed || text === last) return
+      if (text === last) return
       last = text
       const focus = content.contains(document.activeElement) ? placeOf(document.activeElement) : undefined
       put(content, ...draw(answer))
@@ -45,8 +49,9 @@ export const asked = (ask, draw, before = []) => {
       if (same instanceof HTMLElement) same.focus({ preventScroll: true })
       else keepFocus()
     } catch (error) {
+      if (isClosed || !isWanted()) return
       last = ""
-      if (!isClosed) put(content, h("div", { class: "problem", role: "alert" }, wordsOf(error)))
+      put(content, h("div", { class: "problem", role: "alert" }, wordsOf(error)))
     }
   }
   void update()
@@ -55,6 +60,7 @@ export const asked = (ask, draw, before = []) => {
     update,
     again: () => {
       last = ""
+      all.forget()
       return update()
     },
     close: () => {
@@ -265,24 +271,25 @@ export const rules = (entity) => {
   const form = ruleForm()
   const result = h("div", { role: "status" })
   const last = h("input", { type: "number", name: "max", min: 1, max: 1000, value: "100" })
-  const run = async (/** @type {() => Promise<unknown>} */ action) => {
+  const asks = questions()
+  const run = async (/** @type {() => Promise<ReadonlyArray<import("./dom.js").Child>>} */ action) => {
+    const isWanted = asks.ask()
     try {
-      await action()
+      const shown = await action()
+      if (isWanted()) put(result, ...shown)
     } catch (error) {
-      put(result, h("div", { class: "problem" }, wordsOf(error)))
+      if (isWanted()) put(result, h("div", { class: "problem" }, wordsOf(error)))
     }
   }
   const tryIt = () =>
-    run(async () =>
-      put(result, ...triedText(await post("/rules/try", { entity, max: Number(last.value) || 100 }, form.rule())))
-    )
+    run(async () => triedText(await post("/rules/try", { entity, max: Number(last.value) || 100 }, form.rule())))
   const add = () =>
     run(async () => {
       const rule = form.rule()
       await post("/rules", { entity }, rule)
       tell(`The rule ${rule.name} is there: it holds for what comes from now on.`)
-      put(result)
       await list.again()
+      return []
     })
   const list = asked(
     () => get("/rules", { entity }),
