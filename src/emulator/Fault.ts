@@ -154,7 +154,7 @@ export const brokerError = Schema.Struct({
   condition: Schema.String.check(
     Schema.isPattern(/^[!-~]{1,256}$/u, { expected: "1 to 256 characters of ASCII without spaces" })
   ),
-  description: Schema.optional(Schema.String.check(Schema.isMaxLength(4_096)))
+  description: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(4_096)))
 })
 
 const target = {
@@ -163,29 +163,34 @@ const target = {
       Faults.operations.filter((name) => !name.startsWith("com.")).map((name) => `"${name}"`).join(", ")
     } or a request by its name, such as "com.microsoft:peek-message"`
   }),
-  entity: Schema.optional(Schema.NonEmptyString),
-  times: Schema.optional(
+  entity: Schema.optionalKey(Schema.NonEmptyString),
+  times: Schema.optionalKey(
     Schema.Union([Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), Schema.Literal("every")])
   ),
-  probability: Schema.optional(Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1))),
-  seed: Schema.optional(Schema.Int)
+  probability: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(1))),
+  seed: Schema.optionalKey(Schema.Int)
 }
 
-const when = { when: Schema.optional(Schema.Literals(["before", "after"])) }
+const when = { when: Schema.optionalKey(Schema.Literals(["before", "after"])) }
 
 const members = {
-  error: Schema.Struct({ ...target, action: Schema.optional(Schema.Literal("error")), error: brokerError }),
-  throttle: Schema.Struct({ ...target, action: Schema.Literal("throttle"), retryAfter: Schema.optional(duration) }),
+  error: Schema.Struct({ ...target, action: Schema.optionalKey(Schema.Literal("error")), error: brokerError }),
+  throttle: Schema.Struct({ ...target, action: Schema.Literal("throttle"), retryAfter: Schema.optionalKey(duration) }),
   delay: Schema.Struct({ ...target, ...when, action: Schema.Literal("delay"), delay: duration }),
   drop: Schema.Struct({ ...target, ...when, action: Schema.Literal("drop") }),
   disconnect: Schema.Struct({ ...target, ...when, action: Schema.Literal("disconnect") }),
   loseLock: Schema.Struct({ ...target, action: Schema.Literal("loseLock") }),
-  detach: Schema.Struct({ ...target, ...when, action: Schema.Literal("detach"), error: Schema.optional(brokerError) }),
+  detach: Schema.Struct({
+    ...target,
+    ...when,
+    action: Schema.Literal("detach"),
+    error: Schema.optionalKey(brokerError)
+  }),
   endSession: Schema.Struct({
     ...target,
     ...when,
     action: Schema.Literal("endSession"),
-    error: Schema.optional(brokerError)
+    error: Schema.optionalKey(brokerError)
   })
 }
 
@@ -207,10 +212,14 @@ const actions: ReadonlyArray<string> = Object.keys(members)
 
 const refused = (problem: string) => Effect.fail(new EmulatorError({ problem: `the fault is not usable: ${problem}` }))
 
+const withoutUndefined = (record: object): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined))
+
 /** What a program gives, as JSON would have it: it may be anything. */
 const plain = (fault: Fault): unknown => {
   if (typeof fault !== "object" || fault === null) return fault
-  const given: Record<string, unknown> = { ...fault }
+  const given = withoutUndefined(fault)
+  if (typeof given["error"] === "object" && given["error"] !== null) given["error"] = withoutUndefined(given["error"])
   if (typeof given["entity"] === "object" && given["entity"] !== null) {
     given["entity"] = "path" in given["entity"] ? given["entity"].path : undefined
     // Without a name it would be every entity.
@@ -261,9 +270,6 @@ const usualRetryAfter = 2_000
 
 const actionOf = (given: Given): Faults.Action => {
   switch (given.action) {
-    case undefined:
-    case "error":
-      return { action: "error", error: given.error }
     case "throttle":
       return { action: "throttle", retryAfter: millisOf(given.retryAfter ?? usualRetryAfter)! }
     case "delay":
@@ -276,6 +282,8 @@ const actionOf = (given: Given): Faults.Action => {
     case "detach":
     case "endSession":
       return { action: given.action, error: given.error, when: given.when ?? "before" }
+    default:
+      return { action: "error", error: given.error }
   }
 }
 
@@ -290,7 +298,7 @@ export const statusOf = ({ fault, hits, id, isSpent }: Faults.AddedFault): Fault
       times: times === Infinity ? "every" : times,
       probability,
       seed,
-      ...consequence
+      ...withoutUndefined(consequence) as Faults.Action
     },
     hits,
     isSpent

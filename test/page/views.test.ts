@@ -155,7 +155,17 @@ describe("the views of the page", () => {
     await page.locator("form [name=entity]").selectOption("orders")
     await page.locator("[name=condition]").fill("com.microsoft:message-lock-lost")
     await page.locator("[name=operation]").fill("settle")
-    await page.locator("[name=times]").fill("every")
+    const mistakes = [
+      ["times", "abc", "every", "a whole number from 1 on"],
+      ["probability", "", "1", "a number above 0 and up to 1"]
+    ] as const
+    for (const [name, wrong, right, expected] of mistakes) {
+      await page.locator(`[name=${name}]`).fill(wrong)
+      await page.getByRole("button", { name: "Add the fault" }).click()
+      await page.locator("form").getByRole("alert").filter({ hasText: expected }).waitFor()
+      await page.locator(`[name=${name}]`).fill(right)
+    }
+    assert.deepStrictEqual(await ask("GET", "/faults"), [])
     await page.getByRole("button", { name: "Add the fault" }).click()
     await page.getByRole("row").filter({ hasText: "settle" }).waitFor()
     const failed = await run(
@@ -171,7 +181,7 @@ describe("the views of the page", () => {
     await page.waitForFunction(() => /[1-9]/.test(document.querySelector("main td:nth-child(4)")?.textContent ?? ""))
     await page.locator("[name=operation]").fill("nonsense")
     await page.getByRole("button", { name: "Add the fault" }).click()
-    await page.locator(".toast.bad").waitFor()
+    await page.locator("form").getByRole("alert").filter({ hasText: "operation" }).waitFor()
     await page.getByRole("button", { name: "Take back", exact: true }).click()
     await page.getByText("Nothing is to go wrong.").waitFor()
     assert.deepStrictEqual(await ask("GET", "/faults"), [])
@@ -203,10 +213,18 @@ describe("the views of the page", () => {
           await page.getByRole("button", { name: "Detach its links" }).click()
           await told(page, "The links of orders were detached.")
           await entity.selectOption("")
+          await page.getByRole("button", { name: "Detach its links" }).click()
+          await page.locator(".toast.bad").nth(1).filter({ hasText: "Choose an entity." }).waitFor()
         })
         // The receiver attaches again; that of the other entity has not noticed.
         yield* receiver.complete(again!)
         yield* bystander.complete(held!)
+        // All of them are detached where somebody says so twice.
+        yield* Effect.promise(async () => {
+          await page.getByRole("button", { name: "Detach all links…" }).click()
+          await dialog(page).getByRole("button", { name: "Detach", exact: true }).click()
+          await told(page, "All links were detached.")
+        })
       }).pipe(Effect.scoped, Effect.provide(Emulator.layerClient))
     )
   })

@@ -22,11 +22,11 @@ const Status = Schema.Struct({
 const Lost = Schema.Struct({ messages: Schema.Int }).annotate({ identifier: "LostLocks" })
 
 const Detachment = Schema.Struct({
-  entity: Schema.optional(Schema.NonEmptyString),
-  error: Schema.optional(Fault.brokerError)
+  entity: Schema.optionalKey(Schema.NonEmptyString),
+  error: Schema.optionalKey(Fault.brokerError)
 })
 
-const Loss = Schema.Struct({ entity: Schema.NonEmptyString, session: Schema.optional(Schema.String) })
+const Loss = Schema.Struct({ entity: Schema.NonEmptyString, session: Schema.optionalKey(Schema.String) })
 
 export const group = HttpApiGroup.make("faults", { topLevel: true }).add(
   HttpApiEndpoint.get("faults", "/faults", { success: Schema.Array(Status), error })

@@ -33,6 +33,9 @@ describe("faults over HTTP", () => {
       assert.deepStrictEqual(added.json, { id: "1", fault, hits: 0, isSpent: false })
       const error = { condition: "amqp:internal-error", description: "not now" }
       yield* ask("POST", "/faults", { operation: "settle", error, times: "every" })
+      const cut = yield* ask("POST", "/faults", { operation: "renew", action: "detach" })
+      assert.notProperty(cut.json.fault, "error")
+      yield* ask("DELETE", "/faults/3")
       yield* sender.send({ body: "" }).pipe(failsWith("ServiceBusServerBusyError"))
       const listed = yield* ask("GET", "/faults")
       assert.deepStrictEqual(listed.json.map(({ hits, id }: Emulator.FaultStatus) => [id, hits]), [["1", 1], ["2", 0]])
@@ -53,6 +56,9 @@ describe("faults over HTTP", () => {
         [{ operation: "sned", action: "drop" }, /operation/],
         [{ operation: "send", action: "delay", delay: "soon" }, /finite duration.*delay/],
         [{ operation: "send", action: "drop", time: 3 }, /time/],
+        // JSON of a program that has no number or no name is no fault for all.
+        [{ operation: "send", action: "drop", times: null }, /times/],
+        [{ operation: "send", action: "drop", entity: null }, /entity/],
         [{ operation: "send", action: "loseLock" }, /"send" has no lock that could be lost/]
       ]
       for (const [body, message] of cases) {
@@ -87,6 +93,7 @@ describe("what ends at once, over HTTP", () => {
       yield* session.lost.pipe(failsWith("SessionLockLostError"))
       assert.strictEqual((yield* ask("POST", "/links/detach", {})).status, 204)
       assert.strictEqual((yield* ask("POST", "/links/detach", { error: {} })).status, 400)
+      assert.strictEqual((yield* ask("POST", "/links/detach", { entity: null })).status, 400)
     }))
 
   test("are locks, of an entity or of one session", () =>

@@ -235,6 +235,12 @@ const faultForm = () => {
       const value = (/** @type {keyof typeof inputs} */ name) =>
         needs.includes(name) && inputs[name].value.trim() !== "" ? { [name]: inputs[name].value.trim() } : {}
       const error = { ...value("condition"), ...value("description") }
+      const often = times.value.trim()
+      const likely = Number(probability.value)
+      if (often !== "every" && !/^0*[1-9]\d*$/.test(often)) {
+        throw new Error("How often: a whole number from 1 on, or the word every.")
+      }
+      if (!(likely > 0 && likely <= 1)) throw new Error("With the probability: a number above 0 and up to 1.")
       return {
         operation: operation.value.trim(),
         ...(entity.value === "" ? {} : { entity: entity.value }),
@@ -243,8 +249,8 @@ const faultForm = () => {
         ...value("retryAfter"),
         ...value("delay"),
         ...value("when"),
-        times: times.value.trim() === "every" ? "every" : Number(times.value),
-        ...(Number(probability.value) === 1 ? {} : { probability: Number(probability.value), seed: Number(seed.value) })
+        times: often === "every" ? often : Number(often),
+        ...(likely === 1 ? {} : { probability: likely, seed: Number(seed.value) })
       }
     }
   }
@@ -287,6 +293,7 @@ const faults = () => {
     ]
   )
   const form = faultForm()
+  const problem = h("div", { class: "problem", role: "alert" })
   const lock = entities("choose an entity")
   return regularly(list, [
     h(
@@ -305,16 +312,20 @@ const faults = () => {
     h(
       "form",
       {
-        submit: (/** @type {SubmitEvent} */ event) => {
+        submit: async (/** @type {SubmitEvent} */ event) => {
           event.preventDefault()
-          act(async () => {
+          put(problem)
+          try {
             await post("/faults", {}, form.fault())
+            tell("The next operations that fit go wrong.")
             await list.again()
-            return "The next operations that fit go wrong."
-          })
+          } catch (error) {
+            put(problem, wordsOf(error))
+          }
         }
       },
       ...form.elements,
+      problem,
       h("button", { type: "submit", class: "primary" }, "Add the fault")
     ),
     h("h3", {}, "At once"),
@@ -330,9 +341,17 @@ const faults = () => {
         })),
       button("Detach its links", () =>
         act(async () => {
-          await post("/links/detach", {}, lock.value === "" ? {} : { entity: lock.value })
-          return lock.value === "" ? "All links were detached." : `The links of ${lock.value} were detached.`
-        }))
+          if (lock.value === "") throw new Error("Choose an entity.")
+          await post("/links/detach", {}, { entity: lock.value })
+          return `The links of ${lock.value} were detached.`
+        })),
+      button("Detach all links…", () =>
+        ask("Detach all links?", "Detach", [
+          h("p", {}, "Each link of every client is detached. Clients that recover attach again.")
+        ], async () => {
+          await post("/links/detach", {}, {})
+          tell("All links were detached.")
+        }, { kind: "danger" }), "danger")
     )
   ])
 }
