@@ -91,6 +91,18 @@ const constant = (token: string): ServiceBusCredential.TokenCredential => ({
 })
 
 describe("a token", () => {
+  test("is taken by the broker that is there after a restart", ({ tokenOf }) =>
+    Effect.gen(function*() {
+      const { access_token } = yield* tokenOf("worker")
+      const { clientOf, read } = yield* connect
+      assert.strictEqual((yield* read(`Bearer ${access_token}`)).status, 200)
+      const client = yield* clientOf(constant(access_token))
+      const sender = yield* passing(ServiceBusSender.make(Texts)).pipe(
+        Effect.provideService(ServiceBusClient.ServiceBusClient, client)
+      )
+      yield* passing(sender.send({ body: "text" }))
+    }))
+
   test("is replaced before its end while links stay up, and they end with the last one", ({ clientOf, emulator, tokenOf }) =>
     Effect.gen(function*() {
       const state = { asked: 0, isDown: false }

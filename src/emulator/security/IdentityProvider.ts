@@ -5,13 +5,17 @@
  * A token is a JWT with the claims of Entra's tokens for Service Bus, which are those of its version 1.0 (issuer
  * `https://sts.windows.net/<tenant>/`, `appid`). It is good for the audience of Service Bus or of one namespace until it expires;
  * what its bearer may do is said by the roles of the identity.
+ *
+ * Clients keep a token until it expires, and Entra's keys outlive every service. So that a broker knows the tokens of the one that
+ * it was before it was started again, whose key is gone, each has a code by the secret of its identity: whoever is given the same
+ * identity takes it. Who has a token may try secrets against that code, and for each must pay what scrypt costs.
  */
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { createHash, randomBytes } from "node:crypto"
-import { type Claim, claimOf, hostOf, type TokenProblem } from "./Authorization.ts"
+import { createHash, createHmac, randomBytes, scryptSync } from "node:crypto"
+import { type Claim, claimOf, hostOf, isSame, type TokenProblem } from "./Authorization.ts"
 import type { Identity } from "./Identity.ts"
-import { type PublicKey, SigningKey } from "./SigningKey.ts"
+import { parse, type PublicKey, SigningKey } from "./SigningKey.ts"
 
 /** What a token says. Times are seconds of Unix time, as in every JWT (RFC 7519). */
 interface Payload {
@@ -32,6 +36,8 @@ interface Payload {
   readonly ver: "1.0"
   /** The namespace that it is for, where it is for one alone. */
   readonly ns?: string | undefined
+  /** The code by which it is known again where its key is gone: Entra has a claim of this name for that, too. */
+  readonly rh?: string | undefined
 }
 
 /** A token that was issued. */
@@ -94,6 +100,7 @@ const issuerOf = (tenantId: string): string => `https://sts.windows.net/${tenant
 export class IdentityProvider {
   readonly identities: ReadonlyArray<Identity>
   private readonly key = new SigningKey()
+  private readonly codeKeys = new Map<Identity, Buffer>()
 
   constructor(identities: ReadonlyArray<Identity>) {
     this.identities = identities
@@ -142,19 +149,51 @@ export class IdentityProvider {
       ver: "1.0",
       ns: namespace
     }
+    const rh = this.identities.includes(identity) ? this.codeOf(identity, this.key.jwk.kid, payload) : undefined
     return {
-      token: this.key.sign(payload),
+      token: this.key.sign({ ...payload, rh }),
       issuedAt: issuedAt * 1000,
       expiresAt: expiresAt * 1000,
       secondsLeft: Math.max(1, Math.floor(expiresAt - now / 1000))
     }
   }
 
+  /** The code of a token: that of an identity, and of the name of the key that signs it. */
+  private codeOf(identity: Identity, kid: string, payload: object): string {
+    let key = this.codeKeys.get(identity)
+    if (key === undefined) {
+      const salt = `effect-service-bus token ${identity.clientId.toLowerCase()}`
+      this.codeKeys.set(identity, key = scryptSync(Redacted.value(identity.secret), salt, 32))
+    }
+    return createHmac("sha256", key).update(JSON.stringify([kid, payload])).digest("base64url")
+  }
+
+  /** What a token says that was issued here, or by a broker with the same identity. */
+  private read(token: string): Result.Result<unknown, "MalformedToken" | "InvalidSignature"> {
+    const verified = this.key.verify(token)
+    if (Result.isSuccess(verified)) return Result.succeed(verified.success)
+    return verified.failure === "UnknownKey" ? this.readByCode(token) : Result.fail(verified.failure)
+  }
+
+  /** What a token says that another broker has signed, for an identity that we know too. */
+  private readByCode(token: string): Result.Result<unknown, "InvalidSignature"> {
+    const { kid, payload } = parse(token) ?? {}
+    if (typeof kid === "string" && typeof payload === "object" && payload !== null) {
+      const { rh, ...rest } = payload as { readonly [K in keyof Payload]?: unknown }
+      const identity = typeof rest.appid === "string" ? this.find(rest.appid) : undefined
+      if (identity !== undefined && typeof rh === "string") {
+        const code = Redacted.make(this.codeOf(identity, kid, rest))
+        if (isSame(code, rh)) return Result.succeed(rest)
+      }
+    }
+    return Result.fail("InvalidSignature")
+  }
+
   /** Checks a token, and gives the claim. */
   check(token: string, place: Place, { isOurs, now, resource }: Use): Result.Result<Claim, TokenProblem> {
-    const verified = this.key.verify(token)
+    const verified = this.read(token)
     if (Result.isFailure(verified)) return Result.fail(verified.failure)
-    // Signed by us: it is what `issue` wrote.
+    // It is what `issue` wrote.
     const { appid, aud, exp, iss, nbf, tid } = verified.success as Payload
     if (exp * 1000 <= now) return Result.fail("ExpiredToken")
     if (nbf * 1000 > now) return Result.fail("EarlyToken")

@@ -39,6 +39,15 @@ const read = (text: string): unknown => {
   }
 }
 
+/** What a JWT says, by whomever it is signed; undefined where it is none. */
+export const parse = (token: string) => {
+  const [head = "", body = "", signature = "", ...rest] = token.split(".", 4)
+  const [header, payload] = [read(head), read(body)]
+  if (rest.length > 0 || typeof header !== "object" || header === null || payload === undefined) return undefined
+  const { alg, kid } = header as { readonly alg?: unknown; readonly kid?: unknown }
+  return { alg, kid, payload, signed: `${head}.${body}`, signature }
+}
+
 const make = (): Pair => {
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
   const { e = "", n = "" } = publicKey.export({ format: "jwk" })
@@ -71,21 +80,17 @@ export class SigningKey {
 
   /**
    * The payload of a JWT that this key signed. The algorithm is ours, whatever the token says: one that names another, or
-   * none, is forged.
+   * none, is forged. What another key has signed is told from that by its name alone.
    */
-  verify(token: string): Result.Result<unknown, "MalformedToken" | "InvalidSignature"> {
-    const [head = "", body = "", signature = "", ...rest] = token.split(".", 4)
-    const header = read(head)
-    if (rest.length > 0 || typeof header !== "object" || header === null || read(body) === undefined) {
-      return Result.fail("MalformedToken")
-    }
-    const { alg, kid } = header as { readonly alg?: unknown; readonly kid?: unknown }
+  verify(token: string): Result.Result<unknown, "MalformedToken" | "InvalidSignature" | "UnknownKey"> {
+    const parts = parse(token)
+    if (parts === undefined) return Result.fail("MalformedToken")
+    const { alg, kid, payload, signature, signed } = parts
+    if (alg !== algorithm) return Result.fail("InvalidSignature")
     // A key that was never made has signed nothing.
-    if (this.made === undefined || alg !== algorithm || kid !== this.made.jwk.kid) {
-      return Result.fail("InvalidSignature")
-    }
-    return verify(digest, Buffer.from(`${head}.${body}`), this.made.publicKey, Buffer.from(signature, "base64url"))
-      ? Result.succeed(read(body))
+    if (this.made === undefined || kid !== this.made.jwk.kid) return Result.fail("UnknownKey")
+    return verify(digest, Buffer.from(signed), this.made.publicKey, Buffer.from(signature, "base64url"))
+      ? Result.succeed(payload)
       : Result.fail("InvalidSignature")
   }
 }

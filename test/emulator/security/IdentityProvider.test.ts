@@ -162,15 +162,32 @@ describe("a token", () => {
     const check = (token: string) => problem(tokens.check(token, own, use()))
     assert.strictEqual(check(token), "taken")
     const other = generateKeyPairSync("rsa", { modulusLength: 2048 })
+    const stranger = { ...billing, secret: Redacted.make("stranger") }
+    const ofAnother = issued(provider()).split(".")
     const key = { ...tokens.publicKey } as JsonWebKey
     const pem = createPublicKey({ key, format: "jwk" }).export({ type: "spki", format: "pem" }) as string
     const forgeries = {
-      "another broker's": issued(provider()),
+      "another broker's, with another secret": issued(new IdentityProvider([stranger]), stranger),
       "another key, under the name of ours": forged(
         head,
         payload,
         (text) => sign("RSA-SHA256", Buffer.from(text), other.privateKey)
       ),
+      "another broker's, with other contents": [
+        ofAnother[0],
+        segment({ ...partOf(ofAnother.join("."), 1), exp: 1_900_000_000 }),
+        ofAnother[2]
+      ].join("."),
+      "another broker's, for an identity that is of no use to it": [
+        ofAnother[0],
+        segment({ ...partOf(ofAnother.join("."), 1), appid: 1 }),
+        ofAnother[2]
+      ].join("."),
+      "another broker's, without its code": [
+        ofAnother[0],
+        segment({ ...partOf(ofAnother.join("."), 1), rh: undefined }),
+        ofAnother[2]
+      ].join("."),
       "no signature": `${token.split(".").slice(0, 2).join(".")}.`,
       "alg none": forged({ ...head, alg: "none" }, payload, () => Buffer.alloc(0)),
       "alg none with our signature": [segment({ ...head, alg: "none" }), ...token.split(".").slice(1)].join("."),
@@ -194,6 +211,28 @@ describe("a token", () => {
     for (const [name, forgery] of Object.entries(forgeries)) {
       assert.strictEqual(check(forgery), "InvalidSignature", name)
     }
+  })
+
+  it("of the broker before it was started again is taken, with the roles that its identity has now", () => {
+    const before = issued(provider())
+    const mayListen: Identity = {
+      ...billing,
+      clientId: "billing",
+      roles: [{ namespace: undefined, path: "orders", rights: ["Listen"] }]
+    }
+    const claim = new IdentityProvider([mayListen, tenanted]).check(before, own, use())
+    assert.deepStrictEqual(
+      Result.map(claim, ({ grants }) => grants),
+      Result.succeed(mayListen.roles)
+    )
+    const after = (identities: ReadonlyArray<Identity>, token = before, at = now) =>
+      problem(new IdentityProvider(identities).check(token, own, use({ now: at })))
+    assert.strictEqual(after([billing], before, 1_800_003_600_000), "ExpiredToken")
+    assert.strictEqual(after([{ ...billing, tenant: "contoso.com" }]), "InvalidIssuer")
+    assert.strictEqual(after([{ ...billing, secret: Redacted.make("changed") }]), "InvalidSignature")
+    assert.strictEqual(after([tenanted]), "InvalidSignature")
+    // The identity of a namespace is made anew with it.
+    assert.strictEqual(after([billing], issued(provider(), owner)), "InvalidSignature")
   })
 
   it("that is none is malformed", () => {
