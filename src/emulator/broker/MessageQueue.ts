@@ -29,6 +29,7 @@ import type {
   KeptState,
   Kind,
   MessageSnapshot,
+  PurgeOptions,
   Queue,
   Refusal,
   Rules,
@@ -807,6 +808,30 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
     }
     this.flush()
     return Result.void
+  }
+
+  purge({ count, from, state, to }: PurgeOptions): { readonly messages: number; readonly next: bigint | undefined } {
+    const found: Array<StoredMessage> = []
+    let next: bigint | undefined
+    if (this.isClosed()) return { messages: 0, next }
+    this.stored.forEachFrom(Number(from), (message) => {
+      if (message.sequence > to) return false
+      if (message.lockToken !== undefined || state !== undefined && stateOf(message) !== state) return true
+      if (found.length === count) {
+        next = BigInt(message.sequence)
+        return false
+      }
+      found.push(message)
+      return true
+    })
+    const now = this.now()
+    for (const message of found) {
+      this.leave(message, now)
+      this.remove(message)
+    }
+    this.counters.deleted += found.length
+    this.flush()
+    return { messages: found.length, next }
   }
 
   /** A message waits no longer, for a consumer, a forwarding or the end of its life. */

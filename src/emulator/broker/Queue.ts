@@ -100,6 +100,16 @@ export interface BrowseOptions {
 }
 
 /**
+ * Which messages to purge: up to `count` from one sequence number to another, of one state or of all.
+ *
+ * @category models
+ */
+export interface PurgeOptions extends Pick<BrowseOptions, "count" | "state"> {
+  readonly from: bigint
+  readonly to: bigint
+}
+
+/**
  * A message that is looked at, and when its lock ends, in milliseconds: undefined where it has none, infinite where that of its
  * session is its lock.
  *
@@ -479,6 +489,11 @@ export interface Queue {
    * `MessageNotFound`, and as `NotAllowed` where it is locked or not in a state for it, and for every other settlement.
    */
   dispose(sequenceNumber: bigint, settlement: Settlement.Settlement): Result.Result<void, Refusal>
+  /**
+   * Completes messages as `dispose` does, without a look at what they are made of; those that are locked stay. Returns how many,
+   * and from where on there are more of them, if there are.
+   */
+  purge(options: PurgeOptions): { readonly messages: number; readonly next: bigint | undefined }
   /**
    * Enqueues scheduled messages now, of these numbers or all of them, in the order of their times, and returns how many. Refused
    * as `MessageNotFound` where one is not scheduled; then none is.

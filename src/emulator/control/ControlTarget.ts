@@ -29,21 +29,24 @@ export const controls: Effect.Effect<Controls, never, ControlTarget> = Effect.ma
   ({ controls }) => controls
 )
 
-/** An operation on a queue of the namespace that a request is for, named as its parameter names it. */
-export const withQueue = <A>(
-  entity: string,
-  run: (queue: Queue, namespace: Namespace) => Result.Result<A, EmulatorError>
-): Effect.Effect<A, Refusal, ControlTarget> =>
+/** A queue of the namespace that a request is for, named as its parameter names it. */
+export const queueOf = (
+  entity: string
+): Effect.Effect<{ readonly queue: Queue; readonly namespace: Namespace }, Refusal, ControlTarget> =>
   Effect.flatMap(ControlTarget, ({ namespace }) => {
     const queue = namespace.broker.queue(entity)
+    if (queue !== undefined) return Effect.succeed({ queue, namespace })
     // As the command and the contracts write it; paths of the service have a word between the two.
     const subscription = entity.replace(/^([^/]+)\/([^/]+)$/, "$1/Subscriptions/$2")
     const isThere = namespace.broker.queue(subscription) !== undefined
     const problem = `it has no entity "${entity.slice(0, 300)}"` +
       (isThere ? `; the subscription is "${subscription}"` : "")
-    return refused(
-      queue === undefined
-        ? Effect.fail(new EmulatorError({ reason: "notFound", problem }))
-        : Effect.fromResult(run(queue, namespace))
-    )
+    return refused(Effect.fail(new EmulatorError({ reason: "notFound", problem })))
   })
+
+/** An operation on a queue. */
+export const withQueue = <A>(
+  entity: string,
+  run: (queue: Queue, namespace: Namespace) => Result.Result<A, EmulatorError>
+): Effect.Effect<A, Refusal, ControlTarget> =>
+  Effect.flatMap(queueOf(entity), ({ namespace, queue }) => refused(Effect.fromResult(run(queue, namespace))))

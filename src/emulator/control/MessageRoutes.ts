@@ -5,7 +5,7 @@
  *
  * A message that a receiver has locked is the receiver's, and is refused.
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
 import * as OpenApi from "effect/http-api/OpenApi"
@@ -18,7 +18,7 @@ import type { IncomingMessage, MessageSnapshot, Queue, Refusal } from "../broker
 import * as MessageJson from "../state/MessageJson.ts"
 import * as ValueJson from "../state/ValueJson.ts"
 import { schemas as error } from "./ControlProblem.ts"
-import { withQueue } from "./ControlTarget.ts"
+import { queueOf, withQueue } from "./ControlTarget.ts"
 import * as MessageSummary from "./MessageSummary.ts"
 
 const SequenceNumber = MessageJson.SequenceNumber
@@ -222,19 +222,23 @@ const resend = (entity: string, { messages, to }: typeof Resent.Type) =>
     return Result.succeed({ outcomes: messages.map(({ message, sequenceNumber }) => one(sequenceNumber, message)) })
   })
 
+/** How many messages are purged before others have their turn, and what is gone by then is written. */
+const purgedAtOnce = 5000
+
 const purge = (entity: string, state: typeof State.Type | undefined) =>
-  withQueue(entity, (queue) => {
+  Effect.gen(function*() {
+    const { queue } = yield* queueOf(entity)
+    // What comes meanwhile stays.
+    const [last] = queue.browse({ before: BigInt(Number.MAX_SAFE_INTEGER), count: 1 })
     let messages = 0
-    // Not as a whole: a million messages would be read for nothing.
-    for (let from = 0n;;) {
-      const found = queue.browse({ count: 1000, from, state })
-      const last = found.at(-1)
-      if (last === undefined) return Result.succeed({ messages })
-      for (const { sequenceNumber } of found) {
-        if (Result.isSuccess(queue.dispose(sequenceNumber, Settlement.complete))) messages += 1
-      }
-      from = last.sequenceNumber + 1n
+    let next: bigint | undefined = last === undefined ? undefined : 0n
+    while (next !== undefined) {
+      if (messages > 0) yield* Effect.yieldNow
+      const part = queue.purge({ from: next, to: last!.sequenceNumber, count: purgedAtOnce, state })
+      messages += part.messages
+      next = part.next
     }
+    return { messages }
   })
 
 type For<A> = { readonly query: { readonly entity: string }; readonly payload: A }

@@ -105,3 +105,49 @@ describe("a message that is disposed of", () => {
       assert.strictEqual(refusalOf(queue.dispose(1n, Settlement.complete)), "EntityNotFound")
     }))
 })
+
+describe("messages that are purged", () => {
+  it.effect("are so many of a state between two numbers, and none that is locked", () =>
+    Effect.gen(function*() {
+      const queue = yield* queueOf()
+      queue.send(messages(...Array.from({ length: 8 }, () => undefined)))
+      const [scheduled] = messages(undefined)
+      queue.send([{ ...scheduled!, enqueueAt: 60_000 }])
+      const [first] = take(queue, 1)
+      queue.dispose(4n, Settlement.defer())
+      const all = { from: 0n, to: 100n, count: 100 }
+      assert.deepStrictEqual(queue.purge({ ...all, state: "locked" }), { messages: 0, next: undefined })
+      assert.deepStrictEqual(queue.purge({ ...all, count: 2, state: "active" }), { messages: 2, next: 5n })
+      assert.deepStrictEqual(numbersOf(queue.browse({ count: 10 })), [1, 4, 5, 6, 7, 8, 9])
+      assert.deepStrictEqual(queue.purge({ from: 5n, to: 6n, count: 2 }), { messages: 2, next: undefined })
+      assert.deepStrictEqual(queue.purge({ ...all, state: "deferred" }), { messages: 1, next: undefined })
+      assert.deepStrictEqual(queue.purge({ ...all, state: "scheduled" }), { messages: 1, next: undefined })
+      assert.deepStrictEqual(numbersOf(queue.browse({ count: 10 })), [1, 7, 8])
+      assert.deepStrictEqual(queue.purge(all), { messages: 2, next: undefined })
+      assert.strictEqual(queue.counters.deleted, 8)
+      assert.strictEqual(queue.runtime().sizeInBytes, 1)
+      assert.deepStrictEqual(queue.settle(first!.lockToken, Settlement.complete), Result.void)
+    }).pipe(Effect.scoped))
+
+  it.effect("are not read", () =>
+    Effect.gen(function*() {
+      const queue = yield* queueOf({ requiresSession: true })
+      let reads = 0
+      queue.send(
+        Array.from({ length: 3 }, (_, index) => ({
+          get payload() {
+            reads += 1
+            return "x"
+          },
+          messageId: undefined,
+          sessionId: `s${index}`,
+          timeToLive: undefined,
+          size: 1
+        }))
+      )
+      const before = reads
+      assert.deepStrictEqual(queue.purge({ from: 0n, to: 100n, count: 100 }), { messages: 3, next: undefined })
+      assert.strictEqual(reads, before)
+      assert.strictEqual(queue.sessions!.look("s0").messages, 0)
+    }).pipe(Effect.scoped))
+})

@@ -1,5 +1,5 @@
 /** Messages by pages in both directions, and what is done to them by their numbers, each one's outcome told. */
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { ServiceBusBody, ServiceBusEntity, ServiceBusReceiver } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import { ask } from "../../support/controlApi.ts"
@@ -226,9 +226,19 @@ describe("messages are", () => {
       assert.deepStrictEqual(yield* purge("orders", {}), { messages: 2 })
       assert.deepStrictEqual((yield* page(dead)).numbers, [1])
       assert.deepStrictEqual(yield* purge(dead, {}), { messages: 1 })
-      // More than are looked at at once.
-      yield* send("orders", ...Array.from({ length: 2001 }, () => ({})))
-      assert.deepStrictEqual(yield* purge("orders", {}), { messages: 2001 })
+    }).pipe(Effect.provide(broker)))
+
+  it.effect("purged by parts, between which others have their turn: what comes meanwhile stays", () =>
+    Effect.gen(function*() {
+      const { runtime } = yield* Emulator.Emulator
+      yield* send("orders", ...Array.from({ length: 10_001 }, () => ({})))
+      const left = Effect.map(runtime(Orders), ({ activeMessageCount }) => activeMessageCount)
+      const purging = yield* Effect.forkChild(ask("POST", "/messages/purge?entity=orders", {}))
+      while ((yield* left) === 10_001) yield* Effect.yieldNow
+      assert.isAbove(yield* left, 0)
+      yield* send("orders", { body: "later" })
+      assert.deepStrictEqual((yield* Fiber.join(purging)).json, { messages: 10_001 })
+      assert.deepStrictEqual((yield* page("orders")).numbers, [10_002])
     }).pipe(Effect.provide(broker)))
 
   it.effect("taken back out of a forwarding that waits, and out of a session", () =>
