@@ -35,7 +35,7 @@ export type TokenProblem =
   | "InvalidIssuer"
   | "InvalidAudience"
 
-/** Rights on a path, in lower case, and on what is below it; on the whole namespace where that is empty. */
+/** Rights on an entity by its path, in lower case, and on what it has; on the whole namespace where that is empty. */
 export interface Grant {
   readonly path: string
   readonly rights: ReadonlyArray<Right>
@@ -101,12 +101,23 @@ const above = (path: string): string | undefined =>
 
 const covers = (claim: string, path: string): boolean => claim === "" || claim === path || path.startsWith(`${claim}/`)
 
+/**
+ * Whether rights on an entity are rights on a path. A claim covers a path by its segments; an entity whose name has that of
+ * another one before a slash is a resource of its own in Azure, where what an entity has is its sub-queues, subscriptions and
+ * their rules.
+ */
+const reaches = (entity: string, path: string): boolean => {
+  if (entity === "" || entity === path) return true
+  if (!path.startsWith(`${entity}/`)) return false
+  return entity.includes("/subscriptions/") || /^(\$|subscriptions(\/|$))/.test(path.slice(entity.length + 1))
+}
+
 /** Rights on the whole namespace. */
 export const everywhere = (rights: ReadonlyArray<Right>): ReadonlyArray<Grant> => [{ path: "", rights }]
 
 /** Whether a claim allows something of a path that it covers, in lower case. */
 const allowsBelow = ({ grants }: Claim, path: string, right: Right): boolean =>
-  grants.some((grant) => covers(grant.path, path) && (grant.rights.includes(right) || grant.rights.includes("Manage")))
+  grants.some((grant) => reaches(grant.path, path) && (grant.rights.includes(right) || grant.rights.includes("Manage")))
 
 /** Whether a claim allows something of a path. */
 export const allows = (claim: Claim, path: string, right: Right): boolean => {

@@ -6,9 +6,9 @@
  * `https://sts.windows.net/<tenant>/`, `appid`). It is good for the audience of Service Bus or of one namespace until it expires;
  * what its bearer may do is said by the roles of the identity.
  *
- * Clients keep a token until it expires, and Entra's keys outlive every service. So that a broker knows the tokens of the one that
- * it was before it was started again, whose key is gone, each has a code by the secret of its identity: whoever is given the same
- * identity takes it. Who has a token may try secrets against that code, and for each must pay what scrypt costs.
+ * Clients keep a token until it expires, and Entra's keys outlive every service. So that a broker knows the tokens of the one
+ * that it was before it was started again, whose key is gone, each has a code by the secret of its identity: whoever is given the
+ * same identity takes it. Who has a token may try secrets against that code, and for each must pay what scrypt costs.
  */
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"

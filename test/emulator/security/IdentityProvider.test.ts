@@ -260,6 +260,7 @@ describe("roles", () => {
       grants: [
         { path: "orders", rights: ["Send"] },
         { path: "news/subscriptions/sport", rights: ["Listen"] },
+        { path: "prices", rights: ["Listen"] },
         { path: "carts", rights: ["Manage", "Send", "Listen"] }
       ],
       expiresAt: 1000
@@ -270,6 +271,13 @@ describe("roles", () => {
       ["orders/$DeadLetterQueue", "Send", true],
       ["orders", "Listen", false],
       ["orders2", "Send", false],
+      ["orders/archive", "Send", false],
+      ["orders/archive/$DeadLetterQueue", "Send", false],
+      ["prices/Subscriptions", "Listen", true],
+      ["prices/Subscriptions/gold", "Listen", true],
+      ["prices/Subscriptions/gold/$DeadLetterQueue", "Listen", true],
+      ["prices/Subscriptions2/gold", "Listen", false],
+      ["news/Subscriptions/Sport/Rules/first", "Listen", true],
       ["news", "Listen", false],
       ["news/Subscriptions/Sport", "Listen", true],
       ["news/Subscriptions/Sport/$DeadLetterQueue", "Listen", true],
