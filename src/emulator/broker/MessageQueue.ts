@@ -360,7 +360,9 @@ export class MessageQueue implements Queue, SessionOwningQueue, ForwardingQueue 
   /** Is what a store has of it, beside its messages. */
   restoreState({ accessedAt, duplicates, isInUse, lastEnqueuedAt, lastSequence, sessions }: RestoredEntity): void {
     // When it was used last by what was attached to it when the process ended, nobody knows: no time is taken from it.
-    this.accessedAt = isInUse ? this.now() : accessedAt
+    const now = this.now()
+    // Nor was it used in a time that is to come, where a clock has gone back.
+    this.accessedAt = isInUse ? now : Math.min(accessedAt, now)
     for (const dead of [this.deadLetterQueue, this.transferDeadLetterQueue]) {
       if (dead !== undefined) dead.accessedAt = this.accessedAt
     }

@@ -21,6 +21,8 @@ export interface StoringQueue {
   readonly path: string
   readonly deadLetterQueue: StoringQueue | undefined
   readonly transferDeadLetterQueue: StoringQueue | undefined
+  /** The time of its broker in milliseconds. */
+  now(): number
   /** What it holds beside its messages, as `row` of it goes on. */
   progress(): Progress
   /** The ids that duplicate detection has come to know since they were asked for last, or all of them; undefined without it. */

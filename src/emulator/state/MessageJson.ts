@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AmqpValue from "../../AmqpValue.ts"
+import { isTime } from "../../internal/administration/XmlText.ts"
 import { Sections } from "../../internal/amqp/codec/Sections.ts"
 import { Writer } from "../../internal/amqp/codec/Writer.ts"
 import * as AnnotatedMessage from "../../internal/message/AnnotatedMessage.ts"
@@ -132,7 +133,7 @@ export const toJson = (message: MessageSnapshot): Kept => {
     AnnotatedMessage.ofSections(sections)
   const annotations = Object.fromEntries(
     Object.entries(messageAnnotations ?? {}).filter(([name, value]) =>
-      !own.has(name) && !(name === scheduledTime && isTime(value, message.enqueueAt))
+      !own.has(name) && !(name === scheduledTime && isScheduleTime(value, message.enqueueAt))
     )
   )
   // What the broker reckons from the time to live where a sender said nothing is no word of the sender's.
@@ -186,7 +187,7 @@ const timesOf = (
   return { absoluteExpiryTime, creationTime }
 }
 
-const isTime = (value: AmqpValue.AmqpValue, millis: number | undefined): boolean =>
+const isScheduleTime = (value: AmqpValue.AmqpValue, millis: number | undefined): boolean =>
   DateTime.isDateTime(value) && DateTime.toEpochMillis(value) === millis
 
 /** Without what is not there. */
@@ -357,11 +358,14 @@ export const toSend = (
   return incomingOf(encode(json, path, scheduleOf(enqueueAt), now), path)
 }
 
-/** A whole number above 0 that JavaScript knows exactly. */
+/** The last number that may be given: there are as many again after it that JavaScript knows exactly. */
+const lastNumber = 2 ** 52
+
+/** A number of a message. */
 export const numberOf = (json: string, path: string, least: number): bigint => {
   const number = /^\d{1,16}$/.test(json) ? Number(json) : NaN
-  if (!Number.isSafeInteger(number) || number < least) {
-    throw new ValueJson.JsonProblem(path, `expected a whole number of ${least} or more, as a text`)
+  if (!(number >= least && number <= lastNumber)) {
+    throw new ValueJson.JsonProblem(path, `expected a whole number of ${least} to ${lastNumber}, as a text`)
   }
   return BigInt(number)
 }
@@ -392,6 +396,7 @@ export const toKeep = (json: Kept, path: string, { isDeadLetter, next, now, requ
   if (deliveryCount < 0) fail("deliveryCount", "expected 0 or more")
   if (hops !== undefined && hops < 0) fail("hops", "expected 0 or more")
   const enqueuedAt = millisOf(json.enqueuedTime, `${path}.enqueuedTime`) ?? now
+  if (!isTime(enqueuedAt)) fail("enqueuedTime", "expected a time of the years 1 to 9999")
   const timeToLive = spanOf(json, path)
   const life = state === "scheduled" || timeToLive === undefined ? undefined : enqueuedAt + timeToLive
   const first = json.firstSequenceNumber

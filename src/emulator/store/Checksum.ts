@@ -47,11 +47,19 @@ export type PayloadRow = [
 const double = new Float64Array(1)
 const halves = new Int32Array(double.buffer)
 
+/** What a column has that is not of its type: no sum of what was written is it. */
+const foreign = 0x5a17
+
 const mix = (sum: number, value: number | null): number => {
+  if (value !== null && typeof value !== "number") return sum ^ foreign
   // SQLite has no -0.
   double[0] = (value ?? NaN) + 0
   return Math.imul(Math.imul(sum ^ halves[0]!, 0x01000193) ^ halves[1]!, 0x5bd1e995) ^ (sum >>> 15)
 }
+
+const ofText = (text: string, seed = 0): number => typeof text === "string" ? crc32(text, seed) : foreign
+
+const ofBytes = (bytes: Uint8Array, seed = 0): number => typeof bytes === "object" ? crc32(bytes, seed) : foreign
 
 const ofNumbers = (...values: ReadonlyArray<number>): number => {
   let sum = 0x2545f491
@@ -59,10 +67,10 @@ const ofNumbers = (...values: ReadonlyArray<number>): number => {
   return sum
 }
 
-export const ofNamespace = (id: number, content: string): number => ofNumbers(id) ^ crc32(content)
+export const ofNamespace = (id: number, content: string): number => ofNumbers(id) ^ ofText(content)
 
 export const ofEntity = (id: number, namespace: number, content: string): number =>
-  ofNumbers(id, namespace) ^ crc32(content)
+  ofNumbers(id, namespace) ^ ofText(content)
 
 export const ofProgress: (
   entity: number,
@@ -73,16 +81,16 @@ export const ofProgress: (
 ) => number = ofNumbers
 
 export const ofDuplicate = (entity: number, until: number, id: string, sequence: number): number =>
-  ofNumbers(entity, until, sequence) ^ crc32(id)
+  ofNumbers(entity, until, sequence) ^ ofText(id)
 
 export const ofSession = (entity: number, id: string, state: Uint8Array, updatedAt: number): number =>
-  ofNumbers(entity, updatedAt) ^ crc32(id) ^ crc32(state, 1)
+  ofNumbers(entity, updatedAt) ^ ofText(id) ^ ofBytes(state, 1)
 
 export const ofMessage = (row: MessageRow): number => {
   let sum = 0x2545f491
   for (let index = 0; index < 10; index++) sum = mix(sum, row[index] as number | null)
-  if (row[10] !== null) sum ^= crc32(row[10])
-  if (row[11] !== null) sum ^= crc32(row[11], 1)
+  if (row[10] !== null) sum ^= ofText(row[10])
+  if (row[11] !== null) sum ^= ofText(row[11], 1)
   return sum
 }
 
@@ -90,9 +98,9 @@ export const ofMessage = (row: MessageRow): number => {
 export const ofPayload = (id: number, row: PayloadRow | readonly [number, ...PayloadRow], from: 0 | 1 = 0): number => {
   const messageId = row[from] as PayloadRow[0]
   const others = row[from + 3] as PayloadRow[3]
-  let sum = crc32(row[from + 4] as Uint8Array)
+  let sum = ofBytes(row[from + 4] as Uint8Array)
   sum = mix(mix(mix(sum, id), row[from + 1] as PayloadRow[1]), row[from + 2] as PayloadRow[2])
-  if (messageId !== null) sum ^= crc32(messageId, 1)
-  if (others !== null) sum ^= crc32(others, 2)
+  if (messageId !== null) sum ^= ofText(messageId, 1)
+  if (others !== null) sum ^= ofText(others, 2)
   return sum
 }

@@ -28,7 +28,7 @@ const version = 1
  * Times, spans and counts are REAL, as a number of JavaScript is: SQLite writes those that are whole as it writes an INTEGER, but
  * an INTEGER of more than 53 bits, which a peer can have us reckon, is one that Node refuses to read.
  */
-const schema = `
+const tables = `
 CREATE TABLE namespace (id INTEGER PRIMARY KEY, content TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE entity (id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, content TEXT NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE progress (
@@ -52,9 +52,10 @@ CREATE TABLE payload (
   id INTEGER PRIMARY KEY, message_id TEXT, time_to_live REAL, properties_size REAL, others TEXT, body BLOB NOT NULL,
   checksum INTEGER NOT NULL
 );
-PRAGMA application_id = ${applicationId};
-PRAGMA user_version = ${version};
 `
+
+/** The tables, one by one, as SQLite keeps the text of each. */
+const schema = tables.split(";").map((each) => each.trim()).filter((each) => each !== "")
 
 /** SQLite's own, which is the size of a page of memory. */
 export const pageSize = 4096
@@ -153,27 +154,42 @@ export const open = (file: string, isFull: boolean): Result.Result<DataFile, Emu
   }
   const title = `data "${file}"`
   try {
-    const full = realPathOf(path.resolve(file))
+    const real = realPathOf(path.resolve(file))
     let lost: string | undefined
     let hasRest = false
-    const isThere = stateOf(full)
+    const isThere = stateOf(real)
     if (typeof isThere === "string") return fail(`${title} ${isThere}`)
     if (!isThere) {
       // Another process was faster: it has the file by now, or has left it.
-      if (!make(sqlite, full)) return open(file, isFull)
+      if (!make(sqlite, real)) return open(file, isFull)
     } else {
-      const found = check(sqlite, full, isFull)
+      const found = check(sqlite, real, isFull)
       if (found.problem !== undefined) return fail(`${title} ${found.problem}`)
       if (found.lost !== undefined) lost = `${title}: ${found.lost}`
       hasRest = found.hasRest
     }
-    return Result.succeed({ path: full, database: take(sqlite, full, isFull, hasRest), lost })
+    return Result.succeed({ path: real, database: take(sqlite, real, isFull, hasRest), lost })
   } catch (cause) {
-    return problemOf(title, cause)
+    return problemOf(title, file, cause)
   }
 }
 
-const problemOf = (title: string, cause: unknown): Result.Result<never, EmulatorError> => {
+const full = "cannot be opened: its disk is full; make room on it"
+
+/** What SQLite needs to open a file with a log: a table of contents of that, in bytes. */
+const leastRoom = 64 * 1024
+
+/** How many bytes its disk has left; none is known of what is not there. */
+const roomBeside = (file: string): number => {
+  try {
+    const { bavail, bsize } = fs.statfsSync(path.dirname(path.resolve(file)))
+    return bavail * bsize
+  } catch {
+    return Infinity
+  }
+}
+
+const problemOf = (title: string, file: string, cause: unknown): Result.Result<never, EmulatorError> => {
   switch (codeOf(cause)) {
     case codes.busy:
       return fail(
@@ -187,9 +203,14 @@ const problemOf = (title: string, cause: unknown): Result.Result<never, Emulator
     case codes.notADatabase:
       return fail(`${title} ${damaged(wordsOf(cause))}`, cause)
     case codes.full:
-      return fail(`${title} cannot be opened: its disk is full; make room on it`, cause, "quotaExceeded")
+      return fail(`${title} ${full}`, cause, "quotaExceeded")
     case codes.readOnly:
       return fail(`${title} cannot be written; give this user the right to write it and its folder`, cause)
+    case codes.inputOutput:
+    case codes.cannotOpen:
+      // What it needs beside it cannot be made.
+      if (roomBeside(file) < leastRoom) return fail(`${title} ${full}`, cause, "quotaExceeded")
+      return fail(`${title} cannot be opened (${wordsOf(cause)})`, cause)
     default:
       return fail(`${title} cannot be opened (${wordsOf(cause)})`, cause)
   }
@@ -197,19 +218,22 @@ const problemOf = (title: string, cause: unknown): Result.Result<never, Emulator
 
 /** What is said of a file that is damaged. */
 export const damaged = (how: string): string =>
-  `is damaged (${how}), and is left as it is: put a copy of it in its place that is not, or move it away, ` +
-  `with the log (-wal) beside it, and begin with a new one`
+  `is damaged (${how}), and is left as it is: put a copy of it in its place that is not, with the log (-wal) of that copy or ` +
+  `none beside it, or move both away and begin with a new one`
 
-/** Where a file is that is given by a link: its log is beside it, and not beside the link. */
+/** Where a file is that is given by a link, or by a link to one: its log is beside it, and not beside the link. */
 const realPathOf = (full: string): string => {
   try {
     return fs.realpathSync(full)
-  } catch {
-    // It may be the link of a file that is not there yet.
-    const link = fs.existsSync(path.dirname(full)) && fs.statSync(path.dirname(full)).isDirectory() ?
-      fs.lstatSync(full, { throwIfNoEntry: false }) :
-      undefined
-    return link?.isSymbolicLink() === true ? path.resolve(path.dirname(full), fs.readlinkSync(full)) : full
+  } catch (cause) {
+    // Of links that come back to where they began there is no file.
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") return full
+    // It may be the link of one that is not there yet.
+    const folder = path.dirname(full)
+    const link = fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true
+      ? fs.lstatSync(full, { throwIfNoEntry: false })
+      : undefined
+    return link?.isSymbolicLink() === true ? realPathOf(path.resolve(folder, fs.readlinkSync(full))) : full
   }
 }
 
@@ -273,7 +297,8 @@ const make = (sqlite: typeof Sqlite, full: string): boolean => {
     fs.closeSync(fs.openSync(made, "wx", 0o600))
     const database = new sqlite.DatabaseSync(made)
     try {
-      database.exec(`PRAGMA page_size = ${pageSize}; BEGIN; ${schema} COMMIT`)
+      database.exec(`PRAGMA page_size = ${pageSize}; BEGIN; ${tables}
+        PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}; COMMIT`)
     } finally {
       database.close()
     }
@@ -387,6 +412,13 @@ const wrongRow = (database: DatabaseSync): string | undefined => {
     }
     const [count] = rowsOf(database.prepare(`SELECT count(*) FROM ${table}`))
     return found === count![0] ? undefined : `rows of ${table} have keys that were never given`
+  }
+  const found = Array.from(
+    rowsOf(database.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")),
+    ([sql]) => sql
+  )
+  if (found.length !== schema.length || !found.every((sql, index) => sql === schema[index])) {
+    return "its tables are not what was written"
   }
   return find("namespace", ([id, content]: [number, string]) => Checksum.ofNamespace(id, content)) ??
     find(

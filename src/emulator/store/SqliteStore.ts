@@ -533,7 +533,7 @@ export class SqliteStore implements Reading {
     const known = queue.duplicates(isAll)
     if (known === undefined) return
     if (isAll) deleteDuplicates.run(id)
-    else forgetDuplicates.run(id, accessedAt)
+    else forgetDuplicates.run(id, queue.now())
     for (const { id: given, sequence, until } of known) {
       const key = StoredText.write(given)
       addDuplicate.run(id, until, key, sequence, Checksum.ofDuplicate(id, until, key, sequence))

@@ -66,7 +66,11 @@ export const look = (file: string, isFull: boolean): Finding => {
 
 const findingOf = (log: number, size: number, data: number, isFull: boolean): Finding => {
   const header = Buffer.alloc(headerSize)
-  if (fs.readSync(log, header, 0, headerSize, 0) < headerSize) return problem("its log has no header")
+  const isShort = fs.readSync(log, header, 0, headerSize, 0) < headerSize
+  if (isShort || size === headerSize && header.every((byte) => byte === 0)) {
+    // The disk has the header before the first frame is written.
+    return { hasRest: true, lost: "its log has no header, as after a loss of power: nothing of it is taken" }
+  }
   const start = viewOf(header)
   const isLittle = (start.getUint32(0) & 1) === 0
   const sum: Sum = { a: 0, b: 0 }

@@ -223,6 +223,11 @@ describe("what is no dump", () => {
     [message({ applicationProperties: { a: { $none: 1 } } }), /messages\[0\]\.applicationProperties\.a: "\$none"/],
     [message({ messageId: { $uuid: "1" } }), /messages\[0\]\.messageId\.\$uuid/],
     [message({ messageId: 1.5 }), /messages\[0\]\.messageId/],
+    [message({ enqueuedTime: "+275760-09-13T00:00:00.000Z" }), /enqueuedTime: expected a time of the years 1 to 9999/],
+    [
+      message({ sequenceNumber: "9007199254740991" }),
+      /sequenceNumber: expected a whole number of 1 to 4503599627370496/
+    ],
     [message({ enqueuedTime: "yesterday" }), /messages\[0\]\.enqueuedTime: expected a time/],
     [message({ timeToLive: -1 }), /messages\[0\]\.timeToLive: Expected/],
     [message({ sequenceNumber: "0" }), /messages\[0\]\.sequenceNumber: expected a whole number of 1/],

@@ -109,24 +109,28 @@ describe("a file", () => {
       const file = yield* filled
       const source = new DatabaseSync(file, { readOnly: true })
       const rows = (sql: string) => source.prepare(sql).all() as ReadonlyArray<Record<string, string>>
-      const other =
-        "CASE typeof(v) WHEN 'text' THEN v || 'x' WHEN 'blob' THEN v || x'00' WHEN 'null' THEN 1 ELSE v + 1 END"
+      const others = [
+        "CASE typeof(v) WHEN 'text' THEN v || 'x' WHEN 'blob' THEN v || x'00' WHEN 'null' THEN 1 ELSE v + 1 END",
+        // The same bytes of another type.
+        "CASE typeof(v) WHEN 'text' THEN CAST(v AS BLOB) WHEN 'blob' THEN CAST(v AS TEXT) WHEN 'null' THEN 1 ELSE v + 1 END"
+      ]
       const tried: Array<string> = []
       for (const { name: table } of rows("SELECT name FROM sqlite_schema WHERE type = 'table'")) {
         for (const { name: column } of rows(`PRAGMA table_info(${table})`)) {
-          const copy = yield* DataFile.file
-          fs.copyFileSync(file, copy)
-          const database = new DatabaseSync(copy)
-          // The last one, so that its key is free after that; of those with a value where there is one.
-          const which = `SELECT ${column} FROM ${table} ORDER BY ${column} DESC LIMIT 1`
-          const value = other.replaceAll(/\bv\b/g, column!)
-          const { changes } = database.prepare(`UPDATE ${table} SET ${column} = ${value} WHERE ${column} IS (${which})`)
-            .run()
-          database.close()
-          assert.notStrictEqual(changes, 0, `${table}.${column}`)
-          const before = DataFile.bytesOf(copy)
-          assert.include((yield* refusalOf(copy)).problem, `of ${table} is not what was written`, `${table}.${column}`)
-          assert.deepStrictEqual(DataFile.bytesOf(copy), before)
+          for (const other of others) {
+            const copy = yield* DataFile.file
+            fs.copyFileSync(file, copy)
+            const database = new DatabaseSync(copy)
+            // The last one, so that its key is free after that; one that has a value, where there is one.
+            const which = `SELECT ${column} FROM ${table} ORDER BY ${column} DESC LIMIT 1`
+            const set = `${column} = ${other.replaceAll(/\bv\b/g, column!)}`
+            const { changes } = database.prepare(`UPDATE ${table} SET ${set} WHERE ${column} IS (${which})`).run()
+            database.close()
+            assert.notStrictEqual(changes, 0, `${table}.${column}`)
+            const before = DataFile.bytesOf(copy)
+            assert.include((yield* refusalOf(copy)).problem, `of ${table} is not what was written`, `${table} ${set}`)
+            assert.deepStrictEqual(DataFile.bytesOf(copy), before)
+          }
           tried.push(`${table}.${column}`)
         }
       }
@@ -138,6 +142,16 @@ describe("a file", () => {
         "session.state",
         "duplicate.until"
       ])
+    }))
+
+  it.effect("with tables of another form is refused, though SQLite reads them", () =>
+    Effect.gen(function*() {
+      const file = yield* filled
+      const bytes = fs.readFileSync(file)
+      const at = bytes.indexOf("message_id TEXT") + "message_id ".length
+      bytes.write("U", at)
+      fs.writeFileSync(file, bytes)
+      assert.include((yield* refusalOf(file)).problem, "its tables are not what was written")
     }))
 
   it.effect("with messages in no entity is refused as it is, by the number of the first", () =>
@@ -212,6 +226,21 @@ describe("a file", () => {
       yield* Effect.scoped(Layer.build(inMemory({ entities: [], data: file })))
       assert.strictEqual(fs.statSync(file).mode & 0o777, 0o600)
       assert.deepStrictEqual(fs.readdirSync(folder), ["made by mktemp"])
+    }))
+
+  it.effect("that is given by links is made where the last one leads, and the links stay", () =>
+    Effect.gen(function*() {
+      const folder = yield* DataFile.folder
+      const [first, second, target] = ["first", "second", "target"].map((name) => path.join(folder, name))
+      fs.symlinkSync("second", first!)
+      fs.symlinkSync(target!, second!)
+      yield* Effect.scoped(Layer.build(inMemory({ entities: [], data: first! })))
+      assert.deepStrictEqual([fs.readlinkSync(first!), fs.readlinkSync(second!)], ["second", target])
+      assert.isAbove(fs.statSync(target!).size, 0)
+      const [here, there] = ["here", "there"].map((name) => path.join(folder, name))
+      fs.symlinkSync("there", here!)
+      fs.symlinkSync("here", there!)
+      assert.include((yield* refusalOf(here!)).problem, "ELOOP")
     }))
 
   it.effect("needs a Node that has SQLite", () =>

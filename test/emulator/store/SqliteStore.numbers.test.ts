@@ -87,6 +87,7 @@ describe("numbers in a file of a broker's data", () => {
           const queue = {
             row: 0,
             path: `orders${index}`,
+            now: () => -Infinity,
             progress: () => ({ ...each, isInUse: false }),
             duplicates: () => each.duplicates,
             sessionState: () => each.sessions[0]

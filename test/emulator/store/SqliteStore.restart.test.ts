@@ -133,6 +133,27 @@ both((name, layerFor) => {
         )
       }))
 
+    it.effect("remembers for duplicate detection what came after a clock that had gone back", () =>
+      Effect.gen(function*() {
+        const data = yield* DataFile.file
+        const startAt = DateTime.makeUnsafe("2026-01-01T00:00:00Z")
+        const entity = Emulator.entity(Once, { duplicateDetectionWindow: "1 hour" })
+        const run = (days: number, ids: ReadonlyArray<string>) =>
+          Effect.gen(function*() {
+            const emulator = yield* Emulator.Emulator
+            yield* emulator.advance(`${days} days`)
+            // One in each commit.
+            for (const messageId of ids) {
+              yield* emulator.send(Once, [{ body: messageId, messageId }])
+              yield* emulator.idle
+            }
+            return idsOf(yield* emulator.messages(Once))
+          }).pipe(Effect.scoped, Effect.provide(layerFor({ clock: "manual", startAt, data, entities: [entity] })))
+        yield* run(1, ["first"])
+        yield* run(0, ["x", "y", "z"])
+        assert.deepStrictEqual(yield* run(0, ["x", "y", "z"]), ["first", "x", "y", "z"])
+      }))
+
     it.effect("dead-letters what expired meanwhile where it was, and forwards it no more", () =>
       Effect.gen(function*() {
         const data = yield* DataFile.file
