@@ -93,6 +93,30 @@ describe("a broker that is lost", () => {
       await page.getByRole("row").filter({ hasText: "not lost" }).waitFor()
     }))
 
+  it("is said to be gone wherever one is, and of what was never told nothing is said", () =>
+    withCommand(async (page, { again, running, send }) => {
+      await send("orders", Array.from({ length: 50 }, (_, index) => ({ body: `before ${index}` })))
+      await send("returns", [{ body: "a return" }])
+      await page.goto(`${new URL(page.url()).origin}/${placeOf({ entity: "orders" })}`)
+      await page.locator("tr[data-number='50']").scrollIntoViewIfNeeded()
+      await running().kill()
+      await banner(page).filter({ hasText: "does not answer" }).waitFor()
+      assert.isTrue(
+        await banner(page).evaluate((element) => {
+          const { left, top } = element.getBoundingClientRect()
+          return top >= 0 && element.contains(document.elementFromPoint(left + 5, top + 5))
+        })
+      )
+      await page.getByRole("link", { name: /^returns/ }).click()
+      await page.locator("main .problem").filter({ hasText: "does not answer" }).waitFor()
+      assert.isFalse(await page.getByText("No message is here.").isVisible())
+      for (const name of ["Delete…", "Defer", "Send again…", "Later →"]) {
+        assert.isTrue(await page.getByRole("button", { name }).isDisabled(), name)
+      }
+      await again("--key", "secret", ...flags)
+      await page.getByText("No message is here.").waitFor()
+    }))
+
   it("is asked less and less often, and at once where somebody says so", () =>
     withCommand(async (page, { again, running }) => {
       const asked: Array<number> = []

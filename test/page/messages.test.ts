@@ -531,6 +531,36 @@ describe("messages on the page", () => {
     assert.include(page.url(), "from=51")
   })
 
+  for (const [width, isBeside] of [[1280, true], [900, false]] as const) {
+    trial(`are read where one looks, ${width} pixels wide, and a page from its start`, {
+      context: { viewport: { width, height: 720 } }
+    }, async ({ open, page, send }) => {
+      await send(
+        "orders",
+        ...Array.from({ length: 120 }, (_, index) => ({ body: "x".repeat(200), messageId: `m${index}` }))
+      )
+      await open({ entity: "orders" })
+      await row(page, 30).click()
+      const title = page.getByRole("heading", { name: "Message 30", exact: true })
+      await title.waitFor()
+      await page.waitForTimeout(200)
+      const { height, x, y } = (await title.boundingBox())!
+      assert.isAtLeast(y, 0)
+      assert.isBelow(y + height, 360)
+      const list = (await page.getByRole("grid").boundingBox())!
+      assert.strictEqual(x > list.x + 200, isBeside)
+      await page.locator(".detail").getByRole("button", { name: "Close" }).click()
+      await page.getByRole("button", { name: "Later →" }).click()
+      await row(page, 51).waitFor()
+      await page.waitForTimeout(200)
+      const first = (await row(page, 51).boundingBox())!
+      assert.isTrue(first.y >= 0 && first.y < 400, `the first row is at ${first.y}`)
+      // Turned on from there, with nothing between.
+      await page.getByRole("button", { name: "Later →" }).click({ timeout: 2000 })
+      await row(page, 101).waitFor()
+    })
+  }
+
   trial("are sent to a topic, and are in its subscriptions", {
     entities: [{ kind: "topic", name: "news" }, { kind: "subscription", topic: "news", name: "sport" }]
   }, async (the) => {

@@ -39,6 +39,9 @@ const tellOutcomes = (done, outcomes) => {
   if (bad.length > 0) tell(text, true)
 }
 
+/** Whether a message that is open stands beside its list, and not below. */
+const isBeside = () => matchMedia("(min-width: 64rem)").matches
+
 /** Where messages can be sent to. @param {string} chosen */
 const targets = (chosen) => {
   const paths = [...rows.values()].filter(({ kind }) => kind !== "subscription").map(({ path }) => path)
@@ -107,7 +110,9 @@ export const messageList = ({ empty, entity, kind, state }) => {
     h("thead", {}, headings),
     body
   )
-  const nothing = h("p", { class: "empty" }, empty)
+  // Before the first answer nobody knows.
+  table.hidden = true
+  const nothing = h("p", { class: "empty", hidden: true }, empty)
   const detail = h("section", { class: "detail", hidden: true, "aria-label": "A message" })
   const status = h("span", { class: "faint", role: "status" })
   const problem = h("div", { class: "problem", role: "alert" })
@@ -115,6 +120,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
   const newer = button("Later →", () => turn("later"))
   const first = button("First", () => show({}))
   const end = button("Last", () => show({ before: last }))
+  for (const each of [older, newer, first, end]) each.disabled = true
 
   const rowOf = (
     /** @type {string} */ number
@@ -167,11 +173,13 @@ export const messageList = ({ empty, entity, kind, state }) => {
     if (hadFocus) /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))?.focus()
   }
 
-  const show = (/** @type {{ from?: string, before?: string }} */ next) => {
+  const show = async (/** @type {{ from?: string, before?: string }} */ next) => {
     page = next
     pages.forget()
     remember({ from: undefined, before: undefined, ...next })
-    return reload()
+    await reload()
+    // Another page is read from its start.
+    if (element.getBoundingClientRect().top < 0) element.scrollIntoView()
   }
 
   const turn = (/** @type {"earlier" | "later"} */ way) => {
@@ -218,7 +226,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       h("td", { class: "number", "data-label": "Number" }, number),
       ...shownColumns.map((name) => {
         const [label = "", cell, style = ""] = cells[name] ?? []
-        return h("td", { class: style, "data-label": label }, cell?.(message))
+        return h("td", { class: `${style} of-${name}`, "data-label": label }, cell?.(message))
       })
     )
   }
@@ -240,7 +248,11 @@ export const messageList = ({ empty, entity, kind, state }) => {
       h("th", { scope: "col" }, all),
       h("th", { scope: "col", class: "number" }, "Number"),
       ...shownColumns.map((name) =>
-        h("th", { scope: "col", class: cells[name]?.[2] === "number" ? "number" : "" }, cells[name]?.[0])
+        h(
+          "th",
+          { scope: "col", class: `${cells[name]?.[2] === "number" ? "number " : ""}of-${name}` },
+          cells[name]?.[0]
+        )
       )
     )
     const before = drawn
@@ -315,8 +327,10 @@ export const messageList = ({ empty, entity, kind, state }) => {
       actions = actionsOf(message)
       put(detail, ...panel(entity, message, actions, close))
       detail.hidden = false
-      if (moveFocus) document.querySelector("#message-title")?.scrollIntoView({ block: "nearest" })
-      if (moveFocus) /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))?.focus()
+      if (!moveFocus) return
+      const title = /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))
+      title?.scrollIntoView({ block: isBeside() ? "nearest" : "start" })
+      title?.focus({ preventScroll: true })
     } catch (error) {
       if (isClosed || opened !== number) return
       close()
@@ -352,7 +366,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
     else if (event.ctrlKey || event.metaKey) pick(number, "toggle")
     else {
       pick(number, "one")
-      void open(number, matchMedia("(max-width: 88rem)").matches)
+      void open(number, !isBeside())
     }
     rowOf(number)?.focus({ preventScroll: true })
   })
@@ -595,7 +609,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       problem,
       h("div", { class: "scroll" }, table),
       nothing,
-      h("div", { class: "bar", role: "group", "aria-label": "Pages" }, first, older, newer, end),
+      h("div", { class: "bar pages", role: "group", "aria-label": "Pages" }, first, older, newer, end),
       h(
         "p",
         { class: "hint keys" },
@@ -604,6 +618,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
     ),
     detail
   )
+  mark()
   void reload().then(() => {
     const { message } = here()
     if (message !== undefined) void open(message)
