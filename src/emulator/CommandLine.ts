@@ -14,6 +14,7 @@ import { parseArgs } from "node:util"
 import { EmulatorError } from "../ServiceBusError.ts"
 import * as ServiceBusRule from "../ServiceBusRule.ts"
 import * as Broker from "./broker/Broker.ts"
+import * as EntityPath from "./broker/EntityPath.ts"
 import * as Rule from "./broker/filter/Rule.ts"
 import * as SqlLexer from "./broker/filter/SqlLexer.ts"
 import * as ConfigFile from "./config/ConfigFile.ts"
@@ -367,8 +368,20 @@ const roles = {
   receiver: "Azure Service Bus Data Receiver"
 } as const
 
-/** The identities that flags declare. What is wrong with one is said without what may be its secret. */
-const identitiesOf = Effect.fnUntraced(function*(given: Given) {
+/** The path that a role is on: a subscription may be named as flags declare it, unless an entity is called so. */
+const roleTarget = (entity: string, declared: ReadonlySet<string>): string => {
+  const path = EntityPath.trimmed(entity)
+  const [topic, name] = pathOf(path) ?? []
+  const within = `${topic}/Subscriptions/${name}`
+  return !declared.has(path.toLowerCase()) && declared.has(within.toLowerCase()) ? within : path
+}
+
+/**
+ * The identities that flags declare. What is wrong with one is said without what may be its secret. `declared` are paths of
+ * entities in lower case.
+ */
+const identitiesOf = Effect.fnUntraced(function*(given: Given, declared: ReadonlySet<string>) {
+  const warnings: Array<string> = []
   const identities = new Map<string, Emulator.IdentityOptions & { readonly roles: Array<Emulator.RoleOptions> }>()
   for (const [index, text] of given.list("identity").entries()) {
     const [, clientId, secret] = /^([^=]+)=([^]*)$/.exec(text) ?? []
@@ -397,12 +410,22 @@ const identitiesOf = Effect.fnUntraced(function*(given: Given) {
     if (identity === undefined) {
       return yield* fail(`${given.title("role")} "${text}": no --identity has the client id "${clientId}"`)
     }
-    identity.roles.push({ role, entity })
+    const path = entity === undefined ? undefined : roleTarget(entity, declared)
+    if (path === "") return yield* fail(`${given.title("role")} "${text}": ENTITY is the path of an entity`)
+    if (path !== undefined && !declared.has(path.toLowerCase())) {
+      warnings.push(
+        `${given.title("role")} "${text}": no entity "${path}" is declared; the role is on one that is made`
+      )
+    }
+    identity.roles.push({ role, entity: path })
   }
-  return Array.from(
-    identities.values(),
-    ({ roles, ...identity }): Emulator.IdentityOptions => roles.length === 0 ? identity : { ...identity, roles }
-  )
+  return {
+    identities: Array.from(
+      identities.values(),
+      ({ roles, ...identity }): Emulator.IdentityOptions => roles.length === 0 ? identity : { ...identity, roles }
+    ),
+    warnings
+  }
 })
 
 /** What the command is told to do. */
@@ -542,6 +565,7 @@ export const read: (
     const adminPort = yield* port("admin-port")
     const entities = [...declared, ...file?.entities ?? []]
     const redacted = key === undefined ? undefined : Redacted.make(key)
+    const known = yield* identitiesOf(given, new Set(entities.map(Configuration.pathOf)))
     const server = {
       host,
       port: amqpPort,
@@ -552,7 +576,7 @@ export const read: (
       key: redacted,
       // One key is enough to know: a policy is told by its name, and limits the rights.
       policies: (file?.policies ?? []).map(({ name, rights }) => ({ name, rights, key: redacted! })),
-      identities: yield* identitiesOf(given),
+      identities: known.identities,
       certificate,
       clock,
       data: data === undefined ? undefined : { file: data, synchronous },
@@ -569,7 +593,7 @@ export const read: (
       isJson: yield* given.is("json"),
       isWatched: yield* given.is("watch"),
       isAdminPortOptional: adminPort === undefined,
-      warnings: [...warnings, ...file?.warnings ?? []],
+      warnings: [...warnings, ...known.warnings, ...file?.warnings ?? []],
       title: (flag) => given.title(flag)
     }
   }

@@ -74,6 +74,7 @@ const refused: ReadonlyArray<readonly [args: ReadonlyArray<string>, problem: Reg
   [[...queue, "--identity", "a=b", "--role", "a=admin"], /^--role is CLIENT_ID=ROLE or .*, not "a=admin"$/],
   [[...queue, "--identity", "a=b", "--role", "a"], /^--role is CLIENT_ID=ROLE or CLIENT_ID=ROLE@ENTITY/],
   [[...queue, "--identity", "a=b", "--role", "a=owner@"], /^--role is CLIENT_ID=ROLE or CLIENT_ID=ROLE@ENTITY/],
+  [[...queue, "--identity", "a=b", "--role", "a=sender@/"], /^--role "a=sender@\/": ENTITY is the path of an entity$/],
   [[...queue, "--key="], /^--key must be 1 to 256 characters/],
   [[...queue, "--session-queue", "a#b"], /^--session-queue: queue "a#b": a name is a well-formed text without/],
   [[...queue, "--subscription", "news/"], /^--subscription: a subscription needs a name$/],
@@ -208,6 +209,27 @@ describe("the command line", () => {
           undefined
         ])
       }
+    }))
+
+  it.effect("has roles on subscriptions as they are declared, and warns of those on nothing that is", () =>
+    Effect.gen(function*() {
+      const { server, warnings } = yield* served([
+        "emulator",
+        ...["--subscription", "News/sport", "--subscription", "a/b", "--queue", "A/B", "--identity", "me=secret"],
+        ...["news/Sport", "news/subscriptions/sport", "/news/", "a/b", "news/culture"].flatMap(
+          (entity) => ["--role", `me=receiver@${entity}`]
+        )
+      ])
+      assert.deepStrictEqual(server.identities![0]!.roles!.map(({ entity }) => entity), [
+        "news/Subscriptions/Sport",
+        "news/subscriptions/sport",
+        "news",
+        "a/b",
+        "news/culture"
+      ])
+      assert.deepStrictEqual(warnings, [
+        "--role \"me=receiver@news/culture\": no entity \"news/culture\" is declared; the role is on one that is made"
+      ])
     }))
 
   it.effect("is the options of a broker", () =>
