@@ -1,6 +1,8 @@
 /**
- * A text that a peer chose, as a column has it. Node reads no text beyond a U+0000 in it before 24.21 (nodejs/node, node_sqlite),
- * so that none is stored: U+0000 is U+0001 and "0", and U+0001 itself is U+0001 and "1".
+ * A text that a peer chose, as a column has it. Node 24.15 and older read no text beyond a U+0000 in
+ * it, so that none is stored: U+0000 is U+0001 and "0", and U+0001 itself is U+0001 and "1".
+ *
+ * A file of its own because columns of four tables have such texts.
  */
 
 // oxlint-disable-next-line no-control-regex

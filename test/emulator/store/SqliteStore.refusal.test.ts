@@ -195,6 +195,32 @@ describe("what a file does not take", { concurrent: false }, () => {
       ])
     }))
 
+  it.effect("is kept with its bytes and its id once it can be written, and is one message then", () =>
+    Effect.gen(function*() {
+      const data = yield* DataFile.file
+      const copy = yield* DataFile.file
+      const entities = [Emulator.entity("once", { duplicateDetectionWindow: "1 hour" })]
+      const send = (emulator: Emulator.Emulator["Service"], messageId: string) =>
+        emulator.send("once", [{ messageId, body: Buffer.from(messageId) }])
+      yield* Effect.gen(function*() {
+        const emulator = yield* Emulator.Emulator
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* DataFile.full
+          const error = yield* Effect.flip(send(emulator, "first"))
+          assert.strictEqual((error as { readonly reason?: string }).reason, "unavailable")
+        }))
+        yield* TestClock.adjust("1 second")
+        yield* send(emulator, "second")
+        yield* DataFile.killed(data, copy)
+      }).pipe(Effect.scoped, Effect.provide(inMemory({ data, entities })))
+      const again = Context.get(yield* Layer.build(inMemory({ data: copy, entities: [] })), Emulator.Emulator)
+      for (const id of ["first", "second"]) yield* send(again, id)
+      assert.deepStrictEqual(
+        (yield* again.messages("once")).map(({ body, messageId }) => [messageId, Buffer.from(body).toString()]),
+        [["first", "first"], ["second", "second"]]
+      )
+    }))
+
   it.effect("are more namespaces than there are numbers for; those of what has gone are given again", () =>
     Effect.gen(function*() {
       const file = yield* DataFile.file
