@@ -5,11 +5,12 @@ import {
   ServiceBusEntity,
   ServiceBusReceiver,
   ServiceBusRule,
-  ServiceBusSender
+  ServiceBusSender,
+  ServiceBusSession
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
 import * as DataFile from "../../support/dataFile.ts"
-import { entities, fill, Once } from "../../support/everything.ts"
+import { Carts, entities, fill, Once } from "../../support/everything.ts"
 import { both, idsOf, Texts } from "../../support/harness.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
@@ -183,6 +184,80 @@ both((name, layerFor) => {
         yield* again.advance("1 second")
         assert.deepStrictEqual(idsOf(yield* again.messages(Once)), [])
         assert.deepStrictEqual(idsOf(yield* again.deadLetters(Texts)), ["short"])
+      }))
+
+    it.effect("is as full as it was, by its messages and the states of its sessions", () =>
+      Effect.gen(function*() {
+        const data = yield* DataFile.file
+        const layer = layerFor({ data, entities: [Emulator.entity(Carts, { maxSize: 3000 })] })
+        const send = (emulator: Emulator.Emulator["Service"], length: number) =>
+          emulator.send(Carts, [{ body: "x".repeat(length), sessionId: "s" }])
+        yield* Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* send(emulator, 1000)
+          const session = yield* ServiceBusSession.accept(Carts, "s")
+          yield* session.setState(new Uint8Array(1000) as never)
+        }).pipe(Effect.scoped, Effect.provide(layer))
+        yield* Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          assert.include((yield* Effect.flip(send(emulator, 1500))).message, "The maximum entity size has been reached")
+          yield* send(emulator, 500)
+        }).pipe(Effect.scoped, Effect.provide(layer))
+      }))
+
+    it.effect("knows for duplicate detection what came after a reset, and what was loaded", () =>
+      Effect.gen(function*() {
+        const data = yield* DataFile.file
+        const layer = layerFor({ data, entities: [Emulator.entity(Once, { duplicateDetectionWindow: "1 hour" })] })
+        const send = (emulator: Emulator.Emulator["Service"], ...ids: ReadonlyArray<string>) =>
+          Effect.andThen(
+            emulator.send(Once, ids.map((messageId) => ({ body: messageId, messageId }))),
+            Effect.map(emulator.messages(Once), idsOf)
+          )
+        yield* Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          yield* send(emulator, "before", "both")
+          yield* emulator.idle
+          yield* emulator.reset(Once.path)
+          yield* send(emulator, "both")
+        }).pipe(Effect.scoped, Effect.provide(layer))
+        const dump = yield* Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          assert.deepStrictEqual(yield* send(emulator, "both", "before"), ["both", "before"])
+          const dump = yield* emulator.dump()
+          yield* emulator.reset(Once.path)
+          yield* emulator.idle
+          yield* emulator.load(dump)
+          return dump
+        }).pipe(Effect.scoped, Effect.provide(layer))
+        yield* Effect.gen(function*() {
+          const emulator = yield* Emulator.Emulator
+          assert.deepStrictEqual(yield* emulator.dump(), dump)
+          assert.deepStrictEqual(yield* send(emulator, "both", "before"), ["both", "before"])
+        }).pipe(Effect.scoped, Effect.provide(layer))
+      }))
+
+    it.effect("takes no idle time from what was attached to when the process ended", () =>
+      Effect.gen(function*() {
+        const data = yield* DataFile.file
+        const copy = yield* DataFile.file
+        const at = DateTime.makeUnsafe("2026-01-01T00:00:00Z")
+        const entities = [Texts, Once].map((each) => Emulator.entity(each, { autoDeleteOnIdle: "1 hour" }))
+        yield* Effect.gen(function*() {
+          yield* ServiceBusReceiver.make(Texts)
+          yield* Effect.flatMap(Emulator.Emulator, ({ idle }) => idle)
+          yield* DataFile.killed(data, copy)
+        }).pipe(Effect.scoped, Effect.provide(layerFor({ clock: "manual", startAt: at, data, entities })))
+        const again = Context.get(
+          yield* Layer.build(
+            layerFor({ clock: "manual", startAt: DateTime.add(at, { hours: 3 }), data: copy, entities: [] })
+          ),
+          Emulator.Emulator
+        )
+        yield* again.runtime(Texts)
+        assert.strictEqual((yield* Effect.flip(again.runtime(Once))).reason, "notFound")
+        yield* again.advance("1 hour")
+        assert.strictEqual((yield* Effect.flip(again.runtime(Texts))).reason, "notFound")
       }))
 
     it.effect("has its namespaces, by use and made, with their keys", () =>
