@@ -453,7 +453,12 @@ describe("the command", () => {
       const args = ["emulator", "--port", "0", "--tls-port", "0", "--cert", files.cert, "--cert-key", files.key]
       const running = yield* run([...args, "--identity", "billing=billing-secret", "--json"])
       yield* running.has("\n")
-      const { amqpPort, authorityHost, identityEndpoint, tlsPort } = JSON.parse(running.printed())
+      const ready = JSON.parse(running.printed())
+      const { amqpPort, authorityHost, identityEndpoint, tlsPort } = ready
+      const [table] = /### For scripts[^]*?A port that is not open/.exec(
+        readFileSync(join(root, "docs/emulator.md"), "utf8")
+      )!
+      for (const member of Object.keys(ready)) assert.include(table, `\`${member}\``)
       assert.strictEqual(authorityHost, `https://127.0.0.1:${tlsPort}`)
       assert.strictEqual(identityEndpoint, `http://127.0.0.1:${amqpPort}/msi/token`)
       const response = yield* Effect.promise(() =>
