@@ -6,21 +6,23 @@ import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import * as ConnectionString from "../ConnectionString.ts"
+import { EntityCounts } from "./control/EntityCounts.ts"
 import { Emulator } from "./Emulator.ts"
 
-/** An entity, as `/entities` tells of it. */
-const Row = Schema.Struct({
-  path: Schema.String,
-  kind: Schema.String,
-  active: Schema.Int,
-  scheduled: Schema.Int,
-  deadLetter: Schema.Int,
-  transferDeadLetter: Schema.Int,
-  enqueued: Schema.Int,
-  completed: Schema.Int,
-  receivedAndDeleted: Schema.Int
-})
+/** What is drawn of an entity. */
+const Row = EntityCounts.mapFields(Struct.pick([
+  "path",
+  "kind",
+  "active",
+  "scheduled",
+  "deadLetter",
+  "transferDeadLetter",
+  "enqueued",
+  "completed",
+  "receivedAndDeleted"
+]))
 
 export type Row = typeof Row.Type
 

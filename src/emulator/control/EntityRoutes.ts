@@ -16,31 +16,14 @@ import * as EntityJson from "../state/EntityJson.ts"
 import * as MessageJson from "../state/MessageJson.ts"
 import { schemas as error } from "./ControlProblem.ts"
 import { ControlTarget, withQueue } from "./ControlTarget.ts"
+import { EntityCounts } from "./EntityCounts.ts"
 import { Overview } from "./Overview.ts"
-
-const Row = Schema.Struct({
-  path: Schema.String,
-  kind: Schema.Literals(["queue", "topic", "subscription"]),
-  status: Schema.String,
-  requiresSession: Schema.Boolean,
-  forwardTo: Schema.optionalKey(Schema.String),
-  active: Schema.Int,
-  scheduled: Schema.Int,
-  deadLetter: Schema.Int,
-  transferDeadLetter: Schema.Int,
-  sizeInBytes: Schema.Int,
-  enqueued: Schema.Int,
-  delivered: Schema.Int,
-  completed: Schema.Int,
-  receivedAndDeleted: Schema.Int,
-  deadLettered: Schema.Int
-}).annotate({ identifier: "EntityCounts" })
 
 const Entities = Schema.Struct({
   version: Schema.String,
   isWhole: Schema.Boolean,
   now: Schema.String,
-  entities: Schema.Array(Row)
+  entities: Schema.Array(EntityCounts)
 }).annotate({ identifier: "Entities" })
 
 const Settings = Schema.Struct({

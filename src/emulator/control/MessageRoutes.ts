@@ -163,18 +163,23 @@ const dispose = (entity: string, sequenceNumbers: ReadonlyArray<string>, settlem
 /** What a dead-letter queue is the dead-letter queue of. */
 const sourceOf = (path: string): string => path.replace(/(?:\/\$Transfer)?\/\$DeadLetterQueue$/i, "")
 
-/** Properties that tell of a death, which is over. */
-const ofDeath = new Set(["DeadLetterReason", "DeadLetterErrorDescription"])
+/** Properties that tell of a death, which is over. The page has the same, and of what follows. */
+export const ofDeath: ReadonlySet<string> = new Set(["DeadLetterReason", "DeadLetterErrorDescription"])
+
+/** What the broker says of a message and no sender does, and when it was to be there and to end: its life begins anew, and at once. */
+export const notSentAgain: ReadonlySet<string> = new Set([
+  ...Object.keys(MessageJson.Kept.fields).filter((name) => !Object.hasOwn(MessageJson.outgoingFields, name)),
+  "scheduledEnqueueTime",
+  "creationTime",
+  "absoluteExpiryTime"
+])
 
 /** A message as its sender sent it. */
 const sentAgain = (message: MessageSnapshot): MessageJson.Outgoing => {
   const kept = MessageJson.toJson(message)
-  const json: Record<string, unknown> = {}
-  for (const name of Object.keys(MessageJson.outgoingFields) as Array<keyof MessageJson.Outgoing>) {
-    if (kept[name] !== undefined) json[name] = kept[name]
-  }
-  // Its life begins anew, and at once.
-  for (const name of ["scheduledEnqueueTime", "creationTime", "absoluteExpiryTime"]) delete json[name]
+  const json: Record<string, unknown> = Object.fromEntries(
+    Object.entries(kept).filter(([name, value]) => value !== undefined && !notSentAgain.has(name))
+  )
   const properties = Object.entries(kept.applicationProperties ?? {}).filter(([name]) => !ofDeath.has(name))
   if (properties.length > 0) json["applicationProperties"] = Object.fromEntries(properties)
   else delete json["applicationProperties"]

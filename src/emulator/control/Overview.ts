@@ -6,38 +6,18 @@
  * It keeps the last numbers of each entity that it told of, and nothing where nobody asks.
  */
 import type * as Broker from "../broker/Broker.ts"
-
-/** An entity with its counts. */
-export interface Row {
-  readonly path: string
-  readonly kind: "queue" | "topic" | "subscription"
-  readonly status: string
-  readonly requiresSession: boolean
-  readonly forwardTo?: string
-  /** Messages by their states; those that are locked or deferred are active ones. */
-  readonly active: number
-  readonly scheduled: number
-  readonly deadLetter: number
-  readonly transferDeadLetter: number
-  readonly sizeInBytes: number
-  /** What has happened since the entity was made. */
-  readonly enqueued: number
-  readonly delivered: number
-  readonly completed: number
-  readonly receivedAndDeleted: number
-  readonly deadLettered: number
-}
+import { EntityCounts } from "./EntityCounts.ts"
 
 /** What is told. */
 export interface Told {
   readonly version: string
   /** Whether all entities are told of, and others are there no more. */
   readonly isWhole: boolean
-  readonly entities: ReadonlyArray<Row>
+  readonly entities: ReadonlyArray<EntityCounts>
 }
 
 interface Known {
-  row: Row
+  row: EntityCounts
   /** The version in which it became what it is. */
   since: number
   /** The look that has seen it last. */
@@ -64,7 +44,7 @@ export class Overview {
     this.look()
     const given = token?.startsWith(`${this.name}.`) === true ? Number(token.slice(this.name.length + 1)) : NaN
     const isWhole = !(given >= this.wentIn && given <= this.version)
-    const entities: Array<Row> = []
+    const entities: Array<EntityCounts> = []
     for (const { row, since } of this.known.values()) if (isWhole || since > given) entities.push(row)
     return { version: `${this.name}.${this.version}`, isWhole, entities }
   }
@@ -97,12 +77,12 @@ export class Overview {
   }
 }
 
-const rowOf = (queue: Broker.Queue): Row => {
+const rowOf = (queue: Broker.Queue): EntityCounts => {
   const { counters, kind, options, path } = queue
   const counts = queue.runtime()
   return {
     path,
-    kind: kind as Row["kind"],
+    kind: kind as EntityCounts["kind"],
     status: options.status,
     requiresSession: options.requiresSession,
     ...(options.forwardTo === undefined ? {} : { forwardTo: options.forwardTo }),
@@ -119,10 +99,6 @@ const rowOf = (queue: Broker.Queue): Row => {
   }
 }
 
-const isSame = (one: Row, other: Row): boolean =>
-  one.enqueued === other.enqueued && one.delivered === other.delivered && one.completed === other.completed &&
-  one.receivedAndDeleted === other.receivedAndDeleted &&
-  one.active === other.active && one.scheduled === other.scheduled && one.deadLetter === other.deadLetter &&
-  one.deadLettered === other.deadLettered && one.transferDeadLetter === other.transferDeadLetter &&
-  one.sizeInBytes === other.sizeInBytes && one.status === other.status && one.kind === other.kind &&
-  one.requiresSession === other.requiresSession && one.forwardTo === other.forwardTo
+const names = Object.keys(EntityCounts.fields) as ReadonlyArray<keyof EntityCounts>
+
+const isSame = (one: EntityCounts, other: EntityCounts): boolean => names.every((name) => one[name] === other[name])

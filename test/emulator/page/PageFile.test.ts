@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Emulator from "effect-service-bus/emulator"
 import { HttpClientRequest } from "effect/http"
 import { readdirSync, readFileSync } from "node:fs"
+import * as MessageRoutes from "../../../src/emulator/control/MessageRoutes.ts"
 import * as PageFile from "../../../src/emulator/page/PageFile.ts"
 import { assert, describe, it } from "../../support/vitest.ts"
 
@@ -32,6 +33,12 @@ describe("the page", () => {
       const feed = yield* get("/", { accept: "application/atom+xml" })
       assert.match(feed.headers["content-type"]!, /atom\+xml/)
     }).pipe(Effect.provide(broker)))
+
+  it("leaves out of a message that is sent again what the broker does", async () => {
+    const { notSentAgain, ofDeath } = await import(new URL("resending.js", folder).href)
+    assert.deepStrictEqual(ofDeath, MessageRoutes.ofDeath)
+    assert.deepStrictEqual(notSentAgain, MessageRoutes.notSentAgain)
+  })
 
   it.effect("has all that it names, runs no script but its own files, and is framed by nobody", () =>
     Effect.gen(function*() {

@@ -3,12 +3,7 @@
  * address.
  */
 
-/**
- * A row of `/entities`.
- * @typedef {{ path: string, kind: "queue" | "topic" | "subscription", status: string, requiresSession: boolean, forwardTo?: string,
- *   active: number, scheduled: number, deadLetter: number, transferDeadLetter: number, sizeInBytes: number, enqueued: number,
- *   delivered: number, completed: number, receivedAndDeleted: number, deadLettered: number }} Row
- */
+/** A row of `/entities`. @typedef {import("../../control/EntityCounts.ts").EntityCounts} Row */
 
 /**
  * A message of `/messages/page`.

@@ -2,6 +2,7 @@
  * A message in a form: one to be sent, or one that was there and is repaired.
  */
 import { button, field, h } from "./dom.js"
+import { notSentAgain, ofDeath } from "./resending.js"
 import { read, readBody, types, write, writeBody } from "./value.js"
 
 /** What a sender says most often, and what else. */
@@ -15,24 +16,6 @@ const texts = [
   ["replyTo", "Reply to"],
   ["replyToSessionId", "Reply to session id"]
 ]
-
-/** Properties that tell of a death, which a message that is sent again does not have. */
-const ofDeath = new Set(["DeadLetterReason", "DeadLetterErrorDescription"])
-
-/** What the broker says of a message and no sender does, or is counted anew. */
-const ofBroker = new Set([
-  ...[
-    "sequenceNumber",
-    "state",
-    "enqueuedTime",
-    "expiresAt",
-    "deliveryCount",
-    "wasScheduled",
-    "firstSequenceNumber",
-    "hops"
-  ],
-  ...["deadLetterSource", "scheduledEnqueueTime", "creationTime", "absoluteExpiryTime"]
-])
 
 /** @param {unknown} contentType */
 const saysJson = (contentType) => typeof contentType === "string" && /\bjson\b/i.test(contentType)
@@ -61,7 +44,9 @@ const bodyOf = (given) => {
  */
 export const editor = (given = {}) => {
   const rest = Object.fromEntries(
-    Object.entries(given).filter(([name]) => !ofBroker.has(name) && name !== "body" && name !== "applicationProperties")
+    Object.entries(given).filter(([name]) =>
+      !notSentAgain.has(name) && name !== "body" && name !== "applicationProperties"
+    )
   )
   const { kind, text } = bodyOf(given)
   const body = h("textarea", { name: "body", rows: 10, spellcheck: "false", value: text })
