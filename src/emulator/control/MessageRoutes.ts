@@ -166,7 +166,7 @@ const sourceOf = (path: string): string => path.replace(/(?:\/\$Transfer)?\/\$De
 /** Properties that tell of a death, which is over. The page has the same, and of what follows. */
 export const ofDeath: ReadonlySet<string> = new Set(["DeadLetterReason", "DeadLetterErrorDescription"])
 
-/** What the broker says of a message and no sender does, and when it was to be there and to end: its life begins anew, and at once. */
+/** What the broker says of a message and no sender does, and when it was to be there and to end: it begins anew, and at once. */
 export const notSentAgain: ReadonlySet<string> = new Set([
   ...Object.keys(MessageJson.Kept.fields).filter((name) => !Object.hasOwn(MessageJson.outgoingFields, name)),
   "scheduledEnqueueTime",

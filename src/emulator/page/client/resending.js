@@ -1,6 +1,6 @@
 /**
- * What a message that is sent again does not have of one that was kept, as the broker itself does it where a message is sent again
- * as it is: a test has both be the same.
+ * What a message that is sent again does not have of one that was kept. The broker has the same where a message is sent again as
+ * it is: a test compares the two.
  */
 
 /** Properties that tell of a death, which is over. */
