@@ -169,7 +169,15 @@ const isAt = ({ path }: Endpoint, asked: string): boolean =>
 
 const methodNotAllowed = (request: HttpRequest): HttpAnswer => {
   const path = ControlPath.pathOf(request.target)
-  return answerOf("MethodNotAllowed", `${request.method} is not what ${path} answers: see /openapi.json.`)
+  const methods = endpoints.flatMap((each) =>
+    !isAt(each, path) ? [] : each.method === "GET" ? ["GET", "HEAD"] : [each.method]
+  )
+  return answerOf(
+    "MethodNotAllowed",
+    `${request.method} is not what ${path} answers: see /openapi.json.`,
+    // The document itself is none of the endpoints.
+    { allow: (methods.length === 0 ? ["GET", "HEAD"] : methods).join(", ") }
+  )
 }
 
 const requestOf = ({ body, headers, method, target }: HttpRequest): HttpServerRequest.HttpServerRequest =>

@@ -35,6 +35,8 @@ interface Refusal {
   readonly error: string
   readonly code?: number
   readonly text: string
+  /** The methods that are answered, where another one was used (RFC 9110, section 15.5.6). */
+  readonly allow?: string
 }
 
 type Answered<A> = Result.Result<A, Refusal>
@@ -45,6 +47,16 @@ const refuse = (status: number, error: string, code: number, text: string): Answ
 /** A parameter that is missing (MicrosoftDocs/azure-docs #43780). */
 const missing = (name: string): Answered<never> =>
   refuse(400, "invalid_request", 900144, `The request body must contain the following parameter: '${name}'.`)
+
+/** A method that a path does not answer. */
+const wrongMethod = (method: string, allow: string): Answered<never> =>
+  Result.fail({
+    status: 405,
+    error: "invalid_request",
+    code: 900561,
+    text: `The endpoint only accepts ${allow.split(",")[0]} requests. Received a ${method} request.`,
+    allow
+  })
 
 /** What may have been asked for, at most as long as is good to read. */
 const quoted = (text: string): string => text.slice(0, 256)
@@ -59,14 +71,30 @@ const routes: Readonly<Record<string, "configuration" | "keys" | "token">> = {
   "oauth2/token": "token"
 }
 
+/** The parameters of a form that are read. */
+const parameters = [
+  "grant_type",
+  "client_id",
+  "client_secret",
+  "client_assertion",
+  "client_assertion_type",
+  "scope",
+  "resource"
+]
+
 /** The scopes that clients add by themselves (OpenID Connect Core 1.0); they ask for nothing here. */
 const openId = new Set(["openid", "profile", "email", "offline_access"])
 
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-const json = (status: number, value: object): HttpAnswer => ({
+const json = (status: number, value: object, headers: HttpAnswer["headers"] = {}): HttpAnswer => ({
   status,
-  headers: { "content-type": "application/json; charset=utf-8", "cache-control": "no-store", pragma: "no-cache" },
+  headers: {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "no-store",
+    pragma: "no-cache",
+    ...headers
+  },
   body: JSON.stringify(value)
 })
 
@@ -131,22 +159,8 @@ export class TokenEndpoint {
           "Secrets and tokens are taken and given within TLS alone: name a port of the broker that has TLS, such as its HTTPS port, by https://."
       })
     }
-    if (route === "token" && method !== "POST") {
-      return refuse(
-        405,
-        "invalid_request",
-        900561,
-        `The endpoint only accepts POST requests. Received a ${method} request.`
-      )
-    }
-    if (route !== "token" && method !== "GET" && method !== "HEAD") {
-      return refuse(
-        405,
-        "invalid_request",
-        900561,
-        `The endpoint only accepts GET requests. Received a ${method} request.`
-      )
-    }
+    if (route === "token" && method !== "POST") return wrongMethod(method, "POST")
+    if (route !== "token" && method !== "GET" && method !== "HEAD") return wrongMethod(method, "GET, HEAD")
     const { identities } = this.options.identities
     return identities.length === 0 || identities.some((identity) => isOfTenant(identity, tenant))
       ? Result.succeed(undefined)
@@ -162,6 +176,17 @@ export class TokenEndpoint {
   /** A token for an identity that proves itself (RFC 6749, section 4.4). */
   private token(request: HttpRequest, tenant: string): Answered<object> {
     const form = new URLSearchParams(request.body)
+    for (const name of parameters) {
+      // Error codes of Entra (RFC 6749, section 3.2).
+      if (form.getAll(name).length > 1) {
+        return refuse(
+          400,
+          "invalid_request",
+          9000411,
+          `The request is not properly formatted. The parameter '${name}' is duplicated.`
+        )
+      }
+    }
     const grantType = form.get("grant_type")
     if (grantType === null) return missing("grant_type")
     if (grantType !== "client_credentials") {
@@ -197,6 +222,15 @@ export class TokenEndpoint {
     tenant: string
   ): Answered<{ readonly identity: Identity; readonly proof: "secret" | "assertion" }> {
     const basic = basicOf(headers["authorization"])
+    // The id may stand in both (RFC 6749, section 2.3).
+    const isOther = basic !== undefined && (form.get("client_id") ?? basic.clientId) !== basic.clientId
+    if (isOther || basic !== undefined && form.has("client_secret")) {
+      return Result.fail({
+        status: 400,
+        error: "invalid_request",
+        text: "A client authenticates by its form or by HTTP Basic, not by both."
+      })
+    }
     const clientId = form.get("client_id") ?? basic?.clientId
     if (clientId === undefined) return missing("client_id")
     const identity = this.options.identities.find(clientId)
@@ -244,8 +278,11 @@ export class TokenEndpoint {
    * documentation, REST endpoint reference of managed identities).
    */
   private managedIdentity({ headers, method }: HttpRequest, query: URLSearchParams): HttpAnswer {
-    const failed = (statusCode: number, message: string) => json(statusCode, { statusCode, message })
-    if (method !== "GET") return failed(405, `The endpoint only accepts GET requests. Received a ${method} request.`)
+    const failed = (statusCode: number, message: string, headers = {}) =>
+      json(statusCode, { statusCode, message }, headers)
+    if (method !== "GET") {
+      return failed(405, `The endpoint only accepts GET requests. Received a ${method} request.`, { allow: "GET" })
+    }
     const secret = headers["x-identity-header"] ?? ""
     const clientId = query.get("client_id")
     const identity = this.options.identities.identities.find((identity) =>
@@ -278,7 +315,7 @@ export class TokenEndpoint {
   }
 
   /** The answer of a refusal: its description begins with the code and ends with three lines, as clients show it. */
-  private refused({ headers }: HttpRequest, { code, error, status, text }: Refusal): HttpAnswer {
+  private refused({ headers }: HttpRequest, { allow, code, error, status, text }: Refusal): HttpAnswer {
     const timestamp = `${new Date(this.now).toISOString().slice(0, 19).replace("T", " ")}Z`
     const trace = randomUUID()
     const asked = headers["client-request-id"]
@@ -292,6 +329,12 @@ export class TokenEndpoint {
       trace_id: trace,
       correlation_id: correlation,
       ...(code === undefined ? {} : { error_uri: `https://login.microsoftonline.com/error?code=${code}` })
+    }, {
+      ...(allow === undefined ? {} : { allow }),
+      // RFC 6749, section 5.2.
+      ...(status === 401 && basicOf(headers["authorization"]) !== undefined
+        ? { "www-authenticate": "Basic realm=\"effect-service-bus\"" }
+        : {})
     })
   }
 }

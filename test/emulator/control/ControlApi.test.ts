@@ -142,5 +142,10 @@ describe("a request that cannot be answered", () => {
       const method = yield* ask("PUT", "/clock")
       assert.deepInclude(method, { status: 405 })
       assert.strictEqual(method.json.error, "MethodNotAllowed")
+      const allowed = (path: string) => Effect.map(ask("PATCH", path), ({ headers }) => headers["allow"])
+      assert.deepStrictEqual(
+        yield* Effect.forEach(["/clock", "/clock/advance", "/faults", "/faults/1", "/openapi.json"], allowed),
+        ["GET, HEAD", "POST", "GET, HEAD, POST, DELETE", "DELETE", "GET, HEAD"]
+      )
     }).pipe(Effect.provide(layer)))
 })

@@ -288,6 +288,22 @@ describe("a refusal", () => {
           500011
         ],
         ["another resource, by name", { ...without("scope"), resource: "x" }, {}, 400, "invalid_resource", 500011],
+        [
+          "two clients",
+          form,
+          { body: `${new URLSearchParams(form)}&client_id=shipping` },
+          400,
+          "invalid_request",
+          9000411
+        ],
+        [
+          "two secrets",
+          form,
+          { body: `${new URLSearchParams(form)}&client_secret=x` },
+          400,
+          "invalid_request",
+          9000411
+        ],
         ["GET", form, { method: "GET" }, 405, "invalid_request", 900561],
         ["no TLS", form, { isSecure: false }, 400, "invalid_request", undefined]
       ]
@@ -317,6 +333,44 @@ describe("a refusal", () => {
       const wrong = `Basic ${Buffer.from("billing:%E0%A4%A").toString("base64")}`
       const answer = yield* post(without("client_id", "client_secret"), { headers: { authorization: wrong } })
       assert.deepInclude(refused(answer), { status: 401, code: 7000215 })
+    }))
+
+  it.effect("names the methods that are answered, and Basic where that was tried", () =>
+    Effect.gen(function*() {
+      const { answered, post } = yield* endpoint()
+      const header = (name: string, answer: Answer) => answer.headers[name]
+      assert.strictEqual(header("allow", yield* post(form, { method: "GET" })), "POST")
+      assert.strictEqual(
+        header("allow", yield* answered({ target: "/adfs/discovery/keys", method: "POST" })),
+        "GET, HEAD"
+      )
+      const managed = { target: "/msi/token", headers: { "x-identity-header": "x" }, method: "POST" }
+      assert.strictEqual(header("allow", yield* answered(managed)), "GET")
+      const wrong = { headers: { authorization: `Basic ${btoa("billing:wrong")}` } }
+      const basic = yield* post(without("client_secret"), wrong)
+      assert.deepStrictEqual([basic.status, header("www-authenticate", basic)], [
+        401,
+        "Basic realm=\"effect-service-bus\""
+      ])
+      const inForm = yield* post({ ...form, client_secret: "wrong" })
+      assert.deepStrictEqual([inForm.status, header("www-authenticate", inForm)], [401, undefined])
+    }))
+
+  it.effect("comes of who proves itself in two ways, or as two clients", () =>
+    Effect.gen(function*() {
+      const { post } = yield* endpoint()
+      const basicOf = (id: string, secret: string) => ({
+        headers: { authorization: `Basic ${btoa(`${id}:${encodeURIComponent(secret)}`)}` }
+      })
+      const right = basicOf("billing", form.client_secret)
+      for (
+        const answer of [
+          yield* post(form, right),
+          yield* post(form, basicOf("billing", "wrong")),
+          yield* post({ ...without("client_secret"), client_id: "shipping" }, right)
+        ]
+      ) assert.deepInclude(refused(answer), { status: 400, error: "invalid_request", code: undefined })
+      assert.strictEqual((yield* post(without("client_secret"), right)).status, 200)
     }))
 
   it.effect("says the id by which the client asked, if it is one", () =>
