@@ -99,6 +99,24 @@ const saysWhatItIs = () => {
   console.log("binary: says its version, its help, and what is wrong")
 }
 
+const isNoOtherNode = async () => {
+  const env = { NODE_OPTIONS: "--require ./nowhere.cjs" }
+  assert.equal(spawnSync(command, ["--version"], { ...place, env }).status, 0)
+  if (process.platform === "win32") return
+  const child = spawn(command, ["emulator", "--port", "0", "--json"], { ...place, stdio: ["ignore", "pipe", "pipe"] })
+  let complaints = ""
+  child.stderr.setEncoding("utf8").on("data", (text) => complaints += text)
+  const [line] = await once(child.stdout, "data")
+  // Node would listen for a debugger.
+  child.kill("SIGUSR1")
+  const { amqpPort } = JSON.parse(line)
+  assert.equal((await fetch(`http://127.0.0.1:${amqpPort}/health`)).status, 200)
+  child.kill("SIGTERM")
+  await once(child, "close")
+  assert.equal(complaints, "")
+  console.log("binary: takes no options and no debugger that are Node's")
+}
+
 const keepsLicences = (built) => {
   const text = readFileSync(join(built, "effect-service-bus.LICENSES.txt"), "utf8")
   for (const each of ["effect-service-bus\n", "effect 4", "rhea 3", "ws 8", "Node.js 24"]) {
@@ -249,6 +267,7 @@ try {
   run(process.execPath, [join(root, ".ci/buildBinary.mjs"), "--out", built], root)
   copyFileSync(join(built, "effect-service-bus"), command)
   saysWhatItIs()
+  await isNoOtherNode()
   keepsLicences(built)
   await serves()
   await keeps()

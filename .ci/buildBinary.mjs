@@ -94,6 +94,9 @@ try {
       main,
       output: blob,
       disableExperimentalSEAWarning: true,
+      // What others set for Node is not meant for it, and no signal has it listen for a debugger.
+      execArgvExtension: "none",
+      execArgv: ["--disable-sigusr1"],
       // It is ready a quarter sooner; the cache is of this Node, which is the one that it goes into.
       useCodeCache: true,
       assets: { "LICENSES.txt": licenceFile }
