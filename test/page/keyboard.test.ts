@@ -168,6 +168,72 @@ describe("the page by its keys", () => {
     }
   )
 
+  trial(
+    "begins a range where one stands, and stays there where rows are deleted",
+    {},
+    async ({ ask, open, page, send }) => {
+      await send("orders", ...Array.from({ length: 70 }, (_, index) => ({ body: String(index) })))
+      await open({ entity: "orders" })
+      const at = (number: number) => page.locator(`tr[data-number='${number}']`)
+      await at(3).click({ modifiers: ["ControlOrMeta"] })
+      await page.keyboard.press("PageDown")
+      await until(page, /^51/)
+      await page.keyboard.press("Shift+ArrowDown")
+      assert.deepStrictEqual(await chosen(page), ["51", "52"])
+      await page.keyboard.press("ArrowDown")
+      await page.keyboard.press("Escape")
+      await page.keyboard.press("Space")
+      assert.deepStrictEqual(await chosen(page), ["53"])
+      await page.keyboard.press("Delete")
+      await page.getByRole("dialog").waitFor()
+      await page.keyboard.press("ControlOrMeta+Enter")
+      await page.getByRole("dialog").waitFor({ state: "detached" })
+      await until(page, /^54/)
+      await page.keyboard.press("Shift+ArrowDown")
+      assert.deepStrictEqual(await chosen(page), ["54", "55"])
+      assert.notInclude((await ask("GET", "/messages?entity=orders")).map(({ body }: any) => body.text), "52")
+      // What was given up is no beginning of another range.
+      await at(60).click({ modifiers: ["ControlOrMeta"] })
+      await page.keyboard.press("Escape")
+      await at(65).focus()
+      await page.keyboard.press("Shift+ArrowDown")
+      assert.deepStrictEqual(await chosen(page), ["65", "66"])
+      // A text that is marked elsewhere is no reason to do nothing.
+      await page.evaluate(() => getSelection()!.selectAllChildren(document.querySelector("h2")!))
+      await at(68).click({ modifiers: ["Shift"] })
+      assert.deepStrictEqual(await chosen(page), ["65", "66", "67", "68"])
+      await page.evaluate(() => getSelection()!.selectAllChildren(document.querySelector("h2")!))
+      await at(70).getByText("69", { exact: true }).click()
+      await page.getByRole("heading", { name: "Message 70", exact: true }).waitFor()
+    }
+  )
+
+  trial("is soon past the entities, however many there are, and finds one by its name", {
+    entities: Array.from({ length: 400 }, (_, index) => Emulator.entity(`queue-${index}`))
+  }, async ({ open, page, send }) => {
+    await send("queue-7", { body: "x" })
+    await open()
+    await page.getByRole("link", { name: /^queue-7\b/ }).focus()
+    await page.keyboard.press("Enter")
+    await page.getByRole("heading", { name: "queue-7", exact: true }).waitFor()
+    await page.keyboard.press("Tab")
+    assert.strictEqual(await focused(page), "BUTTON Skip to the content")
+    await seesFocus(page)
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    assert.match(await focused(page), /^A Messages/)
+    await page.getByLabel("Find an entity").focus()
+    await page.keyboard.insertText("queue-39")
+    await page.getByText("queue-398").waitFor()
+    await page.keyboard.press("Enter")
+    await page.getByRole("heading", { name: "queue-39", exact: true }).waitFor()
+    assert.match(await focused(page), /^A Messages/)
+    // The first stop of all leads there too.
+    await page.evaluate(() => (document.activeElement as HTMLElement).blur())
+    await page.locator("body").press("Control+Home")
+    await tabTo(page, /Skip to the content/)
+  })
+
   trial("stays where it is while counts and lists are updated", {
     entities: [
       Emulator.entity("orders"),

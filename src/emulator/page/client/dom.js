@@ -137,6 +137,9 @@ export const field = (label, control, hint) => {
 
 let hints = 0
 
+/** A way past what comes before the content, seen by those who come to it with the keyboard. */
+export const skip = () => button("Skip to the content", () => document.querySelector("main")?.focus(), "skip")
+
 /**
  * @param {string} label
  * @param {() => void} click
@@ -188,6 +191,10 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
     "form",
     {
       method: "dialog",
+      keydown: (/** @type {KeyboardEvent} */ event) => {
+        // Also out of a text of many lines.
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !submit.disabled) form.requestSubmit()
+      },
       input: () => {
         if (cancel.textContent === "Cancel") return
         cancel.textContent = "Cancel"

@@ -2,7 +2,7 @@
  * The page: who may see it, what it is made of, and what is shown for an address.
  */
 import { ofConnectionString, onRefused, Problem, request, signedIn, signIn } from "./api.js"
-import { button, field, h, put, tell, toastsElement } from "./dom.js"
+import { button, field, h, put, skip, tell, toastsElement } from "./dom.js"
 import { entityView } from "./entity.js"
 import { here, to } from "./route.js"
 import * as store from "./store.js"
@@ -104,6 +104,7 @@ const showShell = async () => {
       h(
         "header",
         { class: "top" },
+        skip(),
         h("h1", {}, "Service Bus emulator"),
         h("nav", { "aria-label": "Views", class: "grow" }, ...links.values()),
         h("span", { class: "faint", title: "The policy that is signed in" }, user?.name),

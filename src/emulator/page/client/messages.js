@@ -175,6 +175,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
 
   const show = async (/** @type {{ from?: string, before?: string }} */ next) => {
     page = next
+    current = undefined
     pages.forget()
     remember({ from: undefined, before: undefined, ...next })
     await reload()
@@ -235,7 +236,11 @@ export const messageList = ({ empty, entity, kind, state }) => {
     const focus = document.activeElement
     const hadFocus = body.contains(focus)
     const isHere = element.contains(focus)
-    if (!messages.some(({ sequenceNumber }) => sequenceNumber === current)) current = messages[0]?.sequenceNumber
+    if (!messages.some(({ sequenceNumber }) => sequenceNumber === current)) {
+      // What comes after the one that has gone is where that was.
+      const after = messages.find(({ sequenceNumber }) => BigInt(sequenceNumber) > BigInt(current ?? 0))
+      current = (after ?? messages.at(-1))?.sequenceNumber
+    }
     // What none of them has takes no room.
     const shownColumns = columns[kind].filter((name) =>
       name !== "session" && name !== "subject" && name !== "id" ||
@@ -300,12 +305,11 @@ export const messageList = ({ empty, entity, kind, state }) => {
   const pick = (/** @type {string} */ number, /** @type {"one" | "toggle" | "range"} */ how) => {
     if (how === "range") {
       const numbers = messages.map(({ sequenceNumber }) => sequenceNumber)
-      const [a, b] = [numbers.indexOf(anchor ?? number), numbers.indexOf(number)].toSorted((x, y) => x - y)
-      if (a === -1) chosen.add(number)
-      else {
-        chosen.clear()
-        for (const each of numbers.slice(a, (b ?? 0) + 1)) chosen.add(each)
-      }
+      // One of another page, or that has gone, is no beginning.
+      if (anchor === undefined || !numbers.includes(anchor)) anchor = current ?? number
+      const [a = 0, b = 0] = [numbers.indexOf(anchor), numbers.indexOf(number)].toSorted((x, y) => x - y)
+      chosen.clear()
+      for (const each of numbers.slice(a, b + 1)) chosen.add(each)
     } else {
       anchor = number
       if (how === "one") {
@@ -360,8 +364,10 @@ export const messageList = ({ empty, entity, kind, state }) => {
   body.addEventListener("click", (event) => {
     const row = event.target instanceof Element ? event.target.closest("tr") : null
     const number = row?.dataset["number"]
-    // A text that somebody marks is no click.
-    if (number === undefined || getSelection()?.type === "Range") return
+    if (row === null || number === undefined) return
+    // A text that somebody marks in it is no click.
+    const selection = getSelection()
+    if (!event.shiftKey && selection?.type === "Range" && selection.containsNode(row, true)) return
     if (event.shiftKey) pick(number, "range")
     else if (event.ctrlKey || event.metaKey) pick(number, "toggle")
     else {
@@ -390,10 +396,8 @@ export const messageList = ({ empty, entity, kind, state }) => {
     const step = (/** @type {number} */ to) => {
       const next = numbers[Math.max(0, Math.min(numbers.length - 1, to))]
       if (next === undefined) return
-      if (event.shiftKey) {
-        anchor ??= current
-        pick(next, "range")
-      } else {
+      if (event.shiftKey) pick(next, "range")
+      else {
         current = next
         anchor = next
         mark()
@@ -411,6 +415,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       Enter: () => current !== undefined && open(current, true),
       Escape: () => {
         chosen.clear()
+        anchor = undefined
         mark()
       },
       Delete: () => chosen.size > 0 && remove()

@@ -1,7 +1,7 @@
 /**
  * The entities, topics with their subscriptions under them, each with its counts.
  */
-import { h, many, put } from "./dom.js"
+import { h, many, put, skip } from "./dom.js"
 import { here, to } from "./route.js"
 import { rows } from "./store.js"
 
@@ -18,8 +18,16 @@ export const entityTree = () => {
     type: "search",
     placeholder: "Find an entity",
     "aria-label": "Find an entity",
-    input: () => draw()
+    input: () => draw(),
+    keydown: (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Enter" || first === undefined) return
+      location.hash = to({ entity: first })
+      document.querySelector("main")?.focus()
+    }
   })
+  /** The first that is called as was asked for. @type {string | undefined} */
+  let first
+  const past = skip()
   const list = h("ul")
   const note = h("p", { class: "hint" })
   const element = h("nav", { class: "tree", "aria-label": "Entities", tabIndex: -1 }, filter, list, note)
@@ -47,6 +55,7 @@ export const entityTree = () => {
     shown.clear()
     const all = [...rows.values()].filter(({ path }) => path.toLowerCase().includes(words))
       .toSorted((a, b) => byName(a.path, b.path))
+    first = all[0]?.path
     const topics = new Map()
     const items = []
     for (const row of all.slice(0, most)) {
@@ -83,10 +92,16 @@ export const entityTree = () => {
 
   const mark = () => {
     const { entity } = here()
+    const hadFocus = document.activeElement === past
+    past.remove()
     for (const [path, { link }] of shown) {
-      if (path === entity) link.setAttribute("aria-current", "page")
-      else link.removeAttribute("aria-current")
+      if (path === entity) {
+        link.setAttribute("aria-current", "page")
+        // Whoever has chosen it is one step away from what is in it, however many others there are.
+        link.after(past)
+      } else link.removeAttribute("aria-current")
     }
+    if (hadFocus) past.focus()
   }
 
   /** @param {ReadonlySet<string>} changed */
