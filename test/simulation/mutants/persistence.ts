@@ -58,8 +58,8 @@ export const persistence: ReadonlyArray<Mutant> = [
   mutant(
     "the ids of duplicate detection are not stored",
     store,
-    "    for (const { id: key, sequence, until } of known) {",
-    "    for (const { id: key, sequence, until } of [] as typeof known) {",
+    "    for (const { id: given, sequence, until } of known) {",
+    "    for (const { id: given, sequence, until } of [] as typeof known) {",
     { workload: "forwards" }
   ),
   mutant(
@@ -152,7 +152,7 @@ export const persistence: ReadonlyArray<Mutant> = [
   mutant(
     "an answer over HTTP is given before what it tells of is kept",
     "Emulator.ts",
-    "store === undefined ? answer : Effect.map(answer, (given) => store.commit() ? given : notKept)",
+    "store === undefined ? answer : Effect.map(answer, (given) => store.commit() ? given : otherwise())",
     "store === undefined ? answer : answer",
     { workload: "administration" }
   ),
