@@ -104,7 +104,7 @@ describe("the page by its keys", () => {
     await page.keyboard.insertText(`{"total": 10}`)
     await tabTo(page, /^BUTTON Send again$/)
     await page.keyboard.press("Enter")
-    await page.getByText("1 message sent again.").waitFor()
+    await page.getByText("1 message sent again to ").waitFor()
     await rows(page).filter({ hasText: "InvalidTotal" }).nth(1).waitFor({ state: "detached" })
     await page.getByRole("dialog").waitFor({ state: "detached" })
     assert.notStrictEqual(await focused(page), "BODY", "the focus after it was sent")

@@ -200,7 +200,7 @@ describe("messages on the page", () => {
     await page.getByText("2 chosen").waitFor()
     await toolbar(page).getByRole("button", { name: "Send again…" }).click()
     await confirm(page, "Send again")
-    await told(page, "2 messages sent again.")
+    await told(page, "2 messages sent again to ")
     await row(page, 1).waitFor({ state: "detached" })
     assert.deepStrictEqual(await numbers(page), ["2", "4"])
     assert.deepStrictEqual(await bodies(the, "orders"), ["a", "c"].map((text) => ({ text })))
@@ -209,7 +209,7 @@ describe("messages on the page", () => {
     await dialog(page).getByLabel("Send to").selectOption("returns")
     await dialog(page).getByRole("textbox", { name: "Body", exact: true }).fill("repaired")
     await confirm(page, "Send again")
-    await told(page, "1 message sent again.")
+    await told(page, "1 message sent again to ")
     assert.deepStrictEqual(await bodies(the, "returns"), [{ text: "repaired" }])
     assert.notProperty((await ask("GET", "/messages?entity=returns"))[0], "applicationProperties")
   })
@@ -245,7 +245,7 @@ describe("messages on the page", () => {
       )
       await text.fill(`{"id": "o-6", "amount": 10}`)
       await send.click()
-      await told(page, "1 message sent again.")
+      await told(page, "1 message sent again to ")
       await row(page, 2).click()
       await repair()
       assert.strictEqual(await kind.inputValue(), "text")
@@ -273,7 +273,7 @@ describe("messages on the page", () => {
     await text.fill("a long repair")
     await dialog(page).getByLabel("Send to").selectOption("carts")
     await send.click()
-    await problem.filter({ hasText: /not sent again:\s*1: .*session/i }).waitFor()
+    await problem.filter({ hasText: /not sent again to carts:\s*1: .*session/i }).waitFor()
     // Escape asks first, and what is typed then goes on as before.
     await page.keyboard.press("Escape")
     await problem.filter({ hasText: "What was changed here is lost then." }).waitFor()
@@ -341,6 +341,26 @@ describe("messages on the page", () => {
     )
     assert.deepStrictEqual((await bodies(the, "orders")).map((body: any) => body.text), ["1", "5"])
   })
+
+  trial(
+    "that are dead for no reason say so, also where a client gave null for one",
+    {},
+    async ({ bury, open, page }) => {
+      await bury("orders", "x", { body: "dead" })
+      await page.route("**/messages?*", async (route) => {
+        const [message] = await (await route.fetch()).json()
+        const applicationProperties = { DeadLetterReason: null, DeadLetterErrorDescription: null }
+        await route.fulfill({ json: [{ ...message, applicationProperties }] })
+      })
+      await open({ entity: "orders", tab: "dead" })
+      await row(page, 1).click()
+      await page.locator(".detail .reason").waitFor()
+      assert.strictEqual(
+        await page.locator(".detail .reason").innerText(),
+        "Why it is a dead letter: no reason was given"
+      )
+    }
+  )
 
   trial("that somebody else has taken are neither chosen nor open for anything any more", {}, async (the) => {
     const { ask, open, page, send } = the
@@ -427,6 +447,7 @@ describe("messages on the page", () => {
     await dialog(page).waitFor({ state: "detached" })
     assert.strictEqual((await bodies(the, "orders")).length, 2)
     await page.getByRole("button", { name: "Purge…" }).click()
+    await dialog(page).getByText("All messages here (2) are deleted").waitFor()
     await confirm(page, "Purge")
     await told(page, "2 messages deleted.")
     await page.getByText("No message is here.").waitFor()
@@ -592,7 +613,7 @@ describe("messages on the page", () => {
     await toolbar(page).getByRole("button", { name: "Send again…" }).click()
     await dialog(page).getByLabel("Send to").selectOption("elsewhere")
     await confirm(page, "Send again")
-    await told(page, "1 message sent again.")
+    await told(page, "1 message sent again to ")
     assert.deepStrictEqual(await bodies(the, "elsewhere"), [{ text: "lost" }])
     assert.deepStrictEqual(await bodies(the, "orders/$Transfer/$DeadLetterQueue"), [])
   })

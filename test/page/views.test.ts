@@ -256,6 +256,7 @@ describe("the views of the page", () => {
     )
     await page.getByRole("link", { name: "Settings", exact: true }).click()
     await page.getByText("PT1H30M").waitFor()
+    await page.getByRole("heading", { name: "What has happened since the broker started" }).waitFor()
   })
 
   trial("draw the counts and rates of the last hour", {}, async ({ ask, open, page }) => {
@@ -340,7 +341,9 @@ describe("the views of the page", () => {
     }
   )
 
-  trial("refuse a file that is none", {}, async ({ open, page }) => {
+  trial("refuse a file that is none, and say what another one takes the place of", {
+    entities: [Emulator.entity("orders"), Emulator.entity("carts", { requiresSession: true })]
+  }, async ({ go, open, page }) => {
     await open({ view: "namespaces" })
     const load = async (text: string) => {
       await page.getByLabel("A file with the state of entities").setInputFiles({
@@ -359,5 +362,19 @@ describe("the views of the page", () => {
     await dialog.getByText("None of them is here yet.").waitFor()
     await dialog.getByRole("button", { name: "Load", exact: true }).click()
     await dialog.getByRole("alert").filter({ hasText: "colour" }).waitFor()
+    await page.keyboard.press("Escape")
+    const entities = ["orders", "carts"].map((name) => ({ kind: "queue", name }))
+    await load(JSON.stringify({ version: 1, entities }))
+    await dialog.getByRole("listitem").nth(1).waitFor()
+    assert.deepStrictEqual(await dialog.getByRole("listitem").allTextContents(), [
+      "orders: 0 messages",
+      "carts: 0 messages, and the states of its sessions"
+    ])
+    await page.keyboard.press("Escape")
+    // What went wrong here is not told elsewhere.
+    assert.strictEqual(await page.locator(".toast.bad").count(), 2)
+    await go({ entity: "orders" })
+    await page.getByText("No message is here.").waitFor()
+    assert.strictEqual(await page.locator(".toast").count(), 0)
   })
 })

@@ -17,7 +17,7 @@ export const EntityCounts = Schema.Struct({
   deadLetter: Schema.Int,
   transferDeadLetter: Schema.Int,
   sizeInBytes: Schema.Int,
-  // What has happened since the entity was made.
+  // What has happened since the entity was made, or the broker has started with it.
   enqueued: Schema.Int,
   delivered: Schema.Int,
   completed: Schema.Int,

@@ -31,7 +31,7 @@ export const cells = {
       ),
     "time"
   ],
-  deliveries: ["Deliveries", ({ deliveryCount }) => deliveryCount, "number"],
+  deliveries: ["Failed deliveries", ({ deliveryCount }) => deliveryCount, "number"],
   reason: [
     "Reason",
     ({ deadLetterErrorDescription, deadLetterReason }) =>

@@ -119,13 +119,15 @@ const propertiesOf = (record) =>
  */
 export const reasonOf = (entity, { applicationProperties = {} }) => {
   const { DeadLetterErrorDescription: description, DeadLetterReason: reason } = applicationProperties
-  if (reason === undefined && !entity.endsWith(deadLettersOf(""))) return false
+  // Some clients send null for a reason that nobody gave.
+  const isGiven = reason !== undefined && reason !== null
+  if (!isGiven && !entity.endsWith(deadLettersOf(""))) return false
   return h(
     "div",
     { class: "reason" },
     h("strong", {}, "Why it is a dead letter: "),
-    reason === undefined ? "no reason was given" : shown(reason),
-    description !== undefined && h("div", {}, shown(description))
+    isGiven ? shown(reason) : "no reason was given",
+    description !== undefined && description !== null && h("div", {}, shown(description))
   )
 }
 

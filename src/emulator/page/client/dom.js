@@ -162,6 +162,11 @@ export const tell = (text, isBad = false) => {
   if (!isBad) setTimeout(() => toast.remove(), 8000)
 }
 
+/** What went wrong somewhere else is of no use any more. */
+export const forgetProblems = () => {
+  for (const toast of [...toasts.querySelectorAll(".bad")]) toast.remove()
+}
+
 /** Where it is told. */
 export const toastsElement = toasts
 

@@ -132,7 +132,10 @@ export const entityView = (path) => {
         h("span", { class: "chip" }, size(now.sizeInBytes)),
         h(
           "span",
-          { class: "chip", title: "In: what it took. Out: what was completed, or received and deleted." },
+          {
+            class: "chip",
+            title: "Since the broker started. In: what it took. Out: what was completed, or received and deleted."
+          },
           `${many(now.enqueued)} in, ${many(now.completed + now.receivedAndDeleted)} out`
         )
       )

@@ -2,7 +2,7 @@
  * The page: who may see it, what it is made of, and what is shown for an address.
  */
 import { ofConnectionString, onRefused, Problem, request, signedIn, signIn } from "./api.js"
-import { button, field, h, put, skip, tell, toastsElement } from "./dom.js"
+import { button, field, forgetProblems, h, put, skip, tell, toastsElement } from "./dom.js"
 import { entityView } from "./entity.js"
 import { here, to } from "./route.js"
 import * as store from "./store.js"
@@ -154,6 +154,7 @@ const showShell = async () => {
   // Whoever has signed in goes on by the keyboard with the choice of an entity.
   if (document.activeElement === document.body) tree.element.focus()
   show = () => {
+    forgetProblems()
     view?.close?.()
     const { entity, view: name = "" } = here()
     for (const [of, link] of links) {

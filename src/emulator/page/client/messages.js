@@ -483,7 +483,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
         act(
           "/messages/resend",
           { to: to.value, messages: numbers.map((sequenceNumber) => ({ sequenceNumber })) },
-          "sent again"
+          `sent again to ${to.value}`
         )
     )
   }
@@ -497,15 +497,19 @@ export const messageList = ({ empty, entity, kind, state }) => {
       "Send again",
       [
         reasonOf(entity, message),
-        ...form.elements,
         field(
           "Send to",
           to,
           isDead ? "The dead letter is gone once this is sent." : "The message that is here is gone once this is sent."
-        )
+        ),
+        ...form.elements
       ],
       () =>
-        act("/messages/resend", { to: to.value, messages: [{ sequenceNumber, message: form.message() }] }, "sent again")
+        act(
+          "/messages/resend",
+          { to: to.value, messages: [{ sequenceNumber, message: form.message() }] },
+          `sent again to ${to.value}`
+        )
     )
     form.focus()
   }
@@ -558,14 +562,23 @@ export const messageList = ({ empty, entity, kind, state }) => {
 
   const save = (/** @type {string} */ one) => void saveMessages(entity, numbersOf(one)).catch(failed)
 
-  const purge = () =>
-    ask(`Purge ${entity}?`, "Purge", [
+  /** How many there are; undefined where no count says so. */
+  const total = () => {
+    const row = rows.get(sourceOf(entity))
+    if (kind === "scheduled") return row?.scheduled
+    if (kind === "messages") return row && row.active + row.scheduled
+    return isDead ? entity.includes("/$Transfer/") ? row?.transferDeadLetter : row?.deadLetter : undefined
+  }
+
+  const purge = () => {
+    const count = total()
+    return ask(`Purge ${entity}?`, "Purge", [
       h(
         "p",
         {},
-        `All ${
-          state === undefined ? "messages" : `${state} messages`
-        } here are deleted, but for those that a receiver has locked.`
+        `All ${state === undefined ? "messages" : `${state} messages`} here${
+          count === undefined ? "" : ` (${many(count)})`
+        } are deleted, but for those that a receiver has locked.`
       )
     ], async () => {
       const { messages } = await post("/messages/purge", { entity }, state === undefined ? {} : { state })
@@ -574,6 +587,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       close()
       await Promise.all([reload(), refresh()])
     }, { kind: "danger" })
+  }
 
   const failed = (/** @type {unknown} */ error) => tell(error instanceof Error ? error.message : String(error), true)
 

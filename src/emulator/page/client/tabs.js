@@ -446,7 +446,7 @@ export const settings = (entity) => {
       facts(Object.entries(entity.options ?? {}).map(([name, value]) => [name, String(value)])),
       h("h3", {}, "Times"),
       facts([["Created", time(createdAt)], ["Changed", time(updatedAt)], ["Used", time(accessedAt)]]),
-      h("h3", {}, "What has happened since it was made"),
+      h("h3", {}, "What has happened since the broker started"),
       facts(
         Object.entries(counters).map(([name, value]) => [
           name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`),

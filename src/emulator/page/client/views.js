@@ -32,7 +32,9 @@ const askToLoad = (text) => {
       h(
         "li",
         {},
-        `${path}: ${counted(row.active + row.scheduled + row.deadLetter + row.transferDeadLetter, "message")}`
+        `${path}: ${counted(row.active + row.scheduled + row.deadLetter + row.transferDeadLetter, "message")}${
+          row.requiresSession ? ", and the states of its sessions" : ""
+        }`
       )
     ]
   })
@@ -415,7 +417,7 @@ const namespaces = () => {
       if (!isOfServer) return [h("p", {}, found.problem)]
       return [table(
         "Namespaces",
-        ["Name", "Connections", "Made", ""],
+        ["Name", "Connections", "There since", ""],
         found.map((/** @type {any} */ { connections, createdAt, isByUse, name }) => [
           name,
           many(connections),
