@@ -156,6 +156,10 @@ describe("messages on the page", () => {
     await dialog(page).getByRole("button", { name: "Send", exact: true }).click()
     await dialog(page).getByRole("alert").filter({ hasText: `The property "count": expected a whole number` }).waitFor()
     await dialog(page).getByLabel("Value of the property").fill("9007199254740993")
+    await dialog(page).locator("[name=timeToLive]").fill("soon")
+    await dialog(page).getByRole("button", { name: "Send", exact: true }).click()
+    await dialog(page).getByRole("alert").filter({ hasText: /^Time to live: expected milliseconds/ }).waitFor()
+    await dialog(page).locator("[name=timeToLive]").fill("1 hour")
     await confirm(page, "Send")
     await told(page, "1 message sent.")
     await row(page, 1).waitFor()
@@ -472,7 +476,9 @@ describe("messages on the page", () => {
     await toolbar(page).getByRole("button", { name: "Put off…" }).click()
     await dialog(page).locator("[name=by]").fill("soon")
     await dialog(page).getByRole("button", { name: "Put off", exact: true }).click()
-    await dialog(page).getByRole("alert").filter({ hasText: /soon|duration/i }).waitFor()
+    await dialog(page).getByRole("alert").filter({
+      hasText: /^By: expected milliseconds, a duration of ISO 8601 such as "PT5M", or words such as "5 minutes"$/
+    }).waitFor()
     await dialog(page).locator("[name=by]").fill("2 hours")
     await confirm(page, "Put off")
     await told(page, "1 message put off.")

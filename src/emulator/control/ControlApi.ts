@@ -20,6 +20,7 @@ import * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as SchemaIssue from "effect/SchemaIssue"
 import type * as Scope from "effect/Scope"
 import type { HttpAnswer, HttpRequest } from "../http/HttpMessage.ts"
 import * as ClockRoutes from "./ClockRoutes.ts"
@@ -46,10 +47,47 @@ const parts = {
   Payload: "the body"
 } as const
 
+const format = SchemaIssue.makeFormatterDefault()
+
+const countOf = (issue: SchemaIssue.Issue): number => {
+  switch (issue._tag) {
+    case "Composite":
+    case "AnyOf":
+      return issue.issues.map(countOf).reduce((sum, count) => sum + count, issue.issues.length === 0 ? 1 : 0)
+    case "Pointer":
+    case "Encoding":
+    case "Filter":
+      return countOf(issue.issue)
+    default:
+      return 1
+  }
+}
+
+/** Of what may have several shapes, only what is wrong for the nearest one: the keys of others tell nobody anything. */
+const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
+  switch (issue._tag) {
+    case "Composite": {
+      const [first, ...others] = issue.issues
+      return new SchemaIssue.Composite(issue.ast, [nearest(first), ...others.map(nearest)])
+    }
+    case "Pointer":
+      return new SchemaIssue.Pointer(issue.path, nearest(issue.issue))
+    case "Encoding":
+      return new SchemaIssue.Encoding(issue.ast, nearest(issue.issue))
+    case "AnyOf": {
+      const shapes = issue.issues.map(nearest)
+      const fewest = Math.min(...shapes.map(countOf))
+      return new SchemaIssue.AnyOf(issue.ast, shapes.filter((shape) => countOf(shape) === fewest))
+    }
+    default:
+      return issue
+  }
+}
+
 const layerDecoded = HttpApiMiddleware.layerSchemaErrorTransform(Decoded, ({ cause, kind }) => {
   // Our own answer does not fit its schema: no fault of the request.
   if (!Object.hasOwn(parts, kind)) return Effect.die(cause)
-  const message = cause.message.replaceAll(/\s*\n\s*/g, " ")
+  const message = format(nearest(cause.issue)).replaceAll(/\s*\n\s*/g, " ")
   return Effect.fail({ error: "BadRequest" as const, message: `${parts[kind as keyof typeof parts]}: ${message}` })
 })
 

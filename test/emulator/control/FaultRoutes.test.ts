@@ -54,7 +54,7 @@ describe("faults over HTTP", () => {
         [{}, /the body: .*operation/],
         [{ operation: "send" }, /the body: .*error/],
         [{ operation: "sned", action: "drop" }, /operation/],
-        [{ operation: "send", action: "delay", delay: "soon" }, /finite duration.*delay/],
+        [{ operation: "send", action: "delay", delay: "soon" }, /^the body: Expected a finite duration.*"delay"\]$/],
         [{ operation: "send", action: "drop", time: 3 }, /time/],
         // JSON of a program that has no number or no name is no fault for all.
         [{ operation: "send", action: "drop", times: null }, /times/],

@@ -169,6 +169,14 @@ describe("messages over HTTP", () => {
           ["POST", "/scheduled/deliver?entity=orders", { sequenceNumbers: ["99"] }, 404, /no scheduled message 99/],
           ["POST", "/scheduled/deliver?entity=orders", { sequenceNumbers: [1] }, 400, /\["sequenceNumbers"\]\[0\]/],
           ["POST", "/scheduled/reschedule?entity=orders", {}, 400, /the body/],
+          // Of the shapes that a body may have, only what is wrong for the one that was meant.
+          [
+            "POST",
+            "/scheduled/reschedule?entity=orders",
+            { by: "soon" },
+            400,
+            /^the body: Expected milli[^[]* at \["by"\]$/
+          ],
           ["POST", "/scheduled/reschedule?entity=orders", { to: "tomorrow" }, 400, /to: expected a time/],
           [
             "POST",

@@ -63,6 +63,35 @@ export const ofConnectionString = (text) => {
   return name && key ? { name, key } : undefined
 }
 
+/** The name of a field as forms have it. @param {string} path */
+const fieldOf = (path) => {
+  const names = [...path.matchAll(/[$\w-]*[A-Za-z][\w-]*/g)].map(([name]) => name).filter((name) =>
+    !name.startsWith("$")
+  )
+  const words = names.map((name) => name.replaceAll(/[a-z][A-Z]/g, ([a = "", b = ""]) => `${a} ${b.toLowerCase()}`))
+  return words.join(", ").replace(/^./, (letter) => letter.toUpperCase())
+}
+
+/**
+ * A refusal in the words of forms: a field by its name, where the control API has a place in JSON.
+ * @param {string} text
+ */
+export const inWords = (text) => {
+  const said = text.replace(/^the body: /, "").replaceAll("Expected no excess property", "There is no such property")
+    .replaceAll("Missing key", "Something is missing")
+  const [, before, problem] = /^(?:\[\d+\]|message)\.([^: ]+): (.*)$/s.exec(said) ?? []
+  if (before !== undefined && problem !== undefined) return `${fieldOf(before)}: ${lower(problem)}`
+  const place = / at ((?:\[(?:"[^"]*"|\d+)\])+)/g
+  const places = [...said.matchAll(place)]
+  const [[, only = ""] = []] = places
+  return places.length === 1 && only !== "" && said.endsWith(only)
+    ? `${fieldOf(only)}: ${lower(said.replace(place, ""))}`
+    : said.replaceAll(place, (_, path) => ` (${fieldOf(path)})`)
+}
+
+/** @param {string} text */
+const lower = (text) => text.replace(/^./, (letter) => letter.toLowerCase())
+
 /** What the broker refused, with its status; 0 where it did not answer. */
 export class Problem extends Error {
   /**
@@ -122,7 +151,10 @@ export const request = async (method, path, query = {}, body = undefined) => {
     throw new Problem(response.status, `The broker answered ${response.status} with what is no JSON.`)
   }
   if (response.ok) return json
-  const problem = new Problem(response.status, json?.message ?? `The broker answered ${response.status}.`)
+  const problem = new Problem(
+    response.status,
+    json?.message !== undefined ? inWords(json.message) : `The broker answered ${response.status}.`
+  )
   if (response.status === 401 && asker === user) refused()
   throw problem
 }

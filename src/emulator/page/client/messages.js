@@ -4,7 +4,7 @@
  *
  * The list is asked for again when its entity has changed; what is chosen and where the focus is stays by sequence number.
  */
-import { get, post } from "./api.js"
+import { get, inWords, post } from "./api.js"
 import { cells, columns } from "./columns.js"
 import { load, panel, reasonOf } from "./detail.js"
 import { ask, button, counted, field, h, keepFocus, many, put, tell } from "./dom.js"
@@ -31,7 +31,7 @@ const sourceOf = (path) => path.replace(/(\/\$Transfer)?\/\$DeadLetterQueue$/, "
 const tellOutcomes = (done, outcomes) => {
   const bad = outcomes.filter(({ isDone }) => !isDone)
   const good = outcomes.length - bad.length
-  const lines = bad.slice(0, 6).map(({ problem, sequenceNumber }) => `${sequenceNumber}: ${problem}`)
+  const lines = bad.slice(0, 6).map(({ problem, sequenceNumber }) => `${sequenceNumber}: ${inWords(problem ?? "")}`)
   if (bad.length > 6) lines.push(`and ${bad.length - 6} more`)
   const text = `${counted(bad.length, "message")} not ${done}:\n${lines.join("\n")}`
   if (good === 0 && bad.length > 0) throw new Error(text)

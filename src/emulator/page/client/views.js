@@ -194,8 +194,8 @@ const faultForm = () => {
   const fields = {
     condition: field("Condition", inputs.condition),
     description: field("Description", inputs.description),
-    retryAfter: field("Wait for", inputs.retryAfter),
-    delay: field("By", inputs.delay),
+    retryAfter: field("Retry after", inputs.retryAfter),
+    delay: field("Delay", inputs.delay),
     when: field("When", inputs.when)
   }
   const show = () => {
