@@ -207,6 +207,8 @@ const metadataOf = ({ attributes, name, value }: Observation): Metadata => {
 export class Registry extends Map<string, Metadata> {
   private readonly own: Metric.MetricRegistry
   private readonly observe: () => ReadonlyArray<Observation>
+  /** What the counters of the series of entities beyond the first have come to. */
+  private readonly beyond = new Map<string, { last: number; total: number }>()
 
   constructor(own: Metric.MetricRegistry, observe: () => ReadonlyArray<Observation>) {
     super()
@@ -217,9 +219,25 @@ export class Registry extends Map<string, Metadata> {
   private get current(): Metric.MetricRegistry {
     const all = new Map(this.own)
     for (const observation of this.observe()) {
-      all.set(JSON.stringify([observation.name, observation.attributes]), metadataOf(observation))
+      const key = JSON.stringify([observation.name, observation.attributes])
+      if ("otel.metric.overflow" in observation.attributes && instruments[observation.name][0] === "Counter") {
+        observation.value = this.risen(key, observation.value)
+      }
+      all.set(key, metadataOf(observation))
     }
+    for (const [key, counter] of this.beyond) if (!all.has(key)) counter.last = 0
     return all
+  }
+
+  /**
+   * A counter of many entities, which does not fall where one of them goes or has series of its own from now on. What others
+   * count between the same two readings may be missing in it.
+   */
+  private risen(key: string, value: number): number {
+    const { last, total } = this.beyond.get(key) ?? { last: 0, total: 0 }
+    const risen = { last: value, total: total + Math.max(0, value - last) }
+    this.beyond.set(key, risen)
+    return risen.total
   }
 
   // What the program itself counts is kept where it was.

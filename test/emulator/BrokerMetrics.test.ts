@@ -198,6 +198,13 @@ describe("the metrics of the broker", () => {
       assert.strictEqual(entities.length, BrokerMetrics.most - 1)
       assert.strictEqual(found["message.current true active"], 2)
       assert.strictEqual(found["message.enqueued true"], 2)
+      // Counters do not fall where entities of that series go, or have series of their own.
+      yield* emulator.delete("q2200")
+      yield* has({ "message.enqueued true": 2, "message.current true active": 1 })
+      for (let index = 0; index < 102; index++) yield* emulator.delete(`q${index}`)
+      yield* has({ "message.enqueued default q2100": 1, "message.current true active": 0 })
+      yield* emulator.send("q2250", [{ body: new Uint8Array(1) }])
+      yield* has({ "message.enqueued true": 3 })
     }).pipe(
       Effect.provide(Emulator.layerMetrics),
       Effect.provide(
