@@ -390,7 +390,8 @@ const storeOf = Effect.fnUntraced(function*(
 /** What a store has of the namespaces, the first one first; the key of that is the one that is given, or that it had. */
 const storedOf = (
   store: SqliteStore.SqliteStore | undefined,
-  given: Redacted.Redacted<string> | undefined
+  given: Redacted.Redacted<string> | undefined,
+  now: () => number
 ): Effect.Effect<
   { readonly key: Redacted.Redacted<string>; readonly stored: ReadonlyArray<SqliteStore.StoredNamespace> },
   EmulatorError
@@ -399,11 +400,12 @@ const storedOf = (
     try: () => {
       if (store === undefined) return { key: given ?? Namespace.randomKey(), stored: [] }
       const stored = store.namespaces()
-      const had = stored[0] === undefined ? undefined : NamespaceRow.read(stored[0].content).key
-      const key = given ?? had ?? Namespace.randomKey()
+      const had = stored[0] === undefined ? undefined : NamespaceRow.read(stored[0].content)
+      const key = given ?? had?.key ?? Namespace.randomKey()
       const content = NamespaceRow.write({
         name: Namespace.firstName,
         isByUse: false,
+        createdAt: had === undefined ? now() : had.createdAt,
         // One that is given is the program's to keep.
         key: given === undefined ? key : undefined,
         policies: undefined,
@@ -460,7 +462,8 @@ const start: (
       const tokens = new TokenEndpoint({ identities, clock, host })
       // It is given up after all that is kept in it.
       const store = yield* storeOf(options.data, dispatcher.schedule)
-      const { key, stored } = yield* storedOf(store, given)
+      const clocks = yield* clockOf(options, clock)
+      const { key, stored } = yield* storedOf(store, given, () => clocks().currentTimeMillisUnsafe())
       const namespaces = yield* Namespaces.make({
         identities,
         content: { entities: options.entities, key, policies },
@@ -468,7 +471,7 @@ const start: (
         isAny: yield* isAny(options.namespaces),
         idle: yield* positive("namespaceIdle", options.namespaceIdle, Namespaces.limits.idle),
         most: yield* count("maxNamespaces", options.maxNamespaces, Namespaces.limits.most),
-        clockOf: yield* clockOf(options, clock),
+        clockOf: clocks,
         serverClock: clock,
         deadlines,
         store,

@@ -73,6 +73,8 @@ export interface Options {
   readonly serverClock: Clock.Clock
   /** The name of the namespace that a host means, in lower case; undefined where it means none. */
   readonly nameIn: (host: string) => string | undefined
+  /** When it was made, in milliseconds of its clock; now where that is left out. */
+  readonly createdAt?: number | undefined
   /** Keeps what it holds; nothing does where it is left out. */
   readonly store?: Store | undefined
 }
@@ -102,7 +104,10 @@ export class Namespace implements ServedNamespace {
   private readonly nameIn: Options["nameIn"]
   private readonly serverClock: Clock.Clock
 
-  constructor(broker: Broker.Broker, { clock, host, identities, key, name, nameIn, policies, serverClock }: Options) {
+  constructor(
+    broker: Broker.Broker,
+    { clock, createdAt, host, identities, key, name, nameIn, policies, serverClock }: Options
+  ) {
     this.broker = broker
     this.name = name
     this.identities = identities
@@ -115,7 +120,7 @@ export class Namespace implements ServedNamespace {
     }
     this.nameIn = nameIn
     this.serverClock = serverClock
-    this.createdAt = clock.currentTimeMillisUnsafe()
+    this.createdAt = createdAt ?? clock.currentTimeMillisUnsafe()
     this.lastUse = serverClock.currentTimeMillisUnsafe()
     this.clock = clock
     this.host = host

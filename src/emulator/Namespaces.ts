@@ -170,8 +170,9 @@ export class Namespaces implements ServedNamespaces {
     if (refusal !== undefined) return Result.fail(refusal)
     const full = this.quotaProblem
     if (full !== undefined) return Result.fail({ _tag: "Quota", text: sentence(full) })
-    const row = { name, isByUse: true, key: undefined, policies: undefined, entities: undefined }
-    const made = this.addByUse(name, this.options.store?.addNamespace(NamespaceRow.write(row)))
+    const createdAt = this.options.clockOf().currentTimeMillisUnsafe()
+    const row = { name, isByUse: true, createdAt, key: undefined, policies: undefined, entities: undefined }
+    const made = this.addByUse(name, this.options.store?.addNamespace(NamespaceRow.write(row)), createdAt)
     // What the broker has started with was taken once.
     if (Result.isFailure(made)) throw made.failure
     return Result.succeed(made.success)
@@ -180,7 +181,8 @@ export class Namespaces implements ServedNamespaces {
   /** One that goes when it is not used any more. */
   private addByUse(
     name: string,
-    store: NamespaceStore | undefined
+    store: NamespaceStore | undefined,
+    createdAt: number | undefined
   ): Result.Result<Namespace.Namespace, EmulatorError> {
     const { content, deadlines, idle, serverClock } = this.options
     const end = timeout(() => {
@@ -191,7 +193,7 @@ export class Namespaces implements ServedNamespaces {
       else if (until > now) deadlines.set(end, until)
       else this.remove(name)
     })
-    const made = this.make(name, content, end, store)
+    const made = this.make(name, content, end, store, createdAt)
     if (Result.isFailure(made)) return made
     const namespace = made.success
     if (idle < Infinity) deadlines.set(end, namespace.lastUse + idle)
@@ -236,16 +238,18 @@ export class Namespaces implements ServedNamespaces {
     const full = this.quotaProblem
     if (full !== undefined) return fail(full, "quotaExceeded")
     const { entities, key, policies } = { ...this.options.content, ...content }
+    const createdAt = this.options.clockOf().currentTimeMillisUnsafe()
     const store = this.options.store?.addNamespace(
       NamespaceRow.write({
         name,
         isByUse: false,
+        createdAt,
         key: content.key,
         policies: content.policies,
         entities: content.entities
       })
     )
-    const made = this.make(name, { entities, key, policies }, undefined, store)
+    const made = this.make(name, { entities, key, policies }, undefined, store, createdAt)
     if (Result.isFailure(made)) store?.remove()
     return made
   }
@@ -253,17 +257,19 @@ export class Namespaces implements ServedNamespaces {
   /** One that a store has. */
   restore({ content, store }: StoredNamespace): Result.Result<Namespace.Namespace, EmulatorError> {
     const { content: own } = this.options
-    const { entities = own.entities, isByUse, key = own.key, name, policies = own.policies } = NamespaceRow.read(
-      content
-    )
-    return isByUse ? this.addByUse(name, store) : this.make(name, { entities, key, policies }, undefined, store)
+    const row = NamespaceRow.read(content)
+    const { createdAt, entities = own.entities, isByUse, key = own.key, name, policies = own.policies } = row
+    return isByUse
+      ? this.addByUse(name, store, createdAt)
+      : this.make(name, { entities, key, policies }, undefined, store, createdAt)
   }
 
   private make(
     name: string,
     content: Content,
     idle: Timeout | undefined,
-    store: NamespaceStore | undefined
+    store: NamespaceStore | undefined,
+    createdAt: number | undefined
   ): Result.Result<Namespace.Namespace, EmulatorError> {
     const { clockOf, identities, serverClock } = this.options
     const scope = Scope.forkUnsafe(this.scope)
@@ -274,6 +280,7 @@ export class Namespaces implements ServedNamespaces {
       identities,
       clock: clockOf(),
       serverClock,
+      createdAt,
       store,
       nameIn: (host) => this.nameIn(host)
     })).pipe(Scope.provide(scope))
@@ -376,6 +383,7 @@ export const make: (options: Options) => Effect.Effect<Namespaces, EmulatorError
       identities: options.identities,
       clock: options.clockOf(),
       serverClock: options.serverClock,
+      createdAt: kept === undefined ? undefined : NamespaceRow.read(kept.content).createdAt,
       store: kept?.store,
       nameIn: (host) => namespaces.nameIn(host)
     })

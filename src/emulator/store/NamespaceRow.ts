@@ -13,6 +13,8 @@ import * as EntityJson from "../state/EntityJson.ts"
 export interface NamespaceRow {
   readonly name: string
   readonly isByUse: boolean
+  /** Milliseconds of its own clock; undefined where a file is older than that. */
+  readonly createdAt: number | undefined
   readonly key: Redacted.Redacted<string> | undefined
   readonly policies: ReadonlyArray<Authorization.Policy> | undefined
   /** What it was declared with. */
@@ -22,6 +24,7 @@ export interface NamespaceRow {
 interface Json {
   readonly name: string
   readonly isByUse: boolean
+  readonly createdAt?: number
   readonly key?: string
   readonly policies?: ReadonlyArray<
     { readonly name: string; readonly key: string; readonly rights: Authorization.Policy["rights"] }
@@ -32,11 +35,12 @@ interface Json {
 const keyOf = (key: string) => Redacted.make(key, { label: "emulator key" })
 
 /** A namespace as a text. */
-export const write = ({ entities, isByUse, key, name, policies }: NamespaceRow): string =>
+export const write = ({ createdAt, entities, isByUse, key, name, policies }: NamespaceRow): string =>
   JSON.stringify(
     {
       name,
       isByUse,
+      ...(createdAt === undefined ? {} : { createdAt }),
       ...(key === undefined ? {} : { key: Redacted.value(key) }),
       ...(policies === undefined
         ? {}
@@ -64,10 +68,11 @@ const jsonOf = (entity: Entity): ReadonlyArray<EntityJson.Entity> =>
 
 /** A namespace out of a text; throws where it is none. */
 export const read = (text: string): NamespaceRow => {
-  const { entities, isByUse, key, name, policies } = JSON.parse(text) as Json
+  const { createdAt, entities, isByUse, key, name, policies } = JSON.parse(text) as Json
   return {
     name,
     isByUse,
+    createdAt,
     key: key === undefined ? undefined : keyOf(key),
     policies: policies?.map(({ key, name, rights }) => ({ name, key: keyOf(key), rights })),
     entities: entities?.map((json) => EntityJson.ofJson(json, "entity"))

@@ -9,6 +9,7 @@ import {
   ServiceBusSession
 } from "effect-service-bus"
 import * as Emulator from "effect-service-bus/emulator"
+import { TestClock } from "effect/testing"
 import * as DataFile from "../../support/dataFile.ts"
 import { Carts, entities, fill, Once } from "../../support/everything.ts"
 import { both, idsOf, Texts } from "../../support/harness.ts"
@@ -266,6 +267,10 @@ both((name, layerFor) => {
         const key = Redacted.make("a key of team-a")
         const options = { namespaces: "any", data: file, entities: [Emulator.entity(Texts)] } as const
         const layer = layerFor(options)
+        const times = Effect.flatMap(Emulator.Emulator, ({ namespaces }) =>
+          Effect.map(namespaces, (all) =>
+            all.map(({ createdAt }) => DateTime.toEpochMillis(createdAt))))
+        let createdAt: ReadonlyArray<number> = []
         const made = yield* Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
           const team = yield* emulator.createNamespace({ name: "team-a", key, entities: [Emulator.entity(Once)] })
@@ -273,12 +278,17 @@ both((name, layerFor) => {
           yield* emulator.createNamespace({ name: "gone" })
           yield* emulator.removeNamespace("gone")
           yield* emulator.send(Texts, [{ body: "default", messageId: "default" }])
+          createdAt = yield* times
           return Redacted.value(team.connectionString)
         }).pipe(Effect.scoped, Effect.provide(layer))
+        yield* TestClock.adjust("1 hour")
         yield* Effect.gen(function*() {
           const emulator = yield* Emulator.Emulator
-          const names = (yield* emulator.namespaces).map(({ isByUse, name }) => `${name} ${isByUse}`)
+          const names = (yield* emulator.namespaces).map(({ isByUse, name }) =>
+            `${name} ${isByUse}`
+          )
           assert.deepStrictEqual(names, ["default false", "team-a false"])
+          assert.deepStrictEqual(yield* times, createdAt)
           const team = yield* emulator.namespace("team-a")
           const keyIn = (text: string) => text.split(";").find((part) => part.startsWith("SharedAccessKey="))
           assert.strictEqual(keyIn(Redacted.value(team.connectionString)), keyIn(made))

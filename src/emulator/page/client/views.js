@@ -417,7 +417,7 @@ const namespaces = () => {
       if (!isOfServer) return [h("p", {}, found.problem)]
       return [table(
         "Namespaces",
-        ["Name", "Connections", "There since", ""],
+        ["Name", "Connections", "Made", ""],
         found.map((/** @type {any} */ { connections, createdAt, isByUse, name }) => [
           name,
           many(connections),
