@@ -161,7 +161,11 @@ const run = async (folder: string): Promise<void> => {
       } sends were refused`
     )
   } finally {
-    broker.child.kill("SIGKILL")
+    if (broker.child.exitCode === null && broker.child.signalCode === null) {
+      const ended = once(broker.child, "close")
+      broker.child.kill("SIGKILL")
+      await ended
+    }
   }
 }
 
