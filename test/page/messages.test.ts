@@ -502,6 +502,34 @@ describe("messages on the page", () => {
     assert.sameDeepMembers(states, [["20", "active"], ["30", "scheduled"], ["10", "scheduled"]])
   })
 
+  trial(
+    "that are scheduled are each put off and delivered by themselves, one that has gone meanwhile too",
+    {},
+    async (the) => {
+      const { ask, open, page, send } = the
+      const scheduledEnqueueTime = new Date(Date.now() + 3_600_000).toISOString()
+      const numbers = await send("orders", ...["a", "b", "c", "d"].map((body) => ({ body, scheduledEnqueueTime })))
+      await open({ entity: "orders", tab: "scheduled" })
+      await row(page, numbers[0]!).click()
+      await row(page, numbers[2]!).click({ modifiers: ["Shift"] })
+      await page.getByText("3 chosen").waitFor()
+      await ask("POST", "/messages/delete?entity=orders", { sequenceNumbers: [numbers[1]] })
+      await toolbar(page).getByRole("button", { name: "Put off…" }).click()
+      await dialog(page).locator("[name=by]").fill("2 hours")
+      await confirm(page, "Put off")
+      await told(page, "2 messages put off.")
+      await told(page, `${numbers[1]}: there is no scheduled message ${numbers[1]}`)
+      await row(page, numbers[2]!).click()
+      await row(page, numbers[3]!).click({ modifiers: ["Shift"] })
+      await ask("POST", "/messages/delete?entity=orders", { sequenceNumbers: [numbers[3]] })
+      await toolbar(page).getByRole("button", { name: "Deliver now" }).click()
+      await told(page, "1 message enqueued.")
+      await page.getByText(/\d chosen/).waitFor({ state: "hidden" })
+      const states = (await ask("GET", "/messages?entity=orders")).map(({ body, state }: any) => [body.text, state])
+      assert.sameDeepMembers(states, [["a", "scheduled"], ["c", "active"]])
+    }
+  )
+
   trial("that are deferred are in a list of their own, and are sent again from there", {}, async (the) => {
     const { ask, open, page, send } = the
     const [number] = await send("orders", { body: "deferred" }, { body: "active" })

@@ -4,7 +4,7 @@
  *
  * The list is asked for again when its entity has changed; what is chosen and where the focus is stays by sequence number.
  */
-import { get, inWords, post } from "./api.js"
+import { get, inWords, post, Problem } from "./api.js"
 import { cells, columns } from "./columns.js"
 import { load, panel, reasonOf } from "./detail.js"
 import { ask, button, counted, field, h, keepFocus, many, put, tell } from "./dom.js"
@@ -435,8 +435,38 @@ export const messageList = ({ empty, entity, kind, state }) => {
    */
   const act = async (path, payload, done) => {
     const { outcomes } = await post(path, { entity }, payload)
-    for (const { isDone, problem, sequenceNumber } of outcomes) {
-      if (isDone || problem === `there is no message ${sequenceNumber}`) chosen.delete(sequenceNumber)
+    await finish(done, outcomes)
+  }
+
+  /**
+   * Asks for each by itself: what is scheduled may have come due meanwhile, or been taken back.
+   * @param {string} path
+   * @param {ReadonlyArray<string>} numbers
+   * @param {object} payload
+   * @param {string} done
+   */
+  const actOnEach = async (path, numbers, payload, done) => {
+    /** @type {Array<Outcome>} */
+    const outcomes = []
+    for (const sequenceNumber of numbers) {
+      try {
+        await post(path, { entity }, { ...payload, sequenceNumbers: [sequenceNumber] })
+        outcomes.push({ sequenceNumber, isDone: true })
+      } catch (error) {
+        if (!(error instanceof Problem) || error.status !== 404) throw error
+        outcomes.push({ sequenceNumber, isDone: false, problem: error.message })
+      }
+    }
+    await finish(done, outcomes)
+  }
+
+  /**
+   * @param {string} done
+   * @param {ReadonlyArray<Outcome>} outcomes
+   */
+  const finish = async (done, outcomes) => {
+    for (const { isDone, problem = "", sequenceNumber } of outcomes) {
+      if (isDone || /^there is no (scheduled )?message \d+$/.test(problem)) chosen.delete(sequenceNumber)
     }
     if (outcomes.some((/** @type {Outcome} */ { isDone, sequenceNumber }) => isDone && sequenceNumber === opened)) {
       close()
@@ -535,11 +565,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
     void act("/messages/defer", { sequenceNumbers: numbersOf(one) }, "deferred").catch(failed)
 
   const deliver = async (/** @type {string} */ one) => {
-    const { messages } = await post("/scheduled/deliver", { entity }, { sequenceNumbers: numbersOf(one) })
-    tell(`${counted(messages, "message")} enqueued.`)
-    chosen.clear()
-    close()
-    await Promise.all([reload(), refresh()])
+    await actOnEach("/scheduled/deliver", numbersOf(one), {}, "enqueued")
   }
 
   const shift = (/** @type {string} */ one) => {
@@ -552,11 +578,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
     ], async () => {
       if (by.value.trim() === "" && to.value === "") throw new Error("Say by how much, or to when.")
       const change = by.value.trim() !== "" ? { by: by.value.trim() } : { to: new Date(to.value).toISOString() }
-      const { messages } = await post("/scheduled/reschedule", { entity }, { ...change, sequenceNumbers: numbers })
-      tell(`${counted(messages, "message")} put off.`)
-      chosen.clear()
-      close()
-      await Promise.all([reload(), refresh()])
+      await actOnEach("/scheduled/reschedule", numbers, change, "put off")
     })
   }
 
