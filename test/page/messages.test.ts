@@ -518,7 +518,7 @@ describe("messages on the page", () => {
       await dialog(page).locator("[name=by]").fill("2 hours")
       await confirm(page, "Put off")
       await told(page, "2 messages put off.")
-      await told(page, `${numbers[1]}: there is no scheduled message ${numbers[1]}`)
+      await told(page, `there is no scheduled message ${numbers[1]}`)
       await row(page, numbers[2]!).click()
       await row(page, numbers[3]!).click({ modifiers: ["Shift"] })
       await ask("POST", "/messages/delete?entity=orders", { sequenceNumbers: [numbers[3]] })

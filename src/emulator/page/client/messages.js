@@ -466,7 +466,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
    */
   const finish = async (done, outcomes) => {
     for (const { isDone, problem = "", sequenceNumber } of outcomes) {
-      if (isDone || /^there is no (scheduled )?message \d+$/.test(problem)) chosen.delete(sequenceNumber)
+      if (isDone || /there is no (scheduled )?message \d+$/.test(problem)) chosen.delete(sequenceNumber)
     }
     if (outcomes.some((/** @type {Outcome} */ { isDone, sequenceNumber }) => isDone && sequenceNumber === opened)) {
       close()
