@@ -50,7 +50,7 @@ describe.skipIf(Browser.path === undefined)("the page in a browser", () => {
         await page.getByRole("button", { name: "Repair and send again…" }).click()
         await page.getByRole("textbox", { name: "Body", exact: true }).fill("{\"total\": 10}")
         await page.getByRole("dialog").getByRole("button", { name: "Send again" }).click()
-        await page.getByText("1 message sent again.").waitFor()
+        await page.getByText("1 message sent again to orders.").waitFor()
         await page.getByText("No message of this entity is a dead letter.").waitFor()
       })
       const { json } = yield* ask("GET", "/messages?entity=orders")
