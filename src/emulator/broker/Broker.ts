@@ -34,7 +34,7 @@ import * as EntityOptions from "./EntityOptions.ts"
 import * as MessageQueue from "./MessageQueue.ts"
 import type { Contents, KeptMessage, Queue, Refusal, RuntimeCounts } from "./Queue.ts"
 import type { SharedState } from "./SharedState.ts"
-import { MemoryStore, plainOf, type RestoredEntity, type Store } from "./Store.ts"
+import { MemoryStore, plainOf, type RestoredEntity, sizeOf, type Store } from "./Store.ts"
 import type { Due, StoredMessage } from "./StoredMessage.ts"
 import type { FilterCounts } from "./SubscriptionRules.ts"
 import { Topic } from "./Topic.ts"
@@ -182,7 +182,7 @@ export interface Loaded {
 const bytesOf = ({ contents, deadLetters, transferDeadLetters }: Loaded): number => {
   let bytes = 0
   for (const messages of [contents.messages, deadLetters, transferDeadLetters]) {
-    for (const { incoming } of messages) bytes += incoming.payload.length
+    for (const { incoming } of messages) bytes += sizeOf(incoming)
   }
   return bytes
 }
@@ -591,10 +591,13 @@ export class Registry {
       deadLetters: [],
       transferDeadLetters: []
     }))
-    const full = this.shared.store.refusal(entities.reduce((bytes, each) => bytes + bytesOf(each), 0))
-    if (full !== undefined) return Result.fail(new EmulatorError({ problem: full, reason: "quotaExceeded" }))
-    // Contents have nothing that could be refused else.
-    return Result.flatMap(trial.fill(bare), () => this.fill(entities))
+    return Result.flatMap(trial.fill(bare), () => {
+      // Of contents nothing but their size can be refused.
+      const full = this.shared.store.refusal(entities.reduce((bytes, each) => bytes + bytesOf(each), 0))
+      return full === undefined
+        ? this.fill(entities)
+        : Result.fail(new EmulatorError({ problem: full, reason: "quotaExceeded" }))
+    })
   }
 
   private fill(entities: ReadonlyArray<Loaded>): Result.Result<void, EmulatorError> {

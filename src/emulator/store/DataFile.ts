@@ -174,16 +174,21 @@ export const open = (file: string, isFull: boolean): Result.Result<DataFile, Emu
   }
 }
 
-const full = "cannot be opened: its disk is full; make room on it"
+const diskFull = "cannot be opened: its disk is full; make room on it"
 
 /** What SQLite needs to open a file with a log: a table of contents of that, in bytes. */
 const leastRoom = 64 * 1024
 
-/** How many bytes its disk has left; none is known of what is not there. */
+/** How many bytes the disk of a file has left. Throws where its folder is gone. */
+export const roomOf = (file: string): number => {
+  const { bavail, bsize } = fs.statfsSync(path.dirname(path.resolve(file)))
+  return bavail * bsize
+}
+
+/** The same; none is known of what is not there. */
 const roomBeside = (file: string): number => {
   try {
-    const { bavail, bsize } = fs.statfsSync(path.dirname(path.resolve(file)))
-    return bavail * bsize
+    return roomOf(file)
   } catch {
     return Infinity
   }
@@ -203,13 +208,13 @@ const problemOf = (title: string, file: string, cause: unknown): Result.Result<n
     case codes.notADatabase:
       return fail(`${title} ${damaged(wordsOf(cause))}`, cause)
     case codes.full:
-      return fail(`${title} ${full}`, cause, "quotaExceeded")
+      return fail(`${title} ${diskFull}`, cause, "quotaExceeded")
     case codes.readOnly:
       return fail(`${title} cannot be written; give this user the right to write it and its folder`, cause)
     case codes.inputOutput:
     case codes.cannotOpen:
       // What it needs beside it cannot be made.
-      if (roomBeside(file) < leastRoom) return fail(`${title} ${full}`, cause, "quotaExceeded")
+      if (roomBeside(file) < leastRoom) return fail(`${title} ${diskFull}`, cause, "quotaExceeded")
       return fail(`${title} cannot be opened (${wordsOf(cause)})`, cause)
     default:
       return fail(`${title} cannot be opened (${wordsOf(cause)})`, cause)

@@ -3,8 +3,7 @@
  * settled, and for what is written back. The disk is asked once for all that one commit takes.
  */
 import * as fs from "node:fs"
-import * as path from "node:path"
-import { pageSize, wordsOf } from "./DataFile.ts"
+import { pageSize, roomOf, wordsOf } from "./DataFile.ts"
 
 /** What must be left on the disk for anything that grows to be taken: what is settled, and what is written back, needs it. */
 const reserve = 8 * 1024 * 1024
@@ -86,9 +85,7 @@ export class DiskRoom {
 
   private find(): Found {
     try {
-      const { path: file } = this.options
-      const { bavail, bsize } = fs.statfsSync(path.dirname(file))
-      return { onDisk: bavail * bsize, problem: this.lostProblem() ?? this.logProblem() }
+      return { onDisk: roomOf(this.options.path), problem: this.lostProblem() ?? this.logProblem() }
     } catch (cause) {
       // Its folder is gone. No peer is told which one it was.
       return {

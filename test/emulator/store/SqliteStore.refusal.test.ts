@@ -104,6 +104,14 @@ describe("what a file does not take", { concurrent: false }, () => {
       assert.strictEqual((yield* emulator.messages("orders")).length, 1)
       assert.strictEqual((yield* Effect.flip(emulator.messages("other"))).reason, "notFound")
       yield* emulator.send("orders", [{ body: Buffer.from("second") }])
+      yield* emulator.idle
+      // One that is refused for what it says has taken no room.
+      yield* emulator.load({ entities: [{ kind: "queue", name: "orders", messages: messages.slice(0, 3) }] })
+      yield* emulator.idle
+      const twice = { kind: "queue", name: "twice", messages: messages.slice(0, 3) } as const
+      for (let i = 0; i < 3; i++) {
+        assert.include((yield* Effect.flip(emulator.load({ entities: [twice, twice] }))).message, "is given twice")
+      }
     }))
 
   it.effect("are messages where the folder of the file is gone, of which nobody is told the name", () =>
