@@ -76,6 +76,7 @@ describe("hostile messages", () => {
       assert.strictEqual(await dialog.getByRole("textbox", { name: "Body", exact: true }).inputValue(), text)
       assert.strictEqual(await dialog.getByLabel("Name of the property").inputValue(), text)
       await page.keyboard.press("Escape")
+      await dialog.waitFor({ state: "detached" })
     }
     // Nothing of it became an element, a link or an attribute that runs.
     assert.strictEqual(await page.locator("main :is(img, script, iframe, style, svg:not(.picture))").count(), 0)

@@ -2,7 +2,7 @@
 import * as Emulator from "effect-service-bus/emulator"
 import type { Page } from "playwright-core"
 import { assert, describe } from "../support/vitest.ts"
-import { trials } from "./Trial.ts"
+import { heldBack, trials } from "./Trial.ts"
 
 /** What has the focus: its role or tag and its words; "BODY" where it is lost. */
 const focused = (page: Page) =>
@@ -293,6 +293,94 @@ describe("the page by its keys", () => {
     await ask("POST", "/faults", { operation: "renew", action: "delay", delay: 1, times: "every" })
     await page.getByRole("button", { name: "Take back", exact: true }).nth(1).waitFor()
     assert.match(await focused(page), /^BUTTON Take back/)
+  })
+
+  trial("takes the focus from nobody who has gone on meanwhile", {}, async ({ open, page, send }) => {
+    await send("orders", { body: "1" }, { body: "2" })
+    await open({ entity: "orders" })
+    await rows(page).first().focus()
+    await page.keyboard.press("Space")
+    await page.keyboard.press("Delete")
+    // The browser tells that a dialog has closed after it has closed it.
+    await page.evaluate(() =>
+      new Promise((resolve) => {
+        const dialog = document.querySelector("dialog")!
+        dialog.addEventListener("close", () => setTimeout(resolve))
+        dialog.close()
+        document.querySelector<HTMLElement>("tr[data-number='2']")!.focus()
+      })
+    )
+    assert.strictEqual(await focused(page), "TR 2")
+    // A message that comes late.
+    const { asked } = await heldBack(page, "/messages")
+    await page.keyboard.press("Enter")
+    const letGo = await asked
+    await page.keyboard.press("ArrowUp")
+    await letGo()
+    await page.getByRole("heading", { name: "Message 2", exact: true }).waitFor()
+    assert.strictEqual(await focused(page), "TR 1")
+  })
+
+  trial("does not lose the focus with what had it", {
+    entities: [Emulator.entity("orders"), Emulator.entity("others")]
+  }, async ({ bury, controls, go, open, page, run }) => {
+    await bury("orders", "bad", { body: "1" })
+    await bury("others", "bad", { body: "1" })
+    await open()
+    // Of the list of dead letters, which is made again.
+    const dead = page.locator("#content").getByRole("link", { name: "orders", exact: true })
+    await dead.focus()
+    await bury("others", "bad", { body: "2" })
+    await page.getByText("(2)").waitFor()
+    assert.strictEqual(await focused(page), "A orders")
+    // Of the tree, which is made again where an entity comes.
+    await page.getByRole("navigation", { name: "Entities" }).getByRole("link", { name: /^others/ }).focus()
+    await run(controls.create(Emulator.entity("another")))
+    await page.getByRole("link", { name: /^another/ }).waitFor()
+    assert.match(await focused(page), /^A others/)
+    // And of a place in it that goes.
+    await go({ entity: "others" })
+    await page.getByRole("heading", { name: "others", exact: true }).waitFor()
+    await page.getByRole("button", { name: "Send…" }).focus()
+    await run(controls.delete("others"))
+    await page.getByText("This entity is gone.").waitFor()
+    assert.match(await focused(page), /^MAIN/)
+    // A dialog that could not do what was asked for.
+    await go({ entity: "orders", tab: "dead" })
+    await rows(page).first().focus()
+    await page.keyboard.press("Enter")
+    await until(page, /Message 1$/)
+    await page.getByRole("button", { name: "Repair and send again…" }).click()
+    const dialog = page.getByRole("dialog")
+    for (const _ of [1, 2]) await dialog.getByRole("button", { name: "Add a property" }).click()
+    await dialog.getByRole("button", { name: "Remove" }).first().focus()
+    await page.keyboard.press("Enter")
+    assert.strictEqual(await focused(page), "INPUT Name of the property")
+    await dialog.getByRole("button", { name: "Remove" }).focus()
+    await page.keyboard.press("Enter")
+    assert.strictEqual(await focused(page), "BUTTON Add a property")
+    await dialog.getByLabel("Body is").selectOption("JSON")
+    await dialog.getByRole("textbox", { name: "Body", exact: true }).fill("no JSON")
+    await tabTo(page, /^BUTTON Send again$/)
+    await page.keyboard.press("Enter")
+    await dialog.getByText("no JSON").waitFor()
+    assert.strictEqual(await focused(page), "BUTTON Send again")
+    for (const _ of [1, 2]) await page.keyboard.press("Escape")
+    await dialog.waitFor({ state: "detached" })
+    // A broker that is gone, and asked for once more.
+    await run(controls.stop)
+    await page.getByRole("button", { name: "Try now" }).focus()
+    await page.keyboard.press("Enter")
+    await page.getByText("Trying again in 2 s.").waitFor()
+    assert.strictEqual(await focused(page), "BUTTON Try now")
+    await run(controls.start)
+    await page.getByText("The broker answers again.").waitFor()
+    assert.match(await focused(page), /^A Dead letters/)
+    // And of what is told, once that is read.
+    await rows(page).first().waitFor()
+    await page.getByRole("button", { name: "Dismiss" }).focus()
+    await page.keyboard.press("Enter")
+    assert.match(await focused(page), /^TR 1/)
   })
 
   trial("has all views, and the order of Tab is that of the page", {}, async ({ open, page }) => {

@@ -33,6 +33,13 @@ describe("the login", () => {
     await page.getByLabel("Connection string").fill("Endpoint=sb://localhost")
     await page.keyboard.press("Enter")
     await problem.filter({ hasText: "no SharedAccessKeyName and SharedAccessKey" }).waitFor()
+    // Whoever has pressed the button is still there, once it is known.
+    await page.getByLabel("Connection string").fill("")
+    const submit = page.getByRole("button", { name: "Show the broker" })
+    await submit.focus()
+    await page.keyboard.press("Enter")
+    await problem.filter({ hasText: "There is no policy of this name with this key" }).waitFor()
+    await submit.and(page.locator(":focus")).waitFor()
     assert.strictEqual(await page.getByRole("navigation", { name: "Entities" }).count(), 0)
     assert.strictEqual(await page.evaluate(() => sessionStorage.length), 0)
   })

@@ -156,15 +156,20 @@ const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite"
  */
 export const tell = (text, isBad = false) => {
   const toast = h("div", { class: isBad ? "toast bad" : "toast" }, h("span", {}, text))
-  toast.append(button("Dismiss", () => toast.remove(), "plain"))
+  const dismiss = () => keepFocusIn(toasts, () => toast.remove())
+  toast.append(button("Dismiss", dismiss, "plain"))
   toasts.append(toast)
-  while (toasts.children.length > 4) toasts.firstElementChild?.remove()
-  if (!isBad) setTimeout(() => toast.remove(), 8000)
+  keepFocusIn(toasts, () => {
+    while (toasts.children.length > 4) toasts.firstElementChild?.remove()
+  })
+  if (!isBad) setTimeout(dismiss, 8000)
 }
 
 /** What went wrong somewhere else is of no use any more. */
 export const forgetProblems = () => {
-  for (const toast of [...toasts.querySelectorAll(".bad")]) toast.remove()
+  keepFocusIn(toasts, () => {
+    for (const toast of [...toasts.querySelectorAll(".bad")]) toast.remove()
+  })
 }
 
 /** Where it is told. */
@@ -215,7 +220,7 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
         } catch (error) {
           put(problem, error instanceof Error ? error.message : String(error))
         } finally {
-          submit.disabled = false
+          enable(submit)
         }
       }
     },
@@ -229,14 +234,13 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
     )
   )
   const first = said()
-  const before = document.activeElement
   dialog.append(form)
   dialog.addEventListener("cancel", (event) => {
     if (event.target === dialog && !isGivenUp()) event.preventDefault()
   })
   dialog.addEventListener("close", () => {
     dialog.remove()
-    if (before instanceof HTMLElement) before.focus()
+    // The browser has given the focus back already; that is told later, when somebody may have gone on.
     keepFocus()
   })
   document.body.append(dialog)
@@ -253,4 +257,38 @@ export const keepFocus = () => {
   const next = document.querySelector("#content [role=grid]:not([hidden]) tr[tabindex='0']") ??
     document.querySelector("#content")
   if (next instanceof HTMLElement) next.focus({ preventScroll: true })
+}
+
+const focusable = "a, button, input, select, textarea, [tabindex]"
+
+/** What something is known by when it is made again: the words of its row's first cell, and what it leads to or is called. */
+const placeOf = (/** @type {Element} */ element) =>
+  JSON.stringify([
+    element.closest("tr")?.firstElementChild?.textContent,
+    element.getAttribute("href") ?? element.ariaLabel ?? element.textContent
+  ])
+
+/**
+ * Changes what is in an element. What had the focus in it has it afterwards too, also where it was made again; where nothing
+ * like it is there any more, the focus goes where `keepFocus` says.
+ * @param {Element} element
+ * @param {() => void} change
+ */
+export const keepFocusIn = (element, change) => {
+  const active = document.activeElement
+  const place = active !== null && element.contains(active) ? placeOf(active) : undefined
+  change()
+  if (place === undefined || document.activeElement !== document.body) return
+  const same = [...element.querySelectorAll(focusable)].find((each) => placeOf(each) === place)
+  if (same instanceof HTMLElement) same.focus({ preventScroll: true })
+  keepFocus()
+}
+
+/**
+ * Lets a button be pressed again. A browser takes the focus from one that cannot be.
+ * @param {HTMLButtonElement} submit
+ */
+export const enable = (submit) => {
+  submit.disabled = false
+  if (document.activeElement === document.body && submit.isConnected) submit.focus()
 }

@@ -76,6 +76,16 @@ export const editor = (given = {}) => {
   const list = h("div", { class: "properties" })
   /** What each row says. @type {WeakMap<Element, () => readonly [string, any] | undefined>} */
   const said = new WeakMap()
+  const add = button("Add a property", () => {
+    const row = property()
+    list.append(row)
+    row.querySelector("input")?.focus()
+  })
+  const remove = (/** @type {HTMLElement} */ row) => {
+    const next = row.nextElementSibling ?? row.previousElementSibling
+    row.remove()
+    ;(next?.querySelector("input") ?? add).focus()
+  }
   const property = (name = "", /** @type {any} */ value = undefined) => {
     const { text, type } = read(value ?? "")
     const named = h("input", {
@@ -95,7 +105,7 @@ export const editor = (given = {}) => {
       placeholder: "Value",
       autocomplete: "off"
     })
-    const row = h("div", {}, named, typed, valued, button("Remove", () => row.remove(), "plain"))
+    const row = h("div", {}, named, typed, valued, button("Remove", () => remove(row), "plain"))
     const shown = valued.value
     said.set(row, () => {
       // What nobody has touched is what it was, also where an input cannot show it.
@@ -130,11 +140,7 @@ export const editor = (given = {}) => {
       {},
       h("legend", {}, "Application properties"),
       list,
-      button("Add a property", () => {
-        const row = property()
-        list.append(row)
-        row.querySelector("input")?.focus()
-      })
+      add
     )
   ]
   /** What was said to be no JSON, and is sent all the same where it is asked for again. */

@@ -2,7 +2,7 @@
  * An entity, by tabs.
  */
 import { deadLettersOf } from "./api.js"
-import { h, many, put, size } from "./dom.js"
+import { h, keepFocusIn, many, put, size } from "./dom.js"
 import { messageList } from "./messages.js"
 import { here, to } from "./route.js"
 import { rows } from "./store.js"
@@ -155,7 +155,10 @@ export const entityView = (path) => {
     update: (changed) => {
       const now = rows.get(path)
       if (!changed.has(path)) return
-      if (now === undefined) return put(element, h("h2", {}, path), h("p", { class: "empty" }, "This entity is gone."))
+      if (now === undefined) {
+        const gone = [h("h2", {}, path), h("p", { class: "empty" }, "This entity is gone.")]
+        return keepFocusIn(element, () => put(element, gone))
+      }
       draw(now)
       return view?.update?.(changed)
     },

@@ -2,7 +2,7 @@
  * The page: who may see it, what it is made of, and what is shown for an address.
  */
 import { ofConnectionString, onRefused, Problem, request, signedIn, signIn } from "./api.js"
-import { button, field, forgetProblems, h, put, skip, tell, toastsElement } from "./dom.js"
+import { button, enable, field, forgetProblems, h, keepFocusIn, put, skip, tell, toastsElement } from "./dom.js"
 import { entityView } from "./entity.js"
 import { here, to } from "./route.js"
 import * as store from "./store.js"
@@ -53,7 +53,7 @@ const showLogin = (why = "") => {
       signIn(undefined)
       put(problem, error instanceof Error ? error.message : String(error))
     } finally {
-      submit.disabled = false
+      enable(submit)
     }
   }
   put(
@@ -124,11 +124,11 @@ const showShell = async () => {
     clearInterval(counting)
     if (text === undefined) {
       if (banner.childNodes.length > 0) tell("The broker answers again.")
-      return put(banner)
+      return keepFocusIn(banner, () => put(banner))
     }
     let left = Math.round(store.delay() / 1000)
     const when = h("span", {}, ` Trying again in ${left} s. `)
-    put(banner, text, when, button("Try now", () => void store.refresh()))
+    keepFocusIn(banner, () => put(banner, text, when, button("Try now", () => void store.refresh())))
     counting = setInterval(() => {
       left = Math.max(0, left - 1)
       put(when, ` Trying again in ${left} s. `)
@@ -182,7 +182,8 @@ const showShell = async () => {
 /** What is shown before an entity is chosen. */
 const start = () => {
   const element = h("div")
-  const update = () => {
+  const update = () => keepFocusIn(element, draw)
+  const draw = () => {
     const all = [...store.rows.values()]
     const dead = all.filter(({ deadLetter, transferDeadLetter }) => deadLetter + transferDeadLetter > 0)
     put(

@@ -331,7 +331,8 @@ export const messageList = ({ empty, entity, kind, state }) => {
       actions = actionsOf(message)
       put(detail, ...panel(entity, message, actions, close))
       detail.hidden = false
-      if (!moveFocus) return
+      // Whoever has gone on meanwhile is not taken back.
+      if (!moveFocus || rowOf(number)?.contains(document.activeElement) === false) return
       const title = /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))
       title?.scrollIntoView({ block: isBeside() ? "nearest" : "start" })
       title?.focus({ preventScroll: true })

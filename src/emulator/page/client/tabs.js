@@ -3,7 +3,7 @@
  */
 import { get, post, request } from "./api.js"
 import { facts } from "./detail.js"
-import { ask, button, counted, distance, field, h, keepFocus, many, put, tell, time } from "./dom.js"
+import { ask, button, counted, distance, field, h, keepFocusIn, many, put, tell, time } from "./dom.js"
 import { lines, mark, timeLine } from "./picture.js"
 import { questions } from "./question.js"
 import { to } from "./route.js"
@@ -13,12 +13,6 @@ import { bytesOf, shown } from "./value.js"
 
 /** @param {unknown} error */
 const wordsOf = (error) => error instanceof Error ? error.message : String(error)
-
-const focusable = "a, button, input, select, textarea, [tabindex]"
-
-/** Where something is in a table: the words of its row's first cell, and its own. @param {Element | null} element */
-const placeOf = (element) =>
-  JSON.stringify([element?.closest("tr")?.firstElementChild?.textContent, element?.ariaLabel ?? element?.textContent])
 
 /**
  * A part of the page that asks for something and draws it, and again when it is to be up to date.
@@ -42,16 +36,11 @@ export const asked = (ask, draw, before = []) => {
       // What has not changed is not drawn again: somebody may be reading it, or have the focus in it.
       if (text === last) return
       last = text
-      const focus = content.contains(document.activeElement) ? placeOf(document.activeElement) : undefined
-      put(content, ...draw(answer))
-      if (focus === undefined) return
-      const same = [...content.querySelectorAll(focusable)].find((each) => placeOf(each) === focus)
-      if (same instanceof HTMLElement) same.focus({ preventScroll: true })
-      else keepFocus()
+      keepFocusIn(content, () => put(content, ...draw(answer)))
     } catch (error) {
       if (isClosed || !isWanted()) return
       last = ""
-      put(content, h("div", { class: "problem", role: "alert" }, wordsOf(error)))
+      keepFocusIn(content, () => put(content, h("div", { class: "problem", role: "alert" }, wordsOf(error))))
     }
   }
   void update()

@@ -1,7 +1,7 @@
 /**
  * The entities, topics with their subscriptions under them, each with its counts.
  */
-import { h, many, put, skip } from "./dom.js"
+import { h, keepFocusIn, many, put, skip } from "./dom.js"
 import { here, to } from "./route.js"
 import { rows } from "./store.js"
 
@@ -57,6 +57,7 @@ export const entityTree = () => {
       .toSorted((a, b) => byName(a.path, b.path))
     first = all[0]?.path
     const topics = new Map()
+    /** @type {Array<HTMLElement>} */
     const items = []
     for (const row of all.slice(0, most)) {
       const [, topic] = row.kind === "subscription" ? /^(.*)\/Subscriptions\/[^/]*$/i.exec(row.path) ?? [] : []
@@ -80,28 +81,30 @@ export const entityTree = () => {
       }
       under.append(itemOf(row))
     }
-    put(list, items)
+    keepFocusIn(list, () => {
+      put(list, items)
+      mark()
+    })
     put(
       note,
       all.length > most
         ? `The first ${most} of ${many(all.length)}: find the others by a part of their name.`
         : all.length === 0 && (words === "" ? "There are no entities yet." : "No entity is called so.")
     )
-    mark()
   }
 
   const mark = () => {
     const { entity } = here()
-    const hadFocus = document.activeElement === past
-    past.remove()
-    for (const [path, { link }] of shown) {
-      if (path === entity) {
-        link.setAttribute("aria-current", "page")
-        // Whoever has chosen it is one step away from what is in it, however many others there are.
-        link.after(past)
-      } else link.removeAttribute("aria-current")
-    }
-    if (hadFocus) past.focus()
+    keepFocusIn(list, () => {
+      past.remove()
+      for (const [path, { link }] of shown) {
+        if (path === entity) {
+          link.setAttribute("aria-current", "page")
+          // Whoever has chosen it is one step away from what is in it, however many others there are.
+          link.after(past)
+        } else link.removeAttribute("aria-current")
+      }
+    })
   }
 
   /** @param {ReadonlySet<string>} changed */
