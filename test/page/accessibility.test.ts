@@ -121,6 +121,7 @@ describe("the page is for everybody", () => {
         await page.getByRole("dialog").waitFor()
         await examine(`${JSON.stringify(place)} ${name}`)
         await page.keyboard.press("Escape")
+        await page.getByRole("dialog").waitFor({ state: "detached" })
       }
       assert.deepStrictEqual([...new Set(wrong)], [])
     })

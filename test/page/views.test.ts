@@ -363,6 +363,7 @@ describe("the views of the page", () => {
     await dialog.getByRole("button", { name: "Load", exact: true }).click()
     await dialog.getByRole("alert").filter({ hasText: "colour" }).waitFor()
     await page.keyboard.press("Escape")
+    await dialog.waitFor({ state: "detached" })
     const entities = ["orders", "carts"].map((name) => ({ kind: "queue", name }))
     await load(JSON.stringify({ version: 1, entities }))
     await dialog.getByRole("listitem").nth(1).waitFor()
@@ -371,6 +372,7 @@ describe("the views of the page", () => {
       "carts: 0 messages, and the states of its sessions"
     ])
     await page.keyboard.press("Escape")
+    await dialog.waitFor({ state: "detached" })
     // What went wrong here is not told elsewhere.
     assert.strictEqual(await page.locator(".toast.bad").count(), 2)
     await go({ entity: "orders" })
