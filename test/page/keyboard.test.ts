@@ -323,7 +323,7 @@ describe("the page by its keys", () => {
 
   trial("does not lose the focus with what had it", {
     entities: [Emulator.entity("orders"), Emulator.entity("others")]
-  }, async ({ bury, controls, go, open, page, run }) => {
+  }, async ({ ask, bury, controls, go, open, page, run }) => {
     await bury("orders", "bad", { body: "1" })
     await bury("others", "bad", { body: "1" })
     await open()
@@ -365,6 +365,18 @@ describe("the page by its keys", () => {
     await page.keyboard.press("Enter")
     await dialog.getByText("no JSON").waitFor()
     assert.strictEqual(await focused(page), "BUTTON Send again")
+    // The broker refuses it a while later: the browser has taken the focus from the button by then.
+    await dialog.getByRole("textbox", { name: "Body", exact: true }).fill("1")
+    await ask("POST", "/messages/delete?entity=orders/$DeadLetterQueue", { sequenceNumbers: ["1"] })
+    await page.route((url) => url.pathname === "/messages/resend", async (route) => {
+      await until(page, /^BODY$/)
+      await route.continue()
+    }, { times: 1 })
+    const submit = dialog.getByRole("button", { name: "Send again", exact: true })
+    await submit.focus()
+    await page.keyboard.press("Enter")
+    await dialog.getByText("there is no message 1").waitFor()
+    await submit.and(page.locator(":focus")).waitFor()
     for (const _ of [1, 2]) await page.keyboard.press("Escape")
     await dialog.waitFor({ state: "detached" })
     // A broker that is gone, and asked for once more.
@@ -376,11 +388,17 @@ describe("the page by its keys", () => {
     await run(controls.start)
     await page.getByText("The broker answers again.").waitFor()
     assert.match(await focused(page), /^A Dead letters/)
-    // And of what is told, once that is read.
-    await rows(page).first().waitFor()
-    await page.getByRole("button", { name: "Dismiss" }).focus()
+    // And of what is told, of several the one that comes where that was.
+    await go({ view: "namespaces" })
+    for (const _ of [1, 2, 3]) await page.getByRole("button", { name: "Load the file…" }).click()
+    const dismiss = page.locator(".toast.bad").getByRole("button", { name: "Dismiss" })
+    await dismiss.nth(2).waitFor()
+    await dismiss.nth(1).focus()
     await page.keyboard.press("Enter")
-    assert.match(await focused(page), /^TR 1/)
+    assert.strictEqual(await dismiss.count(), 2)
+    await dismiss.nth(1).and(page.locator(":focus")).waitFor()
+    for (const _ of [1, 2]) await page.keyboard.press("Enter")
+    assert.notStrictEqual(await focused(page), "BODY")
   })
 
   trial("has all views, and the order of Tab is that of the page", {}, async ({ open, page }) => {

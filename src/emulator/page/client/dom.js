@@ -240,7 +240,7 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
   })
   dialog.addEventListener("close", () => {
     dialog.remove()
-    // The browser has given the focus back already; that is told later, when somebody may have gone on.
+    // The browser gave the focus back when it closed; this event comes later, when somebody may have moved the focus.
     keepFocus()
   })
   document.body.append(dialog)
@@ -269,23 +269,33 @@ const placeOf = (/** @type {Element} */ element) =>
   ])
 
 /**
- * Changes what is in an element. What had the focus in it has it afterwards too, also where it was made again; where nothing
- * like it is there any more, the focus goes where `keepFocus` says.
+ * What is known by the same in an element, in its order.
+ * @param {Element} element
+ * @param {string} place
+ */
+const alike = (element, place) => [...element.querySelectorAll(focusable)].filter((each) => placeOf(each) === place)
+
+/**
+ * Changes what is in an element. What had the focus in it has it afterwards too, also where it was made again: of several that
+ * are alike, the one that comes where that was. Where there is none, the focus goes where `keepFocus` says.
  * @param {Element} element
  * @param {() => void} change
  */
 export const keepFocusIn = (element, change) => {
   const active = document.activeElement
-  const place = active !== null && element.contains(active) ? placeOf(active) : undefined
+  if (active === null || !element.contains(active)) return change()
+  const place = placeOf(active)
+  const at = alike(element, place).indexOf(active)
   change()
-  if (place === undefined || document.activeElement !== document.body) return
-  const same = [...element.querySelectorAll(focusable)].find((each) => placeOf(each) === place)
+  if (document.activeElement !== document.body) return
+  const now = alike(element, place)
+  const same = now[at] ?? now.at(-1)
   if (same instanceof HTMLElement) same.focus({ preventScroll: true })
   keepFocus()
 }
 
 /**
- * Lets a button be pressed again. A browser takes the focus from one that cannot be.
+ * Enables a button again, and gives it back the focus that the browser took from it, unless something else has that by now.
  * @param {HTMLButtonElement} submit
  */
 export const enable = (submit) => {

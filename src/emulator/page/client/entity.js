@@ -99,7 +99,7 @@ export const entityView = (path) => {
   const tab = shown.find(({ id }) => id === asked) ?? shown[0]
   const head = h("header")
   const counts = new Map(shown.map(({ id }) => [id, h("span", { class: "count", hidden: true })]))
-  const view = tab?.make(row)
+  let view = tab?.make(row)
   put(
     element,
     head,
@@ -156,6 +156,9 @@ export const entityView = (path) => {
       const now = rows.get(path)
       if (!changed.has(path)) return
       if (now === undefined) {
+        // Nothing asks for it any more.
+        view?.close?.()
+        view = undefined
         const gone = [h("h2", {}, path), h("p", { class: "empty" }, "This entity is gone.")]
         return keepFocusIn(element, () => put(element, gone))
       }
