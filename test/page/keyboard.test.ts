@@ -401,6 +401,84 @@ describe("the page by its keys", () => {
     assert.notStrictEqual(await focused(page), "BODY")
   })
 
+  trial("does nothing to another one than has the focus", {
+    entities: [Emulator.entity("orders"), Emulator.entity("others")]
+  }, async ({ ask, go, open, page, send }) => {
+    const delayed = (entity: string, operation = "send") =>
+      ask("POST", "/faults", { operation, entity, action: "delay", delay: 1, times: "every" })
+    const first = await delayed("orders")
+    await delayed("others")
+    await open({ view: "faults" })
+    const all = page.getByRole("button", { name: "Take back", exact: true })
+    await all.nth(1).focus()
+    await ask("DELETE", `/faults/${first.id}`)
+    await delayed("orders")
+    await delayed("orders", "renew")
+    await page.getByRole("row", { name: /^renew/ }).waitFor()
+    await page.keyboard.press("Enter")
+    await page.getByText("is taken back").waitFor()
+    const faults = await ask("GET", "/faults")
+    assert.deepStrictEqual(faults.map(({ fault }: any) => `${fault.operation} ${fault.entity}`), [
+      "send orders",
+      "renew orders"
+    ])
+    // A dialog ends with the place that it was opened at.
+    await send("orders", { body: "1" })
+    await send("others", { body: "1" })
+    await go({ entity: "orders" })
+    await go({ entity: "others" })
+    await page.getByRole("heading", { name: "others", exact: true }).waitFor()
+    await rows(page).first().focus()
+    await page.keyboard.press("Space")
+    await page.keyboard.press("Delete")
+    await page.getByRole("dialog").waitFor()
+    await page.goBack()
+    await page.getByRole("heading", { name: "orders", exact: true }).waitFor()
+    await page.getByRole("dialog").waitFor({ state: "detached" })
+    await page.keyboard.press("ControlOrMeta+Enter")
+    assert.strictEqual((await ask("GET", "/messages?entity=others")).length, 1)
+  })
+
+  trial(
+    "moves nobody to a message that is not in the list any more, and tells of what was refused after a dialog",
+    {},
+    async (
+      { open, page, send }
+    ) => {
+      await send("orders", ...Array.from({ length: 70 }, (_, index) => ({ body: String(index) })))
+      await open({ entity: "orders" })
+      const { asked } = await heldBack(page, "/messages")
+      await page.locator("tr[data-number='2']").focus()
+      await page.keyboard.press("Enter")
+      const letGo = await asked
+      await page.keyboard.press("PageDown")
+      await page.locator("tr[data-number='51']").waitFor()
+      await page.getByLabel("Find an entity").focus()
+      await letGo()
+      await page.getByRole("heading", { name: "Message 2", exact: true }).waitFor()
+      assert.match(await focused(page), /^INPUT Find/)
+      // A refusal that comes once its dialog was closed.
+      await page.route((url) => url.pathname === "/messages/delete", async (route) => {
+        await page.getByRole("dialog").waitFor({ state: "detached" })
+        await route.fulfill({ status: 500, json: { message: "no luck" } })
+      }, { times: 1 })
+      await page.locator("tr[data-number='51']").focus()
+      await page.keyboard.press("Space")
+      await page.keyboard.press("Delete")
+      await page.keyboard.press("ControlOrMeta+Enter")
+      await page.keyboard.press("Escape")
+      await page.locator(".toast.bad").filter({ hasText: "no luck" }).waitFor()
+      // A key that is refused: what was open is not over the login.
+      await page.getByRole("button", { name: "Send…" }).click()
+      await page.getByRole("dialog").waitFor()
+      await page.route(() => true, (route) => route.fulfill({ status: 401, json: { message: "no" } }))
+      await page.locator("main.login").waitFor()
+      await page.getByRole("dialog").waitFor({ state: "detached" })
+      assert.match(await focused(page), /^INPUT Connection string/)
+      assert.strictEqual(await page.locator(".toast.bad").count(), 0)
+    }
+  )
+
   trial("has all views, and the order of Tab is that of the page", {}, async ({ open, page }) => {
     await open()
     for (const name of ["Connections", "Faults", "Clock", "Namespaces", "Entities"]) {

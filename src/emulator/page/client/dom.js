@@ -144,8 +144,10 @@ export const skip = () => button("Skip to the content", () => document.querySele
  * @param {string} label
  * @param {() => void} click
  * @param {string} [kind]
+ * @param {string} [key] Tells it from others of its row's words when it is made again.
  */
-export const button = (label, click, kind = "") => h("button", { type: "button", class: kind, click }, label)
+export const button = (label, click, kind = "", key = undefined) =>
+  h("button", { type: "button", class: kind, click, "data-key": key }, label)
 
 const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" })
 
@@ -218,7 +220,10 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
           await run()
           dialog.close()
         } catch (error) {
-          put(problem, error instanceof Error ? error.message : String(error))
+          const words = error instanceof Error ? error.message : String(error)
+          // Whoever has closed the dialog meanwhile hears of it too.
+          if (dialog.open) put(problem, words)
+          else tell(words, true)
         } finally {
           enable(submit)
         }
@@ -250,20 +255,26 @@ export const ask = (title, action, content, run, { beside = [], kind = "primary"
 
 let dialogs = 0
 
-/** Gives the focus to the list, or else to what is shown, where what had it is gone or takes it no more. */
+/** What is asked in a dialog is about the place from which it was opened: closes them where that is left. */
+export const closeDialogs = () => {
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close()
+}
+
+/** Gives the focus to the list, or else to what is shown or the login, where what had it is gone or takes it no more. */
 export const keepFocus = () => {
   const { activeElement: active, body } = document
   if (active !== null && active !== body && active.isConnected && !active.matches(":disabled")) return
   const next = document.querySelector("#content [role=grid]:not([hidden]) tr[tabindex='0']") ??
-    document.querySelector("#content")
+    document.querySelector("#content, .login input")
   if (next instanceof HTMLElement) next.focus({ preventScroll: true })
 }
 
 const focusable = "a, button, input, select, textarea, [tabindex]"
 
-/** What something is known by when it is made again: the words of its row's first cell, and what it leads to or is called. */
+/** What something is known by when it is made again: its key, the words of its row's first cell, and what it leads to or is called. */
 const placeOf = (/** @type {Element} */ element) =>
   JSON.stringify([
+    element.getAttribute("data-key"),
     element.closest("tr")?.firstElementChild?.textContent,
     element.getAttribute("href") ?? element.ariaLabel ?? element.textContent
   ])

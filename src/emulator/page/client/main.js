@@ -2,7 +2,19 @@
  * The page: who may see it, what it is made of, and what is shown for an address.
  */
 import { ofConnectionString, onRefused, Problem, request, signedIn, signIn } from "./api.js"
-import { button, enable, field, forgetProblems, h, keepFocusIn, put, skip, tell, toastsElement } from "./dom.js"
+import {
+  button,
+  closeDialogs,
+  enable,
+  field,
+  forgetProblems,
+  h,
+  keepFocusIn,
+  put,
+  skip,
+  tell,
+  toastsElement
+} from "./dom.js"
 import { entityView } from "./entity.js"
 import { here, to } from "./route.js"
 import * as store from "./store.js"
@@ -18,6 +30,8 @@ document.body.append(app, toastsElement)
 const showLogin = (why = "") => {
   leave?.()
   store.stop()
+  closeDialogs()
+  forgetProblems()
   const whole = h("input", {
     name: "connectionString",
     type: "password",
@@ -136,6 +150,10 @@ const showShell = async () => {
   })
   let unwatch = () => {}
   let show = () => {}
+  const go = () => {
+    closeDialogs()
+    show()
+  }
   /** @type {View | undefined} */
   let view
   leave = () => {
@@ -143,7 +161,7 @@ const showShell = async () => {
     clearInterval(counting)
     store.onLost(() => {})
     unwatch()
-    removeEventListener("hashchange", show)
+    removeEventListener("hashchange", go)
     view?.close?.()
   }
   await store.start()
@@ -175,7 +193,7 @@ const showShell = async () => {
     if (isBack) show()
     else void view?.update?.(changed)
   })
-  addEventListener("hashchange", show)
+  addEventListener("hashchange", go)
   show()
 }
 

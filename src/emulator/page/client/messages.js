@@ -332,7 +332,7 @@ export const messageList = ({ empty, entity, kind, state }) => {
       put(detail, ...panel(entity, message, actions, close))
       detail.hidden = false
       // Whoever has gone on meanwhile is not taken back.
-      if (!moveFocus || rowOf(number)?.contains(document.activeElement) === false) return
+      if (!moveFocus || rowOf(number)?.contains(document.activeElement) !== true) return
       const title = /** @type {HTMLElement | null} */ (detail.querySelector("#message-title"))
       title?.scrollIntoView({ block: isBeside() ? "nearest" : "start" })
       title?.focus({ preventScroll: true })

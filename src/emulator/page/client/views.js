@@ -284,12 +284,17 @@ const faults = () => {
             faultText(fault),
             many(hits),
             isSpent ? "none" : fault.times === "every" ? "every" : many(fault.times - hits),
-            button("Take back", () =>
-              act(async () => {
-                await request("DELETE", `/faults/${encodeURIComponent(id)}`)
-                await list.again()
-                return "The fault is taken back."
-              }))
+            button(
+              "Take back",
+              () =>
+                act(async () => {
+                  await request("DELETE", `/faults/${encodeURIComponent(id)}`)
+                  await list.again()
+                  return "The fault is taken back."
+                }),
+              "",
+              id
+            )
           ])
         )
     ]
